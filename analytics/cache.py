@@ -1,0 +1,108 @@
+"""The response cache: keys, look-ups, what its statistics say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import Error, connection
+from django.db.models import Count, Q, Sum
+
+from analytics.batching import Batcher
+from analytics.models import CachedResponse, DailyTotal
+
+logger = logging.getLogger(__name__)
+
+_KEY_VERSION = 1
+
+
+def cache_key(prompt: str, *, max_tokens: int, auto_route: bool, **parameters: Any) -> str:
+    """SHA-256 over everything that changes the answer, as 64 hex digits."""
+    parts = json.dumps(
+        [_KEY_VERSION, prompt, max_tokens, auto_route, sorted(parameters.items())],
+        ensure_ascii=True,
+        separators=(",", ":"),
+    )
+    return hashlib.sha256(parts.encode("ascii")).hexdigest()
+
+
+class CacheReader:
+    """Looks entries up, many waiting requests in one query.
+
+    A database that cannot be read is a miss, with a warning: the client still
+    gets an answer.
+    """
+
+    def __init__(self) -> None:
+        self._batcher: Batcher[str, CachedResponse | None] = Batcher("cache-reader", self._read)
+
+    async def find(self, key: str) -> CachedResponse | None:
+        """The live entry under ``key``, if any: not invalidated and not expired."""
+        return await self._batcher.call(key)
+
+    def close(self) -> None:
+        self._batcher.close()
+
+    @staticmethod
+    def _read(keys: Sequence[str]) -> Sequence[CachedResponse | None]:
+        try:
+            try:
+                found = _find_live(keys)
+            except Error:
+                connection.close()
+                found = _find_live(keys)
+        except Error as error:
+            connection.close()
+            logger.warning("The response cache cannot be read (%s)", type(error).__name__)
+            return [None] * len(keys)
+        return [found.get(key) for key in keys]
+
+
+def _find_live(keys: Sequence[str]) -> dict[str, CachedResponse]:
+    now = datetime.now(UTC)
+    entries = CachedResponse.objects.filter(cache_key__in=set(keys), invalidated_at=None)
+    return {
+        entry.cache_key: entry
+        for entry in entries
+        if entry.expires_at is None or entry.expires_at > now
+    }
+
+
+def cache_stats(*, popular: int = 10) -> dict[str, Any]:
+    """Live entries, hits, the share of requests served from cache, USD saved, popular prompts."""
+    live = CachedResponse.objects.aggregate(
+        entries=Count("pk", filter=Q(invalidated_at=None)),
+        invalidated=Count("pk", filter=Q(invalidated_at__isnull=False)),
+    )
+    served = DailyTotal.objects.aggregate(
+        requests=Sum("requests"), errors=Sum("errors"), hits=Sum("cache_hits"), saved=Sum("cache_saved")
+    )
+    answered = (served["requests"] or 0) - (served["errors"] or 0)
+    hits = served["hits"] or 0
+    return {
+        "total_entries": live["entries"],
+        "invalidated_entries": live["invalidated"],
+        "total_hits": hits,
+        "hit_rate_percent": round(100 * hits / answered, 2) if answered else 0.0,
+        "total_savings": served["saved"] or Decimal(0),
+        "popular_queries": [
+            {
+                "prompt": entry.prompt[:200],
+                "cache_key": entry.cache_key,
+                "provider": entry.provider,
+                "model": entry.model,
+                "hit_count": entry.hit_count,
+                "savings": None
+                if entry.original_cost is None
+                else entry.original_cost * entry.hit_count,
+                "quality_score": entry.quality_score,
+            }
+            for entry in CachedResponse.objects.filter(hit_count__gt=0, invalidated_at=None)
+            .order_by("-hit_count", "-last_hit_at")[:popular]
+        ],
+    }

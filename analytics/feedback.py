@@ -1,0 +1,181 @@
+"""Feedback: verdicts on answers, what they do to the cache, what they teach routing."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Avg, Count, F, Q, Sum
+from django.utils import timezone
+
+from analytics.models import CachedResponse, Feedback, RequestRecord
+from routing.models import Evidence, EvidenceKey
+
+VOTES_TO_INVALIDATE = 3
+INVALID_BELOW = 0.3
+_RATING_SCORES = {-1: 0.0, 0: 0.5, 1: 1.0}
+
+
+class UnknownAnswer(LookupError):
+    """No request or cache entry has the given id. ``field`` names the one at fault."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackResult:
+    """``quality_score`` is the mean of all scores of the answer, 0-1."""
+
+    quality_score: float
+    votes: int
+    invalidated: bool
+
+
+def feedback_record(
+    *,
+    request_id: uuid.UUID | None = None,
+    cache_key: str | None = None,
+    rating: int | None = None,
+    score: float | None = None,
+    comment: str = "",
+) -> FeedbackResult:
+    """Store a verdict and apply it to the cached answer it is about.
+
+    ``rating`` is -1, 0 or 1; ``score`` is 0-1 and wins over it. Three or more
+    votes with a mean under 0.3 invalidate the cache entry. Raises
+    :class:`UnknownAnswer`.
+    """
+    if score is None:
+        if rating is None:
+            raise ValueError("feedback needs a rating or a score")
+        score = _RATING_SCORES[rating]
+    request: RequestRecord | None = None
+    if request_id is not None:
+        request = RequestRecord.objects.filter(pk=request_id).first()
+        if request is None:
+            raise UnknownAnswer("request_id", "No request has this id.")
+        if request.status != RequestRecord.Status.OK:
+            raise UnknownAnswer("request_id", "This request was not answered.")
+        cache_key = request.cache_key
+    with transaction.atomic():
+        entry = CachedResponse.objects.select_for_update().filter(cache_key=cache_key).first()
+        if entry is None and request is None:
+            raise UnknownAnswer("cache_key", "No cached answer has this key.")
+        answer = request or entry
+        assert answer is not None
+        if entry is not None and request is not None and not _same_answer(entry, request):
+            # The entry was answered anew since: this verdict is not about its present text.
+            entry = None
+        Feedback.objects.create(
+            request=request,
+            cache_entry=entry,
+            rating=rating,
+            score=score,
+            comment=comment,
+            provider=answer.provider,
+            model=answer.model,
+            pattern=answer.pattern,
+            tier=answer.tier,
+        )
+        if entry is not None:
+            return _apply_to_entry(entry, score)
+    verdicts = Feedback.objects.filter(request=request).aggregate(
+        mean=Avg("score"), votes=Count("pk")
+    )
+    return FeedbackResult(round(verdicts["mean"], 4), verdicts["votes"], invalidated=False)
+
+
+def _same_answer(entry: CachedResponse, request: RequestRecord) -> bool:
+    if request.cache_hit:
+        return request.created_at >= entry.created_at
+    return abs((entry.created_at - request.created_at).total_seconds()) < 1e-3
+
+
+def _apply_to_entry(entry: CachedResponse, score: float) -> FeedbackResult:
+    entry.vote_count += 1
+    entry.vote_sum += score
+    entry.quality_score = round(entry.vote_sum / entry.vote_count, 4)
+    if (
+        entry.invalidated_at is None
+        and entry.vote_count >= VOTES_TO_INVALIDATE
+        and entry.quality_score < INVALID_BELOW
+    ):
+        entry.invalidated_at = timezone.now()
+        entry.invalidation_reason = (
+            f"{entry.vote_count} votes with a mean of {entry.quality_score:.2f}"
+        )
+    entry.save(
+        update_fields=[
+            "vote_count",
+            "vote_sum",
+            "quality_score",
+            "invalidated_at",
+            "invalidation_reason",
+        ]
+    )
+    return FeedbackResult(entry.quality_score, entry.vote_count, entry.invalidated_at is not None)
+
+
+def evidence_load() -> dict[EvidenceKey, Evidence]:
+    """All recorded outcomes, summed per (pattern, tier, provider, model)."""
+    rows = (
+        Feedback.objects.values_list("pattern", "tier", "provider", "model")
+        .annotate(count=Count("pk"), total=Sum("score"))
+        .order_by()
+    )
+    return {
+        (pattern, tier, provider, model): Evidence(count, total)
+        for pattern, tier, provider, model, count, total in rows
+    }
+
+
+def quality_stats(*, shown: int = 10) -> dict[str, Any]:
+    """Quality by provider and model, best and worst answers, invalidated ones."""
+    by_model = (
+        Feedback.objects.values("provider", "model")
+        .annotate(count=Count("pk"), quality=Avg("score"))
+        .order_by("-quality", "provider", "model")
+    )
+    by_provider = (
+        Feedback.objects.values("provider")
+        .annotate(count=Count("pk"), quality=Avg("score"))
+        .order_by("-quality", "provider")
+    )
+    overall = Feedback.objects.aggregate(
+        count=Count("pk"),
+        quality=Avg("score"),
+        positive=Count("pk", filter=Q(score__gte=0.7)),
+        negative=Count("pk", filter=Q(score__lt=INVALID_BELOW)),
+    )
+    rated = CachedResponse.objects.filter(vote_count__gt=0)
+    return {
+        "overall": overall,
+        "by_provider": list(by_provider),
+        "by_model": list(by_model),
+        "best": [
+            _answer(e)
+            for e in rated.filter(invalidated_at=None).order_by("-quality_score", "-vote_count")[:shown]
+        ],
+        "worst": [_answer(e) for e in rated.order_by("quality_score", "-vote_count")[:shown]],
+        "invalidated": [
+            {**_answer(e), "invalidated_at": e.invalidated_at, "reason": e.invalidation_reason}
+            for e in CachedResponse.objects.filter(invalidated_at__isnull=False).order_by(
+                F("invalidated_at").desc()
+            )[:shown]
+        ],
+    }
+
+
+def _answer(entry: CachedResponse) -> dict[str, Any]:
+    return {
+        "cache_key": entry.cache_key,
+        "prompt": entry.prompt[:200],
+        "provider": entry.provider,
+        "model": entry.model,
+        "quality_score": entry.quality_score,
+        "votes": entry.vote_count,
+    }

@@ -1,0 +1,133 @@
+"""What the JSON endpoints report about requests and decisions. All sums are done in SQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Avg, Count, Q, Sum
+
+from analytics.models import RequestRecord
+from analytics.money import MoneySum
+from analytics.savings import cost_savings, decisions_in
+
+_ANSWERED = Q(status=RequestRecord.Status.OK)
+
+
+def period_start(days: int, now: datetime | None = None) -> datetime:
+    """The moment ``days`` times 24 hours ago."""
+    return (now or datetime.now(UTC)) - timedelta(days=days)
+
+
+def average(total: Decimal, count: int) -> Decimal:
+    """USD per request; zero for none."""
+    return (total / count).quantize(Decimal("1e-10")) if count else Decimal(0)
+
+
+def routing_metrics(days: int) -> dict[str, Any]:
+    """Savings and averages of the last ``days`` days, by strategy, confidence and provider."""
+    since = period_start(days)
+    decisions = decisions_in(since)
+
+    def grouped(field: str) -> list[dict[str, Any]]:
+        return list(
+            decisions.values(field)
+            .annotate(
+                count=Count("pk"),
+                priced=Count("actual_cost"),
+                cost=MoneySum("actual_cost"),
+                high=Count("pk", filter=Q(confidence="high")),
+            )
+            .order_by("-count", field)
+        )
+
+    return {
+        "cost_savings": {**cost_savings(since), "period_days": days},
+        "by_strategy": [
+            {
+                "strategy": row["strategy_used"],
+                "count": row["count"],
+                "avg_cost": average(row["cost"], row["priced"]),
+                "high_confidence_pct": round(100 * row["high"] / row["count"], 2),
+            }
+            for row in grouped("strategy_used")
+        ],
+        "by_confidence": [
+            {
+                "confidence": row["confidence"],
+                "count": row["count"],
+                "avg_cost": average(row["cost"], row["priced"]),
+            }
+            for row in grouped("confidence")
+        ],
+        "by_provider": [
+            {
+                "provider": row["provider"],
+                "count": row["count"],
+                "total_cost": row["cost"],
+                "avg_cost": average(row["cost"], row["priced"]),
+            }
+            for row in grouped("provider")
+        ],
+    }
+
+
+def usage_stats(*, recent: int = 10) -> dict[str, Any]:
+    """Everything recorded so far: totals, by provider, by tier, and the latest requests."""
+    requests = RequestRecord.objects.all()
+    overall = requests.aggregate(
+        total_requests=Count("pk"),
+        failed_requests=Count("pk", filter=~_ANSWERED),
+        cache_hits=Count("pk", filter=Q(cache_hit=True)),
+        unpriced_requests=Count("pk", filter=Q(cost=None)),
+        total_cost=MoneySum("cost"),
+        total_savings=MoneySum("savings"),
+        tokens_in=Sum("tokens_in", default=0),
+        tokens_out=Sum("tokens_out", default=0),
+        avg_latency_ms=Avg("latency_ms", filter=_ANSWERED),
+    )
+    count = overall["total_requests"]
+    overall["avg_cost"] = average(overall["total_cost"], count - overall["unpriced_requests"])
+    overall["avg_latency_ms"] = round(overall["avg_latency_ms"] or 0.0, 2)
+
+    def grouped(field: str) -> list[dict[str, Any]]:
+        rows = (
+            requests.filter(_ANSWERED)
+            .values(field)
+            .annotate(
+                count=Count("pk"),
+                priced=Count("cost"),
+                total_cost=MoneySum("cost"),
+                tokens_in=Sum("tokens_in", default=0),
+                tokens_out=Sum("tokens_out", default=0),
+            )
+            .order_by("-count", field)
+        )
+        return [
+            {**row, "avg_cost": average(row["total_cost"], row.pop("priced"))} for row in rows
+        ]
+
+    return {
+        "overall": overall,
+        "by_provider": grouped("provider"),
+        "by_complexity": grouped("tier"),
+        "recent_requests": [
+            {
+                "request_id": record.id,
+                "created_at": record.created_at,
+                "status": record.status,
+                "prompt": record.prompt[:200],
+                "provider": record.provider,
+                "model": record.model,
+                "strategy": record.strategy,
+                "complexity": record.tier,
+                "tokens_in": record.tokens_in,
+                "tokens_out": record.tokens_out,
+                "cost": record.cost,
+                "cache_hit": record.cache_hit,
+                "latency_ms": round(record.latency_ms, 2),
+            }
+            for record in requests.order_by("-created_at")[:recent]
+        ],
+    }

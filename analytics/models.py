@@ -1,0 +1,246 @@
+"""Tables: requests, routing_metrics, response_cache, feedback, daily_totals.
+
+Money is USD in ``Decimal``, null where a price is unknown. Times are aware UTC.
+History is written once: only cache entries and totals change after insertion.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.utils import timezone
+
+from routing.models import CONFIDENCES, STRATEGIES, TIERS
+from routing.patterns import PATTERNS
+
+
+def money(**options: Any) -> models.DecimalField:
+    """A USD column: ten decimal places hold a fraction of one cheap token."""
+    return models.DecimalField(max_digits=20, decimal_places=10, **options)
+
+
+def _choices(values: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(value, value) for value in values]
+
+
+class CachedResponse(models.Model):
+    """An answer that can be given again for nothing."""
+
+    cache_key = models.CharField(max_length=64, unique=True)
+    prompt = models.TextField(blank=True)
+    prompt_hash = models.CharField(max_length=64)
+    max_tokens = models.PositiveIntegerField()
+    response = models.TextField()
+    finish_reason = models.CharField(max_length=20, blank=True)
+    provider = models.CharField(max_length=64)
+    model = models.CharField(max_length=128)
+    pattern = models.CharField(max_length=20, choices=_choices(PATTERNS))
+    complexity = models.FloatField()
+    tier = models.CharField(max_length=10, choices=_choices(TIERS))
+    tokens_in = models.PositiveIntegerField()
+    tokens_out = models.PositiveIntegerField()
+    original_cost = money(null=True)
+    baseline_cost = money(null=True)
+    hit_count = models.PositiveIntegerField(default=0)
+    vote_count = models.PositiveIntegerField(default=0)
+    vote_sum = models.FloatField(default=0.0)
+    quality_score = models.FloatField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_hit_at = models.DateTimeField(null=True, blank=True)
+    invalidated_at = models.DateTimeField(null=True, blank=True)
+    invalidation_reason = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        db_table = "response_cache"
+        verbose_name = "cached response"
+        indexes = [
+            models.Index(fields=["-created_at"], name="cache_created"),
+            models.Index(fields=["-hit_count"], name="cache_popular"),
+            models.Index(fields=["invalidated_at"], name="cache_invalidated"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.cache_key[:12]} ({self.provider}/{self.model})"
+
+
+class RequestRecord(models.Model):
+    """One request: what was asked, who answered, what it cost. The ledger.
+
+    ``cost`` is everything we were charged for it, ``failed_cost`` the part that
+    failed attempts used up. ``id`` is time-ordered (UUIDv7), so it is also the
+    order of arrival.
+    """
+
+    class Status(models.TextChoices):
+        OK = "ok", "answered"
+        ERROR = "error", "failed"
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.OK)
+    prompt = models.TextField(blank=True)
+    prompt_hash = models.CharField(max_length=64, blank=True)
+    max_tokens = models.PositiveIntegerField()
+    auto_route = models.BooleanField(default=False)
+    user_id = models.CharField(max_length=128, blank=True)
+    session_id = models.CharField(max_length=128, blank=True)
+    pattern = models.CharField(max_length=20, choices=_choices(PATTERNS))
+    complexity = models.FloatField()
+    tier = models.CharField(max_length=10, choices=_choices(TIERS))
+    strategy = models.CharField(max_length=20, choices=_choices(STRATEGIES))
+    confidence = models.CharField(max_length=10, choices=_choices(CONFIDENCES))
+    provider = models.CharField(max_length=64, blank=True)
+    model = models.CharField(max_length=128, blank=True)
+    tokens_in = models.PositiveIntegerField(default=0)
+    tokens_out = models.PositiveIntegerField(default=0)
+    cache_read_tokens = models.PositiveIntegerField(default=0)
+    cache_write_tokens = models.PositiveIntegerField(default=0)
+    reasoning_tokens = models.PositiveIntegerField(default=0)
+    usage_estimated = models.BooleanField(default=False)
+    finish_reason = models.CharField(max_length=20, blank=True)
+    cost = money(null=True)
+    failed_cost = money(default=Decimal(0))
+    cache_hit = models.BooleanField(default=False)
+    cache_key = models.CharField(max_length=64, blank=True)
+    original_cost = money(null=True)
+    savings = money(null=True)
+    latency_ms = models.FloatField(default=0.0)
+    provider_ms = models.FloatField(null=True)
+    attempts = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_detail = models.TextField(blank=True)
+
+    class Meta:
+        db_table = "requests"
+        verbose_name = "request"
+        indexes = [
+            models.Index(fields=["-created_at"], name="requests_created"),
+            models.Index(fields=["provider", "model", "-created_at"], name="requests_model"),
+            models.Index(fields=["tier", "-created_at"], name="requests_tier"),
+            models.Index(fields=["strategy", "-created_at"], name="requests_strategy"),
+            models.Index(fields=["cache_hit", "-created_at"], name="requests_hit"),
+            models.Index(fields=["status", "-created_at"], name="requests_status"),
+            models.Index(fields=["cache_key"], name="requests_cache_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id}"
+
+
+class RoutingMetric(models.Model):
+    """The decision behind one request, and what complexity's choice would have cost."""
+
+    request = models.OneToOneField(
+        RequestRecord, on_delete=models.CASCADE, primary_key=True, related_name="decision"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    provider = models.CharField(max_length=64)
+    model = models.CharField(max_length=128)
+    strategy_used = models.CharField(max_length=20, choices=_choices(STRATEGIES))
+    confidence = models.CharField(max_length=10, choices=_choices(CONFIDENCES))
+    reasoning = models.TextField()
+    fallback_used = models.BooleanField(default=False)
+    pattern = models.CharField(max_length=20, choices=_choices(PATTERNS))
+    complexity = models.FloatField()
+    tier = models.CharField(max_length=10, choices=_choices(TIERS))
+    cost_estimate = money(null=True)
+    quality_score = models.FloatField(null=True)
+    actual_cost = money(null=True)
+    baseline_provider = models.CharField(max_length=64, blank=True)
+    baseline_model = models.CharField(max_length=128, blank=True)
+    baseline_cost = money(null=True)
+    routing_saved = money(null=True)
+    cache_saved = money(null=True)
+    metadata = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+
+    class Meta:
+        db_table = "routing_metrics"
+        verbose_name = "routing decision"
+        indexes = [
+            models.Index(fields=["-created_at"], name="metrics_created"),
+            models.Index(fields=["strategy_used", "-created_at"], name="metrics_strategy"),
+            models.Index(fields=["confidence", "-created_at"], name="metrics_confidence"),
+            models.Index(fields=["provider", "model", "-created_at"], name="metrics_model"),
+            models.Index(fields=["pattern", "-created_at"], name="metrics_pattern"),
+            models.Index(fields=["tier", "-created_at"], name="metrics_tier"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.strategy_used}: {self.provider}/{self.model}"
+
+
+class Feedback(models.Model):
+    """A verdict on an answer. Provider, model, pattern and tier are copied here so
+    that learning survives the pruning of requests."""
+
+    request = models.ForeignKey(
+        RequestRecord, null=True, blank=True, on_delete=models.SET_NULL, related_name="feedback"
+    )
+    cache_entry = models.ForeignKey(
+        CachedResponse, null=True, blank=True, on_delete=models.SET_NULL, related_name="feedback"
+    )
+    rating = models.SmallIntegerField(null=True, blank=True)
+    score = models.FloatField()
+    comment = models.CharField(max_length=500, blank=True)
+    provider = models.CharField(max_length=64)
+    model = models.CharField(max_length=128)
+    pattern = models.CharField(max_length=20, choices=_choices(PATTERNS))
+    tier = models.CharField(max_length=10, choices=_choices(TIERS))
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "feedback"
+        verbose_name_plural = "feedback"
+        indexes = [
+            models.Index(fields=["-created_at"], name="feedback_created"),
+            models.Index(
+                fields=["pattern", "tier", "provider", "model", "score"],
+                name="feedback_evidence",
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(score__gte=0) & models.Q(score__lte=1), name="score_0_to_1"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.score:.2f} for {self.provider}/{self.model}"
+
+
+class DailyTotal(models.Model):
+    """A day's sums per provider, model and strategy, kept in the ledger's own transaction.
+
+    What must be known at once (today's spend, the savings above a list) is read
+    from here, so it costs the same at any size of the ledger.
+    """
+
+    date = models.DateField()
+    provider = models.CharField(max_length=64, blank=True)
+    model = models.CharField(max_length=128, blank=True)
+    strategy = models.CharField(max_length=20)
+    requests = models.PositiveBigIntegerField(default=0)
+    errors = models.PositiveBigIntegerField(default=0)
+    cache_hits = models.PositiveBigIntegerField(default=0)
+    unpriced = models.PositiveBigIntegerField(default=0)
+    tokens_in = models.PositiveBigIntegerField(default=0)
+    tokens_out = models.PositiveBigIntegerField(default=0)
+    cost = money(default=Decimal(0))
+    baseline_cost = money(default=Decimal(0))
+    routing_saved = money(default=Decimal(0))
+    cache_saved = money(default=Decimal(0))
+
+    class Meta:
+        db_table = "daily_totals"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["date", "provider", "model", "strategy"], name="one_total_a_day"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.date} {self.provider}/{self.model} {self.strategy}"

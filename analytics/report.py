@@ -1,0 +1,115 @@
+"""The figures of ``routing_report``: one period, everything a finance lead asks first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Avg, Count, Q
+from django.db.models.functions import TruncDay
+
+from analytics.metrics import average, period_start, routing_metrics
+from analytics.models import RequestRecord
+from analytics.money import MoneySum
+from analytics.savings import decisions_in, failed_cost, requests_in
+
+
+def routing_report(days: int, now: datetime | None = None) -> dict[str, Any]:
+    """Savings, strategies, confidence, providers, models, cache and a trend by day.
+
+    Money is ``Decimal`` USD. ``empty`` is true when nothing was recorded.
+    """
+    now = now or datetime.now(UTC)
+    since = period_start(days, now)
+    requests = requests_in(since)
+    totals = requests.aggregate(
+        requests=Count("pk"),
+        failed=Count("pk", filter=Q(status=RequestRecord.Status.ERROR)),
+        cache_hits=Count("pk", filter=Q(cache_hit=True)),
+        cost=MoneySum("cost"),
+        avg_latency_ms=Avg("latency_ms"),
+    )
+    answered = totals["requests"] - totals["failed"]
+    metrics = routing_metrics(days)
+    return {
+        "period": {"days": days, "from": since, "to": now},
+        "empty": totals["requests"] == 0,
+        "totals": {
+            "requests": totals["requests"],
+            "failed": totals["failed"],
+            "cost": totals["cost"],
+            "failed_attempts_cost": failed_cost(since),
+            "avg_latency_ms": round(totals["avg_latency_ms"] or 0.0, 2),
+        },
+        "savings": metrics["cost_savings"],
+        "by_strategy": metrics["by_strategy"],
+        "by_confidence": metrics["by_confidence"],
+        "by_provider": metrics["by_provider"],
+        "by_model": _by_model(since),
+        "cache": {
+            "hits": totals["cache_hits"],
+            "hit_rate_percent": round(100 * totals["cache_hits"] / answered, 2) if answered else 0.0,
+            "saved": metrics["cost_savings"]["cache_saved"],
+        },
+        "by_day": _by_day(since, now),
+    }
+
+
+def _by_model(since: datetime) -> list[dict[str, Any]]:
+    rows = (
+        decisions_in(since)
+        .values("provider", "model")
+        .annotate(
+            count=Count("pk"),
+            priced=Count("actual_cost"),
+            cost=MoneySum("actual_cost"),
+            saved=MoneySum("routing_saved"),
+        )
+        .order_by("-count", "provider", "model")
+    )
+    return [
+        {
+            "provider": row["provider"],
+            "model": row["model"],
+            "count": row["count"],
+            "total_cost": row["cost"],
+            "avg_cost": average(row["cost"], row["priced"]),
+            "routing_saved": row["saved"],
+        }
+        for row in rows
+    ]
+
+
+def _by_day(since: datetime, now: datetime) -> list[dict[str, Any]]:
+    """One row a UTC day, days without requests included, oldest first."""
+    decisions = {
+        row["day"].date(): row
+        for row in decisions_in(since)
+        .annotate(day=TruncDay("created_at", tzinfo=UTC))
+        .values("day")
+        .annotate(routing=MoneySum("routing_saved"), cache=MoneySum("cache_saved"))
+        .order_by("day")
+    }
+    requests = {
+        row["day"].date(): row
+        for row in requests_in(since)
+        .annotate(day=TruncDay("created_at", tzinfo=UTC))
+        .values("day")
+        .annotate(count=Count("pk"), cost=MoneySum("cost"))
+        .order_by("day")
+    }
+    days = []
+    day = since.date()
+    while day <= now.date():
+        request, decision = requests.get(day), decisions.get(day)
+        days.append(
+            {
+                "date": day,
+                "requests": request["count"] if request else 0,
+                "cost": request["cost"] if request else Decimal(0),
+                "saved": decision["routing"] + decision["cache"] if decision else Decimal(0),
+            }
+        )
+        day += timedelta(days=1)
+    return days

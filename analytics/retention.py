@@ -1,0 +1,57 @@
+"""Forgetting: old requests and their decisions, expired and invalidated cache entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from analytics.models import CachedResponse, RequestRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PrunePlan:
+    """How many rows a pruning would delete."""
+
+    requests: int
+    cache_entries: int
+
+
+def _old_requests(before: datetime) -> QuerySet[RequestRecord]:
+    return RequestRecord.objects.filter(created_at__lt=before)
+
+
+def _dead_entries(before: datetime) -> QuerySet[CachedResponse]:
+    """Entries that no longer answer, and those nobody asked for since ``before``."""
+    gone = Q(invalidated_at__lt=before) | Q(expires_at__lt=timezone.now())
+    unused = Q(created_at__lt=before) & (Q(last_hit_at=None) | Q(last_hit_at__lt=before))
+    return CachedResponse.objects.filter(gone | unused)
+
+
+def prune_plan(*, before: datetime) -> PrunePlan:
+    """What :func:`prune` would delete."""
+    return PrunePlan(_old_requests(before).count(), _dead_entries(before).count())
+
+
+def prune(*, before: datetime, batch_size: int = 2000) -> Iterator[int]:
+    """Delete in batches, each its own short transaction; yields rows deleted per batch.
+
+    Daily totals and feedback stay: they are what was learned and spent.
+    """
+    for rows in (_old_requests(before), _dead_entries(before)):
+        yield from _delete_in_batches(rows, batch_size)
+
+
+def _delete_in_batches(rows: QuerySet[Any], batch_size: int) -> Iterator[int]:
+    while True:
+        with transaction.atomic():
+            ids = list(rows.order_by("created_at").values_list("pk", flat=True)[:batch_size])
+            if not ids:
+                return
+            rows.model._default_manager.filter(pk__in=ids).delete()
+        yield len(ids)

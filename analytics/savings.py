@@ -1,0 +1,99 @@
+"""What routing and the cache saved, request by request.
+
+The baseline of a request is the **same request** priced on the model that
+complexity would have chosen: its tokens, that model's price. A cache hit saves
+what its answer once cost; had routing chosen a cheaper model for it than
+complexity, the rest of the baseline is routing's saving.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Count, F, Q, QuerySet
+
+from analytics.models import RequestRecord, RoutingMetric
+from analytics.money import MoneySum
+
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Savings:
+    """USD saved by routing and by the cache; ``None`` where a price is unknown.
+
+    Negative where we cost more than the baseline. ``baseline = cost + routing + cache``.
+    """
+
+    routing: Decimal | None
+    cache: Decimal | None
+
+    @property
+    def total(self) -> Decimal | None:
+        known = [part for part in (self.routing, self.cache) if part is not None]
+        return sum(known, _ZERO) if known else None
+
+
+def savings_of_call(cost: Decimal | None, baseline_cost: Decimal | None) -> Savings:
+    """Savings of a request that a provider answered. ``cost`` includes failed attempts."""
+    if cost is None or baseline_cost is None:
+        return Savings(None, _ZERO)
+    return Savings(baseline_cost - cost, _ZERO)
+
+
+def savings_of_hit(original_cost: Decimal | None, baseline_cost: Decimal | None) -> Savings:
+    """Savings of a request answered from the cache."""
+    if original_cost is None:
+        return Savings(None, None)
+    routing = None if baseline_cost is None else baseline_cost - original_cost
+    return Savings(routing, original_cost)
+
+
+def cost_savings(since: datetime, until: datetime | None = None) -> dict[str, Any]:
+    """Totals over the requests decided in a period, pair by pair, in USD.
+
+    Only requests whose own and baseline price are both known are compared;
+    ``unpriced_requests`` counts the others. ``total_saved`` is exactly
+    ``baseline_cost - intelligent_cost`` and ``routing_saved + cache_saved``.
+    """
+    paired = Q(actual_cost__isnull=False, baseline_cost__isnull=False, routing_saved__isnull=False)
+    totals = decisions_in(since, until).aggregate(
+        requests=Count("pk"),
+        paired_requests=Count("pk", filter=paired),
+        intelligent_cost=MoneySum("actual_cost", filter=paired),
+        baseline_cost=MoneySum("baseline_cost", filter=paired),
+        routing_saved=MoneySum("routing_saved", filter=paired),
+        cache_saved=MoneySum("cache_saved", filter=paired),
+    )
+    saved = totals["baseline_cost"] - totals["intelligent_cost"]
+    baseline = totals["baseline_cost"]
+    return {
+        "total_saved": saved,
+        "percent_saved": round(float(100 * saved / baseline), 2) if baseline else 0.0,
+        "intelligent_cost": totals["intelligent_cost"],
+        "baseline_cost": baseline,
+        "routing_saved": totals["routing_saved"],
+        "cache_saved": totals["cache_saved"],
+        "paired_requests": totals["paired_requests"],
+        "unpriced_requests": totals["requests"] - totals["paired_requests"],
+    }
+
+
+def decisions_in(since: datetime, until: datetime | None = None) -> QuerySet[RoutingMetric]:
+    """Decisions of answered requests in ``[since, until)``."""
+    decisions = RoutingMetric.objects.filter(created_at__gte=since)
+    return decisions if until is None else decisions.filter(created_at__lt=until)
+
+
+def requests_in(since: datetime, until: datetime | None = None) -> QuerySet[RequestRecord]:
+    """Requests, answered or not, in ``[since, until)``."""
+    requests = RequestRecord.objects.filter(created_at__gte=since)
+    return requests if until is None else requests.filter(created_at__lt=until)
+
+
+def failed_cost(since: datetime, until: datetime | None = None) -> Decimal:
+    """USD spent on attempts that delivered nothing."""
+    return requests_in(since, until).aggregate(total=MoneySum(F("failed_cost")))["total"]

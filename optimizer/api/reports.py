@@ -1,0 +1,85 @@
+"""GET /stats, /providers, /cache/stats, /quality/stats, /insights and /health."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from analytics.cache import cache_stats
+from analytics.feedback import evidence_load, quality_stats
+from analytics.insights import learned_insights
+from analytics.metrics import usage_stats
+from optimizer.api.schema import (
+    CacheStatsBody,
+    HealthBody,
+    InsightsBody,
+    ProvidersBody,
+    QualityStatsBody,
+    StatsBody,
+)
+from optimizer.composition import get_services
+from optimizer.services.directory import available_now, provider_directory
+from optimizer.services.health import health
+
+
+class StatsViewSet(viewsets.ViewSet):
+    """Everything recorded so far."""
+
+    @extend_schema(operation_id="stats", tags=["reports"], responses=StatsBody)
+    def list(self, request: Request) -> Response:
+        return Response(usage_stats())
+
+
+class ProvidersViewSet(viewsets.ViewSet):
+    """Providers and models: prices, tiers, capabilities, circuit states."""
+
+    @extend_schema(operation_id="providers", tags=["reports"], responses=ProvidersBody)
+    def list(self, request: Request) -> Response:
+        services = get_services()
+        return Response(provider_directory(services.catalogue, services.prices, services.caller))
+
+
+class CacheStatsViewSet(viewsets.ViewSet):
+    """What the response cache holds and saved."""
+
+    @extend_schema(operation_id="cache_stats", tags=["reports"], responses=CacheStatsBody)
+    def list(self, request: Request) -> Response:
+        return Response(cache_stats())
+
+
+class QualityStatsViewSet(viewsets.ViewSet):
+    """How good the answers were, by those who rated them."""
+
+    @extend_schema(operation_id="quality_stats", tags=["quality"], responses=QualityStatsBody)
+    def list(self, request: Request) -> Response:
+        return Response(quality_stats())
+
+
+class InsightsViewSet(viewsets.ViewSet):
+    """What has been learned per kind of prompt."""
+
+    @extend_schema(operation_id="insights", tags=["quality"], responses=InsightsBody)
+    def list(self, request: Request) -> Response:
+        evidence = evidence_load()
+        return Response(
+            {
+                "total_outcomes": sum(record.count for record in evidence.values()),
+                "patterns": learned_insights(evidence),
+            }
+        )
+
+
+class HealthViewSet(viewsets.ViewSet):
+    """Whether the service can answer; 503 when it cannot."""
+
+    @extend_schema(
+        operation_id="health", tags=["reports"], responses={200: HealthBody, 503: HealthBody}
+    )
+    def list(self, request: Request) -> Response:
+        services = get_services()
+        body = health(
+            available_now(services.caller), journal_backlog=services.ledger.journal_backlog
+        )
+        return Response(body, status=200 if body["status"] == "ok" else 503)

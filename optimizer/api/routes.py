@@ -1,0 +1,41 @@
+"""The JSON endpoints' paths, without a trailing slash."""
+
+from __future__ import annotations
+
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from optimizer.api.completion import CompletionViewSet
+from optimizer.api.decisions import (
+    RecommendationViewSet,
+    RoutingDecisionViewSet,
+    RoutingMetricsViewSet,
+)
+from optimizer.api.feedback import FeedbackViewSet
+from optimizer.api.reports import (
+    CacheStatsViewSet,
+    HealthViewSet,
+    InsightsViewSet,
+    ProvidersViewSet,
+    QualityStatsViewSet,
+    StatsViewSet,
+)
+
+_LIST = {"get": "list"}
+_CREATE = {"post": "create"}
+
+urlpatterns = [
+    path("complete", CompletionViewSet.as_view(_CREATE), name="complete"),
+    path("recommendation", RecommendationViewSet.as_view(_LIST), name="recommendation"),
+    path("routing/decision", RoutingDecisionViewSet.as_view(_LIST), name="routing-decision"),
+    path("routing/metrics", RoutingMetricsViewSet.as_view(_LIST), name="routing-metrics"),
+    path("stats", StatsViewSet.as_view(_LIST), name="stats"),
+    path("providers", ProvidersViewSet.as_view(_LIST), name="providers"),
+    path("cache/stats", CacheStatsViewSet.as_view(_LIST), name="cache-stats"),
+    path("feedback", FeedbackViewSet.as_view(_CREATE), name="feedback"),
+    path("quality/stats", QualityStatsViewSet.as_view(_LIST), name="quality-stats"),
+    path("insights", InsightsViewSet.as_view(_LIST), name="insights"),
+    path("health", HealthViewSet.as_view(_LIST), name="health"),
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url="/schema"), name="docs"),
+]

@@ -1,0 +1,177 @@
+"""Shapes of answers, for the OpenAPI document, and hooks that shape the document itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers as s
+
+
+def keep_versioned_paths(endpoints: list[Any], **_: Any) -> list[Any]:
+    """The document lists each endpoint once, under /api/v1; the root paths are the same."""
+    return [endpoint for endpoint in endpoints if endpoint[0].startswith("/api/v1/")]
+
+
+class ErrorBody(s.Serializer):
+    detail = s.CharField()
+    status_code = s.IntegerField()
+    errors = s.DictField(child=s.ListField(child=s.CharField()), required=False)
+    failures = s.ListField(child=s.DictField(), required=False)
+    request_id = s.UUIDField(required=False)
+
+
+class ComplexityMetadata(s.Serializer):
+    complexity = s.FloatField(help_text="0-1; below 0.3 simple, below 0.7 moderate, else complex")
+    token_count = s.IntegerField(help_text="estimated input tokens")
+
+
+class CompleteBody(s.Serializer):
+    response = s.CharField()
+    provider = s.CharField()
+    model = s.CharField()
+    strategy_used = s.CharField()
+    confidence = s.CharField()
+    complexity_metadata = ComplexityMetadata()
+    routing_metadata = s.DictField()
+    tokens_in = s.IntegerField()
+    tokens_out = s.IntegerField()
+    cost = s.FloatField(allow_null=True, help_text="USD; null when the price is unknown")
+    total_cost_today = s.FloatField(allow_null=True, help_text="USD, UTC day")
+    cache_hit = s.BooleanField()
+    cache_key = s.CharField(allow_null=True)
+    original_cost = s.FloatField(allow_null=True, help_text="USD of the call that made the answer")
+    savings = s.FloatField(allow_null=True, help_text="USD saved on this request")
+    request_id = s.UUIDField()
+    tokenizer_tokens_in = s.IntegerField(required=False, allow_null=True)
+    tokenizer_tokens_out = s.IntegerField(required=False, allow_null=True)
+    tokenizer_bytes_per_token = s.FloatField(required=False, allow_null=True)
+    tokenizer_tokens_per_byte = s.FloatField(required=False, allow_null=True)
+    tokenizer_note = s.CharField(required=False)
+
+
+class DecisionBody(s.Serializer):
+    provider = s.CharField()
+    model = s.CharField()
+    confidence = s.CharField()
+    strategy_used = s.CharField()
+    reasoning = s.CharField()
+    fallback_used = s.BooleanField()
+
+
+class RecommendationBody(s.Serializer):
+    provider = s.CharField()
+    model = s.CharField()
+    confidence = s.CharField()
+    strategy_used = s.CharField()
+    reasoning = s.CharField()
+    metadata = s.DictField()
+
+
+class RoutingDecisionBody(s.Serializer):
+    decision = DecisionBody()
+    metadata = s.DictField()
+
+
+class CostSavingsBody(s.Serializer):
+    total_saved = s.FloatField()
+    percent_saved = s.FloatField()
+    intelligent_cost = s.FloatField()
+    baseline_cost = s.FloatField(help_text="the same requests priced on complexity's choice")
+    routing_saved = s.FloatField()
+    cache_saved = s.FloatField()
+    paired_requests = s.IntegerField()
+    unpriced_requests = s.IntegerField()
+    period_days = s.IntegerField()
+
+
+class StrategyRow(s.Serializer):
+    strategy = s.CharField()
+    count = s.IntegerField()
+    avg_cost = s.FloatField()
+    high_confidence_pct = s.FloatField()
+
+
+class ConfidenceRow(s.Serializer):
+    confidence = s.CharField()
+    count = s.IntegerField()
+    avg_cost = s.FloatField()
+
+
+class ProviderRow(s.Serializer):
+    provider = s.CharField()
+    count = s.IntegerField()
+    total_cost = s.FloatField()
+    avg_cost = s.FloatField()
+
+
+class RoutingMetricsBody(s.Serializer):
+    cost_savings = CostSavingsBody()
+    by_strategy = StrategyRow(many=True)
+    by_confidence = ConfidenceRow(many=True)
+    by_provider = ProviderRow(many=True)
+
+
+class StatsBody(s.Serializer):
+    overall = s.DictField()
+    by_provider = s.ListField(child=s.DictField())
+    by_complexity = s.ListField(child=s.DictField())
+    recent_requests = s.ListField(child=s.DictField())
+
+
+class ModelRow(s.Serializer):
+    provider = s.CharField()
+    model = s.CharField()
+    aliases = s.ListField(child=s.CharField())
+    tier = s.CharField()
+    enabled = s.BooleanField()
+    input_price = s.FloatField(allow_null=True, help_text="USD per million tokens")
+    output_price = s.FloatField(allow_null=True, help_text="USD per million tokens")
+    cache_read_price = s.FloatField(allow_null=True, help_text="USD per million tokens")
+    cache_write_price = s.FloatField(allow_null=True, help_text="USD per million tokens")
+    capabilities = s.ListField(child=s.CharField())
+    context_window = s.IntegerField(help_text="tokens")
+    circuit_state = s.CharField(allow_null=True)
+
+
+class ProvidersBody(s.Serializer):
+    enabled_providers = s.ListField(child=s.CharField())
+    models = ModelRow(many=True)
+
+
+class CacheStatsBody(s.Serializer):
+    total_entries = s.IntegerField()
+    invalidated_entries = s.IntegerField()
+    total_hits = s.IntegerField()
+    hit_rate_percent = s.FloatField()
+    total_savings = s.FloatField()
+    popular_queries = s.ListField(child=s.DictField())
+
+
+class FeedbackBody(s.Serializer):
+    success = s.BooleanField()
+    quality_score = s.FloatField(help_text="mean of all verdicts on this answer, 0-1")
+    invalidated = s.BooleanField()
+    message = s.CharField()
+
+
+class QualityStatsBody(s.Serializer):
+    overall = s.DictField()
+    by_provider = s.ListField(child=s.DictField())
+    by_model = s.ListField(child=s.DictField())
+    best = s.ListField(child=s.DictField())
+    worst = s.ListField(child=s.DictField())
+    invalidated = s.ListField(child=s.DictField())
+
+
+class InsightsBody(s.Serializer):
+    total_outcomes = s.IntegerField()
+    patterns = s.ListField(child=s.DictField())
+
+
+class HealthBody(s.Serializer):
+    status = s.CharField()
+    version = s.CharField()
+    providers_available = s.ListField(child=s.CharField())
+    database = s.CharField()
+    cache = s.CharField()
+    ledger_journal = s.CharField()

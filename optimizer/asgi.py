@@ -1,0 +1,115 @@
+"""The ASGI application: static files and limits outside, Django inside, services at both ends."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "optimizer.settings")
+
+from django.core.asgi import get_asgi_application
+
+_django = get_asgi_application()
+
+from django.conf import settings  # noqa: E402 - Django must be set up first
+from django.contrib.staticfiles.finders import get_finders  # noqa: E402
+from servestatic import ServeStaticASGI  # noqa: E402
+
+from optimizer.composition import forget_services, get_services  # noqa: E402
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+logger = logging.getLogger(__name__)
+
+
+class BodyTooLarge(Exception):
+    """The body passed the limit while it was being read."""
+
+
+class BodyLimit:
+    """Refuses a body over ``limit`` bytes with 413, by its declared or its real length."""
+
+    def __init__(self, app: App, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > self._limit:
+                await self._refuse(send)
+                return
+        size = 0
+
+        async def limited() -> dict[str, Any]:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._limit:
+                raise BodyTooLarge
+            return message
+
+        try:
+            await self._app(scope, limited, send)
+        except BodyTooLarge:
+            await self._refuse(send)
+
+    async def _refuse(self, send: Send) -> None:
+        detail = f"The request body is larger than {self._limit} bytes."
+        body = {"detail": detail, "status_code": 413, "errors": {"body": [detail]}}
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 413,
+                "headers": [(b"content-type", b"application/json"), (b"connection", b"close")],
+            }
+        )
+        await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+
+
+class Lifespan:
+    """Starts the services with the server and stops them, in order, with it."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await get_services().start()
+                except Exception as error:
+                    logger.exception("The service could not start")
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                services = forget_services()
+                if services is not None:
+                    await services.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+def _with_static_files(app: App) -> App:
+    """Serve the admin's and Swagger UI's files straight from the installed packages."""
+    static = ServeStaticASGI(app, max_age=3600)
+    for finder in get_finders():
+        for storage in getattr(finder, "storages", {}).values():
+            static.add_files(storage.location, prefix=settings.STATIC_URL)
+    return static  # type: ignore[no-any-return]
+
+
+application = Lifespan(BodyLimit(_with_static_files(_django), settings.MAX_BODY_BYTES))

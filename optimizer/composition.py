@@ -1,0 +1,198 @@
+"""The composition root: builds the process's services from settings, once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connections
+
+from analytics.cache import CacheReader
+from analytics.feedback import evidence_load
+from analytics.journal import Journal
+from analytics.ledger import Ledger
+from optimizer.services.evidence import EvidenceTable
+from optimizer.services.options import CatalogueOptions
+from optimizer.services.recording import Recorder, StoragePolicy
+from optimizer.services.routing_service import RoutingService
+from providers.catalogue import Catalogue, load_catalogue
+from providers.errors import ProviderError
+from providers.local import LocalProvider, local_available
+from providers.pricing import PriceBook
+from providers.registry import ConnectionSettings, ProviderRegistry, is_configured
+from providers.resilience import ResiliencePolicy, ResilientCaller
+from routing.engine import RoutingEngine
+from routing.strategies.complexity import ComplexityStrategy
+from routing.strategies.hybrid import HybridStrategy
+from routing.strategies.learning import LearningPolicy, LearningStrategy
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Services:
+    """Everything that lives as long as the process."""
+
+    catalogue: Catalogue
+    prices: PriceBook
+    registry: ProviderRegistry
+    caller: ResilientCaller
+    evidence: EvidenceTable
+    options: CatalogueOptions
+    engine: RoutingEngine
+    ledger: Ledger
+    cache: CacheReader | None
+    routing: RoutingService
+    background: ThreadPoolExecutor
+    _refreshing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Learn what is known, load the embedded model, keep evidence fresh."""
+        self._refreshing = asyncio.create_task(
+            self.evidence.keep_fresh(settings.EVIDENCE_REFRESH_SECONDS, self.in_background)
+        )
+        local = self.registry.providers.get("local")
+        if isinstance(local, LocalProvider):
+            try:
+                await local.warm_up()
+            except ProviderError as error:
+                logger.warning("%s", error)
+
+    async def in_background(self, work: object, *args: object) -> object:
+        """Run ``work`` on the background thread, off the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.background, work, *args)  # type: ignore[arg-type]
+
+    async def stop(self) -> None:
+        """Finish what is in flight, record it, release everything."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        await self.routing.drain()
+        await self.registry.aclose()
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """Flush the ledger and end the threads."""
+        self.ledger.close()
+        if self.cache is not None:
+            self.cache.close()
+        self.background.submit(connections.close_all)
+        self.background.shutdown(wait=True)
+
+
+_lock = threading.Lock()
+_services: Services | None = None
+
+
+def get_services() -> Services:
+    """The process's services, built on first use."""
+    global _services
+    if _services is None:
+        with _lock:
+            if _services is None:
+                _services = build_services()
+    return _services
+
+
+def forget_services() -> Services | None:
+    """Detach the current services and hand them to the caller, who stops them."""
+    global _services
+    with _lock:
+        services, _services = _services, None
+    return services
+
+
+def journal() -> Journal:
+    """Where this installation's ledger entries wait while the database is away."""
+    return Journal(Path(settings.DATA_DIR) / "ledger-journal")
+
+
+def local_enabled(catalogue: Catalogue) -> bool:
+    """Whether the embedded model takes part.
+
+    By default only outside production and while no provider has a key: it is
+    there so that the first request works, not to stand in for a real model.
+    """
+    if settings.LOCAL_PROVIDER == "off":
+        return False
+    if settings.LOCAL_PROVIDER == "auto":
+        configured = any(is_configured(p, os.environ) for p in catalogue.providers.values())
+        if settings.PRODUCTION or configured:
+            return False
+    if not local_available():
+        logger.warning("LOCAL_PROVIDER is on, but llama.cpp or its weights are not installed")
+        return False
+    return True
+
+
+def build_services() -> Services:
+    """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
+    catalogue = load_catalogue(Path(settings.CATALOGUE_FILE) if settings.CATALOGUE_FILE else None)
+    prices = PriceBook(catalogue)
+    registry = ProviderRegistry(
+        catalogue,
+        os.environ,
+        ConnectionSettings(
+            connect_timeout=settings.PROVIDER_CONNECT_TIMEOUT,
+            read_timeout=settings.PROVIDER_READ_TIMEOUT,
+            max_connections=settings.PROVIDER_MAX_CONNECTIONS,
+        ),
+        local=local_enabled(catalogue),
+    )
+    caller = ResilientCaller(
+        registry.providers,
+        ResiliencePolicy(
+            retries=settings.PROVIDER_RETRIES,
+            breaker_failures=settings.BREAKER_FAILURES,
+            breaker_seconds=settings.BREAKER_SECONDS,
+            deadline=settings.REQUEST_DEADLINE,
+        ),
+    )
+    evidence = EvidenceTable(evidence_load)
+    options = CatalogueOptions(catalogue, prices, caller)
+    complexity = ComplexityStrategy()
+    learning = LearningStrategy(
+        evidence,
+        LearningPolicy(settings.QUALITY_TARGET, settings.QUALITY_WEIGHT, settings.COST_WEIGHT),
+        complexity,
+    )
+    engine = RoutingEngine(
+        options,
+        {
+            "complexity": complexity,
+            "learning": learning,
+            "hybrid": HybridStrategy(learning, complexity),
+        },
+        complexity=complexity,
+    )
+    ledger = Ledger(journal())
+    cache = CacheReader() if settings.RESPONSE_CACHE else None
+    return Services(
+        catalogue=catalogue,
+        prices=prices,
+        registry=registry,
+        caller=caller,
+        evidence=evidence,
+        options=options,
+        engine=engine,
+        ledger=ledger,
+        cache=cache,
+        routing=RoutingService(
+            engine=engine,
+            options=options,
+            caller=caller,
+            prices=prices,
+            ledger=ledger,
+            cache=cache,
+            recorder=Recorder(
+                StoragePolicy(settings.STORE_PROMPTS, settings.RESPONSE_CACHE_SECONDS)
+            ),
+        ),
+        background=ThreadPoolExecutor(max_workers=1, thread_name_prefix="background"),
+    )

@@ -1,0 +1,1 @@
+"""What the product does, joined from the other packages: no HTTP in here."""

@@ -1,0 +1,40 @@
+"""Recorded outcomes kept in memory, so that a decision never waits for the database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from django.db import Error
+
+from routing.models import Evidence, EvidenceKey
+
+logger = logging.getLogger(__name__)
+
+
+class EvidenceTable:
+    """A snapshot of all outcomes, replaced as a whole at each refresh.
+
+    ``load`` reads the database; it runs on a thread, never on the event loop.
+    """
+
+    def __init__(self, load: Callable[[], dict[EvidenceKey, Evidence]]) -> None:
+        self._load = load
+        self._snapshot: dict[EvidenceKey, Evidence] = {}
+
+    def evidence(self) -> dict[EvidenceKey, Evidence]:
+        return self._snapshot
+
+    def refresh(self) -> None:
+        """Read anew. When the database cannot be read, what is known stays."""
+        try:
+            self._snapshot = self._load()
+        except Error as error:
+            logger.warning("Outcomes cannot be read (%s); the last ones stay", type(error).__name__)
+
+    async def keep_fresh(self, seconds: float, run_in_thread: Callable[..., object]) -> None:
+        """Refresh for ever, every ``seconds``; other workers' feedback arrives this way."""
+        while True:
+            await run_in_thread(self.refresh)  # type: ignore[misc]
+            await asyncio.sleep(seconds)

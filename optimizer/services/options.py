@@ -1,0 +1,61 @@
+"""Which models can be chosen now: the catalogue's, of configured providers, at today's prices."""
+
+from __future__ import annotations
+
+import time
+
+from providers.catalogue import Catalogue
+from providers.pricing import PriceBook
+from providers.resilience import ResilientCaller
+from routing.models import ModelOption
+
+
+class CatalogueOptions:
+    """Routing's view of the catalogue, rebuilt once an hour as prices may change."""
+
+    def __init__(
+        self, catalogue: Catalogue, prices: PriceBook, caller: ResilientCaller
+    ) -> None:
+        self._catalogue = catalogue
+        self._prices = prices
+        self._caller = caller
+        self._built_for = -1
+        self._options: tuple[ModelOption, ...] = ()
+
+    def options(self) -> tuple[ModelOption, ...]:
+        hour = int(time.time()) // 3600
+        if hour != self._built_for:
+            self._options = self._build()
+            self._built_for = hour
+        return self._options
+
+    def available_providers(self) -> frozenset[str] | None:
+        """Providers whose circuit lets calls through; ``None`` (all) when none does.
+
+        With every circuit open a call is still worth naming: it fails at once,
+        with the reason.
+        """
+        usable = frozenset(
+            name for name in self._caller.providers if self._caller.circuit_state(name) != "open"
+        )
+        return usable or None
+
+    def _build(self) -> tuple[ModelOption, ...]:
+        options = []
+        for spec in self._catalogue.models:
+            if spec.provider not in self._caller.providers:
+                continue
+            rates = self._prices.rates(spec.provider, spec.id)
+            options.append(
+                ModelOption(
+                    provider=spec.provider,
+                    model=spec.id,
+                    tier=spec.tier,  # type: ignore[arg-type]  # the catalogue checked it
+                    rank=spec.rank,
+                    input_price=rates.input.base if rates else None,
+                    output_price=rates.output.base if rates else None,
+                    context_window=spec.context_window,
+                    capabilities=spec.capabilities,
+                )
+            )
+        return tuple(options)

@@ -1,0 +1,252 @@
+"""Turns what happened to a request into the ledger's rows."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from analytics.ledger import LedgerEntry
+from analytics.models import CachedResponse, RequestRecord, RoutingMetric
+from analytics.savings import Savings
+from providers.base import Completion
+from providers.resilience import Attempt
+from routing.models import PromptAnalysis, RoutingDecision
+
+
+@dataclass(frozen=True, slots=True)
+class StoragePolicy:
+    """``prompts``: full, hash or none. ``cache_seconds``: how long an answer is kept, 0 for ever."""
+
+    prompts: str = "full"
+    cache_seconds: int = 0
+
+    def prompt_fields(self, prompt: str) -> dict[str, str]:
+        digest = "" if self.prompts == "none" else hashlib.sha256(prompt.encode()).hexdigest()
+        return {"prompt": prompt if self.prompts == "full" else "", "prompt_hash": digest}
+
+    def expiry(self, now: datetime) -> datetime | None:
+        return now + timedelta(seconds=self.cache_seconds) if self.cache_seconds else None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """What is known of a request before anyone answers it."""
+
+    request_id: uuid.UUID
+    created_at: datetime
+    prompt: str
+    max_tokens: int
+    auto_route: bool
+    analysis: PromptAnalysis
+    cache_key: str = ""
+    user_id: str = ""
+    session_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """USD: ``cost`` in all, of which ``failed`` went to attempts that delivered nothing."""
+
+    cost: Decimal | None
+    failed: Decimal
+    attempts: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The model complexity would have used and the price of this request on it, USD."""
+
+    provider: str
+    model: str
+    cost: Decimal | None
+
+
+class Recorder:
+    """Builds ledger entries under one storage policy."""
+
+    def __init__(self, policy: StoragePolicy) -> None:
+        self._policy = policy
+
+    def answered(
+        self,
+        facts: RequestFacts,
+        decision: RoutingDecision,
+        completion: Completion,
+        charges: Charges,
+        baseline: Baseline | None,
+        savings: Savings,
+        *,
+        answer_cost: Decimal | None,
+        latency_ms: float,
+        provider_ms: float,
+        cacheable: bool,
+    ) -> tuple[LedgerEntry, CachedResponse]:
+        """The entry of a provider's answer, and the cache entry that it makes.
+
+        ``answer_cost`` is the delivered call alone: what a later hit will save.
+        """
+        usage = completion.usage
+        request = RequestRecord(
+            **self._request_fields(facts, decision),
+            provider=completion.provider,
+            model=completion.model,
+            tokens_in=usage.input_tokens,
+            tokens_out=usage.output_tokens,
+            cache_read_tokens=usage.cache_read_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            usage_estimated=usage.estimated,
+            finish_reason=completion.finish_reason,
+            cost=charges.cost,
+            failed_cost=charges.failed,
+            savings=savings.total,
+            latency_ms=latency_ms,
+            provider_ms=provider_ms,
+            attempts=charges.attempts,
+        )
+        cached = CachedResponse(
+            cache_key=facts.cache_key,
+            **self._policy.prompt_fields(facts.prompt),
+            max_tokens=facts.max_tokens,
+            response=completion.text,
+            finish_reason=completion.finish_reason,
+            provider=completion.provider,
+            model=completion.model,
+            pattern=facts.analysis.pattern,
+            complexity=facts.analysis.complexity,
+            tier=facts.analysis.tier,
+            tokens_in=usage.input_tokens,
+            tokens_out=usage.output_tokens,
+            original_cost=answer_cost,
+            baseline_cost=baseline.cost if baseline else None,
+            created_at=facts.created_at,
+            expires_at=self._policy.expiry(facts.created_at),
+        )
+        metric = self._metric(facts, decision, charges.cost, baseline, savings)
+        return LedgerEntry(request, metric, cached if cacheable else None), cached
+
+    def hit(
+        self,
+        facts: RequestFacts,
+        decision: RoutingDecision,
+        entry: CachedResponse,
+        savings: Savings,
+        *,
+        latency_ms: float,
+    ) -> LedgerEntry:
+        """The entry of an answer given from the cache, at no cost."""
+        request = RequestRecord(
+            **self._request_fields(facts, decision),
+            provider=entry.provider,
+            model=entry.model,
+            tokens_in=entry.tokens_in,
+            tokens_out=entry.tokens_out,
+            finish_reason=entry.finish_reason,
+            cost=Decimal(0),
+            cache_hit=True,
+            original_cost=entry.original_cost,
+            savings=savings.total,
+            latency_ms=latency_ms,
+        )
+        baseline = Baseline("", "", entry.baseline_cost)
+        return LedgerEntry(
+            request, self._metric(facts, decision, Decimal(0), baseline, savings)
+        )
+
+    def failed(
+        self,
+        facts: RequestFacts,
+        *,
+        decision: RoutingDecision | None,
+        error_code: str,
+        error_detail: str,
+        charges: Charges,
+        latency_ms: float,
+    ) -> LedgerEntry:
+        """The entry of a request that nobody answered."""
+        request = RequestRecord(
+            **self._request_fields(facts, decision),
+            status=RequestRecord.Status.ERROR,
+            provider=decision.provider if decision else "",
+            model=decision.model if decision else "",
+            cost=charges.cost,
+            failed_cost=charges.failed,
+            latency_ms=latency_ms,
+            attempts=charges.attempts,
+            error_code=error_code,
+            error_detail=error_detail,
+        )
+        metric = None
+        if decision is not None:
+            metric = self._metric(facts, decision, charges.cost, None, Savings(None, None))
+        return LedgerEntry(request, metric)
+
+    def _request_fields(
+        self, facts: RequestFacts, decision: RoutingDecision | None
+    ) -> dict[str, Any]:
+        return {
+            "id": facts.request_id,
+            "created_at": facts.created_at,
+            **self._policy.prompt_fields(facts.prompt),
+            "max_tokens": facts.max_tokens,
+            "auto_route": facts.auto_route,
+            "user_id": facts.user_id,
+            "session_id": facts.session_id,
+            "pattern": facts.analysis.pattern,
+            "complexity": facts.analysis.complexity,
+            "tier": facts.analysis.tier,
+            "strategy": decision.strategy_used if decision else "complexity",
+            "confidence": decision.confidence if decision else "low",
+            "cache_key": facts.cache_key,
+        }
+
+    @staticmethod
+    def _metric(
+        facts: RequestFacts,
+        decision: RoutingDecision,
+        actual_cost: Decimal | None,
+        baseline: Baseline | None,
+        savings: Savings,
+    ) -> RoutingMetric:
+        return RoutingMetric(
+            request_id=facts.request_id,
+            created_at=facts.created_at,
+            provider=decision.provider,
+            model=decision.model,
+            strategy_used=decision.strategy_used,
+            confidence=decision.confidence,
+            reasoning=decision.reasoning,
+            fallback_used=decision.fallback_used,
+            pattern=facts.analysis.pattern,
+            complexity=facts.analysis.complexity,
+            tier=facts.analysis.tier,
+            cost_estimate=decision.metadata.get("cost_estimate"),
+            quality_score=decision.metadata.get("quality_score"),
+            actual_cost=actual_cost,
+            baseline_provider=baseline.provider if baseline else "",
+            baseline_model=baseline.model if baseline else "",
+            baseline_cost=baseline.cost if baseline else None,
+            routing_saved=savings.routing,
+            cache_saved=savings.cache,
+            metadata=decision.metadata,
+        )
+
+
+def describe_attempts(attempts: Sequence[Attempt], costs: Sequence[Decimal]) -> list[dict[str, Any]]:
+    """Failed attempts as they are stored and shown: no secret, no prompt."""
+    return [
+        {
+            "provider": attempt.provider,
+            "model": attempt.model,
+            "error": attempt.error,
+            "message": attempt.message,
+            "status": attempt.status,
+            "cost": cost,
+        }
+        for attempt, cost in zip(attempts, costs, strict=True)
+    ]

@@ -1,0 +1,215 @@
+"""Every setting, from the environment, with a safe default. ``.env.example`` explains each."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
+
+# --- where we run ---------------------------------------------------------------
+
+ENVIRONMENT = env.str("ENVIRONMENT", default="development")
+if ENVIRONMENT not in {"development", "production"}:
+    raise ImproperlyConfigured("ENVIRONMENT must be development or production")
+PRODUCTION = ENVIRONMENT == "production"
+DEBUG = env.bool("DEBUG", default=False)
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data")))
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+HOST = env.str("HOST", default="127.0.0.1")
+PORT = env.int("PORT", default=8000)
+WORKERS = env.int("WORKERS", default=1)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+
+def _secret_key() -> str:
+    """The key from the environment or, outside production, one made once and kept."""
+    if key := env.str("SECRET_KEY", default=""):
+        return key
+    if PRODUCTION:
+        raise ImproperlyConfigured("SECRET_KEY must be set in production")
+    path = DATA_DIR / "secret_key"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(50))
+    return path.read_text().strip()
+
+
+SECRET_KEY = _secret_key()
+
+if PRODUCTION:
+    # Off only behind a proxy that redirects by itself or on a private network.
+    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    if env.bool("TRUST_PROXY_HEADERS", default=False):
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+
+# --- Django ---------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "adrf",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "analytics",
+    "optimizer",
+]
+# Each is a stock middleware that steps aside for API requests: see optimizer/middleware.py.
+MIDDLEWARE = [
+    "optimizer.middleware.RequestId",
+    "optimizer.middleware.Security",
+    "optimizer.middleware.Sessions",
+    "optimizer.middleware.Common",
+    "optimizer.middleware.Csrf",
+    "optimizer.middleware.Authentication",
+    "optimizer.middleware.Messages",
+    "optimizer.middleware.Frames",
+]
+ROOT_URLCONF = "optimizer.urls"
+ASGI_APPLICATION = "optimizer.asgi.application"
+APPEND_SLASH = True
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- database and cache ---------------------------------------------------------
+
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
+_database = DATABASES["default"]
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    _database["OPTIONS"] = {
+        # Writers queue for the lock instead of failing half-way through a transaction.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": env.float("SQLITE_BUSY_TIMEOUT", default=5.0),
+        # FULL: a committed record survives a power cut, not only a crash.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+    }
+    # Threads of one process share the test database only if it is a file.
+    _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+else:
+    _database["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
+    _database["CONN_HEALTH_CHECKS"] = True
+CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
+
+# --- routing, providers, accounting ---------------------------------------------
+
+MAX_PROMPT_CHARS = env.int("MAX_PROMPT_CHARS", default=400_000)
+MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=8 * 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+STORE_PROMPTS = env.str("STORE_PROMPTS", default="full")
+if STORE_PROMPTS not in {"full", "hash", "none"}:
+    raise ImproperlyConfigured("STORE_PROMPTS must be full, hash or none")
+RESPONSE_CACHE = env.bool("RESPONSE_CACHE", default=True)
+RESPONSE_CACHE_SECONDS = env.int("RESPONSE_CACHE_SECONDS", default=7 * 24 * 3600)
+CATALOGUE_FILE = env.str("CATALOGUE_FILE", default="")
+LOCAL_PROVIDER = env.str("LOCAL_PROVIDER", default="auto")
+if LOCAL_PROVIDER not in {"auto", "on", "off"}:
+    raise ImproperlyConfigured("LOCAL_PROVIDER must be auto, on or off")
+PROVIDER_CONNECT_TIMEOUT = env.float("PROVIDER_CONNECT_TIMEOUT", default=5.0)
+PROVIDER_READ_TIMEOUT = env.float("PROVIDER_READ_TIMEOUT", default=60.0)
+PROVIDER_MAX_CONNECTIONS = env.int("PROVIDER_MAX_CONNECTIONS", default=512)
+PROVIDER_RETRIES = env.int("PROVIDER_RETRIES", default=1)
+BREAKER_FAILURES = env.int("BREAKER_FAILURES", default=5)
+BREAKER_SECONDS = env.float("BREAKER_SECONDS", default=30.0)
+REQUEST_DEADLINE = env.float("REQUEST_DEADLINE", default=120.0)
+QUALITY_TARGET = env.float("QUALITY_TARGET", default=0.7)
+QUALITY_WEIGHT = env.float("QUALITY_WEIGHT", default=0.8)
+COST_WEIGHT = env.float("COST_WEIGHT", default=0.2)
+EVIDENCE_REFRESH_SECONDS = env.float("EVIDENCE_REFRESH_SECONDS", default=15.0)
+TOKENIZERS_DIR = env.str("TOKENIZERS_DIR", default=str(DATA_DIR / "tokenizers"))
+
+# --- HTTP -----------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["optimizer.api.rendering.JsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["optimizer.api.parsing.JsonParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "optimizer.api.errors.exception_handler",
+    "COERCE_DECIMAL_TO_STRING": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "AI Cost Optimizer",
+    "DESCRIPTION": (
+        "Sends each prompt to the cheapest model that is good enough, and proves what that saved. "
+        "Costs are USD; times are UTC."
+    ),
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "PREPROCESSING_HOOKS": ["optimizer.api.schema.keep_versioned_paths"],
+    "ENUM_NAME_OVERRIDES": {},
+}
+
+# --- logging --------------------------------------------------------------------
+
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "()": "optimizer.logs.PlainFormatter",
+            "format": "{asctime} {levelname:<8} {name}: {message}",
+            "style": "{",
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        # A client's mistake is answered, not logged.
+        "django.request": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
+        "django.security.DisallowedHost": {"handlers": [], "propagate": False},
+        "httpx": {"level": "WARNING"},
+        "uvicorn.error": {"level": "WARNING"},
+    },
+}
+

@@ -1,0 +1,19 @@
+"""Routes: the JSON endpoints at the root and under /api/v1, and the admin."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+from optimizer.api.routes import urlpatterns as api_urlpatterns
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/v1/", include((api_urlpatterns, "api"), namespace="v1")),
+    path("", include((api_urlpatterns, "api"), namespace="root")),
+]
+
+handler400 = "optimizer.api.errors.bad_request"
+handler403 = "optimizer.api.errors.forbidden"
+handler404 = "optimizer.api.errors.not_found"
+handler500 = "optimizer.api.errors.server_error"

@@ -1,0 +1,157 @@
+"""Which providers and models exist: tiers, capabilities, context windows, aliases.
+
+Read once from ``catalogue.toml`` and, where given, an operator's own file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+DEFAULT_CATALOGUE = Path(__file__).with_name("catalogue.toml")
+WIRES = ("anthropic", "gemini", "openai", "openai-own", "openrouter", "local")
+TIERS = ("simple", "moderate", "complex")
+_PRICE_FIELDS = ("input", "output", "cache_read", "cache_write")
+
+
+class CatalogueError(Exception):
+    """The catalogue cannot be read; the message names the file and the entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSpec:
+    """A provider: its wire, where it is reached, and where its key is found."""
+
+    name: str
+    wire: str
+    base_url: str = ""
+    base_url_env: str = ""
+    key_env: tuple[str, ...] = ()
+    key_optional: bool = False
+    prices: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model. ``price`` overrides the price table: USD per million tokens by unit."""
+
+    provider: str
+    id: str
+    tier: str
+    rank: int
+    context_window: int
+    capabilities: frozenset[str] = frozenset()
+    aliases: tuple[str, ...] = ()
+    price: Mapping[str, Decimal] | None = None
+
+    @property
+    def ref(self) -> str:
+        return f"{self.provider}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Providers by name; models in the order in which they are tried."""
+
+    providers: Mapping[str, ProviderSpec]
+    models: tuple[ModelSpec, ...]
+    _by_key: dict[tuple[str, str], ModelSpec] = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, providers: Mapping[str, ProviderSpec], models: tuple[ModelSpec, ...]) -> Catalogue:
+        by_key = {
+            (model.provider, name): model for model in models for name in (*model.aliases, model.id)
+        }
+        return cls(providers, models, by_key)
+
+    def find(self, provider: str, model: str) -> ModelSpec | None:
+        """The model by its id or one of its aliases."""
+        return self._by_key.get((provider, model))
+
+
+def load_catalogue(operator_file: Path | None = None) -> Catalogue:
+    """The built-in catalogue, with the operator's entries over it.
+
+    Raises :class:`CatalogueError` naming the file and the entry at fault.
+    """
+    providers: dict[str, ProviderSpec] = {}
+    entries: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+    for path in filter(None, (DEFAULT_CATALOGUE, operator_file)):
+        raw = _read(path)
+        for name, entry in raw.get("providers", {}).items():
+            providers[name] = _provider(path, name, entry)
+        for entry in raw.get("models", []):
+            try:
+                key = (entry["provider"], entry["id"])
+            except (KeyError, TypeError):
+                raise CatalogueError(f"{path}: a model needs a provider and an id") from None
+            entries[key] = (str(path), entry)
+    models: list[ModelSpec] = []
+    for (provider, model_id), (path_name, entry) in entries.items():
+        if provider not in providers:
+            raise CatalogueError(f"{path_name}: {model_id} names an unknown provider {provider}")
+        if not entry.get("disabled", False):
+            models.append(_model(path_name, entry, rank=len(models)))
+    return Catalogue.of(providers, tuple(models))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CatalogueError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CatalogueError(f"{path}: {error}") from error
+
+
+def _provider(path: Path, name: str, entry: dict[str, Any]) -> ProviderSpec:
+    wire = entry.get("wire")
+    if wire not in WIRES:
+        raise CatalogueError(f"{path}: provider {name}: wire must be one of {', '.join(WIRES)}")
+    return ProviderSpec(
+        name=name,
+        wire=wire,
+        base_url=entry.get("base_url", ""),
+        base_url_env=entry.get("base_url_env", ""),
+        key_env=tuple(entry.get("key_env", ())),
+        key_optional=bool(entry.get("key_optional", False)),
+        prices=entry.get("prices", ""),
+    )
+
+
+def _model(path: str, entry: dict[str, Any], *, rank: int) -> ModelSpec:
+    where = f"{path}: model {entry['provider']}/{entry['id']}"
+    if entry.get("tier") not in TIERS:
+        raise CatalogueError(f"{where}: tier must be one of {', '.join(TIERS)}")
+    window = entry.get("context_window")
+    if not isinstance(window, int) or window < 1:
+        raise CatalogueError(f"{where}: context_window must be a positive number of tokens")
+    return ModelSpec(
+        provider=entry["provider"],
+        id=entry["id"],
+        tier=entry["tier"],
+        rank=rank,
+        context_window=window,
+        capabilities=frozenset(entry.get("capabilities", ())),
+        aliases=tuple(entry.get("aliases", ())),
+        price=_price(where, entry["price"]) if "price" in entry else None,
+    )
+
+
+def _price(where: str, raw: dict[str, Any]) -> dict[str, Decimal]:
+    unknown = set(raw) - set(_PRICE_FIELDS)
+    if unknown or not {"input", "output"} <= set(raw):
+        raise CatalogueError(
+            f"{where}: price needs input and output, and may have cache_read and cache_write"
+        )
+    try:
+        price = {unit: Decimal(str(value)) for unit, value in raw.items()}
+    except InvalidOperation:
+        raise CatalogueError(f"{where}: a price is not a number") from None
+    if any(not value.is_finite() or value < 0 for value in price.values()):
+        raise CatalogueError(f"{where}: a price must be zero or more")
+    return price

@@ -1,0 +1,144 @@
+"""What a call costs, in USD, as an exact Decimal.
+
+Rates come from the ``genai-prices`` package, by date; the catalogue overrides
+them. The sums are done here, on rates looked up once an hour per model, since
+the package's own calculation takes longer than routing does. A test holds both
+equal to the last digit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from genai_prices import data_snapshot
+from genai_prices.types import ModelInfo, TieredPrices
+
+from providers.base import Usage
+from providers.catalogue import Catalogue
+
+logger = logging.getLogger(__name__)
+
+MILLION = Decimal(1_000_000)
+_PLACES = Decimal("0.0000000001")
+
+Tiers = tuple[tuple[int, Decimal], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """USD per million tokens: ``base``, or the rate of the highest tier passed.
+
+    A tier holds for *all* tokens of a call whose input exceeds its start, as
+    the providers that have tiers bill it.
+    """
+
+    base: Decimal
+    tiers: Tiers = ()
+
+    def at(self, input_tokens: int) -> Decimal:
+        for start, price in reversed(self.tiers):
+            if input_tokens > start:
+                return price
+        return self.base
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """A model's rates at one time; cached tokens fall back to the input rate."""
+
+    input: Rate
+    output: Rate
+    cache_read: Rate | None = None
+    cache_write: Rate | None = None
+
+    def cost(self, usage: Usage) -> Decimal:
+        """USD for ``usage``, rounded half-even to ten decimal places."""
+        size = usage.input_tokens
+        cached = min(usage.cache_read_tokens, size)
+        written = min(usage.cache_write_tokens, size - cached)
+        total = self.input.at(size) * (size - cached - written)
+        total += (self.cache_read or self.input).at(size) * cached
+        total += (self.cache_write or self.input).at(size) * written
+        total += self.output.at(size) * usage.output_tokens
+        return (total / MILLION).quantize(_PLACES, rounding=ROUND_HALF_EVEN)
+
+
+class PriceBook:
+    """Rates of the catalogue's models at a given time."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._rates: dict[tuple[str, str, int], Rates | None] = {}
+        self._warned: set[tuple[str, str]] = set()
+
+    def rates(self, provider: str, model: str, at: datetime | None = None) -> Rates | None:
+        """The model's rates at ``at`` (aware, default now); ``None`` when unknown."""
+        at = at or datetime.now(UTC)
+        # Prices change by date or by time of day, never within an hour.
+        key = (provider, model, int(at.timestamp()) // 3600)
+        if key not in self._rates:
+            if len(self._rates) > 10_000:
+                self._rates.clear()
+            self._rates[key] = self._look_up(provider, model, at)
+        return self._rates[key]
+
+    def cost(
+        self, provider: str, model: str, usage: Usage, at: datetime | None = None
+    ) -> Decimal | None:
+        """USD for ``usage``, or ``None`` (and one warning) when the price is unknown."""
+        rates = self.rates(provider, model, at)
+        if rates is not None:
+            return rates.cost(usage)
+        if (provider, model) not in self._warned:
+            self._warned.add((provider, model))
+            logger.warning("No price is known for %s/%s; its cost is unknown", provider, model)
+        return None
+
+    def _look_up(self, provider: str, model: str, at: datetime) -> Rates | None:
+        spec = self._catalogue.find(provider, model)
+        if spec is not None and spec.price is not None:
+            return _overridden(spec.price)
+        owner = self._catalogue.providers.get(provider)
+        if owner is None or not owner.prices:
+            return None
+        info = _find_info(owner.prices, spec.id if spec else model)
+        if info is None:
+            return None
+        prices = info.get_prices(at)
+        if prices.input_mtok is None or prices.output_mtok is None:
+            return None
+        return Rates(
+            input=_rate(prices.input_mtok),
+            output=_rate(prices.output_mtok),
+            cache_read=None if prices.cache_read_mtok is None else _rate(prices.cache_read_mtok),
+            cache_write=None
+            if prices.cache_write_mtok is None
+            else _rate(prices.cache_write_mtok),
+        )
+
+
+def _find_info(prices_id: str, model: str) -> ModelInfo | None:
+    snapshot = data_snapshot.get_snapshot()
+    for provider in snapshot.providers:
+        if provider.id == prices_id:
+            return provider.find_model(model, all_providers=snapshot.providers)
+    return None
+
+
+def _rate(price: Decimal | TieredPrices) -> Rate:
+    if isinstance(price, TieredPrices):
+        return Rate(price.base, tuple((tier.start, tier.price) for tier in price.tiers))
+    return Rate(price)
+
+
+def _overridden(price: Mapping[str, Decimal]) -> Rates:
+    return Rates(
+        input=Rate(price["input"]),
+        output=Rate(price["output"]),
+        cache_read=Rate(price["cache_read"]) if "cache_read" in price else None,
+        cache_write=Rate(price["cache_write"]) if "cache_write" in price else None,
+    )

@@ -1,0 +1,115 @@
+"""The process's providers: those that are configured, over one pooled HTTP client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from providers.anthropic import AnthropicProvider
+from providers.base import Provider
+from providers.catalogue import Catalogue, ProviderSpec
+from providers.gemini import GeminiProvider
+from providers.local import LocalProvider
+from providers.openai import OpenAIOwnProvider, OpenAIProvider
+from providers.openrouter import OpenRouterProvider
+from providers.wire import WireClient
+
+_WIRES: dict[str, type[WireClient]] = {
+    "anthropic": AnthropicProvider,
+    "gemini": GeminiProvider,
+    "openai": OpenAIProvider,
+    "openai-own": OpenAIOwnProvider,
+    "openrouter": OpenRouterProvider,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """Seconds for connecting and reading; the number of pooled connections."""
+
+    connect_timeout: float = 5.0
+    read_timeout: float = 60.0
+    max_connections: int = 512
+
+    @property
+    def timeout(self) -> httpx.Timeout:
+        return httpx.Timeout(self.read_timeout, connect=self.connect_timeout)
+
+
+def make_client(settings: ConnectionSettings) -> httpx.AsyncClient:
+    """One pooled client for the process, on the transport that measured fastest.
+
+    Redirects are not followed and cookies not kept: a provider's answer must
+    not make the service call, or identify itself to, anyone else.
+    """
+
+    def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=settings.max_connections, keepalive_timeout=30),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    return httpx.AsyncClient(
+        transport=AiohttpTransport(client=session),
+        timeout=settings.timeout,
+        follow_redirects=False,
+        headers={"user-agent": "ai-cost-optimizer"},
+    )
+
+
+def configured_key(spec: ProviderSpec, environment: Mapping[str, str]) -> str:
+    """The provider's API key from the first variable that has one, else empty."""
+    return next((environment[name] for name in spec.key_env if environment.get(name)), "")
+
+
+def is_configured(spec: ProviderSpec, environment: Mapping[str, str]) -> bool:
+    """Whether a provider reached over HTTP can be called with what the environment holds."""
+    if spec.wire == "local":
+        return False
+    if not base_url(spec, environment):
+        return False
+    if not spec.key_env or spec.key_optional:
+        return bool(environment.get(spec.base_url_env) or configured_key(spec, environment))
+    return bool(configured_key(spec, environment))
+
+
+def base_url(spec: ProviderSpec, environment: Mapping[str, str]) -> str:
+    """Where the provider is reached: the environment's override or the catalogue's."""
+    return environment.get(spec.base_url_env, "") or spec.base_url
+
+
+class ProviderRegistry:
+    """Configured providers by name. ``environment`` is where keys and URLs are read."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        environment: Mapping[str, str],
+        settings: ConnectionSettings,
+        *,
+        local: bool = False,
+    ) -> None:
+        self._client = make_client(settings)
+        self.providers: dict[str, Provider] = {}
+        for name, spec in catalogue.providers.items():
+            if spec.wire == "local":
+                if local:
+                    self.providers[name] = LocalProvider(self._client, settings.timeout)
+            elif is_configured(spec, environment):
+                self.providers[name] = _WIRES[spec.wire](
+                    name,
+                    self._client,
+                    base_url(spec, environment),
+                    configured_key(spec, environment),
+                    settings.timeout,
+                )
+
+    async def aclose(self) -> None:
+        """Close every provider and the pooled client."""
+        for provider in self.providers.values():
+            await provider.aclose()
+        await self._client.aclose()

@@ -1,0 +1,127 @@
+"""How hard a prompt looks, as one deterministic number.
+
+The score in [0, 1] is a weighted sum of cheap signals: length, the work asked
+for, the reasoning and constraints it carries, code, mathematics and structure.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from routing.models import Tier
+from routing.text import Lexicon, PromptText
+
+SIMPLE_BELOW = 0.3
+MODERATE_BELOW = 0.7
+
+# Words that announce demanding work. The other languages are the most used ones,
+# enough that a prompt is not simple for being foreign.
+_DEMANDING = Lexicon.of(
+    """
+    analyze analyse analyzing analysis architect architecture design designing implement
+    implementation implementing optimize optimise optimization refactor refactoring debug prove
+    proof proving derive derivation evaluate compare comparing contrast critique synthesize
+    synthesis algorithm algorithms complexity tradeoff tradeoffs strategy comprehensive detailed
+    thorough thoroughly rigorous distributed concurrent concurrency scalable scalability
+    architecture theorem hypothesis hypotheses simulate simulation formalize migrate migration
+    diagnose negotiate forecast plan roadmap
+    analiza analizar análisis diseña diseñar compara comparar demuestra demostrar implementa
+    implementar optimiza optimizar
+    analyser analysez analyse concevoir concevez comparer comparez démontrer démontrez implémenter
+    analysiere analysieren entwirf entwerfen vergleiche vergleichen beweise beweisen implementiere
+    analizza analizzare progetta progettare confronta confrontare dimostra dimostrare
+    analise analisar projete projetar comparar prove implemente
+    проанализируй проанализируйте спроектируй сравни сравните докажи докажите реализуй
+    """,
+    phrases=("trade-off", "in-depth", "in depth", "step by step", "step-by-step", "root cause"),
+    wide="分析 设计 設計 比较 比較 证明 証明 實現 实现 実装 优化 最適化 算法 アルゴリズム 분석 설계 비교 증명 구현",
+)
+_REASONING = Lexicon.of(
+    """
+    why because therefore if then unless assume assuming suppose justify explain explaining
+    implication implications consequence consequences reason infer deduce
+    warum weil erkläre pourquoi expliquez explique perché spiega почему объясни
+    """,
+    phrases=("given that", "por qué", "how far", "how many", "how long"),
+    wide="为什么 為什麼 解释 説明 なぜ 왜 설명",
+)
+_CONSTRAINTS = Lexicon.of(
+    """
+    must should without exactly ensure including require requires required support supports
+    supporting handle avoid both each every constraint constraints only least most within across
+    debe deben sin doit doivent sans muss müssen ohne deve devono senza должен должна без
+    """,
+    wide="必须 必ず 要求 반드시",
+)
+_BUILD = Lexicon.of(
+    """
+    code function class script program query regex api endpoint database schema python javascript
+    typescript java rust golang kotlin swift sql html css bash docker kubernetes
+    """,
+    wide="代码 コード 코드 函数 関数 함수",
+)
+_MATHEMATICS = Lexicon.of(
+    """
+    integral derivative matrix equation equations probability eigenvalue eigenvalues polynomial
+    logarithm calculate compute solve sum percent percentage ratio variance
+    """,
+    wide="计算 計算 方程 계산",
+)
+_CODE_MARKS = re.compile(r"```|[{};]$|=>|->|::|</\w|\w\(\)|\b(?:def|fn|func|import|SELECT)\s", re.MULTILINE)
+_MATH_MARKS = re.compile(r"[∑∫√∂∞≤≥≠∀∃∈]|\\(?:frac|sum|int|sqrt|begin)\b|\d ?[-+*/^=×÷] ?\d")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_STEPS = re.compile(r"^[ \t]{0,8}(?:\d{1,3}[.)]|[-*•])[ \t]", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class ComplexityScore:
+    """``score`` in [0, 1], the tier it falls in, and the parts that add up to it."""
+
+    score: float
+    tier: Tier
+    token_count: int
+    parts: dict[str, float]
+
+
+def tier_of(score: float) -> Tier:
+    """Below 0.3 simple, below 0.7 moderate, else complex."""
+    if score < SIMPLE_BELOW:
+        return "simple"
+    return "moderate" if score < MODERATE_BELOW else "complex"
+
+
+def _saturating(count: float, half: float) -> float:
+    """0 for none, 0.5 at ``half``, towards 1 beyond: the tenth keyword adds less than the first."""
+    return count / (count + half)
+
+
+def score_complexity(prompt: str | PromptText) -> ComplexityScore:
+    """Score how demanding ``prompt`` is.
+
+    Deterministic, any language, any length from empty to megabytes, well under
+    a millisecond. The score never leaves [0, 1].
+    """
+    text = prompt if isinstance(prompt, PromptText) else PromptText.read(prompt)
+    tokens = text.tokens
+    sample = text.sample
+    numbers = min(6, len(_NUMBER.findall(sample)))
+    questions = max(0, sample.count("?") + sample.count("？") - 1)
+    parts = {
+        # 0 at a dozen tokens, full near two thousand: length on a log scale.
+        "length": 0.35 * min(1.0, max(0.0, math.log(tokens / 12) / math.log(2000 / 12))),
+        "demanding_work": 0.60 * _saturating(_DEMANDING.count(text), 1.3),
+        "reasoning": 0.12 * _saturating(_REASONING.count(text), 1.5),
+        "constraints": 0.22 * _saturating(_CONSTRAINTS.count(text), 2.5),
+        "code": 0.26
+        * _saturating(_BUILD.count(text) + len(_CODE_MARKS.findall(sample)) / 2, 1.5),
+        "mathematics": 0.22
+        * _saturating(
+            _MATHEMATICS.count(text) + len(_MATH_MARKS.findall(sample)) + numbers / 3, 2.0
+        ),
+        "structure": 0.14 * _saturating(len(_STEPS.findall(sample)) + questions, 3.0),
+    }
+    score = round(min(1.0, max(0.0, sum(parts.values()))), 4)
+    rounded = {name: round(value, 4) for name, value in parts.items()}
+    return ComplexityScore(score, tier_of(score), tokens, rounded)

@@ -1,0 +1,52 @@
+"""Which models can serve a request at all: its hard constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from routing.models import ModelOption, NoEligibleModel, PromptAnalysis, RoutingContext
+from routing.strategies.base import Situation
+
+
+def find_eligible(
+    options: Iterable[ModelOption], context: RoutingContext, analysis: PromptAnalysis
+) -> Situation:
+    """Split ``options`` into eligible and excluded.
+
+    Raises :class:`NoEligibleModel` with each model's reason when none is left.
+    """
+    eligible: list[ModelOption] = []
+    excluded: list[tuple[ModelOption, str]] = []
+    for option in options:
+        if (
+            context.available_providers is not None
+            and option.provider not in context.available_providers
+        ):
+            continue
+        reason = _why_not(option, context, analysis)
+        if reason is None:
+            eligible.append(option)
+        else:
+            excluded.append((option, reason))
+    if not eligible:
+        raise NoEligibleModel({option.ref: reason for option, reason in excluded})
+    return Situation(context, analysis, tuple(eligible), tuple(excluded))
+
+
+def _why_not(
+    option: ModelOption, context: RoutingContext, analysis: PromptAnalysis
+) -> str | None:
+    needed = analysis.token_count + context.max_tokens
+    if needed > option.context_window:
+        return f"needs {needed} tokens of context, has {option.context_window}"
+    missing = context.required_capabilities - option.capabilities
+    if missing:
+        return f"lacks {', '.join(sorted(missing))}"
+    if context.max_cost is not None:
+        # A cap must hold even if the completion uses every token it may.
+        worst = option.expected_cost(analysis.token_count, context.max_tokens)
+        if worst is None:
+            return "its price is unknown, so the cost cap cannot be kept"
+        if worst > context.max_cost:
+            return f"may cost ${worst:f}, above the cap of ${context.max_cost:f}"
+    return None

@@ -1,0 +1,160 @@
+"""One door to routing: pick a strategy, check its decision, never fail the client."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from routing.complexity import score_complexity
+from routing.eligibility import find_eligible
+from routing.models import (
+    CONFIDENCES,
+    STRATEGIES,
+    Candidate,
+    NoEligibleModel,
+    OptionSource,
+    PromptAnalysis,
+    RoutingContext,
+    RoutingDecision,
+)
+from routing.patterns import QueryPatternAnalyzer
+from routing.strategies.base import Situation, Strategy, complexity_chain
+from routing.strategies.complexity import ComplexityStrategy
+from routing.text import PromptText
+
+logger = logging.getLogger(__name__)
+
+
+class InvalidDecision(Exception):
+    """A strategy named a model that cannot serve, or spoke another vocabulary."""
+
+
+class RoutingEngine:
+    """Decides which model answers.
+
+    ``strategies`` maps a name to a strategy; ``auto_route`` chooses "hybrid",
+    else "complexity". Whatever goes wrong inside a strategy ends in
+    complexity's choice with ``fallback_used=True``.
+    """
+
+    def __init__(
+        self,
+        options: OptionSource,
+        strategies: dict[str, Strategy],
+        *,
+        complexity: ComplexityStrategy | None = None,
+        analyzer: QueryPatternAnalyzer | None = None,
+    ) -> None:
+        self._options = options
+        self._strategies = strategies
+        self._complexity = complexity or ComplexityStrategy()
+        self._analyzer = analyzer or QueryPatternAnalyzer()
+
+    def analyze(self, prompt: str) -> PromptAnalysis:
+        """Pattern, complexity, tier and estimated input tokens of ``prompt``."""
+        text = PromptText.read(prompt)
+        scored = score_complexity(text)
+        return PromptAnalysis(
+            pattern=self._analyzer.analyze(text),
+            complexity=scored.score,
+            tier=scored.tier,
+            token_count=scored.token_count,
+        )
+
+    def route(
+        self,
+        context: RoutingContext,
+        *,
+        auto_route: bool = False,
+        strategy: str | None = None,
+        analysis: PromptAnalysis | None = None,
+    ) -> RoutingDecision:
+        """Decide for ``context``; ``strategy`` overrides what ``auto_route`` would pick.
+
+        Raises :class:`NoEligibleModel` when no model meets the hard
+        constraints, and nothing else.
+        """
+        analysis = analysis or self.analyze(context.prompt)
+        situation = find_eligible(self._options.options(), context, analysis)
+        name = strategy or ("hybrid" if auto_route else "complexity")
+        try:
+            decision = self._strategies[name].decide(situation)
+            self._validate(decision, situation)
+        except NoEligibleModel:
+            raise
+        except Exception as error:
+            decision = self._fall_back(situation, name, error)
+        return replace(decision, metadata=self._complete(decision, situation))
+
+    def _fall_back(self, situation: Situation, name: str, error: Exception) -> RoutingDecision:
+        # The type and place, never the message: it may carry the prompt.
+        reason = f"{name} strategy failed: {type(error).__name__}"
+        logger.warning("%s at %s; complexity decides instead", reason, _place_of(error))
+        decision = self._complexity.decide(situation)
+        return replace(
+            decision,
+            strategy_used="hybrid_fallback" if name == "hybrid" else "complexity",
+            fallback_used=True,
+            metadata={**decision.metadata, "fallback_reason": reason},
+        )
+
+    @staticmethod
+    def _validate(decision: RoutingDecision, situation: Situation) -> None:
+        known = {(option.provider, option.model) for option in situation.eligible}
+        if (decision.provider, decision.model) not in known:
+            raise InvalidDecision("the chosen model is not eligible")
+        if decision.confidence not in CONFIDENCES:
+            raise InvalidDecision("unknown confidence")
+        if decision.strategy_used not in STRATEGIES:
+            raise InvalidDecision("unknown strategy")
+        if not decision.reasoning:
+            raise InvalidDecision("no reasoning given")
+
+    @staticmethod
+    def _complete(decision: RoutingDecision, situation: Situation) -> dict[str, Any]:
+        """What every decision's metadata holds, whichever strategy made it.
+
+        ``fallback_chain`` lists the models to try if the chosen one fails, and
+        ``baseline_chain`` those complexity would have used, best first.
+        """
+        analysis = situation.analysis
+        baseline = [
+            {"provider": o.provider, "model": o.model} for o in complexity_chain(situation)
+        ]
+        chosen = {"provider": decision.provider, "model": decision.model}
+        candidates: list[Candidate] = decision.metadata.get("candidates", [])
+        excluded = [
+            Candidate(
+                provider=option.provider,
+                model=option.model,
+                tier=option.tier,
+                expected_quality=None,
+                quality_low=None,
+                quality_high=None,
+                sample_size=0,
+                expected_cost=situation.expected_cost(option),
+                chosen=False,
+                reason=reason,
+            )
+            for option, reason in situation.excluded
+        ]
+        return {
+            **decision.metadata,
+            "pattern": analysis.pattern,
+            "complexity": analysis.complexity,
+            "tier": analysis.tier,
+            "token_count": analysis.token_count,
+            "candidates": [c.as_dict() for c in (*candidates, *excluded)],
+            "fallback_chain": [ref for ref in baseline if ref != chosen],
+            "baseline_chain": baseline,
+        }
+
+
+def _place_of(error: BaseException) -> str:
+    trace = error.__traceback__
+    if trace is None:
+        return "unknown place"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"

@@ -1,0 +1,175 @@
+"""The vocabulary of routing: what goes in, what is weighed, what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal, Protocol
+
+Tier = Literal["simple", "moderate", "complex"]
+Confidence = Literal["high", "medium", "low"]
+StrategyName = Literal["complexity", "learning", "hybrid", "hybrid_fallback", "cached"]
+
+TIERS: tuple[Tier, ...] = ("simple", "moderate", "complex")
+CONFIDENCES: tuple[Confidence, ...] = ("high", "medium", "low")
+STRATEGIES: tuple[StrategyName, ...] = (
+    "complexity",
+    "learning",
+    "hybrid",
+    "hybrid_fallback",
+    "cached",
+)
+
+
+class RoutingError(Exception):
+    """Routing could not name a model."""
+
+
+class NoEligibleModel(RoutingError):
+    """No configured model satisfies the request's hard constraints.
+
+    ``excluded`` maps "provider/model" to the reason it is out.
+    """
+
+    def __init__(self, excluded: dict[str, str]) -> None:
+        self.excluded = excluded
+        reasons = "; ".join(f"{ref}: {reason}" for ref, reason in sorted(excluded.items()))
+        super().__init__(
+            f"No model can serve this request ({reasons})." if reasons else "No model is available."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOption:
+    """A model that routing may choose, as the catalogue describes it.
+
+    Prices are USD per million tokens, ``None`` where unknown. ``rank`` is the
+    model's place in its tier's fallback chain, 0 first.
+    """
+
+    provider: str
+    model: str
+    tier: Tier
+    rank: int
+    input_price: Decimal | None
+    output_price: Decimal | None
+    context_window: int
+    capabilities: frozenset[str] = frozenset()
+
+    @property
+    def ref(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+    def expected_cost(self, input_tokens: int, output_tokens: int) -> Decimal | None:
+        """USD for a call of this size, or ``None`` when a price is unknown."""
+        if self.input_price is None or self.output_price is None:
+            return None
+        return (
+            self.input_price * input_tokens + self.output_price * output_tokens
+        ) / Decimal(1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingContext:
+    """One request, as far as routing cares.
+
+    ``max_cost`` is USD for the whole call, ``min_quality`` is 0-1,
+    ``max_tokens`` bounds the completion. ``available_providers`` of ``None``
+    means every provider that has models in the catalogue.
+    """
+
+    prompt: str
+    user_id: str | None = None
+    session_id: str | None = None
+    available_providers: frozenset[str] | None = None
+    max_cost: Decimal | None = None
+    min_quality: float | None = None
+    max_tokens: int = 1000
+    required_capabilities: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptAnalysis:
+    """What the prompt looks like: computed once a request, shared by all strategies."""
+
+    pattern: str
+    complexity: float
+    tier: Tier
+    token_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that was weighed, and why it was or was not chosen.
+
+    ``expected_quality`` with its interval is 0-1 and ``None`` where the
+    strategy does not estimate quality; ``expected_cost`` is USD or ``None``.
+    """
+
+    provider: str
+    model: str
+    tier: Tier
+    expected_quality: float | None
+    quality_low: float | None
+    quality_high: float | None
+    sample_size: int
+    expected_cost: Decimal | None
+    chosen: bool
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "tier": self.tier,
+            "expected_quality": self.expected_quality,
+            "quality_low": self.quality_low,
+            "quality_high": self.quality_high,
+            "sample_size": self.sample_size,
+            "expected_cost": self.expected_cost,
+            "chosen": self.chosen,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingDecision:
+    """The model that shall answer, and everything needed to explain it later."""
+
+    provider: str
+    model: str
+    confidence: Confidence
+    strategy_used: StrategyName
+    reasoning: str
+    fallback_used: bool = False
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Recorded outcomes of one model on one kind of prompt.
+
+    ``quality_sum`` is the sum of ``count`` scores, each 0-1.
+    """
+
+    count: int
+    quality_sum: float
+
+
+EvidenceKey = tuple[str, Tier, str, str]
+"""(pattern, tier of the prompt, provider, model)"""
+
+
+class EvidenceSource(Protocol):
+    """Where the learning strategy reads what outcomes have taught us.
+
+    Must answer from memory: it is read on every decision.
+    """
+
+    def evidence(self) -> dict[EvidenceKey, Evidence]: ...
+
+
+class OptionSource(Protocol):
+    """Where routing reads which models can be chosen at this moment."""
+
+    def options(self) -> tuple[ModelOption, ...]: ...

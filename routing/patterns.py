@@ -1,0 +1,131 @@
+"""What kind of prompt this is: code, analysis, creative, explanation, factual, reasoning or general.
+
+Outcomes are remembered by pattern, so a pattern is a bucket of prompts on
+which models tend to do alike, not a claim about the prompt's meaning.
+"""
+
+from __future__ import annotations
+
+import re
+
+from routing.text import Lexicon, PromptText
+
+PATTERNS: tuple[str, ...] = (
+    "code",
+    "reasoning",
+    "analysis",
+    "creative",
+    "explanation",
+    "factual",
+    "general",
+)
+"""In order of precedence: a tie goes to the earlier one."""
+
+_LEXICONS: dict[str, tuple[float, Lexicon]] = {
+    "code": (
+        2.0,
+        Lexicon.of(
+            """
+            code function python javascript typescript java rust golang kotlin sql regex html css
+            bash refactor debug compile compiler django flask react endpoint unittest pytest
+            stacktrace código programm programa функцию код
+            """,
+            phrases=("unit test", "stack trace", "c++", "c#"),
+            wide="代码 程式 コード 코드 函数 関数 함수",
+        ),
+    ),
+    "reasoning": (
+        2.0,
+        Lexicon.of(
+            """
+            prove proof derive solve deduce infer logic logical puzzle riddle probability calculate
+            compute theorem beweise démontrer demuestra dimostra докажи вычисли реши
+            """,
+            phrases=("how many", "how much", "how far", "how long", "step by step", "what is the value"),
+            wide="证明 証明 计算 計算 증명 계산",
+        ),
+    ),
+    "analysis": (
+        2.0,
+        Lexicon.of(
+            """
+            analyze analyse analysis analyzing compare comparing comparison contrast evaluate
+            evaluation assess assessment critique review summarize summarise summary versus vs
+            tradeoff tradeoffs analiza analizar analyser analysez analysiere vergleiche analizza
+            сравни проанализируй
+            """,
+            phrases=("pros and cons", "trade-off", "advantages and disadvantages"),
+            wide="分析 比较 比較 总结 要約 비교 분석",
+        ),
+    ),
+    "creative": (
+        2.0,
+        Lexicon.of(
+            """
+            poem haiku story stories song lyrics novel fiction joke slogan limerick imagine
+            brainstorm roleplay screenplay tagline sonnet fable poema cuento gedicht geschichte
+            poème histoire poesia racconto стих рассказ
+            """,
+            wide="故事 诗 詩 物語 시 이야기",
+        ),
+    ),
+    "explanation": (
+        1.5,
+        Lexicon.of(
+            """
+            explain explains why describe teach tutorial explica explique expliquez erkläre warum
+            pourquoi spiega perché почему объясни опиши
+            """,
+            phrases=(
+                "how do ", "how does ", "how can ", "how is ", "how are ", "how to ",
+                "walk me through", "difference between", "por qué",
+            ),
+            wide="为什么 為什麼 解释 説明 なぜ 왜 설명",
+        ),
+    ),
+    "factual": (
+        0.5,
+        Lexicon.of(
+            "capital population definition year born located invented founded author",
+            wide="首都 人口 どこ いつ 누구",
+        ),
+    ),
+}
+_OPENS_A_QUESTION = frozenset(
+    """
+    what who when where which whose is are was were did does has name define list
+    qué quién cuándo dónde cuál quel quelle qui quand où wer wann wo was welche welcher
+    chi quando dove quale кто когда где что
+    """.split()
+)
+_CODE_MARKS = re.compile(r"```|[{};]$|=>|\w\(\)|^(?:def|class|import|from|#include|fn|func)\s", re.MULTILINE)
+_ARITHMETIC = re.compile(r"\d ?[-+*/×÷=^%] ?\d")
+_NUMBER = re.compile(r"\d+")
+
+
+class QueryPatternAnalyzer:
+    """Names the pattern of a prompt by weighing lexical signals."""
+
+    patterns = PATTERNS
+
+    def analyze(self, prompt: str | PromptText) -> str:
+        """One of :data:`PATTERNS`; ``general`` when no signal speaks. Deterministic."""
+        text = prompt if isinstance(prompt, PromptText) else PromptText.read(prompt)
+        best, best_weight = "general", 0.0
+        for pattern, (weight, lexicon) in _LEXICONS.items():
+            total = weight * min(3, lexicon.count(text)) + self._marks(pattern, text)
+            if total > best_weight:
+                best, best_weight = pattern, total
+        return best
+
+    @staticmethod
+    def _marks(pattern: str, text: PromptText) -> float:
+        """Signals that are not words: punctuation of code, arithmetic, an opening question."""
+        if pattern == "code":
+            return min(3.0, 1.5 * len(_CODE_MARKS.findall(text.sample)))
+        if pattern == "reasoning":
+            arithmetic = 1.5 if _ARITHMETIC.search(text.sample) else 0.0
+            return arithmetic + (1.0 if len(_NUMBER.findall(text.sample)) >= 3 else 0.0)
+        if pattern == "factual" and text.words and text.words[0] in _OPENS_A_QUESTION:
+            return 1.0
+        return 0.0

@@ -1,0 +1,72 @@
+"""What every strategy is given and what it must return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from routing.models import (
+    TIERS,
+    ModelOption,
+    PromptAnalysis,
+    RoutingContext,
+    RoutingDecision,
+    Tier,
+)
+
+# A completion's expected length by tier, in tokens, where nothing better is known.
+# Only estimates use it; worst cases use the request's own max_tokens.
+EXPECTED_OUTPUT_TOKENS: dict[Tier, int] = {"simple": 120, "moderate": 400, "complex": 800}
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """One request ready to be decided: its analysis and the models that can serve it.
+
+    ``eligible`` is never empty; ``excluded`` maps "provider/model" to why it is out.
+    """
+
+    context: RoutingContext
+    analysis: PromptAnalysis
+    eligible: tuple[ModelOption, ...]
+    excluded: tuple[tuple[ModelOption, str], ...] = ()
+
+    def expected_cost(self, option: ModelOption) -> Decimal | None:
+        """USD for this request on ``option`` at the expected completion length."""
+        expected = EXPECTED_OUTPUT_TOKENS[self.analysis.tier]
+        output = min(expected, self.context.max_tokens)
+        return option.expected_cost(self.analysis.token_count, output)
+
+
+class Strategy(Protocol):
+    """Chooses one of ``situation.eligible``.
+
+    Must be deterministic for equal evidence and indifferent to the order of
+    candidates, and must not do I/O.
+    """
+
+    name: str
+
+    def decide(self, situation: Situation) -> RoutingDecision: ...
+
+
+def tier_distance(one: Tier, other: Tier) -> int:
+    """How many tiers apart: 0, 1 or 2."""
+    return abs(TIERS.index(one) - TIERS.index(other))
+
+
+def complexity_chain(situation: Situation) -> tuple[ModelOption, ...]:
+    """Eligible models in the order complexity would try them.
+
+    The prompt's own tier first, in the catalogue's order; then stronger tiers,
+    nearest first, because a dearer answer beats a poor one; then weaker tiers.
+    """
+    wanted = TIERS.index(situation.analysis.tier)
+
+    def order(option: ModelOption) -> tuple[int, int, int, str]:
+        step = TIERS.index(option.tier) - wanted
+        direction = 0 if step == 0 else (1 if step > 0 else 2)
+        return (direction, abs(step), option.rank, option.ref)
+
+    return tuple(sorted(situation.eligible, key=order))

@@ -1,0 +1,74 @@
+"""The default: the prompt's complexity names a tier, the tier's chain names a model."""
+
+from __future__ import annotations
+
+from routing.complexity import MODERATE_BELOW, SIMPLE_BELOW
+from routing.models import Candidate, Confidence, ModelOption, RoutingDecision
+from routing.strategies.base import Situation, complexity_chain
+
+_CLEAR_MARGIN = 0.1
+_THIN_MARGIN = 0.03
+
+
+class ComplexityStrategy:
+    """First available model of the tier that the complexity score falls in."""
+
+    name = "complexity"
+
+    def decide(self, situation: Situation) -> RoutingDecision:
+        analysis = situation.analysis
+        chain = complexity_chain(situation)
+        chosen = chain[0]
+        reasoning = (
+            f"Complexity {analysis.complexity:.2f} is {analysis.tier}; "
+            f"{chosen.ref} is first in that tier's chain."
+        )
+        if chosen.tier != analysis.tier:
+            reasoning = (
+                f"Complexity {analysis.complexity:.2f} is {analysis.tier}, but no model of that tier "
+                f"is available; {chosen.ref} ({chosen.tier}) is the nearest."
+            )
+        return RoutingDecision(
+            provider=chosen.provider,
+            model=chosen.model,
+            confidence=self._confidence(situation, chosen),
+            strategy_used="complexity",
+            reasoning=reasoning,
+            metadata={
+                "cost_estimate": situation.expected_cost(chosen),
+                "quality_score": None,
+                "candidates": [
+                    self._candidate(situation, option, place) for place, option in enumerate(chain)
+                ],
+            },
+        )
+
+    @staticmethod
+    def _confidence(situation: Situation, chosen: ModelOption) -> Confidence:
+        """High well inside a tier, low at its edge or when another tier had to serve."""
+        score = situation.analysis.complexity
+        margin = min(abs(score - SIMPLE_BELOW), abs(score - MODERATE_BELOW))
+        if chosen.tier != situation.analysis.tier or margin < _THIN_MARGIN:
+            return "low"
+        return "high" if margin >= _CLEAR_MARGIN else "medium"
+
+    @staticmethod
+    def _candidate(situation: Situation, option: ModelOption, place: int) -> Candidate:
+        if place == 0:
+            reason = f"first available for a {situation.analysis.tier} prompt"
+        elif option.tier == situation.analysis.tier:
+            reason = f"fallback {place} of the {option.tier} tier"
+        else:
+            reason = f"fallback {place}, from the {option.tier} tier"
+        return Candidate(
+            provider=option.provider,
+            model=option.model,
+            tier=option.tier,
+            expected_quality=None,
+            quality_low=None,
+            quality_high=None,
+            sample_size=0,
+            expected_cost=situation.expected_cost(option),
+            chosen=place == 0,
+            reason=reason,
+        )
