@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import Error, connection
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 
 from analytics.batching import Batcher
 from analytics.models import CachedResponse, DailyTotal
@@ -106,3 +106,10 @@ def cache_stats(*, popular: int = 10) -> dict[str, Any]:
             .order_by("-hit_count", "-last_hit_at")[:popular]
         ],
     }
+
+
+def invalidate_entries(entries: QuerySet[CachedResponse], *, reason: str) -> int:
+    """Stop serving ``entries``; how many were live until now."""
+    return entries.filter(invalidated_at=None).update(
+        invalidated_at=datetime.now(UTC), invalidation_reason=reason[:200]
+    )

@@ -104,9 +104,9 @@ def usage_stats(*, recent: int = 10) -> dict[str, Any]:
             )
             .order_by("-count", field)
         )
-        return [
-            {**row, "avg_cost": average(row["total_cost"], row.pop("priced"))} for row in rows
-        ]
+        for row in rows:
+            row["avg_cost"] = average(row["total_cost"], row.pop("priced"))
+        return list(rows)
 
     return {
         "overall": overall,

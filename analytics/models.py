@@ -13,6 +13,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 
+from analytics.large_tables import LargeTableQuerySet
 from routing.models import CONFIDENCES, STRATEGIES, TIERS
 from routing.patterns import PATTERNS
 
@@ -53,6 +54,8 @@ class CachedResponse(models.Model):
     last_hit_at = models.DateTimeField(null=True, blank=True)
     invalidated_at = models.DateTimeField(null=True, blank=True)
     invalidation_reason = models.CharField(max_length=200, blank=True)
+
+    objects = LargeTableQuerySet.as_manager()
 
     class Meta:
         db_table = "response_cache"
@@ -114,6 +117,8 @@ class RequestRecord(models.Model):
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.TextField(blank=True)
 
+    objects = LargeTableQuerySet.as_manager()
+
     class Meta:
         db_table = "requests"
         verbose_name = "request"
@@ -157,6 +162,8 @@ class RoutingMetric(models.Model):
     cache_saved = money(null=True)
     metadata = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
 
+    objects = LargeTableQuerySet.as_manager()
+
     class Meta:
         db_table = "routing_metrics"
         verbose_name = "routing decision"
@@ -191,6 +198,8 @@ class Feedback(models.Model):
     pattern = models.CharField(max_length=20, choices=_choices(PATTERNS))
     tier = models.CharField(max_length=10, choices=_choices(TIERS))
     created_at = models.DateTimeField(default=timezone.now)
+
+    objects = LargeTableQuerySet.as_manager()
 
     class Meta:
         db_table = "feedback"

@@ -1,13 +1,28 @@
-"""Exact sums of money on every database."""
+"""Money: exact sums on every database, and how an amount is written."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import DecimalField, Sum
+from django.db.models import BigIntegerField, DecimalField, Func, Sum
 
 _SCALE = 10
+
+
+def dollars(value: Decimal | None) -> str:
+    """USD to as many places as it takes to see something; "unknown" without a price."""
+    if value is None:
+        return "unknown"
+    if value == 0:
+        return "$0.00"
+    sign, size = ("-" if value < 0 else ""), abs(value)
+    return f"{sign}${size:,.2f}" if size >= 1 else f"{sign}${size:,.6f}"
+
+
+class _WholeUnits(Func):
+    template = "CAST(ROUND((%(expressions)s) * 1e10) AS INTEGER)"
+    output_field = BigIntegerField()
 
 
 class MoneySum(Sum):
@@ -24,10 +39,8 @@ class MoneySum(Sum):
         )
 
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        sql, params = super().as_sql(
-            compiler,
-            connection,
-            template="%(function)s(CAST(ROUND((%(expressions)s) * 1e10) AS INTEGER))",
-            **extra,
-        )
+        whole = self.copy()
+        expression, *rest = self.get_source_expressions()
+        whole.set_source_expressions([_WholeUnits(expression), *rest])
+        sql, params = whole.as_sql(compiler, connection, **extra)
         return f"({sql} / 1e10)", params

@@ -62,23 +62,23 @@ def cost_savings(since: datetime, until: datetime | None = None) -> dict[str, An
     paired = Q(actual_cost__isnull=False, baseline_cost__isnull=False, routing_saved__isnull=False)
     totals = decisions_in(since, until).aggregate(
         requests=Count("pk"),
-        paired_requests=Count("pk", filter=paired),
-        intelligent_cost=MoneySum("actual_cost", filter=paired),
-        baseline_cost=MoneySum("baseline_cost", filter=paired),
-        routing_saved=MoneySum("routing_saved", filter=paired),
-        cache_saved=MoneySum("cache_saved", filter=paired),
+        paired=Count("pk", filter=paired),
+        cost=MoneySum("actual_cost", filter=paired),
+        baseline=MoneySum("baseline_cost", filter=paired),
+        routing=MoneySum("routing_saved", filter=paired),
+        cache=MoneySum("cache_saved", filter=paired),
     )
-    saved = totals["baseline_cost"] - totals["intelligent_cost"]
-    baseline = totals["baseline_cost"]
+    baseline = totals["baseline"]
+    saved = baseline - totals["cost"]
     return {
         "total_saved": saved,
         "percent_saved": round(float(100 * saved / baseline), 2) if baseline else 0.0,
-        "intelligent_cost": totals["intelligent_cost"],
+        "intelligent_cost": totals["cost"],
         "baseline_cost": baseline,
-        "routing_saved": totals["routing_saved"],
-        "cache_saved": totals["cache_saved"],
-        "paired_requests": totals["paired_requests"],
-        "unpriced_requests": totals["requests"] - totals["paired_requests"],
+        "routing_saved": totals["routing"],
+        "cache_saved": totals["cache"],
+        "paired_requests": totals["paired"],
+        "unpriced_requests": totals["requests"] - totals["paired"],
     }
 
 

@@ -32,6 +32,11 @@ class BodyTooLarge(Exception):
     """The body passed the limit while it was being read."""
 
 
+# Most clients read an answer only once they have sent everything; up to this many
+# bytes are read and dropped so that they see the 413 rather than a reset.
+_DRAINED_BYTES = 64 * 1024 * 1024
+
+
 class BodyLimit:
     """Refuses a body over ``limit`` bytes with 413, by its declared or its real length."""
 
@@ -45,7 +50,7 @@ class BodyLimit:
             return
         for name, value in scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > self._limit:
-                await self._refuse(send)
+                await self._refuse(receive, send)
                 return
         size = 0
 
@@ -60,9 +65,14 @@ class BodyLimit:
         try:
             await self._app(scope, limited, send)
         except BodyTooLarge:
-            await self._refuse(send)
+            await self._refuse(receive, send)
 
-    async def _refuse(self, send: Send) -> None:
+    async def _refuse(self, receive: Receive, send: Send) -> None:
+        drained, more = 0, True
+        while more and drained < _DRAINED_BYTES:
+            message = await receive()
+            drained += len(message.get("body", b""))
+            more = message.get("more_body", False)
         detail = f"The request body is larger than {self._limit} bytes."
         body = {"detail": detail, "status_code": 413, "errors": {"body": [detail]}}
         await send(

@@ -7,7 +7,7 @@ from typing import Any
 
 from adrf.viewsets import ViewSet
 from django.conf import settings
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,6 +21,7 @@ from optimizer.services.tokenization import TokenizerCount, count_with_tokenizer
 class CompletionViewSet(ViewSet):
     """Answers a prompt with the cheapest model that is good enough."""
 
+    @extend_schema_serializer(component_name="CompleteInput")
     class InputSerializer(StrictSerializer):
         prompt = TextField(
             max_length=settings.MAX_PROMPT_CHARS, help_text="What to ask; at least one character."

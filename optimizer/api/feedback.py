@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,6 +18,7 @@ from optimizer.composition import get_services
 class FeedbackViewSet(viewsets.ViewSet):
     """Says how good an answer was; routing learns from it."""
 
+    @extend_schema_serializer(component_name="FeedbackInput")
     class InputSerializer(StrictSerializer):
         request_id = serializers.UUIDField(required=False, help_text="The answered request.")
         cache_key = serializers.RegexField(

@@ -1,0 +1,378 @@
+"""The admin: decisions, requests, cached answers, feedback and daily totals."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django.template.loader import render_to_string
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from analytics.cache import invalidate_entries
+from analytics.csv_export import csv_response
+from analytics.large_tables import COUNTED_ROWS, CappedPaginator
+from analytics.models import CachedResponse, DailyTotal, Feedback, RequestRecord, RoutingMetric
+from analytics.money import dollars
+from analytics.totals import known_values, savings_summary
+
+admin.site.site_header = "AI Cost Optimizer"
+admin.site.site_title = "AI Cost Optimizer"
+admin.site.index_title = "Decisions, costs and savings"
+
+
+def _link(name: str, pk: Any, label: str) -> SafeString:
+    return format_html('<a href="{}">{}</a>', reverse(f"admin:analytics_{name}_change", args=[pk]), label)
+
+
+def _cache_link(cache_key: str) -> SafeString | str:
+    if not cache_key:
+        return "–"
+    url = reverse("admin:analytics_cachedresponse_changelist")
+    return format_html('<a href="{}?q={}">{}</a>', url, cache_key, cache_key[:10])
+
+
+class _KnownValuesFilter(admin.SimpleListFilter):
+    """Offers values from the daily totals: a DISTINCT over the ledger would read it whole."""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, value) for value in known_values(self.parameter_name)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset
+
+
+class ProviderFilter(_KnownValuesFilter):
+    title = parameter_name = "provider"
+
+
+class ModelFilter(_KnownValuesFilter):
+    title = parameter_name = "model"
+
+
+class HistoryAdmin(admin.ModelAdmin):
+    """A list of any length, to be read, filtered and exported, not rewritten."""
+
+    paginator = CappedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+    sortable_by = ("created_at",)
+    search_fields = ("id",)  # get_search_results does the work
+    change_list_template = "admin/analytics/large_change_list.html"
+    csv_columns: tuple[str, ...] = ()
+    key_field = "cache_key"
+    prompt_field = "prompt"
+    actions = ("export_selected",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """An id or a cache key is looked up by index; anything else is sought in the prompts."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        try:
+            return self._by_id(queryset, uuid.UUID(term)), False
+        except ValueError:
+            pass
+        if len(term) == 64 and all(digit in "0123456789abcdef" for digit in term):
+            return queryset.filter(**{self.key_field: term}), False
+        return queryset.filter(**{f"{self.prompt_field}__icontains": term}), False
+
+    def _by_id(self, queryset: QuerySet[Any], request_id: uuid.UUID) -> QuerySet[Any]:
+        return queryset.filter(pk=request_id)
+
+    def get_urls(self) -> list[Any]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        export = path("export/", self.admin_site.admin_view(self.export_view), name=name)
+        return [export, *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        context = {
+            "export_url": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_export"),
+            "counted_rows": COUNTED_ROWS,
+            **(extra_context or {}),
+        }
+        return super().changelist_view(request, context)
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """The list as it is filtered now, all of it, as CSV."""
+        rows = self.get_changelist_instance(request).get_queryset(request)
+        return csv_response(rows, self.csv_columns, f"{self.opts.db_table}.csv")
+
+    @admin.action(description="Export selected rows as CSV")
+    def export_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase:
+        return csv_response(queryset, self.csv_columns, f"{self.opts.db_table}.csv")
+
+
+@admin.register(RoutingMetric)
+class RoutingMetricAdmin(HistoryAdmin):
+    list_display = (
+        "created_at", "prompt_start", "model_chosen", "strategy_used", "confidence", "pattern",
+        "tier", "cost", "saved", "request_link", "cache_link",
+    )  # fmt: skip
+    list_filter = (
+        "strategy_used", "confidence", "tier", "pattern", "fallback_used", ProviderFilter, ModelFilter,
+    )  # fmt: skip
+    list_select_related = ("request",)
+    key_field = "request__cache_key"
+    prompt_field = "request__prompt"
+    csv_columns = (
+        "request_id", "created_at", "provider", "model", "strategy_used", "confidence", "pattern",
+        "tier", "complexity", "fallback_used", "cost_estimate", "quality_score", "actual_cost",
+        "baseline_provider", "baseline_model", "baseline_cost", "routing_saved", "cache_saved",
+    )  # fmt: skip
+    fieldsets = (
+        (None, {"fields": ("reasoning", "full_prompt", "candidates")}),
+        (
+            "Decision",
+            {
+                "fields": (
+                    "created_at", "model_chosen", "strategy_used", "confidence", "fallback_used",
+                    "pattern", "complexity", "tier", "quality_score",
+                )
+            },
+        ),
+        (
+            "Money",
+            {"fields": ("estimate", "cost", "baseline", "saved_by_routing", "saved_by_cache")},
+        ),
+        ("Related", {"fields": ("request_link", "cache_link", "feedback")}),
+        ("Everything recorded", {"classes": ("collapse",), "fields": ("metadata",)}),
+    )  # fmt: skip
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        return super().changelist_view(
+            request, {**(extra_context or {}), "savings": savings_summary()}
+        )
+
+    @admin.display(description="prompt")
+    def prompt_start(self, decision: RoutingMetric) -> str:
+        return decision.request.prompt[:60] or "(not stored)"
+
+    @admin.display(description="prompt")
+    def full_prompt(self, decision: RoutingMetric) -> str:
+        return decision.request.prompt or "(not stored)"
+
+    @admin.display(description="model")
+    def model_chosen(self, decision: RoutingMetric) -> str:
+        return f"{decision.provider}/{decision.model}"
+
+    @admin.display(description="cost")
+    def cost(self, decision: RoutingMetric) -> str:
+        return dollars(decision.actual_cost)
+
+    @admin.display(description="saved")
+    def saved(self, decision: RoutingMetric) -> str:
+        parts = [p for p in (decision.routing_saved, decision.cache_saved) if p is not None]
+        return dollars(sum(parts)) if parts else "unknown"
+
+    @admin.display(description="estimated cost")
+    def estimate(self, decision: RoutingMetric) -> str:
+        return dollars(decision.cost_estimate)
+
+    @admin.display(description="baseline (complexity's choice)")
+    def baseline(self, decision: RoutingMetric) -> str:
+        if not decision.baseline_model:
+            return dollars(decision.baseline_cost)
+        model = f"{decision.baseline_provider}/{decision.baseline_model}"
+        return f"{dollars(decision.baseline_cost)} on {model}"
+
+    @admin.display(description="saved by routing")
+    def saved_by_routing(self, decision: RoutingMetric) -> str:
+        return dollars(decision.routing_saved)
+
+    @admin.display(description="saved by the cache")
+    def saved_by_cache(self, decision: RoutingMetric) -> str:
+        return dollars(decision.cache_saved)
+
+    @admin.display(description="request")
+    def request_link(self, decision: RoutingMetric) -> SafeString:
+        return _link("requestrecord", decision.pk, str(decision.pk)[-8:])
+
+    @admin.display(description="cache entry")
+    def cache_link(self, decision: RoutingMetric) -> SafeString | str:
+        return _cache_link(decision.request.cache_key)
+
+    @admin.display(description="candidates considered")
+    def candidates(self, decision: RoutingMetric) -> str:
+        return render_to_string(
+            "admin/analytics/candidates.html",
+            {"candidates": decision.metadata.get("candidates", [])},
+        )
+
+    @admin.display(description="feedback")
+    def feedback(self, decision: RoutingMetric) -> str:
+        verdicts = decision.request.feedback.values_list("score", "comment")
+        return "\n".join(f"{score:.2f} {comment}".strip() for score, comment in verdicts) or "–"
+
+
+@admin.register(RequestRecord)
+class RequestRecordAdmin(HistoryAdmin):
+    list_display = (
+        "created_at", "prompt_start", "status", "served_by", "strategy", "tier", "tokens_in",
+        "tokens_out", "spent", "saved", "cache_hit", "latency", "decision_link", "cache_link",
+    )  # fmt: skip
+    list_filter = ("status", "strategy", "tier", "pattern", "cache_hit", ProviderFilter, ModelFilter)
+    readonly_fields = ("served_by", "spent", "saved", "latency", "decision_link", "cache_link")
+    csv_columns = (
+        "id", "created_at", "status", "provider", "model", "strategy", "confidence", "pattern",
+        "tier", "complexity", "max_tokens", "auto_route", "user_id", "session_id", "tokens_in",
+        "tokens_out", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
+        "usage_estimated", "finish_reason", "cost", "failed_cost", "cache_hit", "cache_key",
+        "original_cost", "savings", "latency_ms", "provider_ms", "error_code", "error_detail",
+    )  # fmt: skip
+
+    @admin.display(description="prompt")
+    def prompt_start(self, record: RequestRecord) -> str:
+        return record.prompt[:60] or "(not stored)"
+
+    @admin.display(description="answered by")
+    def served_by(self, record: RequestRecord) -> str:
+        return f"{record.provider}/{record.model}" if record.provider else "–"
+
+    @admin.display(description="cost")
+    def spent(self, record: RequestRecord) -> str:
+        return dollars(record.cost)
+
+    @admin.display(description="saved")
+    def saved(self, record: RequestRecord) -> str:
+        return dollars(record.savings)
+
+    @admin.display(description="latency")
+    def latency(self, record: RequestRecord) -> str:
+        return f"{record.latency_ms:,.0f} ms"
+
+    @admin.display(description="decision")
+    def decision_link(self, record: RequestRecord) -> SafeString | str:
+        return _link("routingmetric", record.pk, record.strategy)
+
+    @admin.display(description="cache entry")
+    def cache_link(self, record: RequestRecord) -> SafeString | str:
+        return _cache_link(record.cache_key)
+
+
+@admin.register(CachedResponse)
+class CachedResponseAdmin(HistoryAdmin):
+    list_display = (
+        "created_at", "prompt_start", "answered_by", "hit_count", "worth", "saved",
+        "quality_score", "vote_count", "is_live", "requests_link",
+    )  # fmt: skip
+    list_filter = (
+        ("invalidated_at", admin.EmptyFieldListFilter), "tier", "pattern", ProviderFilter, ModelFilter,
+    )  # fmt: skip
+    sortable_by = ("created_at", "hit_count")
+    readonly_fields = ("answered_by", "worth", "saved", "requests_link")
+    actions = ("export_selected", "invalidate")
+    csv_columns = (
+        "cache_key", "created_at", "provider", "model", "pattern", "tier", "tokens_in",
+        "tokens_out", "original_cost", "hit_count", "vote_count", "quality_score", "expires_at",
+        "invalidated_at", "invalidation_reason",
+    )  # fmt: skip
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # A cached answer is no history: it may go.
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+    def _by_id(self, queryset: QuerySet[Any], request_id: uuid.UUID) -> QuerySet[Any]:
+        key = RequestRecord.objects.filter(pk=request_id).values("cache_key")[:1]
+        return queryset.filter(cache_key__in=key)
+
+    @admin.action(description="Invalidate selected answers", permissions=["delete"])
+    def invalidate(self, request: HttpRequest, queryset: QuerySet[CachedResponse]) -> None:
+        count = invalidate_entries(queryset, reason=f"by {request.user}")
+        self.message_user(request, f"{count} answers will not be served again.")
+
+    @admin.display(description="prompt")
+    def prompt_start(self, entry: CachedResponse) -> str:
+        return entry.prompt[:60] or "(not stored)"
+
+    @admin.display(description="answered by")
+    def answered_by(self, entry: CachedResponse) -> str:
+        return f"{entry.provider}/{entry.model}"
+
+    @admin.display(description="original cost")
+    def worth(self, entry: CachedResponse) -> str:
+        return dollars(entry.original_cost)
+
+    @admin.display(description="saved so far")
+    def saved(self, entry: CachedResponse) -> str:
+        return dollars(None if entry.original_cost is None else entry.original_cost * entry.hit_count)
+
+    @admin.display(description="live", boolean=True)
+    def is_live(self, entry: CachedResponse) -> bool:
+        return entry.invalidated_at is None
+
+    @admin.display(description="requests")
+    def requests_link(self, entry: CachedResponse) -> SafeString:
+        url = reverse("admin:analytics_requestrecord_changelist")
+        return format_html('<a href="{}?q={}">requests</a>', url, entry.cache_key)
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(HistoryAdmin):
+    list_display = (
+        "created_at", "score", "rating", "comment", "provider", "model", "pattern", "tier",
+        "request_link", "cache_link",
+    )  # fmt: skip
+    list_filter = ("rating", "tier", "pattern", ProviderFilter, ModelFilter)
+    list_select_related = ("cache_entry",)
+    key_field = "cache_entry__cache_key"
+    prompt_field = "comment"
+    csv_columns = (
+        "id", "created_at", "request_id", "score", "rating", "comment", "provider", "model",
+        "pattern", "tier",
+    )  # fmt: skip
+
+    def _by_id(self, queryset: QuerySet[Any], request_id: uuid.UUID) -> QuerySet[Any]:
+        return queryset.filter(request_id=request_id)
+
+    @admin.display(description="request")
+    def request_link(self, feedback: Feedback) -> SafeString | str:
+        if feedback.request_id is None:
+            return "–"
+        return _link("requestrecord", feedback.request_id, str(feedback.request_id)[-8:])
+
+    @admin.display(description="cache entry")
+    def cache_link(self, feedback: Feedback) -> SafeString | str:
+        return _cache_link(feedback.cache_entry.cache_key if feedback.cache_entry else "")
+
+
+@admin.register(DailyTotal)
+class DailyTotalAdmin(admin.ModelAdmin):
+    list_display = (
+        "date", "provider", "model", "strategy", "requests", "errors", "cache_hits", "tokens_in",
+        "tokens_out", "cost", "baseline_cost", "routing_saved", "cache_saved",
+    )  # fmt: skip
+    list_filter = ("strategy", ProviderFilter, ModelFilter)
+    date_hierarchy = "date"
+    ordering = ("-date", "provider", "model", "strategy")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

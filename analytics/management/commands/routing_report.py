@@ -1,0 +1,59 @@
+"""manage.py routing_report: what was spent, what was saved, by what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+
+from analytics.report import routing_report
+from analytics.report_formats import as_csv, as_json, as_markdown, as_table
+
+
+class Command(BaseCommand):
+    help = (
+        "Report costs and savings: in all, by strategy, confidence, provider and model, the cache, "
+        "and a trend by day. Costs are USD, days are UTC. The baseline is the same requests priced "
+        "on the model that complexity would have chosen."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--days", type=int, default=7, help="period, 1-365 (%(default)s)")
+        parser.add_argument(
+            "--format",
+            choices=("table", "json", "csv", "markdown"),
+            default="table",
+            help="table for the terminal, json and csv for programs, markdown for people (%(default)s)",
+        )
+        parser.add_argument("--output", type=Path, metavar="FILE", help="write to FILE, not to the screen")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not 1 <= options["days"] <= 365:
+            raise CommandError("--days must be between 1 and 365")
+        report = routing_report(options["days"])
+        kind, output = options["format"], options["output"]
+        if report["empty"] and kind in {"table", "markdown"}:
+            self.stdout.write(
+                f"No requests in the last {options['days']} days. Send some to POST /complete, "
+                "or look further back with --days."
+            )
+            return
+        if output is None:
+            self._write(report, kind, self.stdout)
+            return
+        try:
+            with output.open("w", encoding="utf-8") as file:
+                self._write(report, kind, file)
+        except OSError as error:
+            raise CommandError(f"Cannot write {output}: {error.strerror}") from None
+        self.stderr.write(f"Wrote {output}")
+
+    @staticmethod
+    def _write(report: dict[str, Any], kind: str, file: Any) -> None:
+        if kind == "table":
+            as_table(report, Console(file=file))
+        else:
+            formats = {"json": as_json, "csv": as_csv, "markdown": as_markdown}
+            file.write(formats[kind](report))

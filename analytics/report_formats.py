@@ -1,0 +1,127 @@
+"""A report as a table for the terminal, JSON, CSV or Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from decimal import Decimal
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from rich.console import Console
+from rich.table import Table
+from sparklines import sparklines
+
+from analytics.money import dollars
+
+_SECTIONS = (
+    ("by_strategy", "Strategies"),
+    ("by_confidence", "Confidence"),
+    ("by_provider", "Providers"),
+    ("by_model", "Models"),
+)
+
+
+class _ReportEncoder(DjangoJSONEncoder):
+    """Money as JSON numbers, like the API."""
+
+    def default(self, o: Any) -> Any:
+        return float(o) if isinstance(o, Decimal) else super().default(o)
+
+
+def as_json(report: dict[str, Any]) -> str:
+    """The report's own structure; money as numbers of USD."""
+    return json.dumps(report, indent=2, cls=_ReportEncoder) + "\n"
+
+
+def as_csv(report: dict[str, Any]) -> str:
+    """Long form: section, name, figure, value. One figure a line, so columns never change."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["section", "name", "figure", "value"])
+    for section in ("period", "totals", "savings", "cache"):
+        for figure, value in report[section].items():
+            writer.writerow([section, "", figure, _plain(value)])
+    for section, names in (
+        ("by_strategy", ("strategy",)),
+        ("by_confidence", ("confidence",)),
+        ("by_provider", ("provider",)),
+        ("by_model", ("provider", "model")),
+        ("by_day", ("date",)),
+    ):
+        for row in report[section]:
+            name = "/".join(str(row[key]) for key in names)
+            for figure, value in row.items():
+                if figure not in names:
+                    writer.writerow([section, name, figure, _plain(value)])
+    return out.getvalue()
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _headline(report: dict[str, Any]) -> list[tuple[str, str]]:
+    totals, savings, cache = report["totals"], report["savings"], report["cache"]
+    rows = [
+        ("Requests", f"{totals['requests']} ({totals['failed']} failed)"),
+        ("Spent", dollars(totals["cost"])),
+        ("  on failed attempts", dollars(totals["failed_attempts_cost"])),
+        ("Baseline (complexity's choice)", dollars(savings["baseline_cost"])),
+        ("Saved", f"{dollars(savings['total_saved'])} ({savings['percent_saved']} %)"),
+        ("  by routing", dollars(savings["routing_saved"])),
+        ("  by the cache", dollars(savings["cache_saved"])),
+        ("Cache hits", f"{cache['hits']} ({cache['hit_rate_percent']} %)"),
+        ("Average latency", f"{totals['avg_latency_ms']:.0f} ms"),
+    ]
+    if savings["unpriced_requests"]:
+        rows.append(("Not compared (price unknown or failed)", str(savings["unpriced_requests"])))
+    return rows
+
+
+def _trend(report: dict[str, Any]) -> list[tuple[str, str]]:
+    days = report["by_day"]
+    span = f"{days[0]['date']} to {days[-1]['date']}"
+
+    def spark(figure: str) -> str:
+        return str(sparklines([max(0.0, float(day[figure])) for day in days])[0])
+
+    return [(f"Requests a day, {span}", spark("requests")), ("Spent a day", spark("cost")), ("Saved a day", spark("saved"))]
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    return [dollars(value) if isinstance(value, Decimal) else str(value) for value in row.values()]
+
+
+def as_table(report: dict[str, Any], console: Console) -> None:
+    """Print the report to a terminal."""
+    console.print(f"[bold]Routing report, last {report['period']['days']} days[/bold]")
+    for label, value in (*_headline(report), *_trend(report)):
+        console.print(f"  {label:<42} {value}", highlight=False)
+    for section, title in _SECTIONS:
+        rows = report[section]
+        if not rows:
+            continue
+        table = Table(title=title, title_justify="left")
+        for index, heading in enumerate(rows[0]):
+            table.add_column(heading.replace("_", " "), justify="left" if index == 0 else "right")
+        for row in rows:
+            table.add_row(*_cells(row))
+        console.print(table)
+
+
+def as_markdown(report: dict[str, Any]) -> str:
+    """The report as Markdown tables."""
+    lines = [f"# Routing report, last {report['period']['days']} days", "", "| | |", "|---|---:|"]
+    lines += [f"| {label.strip()} | {value} |" for label, value in (*_headline(report), *_trend(report))]
+    for section, title in (*_SECTIONS, ("by_day", "Days")):
+        rows = report[section]
+        if rows:
+            headings = [heading.replace("_", " ") for heading in rows[0]]
+            lines += ["", f"## {title}", "", f"| {' | '.join(headings)} |"]
+            lines.append("|" + "---|" * len(headings))
+            lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+    return "\n".join(lines) + "\n"

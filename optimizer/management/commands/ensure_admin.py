@@ -1,0 +1,33 @@
+"""manage.py ensure_admin: an account for the admin, once."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandParser
+
+
+class Command(BaseCommand):
+    help = (
+        "Create an administrator with a random password, printed this once. "
+        "Does nothing when there is one already."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--username", default="admin", help="its name (%(default)s)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        users = get_user_model()._default_manager
+        if users.filter(is_superuser=True).exists():
+            if options["verbosity"] > 1:
+                self.stdout.write("There is an administrator already.")
+            return
+        password = secrets.token_urlsafe(12)
+        users.create_superuser(username=options["username"], password=password)  # type: ignore[attr-defined]
+        self.stdout.write(
+            f"Administrator created: {options['username']} / {password}\n"
+            "This password is shown once. Change it with: manage.py changepassword "
+            f"{options['username']}"
+        )

@@ -1,0 +1,94 @@
+"""manage.py route: explain a decision in the terminal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.table import Table
+
+from analytics.money import dollars
+from optimizer.api.rendering import MoneyEncoder
+from optimizer.composition import get_services
+from routing.complexity import score_complexity
+from routing.models import NoEligibleModel, RoutingDecision
+
+
+class Command(BaseCommand):
+    help = (
+        "Explain which model would answer PROMPT, and why. Calls nobody and records nothing.\n"
+        "Example: manage.py route 'Compare B-trees and LSM trees' --auto-route"
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("prompt", metavar="PROMPT", help="the prompt to decide for")
+        parser.add_argument(
+            "--auto-route", action="store_true", help="hybrid routing, with what was learned"
+        )
+        parser.add_argument("--json", action="store_true", help="the decision as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        prompt = options["prompt"]
+        if not prompt.strip():
+            raise CommandError("PROMPT may not be blank.")
+        services = get_services()
+        services.evidence.refresh()
+        try:
+            decision = services.routing.decide(prompt, auto_route=options["auto_route"])
+        except NoEligibleModel as error:
+            raise CommandError(str(error)) from None
+        if options["json"]:
+            self.stdout.write(json.dumps(asdict(decision), indent=2, cls=MoneyEncoder))
+            return
+        self._explain(prompt, decision)
+
+    def _explain(self, prompt: str, decision: RoutingDecision) -> None:
+        console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
+        meta = decision.metadata
+        console.print(f"[bold]{decision.provider}/{decision.model}[/bold]")
+        console.print(decision.reasoning, markup=False)
+        console.print(
+            f"\nstrategy {decision.strategy_used}, confidence {decision.confidence}, "
+            f"pattern {meta['pattern']}, about {meta['token_count']} input tokens, "
+            f"estimated cost {dollars(meta['cost_estimate'])}"
+        )
+        if decision.fallback_used:
+            console.print(f"fallback: {meta.get('fallback_reason', '')}", markup=False)
+        parts = score_complexity(prompt).parts
+        table = Table(title=f"Complexity {meta['complexity']:.2f}: {meta['tier']}", title_justify="left")
+        table.add_column("part")
+        table.add_column("adds", justify="right")
+        for name, value in sorted(parts.items(), key=lambda item: -item[1]):
+            if value:
+                table.add_row(name.replace("_", " "), f"{value:.3f}")
+        if table.row_count:
+            console.print(table)
+        else:
+            console.print(f"Complexity {meta['complexity']:.2f}: {meta['tier']}; nothing adds to it.")
+        console.print(self._candidates(meta["candidates"]))
+
+    @staticmethod
+    def _candidates(candidates: list[dict[str, Any]]) -> Table:
+        table = Table(title="Candidates", title_justify="left")
+        for heading in ("", "model", "tier", "cost", "quality", "outcomes", "why"):
+            table.add_column(heading, overflow="fold")
+        for candidate in candidates:
+            quality = "–"
+            if candidate["expected_quality"] is not None:
+                quality = (
+                    f"{candidate['expected_quality']:.2f} "
+                    f"({candidate['quality_low']:.2f}–{candidate['quality_high']:.2f})"
+                )
+            table.add_row(
+                "✓" if candidate["chosen"] else "",
+                f"{candidate['provider']}/{candidate['model']}",
+                candidate["tier"],
+                dollars(candidate["expected_cost"]),
+                quality,
+                str(candidate["sample_size"]),
+                candidate["reason"],
+            )
+        return table

@@ -1,0 +1,74 @@
+"""manage.py serve: the service, on uvicorn."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+from rich.console import Console
+
+from optimizer import __version__
+from optimizer.composition import local_enabled
+from providers.catalogue import load_catalogue
+from providers.registry import is_configured
+
+
+class Command(BaseCommand):
+    help = (
+        "Serve the API and the admin. HOST, PORT and WORKERS come from the environment "
+        "or from the options below."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default=settings.HOST, help="address to bind (%(default)s)")
+        parser.add_argument("--port", type=int, default=settings.PORT, help="port (%(default)s)")
+        parser.add_argument(
+            "--workers", type=int, default=settings.WORKERS, help="processes (%(default)s)"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, port = options["host"], options["port"]
+        self._explain(host, port)
+        uvicorn.run(
+            "optimizer.asgi:application",
+            host=host,
+            port=port,
+            workers=options["workers"],
+            access_log=False,
+            log_config=None,
+            lifespan="on",
+            timeout_graceful_shutdown=30,
+        )
+
+    def _explain(self, host: str, port: int) -> None:
+        """What runs, on what, and what to set for more."""
+        console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
+        catalogue = load_catalogue()
+        keyed = [n for n, p in catalogue.providers.items() if is_configured(p, os.environ)]
+        shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
+        base = f"http://{shown}:{port}"
+        console.print(f"[bold]AI Cost Optimizer {__version__}[/bold] on {base}")
+        if keyed:
+            console.print(f"  Providers  {', '.join(keyed)}")
+        elif local_enabled(catalogue):
+            console.print("  Provider   local, the embedded SmolLM2-135M: works, but is no genius.")
+            console.print(
+                "             For better answers put GEMINI_API_KEY, ANTHROPIC_API_KEY, "
+                "OPENROUTER_API_KEY\n             or OPENAI_API_KEY into .env and start again."
+            )
+        else:
+            console.print(
+                "  [yellow]No provider is configured.[/yellow] Set GEMINI_API_KEY, "
+                "ANTHROPIC_API_KEY, OPENROUTER_API_KEY\n  or OPENAI_API_KEY, or LOCAL_PROVIDER=on."
+            )
+        if not (host.startswith("127.") or host in {"localhost", "::1"}):
+            console.print("  [yellow]Reachable from the network, and the API asks for no key.[/yellow]")
+        console.print(f"  Admin      {base}/admin/")
+        console.print(f"  API        {base}/docs")
+        console.print(
+            f"  Try        curl -s {base}/complete -H 'content-type: application/json' "
+            "-d '{\"prompt\": \"What is the capital of France?\"}'"
+        )
