@@ -7,18 +7,17 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from analytics.cache import invalidate_entries
-from analytics.csv_export import csv_response
-from analytics.large_tables import COUNTED_ROWS, CappedPaginator
+from analytics.history_admin import HistoryAdmin, ModelFilter, ProviderFilter
 from analytics.models import CachedResponse, DailyTotal, Feedback, RequestRecord, RoutingMetric
 from analytics.money import dollars
-from analytics.totals import known_values, savings_summary
+from analytics.totals import savings_summary
 
 admin.site.site_header = "AI Cost Optimizer"
 admin.site.site_title = "AI Cost Optimizer"
@@ -26,7 +25,9 @@ admin.site.index_title = "Decisions, costs and savings"
 
 
 def _link(name: str, pk: Any, label: str) -> SafeString:
-    return format_html('<a href="{}">{}</a>', reverse(f"admin:analytics_{name}_change", args=[pk]), label)
+    return format_html(
+        '<a href="{}">{}</a>', reverse(f"admin:analytics_{name}_change", args=[pk]), label
+    )
 
 
 def _cache_link(cache_key: str) -> SafeString | str:
@@ -36,93 +37,6 @@ def _cache_link(cache_key: str) -> SafeString | str:
     return format_html('<a href="{}?q={}">{}</a>', url, cache_key, cache_key[:10])
 
 
-class _KnownValuesFilter(admin.SimpleListFilter):
-    """Offers values from the daily totals: a DISTINCT over the ledger would read it whole."""
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(value, value) for value in known_values(self.parameter_name)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset
-
-
-class ProviderFilter(_KnownValuesFilter):
-    title = parameter_name = "provider"
-
-
-class ModelFilter(_KnownValuesFilter):
-    title = parameter_name = "model"
-
-
-class HistoryAdmin(admin.ModelAdmin):
-    """A list of any length, to be read, filtered and exported, not rewritten."""
-
-    paginator = CappedPaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    list_per_page = 50
-    date_hierarchy = "created_at"
-    ordering = ("-created_at",)
-    sortable_by = ("created_at",)
-    search_fields = ("id",)  # get_search_results does the work
-    change_list_template = "admin/analytics/large_change_list.html"
-    csv_columns: tuple[str, ...] = ()
-    key_field = "cache_key"
-    prompt_field = "prompt"
-    actions = ("export_selected",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """An id or a cache key is looked up by index; anything else is sought in the prompts."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        try:
-            return self._by_id(queryset, uuid.UUID(term)), False
-        except ValueError:
-            pass
-        if len(term) == 64 and all(digit in "0123456789abcdef" for digit in term):
-            return queryset.filter(**{self.key_field: term}), False
-        return queryset.filter(**{f"{self.prompt_field}__icontains": term}), False
-
-    def _by_id(self, queryset: QuerySet[Any], request_id: uuid.UUID) -> QuerySet[Any]:
-        return queryset.filter(pk=request_id)
-
-    def get_urls(self) -> list[Any]:
-        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
-        export = path("export/", self.admin_site.admin_view(self.export_view), name=name)
-        return [export, *super().get_urls()]
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> Any:
-        context = {
-            "export_url": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_export"),
-            "counted_rows": COUNTED_ROWS,
-            **(extra_context or {}),
-        }
-        return super().changelist_view(request, context)
-
-    def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """The list as it is filtered now, all of it, as CSV."""
-        rows = self.get_changelist_instance(request).get_queryset(request)
-        return csv_response(rows, self.csv_columns, f"{self.opts.db_table}.csv")
-
-    @admin.action(description="Export selected rows as CSV")
-    def export_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase:
-        return csv_response(queryset, self.csv_columns, f"{self.opts.db_table}.csv")
-
-
 @admin.register(RoutingMetric)
 class RoutingMetricAdmin(HistoryAdmin):
     list_display = (
@@ -130,7 +44,8 @@ class RoutingMetricAdmin(HistoryAdmin):
         "tier", "cost", "saved", "request_link", "cache_link",
     )  # fmt: skip
     list_filter = (
-        "strategy_used", "confidence", "tier", "pattern", "fallback_used", ProviderFilter, ModelFilter,
+        "strategy_used", "confidence", "tier", "pattern", "fallback_used", ProviderFilter,
+        ModelFilter,
     )  # fmt: skip
     list_select_related = ("request",)
     key_field = "request__cache_key"
@@ -233,7 +148,15 @@ class RequestRecordAdmin(HistoryAdmin):
         "created_at", "prompt_start", "status", "served_by", "strategy", "tier", "tokens_in",
         "tokens_out", "spent", "saved", "cache_hit", "latency", "decision_link", "cache_link",
     )  # fmt: skip
-    list_filter = ("status", "strategy", "tier", "pattern", "cache_hit", ProviderFilter, ModelFilter)
+    list_filter = (
+        "status",
+        "strategy",
+        "tier",
+        "pattern",
+        "cache_hit",
+        ProviderFilter,
+        ModelFilter,
+    )
     readonly_fields = ("served_by", "spent", "saved", "latency", "decision_link", "cache_link")
     csv_columns = (
         "id", "created_at", "status", "provider", "model", "strategy", "confidence", "pattern",
@@ -279,7 +202,8 @@ class CachedResponseAdmin(HistoryAdmin):
         "quality_score", "vote_count", "is_live", "requests_link",
     )  # fmt: skip
     list_filter = (
-        ("invalidated_at", admin.EmptyFieldListFilter), "tier", "pattern", ProviderFilter, ModelFilter,
+        ("invalidated_at", admin.EmptyFieldListFilter), "tier", "pattern", ProviderFilter,
+        ModelFilter,
     )  # fmt: skip
     sortable_by = ("created_at", "hit_count")
     readonly_fields = ("answered_by", "worth", "saved", "requests_link")
@@ -317,7 +241,9 @@ class CachedResponseAdmin(HistoryAdmin):
 
     @admin.display(description="saved so far")
     def saved(self, entry: CachedResponse) -> str:
-        return dollars(None if entry.original_cost is None else entry.original_cost * entry.hit_count)
+        return dollars(
+            None if entry.original_cost is None else entry.original_cost * entry.hit_count
+        )
 
     @admin.display(description="live", boolean=True)
     def is_live(self, entry: CachedResponse) -> bool:

@@ -86,7 +86,7 @@ class Batcher(Generic[Item, Result]):
     def _settle(self, batch: list[tuple[Item, Future[Result]]]) -> None:
         try:
             results = self._process([item for item, _ in batch])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             for _, future in batch:
                 future.set_exception(error)
             return

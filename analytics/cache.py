@@ -7,14 +7,14 @@ import json
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from django.db import Error, connection
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 
 from analytics.batching import Batcher
 from analytics.models import CachedResponse, DailyTotal
+from analytics.money import MoneySum
 
 logger = logging.getLogger(__name__)
 
@@ -80,16 +80,17 @@ def cache_stats(*, popular: int = 10) -> dict[str, Any]:
         invalidated=Count("pk", filter=Q(invalidated_at__isnull=False)),
     )
     served = DailyTotal.objects.aggregate(
-        requests=Sum("requests"), errors=Sum("errors"), hits=Sum("cache_hits"), saved=Sum("cache_saved")
+        answered=Sum(F("requests") - F("errors"), default=0),
+        hits=Sum("cache_hits", default=0),
+        saved=MoneySum("cache_saved"),
     )
-    answered = (served["requests"] or 0) - (served["errors"] or 0)
-    hits = served["hits"] or 0
+    answered, hits = served["answered"], served["hits"]
     return {
         "total_entries": live["entries"],
         "invalidated_entries": live["invalidated"],
         "total_hits": hits,
         "hit_rate_percent": round(100 * hits / answered, 2) if answered else 0.0,
-        "total_savings": served["saved"] or Decimal(0),
+        "total_savings": served["saved"],
         "popular_queries": [
             {
                 "prompt": entry.prompt[:200],
@@ -102,8 +103,9 @@ def cache_stats(*, popular: int = 10) -> dict[str, Any]:
                 else entry.original_cost * entry.hit_count,
                 "quality_score": entry.quality_score,
             }
-            for entry in CachedResponse.objects.filter(hit_count__gt=0, invalidated_at=None)
-            .order_by("-hit_count", "-last_hit_at")[:popular]
+            for entry in CachedResponse.objects.filter(
+                hit_count__gt=0, invalidated_at=None
+            ).order_by("-hit_count", "-last_hit_at")[:popular]
         ],
     }
 

@@ -15,7 +15,9 @@ _CHUNK = 2000
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def csv_response(rows: QuerySet[Any], columns: Sequence[str], filename: str) -> StreamingHttpResponse:
+def csv_response(
+    rows: QuerySet[Any], columns: Sequence[str], filename: str
+) -> StreamingHttpResponse:
     """A download of ``columns`` of ``rows``, with a header line."""
     return StreamingHttpResponse(
         _lines(rows, columns),

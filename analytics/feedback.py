@@ -158,7 +158,9 @@ def quality_stats(*, shown: int = 10) -> dict[str, Any]:
         "by_model": list(by_model),
         "best": [
             _answer(e)
-            for e in rated.filter(invalidated_at=None).order_by("-quality_score", "-vote_count")[:shown]
+            for e in rated.filter(invalidated_at=None).order_by("-quality_score", "-vote_count")[
+                :shown
+            ]
         ],
         "worst": [_answer(e) for e in rated.order_by("quality_score", "-vote_count")[:shown]],
         "invalidated": [

@@ -7,11 +7,13 @@ replay that is cut off may simply be repeated.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.core import serializers
@@ -21,7 +23,11 @@ logger = logging.getLogger(__name__)
 
 
 class Journal:
-    """Append-only files in ``folder``, one a process."""
+    """Append-only files in ``folder``, one a process. Any process may replay any of them.
+
+    A file is locked while it is written and while it is replayed, so a worker
+    that replays another's file never removes a line it has not read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -29,29 +35,54 @@ class Journal:
 
     def append(self, entries: list[list[models.Model]]) -> None:
         """Write each entry's rows as one line, durably. Raises ``OSError``."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lines = "".join(
-            json.dumps(serializers.serialize("json", rows)) + "\n" for rows in entries
-        )
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-            file.write(lines)
-            file.flush()
-            os.fsync(file.fileno())
+        lines = "".join(json.dumps(serializers.serialize("json", rows)) + "\n" for rows in entries)
+        self._append_lines(self._path, lines)
+
+    def set_aside(self, rows: list[models.Model]) -> None:
+        """Keep an entry that the database refuses, out of the way of the others."""
+        line = json.dumps(serializers.serialize("json", rows)) + "\n"
+        self._append_lines(self._folder / "refused.txt", line)
 
     def pending(self) -> list[Path]:
         """Files with entries that have not been replayed, oldest first."""
         if not self._folder.is_dir():
             return []
-        return sorted(self._folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+        return sorted(self._folder.glob("*.jsonl"))
+
+    @contextmanager
+    def replaying(self, path: Path) -> Iterator[Iterator[list[models.Model]]]:
+        """The entries of a file; the file is removed if the block succeeds.
+
+        A last line cut off by a crash was never acknowledged: it is skipped.
+        """
+        try:
+            file = path.open(encoding="utf-8")
+        except FileNotFoundError:  # another worker was faster
+            yield iter(())
+            return
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield self._entries(file, path.name)
+            path.unlink(missing_ok=True)
 
     @staticmethod
-    def read(path: Path) -> Iterator[list[models.Model]]:
-        """The entries of a file. A last line cut off by a crash was never acknowledged: skipped."""
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                try:
-                    rows = serializers.deserialize("json", json.loads(line))
-                    yield [row.object for row in rows]
-                except (ValueError, serializers.base.DeserializationError):
-                    logger.error("Skipped an unreadable line of the ledger journal %s", path.name)
+    def _entries(lines: Iterator[str], name: str) -> Iterator[list[models.Model]]:
+        for line in lines:
+            try:
+                rows = serializers.deserialize("json", json.loads(line))
+                yield [row.object for row in rows]
+            except (ValueError, serializers.base.DeserializationError):
+                logger.error("Skipped an unreadable line of the ledger journal %s", name)
+
+    def _append_lines(self, path: Path, lines: str) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        while True:
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if os.fstat(file.fileno()).st_nlink == 0:
+                    continue  # replayed and removed between opening and locking
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
+                return

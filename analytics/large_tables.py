@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, tzinfo
-from typing import Any
+from typing import Any, cast
 
 from django.core.paginator import Paginator
 from django.db import models
@@ -53,5 +53,5 @@ class CappedPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        rows = self.object_list.order_by()[: COUNTED_ROWS + 1]  # type: ignore[union-attr]
-        return min(rows.count(), COUNTED_ROWS)
+        rows = cast("models.QuerySet[Any]", self.object_list)
+        return min(rows.order_by()[: COUNTED_ROWS + 1].count(), COUNTED_ROWS)

@@ -9,18 +9,21 @@ answer is not delivered.
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import islice
 
-from django.db import Error, InterfaceError, OperationalError, connection, transaction
-from django.db.models import F, Model, Sum
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import F, Model
 
 from analytics.batching import Batcher
 from analytics.journal import Journal
 from analytics.models import CachedResponse, DailyTotal, RequestRecord, RoutingMetric
+from analytics.money import MoneySum
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +33,9 @@ _REPLACED_ON_CONFLICT = [
     if field.name not in {"id", "cache_key", "hit_count", "last_hit_at"}
 ]
 _ZERO = Decimal(0)
+_REPLAYED_TOGETHER = 200
+_REST_SECONDS = 2.0
+"""After a failure the database is left alone this long and records go to the journal."""
 
 
 class LedgerUnavailable(Exception):
@@ -62,11 +68,17 @@ class Ledger:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._replay_due = bool(journal.pending())
-        self._batcher: Batcher[LedgerEntry, Receipt] = Batcher("ledger-writer", self._write)
+        self._database_due = 0.0
+        self._batcher: Batcher[LedgerEntry | None, Receipt] = Batcher("ledger-writer", self._write)
 
     async def record(self, entry: LedgerEntry) -> Receipt:
         """Returns once ``entry`` is durable. Raises :class:`LedgerUnavailable`."""
         return await self._batcher.call(entry)
+
+    async def catch_up(self) -> None:
+        """Replay what waits in the journal, if anything does and the database is back."""
+        if self._replay_due:
+            await self._batcher.call(None)
 
     @property
     def journal_backlog(self) -> bool:
@@ -76,59 +88,77 @@ class Ledger:
     def close(self) -> None:
         self._batcher.close()
 
-    def _write(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
+    def _write(self, items: Sequence[LedgerEntry | None]) -> Sequence[Receipt | Exception]:
+        """One result per item; ``None`` among them only asks for a replay."""
+        written = iter(self._write_entries([item for item in items if item is not None]))
+        return [Receipt(None) if item is None else next(written) for item in items]
+
+    def _write_entries(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
+        if time.monotonic() < self._database_due:
+            return self._write_to_journal(entries)
         try:
             if self._replay_due:
                 self._replay()
-            total = self._commit(entries)
+            total = self._commit(entries) if entries else None
             return [Receipt(total)] * len(entries)
         except (OperationalError, InterfaceError) as error:
-            return self._write_to_journal(entries, error)
-        except Error as error:
+            connection.close()
+            self._replay_due = True
+            # Waiting for its time-out again and again would make every client wait.
+            self._database_due = time.monotonic() + _REST_SECONDS
+            logger.warning(
+                "The database cannot be written (%s); records wait in the journal",
+                type(error).__name__,
+            )
+            return self._write_to_journal(entries)
+        except Exception as error:  # whatever one row causes must not reach its neighbours
             if len(entries) == 1:
-                logger.error("A ledger entry was refused: %s", type(error).__name__)
+                logger.error("A ledger entry was refused", exc_info=error)
                 return [LedgerUnavailable("the record was refused by the database")]
-            # One bad row must not cost its neighbours their answers.
-            return [result for entry in entries for result in self._write([entry])]
+            return [result for entry in entries for result in self._write_entries([entry])]
 
     @staticmethod
     def _commit(entries: Sequence[LedgerEntry]) -> Decimal:
         try:
             return write_entries(entries)
         except (OperationalError, InterfaceError):
+            if connection.vendor == "sqlite":
+                raise  # locked or unwritable, and already waited for
             # The server may have dropped an idle connection: one more try on a new one.
             connection.close()
             return write_entries(entries)
 
-    def _write_to_journal(
-        self, entries: Sequence[LedgerEntry], error: Exception
-    ) -> Sequence[Receipt | Exception]:
-        connection.close()
+    def _write_to_journal(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
         try:
-            self._journal.append([entry.rows() for entry in entries])
-        except OSError as disk_error:
+            if entries:
+                self._journal.append([entry.rows() for entry in entries])
+        except OSError as error:
             logger.critical(
-                "Neither the database (%s) nor the journal (%s) can be written",
-                type(error).__name__,
-                type(disk_error).__name__,
+                "Neither the database nor the journal (%s) can be written", type(error).__name__
             )
             return [LedgerUnavailable("the record could not be stored")] * len(entries)
-        self._replay_due = True
-        logger.warning(
-            "The database cannot be written (%s); %d records wait in the journal",
-            type(error).__name__,
-            len(entries),
-        )
         return [Receipt(None)] * len(entries)
 
     def _replay(self) -> None:
+        replayed = 0
         for path in self._journal.pending():
-            replayed = 0
-            for rows in self._journal.read(path):
-                replayed += write_missing(_entry_of(rows))
-            path.unlink(missing_ok=True)
-            logger.info("Replayed %d records from the ledger journal", replayed)
+            with self._journal.replaying(path) as entries:
+                for group in batched(map(_entry_of, entries), _REPLAYED_TOGETHER):
+                    replayed += self._replay_group(group)
         self._replay_due = False
+        logger.info("Replayed %d records from the ledger journal", replayed)
+
+    def _replay_group(self, group: Sequence[LedgerEntry]) -> int:
+        try:
+            return write_missing(group)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            if len(group) > 1:
+                return sum(self._replay_group([entry]) for entry in group)
+            logger.error("A journalled record was refused; it is set aside", exc_info=error)
+            self._journal.set_aside(group[0].rows())
+            return 0
 
 
 def _entry_of(rows: list[Model]) -> LedgerEntry:
@@ -142,12 +172,21 @@ def _entry_of(rows: list[Model]) -> LedgerEntry:
     return LedgerEntry(request, decision, store)
 
 
-def write_missing(entry: LedgerEntry) -> bool:
-    """Write ``entry`` unless it is already in the ledger; whether it was written."""
-    if RequestRecord.objects.filter(pk=entry.request.pk).exists():
-        return False
-    write_entries([entry])
-    return True
+def batched(entries: Iterable[LedgerEntry], size: int) -> Iterator[list[LedgerEntry]]:
+    """``entries`` in lists of at most ``size``."""
+    source = iter(entries)
+    while group := list(islice(source, size)):
+        yield group
+
+
+def write_missing(entries: Sequence[LedgerEntry]) -> int:
+    """Write those of ``entries`` that are not in the ledger yet; how many there were."""
+    ids = [entry.request.pk for entry in entries]
+    known = set(RequestRecord.objects.filter(pk__in=ids).values_list("pk", flat=True))
+    missing = [entry for entry in entries if entry.request.pk not in known]
+    if missing:
+        write_entries(missing)
+    return len(missing)
 
 
 def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
@@ -172,7 +211,7 @@ def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
 
 def total_cost_on(day: date) -> Decimal:
     """USD spent on a UTC day, all requests whose price is known."""
-    return DailyTotal.objects.filter(date=day).aggregate(total=Sum("cost"))["total"] or _ZERO
+    return DailyTotal.objects.filter(date=day).aggregate(total=MoneySum("cost"))["total"]
 
 
 def _count_hits(entries: Sequence[LedgerEntry]) -> None:
@@ -229,5 +268,3 @@ def _add(total: DailyTotal, entry: LedgerEntry) -> None:
         total.cache_saved += decision.cache_saved or _ZERO
         if decision.routing_saved is not None:
             total.baseline_cost += decision.baseline_cost or _ZERO
-
-

@@ -49,7 +49,9 @@ def routing_report(days: int, now: datetime | None = None) -> dict[str, Any]:
         "by_model": _by_model(since),
         "cache": {
             "hits": totals["cache_hits"],
-            "hit_rate_percent": round(100 * totals["cache_hits"] / answered, 2) if answered else 0.0,
+            "hit_rate_percent": round(100 * totals["cache_hits"] / answered, 2)
+            if answered
+            else 0.0,
             "saved": metrics["cost_savings"]["cache_saved"],
         },
         "by_day": _by_day(since, now),

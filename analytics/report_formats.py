@@ -89,7 +89,11 @@ def _trend(report: dict[str, Any]) -> list[tuple[str, str]]:
     def spark(figure: str) -> str:
         return str(sparklines([max(0.0, float(day[figure])) for day in days])[0])
 
-    return [(f"Requests a day, {span}", spark("requests")), ("Spent a day", spark("cost")), ("Saved a day", spark("saved"))]
+    return [
+        (f"Requests a day, {span}", spark("requests")),
+        ("Spent a day", spark("cost")),
+        ("Saved a day", spark("saved")),
+    ]
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -116,7 +120,9 @@ def as_table(report: dict[str, Any], console: Console) -> None:
 def as_markdown(report: dict[str, Any]) -> str:
     """The report as Markdown tables."""
     lines = [f"# Routing report, last {report['period']['days']} days", "", "| | |", "|---|---:|"]
-    lines += [f"| {label.strip()} | {value} |" for label, value in (*_headline(report), *_trend(report))]
+    lines += [
+        f"| {label.strip()} | {value} |" for label, value in (*_headline(report), *_trend(report))
+    ]
     for section, title in (*_SECTIONS, ("by_day", "Days")):
         rows = report[section]
         if rows:

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "optimizer.settings")
 
@@ -122,4 +122,4 @@ def _with_static_files(app: App) -> App:
     return static  # type: ignore[no-any-return]
 
 
-application = Lifespan(BodyLimit(_with_static_files(_django), settings.MAX_BODY_BYTES))
+application = Lifespan(BodyLimit(_with_static_files(cast("App", _django)), settings.MAX_BODY_BYTES))

@@ -50,19 +50,25 @@ class Services:
     cache: CacheReader | None
     routing: RoutingService
     background: ThreadPoolExecutor
-    _refreshing: asyncio.Task[None] | None = None
+    _upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Learn what is known, load the embedded model, keep evidence fresh."""
-        self._refreshing = asyncio.create_task(
-            self.evidence.keep_fresh(settings.EVIDENCE_REFRESH_SECONDS, self.in_background)
-        )
+        """Learn what is known, load the embedded model, go on learning."""
+        await self.in_background(self.evidence.refresh)
+        self._upkeep = asyncio.create_task(self._keep_up(settings.EVIDENCE_REFRESH_SECONDS))
         local = self.registry.providers.get("local")
         if isinstance(local, LocalProvider):
             try:
                 await local.warm_up()
             except ProviderError as error:
                 logger.warning("%s", error)
+
+    async def _keep_up(self, seconds: float) -> None:
+        """Other workers' feedback and records that wait for the database arrive this way."""
+        while True:
+            await asyncio.sleep(seconds)
+            await self.in_background(self.evidence.refresh)
+            await self.ledger.catch_up()
 
     async def in_background(self, work: object, *args: object) -> object:
         """Run ``work`` on the background thread, off the event loop."""
@@ -71,8 +77,8 @@ class Services:
 
     async def stop(self) -> None:
         """Finish what is in flight, record it, release everything."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
+        if self._upkeep is not None:
+            self._upkeep.cancel()
         await self.routing.drain()
         await self.registry.aclose()
         await asyncio.to_thread(self.close)
@@ -131,9 +137,17 @@ def local_enabled(catalogue: Catalogue) -> bool:
     return True
 
 
+def installed_catalogue() -> Catalogue:
+    """The catalogue with the operator's file over it.
+
+    Raises :class:`providers.catalogue.CatalogueError`.
+    """
+    return load_catalogue(Path(settings.CATALOGUE_FILE) if settings.CATALOGUE_FILE else None)
+
+
 def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
-    catalogue = load_catalogue(Path(settings.CATALOGUE_FILE) if settings.CATALOGUE_FILE else None)
+    catalogue = installed_catalogue()
     prices = PriceBook(catalogue)
     registry = ProviderRegistry(
         catalogue,

@@ -13,7 +13,7 @@ from asgiref.sync import markcoroutinefunction
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
@@ -48,7 +48,8 @@ class Security(SecurityMiddleware):
         redirect = self.process_request(request)
         if redirect is not None:
             return redirect
-        return self.process_response(request, await self.get_response(request))
+        response: HttpResponse = await self.get_response(request)  # type: ignore[misc]
+        return self.process_response(request, response)
 
 
 class AdminOnly:

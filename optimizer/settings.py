@@ -47,6 +47,8 @@ SECRET_KEY = _secret_key()
 if PRODUCTION:
     # Off only behind a proxy that redirects by itself or on a private network.
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    # Load balancers probe without TLS.
+    SECURE_REDIRECT_EXEMPT = [r"^(api/v1/)?health$"]
     SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -212,4 +214,3 @@ LOGGING = {
         "uvicorn.error": {"level": "WARNING"},
     },
 }
-

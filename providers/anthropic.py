@@ -57,9 +57,7 @@ class AnthropicProvider(WireClient):
         )
 
     @staticmethod
-    def _usage(
-        request: CompletionRequest, text: str, reported: dict[str, Any] | None
-    ) -> Usage:
+    def _usage(request: CompletionRequest, text: str, reported: dict[str, Any] | None) -> Usage:
         if not reported:
             return Usage(estimate_tokens(request.prompt), estimate_tokens(text), estimated=True)
         cache_read = token_count(reported.get("cache_read_input_tokens"))

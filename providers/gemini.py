@@ -75,9 +75,7 @@ class GeminiProvider(WireClient):
         )
 
     @staticmethod
-    def _usage(
-        request: CompletionRequest, text: str, reported: dict[str, Any] | None
-    ) -> Usage:
+    def _usage(request: CompletionRequest, text: str, reported: dict[str, Any] | None) -> Usage:
         if not reported:
             return Usage(estimate_tokens(request.prompt), estimate_tokens(text), estimated=True)
         reasoning = token_count(reported.get("thoughtsTokenCount"))

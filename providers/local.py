@@ -104,6 +104,9 @@ class LocalProvider:
         except TimeoutError:
             await self.aclose()
             raise ConnectionFailed(self.name, "the embedded model did not load in time") from None
+        except asyncio.CancelledError:
+            self._process.kill()
+            raise
         address = line.decode("ascii", "replace").strip()
         if not address.startswith("http://127.0.0.1:"):
             await self.aclose()

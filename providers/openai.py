@@ -83,9 +83,7 @@ class OpenAIProvider(WireClient):
         )
 
     @staticmethod
-    def _usage(
-        request: CompletionRequest, text: str, reported: dict[str, Any] | None
-    ) -> Usage:
+    def _usage(request: CompletionRequest, text: str, reported: dict[str, Any] | None) -> Usage:
         if not reported:
             return Usage(estimate_tokens(request.prompt), estimate_tokens(text), estimated=True)
         prompt_details = reported.get("prompt_tokens_details") or {}

@@ -115,9 +115,7 @@ class PriceBook:
             input=_rate(prices.input_mtok),
             output=_rate(prices.output_mtok),
             cache_read=None if prices.cache_read_mtok is None else _rate(prices.cache_read_mtok),
-            cache_write=None
-            if prices.cache_write_mtok is None
-            else _rate(prices.cache_write_mtok),
+            cache_write=None if prices.cache_write_mtok is None else _rate(prices.cache_write_mtok),
         )
 
 

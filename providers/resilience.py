@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import stamina
 from purgatory import AsyncCircuitBreakerFactory, AsyncInMemoryUnitOfWork
@@ -77,7 +77,7 @@ class ResilientCaller:
 
     def __post_init__(self) -> None:
         store = AsyncInMemoryUnitOfWork()
-        self._contexts = store.contexts
+        self._contexts = cast("AsyncInMemoryRepository", store.contexts)
         self._circuits = AsyncCircuitBreakerFactory(
             default_threshold=self.policy.breaker_failures,
             default_ttl=self.policy.breaker_seconds,
@@ -110,16 +110,16 @@ class ResilientCaller:
             async with asyncio.timeout(self.policy.deadline):
                 for provider, model in chain:
                     try:
-                        completion = await self._call_one(
-                            provider, make_request(model), attempts
-                        )
+                        completion = await self._call_one(provider, make_request(model), attempts)
                     except ProviderError as error:
                         attempts.append(_attempt(provider, model, error))
                     else:
                         return Outcome(completion, tuple(attempts))
         except TimeoutError:
             late = ProviderTimeout("deadline", "the request's deadline passed")
-            provider, model = chain[min(len({(a.provider, a.model) for a in attempts}), len(chain) - 1)]
+            provider, model = chain[
+                min(len({(a.provider, a.model) for a in attempts}), len(chain) - 1)
+            ]
             attempts.append(_attempt(provider, model, late))
             raise AllProvidersFailed(attempts, deadline_passed=True) from None
         raise AllProvidersFailed(attempts)

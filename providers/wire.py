@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -21,10 +22,11 @@ from providers.errors import (
     error_for_status,
 )
 
-logger = logging.getLogger(__name__)
-
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 _LONGEST_RETRY_AFTER = 24 * 3600.0
+_MOST_TOKENS = 2_000_000_000
+# JSON can spell characters that UTF-8 (lone surrogates) or PostgreSQL (NUL) cannot hold.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class WireClient(ABC):
@@ -59,13 +61,15 @@ class WireClient(ABC):
             self._path(request), self._headers(), json.dumps(self._payload(request)).encode()
         )
         try:
-            return self._parse(request, body)
+            completion = self._parse(request, body)
         except ProviderError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise MalformedResponse(
                 self.name, "answered in a shape its protocol does not have"
             ) from error
+        text = storable_text(completion.text)
+        return completion if text is completion.text else replace(completion, text=text)
 
     async def aclose(self) -> None:
         """Nothing to release: the pooled client belongs to the registry."""
@@ -155,6 +159,13 @@ def token_count(value: Any) -> int:
     """A usage field as a non-negative integer; absent is 0, anything else is malformed."""
     if value is None:
         return 0
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-        raise ValueError("a token count is not a non-negative number")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError("a token count is not a number")
+    if not 0 <= value <= _MOST_TOKENS:
+        raise ValueError("a token count is out of range")
     return int(value)
+
+
+def storable_text(text: str) -> str:
+    """``text`` with NULs and lone surrogates as U+FFFD, so that any database takes it."""
+    return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text

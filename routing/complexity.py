@@ -36,7 +36,10 @@ _DEMANDING = Lexicon.of(
     проанализируй проанализируйте спроектируй сравни сравните докажи докажите реализуй
     """,
     phrases=("trade-off", "in-depth", "in depth", "step by step", "step-by-step", "root cause"),
-    wide="分析 设计 設計 比较 比較 证明 証明 實現 实现 実装 优化 最適化 算法 アルゴリズム 분석 설계 비교 증명 구현",
+    wide=(
+        "分析 设计 設計 比较 比較 证明 証明 實現 实现 実装 优化 最適化 算法 アルゴリズム "
+        "분석 설계 비교 증명 구현"
+    ),
 )
 _REASONING = Lexicon.of(
     """
@@ -69,7 +72,9 @@ _MATHEMATICS = Lexicon.of(
     """,
     wide="计算 計算 方程 계산",
 )
-_CODE_MARKS = re.compile(r"```|[{};]$|=>|->|::|</\w|\w\(\)|\b(?:def|fn|func|import|SELECT)\s", re.MULTILINE)
+_CODE_MARKS = re.compile(
+    r"```|[{};]$|=>|->|::|</\w|\w\(\)|\b(?:def|fn|func|import|SELECT)\s", re.MULTILINE
+)
 _MATH_MARKS = re.compile(r"[∑∫√∂∞≤≥≠∀∃∈]|\\(?:frac|sum|int|sqrt|begin)\b|\d ?[-+*/^=×÷] ?\d")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _STEPS = re.compile(r"^[ \t]{0,8}(?:\d{1,3}[.)]|[-*•])[ \t]", re.MULTILINE)
@@ -114,8 +119,7 @@ def score_complexity(prompt: str | PromptText) -> ComplexityScore:
         "demanding_work": 0.60 * _saturating(_DEMANDING.count(text), 1.3),
         "reasoning": 0.12 * _saturating(_REASONING.count(text), 1.5),
         "constraints": 0.22 * _saturating(_CONSTRAINTS.count(text), 2.5),
-        "code": 0.26
-        * _saturating(_BUILD.count(text) + len(_CODE_MARKS.findall(sample)) / 2, 1.5),
+        "code": 0.26 * _saturating(_BUILD.count(text) + len(_CODE_MARKS.findall(sample)) / 2, 1.5),
         "mathematics": 0.22
         * _saturating(
             _MATHEMATICS.count(text) + len(_MATH_MARKS.findall(sample)) + numbers / 3, 2.0

@@ -33,9 +33,7 @@ def find_eligible(
     return Situation(context, analysis, tuple(eligible), tuple(excluded))
 
 
-def _why_not(
-    option: ModelOption, context: RoutingContext, analysis: PromptAnalysis
-) -> str | None:
+def _why_not(option: ModelOption, context: RoutingContext, analysis: PromptAnalysis) -> str | None:
     needed = analysis.token_count + context.max_tokens
     if needed > option.context_window:
         return f"needs {needed} tokens of context, has {option.context_window}"

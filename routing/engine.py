@@ -83,7 +83,7 @@ class RoutingEngine:
             self._validate(decision, situation)
         except NoEligibleModel:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             decision = self._fall_back(situation, name, error)
         return replace(decision, metadata=self._complete(decision, situation))
 
@@ -119,9 +119,7 @@ class RoutingEngine:
         ``baseline_chain`` those complexity would have used, best first.
         """
         analysis = situation.analysis
-        baseline = [
-            {"provider": o.provider, "model": o.model} for o in complexity_chain(situation)
-        ]
+        baseline = [{"provider": o.provider, "model": o.model} for o in complexity_chain(situation)]
         chosen = {"provider": decision.provider, "model": decision.model}
         candidates: list[Candidate] = decision.metadata.get("candidates", [])
         excluded = [

@@ -64,9 +64,9 @@ class ModelOption:
         """USD for a call of this size, or ``None`` when a price is unknown."""
         if self.input_price is None or self.output_price is None:
             return None
-        return (
-            self.input_price * input_tokens + self.output_price * output_tokens
-        ) / Decimal(1_000_000)
+        return (self.input_price * input_tokens + self.output_price * output_tokens) / Decimal(
+            1_000_000
+        )
 
 
 @dataclass(frozen=True, slots=True)

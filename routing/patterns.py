@@ -1,4 +1,4 @@
-"""What kind of prompt this is: code, analysis, creative, explanation, factual, reasoning or general.
+"""What kind of prompt this is: code, analysis, creative, explanation, factual, reasoning, general.
 
 Outcomes are remembered by pattern, so a pattern is a bucket of prompts on
 which models tend to do alike, not a claim about the prompt's meaning.
@@ -41,7 +41,14 @@ _LEXICONS: dict[str, tuple[float, Lexicon]] = {
             prove proof derive solve deduce infer logic logical puzzle riddle probability calculate
             compute theorem beweise démontrer demuestra dimostra докажи вычисли реши
             """,
-            phrases=("how many", "how much", "how far", "how long", "step by step", "what is the value"),
+            phrases=(
+                "how many",
+                "how much",
+                "how far",
+                "how long",
+                "step by step",
+                "what is the value",
+            ),
             wide="证明 証明 计算 計算 증명 계산",
         ),
     ),
@@ -77,8 +84,15 @@ _LEXICONS: dict[str, tuple[float, Lexicon]] = {
             pourquoi spiega perché почему объясни опиши
             """,
             phrases=(
-                "how do ", "how does ", "how can ", "how is ", "how are ", "how to ",
-                "walk me through", "difference between", "por qué",
+                "how do ",
+                "how does ",
+                "how can ",
+                "how is ",
+                "how are ",
+                "how to ",
+                "walk me through",
+                "difference between",
+                "por qué",
             ),
             wide="为什么 為什麼 解释 説明 なぜ 왜 설명",
         ),
@@ -92,13 +106,52 @@ _LEXICONS: dict[str, tuple[float, Lexicon]] = {
     ),
 }
 _OPENS_A_QUESTION = frozenset(
-    """
-    what who when where which whose is are was were did does has name define list
-    qué quién cuándo dónde cuál quel quelle qui quand où wer wann wo was welche welcher
-    chi quando dove quale кто когда где что
-    """.split()
+    [
+        "what",
+        "who",
+        "when",
+        "where",
+        "which",
+        "whose",
+        "is",
+        "are",
+        "was",
+        "were",
+        "did",
+        "does",
+        "has",
+        "name",
+        "define",
+        "list",
+        "qué",
+        "quién",
+        "cuándo",
+        "dónde",
+        "cuál",
+        "quel",
+        "quelle",
+        "qui",
+        "quand",
+        "où",
+        "wer",
+        "wann",
+        "wo",
+        "was",
+        "welche",
+        "welcher",
+        "chi",
+        "quando",
+        "dove",
+        "quale",
+        "кто",
+        "когда",
+        "где",
+        "что",
+    ]
 )
-_CODE_MARKS = re.compile(r"```|[{};]$|=>|\w\(\)|^(?:def|class|import|from|#include|fn|func)\s", re.MULTILINE)
+_CODE_MARKS = re.compile(
+    r"```|[{};]$|=>|\w\(\)|^(?:def|class|import|from|#include|fn|func)\s", re.MULTILINE
+)
 _ARITHMETIC = re.compile(r"\d ?[-+*/×÷=^%] ?\d")
 _NUMBER = re.compile(r"\d+")
 

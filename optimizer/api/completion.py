@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from optimizer.api.fields import StrictSerializer, TextField, TruthField, WholeNumberField
 from optimizer.api.schema import CompleteBody, ErrorBody
 from optimizer.composition import get_services
-from optimizer.services.routing_service import CompletionResult
+from optimizer.services.results import CompletionResult
 from optimizer.services.tokenization import TokenizerCount, count_with_tokenizer
 
 

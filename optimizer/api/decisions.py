@@ -81,9 +81,7 @@ class RoutingDecisionViewSet(AsyncViewSet):
     )
     async def list(self, request: Request) -> Response:
         query = _checked(self.QuerySerializer, request)
-        decision = get_services().routing.decide(
-            query["prompt"], auto_route=query["auto_route"]
-        )
+        decision = get_services().routing.decide(query["prompt"], auto_route=query["auto_route"])
         return Response(
             {
                 "decision": {

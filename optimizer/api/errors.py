@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
@@ -14,7 +15,7 @@ from rest_framework.views import exception_handler as drf_exception_handler
 from analytics.feedback import UnknownAnswer
 from analytics.ledger import LedgerUnavailable
 from optimizer.middleware import ADMIN_PATH
-from optimizer.services.routing_service import RoutingUnavailable
+from optimizer.services.results import RoutingUnavailable
 from routing.models import NoEligibleModel
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,11 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     if isinstance(error, LedgerUnavailable):
         detail = "The answer could not be recorded, so it was not delivered. Try again."
         return Response(error_body(request, 503, detail), status=503)
+    if isinstance(error, (OperationalError, InterfaceError)):
+        logger.warning("The database is unavailable", exc_info=error)
+        return Response(
+            error_body(request, 503, "The database is unavailable. Try again shortly."), status=503
+        )
     if isinstance(error, UnknownAnswer):
         return Response(
             error_body(request, 404, str(error), {error.field: [str(error)]}), status=404

@@ -76,4 +76,5 @@ class FeedbackViewSet(viewsets.ViewSet):
 def _message(result: FeedbackResult) -> str:
     if result.invalidated:
         return "Thank you. This answer was rated too low and is no longer served from the cache."
-    return f"Thank you. This answer's quality is {result.quality_score:.2f} after {result.votes} vote(s)."
+    votes = "1 vote" if result.votes == 1 else f"{result.votes} votes"
+    return f"Thank you. This answer's quality is {result.quality_score:.2f} after {votes}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
@@ -21,8 +23,8 @@ from optimizer.api.reports import (
     StatsViewSet,
 )
 
-_LIST = {"get": "list"}
-_CREATE = {"post": "create"}
+_LIST: dict[str, Any] = {"get": "list"}
+_CREATE: dict[str, Any] = {"post": "create"}
 
 urlpatterns = [
     path("complete", CompletionViewSet.as_view(_CREATE), name="complete"),

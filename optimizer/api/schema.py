@@ -15,7 +15,7 @@ def keep_versioned_paths(endpoints: list[Any], **_: Any) -> list[Any]:
 class ErrorBody(s.Serializer):
     detail = s.CharField()
     status_code = s.IntegerField()
-    errors = s.DictField(child=s.ListField(child=s.CharField()), required=False)
+    errors = s.DictField(child=s.ListField(child=s.CharField()), required=False)  # type: ignore[assignment]
     failures = s.ListField(child=s.DictField(), required=False)
     request_id = s.UUIDField(required=False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 
@@ -32,9 +31,3 @@ class EvidenceTable:
             self._snapshot = self._load()
         except Error as error:
             logger.warning("Outcomes cannot be read (%s); the last ones stay", type(error).__name__)
-
-    async def keep_fresh(self, seconds: float, run_in_thread: Callable[..., object]) -> None:
-        """Refresh for ever, every ``seconds``; other workers' feedback arrives this way."""
-        while True:
-            await run_in_thread(self.refresh)  # type: ignore[misc]
-            await asyncio.sleep(seconds)

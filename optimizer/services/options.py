@@ -13,9 +13,7 @@ from routing.models import ModelOption
 class CatalogueOptions:
     """Routing's view of the catalogue, rebuilt once an hour as prices may change."""
 
-    def __init__(
-        self, catalogue: Catalogue, prices: PriceBook, caller: ResilientCaller
-    ) -> None:
+    def __init__(self, catalogue: Catalogue, prices: PriceBook, caller: ResilientCaller) -> None:
         self._catalogue = catalogue
         self._prices = prices
         self._caller = caller

@@ -20,7 +20,7 @@ from routing.models import PromptAnalysis, RoutingDecision
 
 @dataclass(frozen=True, slots=True)
 class StoragePolicy:
-    """``prompts``: full, hash or none. ``cache_seconds``: how long an answer is kept, 0 for ever."""
+    """``prompts``: full, hash or none. ``cache_seconds``: how long answers are kept, 0 for ever."""
 
     prompts: str = "full"
     cache_seconds: int = 0
@@ -154,9 +154,7 @@ class Recorder:
             latency_ms=latency_ms,
         )
         baseline = Baseline("", "", entry.baseline_cost)
-        return LedgerEntry(
-            request, self._metric(facts, decision, Decimal(0), baseline, savings)
-        )
+        return LedgerEntry(request, self._metric(facts, decision, Decimal(0), baseline, savings))
 
     def failed(
         self,
@@ -237,7 +235,9 @@ class Recorder:
         )
 
 
-def describe_attempts(attempts: Sequence[Attempt], costs: Sequence[Decimal]) -> list[dict[str, Any]]:
+def describe_attempts(
+    attempts: Sequence[Attempt], costs: Sequence[Decimal]
+) -> list[dict[str, Any]]:
     """Failed attempts as they are stored and shown: no secret, no prompt."""
     return [
         {

@@ -16,6 +16,7 @@ from analytics.metrics import routing_metrics
 from analytics.models import CachedResponse
 from analytics.savings import savings_of_call, savings_of_hit
 from optimizer.identifiers import new_request_id
+from optimizer.services.narration import as_served, cached_decision, why_failed
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.recording import (
     Baseline,
@@ -24,6 +25,7 @@ from optimizer.services.recording import (
     RequestFacts,
     describe_attempts,
 )
+from optimizer.services.results import CompletionResult, RoutingUnavailable
 from optimizer.services.single_flight import SingleFlight
 from providers.base import Completion, CompletionRequest
 from providers.pricing import PriceBook
@@ -34,54 +36,6 @@ from routing.models import NoEligibleModel, RoutingContext, RoutingDecision
 _ZERO = Decimal(0)
 # Other endings (a content filter's, say) are one answer's bad luck, not worth repeating to all.
 _CACHEABLE_ENDINGS = frozenset({"stop", "length"})
-
-
-class RoutingUnavailable(Exception):
-    """No provider answered. ``failures`` says which were asked and why they failed.
-
-    ``recorded_for`` is the request under which the failed calls stand in the ledger.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        recorded_for: uuid.UUID,
-        attempts: Sequence[Attempt] = (),
-        deadline_passed: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.recorded_for = recorded_for
-        self.attempts = tuple(attempts)
-        self.deadline_passed = deadline_passed
-
-    @property
-    def failures(self) -> list[dict[str, str]]:
-        return [
-            {"provider": a.provider, "model": a.model, "error": a.error, "message": a.message}
-            for a in self.attempts
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class CompletionResult:
-    """What a client is told. Costs are USD, ``None`` where a price is unknown."""
-
-    request_id: uuid.UUID
-    response: str
-    decision: RoutingDecision
-    provider: str
-    model: str
-    complexity: float
-    token_count: int
-    tokens_in: int
-    tokens_out: int
-    cost: Decimal | None
-    total_cost_today: Decimal | None
-    cache_hit: bool
-    cache_key: str | None
-    original_cost: Decimal | None
-    savings: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +171,7 @@ class RoutingService:
         charges = self._charges(answer_cost, outcome.attempts)
         baseline = self._baseline(decision, completion, outcome.attempts)
         savings = savings_of_call(charges.cost, baseline.cost if baseline else None)
-        served = _as_served(decision, completion, outcome.attempts)
+        served = as_served(decision, completion, outcome.attempts)
         entry, cached = self._recorder.answered(
             facts,
             served,
@@ -228,8 +182,7 @@ class RoutingService:
             answer_cost=answer_cost,
             latency_ms=(now - started) * 1000,
             provider_ms=(now - called) * 1000,
-            cacheable=self._cache is not None
-            and completion.finish_reason in _CACHEABLE_ENDINGS,
+            cacheable=self._cache is not None and completion.finish_reason in _CACHEABLE_ENDINGS,
         )
         total = await self._record(entry)
         return _Landed(
@@ -256,9 +209,7 @@ class RoutingService:
     async def _decide_or_record(self, facts: RequestFacts, started: float) -> RoutingDecision:
         context = self._context(facts.prompt, facts.max_tokens, facts.user_id, facts.session_id)
         try:
-            return self._engine.route(
-                context, auto_route=facts.auto_route, analysis=facts.analysis
-            )
+            return self._engine.route(context, auto_route=facts.auto_route, analysis=facts.analysis)
         except NoEligibleModel as error:
             if error.excluded:
                 raise
@@ -308,7 +259,7 @@ class RoutingService:
         self, facts: RequestFacts, entry: CachedResponse, started: float
     ) -> CompletionResult:
         savings = savings_of_hit(entry.original_cost, entry.baseline_cost)
-        decision = _cached_decision(facts, entry)
+        decision = cached_decision(facts, entry)
         ledger_entry = self._recorder.hit(
             facts, decision, entry, savings, latency_ms=(time.perf_counter() - started) * 1000
         )
@@ -359,7 +310,7 @@ class RoutingService:
             facts,
             decision=decision,
             error_code=attempts[-1].error if attempts else "no_provider",
-            error_detail=detail or _why_failed(attempts),
+            error_detail=detail or why_failed(attempts),
             charges=self._charges(_ZERO, attempts),
             latency_ms=(time.perf_counter() - started) * 1000,
         )
@@ -371,67 +322,3 @@ class RoutingService:
         """A request that waited for another's failed call: recorded, but charged only once."""
         unpaid = [replace(attempt, usage=None) for attempt in error.attempts]
         await self._record_failure(facts, None, unpaid, started, str(error))
-
-
-def _as_served(
-    decision: RoutingDecision, completion: Completion, attempts: Sequence[Attempt]
-) -> RoutingDecision:
-    """The decision as it turned out: another model's name in it when the first one failed."""
-    if (completion.provider, completion.model) == (decision.provider, decision.model):
-        return decision
-    tried = ", ".join(dict.fromkeys(f"{a.provider}/{a.model}" for a in attempts))
-    served = f"{completion.provider}/{completion.model}"
-    return replace(
-        decision,
-        provider=completion.provider,
-        model=completion.model,
-        fallback_used=True,
-        reasoning=f"{decision.reasoning} It could not answer ({tried}), so {served} did.",
-        metadata={
-            **decision.metadata,
-            "fallback_reason": _why_failed(attempts),
-            "intended_model": {"provider": decision.provider, "model": decision.model},
-        },
-    )
-
-
-def _why_failed(attempts: Sequence[Attempt]) -> str:
-    return "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts)
-
-
-def _cached_decision(facts: RequestFacts, entry: CachedResponse) -> RoutingDecision:
-    return RoutingDecision(
-        provider=entry.provider,
-        model=entry.model,
-        confidence="high",
-        strategy_used="cached",
-        reasoning=(
-            f"The same prompt was answered by {entry.provider}/{entry.model} before; "
-            "that answer is given again at no cost."
-        ),
-        metadata={
-            "pattern": facts.analysis.pattern,
-            "complexity": facts.analysis.complexity,
-            "tier": facts.analysis.tier,
-            "token_count": facts.analysis.token_count,
-            "cost_estimate": _ZERO,
-            "quality_score": entry.quality_score,
-            "candidates": [
-                {
-                    "provider": entry.provider,
-                    "model": entry.model,
-                    "tier": entry.tier,
-                    "expected_quality": entry.quality_score,
-                    "quality_low": None,
-                    "quality_high": None,
-                    "sample_size": entry.vote_count,
-                    "expected_cost": _ZERO,
-                    "chosen": True,
-                    "reason": "gave this very answer before",
-                }
-            ],
-            "fallback_chain": [],
-            "baseline_chain": [],
-        },
-    )
-

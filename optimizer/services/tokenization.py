@@ -48,7 +48,7 @@ def count_with_tokenizer(
         tokenizer = _load(str(path), path.stat().st_mtime_ns)
         tokens_in = len(tokenizer.encode(prompt, add_special_tokens=False).ids)  # type: ignore[attr-defined]
         tokens_out = len(tokenizer.encode(response, add_special_tokens=False).ids)  # type: ignore[attr-defined]
-    except Exception as error:  # the library raises bare Exception for a broken file
+    except Exception as error:  # noqa: BLE001 - the library raises bare Exception for a broken file
         logger.warning("Tokenizer %s cannot be used (%s)", tokenizer_id, type(error).__name__)
         return TokenizerCount(note=f"Tokenizer '{tokenizer_id}' cannot be used; counts left out.")
     size = len(prompt.encode()) + len(response.encode())

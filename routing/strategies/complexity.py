@@ -25,8 +25,8 @@ class ComplexityStrategy:
         )
         if chosen.tier != analysis.tier:
             reasoning = (
-                f"Complexity {analysis.complexity:.2f} is {analysis.tier}, but no model of that tier "
-                f"is available; {chosen.ref} ({chosen.tier}) is the nearest."
+                f"Complexity {analysis.complexity:.2f} is {analysis.tier}, but no model of that "
+                f"tier is available; {chosen.ref} ({chosen.tier}) is the nearest."
             )
         return RoutingDecision(
             provider=chosen.provider,

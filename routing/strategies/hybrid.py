@@ -48,9 +48,7 @@ class HybridStrategy:
                 metadata={**learned.metadata, "validation": "experimental"},
             )
         tiers = {(o.provider, o.model): o.tier for o in situation.eligible}
-        apart = tier_distance(
-            tiers[(learned.provider, learned.model)], situation.analysis.tier
-        )
+        apart = tier_distance(tiers[(learned.provider, learned.model)], situation.analysis.tier)
         if apart <= 1:
             return replace(
                 learned,

@@ -91,9 +91,7 @@ class LearningStrategy:
             },
         )
 
-    def _without_evidence(
-        self, situation: Situation, weighed: list[_Weighed]
-    ) -> RoutingDecision:
+    def _without_evidence(self, situation: Situation, weighed: list[_Weighed]) -> RoutingDecision:
         decision = self._fallback.decide(situation)
         chosen = next(
             w

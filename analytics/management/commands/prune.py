@@ -22,7 +22,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--days", type=int, required=True, help="keep this many days")
-        parser.add_argument("--batch-size", type=int, default=2000, help="rows a transaction (%(default)s)")
+        parser.add_argument(
+            "--batch-size", type=int, default=2000, help="rows a transaction (%(default)s)"
+        )
         parser.add_argument("--dry-run", action="store_true", help="only say what would go")
 
     def handle(self, *args: Any, **options: Any) -> None:

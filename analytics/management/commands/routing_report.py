@@ -25,9 +25,11 @@ class Command(BaseCommand):
             "--format",
             choices=("table", "json", "csv", "markdown"),
             default="table",
-            help="table for the terminal, json and csv for programs, markdown for people (%(default)s)",
+            help="table for terminals, json and csv for programs, markdown to read (%(default)s)",
         )
-        parser.add_argument("--output", type=Path, metavar="FILE", help="write to FILE, not to the screen")
+        parser.add_argument(
+            "--output", type=Path, metavar="FILE", help="write to FILE, not to the screen"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["days"] <= 365:

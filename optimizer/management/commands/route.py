@@ -58,7 +58,9 @@ class Command(BaseCommand):
         if decision.fallback_used:
             console.print(f"fallback: {meta.get('fallback_reason', '')}", markup=False)
         parts = score_complexity(prompt).parts
-        table = Table(title=f"Complexity {meta['complexity']:.2f}: {meta['tier']}", title_justify="left")
+        table = Table(
+            title=f"Complexity {meta['complexity']:.2f}: {meta['tier']}", title_justify="left"
+        )
         table.add_column("part")
         table.add_column("adds", justify="right")
         for name, value in sorted(parts.items(), key=lambda item: -item[1]):
@@ -67,7 +69,9 @@ class Command(BaseCommand):
         if table.row_count:
             console.print(table)
         else:
-            console.print(f"Complexity {meta['complexity']:.2f}: {meta['tier']}; nothing adds to it.")
+            console.print(
+                f"Complexity {meta['complexity']:.2f}: {meta['tier']}; nothing adds to it."
+            )
         console.print(self._candidates(meta["candidates"]))
 
     @staticmethod

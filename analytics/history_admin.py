@@ -1,0 +1,104 @@
+"""An admin list of any length: read, filtered and exported, never rewritten."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import path, reverse
+
+from analytics.csv_export import csv_response
+from analytics.large_tables import COUNTED_ROWS, CappedPaginator
+from analytics.totals import known_values
+
+
+class _KnownValuesFilter(admin.SimpleListFilter):
+    """Offers values from the daily totals: a DISTINCT over the ledger would read it whole."""
+
+    parameter_name: str
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, value) for value in known_values(self.parameter_name)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset
+
+
+class ProviderFilter(_KnownValuesFilter):
+    title = parameter_name = "provider"
+
+
+class ModelFilter(_KnownValuesFilter):
+    title = parameter_name = "model"
+
+
+class HistoryAdmin(admin.ModelAdmin):
+    """A list of any length, to be read, filtered and exported, not rewritten."""
+
+    paginator = CappedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+    sortable_by: ClassVar[tuple[str, ...]] = ("created_at",)
+    search_fields: ClassVar[tuple[str, ...]] = ("id",)  # get_search_results does the work
+    change_list_template = "admin/analytics/large_change_list.html"
+    csv_columns: tuple[str, ...] = ()
+    key_field = "cache_key"
+    prompt_field = "prompt"
+    actions: ClassVar[tuple[str, ...]] = ("export_selected",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """An id or a cache key is looked up by index; anything else is sought in the prompts."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        try:
+            return self._by_id(queryset, uuid.UUID(term)), False
+        except ValueError:
+            pass
+        if len(term) == 64 and all(digit in "0123456789abcdef" for digit in term):
+            return queryset.filter(**{self.key_field: term}), False
+        return queryset.filter(**{f"{self.prompt_field}__icontains": term}), False
+
+    def _by_id(self, queryset: QuerySet[Any], request_id: uuid.UUID) -> QuerySet[Any]:
+        return queryset.filter(pk=request_id)
+
+    def get_urls(self) -> list[Any]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        export = path("export/", self.admin_site.admin_view(self.export_view), name=name)
+        return [export, *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        context = {
+            "export_url": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_export"),
+            "counted_rows": COUNTED_ROWS,
+            **(extra_context or {}),
+        }
+        return super().changelist_view(request, context)
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """The list as it is filtered now, all of it, as CSV."""
+        rows = self.get_changelist_instance(request).get_queryset(request)
+        return csv_response(rows, self.csv_columns, f"{self.opts.db_table}.csv")
+
+    @admin.action(description="Export selected rows as CSV")
+    def export_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase:
+        return csv_response(queryset, self.csv_columns, f"{self.opts.db_table}.csv")
