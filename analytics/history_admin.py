@@ -50,7 +50,7 @@ class HistoryAdmin(admin.ModelAdmin):
     csv_columns: tuple[str, ...] = ()
     key_field = "cache_key"
     prompt_field = "prompt"
-    actions: ClassVar[tuple[str, ...]] = ("export_selected",)
+    actions: Any = ("export_selected",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

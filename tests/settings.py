@@ -1,0 +1,18 @@
+"""The service's settings, cut off from the developer's machine: no .env, no key, no network."""
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ["ENV_FILE"] = os.devnull
+for name in list(os.environ):
+    if name.endswith(("_API_KEY", "_BASE_URL")):
+        del os.environ[name]
+os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="optimizer-tests-")
+os.environ["LOCAL_PROVIDER"] = "off"
+os.environ["SECRET_KEY"] = "a key for tests alone, never used where it would matter"
+
+from optimizer.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+TOKENIZERS_DIR = str(Path(os.environ["DATA_DIR"]) / "tokenizers")
