@@ -1,0 +1,93 @@
+"""What every test may use: services built anew, a client, fake providers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import httpx
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connections
+
+from optimizer.asgi import application
+from optimizer.composition import forget_services, get_services, journal
+from providers.registry import ConnectionSettings, make_client
+from tests.fakes.server import FakeProvider
+from tests.fakes.wires import KEY, anthropic_wire, gemini_wire, openai_wire
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(settings: object) -> Iterator[None]:
+    """Each test builds its own services and leaves no thread, file or cache entry."""
+    yield
+    services = forget_services()
+    if services is not None:
+        services.close()
+    for path in journal().pending():
+        path.unlink()
+    cache.clear()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """The pooled client that providers use."""
+    async with make_client(ConnectionSettings(connect_timeout=2, read_timeout=2)) as client:
+        yield client
+
+
+@pytest.fixture
+async def fakes(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, FakeProvider]]:
+    """The three wires on loopback, with dummy keys and base URLs in the environment."""
+    async with (
+        FakeProvider(gemini_wire) as gemini,
+        FakeProvider(anthropic_wire) as claude,
+        FakeProvider(openai_wire()) as openrouter,
+    ):
+        for variable, fake in (
+            ("GEMINI", gemini),
+            ("ANTHROPIC", claude),
+            ("OPENROUTER", openrouter),
+        ):
+            monkeypatch.setenv(f"{variable}_API_KEY", KEY)
+            monkeypatch.setenv(f"{variable}_BASE_URL", fake.url)
+        yield {"gemini": gemini, "claude": claude, "openrouter": openrouter}
+
+
+Start = Callable[[], Awaitable[httpx.AsyncClient]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """``await start()``: the service as its environment is now, and a client of it."""
+    clients: list[httpx.AsyncClient] = []
+
+    async def begin() -> httpx.AsyncClient:
+        await get_services().start()
+        transport = httpx.ASGITransport(app=application, raise_app_exceptions=False)
+        clients.append(httpx.AsyncClient(transport=transport, base_url="http://localhost"))
+        return clients[-1]
+
+    yield begin
+    for client in clients:
+        await client.aclose()
+    services = forget_services()
+    if services is not None:
+        await services.stop()
+    await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture
+async def client(
+    transactional_db: None, fakes: dict[str, FakeProvider], start: Start
+) -> httpx.AsyncClient:
+    """The whole service over its three fake providers."""
+    return await start()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cut_off_from_the_machine() -> None:
+    assert os.environ["ENV_FILE"] == os.devnull
+    assert "optimizer-tests-" in str(settings.DATA_DIR)

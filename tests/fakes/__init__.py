@@ -1,0 +1,1 @@
+"""Fake providers: real HTTP on loopback, each speaking its wire as the real one does."""

@@ -1,0 +1,133 @@
+"""The wires: what a request must look like to be served, and the answer's exact shape."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from tests.fakes.server import Asked, Reply, Wire
+
+KEY = "dummy-key-for-tests"
+ANSWER = "The capital of France is Paris."
+_numbers = itertools.count(1)
+
+
+def openai_completion(model: str, text: str | None = ANSWER, **changes: Any) -> dict[str, Any]:
+    """A ``chat.completion`` object: 20 input tokens, of which 4 cached; 9 output, 2 reasoning."""
+    return {
+        "id": f"chatcmpl-{next(_numbers)}",
+        "object": "chat.completion",
+        "created": 1_790_000_000,
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text, "refusal": None},
+                "logprobs": None,
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {
+            "prompt_tokens": 20,
+            "completion_tokens": 9,
+            "total_tokens": 29,
+            "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 2, "audio_tokens": 0},
+        },
+        **changes,
+    }
+
+
+def anthropic_message(model: str, text: str = ANSWER, **changes: Any) -> dict[str, Any]:
+    """A ``message`` object: 13 fresh input tokens, 4 read from and 3 written to the cache."""
+    return {
+        "id": f"msg_{next(_numbers)}",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [{"type": "text", "text": text, "citations": None}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": 13,
+            "cache_read_input_tokens": 4,
+            "cache_creation_input_tokens": 3,
+            "output_tokens": 9,
+        },
+        **changes,
+    }
+
+
+def gemini_response(model: str, text: str = ANSWER, **changes: Any) -> dict[str, Any]:
+    """A ``GenerateContentResponse``: 20 input tokens, 4 cached; 7 output and 2 of thinking."""
+    return {
+        "candidates": [
+            {
+                "content": {"parts": [{"text": text}], "role": "model"},
+                "finishReason": "STOP",
+                "index": 0,
+            }
+        ],
+        "usageMetadata": {
+            "promptTokenCount": 20,
+            "cachedContentTokenCount": 4,
+            "candidatesTokenCount": 7,
+            "thoughtsTokenCount": 2,
+            "totalTokenCount": 29,
+        },
+        "modelVersion": model,
+        "responseId": f"resp-{next(_numbers)}",
+        **changes,
+    }
+
+
+def openai_error(status: int, code: str = "error") -> Reply:
+    body = {"error": {"message": "as told", "type": code, "param": None, "code": code}}
+    return Reply(body, status)
+
+
+def openai_wire(*, max_tokens_field: str = "max_tokens") -> Wire:
+    """Chat completions, strict about the key and the name of the completion's bound."""
+
+    def answer(asked: Asked) -> Reply:
+        if asked.headers.get("authorization") != f"Bearer {KEY}":
+            return openai_error(401, "invalid_api_key")
+        if not asked.path.endswith("/chat/completions"):
+            return openai_error(404, "not_found")
+        other = {"max_tokens", "max_completion_tokens"} - {max_tokens_field}
+        if other & set(asked.body) or not isinstance(asked.body.get(max_tokens_field), int):
+            return openai_error(400, "unsupported_parameter")
+        if [m["role"] for m in asked.body["messages"]] != ["user"]:
+            return openai_error(400, "invalid_messages")
+        return Reply(openai_completion(asked.body["model"]))
+
+    return answer
+
+
+def anthropic_wire(asked: Asked) -> Reply:
+    """Messages, strict about key, version header and ``max_tokens``."""
+
+    def error(status: int, kind: str) -> Reply:
+        return Reply({"type": "error", "error": {"type": kind, "message": "as told"}}, status)
+
+    if asked.headers.get("x-api-key") != KEY:
+        return error(401, "authentication_error")
+    if asked.headers.get("anthropic-version") != "2023-06-01" or "max_tokens" not in asked.body:
+        return error(400, "invalid_request_error")
+    if asked.path != "/v1/messages":
+        return error(404, "not_found_error")
+    return Reply(anthropic_message(asked.body["model"]))
+
+
+def gemini_wire(asked: Asked) -> Reply:
+    """generateContent, strict about key, path and body."""
+    if asked.headers.get("x-goog-api-key") != KEY:
+        details = [{"reason": "API_KEY_INVALID"}]
+        return Reply({"error": {"code": 400, "status": "INVALID_ARGUMENT", "details": details}}, 400)
+    prefix, _, call = asked.path.rpartition("/")
+    model, _, method = call.partition(":")
+    if prefix != "/v1beta/models" or method != "generateContent":
+        return Reply({"error": {"code": 404, "status": "NOT_FOUND"}}, 404)
+    if "maxOutputTokens" not in asked.body["generationConfig"]:
+        return Reply({"error": {"code": 400, "status": "INVALID_ARGUMENT"}}, 400)
+    return Reply(gemini_response(model))
