@@ -28,10 +28,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 logger = logging.getLogger(__name__)
 
 
-class BodyTooLarge(Exception):
-    """The body passed the limit while it was being read."""
-
-
 # Most clients read an answer only once they have sent everything; up to this many
 # bytes are read and dropped so that they see the 413 rather than a reset.
 _DRAINED_BYTES = 64 * 1024 * 1024
@@ -58,13 +54,11 @@ class BodyLimit:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > self._limit:
-                raise BodyTooLarge
-            return message
+            # To the application it looks as if the client had gone: it drops what it has read.
+            return {"type": "http.disconnect"} if size > self._limit else message
 
-        try:
-            await self._app(scope, limited, send)
-        except BodyTooLarge:
+        await self._app(scope, limited, send)
+        if size > self._limit:
             await self._refuse(receive, send)
 
     async def _refuse(self, receive: Receive, send: Send) -> None:
