@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator, Sequence
+from itertools import islice
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 
@@ -30,14 +32,14 @@ async def _lines(rows: QuerySet[Any], columns: Sequence[str]) -> AsyncIterator[s
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(columns)
-    waiting = 1
-    async for row in rows.values_list(*columns).aiterator(chunk_size=_CHUNK):
-        writer.writerow([_cell(value) for value in row])
-        waiting += 1
-        if waiting >= _CHUNK:
-            yield _take(buffer)
-            waiting = 0
-    yield _take(buffer)
+    # Not aiterator(): it opens a values_list's cursor on the event loop.
+    cursor = rows.values_list(*columns).iterator(chunk_size=_CHUNK)
+    while True:
+        chunk = await sync_to_async(lambda: list(islice(cursor, _CHUNK)))()
+        writer.writerows([_cell(value) for value in row] for row in chunk)
+        yield _take(buffer)
+        if len(chunk) < _CHUNK:
+            return
 
 
 def _take(buffer: io.StringIO) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from django.db import Error
+from django.db import Error, connection
 
 from routing.models import Evidence, EvidenceKey
 
@@ -30,4 +30,5 @@ class EvidenceTable:
         try:
             self._snapshot = self._load()
         except Error as error:
+            connection.close()  # the next refresh begins on a new one
             logger.warning("Outcomes cannot be read (%s); the last ones stay", type(error).__name__)

@@ -123,7 +123,9 @@ def gemini_wire(asked: Asked) -> Reply:
     """generateContent, strict about key, path and body."""
     if asked.headers.get("x-goog-api-key") != KEY:
         details = [{"reason": "API_KEY_INVALID"}]
-        return Reply({"error": {"code": 400, "status": "INVALID_ARGUMENT", "details": details}}, 400)
+        return Reply(
+            {"error": {"code": 400, "status": "INVALID_ARGUMENT", "details": details}}, 400
+        )
     prefix, _, call = asked.path.rpartition("/")
     model, _, method = call.partition(":")
     if prefix != "/v1beta/models" or method != "generateContent":

@@ -175,7 +175,9 @@ async def test_a_prompt_no_model_has_room_for_says_so(
     from optimizer.composition import get_services
 
     tight = tuple(
-        option.__class__(**{**{f: getattr(option, f) for f in option.__slots__}, "context_window": 5})
+        option.__class__(
+            **{**{f: getattr(option, f) for f in option.__slots__}, "context_window": 5}
+        )
         for option in get_services().options.options()
     )
     monkeypatch.setattr(get_services().options, "_options", tight)

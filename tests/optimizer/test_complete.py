@@ -38,7 +38,8 @@ async def test_answers_with_the_contract_s_fields(client: httpx.AsyncClient) -> 
     assert answer["strategy_used"] == "complexity"
     assert set(answer["complexity_metadata"]) == {"complexity", "token_count"}
     assert {
-        "pattern", "complexity", "tier", "cost_estimate", "quality_score", "candidates", "reasoning",
+        "pattern", "complexity", "tier", "cost_estimate", "quality_score", "candidates",
+        "reasoning",
     } <= set(answer["routing_metadata"])  # fmt: skip
 
 

@@ -101,7 +101,9 @@ async def test_three_bad_votes_take_an_answer_out_of_the_cache(
 ) -> None:
     first = (await client.post("/complete", json=PROMPT)).json()
     votes = [
-        (await client.post("/feedback", json={"cache_key": first["cache_key"], "rating": -1})).json()
+        (
+            await client.post("/feedback", json={"cache_key": first["cache_key"], "rating": -1})
+        ).json()
         for _ in range(3)
     ]
     assert [v["invalidated"] for v in votes] == [False, False, True]

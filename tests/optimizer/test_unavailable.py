@@ -105,7 +105,7 @@ async def test_unreadable_outcomes_leave_routing_by_what_is_known(
 
     evidence = get_services().evidence
     monkeypatch.setattr(evidence, "_load", away)
-    evidence.refresh()
+    await get_services().in_background(evidence.refresh)
     answer = (await client.post("/complete", json={**PROMPT, "auto_route": True})).json()
     assert answer["strategy_used"] == "hybrid_fallback"
     assert "Outcomes cannot be read" in caplog.text

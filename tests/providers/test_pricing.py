@@ -49,9 +49,7 @@ def test_a_cost_equals_the_price_package_s_own(model, input_tokens, output_token
     assert ours == theirs.quantize(Decimal("1e-10"))
 
 
-@given(
-    st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6)
-)
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_cached_tokens_beyond_the_input_are_not_charged_twice(size, read, write, out) -> None:
     rates = Rates(Rate(Decimal(3)), Rate(Decimal(15)), Rate(Decimal("0.3")), Rate(Decimal("3.75")))
     cost = rates.cost(Usage(size, out, read, write))

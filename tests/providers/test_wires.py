@@ -191,7 +191,11 @@ async def test_usage_that_is_not_reported_is_estimated_and_marked(pair: Pair) ->
 @pytest.mark.parametrize(
     ("name", "body", "finish"),
     [
-        ("openai", {"choices": [{"message": {"content": "x"}, "finish_reason": "length"}]}, "length"),
+        (
+            "openai",
+            {"choices": [{"message": {"content": "x"}, "finish_reason": "length"}]},
+            "length",
+        ),
         ("anthropic", {"stop_reason": "max_tokens"}, "length"),
         ("anthropic", {"stop_reason": "something new"}, "other"),
         (

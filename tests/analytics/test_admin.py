@@ -1,0 +1,191 @@
+"""The admin: what an operator sees, and how little it costs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.test import AsyncClient, Client
+from django.urls import reverse
+
+from analytics.large_tables import COUNTED_ROWS, CappedPaginator
+from analytics.models import CachedResponse, RequestRecord, RoutingMetric
+from tests.factories import (
+    CachedResponseFactory,
+    DailyTotalFactory,
+    FeedbackFactory,
+    RequestRecordFactory,
+    RoutingMetricFactory,
+)
+
+pytestmark = pytest.mark.django_db
+LISTS = ["routingmetric", "requestrecord", "cachedresponse", "feedback", "dailytotal"]
+
+
+def url(model: str, page: str = "changelist", *args: object) -> str:
+    return reverse(f"admin:analytics_{model}_{page}", args=args)
+
+
+@pytest.fixture
+def rows() -> list[RoutingMetric]:
+    DailyTotalFactory(cost=Decimal("1.5"), routing_saved=Decimal("0.5"))
+    entry = CachedResponseFactory()
+    metrics = RoutingMetricFactory.create_batch(5, request__cache_key=entry.cache_key)
+    FeedbackFactory.create_batch(3, request=metrics[0].request, cache_entry=entry, comment="good")
+    return metrics
+
+
+@pytest.mark.parametrize("model", LISTS)
+def test_every_list_opens_with_few_queries(
+    admin_client: Client, rows: list, model: str, django_assert_max_num_queries
+) -> None:
+    with django_assert_max_num_queries(15):
+        assert admin_client.get(url(model)).status_code == 200
+
+
+@pytest.mark.parametrize("model", LISTS[:4])
+def test_more_rows_cost_no_more_queries(
+    admin_client: Client, rows: list, model: str, django_assert_max_num_queries
+) -> None:
+    for _ in range(30):
+        entry = CachedResponseFactory()
+        metric = RoutingMetricFactory(request__cache_key=entry.cache_key)
+        FeedbackFactory(request=metric.request, cache_entry=entry)
+    with django_assert_max_num_queries(15):
+        assert admin_client.get(url(model)).status_code == 200
+
+
+def test_savings_stand_at_the_top_of_the_decisions(admin_client: Client, rows: list) -> None:
+    page = admin_client.get(url("routingmetric")).content.decode()
+    assert "savings-summary" in page
+    assert "$0.500000" in page
+    assert "25.0 %" in page
+
+
+def test_a_decision_s_page_shows_its_candidates_and_leads_to_its_relatives(
+    admin_client: Client, rows: list
+) -> None:
+    page = admin_client.get(url("routingmetric", "change", rows[0].pk)).content.decode()
+    assert '<table class="candidates">' in page
+    assert "0.82 (0.74" in page
+    assert rows[0].request.prompt in page
+    assert url("requestrecord", "change", rows[0].pk) in page
+    assert f"{url('cachedresponse')}?q={rows[0].request.cache_key}" in page
+    assert "1.00 good" in page
+
+
+@pytest.mark.parametrize("model", LISTS)
+def test_history_cannot_be_rewritten(admin_client: Client, rows: list, model: str) -> None:
+    assert admin_client.get(url(model, "add")).status_code == 403
+    row = {"routingmetric": rows[0].pk}.get(model)
+    if row is not None:
+        assert admin_client.post(url(model, "change", row), {"reasoning": "x"}).status_code == 403
+        assert admin_client.post(url(model, "delete", row), {"post": "yes"}).status_code == 403
+        assert RoutingMetric.objects.filter(pk=row).exists()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "strategy_used__exact=complexity", "confidence__exact=high", "tier__exact=simple",
+        "provider=claude", "model=claude-haiku-5-5", "fallback_used__exact=0",
+    ],
+)  # fmt: skip
+def test_decisions_can_be_filtered(admin_client: Client, rows: list, query: str) -> None:
+    RoutingMetricFactory(
+        request__strategy="hybrid", request__confidence="low", request__tier="complex",
+        request__provider="gemini", request__model="other", fallback_used=True,
+    )  # fmt: skip
+    found = admin_client.get(f"{url('routingmetric')}?{query}").context["cl"].result_count
+    assert found == 5
+
+
+def test_search_finds_by_id_key_and_words(admin_client: Client, rows: list) -> None:
+    other = RoutingMetricFactory(request__prompt="Tell me about zebras")
+    for term, expected in (
+        (str(other.pk), {other.pk}),
+        (rows[0].request.cache_key, {r.pk for r in rows}),
+        ("zebra", {other.pk}),
+        ("no such words", set()),
+    ):
+        found = admin_client.get(url("routingmetric"), {"q": term}).context["cl"].result_list
+        assert {row.pk for row in found} == expected
+
+
+def test_the_date_hierarchy_jumps_along_the_index(admin_client: Client) -> None:
+    for month in (1, 3, 11):
+        for day in (2, 20):
+            RequestRecordFactory(created_at=datetime(2026, month, day, 23, 30, tzinfo=UTC))
+    rows = RequestRecord.objects.all()
+    assert [m.month for m in rows.datetimes("created_at", "month")] == [1, 3, 11]
+    assert [d.day for d in rows.datetimes("created_at", "day", order="DESC")][:2] == [20, 2]
+    page = admin_client.get(f"{url('requestrecord')}?created_at__year=2026&created_at__month=3")
+    assert page.context["cl"].result_count == 2
+
+
+def test_lists_are_never_counted_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analytics.large_tables.COUNTED_ROWS", 3)
+    RequestRecordFactory.create_batch(5)
+    assert COUNTED_ROWS == 10_000
+    assert CappedPaginator(RequestRecord.objects.order_by("-created_at"), 2).count == 3
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_list_exports_as_it_is_filtered(async_client: AsyncClient, admin_user) -> None:
+    from asgiref.sync import sync_to_async
+
+    await sync_to_async(RoutingMetricFactory.create_batch)(3)
+    await sync_to_async(RoutingMetricFactory)(request__provider="=cmd()", request__model="x")
+    await async_client.aforce_login(admin_user)
+    response = await async_client.get(url("routingmetric", "export"))
+    assert response["Content-Disposition"] == 'attachment; filename="routing_metrics.csv"'
+    text = b"".join([chunk async for chunk in response.streaming_content]).decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 4
+    assert {row["actual_cost"] for row in rows} == {"0.0000450000"}
+    assert "'=cmd()" in {row["provider"] for row in rows}
+    filtered = await async_client.get(f"{url('routingmetric', 'export')}?q=nothing-like-it")
+    assert len(b"".join([c async for c in filtered.streaming_content]).splitlines()) == 1
+
+
+def test_cached_answers_can_be_invalidated_by_hand(admin_client: Client) -> None:
+    entry = CachedResponseFactory()
+    admin_client.post(
+        url("cachedresponse"), {"action": "invalidate", "_selected_action": [entry.pk]}
+    )
+    entry.refresh_from_db()
+    assert entry.invalidated_at is not None
+    assert entry.invalidation_reason == "by admin"
+    assert CachedResponse.objects.count() == 1
+
+
+def test_strangers_are_sent_to_the_login() -> None:
+    for page in ("changelist", "export"):
+        response = Client().get(url("routingmetric", page))
+        assert response.status_code == 302
+        assert "/admin/login/" in response["Location"]
+
+
+def test_the_admin_s_pages_are_guarded_against_framing_and_forgery(admin_user) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    response = browser.get("/admin/login/")
+    assert response["X-Frame-Options"] == "DENY"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response.cookies["csrftoken"]["samesite"] == "Lax"
+    forged = browser.post("/admin/login/", {"username": "admin", "password": "password"})
+    assert forged.status_code == 403
+
+
+def test_production_asks_for_tls(settings) -> None:
+    settings.SECURE_SSL_REDIRECT, settings.SECURE_HSTS_SECONDS = True, 60
+    assert Client().get("/admin/login/")["Location"].startswith("https://")
+    secure = Client().get("/admin/login/", secure=True)
+    assert secure["Strict-Transport-Security"].startswith("max-age=60")
+
+
+def test_old_days_can_be_reached(admin_client: Client) -> None:
+    RoutingMetricFactory(request__created_at=datetime.now(UTC) - timedelta(days=400))
+    assert admin_client.get(url("routingmetric")).context["cl"].result_count == 1

@@ -1,0 +1,111 @@
+"""The engine: hard constraints, validation of decisions, fallbacks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from routing.models import NoEligibleModel, RoutingDecision
+from routing.strategies.base import Situation
+from tests.routing.catalogue import EASY, OPTIONS, Fixed, context, engine_over
+
+
+def test_auto_route_chooses_hybrid_and_the_default_is_complexity() -> None:
+    engine = engine_over(Fixed())
+    assert engine.route(context()).strategy_used == "complexity"
+    assert engine.route(context(), auto_route=True).strategy_used == "hybrid_fallback"
+
+
+def test_metadata_is_complete_whichever_strategy_decided() -> None:
+    for strategy in ("complexity", "learning", "hybrid"):
+        decision = engine_over(Fixed()).route(context(), strategy=strategy)
+        assert {
+            "pattern", "complexity", "tier", "cost_estimate", "quality_score", "candidates",
+            "fallback_chain", "baseline_chain", "token_count",
+        } <= set(decision.metadata)  # fmt: skip
+        assert decision.reasoning.endswith(".")
+        chain = decision.metadata["fallback_chain"]
+        assert {"provider": decision.provider, "model": decision.model} not in chain
+        assert len(chain) == len(OPTIONS) - 1
+
+
+@pytest.mark.parametrize(
+    ("needs", "left"),
+    [
+        ({"available_providers": frozenset({"b"})}, {"b/small", "b/big"}),
+        ({"required_capabilities": frozenset({"vision"})}, {"b/big"}),
+        ({"max_cost": Decimal("0.0002")}, {"a/small"}),
+        ({"max_tokens": 99_990}, {o.ref for o in OPTIONS}),
+    ],
+)
+def test_hard_constraints_hold(needs: dict, left: set[str]) -> None:
+    decision = engine_over(Fixed()).route(context(**{"max_tokens": 1000, **needs}))
+    chain = [decision.metadata["baseline_chain"][0], *decision.metadata["fallback_chain"]]
+    assert {f"{r['provider']}/{r['model']}" for r in chain} == left
+    assert f"{decision.provider}/{decision.model}" in left
+
+
+def test_excluded_models_are_listed_with_the_reason() -> None:
+    decision = engine_over(Fixed()).route(context(max_cost=Decimal("0.0002")))
+    reasons = {
+        f"{c['provider']}/{c['model']}": c["reason"] for c in decision.metadata["candidates"]
+    }
+    assert "above the cap" in reasons["b/big"]
+    assert "price is unknown" in reasons["c/odd"]
+
+
+def test_when_nobody_can_serve_each_reason_is_given() -> None:
+    with pytest.raises(NoEligibleModel) as caught:
+        engine_over(Fixed()).route(context(required_capabilities=frozenset({"telepathy"})))
+    assert len(caught.value.excluded) == len(OPTIONS)
+    assert "lacks telepathy" in str(caught.value)
+
+
+class Broken:
+    """A strategy that returns or raises what it is given."""
+
+    name = "broken"
+
+    def __init__(self, outcome: RoutingDecision | Exception) -> None:
+        self._outcome = outcome
+
+    def decide(self, situation: Situation) -> RoutingDecision:
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+
+GOOD = RoutingDecision("a", "small", "high", "learning", "Because.")
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        RuntimeError("secret words"),
+        replace(GOOD, model="unheard-of"),
+        replace(GOOD, confidence="certain"),
+        replace(GOOD, strategy_used="dice"),
+        replace(GOOD, reasoning=""),
+    ],
+    ids=["raises", "unknown model", "unknown confidence", "unknown strategy", "no reasoning"],
+)
+def test_whatever_a_strategy_does_wrong_ends_in_complexity(
+    outcome: RoutingDecision | Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = engine_over(Fixed())
+    engine._strategies["hybrid"] = Broken(outcome)
+    decision = engine.route(context(), auto_route=True)
+    assert decision.strategy_used == "hybrid_fallback"
+    assert decision.fallback_used
+    assert decision.metadata["fallback_reason"].startswith("hybrid strategy failed")
+    assert decision.model == engine.route(context()).model
+    assert len(caplog.records) == 1
+    assert "secret" not in caplog.text
+
+
+def test_a_decision_that_is_valid_stands() -> None:
+    engine = engine_over(Fixed())
+    engine._strategies["hybrid"] = Broken(GOOD)
+    assert engine.route(context(EASY), auto_route=True).strategy_used == "learning"
