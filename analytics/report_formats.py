@@ -87,7 +87,9 @@ def _trend(report: dict[str, Any]) -> list[tuple[str, str]]:
     span = f"{days[0]['date']} to {days[-1]['date']}"
 
     def spark(figure: str) -> str:
-        return str(sparklines([max(0.0, float(day[figure])) for day in days])[0])
+        values = [max(0.0, float(day[figure])) for day in days]
+        # The scale starts at zero; of nothing but zeros the package would draw half-high bars.
+        return str(sparklines(values, minimum=0, maximum=max(values) or 1)[0])
 
     return [
         (f"Requests a day, {span}", spark("requests")),

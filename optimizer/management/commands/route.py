@@ -77,22 +77,21 @@ class Command(BaseCommand):
     @staticmethod
     def _candidates(candidates: list[dict[str, Any]]) -> Table:
         table = Table(title="Candidates", title_justify="left")
-        for heading in ("", "model", "tier", "cost", "quality", "outcomes", "why"):
-            table.add_column(heading, overflow="fold")
+        for heading in ("model", "tier", "cost", "expected quality", "why"):
+            table.add_column(heading, overflow="fold", no_wrap=heading in {"tier", "cost"})
         for candidate in candidates:
             quality = "–"
             if candidate["expected_quality"] is not None:
                 quality = (
                     f"{candidate['expected_quality']:.2f} "
-                    f"({candidate['quality_low']:.2f}–{candidate['quality_high']:.2f})"
+                    f"({candidate['quality_low']:.2f}–{candidate['quality_high']:.2f}), "
+                    f"{candidate['sample_size']} outcomes"
                 )
             table.add_row(
-                "✓" if candidate["chosen"] else "",
-                f"{candidate['provider']}/{candidate['model']}",
+                f"{'✓ ' if candidate['chosen'] else ''}{candidate['provider']}/{candidate['model']}",
                 candidate["tier"],
                 dollars(candidate["expected_cost"]),
                 quality,
-                str(candidate["sample_size"]),
                 candidate["reason"],
             )
         return table

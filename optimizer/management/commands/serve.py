@@ -51,7 +51,7 @@ class Command(BaseCommand):
 
     def _explain(self, host: str, port: int) -> None:
         """What runs, on what, and what to set for more."""
-        console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
+        console = Console(file=self.stdout, highlight=False, soft_wrap=True)  # type: ignore[arg-type]
         catalogue = installed_catalogue()
         keyed = [n for n, p in catalogue.providers.items() if is_configured(p, os.environ)]
         shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
