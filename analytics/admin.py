@@ -21,6 +21,7 @@ from analytics.totals import savings_summary
 
 admin.site.site_header = "AI Cost Optimizer"
 admin.site.site_title = "AI Cost Optimizer"
+admin.site.site_url = "/docs"
 admin.site.index_title = "Decisions, costs and savings"
 
 
@@ -40,8 +41,8 @@ def _cache_link(cache_key: str) -> SafeString | str:
 @admin.register(RoutingMetric)
 class RoutingMetricAdmin(HistoryAdmin):
     list_display = (
-        "created_at", "prompt_start", "model_chosen", "strategy_used", "confidence", "pattern",
-        "tier", "cost", "saved", "request_link", "cache_link",
+        "created_at", "prompt_start", "model_chosen", "cost", "saved", "strategy_used",
+        "confidence", "pattern", "tier", "request_link", "cache_link",
     )  # fmt: skip
     list_filter = (
         "strategy_used", "confidence", "tier", "pattern", "fallback_used", ProviderFilter,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -52,6 +53,8 @@ def _take(buffer: io.StringIO) -> str:
 def _cell(value: Any) -> Any:
     if value is None:
         return ""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     if hasattr(value, "isoformat"):
         return value.isoformat()
     if isinstance(value, str) and value.startswith(_FORMULA_STARTS):

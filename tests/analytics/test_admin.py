@@ -146,6 +146,7 @@ async def test_a_list_exports_as_it_is_filtered(async_client: AsyncClient, admin
     rows = list(csv.DictReader(io.StringIO(text)))
     assert len(rows) == 4
     assert {row["actual_cost"] for row in rows} == {"0.0000450000"}
+    assert {row["cache_saved"] for row in rows} == {"0.0000000000"}
     assert "'=cmd()" in {row["provider"] for row in rows}
     filtered = await async_client.get(f"{url('routingmetric', 'export')}?q=nothing-like-it")
     assert len(b"".join([c async for c in filtered.streaming_content]).splitlines()) == 1

@@ -87,8 +87,9 @@ class Command(BaseCommand):
                     f"({candidate['quality_low']:.2f}–{candidate['quality_high']:.2f}), "
                     f"{candidate['sample_size']} outcomes"
                 )
+            mark = "✓ " if candidate["chosen"] else ""
             table.add_row(
-                f"{'✓ ' if candidate['chosen'] else ''}{candidate['provider']}/{candidate['model']}",
+                f"{mark}{candidate['provider']}/{candidate['model']}",
                 candidate["tier"],
                 dollars(candidate["expected_cost"]),
                 quality,
