@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from analytics.cache import invalidate_entries
-from analytics.history_admin import HistoryAdmin, ModelFilter, ProviderFilter
+from analytics.history_admin import HistoryAdmin, ModelFilter, ProviderFilter, ReadOnlyAdmin
 from analytics.models import CachedResponse, DailyTotal, Feedback, RequestRecord, RoutingMetric
 from analytics.money import dollars
 from analytics.totals import savings_summary
@@ -286,7 +286,7 @@ class FeedbackAdmin(HistoryAdmin):
 
 
 @admin.register(DailyTotal)
-class DailyTotalAdmin(admin.ModelAdmin):
+class DailyTotalAdmin(ReadOnlyAdmin):
     list_display = (
         "date", "provider", "model", "strategy", "requests", "errors", "cache_hits", "tokens_in",
         "tokens_out", "cost", "baseline_cost", "routing_saved", "cache_saved",
@@ -294,12 +294,3 @@ class DailyTotalAdmin(admin.ModelAdmin):
     list_filter = ("strategy", ProviderFilter, ModelFilter)
     date_hierarchy = "date"
     ordering = ("-date", "provider", "model", "strategy")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

@@ -35,7 +35,20 @@ class ModelFilter(_KnownValuesFilter):
     title = parameter_name = "model"
 
 
-class HistoryAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that nobody adds, changes or deletes by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class HistoryAdmin(ReadOnlyAdmin):
     """A list of any length, to be read, filtered and exported, not rewritten."""
 
     paginator = CappedPaginator
@@ -51,15 +64,6 @@ class HistoryAdmin(admin.ModelAdmin):
     key_field = "cache_key"
     prompt_field = "prompt"
     actions: Any = ("export_selected",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
