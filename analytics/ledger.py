@@ -34,7 +34,7 @@ _REPLACED_ON_CONFLICT = [
 ]
 _ZERO = Decimal(0)
 _REPLAYED_TOGETHER = 200
-_REST_SECONDS = 2.0
+_REST_SECONDS = 10.0
 """After a failure the database is left alone this long and records go to the journal."""
 
 

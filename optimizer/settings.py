@@ -121,18 +121,24 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- database and cache ---------------------------------------------------------
 
+DATABASE_TIMEOUT = env.int("DATABASE_TIMEOUT", default=5)
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     _database["OPTIONS"] = {
         # Writers queue for the lock instead of failing half-way through a transaction.
         "transaction_mode": "IMMEDIATE",
-        "timeout": env.float("SQLITE_BUSY_TIMEOUT", default=5.0),
+        "timeout": DATABASE_TIMEOUT,
         # FULL: a committed record survives a power cut, not only a crash.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
     }
     # Threads of one process share the test database only if it is a file.
     _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+elif _database["ENGINE"] == "django.db.backends.postgresql":
+    # A server out of reach or a locked table must not hold answers up for ever.
+    _database.setdefault("OPTIONS", {}).update(
+        connect_timeout=DATABASE_TIMEOUT, options=f"-c lock_timeout={DATABASE_TIMEOUT}s"
+    )
 # No CONN_MAX_AGE: under ASGI each synchronous view runs on a thread of its own, which would
 # leave its connection behind. The ledger's and the cache's threads keep theirs by themselves.
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
@@ -169,6 +175,8 @@ TOKENIZERS_DIR = env.str("TOKENIZERS_DIR", default=str(DATA_DIR / "tokenizers"))
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["optimizer.api.rendering.JsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["optimizer.api.parsing.JsonParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "optimizer.api.rendering.AlwaysJson",
+    "URL_FORMAT_OVERRIDE": None,
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,

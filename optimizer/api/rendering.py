@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import JSONRenderer
 from rest_framework.utils.encoders import JSONEncoder
 
@@ -16,6 +17,15 @@ class MoneyEncoder(JSONEncoder):
         if isinstance(o, Decimal):
             return float(o)
         return super().default(o)
+
+
+class AlwaysJson(DefaultContentNegotiation):
+    """There is one format, so an ``Accept`` header that names another is no reason to refuse."""
+
+    def select_renderer(
+        self, request: Any, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[Any, str]:
+        return renderers[0], renderers[0].media_type
 
 
 class JsonRenderer(JSONRenderer):

@@ -140,6 +140,16 @@ async def test_a_verdict_on_an_earlier_answer_leaves_the_present_one_alone(
     assert (await CachedResponse.objects.aget()).vote_count == 0
 
 
+@pytest.mark.parametrize("accept", ["text/html", "text/event-stream", "application/xml", "*/*"])
+async def test_answers_are_json_whatever_a_client_accepts(
+    client: httpx.AsyncClient, accept: str
+) -> None:
+    response = await client.get("/stats", headers={"accept": accept})
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+    response = await client.post("/complete", json={}, headers={"accept": accept})
+    assert (response.status_code, response.json()["status_code"]) == (400, 400)
+
+
 async def test_the_schema_and_its_page_are_served_locally(client: httpx.AsyncClient) -> None:
     schema = await client.get("/schema")
     assert schema.status_code == 200

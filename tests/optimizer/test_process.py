@@ -1,0 +1,183 @@
+"""The real process: started by its command, killed in the middle, locked out of its database."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from analytics.ledger import Ledger
+from optimizer.composition import get_services, journal
+from tests.fakes.server import FakeProvider
+from tests.fakes.wires import KEY, anthropic_wire
+
+PROMPT = {"prompt": "What is the capital of France?"}
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class Running:
+    """``manage.py serve --prepare`` on a database of its own."""
+
+    def __init__(self, folder: Path, upstream: str) -> None:
+        self.database = folder / "db.sqlite3"
+        self.port = free_port()
+        self._environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "optimizer.settings",
+            "DATA_DIR": str(folder),
+            "DATABASE_URL": f"sqlite:///{self.database}",
+            "DATABASE_TIMEOUT": "1",
+            "CACHE_URL": "locmemcache://",
+            "PORT": str(self.port),
+            "ANTHROPIC_API_KEY": KEY,
+            "ANTHROPIC_BASE_URL": upstream,
+        }
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve", "--prepare"],
+            cwd=settings.BASE_DIR,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def stop(self, how: int = signal.SIGTERM) -> str:
+        self.process.send_signal(how)
+        out, _ = self.process.communicate(timeout=30)
+        return out.decode()
+
+    async def ready(self, client: httpx.AsyncClient) -> None:
+        for _ in range(300):
+            try:
+                if (await client.get("/health")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                await asyncio.sleep(0.1)
+        raise AssertionError(self.stop(signal.SIGKILL))
+
+    def recorded(self) -> set[str]:
+        with sqlite3.connect(self.database) as database:
+            rows = {row[0] for row in database.execute("SELECT id FROM requests")}
+        database.close()
+        return rows
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[tuple[Running, httpx.AsyncClient]]:
+    async with FakeProvider(anthropic_wire) as upstream:
+        service = Running(tmp_path, upstream.url)
+        base = f"http://127.0.0.1:{service.port}"
+        async with httpx.AsyncClient(base_url=base, timeout=30) as client:
+            await service.ready(client)
+            yield service, client
+        if service.process.poll() is None:
+            service.stop(signal.SIGKILL)
+        assert service.process.stdout is not None
+        service.process.stdout.close()
+
+
+async def test_a_crash_loses_no_record_of_a_delivered_answer(
+    running: tuple[Running, httpx.AsyncClient],
+) -> None:
+    service, client = running
+    delivered: list[str] = []
+
+    async def ask(worker: int) -> None:
+        for number in range(1000):
+            try:
+                answer = await client.post("/complete", json={"prompt": f"{worker}-{number}?"})
+            except httpx.TransportError:
+                return
+            delivered.append(answer.json()["request_id"].replace("-", ""))
+
+    workers = [asyncio.create_task(ask(n)) for n in range(8)]
+    while len(delivered) < 60:
+        await asyncio.sleep(0.01)
+    service.process.kill()
+    await asyncio.gather(*workers)
+    service.stop(signal.SIGKILL)
+    assert len(delivered) >= 60
+    assert set(delivered) <= service.recorded()
+
+
+async def test_a_second_start_loses_nothing_and_prints_no_password_again(
+    running: tuple[Running, httpx.AsyncClient],
+) -> None:
+    service, client = running
+    first = (await client.post("/complete", json=PROMPT)).json()
+    said = service.stop()
+    assert "Administrator created: admin / " in said
+    assert service.process.returncode in (0, -signal.SIGTERM)
+    service.start()
+    await service.ready(client)
+    again = (await client.post("/complete", json=PROMPT)).json()
+    assert again["cache_hit"] is True
+    assert again["original_cost"] == first["cost"]
+    assert "Administrator created" not in service.stop()
+
+
+async def test_a_database_that_is_really_locked_costs_no_answer_and_no_record(
+    running: tuple[Running, httpx.AsyncClient],
+) -> None:
+    service, client = running
+    await client.post("/complete", json=PROMPT)
+    locker = sqlite3.connect(service.database, isolation_level=None)
+    locker.execute("BEGIN EXCLUSIVE")
+    answers = [
+        (await client.post("/complete", json={"prompt": f"And {n}?"})).json() for n in range(3)
+    ]
+    hit = (await client.post("/complete", json=PROMPT)).json()
+    locker.execute("COMMIT")
+    locker.close()
+    assert all(a["response"] and a["cost"] > 0 for a in answers)
+    assert hit["cache_hit"] is True
+    assert answers[2]["total_cost_today"] > answers[0]["total_cost_today"]
+    service.stop()
+    service.start()
+    await service.ready(client)
+    await client.post("/complete", json={"prompt": "Anything else?"})
+    assert {a["request_id"].replace("-", "") for a in [*answers, hit]} <= service.recorded()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="locks a PostgreSQL table")
+async def test_a_locked_postgresql_table_is_waited_for_only_so_long(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    await client.post("/complete", json=PROMPT)
+    # The writer keeps its connection; a new one takes the short time-out.
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "options", "-c lock_timeout=200ms")
+    ledger = Ledger(journal())
+    monkeypatch.setattr(get_services().routing, "_ledger", ledger)
+    where = connection.settings_dict
+    locker = psycopg.connect(
+        host=where["HOST"], port=where["PORT"], user=where["USER"],
+        password=where["PASSWORD"] or None, dbname=where["NAME"],
+    )  # fmt: skip
+    try:
+        locker.execute("LOCK TABLE requests IN ACCESS EXCLUSIVE MODE")
+        answer = await client.post("/complete", json={"prompt": "And of Spain?"})
+        assert answer.status_code == 200
+        assert ledger.journal_backlog
+    finally:
+        locker.close()
+        ledger.close()
