@@ -23,6 +23,8 @@ class CompletionViewSet(ViewSet):
 
     @extend_schema_serializer(component_name="CompleteInput")
     class InputSerializer(StrictSerializer):
+        """A prompt, and how it may be answered."""
+
         prompt = TextField(
             max_length=settings.MAX_PROMPT_CHARS, help_text="What to ask; at least one character."
         )

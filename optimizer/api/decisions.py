@@ -20,7 +20,12 @@ from optimizer.api.schema import (
 )
 from optimizer.composition import get_services
 
-_PROMPT = OpenApiParameter("prompt", str, required=True, description="The prompt to decide for.")
+_PROMPT = OpenApiParameter(
+    "prompt",
+    {"type": "string", "minLength": 1, "maxLength": settings.MAX_PROMPT_CHARS},
+    required=True,
+    description="The prompt to decide for.",
+)
 
 
 class _PromptQuery(StrictSerializer):
@@ -48,7 +53,7 @@ class RecommendationViewSet(AsyncViewSet):
         parameters=[_PROMPT],
         responses={200: RecommendationBody, 400: ErrorBody, 503: ErrorBody},
     )
-    async def list(self, request: Request) -> Response:
+    async def retrieve(self, request: Request) -> Response:
         query = _checked(_PromptQuery, request)
         decision = get_services().routing.get_recommendation(query["prompt"])
         return Response(
@@ -79,7 +84,7 @@ class RoutingDecisionViewSet(AsyncViewSet):
         ],
         responses={200: RoutingDecisionBody, 400: ErrorBody, 503: ErrorBody},
     )
-    async def list(self, request: Request) -> Response:
+    async def retrieve(self, request: Request) -> Response:
         query = _checked(self.QuerySerializer, request)
         decision = get_services().routing.decide(query["prompt"], auto_route=query["auto_route"])
         return Response(
@@ -107,9 +112,13 @@ class RoutingMetricsViewSet(viewsets.ViewSet):
         operation_id="routing_metrics",
         summary="Savings, strategies, confidence",
         tags=["routing"],
-        parameters=[OpenApiParameter("days", int, default=7, description="1-365")],
+        parameters=[
+            OpenApiParameter(
+                "days", {"type": "integer", "minimum": 1, "maximum": 365, "default": 7}
+            )
+        ],
         responses={200: RoutingMetricsBody, 400: ErrorBody},
     )
-    def list(self, request: Request) -> Response:
+    def retrieve(self, request: Request) -> Response:
         query = _checked(self.QuerySerializer, request)
         return Response(get_services().routing.get_routing_metrics(query["days"]))

@@ -20,6 +20,8 @@ class FeedbackViewSet(viewsets.ViewSet):
 
     @extend_schema_serializer(component_name="FeedbackInput")
     class InputSerializer(StrictSerializer):
+        """A verdict on one answer."""
+
         request_id = serializers.UUIDField(required=False, help_text="The answered request.")
         cache_key = serializers.RegexField(
             r"^[0-9a-f]{64}$", required=False, help_text="Or the cached answer."

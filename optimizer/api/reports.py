@@ -28,7 +28,7 @@ class StatsViewSet(viewsets.ViewSet):
     """Everything recorded so far."""
 
     @extend_schema(operation_id="stats", tags=["reports"], responses=StatsBody)
-    def list(self, request: Request) -> Response:
+    def retrieve(self, request: Request) -> Response:
         return Response(usage_stats())
 
 
@@ -36,7 +36,7 @@ class ProvidersViewSet(viewsets.ViewSet):
     """Providers and models: prices, tiers, capabilities, circuit states."""
 
     @extend_schema(operation_id="providers", tags=["reports"], responses=ProvidersBody)
-    def list(self, request: Request) -> Response:
+    def retrieve(self, request: Request) -> Response:
         services = get_services()
         return Response(provider_directory(services.catalogue, services.prices, services.caller))
 
@@ -45,7 +45,7 @@ class CacheStatsViewSet(viewsets.ViewSet):
     """What the response cache holds and saved."""
 
     @extend_schema(operation_id="cache_stats", tags=["reports"], responses=CacheStatsBody)
-    def list(self, request: Request) -> Response:
+    def retrieve(self, request: Request) -> Response:
         return Response(cache_stats())
 
 
@@ -53,7 +53,7 @@ class QualityStatsViewSet(viewsets.ViewSet):
     """How good the answers were, by those who rated them."""
 
     @extend_schema(operation_id="quality_stats", tags=["quality"], responses=QualityStatsBody)
-    def list(self, request: Request) -> Response:
+    def retrieve(self, request: Request) -> Response:
         return Response(quality_stats())
 
 
@@ -61,7 +61,7 @@ class InsightsViewSet(viewsets.ViewSet):
     """What has been learned per kind of prompt."""
 
     @extend_schema(operation_id="insights", tags=["quality"], responses=InsightsBody)
-    def list(self, request: Request) -> Response:
+    def retrieve(self, request: Request) -> Response:
         evidence = evidence_load()
         return Response(
             {
@@ -77,7 +77,7 @@ class HealthViewSet(viewsets.ViewSet):
     @extend_schema(
         operation_id="health", tags=["reports"], responses={200: HealthBody, 503: HealthBody}
     )
-    def list(self, request: Request) -> Response:
+    def retrieve(self, request: Request) -> Response:
         services = get_services()
         body = health(
             available_now(services.caller), journal_backlog=services.ledger.journal_backlog

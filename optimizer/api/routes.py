@@ -23,21 +23,22 @@ from optimizer.api.reports import (
     StatsViewSet,
 )
 
-_LIST: dict[str, Any] = {"get": "list"}
+# Not "list": each answers one object, and the document would call it an array.
+_GET: dict[str, Any] = {"get": "retrieve"}
 _CREATE: dict[str, Any] = {"post": "create"}
 
 urlpatterns = [
     path("complete", CompletionViewSet.as_view(_CREATE), name="complete"),
-    path("recommendation", RecommendationViewSet.as_view(_LIST), name="recommendation"),
-    path("routing/decision", RoutingDecisionViewSet.as_view(_LIST), name="routing-decision"),
-    path("routing/metrics", RoutingMetricsViewSet.as_view(_LIST), name="routing-metrics"),
-    path("stats", StatsViewSet.as_view(_LIST), name="stats"),
-    path("providers", ProvidersViewSet.as_view(_LIST), name="providers"),
-    path("cache/stats", CacheStatsViewSet.as_view(_LIST), name="cache-stats"),
+    path("recommendation", RecommendationViewSet.as_view(_GET), name="recommendation"),
+    path("routing/decision", RoutingDecisionViewSet.as_view(_GET), name="routing-decision"),
+    path("routing/metrics", RoutingMetricsViewSet.as_view(_GET), name="routing-metrics"),
+    path("stats", StatsViewSet.as_view(_GET), name="stats"),
+    path("providers", ProvidersViewSet.as_view(_GET), name="providers"),
+    path("cache/stats", CacheStatsViewSet.as_view(_GET), name="cache-stats"),
     path("feedback", FeedbackViewSet.as_view(_CREATE), name="feedback"),
-    path("quality/stats", QualityStatsViewSet.as_view(_LIST), name="quality-stats"),
-    path("insights", InsightsViewSet.as_view(_LIST), name="insights"),
-    path("health", HealthViewSet.as_view(_LIST), name="health"),
+    path("quality/stats", QualityStatsViewSet.as_view(_GET), name="quality-stats"),
+    path("insights", InsightsViewSet.as_view(_GET), name="insights"),
+    path("health", HealthViewSet.as_view(_GET), name="health"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(url="/schema"), name="docs"),
 ]

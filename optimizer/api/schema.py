@@ -12,6 +12,14 @@ def keep_versioned_paths(endpoints: list[Any], **_: Any) -> list[Any]:
     return [endpoint for endpoint in endpoints if endpoint[0].startswith("/api/v1/")]
 
 
+def close_inputs(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """What clients send may hold no other field than the document names."""
+    for name, schema in result["components"]["schemas"].items():
+        if name.endswith("InputRequest"):
+            schema["additionalProperties"] = False
+    return result
+
+
 class ErrorBody(s.Serializer):
     detail = s.CharField()
     status_code = s.IntegerField()

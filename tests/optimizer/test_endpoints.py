@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import httpx
 import pytest
+import yaml
 
 from analytics.models import CachedResponse, RequestRecord
 from optimizer.composition import get_services
@@ -154,6 +155,15 @@ async def test_the_schema_and_its_page_are_served_locally(client: httpx.AsyncCli
     schema = await client.get("/schema")
     assert schema.status_code == 200
     assert "/api/v1/complete" in schema.text
+    document = yaml.safe_load(schema.text)
+    answer = document["paths"]["/api/v1/stats"]["get"]["responses"]["200"]
+    assert answer["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/StatsBody"
+    }
+    asked = document["components"]["schemas"]["CompleteInputRequest"]
+    assert asked["additionalProperties"] is False
+    assert asked["properties"]["prompt"]["minLength"] == 1
+    assert asked["properties"]["max_tokens"]["maximum"] == 4000
     page = await client.get("/docs")
     assert page.status_code == 200
     assert "https://" not in page.text
