@@ -93,7 +93,9 @@ def test_production_settings_pass_django_s_own_check(tmp_path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("command", ["serve", "route", "routing_report", "prune", "ensure_admin"])
+@pytest.mark.parametrize(
+    "command", ["serve", "route", "routing_report", "prune", "ensure_admin", "evaluate_router"]
+)
 def test_help_teaches(command: str) -> None:
     result = manage(command, "--help")
     assert result.returncode == 0

@@ -1,0 +1,105 @@
+"""Scores to compare: the higher, the more a prompt needs the strong model.
+
+The score is apart from the policy that turns it into a decision.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+
+from routing.complexity import score_complexity
+from routing.evaluation.outcomes import RecordedPrompt
+from routing.learning.posterior import estimate_quality
+from routing.models import Evidence, EvidenceKey, ModelOption, PromptAnalysis
+from routing.patterns import QueryPatternAnalyzer
+from routing.text import PromptText
+
+Scorer = Callable[[Sequence[RecordedPrompt], str, str, int, int], list[float]]
+"""(prompts, weak model, strong model, folds, seed) -> one score a prompt"""
+
+
+def score_randomly(
+    prompts: Sequence[RecordedPrompt], weak: str, strong: str, folds: int, seed: int
+) -> list[float]:
+    """The floor: a router that knows nothing."""
+    draw = random.Random(seed)  # noqa: S311 - a baseline, no secret
+    return [draw.random() for _ in prompts]
+
+
+def score_by_length(
+    prompts: Sequence[RecordedPrompt], weak: str, strong: str, folds: int, seed: int
+) -> list[float]:
+    """Longer prompts to the strong model."""
+    return [float(len(p.prompt)) for p in prompts]
+
+
+def score_by_complexity(
+    prompts: Sequence[RecordedPrompt], weak: str, strong: str, folds: int, seed: int
+) -> list[float]:
+    """The default strategy's own score."""
+    return [score_complexity(p.prompt).score for p in prompts]
+
+
+def score_by_learning(
+    prompts: Sequence[RecordedPrompt], weak: str, strong: str, folds: int, seed: int
+) -> list[float]:
+    """What outcomes taught about the pattern and tier, from the other folds' prompts only."""
+    kinds = [_analysis(p.prompt) for p in prompts]
+    fold_of = [position % folds for position in range(len(prompts))]
+    random.Random(seed).shuffle(fold_of)  # noqa: S311 - a split, no secret
+    scores = [0.0] * len(prompts)
+    for fold in range(folds):
+        evidence = _evidence(
+            (p, k) for p, k, f in zip(prompts, kinds, fold_of, strict=True) if f != fold
+        )
+        for position, kind in enumerate(kinds):
+            if fold_of[position] == fold:
+                better, worse = (
+                    estimate_quality(_unknown(model), kind, evidence).mean
+                    for model in (strong, weak)
+                )
+                scores[position] = better - worse
+    return scores
+
+
+def score_by_oracle(
+    prompts: Sequence[RecordedPrompt], weak: str, strong: str, folds: int, seed: int
+) -> list[float]:
+    """The ceiling: knows both outcomes beforehand."""
+    return [p.outcomes[strong].quality - p.outcomes[weak].quality for p in prompts]
+
+
+SCORERS: dict[str, Scorer] = {
+    "random": score_randomly,
+    "length": score_by_length,
+    "complexity": score_by_complexity,
+    "learning": score_by_learning,
+    "oracle": score_by_oracle,
+}
+
+
+def _analysis(prompt: str) -> PromptAnalysis:
+    text = PromptText.read(prompt)
+    scored = score_complexity(text)
+    pattern = QueryPatternAnalyzer().analyze(text)
+    return PromptAnalysis(pattern, scored.score, scored.tier, scored.token_count)
+
+
+def _unknown(model: str) -> ModelOption:
+    """Both models start from one prior, so that only outcomes tell them apart."""
+    price = Decimal(0)
+    return ModelOption("recorded", model, "moderate", 0, price, price, context_window=1)
+
+
+def _evidence(
+    training: Iterable[tuple[RecordedPrompt, PromptAnalysis]],
+) -> dict[EvidenceKey, Evidence]:
+    sums: dict[EvidenceKey, tuple[int, float]] = {}
+    for prompt, kind in training:
+        for model, outcome in prompt.outcomes.items():
+            key = (kind.pattern, kind.tier, "recorded", model)
+            count, total = sums.get(key, (0, 0.0))
+            sums[key] = (count + 1, total + outcome.quality)
+    return {key: Evidence(count, total) for key, (count, total) in sums.items()}
