@@ -21,14 +21,20 @@ class EvidenceTable:
     def __init__(self, load: Callable[[], dict[EvidenceKey, Evidence]]) -> None:
         self._load = load
         self._snapshot: dict[EvidenceKey, Evidence] = {}
+        self._readable = True
 
     def evidence(self) -> dict[EvidenceKey, Evidence]:
         return self._snapshot
 
     def refresh(self) -> None:
-        """Read anew. When the database cannot be read, what is known stays."""
+        """Read anew. When the database cannot be read, what is known stays; said once."""
         try:
             self._snapshot = self._load()
         except Error as error:
             connection.close()  # the next refresh begins on a new one
-            logger.warning("Outcomes cannot be read (%s); the last ones stay", type(error).__name__)
+            if self._readable:
+                kind = type(error).__name__
+                logger.warning("Outcomes cannot be read (%s); the last ones stay", kind)
+            self._readable = False
+        else:
+            self._readable = True
