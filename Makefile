@@ -17,7 +17,7 @@ run: $(VENV)/.service ## Set up, migrate and serve on HOST:PORT (127.0.0.1:8000)
 	@$(BIN)/python manage.py serve --prepare
 
 test: $(VENV)/.dev ## Run the tests; they need no other service and no network
-	@$(BIN)/python -m pytest $(ARGS)
+	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python -m pytest $(ARGS)
 
 test-services: $(VENV)/.services ## Run the same tests on PostgreSQL and Redis
 	@DATABASE_URL=$(TEST_DATABASE_URL) CACHE_URL=$(TEST_CACHE_URL) $(BIN)/python -m pytest $(ARGS)

@@ -1,6 +1,8 @@
 """The service's settings, cut off from the developer's machine: no .env, no key, no network."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -8,7 +10,9 @@ os.environ["ENV_FILE"] = os.devnull
 for name in list(os.environ):
     if name.endswith(("_API_KEY", "_BASE_URL")):
         del os.environ[name]
-os.environ["DATA_DIR"] = tempfile.mkdtemp(prefix="optimizer-tests-")
+_folder = tempfile.mkdtemp(prefix="optimizer-tests-")
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+os.environ["DATA_DIR"] = _folder
 os.environ["LOCAL_PROVIDER"] = "off"
 os.environ["SECRET_KEY"] = "a key for tests alone, never used where it would matter"
 
