@@ -14,9 +14,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from analytics.cache import invalidate_entries
-from analytics.history_admin import HistoryAdmin, ModelFilter, ProviderFilter, ReadOnlyAdmin
+from analytics.history_admin import (
+    NOT_STORED,
+    HistoryAdmin,
+    ModelFilter,
+    ProviderFilter,
+    ReadOnlyAdmin,
+)
 from analytics.models import CachedResponse, DailyTotal, Feedback, RequestRecord, RoutingMetric
 from analytics.money import dollars
+from analytics.savings import Savings
 from analytics.totals import savings_summary
 
 admin.site.site_header = "AI Cost Optimizer"
@@ -82,13 +89,12 @@ class RoutingMetricAdmin(HistoryAdmin):
             request, {**(extra_context or {}), "savings": savings_summary()}
         )
 
-    @admin.display(description="prompt")
-    def prompt_start(self, decision: RoutingMetric) -> str:
-        return decision.request.prompt[:60] or "(not stored)"
+    def prompt_of(self, row: RoutingMetric) -> str:
+        return row.request.prompt
 
     @admin.display(description="prompt")
     def full_prompt(self, decision: RoutingMetric) -> str:
-        return decision.request.prompt or "(not stored)"
+        return self.prompt_of(decision) or NOT_STORED
 
     @admin.display(description="model")
     def model_chosen(self, decision: RoutingMetric) -> str:
@@ -100,8 +106,7 @@ class RoutingMetricAdmin(HistoryAdmin):
 
     @admin.display(description="saved")
     def saved(self, decision: RoutingMetric) -> str:
-        parts = [p for p in (decision.routing_saved, decision.cache_saved) if p is not None]
-        return dollars(sum(parts)) if parts else "unknown"
+        return dollars(Savings(decision.routing_saved, decision.cache_saved).total)
 
     @admin.display(description="estimated cost")
     def estimate(self, decision: RoutingMetric) -> str:
@@ -167,10 +172,6 @@ class RequestRecordAdmin(HistoryAdmin):
         "original_cost", "savings", "latency_ms", "provider_ms", "error_code", "error_detail",
     )  # fmt: skip
 
-    @admin.display(description="prompt")
-    def prompt_start(self, record: RequestRecord) -> str:
-        return record.prompt[:60] or "(not stored)"
-
     @admin.display(description="answered by")
     def served_by(self, record: RequestRecord) -> str:
         return f"{record.provider}/{record.model}" if record.provider else "–"
@@ -228,10 +229,6 @@ class CachedResponseAdmin(HistoryAdmin):
         count = invalidate_entries(queryset, reason=f"by {request.user}")
         self.message_user(request, f"{count} answers will not be served again.")
 
-    @admin.display(description="prompt")
-    def prompt_start(self, entry: CachedResponse) -> str:
-        return entry.prompt[:60] or "(not stored)"
-
     @admin.display(description="answered by")
     def answered_by(self, entry: CachedResponse) -> str:
         return f"{entry.provider}/{entry.model}"
@@ -242,9 +239,7 @@ class CachedResponseAdmin(HistoryAdmin):
 
     @admin.display(description="saved so far")
     def saved(self, entry: CachedResponse) -> str:
-        return dollars(
-            None if entry.original_cost is None else entry.original_cost * entry.hit_count
-        )
+        return dollars(entry.saved_by_hits)
 
     @admin.display(description="live", boolean=True)
     def is_live(self, entry: CachedResponse) -> bool:

@@ -14,7 +14,7 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 
 from analytics.batching import Batcher
 from analytics.models import CachedResponse, DailyTotal
-from analytics.money import MoneySum
+from analytics.money import MoneySum, percent
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def cache_stats(*, popular: int = 10) -> dict[str, Any]:
         "total_entries": live["entries"],
         "invalidated_entries": live["invalidated"],
         "total_hits": hits,
-        "hit_rate_percent": round(100 * hits / answered, 2) if answered else 0.0,
+        "hit_rate_percent": percent(hits, answered),
         "total_savings": served["saved"],
         "popular_queries": [
             {
@@ -98,9 +98,7 @@ def cache_stats(*, popular: int = 10) -> dict[str, Any]:
                 "provider": entry.provider,
                 "model": entry.model,
                 "hit_count": entry.hit_count,
-                "savings": None
-                if entry.original_cost is None
-                else entry.original_cost * entry.hit_count,
+                "savings": entry.saved_by_hits,
                 "quality_score": entry.quality_score,
             }
             for entry in CachedResponse.objects.filter(

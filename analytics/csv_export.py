@@ -37,7 +37,7 @@ async def _lines(rows: QuerySet[Any], columns: Sequence[str]) -> AsyncIterator[s
     cursor = rows.values_list(*columns).iterator(chunk_size=_CHUNK)
     while True:
         chunk = await sync_to_async(lambda: list(islice(cursor, _CHUNK)))()
-        writer.writerows([_cell(value) for value in row] for row in chunk)
+        writer.writerows([csv_cell(value) for value in row] for row in chunk)
         yield _take(buffer)
         if len(chunk) < _CHUNK:
             return
@@ -50,7 +50,8 @@ def _take(buffer: io.StringIO) -> str:
     return text
 
 
-def _cell(value: Any) -> Any:
+def csv_cell(value: Any) -> Any:
+    """``value`` as a cell: exact money, ISO times, and no text that a spreadsheet would run."""
     if value is None:
         return ""
     if isinstance(value, Decimal):

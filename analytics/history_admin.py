@@ -14,6 +14,8 @@ from analytics.csv_export import csv_response
 from analytics.large_tables import COUNTED_ROWS, CappedPaginator
 from analytics.totals import known_values
 
+NOT_STORED = "(not stored)"
+
 
 class _KnownValuesFilter(admin.SimpleListFilter):
     """Offers values from the daily totals: a DISTINCT over the ledger would read it whole."""
@@ -64,6 +66,14 @@ class HistoryAdmin(ReadOnlyAdmin):
     key_field = "cache_key"
     prompt_field = "prompt"
     actions: Any = ("export_selected",)
+
+    def prompt_of(self, row: Any) -> str:
+        """The prompt behind a row; empty where prompts are not kept."""
+        return row.prompt
+
+    @admin.display(description="prompt")
+    def prompt_start(self, row: Any) -> str:
+        return self.prompt_of(row)[:60] or NOT_STORED
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

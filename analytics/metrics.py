@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Avg, Count, Q, Sum
 
 from analytics.models import RequestRecord
-from analytics.money import MoneySum
+from analytics.money import MoneySum, percent
 from analytics.savings import cost_savings, decisions_in
 
 _ANSWERED = Q(status=RequestRecord.Status.OK)
@@ -49,7 +49,7 @@ def routing_metrics(days: int) -> dict[str, Any]:
                 "strategy": row["strategy_used"],
                 "count": row["count"],
                 "avg_cost": average(row["cost"], row["priced"]),
-                "high_confidence_pct": round(100 * row["high"] / row["count"], 2),
+                "high_confidence_pct": percent(row["high"], row["count"]),
             }
             for row in grouped("strategy_used")
         ],

@@ -66,6 +66,11 @@ class CachedResponse(models.Model):
             models.Index(fields=["invalidated_at"], name="cache_invalidated"),
         ]
 
+    @property
+    def saved_by_hits(self) -> Decimal | None:
+        """USD that giving this answer again has saved; ``None`` without a price."""
+        return None if self.original_cost is None else self.original_cost * self.hit_count
+
     def __str__(self) -> str:
         return f"{self.cache_key[:12]} ({self.provider}/{self.model})"
 

@@ -1,4 +1,4 @@
-"""Money: exact sums on every database, and how an amount is written."""
+"""Money: exact sums on every database, and how amounts and shares are written."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def dollars(value: Decimal | None) -> str:
         return "$0.00"
     sign, size = ("-" if value < 0 else ""), abs(value)
     return f"{sign}${size:,.2f}" if size >= 1 else f"{sign}${size:,.6f}"
+
+
+def percent(part: Decimal | int, whole: Decimal | int, places: int = 2) -> float:
+    """``part`` of ``whole`` in per cent; 0 where there is no whole."""
+    return round(float(100 * part / whole), places) if whole else 0.0
 
 
 class _WholeUnits(Func):

@@ -11,7 +11,7 @@ from django.db.models.functions import TruncDay
 
 from analytics.metrics import average, period_start, routing_metrics
 from analytics.models import RequestRecord
-from analytics.money import MoneySum
+from analytics.money import MoneySum, percent
 from analytics.savings import decisions_in, failed_cost, requests_in
 
 
@@ -49,9 +49,7 @@ def routing_report(days: int, now: datetime | None = None) -> dict[str, Any]:
         "by_model": _by_model(since),
         "cache": {
             "hits": totals["cache_hits"],
-            "hit_rate_percent": round(100 * totals["cache_hits"] / answered, 2)
-            if answered
-            else 0.0,
+            "hit_rate_percent": percent(totals["cache_hits"], answered),
             "saved": metrics["cost_savings"]["cache_saved"],
         },
         "by_day": _by_day(since, now),

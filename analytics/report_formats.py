@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from sparklines import sparklines
 
+from analytics.csv_export import csv_cell
 from analytics.money import dollars
 
 _SECTIONS = (
@@ -42,7 +43,7 @@ def as_csv(report: dict[str, Any]) -> str:
     writer.writerow(["section", "name", "figure", "value"])
     for section in ("period", "totals", "savings", "cache"):
         for figure, value in report[section].items():
-            writer.writerow([section, "", figure, _plain(value)])
+            writer.writerow([section, "", figure, csv_cell(value)])
     for section, names in (
         ("by_strategy", ("strategy",)),
         ("by_confidence", ("confidence",)),
@@ -54,14 +55,8 @@ def as_csv(report: dict[str, Any]) -> str:
             name = "/".join(str(row[key]) for key in names)
             for figure, value in row.items():
                 if figure not in names:
-                    writer.writerow([section, name, figure, _plain(value)])
+                    writer.writerow([section, name, figure, csv_cell(value)])
     return out.getvalue()
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _headline(report: dict[str, Any]) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from typing import Any
 from django.db.models import Count, F, Q, QuerySet
 
 from analytics.models import RequestRecord, RoutingMetric
-from analytics.money import MoneySum
+from analytics.money import MoneySum, percent
 
 _ZERO = Decimal(0)
 
@@ -72,7 +72,7 @@ def cost_savings(since: datetime, until: datetime | None = None) -> dict[str, An
     saved = baseline - totals["cost"]
     return {
         "total_saved": saved,
-        "percent_saved": round(float(100 * saved / baseline), 2) if baseline else 0.0,
+        "percent_saved": percent(saved, baseline),
         "intelligent_cost": totals["cost"],
         "baseline_cost": baseline,
         "routing_saved": totals["routing"],

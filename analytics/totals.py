@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Sum
 
 from analytics.models import DailyTotal
-from analytics.money import MoneySum
+from analytics.money import MoneySum, percent
 
 
 def savings_summary(today: date | None = None) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ def _since(start: date) -> dict[str, Any]:
     return {
         **sums,
         "saved": saved,
-        "percent": round(float(100 * saved / baseline), 1) if baseline else 0.0,
+        "percent": percent(saved, baseline, places=1),
     }
 
 

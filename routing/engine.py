@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from routing.complexity import score_complexity
+from routing.analysis import analyze_prompt
 from routing.eligibility import find_eligible
 from routing.models import (
     CONFIDENCES,
@@ -18,10 +18,8 @@ from routing.models import (
     RoutingContext,
     RoutingDecision,
 )
-from routing.patterns import QueryPatternAnalyzer
 from routing.strategies.base import Situation, Strategy, complexity_chain
 from routing.strategies.complexity import ComplexityStrategy
-from routing.text import PromptText
 
 logger = logging.getLogger(__name__)
 
@@ -44,23 +42,14 @@ class RoutingEngine:
         strategies: dict[str, Strategy],
         *,
         complexity: ComplexityStrategy | None = None,
-        analyzer: QueryPatternAnalyzer | None = None,
     ) -> None:
         self._options = options
         self._strategies = strategies
         self._complexity = complexity or ComplexityStrategy()
-        self._analyzer = analyzer or QueryPatternAnalyzer()
 
     def analyze(self, prompt: str) -> PromptAnalysis:
         """Pattern, complexity, tier and estimated input tokens of ``prompt``."""
-        text = PromptText.read(prompt)
-        scored = score_complexity(text)
-        return PromptAnalysis(
-            pattern=self._analyzer.analyze(text),
-            complexity=scored.score,
-            tier=scored.tier,
-            token_count=scored.token_count,
-        )
+        return analyze_prompt(prompt)
 
     def route(
         self,

@@ -9,12 +9,11 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
+from routing.analysis import analyze_prompt
 from routing.complexity import score_complexity
 from routing.evaluation.outcomes import RecordedPrompt
 from routing.learning.posterior import estimate_quality
 from routing.models import Evidence, EvidenceKey, ModelOption, PromptAnalysis
-from routing.patterns import QueryPatternAnalyzer
-from routing.text import PromptText
 
 Scorer = Callable[[Sequence[RecordedPrompt], str, str, int, int], list[float]]
 """(prompts, weak model, strong model, folds, seed) -> one score a prompt"""
@@ -46,7 +45,7 @@ def score_by_learning(
     prompts: Sequence[RecordedPrompt], weak: str, strong: str, folds: int, seed: int
 ) -> list[float]:
     """What outcomes taught about the pattern and tier, from the other folds' prompts only."""
-    kinds = [_analysis(p.prompt) for p in prompts]
+    kinds = [analyze_prompt(p.prompt) for p in prompts]
     fold_of = [position % folds for position in range(len(prompts))]
     random.Random(seed).shuffle(fold_of)  # noqa: S311 - a split, no secret
     scores = [0.0] * len(prompts)
@@ -78,13 +77,6 @@ SCORERS: dict[str, Scorer] = {
     "learning": score_by_learning,
     "oracle": score_by_oracle,
 }
-
-
-def _analysis(prompt: str) -> PromptAnalysis:
-    text = PromptText.read(prompt)
-    scored = score_complexity(text)
-    pattern = QueryPatternAnalyzer().analyze(text)
-    return PromptAnalysis(pattern, scored.score, scored.tier, scored.token_count)
 
 
 def _unknown(model: str) -> ModelOption:
