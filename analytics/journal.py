@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,11 +40,10 @@ class Journal:
 
     def set_aside(self, rows: list[models.Model]) -> None:
         """Keep an entry that the database refuses, out of the way of the others."""
-        line = json.dumps(serializers.serialize("json", rows)) + "\n"
-        self._append_lines(self._folder / "refused.txt", line)
+        self._keep(json.dumps(serializers.serialize("json", rows)) + "\n")
 
     def pending(self) -> list[Path]:
-        """Files with entries that have not been replayed, oldest first."""
+        """Files with entries that have not been replayed."""
         if not self._folder.is_dir():
             return []
         return sorted(self._folder.glob("*.jsonl"))
@@ -53,10 +52,10 @@ class Journal:
     def replaying(self, path: Path) -> Iterator[Iterator[list[models.Model]]]:
         """The entries of a file; the file is removed if the block succeeds.
 
-        A last line cut off by a crash was never acknowledged: it is skipped.
+        A line that cannot be read, as one that a crash cut off, is skipped and set aside.
         """
         try:
-            file = path.open(encoding="utf-8")
+            file = path.open(encoding="utf-8", errors="replace")
         except FileNotFoundError:  # another worker was faster
             yield iter(())
             return
@@ -65,14 +64,20 @@ class Journal:
             yield self._entries(file, path.name)
             path.unlink(missing_ok=True)
 
-    @staticmethod
-    def _entries(lines: Iterator[str], name: str) -> Iterator[list[models.Model]]:
+    def _entries(self, lines: Iterable[str], name: str) -> Iterator[list[models.Model]]:
         for line in lines:
             try:
-                rows = serializers.deserialize("json", json.loads(line))
-                yield [row.object for row in rows]
-            except (ValueError, serializers.base.DeserializationError):
-                logger.error("Skipped an unreadable line of the ledger journal %s", name)
+                rows = [row.object for row in serializers.deserialize("json", json.loads(line))]
+            except (ValueError, TypeError, AttributeError, serializers.base.DeserializationError):
+                rows = []
+            if rows:
+                yield rows
+            else:
+                logger.error("Set an unreadable line of the ledger journal %s aside", name)
+                self._keep(line)
+
+    def _keep(self, line: str) -> None:
+        self._append_lines(self._folder / "refused.txt", line)
 
     def _append_lines(self, path: Path, lines: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -34,6 +34,7 @@ _REPLACED_ON_CONFLICT = [
 ]
 _ZERO = Decimal(0)
 _REPLAYED_TOGETHER = 200
+_REPLAY_AGAIN_SECONDS = 60.0
 _REST_SECONDS = 10.0
 """After a failure the database is left alone this long and records go to the journal."""
 
@@ -69,6 +70,7 @@ class Ledger:
         self._journal = journal
         self._replay_due = bool(journal.pending())
         self._database_due = 0.0
+        self._replay_at = 0.0
         self._batcher: Batcher[LedgerEntry | None, Receipt] = Batcher("ledger-writer", self._write)
 
     async def record(self, entry: LedgerEntry) -> Receipt:
@@ -97,8 +99,7 @@ class Ledger:
         if time.monotonic() < self._database_due:
             return self._write_to_journal(entries)
         try:
-            if self._replay_due:
-                self._replay()
+            self._replay_if_due()
             total = self._commit(entries) if entries else None
             return [Receipt(total)] * len(entries)
         except (OperationalError, InterfaceError) as error:
@@ -138,6 +139,18 @@ class Ledger:
             )
             return [LedgerUnavailable("the record could not be stored")] * len(entries)
         return [Receipt(None)] * len(entries)
+
+    def _replay_if_due(self) -> None:
+        if not self._replay_due or time.monotonic() < self._replay_at:
+            return
+        try:
+            self._replay()
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            # The journal's trouble must not become that of every request.
+            self._replay_at = time.monotonic() + _REPLAY_AGAIN_SECONDS
+            logger.error("The ledger journal cannot be replayed now", exc_info=error)
 
     def _replay(self) -> None:
         replayed = 0

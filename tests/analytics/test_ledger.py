@@ -202,6 +202,43 @@ class TestWhenTheDatabaseIsAway:
         assert str(items[2].request.pk) in (tmp_path / "journal" / "refused.txt").read_text()
         assert not ledger.journal_backlog
 
+    @pytest.mark.parametrize("damage", [b"\xff\xfe\x00\n", b'"[]"\n', b"[1]\n", b"null\n"])
+    def test_a_damaged_journal_keeps_nobody_from_being_recorded(
+        self,
+        ledger: Ledger,
+        journal: Journal,
+        away: pytest.MonkeyPatch,
+        tmp_path: Path,
+        damage: bytes,
+    ) -> None:
+        self.spill(ledger, away)
+        with journal.pending()[0].open("ab") as file:
+            file.write(damage)
+        ledger._database_due = 0.0
+        receipt = record(ledger, entry())
+        assert receipt.total_cost_today == COST * 6
+        assert RequestRecord.objects.count() == 6
+        assert (tmp_path / "journal" / "refused.txt").exists()
+
+    def test_a_journal_that_cannot_be_replayed_waits_and_keeps_nobody_else(
+        self,
+        ledger: Ledger,
+        journal: Journal,
+        away: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        self.spill(ledger, away)
+
+        def unreadable(path: Path) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        away.setattr(journal, "replaying", unreadable)
+        ledger._database_due = 0.0
+        assert record(ledger, entry()).total_cost_today == COST
+        assert "cannot be replayed" in caplog.text
+        assert ledger.journal_backlog
+        assert len(journal.pending()) == 1
+
     def test_nobody_waits_for_the_database_again_and_again(
         self, ledger: Ledger, away: pytest.MonkeyPatch
     ) -> None:
