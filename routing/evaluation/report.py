@@ -10,7 +10,7 @@ import numpy as np
 
 from routing.evaluation.curves import Interval, Pair, bootstrap
 from routing.evaluation.outcomes import OutcomesError, RecordedPrompt
-from routing.evaluation.scorers import SCORERS
+from routing.evaluation.scorers import SCORERS, Comparison
 
 Prices = Mapping[str, tuple[Decimal, Decimal]]
 """USD per million input and output tokens, by model."""
@@ -57,6 +57,7 @@ def evaluate(
             raise OutcomesError(
                 f"{prompts[0].benchmark}: no outcomes of {model}; there are {known}"
             )
+    task = Comparison(prompts, weak, strong, folds, seed)
     pair = Pair(
         [p.id for p in prompts],
         np.array([p.outcomes[weak].quality for p in prompts]),
@@ -74,7 +75,7 @@ def evaluate(
         {
             name: bootstrap(
                 pair,
-                SCORERS[name](prompts, weak, strong, folds, seed),
+                SCORERS[name](task),
                 resamples=resamples,
                 seed=seed,
             )
