@@ -17,10 +17,14 @@ from rich.table import Table
 from providers.catalogue import load_catalogue
 from providers.pricing import PriceBook
 from routing.engine import RoutingEngine
+from routing.learning.artifact import SHIPPED, load_artifact
+from routing.learning.exploration import Explorer
+from routing.learning.posterior import Posterior
 from routing.models import Evidence, EvidenceKey, ModelOption, RoutingContext
+from routing.policies import CheapestAboveTarget
 from routing.strategies.complexity import ComplexityStrategy
 from routing.strategies.hybrid import HybridStrategy
-from routing.strategies.learning import LearningPolicy, LearningStrategy
+from routing.strategies.learning import LearningStrategy
 
 _REPEATS = 3000
 _SENTENCE = "Compare the two designs and explain which of them scales better, and why. "
@@ -41,18 +45,19 @@ class Known:
             )
             for s, r in found
         )  # fmt: skip
-        self._evidence: dict[EvidenceKey, Evidence] = {
-            (pattern, tier, o.provider, o.model): Evidence(30, 25.0)
+        evidence: dict[EvidenceKey, Evidence] = {
+            (pattern, tier, o.provider, o.model): Evidence(30, 30.0, 25.0, 24.0)
             for pattern in ("analysis", "factual", "general")
             for tier in ("simple", "moderate", "complex")
             for o in self._options
         }  # type: ignore[assignment]
+        self._posterior = Posterior(evidence)
 
     def options(self) -> tuple[ModelOption, ...]:
         return self._options
 
-    def evidence(self) -> dict[EvidenceKey, Evidence]:
-        return self._evidence
+    def posterior(self) -> Posterior:
+        return self._posterior
 
 
 def times(work: Callable[[], object]) -> tuple[float, float]:
@@ -68,7 +73,13 @@ def times(work: Callable[[], object]) -> tuple[float, float]:
 def main() -> None:
     known = Known()
     complexity = ComplexityStrategy()
-    learning = LearningStrategy(known, LearningPolicy(), complexity)
+    learning = LearningStrategy(
+        known,
+        CheapestAboveTarget(),
+        complexity,
+        predictor=load_artifact(SHIPPED).predictor,
+        explorer=Explorer(rate=0.05, seed=0),
+    )  # explores only where the context allows it
     hybrid = HybridStrategy(learning, complexity)
     engine = RoutingEngine(
         known, {"complexity": complexity, "learning": learning, "hybrid": hybrid}
@@ -78,15 +89,21 @@ def main() -> None:
     table = Table()
     for heading in ("strategy", "prompt characters", "median µs", "p99 µs", "of json.dumps"):
         table.add_column(heading, justify="right")
-    for characters in (30, 1_000, 400_000):
+    for characters in (30, 1_200, 400_000):
         prompt = (_SENTENCE * (characters // len(_SENTENCE) + 1))[:characters]
         context = RoutingContext(prompt)
         metadata = engine.route(context).metadata
         reference, _ = times(lambda m=metadata: json.dumps(m, default=str))  # type: ignore[misc]
-        for name in ("complexity", "learning", "hybrid"):
-            median, p99 = times(lambda c=context, n=name: engine.route(c, strategy=n))  # type: ignore[misc]
+        exploring = RoutingContext(prompt, explore=True)
+        for label, name, asked in (
+            ("complexity", "complexity", context),
+            ("learning", "learning", context),
+            ("hybrid", "hybrid", context),
+            ("hybrid, exploring", "hybrid", exploring),
+        ):
+            median, p99 = times(lambda c=asked, n=name: engine.route(c, strategy=n))  # type: ignore[misc]
             table.add_row(
-                name, f"{characters:,}", f"{median:.0f}", f"{p99:.0f}", f"{median / reference:.2f}"
+                label, f"{characters:,}", f"{median:.0f}", f"{p99:.0f}", f"{median / reference:.2f}"
             )
     console.print(table)
 

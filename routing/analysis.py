@@ -19,4 +19,5 @@ def analyze_prompt(prompt: str) -> PromptAnalysis:
         complexity=scored.score,
         tier=scored.tier,
         token_count=scored.token_count,
+        text=text,
     )

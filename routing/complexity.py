@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from routing.models import Tier
-from routing.text import Lexicon, PromptText
+from routing.text import Lexicon, Lexicons, Marks, PromptText
 
 SIMPLE_BELOW = 0.3
 MODERATE_BELOW = 0.7
@@ -72,11 +72,34 @@ _MATHEMATICS = Lexicon.of(
     """,
     wide="计算 計算 方程 계산",
 )
-_CODE_MARKS = re.compile(
-    r"```|[{};]$|=>|->|::|</\w|\w\(\)|\b(?:def|fn|func|import|SELECT)\s", re.MULTILINE
+_LEXICONS = Lexicons(
+    {
+        "demanding": _DEMANDING,
+        "reasoning": _REASONING,
+        "constraints": _CONSTRAINTS,
+        "build": _BUILD,
+        "mathematics": _MATHEMATICS,
+    }
 )
-_MATH_MARKS = re.compile(r"[∑∫√∂∞≤≥≠∀∃∈]|\\(?:frac|sum|int|sqrt|begin)\b|\d ?[-+*/^=×÷] ?\d")
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_CODE_MARKS = Marks(
+    ("```", "=>", "->", "::"),
+    (
+        (("{", "}", ";"), re.compile(r"[{};]$", re.MULTILINE)),
+        (("</",), re.compile(r"</\w")),
+        (("()",), re.compile(r"\w\(\)")),
+        (
+            ("def", "fn", "func", "import", "SELECT"),
+            re.compile(r"\b(?:def|fn|func|import|SELECT)\s"),
+        ),
+    ),
+)
+_MATH_MARKS = Marks(
+    tuple("∑∫√∂∞≤≥≠∀∃∈"),
+    (
+        (("\\",), re.compile(r"\\(?:frac|sum|int|sqrt|begin)\b")),
+        (tuple("0123456789"), re.compile(r"\d ?[-+*/^=×÷] ?\d")),
+    ),
+)
 _STEPS = re.compile(r"^[ \t]{0,8}(?:\d{1,3}[.)]|[-*•])[ \t]", re.MULTILINE)
 
 
@@ -111,19 +134,18 @@ def score_complexity(prompt: str | PromptText) -> ComplexityScore:
     text = prompt if isinstance(prompt, PromptText) else PromptText.read(prompt)
     tokens = text.tokens
     sample = text.sample
-    numbers = min(6, len(_NUMBER.findall(sample)))
+    spoken = _LEXICONS.count(text)
+    numbers = min(6, len(text.numbers))
     questions = max(0, sample.count("?") + sample.count("？") - 1)
     parts = {
         # 0 at a dozen tokens, full near two thousand: length on a log scale.
         "length": 0.35 * min(1.0, max(0.0, math.log(tokens / 12) / math.log(2000 / 12))),
-        "demanding_work": 0.60 * _saturating(_DEMANDING.count(text), 1.3),
-        "reasoning": 0.12 * _saturating(_REASONING.count(text), 1.5),
-        "constraints": 0.22 * _saturating(_CONSTRAINTS.count(text), 2.5),
-        "code": 0.26 * _saturating(_BUILD.count(text) + len(_CODE_MARKS.findall(sample)) / 2, 1.5),
+        "demanding_work": 0.60 * _saturating(spoken["demanding"], 1.3),
+        "reasoning": 0.12 * _saturating(spoken["reasoning"], 1.5),
+        "constraints": 0.22 * _saturating(spoken["constraints"], 2.5),
+        "code": 0.26 * _saturating(spoken["build"] + _CODE_MARKS.count(text) / 2, 1.5),
         "mathematics": 0.22
-        * _saturating(
-            _MATHEMATICS.count(text) + len(_MATH_MARKS.findall(sample)) + numbers / 3, 2.0
-        ),
+        * _saturating(spoken["mathematics"] + _MATH_MARKS.count(text) + numbers / 3, 2.0),
         "structure": 0.14 * _saturating(len(_STEPS.findall(sample)) + questions, 3.0),
     }
     score = round(min(1.0, max(0.0, sum(parts.values()))), 4)

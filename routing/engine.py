@@ -106,6 +106,8 @@ class RoutingEngine:
 
         ``fallback_chain`` lists the models to try if the chosen one fails, and
         ``baseline_chain`` those complexity would have used, best first.
+        ``propensity`` is the chance that this model was chosen: 1 unless
+        exploration took part.
         """
         analysis = situation.analysis
         baseline = [{"provider": o.provider, "model": o.model} for o in complexity_chain(situation)]
@@ -127,6 +129,8 @@ class RoutingEngine:
             for option, reason in situation.excluded
         ]
         return {
+            "explored": False,
+            "propensity": 1.0,
             **decision.metadata,
             "pattern": analysis.pattern,
             "complexity": analysis.complexity,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
+
+from routing.text import PromptText
 
 Tier = Literal["simple", "moderate", "complex"]
 Confidence = Literal["high", "medium", "low"]
@@ -19,6 +21,9 @@ STRATEGIES: tuple[StrategyName, ...] = (
     "hybrid_fallback",
     "cached",
 )
+
+
+_MILLION = Decimal(1_000_000)
 
 
 class RoutingError(Exception):
@@ -64,9 +69,7 @@ class ModelOption:
         """USD for a call of this size, or ``None`` when a price is unknown."""
         if self.input_price is None or self.output_price is None:
             return None
-        return (self.input_price * input_tokens + self.output_price * output_tokens) / Decimal(
-            1_000_000
-        )
+        return (self.input_price * input_tokens + self.output_price * output_tokens) / _MILLION
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class RoutingContext:
 
     ``max_cost`` is USD for the whole call, ``min_quality`` is 0-1,
     ``max_tokens`` bounds the completion. ``available_providers`` of ``None``
-    means every provider that has models in the catalogue.
+    means every provider that has models in the catalogue. ``explore`` allows a
+    choice made to learn from it, within the exploration budget.
     """
 
     prompt: str
@@ -86,24 +90,29 @@ class RoutingContext:
     min_quality: float | None = None
     max_tokens: int = 1000
     required_capabilities: frozenset[str] = frozenset()
+    explore: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PromptAnalysis:
-    """What the prompt looks like: computed once a request, shared by all strategies."""
+    """What the prompt looks like: computed once a request, shared by all strategies.
+
+    ``text`` is the prompt as read; without it nothing trained can be asked.
+    """
 
     pattern: str
     complexity: float
     tier: Tier
     token_count: int
+    text: PromptText | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A model that was weighed, and why it was or was not chosen.
 
     ``expected_quality`` with its interval is 0-1 and ``None`` where the
     strategy does not estimate quality; ``expected_cost`` is USD or ``None``.
+    ``propensity`` is its chance of being chosen, 0-1, where chance took part.
     """
 
     provider: str
@@ -116,20 +125,13 @@ class Candidate:
     expected_cost: Decimal | None
     chosen: bool
     reason: str
+    propensity: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        return {
-            "provider": self.provider,
-            "model": self.model,
-            "tier": self.tier,
-            "expected_quality": self.expected_quality,
-            "quality_low": self.quality_low,
-            "quality_high": self.quality_high,
-            "sample_size": self.sample_size,
-            "expected_cost": self.expected_cost,
-            "chosen": self.chosen,
-            "reason": self.reason,
-        }
+        found = self._asdict()
+        if self.propensity is None:
+            del found["propensity"]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,24 +151,21 @@ class RoutingDecision:
 class Evidence:
     """Recorded outcomes of one model on one kind of prompt.
 
-    ``quality_sum`` is the sum of ``count`` scores, each 0-1.
+    ``count`` outcomes of which, as old ones fade, ``weight`` still bear on
+    today; ``quality_sum`` and ``expected_sum`` are the weighted sums of their
+    scores and of the scores that had been expected, each 0-1.
     """
 
     count: int
+    weight: float
     quality_sum: float
+    expected_sum: float
 
+
+NO_EVIDENCE = Evidence(0, 0.0, 0.0, 0.0)
 
 EvidenceKey = tuple[str, Tier, str, str]
 """(pattern, tier of the prompt, provider, model)"""
-
-
-class EvidenceSource(Protocol):
-    """Where the learning strategy reads what outcomes have taught us.
-
-    Must answer from memory: it is read on every decision.
-    """
-
-    def evidence(self) -> dict[EvidenceKey, Evidence]: ...
 
 
 class OptionSource(Protocol):

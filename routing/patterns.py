@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from routing.text import Lexicon, PromptText
+from routing.text import Lexicon, Lexicons, Marks, PromptText
 
 PATTERNS: tuple[str, ...] = (
     "code",
@@ -105,6 +105,7 @@ _LEXICONS: dict[str, tuple[float, Lexicon]] = {
         ),
     ),
 }
+_SPOKEN = Lexicons({pattern: lexicon for pattern, (_, lexicon) in _LEXICONS.items()})
 _OPENS_A_QUESTION = frozenset(
     [
         "what",
@@ -149,11 +150,18 @@ _OPENS_A_QUESTION = frozenset(
         "что",
     ]
 )
-_CODE_MARKS = re.compile(
-    r"```|[{};]$|=>|\w\(\)|^(?:def|class|import|from|#include|fn|func)\s", re.MULTILINE
+_CODE_MARKS = Marks(
+    ("```", "=>"),
+    (
+        (("{", "}", ";"), re.compile(r"[{};]$", re.MULTILINE)),
+        (("()",), re.compile(r"\w\(\)")),
+        (
+            ("def", "class", "import", "from", "#include", "fn", "func"),
+            re.compile(r"^(?:def|class|import|from|#include|fn|func)\s", re.MULTILINE),
+        ),
+    ),
 )
 _ARITHMETIC = re.compile(r"\d ?[-+*/×÷=^%] ?\d")
-_NUMBER = re.compile(r"\d+")
 
 
 class QueryPatternAnalyzer:
@@ -165,8 +173,9 @@ class QueryPatternAnalyzer:
         """One of :data:`PATTERNS`; ``general`` when no signal speaks. Deterministic."""
         text = prompt if isinstance(prompt, PromptText) else PromptText.read(prompt)
         best, best_weight = "general", 0.0
-        for pattern, (weight, lexicon) in _LEXICONS.items():
-            total = weight * min(3, lexicon.count(text)) + self._marks(pattern, text)
+        spoken = _SPOKEN.count(text)
+        for pattern, (weight, _) in _LEXICONS.items():
+            total = weight * min(3, spoken[pattern]) + self._marks(pattern, text)
             if total > best_weight:
                 best, best_weight = pattern, total
         return best
@@ -175,10 +184,11 @@ class QueryPatternAnalyzer:
     def _marks(pattern: str, text: PromptText) -> float:
         """Signals that are not words: punctuation of code, arithmetic, an opening question."""
         if pattern == "code":
-            return min(3.0, 1.5 * len(_CODE_MARKS.findall(text.sample)))
+            return min(3.0, 1.5 * _CODE_MARKS.count(text))
         if pattern == "reasoning":
-            arithmetic = 1.5 if _ARITHMETIC.search(text.sample) else 0.0
-            return arithmetic + (1.0 if len(_NUMBER.findall(text.sample)) >= 3 else 0.0)
+            arithmetic = 1.5 if text.numbers and _ARITHMETIC.search(text.sample) else 0.0
+            groups = sum(1 + n.count(".") + n.count(",") for n in text.numbers[:3])
+            return arithmetic + (1.0 if groups >= 3 else 0.0)
         if pattern == "factual" and text.words and text.words[0] in _OPENS_A_QUESTION:
             return 1.0
         return 0.0

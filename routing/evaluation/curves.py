@@ -70,17 +70,9 @@ def figures(pair: Pair, scores: Sequence[float], weights: Floats | None = None) 
 
 def _figures(pair: Pair, order: NDArray[np.intp], weights: Floats | None) -> Figures:
     count = np.ones(len(order)) if weights is None else weights[order]
-    total = count.sum()
-    share = np.concatenate(([0.0], np.cumsum(count))) / total
-
-    def curve(weak: Floats, strong: Floats) -> Floats:
-        """Mean over all prompts at each point of the curve, shape (n + 1,)."""
-        gained = np.cumsum(count * (strong - weak)[order])
-        start = (count * weak[order]).sum()
-        return np.concatenate(([start], start + gained)) / total
-
-    quality = curve(pair.weak_quality, pair.strong_quality)
-    cost = curve(pair.weak_cost, pair.strong_cost)
+    share = np.concatenate(([0.0], np.cumsum(count))) / count.sum()
+    quality = _along(order, count, pair.weak_quality, pair.strong_quality)
+    cost = _along(order, count, pair.weak_cost, pair.strong_cost)
     gap = quality[-1] - quality[0]
     if gap <= 0:
         return Figures(np.nan, dict.fromkeys(SHARES, np.nan), np.nan)
@@ -92,6 +84,22 @@ def _figures(pair: Pair, order: NDArray[np.intp], weights: Floats | None) -> Fig
         {wanted: float(share[np.argmax(pgr >= wanted - _ROUNDING)]) for wanted in SHARES},
         float(cost[enough] / cost[-1]) if cost[-1] > 0 else np.nan,
     )
+
+
+def _along(order: NDArray[np.intp], count: Floats, weak: Floats, strong: Floats) -> Floats:
+    """Mean over all prompts at each point of the curve, shape (n + 1,)."""
+    gained = np.cumsum(count * (strong - weak)[order])
+    start = (count * weak[order]).sum()
+    return np.concatenate(([start], start + gained)) / count.sum()
+
+
+def pgr_curve(pair: Pair, scores: Sequence[float]) -> tuple[Floats, Floats]:
+    """Share of strong calls and the share of the quality gap recovered, both (n + 1,)."""
+    n = len(pair.ids)
+    quality = _along(pair.ranked(scores), np.ones(n), pair.weak_quality, pair.strong_quality)
+    gap = quality[-1] - quality[0]
+    recovered = (quality - quality[0]) / gap if gap > 0 else np.full_like(quality, np.nan)
+    return np.linspace(0.0, 1.0, n + 1), recovered
 
 
 def bootstrap(

@@ -1,63 +1,68 @@
-"""One table of figures per benchmark: every router between the same two models."""
+"""One table of figures per benchmark: every router between the same two models, and among all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import expit
 
+from routing.evaluation.calibration import Reliability, reliability
 from routing.evaluation.curves import Interval, Pair, bootstrap
-from routing.evaluation.outcomes import OutcomesError, RecordedPrompt
+from routing.evaluation.many_models import ManyModels, compare_many
 from routing.evaluation.scorers import SCORERS, Comparison
-
-Prices = Mapping[str, tuple[Decimal, Decimal]]
-"""USD per million input and output tokens, by model."""
+from routing.learning.artifact import Artifact
+from routing.outcomes import Prices, RecordedPrompt
+from routing.training.train import anchor_models
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkReport:
-    """``routers`` maps a router to its figures; qualities are means, 0-1."""
+    """``routers`` maps a router to its figures and ``scores`` to its score of each prompt.
+
+    Qualities are means, 0-1. ``reliability`` is of the cross-validated
+    predictions for the weak and the strong model, empty unless learning was
+    evaluated. ``seen`` counts prompts that the artifact was trained on.
+    """
 
     benchmark: str
-    prompts: int
     weak: str
     strong: str
-    weak_quality: float
-    strong_quality: float
+    pair: Pair
     routers: dict[str, dict[str, Interval]]
+    scores: dict[str, list[float]]
+    reliability: dict[str, Reliability] = field(default_factory=dict)
+    many: ManyModels | None = None
+    seen: int = 0
+
+    @property
+    def prompts(self) -> int:
+        return len(self.pair.ids)
 
 
 def evaluate(
-    prompts: Sequence[RecordedPrompt],
+    benchmarks: Mapping[str, Sequence[RecordedPrompt]],
+    benchmark: str,
     *,
-    routers: Iterable[str],
+    routers: Sequence[str],
     prices: Prices,
     weak: str | None = None,
     strong: str | None = None,
+    artifact: Artifact | None = None,
     folds: int = 5,
     resamples: int = 1000,
     seed: int = 0,
 ) -> BenchmarkReport:
-    """Evaluate ``routers`` on one benchmark's prompts.
+    """Evaluate ``routers`` on one of ``benchmarks``.
 
     The strong model is the best on average, the weak one the worst, unless
     named. Raises :class:`OutcomesError` when the prompts do not allow it.
     """
-    common = set.intersection(*(set(p.outcomes) for p in prompts))
-    if len(common) < 2:
-        raise OutcomesError(f"{prompts[0].benchmark}: fewer than two models have all outcomes")
-    means = {m: float(np.mean([p.outcomes[m].quality for p in prompts])) for m in sorted(common)}
-    strong = strong or max(means, key=lambda m: means[m])
-    weak = weak or min(means, key=lambda m: means[m])
-    for model in (weak, strong):
-        if model not in means:
-            known = ", ".join(means)
-            raise OutcomesError(
-                f"{prompts[0].benchmark}: no outcomes of {model}; there are {known}"
-            )
-    task = Comparison(prompts, weak, strong, folds, seed)
+    prompts = benchmarks[benchmark]
+    weak, strong = anchor_models(prompts, weak, strong)
+    others = [p for name, found in benchmarks.items() if name != benchmark for p in found]
+    task = Comparison(prompts, weak, strong, folds, seed, others, artifact)
     pair = Pair(
         [p.id for p in prompts],
         np.array([p.outcomes[weak].quality for p in prompts]),
@@ -65,23 +70,26 @@ def evaluate(
         np.array([_cost(p, weak, prices) for p in prompts]),
         np.array([_cost(p, strong, prices) for p in prompts]),
     )
+    scores = {name: SCORERS[name](task) for name in routers}
     return BenchmarkReport(
-        prompts[0].benchmark,
-        len(prompts),
+        benchmark,
         weak,
         strong,
-        means[weak],
-        means[strong],
-        {
-            name: bootstrap(
-                pair,
-                SCORERS[name](task),
-                resamples=resamples,
-                seed=seed,
-            )
-            for name in routers
-        },
+        pair,
+        {name: bootstrap(pair, s, resamples=resamples, seed=seed) for name, s in scores.items()},
+        scores,
+        _reliability(task, pair) if "learning" in scores else {},
+        compare_many(task, routers, prices, resamples=resamples),
+        sum(artifact.has_seen(p.prompt) for p in prompts) if artifact else 0,
     )
+
+
+def _reliability(task: Comparison, pair: Pair) -> dict[str, Reliability]:
+    likely = expit(task.cross_logits)
+    return {
+        task.weak: reliability(likely[:, 0], pair.weak_quality),
+        task.strong: reliability(likely[:, 1], pair.strong_quality),
+    }
 
 
 def _cost(prompt: RecordedPrompt, model: str, prices: Prices) -> float:

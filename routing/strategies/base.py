@@ -32,11 +32,14 @@ class Situation:
     eligible: tuple[ModelOption, ...]
     excluded: tuple[tuple[ModelOption, str], ...] = ()
 
+    @property
+    def expected_output(self) -> int:
+        """Tokens that the completion is expected to have."""
+        return min(EXPECTED_OUTPUT_TOKENS[self.analysis.tier], self.context.max_tokens)
+
     def expected_cost(self, option: ModelOption) -> Decimal | None:
         """USD for this request on ``option`` at the expected completion length."""
-        expected = EXPECTED_OUTPUT_TOKENS[self.analysis.tier]
-        output = min(expected, self.context.max_tokens)
-        return option.expected_cost(self.analysis.token_count, output)
+        return option.expected_cost(self.analysis.token_count, self.expected_output)
 
 
 class Strategy(Protocol):
@@ -56,17 +59,21 @@ def tier_distance(one: Tier, other: Tier) -> int:
     return abs(TIERS.index(one) - TIERS.index(other))
 
 
+# For each tier of prompt, the place of each tier of model: its own, stronger ones, weaker ones.
+_CHAIN: dict[Tier, dict[Tier, int]] = {
+    "simple": {"simple": 0, "moderate": 1, "complex": 2},
+    "moderate": {"moderate": 0, "complex": 1, "simple": 2},
+    "complex": {"complex": 0, "moderate": 1, "simple": 2},
+}
+
+
 def complexity_chain(situation: Situation) -> tuple[ModelOption, ...]:
     """Eligible models in the order complexity would try them.
 
     The prompt's own tier first, in the catalogue's order; then stronger tiers,
     nearest first, because a dearer answer beats a poor one; then weaker tiers.
     """
-    wanted = TIERS.index(situation.analysis.tier)
-
-    def order(option: ModelOption) -> tuple[int, int, int, str]:
-        step = TIERS.index(option.tier) - wanted
-        direction = 0 if step == 0 else (1 if step > 0 else 2)
-        return (direction, abs(step), option.rank, option.ref)
-
-    return tuple(sorted(situation.eligible, key=order))
+    place = _CHAIN[situation.analysis.tier]
+    return tuple(
+        sorted(situation.eligible, key=lambda o: (place[o.tier], o.rank, o.provider, o.model))
+    )

@@ -15,8 +15,8 @@ class HybridStrategy:
 
     High confidence within one tier of complexity is ``validated``; high but
     further off is ``overridden`` by complexity; medium or low is learning's
-    choice, capped at medium, ``experimental``. Without evidence the answer is
-    complexity's, as ``hybrid_fallback``.
+    choice, capped at medium, ``experimental``, and so is one made to explore.
+    Without evidence the answer is complexity's, as ``hybrid_fallback``.
     """
 
     name = "hybrid"
@@ -26,9 +26,10 @@ class HybridStrategy:
         self._complexity = complexity
 
     def decide(self, situation: Situation) -> RoutingDecision:
-        learned = self._learning.decide(situation)
-        plain = self._complexity.decide(situation)
+        known = self._learning.learn_about(situation)
+        learned = known.choice
         if learned.fallback_used:
+            plain = self._complexity.decide(situation)
             return replace(
                 plain,
                 strategy_used="hybrid_fallback",
@@ -40,15 +41,11 @@ class HybridStrategy:
                 },
             )
         if learned.confidence != "high":
-            return replace(
-                learned,
-                confidence="medium" if learned.confidence == "medium" else "low",
-                strategy_used="hybrid",
-                reasoning=f"{learned.reasoning} Still an experiment: evidence is thin.",
-                metadata={**learned.metadata, "validation": "experimental"},
-            )
+            return self._experiment(known.explored or learned, "evidence is thin")
         tiers = {(o.provider, o.model): o.tier for o in situation.eligible}
         apart = tier_distance(tiers[(learned.provider, learned.model)], situation.analysis.tier)
+        if apart <= 1 and known.explored is not None:
+            return self._experiment(known.explored, "this request explores")
         if apart <= 1:
             return replace(
                 learned,
@@ -56,6 +53,7 @@ class HybridStrategy:
                 reasoning=f"{learned.reasoning} Complexity agrees within one tier.",
                 metadata={**learned.metadata, "validation": "validated"},
             )
+        plain = self._complexity.decide(situation)
         return replace(
             plain,
             strategy_used="hybrid",
@@ -68,4 +66,14 @@ class HybridStrategy:
                 "validation": "overridden",
                 "rejected_model": {"provider": learned.provider, "model": learned.model},
             },
+        )
+
+    @staticmethod
+    def _experiment(learned: RoutingDecision, why: str) -> RoutingDecision:
+        return replace(
+            learned,
+            confidence="low" if learned.confidence == "low" else "medium",
+            strategy_used="hybrid",
+            reasoning=f"{learned.reasoning} An experiment: {why}.",
+            metadata={**learned.metadata, "validation": "experimental"},
         )

@@ -1,103 +1,167 @@
-"""Choose by what outcomes have taught: the cheapest model that is surely good enough."""
+"""Choose by what outcomes have taught: what was trained, and every rating since."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple, Protocol
 
-from routing.learning.posterior import QualityEstimate, estimate_quality
-from routing.models import Candidate, Confidence, EvidenceSource, ModelOption, RoutingDecision
+import numpy as np
+from numpy.typing import NDArray
+
+from routing.learning.exploration import Explorer
+from routing.learning.posterior import (
+    Posterior,
+    QualityEstimate,
+    logit,
+    tier_prior,
+)
+from routing.learning.predictor import QualityPredictor, logit_of_tier
+from routing.models import TIERS, Candidate, Confidence, ModelOption, RoutingDecision, Tier
+from routing.policies import CheapestAboveTarget, Policy
 from routing.strategies.base import Situation
 from routing.strategies.complexity import ComplexityStrategy
 
 _HIGH_SAMPLES = 20
 _HIGH_HALF_WIDTH = 0.15
 _MEDIUM_SAMPLES = 5
+_ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class LearningPolicy:
-    """What counts as good enough, and how to choose when nothing is.
+class PosteriorSource(Protocol):
+    """Where the strategy reads what outcomes have taught. Must answer from memory."""
 
-    ``quality_target`` is 0-1. The weights rank candidates when none clears the
-    target: ``quality_weight * low bound - cost_weight * cost / dearest cost``.
-    """
-
-    quality_target: float = 0.7
-    quality_weight: float = 0.8
-    cost_weight: float = 0.2
+    def posterior(self) -> Posterior: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Weighed:
+class _Weighed(NamedTuple):
     option: ModelOption
     quality: QualityEstimate
     cost: Decimal | None
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """``choice`` is what is known to be best; ``explored`` another to be tried instead, if any."""
+
+    choice: RoutingDecision
+    explored: RoutingDecision | None = None
+
+
 class LearningStrategy:
-    """Cheapest candidate whose expected quality, less its uncertainty, clears the target."""
+    """Applies a policy to each candidate's expected quality, less its uncertainty, and cost.
+
+    ``predictor`` reads the prompt; without one, expectations come from tiers
+    alone, and where no outcome is recorded either, complexity decides.
+    """
 
     name = "learning"
 
     def __init__(
-        self, source: EvidenceSource, policy: LearningPolicy, fallback: ComplexityStrategy
+        self,
+        source: PosteriorSource,
+        policy: Policy,
+        fallback: ComplexityStrategy,
+        *,
+        predictor: QualityPredictor | None = None,
+        explorer: Explorer | None = None,
     ) -> None:
         self._source = source
         self._policy = policy
         self._fallback = fallback
+        self._predictor = predictor
+        self._explorer = explorer
 
     def decide(self, situation: Situation) -> RoutingDecision:
-        evidence = self._source.evidence()
-        weighed = [
-            _Weighed(
-                option,
-                estimate_quality(option, situation.analysis, evidence),
-                situation.expected_cost(option),
-            )
-            for option in situation.eligible
-        ]
-        if not any(w.quality.effective_size for w in weighed):
-            return self._without_evidence(situation, weighed)
-        target = situation.context.min_quality
-        if target is None:
-            target = self._policy.quality_target
-        clearing = [w for w in weighed if w.quality.low >= target]
-        if clearing:
-            chosen = min(clearing, key=self._by_cost)
-            why = (
-                f"cheapest whose quality, less its uncertainty ({chosen.quality.low:.2f}), "
-                f"clears {target:.2f}"
-            )
+        learned = self.learn_about(situation)
+        return learned.explored or learned.choice
+
+    def learn_about(self, situation: Situation) -> Learned:
+        """The policy's choice and, if this request explores, the one to try."""
+        trained = self._predictor is not None and situation.analysis.text is not None
+        weighed = self._weigh(situation)
+        if not trained and not any(w.quality.effective_size for w in weighed):
+            return Learned(self._without_evidence(situation, weighed))
+        policy = self._policy
+        if situation.context.min_quality is not None:
+            policy = CheapestAboveTarget(situation.context.min_quality)
+        costs = [w.cost for w in weighed]
+        low = np.array([[w.quality.low for w in weighed]])
+        best = int(policy.pick(low, costs)[0])
+        if self._explorer is None or not situation.context.explore or not self._explorer.rate:
+            return Learned(self._decision(situation, weighed, policy, best))
+        tried = self._explorer.choose(
+            policy,
+            np.array([w.quality.mean for w in weighed]),
+            np.array([w.quality.deviation for w in weighed]),
+            costs,
+            best,
+        )
+        choice = self._decision(situation, weighed, policy, best, tried.propensity)
+        if not tried.explored:
+            return Learned(choice)
+        explored = self._decision(
+            situation, weighed, policy, tried.choice, tried.propensity, explored=True
+        )
+        return Learned(choice, explored)
+
+    def _weigh(self, situation: Situation) -> list[_Weighed]:
+        """Candidates from the cheapest to the dearest; equal prices by quality, then by name."""
+        analysis, posterior = situation.analysis, self._source.posterior()
+        pattern, tier, prior = analysis.pattern, analysis.tier, self._prior(situation)
+        tokens, output = analysis.token_count, situation.expected_output
+        weighed = []
+        for option in situation.eligible:
+            seen = posterior.observed(pattern, tier, option.provider, option.model)
+            quality = posterior.estimate(prior[option.tier], seen)
+            weighed.append(_Weighed(option, quality, option.expected_cost(tokens, output)))
+        weighed.sort(key=_by_cost)
+        return weighed
+
+    def _prior(self, situation: Situation) -> dict[Tier, float]:
+        """Expected quality by the model's tier, as logits."""
+        analysis = situation.analysis
+        if self._predictor is None or analysis.text is None:
+            return {tier: logit(tier_prior(tier, analysis.tier)) for tier in TIERS}
+        anchors = self._predictor.anchors(analysis.text, analysis.pattern)
+        return {tier: logit_of_tier(anchors, tier) for tier in TIERS}
+
+    def _decision(
+        self,
+        situation: Situation,
+        weighed: list[_Weighed],
+        policy: Policy,
+        place: int,
+        propensity: NDArray[np.float64] | None = None,
+        *,
+        explored: bool = False,
+    ) -> RoutingDecision:
+        chosen = weighed[place]
+        if explored:
+            why = "tried in order to learn, within the exploration budget"
+        elif policy.reaches(chosen.quality.low):
+            why = policy.aim()
         else:
-            chosen = max(weighed, key=self._composite(weighed))
-            why = f"best of the rest: no model surely clears {target:.2f}"
-        samples = chosen.quality.sample_size
+            why = f"best there is, as nothing else is the {policy.aim()}"
         return RoutingDecision(
             provider=chosen.option.provider,
             model=chosen.option.model,
             confidence=self._confidence(chosen.quality),
             strategy_used="learning",
-            reasoning=(
-                f"For {situation.analysis.tier} {situation.analysis.pattern} prompts "
-                f"{chosen.option.ref} is the {why}, from {samples} "
-                f"outcome{'' if samples == 1 else 's'}."
-            ),
+            reasoning=self._reasoning(situation, chosen, why),
             metadata={
                 "cost_estimate": chosen.cost,
                 "quality_score": chosen.quality.mean,
-                "candidates": self._candidates(weighed, chosen, why, target),
+                "candidates": self._candidates(weighed, place, why, policy, propensity),
+                "explored": explored,
+                "propensity": 1.0 if propensity is None else round(float(propensity[place]), 6),
             },
         )
 
     def _without_evidence(self, situation: Situation, weighed: list[_Weighed]) -> RoutingDecision:
         decision = self._fallback.decide(situation)
-        chosen = next(
-            w
-            for w in weighed
-            if (w.option.provider, w.option.model) == (decision.provider, decision.model)
-        )
+        refs = [(w.option.provider, w.option.model) for w in weighed]
+        place = refs.index((decision.provider, decision.model))
         why = "first by complexity, as no outcome is recorded for this kind of prompt"
         return RoutingDecision(
             provider=decision.provider,
@@ -106,37 +170,27 @@ class LearningStrategy:
             strategy_used="learning",
             reasoning=(
                 f"No outcome is recorded yet for {situation.analysis.pattern} prompts; "
-                f"{chosen.option.ref} is complexity's choice."
+                f"{weighed[place].option.ref} is complexity's choice."
             ),
             fallback_used=True,
             metadata={
-                "cost_estimate": chosen.cost,
+                "cost_estimate": weighed[place].cost,
                 "quality_score": None,
-                "candidates": self._candidates(weighed, chosen, why, None),
+                "candidates": self._candidates(weighed, place, why, None, None),
                 "fallback_reason": "no evidence for this kind of prompt",
             },
         )
 
-    @staticmethod
-    def _by_cost(weighed: _Weighed) -> tuple[bool, Decimal, float, str]:
-        """Unknown prices last; equal prices by quality, then by name, never by position."""
-        cost = weighed.cost
-        return (cost is None, cost or Decimal(0), -weighed.quality.mean, weighed.option.ref)
-
-    def _composite(self, weighed: list[_Weighed]) -> Callable[[_Weighed], tuple[float, str]]:
-        dearest = max((w.cost for w in weighed if w.cost is not None), default=Decimal(0))
-
-        def score(candidate: _Weighed) -> tuple[float, str]:
-            # An unknown price is taken as the dearest: never as free.
-            cost = dearest if candidate.cost is None else candidate.cost
-            share = float(cost / dearest) if dearest else 0.0
-            return (
-                self._policy.quality_weight * candidate.quality.low
-                - self._policy.cost_weight * share,
-                candidate.option.ref,
-            )
-
-        return score
+    def _reasoning(self, situation: Situation, chosen: _Weighed, why: str) -> str:
+        samples = chosen.quality.sample_size
+        basis = f"{samples} outcome{'' if samples == 1 else 's'}"
+        if self._predictor is not None:
+            basis = f"what was trained and {basis}" if samples else "what was trained"
+        return (
+            f"For this {situation.analysis.tier} {situation.analysis.pattern} prompt "
+            f"{chosen.option.ref} is the {why}: {chosen.quality.mean:.2f} "
+            f"({chosen.quality.low:.2f}-{chosen.quality.high:.2f}) expected from {basis}."
+        )
 
     @staticmethod
     def _confidence(quality: QualityEstimate) -> Confidence:
@@ -146,29 +200,40 @@ class LearningStrategy:
 
     @staticmethod
     def _candidates(
-        weighed: list[_Weighed], chosen: _Weighed, why: str, target: float | None
+        weighed: list[_Weighed],
+        place: int,
+        why: str,
+        policy: Policy | None,
+        propensity: NDArray[np.float64] | None,
     ) -> list[Candidate]:
-        def reason(candidate: _Weighed) -> str:
-            if candidate is chosen:
+        def reason(at: int, quality: QualityEstimate) -> str:
+            if at == place:
                 return why
-            if target is None:
+            if policy is None:
                 return "no outcome recorded"
-            if candidate.quality.low < target:
-                return f"quality may be as low as {candidate.quality.low:.2f}, below {target:.2f}"
-            return "good enough, but dearer or equal"
+            if not policy.reaches(quality.low):
+                return f"its quality may be as low as {quality.low:.2f}: not enough"
+            return "good enough, but dearer or equal" if at > place else "cheaper, but not as good"
 
         return [
             Candidate(
-                provider=w.option.provider,
-                model=w.option.model,
-                tier=w.option.tier,
-                expected_quality=w.quality.mean,
-                quality_low=w.quality.low,
-                quality_high=w.quality.high,
-                sample_size=w.quality.sample_size,
-                expected_cost=w.cost,
-                chosen=w is chosen,
-                reason=reason(w),
+                option.provider,
+                option.model,
+                option.tier,
+                quality.mean,
+                quality.low,
+                quality.high,
+                quality.sample_size,
+                cost,
+                chosen=at == place,
+                reason=reason(at, quality),
+                propensity=None if propensity is None else round(float(propensity[at]), 6),
             )
-            for w in weighed
+            for at, (option, quality, cost) in enumerate(weighed)
         ]
+
+
+def _by_cost(weighed: _Weighed) -> tuple[bool, Decimal, float, float, str, str]:
+    option, quality, cost = weighed
+    named = (option.provider, option.model)
+    return (cost is None, cost or _ZERO, -quality.low, -quality.mean, *named)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from routing.engine import RoutingEngine
+from routing.learning.posterior import Posterior
 from routing.models import Evidence, EvidenceKey, ModelOption, PromptAnalysis, RoutingContext, Tier
+from routing.policies import CheapestAboveTarget, Policy
 from routing.strategies.complexity import ComplexityStrategy
 from routing.strategies.hybrid import HybridStrategy
-from routing.strategies.learning import LearningPolicy, LearningStrategy
+from routing.strategies.learning import LearningStrategy
 
 EASY = "What is the capital of France?"
 HARD = (
@@ -34,6 +37,9 @@ OPTIONS = (
 )
 
 
+DEFAULT_POLICY = CheapestAboveTarget()
+
+
 class Fixed:
     """Options and evidence that tests set."""
 
@@ -44,19 +50,25 @@ class Fixed:
     def options(self) -> tuple[ModelOption, ...]:
         return self.now
 
-    def evidence(self) -> dict[EvidenceKey, Evidence]:
-        return self.known
+    def posterior(self) -> Posterior:
+        return Posterior(self.known)
 
 
-def engine_over(fixed: Fixed, **policy: float) -> RoutingEngine:
+def engine_over(fixed: Fixed, policy: Policy = DEFAULT_POLICY, **parts: Any) -> RoutingEngine:
+    """``parts``: a predictor, an explorer."""
     complexity = ComplexityStrategy()
-    learning = LearningStrategy(fixed, LearningPolicy(**policy), complexity)
+    learning = LearningStrategy(fixed, policy, complexity, **parts)
     strategies = {
         "complexity": complexity,
         "learning": learning,
         "hybrid": HybridStrategy(learning, complexity),
     }
     return RoutingEngine(fixed, strategies, complexity=complexity)
+
+
+def outcomes(count: int, mean: float, expected: float = 0.8) -> Evidence:
+    """``count`` outcomes of a mean quality where ``expected`` had been expected, none faded."""
+    return Evidence(count, count, count * mean, count * expected)
 
 
 def context(prompt: str = EASY, **more: object) -> RoutingContext:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from routing.complexity import score_complexity, tier_of
 from routing.patterns import PATTERNS, QueryPatternAnalyzer
-from routing.text import Lexicon, PromptText
+from routing.text import Lexicon, Lexicons, PromptText
 from tests.routing.catalogue import EASY, HARD
 
 ANALYZER = QueryPatternAnalyzer()
@@ -107,6 +107,12 @@ def test_patterns_are_recognised(prompt: str, pattern: str) -> None:
 
 
 def test_a_lexicon_counts_whole_words_and_each_phrase_once() -> None:
-    lexicon = Lexicon.of("class code", phrases=("step by step",))
+    lexicons = Lexicons(
+        {
+            "work": Lexicon.of("class code", phrases=("step by step",)),
+            "school": Lexicon.of("class"),
+            "nothing": Lexicon.of("absent"),
+        }
+    )
     text = PromptText.read("Class, classic CODE; step by step, step by step.")
-    assert lexicon.count(text) == 3
+    assert lexicons.count(text) == {"work": 3, "school": 1, "nothing": 0}

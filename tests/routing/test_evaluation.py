@@ -15,8 +15,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from routing.evaluation.curves import Pair, bootstrap, figures
-from routing.evaluation.outcomes import OutcomesError, read_outcomes
 from routing.evaluation.report import evaluate
+from routing.evaluation.scorers import SCORERS
+from routing.outcomes import OutcomesError, read_outcomes
 
 
 def pair(weak: list[float], strong: list[float], costs: tuple[float, float] = (1, 10)) -> Pair:
@@ -138,15 +139,15 @@ def test_learning_is_scored_on_prompts_it_was_not_trained_on(tmp_path: Path) -> 
         else recorded(n, 0.9, 0.9, f"Who was king number {n} of France?")
         for n in range(200)
     ]
-    prompts = list(read_outcomes([written(tmp_path, rows)]))
-    report = evaluate(prompts, routers=["random", "learning"], prices={}, resamples=50)
+    prompts = {"made": list(read_outcomes([written(tmp_path, rows)]))}
+    report = evaluate(prompts, "made", routers=["random", "learning"], prices={}, resamples=50)
     assert (report.weak, report.strong) == ("small", "large")
     assert report.routers["learning"]["apgr"].low > 0.7
     # With outcomes that belong to nothing in the prompt there is nothing to learn.
     draw = np.random.default_rng(1)
     noise = [recorded(n, float(draw.integers(2)), 1.0) for n in range(400)]
-    prompts = list(read_outcomes([written(tmp_path, noise)]))
-    report = evaluate(prompts, routers=["learning"], prices={}, resamples=50)
+    prompts = {"made": list(read_outcomes([written(tmp_path, noise)]))}
+    report = evaluate(prompts, "made", routers=["learning"], prices={}, resamples=50)
     assert 0.4 < report.routers["learning"]["apgr"].value < 0.6
 
 
@@ -160,7 +161,7 @@ def test_the_command_speaks_json_and_tables(tmp_path: Path) -> None:
     arguments = ("--data", data, "--prices", str(prices), "--resamples", "20")
     (found,) = json.loads(run(*arguments, "--format", "json"))
     assert found["prompts"] == 60
-    assert set(found["routers"]) == {"random", "length", "complexity", "learning", "oracle"}
+    assert set(found["routers"]) == {*SCORERS} - {"transfer"}
     oracle = found["routers"]["oracle"]
     assert oracle["apgr"]["value"] > found["routers"]["random"]["apgr"]["value"]
     assert 0.1 < oracle["cost_at_95"]["value"] < 1

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.learning.posterior import estimate_quality
-from routing.models import CONFIDENCES, TIERS, Evidence, RoutingDecision
+from routing.learning.posterior import Posterior, QualityEstimate, logit
+from routing.models import CONFIDENCES, TIERS, Evidence, EvidenceKey, RoutingDecision
 from tests.routing.catalogue import (
     EASY,
     HARD,
@@ -18,7 +18,7 @@ from tests.routing.catalogue import (
     analysis,
     context,
     engine_over,
-    option,
+    outcomes,
 )
 
 KEY = ("factual", "simple")
@@ -29,12 +29,18 @@ def learned(**records: tuple[int, float]) -> Fixed:
     fixed = Fixed()
     for name, (count, mean) in records.items():
         provider, model = name.split("_")
-        fixed.known[(*KEY, provider, model)] = Evidence(count, count * mean)
+        fixed.known[(*KEY, provider, model)] = outcomes(count, mean)
     return fixed
 
 
 def decide(fixed: Fixed, strategy: str, prompt: str = EASY, **more: object) -> RoutingDecision:
     return engine_over(fixed).route(context(prompt, **more), strategy=strategy)
+
+
+def estimate(known: dict[EvidenceKey, Evidence]) -> QualityEstimate:
+    """Of a/small on simple factual prompts, 0.8 being expected of it."""
+    posterior = Posterior(known)
+    return posterior.estimate(logit(0.8), posterior.observed(*KEY, "a", "small"))
 
 
 def test_complexity_takes_the_first_of_the_prompt_s_tier() -> None:
@@ -65,7 +71,7 @@ def test_learning_takes_the_cheapest_that_surely_clears_the_target() -> None:
         c for c in decision.metadata["candidates"] if c["provider"] == "a" and c["model"] == "small"
     )
     assert rejected["quality_low"] < 0.7
-    assert "below 0.70" in rejected["reason"]
+    assert "not enough" in rejected["reason"]
 
 
 def test_a_higher_quality_target_buys_a_dearer_model() -> None:
@@ -94,9 +100,9 @@ def test_hybrid_validates_what_is_sure_and_near() -> None:
 def test_hybrid_overrides_what_is_sure_but_far() -> None:
     dear = Fixed(tuple(o for o in OPTIONS if o.model != "mid"))
     for name in ("a", "b"):
-        dear.known[(*KEY, name, "small")] = Evidence(50, 5)
-    dear.known[(*KEY, "b", "big")] = Evidence(50, 49)
-    dear.known[(*KEY, "c", "odd")] = Evidence(50, 5)
+        dear.known[(*KEY, name, "small")] = outcomes(50, 0.1)
+    dear.known[(*KEY, "b", "big")] = outcomes(50, 0.98)
+    dear.known[(*KEY, "c", "odd")] = outcomes(50, 0.1)
     decision = decide(dear, "hybrid")
     assert decision.metadata["validation"] == "overridden"
     assert decision.metadata["rejected_model"] == {"provider": "b", "model": "big"}
@@ -127,7 +133,7 @@ def test_a_decision_is_valid_deterministic_and_blind_to_the_order_of_candidates(
     known: dict, strategy: str, shuffle: random.Random
 ) -> None:
     fixed = Fixed()
-    fixed.known = {key: Evidence(n, n * mean) for key, (n, mean) in known.items()}
+    fixed.known = {key: outcomes(n, mean) for key, (n, mean) in known.items()}
     first = decide(fixed, strategy)
     mixed = list(OPTIONS)
     shuffle.shuffle(mixed)
@@ -148,29 +154,23 @@ def test_a_decision_is_valid_deterministic_and_blind_to_the_order_of_candidates(
 
 @given(st.integers(0, 300), st.integers(1, 300), st.floats(0, 1))
 def test_more_evidence_of_the_same_kind_narrows_the_interval(few, more, mean) -> None:
-    small = option("a", "small", "simple", 0)
-
     def width(n: int) -> float:
-        known = {(*KEY, "a", "small"): Evidence(n, n * mean)} if n else {}
-        return estimate_quality(small, analysis(), known).half_width
+        known = {(*KEY, "a", "small"): outcomes(n, mean)} if n else {}
+        return estimate(known).half_width
 
     # From 20 outcomes on the mean has settled; before, it may still move towards 1/2.
     assert width(20 + few + more) <= width(20 + few) + 0.02
 
 
 def test_the_posterior_starts_at_the_prior_and_ends_at_the_evidence() -> None:
-    small = option("a", "small", "simple", 0)
-    assert estimate_quality(small, analysis(), {}).mean == 0.80
-    known = {(*KEY, "a", "small"): Evidence(10_000, 3_000.0)}
-    assert estimate_quality(small, analysis(), known).mean == pytest.approx(0.3, abs=0.001)
+    assert estimate({}).mean == 0.80
+    known = {(*KEY, "a", "small"): outcomes(10_000, 0.3)}
+    assert estimate(known).mean == pytest.approx(0.3, abs=0.001)
 
 
 def test_outcomes_of_other_tiers_count_for_less() -> None:
-    small = option("a", "small", "simple", 0)
-    near = {("factual", "moderate", "a", "small"): Evidence(10, 0.0)}
-    here = {(*KEY, "a", "small"): Evidence(10, 0.0)}
-    assert (
-        estimate_quality(small, analysis(), here).mean
-        < estimate_quality(small, analysis(), near).mean
-        < estimate_quality(small, analysis(), {}).mean
-    )
+    other = {("code", "simple", "a", "small"): outcomes(10, 0.0)}
+    near = {("factual", "moderate", "a", "small"): outcomes(10, 0.0)}
+    here = {(*KEY, "a", "small"): outcomes(10, 0.0)}
+    means = [estimate(known).mean for known in (here, near, other, {})]
+    assert means == sorted(set(means))

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+Prices = Mapping[str, tuple[Decimal, Decimal]]
+"""USD per million input and output tokens, by recorded model."""
 
 
 class OutcomesError(ValueError):

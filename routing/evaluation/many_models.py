@@ -1,0 +1,127 @@
+"""Routers among more than two models: what each expects, and the curve that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import Ridge
+
+from routing.analysis import analyze_prompt
+from routing.complexity import score_complexity
+from routing.evaluation.curves import Floats
+from routing.evaluation.frontier import (
+    Curve,
+    Field,
+    FrontierFigures,
+    curve,
+    frontier_figures,
+    mixing_curve,
+    picks,
+)
+from routing.evaluation.scorers import Comparison
+from routing.learning.features import structure
+from routing.learning.predictor import CLIP
+from routing.outcomes import Prices, RecordedPrompt
+from routing.text import PromptText
+from routing.training.cross_fitting import Groups, random_groups
+
+_SHRINKAGE = 1000.0
+_COST_SHRINKAGE = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class ManyModels:
+    """``curves`` and ``figures`` by router; ``mixing`` is what chance reaches."""
+
+    field: Field
+    mixing: Curve
+    curves: dict[str, Curve]
+    figures: dict[str, FrontierFigures]
+
+
+def compare_many(
+    task: Comparison, routers: Sequence[str], prices: Prices, *, resamples: int
+) -> ManyModels | None:
+    """The routers among all models of a benchmark; ``None`` for two models or without prices."""
+    models = sorted(set.intersection(*(set(p.outcomes) for p in task.prompts)))
+    if len(models) < 3 or not _priced(task.prompts, models, prices):
+        return None
+    price = np.array([[float(usd) for usd in prices[m]] for m in models]).T / 1e6
+    tokens = np.array(
+        [[(o.input_tokens, o.output_tokens) for m in models for o in (p.outcomes[m],)]
+         for p in task.prompts],
+        dtype=float,
+    )  # fmt: skip
+    field = Field(
+        models,
+        np.array([[p.outcomes[m].quality for m in models] for p in task.prompts]),
+        tokens[..., 0] * price[0] + tokens[..., 1] * price[1],
+    )
+    groups = random_groups(len(task.prompts), task.folds, task.seed)
+    x = _standard(np.array([structure(PromptText.read(p.prompt)) for p in task.prompts]))
+    expected_cost = (
+        tokens[..., 0] * price[0] + _expected_output(x, tokens[..., 1], groups) * (price[1])
+    )
+    signals = _signals(task, x)
+    curves, figures = {}, {}
+    for router in routers:
+        if router == "oracle":
+            chosen = picks(field.quality, field.cost)
+        elif router in signals:
+            expected = _cross_regressed(signals[router], field.quality, groups)
+            chosen = picks(expected, expected_cost)
+        else:
+            continue
+        curves[router] = curve(field, chosen)
+        figures[router] = frontier_figures(field, chosen, resamples=resamples, seed=task.seed)
+    return ManyModels(field, mixing_curve(field), curves, figures)
+
+
+def _signals(task: Comparison, x: Floats) -> dict[str, Floats]:
+    """What each router knows of a prompt, (n, k): a model's quality is regressed on it."""
+    prompts = [p.prompt for p in task.prompts]
+    signals = {
+        "length": np.array([[np.log1p(len(prompt))] for prompt in prompts]),
+        "complexity": np.array([[score_complexity(prompt).score] for prompt in prompts]),
+        "learning": x,
+    }
+    if task.artifact is not None:
+        analyses = [analyze_prompt(prompt) for prompt in prompts]
+        predictor = task.artifact.predictor
+        signals["trained"] = np.array([predictor.anchors(a.text, a.pattern) for a in analyses])  # type: ignore[arg-type]
+    return {name: _standard(values) for name, values in signals.items()}
+
+
+def _cross_regressed(x: Floats, y: Floats, groups: Groups, shrinkage: float = _SHRINKAGE) -> Floats:
+    """Each prompt's ``y`` (n, m) as regressed on ``x`` (n, k) of the other folds' prompts."""
+    expected = np.empty_like(y)
+    for group in np.unique(groups):
+        held = groups == group
+        expected[held] = Ridge(shrinkage).fit(x[~held], y[~held]).predict(x[held])
+    return expected
+
+
+def _expected_output(x: Floats, tokens: Floats, groups: Groups) -> Floats:
+    """Output tokens expected of each model, from the other folds: a regression of their
+    logarithm, scaled so that the sums agree (Duan 1983, smearing)."""
+    expected = np.exp(_cross_regressed(x, np.log1p(tokens), groups, _COST_SHRINKAGE))
+    for group in np.unique(groups):
+        held = groups == group
+        expected[held] *= tokens[~held].mean(axis=0) / expected[~held].mean(axis=0)
+    return expected
+
+
+def _standard(x: Floats) -> Floats:
+    spread = x.std(axis=0)
+    return np.clip((x - x.mean(axis=0)) / np.where(spread > 1e-9, spread, 1.0), -CLIP, CLIP)
+
+
+def _priced(prompts: Sequence[RecordedPrompt], models: Sequence[str], prices: Prices) -> bool:
+    return all(
+        m in prices and o.input_tokens is not None and o.output_tokens is not None
+        for p in prompts
+        for m in models
+        for o in (p.outcomes[m],)
+    )

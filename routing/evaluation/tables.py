@@ -1,0 +1,104 @@
+"""A report to be read: as tables in a terminal, or as plain values for JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from rich.table import Table
+
+from routing.evaluation.curves import Interval
+from routing.evaluation.many_models import ManyModels
+from routing.evaluation.report import BenchmarkReport
+
+_HEADINGS = {
+    "apgr": "APGR",
+    "cpt50": "CPT50",
+    "cpt80": "CPT80",
+    "cpt95": "CPT95",
+    "cost_at_95": "cost at 95 %",
+}
+
+
+def plain(report: BenchmarkReport) -> dict[str, Any]:
+    """The report without its curves; undefined figures are ``None``."""
+    weak, strong = report.pair.weak_quality.mean(), report.pair.strong_quality.mean()
+    found: dict[str, Any] = {
+        "benchmark": report.benchmark,
+        "prompts": report.prompts,
+        "weak": {"model": report.weak, "quality": round(float(weak), 6)},
+        "strong": {"model": report.strong, "quality": round(float(strong), 6)},
+        "routers": {
+            router: {name: _numbers(interval) for name, interval in figures.items()}
+            for router, figures in report.routers.items()
+        },
+        "calibration_error": {m: round(r.error, 6) for m, r in report.reliability.items()},
+        "trained_on": report.seen,
+    }
+    if report.many is not None:
+        found["many_models"] = {
+            router: {
+                "area": _numbers(figures.area),
+                "gain_over_mixing": _numbers(figures.gain),
+                "least_gain_over_mixing": _numbers(figures.least_gain),
+                "quality_at_equal_cost": {
+                    model: _numbers(interval) for model, interval in figures.at_equal_cost.items()
+                },
+            }
+            for router, figures in report.many.figures.items()
+        }
+    return found
+
+
+def tables(report: BenchmarkReport) -> Iterator[Table]:
+    weak, strong = report.pair.weak_quality.mean(), report.pair.strong_quality.mean()
+    table = Table(
+        title=f"{report.benchmark}: {report.prompts} prompts, {report.weak} "
+        f"({weak:.3f}) or {report.strong} ({strong:.3f})",
+        title_justify="left",
+    )
+    table.add_column("router")
+    for heading in _HEADINGS.values():
+        table.add_column(heading, justify="right")
+    for router, found in report.routers.items():
+        table.add_row(router, *(_cell(found[name]) for name in _HEADINGS))
+    if report.reliability:
+        table.caption = "calibration error of learning, held out: " + ", ".join(
+            f"{model} {found.error:.3f}" for model, found in report.reliability.items()
+        )
+    yield table
+    if report.many is not None:
+        yield _many(report.benchmark, report.many)
+
+
+def _many(benchmark: str, many: ManyModels) -> Table:
+    table = Table(
+        title=f"{benchmark}: {len(many.field.models)} models, quality over cost",
+        title_justify="left",
+        caption="at equal cost: quality above the single model, at that model's mean cost",
+    )
+    table.add_column("router")
+    for heading in ("area", "above mixing", "least above mixing"):
+        table.add_column(heading, justify="right")
+    table.add_column("at equal cost")
+    for router, found in many.figures.items():
+        equal = "\n".join(
+            f"{model} {interval.value:+.3f}" for model, interval in found.at_equal_cost.items()
+        )
+        table.add_row(
+            router, *(_cell(i, places=3) for i in (found.area, found.gain, found.least_gain)), equal
+        )
+    return table
+
+
+def _numbers(interval: Interval) -> dict[str, float | None]:
+    values = {"value": interval.value, "low": interval.low, "high": interval.high}
+    return {name: None if math.isnan(v) else round(v, 6) for name, v in values.items()}
+
+
+def _cell(interval: Interval, places: int = 2) -> str:
+    if math.isnan(interval.value):
+        return "–"
+    value, low, high = (f"{v:.{places}f}" for v in (interval.value, interval.low, interval.high))
+    return f"{value} \\[{low}, {high}]"

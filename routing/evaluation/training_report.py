@@ -1,0 +1,63 @@
+"""What is measured of a predictor while it is trained: the figures an artifact carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from routing.evaluation.calibration import reliability
+from routing.evaluation.curves import Pair, figures
+from routing.outcomes import RecordedPrompt
+from routing.training.train import Trained, anchor_models
+
+_PLACES = 6
+
+
+def training_metrics(
+    prompts: Sequence[RecordedPrompt],
+    trained: Trained,
+    weak: str | None = None,
+    strong: str | None = None,
+) -> dict[str, dict[str, Any]]:
+    """By benchmark: prompts, models, APGR held out and left out, calibration errors.
+
+    "Held out" is trained on other prompts of the same benchmarks, "left out"
+    on the other benchmarks only (``None`` where there is no other).
+    """
+    names = np.array([p.benchmark for p in prompts])
+    found: dict[str, dict[str, Any]] = {}
+    for benchmark in sorted(set(names.tolist())):
+        here = names == benchmark
+        chosen = [p for p in prompts if p.benchmark == benchmark]
+        models = anchor_models(chosen, weak, strong)
+        errors = [
+            reliability(expit(trained.held_out[here, a]), trained.quality[here, a]).error
+            for a in range(2)
+        ]
+        found[benchmark] = {
+            "prompts": len(chosen),
+            "weak": models[0],
+            "strong": models[1],
+            "weak_quality": round(float(trained.quality[here, 0].mean()), _PLACES),
+            "strong_quality": round(float(trained.quality[here, 1].mean()), _PLACES),
+            "apgr_held_out": _apgr(chosen, trained.quality[here], trained.held_out[here]),
+            "apgr_left_out": _apgr(chosen, trained.quality[here], trained.left_out[here]),
+            "calibration_error_weak": round(errors[0], _PLACES),
+            "calibration_error_strong": round(errors[1], _PLACES),
+        }
+    return found
+
+
+def _apgr(
+    prompts: Sequence[RecordedPrompt], quality: NDArray[np.float64], logits: NDArray[np.float64]
+) -> float | None:
+    if np.isnan(logits).any():
+        return None
+    nothing = np.zeros(len(prompts))
+    pair = Pair([p.id for p in prompts], quality[:, 0], quality[:, 1], nothing, nothing)
+    gap = expit(logits[:, 1]) - expit(logits[:, 0])
+    return round(figures(pair, gap.tolist()).apgr, _PLACES)

@@ -1,0 +1,168 @@
+"""A trained predictor as a file: arrays and a header, no code, checked before it is believed.
+
+The file is a NumPy ``.npz`` archive read without pickle. Its header (JSON)
+carries the format version, the version of the features, a digest of all
+arrays, the hashes of the training data and the metrics measured in training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routing.learning.features import BUCKET_BITS, NAMES
+from routing.learning.predictor import (
+    PARTS,
+    Blend,
+    Linear,
+    QualityPredictor,
+    Trees,
+    Words,
+    shape_errors,
+)
+
+FORMAT = 1
+SHIPPED = Path(__file__).with_name("predictor.npz")
+"""The artifact that comes with the service."""
+
+_TYPES = {"trees": Trees, "linear": Linear, "words": Words, "blend": Blend}
+_STORED = {"words.idf": np.float16, "words.weight": np.float16}
+_FEATURES = hashlib.sha256(f"{BUCKET_BITS} {' '.join(NAMES)}".encode()).hexdigest()[:16]
+
+
+class ArtifactError(Exception):
+    """The file is no usable predictor; the message says which file and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """``training`` says what it was trained on and how well it did; ``seen`` holds the
+    hashes of the prompts it was trained on, ascending, so that evaluation can leave them out."""
+
+    predictor: QualityPredictor
+    training: dict[str, Any]
+    seen: NDArray[np.uint64]
+
+    def has_seen(self, prompt: str) -> bool:
+        """Whether ``prompt`` was among the training prompts."""
+        wanted = prompt_hash(prompt)
+        place = int(np.searchsorted(self.seen, wanted))
+        return place < len(self.seen) and bool(self.seen[place] == wanted)
+
+
+def prompt_hash(prompt: str) -> np.uint64:
+    return np.uint64(int.from_bytes(hashlib.sha256(prompt.strip().encode()).digest()[:8], "big"))
+
+
+def prompt_hashes(prompts: Iterable[str]) -> NDArray[np.uint64]:
+    return np.unique(np.array([prompt_hash(prompt) for prompt in prompts], dtype=np.uint64))
+
+
+def as_stored(predictor: QualityPredictor) -> QualityPredictor:
+    """The predictor as it will be after writing and reading: word weights are rounded."""
+    words = predictor.words
+    rounded = Words(
+        words.idf.astype(np.float16).astype(np.float32),
+        words.weight.astype(np.float16).astype(np.float32),
+        words.base,
+    )
+    return QualityPredictor(
+        predictor.trees, predictor.linear, rounded, predictor.blend, predictor.prior_strength
+    )
+
+
+def save_artifact(artifact: Artifact, path: Path) -> None:
+    """Write ``artifact``; equal artifacts make equal bytes. Raises ``OSError``."""
+    arrays = {"seen": artifact.seen}
+    for part in PARTS:
+        holder = getattr(artifact.predictor, part)
+        for field in fields(holder):
+            name = f"{part}.{field.name}"
+            arrays[name] = getattr(holder, field.name).astype(
+                _STORED.get(name, getattr(holder, field.name).dtype)
+            )
+    header = {
+        "format": FORMAT,
+        "features": _FEATURES,
+        "digest": _digest(arrays),
+        "prior_strength": artifact.predictor.prior_strength,
+        "training": artifact.training,
+    }
+    text = json.dumps(header, sort_keys=True, indent=1).encode()
+    with path.open("wb") as out:
+        np.savez_compressed(
+            out, allow_pickle=False, header=np.frombuffer(text, dtype=np.uint8), **arrays
+        )
+
+
+def load_artifact(path: Path) -> Artifact:
+    """Read and check an artifact. Raises :class:`ArtifactError`."""
+    try:
+        content = path.read_bytes()
+        # Checksums first: numpy meets a damaged array header with errors of a dozen kinds.
+        with zipfile.ZipFile(io.BytesIO(content)) as members:
+            if (damaged := members.testzip()) is not None:
+                raise ArtifactError(f"{path}: damaged, {damaged} does not match its checksum")
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            header = json.loads(archive["header"].tobytes())
+            if header["format"] != FORMAT:
+                raise ArtifactError(
+                    f"{path}: written in format {header['format']}, this version reads {FORMAT}; "
+                    "train it anew"
+                )
+            if header["features"] != _FEATURES:
+                raise ArtifactError(f"{path}: trained on another version's features; train it anew")
+            arrays = {name: archive[name] for name in archive.files if name != "header"}
+        if _digest(arrays) != header["digest"]:
+            raise ArtifactError(f"{path}: damaged, its contents do not match their digest")
+        predictor = _predictor(arrays, float(header["prior_strength"]))
+        training, seen = dict(header["training"]), arrays["seen"]
+    except ArtifactError:
+        raise
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: no such file") from error
+    except (
+        OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error,
+        RuntimeError, MemoryError,
+    ) as error:  # fmt: skip
+        kind = type(error).__name__
+        raise ArtifactError(f"{path}: not a predictor that can be read ({kind})") from error
+    if wrong := shape_errors(predictor):
+        raise ArtifactError(f"{path}: damaged ({', '.join(wrong)})")
+    return Artifact(predictor, training, seen)
+
+
+def _predictor(arrays: dict[str, NDArray[Any]], prior_strength: float) -> QualityPredictor:
+    parts = {
+        part: kind(
+            **{
+                field.name: _as_used(f"{part}.{field.name}", arrays[f"{part}.{field.name}"])
+                for field in fields(kind)
+            }
+        )
+        for part, kind in _TYPES.items()
+    }
+    return QualityPredictor(**parts, prior_strength=prior_strength)  # type: ignore[arg-type]
+
+
+def _as_used(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(np.float32) if name in _STORED else array
+
+
+def _digest(arrays: dict[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,211 @@
+"""How well a weak and a strong model would answer a prompt, from the prompt alone.
+
+Three learners each give a logit per anchor (the weak and the strong model):
+boosted trees over the prompt's structure, a heavily regularised linear model
+over the same, and a linear model over its words. A fixed prior speaks for kinds
+of prompts that benchmarks with answers to check hardly hold. Their weighted
+sum, scaled to be calibrated on prompts not trained on, is ``logit P(answer is
+good)``. Any other model is placed between the anchors by its ability, as in
+item response theory (Rasch 1960): a difference of ability is one of logits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routing.learning.features import BUCKET_BITS, NAMES, structure, terms
+from routing.learning.posterior import expit
+from routing.models import Tier
+from routing.text import PromptText
+
+Floats = NDArray[np.float64]
+SPLITS = 7
+"""Most splits in a tree; its leaves, one more, fit the bits of a byte."""
+CLIP = 3.0
+"""Standard deviations beyond which a linear feature counts no further."""
+
+_LOWEST_BIT = np.array([(n & -n).bit_length() - 1 if n else 0 for n in range(256)], dtype=np.intp)
+_OPTIONS, _CHARACTERS = NAMES.index("options"), NAMES.index("characters")
+# Logits added for the weak and the strong model on prompts that offer no options to choose
+# from: small models fall behind least in writing and explaining, most in code, mathematics and
+# reasoning (Zheng et al. 2023, arXiv 2306.05685, results by category).
+_OPEN_PRIOR = {
+    "creative": (0.4, 0.2),
+    "explanation": (0.4, 0.2),
+    "factual": (0.2, 0.1),
+    "analysis": (0.2, 0.1),
+    "general": (0.2, 0.1),
+}
+_NO_PRIOR = (0.0, 0.0)
+# And the longer such a prompt, the harder: logits for each e-fold of characters beyond these.
+_USUAL_LENGTH = math.log(200)
+_LENGTH_PRIOR = (-0.2, -0.1)
+_ABILITY: dict[Tier, float] = {"simple": 0.0, "moderate": 0.5, "complex": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Trees:
+    """Boosted trees of one anchor after the other, laid out to be read all at once.
+
+    For each tree (rows) and split (columns): ``feature``, ``threshold`` and
+    ``mask``, the leaves still reachable when the feature exceeds the threshold
+    (QuickScorer, Lucchese et al. 2015, doi 10.1145/2766462.2767733).
+    ``leaves`` holds the values, shape (trees, SPLITS + 1), ``base`` (2,).
+    """
+
+    feature: NDArray[np.intp]
+    threshold: Floats
+    mask: NDArray[np.uint8]
+    leaves: Floats
+    base: Floats
+
+    def logits(self, x: Floats) -> Floats:
+        """Shape (2,) for the features of one prompt."""
+        reached = np.where(x[self.feature] > self.threshold, self.mask, np.uint8(255))
+        leaf = _LOWEST_BIT[np.bitwise_and.reduce(reached, axis=1)]
+        values = self.leaves[np.arange(len(leaf)), leaf]
+        return self.base + values.reshape(2, -1).sum(axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Over standardised features: ``mean`` and ``scale`` (F,), ``weight`` (2, F), ``base`` (2,)."""
+
+    mean: Floats
+    scale: Floats
+    weight: Floats
+    base: Floats
+
+    def logits(self, x: Floats) -> Floats:
+        standard = (x - self.mean) / self.scale
+        return self.base + self.weight @ np.minimum(np.maximum(standard, -CLIP), CLIP)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Over hashed words and word pairs: ``idf`` (buckets,), ``weight`` (buckets, 2), ``base`` (2,).
+
+    A prompt's terms are weighted ``(1 + ln count) * idf`` and scaled to length 1.
+    """
+
+    idf: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    base: Floats
+
+    def logits(self, text: PromptText) -> Floats:
+        buckets, counts = terms(text)
+        if not len(buckets):
+            return self.base
+        value = (1 + np.log(counts)) * self.idf[buckets]
+        return self.base + (value @ self.weight[buckets]) / math.sqrt(value @ value)
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Weights of trees, linear, words, prior (4,); then ``base + slope * sum`` per anchor (2,)."""
+
+    weight: Floats
+    base: Floats
+    slope: Floats
+
+    def logits(self, parts: Floats) -> Floats:
+        """From the parts' logits, shape (..., 4, 2), to the anchors', shape (..., 2)."""
+        return self.base + self.slope * (self.weight @ parts)
+
+
+@dataclass(frozen=True, slots=True)
+class QualityPredictor:
+    """A trained predictor.
+
+    ``prior_strength`` is how many ratings a prediction is worth against what
+    is observed, estimated from how far topics not trained on lay from theirs.
+    """
+
+    trees: Trees
+    linear: Linear
+    words: Words
+    blend: Blend
+    prior_strength: float
+
+    def parts(self, text: PromptText, pattern: str) -> Floats:
+        """Each learner's and the prior's logits of both anchors, shape (4, 2)."""
+        x = structure(text)
+        parts = np.empty((4, 2))
+        parts[0] = self.trees.logits(x)
+        parts[1] = self.linear.logits(x)
+        parts[2] = self.words.logits(text)
+        parts[3] = open_prior(x, pattern)
+        return parts
+
+    def anchors(self, text: PromptText, pattern: str) -> tuple[float, float]:
+        """Logits that a weak and a strong model answer ``text`` well."""
+        weak, strong = self.blend.logits(self.parts(text, pattern)).tolist()
+        return weak, strong
+
+
+def open_prior(x: Floats, pattern: str) -> tuple[float, float]:
+    """What is known of kinds of prompts beforehand, for the prompt with the features ``x``."""
+    if x[_OPTIONS] >= 2:
+        return _NO_PRIOR
+    longer = float(x[_CHARACTERS]) - _USUAL_LENGTH
+    weak, strong = _OPEN_PRIOR.get(pattern, _NO_PRIOR)
+    return weak + longer * _LENGTH_PRIOR[0], strong + longer * _LENGTH_PRIOR[1]
+
+
+def logit_of_tier(anchors: tuple[float, float], tier: Tier) -> float:
+    """logit P(good) of a model of ``tier`` of which nothing else is known."""
+    weak, strong = anchors
+    return weak + _ABILITY[tier] * (strong - weak)
+
+
+def quality_gap(anchors: tuple[float, float]) -> float:
+    """How much better the strong model is expected to do: the router's score, -1 to 1."""
+    weak, strong = anchors
+    return expit(strong) - expit(weak)
+
+
+def shape_errors(predictor: QualityPredictor) -> list[str]:
+    """What does not fit this version's features; empty when the predictor can be used."""
+    features, buckets = len(NAMES), 1 << BUCKET_BITS
+    trees = predictor.trees
+    grid = (len(trees.leaves), SPLITS)
+    wanted = {
+        "trees.feature": (trees.feature, grid),
+        "trees.threshold": (trees.threshold, grid),
+        "trees.mask": (trees.mask, grid),
+        "trees.leaves": (trees.leaves, (len(trees.leaves), SPLITS + 1)),
+        "linear.mean": (predictor.linear.mean, (features,)),
+        "linear.scale": (predictor.linear.scale, (features,)),
+        "linear.weight": (predictor.linear.weight, (2, features)),
+        "words.idf": (predictor.words.idf, (buckets,)),
+        "words.weight": (predictor.words.weight, (buckets, 2)),
+        "blend.weight": (predictor.blend.weight, (4,)),
+        "blend.slope": (predictor.blend.slope, (2,)),
+        **{
+            f"{name}.base": (getattr(predictor, name).base, (2,))
+            for name in ("trees", "linear", "words", "blend")
+        },
+    }
+    wrong = [name for name, (array, shape) in wanted.items() if array.shape != shape]
+    wrong += [name for name, (array, _) in wanted.items() if not _usable(array)]
+    if len(trees.leaves) % 2:
+        wrong.append("trees")
+    if trees.feature.size and not 0 <= trees.feature.min() <= trees.feature.max() < features:
+        wrong.append("trees.feature")
+    if not (math.isfinite(predictor.prior_strength) and predictor.prior_strength > 0):
+        wrong.append("prior_strength")
+    return wrong
+
+
+def _usable(array: NDArray[np.generic]) -> bool:
+    # A split that never applies has an infinite threshold; nothing may be nan.
+    return not np.isnan(array.astype(np.float64)).any()
+
+
+PARTS = ("trees", "linear", "words", "blend")
+"""The predictor's fields that hold arrays, as an artifact stores them."""
+assert {field.name for field in fields(QualityPredictor)} == {*PARTS, "prior_strength"}

@@ -1,0 +1,1 @@
+"""From recorded outcomes to a trained predictor. Used by commands, never by a request."""

@@ -1,0 +1,193 @@
+"""Train the predictor on recorded outcomes, and measure it on prompts held back."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+from threadpoolctl import threadpool_limits
+
+from routing.learning.artifact import as_stored
+from routing.learning.posterior import Z
+from routing.learning.predictor import Floats, QualityPredictor
+from routing.outcomes import OutcomesError, RecordedPrompt
+from routing.training.cross_fitting import (
+    Learners,
+    Step,
+    cross_logits,
+    cross_parts,
+    grouped,
+    random_groups,
+    transferred,
+)
+from routing.training.fitting import Examples, fit_blend
+
+FEWEST_PROMPTS = 50
+TOPIC_GROUPS = 8
+_FEWEST_OF_A_TOPIC = 10
+_FEWEST_TOPICS = 8
+_DEFAULT_STRENGTH = 8.0
+_STRENGTH_RANGE = (4.0, 40.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The predictor and its logits (n, 2) on prompts it had not seen: ``held_out`` by random
+    folds, ``left_out`` with the prompt's whole benchmark left out (``nan`` if there is one only).
+    ``coverage`` is the share of topics left out whose mean lay in its 80 % interval.
+    """
+
+    predictor: QualityPredictor
+    quality: Floats
+    held_out: Floats
+    left_out: Floats
+    coverage: float | None
+
+
+def anchor_models(
+    prompts: Sequence[RecordedPrompt], weak: str | None = None, strong: str | None = None
+) -> tuple[str, str]:
+    """The weak and the strong model of one benchmark: worst and best on average unless named.
+
+    Raises :class:`OutcomesError` when the prompts do not allow it.
+    """
+    common = set.intersection(*(set(p.outcomes) for p in prompts))
+    benchmark = prompts[0].benchmark
+    if len(common) < 2:
+        raise OutcomesError(f"{benchmark}: fewer than two models have all outcomes")
+    means = {m: float(np.mean([p.outcomes[m].quality for p in prompts])) for m in sorted(common)}
+    strong = strong or max(means, key=lambda m: means[m])
+    weak = weak or min(means, key=lambda m: means[m])
+    for model in (weak, strong):
+        if model not in means:
+            raise OutcomesError(
+                f"{benchmark}: no outcomes of {model}; there are {', '.join(means)}"
+            )
+    return weak, strong
+
+
+def examples_of(
+    prompts: Sequence[RecordedPrompt], weak: str | None = None, strong: str | None = None
+) -> Examples:
+    """Features and both anchors' qualities; the anchors are found in each benchmark."""
+    by_benchmark: dict[str, list[RecordedPrompt]] = defaultdict(list)
+    for prompt in prompts:
+        by_benchmark[prompt.benchmark].append(prompt)
+    anchors = {name: anchor_models(found, weak, strong) for name, found in by_benchmark.items()}
+    quality = [[p.outcomes[model].quality for model in anchors[p.benchmark]] for p in prompts]
+    # A benchmark of a tenth of the prompts counts as of a third, so that each is heard.
+    largest = max(map(len, by_benchmark.values()))
+    copies = {name: round(math.sqrt(largest / len(found))) for name, found in by_benchmark.items()}
+    return Examples.of(
+        [p.prompt for p in prompts],
+        np.array(quality),
+        np.array([copies[p.benchmark] for p in prompts]),
+    )
+
+
+def fits_needed(prompts: Sequence[RecordedPrompt], folds: int) -> int:
+    """How many times ``train`` reports a step."""
+    benchmarks = len({p.benchmark for p in prompts})
+    return 1 + folds + (TOPIC_GROUPS if _has_topics(prompts) else 0) + benchmarks * (benchmarks > 1)
+
+
+def train(
+    prompts: Sequence[RecordedPrompt],
+    *,
+    weak: str | None = None,
+    strong: str | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    step: Step = lambda: None,
+) -> Trained:
+    """Train on all ``prompts``. Equal input and seed give equal bits.
+
+    Raises :class:`OutcomesError` when there is too little to learn from.
+    """
+    if len(prompts) < FEWEST_PROMPTS:
+        raise OutcomesError(
+            f"{len(prompts)} prompts are too few to learn from; give at least {FEWEST_PROMPTS}"
+        )
+    # One thread: sums in another order would differ in the last bits.
+    with threadpool_limits(1):
+        examples = examples_of(prompts, weak, strong)
+        groups = random_groups(len(prompts), folds, seed)
+        parts = cross_parts(examples, groups, seed, step)
+        learners = Learners.fit(examples, seed)
+        step()
+        strength, coverage = _prior_strength(prompts, examples, seed, step)
+        predictor = QualityPredictor(
+            learners.trees,
+            learners.linear,
+            learners.words,
+            fit_blend(parts, examples.quality),
+            strength,
+        )
+        return Trained(
+            as_stored(predictor),
+            examples.quality,
+            cross_logits(parts, examples.quality, groups),
+            _left_out(prompts, examples, folds, seed, step),
+            coverage,
+        )
+
+
+def _left_out(
+    prompts: Sequence[RecordedPrompt], examples: Examples, folds: int, seed: int, step: Step
+) -> Floats:
+    labels = np.array([p.benchmark for p in prompts])
+    logits = np.full((len(prompts), 2), np.nan)
+    if len(set(labels)) > 1:
+        for benchmark in sorted(set(labels)):
+            here = labels == benchmark
+            logits[here] = transferred(examples.take(~here), examples.take(here), seed, folds)
+            step()
+    return logits
+
+
+def topic_of(prompt: RecordedPrompt) -> str:
+    """``mmlu/virology`` of the id ``mmlu/virology/12``: what comes before the last slash."""
+    return prompt.id.rpartition("/")[0] or prompt.benchmark
+
+
+def _topics(prompts: Sequence[RecordedPrompt]) -> list[str]:
+    """Topics with prompts enough to compare their mean with what was predicted."""
+    counts = Counter(topic_of(p) for p in prompts)
+    return [topic for topic, n in counts.items() if n >= _FEWEST_OF_A_TOPIC]
+
+
+def _has_topics(prompts: Sequence[RecordedPrompt]) -> bool:
+    return len(_topics(prompts)) >= _FEWEST_TOPICS
+
+
+def _prior_strength(
+    prompts: Sequence[RecordedPrompt], examples: Examples, seed: int, step: Step
+) -> tuple[float, float | None]:
+    """How many ratings a prediction on an unseen topic is worth, and how often that holds.
+
+    The topics' true means scatter around the predicted ones like a Beta of
+    this strength: by moments, ``strength = p (1 - p) / variance - 1``, where the
+    variance is that of the means less what sampling explains (the method of
+    moments of DerSimonian & Laird 1986, equal weights). The second figure is
+    the share of topics whose mean lies in its 80 % interval, ``None`` without topics.
+    """
+    if not _has_topics(prompts):
+        return _DEFAULT_STRENGTH, None
+    topics = np.array([topic_of(p) for p in prompts])
+    groups = grouped(topics.tolist(), TOPIC_GROUPS, seed)
+    parts = cross_parts(examples, groups, seed, step)
+    predicted = expit(cross_logits(parts, examples.quality, groups))
+    members = [topics == topic for topic in _topics(prompts)]
+    likely = np.array([predicted[m].mean(axis=0) for m in members])
+    off = np.array([examples.quality[m].mean(axis=0) for m in members]) - likely
+    bound = likely * (1 - likely)
+    sampling = bound / np.array([[m.sum()] for m in members])
+    variance = max(1e-6, float((off**2).mean() - sampling.mean()))
+    low, high = _STRENGTH_RANGE
+    strength = round(min(high, max(low, float(bound.mean()) / variance - 1)), 2)
+    covered = np.abs(off) <= Z * np.sqrt(bound / (strength + 1) + sampling)
+    return strength, float(covered.mean())

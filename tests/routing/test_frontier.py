@@ -1,0 +1,65 @@
+"""Routers among many models, and how far predictions can be believed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.evaluation.calibration import reliability
+from routing.evaluation.frontier import Field, curve, frontier_figures, mixing_curve, picks
+
+
+def made(n: int = 300, m: int = 4, seed: int = 0) -> Field:
+    draw = np.random.default_rng(seed)
+    quality = (draw.random((n, m)) < np.linspace(0.3, 0.9, m)).astype(float)
+    cost = np.geomspace(1e-4, 1e-2, m) * draw.uniform(0.5, 1.5, (n, m))
+    return Field([f"m{k}" for k in range(m)], quality, cost)
+
+
+def test_mixing_reaches_every_model_on_the_hull_and_none_above_it() -> None:
+    field = Field(
+        ["cheap", "bad", "good"],
+        np.array([[0.2, 0.3, 0.8]]),
+        np.array([[0.0, 0.5, 1.0]]),
+    )
+    mixed = mixing_curve(field)
+    assert mixed.at(0.0) == 0.2
+    assert mixed.at(0.5) == pytest.approx(0.5)
+    assert mixed.at(1.0) == 0.8
+
+
+@given(st.integers(0, 50))
+def test_knowing_the_outcomes_beats_mixing_everywhere(seed: int) -> None:
+    field = made(seed=seed)
+    costs = np.linspace(field.cost.mean(axis=0).min(), field.cost.mean(axis=0).max(), 30)
+    oracle = curve(field, picks(field.quality, field.cost))
+    assert (oracle.at(costs) >= mixing_curve(field).at(costs) - 1e-9).all()
+
+
+def test_knowing_nothing_gains_nothing() -> None:
+    field = made(n=2000)
+    even = np.tile(field.cost.mean(axis=0), (2000, 1))
+    expected = np.tile(field.quality.mean(axis=0), (2000, 1))
+    found = frontier_figures(field, picks(expected, even), resamples=20)
+    assert found.gain.value == pytest.approx(0, abs=0.02)
+
+
+def test_figures_are_reproducible_and_lie_in_their_intervals() -> None:
+    field = made()
+    chosen = picks(field.quality, field.cost)
+    first = frontier_figures(field, chosen, resamples=50, seed=4)
+    assert first == frontier_figures(field, chosen, resamples=50, seed=4)
+    assert first.area.low <= first.area.value <= first.area.high
+    assert first.gain.low > 0
+    assert set(first.at_equal_cost) == set(field.models)
+
+
+def test_calibration_error_is_how_far_off_predictions_are() -> None:
+    draw = np.random.default_rng(1)
+    likely = draw.random(20_000)
+    quality = (draw.random(20_000) < likely).astype(float)
+    assert reliability(likely, quality).error < 0.02
+    assert reliability(np.clip(likely + 0.2, 0, 1), quality).error > 0.12
+    assert reliability(likely, quality).count.sum() == 20_000
