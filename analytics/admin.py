@@ -21,7 +21,14 @@ from analytics.history_admin import (
     ProviderFilter,
     ReadOnlyAdmin,
 )
-from analytics.models import CachedResponse, DailyTotal, Feedback, RequestRecord, RoutingMetric
+from analytics.models import (
+    CachedResponse,
+    DailyTotal,
+    Feedback,
+    LearnedEvidence,
+    RequestRecord,
+    RoutingMetric,
+)
 from analytics.money import dollars
 from analytics.savings import Savings
 from analytics.totals import savings_summary
@@ -69,8 +76,8 @@ class RoutingMetricAdmin(HistoryAdmin):
             "Decision",
             {
                 "fields": (
-                    "created_at", "model_chosen", "strategy_used", "confidence", "fallback_used",
-                    "pattern", "complexity", "tier", "quality_score",
+                    "created_at", "model_chosen", "strategy_used", "confidence", "validation",
+                    "chance", "fallback_used", "pattern", "complexity", "tier", "quality_score",
                 )
             },
         ),
@@ -99,6 +106,15 @@ class RoutingMetricAdmin(HistoryAdmin):
     @admin.display(description="model")
     def model_chosen(self, decision: RoutingMetric) -> str:
         return f"{decision.provider}/{decision.model}"
+
+    @admin.display(description="validation by complexity")
+    def validation(self, decision: RoutingMetric) -> str:
+        return decision.metadata.get("validation", "–")
+
+    @admin.display(description="chance of this choice")
+    def chance(self, decision: RoutingMetric) -> str:
+        chance = f"{decision.metadata.get('propensity', 1):.1%}"
+        return f"{chance}, tried in order to learn" if decision.metadata.get("explored") else chance
 
     @admin.display(description="cost")
     def cost(self, decision: RoutingMetric) -> str:
@@ -160,6 +176,7 @@ class RequestRecordAdmin(HistoryAdmin):
         "tier",
         "pattern",
         "cache_hit",
+        "replayed",
         ProviderFilter,
         ModelFilter,
     )
@@ -170,6 +187,7 @@ class RequestRecordAdmin(HistoryAdmin):
         "tokens_out", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
         "usage_estimated", "finish_reason", "cost", "failed_cost", "cache_hit", "cache_key",
         "original_cost", "savings", "latency_ms", "provider_ms", "error_code", "error_detail",
+        "replayed",
     )  # fmt: skip
 
     @admin.display(description="answered by")
@@ -254,16 +272,16 @@ class CachedResponseAdmin(HistoryAdmin):
 @admin.register(Feedback)
 class FeedbackAdmin(HistoryAdmin):
     list_display = (
-        "created_at", "score", "rating", "comment", "provider", "model", "pattern", "tier",
-        "request_link", "cache_link",
+        "created_at", "score", "expected", "rating", "source", "comment", "provider", "model",
+        "pattern", "tier", "request_link", "cache_link",
     )  # fmt: skip
-    list_filter = ("rating", "tier", "pattern", ProviderFilter, ModelFilter)
+    list_filter = ("source", "rating", "tier", "pattern", ProviderFilter, ModelFilter)
     list_select_related = ("cache_entry",)
     key_field = "cache_entry__cache_key"
     prompt_field = "comment"
     csv_columns = (
         "id", "created_at", "request_id", "score", "rating", "comment", "provider", "model",
-        "pattern", "tier",
+        "pattern", "tier", "expected", "source", "external_id",
     )  # fmt: skip
 
     def _by_id(self, queryset: QuerySet[Any], request_id: uuid.UUID) -> QuerySet[Any]:
@@ -289,3 +307,28 @@ class DailyTotalAdmin(ReadOnlyAdmin):
     list_filter = ("strategy", ProviderFilter, ModelFilter)
     date_hierarchy = "date"
     ordering = ("-date", "provider", "model", "strategy")
+
+
+@admin.register(LearnedEvidence)
+class LearnedEvidenceAdmin(ReadOnlyAdmin):
+    list_display = (
+        "pattern", "tier", "rated", "count", "weighs", "quality", "expected", "updated_at",
+    )  # fmt: skip
+    list_filter = ("pattern", "tier", ProviderFilter, ModelFilter)
+    ordering = ("pattern", "tier", "-weight")
+
+    @admin.display(description="model", ordering="model")
+    def rated(self, known: LearnedEvidence) -> str:
+        return f"{known.provider}/{known.model}"
+
+    @admin.display(description="weighs, in ratings", ordering="weight")
+    def weighs(self, known: LearnedEvidence) -> str:
+        return f"{known.weight:.1f}"
+
+    @admin.display(description="mean quality")
+    def quality(self, known: LearnedEvidence) -> str:
+        return f"{known.quality_sum / known.weight:.2f}" if known.weight else "–"
+
+    @admin.display(description="had been expected")
+    def expected(self, known: LearnedEvidence) -> str:
+        return f"{known.expected_sum / known.weight:.2f}" if known.weight else "–"

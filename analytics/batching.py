@@ -6,14 +6,22 @@ import asyncio
 import atexit
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from itertools import islice
 from typing import Generic, TypeVar
 
 from django.db import connections
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """``items`` in lists of at most ``size``."""
+    source = iter(items)
+    while group := list(islice(source, size)):
+        yield group
 
 
 class BatcherClosed(RuntimeError):

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Avg, Count, F, Q, Sum
+from django.db.models import Avg, Count, F, Q
 from django.utils import timezone
 
+from analytics.evidence import evidence_add
 from analytics.models import CachedResponse, Feedback, RequestRecord
-from routing.models import Evidence, EvidenceKey
+from routing.models import EvidenceKey
 
 VOTES_TO_INVALIDATE = 3
 INVALID_BELOW = 0.3
 _RATING_SCORES = {-1: 0.0, 0: 0.5, 1: 1.0}
+
+Expectation = Callable[[str, str, str, str], float]
+"""The score expected of (prompt, its tier, provider, model) before any outcome, 0-1.
+The prompt is empty where it was not stored."""
 
 
 class UnknownAnswer(LookupError):
@@ -42,12 +48,14 @@ def feedback_record(
     rating: int | None = None,
     score: float | None = None,
     comment: str = "",
+    source: str = Feedback.Source.CLIENT,
+    expect: Expectation | None = None,
 ) -> FeedbackResult:
-    """Store a verdict and apply it to the cached answer it is about.
+    """Store a verdict, apply it to the cached answer it is about, and learn from it.
 
     ``rating`` is -1, 0 or 1; ``score`` is 0-1 and wins over it. Three or more
-    votes with a mean under 0.3 invalidate the cache entry. Raises
-    :class:`UnknownAnswer`.
+    votes with a mean under 0.3 invalidate the cache entry. ``expect`` says
+    which score was to be expected. Raises :class:`UnknownAnswer`.
     """
     if score is None:
         if rating is None:
@@ -67,6 +75,9 @@ def feedback_record(
             raise UnknownAnswer("cache_key", "No cached answer has this key.")
         answer = request or entry
         assert answer is not None
+        expected = None
+        if expect is not None:
+            expected = expect(answer.prompt, answer.tier, answer.provider, answer.model)
         if entry is not None and request is not None and not _same_answer(entry, request):
             # The entry was answered anew since: this verdict is not about its present text.
             entry = None
@@ -75,12 +86,16 @@ def feedback_record(
             cache_entry=entry,
             rating=rating,
             score=score,
+            expected=expected,
+            source=source,
             comment=comment,
             provider=answer.provider,
             model=answer.model,
             pattern=answer.pattern,
             tier=answer.tier,
         )
+        kind: EvidenceKey = (answer.pattern, answer.tier, answer.provider, answer.model)  # type: ignore[assignment]
+        evidence_add({kind: [(score, expected)]})
         if entry is not None:
             return _apply_to_entry(entry, score)
     verdicts = Feedback.objects.filter(request=request).aggregate(
@@ -118,19 +133,6 @@ def _apply_to_entry(entry: CachedResponse, score: float) -> FeedbackResult:
         ]
     )
     return FeedbackResult(entry.quality_score, entry.vote_count, entry.invalidated_at is not None)
-
-
-def evidence_load() -> dict[EvidenceKey, Evidence]:
-    """All recorded outcomes, summed per (pattern, tier, provider, model)."""
-    rows = (
-        Feedback.objects.values_list("pattern", "tier", "provider", "model")
-        .annotate(count=Count("pk"), total=Sum("score"))
-        .order_by()
-    )
-    return {
-        (pattern, tier, provider, model): Evidence(count, total)
-        for pattern, tier, provider, model, count, total in rows
-    }
 
 
 def quality_stats(*, shown: int = 10) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def learned_insights(evidence: dict[EvidenceKey, Evidence]) -> list[dict[str, An
                 "provider": provider,
                 "model": model,
                 "sample_size": record.count,
-                "quality": round(record.quality_sum / record.count, 4),
+                "quality": round(record.quality_sum / record.weight, 4),
                 "confidence": _confidence(record.count),
             }
         )

@@ -11,19 +11,18 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import islice
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Model
 
-from analytics.batching import Batcher
+from analytics.batching import Batcher, batched
+from analytics.daily import total_cost_on, totals_add
 from analytics.journal import Journal
-from analytics.models import CachedResponse, DailyTotal, RequestRecord, RoutingMetric
-from analytics.money import MoneySum
+from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +31,6 @@ _REPLACED_ON_CONFLICT = [
     for field in CachedResponse._meta.concrete_fields
     if field.name not in {"id", "cache_key", "hit_count", "last_hit_at"}
 ]
-_ZERO = Decimal(0)
 _REPLAYED_TOGETHER = 200
 _REPLAY_AGAIN_SECONDS = 60.0
 _REST_SECONDS = 10.0
@@ -185,13 +183,6 @@ def _entry_of(rows: list[Model]) -> LedgerEntry:
     return LedgerEntry(request, decision, store)
 
 
-def batched(entries: Iterable[LedgerEntry], size: int) -> Iterator[list[LedgerEntry]]:
-    """``entries`` in lists of at most ``size``."""
-    source = iter(entries)
-    while group := list(islice(source, size)):
-        yield group
-
-
 def write_missing(entries: Sequence[LedgerEntry]) -> int:
     """Write those of ``entries`` that are not in the ledger yet; how many there were."""
     ids = [entry.request.pk for entry in entries]
@@ -218,13 +209,8 @@ def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
         if decisions:
             RoutingMetric.objects.bulk_create(decisions)
         _count_hits(entries)
-        _add_to_totals(entries)
+        totals_add((entry.request, entry.decision) for entry in entries)
         return total_cost_on(datetime.now(UTC).date())
-
-
-def total_cost_on(day: date) -> Decimal:
-    """USD spent on a UTC day, all requests whose price is known."""
-    return DailyTotal.objects.filter(date=day).aggregate(total=MoneySum("cost"))["total"]
 
 
 def _count_hits(entries: Sequence[LedgerEntry]) -> None:
@@ -237,47 +223,3 @@ def _count_hits(entries: Sequence[LedgerEntry]) -> None:
         CachedResponse.objects.filter(cache_key=key).update(
             hit_count=F("hit_count") + len(times), last_hit_at=max(times)
         )
-
-
-def _add_to_totals(entries: Sequence[LedgerEntry]) -> None:
-    groups: dict[tuple[date, str, str, str], list[LedgerEntry]] = defaultdict(list)
-    for entry in entries:
-        request = entry.request
-        key = (
-            request.created_at.astimezone(UTC).date(),
-            request.provider,
-            request.model,
-            request.strategy,
-        )
-        groups[key].append(entry)
-    for (day, provider, model, strategy), members in sorted(groups.items()):
-        total = _locked_total(day, provider, model, strategy)
-        for entry in members:
-            _add(total, entry)
-        total.save()
-
-
-def _locked_total(day: date, provider: str, model: str, strategy: str) -> DailyTotal:
-    # Read, add and write under a lock rather than add in SQL: SQLite would add as binary floats.
-    key = {"date": day, "provider": provider, "model": model, "strategy": strategy}
-    total = DailyTotal.objects.select_for_update().filter(**key).first()
-    if total is None:
-        DailyTotal.objects.bulk_create([DailyTotal(**key)], ignore_conflicts=True)
-        total = DailyTotal.objects.select_for_update().get(**key)
-    return total
-
-
-def _add(total: DailyTotal, entry: LedgerEntry) -> None:
-    request, decision = entry.request, entry.decision
-    total.requests += 1
-    total.errors += request.status == RequestRecord.Status.ERROR
-    total.cache_hits += request.cache_hit
-    total.unpriced += request.cost is None
-    total.tokens_in += request.tokens_in
-    total.tokens_out += request.tokens_out
-    total.cost += request.cost or _ZERO
-    if decision is not None:
-        total.routing_saved += decision.routing_saved or _ZERO
-        total.cache_saved += decision.cache_saved or _ZERO
-        if decision.routing_saved is not None:
-            total.baseline_cost += decision.baseline_cost or _ZERO

@@ -121,6 +121,9 @@ class RequestRecord(models.Model):
     attempts = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.TextField(blank=True)
+    replayed = models.BooleanField(
+        default=False, help_text="Recorded elsewhere and replayed here: no client asked this."
+    )
 
     objects = LargeTableQuerySet.as_manager()
 
@@ -135,6 +138,9 @@ class RequestRecord(models.Model):
             models.Index(fields=["cache_hit", "-created_at"], name="requests_hit"),
             models.Index(fields=["status", "-created_at"], name="requests_status"),
             models.Index(fields=["cache_key"], name="requests_cache_key"),
+            models.Index(
+                fields=["-created_at"], condition=models.Q(replayed=True), name="requests_replayed"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -187,7 +193,17 @@ class RoutingMetric(models.Model):
 
 class Feedback(models.Model):
     """A verdict on an answer. Provider, model, pattern and tier are copied here so
-    that learning survives the pruning of requests."""
+    that learning survives the pruning of requests.
+
+    ``expected`` is the score that was expected of this model on this prompt
+    before any outcome; ``external_id`` names an imported outcome, so that it
+    counts once however often it is imported.
+    """
+
+    class Source(models.TextChoices):
+        CLIENT = "client", "given by a client"
+        IMPORT = "import", "imported outcome"
+        REPLAY = "replay", "replayed outcome"
 
     request = models.ForeignKey(
         RequestRecord, null=True, blank=True, on_delete=models.SET_NULL, related_name="feedback"
@@ -197,6 +213,9 @@ class Feedback(models.Model):
     )
     rating = models.SmallIntegerField(null=True, blank=True)
     score = models.FloatField()
+    expected = models.FloatField(null=True, blank=True)
+    source = models.CharField(max_length=10, choices=Source.choices, default=Source.CLIENT)
+    external_id = models.CharField(max_length=200, blank=True)
     comment = models.CharField(max_length=500, blank=True)
     provider = models.CharField(max_length=64)
     model = models.CharField(max_length=128)
@@ -219,7 +238,12 @@ class Feedback(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(score__gte=0) & models.Q(score__lte=1), name="score_0_to_1"
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["external_id"],
+                condition=~models.Q(external_id=""),
+                name="one_outcome_an_external_id",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -258,3 +282,33 @@ class DailyTotal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.date} {self.provider}/{self.model} {self.strategy}"
+
+
+class LearnedEvidence(models.Model):
+    """What all verdicts on one kind of prompt and one model add up to, old ones faded.
+
+    Changed under a lock in the verdict's own transaction, so that none is lost;
+    ``manage.py rebuild_evidence`` makes it anew from the verdicts.
+    """
+
+    pattern = models.CharField(max_length=20, choices=_choices(PATTERNS))
+    tier = models.CharField(max_length=10, choices=_choices(TIERS))
+    provider = models.CharField(max_length=64)
+    model = models.CharField(max_length=128)
+    count = models.PositiveBigIntegerField(default=0)
+    weight = models.FloatField(default=0.0)
+    quality_sum = models.FloatField(default=0.0)
+    expected_sum = models.FloatField(default=0.0)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "learned_evidence"
+        verbose_name_plural = "learned evidence"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["pattern", "tier", "provider", "model"], name="one_evidence_a_kind"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pattern}/{self.tier} {self.provider}/{self.model}"

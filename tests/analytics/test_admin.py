@@ -11,6 +11,7 @@ import pytest
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
+from analytics.evidence import evidence_rebuild
 from analytics.large_tables import COUNTED_ROWS, CappedPaginator
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from tests.factories import (
@@ -22,7 +23,10 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-LISTS = ["routingmetric", "requestrecord", "cachedresponse", "feedback", "dailytotal"]
+LISTS = [
+    "routingmetric", "requestrecord", "cachedresponse", "feedback", "dailytotal",
+    "learnedevidence",
+]  # fmt: skip
 
 
 def url(model: str, page: str = "changelist", *args: object) -> str:
@@ -75,6 +79,24 @@ def test_a_decision_s_page_shows_its_candidates_and_leads_to_its_relatives(
     assert url("requestrecord", "change", rows[0].pk) in page
     assert f"{url('cachedresponse')}?q={rows[0].request.cache_key}" in page
     assert "1.00 good" in page
+    assert "100.0%" in page
+
+
+def test_a_choice_made_to_learn_says_so_and_by_what_chance(admin_client: Client) -> None:
+    decision = RoutingMetricFactory(
+        metadata={"validation": "experimental", "explored": True, "propensity": 0.0125}
+    )
+    page = admin_client.get(url("routingmetric", "change", decision.pk)).content.decode()
+    assert "1.2%, tried in order to learn" in page
+    assert "experimental" in page
+
+
+def test_what_was_learned_is_listed(admin_client: Client) -> None:
+    FeedbackFactory(score=0.5)
+    evidence_rebuild()
+    page = admin_client.get(url("learnedevidence")).content.decode()
+    for words in ("claude/claude-haiku-5-5", "0.50", "0.85", "1.0"):
+        assert words in page
 
 
 @pytest.mark.parametrize("model", LISTS)

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from analytics import ledger as ledger_module
 from analytics.batching import Batcher, BatcherClosed
+from analytics.daily import total_cost_on
 from analytics.journal import Journal
-from analytics.ledger import Ledger, LedgerEntry, LedgerUnavailable, total_cost_on, write_entries
+from analytics.ledger import Ledger, LedgerEntry, LedgerUnavailable, write_entries
 from analytics.models import CachedResponse, DailyTotal, RequestRecord, RoutingMetric
 from tests.factories import CachedResponseFactory, RequestRecordFactory, RoutingMetricFactory
 

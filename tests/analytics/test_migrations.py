@@ -1,0 +1,33 @@
+"""An installation that is brought up to date keeps what it has learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from analytics.evidence import evidence_load
+
+
+def migrate_to(name: str) -> Any:
+    executor = MigrationExecutor(connection)
+    executor.migrate([("analytics", name)])
+    return MigrationExecutor(connection).loader.project_state([("analytics", name)]).apps
+
+
+@pytest.mark.django_db(transaction=True)
+def test_verdicts_given_before_are_learned_from() -> None:
+    try:
+        feedback = migrate_to("0001_initial").get_model("analytics", "Feedback")
+        kind = {"pattern": "code", "tier": "moderate", "provider": "a", "model": "m"}
+        for score in [1.0] * 60 + [0.0] * 20:
+            feedback.objects.create(score=score, **kind)
+    finally:
+        migrate_to("0002_learning")
+    found = evidence_load()["code", "moderate", "a", "m"]
+    assert found.count == 80
+    assert found.weight == pytest.approx(50, rel=1e-3)
+    assert found.quality_sum / found.weight == pytest.approx(0.75)
+    assert found.expected_sum / found.weight == pytest.approx(0.78)
