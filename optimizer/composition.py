@@ -14,10 +14,11 @@ from django.conf import settings
 from django.db import connections
 
 from analytics.cache import CacheReader
-from analytics.feedback import evidence_load
 from analytics.journal import Journal
 from analytics.ledger import Ledger
 from optimizer.services.evidence import EvidenceTable
+from optimizer.services.expectations import Expectations
+from optimizer.services.learned import installed_predictor, learned_evidence, routing_engine
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.recording import Recorder, StoragePolicy
 from optimizer.services.routing_service import RoutingService
@@ -28,9 +29,6 @@ from providers.pricing import PriceBook
 from providers.registry import ConnectionSettings, ProviderRegistry, is_configured
 from providers.resilience import ResiliencePolicy, ResilientCaller
 from routing.engine import RoutingEngine
-from routing.strategies.complexity import ComplexityStrategy
-from routing.strategies.hybrid import HybridStrategy
-from routing.strategies.learning import LearningPolicy, LearningStrategy
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +42,7 @@ class Services:
     registry: ProviderRegistry
     caller: ResilientCaller
     evidence: EvidenceTable
+    expectations: Expectations
     options: CatalogueOptions
     engine: RoutingEngine
     ledger: Ledger
@@ -168,23 +167,10 @@ def build_services() -> Services:
             deadline=settings.REQUEST_DEADLINE,
         ),
     )
-    evidence = EvidenceTable(evidence_load)
+    predictor = installed_predictor()
+    evidence = learned_evidence(predictor)
     options = CatalogueOptions(catalogue, prices, caller)
-    complexity = ComplexityStrategy()
-    learning = LearningStrategy(
-        evidence,
-        LearningPolicy(settings.QUALITY_TARGET, settings.QUALITY_WEIGHT, settings.COST_WEIGHT),
-        complexity,
-    )
-    engine = RoutingEngine(
-        options,
-        {
-            "complexity": complexity,
-            "learning": learning,
-            "hybrid": HybridStrategy(learning, complexity),
-        },
-        complexity=complexity,
-    )
+    engine = routing_engine(options, evidence, predictor)
     ledger = Ledger(journal())
     cache = CacheReader() if settings.RESPONSE_CACHE else None
     return Services(
@@ -193,6 +179,7 @@ def build_services() -> Services:
         registry=registry,
         caller=caller,
         evidence=evidence,
+        expectations=Expectations(catalogue, predictor),
         options=options,
         engine=engine,
         ledger=ledger,

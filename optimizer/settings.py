@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import environ
@@ -145,6 +146,17 @@ CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 
 # --- routing, providers, accounting ---------------------------------------------
 
+
+def _usd(name: str, default: str) -> Decimal:
+    try:
+        amount = Decimal(env.str(name, default=default))
+    except InvalidOperation:
+        amount = Decimal("nan")
+    if not amount.is_finite() or amount < 0:
+        raise ImproperlyConfigured(f"{name} must be an amount of zero or more")
+    return amount
+
+
 MAX_PROMPT_CHARS = env.int("MAX_PROMPT_CHARS", default=400_000)
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=8 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
@@ -165,8 +177,15 @@ BREAKER_FAILURES = env.int("BREAKER_FAILURES", default=5)
 BREAKER_SECONDS = env.float("BREAKER_SECONDS", default=30.0)
 REQUEST_DEADLINE = env.float("REQUEST_DEADLINE", default=120.0)
 QUALITY_TARGET = env.float("QUALITY_TARGET", default=0.7)
-QUALITY_WEIGHT = env.float("QUALITY_WEIGHT", default=0.8)
-COST_WEIGHT = env.float("COST_WEIGHT", default=0.2)
+ROUTING_POLICY = env.str("ROUTING_POLICY", default="target")
+if ROUTING_POLICY not in {"target", "cap", "penalty"}:
+    raise ImproperlyConfigured("ROUTING_POLICY must be target, cap or penalty")
+COST_CAP = _usd("COST_CAP", "0.01")
+COST_PENALTY = _usd("COST_PENALTY", "10")
+EXPLORATION_RATE = env.float("EXPLORATION_RATE", default=0.0)
+if not 0 <= EXPLORATION_RATE <= 1:
+    raise ImproperlyConfigured("EXPLORATION_RATE must be between 0 and 1")
+ROUTER_ARTIFACT = env.str("ROUTER_ARTIFACT", default="")
 EVIDENCE_REFRESH_SECONDS = env.float("EVIDENCE_REFRESH_SECONDS", default=15.0)
 TOKENIZERS_DIR = env.str("TOKENIZERS_DIR", default=str(DATA_DIR / "tokenizers"))
 
@@ -224,6 +243,7 @@ LOGGING = {
         "django.request": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
         "django.security.DisallowedHost": {"handlers": [], "propagate": False},
         "httpx": {"level": "WARNING"},
+        "matplotlib": {"level": "WARNING"},
         "uvicorn.error": {"level": "WARNING"},
     },
 }

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import httpx
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import SyncToAsync, sync_to_async
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connections
@@ -29,6 +29,8 @@ def _nothing_left_behind(settings: object) -> Iterator[None]:
     for path in journal().pending():
         path.unlink()
     cache.clear()
+    # Synchronous code of asynchronous tests runs there; PostgreSQL drops no database in use.
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
 
 
 @pytest.fixture

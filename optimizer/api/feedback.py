@@ -63,8 +63,9 @@ class FeedbackViewSet(viewsets.ViewSet):
     def create(self, request: Request) -> Response:
         serializer = self.InputSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        result = feedback_record(**serializer.validated_data)
-        get_services().evidence.refresh()
+        services = get_services()
+        result = feedback_record(**serializer.validated_data, expect=services.expectations.expected)
+        services.evidence.refresh()
         return Response(
             {
                 "success": True,

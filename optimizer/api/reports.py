@@ -8,7 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.cache import cache_stats
-from analytics.feedback import evidence_load, quality_stats
+from analytics.evidence import evidence_load
+from analytics.feedback import quality_stats
 from analytics.insights import learned_insights
 from analytics.metrics import usage_stats
 from optimizer.api.schema import (

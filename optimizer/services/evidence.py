@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from django.db import Error, connection
 
+from routing.learning.posterior import PRIOR_STRENGTH, Posterior
 from routing.models import Evidence, EvidenceKey
 
 logger = logging.getLogger(__name__)
@@ -16,20 +17,26 @@ class EvidenceTable:
     """A snapshot of all outcomes, replaced as a whole at each refresh.
 
     ``load`` reads the database; it runs on a thread, never on the event loop.
+    ``strength`` is what an expectation is worth against outcomes, in ratings.
     """
 
-    def __init__(self, load: Callable[[], dict[EvidenceKey, Evidence]]) -> None:
+    def __init__(
+        self,
+        load: Callable[[], dict[EvidenceKey, Evidence]],
+        strength: float = PRIOR_STRENGTH,
+    ) -> None:
         self._load = load
-        self._snapshot: dict[EvidenceKey, Evidence] = {}
+        self._strength = strength
+        self._snapshot = Posterior({}, strength)
         self._readable = True
 
-    def evidence(self) -> dict[EvidenceKey, Evidence]:
+    def posterior(self) -> Posterior:
         return self._snapshot
 
     def refresh(self) -> None:
         """Read anew. When the database cannot be read, what is known stays; said once."""
         try:
-            self._snapshot = self._load()
+            self._snapshot = Posterior(self._load(), self._strength)
         except Error as error:
             connection.close()  # the next refresh begins on a new one
             if self._readable:

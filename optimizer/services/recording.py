@@ -67,10 +67,11 @@ class Baseline:
 
 
 class Recorder:
-    """Builds ledger entries under one storage policy."""
+    """Builds ledger entries under one storage policy; ``replayed`` marks them all as such."""
 
-    def __init__(self, policy: StoragePolicy) -> None:
+    def __init__(self, policy: StoragePolicy, *, replayed: bool = False) -> None:
         self._policy = policy
+        self._replayed = replayed
 
     def answered(
         self,
@@ -201,6 +202,7 @@ class Recorder:
             "strategy": decision.strategy_used if decision else "complexity",
             "confidence": decision.confidence if decision else "low",
             "cache_key": facts.cache_key,
+            "replayed": self._replayed,
         }
 
     @staticmethod

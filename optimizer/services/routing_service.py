@@ -79,9 +79,11 @@ class RoutingService:
         user_id: str = "",
         session_id: str = "",
         request_id: uuid.UUID | None = None,
+        asked_at: datetime | None = None,
     ) -> CompletionResult:
         """Answer ``prompt`` and record it; returns once the record is durable.
 
+        ``asked_at`` (aware) is when it was asked, if not now.
         Raises :class:`RoutingUnavailable` when no provider answers,
         :class:`routing.models.NoEligibleModel` when none can serve such a
         request, :class:`analytics.ledger.LedgerUnavailable` when the answer
@@ -90,7 +92,7 @@ class RoutingService:
         started = time.perf_counter()
         facts = RequestFacts(
             request_id=request_id or new_request_id(),
-            created_at=datetime.now(UTC),
+            created_at=asked_at or datetime.now(UTC),
             prompt=prompt,
             max_tokens=max_tokens,
             auto_route=auto_route,
@@ -207,7 +209,12 @@ class RoutingService:
         )
 
     async def _decide_or_record(self, facts: RequestFacts, started: float) -> RoutingDecision:
-        context = self._context(facts.prompt, facts.max_tokens, facts.user_id, facts.session_id)
+        context = replace(
+            self._context(facts.prompt, facts.max_tokens),
+            user_id=facts.user_id or None,
+            session_id=facts.session_id or None,
+            explore=True,
+        )
         try:
             return self._engine.route(context, auto_route=facts.auto_route, analysis=facts.analysis)
         except NoEligibleModel as error:
@@ -220,13 +227,9 @@ class RoutingService:
             await self._record_failure(facts, None, (), started, message)
             raise RoutingUnavailable(message, recorded_for=facts.request_id) from None
 
-    def _context(
-        self, prompt: str, max_tokens: int, user_id: str = "", session_id: str = ""
-    ) -> RoutingContext:
+    def _context(self, prompt: str, max_tokens: int) -> RoutingContext:
         return RoutingContext(
             prompt=prompt,
-            user_id=user_id or None,
-            session_id=session_id or None,
             available_providers=self._options.available_providers(),
             max_tokens=max_tokens,
         )

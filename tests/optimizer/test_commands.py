@@ -42,7 +42,7 @@ class TestRoute:
 
     def test_it_speaks_json(self) -> None:
         decision = json.loads(run("route", "hi", "--json", "--auto-route"))
-        assert decision["strategy_used"] == "hybrid_fallback"
+        assert decision["strategy_used"] == "hybrid"
         assert decision["metadata"]["candidates"]
 
     def test_a_blank_prompt_is_refused(self) -> None:

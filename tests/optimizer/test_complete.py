@@ -235,7 +235,7 @@ async def test_each_wire_routes_completes_and_is_priced(
     answer = await ask(client, **PROMPT, auto_route=auto_route)
     assert answer["provider"] == serving
     assert answer["response"] == ANSWER
-    assert answer["strategy_used"] == ("hybrid_fallback" if auto_route else "complexity")
+    assert answer["strategy_used"] == ("hybrid" if auto_route else "complexity")
     expected = get_services().prices.cost(serving, answer["model"], usage)
     assert Decimal(str(answer["cost"])) == expected.normalize()
     assert len(fakes[serving].asked) == 1

@@ -58,7 +58,7 @@ async def test_recommending_calls_nobody_and_records_nothing(
 ) -> None:
     recommended = (await client.get("/recommendation", params=PROMPT)).json()
     decided = (await client.get("/routing/decision", params=PROMPT)).json()
-    assert recommended["strategy_used"] == decided["decision"]["strategy_used"] == "hybrid_fallback"
+    assert recommended["strategy_used"] == decided["decision"]["strategy_used"] == "hybrid"
     plain = (await client.get("/routing/decision", params={**PROMPT, "auto_route": "false"})).json()
     assert plain["decision"]["strategy_used"] == "complexity"
     assert not any(fake.asked for fake in fakes.values())

@@ -108,7 +108,7 @@ async def test_unreadable_outcomes_leave_routing_by_what_is_known(
     for _ in range(3):
         await get_services().in_background(evidence.refresh)
     answer = (await client.post("/complete", json={**PROMPT, "auto_route": True})).json()
-    assert answer["strategy_used"] == "hybrid_fallback"
+    assert answer["strategy_used"] == "hybrid"
     assert caplog.text.count("Outcomes cannot be read") == 1
 
 
@@ -118,7 +118,7 @@ async def test_a_strategy_that_fails_is_replaced_by_complexity_and_logged_once(
     def broken() -> None:
         raise KeyError(SECRET_PROMPT)
 
-    monkeypatch.setattr(get_services().evidence, "evidence", broken)
+    monkeypatch.setattr(get_services().evidence, "posterior", broken)
     with caplog.at_level(logging.WARNING):
         answer = (
             await client.post("/complete", json={"prompt": SECRET_PROMPT, "auto_route": True})

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
-import tomllib
 from collections import defaultdict
-from decimal import Decimal, InvalidOperation
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from routing.evaluation.curves import Interval
-from routing.evaluation.outcomes import OutcomesError, RecordedPrompt, read_outcomes
-from routing.evaluation.report import BenchmarkReport, Prices, evaluate
+from optimizer.price_list import PriceListError, read_price_list
+from routing.evaluation.report import BenchmarkReport, evaluate
 from routing.evaluation.scorers import SCORERS
-
-_HEADINGS = {
-    "apgr": "APGR",
-    "cpt50": "CPT50",
-    "cpt80": "CPT80",
-    "cpt95": "CPT95",
-    "cost_at_95": "cost at 95 %",
-}
+from routing.evaluation.tables import plain, tables
+from routing.learning.artifact import SHIPPED, Artifact, ArtifactError, load_artifact
+from routing.outcomes import OutcomesError, RecordedPrompt, read_outcomes
+from routing.training.train import FEWEST_PROMPTS
 
 
 class Command(BaseCommand):
@@ -37,15 +29,23 @@ class Command(BaseCommand):
         "higher is better); CPTx the share of strong calls needed to recover x % of it, and 'cost "
         "at 95 %' what reaching 95 % of the strong model's quality costs, as a share of always "
         "using it (lower is better). Brackets hold 95 % bootstrap intervals. 'learning' is trained "
-        "on the other folds only; 'oracle' knows the outcomes.\n"
-        "Example: manage.py evaluate_router --data outcomes.jsonl.gz --prices prices.toml"
+        "on the other folds only, and 'hybrid' is learning overridden by complexity; 'trained' is "
+        "the artifact as it is, 'transfer' is trained on the other benchmarks given; 'oracle' "
+        "knows the outcomes. With more than two models and prices, quality over cost is compared "
+        "with mixing models at random: the mean quality over all costs, and at each model's cost.\n"
+        "Example: manage.py evaluate_router --data outcomes.jsonl.gz --prices prices.toml "
+        "--plot curves.png"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="PATH")
         parser.add_argument(
-            "--router", nargs="+", choices=list(SCORERS), default=list(SCORERS), metavar="NAME",
-            help=f"which of {', '.join(SCORERS)} (all)",
+            "--router", nargs="+", choices=list(SCORERS), metavar="NAME",
+            help=f"which of {', '.join(SCORERS)} (all that the data allow)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--artifact", type=Path, default=SHIPPED, metavar="FILE",
+            help="what 'trained' uses (the one that comes with the service)",
         )  # fmt: skip
         parser.add_argument("--weak", help="the weak model (worst on average)")
         parser.add_argument("--strong", help="the strong model (best on average)")
@@ -57,86 +57,87 @@ class Command(BaseCommand):
         parser.add_argument("--resamples", type=int, default=1000, help="bootstrap (%(default)s)")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--format", choices=("table", "json"), default="table")
+        parser.add_argument("--plot", type=Path, metavar="FILE", help="a picture of it, PNG")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["folds"] < 2:
-            raise CommandError("--folds must be at least 2")
-        if options["resamples"] < 1:
-            raise CommandError("--resamples must be at least 1")
-        prices = _read_prices(options["prices"])
-        progress = Console(file=self.stderr)  # type: ignore[arg-type]
+        for name, least in (("folds", 2), ("resamples", 1)):
+            if options[name] < least:
+                raise CommandError(f"--{name} must be at least {least}")
+        if options["plot"] and not options["plot"].parent.is_dir():
+            raise CommandError(f"{options['plot'].parent} is not a folder")
         try:
-            benchmarks: dict[str, list[RecordedPrompt]] = defaultdict(list)
-            for prompt in read_outcomes(options["data"]):
-                benchmarks[prompt.benchmark].append(prompt)
-            reports = [
-                evaluate(
-                    prompts,
-                    routers=options["router"],
-                    prices=prices,
-                    **{k: options[k] for k in ("weak", "strong", "folds", "resamples", "seed")},
-                )
-                for prompts in track(
-                    list(benchmarks.values()), "Evaluating", console=progress, transient=True
-                )
-            ]
-        except OutcomesError as error:
+            reports = self._evaluate(options)
+        except (OutcomesError, PriceListError) as error:
             raise CommandError(str(error)) from None
         if not reports:
             raise CommandError("There are no recorded prompts in these files.")
+        self._warn(reports)
+        if options["plot"]:
+            self._plot(reports, options["plot"])
         if options["format"] == "json":
-            self.stdout.write(json.dumps([_plain(report) for report in reports], indent=2))
+            self.stdout.write(json.dumps([plain(report) for report in reports], indent=2))
             return
         console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
         for report in reports:
-            console.print(_table(report))
+            for table in tables(report):
+                console.print(table)
+
+    def _warn(self, reports: list[BenchmarkReport]) -> None:
+        for report in reports:
+            if report.seen:
+                self.stderr.write(
+                    f"{report.benchmark}: the artifact was trained on {report.seen} of these "
+                    f"{report.prompts} prompts, so 'trained' would be flattered by them."
+                )
+
+    def _evaluate(self, options: dict[str, Any]) -> list[BenchmarkReport]:
+        prices = read_price_list(options["prices"])
+        benchmarks: dict[str, list[RecordedPrompt]] = defaultdict(list)
+        for prompt in read_outcomes(options["data"]):
+            benchmarks[prompt.benchmark].append(prompt)
+        artifact = self._artifact(options)
+        progress = Console(file=self.stderr)  # type: ignore[arg-type]
+        return [
+            evaluate(
+                benchmarks,
+                benchmark,
+                routers=options["router"] or _applicable(benchmarks, benchmark, artifact),
+                prices=prices,
+                artifact=artifact,
+                **{k: options[k] for k in ("weak", "strong", "folds", "resamples", "seed")},
+            )
+            for benchmark in track(list(benchmarks), "Evaluating", console=progress, transient=True)
+        ]
+
+    def _artifact(self, options: dict[str, Any]) -> Artifact | None:
+        try:
+            return load_artifact(options["artifact"])
+        except ArtifactError as error:
+            if "trained" in (options["router"] or ()):
+                raise CommandError(str(error)) from None
+            self.stderr.write(f"Without 'trained': {error}")
+            return None
+
+    def _plot(self, reports: list[BenchmarkReport], path: Path) -> None:
+        from routing.evaluation.plot import plot_reports  # matplotlib takes a second to load
+
+        try:
+            plot_reports(reports, path)
+        except (OSError, ValueError) as error:
+            raise CommandError(f"{path}: cannot be written ({error})") from None
+        self.stderr.write(f"Plotted to {path}")
 
 
-def _read_prices(path: Path | None) -> Prices:
-    if path is None:
-        return {}
-    try:
-        return {
-            model: (Decimal(str(entry["input"])), Decimal(str(entry["output"])))
-            for model, entry in tomllib.loads(path.read_text(encoding="utf-8")).items()
-        }
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, InvalidOperation) as error:
-        raise CommandError(f"{path}: no price list ({type(error).__name__})") from None
-
-
-def _plain(report: BenchmarkReport) -> dict[str, Any]:
-    return {
-        "benchmark": report.benchmark,
-        "prompts": report.prompts,
-        "weak": {"model": report.weak, "quality": round(report.weak_quality, 6)},
-        "strong": {"model": report.strong, "quality": round(report.strong_quality, 6)},
-        "routers": {
-            router: {name: _numbers(interval) for name, interval in found.items()}
-            for router, found in report.routers.items()
-        },
-    }
-
-
-def _numbers(interval: Interval) -> dict[str, float | None]:
-    values = {"value": interval.value, "low": interval.low, "high": interval.high}
-    return {name: None if math.isnan(v) else round(v, 6) for name, v in values.items()}
-
-
-def _table(report: BenchmarkReport) -> Table:
-    table = Table(
-        title=f"{report.benchmark}: {report.prompts} prompts, {report.weak} "
-        f"({report.weak_quality:.3f}) or {report.strong} ({report.strong_quality:.3f})",
-        title_justify="left",
-    )
-    table.add_column("router")
-    for heading in _HEADINGS.values():
-        table.add_column(heading, justify="right")
-    for router, found in report.routers.items():
-        table.add_row(router, *(_cell(found[name]) for name in _HEADINGS))
-    return table
-
-
-def _cell(interval: Interval) -> str:
-    if math.isnan(interval.value):
-        return "–"
-    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]".replace("[", "\\[")
+def _applicable(
+    benchmarks: Mapping[str, Sequence[RecordedPrompt]], benchmark: str, artifact: Artifact | None
+) -> list[str]:
+    """All routers but those that the data do not allow or would flatter."""
+    others = sum(len(found) for name, found in benchmarks.items() if name != benchmark)
+    left_out = set()
+    if len(benchmarks[benchmark]) < FEWEST_PROMPTS:
+        left_out |= {"learning", "hybrid"}
+    if others < FEWEST_PROMPTS:
+        left_out.add("transfer")
+    if artifact is None or any(artifact.has_seen(p.prompt) for p in benchmarks[benchmark]):
+        left_out.add("trained")
+    return [name for name in SCORERS if name not in left_out]

@@ -1,0 +1,89 @@
+"""manage.py import_outcomes: learn from what was judged elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from analytics.batching import batched
+from analytics.outcomes import JudgedOutcome, outcomes_import
+from optimizer.composition import get_services
+from optimizer.services.expectations import Expectations
+from providers.catalogue import Catalogue
+from routing.analysis import analyze_prompt
+from routing.outcomes import OutcomesError, RecordedPrompt, read_outcomes
+
+_TOGETHER = 1000
+
+
+class Command(BaseCommand):
+    help = (
+        "Learn from outcomes judged elsewhere (JSON lines, plain or .gz: id, benchmark, prompt, "
+        "outcomes by model with quality 0-1). Name the model of the catalogue that each recorded "
+        "model stands for. An outcome counts once however often it is imported; running services "
+        "take it up within EVIDENCE_REFRESH_SECONDS.\n"
+        "Example: manage.py import_outcomes judged.jsonl --model gpt-x=openai/gpt-6-luna"
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("data", type=Path, nargs="+", metavar="PATH")
+        parser.add_argument(
+            "--model", nargs="+", required=True, metavar="RECORDED=PROVIDER/MODEL",
+            help="others are left out",
+        )  # fmt: skip
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        services = get_services()
+        names = _names(options["model"], services.catalogue)
+        try:
+            prompts = list(read_outcomes(options["data"]))
+        except OutcomesError as error:
+            raise CommandError(str(error)) from None
+        recorded = {model for prompt in prompts for model in prompt.outcomes}
+        if absent := sorted(set(names) - recorded):
+            raise CommandError(
+                f"No outcome of {', '.join(absent)}; there are {', '.join(sorted(recorded))}"
+            )
+        total = new = 0
+        for group in batched(_judged(prompts, names, services.expectations), _TOGETHER):
+            total += len(group)
+            new += outcomes_import(group)
+        services.evidence.refresh()
+        self.stdout.write(f"Learned from {new} outcomes; {total - new} were known already.")
+
+
+def _names(pairs: list[str], catalogue: Catalogue) -> dict[str, tuple[str, str]]:
+    names = {}
+    for pair in pairs:
+        recorded, _, ref = pair.rpartition("=")
+        provider, _, model = ref.partition("/")
+        if not recorded or not model:
+            raise CommandError(f"--model {pair}: write RECORDED=PROVIDER/MODEL")
+        spec = catalogue.find(provider, model)
+        if spec is None:
+            raise CommandError(f"--model {pair}: the catalogue has no {provider}/{model}")
+        names[recorded] = (spec.provider, spec.id)
+    return names
+
+
+def _judged(
+    prompts: list[RecordedPrompt],
+    names: Mapping[str, tuple[str, str]],
+    expectations: Expectations,
+) -> Iterator[JudgedOutcome]:
+    for prompt in prompts:
+        analysis = analyze_prompt(prompt.prompt)
+        for recorded, (provider, model) in names.items():
+            if recorded in prompt.outcomes:
+                yield JudgedOutcome(
+                    external_id=f"{prompt.benchmark}:{prompt.id}:{provider}/{model}"[-200:],
+                    pattern=analysis.pattern,
+                    tier=analysis.tier,
+                    provider=provider,
+                    model=model,
+                    score=prompt.outcomes[recorded].quality,
+                    expected=expectations.expected(prompt.prompt, analysis.tier, provider, model),
+                )

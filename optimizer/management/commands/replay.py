@@ -1,0 +1,98 @@
+"""manage.py replay: recorded prompts through the real service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from analytics.replayed import replayed_count, replayed_remove
+from optimizer.price_list import PriceListError, read_price_list
+from optimizer.replaying import replay
+from optimizer.services.replay import ReplayPlan
+from routing.outcomes import OutcomesError, read_outcomes
+
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TimeRemainingColumn())  # fmt: skip
+
+
+class Command(BaseCommand):
+    help = (
+        "Send recorded prompts (JSON lines, plain or .gz: id, benchmark, prompt, outcomes by model "
+        "with quality, input_tokens, output_tokens) through the real service: routed, priced, "
+        "recorded and rated with the recorded quality, so that the admin and the reports can be "
+        "seen full of real data. No provider is called; the models are those of the file, under "
+        "the provider 'replay'. Every request is marked as replayed, none is cached, and --remove "
+        "takes all of them back, their totals and what was learned from them included.\n"
+        "Example: manage.py replay outcomes.jsonl.gz --prices prices.toml --days 30"
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("data", type=Path, nargs="*", metavar="PATH")
+        parser.add_argument(
+            "--prices", type=Path, metavar="FILE",
+            help='TOML: "model" = { input = "0.6", output = "0.6" }, USD per million tokens; '
+            "models without a price are recorded with an unknown cost",
+        )  # fmt: skip
+        parser.add_argument(
+            "--speed", type=float, default=0.0, metavar="R",
+            help="requests a second (as fast as they go)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--days", type=float, default=0.0, metavar="N",
+            help="date them over the last N days instead of now",
+        )  # fmt: skip
+        parser.add_argument("--limit", type=int, metavar="N", help="only the first N prompts")
+        parser.add_argument(
+            "--complexity", action="store_true", help="route by complexity, without auto_route"
+        )
+        parser.add_argument("--remove", action="store_true", help="take back all that was replayed")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["remove"]:
+            if options["data"]:
+                raise CommandError("Give either files to replay or --remove.")
+            self._remove()
+            return
+        if not options["data"]:
+            raise CommandError("Give files to replay, or --remove.")
+        for name in ("speed", "days"):
+            if options[name] < 0:
+                raise CommandError(f"--{name} must not be negative")
+        if options["limit"] is not None and options["limit"] < 1:
+            raise CommandError("--limit must be at least 1")
+        self._replay(options)
+
+    def _replay(self, options: Mapping[str, Any]) -> None:
+        try:
+            prices = read_price_list(options["prices"])
+            prompts = list(read_outcomes(options["data"]))[: options["limit"]]
+        except (OutcomesError, PriceListError) as error:
+            raise CommandError(str(error)) from None
+        if not prompts:
+            raise CommandError("There are no recorded prompts in these files.")
+        plan = ReplayPlan(
+            speed=options["speed"], days=options["days"], auto_route=not options["complexity"]
+        )
+        console = Console(file=self.stderr)  # type: ignore[arg-type]
+        with Progress(*_COLUMNS, console=console, transient=True) as progress:
+            task = progress.add_task("Replaying", total=len(prompts))
+            asyncio.run(replay(prompts, prices, plan, lambda: progress.advance(task)))
+        self.stdout.write(
+            f"Replayed {len(prompts)} prompts. They are marked as replayed; "
+            "manage.py replay --remove takes them back."
+        )
+
+    def _remove(self) -> None:
+        total = replayed_count()
+        console = Console(file=self.stderr)  # type: ignore[arg-type]
+        with Progress(*_COLUMNS, console=console, transient=True) as progress:
+            task = progress.add_task("Removing", total=total)
+            for removed in replayed_remove():
+                progress.advance(task, removed)
+        self.stdout.write(f"Removed {total} replayed requests and what was learned from them.")
