@@ -15,7 +15,8 @@ from typing import Any
 DEFAULT_CATALOGUE = Path(__file__).with_name("catalogue.toml")
 WIRES = ("anthropic", "gemini", "openai", "openai-own", "openrouter", "local")
 TIERS = ("simple", "moderate", "complex")
-_PRICE_FIELDS = ("input", "output", "cache_read", "cache_write")
+KINDS = ("chat", "embedding")
+_PRICE_FIELDS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 
 
 class CatalogueError(Exception):
@@ -24,7 +25,11 @@ class CatalogueError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
-    """A provider: its wire, where it is reached, and where its key is found."""
+    """A provider: its wire, where it is reached, and where its key is found.
+
+    ``lacks`` names what its wire can say but it does not honour
+    (:mod:`providers.features`).
+    """
 
     name: str
     wire: str
@@ -33,11 +38,15 @@ class ProviderSpec:
     key_env: tuple[str, ...] = ()
     key_optional: bool = False
     prices: str = ""
+    lacks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model. ``price`` overrides the price table: USD per million tokens by unit."""
+    """A model. ``price`` overrides the price table: USD per million tokens by unit.
+
+    ``kind`` is "chat" or "embedding"; ``lacks`` as for the provider.
+    """
 
     provider: str
     id: str
@@ -47,6 +56,8 @@ class ModelSpec:
     capabilities: frozenset[str] = frozenset()
     aliases: tuple[str, ...] = ()
     price: Mapping[str, Decimal] | None = None
+    kind: str = "chat"
+    lacks: frozenset[str] = frozenset()
 
     @property
     def ref(self) -> str:
@@ -55,10 +66,11 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Providers by name; models in the order in which they are tried."""
+    """Providers by name; chat models in the order in which they are tried; embedding models."""
 
     providers: Mapping[str, ProviderSpec]
     models: tuple[ModelSpec, ...]
+    embeddings: tuple[ModelSpec, ...]
     _by_key: dict[tuple[str, str], ModelSpec] = field(repr=False, compare=False)
 
     @classmethod
@@ -66,7 +78,9 @@ class Catalogue:
         by_key = {
             (model.provider, name): model for model in models for name in (*model.aliases, model.id)
         }
-        return cls(providers, models, by_key)
+        chat = tuple(model for model in models if model.kind == "chat")
+        embeddings = tuple(model for model in models if model.kind == "embedding")
+        return cls(providers, chat, embeddings, by_key)
 
     def find(self, provider: str, model: str) -> ModelSpec | None:
         """The model by its id or one of its aliases."""
@@ -120,12 +134,16 @@ def _provider(path: Path, name: str, entry: dict[str, Any]) -> ProviderSpec:
         key_env=tuple(entry.get("key_env", ())),
         key_optional=bool(entry.get("key_optional", False)),
         prices=entry.get("prices", ""),
+        lacks=frozenset(entry.get("lacks", ())),
     )
 
 
 def _model(path: str, entry: dict[str, Any], *, rank: int) -> ModelSpec:
     where = f"{path}: model {entry['provider']}/{entry['id']}"
-    if entry.get("tier") not in TIERS:
+    kind = entry.get("kind", "chat")
+    if kind not in KINDS:
+        raise CatalogueError(f"{where}: kind must be one of {', '.join(KINDS)}")
+    if kind == "chat" and entry.get("tier") not in TIERS:
         raise CatalogueError(f"{where}: tier must be one of {', '.join(TIERS)}")
     window = entry.get("context_window")
     if not isinstance(window, int) or window < 1:
@@ -133,20 +151,23 @@ def _model(path: str, entry: dict[str, Any], *, rank: int) -> ModelSpec:
     return ModelSpec(
         provider=entry["provider"],
         id=entry["id"],
-        tier=entry["tier"],
+        tier=entry.get("tier", "simple"),
         rank=rank,
         context_window=window,
         capabilities=frozenset(entry.get("capabilities", ())),
         aliases=tuple(entry.get("aliases", ())),
-        price=_price(where, entry["price"]) if "price" in entry else None,
+        price=_price(where, entry["price"], kind) if "price" in entry else None,
+        kind=kind,
+        lacks=frozenset(entry.get("lacks", ())),
     )
 
 
-def _price(where: str, raw: dict[str, Any]) -> dict[str, Decimal]:
-    unknown = set(raw) - set(_PRICE_FIELDS)
-    if unknown or not {"input", "output"} <= set(raw):
+def _price(where: str, raw: dict[str, Any], kind: str) -> dict[str, Decimal]:
+    required = {"input", "output"} if kind == "chat" else {"input"}
+    if set(raw) - set(_PRICE_FIELDS) or not required <= set(raw):
         raise CatalogueError(
-            f"{where}: price needs input and output, and may have cache_read and cache_write"
+            f"{where}: price needs {' and '.join(sorted(required))}, "
+            f"and may have {', '.join(sorted(set(_PRICE_FIELDS) - required))}"
         )
     try:
         price = {unit: Decimal(str(value)) for unit, value in raw.items()}

@@ -15,6 +15,8 @@ class ProviderError(Exception):
 
     ``status`` is the HTTP status where there was one; ``retry_after`` is
     seconds; ``usage`` is set when the failed call was charged all the same.
+    ``words`` are the provider's own on what is wrong with the request: for the
+    client who sent it, never for a log or a table.
     """
 
     code = "provider_error"
@@ -35,6 +37,7 @@ class ProviderError(Exception):
         self.status = status
         self.retry_after = retry_after
         self.usage = usage
+        self.words = ""
 
 
 class AuthenticationFailed(ProviderError):

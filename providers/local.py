@@ -13,13 +13,17 @@ import logging
 import os
 import secrets
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from providers import features
 from providers.base import Completion, CompletionRequest
 from providers.errors import ConnectionFailed
+from providers.events import Event
 from providers.openai import OpenAIProvider
 
 logger = logging.getLogger(__name__)
@@ -48,6 +52,8 @@ class LocalProvider:
     """
 
     name = "local"
+    wire = "openai"
+    features = features.LLAMA_CPP
 
     def __init__(self, client: httpx.AsyncClient, timeout: httpx.Timeout) -> None:
         self._client = client
@@ -63,6 +69,13 @@ class LocalProvider:
         """The model's answer. Raises :class:`providers.errors.ProviderError`."""
         wire = await self._running_wire()
         return await wire.complete(request)
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
+        """The answer's events as they happen. Raises :class:`providers.errors.ProviderError`."""
+        wire = await self._running_wire()
+        async with aclosing(wire.stream(request)) as events:
+            async for event in events:
+                yield event
 
     async def warm_up(self) -> None:
         """Load the model now, so that the first request does not wait for it."""
@@ -120,4 +133,4 @@ class _LocalWire(OpenAIProvider):
         # Low temperature and a mild penalty: so small a model otherwise loops. A fixed seed:
         # the first question gets the same answer everywhere.
         sampling = {"temperature": 0.2, "top_p": 0.9, "repeat_penalty": 1.1, "seed": 1}
-        return {**super()._payload(request), **sampling}
+        return {**sampling, **super()._payload(request)}

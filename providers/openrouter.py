@@ -15,8 +15,8 @@ from providers.openai import OpenAIProvider
 class OpenRouterProvider(OpenAIProvider):
     """Asks for full usage accounting, so that cached and reasoning tokens are reported."""
 
-    def _headers(self) -> Mapping[str, str]:
-        return {**super()._headers(), "x-title": "AI Cost Optimizer"}
+    def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
+        return {**super()._headers(request), "x-title": "AI Cost Optimizer"}
 
     def _payload(self, request: CompletionRequest) -> dict[str, Any]:
         return {**super()._payload(request), "usage": {"include": True}}

@@ -54,6 +54,7 @@ class Rates:
     output: Rate
     cache_read: Rate | None = None
     cache_write: Rate | None = None
+    cache_write_1h: Rate | None = None
 
     def cost(self, usage: Usage) -> Decimal:
         """USD for ``usage``, rounded half-even to ten decimal places."""
@@ -62,7 +63,9 @@ class Rates:
         written = min(usage.cache_write_tokens, size - cached)
         total = self.input.at(size) * (size - cached - written)
         total += (self.cache_read or self.input).at(size) * cached
-        total += (self.cache_write or self.input).at(size) * written
+        hour = min(usage.cache_write_1h_tokens, written)
+        total += (self.cache_write or self.input).at(size) * (written - hour)
+        total += (self.cache_write_1h or self.cache_write or self.input).at(size) * hour
         total += self.output.at(size) * usage.output_tokens
         return (total / MILLION).quantize(_PLACES, rounding=ROUND_HALF_EVEN)
 
@@ -109,13 +112,16 @@ class PriceBook:
         if info is None:
             return None
         prices = info.get_prices(at)
-        if prices.input_mtok is None or prices.output_mtok is None:
+        if prices.input_mtok is None:
+            return None
+        if prices.output_mtok is None and (spec is None or spec.kind == "chat"):
             return None
         return Rates(
             input=_rate(prices.input_mtok),
-            output=_rate(prices.output_mtok),
-            cache_read=None if prices.cache_read_mtok is None else _rate(prices.cache_read_mtok),
-            cache_write=None if prices.cache_write_mtok is None else _rate(prices.cache_write_mtok),
+            output=_optional(prices.output_mtok) or Rate(Decimal(0)),
+            cache_read=_optional(prices.cache_read_mtok),
+            cache_write=_optional(prices.cache_write_mtok),
+            cache_write_1h=_optional(getattr(prices, "cache_write_1h_mtok", None)),
         )
 
 
@@ -127,6 +133,10 @@ def _find_info(prices_id: str, model: str) -> ModelInfo | None:
     return None
 
 
+def _optional(price: Decimal | TieredPrices | None) -> Rate | None:
+    return None if price is None else _rate(price)
+
+
 def _rate(price: Decimal | TieredPrices) -> Rate:
     if isinstance(price, TieredPrices):
         return Rate(price.base, tuple((tier.start, tier.price) for tier in price.tiers))
@@ -134,9 +144,11 @@ def _rate(price: Decimal | TieredPrices) -> Rate:
 
 
 def _overridden(price: Mapping[str, Decimal]) -> Rates:
+    rates = {unit: Rate(value) for unit, value in price.items()}
     return Rates(
-        input=Rate(price["input"]),
-        output=Rate(price["output"]),
-        cache_read=Rate(price["cache_read"]) if "cache_read" in price else None,
-        cache_write=Rate(price["cache_write"]) if "cache_write" in price else None,
+        input=rates["input"],
+        output=rates.get("output", Rate(Decimal(0))),
+        cache_read=rates.get("cache_read"),
+        cache_write=rates.get("cache_write"),
+        cache_write_1h=rates.get("cache_write_1h"),
     )

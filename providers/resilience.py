@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 import stamina
 from purgatory import AsyncCircuitBreakerFactory, AsyncInMemoryUnitOfWork
@@ -18,8 +19,10 @@ from purgatory.domain.model import OpenedState
 from purgatory.service._async.repository import AsyncInMemoryRepository
 
 from providers.base import Completion, CompletionRequest, Provider, Usage
-from providers.errors import CircuitOpen, ProviderError, ProviderTimeout
+from providers.errors import CircuitOpen, EmptyCompletion, ProviderError, ProviderTimeout
+from providers.events import Event, Started, UsageReported
 
+Made = TypeVar("Made")
 CircuitState = Literal["closed", "open", "half_open"]
 
 # Waiting longer than this for one provider is worse than asking the next.
@@ -28,7 +31,10 @@ _LONGEST_WAIT_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One failed call: to whom, why, and what it used up."""
+    """One failed call: to whom, why, and what it used up.
+
+    ``words`` are the provider's own, for the client who asked and nobody else.
+    """
 
     provider: str
     model: str
@@ -36,6 +42,7 @@ class Attempt:
     message: str
     status: int | None = None
     usage: Usage | None = None
+    words: str = field(default="", repr=False)
 
 
 class AllProvidersFailed(Exception):
@@ -52,6 +59,19 @@ class Outcome:
     """A completion and the failed attempts that came before it."""
 
     completion: Completion
+    attempts: tuple[Attempt, ...] = ()
+
+
+@dataclass(slots=True)
+class OpenStream:
+    """A stream that has begun to speak, and the failed attempts that came before it.
+
+    ``events`` begin with the first one of all; close them when done.
+    """
+
+    provider: str
+    request: CompletionRequest
+    events: AsyncGenerator[Event, None]
     attempts: tuple[Attempt, ...] = ()
 
 
@@ -105,28 +125,56 @@ class ResilientCaller:
 
         Raises :class:`AllProvidersFailed`; cancellation passes through.
         """
+        completion, attempts = await self._first(
+            chain, make_request, lambda client, request: client.complete(request)
+        )
+        return Outcome(completion, attempts)
+
+    async def open_stream(
+        self,
+        chain: Sequence[tuple[str, str]],
+        make_request: Callable[[str], CompletionRequest],
+    ) -> OpenStream:
+        """The first stream of ``chain`` that brings content; whoever fails before is passed over.
+
+        The deadline holds until then; after that every event has the
+        connection's own time limit. Raises :class:`AllProvidersFailed`.
+        """
+        stream, attempts = await self._first(chain, make_request, self._begin)
+        stream.attempts = attempts
+        return stream
+
+    async def _first(
+        self,
+        chain: Sequence[tuple[str, str]],
+        make_request: Callable[[str], CompletionRequest],
+        make: Callable[[Provider, CompletionRequest], Awaitable[Made]],
+    ) -> tuple[Made, tuple[Attempt, ...]]:
         attempts: list[Attempt] = []
+        tried = chain[0]
         try:
             async with asyncio.timeout(self.policy.deadline):
                 for provider, model in chain:
+                    tried = (provider, model)
                     try:
-                        completion = await self._call_one(provider, make_request(model), attempts)
+                        made = await self._call_one(provider, make_request(model), make, attempts)
                     except ProviderError as error:
                         attempts.append(_attempt(provider, model, error))
                     else:
-                        return Outcome(completion, tuple(attempts))
+                        return made, tuple(attempts)
         except TimeoutError:
             late = ProviderTimeout("deadline", "the request's deadline passed")
-            provider, model = chain[
-                min(len({(a.provider, a.model) for a in attempts}), len(chain) - 1)
-            ]
-            attempts.append(_attempt(provider, model, late))
+            attempts.append(_attempt(*tried, late))
             raise AllProvidersFailed(attempts, deadline_passed=True) from None
         raise AllProvidersFailed(attempts)
 
     async def _call_one(
-        self, provider: str, request: CompletionRequest, attempts: list[Attempt]
-    ) -> Completion:
+        self,
+        provider: str,
+        request: CompletionRequest,
+        make: Callable[[Provider, CompletionRequest], Awaitable[Made]],
+        attempts: list[Attempt],
+    ) -> Made:
         client = self.providers[provider]
         breaker = await self._circuits.get_breaker(provider)
 
@@ -141,7 +189,7 @@ class ResilientCaller:
             with attempt:
                 try:
                     async with breaker:
-                        return await client.complete(request)
+                        return await make(client, request)
                 except OpenedState:
                     raise CircuitOpen(provider, "failed too often just now; not called") from None
                 except ProviderError as error:
@@ -150,6 +198,38 @@ class ResilientCaller:
                         attempts.append(_attempt(provider, request.model, error))
                     raise
         raise AssertionError("stamina ends in a result or an error")
+
+    async def _begin(self, client: Provider, request: CompletionRequest) -> OpenStream:
+        """Wait for the first content: until then nothing has been said that cannot be unsaid."""
+        events = client.stream(request)
+        first: list[Event] = []
+        try:
+            async for event in events:
+                first.append(event)
+                if not isinstance(event, (Started, UsageReported)):
+                    break
+            else:
+                raise EmptyCompletion(client.name, "streamed no answer")
+        except BaseException:
+            await events.aclose()
+            raise
+        return OpenStream(client.name, request, self._followed(client.name, first, events))
+
+    async def _followed(
+        self, provider: str, first: list[Event], rest: AsyncGenerator[Event, None]
+    ) -> AsyncGenerator[Event, None]:
+        async with aclosing(rest):
+            for event in first:
+                yield event
+            try:
+                async for event in rest:
+                    yield event
+            except ProviderError as error:
+                # Too late to fall back, but the circuit shall know.
+                with suppress(ProviderError, OpenedState):
+                    async with await self._circuits.get_breaker(provider):
+                        raise error
+                raise
 
 
 def _worth_repeating(error: ProviderError) -> bool:
@@ -165,4 +245,6 @@ def _backoff(error: Exception) -> bool | float:
 
 
 def _attempt(provider: str, model: str, error: ProviderError) -> Attempt:
-    return Attempt(provider, model, error.code, error.message, error.status, error.usage)
+    return Attempt(
+        provider, model, error.code, error.message, error.status, error.usage, error.words
+    )

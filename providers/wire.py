@@ -1,12 +1,11 @@
-"""What the HTTP clients share: one POST, and every way it can fail as a typed error."""
+"""What the HTTP clients share: one POST, whole or streamed, and every way it can fail."""
 
 from __future__ import annotations
 
 import json
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,17 +15,22 @@ import httpx
 from providers.base import Completion, CompletionRequest
 from providers.errors import (
     ConnectionFailed,
+    ContentBlocked,
+    EmptyCompletion,
     MalformedResponse,
     ProviderError,
     ProviderTimeout,
     error_for_status,
 )
+from providers.events import Event
+from providers.storable import storable_completion
+from providers.streaming import EventTooLarge, StreamReader, WholeCharacters, server_sent_events
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 _LONGEST_RETRY_AFTER = 24 * 3600.0
-_MOST_TOKENS = 2_000_000_000
-# JSON can spell characters that UTF-8 (lone surrogates) or PostgreSQL (NUL) cannot hold.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_LONGEST_WORDS = 500
+# What reading an answer of another shape than promised raises.
+_MISREAD = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 
 
 class WireClient(ABC):
@@ -37,6 +41,9 @@ class WireClient(ABC):
     shared and not closed here. ``api_key`` never appears in ``repr``, logs or
     errors.
     """
+
+    wire: str
+    features: frozenset[str]
 
     def __init__(
         self,
@@ -57,33 +64,93 @@ class WireClient(ABC):
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """The model's answer. Raises :class:`ProviderError`."""
-        body = await self._post(
-            self._path(request), self._headers(), json.dumps(self._payload(request)).encode()
+        body = await self.post(
+            self._path(request, stream=False), self._payload(request), self._headers(request)
         )
-        try:
-            completion = self._parse(request, body)
-        except ProviderError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise MalformedResponse(
-                self.name, "answered in a shape its protocol does not have"
-            ) from error
-        text = storable_text(completion.text)
-        return completion if text is completion.text else replace(completion, text=text)
+        with self._reading():
+            completion = storable_completion(self._parse(request, body))
+        if not request.chat.allow_empty and not completion.text.strip():
+            usage = completion.usage
+            if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
+                raise ContentBlocked(self.name, "blocked the content", usage=usage)
+            raise EmptyCompletion(self.name, "answered with no text", usage=usage)
+        return completion
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
+        """The answer's events as they happen. Raises :class:`ProviderError`.
+
+        Closing the generator ends the call to the provider.
+        """
+        reader, characters = self._reader(request), WholeCharacters()
+        payload = {**self._payload(request), **self._streamed}
+        path, headers = self._path(request, stream=True), self._headers(request)
+        async with aclosing(self._messages(path, payload, headers)) as messages:
+            async for name, data in messages:
+                with self._reading():
+                    events = list(reader.feed(name, data))
+                for event in events:
+                    mended = characters.mend(event)
+                    if mended is not None:
+                        yield mended
+        if not reader.complete:
+            raise ConnectionFailed(self.name, "ended its answer early")
 
     async def aclose(self) -> None:
         """Nothing to release: the pooled client belongs to the registry."""
 
-    async def _post(self, path: str, headers: Mapping[str, str], content: bytes) -> dict[str, Any]:
+    async def post(
+        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """POST JSON and read a JSON object. Raises :class:`ProviderError`."""
+        async with self._open(path, payload, headers) as response:
+            raw = await self._read(response)
+        try:
+            body = json.loads(raw)
+        except (ValueError, RecursionError) as error:
+            raise MalformedResponse(self.name, "answered with malformed JSON") from error
+        if not isinstance(body, dict):
+            raise MalformedResponse(self.name, "answered with JSON that is not an object")
+        return body
+
+    async def _messages(
+        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> AsyncGenerator[tuple[str, dict[str, Any] | None], None]:
+        """Name and data of each server-sent event; ``None`` for ``[DONE]``."""
+        async with self._open(path, payload, headers) as response:
+            if "text/event-stream" not in response.headers.get("content-type", ""):
+                raise MalformedResponse(self.name, "did not stream its answer")
+            try:
+                async for message in server_sent_events(response):
+                    if not message.data:
+                        continue
+                    if message.data.strip() == "[DONE]":
+                        yield message.event, None
+                        return
+                    data = json.loads(message.data)
+                    if not isinstance(data, dict):
+                        raise MalformedResponse(self.name, "streamed what is not an object")
+                    yield message.event, data
+            except EventTooLarge:
+                raise MalformedResponse(self.name, "streamed an event of over 16 MiB") from None
+            except (ValueError, RecursionError) as error:
+                raise MalformedResponse(self.name, "streamed malformed JSON") from error
+
+    @asynccontextmanager
+    async def _open(
+        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> AsyncIterator[httpx.Response]:
+        """A successful response, its body unread. Raises :class:`ProviderError`."""
         try:
             async with self._client.stream(
                 "POST",
                 f"{self._base_url}{path}",
-                content=content,
+                content=json.dumps(payload).encode(),
                 headers={"content-type": "application/json", **headers},
                 timeout=self._timeout,
             ) as response:
-                raw = await self._read(response)
+                if not response.is_success:
+                    raise self._error(response, await self._read(response))
+                yield response
         except httpx.ConnectTimeout as error:
             raise ConnectionFailed(self.name, "could not be reached in time") from error
         except httpx.TimeoutException as error:
@@ -92,15 +159,6 @@ class WireClient(ABC):
             raise ConnectionFailed(
                 self.name, f"the connection failed ({type(error).__name__})"
             ) from error
-        if not response.is_success:
-            raise self._error(response, raw)
-        try:
-            body = json.loads(raw)
-        except (ValueError, RecursionError) as error:
-            raise MalformedResponse(self.name, "answered with malformed JSON") from error
-        if not isinstance(body, dict):
-            raise MalformedResponse(self.name, "answered with JSON that is not an object")
-        return body
 
     async def _read(self, response: httpx.Response) -> bytes:
         chunks: list[bytes] = []
@@ -112,22 +170,51 @@ class WireClient(ABC):
             chunks.append(chunk)
         return b"".join(chunks)
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except ProviderError:
+            raise
+        except _MISREAD as error:
+            raise MalformedResponse(
+                self.name, "answered in a shape its protocol does not have"
+            ) from error
+
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
-        return error_for_status(
+        error = error_for_status(
             self.name, response.status_code, retry_after=retry_after_seconds(response.headers)
         )
+        error.words = self._words(raw)
+        return error
+
+    def _words(self, raw: bytes) -> str:
+        """What the provider says is wrong with the request: for the client alone."""
+        try:
+            said = json.loads(raw)["error"]["message"]
+        except _MISREAD:
+            return ""
+        if not isinstance(said, str) or (self._api_key and self._api_key in said):
+            return ""
+        return said[:_LONGEST_WORDS]
+
+    # What turns a request into one for a stream.
+    _streamed: Mapping[str, Any] = {}
 
     @abstractmethod
-    def _path(self, request: CompletionRequest) -> str: ...
+    def _path(self, request: CompletionRequest, *, stream: bool) -> str: ...
 
     @abstractmethod
-    def _headers(self) -> Mapping[str, str]: ...
+    def _headers(self, request: CompletionRequest) -> Mapping[str, str]: ...
 
     @abstractmethod
     def _payload(self, request: CompletionRequest) -> dict[str, Any]: ...
 
     @abstractmethod
     def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion: ...
+
+    @abstractmethod
+    def _reader(self, request: CompletionRequest) -> StreamReader: ...
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
@@ -153,19 +240,3 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     if seconds != seconds:  # NaN
         return None
     return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)
-
-
-def token_count(value: Any) -> int:
-    """A usage field as a non-negative integer; absent is 0, anything else is malformed."""
-    if value is None:
-        return 0
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError("a token count is not a number")
-    if not 0 <= value <= _MOST_TOKENS:
-        raise ValueError("a token count is out of range")
-    return int(value)
-
-
-def storable_text(text: str) -> str:
-    """``text`` with NULs and lone surrogates as U+FFFD, so that any database takes it."""
-    return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text

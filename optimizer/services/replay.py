@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,9 +23,13 @@ from analytics.models import Feedback
 from optimizer.identifiers import new_request_id
 from optimizer.services.evidence import EvidenceTable
 from optimizer.services.routing_service import RoutingService
-from providers.base import Completion, CompletionRequest, Usage
+from providers import features
+from providers.base import Choice, Completion, CompletionRequest, Usage
 from providers.catalogue import TIERS, Catalogue, ModelSpec, ProviderSpec
+from providers.chat import Text
 from providers.errors import ProviderError
+from providers.events import Event
+from providers.retelling import events_of
 from routing.outcomes import Prices, RecordedPrompt
 
 PROVIDER = "replay"
@@ -69,6 +73,8 @@ class ReplayProvider:
     """Answers a recorded prompt as the recorded model did, as far as it was recorded."""
 
     name = PROVIDER
+    wire = "openai"
+    features = features.OPENAI
 
     def __init__(self, prompts: Sequence[RecordedPrompt]) -> None:
         self._outcomes = {prompt.prompt: prompt.outcomes for prompt in prompts}
@@ -77,12 +83,16 @@ class ReplayProvider:
         return self._outcomes[prompt][model].quality
 
     async def complete(self, request: CompletionRequest) -> Completion:
-        outcome = self._outcomes[request.prompt].get(request.model)
+        outcome = self._outcomes[request.chat.messages[-1].text].get(request.model)
         if outcome is None:
             raise ProviderError(PROVIDER, "no outcome of this model was recorded")
         unknown = outcome.input_tokens is None or outcome.output_tokens is None
         usage = Usage(outcome.input_tokens or 0, outcome.output_tokens or 0, estimated=unknown)
-        return Completion(PROVIDER, request.model, TEXT, usage, "stop")
+        return Completion(PROVIDER, request.model, (Choice((Text(TEXT),), "stop"),), usage)
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
+        for event in events_of(await self.complete(request)):
+            yield event
 
     async def aclose(self) -> None:
         pass

@@ -28,6 +28,7 @@ from optimizer.services.recording import (
 from optimizer.services.results import CompletionResult, RoutingUnavailable
 from optimizer.services.single_flight import SingleFlight
 from providers.base import Completion, CompletionRequest
+from providers.chat import Chat
 from providers.pricing import PriceBook
 from providers.resilience import AllProvidersFailed, Attempt, Outcome, ResilientCaller
 from routing.engine import RoutingEngine
@@ -147,7 +148,10 @@ class RoutingService:
         called = time.perf_counter()
         try:
             outcome = await self._caller.call(
-                chain, lambda model: CompletionRequest(model, facts.prompt, facts.max_tokens)
+                chain,
+                lambda model: CompletionRequest(
+                    model, Chat.of_prompt(facts.prompt, facts.max_tokens)
+                ),
             )
         except AllProvidersFailed as error:
             await self._record_failure(facts, decision, error.attempts, started)

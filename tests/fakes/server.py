@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,13 +23,19 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer. ``drop`` closes the connection after half of the body."""
+    """What to answer. ``drop`` closes the connection after half of the body.
+
+    With ``chunks`` the body is streamed, ``pause`` seconds between two, as
+    server-sent events; ``drop`` then cuts the connection after the last.
+    """
 
     body: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     drop: bool = False
+    chunks: Iterable[bytes] | None = None
+    pause: float = 0.0
 
     @property
     def raw(self) -> bytes:
@@ -53,6 +59,8 @@ class FakeProvider:
         self._scripted: deque[Reply] = deque()
         self._always: Reply | None = None
         self.url = ""
+        self.written = 0
+        self.hung_up_on = 0
 
     def next(self, *replies: Reply) -> None:
         self._scripted.extend(replies)
@@ -85,6 +93,8 @@ class FakeProvider:
             await self.gate.wait()
         if reply.delay:
             await asyncio.sleep(reply.delay)
+        if reply.chunks is not None:
+            return await self._stream(request, reply)
         if reply.drop:
             response = web.StreamResponse(headers={"content-length": str(len(reply.raw))})
             await response.prepare(request)
@@ -94,3 +104,20 @@ class FakeProvider:
             return response
         headers = {"content-type": "application/json", **reply.headers}
         return web.Response(body=reply.raw, status=reply.status, headers=headers)
+
+    async def _stream(self, request: web.Request, reply: Reply) -> web.StreamResponse:
+        headers = {"content-type": "text/event-stream", **reply.headers}
+        response = web.StreamResponse(status=reply.status, headers=headers)
+        await response.prepare(request)
+        try:
+            for chunk in reply.chunks or ():
+                await response.write(chunk)
+                self.written += 1
+                await asyncio.sleep(reply.pause)
+        except (ConnectionError, asyncio.CancelledError):
+            self.hung_up_on += 1
+            raise
+        if reply.drop:
+            assert request.transport is not None
+            request.transport.close()
+        return response

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 from tests.fakes.server import Asked, Reply, Wire
+from tests.fakes.streams import anthropic_stream, gemini_stream, openai_stream
 
 KEY = "dummy-key-for-tests"
 ANSWER = "The capital of France is Paris."
@@ -86,6 +87,19 @@ def openai_error(status: int, code: str = "error") -> Reply:
     return Reply(body, status)
 
 
+def as_asked(asked: Asked, body: dict[str, Any], **how: Any) -> Reply:
+    """``body`` whole or streamed, as the request wants it."""
+    if "streamGenerateContent" in asked.path:
+        return Reply(chunks=gemini_stream(body, **how))
+    if not asked.body.get("stream"):
+        return Reply(body)
+    if "choices" not in body:
+        return Reply(chunks=anthropic_stream(body, **how))
+    # Usage comes at the end only where it was asked for.
+    asked_for = (asked.body.get("stream_options") or {}).get("include_usage", False)
+    return Reply(chunks=openai_stream(body, **{"usage": asked_for, **how}))
+
+
 def openai_wire(*, max_tokens_field: str = "max_tokens") -> Wire:
     """Chat completions, strict about the key and the name of the completion's bound."""
 
@@ -95,11 +109,11 @@ def openai_wire(*, max_tokens_field: str = "max_tokens") -> Wire:
         if not asked.path.endswith("/chat/completions"):
             return openai_error(404, "not_found")
         other = {"max_tokens", "max_completion_tokens"} - {max_tokens_field}
-        if other & set(asked.body) or not isinstance(asked.body.get(max_tokens_field), int):
+        if other & set(asked.body) or not isinstance(asked.body.get(max_tokens_field, 1), int):
             return openai_error(400, "unsupported_parameter")
-        if [m["role"] for m in asked.body["messages"]] != ["user"]:
+        if not asked.body["messages"]:
             return openai_error(400, "invalid_messages")
-        return Reply(openai_completion(asked.body["model"]))
+        return as_asked(asked, openai_completion(asked.body["model"]))
 
     return answer
 
@@ -116,7 +130,7 @@ def anthropic_wire(asked: Asked) -> Reply:
         return error(400, "invalid_request_error")
     if asked.path != "/v1/messages":
         return error(404, "not_found_error")
-    return Reply(anthropic_message(asked.body["model"]))
+    return as_asked(asked, anthropic_message(asked.body["model"]))
 
 
 def gemini_wire(asked: Asked) -> Reply:
@@ -128,8 +142,8 @@ def gemini_wire(asked: Asked) -> Reply:
         )
     prefix, _, call = asked.path.rpartition("/")
     model, _, method = call.partition(":")
-    if prefix != "/v1beta/models" or method != "generateContent":
+    if prefix != "/v1beta/models" or method not in {"generateContent", "streamGenerateContent"}:
         return Reply({"error": {"code": 404, "status": "NOT_FOUND"}}, 404)
-    if "maxOutputTokens" not in asked.body["generationConfig"]:
+    if not asked.body["contents"]:
         return Reply({"error": {"code": 400, "status": "INVALID_ARGUMENT"}}, 400)
-    return Reply(gemini_response(model))
+    return as_asked(asked, gemini_response(model))

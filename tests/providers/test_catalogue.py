@@ -99,11 +99,14 @@ async def test_a_key_or_an_own_server_s_address_enables_a_provider(
 
 async def test_the_embedded_model_really_answers(http: httpx.AsyncClient) -> None:
     from providers.base import CompletionRequest
+    from providers.chat import Chat
 
     local = LocalProvider(http, httpx.Timeout(60))
     try:
         completion = await local.complete(
-            CompletionRequest("smollm2-135m-instruct", "What is the capital of France?", 30)
+            CompletionRequest(
+                "smollm2-135m-instruct", Chat.of_prompt("What is the capital of France?", 30)
+            )
         )
         assert "Paris" in completion.text
         assert not completion.usage.estimated
@@ -111,7 +114,9 @@ async def test_the_embedded_model_really_answers(http: httpx.AsyncClient) -> Non
         assert first is not None
         first.kill()
         await first.wait()
-        again = await local.complete(CompletionRequest("smollm2-135m-instruct", "Say hello.", 5))
+        again = await local.complete(
+            CompletionRequest("smollm2-135m-instruct", Chat.of_prompt("Say hello.", 5))
+        )
         assert again.text
     finally:
         await local.aclose()

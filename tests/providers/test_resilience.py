@@ -8,7 +8,8 @@ from collections import deque
 import pytest
 import stamina
 
-from providers.base import Completion, CompletionRequest, Usage
+from providers.base import Choice, Completion, CompletionRequest, Usage
+from providers.chat import Chat, Text
 from providers.errors import AuthenticationFailed, Overloaded, ProviderError, RateLimited
 from providers.resilience import AllProvidersFailed, ResiliencePolicy, ResilientCaller
 
@@ -29,7 +30,7 @@ class Scripted:
             raise step
         if isinstance(step, float):
             await asyncio.sleep(step)
-        return Completion(self.name, request.model, "text", Usage(1, 1), "stop")
+        return Completion(self.name, request.model, (Choice((Text("text"),), "stop"),), Usage(1, 1))
 
     async def aclose(self) -> None: ...
 
@@ -40,7 +41,8 @@ def caller(*providers: Scripted, **policy: object) -> ResilientCaller:
 
 async def call(caller: ResilientCaller, *chain: str):
     return await caller.call(
-        [(name, f"{name}-model") for name in chain], lambda m: CompletionRequest(m, "p", 5)
+        [(name, f"{name}-model") for name in chain],
+        lambda m: CompletionRequest(m, Chat.of_prompt("p", 5)),
     )
 
 

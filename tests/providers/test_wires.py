@@ -17,6 +17,7 @@ from openai.types.chat import ChatCompletion
 from providers import errors
 from providers.anthropic import AnthropicProvider
 from providers.base import CompletionRequest, Usage
+from providers.chat import Chat
 from providers.gemini import GeminiProvider
 from providers.openai import OpenAIOwnProvider, OpenAIProvider
 from providers.openrouter import OpenRouterProvider
@@ -35,7 +36,7 @@ from tests.fakes.wires import (
 )
 
 SECRET = "the prompt that must not be repeated"
-REQUEST = CompletionRequest("some-model", SECRET, max_tokens=50)
+REQUEST = CompletionRequest("some-model", Chat.of_prompt(SECRET, max_tokens=50))
 WIRES: dict[str, tuple[type[WireClient], Wire, Callable[..., dict[str, Any]]]] = {
     "openai": (OpenAIProvider, openai_wire(), openai_completion),
     "openai-own": (

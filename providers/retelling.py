@@ -1,0 +1,48 @@
+"""A finished completion told as a stream: what a cached answer sounds like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from providers.base import Choice, Completion, Thinking
+from providers.chat import Text, ToolCall
+from providers.events import (
+    Event,
+    Finished,
+    OpaqueBlock,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ToolArguments,
+    ToolCallStarted,
+    UsageReported,
+)
+
+
+def events_of(completion: Completion) -> Iterator[Event]:
+    """The events that a stream of ``completion`` would have had."""
+    yield Started(completion.response_id, completion.extra)
+    for index, choice in enumerate(completion.choices):
+        yield from _choice(index, choice)
+    yield UsageReported(completion.usage)
+
+
+def _choice(index: int, choice: Choice) -> Iterator[Event]:
+    calls, logprobs = 0, choice.logprobs
+    for part in choice.parts:
+        if isinstance(part, Text):
+            yield TextDelta(part.text, index, logprobs)
+            logprobs = None
+        elif isinstance(part, Thinking):
+            yield ThinkingDelta(part.text, part.signature, part.redacted, index)
+        elif isinstance(part, ToolCall):
+            yield ToolCallStarted(calls, part.id, part.name, part.signature, index)
+            if part.arguments:
+                yield ToolArguments(calls, part.arguments, index)
+            calls += 1
+        else:
+            yield OpaqueBlock(part.wire, part.value, index)
+    if choice.refusal:
+        yield RefusalDelta(choice.refusal, index)
+    yield Finished(choice.finish_reason, index, choice.stop_sequence)

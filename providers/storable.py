@@ -1,0 +1,46 @@
+"""Text that any database takes: JSON can spell what UTF-8 and PostgreSQL cannot hold."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from providers.base import AnswerPart, Choice, Completion, Thinking
+from providers.chat import Text, ToolCall
+
+# Lone surrogates (UTF-8) and NUL (PostgreSQL).
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def storable_text(text: str) -> str:
+    """``text`` with NULs and lone surrogates as U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text
+
+
+def storable_completion(completion: Completion) -> Completion:
+    """``completion`` with storable text throughout; itself when it already is."""
+    if any(_UNSTORABLE.search(text) for choice in completion.choices for text in _texts(choice)):
+        return replace(completion, choices=tuple(map(_storable_choice, completion.choices)))
+    return completion
+
+
+def _texts(choice: Choice) -> list[str]:
+    found = [part.text for part in choice.parts if isinstance(part, (Text, Thinking))]
+    found += [part.arguments for part in choice.tool_calls]
+    return [*found, choice.refusal]
+
+
+def _storable_choice(choice: Choice) -> Choice:
+    return replace(
+        choice,
+        parts=tuple(map(_storable_part, choice.parts)),
+        refusal=storable_text(choice.refusal),
+    )
+
+
+def _storable_part(part: AnswerPart) -> AnswerPart:
+    if isinstance(part, (Text, Thinking)):
+        return replace(part, text=storable_text(part.text))
+    if isinstance(part, ToolCall):
+        return replace(part, arguments=storable_text(part.arguments))
+    return part

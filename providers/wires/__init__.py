@@ -1,0 +1,1 @@
+"""How each provider's wire spells a request, an answer and a stream."""
