@@ -33,8 +33,14 @@ class CachedResponse(models.Model):
     cache_key = models.CharField(max_length=64, unique=True)
     prompt = models.TextField(blank=True)
     prompt_hash = models.CharField(max_length=64)
-    max_tokens = models.PositiveIntegerField()
+    max_tokens = models.PositiveIntegerField(null=True, blank=True)
     response = models.TextField()
+    answer = models.JSONField(
+        null=True,
+        blank=True,
+        encoder=DjangoJSONEncoder,
+        help_text="The whole answer, where it is more than its text.",
+    )
     finish_reason = models.CharField(max_length=20, blank=True)
     provider = models.CharField(max_length=64)
     model = models.CharField(max_length=128)
@@ -85,6 +91,7 @@ class RequestRecord(models.Model):
 
     class Status(models.TextChoices):
         OK = "ok", "answered"
+        PARTIAL = "partial", "cut off"
         ERROR = "error", "failed"
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -92,8 +99,12 @@ class RequestRecord(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.OK)
     prompt = models.TextField(blank=True)
     prompt_hash = models.CharField(max_length=64, blank=True)
-    max_tokens = models.PositiveIntegerField()
+    max_tokens = models.PositiveIntegerField(null=True, blank=True)
     auto_route = models.BooleanField(default=False)
+    endpoint = models.CharField(max_length=32, default="complete")
+    requested_model = models.CharField(max_length=128, blank=True)
+    streamed = models.BooleanField(default=False)
+    tags = models.JSONField(default=list, blank=True)
     user_id = models.CharField(max_length=128, blank=True)
     session_id = models.CharField(max_length=128, blank=True)
     pattern = models.CharField(max_length=20, choices=_choices(PATTERNS))
@@ -118,6 +129,9 @@ class RequestRecord(models.Model):
     savings = money(null=True)
     latency_ms = models.FloatField(default=0.0)
     provider_ms = models.FloatField(null=True)
+    ttft_ms = models.FloatField(
+        "time to first token", null=True, blank=True, help_text="Milliseconds; streams only."
+    )
     attempts = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.TextField(blank=True)

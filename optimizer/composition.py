@@ -16,6 +16,7 @@ from django.db import connections
 from analytics.cache import CacheReader
 from analytics.journal import Journal
 from analytics.ledger import Ledger
+from optimizer.services.bookkeeping import Bookkeeper
 from optimizer.services.evidence import EvidenceTable
 from optimizer.services.expectations import Expectations
 from optimizer.services.learned import installed_predictor, learned_evidence, routing_engine
@@ -144,6 +145,11 @@ def installed_catalogue() -> Catalogue:
     return load_catalogue(Path(settings.CATALOGUE_FILE) if settings.CATALOGUE_FILE else None)
 
 
+def storage_policy() -> StoragePolicy:
+    """What is kept of prompts and answers."""
+    return StoragePolicy(settings.STORE_PROMPTS, settings.RESPONSE_CACHE_SECONDS)
+
+
 def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
     catalogue = installed_catalogue()
@@ -188,12 +194,8 @@ def build_services() -> Services:
             engine=engine,
             options=options,
             caller=caller,
-            prices=prices,
-            ledger=ledger,
+            books=Bookkeeper(prices, ledger, Recorder(storage_policy())),
             cache=cache,
-            recorder=Recorder(
-                StoragePolicy(settings.STORE_PROMPTS, settings.RESPONSE_CACHE_SECONDS)
-            ),
         ),
         background=ThreadPoolExecutor(max_workers=1, thread_name_prefix="background"),
     )

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from analytics.ledger import Ledger
 from optimizer.composition import journal
+from optimizer.services.bookkeeping import Bookkeeper
 from optimizer.services.expectations import Expectations
 from optimizer.services.learned import installed_predictor, learned_evidence, routing_engine
 from optimizer.services.options import CatalogueOptions
@@ -57,10 +58,10 @@ async def _replay(
         engine=routing_engine(options, evidence, predictor),
         options=options,
         caller=caller,
-        prices=book,
-        ledger=ledger,
+        books=Bookkeeper(
+            book, ledger, Recorder(StoragePolicy(settings.STORE_PROMPTS), replayed=True)
+        ),
         cache=None,
-        recorder=Recorder(StoragePolicy(settings.STORE_PROMPTS), replayed=True),
     )
     expectations = Expectations(catalogue, predictor)
     player = Replay(routing, provider, evidence, expectations.expected)

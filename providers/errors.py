@@ -150,6 +150,12 @@ class CircuitOpen(ProviderError):
     code = "circuit_open"
 
 
+class ClientGone(ProviderError):
+    """Nobody waits for the answer any more, so the call was ended."""
+
+    code = "client_disconnected"
+
+
 _BY_STATUS: dict[int, tuple[type[ProviderError], str]] = {
     400: (RequestRejected, "rejected the request as invalid"),
     401: (AuthenticationFailed, "refused the API key"),

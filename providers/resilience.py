@@ -19,8 +19,15 @@ from purgatory.domain.model import OpenedState
 from purgatory.service._async.repository import AsyncInMemoryRepository
 
 from providers.base import Completion, CompletionRequest, Provider, Usage
-from providers.errors import CircuitOpen, EmptyCompletion, ProviderError, ProviderTimeout
+from providers.errors import (
+    CircuitOpen,
+    ClientGone,
+    EmptyCompletion,
+    ProviderError,
+    ProviderTimeout,
+)
 from providers.events import Event, Started, UsageReported
+from providers.usage import estimated_usage
 
 Made = TypeVar("Made")
 CircuitState = Literal["closed", "open", "half_open"]
@@ -101,8 +108,12 @@ class ResilientCaller:
         self._circuits = AsyncCircuitBreakerFactory(
             default_threshold=self.policy.breaker_failures,
             default_ttl=self.policy.breaker_seconds,
-            # A refused key or prompt says nothing about the provider's health.
-            exclude=[(ProviderError, lambda error: not error.retryable)],
+            # A refused key or prompt says nothing about the provider's health, and neither
+            # does a client that no longer waits.
+            exclude=[
+                (ProviderError, lambda error: not error.retryable),
+                asyncio.CancelledError,
+            ],
             uow=store,
         )
 
@@ -125,23 +136,27 @@ class ResilientCaller:
 
         Raises :class:`AllProvidersFailed`; cancellation passes through.
         """
-        completion, attempts = await self._first(
-            chain, make_request, lambda client, request: client.complete(request)
+        attempts: list[Attempt] = []
+        completion = await self._first(
+            chain, make_request, lambda client, request: client.complete(request), attempts
         )
-        return Outcome(completion, attempts)
+        return Outcome(completion, tuple(attempts))
 
     async def open_stream(
         self,
         chain: Sequence[tuple[str, str]],
         make_request: Callable[[str], CompletionRequest],
+        attempts: list[Attempt],
     ) -> OpenStream:
         """The first stream of ``chain`` that brings content; whoever fails before is passed over.
 
         The deadline holds until then; after that every event has the
-        connection's own time limit. Raises :class:`AllProvidersFailed`.
+        connection's own time limit. ``attempts`` is filled with what failed,
+        also when the caller is cancelled: the call that was under way then is
+        the last of them. Raises :class:`AllProvidersFailed`.
         """
-        stream, attempts = await self._first(chain, make_request, self._begin)
-        stream.attempts = attempts
+        stream = await self._first(chain, make_request, self._begin, attempts)
+        stream.attempts = tuple(attempts)
         return stream
 
     async def _first(
@@ -149,23 +164,27 @@ class ResilientCaller:
         chain: Sequence[tuple[str, str]],
         make_request: Callable[[str], CompletionRequest],
         make: Callable[[Provider, CompletionRequest], Awaitable[Made]],
-    ) -> tuple[Made, tuple[Attempt, ...]]:
-        attempts: list[Attempt] = []
-        tried = chain[0]
+        attempts: list[Attempt],
+    ) -> Made:
+        tried, request = chain[0], make_request(chain[0][1])
         try:
             async with asyncio.timeout(self.policy.deadline):
                 for provider, model in chain:
-                    tried = (provider, model)
+                    tried, request = (provider, model), make_request(model)
                     try:
-                        made = await self._call_one(provider, make_request(model), make, attempts)
+                        return await self._call_one(provider, request, make, attempts)
                     except ProviderError as error:
                         attempts.append(_attempt(provider, model, error))
-                    else:
-                        return made, tuple(attempts)
         except TimeoutError:
             late = ProviderTimeout("deadline", "the request's deadline passed")
             attempts.append(_attempt(*tried, late))
             raise AllProvidersFailed(attempts, deadline_passed=True) from None
+        except asyncio.CancelledError:
+            # Whoever had read the prompt by then will charge for it.
+            usage = estimated_usage(request.chat, ())
+            gone = ClientGone(tried[0], "was still at it when the client went away", usage=usage)
+            attempts.append(_attempt(*tried, gone))
+            raise
         raise AllProvidersFailed(attempts)
 
     async def _call_one(

@@ -23,13 +23,18 @@ def find_eligible(
             and option.provider not in context.available_providers
         ):
             continue
+        if context.only is not None and (option.provider, option.model) not in context.only:
+            continue
         reason = _why_not(option, context, analysis)
         if reason is None:
             eligible.append(option)
         else:
             excluded.append((option, reason))
     if not eligible:
-        raise NoEligibleModel({option.ref: reason for option, reason in excluded})
+        lacking = (context.required_capabilities - option.capabilities for option, _ in excluded)
+        raise NoEligibleModel(
+            {option.ref: reason for option, reason in excluded}, frozenset().union(*lacking)
+        )
     return Situation(context, analysis, tuple(eligible), tuple(excluded))
 
 

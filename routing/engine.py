@@ -18,6 +18,7 @@ from routing.models import (
     RoutingContext,
     RoutingDecision,
 )
+from routing.stickiness import stay_with_held
 from routing.strategies.base import Situation, Strategy, complexity_chain
 from routing.strategies.complexity import ComplexityStrategy
 
@@ -74,6 +75,7 @@ class RoutingEngine:
             raise
         except Exception as error:  # noqa: BLE001
             decision = self._fall_back(situation, name, error)
+        decision = stay_with_held(decision, situation)
         return replace(decision, metadata=self._complete(decision, situation))
 
     def _fall_back(self, situation: Situation, name: str, error: Exception) -> RoutingDecision:
@@ -104,7 +106,8 @@ class RoutingEngine:
     def _complete(decision: RoutingDecision, situation: Situation) -> dict[str, Any]:
         """What every decision's metadata holds, whichever strategy made it.
 
-        ``fallback_chain`` lists the models to try if the chosen one fails, and
+        ``fallback_chain`` lists the models to try if the chosen one fails: by
+        complexity, unless the strategy gave an ``order`` of its own; and
         ``baseline_chain`` those complexity would have used, best first.
         ``propensity`` is the chance that this model was chosen: 1 unless
         exploration took part.
@@ -112,6 +115,7 @@ class RoutingEngine:
         analysis = situation.analysis
         baseline = [{"provider": o.provider, "model": o.model} for o in complexity_chain(situation)]
         chosen = {"provider": decision.provider, "model": decision.model}
+        order = decision.metadata.get("order", baseline)
         candidates: list[Candidate] = decision.metadata.get("candidates", [])
         excluded = [
             Candidate(
@@ -131,13 +135,13 @@ class RoutingEngine:
         return {
             "explored": False,
             "propensity": 1.0,
-            **decision.metadata,
+            **{k: v for k, v in decision.metadata.items() if k != "order"},
             "pattern": analysis.pattern,
             "complexity": analysis.complexity,
             "tier": analysis.tier,
             "token_count": analysis.token_count,
             "candidates": [c.as_dict() for c in (*candidates, *excluded)],
-            "fallback_chain": [ref for ref in baseline if ref != chosen],
+            "fallback_chain": [ref for ref in order if ref != chosen],
             "baseline_chain": baseline,
         }
 

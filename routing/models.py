@@ -10,7 +10,9 @@ from routing.text import PromptText
 
 Tier = Literal["simple", "moderate", "complex"]
 Confidence = Literal["high", "medium", "low"]
-StrategyName = Literal["complexity", "learning", "hybrid", "hybrid_fallback", "cached"]
+StrategyName = Literal[
+    "complexity", "learning", "hybrid", "hybrid_fallback", "cached", "cheapest", "best", "named"
+]
 
 TIERS: tuple[Tier, ...] = ("simple", "moderate", "complex")
 CONFIDENCES: tuple[Confidence, ...] = ("high", "medium", "low")
@@ -20,6 +22,9 @@ STRATEGIES: tuple[StrategyName, ...] = (
     "hybrid",
     "hybrid_fallback",
     "cached",
+    "cheapest",
+    "best",
+    "named",
 )
 
 
@@ -33,11 +38,13 @@ class RoutingError(Exception):
 class NoEligibleModel(RoutingError):
     """No configured model satisfies the request's hard constraints.
 
-    ``excluded`` maps "provider/model" to the reason it is out.
+    ``excluded`` maps "provider/model" to the reason it is out; ``missing`` are
+    the capabilities that were lacking.
     """
 
-    def __init__(self, excluded: dict[str, str]) -> None:
+    def __init__(self, excluded: dict[str, str], missing: frozenset[str] = frozenset()) -> None:
         self.excluded = excluded
+        self.missing = missing
         reasons = "; ".join(f"{ref}: {reason}" for ref, reason in sorted(excluded.items()))
         super().__init__(
             f"No model can serve this request ({reasons})." if reasons else "No model is available."
@@ -48,8 +55,9 @@ class NoEligibleModel(RoutingError):
 class ModelOption:
     """A model that routing may choose, as the catalogue describes it.
 
-    Prices are USD per million tokens, ``None`` where unknown. ``rank`` is the
-    model's place in its tier's fallback chain, 0 first.
+    Prices are USD per million tokens, ``None`` where unknown; so is
+    ``cache_read_price``, for input that the provider still has in its prompt
+    cache. ``rank`` is the model's place in its tier's fallback chain, 0 first.
     """
 
     provider: str
@@ -60,16 +68,35 @@ class ModelOption:
     output_price: Decimal | None
     context_window: int
     capabilities: frozenset[str] = frozenset()
+    cache_read_price: Decimal | None = None
 
     @property
     def ref(self) -> str:
         return f"{self.provider}/{self.model}"
 
-    def expected_cost(self, input_tokens: int, output_tokens: int) -> Decimal | None:
-        """USD for a call of this size, or ``None`` when a price is unknown."""
+    def expected_cost(
+        self, input_tokens: int, output_tokens: int, cached_tokens: int = 0
+    ) -> Decimal | None:
+        """USD for a call of this size, or ``None`` when a price is unknown.
+
+        ``cached_tokens`` of the input are read from the provider's prompt cache.
+        """
         if self.input_price is None or self.output_price is None:
             return None
-        return (self.input_price * input_tokens + self.output_price * output_tokens) / _MILLION
+        cost = self.input_price * input_tokens + self.output_price * output_tokens
+        if cached_tokens and self.cache_read_price is not None:
+            cost -= (self.input_price - self.cache_read_price) * min(cached_tokens, input_tokens)
+        return cost / _MILLION
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The model that answered this conversation last, and how much of it that model's
+    provider still has in its prompt cache, in tokens."""
+
+    provider: str
+    model: str
+    cached_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +106,9 @@ class RoutingContext:
     ``max_cost`` is USD for the whole call, ``min_quality`` is 0-1,
     ``max_tokens`` bounds the completion. ``available_providers`` of ``None``
     means every provider that has models in the catalogue. ``explore`` allows a
-    choice made to learn from it, within the exploration budget.
+    choice made to learn from it, within the exploration budget. ``only`` are
+    the (provider, model) pairs that may serve, where the client named one.
+    ``held`` is who answered the conversation so far.
     """
 
     prompt: str
@@ -91,6 +120,8 @@ class RoutingContext:
     max_tokens: int = 1000
     required_capabilities: frozenset[str] = frozenset()
     explore: bool = False
+    only: frozenset[tuple[str, str]] | None = None
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from routing.learning.predictor import QualityPredictor
 from routing.models import OptionSource
 from routing.policies import BestUnderCap, CheapestAboveTarget, Policy, QualityMinusCost
 from routing.strategies.complexity import ComplexityStrategy
+from routing.strategies.extremes import BestStrategy, CheapestStrategy, NamedStrategy
 from routing.strategies.hybrid import HybridStrategy
 from routing.strategies.learning import LearningStrategy
 
@@ -58,6 +59,9 @@ def routing_engine(
             "complexity": complexity,
             "learning": learning,
             "hybrid": HybridStrategy(learning, complexity),
+            "cheapest": CheapestStrategy(learning),
+            "best": BestStrategy(learning),
+            "named": NamedStrategy(),
         },
         complexity=complexity,
     )

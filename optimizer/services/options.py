@@ -41,8 +41,10 @@ class CatalogueOptions:
     def _build(self) -> tuple[ModelOption, ...]:
         options = []
         for spec in self._catalogue.models:
-            if spec.provider not in self._caller.providers:
+            provider = self._caller.providers.get(spec.provider)
+            if provider is None:
                 continue
+            lacks = spec.lacks | self._catalogue.providers[spec.provider].lacks
             rates = self._prices.rates(spec.provider, spec.id)
             options.append(
                 ModelOption(
@@ -53,7 +55,8 @@ class CatalogueOptions:
                     input_price=rates.input.base if rates else None,
                     output_price=rates.output.base if rates else None,
                     context_window=spec.context_window,
-                    capabilities=spec.capabilities,
+                    capabilities=(spec.capabilities | provider.features) - lacks,
+                    cache_read_price=rates.cache_read.base if rates and rates.cache_read else None,
                 )
             )
         return tuple(options)

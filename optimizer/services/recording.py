@@ -13,6 +13,8 @@ from typing import Any
 from analytics.ledger import LedgerEntry
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.savings import Savings
+from optimizer.services.asking import Ask
+from optimizer.services.cached_answers import answer_json
 from providers.base import Completion
 from providers.resilience import Attempt
 from routing.models import PromptAnalysis, RoutingDecision
@@ -29,23 +31,38 @@ class StoragePolicy:
         digest = "" if self.prompts == "none" else hashlib.sha256(prompt.encode()).hexdigest()
         return {"prompt": prompt if self.prompts == "full" else "", "prompt_hash": digest}
 
-    def expiry(self, now: datetime) -> datetime | None:
-        return now + timedelta(seconds=self.cache_seconds) if self.cache_seconds else None
+    def expiry(self, now: datetime, wanted: int | None = None) -> datetime | None:
+        """When an answer of ``now`` is given no more: the sooner of ours and the client's wish."""
+        limits = [
+            seconds for seconds in (self.cache_seconds or None, wanted) if seconds is not None
+        ]
+        return now + timedelta(seconds=min(limits)) if limits else None
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
     """What is known of a request before anyone answers it."""
 
-    request_id: uuid.UUID
-    created_at: datetime
-    prompt: str
-    max_tokens: int
-    auto_route: bool
+    ask: Ask
     analysis: PromptAnalysis
-    cache_key: str = ""
-    user_id: str = ""
-    session_id: str = ""
+
+    @property
+    def request_id(self) -> uuid.UUID:
+        return self.ask.request_id
+
+    @property
+    def cache_key(self) -> str:
+        return self.ask.cache_key
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds: ``total`` until the answer was complete, ``provider`` of it since the
+    first call, ``first_token`` until the first content of a stream."""
+
+    total: float
+    provider: float | None = None
+    first_token: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +98,16 @@ class Recorder:
         charges: Charges,
         baseline: Baseline | None,
         savings: Savings,
+        timing: Timing,
         *,
         answer_cost: Decimal | None,
-        latency_ms: float,
-        provider_ms: float,
         cacheable: bool,
+        cut_off: str = "",
     ) -> tuple[LedgerEntry, CachedResponse]:
         """The entry of a provider's answer, and the cache entry that it makes.
 
         ``answer_cost`` is the delivered call alone: what a later hit will save.
+        ``cut_off`` is why the answer did not come to its end.
         """
         usage = completion.usage
         request = RequestRecord(
@@ -106,15 +124,19 @@ class Recorder:
             cost=charges.cost,
             failed_cost=charges.failed,
             savings=savings.total,
-            latency_ms=latency_ms,
-            provider_ms=provider_ms,
+            latency_ms=timing.total,
+            provider_ms=timing.provider,
+            ttft_ms=timing.first_token,
             attempts=charges.attempts,
         )
+        if cut_off:
+            request.status, request.error_code = RequestRecord.Status.PARTIAL, cut_off
         cached = CachedResponse(
             cache_key=facts.cache_key,
-            **self._policy.prompt_fields(facts.prompt),
-            max_tokens=facts.max_tokens,
+            **self._policy.prompt_fields(facts.ask.prompt),
+            max_tokens=facts.ask.chat.max_tokens,
             response=completion.text,
+            answer=answer_json(completion),
             finish_reason=completion.finish_reason,
             provider=completion.provider,
             model=completion.model,
@@ -125,8 +147,8 @@ class Recorder:
             tokens_out=usage.output_tokens,
             original_cost=answer_cost,
             baseline_cost=baseline.cost if baseline else None,
-            created_at=facts.created_at,
-            expires_at=self._policy.expiry(facts.created_at),
+            created_at=facts.ask.asked_at,
+            expires_at=self._policy.expiry(facts.ask.asked_at, facts.ask.cache.ttl),
         )
         metric = self._metric(facts, decision, charges.cost, baseline, savings)
         return LedgerEntry(request, metric, cached if cacheable else None), cached
@@ -188,18 +210,23 @@ class Recorder:
     def _request_fields(
         self, facts: RequestFacts, decision: RoutingDecision | None
     ) -> dict[str, Any]:
+        ask = facts.ask
         return {
-            "id": facts.request_id,
-            "created_at": facts.created_at,
-            **self._policy.prompt_fields(facts.prompt),
-            "max_tokens": facts.max_tokens,
-            "auto_route": facts.auto_route,
-            "user_id": facts.user_id,
-            "session_id": facts.session_id,
+            "id": ask.request_id,
+            "created_at": ask.asked_at,
+            **self._policy.prompt_fields(ask.prompt),
+            "max_tokens": ask.chat.max_tokens,
+            "auto_route": ask.strategy == "hybrid",
+            "endpoint": ask.endpoint,
+            "requested_model": ask.requested_model,
+            "streamed": ask.streamed,
+            "tags": list(ask.tags),
+            "user_id": ask.user_id,
+            "session_id": ask.session_id,
             "pattern": facts.analysis.pattern,
             "complexity": facts.analysis.complexity,
             "tier": facts.analysis.tier,
-            "strategy": decision.strategy_used if decision else "complexity",
+            "strategy": decision.strategy_used if decision else facts.ask.strategy,
             "confidence": decision.confidence if decision else "low",
             "cache_key": facts.cache_key,
             "replayed": self._replayed,
@@ -215,7 +242,7 @@ class Recorder:
     ) -> RoutingMetric:
         return RoutingMetric(
             request_id=facts.request_id,
-            created_at=facts.created_at,
+            created_at=facts.ask.asked_at,
             provider=decision.provider,
             model=decision.model,
             strategy_used=decision.strategy_used,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from providers.base import Completion
 from providers.resilience import Attempt
 from routing.models import RoutingDecision
 
@@ -31,6 +32,12 @@ class RoutingUnavailable(Exception):
         self.deadline_passed = deadline_passed
 
     @property
+    def all_rejected(self) -> bool:
+        """Whether every provider that was asked found the request itself at fault."""
+        faults = {"request_rejected", "request_too_large", "content_blocked"}
+        return bool(self.attempts) and all(a.error in faults for a in self.attempts)
+
+    @property
     def failures(self) -> list[dict[str, str]]:
         return [
             {"provider": a.provider, "model": a.model, "error": a.error, "message": a.message}
@@ -38,22 +45,45 @@ class RoutingUnavailable(Exception):
         ]
 
 
+class NotCached(Exception):
+    """The client wanted a cached answer or none, and there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class CompletionResult:
-    """What a client is told. Costs are USD, ``None`` where a price is unknown."""
+    """What a client is told; ``completion`` is the answer itself.
+
+    Costs are USD, ``None`` where a price is unknown.
+    """
 
     request_id: uuid.UUID
-    response: str
+    completion: Completion
     decision: RoutingDecision
-    provider: str
-    model: str
     complexity: float
     token_count: int
-    tokens_in: int
-    tokens_out: int
     cost: Decimal | None
     total_cost_today: Decimal | None
     cache_hit: bool
     cache_key: str | None
     original_cost: Decimal | None
     savings: Decimal | None
+
+    @property
+    def response(self) -> str:
+        return self.completion.text
+
+    @property
+    def provider(self) -> str:
+        return self.completion.provider
+
+    @property
+    def model(self) -> str:
+        return self.completion.model
+
+    @property
+    def tokens_in(self) -> int:
+        return self.completion.usage.input_tokens
+
+    @property
+    def tokens_out(self) -> int:
+        return self.completion.usage.output_tokens

@@ -38,8 +38,16 @@ class Situation:
         return min(EXPECTED_OUTPUT_TOKENS[self.analysis.tier], self.context.max_tokens)
 
     def expected_cost(self, option: ModelOption) -> Decimal | None:
-        """USD for this request on ``option`` at the expected completion length."""
-        return option.expected_cost(self.analysis.token_count, self.expected_output)
+        """USD for this request on ``option`` at the expected completion length.
+
+        What the provider still has of the conversation is priced as read from
+        its prompt cache.
+        """
+        held = self.context.held
+        cached = 0
+        if held is not None and (held.provider, held.model) == (option.provider, option.model):
+            cached = held.cached_tokens
+        return option.expected_cost(self.analysis.token_count, self.expected_output, cached)
 
 
 class Strategy(Protocol):

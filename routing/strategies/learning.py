@@ -34,7 +34,9 @@ class PosteriorSource(Protocol):
     def posterior(self) -> Posterior: ...
 
 
-class _Weighed(NamedTuple):
+class Weighed(NamedTuple):
+    """A candidate with its expected quality and its expected cost in USD."""
+
     option: ModelOption
     quality: QualityEstimate
     cost: Decimal | None
@@ -79,7 +81,7 @@ class LearningStrategy:
     def learn_about(self, situation: Situation) -> Learned:
         """The policy's choice and, if this request explores, the one to try."""
         trained = self._predictor is not None and situation.analysis.text is not None
-        weighed = self._weigh(situation)
+        weighed = self.weigh(situation)
         if not trained and not any(w.quality.effective_size for w in weighed):
             return Learned(self._without_evidence(situation, weighed))
         policy = self._policy
@@ -105,16 +107,15 @@ class LearningStrategy:
         )
         return Learned(choice, explored)
 
-    def _weigh(self, situation: Situation) -> list[_Weighed]:
+    def weigh(self, situation: Situation) -> list[Weighed]:
         """Candidates from the cheapest to the dearest; equal prices by quality, then by name."""
         analysis, posterior = situation.analysis, self._source.posterior()
         pattern, tier, prior = analysis.pattern, analysis.tier, self._prior(situation)
-        tokens, output = analysis.token_count, situation.expected_output
         weighed = []
         for option in situation.eligible:
             seen = posterior.observed(pattern, tier, option.provider, option.model)
             quality = posterior.estimate(prior[option.tier], seen)
-            weighed.append(_Weighed(option, quality, option.expected_cost(tokens, output)))
+            weighed.append(Weighed(option, quality, situation.expected_cost(option)))
         weighed.sort(key=_by_cost)
         return weighed
 
@@ -129,7 +130,7 @@ class LearningStrategy:
     def _decision(
         self,
         situation: Situation,
-        weighed: list[_Weighed],
+        weighed: list[Weighed],
         policy: Policy,
         place: int,
         propensity: NDArray[np.float64] | None = None,
@@ -158,7 +159,7 @@ class LearningStrategy:
             },
         )
 
-    def _without_evidence(self, situation: Situation, weighed: list[_Weighed]) -> RoutingDecision:
+    def _without_evidence(self, situation: Situation, weighed: list[Weighed]) -> RoutingDecision:
         decision = self._fallback.decide(situation)
         refs = [(w.option.provider, w.option.model) for w in weighed]
         place = refs.index((decision.provider, decision.model))
@@ -181,7 +182,7 @@ class LearningStrategy:
             },
         )
 
-    def _reasoning(self, situation: Situation, chosen: _Weighed, why: str) -> str:
+    def _reasoning(self, situation: Situation, chosen: Weighed, why: str) -> str:
         samples = chosen.quality.sample_size
         basis = f"{samples} outcome{'' if samples == 1 else 's'}"
         if self._predictor is not None:
@@ -200,7 +201,7 @@ class LearningStrategy:
 
     @staticmethod
     def _candidates(
-        weighed: list[_Weighed],
+        weighed: list[Weighed],
         place: int,
         why: str,
         policy: Policy | None,
@@ -233,7 +234,7 @@ class LearningStrategy:
         ]
 
 
-def _by_cost(weighed: _Weighed) -> tuple[bool, Decimal, float, float, str, str]:
+def _by_cost(weighed: Weighed) -> tuple[bool, Decimal, float, float, str, str]:
     option, quality, cost = weighed
     named = (option.provider, option.model)
     return (cost is None, cost or _ZERO, -quality.low, -quality.mean, *named)

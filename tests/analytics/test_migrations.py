@@ -11,21 +11,21 @@ from django.db.migrations.executor import MigrationExecutor
 from analytics.evidence import evidence_load
 
 
-def migrate_to(name: str) -> Any:
-    executor = MigrationExecutor(connection)
-    executor.migrate([("analytics", name)])
-    return MigrationExecutor(connection).loader.project_state([("analytics", name)]).apps
+def migrate_to(*targets: tuple[str, str]) -> Any:
+    MigrationExecutor(connection).migrate(list(targets))
+    return MigrationExecutor(connection).loader.project_state(list(targets)).apps
 
 
 @pytest.mark.django_db(transaction=True)
 def test_verdicts_given_before_are_learned_from() -> None:
     try:
-        feedback = migrate_to("0001_initial").get_model("analytics", "Feedback")
+        first = migrate_to(("analytics", "0001_initial"))
+        feedback = first.get_model("analytics", "Feedback")
         kind = {"pattern": "code", "tier": "moderate", "provider": "a", "model": "m"}
         for score in [1.0] * 60 + [0.0] * 20:
             feedback.objects.create(score=score, **kind)
     finally:
-        migrate_to("0002_learning")
+        migrate_to(*MigrationExecutor(connection).loader.graph.leaf_nodes("analytics"))
     found = evidence_load()["code", "moderate", "a", "m"]
     assert found.count == 80
     assert found.weight == pytest.approx(50, rel=1e-3)

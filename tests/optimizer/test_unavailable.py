@@ -164,7 +164,7 @@ async def test_a_bug_shows_neither_traceback_nor_prompt(
     def bug(prompt: str) -> None:
         raise RuntimeError(prompt)
 
-    monkeypatch.setattr(get_services().engine, "analyze", bug)
+    monkeypatch.setattr("optimizer.services.asking.analyze_prompt", bug)
     response = await client.post("/complete", json={"prompt": SECRET_PROMPT})
     assert response.status_code == 500
     assert response.json()["detail"] == "Something went wrong on our side."

@@ -1,0 +1,203 @@
+"""What a request cost, what it saved, and its record: priced, written, summed up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from analytics.ledger import Ledger, LedgerEntry
+from analytics.models import CachedResponse
+from analytics.savings import savings_of_call, savings_of_hit
+from optimizer.services.cached_answers import cached_completion
+from optimizer.services.narration import as_served, cached_decision, why_failed
+from optimizer.services.recording import (
+    Baseline,
+    Charges,
+    Recorder,
+    RequestFacts,
+    Timing,
+    describe_attempts,
+)
+from optimizer.services.results import CompletionResult, RoutingUnavailable
+from providers.base import Completion
+from providers.pricing import PriceBook
+from providers.resilience import Attempt
+from routing.models import RoutingDecision
+
+_ZERO = Decimal(0)
+# Other endings (a content filter's, say) are one answer's bad luck, not worth repeating to all.
+_CACHEABLE_ENDINGS = frozenset({"stop", "length", "tool_calls"})
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What the client is told, and the answer as others may be given it."""
+
+    result: CompletionResult
+    entry: CachedResponse
+
+
+def milliseconds_since(started: float) -> float:
+    """Since ``started``, a reading of ``time.perf_counter``."""
+    return (time.perf_counter() - started) * 1000
+
+
+class Bookkeeper:
+    """Prices and records what happened to a request; returns once the record is durable.
+
+    Every method raises :class:`analytics.ledger.LedgerUnavailable` where it could
+    not be recorded.
+    """
+
+    def __init__(self, prices: PriceBook, ledger: Ledger, recorder: Recorder) -> None:
+        self._prices = prices
+        self._ledger = ledger
+        self._recorder = recorder
+        self._spent_today: tuple[datetime, Decimal] | None = None
+
+    async def answered(
+        self,
+        facts: RequestFacts,
+        decision: RoutingDecision,
+        completion: Completion,
+        attempts: Sequence[Attempt],
+        timing: Timing,
+        *,
+        cut_off: str = "",
+    ) -> Booked:
+        """A provider answered, after the failed ``attempts``; ``cut_off`` is why not to the end."""
+        answer_cost = self._prices.cost(completion.provider, completion.model, completion.usage)
+        charges = self._charges(answer_cost, attempts)
+        baseline = self._baseline(facts, decision, completion, attempts)
+        savings = savings_of_call(charges.cost, baseline.cost if baseline else None)
+        served = as_served(decision, completion, attempts)
+        cacheable = (
+            facts.ask.cache.write
+            and not cut_off
+            and all(c.finish_reason in _CACHEABLE_ENDINGS for c in completion.choices)
+        )
+        entry, cached = self._recorder.answered(
+            facts,
+            served,
+            completion,
+            charges,
+            baseline,
+            savings,
+            timing,
+            answer_cost=answer_cost,
+            cacheable=cacheable,
+            cut_off=cut_off,
+        )
+        total = await self._record(entry)
+        result = CompletionResult(
+            request_id=facts.request_id,
+            completion=completion,
+            decision=served,
+            complexity=facts.analysis.complexity,
+            token_count=facts.analysis.token_count,
+            cost=charges.cost,
+            total_cost_today=total,
+            cache_hit=False,
+            cache_key=facts.cache_key if cacheable else None,
+            original_cost=answer_cost,
+            savings=savings.total,
+        )
+        return Booked(result, cached)
+
+    async def hit(
+        self, facts: RequestFacts, entry: CachedResponse, started: float
+    ) -> CompletionResult:
+        """``entry`` is given again, at no cost."""
+        savings = savings_of_hit(entry.original_cost, entry.baseline_cost)
+        decision = cached_decision(facts, entry)
+        total = await self._record(
+            self._recorder.hit(
+                facts, decision, entry, savings, latency_ms=milliseconds_since(started)
+            )
+        )
+        return CompletionResult(
+            request_id=facts.request_id,
+            completion=cached_completion(entry),
+            decision=decision,
+            complexity=facts.analysis.complexity,
+            token_count=facts.analysis.token_count,
+            cost=_ZERO,
+            total_cost_today=total,
+            cache_hit=True,
+            cache_key=entry.cache_key,
+            original_cost=entry.original_cost,
+            savings=savings.cache,
+        )
+
+    async def failed(
+        self,
+        facts: RequestFacts,
+        decision: RoutingDecision | None,
+        attempts: Sequence[Attempt],
+        started: float,
+        detail: str = "",
+    ) -> None:
+        """Nobody answered."""
+        entry = self._recorder.failed(
+            facts,
+            decision=decision,
+            error_code=attempts[-1].error if attempts else "no_provider",
+            error_detail=detail or why_failed(attempts),
+            charges=self._charges(_ZERO, attempts),
+            latency_ms=milliseconds_since(started),
+        )
+        await self._record(entry)
+
+    async def failed_with_another(
+        self, facts: RequestFacts, error: RoutingUnavailable, started: float
+    ) -> None:
+        """A request that waited for another's failed call: recorded, but charged only once."""
+        unpaid = [replace(attempt, usage=None) for attempt in error.attempts]
+        await self.failed(facts, None, unpaid, started, str(error))
+
+    async def _record(self, entry: LedgerEntry) -> Decimal | None:
+        """Make ``entry`` durable; USD spent today after it, where known."""
+        receipt = await self._ledger.record(entry)
+        today = entry.request.created_at
+        if receipt.total_cost_today is not None:
+            self._spent_today = (today, receipt.total_cost_today)
+        elif self._spent_today is not None and self._spent_today[0].date() == today.date():
+            # The database is away: count on from the last sum it gave.
+            spent = self._spent_today[1] + (entry.request.cost or _ZERO)
+            self._spent_today = (today, spent)
+        else:
+            return None
+        return self._spent_today[1]
+
+    def _charges(self, answer_cost: Decimal | None, attempts: Sequence[Attempt]) -> Charges:
+        """What the request cost in all: the answer and whatever failed attempts used up."""
+        costs = [
+            (self._prices.cost(a.provider, a.model, a.usage) or _ZERO) if a.usage else _ZERO
+            for a in attempts
+        ]
+        failed = sum(costs, _ZERO)
+        cost = None if answer_cost is None else answer_cost + failed
+        return Charges(cost, failed, describe_attempts(attempts, costs))
+
+    def _baseline(
+        self,
+        facts: RequestFacts,
+        decision: RoutingDecision,
+        completion: Completion,
+        attempts: Sequence[Attempt],
+    ) -> Baseline | None:
+        """The model to compare with, priced on this request's tokens: the one that the client
+        named, else complexity's choice among those that worked."""
+        if facts.ask.baseline is not None:
+            provider, model = facts.ask.baseline
+            return Baseline(provider, model, self._prices.cost(provider, model, completion.usage))
+        failed = {(a.provider, a.model) for a in attempts}
+        for ref in decision.metadata["baseline_chain"]:
+            provider, model = ref["provider"], ref["model"]
+            if (provider, model) not in failed:
+                cost = self._prices.cost(provider, model, completion.usage)
+                return Baseline(provider, model, cost)
+        return None
