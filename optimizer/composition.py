@@ -19,7 +19,9 @@ from analytics.ledger import Ledger
 from optimizer.services.bookkeeping import Bookkeeper
 from optimizer.services.evidence import EvidenceTable
 from optimizer.services.expectations import Expectations
+from optimizer.services.gateway import Gateway
 from optimizer.services.learned import installed_predictor, learned_evidence, routing_engine
+from optimizer.services.model_names import ModelNames
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.recording import Recorder, StoragePolicy
 from optimizer.services.routing_service import RoutingService
@@ -49,6 +51,7 @@ class Services:
     ledger: Ledger
     cache: CacheReader | None
     routing: RoutingService
+    gateway: Gateway
     background: ThreadPoolExecutor
     _upkeep: asyncio.Task[None] | None = None
 
@@ -196,6 +199,9 @@ def build_services() -> Services:
             caller=caller,
             books=Bookkeeper(prices, ledger, Recorder(storage_policy())),
             cache=cache,
+        ),
+        gateway=Gateway(
+            ModelNames(catalogue, caller), caller, hottest=settings.CACHE_MAX_TEMPERATURE
         ),
         background=ThreadPoolExecutor(max_workers=1, thread_name_prefix="background"),
     )

@@ -165,6 +165,7 @@ if STORE_PROMPTS not in {"full", "hash", "none"}:
     raise ImproperlyConfigured("STORE_PROMPTS must be full, hash or none")
 RESPONSE_CACHE = env.bool("RESPONSE_CACHE", default=True)
 RESPONSE_CACHE_SECONDS = env.int("RESPONSE_CACHE_SECONDS", default=7 * 24 * 3600)
+CACHE_MAX_TEMPERATURE = env.float("CACHE_MAX_TEMPERATURE", default=0.7)
 CATALOGUE_FILE = env.str("CATALOGUE_FILE", default="")
 LOCAL_PROVIDER = env.str("LOCAL_PROVIDER", default="auto")
 if LOCAL_PROVIDER not in {"auto", "on", "off"}:
@@ -213,7 +214,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SCHEMA_PATH_PREFIX": "(/api)?/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "PREPROCESSING_HOOKS": ["optimizer.api.schema.keep_versioned_paths"],
     "POSTPROCESSING_HOOKS": [

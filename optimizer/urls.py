@@ -1,15 +1,17 @@
-"""Routes: the JSON endpoints at the root and under /api/v1, and the admin."""
+"""Routes: our endpoints at the root and under /api/v1, other APIs' under /v1, the admin."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
 
+from optimizer.api.gateway.routes import urlpatterns as gateway_urlpatterns
 from optimizer.api.routes import urlpatterns as api_urlpatterns
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include((api_urlpatterns, "api"), namespace="v1")),
+    path("v1/", include((gateway_urlpatterns, "gateway"), namespace="gateway")),
     path("", include((api_urlpatterns, "api"), namespace="root")),
 ]
 

@@ -180,6 +180,12 @@ class Chat:
         """The conversation without its system prompts."""
         return tuple(m for m in self.messages if m.role != "system")
 
+    @property
+    def last_words(self) -> str:
+        """The text of the last user's turn that has any."""
+        turns = (m.text for m in reversed(self.messages) if m.role == "user")
+        return next(filter(None, turns), "")
+
     def parts(self) -> Iterator[Part]:
         for message in self.messages:
             yield from message.parts

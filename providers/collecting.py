@@ -83,6 +83,7 @@ class Collector:
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
         self._started = Started()
+        self._own_ending: dict[str, str] = {}
 
     @property
     def finished(self) -> bool:
@@ -124,6 +125,8 @@ class Collector:
             choice.parts.append(_Part(Opaque, value=event.value, wire=event.wire))
         else:
             choice.finish, choice.stop_sequence = event.reason, event.stop_sequence
+            if event.own:
+                self._own_ending = {"stop_reason": event.own}
 
     def _choice(self, index: int) -> _Choice:
         if index not in self._choices:
@@ -148,7 +151,7 @@ class Collector:
             choices=choices,
             usage=self._counted(choices),
             response_id=self._started.response_id,
-            extra=self._started.extra or {},
+            extra={**(self._started.extra or {}), **self._own_ending},
         )
 
     def _counted(self, choices: tuple[Choice, ...]) -> Usage:

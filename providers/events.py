@@ -73,11 +73,12 @@ class OpaqueBlock:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A choice is complete."""
+    """A choice is complete. ``own`` is the ending's name where only its wire knows it."""
 
     reason: FinishReason
     choice: int = 0
     stop_sequence: str | None = None
+    own: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ _LONGEST_WAIT_SECONDS = 3.0
 class Attempt:
     """One failed call: to whom, why, and what it used up.
 
+    ``retry_after`` is how many seconds the provider asks to be left alone.
     ``words`` are the provider's own, for the client who asked and nobody else.
     """
 
@@ -50,6 +51,7 @@ class Attempt:
     status: int | None = None
     usage: Usage | None = None
     words: str = field(default="", repr=False)
+    retry_after: float | None = None
 
 
 class AllProvidersFailed(Exception):
@@ -265,5 +267,12 @@ def _backoff(error: Exception) -> bool | float:
 
 def _attempt(provider: str, model: str, error: ProviderError) -> Attempt:
     return Attempt(
-        provider, model, error.code, error.message, error.status, error.usage, error.words
+        provider,
+        model,
+        error.code,
+        error.message,
+        error.status,
+        error.usage,
+        error.words,
+        error.retry_after,
     )

@@ -24,11 +24,11 @@ def events_of(completion: Completion) -> Iterator[Event]:
     """The events that a stream of ``completion`` would have had."""
     yield Started(completion.response_id, completion.extra)
     for index, choice in enumerate(completion.choices):
-        yield from _choice(index, choice)
+        yield from _choice(index, choice, completion.extra.get("stop_reason") or "")
     yield UsageReported(completion.usage)
 
 
-def _choice(index: int, choice: Choice) -> Iterator[Event]:
+def _choice(index: int, choice: Choice, own_ending: str) -> Iterator[Event]:
     calls, logprobs = 0, choice.logprobs
     for part in choice.parts:
         if isinstance(part, Text):
@@ -45,4 +45,4 @@ def _choice(index: int, choice: Choice) -> Iterator[Event]:
             yield OpaqueBlock(part.wire, part.value, index)
     if choice.refusal:
         yield RefusalDelta(choice.refusal, index)
-    yield Finished(choice.finish_reason, index, choice.stop_sequence)
+    yield Finished(choice.finish_reason, index, choice.stop_sequence, own_ending)

@@ -8,8 +8,8 @@ from rest_framework import serializers as s
 
 
 def keep_versioned_paths(endpoints: list[Any], **_: Any) -> list[Any]:
-    """The document lists each endpoint once, under /api/v1; the root paths are the same."""
-    return [endpoint for endpoint in endpoints if endpoint[0].startswith("/api/v1/")]
+    """The document lists each endpoint once, ours under /api/v1; the root paths are the same."""
+    return [endpoint for endpoint in endpoints if endpoint[0].startswith(("/api/v1/", "/v1/"))]
 
 
 def close_inputs(result: dict[str, Any], **_: Any) -> dict[str, Any]:

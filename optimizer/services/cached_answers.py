@@ -7,6 +7,7 @@ from typing import Any
 from analytics.models import CachedResponse
 from providers.base import AnswerPart, Choice, Completion, Opaque, Thinking, Usage
 from providers.chat import Text, ToolCall
+from providers.storable import storable_json
 
 
 def answer_json(completion: Completion) -> dict[str, Any] | None:
@@ -15,10 +16,13 @@ def answer_json(completion: Completion) -> dict[str, Any] | None:
     plain = len(completion.choices) == 1 and not (only.refusal or only.logprobs)
     if plain and not completion.extra and only.parts == (Text(only.text),):
         return None
-    return {
-        "choices": [_choice_json(choice) for choice in completion.choices],
-        "extra": dict(completion.extra),
-    }
+    answer: dict[str, Any] = storable_json(
+        {
+            "choices": [_choice_json(choice) for choice in completion.choices],
+            "extra": completion.extra,
+        }
+    )
+    return answer
 
 
 def cached_completion(entry: CachedResponse) -> Completion:

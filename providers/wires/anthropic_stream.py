@@ -70,7 +70,8 @@ class AnthropicStream:
             reason = data["delta"].get("stop_reason")
             if reason:
                 stop = data["delta"].get("stop_sequence")
-                yield Finished(FINISH.get(reason, "other"), stop_sequence=stop)
+                own = "" if reason in FINISH else reason
+                yield Finished(FINISH.get(reason, "other"), stop_sequence=stop, own=own)
         elif kind == "message_stop":
             self.complete = True
         elif kind == "error":

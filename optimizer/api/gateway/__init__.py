@@ -1,0 +1,1 @@
+"""Other APIs' wires, spoken to clients: read into a chat, answered from a completion."""

@@ -1,0 +1,100 @@
+"""One answer to a client, whole or streamed, with what it cost in its headers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from decimal import Decimal
+from typing import Any
+
+from django.http import HttpResponseBase, StreamingHttpResponse
+from rest_framework.response import Response
+
+from optimizer.api.gateway.failures import failure_of
+from optimizer.api.gateway.telling import Teller
+from optimizer.services.answer_stream import AnswerStream
+from optimizer.services.asking import Ask
+from optimizer.services.results import CompletionResult
+from optimizer.services.routing_service import RoutingService
+from routing.models import RoutingDecision
+
+
+class EventStream(StreamingHttpResponse):
+    """Server-sent events. Whoever stops reading, the source is closed at once."""
+
+    def __init__(self, source: AsyncGenerator[bytes, None], headers: dict[str, str]) -> None:
+        super().__init__(
+            content_type="text/event-stream; charset=utf-8",
+            # Proxies must hand each event on as it comes.
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **headers},
+        )
+        self._source = source
+        self.streaming_content = source
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:  # type: ignore[override]
+        async with aclosing(self._source) as events:
+            async for event in events:
+                yield event
+
+
+async def answer(
+    routing: RoutingService,
+    ask: Ask,
+    whole: Callable[[CompletionResult], dict[str, Any]],
+    teller: Callable[[AnswerStream], Teller],
+) -> HttpResponseBase:
+    """The response to ``ask``. Raises what :meth:`RoutingService.complete` does."""
+    if ask.streamed:
+        stream = await routing.stream(ask)
+        return EventStream(_told(stream, teller(stream)), headers_of_stream(ask, stream))
+    result = await routing.complete(ask)
+    return Response(whole(result), headers=headers_of_result(ask, result))
+
+
+async def _told(stream: AnswerStream, teller: Teller) -> AsyncGenerator[bytes, None]:
+    try:
+        async with aclosing(stream.events) as events:
+            async for event in events:
+                for message in teller.tell(event):
+                    yield message
+        assert stream.result is not None
+        for message in teller.close(stream.result):
+            yield message
+    except Exception as error:  # noqa: BLE001 - the status is long sent: say it in the stream
+        for message in teller.fail(failure_of(error)):
+            yield message
+
+
+def headers_of_stream(ask: Ask, stream: AnswerStream) -> dict[str, str]:
+    """Cost and savings are known from the start only where the answer is; else its end tells."""
+    if stream.result is not None:
+        return headers_of_result(ask, stream.result)
+    return {**_decided(stream.decision), "X-Optimizer-Cache": _cache_status(ask, hit=False)}
+
+
+def headers_of_result(ask: Ask, result: CompletionResult) -> dict[str, str]:
+    return {
+        **_decided(result.decision),
+        "X-Optimizer-Cache": _cache_status(ask, hit=result.cache_hit),
+        "X-Optimizer-Cost": _usd(result.cost),
+        "X-Optimizer-Savings": _usd(result.savings),
+    }
+
+
+def _decided(decision: RoutingDecision) -> dict[str, str]:
+    return {
+        "X-Optimizer-Provider": decision.provider,
+        "X-Optimizer-Model": decision.model,
+        "X-Optimizer-Strategy": decision.strategy_used,
+        "X-Optimizer-Confidence": decision.confidence,
+    }
+
+
+def _cache_status(ask: Ask, *, hit: bool) -> str:
+    if hit:
+        return "hit"
+    return f"bypass; {ask.cache.why_not}" if ask.cache.bypassed else "miss"
+
+
+def _usd(amount: Decimal | None) -> str:
+    return "unknown" if amount is None else f"{amount.normalize():f}"

@@ -1,0 +1,1 @@
+"""What the Anthropic API specifies: messages and their tokens counted."""

@@ -1,0 +1,94 @@
+"""What went wrong, in words that every wire can spell."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from rest_framework import exceptions
+
+from analytics.ledger import LedgerUnavailable
+from optimizer.api.gateway.reading import InvalidField
+from optimizer.services.model_names import UnknownModel
+from optimizer.services.results import NotCached, RoutingUnavailable
+from providers.errors import ProviderError, RequestRejected
+from routing.models import NoEligibleModel
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal[
+    "invalid", "not_found", "too_large", "rate_limited", "overloaded", "timeout", "internal"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """``status`` is HTTP's; ``param`` the field at fault, ``code`` a word for programs, where
+    there are such; ``retry_after`` is in seconds."""
+
+    status: int
+    kind: Kind
+    message: str
+    param: str | None = None
+    code: str | None = None
+    retry_after: int | None = None
+
+
+_OVERLOADED = Failure(503, "overloaded", "The database is unavailable. Try again shortly.")
+
+
+def failure_of(error: Exception, needs: dict[str, str] | None = None) -> Failure:
+    """``needs`` is what the request needed, each with its field, where that is known."""
+    if isinstance(error, InvalidField):
+        return Failure(400, "invalid", str(error), error.param, error.code)
+    if isinstance(error, UnknownModel):
+        return Failure(404, "not_found", str(error), "model", "model_not_found")
+    if isinstance(error, NoEligibleModel):
+        places = sorted({(needs or {}).get(need, "") for need in error.missing} - {""})
+        return Failure(400, "invalid", str(error), ", ".join(places) or None, "unsupported_feature")
+    if isinstance(error, RoutingUnavailable):
+        return _unavailable(error)
+    if isinstance(error, RequestRejected):
+        return Failure(400, "invalid", error.words or str(error), code=error.code)
+    if isinstance(error, ProviderError):
+        return Failure(502, "overloaded", f"{error.provider} {error.message}.", code=error.code)
+    if isinstance(error, NotCached):
+        return Failure(504, "timeout", "No cached answer, and only one was wanted.")
+    if isinstance(error, LedgerUnavailable):
+        return Failure(503, "overloaded", "The answer could not be recorded. Try again.")
+    if isinstance(error, (OperationalError, InterfaceError)):
+        logger.warning("The database is unavailable", exc_info=error)
+        return _OVERLOADED
+    return _of_the_framework(error)
+
+
+def _unavailable(error: RoutingUnavailable) -> Failure:
+    attempts = error.attempts
+    named = "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts)
+    message = f"{error} {named}".strip()
+    if error.deadline_passed:
+        return Failure(504, "timeout", message, code="deadline_exceeded")
+    if error.all_rejected:
+        words = next((a.words for a in reversed(attempts) if a.words), "")
+        return Failure(400, "invalid", words or message, code=attempts[-1].error)
+    if attempts and all(a.error == "rate_limited" for a in attempts):
+        wait = min((a.retry_after for a in attempts if a.retry_after), default=1.0)
+        return Failure(
+            429, "rate_limited", message, code="rate_limit_exceeded", retry_after=ceil(wait)
+        )
+    return Failure(503, "overloaded", message, code="routing_unavailable")
+
+
+def _of_the_framework(error: Exception) -> Failure:
+    if isinstance(error, Http404):
+        return Failure(404, "not_found", "There is no such endpoint.")
+    if isinstance(error, exceptions.APIException):
+        kind: Kind = "invalid" if error.status_code < 500 else "internal"
+        return Failure(error.status_code, kind, str(error.detail))
+    # The formatter names the type and place only; the message may hold a prompt.
+    logger.error("An API view failed", exc_info=error)
+    return Failure(500, "internal", "Something went wrong on our side.")

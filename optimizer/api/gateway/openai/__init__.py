@@ -1,0 +1,1 @@
+"""What the OpenAI API specifies: chat completions, responses, embeddings, models."""

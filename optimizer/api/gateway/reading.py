@@ -1,0 +1,124 @@
+"""A client's JSON read field by field, each mistake named by its place in the body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class InvalidField(Exception):
+    """The client's mistake. ``param`` is the field's place, such as ``messages[0].role``."""
+
+    def __init__(self, param: str, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+
+
+class Fields:
+    """One JSON object. ``null`` counts as absent; ``unread`` is what nobody has asked for."""
+
+    def __init__(self, value: Any, path: str = "") -> None:
+        self.path = path
+        if not isinstance(value, dict):
+            raise InvalidField(path or "body", f"{path or 'The body'} must be a JSON object.")
+        self._values: Mapping[str, Any] = value
+        self._read: set[str] = set()
+
+    def place(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
+
+    def error(self, name: str, message: str, code: str | None = None) -> InvalidField:
+        place = self.place(name)
+        return InvalidField(place, f"{place}: {message}", code)
+
+    def unread(self) -> list[str]:
+        return [k for k, v in self._values.items() if v is not None and k not in self._read]
+
+    def raw(self, name: str) -> Any:
+        self._read.add(name)
+        return self._values.get(name)
+
+    def has(self, name: str) -> bool:
+        return self._values.get(name) is not None
+
+    def required(self, name: str) -> Any:
+        value = self.raw(name)
+        if value is None:
+            raise self.error(name, "is required.", "missing_required_parameter")
+        return value
+
+    def text(self, name: str, default: str = "", *, required: bool = False) -> str:
+        value = self.required(name) if required else self.raw(name)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise self.error(name, "must be a string.", "invalid_type")
+        return value
+
+    def choice(self, name: str, known: tuple[str, ...], default: str = "") -> str:
+        value = self.text(name, default)
+        if value not in known and value != default:
+            raise self.error(name, f"must be one of {', '.join(known)}.", "invalid_value")
+        return value
+
+    def number(self, name: str, low: float, high: float) -> float | None:
+        value = self.raw(name)
+        if value is None:
+            return None
+        if not is_number(value):
+            raise self.error(name, "must be a number.", "invalid_type")
+        if not low <= value <= high:
+            raise self.error(name, f"must be between {low:g} and {high:g}.", "out_of_range")
+        return value  # type: ignore[no-any-return]
+
+    def integer(self, name: str, low: int, high: int) -> int | None:
+        value = self.raw(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.error(name, "must be an integer.", "invalid_type")
+        if not low <= value <= high:
+            raise self.error(name, f"must be between {low} and {high}.", "out_of_range")
+        return value
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        value = self.raw(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise self.error(name, "must be true or false.", "invalid_type")
+        return value
+
+    def mapping(self, name: str) -> Mapping[str, Any] | None:
+        value = self.raw(name)
+        if value is not None and not isinstance(value, dict):
+            raise self.error(name, "must be an object.", "invalid_type")
+        return value
+
+    def object(self, name: str) -> Fields | None:
+        value = self.mapping(name)
+        return None if value is None else Fields(value, self.place(name))
+
+    def array(self, name: str) -> list[Any]:
+        value = self.raw(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self.error(name, "must be an array.", "invalid_type")
+        return value
+
+    def texts(self, name: str, *, most: int = 1000) -> tuple[str, ...]:
+        """An array of strings."""
+        values = self.array(name)
+        if len(values) > most or not all(isinstance(value, str) for value in values):
+            raise self.error(name, f"must be an array of at most {most} strings.", "invalid_type")
+        return tuple(values)
+
+    def objects(self, name: str) -> Iterator[Fields]:
+        for number, value in enumerate(self.array(name)):
+            yield Fields(value, f"{self.place(name)}[{number}]")

@@ -1,0 +1,20 @@
+"""Other APIs' paths, below /v1 as their clients expect them."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from optimizer.api.gateway.anthropic.views import CountTokensViewSet, MessagesViewSet
+from optimizer.api.gateway.openai.views import ChatCompletionsViewSet, ModelsViewSet
+
+urlpatterns = [
+    path("chat/completions", ChatCompletionsViewSet.as_view({"post": "create"}), name="chat"),
+    path("models", ModelsViewSet.as_view({"get": "retrieve"}), name="models"),
+    path("models/<path:name>", ModelsViewSet.as_view({"get": "describe"}), name="model"),
+    path("messages", MessagesViewSet.as_view({"post": "create"}), name="messages"),
+    path(
+        "messages/count_tokens",
+        CountTokensViewSet.as_view({"post": "create"}),
+        name="count-tokens",
+    ),
+]

@@ -1,0 +1,39 @@
+"""What the views of other APIs have in common: their errors, in the API's own shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from adrf.viewsets import ViewSet
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from optimizer.api.gateway.failures import Failure, failure_of
+
+
+def request_id_of(request: Request) -> Any:
+    return request._request.request_id  # type: ignore[attr-defined]
+
+
+class GatewayViewSet(ViewSet):
+    """``needs`` is what the request needed of a model, once it has been read."""
+
+    needs: dict[str, str] | None = None
+
+    def error_body(self, failure: Failure) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
+        def handle(error: Exception, context: dict[str, Any]) -> Response:
+            failure = failure_of(error, self.needs)
+            headers = {}
+            if failure.retry_after is not None:
+                headers["Retry-After"] = str(failure.retry_after)
+            return Response(self.error_body(failure), status=failure.status, headers=headers)
+
+        return handle
+
+    @staticmethod
+    def header(request: Request, name: str) -> str:
+        return str(request._request.headers.get(name, ""))

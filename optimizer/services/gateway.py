@@ -1,0 +1,84 @@
+"""A chat on a client's wire made into a request of ours."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass, replace
+
+from optimizer.services.asking import ASSUMED_MAX_TOKENS, Ask
+from optimizer.services.model_names import ModelNames
+from optimizer.services.wishes import Wishes, cache_use, chat_key
+from providers.anthropic import AnthropicProvider
+from providers.base import CompletionRequest
+from providers.chat import Chat
+from providers.errors import ProviderError, RequestRejected
+from providers.resilience import ResilientCaller
+from providers.storable import storable_text
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_ID = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ChatQuery:
+    """What a client's wire said: the ``model`` it named, the chat, its wishes."""
+
+    model: str
+    chat: Chat
+    wishes: Wishes
+    streamed: bool = False
+
+
+class Gateway:
+    """``hottest`` is the highest temperature at which answers are cached."""
+
+    def __init__(self, names: ModelNames, caller: ResilientCaller, *, hottest: float) -> None:
+        self.names = names
+        self._caller = caller
+        self._hottest = hottest
+
+    def ask(self, query: ChatQuery, *, endpoint: str, request_id: uuid.UUID) -> Ask:
+        """Raises :class:`optimizer.services.model_names.UnknownModel`."""
+        chat, wishes = query.chat, query.wishes
+        selection = self.names.select(query.model)
+        if wishes.max_cost is not None and chat.max_tokens is None:
+            # Without a bound no cap on the cost could be kept.
+            chat = replace(chat, max_tokens=ASSUMED_MAX_TOKENS)
+        return Ask(
+            chat=chat,
+            prompt=storable_text(chat.last_words),
+            cache_key=chat_key(query.chat, wishes),
+            strategy=selection.strategy,
+            endpoint=endpoint,
+            requested_model=query.model,
+            only=selection.only,
+            baseline=self.names.one(wishes.baseline) if wishes.baseline else None,
+            min_quality=wishes.quality_target,
+            max_cost=wishes.max_cost,
+            tags=wishes.tags,
+            user_id=storable_text(chat.user)[:_LONGEST_ID],
+            session_id=wishes.session_id,
+            cache=cache_use(chat, wishes, hottest=self._hottest),
+            streamed=query.streamed,
+            request_id=request_id,
+        )
+
+    async def count_tokens(self, query: ChatQuery) -> int:
+        """Input tokens of ``query``: by the named model's own provider where it counts for
+        nothing, else estimated.
+
+        Raises :class:`optimizer.services.model_names.UnknownModel`, and
+        :class:`providers.errors.RequestRejected` where the provider finds fault with it.
+        """
+        for provider_name, model in self.names.select(query.model).only or ():
+            provider = self._caller.providers[provider_name]
+            if isinstance(provider, AnthropicProvider):
+                try:
+                    return await provider.count_tokens(CompletionRequest(model, query.chat))
+                except RequestRejected:
+                    raise
+                except ProviderError as error:
+                    logger.warning("Tokens are estimated: %s", error)
+        return query.chat.estimated_tokens()
