@@ -18,6 +18,8 @@ from django.conf import settings  # noqa: E402 - Django must be set up first
 from django.contrib.staticfiles.finders import get_finders  # noqa: E402
 from servestatic import ServeStaticASGI  # noqa: E402
 
+from optimizer.api.gateway.failures import Failure  # noqa: E402
+from optimizer.api.gateway.wires import error_of_path  # noqa: E402
 from optimizer.composition import forget_services, get_services  # noqa: E402
 
 Scope = dict[str, Any]
@@ -46,7 +48,7 @@ class BodyLimit:
             return
         for name, value in scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > self._limit:
-                await self._refuse(receive, send)
+                await self._refuse(scope, receive, send)
                 return
         size = 0
 
@@ -59,16 +61,17 @@ class BodyLimit:
 
         await self._app(scope, limited, send)
         if size > self._limit:
-            await self._refuse(receive, send)
+            await self._refuse(scope, receive, send)
 
-    async def _refuse(self, receive: Receive, send: Send) -> None:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         drained, more = 0, True
         while more and drained < _DRAINED_BYTES:
             message = await receive()
             drained += len(message.get("body", b""))
             more = message.get("more_body", False)
         detail = f"The request body is larger than {self._limit} bytes."
-        body = {"detail": detail, "status_code": 413, "errors": {"body": [detail]}}
+        ours = {"detail": detail, "status_code": 413, "errors": {"body": [detail]}}
+        body = error_of_path(scope["path"], Failure.of_status(413, detail)) or ours
         await send(
             {
                 "type": "http.response.start",

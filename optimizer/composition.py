@@ -17,6 +17,7 @@ from analytics.cache import CacheReader
 from analytics.journal import Journal
 from analytics.ledger import Ledger
 from optimizer.services.bookkeeping import Bookkeeper
+from optimizer.services.embedding import EmbeddingService
 from optimizer.services.evidence import EvidenceTable
 from optimizer.services.expectations import Expectations
 from optimizer.services.gateway import Gateway
@@ -52,6 +53,7 @@ class Services:
     cache: CacheReader | None
     routing: RoutingService
     gateway: Gateway
+    embedding: EmbeddingService
     background: ThreadPoolExecutor
     _upkeep: asyncio.Task[None] | None = None
 
@@ -182,6 +184,8 @@ def build_services() -> Services:
     engine = routing_engine(options, evidence, predictor)
     ledger = Ledger(journal())
     cache = CacheReader() if settings.RESPONSE_CACHE else None
+    books = Bookkeeper(prices, ledger, Recorder(storage_policy()))
+    names = ModelNames(catalogue, caller)
     return Services(
         catalogue=catalogue,
         prices=prices,
@@ -197,11 +201,10 @@ def build_services() -> Services:
             engine=engine,
             options=options,
             caller=caller,
-            books=Bookkeeper(prices, ledger, Recorder(storage_policy())),
+            books=books,
             cache=cache,
         ),
-        gateway=Gateway(
-            ModelNames(catalogue, caller), caller, hottest=settings.CACHE_MAX_TEMPERATURE
-        ),
+        gateway=Gateway(names, caller, hottest=settings.CACHE_MAX_TEMPERATURE),
+        embedding=EmbeddingService(names, caller, books),
         background=ThreadPoolExecutor(max_workers=1, thread_name_prefix="background"),
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
 from providers import features
-from providers.base import Completion, CompletionRequest
-from providers.errors import ContentBlocked, InsufficientCredit, ProviderError
+from providers.base import Completion, CompletionRequest, Usage
+from providers.chat import estimate_tokens
+from providers.embedding import Embeddings
+from providers.errors import ContentBlocked, EmptyCompletion, InsufficientCredit, ProviderError
 from providers.wire import WireClient
-from providers.wires.openai_answer import read_completion
+from providers.wires.openai_answer import read_completion, read_usage
 from providers.wires.openai_request import openai_payload
 from providers.wires.openai_stream import OpenAIStream
 
@@ -29,6 +32,18 @@ class OpenAIProvider(WireClient):
     max_tokens_field = "max_tokens"
     developer_role = False
     _streamed = {"stream": True, "stream_options": {"include_usage": True}}
+
+    async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings:
+        """``POST {base_url}/embeddings``. Raises :class:`ProviderError`."""
+        answer = await self.post("/embeddings", {**body, "model": model}, self.key_headers())
+        with self._reading():
+            if not answer["data"]:
+                raise EmptyCompletion(self.name, "answered with no embedding")
+            usage = read_usage(answer.get("usage"))
+        if usage is None:
+            tokens = estimate_tokens(json.dumps(body.get("input"), ensure_ascii=False))
+            usage = Usage(tokens, 0, estimated=True)
+        return Embeddings(self.name, model, answer, usage)
 
     def _path(self, request: CompletionRequest, *, stream: bool) -> str:
         return "/chat/completions"

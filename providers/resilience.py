@@ -10,8 +10,8 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
-from typing import Literal, TypeVar, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar, cast
 
 import stamina
 from purgatory import AsyncCircuitBreakerFactory, AsyncInMemoryUnitOfWork
@@ -19,6 +19,7 @@ from purgatory.domain.model import OpenedState
 from purgatory.service._async.repository import AsyncInMemoryRepository
 
 from providers.base import Completion, CompletionRequest, Provider, Usage
+from providers.embedding import Embedder, Embeddings
 from providers.errors import (
     CircuitOpen,
     ClientGone,
@@ -140,9 +141,21 @@ class ResilientCaller:
         """
         attempts: list[Attempt] = []
         completion = await self._first(
-            chain, make_request, lambda client, request: client.complete(request), attempts
+            chain, lambda client, model: client.complete(make_request(model)), attempts
         )
         return Outcome(completion, tuple(attempts))
+
+    async def embed(
+        self, chain: Sequence[tuple[str, str]], body: Mapping[str, Any], attempts: list[Attempt]
+    ) -> Embeddings:
+        """The first answer of ``chain``, whose providers all embed; ``attempts`` is filled
+        with what failed before. Raises :class:`AllProvidersFailed`."""
+
+        async def make(client: Provider, model: str) -> Embeddings:
+            assert isinstance(client, Embedder)
+            return await client.embed(model, body)
+
+        return await self._first(chain, make, attempts)
 
     async def open_stream(
         self,
@@ -157,24 +170,31 @@ class ResilientCaller:
         also when the caller is cancelled: the call that was under way then is
         the last of them. Raises :class:`AllProvidersFailed`.
         """
-        stream = await self._first(chain, make_request, self._begin, attempts)
+        try:
+            stream = await self._first(
+                chain, lambda client, model: self._begin(client, make_request(model)), attempts
+            )
+        except asyncio.CancelledError:
+            # Whoever had read the prompt by then will charge for it.
+            usage = estimated_usage(make_request(attempts[-1].model).chat, ())
+            attempts[-1] = replace(attempts[-1], usage=usage)
+            raise
         stream.attempts = tuple(attempts)
         return stream
 
     async def _first(
         self,
         chain: Sequence[tuple[str, str]],
-        make_request: Callable[[str], CompletionRequest],
-        make: Callable[[Provider, CompletionRequest], Awaitable[Made]],
+        make: Callable[[Provider, str], Awaitable[Made]],
         attempts: list[Attempt],
     ) -> Made:
-        tried, request = chain[0], make_request(chain[0][1])
+        tried = chain[0]
         try:
             async with asyncio.timeout(self.policy.deadline):
                 for provider, model in chain:
-                    tried, request = (provider, model), make_request(model)
+                    tried = (provider, model)
                     try:
-                        return await self._call_one(provider, request, make, attempts)
+                        return await self._call_one(provider, model, make, attempts)
                     except ProviderError as error:
                         attempts.append(_attempt(provider, model, error))
         except TimeoutError:
@@ -182,9 +202,7 @@ class ResilientCaller:
             attempts.append(_attempt(*tried, late))
             raise AllProvidersFailed(attempts, deadline_passed=True) from None
         except asyncio.CancelledError:
-            # Whoever had read the prompt by then will charge for it.
-            usage = estimated_usage(request.chat, ())
-            gone = ClientGone(tried[0], "was still at it when the client went away", usage=usage)
+            gone = ClientGone(tried[0], "was still at it when the client went away")
             attempts.append(_attempt(*tried, gone))
             raise
         raise AllProvidersFailed(attempts)
@@ -192,8 +210,8 @@ class ResilientCaller:
     async def _call_one(
         self,
         provider: str,
-        request: CompletionRequest,
-        make: Callable[[Provider, CompletionRequest], Awaitable[Made]],
+        model: str,
+        make: Callable[[Provider, str], Awaitable[Made]],
         attempts: list[Attempt],
     ) -> Made:
         client = self.providers[provider]
@@ -210,13 +228,13 @@ class ResilientCaller:
             with attempt:
                 try:
                     async with breaker:
-                        return await make(client, request)
+                        return await make(client, model)
                 except OpenedState:
                     raise CircuitOpen(provider, "failed too often just now; not called") from None
                 except ProviderError as error:
                     # The last failure is recorded by the caller, which knows it was the last.
                     if attempt.num <= self.policy.retries and _worth_repeating(error):
-                        attempts.append(_attempt(provider, request.model, error))
+                        attempts.append(_attempt(provider, model, error))
                     raise
         raise AssertionError("stamina ends in a result or an error")
 

@@ -14,6 +14,8 @@ from rest_framework.views import exception_handler as drf_exception_handler
 
 from analytics.feedback import UnknownAnswer
 from analytics.ledger import LedgerUnavailable
+from optimizer.api.gateway.failures import Failure
+from optimizer.api.gateway.wires import error_of_path
 from optimizer.middleware import ADMIN_PATH
 from optimizer.services.results import RoutingUnavailable
 from routing.models import NoEligibleModel
@@ -100,7 +102,8 @@ def _by_field(detail: Any) -> dict[str, list[str]]:
 
 
 def _plain(request: HttpRequest, status: int, detail: str) -> JsonResponse:
-    return JsonResponse(error_body(request, status, detail), status=status)
+    body = error_of_path(request.path, Failure.of_status(status, detail))
+    return JsonResponse(body or error_body(request, status, detail), status=status)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

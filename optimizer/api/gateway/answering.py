@@ -74,8 +74,15 @@ def headers_of_stream(ask: Ask, stream: AnswerStream) -> dict[str, str]:
 
 def headers_of_result(ask: Ask, result: CompletionResult) -> dict[str, str]:
     return {
-        **_decided(result.decision),
+        **cost_headers(result),
         "X-Optimizer-Cache": _cache_status(ask, hit=result.cache_hit),
+    }
+
+
+def cost_headers(result: CompletionResult) -> dict[str, str]:
+    """Who answered, and what it cost and saved, in USD."""
+    return {
+        **_decided(result.decision),
         "X-Optimizer-Cost": _usd(result.cost),
         "X-Optimizer-Savings": _usd(result.savings),
     }

@@ -37,6 +37,13 @@ class Failure:
     code: str | None = None
     retry_after: int | None = None
 
+    @classmethod
+    def of_status(cls, status: int, message: str) -> Failure:
+        """What a status alone tells."""
+        kinds: dict[int, Kind] = {404: "not_found", 413: "too_large", 429: "rate_limited"}
+        kind = kinds.get(status, "invalid" if status < 500 else "internal")
+        return cls(status, kind, message)
+
 
 _OVERLOADED = Failure(503, "overloaded", "The database is unavailable. Try again shortly.")
 
@@ -85,10 +92,9 @@ def _unavailable(error: RoutingUnavailable) -> Failure:
 
 def _of_the_framework(error: Exception) -> Failure:
     if isinstance(error, Http404):
-        return Failure(404, "not_found", "There is no such endpoint.")
+        return Failure.of_status(404, "There is no such endpoint.")
     if isinstance(error, exceptions.APIException):
-        kind: Kind = "invalid" if error.status_code < 500 else "internal"
-        return Failure(error.status_code, kind, str(error.detail))
+        return Failure.of_status(error.status_code, str(error.detail))
     # The formatter names the type and place only; the message may hold a prompt.
     logger.error("An API view failed", exc_info=error)
     return Failure(500, "internal", "Something went wrong on our side.")

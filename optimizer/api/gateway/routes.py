@@ -5,10 +5,14 @@ from __future__ import annotations
 from django.urls import path
 
 from optimizer.api.gateway.anthropic.views import CountTokensViewSet, MessagesViewSet
+from optimizer.api.gateway.openai.embeddings import EmbeddingsViewSet
+from optimizer.api.gateway.openai.responses import ResponsesViewSet
 from optimizer.api.gateway.openai.views import ChatCompletionsViewSet, ModelsViewSet
 
 urlpatterns = [
     path("chat/completions", ChatCompletionsViewSet.as_view({"post": "create"}), name="chat"),
+    path("responses", ResponsesViewSet.as_view({"post": "create"}), name="responses"),
+    path("embeddings", EmbeddingsViewSet.as_view({"post": "create"}), name="embeddings"),
     path("models", ModelsViewSet.as_view({"get": "retrieve"}), name="models"),
     path("models/<path:name>", ModelsViewSet.as_view({"get": "describe"}), name="model"),
     path("messages", MessagesViewSet.as_view({"post": "create"}), name="messages"),

@@ -1,0 +1,115 @@
+"""Embeddings: passed through, priced and recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from optimizer.services.asking import Ask, CacheUse
+from optimizer.services.bookkeeping import Bookkeeper, milliseconds_since
+from optimizer.services.model_names import ModelNames, UnknownModel
+from optimizer.services.recording import RequestFacts, Timing
+from optimizer.services.results import CompletionResult, RoutingUnavailable
+from optimizer.services.wishes import Wishes
+from providers.base import Choice, Completion
+from providers.chat import Chat
+from providers.embedding import Embedder
+from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
+from providers.storable import storable_text
+from routing.models import PromptAnalysis, RoutingDecision
+
+_NO_CACHE = CacheUse(read=False, write=False, why_not="embeddings")
+
+
+class EmbeddingService:
+    """One a process; safe for concurrent use."""
+
+    def __init__(self, names: ModelNames, caller: ResilientCaller, books: Bookkeeper) -> None:
+        self._names = names
+        self._caller = caller
+        self._books = books
+
+    async def embed(
+        self, model: str, body: Mapping[str, Any], wishes: Wishes, request_id: uuid.UUID
+    ) -> tuple[Mapping[str, Any], CompletionResult]:
+        """The provider's answer, and what is told of it; returns once the record is durable.
+
+        Raises :class:`optimizer.services.model_names.UnknownModel`,
+        :class:`optimizer.services.results.RoutingUnavailable` and
+        :class:`analytics.ledger.LedgerUnavailable`.
+        """
+        started = time.perf_counter()
+        chain = [
+            (spec.provider, spec.id)
+            for spec in self._names.embedding(model)
+            if isinstance(self._caller.providers[spec.provider], Embedder)
+        ]
+        if not chain:
+            raise UnknownModel(f"No configured provider of '{model}' embeds over this API.")
+        facts = _facts(model, body, wishes, request_id)
+        decision = _decision(chain, facts.analysis)
+        attempts: list[Attempt] = []
+        try:
+            made = await self._caller.embed(chain, body, attempts)
+        except AllProvidersFailed as error:
+            await self._books.failed(facts, decision, error.attempts, started)
+            raise RoutingUnavailable(
+                "No provider could embed this.",
+                recorded_for=request_id,
+                attempts=error.attempts,
+                deadline_passed=error.deadline_passed,
+            ) from None
+        took = milliseconds_since(started)
+        completion = Completion(made.provider, made.model, (Choice((), "stop"),), made.usage)
+        booked = await asyncio.shield(
+            self._books.answered(facts, decision, completion, attempts, Timing(took, took))
+        )
+        return made.body, booked.result
+
+
+def _facts(
+    model: str, body: Mapping[str, Any], wishes: Wishes, request_id: uuid.UUID
+) -> RequestFacts:
+    given = body.get("input")
+    first = given[0] if isinstance(given, list) and given else given
+    text = storable_text(first) if isinstance(first, str) else ""
+    ask = Ask(
+        chat=Chat.of_prompt(text),
+        prompt=text,
+        cache_key="",
+        strategy="named",
+        endpoint="embeddings",
+        requested_model=model,
+        tags=wishes.tags,
+        session_id=wishes.session_id,
+        user_id=storable_text(str(body.get("user") or ""))[:128],
+        cache=_NO_CACHE,
+        request_id=request_id,
+    )
+    return RequestFacts(ask, ask.analyze())
+
+
+def _decision(chain: list[tuple[str, str]], analysis: PromptAnalysis) -> RoutingDecision:
+    provider, model = chain[0]
+    refs = [{"provider": p, "model": m} for p, m in chain]
+    return RoutingDecision(
+        provider=provider,
+        model=model,
+        confidence="high",
+        strategy_used="named",
+        reasoning=f"The request named {provider}/{model}.",
+        metadata={
+            "pattern": analysis.pattern,
+            "complexity": analysis.complexity,
+            "tier": analysis.tier,
+            "token_count": analysis.token_count,
+            "cost_estimate": None,
+            "quality_score": None,
+            "candidates": [],
+            "fallback_chain": refs[1:],
+            "baseline_chain": refs,
+        },
+    )
