@@ -75,6 +75,11 @@ async def start() -> AsyncIterator[Start]:
     yield begin
     for client in clients:
         await client.aclose()
+    await stop_services()
+
+
+async def stop_services() -> None:
+    """End the services and every connection that synchronous code left open."""
     services = forget_services()
     if services is not None:
         await services.stop()
