@@ -204,7 +204,7 @@ def build_services() -> Services:
             books=books,
             cache=cache,
         ),
-        gateway=Gateway(names, caller, hottest=settings.CACHE_MAX_TEMPERATURE),
+        gateway=Gateway(names, caller, hottest=settings.CACHE_MAX_TEMPERATURE if cache else None),
         embedding=EmbeddingService(names, caller, books),
         background=ThreadPoolExecutor(max_workers=1, thread_name_prefix="background"),
     )

@@ -32,9 +32,11 @@ class ChatQuery:
 
 
 class Gateway:
-    """``hottest`` is the highest temperature at which answers are cached."""
+    """``hottest`` is the highest temperature at which answers are cached, ``None`` if none are."""
 
-    def __init__(self, names: ModelNames, caller: ResilientCaller, *, hottest: float) -> None:
+    def __init__(
+        self, names: ModelNames, caller: ResilientCaller, *, hottest: float | None
+    ) -> None:
         self.names = names
         self._caller = caller
         self._hottest = hottest

@@ -163,7 +163,7 @@ class RoutingService:
 
     def _facts(self, ask: Ask) -> RequestFacts:
         if self._cache is None:
-            off = replace(ask.cache, read=False, write=False, why_not="off")
+            off = replace(ask.cache, read=False, write=False)
             ask = replace(ask, cache=off)
         return RequestFacts(ask, ask.analyze())
 

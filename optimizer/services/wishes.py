@@ -44,9 +44,9 @@ class Wishes:
     cache_control: CacheControl = field(default_factory=CacheControl)
 
 
-def cache_use(chat: Chat, wishes: Wishes, *, hottest: float) -> CacheUse:
+def cache_use(chat: Chat, wishes: Wishes, *, hottest: float | None) -> CacheUse:
     """What of the cache a chat may use. ``hottest`` is the highest temperature at which
-    a repeated question may get a repeated answer."""
+    a repeated question may get a repeated answer, ``None`` where there is no cache."""
     control = wishes.cache_control
     why_not = _why_not(chat, wishes, hottest)
     kept = not (control.no_store or why_not) and wishes.cache_ttl != 0
@@ -60,7 +60,9 @@ def cache_use(chat: Chat, wishes: Wishes, *, hottest: float) -> CacheUse:
     )
 
 
-def _why_not(chat: Chat, wishes: Wishes, hottest: float) -> str:
+def _why_not(chat: Chat, wishes: Wishes, hottest: float | None) -> str:
+    if hottest is None:
+        return "off"
     if chat.temperature is not None and chat.temperature > hottest:
         return "temperature"
     if chat.n > 1:

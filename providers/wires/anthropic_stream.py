@@ -97,6 +97,8 @@ class AnthropicStream:
             yield ThinkingDelta(redacted=block["data"])
         elif kind == "text" and block.get("text"):
             yield TextDelta(block["text"])
+        elif kind == "thinking" and (block.get("thinking") or block.get("signature")):
+            yield ThinkingDelta(block.get("thinking") or "", block.get("signature") or "")
         elif kind not in _CARRIED:
             self._foreign[index] = dict(block)
 

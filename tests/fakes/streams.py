@@ -78,6 +78,12 @@ def anthropic_stream(body: dict[str, Any], *, usage: bool = True) -> list[bytes]
         elif block["type"] == "tool_use":
             found.append(event("content_block_start", content_block={**block, "input": {}}))
             found += deltas("input_json_delta", "partial_json", json.dumps(block["input"]))
+        elif block["type"] == "thinking":
+            empty = {**block, "thinking": "", "signature": ""}
+            found.append(event("content_block_start", content_block=empty))
+            found += deltas("thinking_delta", "thinking", block["thinking"])
+            sealed = {"type": "signature_delta", "signature": block["signature"]}
+            found.append(event("content_block_delta", delta=sealed))
         else:
             found.append(event("content_block_start", content_block=block))
         found.append(event("content_block_stop"))

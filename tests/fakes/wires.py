@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import struct
 from typing import Any
 
 from tests.fakes.server import Asked, Reply, Wire
@@ -116,6 +118,24 @@ def openai_wire(*, max_tokens_field: str = "max_tokens") -> Wire:
         return as_asked(asked, openai_completion(asked.body["model"]))
 
     return answer
+
+
+def embeddings_wire(asked: Asked) -> Reply:
+    """OpenAI's embeddings, of two dimensions: floats, or base64 where that is asked for."""
+    if asked.headers.get("authorization") != f"Bearer {KEY}":
+        return openai_error(401, "invalid_api_key")
+    if not asked.path.endswith("/embeddings"):
+        return openai_error(404, "not_found")
+    given = asked.body["input"]
+    vector: Any = [0.5, -0.25]
+    if asked.body.get("encoding_format") == "base64":
+        vector = base64.b64encode(struct.pack("<2f", *vector)).decode()
+    data = [
+        {"object": "embedding", "index": index, "embedding": vector}
+        for index in range(len(given) if isinstance(given, list) else 1)
+    ]
+    usage = {"prompt_tokens": 5, "total_tokens": 5}
+    return Reply({"object": "list", "data": data, "model": asked.body["model"], "usage": usage})
 
 
 def anthropic_wire(asked: Asked) -> Reply:

@@ -45,9 +45,7 @@ async def on_a_port() -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def served(
-    transactional_db: None, fakes: dict[str, FakeProvider]
-) -> AsyncIterator[str]:
+async def served(transactional_db: None, fakes: dict[str, FakeProvider]) -> AsyncIterator[str]:
     """The service over its three fake providers; its address."""
     async with on_a_port() as address:
         yield address
