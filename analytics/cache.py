@@ -73,6 +73,19 @@ def _find_live(keys: Sequence[str]) -> dict[str, CachedResponse]:
     }
 
 
+def semantic_entries(after: int, *, limit: int) -> list[tuple[int, str, str, str]]:
+    """Id, semantic key, prompt and cache key of live entries after the id ``after``: the
+    latest ``limit``, oldest first."""
+    entries = (
+        CachedResponse.objects.filter(pk__gt=after, invalidated_at=None)
+        .exclude(semantic_key="")
+        .exclude(prompt="")
+        .order_by("-pk")
+        .values_list("pk", "semantic_key", "prompt", "cache_key")
+    )
+    return list(reversed(entries[:limit]))
+
+
 def cache_stats(*, popular: int = 10) -> dict[str, Any]:
     """Live entries, hits, the share of requests served from cache, USD saved, popular prompts."""
     live = CachedResponse.objects.aggregate(

@@ -31,6 +31,11 @@ class CachedResponse(models.Model):
     """An answer that can be given again for nothing."""
 
     cache_key = models.CharField(max_length=64, unique=True)
+    semantic_key = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="Of all but the last question, where the semantic cache may give this answer.",
+    )
     prompt = models.TextField(blank=True)
     prompt_hash = models.CharField(max_length=64)
     max_tokens = models.PositiveIntegerField(null=True, blank=True)

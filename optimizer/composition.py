@@ -13,7 +13,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connections
 
-from analytics.cache import CacheReader
+from analytics.cache import CacheReader, semantic_entries
 from analytics.journal import Journal
 from analytics.ledger import Ledger
 from optimizer.services.bookkeeping import Bookkeeper
@@ -26,6 +26,8 @@ from optimizer.services.model_names import ModelNames
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.recording import Recorder, StoragePolicy
 from optimizer.services.routing_service import RoutingService
+from optimizer.services.semantic.cache import SemanticCache
+from optimizer.services.semantic.embedding import TextEmbedder, semantic_available
 from providers.catalogue import Catalogue, load_catalogue
 from providers.errors import ProviderError
 from providers.local import LocalProvider, local_available
@@ -52,6 +54,7 @@ class Services:
     ledger: Ledger
     cache: CacheReader | None
     routing: RoutingService
+    semantic: SemanticCache | None
     gateway: Gateway
     embedding: EmbeddingService
     background: ThreadPoolExecutor
@@ -59,7 +62,7 @@ class Services:
 
     async def start(self) -> None:
         """Learn what is known, load the embedded model, go on learning."""
-        await self.in_background(self.evidence.refresh)
+        await self.in_background(self._refresh)
         self._upkeep = asyncio.create_task(self._keep_up(settings.EVIDENCE_REFRESH_SECONDS))
         local = self.registry.providers.get("local")
         if isinstance(local, LocalProvider):
@@ -72,8 +75,13 @@ class Services:
         """Other workers' feedback and records that wait for the database arrive this way."""
         while True:
             await asyncio.sleep(seconds)
-            await self.in_background(self.evidence.refresh)
+            await self.in_background(self._refresh)
             await self.ledger.catch_up()
+
+    def _refresh(self) -> None:
+        self.evidence.refresh()
+        if self.semantic is not None:
+            self.semantic.refresh()
 
     async def in_background(self, work: object, *args: object) -> object:
         """Run ``work`` on the background thread, off the event loop."""
@@ -155,6 +163,26 @@ def storage_policy() -> StoragePolicy:
     return StoragePolicy(settings.STORE_PROMPTS, settings.RESPONSE_CACHE_SECONDS)
 
 
+def semantic_cache() -> SemanticCache | None:
+    """The semantic cache where it is on and its package installed."""
+    if not settings.SEMANTIC_CACHE:
+        return None
+    if not semantic_available():
+        logger.warning(
+            "SEMANTIC_CACHE is on, but its package is not installed: "
+            "pip install -r requirements-semantic.txt"
+        )
+        return None
+    limit = settings.SEMANTIC_CACHE_ENTRIES
+    return SemanticCache(
+        TextEmbedder(),
+        lambda after: semantic_entries(after, limit=limit),
+        threshold=settings.SEMANTIC_CACHE_THRESHOLD,
+        word_threshold=settings.SEMANTIC_CACHE_WORD_THRESHOLD,
+        limit=limit,
+    )
+
+
 def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
     catalogue = installed_catalogue()
@@ -184,6 +212,7 @@ def build_services() -> Services:
     engine = routing_engine(options, evidence, predictor)
     ledger = Ledger(journal())
     cache = CacheReader() if settings.RESPONSE_CACHE else None
+    semantic = semantic_cache() if cache else None
     books = Bookkeeper(prices, ledger, Recorder(storage_policy()))
     names = ModelNames(catalogue, caller)
     return Services(
@@ -203,8 +232,15 @@ def build_services() -> Services:
             caller=caller,
             books=books,
             cache=cache,
+            semantic=semantic,
         ),
-        gateway=Gateway(names, caller, hottest=settings.CACHE_MAX_TEMPERATURE if cache else None),
+        semantic=semantic,
+        gateway=Gateway(
+            names,
+            caller,
+            hottest=settings.CACHE_MAX_TEMPERATURE if cache else None,
+            semantic=semantic is not None,
+        ),
         embedding=EmbeddingService(names, caller, books),
         background=ThreadPoolExecutor(max_workers=1, thread_name_prefix="background"),
     )

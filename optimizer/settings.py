@@ -166,6 +166,10 @@ if STORE_PROMPTS not in {"full", "hash", "none"}:
 RESPONSE_CACHE = env.bool("RESPONSE_CACHE", default=True)
 RESPONSE_CACHE_SECONDS = env.int("RESPONSE_CACHE_SECONDS", default=7 * 24 * 3600)
 CACHE_MAX_TEMPERATURE = env.float("CACHE_MAX_TEMPERATURE", default=0.7)
+SEMANTIC_CACHE = env.bool("SEMANTIC_CACHE", default=False)
+SEMANTIC_CACHE_THRESHOLD = env.float("SEMANTIC_CACHE_THRESHOLD", default=0.75)
+SEMANTIC_CACHE_WORD_THRESHOLD = env.float("SEMANTIC_CACHE_WORD_THRESHOLD", default=0.6)
+SEMANTIC_CACHE_ENTRIES = env.int("SEMANTIC_CACHE_ENTRIES", default=20_000)
 CATALOGUE_FILE = env.str("CATALOGUE_FILE", default="")
 LOCAL_PROVIDER = env.str("LOCAL_PROVIDER", default="auto")
 if LOCAL_PROVIDER not in {"auto", "on", "off"}:

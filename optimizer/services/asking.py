@@ -46,13 +46,15 @@ class Ask:
     ``only`` are the (provider, model) pairs that may answer, ``baseline`` the
     one to compare the cost with, where the client names them. ``max_cost`` is
     USD, ``min_quality`` 0-1. Requests with the same ``cache_key`` may be given
-    the same answer.
+    the same answer; so may those with the same ``semantic_key``, if any, whose
+    prompts ask the same in other words.
     """
 
     chat: Chat
     prompt: str
     cache_key: str
     strategy: str = "complexity"
+    semantic_key: str = ""
     endpoint: str = "complete"
     requested_model: str = ""
     only: frozenset[tuple[str, str]] | None = None

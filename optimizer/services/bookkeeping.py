@@ -108,11 +108,16 @@ class Bookkeeper:
         return Booked(result, cached)
 
     async def hit(
-        self, facts: RequestFacts, entry: CachedResponse, started: float
+        self,
+        facts: RequestFacts,
+        entry: CachedResponse,
+        started: float,
+        likeness: float | None = None,
     ) -> CompletionResult:
-        """``entry`` is given again, at no cost."""
+        """``entry`` is given again, at no cost; ``likeness`` is that of the prompts, where
+        they are not the same."""
         savings = savings_of_hit(entry.original_cost, entry.baseline_cost)
-        decision = cached_decision(facts, entry)
+        decision = cached_decision(facts, entry, likeness)
         total = await self._record(
             self._recorder.hit(
                 facts, decision, entry, savings, latency_ms=milliseconds_since(started)
@@ -130,6 +135,7 @@ class Bookkeeper:
             cache_key=entry.cache_key,
             original_cost=entry.original_cost,
             savings=savings.cache,
+            likeness=likeness,
         )
 
     async def failed(

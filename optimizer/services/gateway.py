@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from optimizer.services.asking import ASSUMED_MAX_TOKENS, Ask
 from optimizer.services.model_names import ModelNames
-from optimizer.services.wishes import Wishes, cache_use, chat_key
+from optimizer.services.wishes import Wishes, cache_use, chat_key, semantic_key
 from providers.anthropic import AnthropicProvider
 from providers.base import CompletionRequest
 from providers.chat import Chat
@@ -32,14 +32,21 @@ class ChatQuery:
 
 
 class Gateway:
-    """``hottest`` is the highest temperature at which answers are cached, ``None`` if none are."""
+    """``hottest`` is the highest temperature at which answers are cached, ``None`` if none are.
+    ``semantic`` is whether questions in other words may share an answer."""
 
     def __init__(
-        self, names: ModelNames, caller: ResilientCaller, *, hottest: float | None
+        self,
+        names: ModelNames,
+        caller: ResilientCaller,
+        *,
+        hottest: float | None,
+        semantic: bool = False,
     ) -> None:
         self.names = names
         self._caller = caller
         self._hottest = hottest
+        self._semantic = semantic
 
     def ask(self, query: ChatQuery, *, endpoint: str, request_id: uuid.UUID) -> Ask:
         """Raises :class:`optimizer.services.model_names.UnknownModel`."""
@@ -52,6 +59,7 @@ class Gateway:
             chat=chat,
             prompt=storable_text(chat.last_words),
             cache_key=chat_key(query.chat, wishes),
+            semantic_key=self._semantic_key(query.chat, wishes),
             strategy=selection.strategy,
             endpoint=endpoint,
             requested_model=query.model,
@@ -66,6 +74,11 @@ class Gateway:
             streamed=query.streamed,
             request_id=request_id,
         )
+
+    def _semantic_key(self, chat: Chat, wishes: Wishes) -> str:
+        if not self._semantic or not wishes.semantic_cache:
+            return ""
+        return semantic_key(chat, wishes)
 
     async def count_tokens(self, query: ChatQuery) -> int:
         """Input tokens of ``query``: by the named model's own provider where it counts for

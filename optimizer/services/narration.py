@@ -39,17 +39,24 @@ def why_failed(attempts: Sequence[Attempt]) -> str:
     return "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts)
 
 
-def cached_decision(facts: RequestFacts, entry: CachedResponse) -> RoutingDecision:
+def cached_decision(
+    facts: RequestFacts, entry: CachedResponse, likeness: float | None
+) -> RoutingDecision:
+    """``likeness`` is that of the prompts, where they are not the same."""
+    before = "The same prompt was"
+    if likeness is not None:
+        before = f"The same question in other words (likeness {likeness:.2f}) was"
     return RoutingDecision(
         provider=entry.provider,
         model=entry.model,
-        confidence="high",
+        confidence="high" if likeness is None else "medium",
         strategy_used="cached",
         reasoning=(
-            f"The same prompt was answered by {entry.provider}/{entry.model} before; "
+            f"{before} answered by {entry.provider}/{entry.model} before; "
             "that answer is given again at no cost."
         ),
         metadata={
+            **({} if likeness is None else {"likeness": round(likeness, 4)}),
             "pattern": facts.analysis.pattern,
             "complexity": facts.analysis.complexity,
             "tier": facts.analysis.tier,

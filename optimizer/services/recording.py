@@ -133,6 +133,7 @@ class Recorder:
             request.status, request.error_code = RequestRecord.Status.PARTIAL, cut_off
         cached = CachedResponse(
             cache_key=facts.cache_key,
+            semantic_key=facts.ask.semantic_key,
             **self._policy.prompt_fields(facts.ask.prompt),
             max_tokens=facts.ask.chat.max_tokens,
             response=completion.text,
@@ -164,7 +165,8 @@ class Recorder:
     ) -> LedgerEntry:
         """The entry of an answer given from the cache, at no cost."""
         request = RequestRecord(
-            **self._request_fields(facts, decision),
+            # A hit by meaning has another question's key.
+            **{**self._request_fields(facts, decision), "cache_key": entry.cache_key},
             provider=entry.provider,
             model=entry.model,
             tokens_in=entry.tokens_in,

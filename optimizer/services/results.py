@@ -53,7 +53,8 @@ class NotCached(Exception):
 class CompletionResult:
     """What a client is told; ``completion`` is the answer itself.
 
-    Costs are USD, ``None`` where a price is unknown.
+    Costs are USD, ``None`` where a price is unknown. ``likeness`` is that of the
+    prompts, where a cached answer was given to the same question in other words.
     """
 
     request_id: uuid.UUID
@@ -67,6 +68,7 @@ class CompletionResult:
     cache_key: str | None
     original_cost: Decimal | None
     savings: Decimal | None
+    likeness: float | None = None
 
     @property
     def response(self) -> str:

@@ -20,6 +20,7 @@ from optimizer.services.conversations import Conversations
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.recording import RequestFacts, Timing
 from optimizer.services.results import CompletionResult, NotCached, RoutingUnavailable
+from optimizer.services.semantic.cache import SemanticCache
 from optimizer.services.single_flight import SingleFlight
 from providers.base import CompletionRequest
 from providers.chat import Chat
@@ -30,10 +31,14 @@ from routing.models import NoEligibleModel, RoutingContext, RoutingDecision
 
 @dataclass(frozen=True, slots=True)
 class _Landed:
-    """What a flight brings home: the shareable answer, and the leader's own result if fresh."""
+    """What a flight brings home: the shareable answer, and the leader's own result if fresh.
+
+    ``likeness`` is that of the prompts, where they are not the same.
+    """
 
     entry: CachedResponse
-    fresh: CompletionResult | None
+    fresh: CompletionResult | None = None
+    likeness: float | None = None
 
 
 class RoutingService:
@@ -47,12 +52,14 @@ class RoutingService:
         caller: ResilientCaller,
         books: Bookkeeper,
         cache: CacheReader | None,
+        semantic: SemanticCache | None = None,
     ) -> None:
         self._engine = engine
         self._options = options
         self._caller = caller
         self._books = books
         self._cache = cache
+        self._semantic = semantic
         self._conversations = Conversations()
         self._flights: SingleFlight[_Landed] = SingleFlight()
         self._relays = Relays(books)
@@ -77,6 +84,9 @@ class RoutingService:
                 chat=Chat.of_prompt(prompt, max_tokens),
                 prompt=prompt,
                 cache_key=cache_key(prompt, max_tokens=max_tokens, auto_route=auto_route),
+                semantic_key=""
+                if self._semantic is None
+                else cache_key("", max_tokens=max_tokens, auto_route=auto_route),
                 strategy="hybrid" if auto_route else "complexity",
                 user_id=user_id,
                 session_id=session_id,
@@ -107,7 +117,7 @@ class RoutingService:
             raise
         if leads and landed.fresh is not None:
             return landed.fresh
-        return await self._books.hit(facts, landed.entry, started)
+        return await self._books.hit(facts, landed.entry, started, landed.likeness)
 
     async def stream(self, ask: Ask) -> AnswerStream:
         """A stream of the answer that has begun to speak; iterate over it, and close it.
@@ -116,9 +126,10 @@ class RoutingService:
         """
         started = time.perf_counter()
         facts = self._facts(ask)
-        entry = await self._find_cached(facts)
-        if entry is not None:
-            return AnswerStream.of_cached(await self._books.hit(facts, entry, started))
+        found = await self._find_cached(facts)
+        if found is not None:
+            hit = await self._books.hit(facts, found.entry, started, found.likeness)
+            return AnswerStream.of_cached(hit)
         decision = await self._decide_or_record(facts, started)
         called = time.perf_counter()
         attempts: list[Attempt] = []
@@ -168,9 +179,9 @@ class RoutingService:
         return RequestFacts(ask, ask.analyze())
 
     async def _fly(self, facts: RequestFacts, started: float) -> _Landed:
-        entry = await self._find_cached(facts)
-        if entry is not None:
-            return _Landed(entry, fresh=None)
+        found = await self._find_cached(facts)
+        if found is not None:
+            return found
         decision = await self._decide_or_record(facts, started)
         called = time.perf_counter()
         try:
@@ -186,16 +197,27 @@ class RoutingService:
         self._remember(facts, booked.result)
         return _Landed(booked.entry, booked.result)
 
-    async def _find_cached(self, facts: RequestFacts) -> CachedResponse | None:
+    async def _find_cached(self, facts: RequestFacts) -> _Landed | None:
         """Raises :class:`NotCached` where only a cached answer is wanted."""
-        use, entry = facts.ask.cache, None
-        if self._cache is not None and use.read:
-            entry = await self._cache.find(facts.cache_key)
-            if entry is not None and use.max_age is not None:
-                age = (facts.ask.asked_at - entry.created_at).total_seconds()
-                entry = entry if age <= use.max_age else None
-        if entry is None and use.only:
+        ask = facts.ask
+        if self._cache is not None and ask.cache.read:
+            if entry := await self._live_entry(self._cache, ask, ask.cache_key):
+                return _Landed(entry)
+            if self._semantic is not None:
+                match = self._semantic.find(ask.semantic_key, ask.prompt)
+                if match and (entry := await self._live_entry(self._cache, ask, match.key)):
+                    return _Landed(entry, likeness=match.likeness)
+        if ask.cache.only:
             raise NotCached
+        return None
+
+    @staticmethod
+    async def _live_entry(cache: CacheReader, ask: Ask, key: str) -> CachedResponse | None:
+        """The entry under ``key`` if it is as fresh as ``ask`` wants."""
+        entry = await cache.find(key)
+        if entry is not None and ask.cache.max_age is not None:
+            age = (ask.asked_at - entry.created_at).total_seconds()
+            return entry if age <= ask.cache.max_age else None
         return entry
 
     async def _decide_or_record(self, facts: RequestFacts, started: float) -> RoutingDecision:
@@ -241,6 +263,8 @@ class RoutingService:
         )
 
     def _remember(self, facts: RequestFacts, result: CompletionResult) -> None:
+        if self._semantic is not None and result.cache_key is not None:
+            self._semantic.add(facts.ask.semantic_key, facts.ask.prompt, result.cache_key)
         provider = self._caller.providers.get(result.provider)
         if provider is not None:
             self._conversations.remember(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from optimizer.services.asking import CacheUse
-from providers.chat import Chat
+from providers.chat import Chat, Text
 
 _KEY_VERSION = 2
 # Who asks, and how the answer is to be delivered, changes nothing about the answer.
@@ -41,6 +42,7 @@ class Wishes:
     session_id: str = ""
     cache_ttl: int | None = None
     read_only_tools: frozenset[str] | bool = False
+    semantic_cache: bool = True
     cache_control: CacheControl = field(default_factory=CacheControl)
 
 
@@ -76,10 +78,26 @@ def _why_not(chat: Chat, wishes: Wishes, hottest: float | None) -> str:
     return ""
 
 
+def semantic_key(chat: Chat, wishes: Wishes) -> str:
+    """Like :func:`chat_key`, but over all except the last question; empty where the last
+    message is something else than a text."""
+    assert chat.source is not None
+    last = chat.messages[-1]
+    if last.role != "user" or not all(isinstance(part, Text) for part in last.parts):
+        return ""
+    before = chat.source.body["messages"][:-1]
+    return _key(chat, wishes, {**chat.source.body, "messages": before})
+
+
 def chat_key(chat: Chat, wishes: Wishes) -> str:
     """SHA-256 over everything that changes the answer to ``chat``, as 64 hex digits."""
     assert chat.source is not None
-    body = {k: v for k, v in chat.source.body.items() if k not in _NOT_IN_KEY}
+    return _key(chat, wishes, chat.source.body)
+
+
+def _key(chat: Chat, wishes: Wishes, source: Mapping[str, Any]) -> str:
+    assert chat.source is not None
+    body = {k: v for k, v in source.items() if k not in _NOT_IN_KEY}
     parts: list[Any] = [
         _KEY_VERSION,
         chat.source.wire,

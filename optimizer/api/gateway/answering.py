@@ -73,10 +73,13 @@ def headers_of_stream(ask: Ask, stream: AnswerStream) -> dict[str, str]:
 
 
 def headers_of_result(ask: Ask, result: CompletionResult) -> dict[str, str]:
-    return {
+    headers = {
         **cost_headers(result),
         "X-Optimizer-Cache": _cache_status(ask, hit=result.cache_hit),
     }
+    if result.likeness is not None:
+        headers["X-Optimizer-Cache"] = f"semantic; likeness={result.likeness:.2f}"
+    return headers
 
 
 def cost_headers(result: CompletionResult) -> dict[str, str]:

@@ -28,6 +28,10 @@ _OPTIMIZER: dict[str, Any] = {
         "tags": {"type": "array", "items": {"type": "string"}, "maxItems": 20},
         "session_id": {"type": "string", "maxLength": 128},
         "cache_ttl": {"type": "integer", "minimum": 0, "description": "Seconds; 0: not kept."},
+        "semantic_cache": {
+            "type": "boolean",
+            "description": "false: no answer to the same question in other words.",
+        },
         "read_only_tools": {
             "description": "Tools whose calls change nothing, so that answers may be cached.",
             "oneOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}],

@@ -28,13 +28,14 @@ def read_wishes(body: Fields, cache_control: str) -> Wishes:
         session_id=_short(found, "session_id"),
         cache_ttl=found.integer("cache_ttl", 0, _LONGEST_TTL),
         read_only_tools=_read_only_tools(found),
+        semantic_cache=found.flag("semantic_cache", True),
         cache_control=control,
     )
     if unknown := found.unread():
         raise found.error(
             unknown[0],
             "is unknown; known are quality_target, max_cost, baseline, tags, session_id, "
-            "cache_ttl and read_only_tools.",
+            "cache_ttl, semantic_cache and read_only_tools.",
             "unknown_parameter",
         )
     return wishes
