@@ -71,11 +71,11 @@ class RoutingEngine:
         try:
             decision = self._strategies[name].decide(situation)
             self._validate(decision, situation)
+            decision = stay_with_held(decision, situation)
         except NoEligibleModel:
             raise
         except Exception as error:  # noqa: BLE001
             decision = self._fall_back(situation, name, error)
-        decision = stay_with_held(decision, situation)
         return replace(decision, metadata=self._complete(decision, situation))
 
     def _fall_back(self, situation: Situation, name: str, error: Exception) -> RoutingDecision:

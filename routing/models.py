@@ -51,13 +51,24 @@ class NoEligibleModel(RoutingError):
         )
 
 
+class LongInputPrices(NamedTuple):
+    """What a model costs for requests of more than ``above`` input tokens, all tokens of
+    them: USD per million, ``cache_read`` ``None`` where unknown."""
+
+    above: int
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal | None
+
+
 @dataclass(frozen=True, slots=True)
 class ModelOption:
     """A model that routing may choose, as the catalogue describes it.
 
     Prices are USD per million tokens, ``None`` where unknown; so is
     ``cache_read_price``, for input that the provider still has in its prompt
-    cache. ``rank`` is the model's place in its tier's fallback chain, 0 first.
+    cache. ``long_input`` are the prices of longer requests, shortest first.
+    ``rank`` is the model's place in its tier's fallback chain, 0 first.
     """
 
     provider: str
@@ -69,6 +80,7 @@ class ModelOption:
     context_window: int
     capabilities: frozenset[str] = frozenset()
     cache_read_price: Decimal | None = None
+    long_input: tuple[LongInputPrices, ...] = ()
 
     @property
     def ref(self) -> str:
@@ -83,9 +95,13 @@ class ModelOption:
         """
         if self.input_price is None or self.output_price is None:
             return None
-        cost = self.input_price * input_tokens + self.output_price * output_tokens
-        if cached_tokens and self.cache_read_price is not None:
-            cost -= (self.input_price - self.cache_read_price) * min(cached_tokens, input_tokens)
+        fresh, output, cached = self.input_price, self.output_price, self.cache_read_price
+        for longer in self.long_input:
+            if input_tokens > longer.above:
+                _, fresh, output, cached = longer
+        cost = fresh * input_tokens + output * output_tokens
+        if cached_tokens and cached is not None:
+            cost -= (fresh - cached) * min(cached_tokens, input_tokens)
         return cost / _MILLION
 
 

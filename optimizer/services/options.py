@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from providers.catalogue import Catalogue
-from providers.pricing import PriceBook
+from providers.pricing import PriceBook, Rates
 from providers.resilience import ResilientCaller
-from routing.models import ModelOption
+from routing.models import LongInputPrices, ModelOption
 
 
 class CatalogueOptions:
@@ -57,6 +57,21 @@ class CatalogueOptions:
                     context_window=spec.context_window,
                     capabilities=(spec.capabilities | provider.features) - lacks,
                     cache_read_price=rates.cache_read.base if rates and rates.cache_read else None,
+                    long_input=_long_input(rates) if rates else (),
                 )
             )
         return tuple(options)
+
+
+def _long_input(rates: Rates) -> tuple[LongInputPrices, ...]:
+    """The rates above each size of input at which one of them changes."""
+    priced = [rate for rate in (rates.input, rates.output, rates.cache_read) if rate is not None]
+    return tuple(
+        LongInputPrices(
+            start,
+            rates.input.at(start + 1),
+            rates.output.at(start + 1),
+            rates.cache_read.at(start + 1) if rates.cache_read else None,
+        )
+        for start in sorted({start for rate in priced for start, _ in rate.tiers})
+    )

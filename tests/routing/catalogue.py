@@ -10,6 +10,7 @@ from routing.learning.posterior import Posterior
 from routing.models import Evidence, EvidenceKey, ModelOption, PromptAnalysis, RoutingContext, Tier
 from routing.policies import CheapestAboveTarget, Policy
 from routing.strategies.complexity import ComplexityStrategy
+from routing.strategies.extremes import BestStrategy, CheapestStrategy, NamedStrategy
 from routing.strategies.hybrid import HybridStrategy
 from routing.strategies.learning import LearningStrategy
 
@@ -62,6 +63,9 @@ def engine_over(fixed: Fixed, policy: Policy = DEFAULT_POLICY, **parts: Any) -> 
         "complexity": complexity,
         "learning": learning,
         "hybrid": HybridStrategy(learning, complexity),
+        "cheapest": CheapestStrategy(learning),
+        "best": BestStrategy(learning),
+        "named": NamedStrategy(),
     }
     return RoutingEngine(fixed, strategies, complexity=complexity)
 
