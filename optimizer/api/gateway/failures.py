@@ -45,7 +45,16 @@ class Failure:
         return cls(status, kind, message)
 
 
-_OVERLOADED = Failure(503, "overloaded", "The database is unavailable. Try again shortly.")
+# What needs no look at the exception beyond its type.
+_PLAIN: dict[type[Exception], Failure] = {
+    RecursionError: Failure(400, "invalid", "The body is nested too deeply.", "body"),
+    NotCached: Failure(504, "timeout", "No cached answer, and only one was wanted."),
+    LedgerUnavailable: Failure(
+        503, "overloaded", "The answer could not be recorded, so it does not count. Try again."
+    ),
+    Http404: Failure.of_status(404, "There is no such endpoint."),
+}
+_NO_DATABASE = Failure(503, "overloaded", "The database is unavailable. Try again shortly.")
 
 
 def failure_of(error: Exception, needs: dict[str, str] | None = None) -> Failure:
@@ -63,14 +72,7 @@ def failure_of(error: Exception, needs: dict[str, str] | None = None) -> Failure
         return Failure(400, "invalid", error.words or str(error), code=error.code)
     if isinstance(error, ProviderError):
         return Failure(502, "overloaded", f"{error.provider} {error.message}.", code=error.code)
-    if isinstance(error, NotCached):
-        return Failure(504, "timeout", "No cached answer, and only one was wanted.")
-    if isinstance(error, LedgerUnavailable):
-        return Failure(503, "overloaded", "The answer could not be recorded. Try again.")
-    if isinstance(error, (OperationalError, InterfaceError)):
-        logger.warning("The database is unavailable", exc_info=error)
-        return _OVERLOADED
-    return _of_the_framework(error)
+    return _PLAIN.get(type(error)) or _of_the_framework(error)
 
 
 def _unavailable(error: RoutingUnavailable) -> Failure:
@@ -91,8 +93,9 @@ def _unavailable(error: RoutingUnavailable) -> Failure:
 
 
 def _of_the_framework(error: Exception) -> Failure:
-    if isinstance(error, Http404):
-        return Failure.of_status(404, "There is no such endpoint.")
+    if isinstance(error, (OperationalError, InterfaceError)):
+        logger.warning("The database is unavailable", exc_info=error)
+        return _NO_DATABASE
     if isinstance(error, exceptions.APIException):
         return Failure.of_status(error.status_code, str(error.detail))
     # The formatter names the type and place only; the message may hold a prompt.

@@ -85,6 +85,9 @@ def _native(fields: Fields, body: Mapping[str, Any]) -> Iterator[str]:
         asks_nothing = value in (False, "auto", "default", [], {}, ["text"])
         if name in {"store", "service_tier", "modalities", "metadata"} and asks_nothing:
             continue
+        # Hints that change the price of what comes next, never the answer.
+        if name in {"prompt_cache_key", "prompt_cache_retention"}:
+            continue
         yield name
 
 
