@@ -28,18 +28,19 @@ from providers.events import (
     ToolCallStarted,
     UsageReported,
 )
+from providers.text_buffer import TextBuffer
 from providers.usage import estimated_usage
-
-# Text is kept as its pieces and joined once: a long stream must not be copied at every token.
-_Pieces = list[str]
 
 
 @dataclass(slots=True)
 class _Part:
-    """A part in the making; ``pieces`` are its text or its arguments."""
+    """A part in the making; ``said`` is its text or its arguments.
+
+    A buffer, as a long stream must neither be copied nor kept as an object a token.
+    """
 
     kind: type[AnswerPart]
-    pieces: _Pieces = field(default_factory=list)
+    said: TextBuffer = field(default_factory=TextBuffer)
     id: str = ""
     name: str = ""
     signature: str = ""
@@ -48,7 +49,7 @@ class _Part:
     wire: str = ""
 
     def finished(self) -> AnswerPart:
-        text = "".join(self.pieces)
+        text = self.said.text
         if self.kind is Text:
             return Text(text)
         if self.kind is Thinking:
@@ -62,7 +63,7 @@ class _Part:
 class _Choice:
     parts: list[_Part] = field(default_factory=list)
     calls: dict[int, _Part] = field(default_factory=dict)
-    refusal: _Pieces = field(default_factory=list)
+    refusal: TextBuffer = field(default_factory=TextBuffer)
     logprobs: list[Any] | None = None
     finish: FinishReason | None = None
     stop_sequence: str | None = None
@@ -94,11 +95,12 @@ class Collector:
         if isinstance(event, TextDelta):
             choice = self._choice(event.choice)
             if event.text:
-                choice.open(Text).pieces.append(event.text)
+                choice.open(Text).said.write(event.text)
             if event.logprobs:
-                choice.logprobs = [*(choice.logprobs or ()), *event.logprobs]
+                choice.logprobs = choice.logprobs or []
+                choice.logprobs.extend(event.logprobs)
         elif isinstance(event, ToolArguments):
-            self._choice(event.choice).calls[event.index].pieces.append(event.text)
+            self._choice(event.choice).calls[event.index].said.write(event.text)
         elif isinstance(event, UsageReported):
             self._usage = event.usage
         elif isinstance(event, Started):
@@ -116,11 +118,11 @@ class Collector:
             choice.parts.append(part)
         elif isinstance(event, ThinkingDelta):
             part = choice.open(Thinking)
-            part.pieces.append(event.text)
+            part.said.write(event.text)
             part.signature += event.signature
             part.redacted += event.redacted
         elif isinstance(event, RefusalDelta):
-            choice.refusal.append(event.text)
+            choice.refusal.write(event.text)
         elif isinstance(event, OpaqueBlock):
             choice.parts.append(_Part(Opaque, value=event.value, wire=event.wire))
         else:
@@ -139,7 +141,7 @@ class Collector:
             Choice(
                 parts=tuple(part.finished() for part in choice.parts),
                 finish_reason=choice.finish or "other",
-                refusal="".join(choice.refusal),
+                refusal=choice.refusal.text,
                 stop_sequence=choice.stop_sequence,
                 logprobs=choice.logprobs,
             )

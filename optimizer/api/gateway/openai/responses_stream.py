@@ -28,25 +28,26 @@ from providers.events import (
     ToolArguments,
     ToolCallStarted,
 )
+from providers.text_buffer import TextBuffer
 
 _Key = tuple[str, int]
 
 
 @dataclass(slots=True)
 class _Item:
-    """An output item in the making; ``pieces`` are its text or arguments."""
+    """An output item in the making; ``said`` is its text or arguments."""
 
     kind: str
     id: str
     index: int
     call_id: str = ""
     name: str = ""
-    pieces: list[str] = field(default_factory=list)
+    said: TextBuffer = field(default_factory=TextBuffer)
     logprobs: list[Any] = field(default_factory=list)
 
     @property
     def text(self) -> str:
-        return "".join(self.pieces)
+        return self.said.text
 
     def body(self, status: str) -> dict[str, Any]:
         if self.kind == "fc":
@@ -142,7 +143,7 @@ class ResponseTeller:
             yield self._said("response.content_part.added", **self._place(item), part=item.part())
 
     def _delta(self, item: _Item, text: str, logprobs: list[Any] | None = None) -> bytes:
-        item.pieces.append(text)
+        item.said.write(text)
         more = {"logprobs": logprobs or []} if item.kind == "msg" else {}
         name = f"response.{_DELTAS[item.kind][0]}.delta"
         return self._said(name, **self._place(item), delta=text, **more)

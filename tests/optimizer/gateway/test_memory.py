@@ -1,0 +1,77 @@
+"""A long stream costs the memory of its text and nothing more."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from analytics.models import RequestRecord
+from optimizer.api.gateway.anthropic.stream import MessageTeller
+from optimizer.api.gateway.openai.chat_stream import ChatTeller
+from optimizer.api.gateway.openai.responses_answer import ResponseFrame
+from optimizer.api.gateway.openai.responses_stream import ResponseTeller
+from optimizer.api.gateway.telling import Teller
+from optimizer.composition import get_services
+from optimizer.services.asking import Ask
+from providers import features
+from providers.base import CompletionRequest, Usage
+from providers.chat import Chat
+from providers.events import Event, Finished, Started, TextDelta, UsageReported
+
+TOKENS = 10_000
+
+
+class LongWinded:
+    """A provider that never runs out of words."""
+
+    name = "claude"
+    wire = "anthropic"
+    features = features.ANTHROPIC
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
+        yield Started("m")
+        for number in range(TOKENS):
+            yield TextDelta(f" {number:04d}")
+        yield UsageReported(Usage(10, TOKENS))
+        yield Finished("stop")
+
+    async def aclose(self) -> None:
+        pass
+
+
+TELLERS: dict[str, Callable[[], Teller]] = {
+    "chat": lambda: ChatTeller(1, "m", with_usage=True),
+    "messages": lambda: MessageTeller(1, "m", input_tokens=1),
+    "responses": lambda: ResponseTeller(ResponseFrame(1, {}), "m"),
+}
+
+
+@pytest.mark.parametrize("wire", TELLERS)
+async def test_ten_thousand_tokens_are_held_as_text_alone(client: Any, wire: str) -> None:
+    services = get_services()
+    services.caller.providers["claude"] = LongWinded()  # type: ignore[index]
+    ask = Ask(
+        Chat.of_prompt("Count."), "Count.", "key", only=frozenset({("claude", "claude-haiku-4-5")})
+    )
+    stream = await services.routing.stream(ask)
+    teller, told, sizes = TELLERS[wire](), 0, []
+    tracemalloc.start()
+    try:
+        async with aclosing(stream.events) as events:
+            async for event in events:
+                told += sum(len(message) for message in teller.tell(event))
+                if isinstance(event, TextDelta) and event.text in {" 1000", " 9999"}:
+                    gc.collect()
+                    sizes.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    # Nine thousand tokens of five characters; twice where the teller keeps the text too.
+    copies = 2 if wire == "responses" else 1
+    assert sizes[1] - sizes[0] < copies * (9000 * 5 + 20_000)
+    assert told > 100 * TOKENS
+    assert (await RequestRecord.objects.aget()).tokens_out == TOKENS
