@@ -117,6 +117,7 @@ def usage_stats(*, recent: int = 10) -> dict[str, Any]:
                 "request_id": record.id,
                 "created_at": record.created_at,
                 "status": record.status,
+                "endpoint": record.endpoint,
                 "prompt": record.prompt[:200],
                 "provider": record.provider,
                 "model": record.model,

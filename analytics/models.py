@@ -99,6 +99,13 @@ class RequestRecord(models.Model):
         PARTIAL = "partial", "cut off"
         ERROR = "error", "failed"
 
+    class Endpoint(models.TextChoices):
+        COMPLETE = "complete", "/complete"
+        CHAT = "chat/completions", "OpenAI chat completions"
+        RESPONSES = "responses", "OpenAI responses"
+        EMBEDDINGS = "embeddings", "OpenAI embeddings"
+        MESSAGES = "messages", "Anthropic messages"
+
     id = models.UUIDField(primary_key=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.OK)
@@ -106,8 +113,10 @@ class RequestRecord(models.Model):
     prompt_hash = models.CharField(max_length=64, blank=True)
     max_tokens = models.PositiveIntegerField(null=True, blank=True)
     auto_route = models.BooleanField(default=False)
-    endpoint = models.CharField(max_length=32, default="complete")
-    requested_model = models.CharField(max_length=128, blank=True)
+    endpoint = models.CharField(max_length=32, choices=Endpoint.choices, default=Endpoint.COMPLETE)
+    requested_model = models.CharField(
+        max_length=200, blank=True, help_text="As the client named it."
+    )
     streamed = models.BooleanField(default=False)
     tags = models.JSONField(default=list, blank=True)
     user_id = models.CharField(max_length=128, blank=True)
@@ -156,6 +165,7 @@ class RequestRecord(models.Model):
             models.Index(fields=["strategy", "-created_at"], name="requests_strategy"),
             models.Index(fields=["cache_hit", "-created_at"], name="requests_hit"),
             models.Index(fields=["status", "-created_at"], name="requests_status"),
+            models.Index(fields=["endpoint", "-created_at"], name="requests_endpoint"),
             models.Index(fields=["cache_key"], name="requests_cache_key"),
             models.Index(
                 fields=["-created_at"], condition=models.Q(replayed=True), name="requests_replayed"

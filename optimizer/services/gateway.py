@@ -19,6 +19,7 @@ from providers.storable import storable_text
 logger = logging.getLogger(__name__)
 
 _LONGEST_ID = 128
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Gateway:
             semantic_key=self._semantic_key(query.chat, wishes),
             strategy=selection.strategy,
             endpoint=endpoint,
-            requested_model=query.model,
+            requested_model=storable_text(query.model)[:_LONGEST_NAME],
             only=selection.only,
             baseline=self.names.one(wishes.baseline) if wishes.baseline else None,
             min_quality=wishes.quality_target,

@@ -212,3 +212,16 @@ def test_production_asks_for_tls(settings) -> None:
 def test_old_days_can_be_reached(admin_client: Client) -> None:
     RoutingMetricFactory(request__created_at=datetime.now(UTC) - timedelta(days=400))
     assert admin_client.get(url("routingmetric")).context["cl"].result_count == 1
+
+
+def test_a_request_s_page_says_what_was_asked_for_and_how_it_came(admin_client: Client) -> None:
+    record = RequestRecordFactory(
+        endpoint="messages", requested_model="auto", streamed=True, ttft_ms=123.4, tags=["docs"],
+        status=RequestRecord.Status.PARTIAL, error_code="client_disconnected",
+    )  # fmt: skip
+    page = admin_client.get(url("requestrecord", "change", record.pk)).content.decode()
+    for told in ("auto (messages)", "123 ms", "docs", "cut off", "client_disconnected"):
+        assert told in page
+    others = RequestRecordFactory()
+    found = admin_client.get(url("requestrecord"), {"endpoint__exact": "messages"})
+    assert [row.pk for row in found.context["cl"].result_list] == [record.pk] != [others.pk]

@@ -1,0 +1,187 @@
+"""The admin's requests and the decisions behind them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+from analytics.admin_links import cache_link_to, link_to
+from analytics.history_admin import NOT_STORED, HistoryAdmin, ModelFilter, ProviderFilter
+from analytics.models import RequestRecord, RoutingMetric
+from analytics.money import dollars
+from analytics.savings import Savings
+from analytics.totals import savings_summary
+
+
+@admin.register(RoutingMetric)
+class RoutingMetricAdmin(HistoryAdmin):
+    list_display = (
+        "created_at", "prompt_start", "model_chosen", "cost", "saved", "strategy_used",
+        "confidence", "pattern", "tier", "request_link", "cache_link",
+    )  # fmt: skip
+    list_filter = (
+        "strategy_used", "confidence", "tier", "pattern", "fallback_used", ProviderFilter,
+        ModelFilter,
+    )  # fmt: skip
+    list_select_related = ("request",)
+    key_field = "request__cache_key"
+    prompt_field = "request__prompt"
+    csv_columns = (
+        "request_id", "created_at", "provider", "model", "strategy_used", "confidence", "pattern",
+        "tier", "complexity", "fallback_used", "cost_estimate", "quality_score", "actual_cost",
+        "baseline_provider", "baseline_model", "baseline_cost", "routing_saved", "cache_saved",
+    )  # fmt: skip
+    fieldsets = (
+        (None, {"fields": ("reasoning", "full_prompt", "candidates")}),
+        (
+            "Decision",
+            {
+                "fields": (
+                    "created_at", "model_chosen", "strategy_used", "confidence", "validation",
+                    "chance", "fallback_used", "pattern", "complexity", "tier", "quality_score",
+                )
+            },
+        ),
+        (
+            "Money",
+            {"fields": ("estimate", "cost", "baseline", "saved_by_routing", "saved_by_cache")},
+        ),
+        ("Related", {"fields": ("request_link", "cache_link", "feedback")}),
+        ("Everything recorded", {"classes": ("collapse",), "fields": ("metadata",)}),
+    )  # fmt: skip
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        return super().changelist_view(
+            request, {**(extra_context or {}), "savings": savings_summary()}
+        )
+
+    def prompt_of(self, row: RoutingMetric) -> str:
+        return row.request.prompt
+
+    @admin.display(description="prompt")
+    def full_prompt(self, decision: RoutingMetric) -> str:
+        return self.prompt_of(decision) or NOT_STORED
+
+    @admin.display(description="model")
+    def model_chosen(self, decision: RoutingMetric) -> str:
+        return f"{decision.provider}/{decision.model}"
+
+    @admin.display(description="validation by complexity")
+    def validation(self, decision: RoutingMetric) -> str:
+        return decision.metadata.get("validation", "–")
+
+    @admin.display(description="chance of this choice")
+    def chance(self, decision: RoutingMetric) -> str:
+        chance = f"{decision.metadata.get('propensity', 1):.1%}"
+        return f"{chance}, tried in order to learn" if decision.metadata.get("explored") else chance
+
+    @admin.display(description="cost")
+    def cost(self, decision: RoutingMetric) -> str:
+        return dollars(decision.actual_cost)
+
+    @admin.display(description="saved")
+    def saved(self, decision: RoutingMetric) -> str:
+        return dollars(Savings(decision.routing_saved, decision.cache_saved).total)
+
+    @admin.display(description="estimated cost")
+    def estimate(self, decision: RoutingMetric) -> str:
+        return dollars(decision.cost_estimate)
+
+    @admin.display(description="baseline (complexity's choice)")
+    def baseline(self, decision: RoutingMetric) -> str:
+        if not decision.baseline_model:
+            return dollars(decision.baseline_cost)
+        model = f"{decision.baseline_provider}/{decision.baseline_model}"
+        return f"{dollars(decision.baseline_cost)} on {model}"
+
+    @admin.display(description="saved by routing")
+    def saved_by_routing(self, decision: RoutingMetric) -> str:
+        return dollars(decision.routing_saved)
+
+    @admin.display(description="saved by the cache")
+    def saved_by_cache(self, decision: RoutingMetric) -> str:
+        return dollars(decision.cache_saved)
+
+    @admin.display(description="request")
+    def request_link(self, decision: RoutingMetric) -> SafeString:
+        return link_to("requestrecord", decision.pk, str(decision.pk)[-8:])
+
+    @admin.display(description="cache entry")
+    def cache_link(self, decision: RoutingMetric) -> SafeString | str:
+        return cache_link_to(decision.request.cache_key)
+
+    @admin.display(description="candidates considered")
+    def candidates(self, decision: RoutingMetric) -> str:
+        return render_to_string(
+            "admin/analytics/candidates.html",
+            {"candidates": decision.metadata.get("candidates", [])},
+        )
+
+    @admin.display(description="feedback")
+    def feedback(self, decision: RoutingMetric) -> str:
+        verdicts = decision.request.feedback.values_list("score", "comment")
+        return "\n".join(f"{score:.2f} {comment}".strip() for score, comment in verdicts) or "–"
+
+
+@admin.register(RequestRecord)
+class RequestRecordAdmin(HistoryAdmin):
+    list_display = (
+        "created_at", "prompt_start", "status", "asked_for", "served_by", "strategy", "tier",
+        "tokens_in", "tokens_out", "spent", "saved", "cache_hit", "latency", "first_token",
+        "decision_link", "cache_link",
+    )  # fmt: skip
+    list_filter = (
+        "status", "endpoint", "strategy", "tier", "pattern", "cache_hit", "replayed",
+        ProviderFilter, ModelFilter,
+    )  # fmt: skip
+    readonly_fields = (
+        "asked_for", "served_by", "spent", "saved", "latency", "first_token", "decision_link",
+        "cache_link",
+    )  # fmt: skip
+    csv_columns = (
+        "id", "created_at", "status", "provider", "model", "strategy", "confidence", "pattern",
+        "tier", "complexity", "max_tokens", "auto_route", "user_id", "session_id", "tokens_in",
+        "tokens_out", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
+        "usage_estimated", "finish_reason", "cost", "failed_cost", "cache_hit", "cache_key",
+        "original_cost", "savings", "latency_ms", "provider_ms", "error_code", "error_detail",
+        "replayed", "endpoint", "requested_model", "streamed", "ttft_ms", "tags",
+    )  # fmt: skip
+
+    @admin.display(description="asked for")
+    def asked_for(self, record: RequestRecord) -> str:
+        """The model as the client named it and the API it spoke."""
+        return f"{record.requested_model} ({record.endpoint})" if record.requested_model else "–"
+
+    @admin.display(description="first token")
+    def first_token(self, record: RequestRecord) -> str:
+        return "–" if record.ttft_ms is None else f"{record.ttft_ms:,.0f} ms"
+
+    @admin.display(description="answered by")
+    def served_by(self, record: RequestRecord) -> str:
+        return f"{record.provider}/{record.model}" if record.provider else "–"
+
+    @admin.display(description="cost")
+    def spent(self, record: RequestRecord) -> str:
+        return dollars(record.cost)
+
+    @admin.display(description="saved")
+    def saved(self, record: RequestRecord) -> str:
+        return dollars(record.savings)
+
+    @admin.display(description="latency")
+    def latency(self, record: RequestRecord) -> str:
+        return f"{record.latency_ms:,.0f} ms"
+
+    @admin.display(description="decision")
+    def decision_link(self, record: RequestRecord) -> SafeString | str:
+        return link_to("routingmetric", record.pk, record.strategy)
+
+    @admin.display(description="cache entry")
+    def cache_link(self, record: RequestRecord) -> SafeString | str:
+        return cache_link_to(record.cache_key)
