@@ -1,16 +1,21 @@
-"""An upstream of zero latency on the OpenAI wire: raw ASGI, one ready answer."""
+"""An upstream on the OpenAI wire: raw ASGI, one ready answer, at once or as a stream.
+
+A stream has as many tokens as the request's ``max_tokens``. ``UPSTREAM_FIRST_MS``
+and ``UPSTREAM_GAP_MS`` are its time to the first token and between two.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 from typing import Any
 
+_HEAD = {"id": "chatcmpl-1", "created": 1_790_000_000, "model": "openai/gpt-oss-20b"}
 _BODY = json.dumps(
     {
-        "id": "chatcmpl-1",
+        **_HEAD,
         "object": "chat.completion",
-        "created": 1_790_000_000,
-        "model": "openai/gpt-oss-20b",
         "choices": [
             {
                 "index": 0,
@@ -25,11 +30,46 @@ _HEADERS = [
     (b"content-type", b"application/json"),
     (b"content-length", str(len(_BODY)).encode()),
 ]
+_FIRST = float(os.environ.get("UPSTREAM_FIRST_MS", "0")) / 1000
+_GAP = float(os.environ.get("UPSTREAM_GAP_MS", "0")) / 1000
+
+
+def _chunk(**fields: Any) -> bytes:
+    body = {**_HEAD, "object": "chat.completion.chunk", **fields}
+    return b"data: " + json.dumps(body).encode() + b"\n\n"
+
+
+_TOKEN = _chunk(choices=[{"index": 0, "delta": {"content": " token"}, "finish_reason": None}])
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Read the request to its end, then answer."""
-    while (await receive()).get("more_body"):
-        pass
+    if scope["type"] != "http":
+        return
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    asked = json.loads(body or b"{}")
+    if asked.get("stream"):
+        await _stream(asked, send)
+        return
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     await send({"type": "http.response.body", "body": _BODY})
+
+
+async def _stream(asked: dict[str, Any], send: Any) -> None:
+    tokens = asked.get("max_tokens") or 100
+    kind = [(b"content-type", b"text/event-stream")]
+    await send({"type": "http.response.start", "status": 200, "headers": kind})
+    await asyncio.sleep(_FIRST)
+    for number in range(tokens):
+        if number:
+            await asyncio.sleep(_GAP)
+        await send({"type": "http.response.body", "body": _TOKEN, "more_body": True})
+    usage = {"prompt_tokens": 20, "completion_tokens": tokens, "total_tokens": 20 + tokens}
+    end = _chunk(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    end += _chunk(choices=[], usage=usage) + b"data: [DONE]\n\n"
+    await send({"type": "http.response.body", "body": end})
