@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from adrf.viewsets import ViewSet
 from django.conf import settings
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from optimizer.api.asynchronous import AsyncViewSet
 from optimizer.api.fields import StrictSerializer, TextField, TruthField, WholeNumberField
 from optimizer.api.schema import CompleteBody, ErrorBody
 from optimizer.composition import get_services
@@ -18,7 +18,7 @@ from optimizer.services.results import CompletionResult
 from optimizer.services.tokenization import TokenizerCount, count_with_tokenizer
 
 
-class CompletionViewSet(ViewSet):
+class CompletionViewSet(AsyncViewSet):
     """Answers a prompt with the cheapest model that is good enough."""
 
     @extend_schema_serializer(component_name="CompleteInput")

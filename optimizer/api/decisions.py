@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from adrf.viewsets import ViewSet as AsyncViewSet
 from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from optimizer.api.asynchronous import AsyncViewSet
 from optimizer.api.fields import StrictSerializer
 from optimizer.api.schema import (
     ErrorBody,

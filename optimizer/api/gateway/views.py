@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from adrf.viewsets import ViewSet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from optimizer.api.asynchronous import AsyncViewSet
 from optimizer.api.gateway.failures import Failure, failure_of
 
 
@@ -16,7 +16,7 @@ def request_id_of(request: Request) -> Any:
     return request._request.request_id  # type: ignore[attr-defined]
 
 
-class GatewayViewSet(ViewSet):
+class GatewayViewSet(AsyncViewSet):
     """``needs`` is what the request needed of a model, once it has been read."""
 
     needs: dict[str, str] | None = None
