@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,23 @@ def sse(data: Any, event: str = "") -> bytes:
 def pieces(text: str, size: int = 7) -> Iterator[str]:
     for start in range(0, len(text), size):
         yield text[start : start + size]
+
+
+_TOWER = re.compile(rb'"((?:[^"\\]|\\.)*)\\ud83d\\uddfc((?:[^"\\]|\\.)*)"')
+
+
+def torn(chunks: list[bytes], size: int = 3) -> list[bytes]:
+    """The same stream in chunks of ``size`` bytes, and each U+1F5FC in two messages, a
+    surrogate in each."""
+    messages = []
+    for message in b"".join(chunks).split(b"\n\n"):
+        if found := _TOWER.search(message):
+            before, after = message[: found.start()], message[found.end() :]
+            messages.append(before + b'"' + found[1] + b'\\ud83d"' + after)
+            message = before + b'"\\uddfc' + found[2] + b'"' + after
+        messages.append(message)
+    raw = b"\n\n".join(messages)
+    return [raw[start : start + size] for start in range(0, len(raw), size)]
 
 
 def openai_stream(body: dict[str, Any], *, usage: bool = True, done: bool = True) -> list[bytes]:

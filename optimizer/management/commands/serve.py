@@ -76,6 +76,8 @@ class Command(BaseCommand):
             )
         console.print(f"  Admin      {base}/admin/")
         console.print(f"  API        {base}/docs")
+        console.print(f"  OpenAI     base_url {base}/v1, model auto, any api_key")
+        console.print(f"  Anthropic  base_url {base}, model auto, any api_key")
         console.print(
             f"  Try        curl -s {base}/complete -H 'content-type: application/json' "
             '-d \'{"prompt": "What is the capital of France?"}\''

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from optimizer.composition import get_services
 from providers.base import Usage
 from tests.fakes.answers import ANSWERS, Call
 from tests.fakes.server import Asked, FakeProvider, Reply
+from tests.fakes.streams import torn
 from tests.fakes.wires import as_asked
 from tests.optimizer.gateway.drivers import DRIVERS, Said, Turn
 
@@ -37,7 +39,12 @@ class Pair:
         self.client, self.provider, self.fake = client, provider, fake
 
     def will_answer(
-        self, text: str = "", calls: list[Call] | None = None, ending: str = "stop", **how: Any
+        self,
+        text: str = "",
+        calls: list[Call] | None = None,
+        ending: str = "stop",
+        tear: bool = False,
+        **how: Any,
     ) -> None:
         body = ANSWERS[self.provider](text, calls or [], ending)
         if not how.get("usage", True):
@@ -48,7 +55,10 @@ class Pair:
         def wire(asked: Asked) -> Reply:
             self.fake.wire = inner
             refused = inner(asked)
-            return refused if refused.status != 200 else as_asked(asked, body, **how)
+            reply = refused if refused.status != 200 else as_asked(asked, body, **how)
+            if tear and reply.chunks is not None:
+                return replace(reply, chunks=torn(list(reply.chunks)))
+            return reply
 
         self.fake.wire = wire
 
@@ -90,6 +100,12 @@ async def test_a_question_with_a_system_prompt(pair: Pair) -> None:
     usage = USAGES[pair.provider]
     assert record.cost == get_services().prices.cost(pair.provider, model, usage)
     assert record.streamed is pair.client.streamed
+
+
+async def test_characters_that_are_torn_apart_on_the_way_arrive_whole(pair: Pair) -> None:
+    pair.will_answer(UNICODE, tear=True)
+    said = await pair.say(("user", "Say something."))
+    assert said.text == UNICODE
 
 
 async def test_tools_are_called_together_and_their_results_answered(pair: Pair) -> None:
