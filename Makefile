@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST_DATABASE_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 TEST_CACHE_URL ?= redis://127.0.0.1:6379/9
+PARALLEL ?= -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-services lint format benchmark clean
@@ -17,10 +18,11 @@ run: $(VENV)/.service ## Set up, migrate and serve on HOST:PORT (127.0.0.1:8000)
 	@$(BIN)/python manage.py serve --prepare
 
 test: $(VENV)/.dev ## Run the tests; they need no other service and no network
-	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python -m pytest $(ARGS)
+	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-test-services: $(VENV)/.services ## Run the same tests on PostgreSQL and Redis
-	@DATABASE_URL=$(TEST_DATABASE_URL) CACHE_URL=$(TEST_CACHE_URL) $(BIN)/python -m pytest $(ARGS)
+test-services: $(VENV)/.services ## Run all tests that touch a database on PostgreSQL and Redis
+	@DATABASE_URL=$(TEST_DATABASE_URL) CACHE_URL=$(TEST_CACHE_URL) $(BIN)/python -m pytest \
+		$(PARALLEL) tests/analytics tests/optimizer $(ARGS)
 
 lint: $(VENV)/.dev ## Check style, types, layering, migrations and the OpenAPI document
 	@$(BIN)/ruff check .

@@ -16,6 +16,12 @@ os.environ["DATA_DIR"] = _folder
 os.environ["LOCAL_PROVIDER"] = "off"
 os.environ["SECRET_KEY"] = "a key for tests alone, never used where it would matter"
 
+# Each of several test processes has databases of its own: Redis numbers them.
+_cache, _, _number = os.environ.get("CACHE_URL", "").rpartition("/")
+if _cache.startswith("redis") and _number.isdigit():
+    _worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    os.environ["CACHE_URL"] = f"{_cache}/{int(_number) + int(_worker)}"
+
 from optimizer.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
