@@ -57,6 +57,9 @@ def needs(chat: Chat) -> dict[str, str]:
     found.update(_content(chat))
     if chat.source is not None and chat.native:
         found[f"the {chat.source.wire} API"] = ", ".join(chat.native)
+    if PREFILL in found and chat.source is not None and chat.source.wire == "openai":
+        # There it is no beginning to go on with, but a turn after which another shall follow.
+        found.setdefault("the openai API", found.pop(PREFILL))
     return found
 
 

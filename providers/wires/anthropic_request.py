@@ -33,7 +33,9 @@ def anthropic_payload(request: CompletionRequest) -> dict[str, Any]:
 
 
 def _translated(chat: Chat) -> dict[str, Any]:
-    body: dict[str, Any] = {"messages": [_message(turn) for turn in chat.turns]}
+    # A turn without content says nothing and is refused here.
+    messages = [message for turn in chat.turns if (message := _message(turn))["content"]]
+    body: dict[str, Any] = {"messages": messages}
     if chat.system:
         body["system"] = chat.system
     if chat.tools:

@@ -17,7 +17,9 @@ _NO_SIGNATURE = "skip_thought_signature_validator"
 def gemini_payload(chat: Chat) -> dict[str, Any]:
     """The JSON body."""
     names = {p.id: p.name for p in chat.parts() if isinstance(p, ToolCall)}
-    body: dict[str, Any] = {"contents": [_content(turn, names) for turn in chat.turns]}
+    # A turn without parts says nothing and is refused here.
+    contents = [content for turn in chat.turns if (content := _content(turn, names))["parts"]]
+    body: dict[str, Any] = {"contents": contents}
     if chat.system:
         body["systemInstruction"] = {"parts": [{"text": chat.system}]}
     if chat.tools:

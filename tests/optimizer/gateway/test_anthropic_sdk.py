@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import anthropic
+import pydantic
 import pytest
 
 from analytics.models import RequestRecord
@@ -14,7 +15,7 @@ from optimizer.composition import get_services
 from providers.base import Usage
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.streams import anthropic_stream
-from tests.fakes.wires import ANSWER, anthropic_message
+from tests.fakes.wires import ANSWER, anthropic_message, openai_completion
 
 HAIKU = "claude-haiku-4-5"
 QUESTION: dict[str, Any] = {
@@ -186,3 +187,30 @@ async def test_tools_that_the_provider_runs_exclude_all_others(
         await anthropic_sdk.messages.create(
             **{**QUESTION, "model": "gemini-3.5-flash-lite"}, tools=tools
         )
+
+
+class City(pydantic.BaseModel):
+    city: str
+
+
+async def test_structured_outputs_are_parsed_whoever_answers(
+    anthropic_sdk: anthropic.AsyncAnthropic, fakes: dict[str, FakeProvider]
+) -> None:
+    fakes["openrouter"].always(Reply(openai_completion("m", '{"city": "Paris"}')))
+    found = await anthropic_sdk.messages.parse(
+        **{**QUESTION, "model": "z-ai/glm-5.3-flash"}, output_format=City
+    )
+    assert found.parsed_output == City(city="Paris")
+    sent = fakes["openrouter"].asked[0].body["response_format"]["json_schema"]["schema"]
+    assert sent["required"] == ["city"]
+
+
+async def test_the_sdk_tries_again_as_long_as_it_is_told_to(
+    served: str, fakes: dict[str, FakeProvider]
+) -> None:
+    fakes["claude"].next(*[Reply({}, 529)] * 2)
+    async with anthropic.AsyncAnthropic(base_url=served, api_key="x", max_retries=2) as sdk:
+        found = await sdk.messages.create(**{**QUESTION, "model": HAIKU})
+    assert found.content[0].text == ANSWER
+    statuses = [r.status async for r in RequestRecord.objects.order_by("id")]
+    assert statuses == ["error", "ok"]

@@ -180,3 +180,44 @@ async def test_usage_that_nobody_reports_is_estimated(pair: Pair) -> None:
     record = await RequestRecord.objects.aget()
     assert record.usage_estimated
     assert record.cost > 0
+
+
+IMAGE = "iVBORw0KGgo="
+
+
+def with_image(client: Any) -> list[Any]:
+    """A text and an image as the client's API has them."""
+    name = type(client).__name__
+    if name == "OpenAIChat":
+        url = {"url": f"data:image/png;base64,{IMAGE}"}
+        return [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": url}]
+    if name == "OpenAIResponses":
+        return [
+            {"type": "input_text", "text": "What?"},
+            {"type": "input_image", "image_url": f"data:image/png;base64,{IMAGE}"},
+        ]
+    source = {"type": "base64", "media_type": "image/png", "data": IMAGE}
+    return [{"type": "text", "text": "What?"}, {"type": "image", "source": source}]
+
+
+async def test_an_image_is_seen_or_refused(pair: Pair) -> None:
+    content = with_image(pair.client)
+    if pair.provider == "openrouter":  # its model is blind
+        with pytest.raises(Exception, match="lacks vision") as raised:
+            await pair.say(("user", content))
+        assert getattr(raised.value, "status_code", None) == 400
+        assert not pair.fake.asked
+        return
+    pair.will_answer("A cat.")
+    assert (await pair.say(("user", content))).text == "A cat."
+    if pair.provider == "claude":
+        blocks = pair.asked["messages"][0]["content"]
+        assert [b["type"] for b in blocks] == ["text", "image"]
+        assert blocks[1]["source"] == {
+            "type": "base64", "media_type": "image/png", "data": IMAGE,
+        }  # fmt: skip
+    else:
+        assert pair.asked["contents"][0]["parts"] == [
+            {"text": "What?"}, {"inlineData": {"mimeType": "image/png", "data": IMAGE}},
+        ]  # fmt: skip
+    assert (await RequestRecord.objects.aget()).prompt == "What?"
