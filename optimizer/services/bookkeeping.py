@@ -164,6 +164,11 @@ class Bookkeeper:
         unpaid = [replace(attempt, usage=None) for attempt in error.attempts]
         await self.failed(facts, None, unpaid, started, str(error))
 
+    async def unheard(self, facts: RequestFacts, code: str, started: float) -> None:
+        """A request that heard another's answer, but not to its end: at no cost."""
+        attempts = [Attempt("", "", code, "the answer that was listened to did not end")]
+        await self.failed(facts, None, attempts, started)
+
     async def _record(self, entry: LedgerEntry) -> Decimal | None:
         """Make ``entry`` durable; USD spent today after it, where known."""
         receipt = await self._ledger.record(entry)

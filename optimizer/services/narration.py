@@ -39,6 +39,17 @@ def why_failed(attempts: Sequence[Attempt]) -> str:
     return "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts)
 
 
+def heard_decision(facts: RequestFacts, served: RoutingDecision) -> RoutingDecision:
+    """Of a request that hears what another, asking the same, is being told."""
+    return replace(
+        served,
+        strategy_used="cached",
+        confidence="high",
+        reasoning=f"The same is being answered by {served.provider}/{served.model} just now.",
+        metadata={**served.metadata, "token_count": facts.analysis.token_count},
+    )
+
+
 def cached_decision(
     facts: RequestFacts, entry: CachedResponse, likeness: float | None
 ) -> RoutingDecision:

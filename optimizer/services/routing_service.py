@@ -13,10 +13,13 @@ from analytics.cache import CacheReader, cache_key
 from analytics.metrics import routing_metrics
 from analytics.models import CachedResponse
 from optimizer.identifiers import new_request_id
-from optimizer.services.answer_stream import AnswerStream, Relays
+from optimizer.services.answer_stream import AnswerStream
 from optimizer.services.asking import Ask
-from optimizer.services.bookkeeping import Bookkeeper, milliseconds_since
+from optimizer.services.background import Background
+from optimizer.services.bookkeeping import Booked, Bookkeeper, milliseconds_since
 from optimizer.services.conversations import Conversations
+from optimizer.services.live_answer import LiveAnswer, LiveAnswers
+from optimizer.services.narration import heard_decision
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.recording import RequestFacts, Timing
 from optimizer.services.results import CompletionResult, NotCached, RoutingUnavailable
@@ -62,7 +65,8 @@ class RoutingService:
         self._semantic = semantic
         self._conversations = Conversations()
         self._flights: SingleFlight[_Landed] = SingleFlight()
-        self._relays = Relays(books)
+        self._live = LiveAnswers()
+        self._background = Background()
 
     async def route_and_complete(
         self,
@@ -106,11 +110,10 @@ class RoutingService:
         """
         started = time.perf_counter()
         facts = self._facts(ask)
-        # Without the cache nobody may be given another's answer, so the key is the request's own.
-        sharing = facts.ask.cache.read and facts.ask.cache.write
-        shared = facts.cache_key if sharing else str(facts.request_id)
         try:
-            landed, leads = await self._flights.run(shared, lambda: self._fly(facts, started))
+            landed, leads = await self._flights.run(
+                self._shared(facts), lambda: self._fly(facts, started)
+            )
         except RoutingUnavailable as error:
             if error.recorded_for != facts.request_id:
                 await self._books.failed_with_another(facts, error, started)
@@ -130,21 +133,21 @@ class RoutingService:
         if found is not None:
             hit = await self._books.hit(facts, found.entry, started, found.likeness)
             return AnswerStream.of_cached(hit)
-        decision = await self._decide_or_record(facts, started)
-        called = time.perf_counter()
-        attempts: list[Attempt] = []
         try:
-            opened = await self._caller.open_stream(
-                _chain(decision), lambda model: CompletionRequest(model, ask.chat), attempts
+            live, leads = await self._live.listen(
+                self._shared(facts), lambda: self._open(facts, started)
             )
-        except AllProvidersFailed as error:
-            raise await self._unavailable(facts, decision, error, started) from None
-        except asyncio.CancelledError:
-            # The client went away before the first token; what was asked for may be charged.
-            self._relays.in_background(self._books.failed(facts, decision, attempts, started))
+        except RoutingUnavailable as error:
+            if error.recorded_for != facts.request_id:
+                await self._books.failed_with_another(facts, error, started)
             raise
-        return self._relays.relay(
-            facts, decision, opened, started=started, called=called, done=self._remember
+        if leads:
+            return AnswerStream.of_live(live, live.served, _own_result, lambda _: None)
+        return AnswerStream.of_live(
+            live,
+            heard_decision(facts, live.served),
+            lambda booked: self._books.hit(facts, booked.entry, started),
+            lambda code: self._background.run(self._books.unheard(facts, code, started)),
         )
 
     def get_recommendation(self, prompt: str, *, max_tokens: int = 1000) -> RoutingDecision:
@@ -170,13 +173,47 @@ class RoutingService:
     async def drain(self) -> None:
         """Wait for calls in flight, so that none goes unrecorded at shutdown."""
         await self._flights.drain()
-        await self._relays.drain()
+        await self._live.drain()
+        await self._background.drain()
 
     def _facts(self, ask: Ask) -> RequestFacts:
         if self._cache is None:
             off = replace(ask.cache, read=False, write=False)
             ask = replace(ask, cache=off)
         return RequestFacts(ask, ask.analyze())
+
+    @staticmethod
+    def _shared(facts: RequestFacts) -> str:
+        """Requests with the same are answered by one call.
+
+        Without the cache nobody may be given another's answer, so it is the request's own.
+        """
+        sharing = facts.ask.cache.read and facts.ask.cache.write
+        return facts.cache_key if sharing else str(facts.request_id)
+
+    async def _open(self, facts: RequestFacts, started: float) -> LiveAnswer:
+        decision = await self._decide_or_record(facts, started)
+        called = time.perf_counter()
+        attempts: list[Attempt] = []
+        try:
+            opened = await self._caller.open_stream(
+                _chain(decision), lambda model: CompletionRequest(model, facts.ask.chat), attempts
+            )
+        except AllProvidersFailed as error:
+            raise await self._unavailable(facts, decision, error, started) from None
+        except asyncio.CancelledError:
+            # The client went away before the first token; what was asked for may be charged.
+            self._background.run(self._books.failed(facts, decision, attempts, started))
+            raise
+        return LiveAnswer(
+            self._books,
+            facts,
+            decision,
+            opened,
+            started=started,
+            called=called,
+            done=lambda booked: self._remember(facts, booked.result),
+        )
 
     async def _fly(self, facts: RequestFacts, started: float) -> _Landed:
         found = await self._find_cached(facts)
@@ -271,6 +308,11 @@ class RoutingService:
                 facts.ask.chat, result.provider, provider.wire, result.model,
                 result.completion.usage,
             )  # fmt: skip
+
+
+async def _own_result(booked: Booked) -> CompletionResult:
+    """Of the client for whom the answer was asked for."""
+    return booked.result
 
 
 def _chain(decision: RoutingDecision) -> list[tuple[str, str]]:

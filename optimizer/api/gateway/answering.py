@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from decimal import Decimal
@@ -20,9 +21,14 @@ from routing.models import RoutingDecision
 
 
 class EventStream(StreamingHttpResponse):
-    """Server-sent events. Whoever stops reading, the source is closed at once."""
+    """Server-sent events. However it ends, the source is closed and ``leave`` called."""
 
-    def __init__(self, source: AsyncGenerator[bytes, None], headers: dict[str, str]) -> None:
+    def __init__(
+        self,
+        source: AsyncGenerator[bytes, None],
+        leave: Callable[[], None],
+        headers: dict[str, str],
+    ) -> None:
         super().__init__(
             content_type="text/event-stream; charset=utf-8",
             # Proxies must hand each event on as it comes.
@@ -30,6 +36,13 @@ class EventStream(StreamingHttpResponse):
         )
         self._source = source
         self.streaming_content = source
+        self._leave = leave
+        self._loop = asyncio.get_running_loop()
+
+    def close(self) -> None:
+        """Called from another thread, and also if nobody ever began to read."""
+        super().close()
+        self._loop.call_soon_threadsafe(self._leave)
 
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:  # type: ignore[override]
         async with aclosing(self._source) as events:
@@ -46,30 +59,34 @@ async def answer(
     """The response to ``ask``. Raises what :meth:`RoutingService.complete` does."""
     if ask.streamed:
         stream = await routing.stream(ask)
-        return EventStream(_told(stream, teller(stream)), headers_of_stream(ask, stream))
+        told = _told(stream, teller(stream))
+        return EventStream(told, stream.leave, headers_of_stream(ask, stream))
     result = await routing.complete(ask)
     return Response(whole(result), headers=headers_of_result(ask, result))
 
 
 async def _told(stream: AnswerStream, teller: Teller) -> AsyncGenerator[bytes, None]:
     try:
-        async with aclosing(stream.events) as events:
-            async for event in events:
-                for message in teller.tell(event):
-                    yield message
+        async with aclosing(stream.events) as batches:
+            async for events in batches:
+                # What came together leaves together.
+                if said := b"".join(m for event in events for m in teller.tell(event)):
+                    yield said
         assert stream.result is not None
-        for message in teller.close(stream.result):
-            yield message
+        yield b"".join(teller.close(stream.result))
     except Exception as error:  # noqa: BLE001 - the status is long sent: say it in the stream
-        for message in teller.fail(failure_of(error)):
-            yield message
+        yield b"".join(teller.fail(failure_of(error)))
+    finally:
+        stream.leave()
 
 
 def headers_of_stream(ask: Ask, stream: AnswerStream) -> dict[str, str]:
     """Cost and savings are known from the start only where the answer is; else its end tells."""
     if stream.result is not None:
         return headers_of_result(ask, stream.result)
-    return {**_decided(stream.decision), "X-Optimizer-Cache": _cache_status(ask, hit=False)}
+    # Another's answer that is being listened to is as good as a cached one.
+    heard = stream.decision.strategy_used == "cached"
+    return {**_decided(stream.decision), "X-Optimizer-Cache": _cache_status(ask, hit=heard)}
 
 
 def headers_of_result(ask: Ask, result: CompletionResult) -> dict[str, str]:

@@ -63,15 +63,17 @@ async def test_ten_thousand_tokens_are_held_as_text_alone(client: Any, wire: str
     tracemalloc.start()
     try:
         async with aclosing(stream.events) as events:
-            async for event in events:
-                told += sum(len(message) for message in teller.tell(event))
-                if isinstance(event, TextDelta) and event.text in {" 1000", " 9999"}:
+            async for batch in events:
+                told += sum(len(m) for event in batch for m in teller.tell(event))
+                texts = {event.text for event in batch if isinstance(event, TextDelta)}
+                if texts & {" 1000", " 9999"}:
                     gc.collect()
                     sizes.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    # Nine thousand tokens of five characters; twice where the teller keeps the text too.
+    # Nine thousand tokens of five characters, twice where the teller keeps the text too, and
+    # the few hundred that may wait for their reader.
     copies = 2 if wire == "responses" else 1
-    assert sizes[1] - sizes[0] < copies * (9000 * 5 + 20_000)
+    assert sizes[1] - sizes[0] < copies * (9000 * 5 + 20_000) + 60_000
     assert told > 100 * TOKENS
     assert (await RequestRecord.objects.aget()).tokens_out == TOKENS
