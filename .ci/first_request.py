@@ -1,4 +1,4 @@
-"""Wait for the service, then send it one real prompt twice, as a newcomer would."""
+"""Wait for the service, then send it one real prompt twice and one to stream, as a newcomer would."""
 
 from __future__ import annotations
 
@@ -24,6 +24,23 @@ def ask(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         return answer
 
 
+def listen(url: str, body: dict[str, Any]) -> tuple[str, bool]:
+    """The text of a chat completion's stream, and whether it came to its end."""
+    request = urllib.request.Request(  # noqa: S310
+        url, data=json.dumps(body).encode(), headers={"content-type": "application/json"}
+    )
+    text = ""
+    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+        for line in response:
+            data = line.decode().removeprefix("data: ").strip()
+            if data == "[DONE]":
+                return text, True
+            if data:
+                delta = json.loads(data)["choices"][0]["delta"]
+                text += delta.get("content") or ""
+    return text, False
+
+
 def wait_until_ready(base: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
@@ -42,6 +59,8 @@ def main() -> None:
     wait_until_ready(base)
     first = ask(f"{base}/complete", {"prompt": PROMPT})
     second = ask(f"{base}/complete", {"prompt": PROMPT})
+    chat = {"model": "auto", "messages": [{"role": "user", "content": PROMPT}], "stream": True}
+    streamed, ended = listen(f"{base}/v1/chat/completions", chat)
     problems = [
         problem
         for problem, found in {
@@ -49,7 +68,9 @@ def main() -> None:
             "the first answer came from the cache": first["cache_hit"],
             "the second answer did not come from the cache": not second["cache_hit"],
             "the second answer is not free": second["cost"] != 0,
-            "the report misses a request": ask(f"{base}/stats")["overall"]["total_requests"] != 2,
+            "the stream does not name Paris": "Paris" not in streamed,
+            "the stream did not come to its end": not ended,
+            "the report misses a request": ask(f"{base}/stats")["overall"]["total_requests"] != 3,
         }.items()
         if found
     ]
