@@ -107,8 +107,8 @@ class LiveAnswer:
                     for reader in self._readers:
                         reader.put(event)
                     await self._wait_for_a_reader()
-        except ProviderError as error:
-            await self._settle(error.code)
+        except Exception as error:
+            await self._settle(error.code if isinstance(error, ProviderError) else "internal_error")
             raise
         except asyncio.CancelledError:
             await self._settle(ClientGone.code)
