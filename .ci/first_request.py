@@ -1,4 +1,4 @@
-"""Wait for the service, then ask it one real prompt twice and stream it once, as a newcomer would."""
+"""Wait for the service, then ask it one real prompt twice and stream it, as a newcomer would."""
 
 from __future__ import annotations
 

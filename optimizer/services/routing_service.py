@@ -186,10 +186,13 @@ class RoutingService:
     def _shared(facts: RequestFacts) -> str:
         """Requests with the same are answered by one call.
 
-        Without the cache nobody may be given another's answer, so it is the request's own.
+        Without the cache, or with wishes about what is in it, nobody may be given another's
+        answer, so it is the request's own.
         """
-        sharing = facts.ask.cache.read and facts.ask.cache.write
-        return facts.cache_key if sharing else str(facts.request_id)
+        use = facts.ask.cache
+        if use.read and use.write and not use.only and use.max_age is None:
+            return facts.cache_key + facts.ask.semantic_key
+        return str(facts.request_id)
 
     async def _open(self, facts: RequestFacts, started: float) -> LiveAnswer:
         decision = await self._decide_or_record(facts, started)

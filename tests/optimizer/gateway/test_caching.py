@@ -155,6 +155,23 @@ async def test_identical_chats_in_flight_share_one_call(
     assert len(fakes["openrouter"].asked) == 1
 
 
+async def test_a_wish_about_the_cache_is_not_given_an_answer_in_flight(
+    openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
+) -> None:
+    fakes["openrouter"].gate = asyncio.Event()
+    plain = asyncio.create_task(status(openai_sdk))
+    while not fakes["openrouter"].asked:
+        await asyncio.sleep(0.01)
+    with pytest.raises(openai.APIStatusError) as raised:
+        await status(openai_sdk, extra_headers={"Cache-Control": "only-if-cached"})
+    assert raised.value.status_code == 504
+    fresh = asyncio.create_task(status(openai_sdk, extra_headers={"Cache-Control": "max-age=0"}))
+    while len(fakes["openrouter"].asked) < 2:
+        await asyncio.sleep(0.01)
+    fakes["openrouter"].gate.set()
+    assert await asyncio.gather(plain, fresh) == ["miss", "miss"]
+
+
 async def test_answers_cut_off_or_filtered_are_not_kept(
     openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider], served: str
 ) -> None:
