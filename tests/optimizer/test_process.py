@@ -19,8 +19,9 @@ from django.db import connection
 
 from analytics.ledger import Ledger
 from optimizer.composition import get_services, journal
-from tests.fakes.server import FakeProvider
-from tests.fakes.wires import KEY, anthropic_wire
+from tests.fakes.server import FakeProvider, Reply
+from tests.fakes.streams import anthropic_stream
+from tests.fakes.wires import ANSWER, KEY, anthropic_message, anthropic_wire
 
 PROMPT = {"prompt": "What is the capital of France?"}
 
@@ -81,17 +82,24 @@ class Running:
 
 
 @pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[tuple[Running, httpx.AsyncClient]]:
-    async with FakeProvider(anthropic_wire) as upstream:
-        service = Running(tmp_path, upstream.url)
-        base = f"http://127.0.0.1:{service.port}"
-        async with httpx.AsyncClient(base_url=base, timeout=30) as client:
-            await service.ready(client)
-            yield service, client
-        if service.process.poll() is None:
-            service.stop(signal.SIGKILL)
-        assert service.process.stdout is not None
-        service.process.stdout.close()
+async def upstream() -> AsyncIterator[FakeProvider]:
+    async with FakeProvider(anthropic_wire) as fake:
+        yield fake
+
+
+@pytest.fixture
+async def running(
+    tmp_path: Path, upstream: FakeProvider
+) -> AsyncIterator[tuple[Running, httpx.AsyncClient]]:
+    service = Running(tmp_path, upstream.url)
+    base = f"http://127.0.0.1:{service.port}"
+    async with httpx.AsyncClient(base_url=base, timeout=30) as client:
+        await service.ready(client)
+        yield service, client
+    if service.process.poll() is None:
+        service.stop(signal.SIGKILL)
+    assert service.process.stdout is not None
+    service.process.stdout.close()
 
 
 async def test_a_crash_loses_no_record_of_a_delivered_answer(
@@ -116,6 +124,56 @@ async def test_a_crash_loses_no_record_of_a_delivered_answer(
     service.stop(signal.SIGKILL)
     assert len(delivered) >= 60
     assert set(delivered) <= service.recorded()
+
+
+async def test_a_crash_loses_no_record_of_a_stream_that_came_to_its_end(
+    running: tuple[Running, httpx.AsyncClient],
+) -> None:
+    service, client = running
+    ended: list[str] = []
+
+    async def listen(worker: int) -> None:
+        for number in range(1000):
+            body = {
+                "model": "auto", "stream": True,
+                "messages": [{"role": "user", "content": f"{worker}-{number}?"}],
+            }  # fmt: skip
+            try:
+                async with client.stream("POST", "/v1/chat/completions", json=body) as response:
+                    async for line in response.aiter_lines():
+                        if '"finish_reason":"stop"' in line:
+                            ended.append(response.headers["x-request-id"].replace("-", ""))
+            except httpx.TransportError:
+                return
+
+    listeners = [asyncio.create_task(listen(n)) for n in range(8)]
+    while len(ended) < 60:
+        await asyncio.sleep(0.01)
+    service.process.kill()
+    await asyncio.gather(*listeners)
+    service.stop(signal.SIGKILL)
+    assert len(ended) >= 60
+    assert set(ended) <= service.recorded()
+
+
+async def test_a_shutdown_lets_a_stream_come_to_its_end(
+    running: tuple[Running, httpx.AsyncClient], upstream: FakeProvider
+) -> None:
+    service, client = running
+    chunks = anthropic_stream(anthropic_message("m", ANSWER * 30))
+    upstream.next(Reply(chunks=chunks, pause=0.005))
+    body = {
+        "model": "auto", "stream": True, "messages": [{"role": "user", "content": "Hello"}],
+    }  # fmt: skip
+    text = ""
+    async with client.stream("POST", "/v1/chat/completions", json=body) as response:
+        async for line in response.aiter_lines():
+            if not text:
+                service.process.send_signal(signal.SIGTERM)
+            text += line
+    assert text.endswith("data: [DONE]")
+    await asyncio.to_thread(service.process.wait, 30)
+    assert response.headers["x-request-id"].replace("-", "") in service.recorded()
 
 
 async def test_a_second_start_loses_nothing_and_prints_no_password_again(
