@@ -69,11 +69,22 @@ class AnthropicErrorBody(s.Serializer):
 
 
 _FAILURES = (400, 404, 413, 415, 429, 503, 504)
-OPENAI_RESPONSES: dict[int, Any] = {
-    200: ANY_OBJECT,
-    **dict.fromkeys(_FAILURES, OpenAIErrorBody),
+# One server-sent event.
+_EVENT = {
+    "type": "object",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
 }
-ANTHROPIC_RESPONSES: dict[int, Any] = {
-    200: ANY_OBJECT,
-    **dict.fromkeys(_FAILURES, AnthropicErrorBody),
-}
+_JSON, _STREAM = "application/json", "text/event-stream"
+
+
+def _responses(failure: type[s.Serializer], *, streams: bool = False) -> dict[Any, Any]:
+    found: dict[Any, Any] = {(200, _JSON): ANY_OBJECT}
+    if streams:
+        found[200, _STREAM] = _EVENT
+    return {**found, **{(status, _JSON): failure for status in _FAILURES}}
+
+
+OPENAI_RESPONSES = _responses(OpenAIErrorBody)
+OPENAI_STREAMS = _responses(OpenAIErrorBody, streams=True)
+ANTHROPIC_RESPONSES = _responses(AnthropicErrorBody)
+ANTHROPIC_STREAMS = _responses(AnthropicErrorBody, streams=True)

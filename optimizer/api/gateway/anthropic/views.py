@@ -49,7 +49,7 @@ class MessagesViewSet(AnthropicViewSet):
         summary="Messages (Anthropic)",
         tags=["Anthropic"],
         request=documents.request_body(["max_tokens", "messages"]),
-        responses=documents.ANTHROPIC_RESPONSES,
+        responses=documents.ANTHROPIC_STREAMS,
         examples=[
             OpenApiExample(
                 "A question",

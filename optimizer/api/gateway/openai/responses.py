@@ -24,7 +24,7 @@ class ResponsesViewSet(OpenAIViewSet):
         summary="Responses (OpenAI)",
         tags=["OpenAI"],
         request=documents.request_body(["input"]),
-        responses=documents.OPENAI_RESPONSES,
+        responses=documents.OPENAI_STREAMS,
         examples=[
             OpenApiExample(
                 "A question",

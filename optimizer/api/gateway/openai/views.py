@@ -34,7 +34,7 @@ class ChatCompletionsViewSet(OpenAIViewSet):
         summary="Chat completions (OpenAI)",
         tags=["OpenAI"],
         request=documents.request_body(["messages"]),
-        responses=documents.OPENAI_RESPONSES,
+        responses=documents.OPENAI_STREAMS,
         examples=[
             OpenApiExample(
                 "A question",
