@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from optimizer.identifiers import new_request_id
 from providers import features
-from providers.chat import Chat
+from providers.chat import Chat, Text
 from routing.analysis import analyze_prompt
 from routing.conversation import analyze_conversation
 from routing.models import PromptAnalysis
@@ -82,10 +82,9 @@ class Ask:
     def analyze(self) -> PromptAnalysis:
         """Pattern, complexity, tier and estimated input tokens."""
         chat = self.chat
-        if len(chat.messages) == 1 and not chat.tools and chat.messages[0].role == "user":
-            analysis = analyze_prompt(self.prompt)
-            if not any(hasattr(part, "url") for part in chat.parts()):
-                return analysis
+        alone = len(chat.messages) == 1 and not chat.tools and chat.messages[0].role == "user"
+        if alone and all(isinstance(part, Text) for part in chat.parts()):
+            return analyze_prompt(self.prompt)
         turns = [m.text for m in chat.turns if m.role == "user" and m.text]
         return analyze_conversation(
             turns, system=chat.system, tools=len(chat.tools), tokens=chat.estimated_tokens()
