@@ -341,3 +341,12 @@ class LearnedEvidence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pattern}/{self.tier} {self.provider}/{self.model}"
+
+
+# Django looks for every table here.
+from analytics.rule_models import RoutingRule, RuleChange  # noqa: E402
+
+__all__ = [
+    "CachedResponse", "DailyTotal", "Feedback", "LearnedEvidence", "RequestRecord",
+    "RoutingMetric", "RoutingRule", "RuleChange",
+]  # fmt: skip

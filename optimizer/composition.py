@@ -16,6 +16,8 @@ from django.db import connections
 from analytics.cache import CacheReader, semantic_entries
 from analytics.journal import Journal
 from analytics.ledger import Ledger
+from analytics.rules import rules_load
+from optimizer.services.answer_cache import AnswerCache
 from optimizer.services.bookkeeping import Bookkeeper
 from optimizer.services.embedding import EmbeddingService
 from optimizer.services.evidence import EvidenceTable
@@ -26,6 +28,8 @@ from optimizer.services.model_names import ModelNames
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.recording import Recorder, StoragePolicy
 from optimizer.services.routing_service import RoutingService
+from optimizer.services.rule_trial import RuleTrials
+from optimizer.services.rulebook import RuleBook
 from optimizer.services.semantic.cache import SemanticCache
 from optimizer.services.semantic.embedding import TextEmbedder, semantic_available
 from providers.catalogue import Catalogue, load_catalogue
@@ -55,6 +59,8 @@ class Services:
     cache: CacheReader | None
     routing: RoutingService
     semantic: SemanticCache | None
+    rules: RuleBook
+    rule_trials: RuleTrials
     gateway: Gateway
     embedding: EmbeddingService
     background: ThreadPoolExecutor
@@ -80,6 +86,7 @@ class Services:
 
     def _refresh(self) -> None:
         self.evidence.refresh()
+        self.rules.refresh()
         if self.semantic is not None:
             self.semantic.refresh()
 
@@ -215,6 +222,7 @@ def build_services() -> Services:
     semantic = semantic_cache() if cache else None
     books = Bookkeeper(prices, ledger, Recorder(storage_policy()))
     names = ModelNames(catalogue, caller)
+    rules = RuleBook(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
     return Services(
         catalogue=catalogue,
         prices=prices,
@@ -231,10 +239,12 @@ def build_services() -> Services:
             options=options,
             caller=caller,
             books=books,
-            cache=cache,
-            semantic=semantic,
+            cache=AnswerCache(cache, semantic),
+            rules=rules,
         ),
         semantic=semantic,
+        rules=rules,
+        rule_trials=RuleTrials(engine, names, prices),
         gateway=Gateway(
             names,
             caller,

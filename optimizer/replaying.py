@@ -9,6 +9,7 @@ from django.conf import settings
 
 from analytics.ledger import Ledger
 from optimizer.composition import journal
+from optimizer.services.answer_cache import AnswerCache
 from optimizer.services.bookkeeping import Bookkeeper
 from optimizer.services.expectations import Expectations
 from optimizer.services.learned import installed_predictor, learned_evidence, routing_engine
@@ -61,7 +62,7 @@ async def _replay(
         books=Bookkeeper(
             book, ledger, Recorder(StoragePolicy(settings.STORE_PROMPTS), replayed=True)
         ),
-        cache=None,
+        cache=AnswerCache(None),
     )
     expectations = Expectations(catalogue, predictor)
     player = Replay(routing, provider, evidence, expectations.expected)

@@ -171,6 +171,7 @@ SEMANTIC_CACHE_THRESHOLD = env.float("SEMANTIC_CACHE_THRESHOLD", default=0.75)
 SEMANTIC_CACHE_WORD_THRESHOLD = env.float("SEMANTIC_CACHE_WORD_THRESHOLD", default=0.6)
 SEMANTIC_CACHE_ENTRIES = env.int("SEMANTIC_CACHE_ENTRIES", default=20_000)
 CATALOGUE_FILE = env.str("CATALOGUE_FILE", default="")
+RULES_FILE = env.str("RULES_FILE", default="")
 LOCAL_PROVIDER = env.str("LOCAL_PROVIDER", default="auto")
 if LOCAL_PROVIDER not in {"auto", "on", "off"}:
     raise ImproperlyConfigured("LOCAL_PROVIDER must be auto, on or off")

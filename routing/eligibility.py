@@ -39,6 +39,8 @@ def find_eligible(
 
 
 def _why_not(option: ModelOption, context: RoutingContext, analysis: PromptAnalysis) -> str | None:
+    if (ruled_out := context.effect.why_not(option.provider, option.model)) is not None:
+        return ruled_out
     needed = analysis.token_count + context.max_tokens
     if needed > option.context_window:
         return f"needs {needed} tokens of context, has {option.context_window}"

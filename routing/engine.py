@@ -18,6 +18,7 @@ from routing.models import (
     RoutingContext,
     RoutingDecision,
 )
+from routing.preferring import prefer_by_rule
 from routing.stickiness import stay_with_held
 from routing.strategies.base import Situation, Strategy, complexity_chain
 from routing.strategies.complexity import ComplexityStrategy
@@ -71,7 +72,7 @@ class RoutingEngine:
         try:
             decision = self._strategies[name].decide(situation)
             self._validate(decision, situation)
-            decision = stay_with_held(decision, situation)
+            decision = prefer_by_rule(stay_with_held(decision, situation), situation)
         except NoEligibleModel:
             raise
         except Exception as error:  # noqa: BLE001
@@ -143,6 +144,7 @@ class RoutingEngine:
             "candidates": [c.as_dict() for c in (*candidates, *excluded)],
             "fallback_chain": [ref for ref in order if ref != chosen],
             "baseline_chain": baseline,
+            **({"rules": list(applied)} if (applied := situation.context.effect.applied) else {}),
         }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, Protocol
 
+from routing.rules import NO_EFFECT, Effect
 from routing.text import PromptText
 
 Tier = Literal["simple", "moderate", "complex"]
@@ -124,7 +125,8 @@ class RoutingContext:
     means every provider that has models in the catalogue. ``explore`` allows a
     choice made to learn from it, within the exploration budget. ``only`` are
     the (provider, model) pairs that may serve, where the client named one.
-    ``held`` is who answered the conversation so far.
+    ``held`` is who answered the conversation so far, ``effect`` what operators'
+    rules want of this request.
     """
 
     prompt: str
@@ -138,6 +140,7 @@ class RoutingContext:
     explore: bool = False
     only: frozenset[tuple[str, str]] | None = None
     held: Held | None = None
+    effect: Effect = NO_EFFECT
 
 
 @dataclass(frozen=True, slots=True)

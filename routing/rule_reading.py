@@ -29,7 +29,10 @@ class RuleError(ValueError):
 
 
 def read_rule(raw: Mapping[str, Any]) -> Rule:
-    """``raw`` has some of :data:`FIELDS`; empty values count as absent. Raises :class:`RuleError`."""
+    """``raw`` has some of :data:`FIELDS`; empty values count as absent.
+
+    Raises :class:`RuleError`.
+    """
     given = {key: value for key, value in raw.items() if value not in (None, "", [], ())}
     for key in given:
         if key not in FIELDS:
@@ -106,9 +109,10 @@ def _number(
         if isinstance(value, bool):
             raise ValueError
         number = kind(value)
-    except (ValueError, TypeError, InvalidOperation):
+        within = low <= number <= high
+    except (ValueError, TypeError, InvalidOperation, OverflowError):
         raise RuleError(name, "must be a number.") from None
-    if not low <= number <= high:  # which NaN is not either
+    if not within:
         raise RuleError(name, f"must be between {low} and {high}.")
     return number
 

@@ -7,9 +7,8 @@ switch saves only what it is cheaper by *after* that.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from routing.models import TIERS, ModelOption, RoutingDecision
+from routing.models import TIERS, RoutingDecision
+from routing.rechoosing import rechosen
 from routing.strategies.base import Situation
 
 
@@ -33,36 +32,17 @@ def stay_with_held(decision: RoutingDecision, situation: Situation) -> RoutingDe
     stay, leave = situation.expected_cost(kept), situation.expected_cost(chosen)
     if stay is None or leave is None or stay > leave:
         return decision
-    return replace(
+    return rechosen(
         decision,
-        provider=kept.provider,
-        model=kept.model,
-        reasoning=(
-            f"{decision.reasoning} The conversation stays with {kept.ref}: "
+        situation,
+        kept,
+        because=(
+            f"The conversation stays with {kept.ref}: "
             f"{held.cached_tokens} of its tokens are in that provider's prompt cache, "
             "worth more than a switch would save."
         ),
-        metadata={
-            **decision.metadata,
-            "cost_estimate": stay,
-            "quality_score": None,
-            "stayed": True,
-            "cached_tokens": held.cached_tokens,
-            "rejected_model": {"provider": chosen.provider, "model": chosen.model},
-            "candidates": _rewritten(decision, chosen, kept),
-        },
+        lost="would lose the conversation's prompt cache",
+        won="holds the conversation in its prompt cache",
+        stayed=True,
+        cached_tokens=held.cached_tokens,
     )
-
-
-def _rewritten(decision: RoutingDecision, chosen: ModelOption, kept: ModelOption) -> list[object]:
-    """The candidates with the choice moved, and why."""
-    moved = {
-        (chosen.provider, chosen.model): (False, "would lose the conversation's prompt cache"),
-        (kept.provider, kept.model): (True, "holds the conversation in its prompt cache"),
-    }
-    return [
-        c._replace(chosen=moved[ref][0], reason=moved[ref][1])
-        if (ref := (c.provider, c.model)) in moved
-        else c
-        for c in decision.metadata.get("candidates", [])
-    ]

@@ -18,6 +18,7 @@ from optimizer.services.cached_answers import answer_json
 from providers.base import Completion
 from providers.resilience import Attempt
 from routing.models import PromptAnalysis, RoutingDecision
+from routing.rules import NO_EFFECT, Effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class RequestFacts:
 
     ask: Ask
     analysis: PromptAnalysis
+    effect: Effect = NO_EFFECT
 
     @property
     def request_id(self) -> uuid.UUID:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from analytics.cache import CacheReader, cache_key
+from analytics.cache import cache_key
 from analytics.metrics import routing_metrics
-from analytics.models import CachedResponse
 from optimizer.identifiers import new_request_id
+from optimizer.services.answer_cache import AnswerCache, Found
 from optimizer.services.answer_stream import AnswerStream
 from optimizer.services.asking import Ask
 from optimizer.services.background import Background
@@ -22,26 +22,23 @@ from optimizer.services.live_answer import LiveAnswer, LiveAnswers
 from optimizer.services.narration import heard_decision
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.recording import RequestFacts, Timing
-from optimizer.services.results import CompletionResult, NotCached, RoutingUnavailable
-from optimizer.services.semantic.cache import SemanticCache
+from optimizer.services.results import CompletionResult, RoutingUnavailable
+from optimizer.services.rulebook import RuleBook, stricter
 from optimizer.services.single_flight import SingleFlight
 from providers.base import CompletionRequest
 from providers.chat import Chat
 from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
 from routing.engine import RoutingEngine
 from routing.models import NoEligibleModel, RoutingContext, RoutingDecision
+from routing.rules import NO_EFFECT
 
 
 @dataclass(frozen=True, slots=True)
 class _Landed:
-    """What a flight brings home: the shareable answer, and the leader's own result if fresh.
+    """What a flight brings home: the shareable answer, and the leader's own result if fresh."""
 
-    ``likeness`` is that of the prompts, where they are not the same.
-    """
-
-    entry: CachedResponse
+    found: Found
     fresh: CompletionResult | None = None
-    likeness: float | None = None
 
 
 class RoutingService:
@@ -54,15 +51,15 @@ class RoutingService:
         options: CatalogueOptions,
         caller: ResilientCaller,
         books: Bookkeeper,
-        cache: CacheReader | None,
-        semantic: SemanticCache | None = None,
+        cache: AnswerCache,
+        rules: RuleBook | None = None,
     ) -> None:
         self._engine = engine
         self._options = options
         self._caller = caller
         self._books = books
         self._cache = cache
-        self._semantic = semantic
+        self._rules = rules
         self._conversations = Conversations()
         self._flights: SingleFlight[_Landed] = SingleFlight()
         self._live = LiveAnswers()
@@ -88,9 +85,9 @@ class RoutingService:
                 chat=Chat.of_prompt(prompt, max_tokens),
                 prompt=prompt,
                 cache_key=cache_key(prompt, max_tokens=max_tokens, auto_route=auto_route),
-                semantic_key=""
-                if self._semantic is None
-                else cache_key("", max_tokens=max_tokens, auto_route=auto_route),
+                semantic_key=cache_key("", max_tokens=max_tokens, auto_route=auto_route)
+                if self._cache.semantic
+                else "",
                 strategy="hybrid" if auto_route else "complexity",
                 user_id=user_id,
                 session_id=session_id,
@@ -120,7 +117,8 @@ class RoutingService:
             raise
         if leads and landed.fresh is not None:
             return landed.fresh
-        return await self._books.hit(facts, landed.entry, started, landed.likeness)
+        found = landed.found
+        return await self._books.hit(facts, found.entry, started, found.likeness)
 
     async def stream(self, ask: Ask) -> AnswerStream:
         """A stream of the answer that has begun to speak; iterate over it, and close it.
@@ -129,7 +127,7 @@ class RoutingService:
         """
         started = time.perf_counter()
         facts = self._facts(ask)
-        found = await self._find_cached(facts)
+        found = await self._cache.find(facts)
         if found is not None:
             hit = await self._books.hit(facts, found.entry, started, found.likeness)
             return AnswerStream.of_cached(hit)
@@ -158,12 +156,17 @@ class RoutingService:
         self, prompt: str, *, max_tokens: int = 1000, auto_route: bool = True
     ) -> RoutingDecision:
         """The decision that ``route_and_complete`` would take now, past the cache."""
+        ask = Ask(Chat.of_prompt(prompt, max_tokens), prompt, cache_key="")
+        facts = self._facts(ask)
         context = RoutingContext(
             prompt=prompt,
             available_providers=self._options.available_providers(),
             max_tokens=max_tokens,
+            max_cost=facts.effect.cost_cap,
+            min_quality=facts.effect.quality_target,
+            effect=facts.effect,
         )
-        return self._engine.route(context, auto_route=auto_route)
+        return self._engine.route(context, auto_route=auto_route, analysis=facts.analysis)
 
     @staticmethod
     def get_routing_metrics(days: int = 7) -> dict[str, Any]:
@@ -177,10 +180,15 @@ class RoutingService:
         await self._background.drain()
 
     def _facts(self, ask: Ask) -> RequestFacts:
-        if self._cache is None:
+        if not self._cache.on:
             off = replace(ask.cache, read=False, write=False)
             ask = replace(ask, cache=off)
-        return RequestFacts(ask, ask.analyze())
+        analysis = ask.analyze()
+        effect = self._rules.effect(ask, analysis) if self._rules else NO_EFFECT
+        if effect.cost_cap is not None and ask.chat.max_tokens is None:
+            # Without a bound no cap on the cost could be kept.
+            ask = replace(ask, chat=replace(ask.chat, max_tokens=ask.max_tokens))
+        return RequestFacts(ask, analysis, effect)
 
     @staticmethod
     def _shared(facts: RequestFacts) -> str:
@@ -219,9 +227,9 @@ class RoutingService:
         )
 
     async def _fly(self, facts: RequestFacts, started: float) -> _Landed:
-        found = await self._find_cached(facts)
+        found = await self._cache.find(facts)
         if found is not None:
-            return found
+            return _Landed(found)
         decision = await self._decide_or_record(facts, started)
         called = time.perf_counter()
         try:
@@ -235,30 +243,7 @@ class RoutingService:
             facts, decision, outcome.completion, outcome.attempts, timing
         )
         self._remember(facts, booked.result)
-        return _Landed(booked.entry, booked.result)
-
-    async def _find_cached(self, facts: RequestFacts) -> _Landed | None:
-        """Raises :class:`NotCached` where only a cached answer is wanted."""
-        ask = facts.ask
-        if self._cache is not None and ask.cache.read:
-            if entry := await self._live_entry(self._cache, ask, ask.cache_key):
-                return _Landed(entry)
-            if self._semantic is not None:
-                match = self._semantic.find(ask.semantic_key, ask.prompt)
-                if match and (entry := await self._live_entry(self._cache, ask, match.key)):
-                    return _Landed(entry, likeness=match.likeness)
-        if ask.cache.only:
-            raise NotCached
-        return None
-
-    @staticmethod
-    async def _live_entry(cache: CacheReader, ask: Ask, key: str) -> CachedResponse | None:
-        """The entry under ``key`` if it is as fresh as ``ask`` wants."""
-        entry = await cache.find(key)
-        if entry is not None and ask.cache.max_age is not None:
-            age = (ask.asked_at - entry.created_at).total_seconds()
-            return entry if age <= ask.cache.max_age else None
-        return entry
+        return _Landed(Found(booked.entry), booked.result)
 
     async def _decide_or_record(self, facts: RequestFacts, started: float) -> RoutingDecision:
         ask = facts.ask
@@ -267,13 +252,14 @@ class RoutingService:
             user_id=ask.user_id or None,
             session_id=ask.session_id or None,
             available_providers=self._options.available_providers(),
-            max_cost=ask.max_cost,
-            min_quality=ask.min_quality,
+            max_cost=stricter(ask.max_cost, facts.effect.cost_cap, min),
+            min_quality=stricter(ask.min_quality, facts.effect.quality_target, max),
             max_tokens=ask.max_tokens,
             required_capabilities=frozenset(ask.needs),
             explore=True,
             only=ask.only,
             held=self._conversations.held(ask.chat),
+            effect=facts.effect,
         )
         try:
             return self._engine.route(context, strategy=ask.strategy, analysis=facts.analysis)
@@ -303,8 +289,7 @@ class RoutingService:
         )
 
     def _remember(self, facts: RequestFacts, result: CompletionResult) -> None:
-        if self._semantic is not None and result.cache_key is not None:
-            self._semantic.add(facts.ask.semantic_key, facts.ask.prompt, result.cache_key)
+        self._cache.remember(facts, result)
         provider = self._caller.providers.get(result.provider)
         if provider is not None:
             self._conversations.remember(

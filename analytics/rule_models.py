@@ -1,0 +1,68 @@
+"""Tables: routing_rules, rule_changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.utils import timezone
+
+from routing.rules import ACTIONS
+
+_LIST: Any = {"default": list, "blank": True}
+
+
+class RoutingRule(models.Model):
+    """A rule as :mod:`routing.rules` has it. Lists hold texts."""
+
+    name = models.CharField(max_length=100, unique=True)
+    position = models.IntegerField(default=100, help_text="Lower ones come first.")
+    enabled = models.BooleanField(
+        default=False, help_text="Try it on past requests before you switch it on."
+    )
+    note = models.CharField(max_length=500, blank=True, help_text="Why there is this rule.")
+    patterns = models.JSONField(**_LIST)
+    tiers = models.JSONField(**_LIST)
+    tags = models.JSONField(**_LIST)
+    users = models.JSONField(**_LIST)
+    texts = models.JSONField(**_LIST)
+    min_tokens = models.PositiveIntegerField(null=True, blank=True)
+    max_tokens = models.PositiveIntegerField(null=True, blank=True)
+    weekdays = models.JSONField(**_LIST)
+    since = models.TimeField(null=True, blank=True)
+    until = models.TimeField(null=True, blank=True)
+    zone = models.CharField("time zone", max_length=64, default="UTC")
+    action = models.CharField(
+        max_length=10, blank=True, choices=[(action, action) for action in ACTIONS]
+    )
+    model_names = models.JSONField("models", **_LIST)
+    quality_target = models.FloatField(null=True, blank=True, help_text="0 to 1.")
+    cost_cap = models.DecimalField(
+        max_digits=20, decimal_places=10, null=True, blank=True, help_text="USD a request."
+    )
+
+    class Meta:
+        db_table = "routing_rules"
+        ordering = ("position", "name")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RuleChange(models.Model):
+    """Who changed which rule, when, from what to what. Never changed itself."""
+
+    rule = models.CharField(max_length=100)
+    who = models.CharField(max_length=150)
+    at = models.DateTimeField(default=timezone.now)
+    before = models.JSONField(null=True, encoder=DjangoJSONEncoder)
+    after = models.JSONField(null=True, encoder=DjangoJSONEncoder)
+
+    class Meta:
+        db_table = "rule_changes"
+        indexes = [models.Index(fields=["-at"], name="rule_changes_at")]
+        ordering = ("-at",)
+
+    def __str__(self) -> str:
+        return f"{self.rule} by {self.who}"

@@ -1,0 +1,97 @@
+"""The rules in force: the file's first, then the admin's; read anew when they change."""
+
+from __future__ import annotations
+
+import logging
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from optimizer.services.asking import Ask
+from routing.models import PromptAnalysis
+from routing.rule_reading import RuleError, read_rule
+from routing.rules import NO_EFFECT, Effect, Rule, Subject, effect_of
+
+logger = logging.getLogger(__name__)
+
+
+class RulesFileError(Exception):
+    """The file of rules cannot be read; the message names the file and the rule."""
+
+
+def read_rules_file(path: Path) -> list[Rule]:
+    """The ``[[rules]]`` of a TOML file, in their order. Raises :class:`RulesFileError`."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RulesFileError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RulesFileError(f"{path}: {error}") from error
+    entries: Any = raw.get("rules", [])
+    if set(raw) - {"rules"} or not isinstance(entries, list):
+        raise RulesFileError(f"{path}: may only hold [[rules]]")
+    rules = []
+    for number, entry in enumerate(entries, 1):
+        try:
+            rules.append(read_rule(entry))
+        except RuleError as error:
+            name = entry.get("name", f"number {number}")
+            raise RulesFileError(f"{path}: rule {name}: {error}") from None
+    return rules
+
+
+class RuleBook:
+    """``load`` reads the admin's rules; not for the event loop, and neither is ``refresh``."""
+
+    def __init__(self, file: Path | None, load: Callable[[], list[Rule]]) -> None:
+        self._file = file
+        self._load = load
+        self._from_file = read_rules_file(file) if file else []
+        self._read_at = self._changed_at()
+        self._rules: tuple[Rule, ...] = tuple(self._from_file)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return self._rules
+
+    def refresh(self) -> None:
+        """Take over what has changed; a file that has become unreadable stays as it was."""
+        changed_at = self._changed_at()
+        if self._file is not None and changed_at != self._read_at:
+            self._read_at = changed_at
+            try:
+                self._from_file = read_rules_file(self._file)
+            except RulesFileError as error:
+                logger.error("The rules of before stay in force. %s", error)
+        self._rules = (*self._from_file, *self._load())
+
+    def effect(self, ask: Ask, analysis: PromptAnalysis) -> Effect:
+        """What the rules want of ``ask``."""
+        if not self._rules:
+            return NO_EFFECT
+        return effect_of(self._rules, subject_of(ask, analysis))
+
+    def _changed_at(self) -> float | None:
+        try:
+            return self._file.stat().st_mtime if self._file else None
+        except OSError:
+            return None
+
+
+def subject_of(ask: Ask, analysis: PromptAnalysis) -> Subject:
+    return Subject(
+        prompt=ask.prompt,
+        pattern=analysis.pattern,
+        tier=analysis.tier,
+        tokens=analysis.token_count,
+        at=ask.asked_at,
+        user_id=ask.user_id,
+        tags=ask.tags,
+    )
+
+
+def stricter(one: Any, other: Any, pick: Callable[[Sequence[Any]], Any]) -> Any:
+    """Of two bounds that may be ``None``."""
+    given = [value for value in (one, other) if value is not None]
+    return pick(given) if given else None
