@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from analytics.models import RoutingRule, RuleChange
 from routing.rule_reading import FIELDS, RuleError, read_rule
@@ -25,10 +27,13 @@ def _value(row: RoutingRule, name: str) -> Any:
     return row.model_names if name == "models" else getattr(row, name)
 
 
-def rules_load() -> list[Rule]:
-    """Rules that are switched on, in their order. One that cannot be read is left out, and said."""
+def rules_load(also: Collection[str] = ()) -> list[Rule]:
+    """Rules that are switched on, and those named in ``also``, in their order.
+
+    One that cannot be read is left out, and said.
+    """
     found = []
-    for row in RoutingRule.objects.filter(enabled=True):
+    for row in RoutingRule.objects.filter(Q(enabled=True) | Q(name__in=also)):
         try:
             found.append(read_rule(rule_fields(row)))
         except RuleError as error:

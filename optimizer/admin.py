@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -117,18 +117,10 @@ class RoutingRuleAdmin(admin.ModelAdmin):
             rule_delete(rule, who=request.user.get_username())
 
     @admin.action(description="Try on past requests, with the rules in force", permissions=["view"])
-    def try_selected(
-        self, request: HttpRequest, queryset: QuerySet[RoutingRule]
-    ) -> HttpResponse | None:
+    def try_selected(self, request: HttpRequest, queryset: QuerySet[RoutingRule]) -> HttpResponse:
         services = get_services()
         services.rules.refresh()
-        rules = list(services.rules.rules)
-        known = {rule.name for rule in rules}
-        try:
-            rules += [read_rule(rule_fields(row)) for row in queryset if row.name not in known]
-        except RuleError as error:
-            self.message_user(request, str(error), messages.ERROR)
-            return None
+        rules = services.rules.together_with([rule.name for rule in queryset])
         trial = services.rule_trials.of_last(_TRIED, rules)
         context = {
             **self.admin_site.each_context(request),

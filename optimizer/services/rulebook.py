@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,10 @@ def read_rules_file(path: Path) -> list[Rule]:
 
 
 class RuleBook:
-    """``load`` reads the admin's rules; not for the event loop, and neither is ``refresh``."""
+    """``load`` reads the admin's rules that are on, and those it is given the names of. Not
+    for the event loop, and neither are ``refresh`` and ``together_with``."""
 
-    def __init__(self, file: Path | None, load: Callable[[], list[Rule]]) -> None:
+    def __init__(self, file: Path | None, load: Callable[[Collection[str]], list[Rule]]) -> None:
         self._file = file
         self._load = load
         self._from_file = read_rules_file(file) if file else []
@@ -64,7 +65,11 @@ class RuleBook:
                 self._from_file = read_rules_file(self._file)
             except RulesFileError as error:
                 logger.error("The rules of before stay in force. %s", error)
-        self._rules = (*self._from_file, *self._load())
+        self._rules = self.together_with(())
+
+    def together_with(self, names: Collection[str]) -> tuple[Rule, ...]:
+        """The rules in force and the admin's rules of these names, all in their order."""
+        return (*self._from_file, *self._load(names))
 
     def effect(self, ask: Ask, analysis: PromptAnalysis) -> Effect:
         """What the rules want of ``ask``."""

@@ -9,13 +9,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from analytics.models import RoutingRule
 from analytics.money import dollars
-from analytics.rules import rule_fields
 from optimizer.composition import get_services
 from optimizer.services.rule_trial import Trial
-from optimizer.services.rulebook import RulesFileError, read_rules_file
-from routing.rule_reading import RuleError, read_rule
+from optimizer.services.rulebook import RuleBook, RulesFileError, read_rules_file
 from routing.rules import Rule
 
 
@@ -47,8 +44,8 @@ class Command(BaseCommand):
         services = get_services()
         services.rules.refresh()
         try:
-            rules = self._rules(options, services.rules.rules)
-        except (RulesFileError, RuleError) as error:
+            rules = self._rules(options, services.rules)
+        except RulesFileError as error:
             raise CommandError(str(error)) from None
         if not options["try_"]:
             self._list(console, rules)
@@ -56,15 +53,14 @@ class Command(BaseCommand):
         services.evidence.refresh()
         show_trial(console, services.rule_trials.of_last(options["last"], rules), rules)
 
-    def _rules(self, options: dict[str, Any], in_force: tuple[Rule, ...]) -> list[Rule]:
-        rules = read_rules_file(options["file"]) if options["file"] else list(in_force)
+    def _rules(self, options: dict[str, Any], book: RuleBook) -> list[Rule]:
+        if options["file"]:
+            return read_rules_file(options["file"])
+        rules = book.together_with(options["with_"])
         for name in options["with_"]:
-            row = RoutingRule.objects.filter(name=name).first()
-            if row is None:
-                raise CommandError(f"There is no rule {name!r}.")
             if name not in {rule.name for rule in rules}:
-                rules.append(read_rule(rule_fields(row)))
-        return rules
+                raise CommandError(f"There is no rule {name!r} that could be tried.")
+        return list(rules)
 
     def _list(self, console: Console, rules: list[Rule]) -> None:
         if not rules:
