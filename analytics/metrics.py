@@ -12,7 +12,8 @@ from analytics.models import RequestRecord
 from analytics.money import MoneySum, percent
 from analytics.savings import cost_savings, decisions_in
 
-_ANSWERED = Q(status=RequestRecord.Status.OK)
+# In whole or in part: what was delivered before a cut was charged too.
+_ANSWERED = ~Q(status=RequestRecord.Status.ERROR)
 
 
 def period_start(days: int, now: datetime | None = None) -> datetime:

@@ -244,3 +244,13 @@ class TestPrune:
         for arguments in (("--days", "0"), ("--days", "5", "--batch-size", "0")):
             with pytest.raises(CommandError, match="at least 1"):
                 run("prune", *arguments)
+
+
+@pytest.mark.django_db
+def test_answers_that_were_cut_off_count_with_what_they_cost() -> None:
+    RequestRecordFactory(cost=Decimal("0.5"))
+    RequestRecordFactory(cost=Decimal("0.25"), status=RequestRecord.Status.PARTIAL)
+    RequestRecordFactory(cost=Decimal("0.1"), status=RequestRecord.Status.ERROR)
+    stats = usage_stats()
+    assert (stats["overall"]["total_requests"], stats["overall"]["failed_requests"]) == (3, 1)
+    assert [row["total_cost"] for row in stats["by_provider"]] == [Decimal("0.75")]
