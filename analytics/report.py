@@ -9,16 +9,22 @@ from typing import Any
 from django.db.models import Avg, Count, Q
 from django.db.models.functions import TruncDay
 
+from analytics.breakdown import breakdown
 from analytics.metrics import average, period_start, routing_metrics
 from analytics.models import RequestRecord
 from analytics.money import MoneySum, percent
 from analytics.savings import decisions_in, failed_cost, requests_in
 
+_MOST_BARS = 12
 
-def routing_report(days: int, now: datetime | None = None) -> dict[str, Any]:
+
+def routing_report(
+    days: int, now: datetime | None = None, *, by: str | None = None
+) -> dict[str, Any]:
     """Savings, strategies, confidence, providers, models, cache and a trend by day.
 
-    Money is ``Decimal`` USD. ``empty`` is true when nothing was recorded.
+    Money is ``Decimal`` USD. ``empty`` is true when nothing was recorded. With ``by``
+    (one of :data:`analytics.breakdown.DIMENSIONS`) there is a ``breakdown`` too.
     """
     now = now or datetime.now(UTC)
     since = period_start(days, now)
@@ -32,6 +38,7 @@ def routing_report(days: int, now: datetime | None = None) -> dict[str, Any]:
     )
     answered = totals["requests"] - totals["failed"]
     metrics = routing_metrics(days)
+    asked = {"breakdown": {"by": by, "rows": breakdown(by, since)}} if by else {}
     return {
         "period": {"days": days, "from": since, "to": now},
         "empty": totals["requests"] == 0,
@@ -53,6 +60,18 @@ def routing_report(days: int, now: datetime | None = None) -> dict[str, Any]:
             "saved": metrics["cost_savings"]["cache_saved"],
         },
         "by_day": _by_day(since, now),
+        **asked,
+    }
+
+
+def report_for_pictures(days: int, *, by: str | None = None) -> dict[str, Any]:
+    """:func:`routing_report` with what its charts show: ``days`` and ``models``, broken down."""
+    report = routing_report(days, by=by)
+    since = report["period"]["from"]
+    return {
+        **report,
+        "days": breakdown("day", since),
+        "models": breakdown("model", since, most=_MOST_BARS),
     }
 
 

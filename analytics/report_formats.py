@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +25,9 @@ _SECTIONS = (
 )
 
 
+_NARROW = ("name", "requests", "cost", "baseline_cost", "saved", "saved_percent")
+
+
 class _ReportEncoder(DjangoJSONEncoder):
     """Money as JSON numbers, like the API."""
 
@@ -36,6 +40,28 @@ def as_json(report: dict[str, Any]) -> str:
     return json.dumps(report, indent=2, cls=_ReportEncoder) + "\n"
 
 
+def _for_a_terminal(report: dict[str, Any]) -> dict[str, Any]:
+    """The breakdown without the columns that eighty characters have no room for."""
+    chosen = report.get("breakdown")
+    if chosen is None:
+        return report
+    rows = [{name: row[name] for name in _NARROW} for row in chosen["rows"]]
+    return {**report, "breakdown": {**chosen, "rows": rows}}
+
+
+def _long_sections(
+    report: dict[str, Any],
+) -> Iterator[tuple[str, list[dict[str, Any]], tuple[str, ...]]]:
+    """Section, its rows, and which of their columns name them."""
+    yield "by_strategy", report["by_strategy"], ("strategy",)
+    yield "by_confidence", report["by_confidence"], ("confidence",)
+    yield "by_provider", report["by_provider"], ("provider",)
+    yield "by_model", report["by_model"], ("provider", "model")
+    yield "by_day", report["by_day"], ("date",)
+    if chosen := report.get("breakdown"):
+        yield f"breakdown_{chosen['by']}", chosen["rows"], ("name",)
+
+
 def as_csv(report: dict[str, Any]) -> str:
     """Long form: section, name, figure, value. One figure a line, so columns never change."""
     out = io.StringIO()
@@ -44,14 +70,8 @@ def as_csv(report: dict[str, Any]) -> str:
     for section in ("period", "totals", "savings", "cache"):
         for figure, value in report[section].items():
             writer.writerow([section, "", figure, csv_cell(value)])
-    for section, names in (
-        ("by_strategy", ("strategy",)),
-        ("by_confidence", ("confidence",)),
-        ("by_provider", ("provider",)),
-        ("by_model", ("provider", "model")),
-        ("by_day", ("date",)),
-    ):
-        for row in report[section]:
+    for section, rows, names in _long_sections(report):
+        for row in rows:
             name = "/".join(str(row[key]) for key in names)
             for figure, value in row.items():
                 if figure not in names:
@@ -59,7 +79,8 @@ def as_csv(report: dict[str, Any]) -> str:
     return out.getvalue()
 
 
-def _headline(report: dict[str, Any]) -> list[tuple[str, str]]:
+def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is asked first, in words and figures; parts of a sum are indented."""
     totals, savings, cache = report["totals"], report["savings"], report["cache"]
     rows = [
         ("Requests", f"{totals['requests']} ({totals['failed']} failed)"),
@@ -75,6 +96,14 @@ def _headline(report: dict[str, Any]) -> list[tuple[str, str]]:
     if savings["unpriced_requests"]:
         rows.append(("Not compared (price unknown or failed)", str(savings["unpriced_requests"])))
     return rows
+
+
+def sections(report: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The tables that have rows, with their titles."""
+    found = [(title, report[section]) for section, title in _SECTIONS]
+    if chosen := report.get("breakdown"):
+        found.append((f"By {chosen['by']}", chosen["rows"]))
+    return [(title, rows) for title, rows in found if rows]
 
 
 def _trend(report: dict[str, Any]) -> list[tuple[str, str]]:
@@ -100,12 +129,9 @@ def _cells(row: dict[str, Any]) -> list[str]:
 def as_table(report: dict[str, Any], console: Console) -> None:
     """Print the report to a terminal."""
     console.print(f"[bold]Routing report, last {report['period']['days']} days[/bold]")
-    for label, value in (*_headline(report), *_trend(report)):
+    for label, value in (*headline(report), *_trend(report)):
         console.print(f"  {label:<42} {value}", highlight=False)
-    for section, title in _SECTIONS:
-        rows = report[section]
-        if not rows:
-            continue
+    for title, rows in sections(_for_a_terminal(report)):
         table = Table(title=title, title_justify="left")
         for index, heading in enumerate(rows[0]):
             table.add_column(heading.replace("_", " "), justify="left" if index == 0 else "right")
@@ -118,13 +144,11 @@ def as_markdown(report: dict[str, Any]) -> str:
     """The report as Markdown tables."""
     lines = [f"# Routing report, last {report['period']['days']} days", "", "| | |", "|---|---:|"]
     lines += [
-        f"| {label.strip()} | {value} |" for label, value in (*_headline(report), *_trend(report))
+        f"| {label.strip()} | {value} |" for label, value in (*headline(report), *_trend(report))
     ]
-    for section, title in (*_SECTIONS, ("by_day", "Days")):
-        rows = report[section]
-        if rows:
-            headings = [heading.replace("_", " ") for heading in rows[0]]
-            lines += ["", f"## {title}", "", f"| {' | '.join(headings)} |"]
-            lines.append("|" + "---|" * len(headings))
-            lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+    for title, rows in (*sections(report), ("Days", report["by_day"])):
+        headings = [heading.replace("_", " ") for heading in rows[0]]
+        lines += ["", f"## {title}", "", f"| {' | '.join(headings)} |"]
+        lines.append("|" + "---|" * len(headings))
+        lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
     return "\n".join(lines) + "\n"

@@ -13,6 +13,12 @@ register = template.Library()
 
 
 @register.filter
+def figure(value: Any) -> str:
+    """Money as dollars, anything else as it is."""
+    return format_dollars(value) if isinstance(value, Decimal) else str(value)
+
+
+@register.filter
 def dollars(value: Any) -> str:
     """USD from a Decimal or the string that JSON keeps of one."""
     return format_dollars(None if value in (None, "") else Decimal(str(value)))

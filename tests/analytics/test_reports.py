@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from analytics.breakdown import DIMENSIONS, breakdown
 from analytics.evidence import evidence_load, evidence_rebuild
 from analytics.feedback import quality_stats
 from analytics.insights import learned_insights
@@ -254,3 +256,100 @@ def test_answers_that_were_cut_off_count_with_what_they_cost() -> None:
     stats = usage_stats()
     assert (stats["overall"]["total_requests"], stats["overall"]["failed_requests"]) == (3, 1)
     assert [row["total_cost"] for row in stats["by_provider"]] == [Decimal("0.75")]
+
+
+class TestBreakdown:
+    @pytest.fixture(autouse=True)
+    def _traffic(self) -> None:
+        for number, (user, tags, provider, cost) in enumerate(
+            [
+                ("ann", ["a", "b"], "claude", "0.1"),
+                ("ann", ["a"], "claude", "0.2"),
+                ("bob", [], "openai", "0.4"),
+                ("", ["<script>"], "openai", "0.8"),
+            ]
+        ):
+            RoutingMetricFactory(
+                request__user_id=user,
+                request__tags=tags,
+                request__provider=provider,
+                request__cost=Decimal(cost),
+                request__created_at=datetime.now(UTC) - timedelta(days=number),
+                baseline_cost=Decimal(1),
+            )
+        RequestRecordFactory(
+            user_id="bob", provider="", model="", status=RequestRecord.Status.ERROR, cost=Decimal(0)
+        )
+
+    def by(self, dimension: str) -> dict[str, tuple[int, Decimal, Decimal]]:
+        since = datetime.now(UTC) - timedelta(days=7)
+        return {
+            row["name"]: (row["requests"], row["cost"], row["saved"])
+            for row in breakdown(dimension, since)
+        }
+
+    def test_each_dimension_sums_what_is_its_own(self) -> None:
+        d = Decimal
+        assert self.by("user") == {
+            "(none)": (1, d("0.8"), d("0.2")),
+            "bob": (2, d("0.4"), d("0.6")),
+            "ann": (2, d("0.3"), d("1.7")),
+        }
+        assert self.by("tag") == {
+            "<script>": (1, d("0.8"), d("0.2")),
+            "(none)": (2, d("0.4"), d("0.6")),
+            "a": (2, d("0.3"), d("1.7")),
+            "b": (1, d("0.1"), d("0.9")),
+        }
+        assert set(self.by("provider")) == {"claude", "openai", "(none)"}
+        assert set(self.by("model")) == {
+            "claude/claude-haiku-5-5", "openai/claude-haiku-5-5", "(none)",
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("dimension", [d for d in DIMENSIONS if d != "tag"])
+    def test_every_dimension_adds_up_to_the_whole(self, dimension: str) -> None:
+        rows = breakdown(dimension, datetime.now(UTC) - timedelta(days=7))
+        assert sum(row["cost"] for row in rows) == Decimal("1.5")
+        assert sum(row["saved"] for row in rows) == Decimal("2.5")
+        assert sum(row["failed"] for row in rows) == 1
+
+    def test_what_is_too_much_to_show_is_summed_up(self) -> None:
+        rows = breakdown("user", datetime.now(UTC) - timedelta(days=7), most=2)
+        assert [(row["name"], row["requests"]) for row in rows] == [("(none)", 1), ("(others)", 4)]
+        assert sum(row["cost"] for row in rows) == Decimal("1.5")
+        assert rows[1]["saved_percent"] == pytest.approx(76.67)
+
+    @pytest.mark.parametrize("kind", ["table", "markdown", "html"])
+    def test_people_see_it(self, kind: str) -> None:
+        text = run("routing_report", "--by", "user", "--format", kind)
+        assert "By user" in text
+        assert "(none)" in text
+        assert "$0.400000" in text
+
+    def test_programs_find_it_beside_what_was_there(self) -> None:
+        report = json.loads(run("routing_report", "--by", "tag", "--format", "json"))
+        assert report["breakdown"]["by"] == "tag"
+        assert report["breakdown"]["rows"][0]["name"] == "<script>"
+        assert "breakdown" not in json.loads(run("routing_report", "--format", "json"))
+        rows = list(
+            csv.DictReader(io.StringIO(run("routing_report", "--by", "tag", "--format", "csv")))
+        )
+        found = {r["name"] for r in rows if r["section"] == "breakdown_tag"}
+        assert found == {"a", "b", "(none)", "<script>"}
+
+    def test_the_html_stands_alone_and_escapes_what_clients_wrote(self) -> None:
+        page = run("routing_report", "--by", "tag", "--format", "html")
+        assert page.startswith("<!doctype html>")
+        assert page.count("<svg") == 3
+        assert "<script" not in page
+        assert "&lt;script&gt;" in page
+        without_namespaces = re.sub(
+            r'xmlns(:\w+)?="[^"]*"|<metadata>.*?</metadata>', "", page, flags=re.S
+        )
+        assert not re.search(r"https?://|src=|@import|url\((?!#)", without_namespaces)
+        assert "$1.50" in page
+
+
+@pytest.mark.parametrize("kind", ["html"])
+def test_a_picture_of_nothing_says_so(kind: str) -> None:
+    assert "No requests were recorded" in run("routing_report", "--format", kind)

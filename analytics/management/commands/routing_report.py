@@ -8,7 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from analytics.report import routing_report
+from analytics.breakdown import DIMENSIONS
+from analytics.report import report_for_pictures, routing_report
 from analytics.report_formats import as_csv, as_json, as_markdown, as_table
 
 
@@ -23,9 +24,13 @@ class Command(BaseCommand):
         parser.add_argument("--days", type=int, default=7, help="period, 1-365 (%(default)s)")
         parser.add_argument(
             "--format",
-            choices=("table", "json", "csv", "markdown"),
+            choices=("table", "json", "csv", "markdown", "html"),
             default="table",
-            help="table for terminals, json and csv for programs, markdown to read (%(default)s)",
+            help="table for terminals, json and csv for programs, markdown to read, html with "
+            "charts in one file (%(default)s)",
+        )
+        parser.add_argument(
+            "--by", choices=DIMENSIONS, help="break costs and savings down by this as well"
         )
         parser.add_argument(
             "--output", type=Path, metavar="FILE", help="write to FILE, not to the screen"
@@ -34,8 +39,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["days"] <= 365:
             raise CommandError("--days must be between 1 and 365")
-        report = routing_report(options["days"])
         kind, output = options["format"], options["output"]
+        figures = report_for_pictures if kind == "html" else routing_report
+        report = figures(options["days"], by=options["by"])
         if report["empty"] and kind in {"table", "markdown"}:
             self.stdout.write(
                 f"No requests in the last {options['days']} days. Send some to POST /complete, "
@@ -57,5 +63,12 @@ class Command(BaseCommand):
         if kind == "table":
             as_table(report, Console(file=file))
         else:
-            formats = {"json": as_json, "csv": as_csv, "markdown": as_markdown}
+            formats = {"json": as_json, "csv": as_csv, "markdown": as_markdown, "html": _as_html}
             file.write(formats[kind](report))
+
+
+def _as_html(report: dict[str, Any]) -> str:
+    # Loads matplotlib, which takes a second that no other format should wait for.
+    from analytics.report_html import as_html
+
+    return as_html(report)

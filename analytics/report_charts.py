@@ -1,0 +1,82 @@
+"""The report's pictures, as SVG that needs nothing else."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+_SPENT, _ROUTING, _CACHE = "#1565c0", "#2e7d32", "#f9a825"
+
+
+def _svg(draw: Callable[[Axes], None], size: tuple[float, float], label: str) -> str:
+    """The picture without the parts of a file around it; ``label`` is for screen readers."""
+    # The same figures make the same file; text stays text, to be searched and copied.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report", "font.size": 9}):
+        figure, ax = plt.subplots(figsize=size, layout="constrained")
+        draw(ax)
+        ax.spines[["top", "right"]].set_visible(False)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+        plt.close(figure)
+    text = out.getvalue()
+    drawn = text[text.index("<svg") :]
+    return drawn.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+
+
+def days_chart(days: Sequence[dict[str, Any]]) -> str:
+    """What each day cost, and what it saved by routing and by the cache, in USD."""
+    names = [day["name"][5:] for day in days]
+    places = range(len(days))
+
+    def draw(ax: Axes) -> None:
+        def heights(figure: str) -> list[float]:
+            return [float(day[figure]) for day in days]
+
+        routing, cache = heights("routing_saved"), heights("cache_saved")
+        ax.bar([p - 0.2 for p in places], heights("cost"), 0.4, color=_SPENT, label="spent")
+        ax.bar([p + 0.2 for p in places], routing, 0.4, color=_ROUTING, label="saved by routing")
+        ax.bar(
+            [p + 0.2 for p in places], cache, 0.4, color=_CACHE, label="saved by the cache",
+            bottom=[max(0.0, height) for height in routing],
+        )  # fmt: skip
+        step = max(1, len(names) // 15)
+        ax.set_xticks(list(places)[::step], names[::step], rotation=45, ha="right")
+        ax.axhline(0, color="#757575", lw=0.6)
+        ax.set_ylabel("USD")
+        ax.legend(frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, 1.15))
+
+    return _svg(draw, (9, 3.2), "Spent and saved a day, USD")
+
+
+def bars_chart(rows: Sequence[dict[str, Any]], label: str) -> str:
+    """What each row cost and saved, in USD, the dearest on top."""
+    shown = list(reversed(rows))
+
+    def draw(ax: Axes) -> None:
+        places = range(len(shown))
+        for figure, shift, colour, name in (
+            ("cost", 0.2, _SPENT, "spent"),
+            ("saved", -0.2, _ROUTING, "saved"),
+        ):
+            widths = [float(Decimal(row[figure])) for row in shown]
+            ax.barh([p + shift for p in places], widths, 0.4, color=colour, label=name)
+        ax.set_yticks(list(places), [_short(row["name"]) for row in shown])
+        ax.axvline(0, color="#757575", lw=0.6)
+        ax.set_xlabel("USD")
+        ax.legend(frameon=False, loc="lower right")
+
+    return _svg(draw, (9, 0.9 + 0.42 * len(shown)), label)
+
+
+def _short(name: str) -> str:
+    # Dollars would begin a formula.
+    return (name if len(name) <= 40 else f"{name[:39]}…").replace("$", r"\$")
