@@ -88,6 +88,7 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("  on failed attempts", dollars(totals["failed_attempts_cost"])),
         ("Baseline (complexity's choice)", dollars(savings["baseline_cost"])),
         ("Saved", f"{dollars(savings['total_saved'])} ({savings['percent_saved']} %)"),
+        ("  with 95 % confidence", _between(savings["saved_low"], savings["saved_high"])),
         ("  by routing", dollars(savings["routing_saved"])),
         ("  by the cache", dollars(savings["cache_saved"])),
         ("Cache hits", f"{cache['hits']} ({cache['hit_rate_percent']} %)"),
@@ -96,6 +97,12 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
     if savings["unpriced_requests"]:
         rows.append(("Not compared (price unknown or failed)", str(savings["unpriced_requests"])))
     return rows
+
+
+def _between(low: Decimal | None, high: Decimal | None) -> str:
+    if low is None or high is None:
+        return "too few requests to say"
+    return f"{dollars(low)} to {dollars(high)}"
 
 
 def sections(report: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -13,8 +13,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import CharField, Count, F, Q, QuerySet
+from django.db.models.functions import Cast, Right
 
+from analytics.intervals import total_interval
 from analytics.models import RequestRecord, RoutingMetric
 from analytics.money import MoneySum, percent
 
@@ -57,21 +59,38 @@ def cost_savings(since: datetime, until: datetime | None = None) -> dict[str, An
 
     Only requests whose own and baseline price are both known are compared;
     ``unpriced_requests`` counts the others. ``total_saved`` is exactly
-    ``baseline_cost - intelligent_cost`` and ``routing_saved + cache_saved``.
+    ``baseline_cost - intelligent_cost`` and ``routing_saved + cache_saved``;
+    ``saved_low`` and ``saved_high`` bound it with 95 % confidence
+    (:mod:`analytics.intervals`), ``None`` where there are too few requests.
     """
     paired = Q(actual_cost__isnull=False, baseline_cost__isnull=False, routing_saved__isnull=False)
-    totals = decisions_in(since, until).aggregate(
-        requests=Count("pk"),
-        paired=Count("pk", filter=paired),
-        cost=MoneySum("actual_cost", filter=paired),
-        baseline=MoneySum("baseline_cost", filter=paired),
-        routing=MoneySum("routing_saved", filter=paired),
-        cache=MoneySum("cache_saved", filter=paired),
+    groups: Any = (
+        decisions_in(since, until)
+        .values(group=Right(Cast("pk", CharField()), 2))
+        .annotate(
+            requests=Count("pk"),
+            paired=Count("pk", filter=paired),
+            cost=MoneySum("actual_cost", filter=paired),
+            baseline=MoneySum("baseline_cost", filter=paired),
+            routing=MoneySum("routing_saved", filter=paired),
+            cache=MoneySum("cache_saved", filter=paired),
+        )
+        .order_by("group")
     )
+    totals: dict[str, Any] = dict.fromkeys(("requests", "paired"), 0)
+    totals.update(dict.fromkeys(("cost", "baseline", "routing", "cache"), _ZERO))
+    pairs = []
+    for group in groups:
+        for figure in totals:
+            totals[figure] += group[figure]
+        pairs.append((group["paired"], group["baseline"] - group["cost"]))
+    interval = total_interval(pairs)
     baseline = totals["baseline"]
     saved = baseline - totals["cost"]
     return {
         "total_saved": saved,
+        "saved_low": interval.low if interval else None,
+        "saved_high": interval.high if interval else None,
         "percent_saved": percent(saved, baseline),
         "intelligent_cost": totals["cost"],
         "baseline_cost": baseline,

@@ -82,6 +82,10 @@ class RoutingDecisionBody(s.Serializer):
 
 class CostSavingsBody(s.Serializer):
     total_saved = s.FloatField()
+    saved_low = s.FloatField(
+        allow_null=True, help_text="bounds total_saved with 95 % confidence; null: too few requests"
+    )
+    saved_high = s.FloatField(allow_null=True)
     percent_saved = s.FloatField()
     intelligent_cost = s.FloatField()
     baseline_cost = s.FloatField(help_text="the same requests priced on complexity's choice")
