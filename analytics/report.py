@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import Avg, Count, Q
-from django.db.models.functions import TruncDay
 
 from analytics.breakdown import breakdown
 from analytics.metrics import average, period_start, routing_metrics
@@ -102,33 +101,12 @@ def _by_model(since: datetime) -> list[dict[str, Any]]:
 
 def _by_day(since: datetime, now: datetime) -> list[dict[str, Any]]:
     """One row a UTC day, days without requests included, oldest first."""
-    decisions = {
-        row["day"].date(): row
-        for row in decisions_in(since)
-        .annotate(day=TruncDay("created_at", tzinfo=UTC))
-        .values("day")
-        .annotate(routing=MoneySum("routing_saved"), cache=MoneySum("cache_saved"))
-        .order_by("day")
-    }
-    requests = {
-        row["day"].date(): row
-        for row in requests_in(since)
-        .annotate(day=TruncDay("created_at", tzinfo=UTC))
-        .values("day")
-        .annotate(count=Count("pk"), cost=MoneySum("cost"))
-        .order_by("day")
-    }
+    known = {row["name"]: row for row in breakdown("day", since)}
+    nothing = {"requests": 0, "cost": Decimal(0), "saved": Decimal(0)}
     days = []
     day = since.date()
     while day <= now.date():
-        request, decision = requests.get(day), decisions.get(day)
-        days.append(
-            {
-                "date": day,
-                "requests": request["count"] if request else 0,
-                "cost": request["cost"] if request else Decimal(0),
-                "saved": decision["routing"] + decision["cache"] if decision else Decimal(0),
-            }
-        )
+        row = known.get(day.isoformat(), nothing)
+        days.append({"date": day, **{figure: row[figure] for figure in nothing}})
         day += timedelta(days=1)
     return days

@@ -5,12 +5,13 @@ Read once from ``catalogue.toml`` and, where given, an operator's own file.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
+
+from providers.toml_file import read_toml
 
 DEFAULT_CATALOGUE = Path(__file__).with_name("catalogue.toml")
 WIRES = ("anthropic", "gemini", "openai", "openai-own", "openrouter", "local")
@@ -95,7 +96,7 @@ def load_catalogue(operator_file: Path | None = None) -> Catalogue:
     providers: dict[str, ProviderSpec] = {}
     entries: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
     for path in filter(None, (DEFAULT_CATALOGUE, operator_file)):
-        raw = _read(path)
+        raw = read_toml(path, CatalogueError)
         for name, entry in raw.get("providers", {}).items():
             providers[name] = _provider(path, name, entry)
         for entry in raw.get("models", []):
@@ -111,15 +112,6 @@ def load_catalogue(operator_file: Path | None = None) -> Catalogue:
         if not entry.get("disabled", False):
             models.append(_model(path_name, entry, rank=len(models)))
     return Catalogue.of(providers, tuple(models))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CatalogueError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CatalogueError(f"{path}: {error}") from error
 
 
 def _provider(path: Path, name: str, entry: dict[str, Any]) -> ProviderSpec:

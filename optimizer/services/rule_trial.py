@@ -16,7 +16,6 @@ from decimal import Decimal
 from analytics.models import RequestRecord
 from optimizer.services.asking import ASSUMED_MAX_TOKENS
 from optimizer.services.model_names import ModelNames, UnknownModel
-from optimizer.services.rulebook import stricter
 from providers.base import Usage
 from providers.pricing import PriceBook
 from routing.analysis import analyze_prompt
@@ -101,7 +100,7 @@ class RuleTrials:
         context = RoutingContext(
             prompt=record.prompt,
             max_tokens=record.max_tokens or ASSUMED_MAX_TOKENS,
-            max_cost=stricter(None, effect.cost_cap, min),
+            max_cost=effect.cost_cap,
             min_quality=effect.quality_target,
             only=only,
             effect=effect,

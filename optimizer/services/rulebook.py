@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import tomllib
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from optimizer.services.asking import Ask
+from providers.toml_file import read_toml
 from routing.models import PromptAnalysis
 from routing.rule_reading import RuleError, read_rule
 from routing.rules import NO_EFFECT, Effect, Rule, Subject, effect_of
@@ -22,12 +22,7 @@ class RulesFileError(Exception):
 
 def read_rules_file(path: Path) -> list[Rule]:
     """The ``[[rules]]`` of a TOML file, in their order. Raises :class:`RulesFileError`."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RulesFileError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RulesFileError(f"{path}: {error}") from error
+    raw = read_toml(path, RulesFileError)
     entries: Any = raw.get("rules", [])
     if set(raw) - {"rules"} or not isinstance(entries, list):
         raise RulesFileError(f"{path}: may only hold [[rules]]")
