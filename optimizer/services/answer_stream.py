@@ -50,23 +50,38 @@ class AnswerStream:
         settle: Settle,
         failed: Callable[[str], None],
     ) -> AnswerStream:
-        """``failed`` is told, at most once, why the client did not hear it to the end."""
+        """``failed`` is told why the client did not hear it to the end; it or ``settle`` is
+        called, and only once."""
         reader = live.join()
         stream = cls(decision, _nothing())
-        open_ended = [failed]
-
-        def fail(code: str) -> None:
-            if open_ended:
-                open_ended.pop()(code)
+        ending = _Ending(settle, failed)
 
         def leave() -> None:
             live.leave(reader)
-            if stream.result is None:
-                fail(ClientGone.code)
+            ending.fail(ClientGone.code)
 
-        stream.events = _heard(stream, live, reader, settle, fail)
+        stream.events = _heard(stream, live, reader, ending)
         stream.leave = leave
         return stream
+
+
+class _Ending:
+    """A request ends once: settled or failed. Who leaves while it is being settled has not
+    failed, as what was handed to the ledger is written."""
+
+    def __init__(self, settle: Settle, failed: Callable[[str], None]) -> None:
+        self._settle = settle
+        self._failed = failed
+        self._open = True
+
+    async def settle(self, booked: Booked) -> CompletionResult:
+        self._open = False
+        return await self._settle(booked)
+
+    def fail(self, code: str) -> None:
+        if self._open:
+            self._open = False
+            self._failed(code)
 
 
 async def _told(completion: Completion) -> AsyncGenerator[list[Event], None]:
@@ -82,8 +97,7 @@ async def _heard(
     stream: AnswerStream,
     live: LiveAnswer,
     reader: Mailbox,
-    settle: Settle,
-    fail: Callable[[str], None],
+    ending: _Ending,
 ) -> AsyncGenerator[list[Event], None]:
     while events := await reader.take():
         live.taken()
@@ -91,7 +105,7 @@ async def _heard(
     try:
         booked = await asyncio.shield(live.outcome)
     except ProviderError as error:
-        fail(error.code)
+        ending.fail(error.code)
         raise
-    stream.result = await settle(booked)
+    stream.result = await ending.settle(booked)
     yield live.endings

@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from analytics.models import CachedResponse, RequestRecord
+from optimizer.composition import get_services
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.streams import openai_stream
 from tests.fakes.wires import ANSWER, openai_completion
@@ -155,6 +156,33 @@ async def test_a_break_is_told_to_all_and_paid_once(
     assert (cut.status, cut.cost > 0) == ("partial", True)
     assert {(r.status, r.error_code, r.cost) for r in heard} == {("error", "connection_failed", 0)}
     assert not await CachedResponse.objects.aexists()
+
+
+async def test_who_leaves_while_their_record_is_written_is_recorded_once(
+    sdk: openai.AsyncOpenAI,
+    fake: FakeProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ledger = get_services().ledger
+    record, written = ledger.record, asyncio.Event()
+
+    async def slowly(entry: Any) -> Any:
+        receipt = await record(entry)
+        if entry.request.cache_hit:
+            written.set()
+            await asyncio.sleep(0.5)
+        return receipt
+
+    monkeypatch.setattr(ledger, "record", slowly)
+    first, second = Listener(sdk), Listener(sdk)
+    await written.wait()
+    # Either may be the one that listens only.
+    await asyncio.gather(first.leave(), second.leave())
+    await asyncio.sleep(0.7)
+    paid, heard = await records(2)
+    assert (paid.status, heard.status, heard.cache_hit) == ("ok", "ok", True)
+    assert "refused" not in caplog.text
 
 
 async def test_a_slow_listener_slows_no_other(
