@@ -83,8 +83,13 @@ class LiveAnswer:
         if reader is not None:
             self._readers.discard(reader)
         self._room.set()
-        if not self._readers and self.alive:
+        if self._readers or not self.alive:
+            return
+        if self._begun.is_set():
             self.outcome.cancel()
+        else:
+            # A task cancelled before its first step would neither close nor record anything.
+            self._begun.set()
 
     def taken(self) -> None:
         """A reader has made room."""
@@ -99,6 +104,8 @@ class LiveAnswer:
         try:
             async with aclosing(self._opened.events) as events:
                 await self._begun.wait()
+                if not self._readers:
+                    raise asyncio.CancelledError
                 async for event in events:
                     self._collector.add(event)
                     if isinstance(event, Finished):
