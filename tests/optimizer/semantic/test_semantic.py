@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from analytics.models import CachedResponse, RequestRecord
 from optimizer.composition import get_services
+from optimizer.services.semantic.embedding import semantic_available
 from optimizer.services.semantic.index import SemanticIndex
 from optimizer.services.semantic.wording import may_share_answer, wording_of
 from tests.conftest import Start, stop_services
@@ -91,6 +92,11 @@ def test_the_index_finds_the_nearest_of_its_context_and_forgets_the_oldest() -> 
     assert len(index) == 3
 
 
+needs_embeddings = pytest.mark.skipif(
+    not semantic_available(), reason="the embeddings' package is not installed"
+)
+
+
 @pytest.fixture
 def _on(settings: Any, transactional_db: None, fakes: dict[str, FakeProvider]) -> None:
     settings.SEMANTIC_CACHE = True
@@ -104,6 +110,7 @@ async def cache_status(sdk: openai.AsyncOpenAI, prompt: str, **change: Any) -> s
     return raw.headers["x-optimizer-cache"].partition(";")[0]
 
 
+@needs_embeddings
 @pytest.mark.usefixtures("_on")
 async def test_a_chat_is_answered_from_another_wording(fakes: dict[str, FakeProvider]) -> None:
     async with (
@@ -133,6 +140,7 @@ async def test_a_chat_is_answered_from_another_wording(fakes: dict[str, FakeProv
     assert entry.hit_count == 3
 
 
+@needs_embeddings
 @pytest.mark.usefixtures("_on")
 async def test_complete_is_answered_from_another_wording_too(start: Start) -> None:
     client = await start()
@@ -152,6 +160,7 @@ async def test_complete_is_answered_from_another_wording_too(start: Start) -> No
     assert (await ask(AGAIN))["cache_hit"] is False
 
 
+@needs_embeddings
 @pytest.mark.usefixtures("_on")
 async def test_what_was_stored_before_is_known_after_a_start(start: Start) -> None:
     client: httpx.AsyncClient = await start()
