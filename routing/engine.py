@@ -119,18 +119,7 @@ class RoutingEngine:
         order = decision.metadata.get("order", baseline)
         candidates: list[Candidate] = decision.metadata.get("candidates", [])
         excluded = [
-            Candidate(
-                provider=option.provider,
-                model=option.model,
-                tier=option.tier,
-                expected_quality=None,
-                quality_low=None,
-                quality_high=None,
-                sample_size=0,
-                expected_cost=situation.expected_cost(option),
-                chosen=False,
-                reason=reason,
-            )
+            situation.unestimated(option, chosen=False, reason=reason)
             for option, reason in situation.excluded
         ]
         return {

@@ -10,12 +10,19 @@ from decimal import Decimal
 from optimizer.identifiers import new_request_id
 from providers import features
 from providers.chat import Chat, Text
+from providers.storable import storable_text
 from routing.analysis import analyze_prompt
 from routing.conversation import analyze_conversation
 from routing.models import PromptAnalysis
 
 # A completion's bound where the client gives none: for the context window and the cost cap.
 ASSUMED_MAX_TOKENS = 4096
+_LONGEST_ID = 128
+
+
+def storable_id(text: str) -> str:
+    """A client's own name for a user, as the ledger keeps it."""
+    return storable_text(text)[:_LONGEST_ID]
 
 
 @dataclass(frozen=True, slots=True)

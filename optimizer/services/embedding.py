@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from optimizer.services.asking import Ask, CacheUse
+from optimizer.services.asking import Ask, CacheUse, storable_id
 from optimizer.services.bookkeeping import Bookkeeper, milliseconds_since
 from optimizer.services.model_names import ModelNames, UnknownModel
 from optimizer.services.recording import RequestFacts, Timing
@@ -85,7 +85,7 @@ def _facts(
         requested_model=model,
         tags=wishes.tags,
         session_id=wishes.session_id,
-        user_id=storable_text(str(body.get("user") or ""))[:128],
+        user_id=storable_id(str(body.get("user") or "")),
         cache=_NO_CACHE,
         request_id=request_id,
     )

@@ -6,7 +6,7 @@ import logging
 import uuid
 from dataclasses import dataclass, replace
 
-from optimizer.services.asking import ASSUMED_MAX_TOKENS, Ask
+from optimizer.services.asking import ASSUMED_MAX_TOKENS, Ask, storable_id
 from optimizer.services.model_names import ModelNames
 from optimizer.services.wishes import Wishes, cache_use, chat_key, semantic_key
 from providers.anthropic import AnthropicProvider
@@ -17,9 +17,6 @@ from providers.resilience import ResilientCaller
 from providers.storable import storable_text
 
 logger = logging.getLogger(__name__)
-
-_LONGEST_ID = 128
-_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +60,13 @@ class Gateway:
             semantic_key=self._semantic_key(query.chat, wishes),
             strategy=selection.strategy,
             endpoint=endpoint,
-            requested_model=storable_text(query.model)[:_LONGEST_NAME],
+            requested_model=query.model,
             only=selection.only,
             baseline=self.names.one(wishes.baseline) if wishes.baseline else None,
             min_quality=wishes.quality_target,
             max_cost=wishes.max_cost,
             tags=wishes.tags,
-            user_id=storable_text(chat.user)[:_LONGEST_ID],
+            user_id=storable_id(chat.user),
             session_id=wishes.session_id,
             cache=cache_use(chat, wishes, hottest=self._hottest),
             streamed=query.streamed,

@@ -158,14 +158,7 @@ class RoutingService:
         """The decision that ``route_and_complete`` would take now, past the cache."""
         ask = Ask(Chat.of_prompt(prompt, max_tokens), prompt, cache_key="")
         facts = self._facts(ask)
-        context = RoutingContext(
-            prompt=prompt,
-            available_providers=self._options.available_providers(),
-            max_tokens=max_tokens,
-            max_cost=facts.effect.cost_cap,
-            min_quality=facts.effect.quality_target,
-            effect=facts.effect,
-        )
+        context = self._context(facts, explore=False)
         return self._engine.route(context, auto_route=auto_route, analysis=facts.analysis)
 
     @staticmethod
@@ -246,23 +239,9 @@ class RoutingService:
         return _Landed(Found(booked.entry), booked.result)
 
     async def _decide_or_record(self, facts: RequestFacts, started: float) -> RoutingDecision:
-        ask = facts.ask
-        context = RoutingContext(
-            prompt=ask.prompt,
-            user_id=ask.user_id or None,
-            session_id=ask.session_id or None,
-            available_providers=self._options.available_providers(),
-            max_cost=stricter(ask.max_cost, facts.effect.cost_cap, min),
-            min_quality=stricter(ask.min_quality, facts.effect.quality_target, max),
-            max_tokens=ask.max_tokens,
-            required_capabilities=frozenset(ask.needs),
-            explore=True,
-            only=ask.only,
-            held=self._conversations.held(ask.chat),
-            effect=facts.effect,
-        )
+        context = self._context(facts, explore=True)
         try:
-            return self._engine.route(context, strategy=ask.strategy, analysis=facts.analysis)
+            return self._engine.route(context, strategy=facts.ask.strategy, analysis=facts.analysis)
         except NoEligibleModel as error:
             if error.excluded:
                 raise
@@ -272,6 +251,23 @@ class RoutingService:
             )
             await self._books.failed(facts, None, (), started, message)
             raise RoutingUnavailable(message, recorded_for=facts.request_id) from None
+
+    def _context(self, facts: RequestFacts, *, explore: bool) -> RoutingContext:
+        ask = facts.ask
+        return RoutingContext(
+            prompt=ask.prompt,
+            user_id=ask.user_id or None,
+            session_id=ask.session_id or None,
+            available_providers=self._options.available_providers(),
+            max_cost=stricter(ask.max_cost, facts.effect.cost_cap, min),
+            min_quality=stricter(ask.min_quality, facts.effect.quality_target, max),
+            max_tokens=ask.max_tokens,
+            required_capabilities=frozenset(ask.needs),
+            explore=explore,
+            only=ask.only,
+            held=self._conversations.held(ask.chat),
+            effect=facts.effect,
+        )
 
     async def _unavailable(
         self,

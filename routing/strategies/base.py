@@ -8,6 +8,7 @@ from typing import Protocol
 
 from routing.models import (
     TIERS,
+    Candidate,
     ModelOption,
     PromptAnalysis,
     RoutingContext,
@@ -48,6 +49,21 @@ class Situation:
         if held is not None and (held.provider, held.model) == (option.provider, option.model):
             cached = held.cached_tokens
         return option.expected_cost(self.analysis.token_count, self.expected_output, cached)
+
+    def unestimated(self, option: ModelOption, *, chosen: bool, reason: str) -> Candidate:
+        """``option`` as a candidate of whom no quality was estimated."""
+        return Candidate(
+            provider=option.provider,
+            model=option.model,
+            tier=option.tier,
+            expected_quality=None,
+            quality_low=None,
+            quality_high=None,
+            sample_size=0,
+            expected_cost=self.expected_cost(option),
+            chosen=chosen,
+            reason=reason,
+        )
 
 
 class Strategy(Protocol):

@@ -60,15 +60,4 @@ class ComplexityStrategy:
             reason = f"fallback {place} of the {option.tier} tier"
         else:
             reason = f"fallback {place}, from the {option.tier} tier"
-        return Candidate(
-            provider=option.provider,
-            model=option.model,
-            tier=option.tier,
-            expected_quality=None,
-            quality_low=None,
-            quality_high=None,
-            sample_size=0,
-            expected_cost=situation.expected_cost(option),
-            chosen=place == 0,
-            reason=reason,
-        )
+        return situation.unestimated(option, chosen=place == 0, reason=reason)

@@ -84,17 +84,8 @@ class NamedStrategy:
                 "cost_estimate": situation.expected_cost(chosen),
                 "quality_score": None,
                 "candidates": [
-                    Candidate(
-                        option.provider,
-                        option.model,
-                        option.tier,
-                        None,
-                        None,
-                        None,
-                        0,
-                        situation.expected_cost(option),
-                        chosen=option is chosen,
-                        reason="named by the request",
+                    situation.unestimated(
+                        option, chosen=option is chosen, reason="named by the request"
                     )
                     for option in chain
                 ],

@@ -13,6 +13,7 @@ from rest_framework import exceptions
 
 from analytics.ledger import LedgerUnavailable
 from optimizer.api.gateway.reading import InvalidField
+from optimizer.services.asking import Ask
 from optimizer.services.model_names import UnknownModel
 from optimizer.services.results import NotCached, RoutingUnavailable
 from providers.errors import ProviderError, RequestRejected
@@ -57,14 +58,15 @@ _PLAIN: dict[type[Exception], Failure] = {
 _NO_DATABASE = Failure(503, "overloaded", "The database is unavailable. Try again shortly.")
 
 
-def failure_of(error: Exception, needs: dict[str, str] | None = None) -> Failure:
-    """``needs`` is what the request needed, each with its field, where that is known."""
+def failure_of(error: Exception, ask: Ask | None = None) -> Failure:
+    """``ask`` is the request, where it was read; it knows which field needs what."""
     if isinstance(error, InvalidField):
         return Failure(400, "invalid", str(error), error.param, error.code)
     if isinstance(error, UnknownModel):
         return Failure(404, "not_found", str(error), "model", "model_not_found")
     if isinstance(error, NoEligibleModel):
-        places = sorted({(needs or {}).get(need, "") for need in error.missing} - {""})
+        needs = ask.needs if ask else {}
+        places = sorted({needs.get(need, "") for need in error.missing} - {""})
         return Failure(400, "invalid", str(error), ", ".join(places) or None, "unsupported_feature")
     if isinstance(error, RoutingUnavailable):
         return _unavailable(error)

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from optimizer.api.asynchronous import AsyncViewSet
 from optimizer.api.gateway.failures import Failure, failure_of
+from optimizer.services.asking import Ask
 
 
 def request_id_of(request: Request) -> Any:
@@ -17,16 +18,16 @@ def request_id_of(request: Request) -> Any:
 
 
 class GatewayViewSet(AsyncViewSet):
-    """``needs`` is what the request needed of a model, once it has been read."""
+    """``ask`` is the request, once it has been read."""
 
-    needs: dict[str, str] | None = None
+    ask: Ask | None = None
 
     def error_body(self, failure: Failure) -> dict[str, Any]:
         raise NotImplementedError
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
         def handle(error: Exception, context: dict[str, Any]) -> Response:
-            failure = failure_of(error, self.needs)
+            failure = failure_of(error, self.ask)
             headers = {}
             if failure.retry_after is not None:
                 headers["Retry-After"] = str(failure.retry_after)

@@ -66,7 +66,7 @@ class MessagesViewSet(AnthropicViewSet):
         services = get_services()
         request_id = request_id_of(request)
         ask = services.gateway.ask(self.query(request), endpoint="messages", request_id=request_id)
-        self.needs = ask.needs
+        self.ask = ask
         return await answer(
             services.routing,
             ask,

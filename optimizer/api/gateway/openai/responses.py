@@ -38,7 +38,7 @@ class ResponsesViewSet(OpenAIViewSet):
         query = read_response_query(request.data, self.header(request, "Cache-Control"))
         request_id = request_id_of(request)
         ask = services.gateway.ask(query, endpoint="responses", request_id=request_id)
-        self.needs = ask.needs
+        self.ask = ask
         assert isinstance(request.data, dict)
         frame = ResponseFrame(request_id, request.data)
         return await answer(

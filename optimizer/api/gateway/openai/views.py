@@ -62,7 +62,7 @@ class ChatCompletionsViewSet(OpenAIViewSet):
         query, with_usage = read_chat_query(request.data, self.header(request, "Cache-Control"))
         request_id = request_id_of(request)
         ask = services.gateway.ask(query, endpoint="chat/completions", request_id=request_id)
-        self.needs = ask.needs
+        self.ask = ask
         return await answer(
             services.routing,
             ask,
