@@ -21,6 +21,7 @@ from django.db.models import F, Model
 
 from analytics.batching import Batcher, batched
 from analytics.daily import total_cost_on, totals_add
+from analytics.hourly import mark_late
 from analytics.journal import Journal
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 
@@ -210,6 +211,7 @@ def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
             RoutingMetric.objects.bulk_create(decisions)
         _count_hits(entries)
         totals_add((entry.request, entry.decision) for entry in entries)
+        mark_late(entry.request.created_at for entry in entries)
         return total_cost_on(datetime.now(UTC).date())
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db.models import Avg, Count, Q, Sum
 
+from analytics.figures import Figures, add_figures, no_figures
 from analytics.models import RequestRecord
 from analytics.money import MoneySum, percent
-from analytics.savings import cost_savings, decisions_in
+from analytics.savings import cost_savings
+from analytics.summing import period_sums
 
 # In whole or in part: what was delivered before a cut was charged too.
 _ANSWERED = ~Q(status=RequestRecord.Status.ERROR)
@@ -26,52 +30,66 @@ def average(total: Decimal, count: int) -> Decimal:
     return (total / count).quantize(Decimal("1e-10")) if count else Decimal(0)
 
 
-def routing_metrics(days: int) -> dict[str, Any]:
+def routing_metrics(days: int, now: datetime | None = None) -> dict[str, Any]:
     """Savings and averages of the last ``days`` days, by strategy, confidence and provider."""
-    since = period_start(days)
-    decisions = decisions_in(since)
-
-    def grouped(field: str) -> list[dict[str, Any]]:
-        return list(
-            decisions.values(field)
-            .annotate(
-                count=Count("pk"),
-                priced=Count("actual_cost"),
-                cost=MoneySum("actual_cost"),
-                high=Count("pk", filter=Q(confidence="high")),
-            )
-            .order_by("-count", field)
-        )
-
+    since = period_start(days, now)
     return {
         "cost_savings": {**cost_savings(since), "period_days": days},
         "by_strategy": [
             {
-                "strategy": row["strategy_used"],
-                "count": row["count"],
-                "avg_cost": average(row["cost"], row["priced"]),
-                "high_confidence_pct": percent(row["high"], row["count"]),
+                "strategy": name,
+                "count": sums["decided"],
+                "avg_cost": average(sums["cost"], sums["priced"]),
+                "high_confidence_pct": percent(sums["high"], sums["decided"]),
             }
-            for row in grouped("strategy_used")
+            for name, sums in _most_first(period_sums("strategy", since))
         ],
         "by_confidence": [
             {
-                "confidence": row["confidence"],
-                "count": row["count"],
-                "avg_cost": average(row["cost"], row["priced"]),
+                "confidence": name,
+                "count": sums["decided"],
+                "avg_cost": average(sums["cost"], sums["priced"]),
             }
-            for row in grouped("confidence")
+            for name, sums in _most_first(period_sums("confidence", since))
         ],
         "by_provider": [
             {
-                "provider": row["provider"],
-                "count": row["count"],
-                "total_cost": row["cost"],
-                "avg_cost": average(row["cost"], row["priced"]),
+                "provider": name,
+                "count": sums["decided"],
+                "total_cost": sums["cost"],
+                "avg_cost": average(sums["cost"], sums["priced"]),
             }
-            for row in grouped("provider")
+            for name, sums in _most_first(_by_provider(period_sums("model", since)))
         ],
     }
+
+
+def model_costs(since: datetime) -> list[dict[str, Any]]:
+    """What each model's requests cost and saved by routing, those with most requests first."""
+    return [
+        {
+            "provider": name.split("/", 1)[0],
+            "model": name.split("/", 1)[1],
+            "count": sums["decided"],
+            "total_cost": sums["cost"],
+            "avg_cost": average(sums["cost"], sums["priced"]),
+            "routing_saved": sums["routing_saved"],
+        }
+        for name, sums in _most_first(period_sums("model", since))
+    ]
+
+
+def _most_first(sums: Mapping[str, Figures]) -> list[tuple[str, Figures]]:
+    """Those with decisions, most of them first."""
+    decided = [(name, figures) for name, figures in sums.items() if figures["decided"]]
+    return sorted(decided, key=lambda named: (-named[1]["decided"], named[0]))
+
+
+def _by_provider(models: Mapping[str, Figures]) -> dict[str, Figures]:
+    sums: dict[str, Figures] = defaultdict(no_figures)
+    for model, figures in models.items():
+        add_figures(sums[model.split("/", 1)[0]], figures)
+    return sums
 
 
 def usage_stats(*, recent: int = 10) -> dict[str, Any]:

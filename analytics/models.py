@@ -1,4 +1,4 @@
-"""Tables: requests, routing_metrics, response_cache, feedback, daily_totals.
+"""Tables: requests, routing_metrics, response_cache, feedback, learned_evidence.
 
 Money is USD in ``Decimal``, null where a price is unknown. Times are aware UTC.
 History is written once: only cache entries and totals change after insertion.
@@ -7,20 +7,15 @@ History is written once: only cache entries and totals change after insertion.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 
 from analytics.large_tables import LargeTableQuerySet
+from analytics.money import money
 from routing.models import CONFIDENCES, STRATEGIES, TIERS
 from routing.patterns import PATTERNS
-
-
-def money(**options: Any) -> models.DecimalField:
-    """A USD column: ten decimal places hold a fraction of one cheap token."""
-    return models.DecimalField(max_digits=20, decimal_places=10, **options)
 
 
 def _choices(values: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -177,7 +172,12 @@ class RequestRecord(models.Model):
 
 
 class RoutingMetric(models.Model):
-    """The decision behind one request, and what complexity's choice would have cost."""
+    """The decision behind one request, and what complexity's choice would have cost.
+
+    ``baseline_output_cost`` is the part of ``baseline_cost`` that is for the
+    completion; ``prompt_cache_saved`` what the provider's prompt cache made
+    cheaper of ``actual_cost``, less what writing to it cost.
+    """
 
     request = models.OneToOneField(
         RequestRecord, on_delete=models.CASCADE, primary_key=True, related_name="decision"
@@ -198,8 +198,11 @@ class RoutingMetric(models.Model):
     baseline_provider = models.CharField(max_length=64, blank=True)
     baseline_model = models.CharField(max_length=128, blank=True)
     baseline_cost = money(null=True)
+    baseline_output_cost = money(null=True)
     routing_saved = money(null=True)
     cache_saved = money(null=True)
+    prompt_cache_saved = money(null=True)
+    explored = models.BooleanField(default=False, help_text="Tried in order to learn.")
     metadata = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
 
     objects = LargeTableQuerySet.as_manager()
@@ -279,40 +282,6 @@ class Feedback(models.Model):
         return f"{self.score:.2f} for {self.provider}/{self.model}"
 
 
-class DailyTotal(models.Model):
-    """A day's sums per provider, model and strategy, kept in the ledger's own transaction.
-
-    What must be known at once (today's spend, the savings above a list) is read
-    from here, so it costs the same at any size of the ledger.
-    """
-
-    date = models.DateField()
-    provider = models.CharField(max_length=64, blank=True)
-    model = models.CharField(max_length=128, blank=True)
-    strategy = models.CharField(max_length=20)
-    requests = models.PositiveBigIntegerField(default=0)
-    errors = models.PositiveBigIntegerField(default=0)
-    cache_hits = models.PositiveBigIntegerField(default=0)
-    unpriced = models.PositiveBigIntegerField(default=0)
-    tokens_in = models.PositiveBigIntegerField(default=0)
-    tokens_out = models.PositiveBigIntegerField(default=0)
-    cost = money(default=Decimal(0))
-    baseline_cost = money(default=Decimal(0))
-    routing_saved = money(default=Decimal(0))
-    cache_saved = money(default=Decimal(0))
-
-    class Meta:
-        db_table = "daily_totals"
-        constraints = [
-            models.UniqueConstraint(
-                fields=["date", "provider", "model", "strategy"], name="one_total_a_day"
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.date} {self.provider}/{self.model} {self.strategy}"
-
-
 class LearnedEvidence(models.Model):
     """What all verdicts on one kind of prompt and one model add up to, old ones faded.
 
@@ -345,8 +314,9 @@ class LearnedEvidence(models.Model):
 
 # Django looks for every table here.
 from analytics.rule_models import RoutingRule, RuleChange  # noqa: E402
+from analytics.total_models import DailyTotal, HourlyTotal, StaleHour, TotalsState  # noqa: E402
 
 __all__ = [
-    "CachedResponse", "DailyTotal", "Feedback", "LearnedEvidence", "RequestRecord",
-    "RoutingMetric", "RoutingRule", "RuleChange",
+    "CachedResponse", "DailyTotal", "Feedback", "HourlyTotal", "LearnedEvidence",
+    "RequestRecord", "RoutingMetric", "RoutingRule", "RuleChange", "StaleHour", "TotalsState",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Money: exact sums on every database, and how amounts and shares are written."""
+"""Money: its columns, exact sums on every database, how amounts and shares are written."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Any
 from django.db.models import BigIntegerField, DecimalField, Func, Sum
 
 _SCALE = 10
+
+
+def money(**options: Any) -> DecimalField:
+    """A USD column: ten decimal places hold a fraction of one cheap token."""
+    return DecimalField(max_digits=20, decimal_places=_SCALE, **options)
 
 
 def dollars(value: Decimal | None) -> str:

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from analytics.daily import totals_add
 from analytics.evidence import evidence_rebuild
+from analytics.hourly import mark_stale
 from analytics.models import Feedback, RequestRecord
 
 
@@ -30,6 +31,7 @@ def _remove_batch(size: int) -> int:
     replayed = RequestRecord.objects.filter(replayed=True).order_by("-created_at")
     requests = list(replayed.select_related("decision")[:size])
     totals_add(((r, getattr(r, "decision", None)) for r in requests), sign=-1)
+    mark_stale(request.created_at for request in requests)
     ids = [request.pk for request in requests]
     Feedback.objects.filter(request__in=ids).delete()
     RequestRecord.objects.filter(pk__in=ids).delete()

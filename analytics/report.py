@@ -6,13 +6,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Avg, Count, Q
-
 from analytics.breakdown import breakdown
-from analytics.metrics import average, period_start, routing_metrics
-from analytics.models import RequestRecord
-from analytics.money import MoneySum, percent
-from analytics.savings import decisions_in, failed_cost, requests_in
+from analytics.metrics import model_costs, period_start, routing_metrics
+from analytics.money import percent
+from analytics.summing import period_total
 
 _MOST_BARS = 12
 
@@ -27,16 +24,9 @@ def routing_report(
     """
     now = now or datetime.now(UTC)
     since = period_start(days, now)
-    requests = requests_in(since)
-    totals = requests.aggregate(
-        requests=Count("pk"),
-        failed=Count("pk", filter=Q(status=RequestRecord.Status.ERROR)),
-        cache_hits=Count("pk", filter=Q(cache_hit=True)),
-        cost=MoneySum("cost"),
-        avg_latency_ms=Avg("latency_ms"),
-    )
+    totals = period_total(since)
     answered = totals["requests"] - totals["failed"]
-    metrics = routing_metrics(days)
+    metrics = routing_metrics(days, now)
     asked = {"breakdown": {"by": by, "rows": breakdown(by, since)}} if by else {}
     return {
         "period": {"days": days, "from": since, "to": now},
@@ -45,14 +35,14 @@ def routing_report(
             "requests": totals["requests"],
             "failed": totals["failed"],
             "cost": totals["cost"],
-            "failed_attempts_cost": failed_cost(since),
-            "avg_latency_ms": round(totals["avg_latency_ms"] or 0.0, 2),
+            "failed_attempts_cost": totals["failed_cost"],
+            "avg_latency_ms": round(totals["latency_us"] / 1000 / (totals["requests"] or 1), 2),
         },
         "savings": metrics["cost_savings"],
         "by_strategy": metrics["by_strategy"],
         "by_confidence": metrics["by_confidence"],
         "by_provider": metrics["by_provider"],
-        "by_model": _by_model(since),
+        "by_model": model_costs(since),
         "cache": {
             "hits": totals["cache_hits"],
             "hit_rate_percent": percent(totals["cache_hits"], answered),
@@ -72,31 +62,6 @@ def report_for_pictures(days: int, *, by: str | None = None) -> dict[str, Any]:
         "days": breakdown("day", since),
         "models": breakdown("model", since, most=_MOST_BARS),
     }
-
-
-def _by_model(since: datetime) -> list[dict[str, Any]]:
-    rows = (
-        decisions_in(since)
-        .values("provider", "model")
-        .annotate(
-            count=Count("pk"),
-            priced=Count("actual_cost"),
-            cost=MoneySum("actual_cost"),
-            saved=MoneySum("routing_saved"),
-        )
-        .order_by("-count", "provider", "model")
-    )
-    return [
-        {
-            "provider": row["provider"],
-            "model": row["model"],
-            "count": row["count"],
-            "total_cost": row["cost"],
-            "avg_cost": average(row["cost"], row["priced"]),
-            "routing_saved": row["saved"],
-        }
-        for row in rows
-    ]
 
 
 def _by_day(since: datetime, now: datetime) -> list[dict[str, Any]]:

@@ -91,6 +91,8 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("  with 95 % confidence", _between(savings["saved_low"], savings["saved_high"])),
         ("  by routing", dollars(savings["routing_saved"])),
         ("  by the cache", dollars(savings["cache_saved"])),
+        ("  lost on requests nobody answered", dollars(-savings["failed_requests_cost"])),
+        ("Saved by providers' prompt caches", dollars(savings["prompt_cache_saved"])),
         ("Cache hits", f"{cache['hits']} ({cache['hit_rate_percent']} %)"),
         ("Average latency", f"{totals['avg_latency_ms']:.0f} ms"),
     ]

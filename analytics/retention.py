@@ -11,7 +11,9 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from analytics.hourly import totals_forget_before, totals_update
 from analytics.models import CachedResponse, RequestRecord
+from analytics.summing import hour_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,20 @@ def _dead_entries(before: datetime) -> QuerySet[CachedResponse]:
 
 def prune_plan(*, before: datetime) -> PrunePlan:
     """What :func:`prune` would delete."""
+    before = hour_of(before)
     return PrunePlan(_old_requests(before).count(), _dead_entries(before).count())
 
 
 def prune(*, before: datetime, batch_size: int = 2000) -> Iterator[int]:
     """Delete in batches, each its own short transaction; yields rows deleted per batch.
 
-    Daily totals and feedback stay: they are what was learned and spent.
+    Daily and hourly totals and feedback stay: they are what was learned and spent. So
+    that no hour is kept by half, requests go by whole hours.
     """
+    for _ in totals_update():
+        pass
+    before = hour_of(before)
+    totals_forget_before(before)
     for rows in (_old_requests(before), _dead_entries(before)):
         yield from _delete_in_batches(rows, batch_size)
 

@@ -13,12 +13,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import CharField, Count, F, Q, QuerySet
-from django.db.models.functions import Cast, Right
-
+from analytics.figures import Figures, add_figures, no_figures
 from analytics.intervals import total_interval
-from analytics.models import RequestRecord, RoutingMetric
-from analytics.money import MoneySum, percent
+from analytics.money import percent
+from analytics.summing import period_sums
 
 _ZERO = Decimal(0)
 
@@ -58,61 +56,37 @@ def cost_savings(since: datetime, until: datetime | None = None) -> dict[str, An
     """Totals over the requests decided in a period, pair by pair, in USD.
 
     Only requests whose own and baseline price are both known are compared;
-    ``unpriced_requests`` counts the others. ``total_saved`` is exactly
-    ``baseline_cost - intelligent_cost`` and ``routing_saved + cache_saved``;
+    ``unpriced_requests`` counts the others. What requests cost that nobody
+    answered is a loss against the baseline, which is taken to have cost nothing
+    for them. So ``total_saved`` is exactly ``baseline_cost - intelligent_cost``
+    and ``routing_saved + cache_saved - failed_requests_cost``.
     ``saved_low`` and ``saved_high`` bound it with 95 % confidence
     (:mod:`analytics.intervals`), ``None`` where there are too few requests.
     """
-    paired = Q(actual_cost__isnull=False, baseline_cost__isnull=False, routing_saved__isnull=False)
-    groups: Any = (
-        decisions_in(since, until)
-        .values(group=Right(Cast("pk", CharField()), 2))
-        .annotate(
-            requests=Count("pk"),
-            paired=Count("pk", filter=paired),
-            cost=MoneySum("actual_cost", filter=paired),
-            baseline=MoneySum("baseline_cost", filter=paired),
-            routing=MoneySum("routing_saved", filter=paired),
-            cache=MoneySum("cache_saved", filter=paired),
-        )
-        .order_by("group")
-    )
-    totals: dict[str, Any] = dict.fromkeys(("requests", "paired"), 0)
-    totals.update(dict.fromkeys(("cost", "baseline", "routing", "cache"), _ZERO))
+    totals = no_figures()
     pairs = []
-    for group in groups:
-        for figure in totals:
-            totals[figure] += group[figure]
-        pairs.append((group["paired"], group["baseline"] - group["cost"]))
+    # In one order, so that the same requests give the same interval.
+    for _, group in sorted(period_sums("group", since, until).items()):
+        add_figures(totals, group)
+        pairs.append((group["paired"], _saved(group)))
     interval = total_interval(pairs)
-    baseline = totals["baseline"]
-    saved = baseline - totals["cost"]
+    baseline, saved = totals["baseline_cost"], _saved(totals)
     return {
         "total_saved": saved,
         "saved_low": interval.low if interval else None,
         "saved_high": interval.high if interval else None,
         "percent_saved": percent(saved, baseline),
-        "intelligent_cost": totals["cost"],
+        "intelligent_cost": totals["paired_cost"] + totals["lost_cost"],
         "baseline_cost": baseline,
-        "routing_saved": totals["routing"],
-        "cache_saved": totals["cache"],
+        "routing_saved": totals["routing_saved"],
+        "cache_saved": totals["cache_saved"],
+        "failed_requests_cost": totals["lost_cost"],
+        "explored_saved": totals["explored_saved"],
+        "prompt_cache_saved": totals["prompt_cache_saved"],
         "paired_requests": totals["paired"],
-        "unpriced_requests": totals["requests"] - totals["paired"],
+        "unpriced_requests": totals["decided"] - totals["paired"],
     }
 
 
-def decisions_in(since: datetime, until: datetime | None = None) -> QuerySet[RoutingMetric]:
-    """Decisions of answered requests in ``[since, until)``."""
-    decisions = RoutingMetric.objects.filter(created_at__gte=since)
-    return decisions if until is None else decisions.filter(created_at__lt=until)
-
-
-def requests_in(since: datetime, until: datetime | None = None) -> QuerySet[RequestRecord]:
-    """Requests, answered or not, in ``[since, until)``."""
-    requests = RequestRecord.objects.filter(created_at__gte=since)
-    return requests if until is None else requests.filter(created_at__lt=until)
-
-
-def failed_cost(since: datetime, until: datetime | None = None) -> Decimal:
-    """USD spent on attempts that delivered nothing."""
-    return requests_in(since, until).aggregate(total=MoneySum(F("failed_cost")))["total"]
+def _saved(figures: Figures) -> Decimal:
+    return figures["baseline_cost"] - figures["paired_cost"] - figures["lost_cost"]

@@ -8,17 +8,20 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from django.conf import settings
 from django.db import connections
 
 from analytics.cache import CacheReader, semantic_entries
+from analytics.hourly import totals_update
 from analytics.journal import Journal
 from analytics.ledger import Ledger
 from analytics.rules import rules_load
 from optimizer.services.answer_cache import AnswerCache
 from optimizer.services.bookkeeping import Bookkeeper
+from optimizer.services.chores import Chore, Chores
 from optimizer.services.embedding import EmbeddingService
 from optimizer.services.evidence import EvidenceTable
 from optimizer.services.expectations import Expectations
@@ -64,6 +67,7 @@ class Services:
     gateway: Gateway
     embedding: EmbeddingService
     background: ThreadPoolExecutor
+    chores: Chores
     _upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -83,6 +87,7 @@ class Services:
             await asyncio.sleep(seconds)
             await self.in_background(self._refresh)
             await self.ledger.catch_up()
+            await self.in_background(self.chores.run_due)
 
     def _refresh(self) -> None:
         self.evidence.refresh()
@@ -190,6 +195,12 @@ def semantic_cache() -> SemanticCache | None:
     )
 
 
+def sum_some_hours() -> None:
+    """A few at a time: after an upgrade there may be years of them, and other work waits."""
+    for _ in islice(totals_update(), 8):
+        pass
+
+
 def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
     catalogue = installed_catalogue()
@@ -253,4 +264,5 @@ def build_services() -> Services:
         ),
         embedding=EmbeddingService(names, caller, books),
         background=ThreadPoolExecutor(max_workers=1, thread_name_prefix="background"),
+        chores=Chores([Chore("Summing the hours", 60, sum_some_hours)]),
     )

@@ -91,6 +91,11 @@ class CostSavingsBody(s.Serializer):
     baseline_cost = s.FloatField(help_text="the same requests priced on complexity's choice")
     routing_saved = s.FloatField()
     cache_saved = s.FloatField()
+    failed_requests_cost = s.FloatField(help_text="of requests that nobody answered: a loss")
+    explored_saved = s.FloatField(help_text="the part of routing_saved made while exploring")
+    prompt_cache_saved = s.FloatField(
+        help_text="by the providers' prompt caches; the baseline has it too, so not in the total"
+    )
     paired_requests = s.IntegerField()
     unpriced_requests = s.IntegerField()
     period_days = s.IntegerField()

@@ -22,7 +22,7 @@ from optimizer.services.recording import (
     describe_attempts,
 )
 from optimizer.services.results import CompletionResult, RoutingUnavailable
-from providers.base import Completion
+from providers.base import Completion, Usage
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
 from routing.models import RoutingDecision
@@ -88,6 +88,7 @@ class Bookkeeper:
             savings,
             timing,
             answer_cost=answer_cost,
+            prompt_cache_saved=self._saved_by_prompt_cache(completion, answer_cost),
             cacheable=cacheable,
             cut_off=cut_off,
         )
@@ -203,12 +204,29 @@ class Bookkeeper:
         """The model to compare with, priced on this request's tokens: the one that the client
         named, else complexity's choice among those that worked."""
         if facts.ask.baseline is not None:
-            provider, model = facts.ask.baseline
-            return Baseline(provider, model, self._prices.cost(provider, model, completion.usage))
+            return self._priced(*facts.ask.baseline, completion.usage)
         failed = {(a.provider, a.model) for a in attempts}
         for ref in decision.metadata["baseline_chain"]:
             provider, model = ref["provider"], ref["model"]
             if (provider, model) not in failed:
-                cost = self._prices.cost(provider, model, completion.usage)
-                return Baseline(provider, model, cost)
+                return self._priced(provider, model, completion.usage)
         return None
+
+    def _priced(self, provider: str, model: str, usage: Usage) -> Baseline:
+        cost = self._prices.cost(provider, model, usage)
+        if cost is None:
+            return Baseline(provider, model, None)
+        asked = self._prices.cost(provider, model, replace(usage, output_tokens=0))
+        return Baseline(provider, model, cost, None if asked is None else cost - asked)
+
+    def _saved_by_prompt_cache(
+        self, completion: Completion, cost: Decimal | None
+    ) -> Decimal | None:
+        """USD that the answer would have cost more without the provider's prompt cache; less
+        than zero where writing to it cost more than reading from it saved."""
+        usage = completion.usage
+        if cost is None or not (usage.cache_read_tokens or usage.cache_write_tokens):
+            return None if cost is None else _ZERO
+        plain = Usage(usage.input_tokens, usage.output_tokens)
+        without = self._prices.cost(completion.provider, completion.model, plain)
+        return None if without is None else without - cost

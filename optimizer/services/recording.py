@@ -78,11 +78,13 @@ class Charges:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The model complexity would have used and the price of this request on it, USD."""
+    """The model complexity would have used and the price of this request on it, USD;
+    ``output_cost`` is the completion's part of it."""
 
     provider: str
     model: str
     cost: Decimal | None
+    output_cost: Decimal | None = None
 
 
 class Recorder:
@@ -103,6 +105,7 @@ class Recorder:
         timing: Timing,
         *,
         answer_cost: Decimal | None,
+        prompt_cache_saved: Decimal | None,
         cacheable: bool,
         cut_off: str = "",
     ) -> tuple[LedgerEntry, CachedResponse]:
@@ -154,6 +157,7 @@ class Recorder:
             expires_at=self._policy.expiry(facts.ask.asked_at, facts.ask.cache.ttl),
         )
         metric = self._metric(facts, decision, charges.cost, baseline, savings)
+        metric.prompt_cache_saved = prompt_cache_saved
         return LedgerEntry(request, metric, cached if cacheable else None), cached
 
     def hit(
@@ -262,8 +266,10 @@ class Recorder:
             baseline_provider=baseline.provider if baseline else "",
             baseline_model=baseline.model if baseline else "",
             baseline_cost=baseline.cost if baseline else None,
+            baseline_output_cost=baseline.output_cost if baseline else None,
             routing_saved=savings.routing,
             cache_saved=savings.cache,
+            explored=decision.metadata.get("explored", False),
             metadata=decision.metadata,
         )
 

@@ -1,0 +1,117 @@
+"""What reports sum of requests, and by what: one list for rows and for hourly totals alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import BigIntegerField, CharField, Count, F, Q, Sum, Value
+from django.db.models.functions import Cast, Concat, Right, TruncDay
+
+from analytics.models import RequestRecord
+from analytics.money import MoneySum
+
+Figures = dict[str, Any]
+"""Each of :data:`FIGURES` by name: an ``int``, or USD as ``Decimal``."""
+
+# Own and baseline price known: only such requests are compared.
+_PAIRED = Q(
+    decision__actual_cost__isnull=False,
+    decision__baseline_cost__isnull=False,
+    decision__routing_saved__isnull=False,
+)
+_FAILED = Q(status=RequestRecord.Status.ERROR)
+# Answers that came to their own end, of counted length: those that tell how long answers are.
+_WHOLE = Q(
+    status=RequestRecord.Status.OK,
+    cache_hit=False,
+    finish_reason="stop",
+    usage_estimated=False,
+    decision__isnull=False,
+)
+
+
+def _whole(expression: Any) -> Cast:
+    return Cast(expression, BigIntegerField())
+
+
+_COUNTS: dict[str, Any] = {
+    "requests": Count("pk"),
+    "decided": Count("decision"),
+    "failed": Count("pk", filter=_FAILED),
+    "cache_hits": Count("pk", filter=Q(cache_hit=True)),
+    "priced": Count("decision__actual_cost"),
+    "high": Count("pk", filter=Q(decision__confidence="high")),
+    "paired": Count("pk", filter=_PAIRED),
+    "tokens_in": Sum("tokens_in", default=0),
+    "tokens_out": Sum("tokens_out", default=0),
+    "latency_us": Sum(_whole(F("latency_ms") * 1000), default=0),
+    "answers": Count("pk", filter=_WHOLE),
+    "answer_tokens": Sum("tokens_out", filter=_WHOLE, default=0),
+    "answer_tokens_squared": Sum(
+        _whole(F("tokens_out")) * _whole(F("tokens_out")), filter=_WHOLE, default=0
+    ),
+}
+_MONEY: dict[str, Any] = {
+    "cost": MoneySum("cost"),
+    "failed_cost": MoneySum("failed_cost"),
+    # What requests cost that nobody answered.
+    "lost_cost": MoneySum("cost", filter=_FAILED),
+    "paired_cost": MoneySum("decision__actual_cost", filter=_PAIRED),
+    "baseline_cost": MoneySum("decision__baseline_cost", filter=_PAIRED),
+    "baseline_output_cost": MoneySum("decision__baseline_output_cost", filter=_PAIRED),
+    "routing_saved": MoneySum("decision__routing_saved", filter=_PAIRED),
+    "cache_saved": MoneySum("decision__cache_saved", filter=_PAIRED),
+    "prompt_cache_saved": MoneySum("decision__prompt_cache_saved", filter=_PAIRED),
+    "explored_saved": MoneySum(
+        "decision__routing_saved", filter=_PAIRED & Q(decision__explored=True)
+    ),
+}
+FIGURES: dict[str, Any] = {**_COUNTS, **_MONEY}
+
+
+def _joined(*names: str) -> Concat:
+    parts: list[Any] = []
+    for name in names:
+        parts += [F(name), Value("/")]
+    return Concat(*parts[:-1], output_field=CharField())
+
+
+# Kept by the hour; "answer" is the kind of prompt, who answered and who would have.
+KEPT: dict[str, Any] = {
+    "strategy": F("strategy"),
+    "confidence": F("confidence"),
+    "model": _joined("provider", "model"),
+    "pattern": F("pattern"),
+    "endpoint": F("endpoint"),
+    "user": F("user_id"),
+    "tag": F("tags"),
+    "group": Right(Cast("pk", CharField()), 2),
+    "answer": Concat(
+        _joined("pattern", "tier", "provider", "model"),
+        Value(">"),
+        _joined("decision__baseline_provider", "decision__baseline_model"),
+        output_field=CharField(),
+    ),
+}
+DAY = TruncDay("created_at", tzinfo=UTC)
+
+
+def no_figures() -> Figures:
+    """All figures of no requests."""
+    return {**dict.fromkeys(_COUNTS, 0), **dict.fromkeys(_MONEY, Decimal(0))}
+
+
+def add_figures(total: Figures, more: Mapping[str, Any]) -> None:
+    """Add ``more`` to ``total``."""
+    for name in FIGURES:
+        total[name] += more[name]
+
+
+def values_of(dimension: str, group: Any) -> list[str]:
+    """The values under which a group of requests counts: of its tags, each; else one."""
+    if dimension == "tag":
+        return list(dict.fromkeys(group)) or [""]
+    return ["" if group == "/" else group]

@@ -1,0 +1,129 @@
+"""Sums of a period's requests: from hourly totals where they are made, else from the rows.
+
+Both give the same to the last place. Hours that began before the period, that
+are not summed yet or whose requests changed since are read from the requests.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from django.db.models import QuerySet, Sum
+from django.db.models.functions import TruncDay
+
+from analytics.figures import DAY, FIGURES, KEPT, Figures, add_figures, no_figures, values_of
+from analytics.models import HourlyTotal, RequestRecord, StaleHour, TotalsState
+from analytics.money import MoneySum
+
+HOUR = timedelta(hours=1)
+Span = tuple[datetime, datetime]
+"""A start and, not included, an end."""
+
+_MONEY = {name for name, sum_ in FIGURES.items() if isinstance(sum_, MoneySum)}
+
+
+def hour_of(moment: datetime) -> datetime:
+    """The start of the hour (UTC) that ``moment`` is in."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def requests_in(since: datetime, until: datetime | None = None) -> QuerySet[RequestRecord]:
+    """Requests, answered or not, in ``[since, until)``."""
+    requests = RequestRecord.objects.filter(created_at__gte=since)
+    return requests if until is None else requests.filter(created_at__lt=until)
+
+
+def period_sums(
+    dimension: str, since: datetime, until: datetime | None = None
+) -> dict[str, Figures]:
+    """The figures of each value of ``dimension`` in ``[since, until)``."""
+    return {value: found for (_, value), found in _sums(dimension, since, until, None).items()}
+
+
+def period_sums_by_day(
+    dimension: str, since: datetime, until: datetime | None = None
+) -> dict[tuple[datetime, str], Figures]:
+    """The same for each UTC day, whose start comes first in the key."""
+    return _sums(dimension, since, until, TruncDay("hour", tzinfo=UTC))
+
+
+def period_total(since: datetime, until: datetime | None = None) -> Figures:
+    """The figures of all requests in ``[since, until)``."""
+    total = no_figures()
+    for figures in period_sums("strategy", since, until).values():
+        add_figures(total, figures)
+    return total
+
+
+def row_sums(dimension: str, span: Span, by: Any = None) -> dict[tuple[Any, str], Figures]:
+    """Summed from the requests themselves, by a truncation ``by`` of their time as well."""
+    rows: Any = requests_in(*span).annotate(group=KEPT[dimension])
+    rows = rows.annotate(at=by).values("group", "at") if by is not None else rows.values("group")
+    sums: dict[tuple[Any, str], Figures] = defaultdict(no_figures)
+    for row in rows.annotate(**_apart(FIGURES)).order_by():
+        found = _together(row)
+        for value in values_of(dimension, row["group"]):
+            add_figures(sums[row.get("at"), value], found)
+    return sums
+
+
+def _sums(
+    dimension: str, since: datetime, until: datetime | None, by: Any
+) -> dict[tuple[Any, str], Figures]:
+    kept, rows = _spans(since, until)
+    sums: dict[tuple[Any, str], Figures] = defaultdict(no_figures)
+    for span in kept:
+        for key, figures in _kept_sums(dimension, span, by):
+            add_figures(sums[key], figures)
+    for span in rows:
+        for key, figures in row_sums(dimension, span, None if by is None else DAY).items():
+            add_figures(sums[key], figures)
+    return dict(sums)
+
+
+def _kept_sums(dimension: str, span: Span, by: Any) -> Iterator[tuple[tuple[Any, str], Figures]]:
+    rows: Any = HourlyTotal.objects.filter(dimension=dimension, hour__gte=span[0], hour__lt=span[1])
+    rows = rows.annotate(at=by).values("value", "at") if by is not None else rows.values("value")
+    sums = {name: MoneySum(name) if name in _MONEY else Sum(name, default=0) for name in FIGURES}
+    for row in rows.annotate(**_apart(sums)).order_by():
+        yield (row.get("at"), row["value"]), _together(row)
+
+
+def _apart(sums: dict[str, Any]) -> dict[str, Any]:
+    """Under names that no column has, which an annotation may not take."""
+    return {f"sum_{name}": sum_ for name, sum_ in sums.items()}
+
+
+def _together(row: dict[str, Any]) -> Figures:
+    return {name: row[f"sum_{name}"] for name in FIGURES}
+
+
+def _spans(since: datetime, until: datetime | None) -> tuple[list[Span], list[Span]]:
+    """What of the period is read from hourly totals, and what from the requests."""
+    until = until or datetime.max.replace(tzinfo=UTC)
+    state = TotalsState.objects.first()
+    summed = state.summed_until if state else None
+    first = hour_of(since) if since == hour_of(since) else hour_of(since) + HOUR
+    last = min(summed, hour_of(until)) if summed else first
+    if last <= first:
+        return [], [(since, until)]
+    stale = StaleHour.objects.filter(hour__gte=first, hour__lt=last).order_by("hour")
+    rows = [(since, first), *((h, h + HOUR) for h in stale.values_list("hour", flat=True))]
+    rows = _merged([*rows, (last, until)])
+    kept = [(before[1], after[0]) for before, after in pairwise(rows) if before[1] < after[0]]
+    return kept, [span for span in rows if span[0] < span[1]]
+
+
+def _merged(spans: list[Span]) -> list[Span]:
+    """Spans in their order, those that touch as one."""
+    found = spans[:1]
+    for start, end in spans[1:]:
+        if start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found

@@ -1,0 +1,119 @@
+"""Tables: daily_totals, hourly_totals, and how far the hours are summed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.db import models
+from django.utils import timezone
+
+from analytics.money import money
+
+
+class DailyTotal(models.Model):
+    """A day's sums per provider, model and strategy, kept in the ledger's own transaction.
+
+    What must be known at once (today's spend, the savings above a list) is read
+    from here, so it costs the same at any size of the ledger.
+    """
+
+    date = models.DateField()
+    provider = models.CharField(max_length=64, blank=True)
+    model = models.CharField(max_length=128, blank=True)
+    strategy = models.CharField(max_length=20)
+    requests = models.PositiveBigIntegerField(default=0)
+    errors = models.PositiveBigIntegerField(default=0)
+    cache_hits = models.PositiveBigIntegerField(default=0)
+    unpriced = models.PositiveBigIntegerField(default=0)
+    tokens_in = models.PositiveBigIntegerField(default=0)
+    tokens_out = models.PositiveBigIntegerField(default=0)
+    cost = money(default=Decimal(0))
+    baseline_cost = money(default=Decimal(0))
+    routing_saved = money(default=Decimal(0))
+    cache_saved = money(default=Decimal(0))
+
+    class Meta:
+        db_table = "daily_totals"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["date", "provider", "model", "strategy"], name="one_total_a_day"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.date} {self.provider}/{self.model} {self.strategy}"
+
+
+_COUNT: dict[str, Any] = {"default": 0}
+_SUM: dict[str, Any] = {"default": Decimal(0)}
+
+
+class HourlyTotal(models.Model):
+    """An hour's sums for one value of one dimension (a model, a user, a tag, ...).
+
+    Made from the requests once their hour is over, for reports over many of
+    them; :mod:`analytics.figures` says what each figure is.
+    """
+
+    dimension = models.CharField(max_length=12)
+    hour = models.DateTimeField()
+    value = models.CharField(max_length=512, blank=True)
+    requests = models.BigIntegerField(**_COUNT)
+    decided = models.BigIntegerField(**_COUNT)
+    failed = models.BigIntegerField(**_COUNT)
+    cache_hits = models.BigIntegerField(**_COUNT)
+    priced = models.BigIntegerField(**_COUNT)
+    high = models.BigIntegerField(**_COUNT)
+    paired = models.BigIntegerField(**_COUNT)
+    tokens_in = models.BigIntegerField(**_COUNT)
+    tokens_out = models.BigIntegerField(**_COUNT)
+    latency_us = models.BigIntegerField(**_COUNT)
+    answers = models.BigIntegerField(**_COUNT)
+    answer_tokens = models.BigIntegerField(**_COUNT)
+    answer_tokens_squared = models.BigIntegerField(**_COUNT)
+    cost = money(**_SUM)
+    failed_cost = money(**_SUM)
+    lost_cost = money(**_SUM)
+    paired_cost = money(**_SUM)
+    baseline_cost = money(**_SUM)
+    baseline_output_cost = money(**_SUM)
+    routing_saved = money(**_SUM)
+    cache_saved = money(**_SUM)
+    prompt_cache_saved = money(**_SUM)
+    explored_saved = money(**_SUM)
+
+    class Meta:
+        db_table = "hourly_totals"
+        constraints = [
+            models.UniqueConstraint(fields=["dimension", "hour", "value"], name="one_total_an_hour")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hour} {self.dimension} {self.value}"
+
+
+class StaleHour(models.Model):
+    """An hour whose requests changed after it may have been summed: to be summed anew."""
+
+    hour = models.DateTimeField(primary_key=True)
+    marked_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "stale_hours"
+
+    def __str__(self) -> str:
+        return f"{self.hour}"
+
+
+class TotalsState(models.Model):
+    """The one row that says how far hours are summed, and before when requests were pruned."""
+
+    summed_until = models.DateTimeField(null=True)
+    pruned_before = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "totals_state"
+
+    def __str__(self) -> str:
+        return f"summed until {self.summed_until}"
