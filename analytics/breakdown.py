@@ -9,7 +9,7 @@ from typing import Any
 
 from analytics.figures import Figures, add_figures, no_figures
 from analytics.money import percent
-from analytics.summing import period_sums, period_sums_by_day
+from analytics.summing import RECORDED, Sums
 
 DIMENSIONS = ("day", "model", "provider", "pattern", "user", "tag", "endpoint")
 _NONE = "(none)"
@@ -20,7 +20,12 @@ _SHOWN = (
 
 
 def breakdown(
-    by: str, since: datetime, until: datetime | None = None, *, most: int | None = None
+    by: str,
+    since: datetime,
+    until: datetime | None = None,
+    *,
+    most: int | None = None,
+    source: Sums = RECORDED,
 ) -> list[dict[str, Any]]:
     """One row a value of ``by`` (one of :data:`DIMENSIONS`), dearest first, days in their order.
 
@@ -31,7 +36,7 @@ def breakdown(
     rest summed up as "(others)".
     """
     sums: dict[str, Figures] = defaultdict(no_figures)
-    for name, figures in _named(by, since, until):
+    for name, figures in _named(by, since, until, source):
         add_figures(sums[name], figures)
     found = [_finished(name, figures) for name, figures in sums.items()]
     if by == "day":
@@ -40,12 +45,15 @@ def breakdown(
     return found if most is None or len(found) <= most else _shortened(found, most)
 
 
-def _named(by: str, since: datetime, until: datetime | None) -> Iterator[tuple[str, Figures]]:
+def _named(
+    by: str, since: datetime, until: datetime | None, source: Sums
+) -> Iterator[tuple[str, Figures]]:
     if by == "day":
-        for (day, _), figures in period_sums_by_day("strategy", since, until).items():
+        for day, figures in source.by_day(since, until).items():
             yield day.date().isoformat(), figures
         return
-    for value, figures in period_sums("model" if by == "provider" else by, since, until).items():
+    dimension = "model" if by == "provider" else by
+    for value, figures in source.by(dimension, since, until).items():
         name = value.split("/", 1)[0] if by == "provider" else value
         yield name or _NONE, figures
 

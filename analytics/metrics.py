@@ -14,7 +14,7 @@ from analytics.figures import Figures, add_figures, no_figures
 from analytics.models import RequestRecord
 from analytics.money import MoneySum, percent
 from analytics.savings import cost_savings
-from analytics.summing import period_sums
+from analytics.summing import RECORDED, Sums
 
 # In whole or in part: what was delivered before a cut was charged too.
 _ANSWERED = ~Q(status=RequestRecord.Status.ERROR)
@@ -30,52 +30,54 @@ def average(total: Decimal, count: int) -> Decimal:
     return (total / count).quantize(Decimal("1e-10")) if count else Decimal(0)
 
 
-def routing_metrics(days: int, now: datetime | None = None) -> dict[str, Any]:
+def routing_metrics(
+    days: int, now: datetime | None = None, sums: Sums = RECORDED
+) -> dict[str, Any]:
     """Savings and averages of the last ``days`` days, by strategy, confidence and provider."""
     since = period_start(days, now)
     return {
-        "cost_savings": {**cost_savings(since), "period_days": days},
+        "cost_savings": {**cost_savings(since, sums=sums), "period_days": days},
         "by_strategy": [
             {
                 "strategy": name,
-                "count": sums["decided"],
-                "avg_cost": average(sums["cost"], sums["priced"]),
-                "high_confidence_pct": percent(sums["high"], sums["decided"]),
+                "count": found["decided"],
+                "avg_cost": average(found["cost"], found["priced"]),
+                "high_confidence_pct": percent(found["high"], found["decided"]),
             }
-            for name, sums in _most_first(period_sums("strategy", since))
+            for name, found in _most_first(sums.by("strategy", since))
         ],
         "by_confidence": [
             {
                 "confidence": name,
-                "count": sums["decided"],
-                "avg_cost": average(sums["cost"], sums["priced"]),
+                "count": found["decided"],
+                "avg_cost": average(found["cost"], found["priced"]),
             }
-            for name, sums in _most_first(period_sums("confidence", since))
+            for name, found in _most_first(sums.by("confidence", since))
         ],
         "by_provider": [
             {
                 "provider": name,
-                "count": sums["decided"],
-                "total_cost": sums["cost"],
-                "avg_cost": average(sums["cost"], sums["priced"]),
+                "count": found["decided"],
+                "total_cost": found["cost"],
+                "avg_cost": average(found["cost"], found["priced"]),
             }
-            for name, sums in _most_first(_by_provider(period_sums("model", since)))
+            for name, found in _most_first(_by_provider(sums.by("model", since)))
         ],
     }
 
 
-def model_costs(since: datetime) -> list[dict[str, Any]]:
+def model_costs(since: datetime, sums: Sums = RECORDED) -> list[dict[str, Any]]:
     """What each model's requests cost and saved by routing, those with most requests first."""
     return [
         {
             "provider": name.split("/", 1)[0],
             "model": name.split("/", 1)[1],
-            "count": sums["decided"],
-            "total_cost": sums["cost"],
-            "avg_cost": average(sums["cost"], sums["priced"]),
-            "routing_saved": sums["routing_saved"],
+            "count": found["decided"],
+            "total_cost": found["cost"],
+            "avg_cost": average(found["cost"], found["priced"]),
+            "routing_saved": found["routing_saved"],
         }
-        for name, sums in _most_first(period_sums("model", since))
+        for name, found in _most_first(sums.by("model", since))
     ]
 
 

@@ -313,10 +313,11 @@ class LearnedEvidence(models.Model):
 
 
 # Django looks for every table here.
+from analytics.comparison_models import Comparison  # noqa: E402
 from analytics.rule_models import RoutingRule, RuleChange  # noqa: E402
 from analytics.total_models import DailyTotal, HourlyTotal, StaleHour, TotalsState  # noqa: E402
 
 __all__ = [
-    "CachedResponse", "DailyTotal", "Feedback", "HourlyTotal", "LearnedEvidence",
+    "CachedResponse", "Comparison", "DailyTotal", "Feedback", "HourlyTotal", "LearnedEvidence",
     "RequestRecord", "RoutingMetric", "RoutingRule", "RuleChange", "StaleHour", "TotalsState",
 ]  # fmt: skip

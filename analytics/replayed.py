@@ -9,7 +9,7 @@ from django.db import transaction
 from analytics.daily import totals_add
 from analytics.evidence import evidence_rebuild
 from analytics.hourly import mark_stale
-from analytics.models import Feedback, RequestRecord
+from analytics.models import Comparison, Feedback, RequestRecord
 
 
 def replayed_count() -> int:
@@ -23,6 +23,7 @@ def replayed_remove(batch_size: int = 2000) -> Iterator[int]:
         yield removed
     # Verdicts whose request was pruned before.
     Feedback.objects.filter(source=Feedback.Source.REPLAY).delete()
+    Comparison.objects.filter(source=Comparison.Source.REPLAY).delete()
     evidence_rebuild()
 
 
@@ -34,5 +35,6 @@ def _remove_batch(size: int) -> int:
     mark_stale(request.created_at for request in requests)
     ids = [request.pk for request in requests]
     Feedback.objects.filter(request__in=ids).delete()
+    Comparison.objects.filter(request__in=ids).delete()
     RequestRecord.objects.filter(pk__in=ids).delete()
     return len(requests)

@@ -6,30 +6,44 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
+
+from analytics.adjusting import adjusted_savings
 from analytics.breakdown import breakdown
 from analytics.metrics import model_costs, period_start, routing_metrics
 from analytics.money import percent
-from analytics.summing import period_total
+from analytics.quality import quality_report
+from analytics.summing import RECORDED, Sums, total_of
 
 _MOST_BARS = 12
+COMPLEXITY = "complexity's choice"
 
 
 def routing_report(
-    days: int, now: datetime | None = None, *, by: str | None = None
+    days: int,
+    now: datetime | None = None,
+    *,
+    by: str | None = None,
+    sums: Sums = RECORDED,
+    baseline: str = COMPLEXITY,
 ) -> dict[str, Any]:
-    """Savings, strategies, confidence, providers, models, cache and a trend by day.
+    """Savings, quality, strategies, confidence, providers, models, cache and a trend by day.
 
     Money is ``Decimal`` USD. ``empty`` is true when nothing was recorded. With ``by``
     (one of :data:`analytics.breakdown.DIMENSIONS`) there is a ``breakdown`` too.
+    ``sums`` compares with the ``baseline`` of this name.
     """
     now = now or datetime.now(UTC)
     since = period_start(days, now)
-    totals = period_total(since)
+    totals = total_of(sums.by("strategy", since))
     answered = totals["requests"] - totals["failed"]
-    metrics = routing_metrics(days, now)
-    asked = {"breakdown": {"by": by, "rows": breakdown(by, since)}} if by else {}
+    metrics = routing_metrics(days, now, sums)
+    savings = metrics["cost_savings"]
+    adjusted, lengths = adjusted_savings(savings, sums.by("answer", since))
+    asked = {"breakdown": {"by": by, "rows": breakdown(by, since, source=sums)}} if by else {}
     return {
         "period": {"days": days, "from": since, "to": now},
+        "baseline": baseline,
         "empty": totals["requests"] == 0,
         "totals": {
             "requests": totals["requests"],
@@ -38,35 +52,38 @@ def routing_report(
             "failed_attempts_cost": totals["failed_cost"],
             "avg_latency_ms": round(totals["latency_us"] / 1000 / (totals["requests"] or 1), 2),
         },
-        "savings": metrics["cost_savings"],
+        "savings": savings,
+        "adjusted": adjusted,
+        "quality": quality_report(settings.QUALITY_TOLERANCE, since),
         "by_strategy": metrics["by_strategy"],
         "by_confidence": metrics["by_confidence"],
         "by_provider": metrics["by_provider"],
-        "by_model": model_costs(since),
+        "by_model": model_costs(since, sums),
+        "answer_lengths": lengths,
         "cache": {
             "hits": totals["cache_hits"],
             "hit_rate_percent": percent(totals["cache_hits"], answered),
-            "saved": metrics["cost_savings"]["cache_saved"],
+            "saved": savings["cache_saved"],
         },
-        "by_day": _by_day(since, now),
+        "by_day": _by_day(since, now, sums),
         **asked,
     }
 
 
-def report_for_pictures(days: int, *, by: str | None = None) -> dict[str, Any]:
+def report_for_pictures(days: int, *, sums: Sums = RECORDED, **asked: Any) -> dict[str, Any]:
     """:func:`routing_report` with what its charts show: ``days`` and ``models``, broken down."""
-    report = routing_report(days, by=by)
+    report = routing_report(days, sums=sums, **asked)
     since = report["period"]["from"]
     return {
         **report,
-        "days": breakdown("day", since),
-        "models": breakdown("model", since, most=_MOST_BARS),
+        "days": breakdown("day", since, source=sums),
+        "models": breakdown("model", since, most=_MOST_BARS, source=sums),
     }
 
 
-def _by_day(since: datetime, now: datetime) -> list[dict[str, Any]]:
+def _by_day(since: datetime, now: datetime, sums: Sums) -> list[dict[str, Any]]:
     """One row a UTC day, days without requests included, oldest first."""
-    known = {row["name"]: row for row in breakdown("day", since)}
+    known = {row["name"]: row for row in breakdown("day", since, source=sums)}
     nothing = {"requests": 0, "cost": Decimal(0), "saved": Decimal(0)}
     days = []
     day = since.date()

@@ -22,6 +22,7 @@ _SECTIONS = (
     ("by_confidence", "Confidence"),
     ("by_provider", "Providers"),
     ("by_model", "Models"),
+    ("answer_lengths", "Output tokens of the baseline for each of the model's"),
 )
 
 
@@ -57,6 +58,7 @@ def _long_sections(
     yield "by_confidence", report["by_confidence"], ("confidence",)
     yield "by_provider", report["by_provider"], ("provider",)
     yield "by_model", report["by_model"], ("provider", "model")
+    yield "answer_lengths", report["answer_lengths"], ("model", "baseline")
     yield "by_day", report["by_day"], ("date",)
     if chosen := report.get("breakdown"):
         yield f"breakdown_{chosen['by']}", chosen["rows"], ("name",)
@@ -67,12 +69,14 @@ def as_csv(report: dict[str, Any]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["section", "name", "figure", "value"])
-    for section in ("period", "totals", "savings", "cache"):
+    for section in ("period", "totals", "savings", "adjusted", "cache"):
         for figure, value in report[section].items():
             writer.writerow([section, "", figure, csv_cell(value)])
     for section, rows, names in _long_sections(report):
         for row in rows:
-            name = "/".join(str(row[key]) for key in names)
+            name = (">" if section == "answer_lengths" else "/").join(
+                str(row[key]) for key in names
+            )
             for figure, value in row.items():
                 if figure not in names:
                     writer.writerow([section, name, figure, csv_cell(value)])
@@ -86,19 +90,61 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("Requests", f"{totals['requests']} ({totals['failed']} failed)"),
         ("Spent", dollars(totals["cost"])),
         ("  on failed attempts", dollars(totals["failed_attempts_cost"])),
-        ("Baseline (complexity's choice)", dollars(savings["baseline_cost"])),
+        (f"Baseline ({report['baseline']})", dollars(savings["baseline_cost"])),
         ("Saved", f"{dollars(savings['total_saved'])} ({savings['percent_saved']} %)"),
         ("  with 95 % confidence", _between(savings["saved_low"], savings["saved_high"])),
         ("  by routing", dollars(savings["routing_saved"])),
         ("  by the cache", dollars(savings["cache_saved"])),
         ("  lost on requests nobody answered", dollars(-savings["failed_requests_cost"])),
+        ("  spent on judging answers", dollars(-savings["judging_cost"])),
         ("Saved by providers' prompt caches", dollars(savings["prompt_cache_saved"])),
+        *_adjusted(report["adjusted"]),
+        *_quality(report["quality"]),
         ("Cache hits", f"{cache['hits']} ({cache['hit_rate_percent']} %)"),
         ("Average latency", f"{totals['avg_latency_ms']:.0f} ms"),
     ]
     if savings["unpriced_requests"]:
         rows.append(("Not compared (price unknown or failed)", str(savings["unpriced_requests"])))
     return rows
+
+
+def _adjusted(found: dict[str, Any]) -> list[tuple[str, str]]:
+    known = f"known for {found['known_percent']} % of the baseline's output"
+    return [
+        (
+            "Saved, had the baseline its own length",
+            f"{dollars(found['total_saved'])} ({found['percent_saved']} %)",
+        ),
+        ("  with 95 % confidence", _between(found["saved_low"], found["saved_high"])),
+        ("  lengths", known),
+    ]
+
+
+_VERDICTS = {
+    "holds": "holds: no more than {0:g} below the baseline's",
+    "falls short": "FALLS SHORT of the baseline's by more than {0:g}",
+    "not shown": "NOT SHOWN to be within {0:g} of the baseline's",
+}
+
+
+def _quality(quality: dict[str, Any]) -> list[tuple[str, str]]:
+    """Quality stands beside every saving, also where nothing is known of it."""
+    rows = [("Quality", _VERDICTS[quality["verdict"]].format(quality["tolerance"]))]
+    for label, name in (
+        ("  of routed answers", "routed"),
+        ("  of the baseline's", "baseline"),
+        ("  difference", "difference"),
+    ):
+        rows.append((label, _mean(quality[name])))
+    return rows
+
+
+def _mean(found: dict[str, Any]) -> str:
+    if found["mean"] is None:
+        return "not known"
+    if found["low"] is None:
+        return f"{found['mean']:.3f} ({found['count']} verdicts: too few to say more)"
+    return f"{found['mean']:.3f} ({found['low']:.3f} to {found['high']:.3f}, {found['count']})"
 
 
 def _between(low: Decimal | None, high: Decimal | None) -> str:

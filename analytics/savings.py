@@ -16,7 +16,8 @@ from typing import Any
 from analytics.figures import Figures, add_figures, no_figures
 from analytics.intervals import total_interval
 from analytics.money import percent
-from analytics.summing import period_sums
+from analytics.quality import judging_cost
+from analytics.summing import RECORDED, Sums
 
 _ZERO = Decimal(0)
 
@@ -52,35 +53,40 @@ def savings_of_hit(original_cost: Decimal | None, baseline_cost: Decimal | None)
     return Savings(routing, original_cost)
 
 
-def cost_savings(since: datetime, until: datetime | None = None) -> dict[str, Any]:
+def cost_savings(
+    since: datetime, until: datetime | None = None, sums: Sums = RECORDED
+) -> dict[str, Any]:
     """Totals over the requests decided in a period, pair by pair, in USD.
 
     Only requests whose own and baseline price are both known are compared;
     ``unpriced_requests`` counts the others. What requests cost that nobody
     answered is a loss against the baseline, which is taken to have cost nothing
-    for them. So ``total_saved`` is exactly ``baseline_cost - intelligent_cost``
-    and ``routing_saved + cache_saved - failed_requests_cost``.
+    for them; so is what was spent on judging answers. So ``total_saved`` is exactly
+    ``baseline_cost - intelligent_cost``, and ``routing_saved + cache_saved -
+    failed_requests_cost - judging_cost``.
     ``saved_low`` and ``saved_high`` bound it with 95 % confidence
     (:mod:`analytics.intervals`), ``None`` where there are too few requests.
     """
     totals = no_figures()
     pairs = []
     # In one order, so that the same requests give the same interval.
-    for _, group in sorted(period_sums("group", since, until).items()):
+    for _, group in sorted(sums.by("group", since, until).items()):
         add_figures(totals, group)
         pairs.append((group["paired"], _saved(group)))
     interval = total_interval(pairs)
-    baseline, saved = totals["baseline_cost"], _saved(totals)
+    judging = judging_cost(since, until)
+    baseline, saved = totals["baseline_cost"], _saved(totals) - judging
     return {
         "total_saved": saved,
-        "saved_low": interval.low if interval else None,
-        "saved_high": interval.high if interval else None,
+        "saved_low": interval.low - judging if interval else None,
+        "saved_high": interval.high - judging if interval else None,
         "percent_saved": percent(saved, baseline),
-        "intelligent_cost": totals["paired_cost"] + totals["lost_cost"],
+        "intelligent_cost": totals["paired_cost"] + totals["lost_cost"] + judging,
         "baseline_cost": baseline,
         "routing_saved": totals["routing_saved"],
         "cache_saved": totals["cache_saved"],
         "failed_requests_cost": totals["lost_cost"],
+        "judging_cost": judging,
         "explored_saved": totals["explored_saved"],
         "prompt_cache_saved": totals["prompt_cache_saved"],
         "paired_requests": totals["paired"],

@@ -7,10 +7,10 @@ are not summed yet or whose requests changed since are read from the requests.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 from django.db.models import QuerySet, Sum
 from django.db.models.functions import TruncDay
@@ -37,24 +37,45 @@ def requests_in(since: datetime, until: datetime | None = None) -> QuerySet[Requ
     return requests if until is None else requests.filter(created_at__lt=until)
 
 
-def period_sums(
-    dimension: str, since: datetime, until: datetime | None = None
-) -> dict[str, Figures]:
-    """The figures of each value of ``dimension`` in ``[since, until)``."""
-    return {value: found for (_, value), found in _sums(dimension, since, until, None).items()}
+class Sums(Protocol):
+    """Where a report finds what requests add up to: against one baseline or another."""
+
+    def by(
+        self, dimension: str, since: datetime, until: datetime | None = None
+    ) -> dict[str, Figures]:
+        """The figures of each value of ``dimension`` in ``[since, until)``."""
+        ...
+
+    def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
+        """The figures of each UTC day, by its start."""
+        ...
 
 
-def period_sums_by_day(
-    dimension: str, since: datetime, until: datetime | None = None
-) -> dict[tuple[datetime, str], Figures]:
-    """The same for each UTC day, whose start comes first in the key."""
-    return _sums(dimension, since, until, TruncDay("hour", tzinfo=UTC))
+class RecordedSums:
+    """Against the baseline that was recorded with each request: complexity's choice, or the
+    model that the client gave as its baseline."""
+
+    def by(
+        self, dimension: str, since: datetime, until: datetime | None = None
+    ) -> dict[str, Figures]:
+        found = _sums(dimension, since, until, None)
+        return {value: figures for (_, value), figures in found.items()}
+
+    def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
+        days: dict[datetime, Figures] = defaultdict(no_figures)
+        found = _sums("strategy", since, until, TruncDay("hour", tzinfo=UTC))
+        for (day, _), figures in found.items():
+            add_figures(days[day], figures)
+        return dict(days)
 
 
-def period_total(since: datetime, until: datetime | None = None) -> Figures:
-    """The figures of all requests in ``[since, until)``."""
+RECORDED = RecordedSums()
+
+
+def total_of(sums: Mapping[Any, Figures]) -> Figures:
+    """All of them together."""
     total = no_figures()
-    for figures in period_sums("strategy", since, until).values():
+    for figures in sums.values():
         add_figures(total, figures)
     return total
 

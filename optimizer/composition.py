@@ -64,6 +64,7 @@ class Services:
     semantic: SemanticCache | None
     rules: RuleBook
     rule_trials: RuleTrials
+    names: ModelNames
     gateway: Gateway
     embedding: EmbeddingService
     background: ThreadPoolExecutor
@@ -256,6 +257,7 @@ def build_services() -> Services:
         semantic=semantic,
         rules=rules,
         rule_trials=RuleTrials(engine, names, prices),
+        names=names,
         gateway=Gateway(
             names,
             caller,

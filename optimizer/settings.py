@@ -183,6 +183,7 @@ BREAKER_FAILURES = env.int("BREAKER_FAILURES", default=5)
 BREAKER_SECONDS = env.float("BREAKER_SECONDS", default=30.0)
 REQUEST_DEADLINE = env.float("REQUEST_DEADLINE", default=120.0)
 QUALITY_TARGET = env.float("QUALITY_TARGET", default=0.7)
+QUALITY_TOLERANCE = env.float("QUALITY_TOLERANCE", default=0.02)
 ROUTING_POLICY = env.str("ROUTING_POLICY", default="target")
 if ROUTING_POLICY not in {"target", "cap", "penalty"}:
     raise ImproperlyConfigured("ROUTING_POLICY must be target, cap or penalty")

@@ -8,7 +8,14 @@ from decimal import Decimal
 
 import factory
 
-from analytics.models import CachedResponse, DailyTotal, Feedback, RequestRecord, RoutingMetric
+from analytics.models import (
+    CachedResponse,
+    Comparison,
+    DailyTotal,
+    Feedback,
+    RequestRecord,
+    RoutingMetric,
+)
 from optimizer.identifiers import new_request_id
 
 
@@ -108,6 +115,22 @@ class FeedbackFactory(factory.django.DjangoModelFactory):
     model = factory.SelfAttribute("request.model")
     pattern = factory.SelfAttribute("request.pattern")
     tier = factory.SelfAttribute("request.tier")
+
+
+class ComparisonFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Comparison
+
+    request = factory.SubFactory(RequestRecordFactory)
+    source = Comparison.Source.JUDGE
+    provider = factory.SelfAttribute("request.provider")
+    model = factory.SelfAttribute("request.model")
+    pattern = factory.SelfAttribute("request.pattern")
+    tier = factory.SelfAttribute("request.tier")
+    score = 0.5
+    reference_provider = "claude"
+    reference_model = "claude-opus-5"
+    reference_score = 0.5
 
 
 class DailyTotalFactory(factory.django.DjangoModelFactory):

@@ -92,6 +92,7 @@ class CostSavingsBody(s.Serializer):
     routing_saved = s.FloatField()
     cache_saved = s.FloatField()
     failed_requests_cost = s.FloatField(help_text="of requests that nobody answered: a loss")
+    judging_cost = s.FloatField(help_text="of answers judged beside the baseline's: a loss")
     explored_saved = s.FloatField(help_text="the part of routing_saved made while exploring")
     prompt_cache_saved = s.FloatField(
         help_text="by the providers' prompt caches; the baseline has it too, so not in the total"

@@ -9,7 +9,6 @@ kept: the cache takes no part, and no client is ever given a replayed answer.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,10 +17,12 @@ from decimal import Decimal
 
 from django.db import connections
 
+from analytics.comparisons import Compared, comparison_record
 from analytics.feedback import Expectation, feedback_record
-from analytics.models import Feedback
+from analytics.models import Comparison, Feedback
 from optimizer.identifiers import new_request_id
 from optimizer.services.evidence import EvidenceTable
+from optimizer.services.results import CompletionResult
 from optimizer.services.routing_service import RoutingService
 from providers import features
 from providers.base import Choice, Completion, CompletionRequest, Usage
@@ -78,9 +79,6 @@ class ReplayProvider:
 
     def __init__(self, prompts: Sequence[RecordedPrompt]) -> None:
         self._outcomes = {prompt.prompt: prompt.outcomes for prompt in prompts}
-
-    def quality(self, prompt: str, model: str) -> float:
-        return self._outcomes[prompt][model].quality
 
     async def complete(self, request: CompletionRequest) -> Completion:
         outcome = self._outcomes[request.chat.messages[-1].text].get(request.model)
@@ -167,17 +165,27 @@ class Replay:
             request_id=new_request_id(asked_at),
             asked_at=asked_at,
         )
-        score = self._provider.quality(prompt.prompt, answer.model)
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._database, self._rate, answer.request_id, score)
+        await loop.run_in_executor(self._database, self._rate, prompt, answer)
 
-    def _rate(self, request_id: uuid.UUID, score: float) -> None:
+    def _rate(self, prompt: RecordedPrompt, answer: CompletionResult) -> None:
+        """The answer's recorded quality is learned from, and the baseline's stands beside it."""
+        score = prompt.outcomes[answer.model].quality
         feedback_record(
-            request_id=request_id,
+            request_id=answer.request_id,
             score=score,
             source=Feedback.Source.REPLAY,
             expect=self._expect,
         )
+        baseline = answer.decision.metadata["baseline_chain"][0]["model"]
+        if (outcome := prompt.outcomes.get(baseline)) is not None:
+            comparison_record(
+                answer.request_id,
+                Compared(PROVIDER, answer.model, score),
+                Compared(PROVIDER, baseline, outcome.quality),
+                source=Comparison.Source.REPLAY,
+                expected=answer.decision.metadata.get("quality_score"),
+            )
         self._rated += 1
         if self._rated % _LEARN_EVERY == 0:
             self._evidence.refresh()

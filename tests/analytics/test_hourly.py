@@ -18,7 +18,7 @@ from analytics.hourly import mark_stale, totals_differ, totals_update
 from analytics.ledger import LedgerEntry, write_entries
 from analytics.models import HourlyTotal, RequestRecord, StaleHour, TotalsState
 from analytics.report import routing_report
-from analytics.summing import period_sums, period_sums_by_day, row_sums
+from analytics.summing import RECORDED, row_sums
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 
 NOW = datetime(2026, 3, 10, 12, 34, 56, tzinfo=UTC)
@@ -73,7 +73,7 @@ class TestSums:
         for until in (None, NOW - timedelta(days=4), NOW - timedelta(days=2), NOW):
             if until is not None:
                 sum_up(until)
-            assert period_sums(dimension, SINCE, NOW) == rows
+            assert RECORDED.by(dimension, SINCE, NOW) == rows
         assert TotalsState.objects.get().summed_until == datetime(2026, 3, 10, 12, tzinfo=UTC)
         assert not list(totals_differ())
 
@@ -88,10 +88,10 @@ class TestSums:
 
     def test_days_are_told_apart(self) -> None:
         make(80)
-        before = period_sums_by_day("strategy", SINCE, NOW)
+        before = RECORDED.by_day(SINCE, NOW)
         sum_up()
-        assert period_sums_by_day("strategy", SINCE, NOW) == before
-        assert {day.date().day for day, _ in before} == {7, 8, 9, 10}
+        assert RECORDED.by_day(SINCE, NOW) == before
+        assert {day.date().day for day in before} == {7, 8, 9, 10}
 
     def test_reports_say_the_same_before_and_after(self) -> None:
         make(80, around=datetime.now(UTC))
@@ -120,15 +120,15 @@ class TestWhatChangesLater:
     def test_a_request_written_late_counts_at_once_and_is_summed_again(self) -> None:
         make(60)
         sum_up()
-        before = sum(sums["requests"] for sums in period_sums("strategy", SINCE, NOW).values())
+        before = sum(sums["requests"] for sums in RECORDED.by("strategy", SINCE, NOW).values())
         self.late_request()
         assert StaleHour.objects.count() == 1
         rows = {value: sums for (_, value), sums in row_sums("strategy", (SINCE, NOW)).items()}
-        assert period_sums("strategy", SINCE, NOW) == rows
+        assert RECORDED.by("strategy", SINCE, NOW) == rows
         assert sum(sums["requests"] for sums in rows.values()) == before + 1
         sum_up()
         assert not StaleHour.objects.exists()
-        assert period_sums("strategy", SINCE, NOW) == rows
+        assert RECORDED.by("strategy", SINCE, NOW) == rows
         assert not list(totals_differ())
 
     def test_a_request_written_in_time_marks_nothing(self) -> None:
@@ -150,15 +150,15 @@ class TestWhatChangesLater:
     def test_replayed_requests_are_taken_back(self) -> None:
         make(20)
         sum_up()
-        before = period_sums("user", SINCE, NOW)
+        before = RECORDED.by("user", SINCE, NOW)
         request = self.late_request()
         sum_up()
-        assert period_sums("user", SINCE, NOW) != before
+        assert RECORDED.by("user", SINCE, NOW) != before
         RequestRecord.objects.filter(pk=request.pk).update(replayed=True)
         call_command("replay", "--remove", stdout=io.StringIO(), stderr=io.StringIO())
-        assert period_sums("user", SINCE, NOW) == before
+        assert RECORDED.by("user", SINCE, NOW) == before
         sum_up()
-        assert period_sums("user", SINCE, NOW) == before
+        assert RECORDED.by("user", SINCE, NOW) == before
 
 
 @pytest.mark.django_db

@@ -13,15 +13,19 @@ from django.core.management import CommandError, call_command
 from analytics.evidence import evidence_load
 from analytics.models import (
     CachedResponse,
+    Comparison,
     DailyTotal,
     Feedback,
     LearnedEvidence,
     RequestRecord,
     RoutingMetric,
 )
+from analytics.report import routing_report
 from analytics.savings import cost_savings
 from optimizer.composition import get_services
+from optimizer.price_list import read_price_list
 from routing.learning.artifact import load_artifact
+from routing.outcomes import Outcome
 from tests.factories import RoutingMetricFactory
 from tests.fakes.wires import KEY
 from tests.routing.learning.made_outcomes import made_outcomes
@@ -202,3 +206,33 @@ def test_a_damaged_artifact_is_named_and_routing_goes_on_without(
     assert decision.strategy_used == "hybrid_fallback"
     assert "router.npz" in caplog.text
     assert "without a trained predictor" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_report_says_what_the_file_says(data: Path, prices: Path) -> None:
+    """The file alone, and who answered, give the same money to the last place and quality."""
+    run("replay", data, "--prices", prices, "--days", 2)
+    recorded = {p.prompt: p.outcomes for p in made_outcomes(80)}
+    price = read_price_list(prices)
+
+    def cost(model: str, outcome: Outcome) -> Decimal:
+        of_input, of_output = price[model]
+        tokens = of_input * outcome.input_tokens + of_output * outcome.output_tokens
+        return tokens / 1_000_000
+
+    spent = baseline = Decimal(0)
+    gained = 0.0
+    for request in RequestRecord.objects.select_related("decision"):
+        outcomes = recorded[request.prompt]
+        other = request.decision.baseline_model
+        spent += cost(request.model, outcomes[request.model])
+        baseline += cost(other, outcomes[request.model])
+        gained += outcomes[request.model].quality - outcomes[other].quality
+    report = routing_report(7)
+    assert report["savings"]["intelligent_cost"] == spent
+    assert report["savings"]["baseline_cost"] == baseline
+    assert report["savings"]["total_saved"] == baseline - spent
+    assert report["quality"]["difference"]["mean"] == pytest.approx(gained / 80, abs=1e-6)
+    assert report["quality"]["difference"]["count"] == 80
+    assert "Removed 80" in run("replay", "--remove")
+    assert not Comparison.objects.exists()

@@ -11,13 +11,18 @@ from rich.console import Console
 from analytics.breakdown import DIMENSIONS
 from analytics.report import report_for_pictures, routing_report
 from analytics.report_formats import as_csv, as_json, as_markdown, as_table
+from optimizer.composition import get_services
+from optimizer.services.baselines import Baselines, UnknownBaseline
 
 
 class Command(BaseCommand):
     help = (
-        "Report costs and savings: in all, by strategy, confidence, provider and model, the cache, "
-        "and a trend by day. Costs are USD, days are UTC. The baseline is the same requests priced "
-        "on the model that complexity would have chosen."
+        "Report costs, savings and quality: in all, by strategy, confidence, provider and model, "
+        "the cache, and a trend by day. Costs are USD, days are UTC. The baseline is the same "
+        "requests priced on the model that complexity would have chosen, or on another:\n"
+        "  manage.py routing_report --baseline gpt-5      had every request gone there\n"
+        "  manage.py routing_report --baseline requested  had each gone to the model it asked for\n"
+        "docs/savings.md says how each figure is reckoned."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -33,6 +38,10 @@ class Command(BaseCommand):
             "--by", choices=DIMENSIONS, help="break costs and savings down by this as well"
         )
         parser.add_argument(
+            "--baseline", default="complexity", metavar="NAME",
+            help="what to compare with: complexity, requested, or a model (%(default)s)",
+        )  # fmt: skip
+        parser.add_argument(
             "--output", type=Path, metavar="FILE", help="write to FILE, not to the screen"
         )
 
@@ -41,7 +50,12 @@ class Command(BaseCommand):
             raise CommandError("--days must be between 1 and 365")
         kind, output = options["format"], options["output"]
         figures = report_for_pictures if kind == "html" else routing_report
-        report = figures(options["days"], by=options["by"])
+        services = get_services()
+        try:
+            sums, name = Baselines(services.names, services.prices).sums(options["baseline"])
+        except UnknownBaseline as error:
+            raise CommandError(f"--baseline: {error}") from None
+        report = figures(options["days"], by=options["by"], sums=sums, baseline=name)
         if report["empty"] and kind in {"table", "markdown"}:
             self.stdout.write(
                 f"No requests in the last {options['days']} days. Send some to POST /complete, "

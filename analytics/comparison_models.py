@@ -1,0 +1,72 @@
+"""Table: comparisons."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from analytics.large_tables import LargeTableQuerySet
+from analytics.money import money
+
+
+class Comparison(models.Model):
+    """One prompt answered by two models, and how good each answer was, 0-1.
+
+    ``expected`` is what routing had expected of the model before. ``served``
+    says whether the model's answer is the one that the client was given; if not,
+    it was the reference's. Kind and models are copied here, so that a comparison
+    outlives its request.
+    """
+
+    class Source(models.TextChoices):
+        JUDGE = "judge", "judged by a model"
+        REPLAY = "replay", "recorded outcomes"
+
+    request = models.ForeignKey(
+        "analytics.RequestRecord",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="comparisons",
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    source = models.CharField(max_length=10, choices=Source.choices)
+    pattern = models.CharField(max_length=20)
+    tier = models.CharField(max_length=10)
+    provider = models.CharField(max_length=64)
+    model = models.CharField(max_length=128)
+    score = models.FloatField()
+    expected = models.FloatField(null=True, blank=True)
+    served = models.BooleanField(default=True)
+    reference_provider = models.CharField(max_length=64)
+    reference_model = models.CharField(max_length=128)
+    reference_score = models.FloatField()
+    judge = models.CharField(max_length=200, blank=True)
+    judge_cost = money(default=Decimal(0))
+    answer_cost = money(default=Decimal(0))
+    verdicts = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
+
+    objects = LargeTableQuerySet.as_manager()
+
+    class Meta:
+        db_table = "comparisons"
+        indexes = [models.Index(fields=["-created_at"], name="comparisons_created")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(score__gte=0, score__lte=1)
+                & Q(reference_score__gte=0, reference_score__lte=1),
+                name="compared_0_to_1",
+            )
+        ]
+
+    @property
+    def gain(self) -> float:
+        """Quality won (below zero: lost) against the reference."""
+        return self.score - self.reference_score
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.score:.2f}, {self.reference_model} {self.reference_score:.2f}"

@@ -1,0 +1,43 @@
+import django.core.serializers.json
+import django.db.models.deletion
+import django.utils.timezone
+from decimal import Decimal
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('analytics', '0005_hourly_totals'),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name='Comparison',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('source', models.CharField(choices=[('judge', 'judged by a model'), ('replay', 'recorded outcomes')], max_length=10)),
+                ('pattern', models.CharField(max_length=20)),
+                ('tier', models.CharField(max_length=10)),
+                ('provider', models.CharField(max_length=64)),
+                ('model', models.CharField(max_length=128)),
+                ('score', models.FloatField()),
+                ('expected', models.FloatField(blank=True, null=True)),
+                ('served', models.BooleanField(default=True)),
+                ('reference_provider', models.CharField(max_length=64)),
+                ('reference_model', models.CharField(max_length=128)),
+                ('reference_score', models.FloatField()),
+                ('judge', models.CharField(blank=True, max_length=200)),
+                ('judge_cost', models.DecimalField(decimal_places=10, default=Decimal('0'), max_digits=20)),
+                ('answer_cost', models.DecimalField(decimal_places=10, default=Decimal('0'), max_digits=20)),
+                ('verdicts', models.JSONField(blank=True, default=list, encoder=django.core.serializers.json.DjangoJSONEncoder)),
+                ('request', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='comparisons', to='analytics.requestrecord')),
+            ],
+            options={
+                'db_table': 'comparisons',
+                'indexes': [models.Index(fields=['-created_at'], name='comparisons_created')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('score__gte', 0), ('score__lte', 1), ('reference_score__gte', 0), ('reference_score__lte', 1)), name='compared_0_to_1')],
+            },
+        ),
+    ]
