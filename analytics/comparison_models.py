@@ -39,16 +39,19 @@ class Comparison(models.Model):
     tier = models.CharField(max_length=10)
     provider = models.CharField(max_length=64)
     model = models.CharField(max_length=128)
-    score = models.FloatField()
+    score = models.FloatField(
+        null=True, blank=True, help_text="Unknown where the judging failed; its cost stands."
+    )
     expected = models.FloatField(null=True, blank=True)
     served = models.BooleanField(default=True)
     reference_provider = models.CharField(max_length=64)
     reference_model = models.CharField(max_length=128)
-    reference_score = models.FloatField()
+    reference_score = models.FloatField(null=True, blank=True)
     judge = models.CharField(max_length=200, blank=True)
     judge_cost = money(default=Decimal(0))
     answer_cost = money(default=Decimal(0))
     verdicts = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
+    error = models.CharField(max_length=200, blank=True)
 
     objects = LargeTableQuerySet.as_manager()
 
@@ -57,16 +60,20 @@ class Comparison(models.Model):
         indexes = [models.Index(fields=["-created_at"], name="comparisons_created")]
         constraints = [
             models.CheckConstraint(
-                condition=Q(score__gte=0, score__lte=1)
-                & Q(reference_score__gte=0, reference_score__lte=1),
+                condition=Q(
+                    score__gte=0, score__lte=1, reference_score__gte=0, reference_score__lte=1
+                )
+                | Q(score__isnull=True, reference_score__isnull=True),
                 name="compared_0_to_1",
             )
         ]
 
     @property
-    def gain(self) -> float:
-        """Quality won (below zero: lost) against the reference."""
+    def gain(self) -> float | None:
+        """Quality won (below zero: lost) against the reference; ``None`` where unknown."""
+        if self.score is None or self.reference_score is None:
+            return None
         return self.score - self.reference_score
 
     def __str__(self) -> str:
-        return f"{self.model} {self.score:.2f}, {self.reference_model} {self.reference_score:.2f}"
+        return f"{self.model} beside {self.reference_model}"

@@ -5,31 +5,37 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import F
+
 from analytics.models import Comparison, RequestRecord
+from analytics.money import MoneySum
 
 _ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A model and how good its answer was, 0-1."""
+    """A model and how good its answer was, 0-1, ``None`` where that could not be judged."""
 
     provider: str
     model: str
-    score: float
+    score: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Who judged, what that and the second answer cost in USD, and what was said each time."""
+    """Who judged, what that and the second answer cost in USD, and what was said each time, or
+    why it came to nothing."""
 
     judge: str = ""
     judge_cost: Decimal = _ZERO
     answer_cost: Decimal = _ZERO
     verdicts: Sequence[Any] = ()
+    error: str = ""
 
 
 def comparison_record(
@@ -66,4 +72,13 @@ def comparison_record(
         judge_cost=judged.judge_cost,
         answer_cost=judged.answer_cost,
         verdicts=list(judged.verdicts),
+        error=judged.error,
     )
+
+
+def judging_spent(since: datetime) -> Decimal:
+    """USD that judging has cost since then, by when the requests were asked."""
+    found: Decimal = Comparison.objects.filter(created_at__gte=since).aggregate(
+        total=MoneySum(F("judge_cost") + F("answer_cost"))
+    )["total"]
+    return found

@@ -126,7 +126,7 @@ def _mean(rows: Any, figure: Any, least: float = 0.0) -> Mean:
 
 
 def _of_pairs(figure: Any, since: datetime, until: datetime | None, least: float = 0.0) -> Mean:
-    return _mean(_compared(since, until).filter(served=True), figure, least)
+    return _mean(_compared(since, until).filter(served=True, score__isnull=False), figure, least)
 
 
 def _paired(since: datetime, until: datetime | None) -> tuple[Mean, Mean, str]:

@@ -29,6 +29,7 @@ from optimizer.services.gateway import Gateway
 from optimizer.services.learned import installed_predictor, learned_evidence, routing_engine
 from optimizer.services.model_names import ModelNames
 from optimizer.services.options import CatalogueOptions
+from optimizer.services.quality_checks import configured_judge
 from optimizer.services.recording import Recorder, StoragePolicy
 from optimizer.services.routing_service import RoutingService
 from optimizer.services.rule_trial import RuleTrials
@@ -234,6 +235,7 @@ def build_services() -> Services:
     semantic = semantic_cache() if cache else None
     books = Bookkeeper(prices, ledger, Recorder(storage_policy()))
     names = ModelNames(catalogue, caller)
+    background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = RuleBook(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
     return Services(
         catalogue=catalogue,
@@ -253,6 +255,7 @@ def build_services() -> Services:
             books=books,
             cache=AnswerCache(cache, semantic),
             rules=rules,
+            judge=configured_judge(names, caller, prices, background),
         ),
         semantic=semantic,
         rules=rules,
@@ -265,6 +268,6 @@ def build_services() -> Services:
             semantic=semantic is not None,
         ),
         embedding=EmbeddingService(names, caller, books),
-        background=ThreadPoolExecutor(max_workers=1, thread_name_prefix="background"),
+        background=background,
         chores=Chores([Chore("Summing the hours", 60, sum_some_hours)]),
     )

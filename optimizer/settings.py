@@ -183,6 +183,11 @@ BREAKER_FAILURES = env.int("BREAKER_FAILURES", default=5)
 BREAKER_SECONDS = env.float("BREAKER_SECONDS", default=30.0)
 REQUEST_DEADLINE = env.float("REQUEST_DEADLINE", default=120.0)
 QUALITY_TARGET = env.float("QUALITY_TARGET", default=0.7)
+JUDGE_MODEL = env.str("JUDGE_MODEL", default="")
+JUDGE_RATE = env.float("JUDGE_RATE", default=0.01)
+if not 0 <= JUDGE_RATE <= 1:
+    raise ImproperlyConfigured("JUDGE_RATE must be between 0 and 1")
+JUDGE_DAILY_BUDGET = _usd("JUDGE_DAILY_BUDGET", "1")
 QUALITY_TOLERANCE = env.float("QUALITY_TOLERANCE", default=0.02)
 ROUTING_POLICY = env.str("ROUTING_POLICY", default="target")
 if ROUTING_POLICY not in {"target", "cap", "penalty"}:

@@ -18,6 +18,7 @@ from optimizer.services.asking import Ask
 from optimizer.services.background import Background
 from optimizer.services.bookkeeping import Booked, Bookkeeper, milliseconds_since
 from optimizer.services.conversations import Conversations
+from optimizer.services.judging.judge import Judge
 from optimizer.services.live_answer import LiveAnswer, LiveAnswers
 from optimizer.services.narration import heard_decision
 from optimizer.services.options import CatalogueOptions
@@ -53,6 +54,7 @@ class RoutingService:
         books: Bookkeeper,
         cache: AnswerCache,
         rules: RuleBook | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self._engine = engine
         self._options = options
@@ -60,6 +62,7 @@ class RoutingService:
         self._books = books
         self._cache = cache
         self._rules = rules
+        self._judge = judge
         self._conversations = Conversations()
         self._flights: SingleFlight[_Landed] = SingleFlight()
         self._live = LiveAnswers()
@@ -171,6 +174,8 @@ class RoutingService:
         await self._flights.drain()
         await self._live.drain()
         await self._background.drain()
+        if self._judge is not None:
+            await self._judge.drain()
 
     def _facts(self, ask: Ask) -> RequestFacts:
         if not self._cache.on:
@@ -286,6 +291,8 @@ class RoutingService:
 
     def _remember(self, facts: RequestFacts, result: CompletionResult) -> None:
         self._cache.remember(facts, result)
+        if self._judge is not None:
+            self._judge.consider(facts, result)
         provider = self._caller.providers.get(result.provider)
         if provider is not None:
             self._conversations.remember(

@@ -1,0 +1,53 @@
+"""The admin's comparisons: two models' answers to one prompt, and which was better."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils.safestring import SafeString
+
+from analytics.admin_links import link_to
+from analytics.history_admin import HistoryAdmin
+from analytics.models import Comparison
+from analytics.money import dollars
+
+
+@admin.register(Comparison)
+class ComparisonAdmin(HistoryAdmin):
+    list_display = (
+        "created_at", "pattern", "tier", "routed", "reference", "scores", "served", "source",
+        "judge", "spent", "error", "request_link",
+    )  # fmt: skip
+    list_filter = ("source", "pattern", "tier", "served")
+    readonly_fields = ("routed", "reference", "scores", "spent", "request_link")
+    search_fields = ()
+    csv_columns = (
+        "created_at", "request_id", "source", "pattern", "tier", "provider", "model", "score",
+        "expected", "served", "reference_provider", "reference_model", "reference_score", "judge",
+        "judge_cost", "answer_cost", "error",
+    )  # fmt: skip
+
+    @admin.display(description="routed to")
+    def routed(self, row: Comparison) -> str:
+        return f"{row.provider}/{row.model}"
+
+    @admin.display(description="beside")
+    def reference(self, row: Comparison) -> str:
+        return f"{row.reference_provider}/{row.reference_model}"
+
+    @admin.display(description="quality, routed to reference")
+    def scores(self, row: Comparison) -> str:
+        if row.gain is None:
+            return "not judged"
+        return f"{row.score:.2f} to {row.reference_score:.2f} ({row.gain:+.2f})"
+
+    @admin.display(description="cost of judging")
+    def spent(self, row: Comparison) -> str:
+        return dollars(row.judge_cost + row.answer_cost)
+
+    @admin.display(description="request")
+    def request_link(self, row: Comparison) -> SafeString | str:
+        return (
+            link_to("requestrecord", row.request_id, str(row.request_id)[-8:])
+            if row.request_id
+            else "–"
+        )

@@ -1,0 +1,41 @@
+"""What watches over quality, as settings have it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+from django.conf import settings
+
+from optimizer.services.judging.judge import Judge, JudgePolicy
+from optimizer.services.model_names import ModelNames, UnknownModel
+from providers.pricing import PriceBook
+from providers.resilience import ResilientCaller
+
+logger = logging.getLogger(__name__)
+
+
+def configured_judge(
+    names: ModelNames, caller: ResilientCaller, prices: PriceBook, database: Executor
+) -> Judge | None:
+    """The judge where one is named that can be called and whose price is known."""
+    if not settings.JUDGE_MODEL:
+        return None
+    try:
+        model = names.one(settings.JUDGE_MODEL)
+    except UnknownModel as error:
+        logger.error("JUDGE_MODEL: %s Nothing is judged.", error)
+        return None
+    if model[0] not in caller.providers or prices.rates(*model) is None:
+        why = "has no known price" if model[0] in caller.providers else "is not configured"
+        logger.error("JUDGE_MODEL: %s %s. Nothing is judged.", "/".join(model), why)
+        return None
+
+    async def store(work: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(database, work, *args)
+
+    policy = JudgePolicy(model, settings.JUDGE_RATE, settings.JUDGE_DAILY_BUDGET)
+    return Judge(policy, caller, prices, store)
