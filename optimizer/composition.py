@@ -26,10 +26,11 @@ from optimizer.services.embedding import EmbeddingService
 from optimizer.services.evidence import EvidenceTable
 from optimizer.services.expectations import Expectations
 from optimizer.services.gateway import Gateway
+from optimizer.services.guaranteeing import GuaranteeBook
 from optimizer.services.learned import installed_predictor, learned_evidence, routing_engine
 from optimizer.services.model_names import ModelNames
 from optimizer.services.options import CatalogueOptions
-from optimizer.services.quality_checks import configured_judge
+from optimizer.services.quality_checks import configured_guarantee, configured_judge
 from optimizer.services.recording import Recorder, StoragePolicy
 from optimizer.services.routing_service import RoutingService
 from optimizer.services.rule_trial import RuleTrials
@@ -64,6 +65,7 @@ class Services:
     routing: RoutingService
     semantic: SemanticCache | None
     rules: RuleBook
+    guarantee: GuaranteeBook | None
     rule_trials: RuleTrials
     names: ModelNames
     gateway: Gateway
@@ -96,6 +98,8 @@ class Services:
         self.rules.refresh()
         if self.semantic is not None:
             self.semantic.refresh()
+        if self.guarantee is not None:
+            self.guarantee.refresh()
 
     async def in_background(self, work: object, *args: object) -> object:
         """Run ``work`` on the background thread, off the event loop."""
@@ -229,12 +233,13 @@ def build_services() -> Services:
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
     options = CatalogueOptions(catalogue, prices, caller)
-    engine = routing_engine(options, evidence, predictor)
+    names = ModelNames(catalogue, caller)
+    guarantee = configured_guarantee(names, caller)
+    engine = routing_engine(options, evidence, predictor, guarantee)
     ledger = Ledger(journal())
     cache = CacheReader() if settings.RESPONSE_CACHE else None
     semantic = semantic_cache() if cache else None
     books = Bookkeeper(prices, ledger, Recorder(storage_policy()))
-    names = ModelNames(catalogue, caller)
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = RuleBook(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
     return Services(
@@ -255,10 +260,11 @@ def build_services() -> Services:
             books=books,
             cache=AnswerCache(cache, semantic),
             rules=rules,
-            judge=configured_judge(names, caller, prices, background),
+            judge=configured_judge(names, caller, prices, background, guarantee),
         ),
         semantic=semantic,
         rules=rules,
+        guarantee=guarantee,
         rule_trials=RuleTrials(engine, names, prices),
         names=names,
         gateway=Gateway(

@@ -189,6 +189,13 @@ if not 0 <= JUDGE_RATE <= 1:
     raise ImproperlyConfigured("JUDGE_RATE must be between 0 and 1")
 JUDGE_DAILY_BUDGET = _usd("JUDGE_DAILY_BUDGET", "1")
 QUALITY_TOLERANCE = env.float("QUALITY_TOLERANCE", default=0.02)
+GUARANTEE_REFERENCE = env.str("GUARANTEE_REFERENCE", default="")
+GUARANTEE_TOLERANCE = env.float("GUARANTEE_TOLERANCE", default=0.02)
+GUARANTEE_CONFIDENCE = env.float("GUARANTEE_CONFIDENCE", default=0.95)
+if not 0 < GUARANTEE_TOLERANCE <= 1 or not 0 < GUARANTEE_CONFIDENCE < 1:
+    raise ImproperlyConfigured(
+        "GUARANTEE_TOLERANCE must be above 0 and at most 1, GUARANTEE_CONFIDENCE between 0 and 1"
+    )
 ROUTING_POLICY = env.str("ROUTING_POLICY", default="target")
 if ROUTING_POLICY not in {"target", "cap", "penalty"}:
     raise ImproperlyConfigured("ROUTING_POLICY must be target, cap or penalty")

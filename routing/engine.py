@@ -8,6 +8,7 @@ from typing import Any
 
 from routing.analysis import analyze_prompt
 from routing.eligibility import find_eligible
+from routing.guarantee.guard import GuaranteeSource, keep_promise
 from routing.models import (
     CONFIDENCES,
     STRATEGIES,
@@ -44,7 +45,9 @@ class RoutingEngine:
         strategies: dict[str, Strategy],
         *,
         complexity: ComplexityStrategy | None = None,
+        guarantees: GuaranteeSource | None = None,
     ) -> None:
+        self._guarantees = guarantees
         self._options = options
         self._strategies = strategies
         self._complexity = complexity or ComplexityStrategy()
@@ -72,7 +75,10 @@ class RoutingEngine:
         try:
             decision = self._strategies[name].decide(situation)
             self._validate(decision, situation)
-            decision = prefer_by_rule(stay_with_held(decision, situation), situation)
+            decision = stay_with_held(decision, situation)
+            if self._guarantees is not None:
+                decision = keep_promise(decision, situation, self._guarantees.guarantee())
+            decision = prefer_by_rule(decision, situation)
         except NoEligibleModel:
             raise
         except Exception as error:  # noqa: BLE001

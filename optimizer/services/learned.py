@@ -10,6 +10,7 @@ from django.conf import settings
 from analytics.evidence import evidence_load
 from optimizer.services.evidence import EvidenceTable
 from routing.engine import RoutingEngine
+from routing.guarantee.guard import GuaranteeSource
 from routing.learning.artifact import SHIPPED, ArtifactError, load_artifact
 from routing.learning.exploration import Explorer
 from routing.learning.posterior import PRIOR_STRENGTH
@@ -42,7 +43,10 @@ def learned_evidence(predictor: QualityPredictor | None) -> EvidenceTable:
 
 
 def routing_engine(
-    options: OptionSource, evidence: EvidenceTable, predictor: QualityPredictor | None
+    options: OptionSource,
+    evidence: EvidenceTable,
+    predictor: QualityPredictor | None,
+    guarantees: GuaranteeSource | None = None,
 ) -> RoutingEngine:
     """All strategies over the same options, evidence and predictor."""
     complexity = ComplexityStrategy()
@@ -64,6 +68,7 @@ def routing_engine(
             "named": NamedStrategy(),
         },
         complexity=complexity,
+        guarantees=guarantees,
     )
 
 

@@ -9,19 +9,30 @@ from concurrent.futures import Executor
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
+from analytics import pairs
+from optimizer.services.guaranteeing import GuaranteeBook
 from optimizer.services.judging.judge import Judge, JudgePolicy
 from optimizer.services.model_names import ModelNames, UnknownModel
 from providers.pricing import PriceBook
 from providers.resilience import ResilientCaller
+from routing.guarantee.calibration import Promise
 
 logger = logging.getLogger(__name__)
 
 
 def configured_judge(
-    names: ModelNames, caller: ResilientCaller, prices: PriceBook, database: Executor
+    names: ModelNames,
+    caller: ResilientCaller,
+    prices: PriceBook,
+    database: Executor,
+    guarantee: GuaranteeBook | None,
 ) -> Judge | None:
-    """The judge where one is named that can be called and whose price is known."""
+    """The judge where one is named that can be called and whose price is known.
+
+    With a guarantee, its reference is compared with always.
+    """
     if not settings.JUDGE_MODEL:
         return None
     try:
@@ -37,5 +48,22 @@ def configured_judge(
     async def store(work: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(database, work, *args)
 
-    policy = JudgePolicy(model, settings.JUDGE_RATE, settings.JUDGE_DAILY_BUDGET)
+    reference = guarantee.guarantee().reference if guarantee else None
+    policy = JudgePolicy(model, settings.JUDGE_RATE, settings.JUDGE_DAILY_BUDGET, reference)
     return Judge(policy, caller, prices, store)
+
+
+def configured_guarantee(names: ModelNames, caller: ResilientCaller) -> GuaranteeBook | None:
+    """The guarantee where a reference model is named that can be called."""
+    if not settings.GUARANTEE_REFERENCE:
+        return None
+    try:
+        reference = names.one(settings.GUARANTEE_REFERENCE)
+    except UnknownModel as error:
+        raise ImproperlyConfigured(f"GUARANTEE_REFERENCE: {error}") from None
+    if reference[0] not in caller.providers:
+        raise ImproperlyConfigured(
+            f"GUARANTEE_REFERENCE: the provider of {'/'.join(reference)} is not configured"
+        )
+    promise = Promise(settings.GUARANTEE_TOLERANCE, 1 - settings.GUARANTEE_CONFIDENCE)
+    return GuaranteeBook(reference, promise, pairs)

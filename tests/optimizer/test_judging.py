@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from decimal import Decimal
 
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
 
 from analytics.models import Comparison, DailyTotal, RequestRecord
 from analytics.report import routing_report
@@ -16,6 +19,7 @@ from optimizer.services.judging.question import question, said_in, verdict_of
 from providers.base import Usage
 from providers.chat import Chat
 from tests.conftest import Start
+from tests.factories import ComparisonFactory
 from tests.fakes.server import Asked, FakeProvider, Reply
 from tests.fakes.wires import anthropic_message, anthropic_wire, gemini_response
 
@@ -233,3 +237,61 @@ def test_long_texts_keep_beginning_and_end() -> None:
     assert len(shown) < 30_000
     assert "76000 characters left out" in shown
     assert said_in(Chat.of_prompt("hello")) == "hello"
+
+
+async def test_the_guarantee_s_reference_answers_and_the_other_is_on_trial(
+    begin: Start, fakes, settings
+) -> None:
+    """While evidence is short the reference answers; what would have been chosen is judged."""
+    settings.GUARANTEE_REFERENCE = OTHER
+    fakes["gemini"].wire = verdicts_by(lambda first, second: "first" if first == "Lyon" else "tie")
+    client = await begin()
+    answer = (await client.post("/complete", json={"prompt": PROMPT, "auto_route": True})).json()
+    assert answer["model"] == OTHER
+    assert "too few to be sure" in answer["routing_metadata"]["reasoning"]
+    await get_services().routing.drain()
+    (row,) = await compared()
+    assert not row.served
+    assert row.reference_model == OTHER
+    assert row.model != OTHER
+    assert row.score in (0.5, 0.75)
+
+
+@pytest.mark.django_db
+class TestTheGuaranteeSCommand:
+    def run(self, *arguments: str) -> str:
+        out = io.StringIO()
+        call_command("guarantee", *arguments, stdout=out, stderr=io.StringIO())
+        return out.getvalue()
+
+    def compare(self, count: int) -> None:
+        ComparisonFactory.create_batch(
+            count, expected=0.8, score=0.5, reference_score=0.5, reference_model=OTHER
+        )
+
+    def test_it_says_what_is_in_force_and_what_other_promises_would_take(
+        self, settings, monkeypatch
+    ) -> None:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "dummy")
+        settings.GUARANTEE_REFERENCE = OTHER
+        self.compare(20)
+        assert "too few: the reference answers everything" in self.run()
+        self.compare(400)
+        said = " ".join(self.run().split())
+        assert "at most 0.02 below claude/claude-sonnet-5-5, with 95% confidence" in said
+        assert "100% of requests" in said
+
+    def test_without_one_it_says_how_to_get_one(self) -> None:
+        with pytest.raises(CommandError, match="Set GUARANTEE_REFERENCE"):
+            self.run()
+        self.compare(300)
+        assert "300 compared answers" in self.run("--reference", OTHER)
+        with pytest.raises(CommandError, match="not in the catalogue"):
+            self.run("--reference", "nonsense")
+
+
+def test_a_reference_that_cannot_be_called_stops_the_start(settings) -> None:
+    for name in ("nonsense", "gpt-6.1-terra"):
+        settings.GUARANTEE_REFERENCE = name
+        with pytest.raises(ImproperlyConfigured, match="GUARANTEE_REFERENCE"):
+            get_services()

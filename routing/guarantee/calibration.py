@@ -1,0 +1,102 @@
+"""Choosing the threshold under which the reference model answers instead.
+
+Each pair of answers tells a request's score (the quality expected of the routed
+model before it answered) and its loss (the reference's quality less the routed
+answer's, -1 to 1). With threshold t the reference answers what scores below t,
+at no loss, so the risk is the mean of loss * [score >= t]. Thresholds are tried
+from the safest down, each by a test at level delta that its risk is within the
+tolerance, until one fails; the last that passed is taken. Its risk exceeds the
+tolerance with a probability of at most delta, whatever the distribution and
+however good the scores: risk control by fixed-sequence testing (Angelopoulos,
+Bates, Candes, Jordan & Lei, "Learn then Test", 2021, section 2; Bates et al.,
+"Distribution-free, risk-controlling prediction sets", JACM 2021), the
+high-probability form of conformal risk control (Angelopoulos et al., 2022), which
+bounds only the expectation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routing.guarantee.betting import is_smaller, upper_bound
+
+Floats = NDArray[np.float64]
+
+GRID = np.round(np.arange(1.0, -0.005, -0.01), 2)
+"""Thresholds from the safest to the boldest: fixed, so that no look at the data is spent on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Mean quality at most ``tolerance`` (0-1) below the reference's, wrongly so with a
+    probability of at most ``delta``."""
+
+    tolerance: float
+    delta: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """``threshold`` is ``None`` while the evidence is too short for any: then the reference
+    answers everything. ``bound`` is what the mean loss is at most, ``loss`` what it was,
+    ``routed`` the share of requests that the reference need not answer; of ``samples``."""
+
+    threshold: float | None
+    bound: float
+    loss: float
+    routed: float
+    samples: int
+
+
+NO_EVIDENCE = Calibration(None, 0.0, 0.0, 0.0, 0)
+
+
+def calibrate(
+    scores: Floats, losses: Floats, promise: Promise, *, following: float = np.inf
+) -> Calibration:
+    """Choose from pairs in the order in which they came, each array (n,).
+
+    The promise is about the distribution they come from or, with ``following``, about
+    the mean over that many requests that come after them.
+    """
+    chosen: float | None = None
+    for threshold in GRID:
+        values = _scaled(scores, losses, threshold)
+        limit = _mean_of_all(values, promise.tolerance, following)
+        if not is_smaller(values, limit, promise.delta, len(values) + following):
+            break
+        chosen = float(threshold)
+    if chosen is None:
+        return Calibration(None, 0.0, 0.0, 0.0, len(scores))
+    values = _scaled(scores, losses, chosen)
+    bound = upper_bound(values, promise.delta, len(values) + following)
+    return Calibration(
+        chosen,
+        _mean_of_following(values, bound, following),
+        float(2 * values.mean() - 1),
+        float((scores >= chosen).mean()),
+        len(scores),
+    )
+
+
+def _scaled(scores: Floats, losses: Floats, threshold: float) -> Floats:
+    """Losses under the threshold, from -1..1 to 0..1."""
+    return (np.where(scores >= threshold, losses, 0.0) + 1) / 2
+
+
+def _mean_of_all(values: Floats, tolerance: float, following: float) -> float:
+    """The mean of these and of the following at which the following just lose the tolerance."""
+    limit = (tolerance + 1) / 2
+    if np.isinf(following):
+        return limit
+    return float((values.sum() + following * limit) / (len(values) + following))
+
+
+def _mean_of_following(values: Floats, bound: float, following: float) -> float:
+    """The loss of what follows when the mean of all is ``bound``."""
+    if not np.isinf(following):
+        bound = ((len(values) + following) * bound - values.sum()) / following
+    return float(min(1.0, 2 * bound - 1))
