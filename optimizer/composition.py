@@ -30,6 +30,7 @@ from optimizer.services.guaranteeing import GuaranteeBook
 from optimizer.services.learned import installed_predictor, learned_evidence, routing_engine
 from optimizer.services.model_names import ModelNames
 from optimizer.services.options import CatalogueOptions
+from optimizer.services.past_requests import PastRequests
 from optimizer.services.quality_checks import configured_guarantee, configured_judge
 from optimizer.services.recording import Recorder, StoragePolicy
 from optimizer.services.routing_service import RoutingService
@@ -37,6 +38,7 @@ from optimizer.services.rule_trial import RuleTrials
 from optimizer.services.rulebook import RuleBook
 from optimizer.services.semantic.cache import SemanticCache
 from optimizer.services.semantic.embedding import TextEmbedder, semantic_available
+from optimizer.services.whatif import WhatIf
 from providers.catalogue import Catalogue, load_catalogue
 from providers.errors import ProviderError
 from providers.local import LocalProvider, local_available
@@ -67,6 +69,7 @@ class Services:
     rules: RuleBook
     guarantee: GuaranteeBook | None
     rule_trials: RuleTrials
+    what_if: WhatIf
     names: ModelNames
     gateway: Gateway
     embedding: EmbeddingService
@@ -242,6 +245,7 @@ def build_services() -> Services:
     books = Bookkeeper(prices, ledger, Recorder(storage_policy()))
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = RuleBook(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
+    past = PastRequests(engine, names, prices)
     return Services(
         catalogue=catalogue,
         prices=prices,
@@ -265,7 +269,8 @@ def build_services() -> Services:
         semantic=semantic,
         rules=rules,
         guarantee=guarantee,
-        rule_trials=RuleTrials(engine, names, prices),
+        rule_trials=RuleTrials(past),
+        what_if=WhatIf(past, rules),
         names=names,
         gateway=Gateway(
             names,

@@ -7,8 +7,10 @@ from django.urls import include, path
 
 from optimizer.api.gateway.routes import urlpatterns as gateway_urlpatterns
 from optimizer.api.routes import urlpatterns as api_urlpatterns
+from optimizer.whatif_admin import whatif_view
 
 urlpatterns = [
+    path("admin/whatif/", admin.site.admin_view(whatif_view), name="whatif"),
     path("admin/", admin.site.urls),
     path("api/v1/", include((api_urlpatterns, "api"), namespace="v1")),
     path("v1/", include((gateway_urlpatterns, "gateway"), namespace="gateway")),

@@ -23,16 +23,22 @@ class RulesFileError(Exception):
 def read_rules_file(path: Path) -> list[Rule]:
     """The ``[[rules]]`` of a TOML file, in their order. Raises :class:`RulesFileError`."""
     raw = read_toml(path, RulesFileError)
-    entries: Any = raw.get("rules", [])
-    if set(raw) - {"rules"} or not isinstance(entries, list):
+    if set(raw) - {"rules"}:
         raise RulesFileError(f"{path}: may only hold [[rules]]")
+    return read_rule_entries(raw.get("rules", []), str(path), RulesFileError)
+
+
+def read_rule_entries(entries: Any, where: str, error_type: type[Exception]) -> list[Rule]:
+    """Rules as TOML has them; raises ``error_type``, which names ``where`` and the rule."""
+    if not isinstance(entries, list):
+        raise error_type(f"{where}: may only hold [[rules]]")
     rules = []
     for number, entry in enumerate(entries, 1):
         try:
             rules.append(read_rule(entry))
         except RuleError as error:
             name = entry.get("name", f"number {number}")
-            raise RulesFileError(f"{path}: rule {name}: {error}") from None
+            raise error_type(f"{where}: rule {name}: {error}") from None
     return rules
 
 
