@@ -144,6 +144,8 @@ class RequestRecord(models.Model):
     attempts = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.TextField(blank=True)
+    experiment = models.CharField(max_length=60, blank=True)
+    arm = models.CharField(max_length=10, blank=True)
     replayed = models.BooleanField(
         default=False, help_text="Recorded elsewhere and replayed here: no client asked this."
     )
@@ -164,6 +166,11 @@ class RequestRecord(models.Model):
             models.Index(fields=["cache_key"], name="requests_cache_key"),
             models.Index(
                 fields=["-created_at"], condition=models.Q(replayed=True), name="requests_replayed"
+            ),
+            models.Index(
+                fields=["experiment", "arm"],
+                condition=~models.Q(experiment=""),
+                name="requests_experiment",
             ),
         ]
 
@@ -314,10 +321,12 @@ class LearnedEvidence(models.Model):
 
 # Django looks for every table here.
 from analytics.comparison_models import Comparison  # noqa: E402
+from analytics.experiment_models import Experiment  # noqa: E402
 from analytics.rule_models import RoutingRule, RuleChange  # noqa: E402
 from analytics.total_models import DailyTotal, HourlyTotal, StaleHour, TotalsState  # noqa: E402
 
 __all__ = [
-    "CachedResponse", "Comparison", "DailyTotal", "Feedback", "HourlyTotal", "LearnedEvidence",
-    "RequestRecord", "RoutingMetric", "RoutingRule", "RuleChange", "StaleHour", "TotalsState",
+    "CachedResponse", "Comparison", "DailyTotal", "Experiment", "Feedback", "HourlyTotal",
+    "LearnedEvidence", "RequestRecord", "RoutingMetric", "RoutingRule", "RuleChange", "StaleHour",
+    "TotalsState",
 ]  # fmt: skip

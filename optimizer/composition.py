@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connections
 
 from analytics.cache import CacheReader, semantic_entries
+from analytics.experiments import stop_on_harm
 from analytics.hourly import totals_update
 from analytics.journal import Journal
 from analytics.ledger import Ledger
@@ -25,6 +26,7 @@ from optimizer.services.chores import Chore, Chores
 from optimizer.services.embedding import EmbeddingService
 from optimizer.services.evidence import EvidenceTable
 from optimizer.services.expectations import Expectations
+from optimizer.services.experimenting import Experiments, running_experiment
 from optimizer.services.gateway import Gateway
 from optimizer.services.guaranteeing import GuaranteeBook
 from optimizer.services.learned import installed_predictor, learned_evidence, routing_engine
@@ -67,6 +69,7 @@ class Services:
     routing: RoutingService
     semantic: SemanticCache | None
     rules: RuleBook
+    experiments: Experiments
     guarantee: GuaranteeBook | None
     rule_trials: RuleTrials
     what_if: WhatIf
@@ -99,6 +102,7 @@ class Services:
     def _refresh(self) -> None:
         self.evidence.refresh()
         self.rules.refresh()
+        self.experiments.refresh()
         if self.semantic is not None:
             self.semantic.refresh()
         if self.guarantee is not None:
@@ -245,6 +249,7 @@ def build_services() -> Services:
     books = Bookkeeper(prices, ledger, Recorder(storage_policy()))
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = RuleBook(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
+    experiments = Experiments(names, running_experiment)
     past = PastRequests(engine, names, prices)
     return Services(
         catalogue=catalogue,
@@ -264,10 +269,12 @@ def build_services() -> Services:
             books=books,
             cache=AnswerCache(cache, semantic),
             rules=rules,
+            experiments=experiments,
             judge=configured_judge(names, caller, prices, background, guarantee),
         ),
         semantic=semantic,
         rules=rules,
+        experiments=experiments,
         guarantee=guarantee,
         rule_trials=RuleTrials(past),
         what_if=WhatIf(past, rules),
@@ -280,5 +287,10 @@ def build_services() -> Services:
         ),
         embedding=EmbeddingService(names, caller, books),
         background=background,
-        chores=Chores([Chore("Summing the hours", 60, sum_some_hours)]),
+        chores=Chores(
+            [
+                Chore("Summing the hours", 60, sum_some_hours),
+                Chore("Looking for harm in experiments", 60, stop_on_harm),
+            ]
+        ),
     )

@@ -36,6 +36,13 @@ class PolicySpec:
     rules: tuple[Rule, ...] = ()
 
 
+def read_arm(text: str, names: ModelNames) -> PolicySpec:
+    """A policy for live requests: by name only. Raises :class:`PolicyError`."""
+    if text.endswith(".toml"):
+        raise PolicyError("an experiment's policies are named, not files; rules hold for both arms")
+    return read_policy(text, names)
+
+
 def leaves_choice(requested_model: str) -> bool:
     """Whether a request that named this leaves it to us who answers."""
     return not requested_model or requested_model in AUTO

@@ -15,6 +15,7 @@ from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.savings import Savings
 from optimizer.services.asking import Ask
 from optimizer.services.cached_answers import answer_json
+from optimizer.services.experimenting import Assignment
 from providers.base import Completion
 from providers.resilience import Attempt
 from routing.models import PromptAnalysis, RoutingDecision
@@ -47,6 +48,7 @@ class RequestFacts:
     ask: Ask
     analysis: PromptAnalysis
     effect: Effect = NO_EFFECT
+    assignment: Assignment | None = None
 
     @property
     def request_id(self) -> uuid.UUID:
@@ -238,6 +240,8 @@ class Recorder:
             "confidence": decision.confidence if decision else "low",
             "cache_key": facts.cache_key,
             "replayed": self._replayed,
+            "experiment": facts.assignment.experiment if facts.assignment else "",
+            "arm": facts.assignment.arm if facts.assignment else "",
         }
 
     @staticmethod

@@ -18,6 +18,7 @@ from optimizer.services.asking import Ask
 from optimizer.services.background import Background
 from optimizer.services.bookkeeping import Booked, Bookkeeper, milliseconds_since
 from optimizer.services.conversations import Conversations
+from optimizer.services.experimenting import Experiments
 from optimizer.services.judging.judge import Judge
 from optimizer.services.live_answer import LiveAnswer, LiveAnswers
 from optimizer.services.narration import heard_decision
@@ -55,6 +56,7 @@ class RoutingService:
         cache: AnswerCache,
         rules: RuleBook | None = None,
         judge: Judge | None = None,
+        experiments: Experiments | None = None,
     ) -> None:
         self._engine = engine
         self._options = options
@@ -63,6 +65,7 @@ class RoutingService:
         self._cache = cache
         self._rules = rules
         self._judge = judge
+        self._experiments = experiments
         self._conversations = Conversations()
         self._flights: SingleFlight[_Landed] = SingleFlight()
         self._live = LiveAnswers()
@@ -160,7 +163,7 @@ class RoutingService:
     ) -> RoutingDecision:
         """The decision that ``route_and_complete`` would take now, past the cache."""
         ask = Ask(Chat.of_prompt(prompt, max_tokens), prompt, cache_key="")
-        facts = self._facts(ask)
+        facts = self._facts(ask, assign=False)
         context = self._context(facts, explore=False)
         return self._engine.route(context, auto_route=auto_route, analysis=facts.analysis)
 
@@ -177,16 +180,19 @@ class RoutingService:
         if self._judge is not None:
             await self._judge.drain()
 
-    def _facts(self, ask: Ask) -> RequestFacts:
+    def _facts(self, ask: Ask, *, assign: bool = True) -> RequestFacts:
         if not self._cache.on:
             off = replace(ask.cache, read=False, write=False)
             ask = replace(ask, cache=off)
+        assignment = None
+        if self._experiments is not None and assign:
+            ask, assignment = self._experiments.assign(ask)
         analysis = ask.analyze()
         effect = self._rules.effect(ask, analysis) if self._rules else NO_EFFECT
         if effect.cost_cap is not None and ask.chat.max_tokens is None:
             # Without a bound no cap on the cost could be kept.
             ask = replace(ask, chat=replace(ask.chat, max_tokens=ask.max_tokens))
-        return RequestFacts(ask, analysis, effect)
+        return RequestFacts(ask, analysis, effect, assignment)
 
     @staticmethod
     def _shared(facts: RequestFacts) -> str:

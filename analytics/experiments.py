@@ -1,0 +1,150 @@
+"""Experiments: begun, ended, and what they show so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Avg, Count, F, FloatField, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Cast
+from django.utils import timezone
+
+from analytics.models import Experiment, Feedback, RequestRecord
+from routing.evaluation.sequential import ArmsCompared, ArmSums, compare
+
+ARMS = ("control", "treatment")
+UNIT_FIELDS = {"user": "user_id", "session": "session_id", "request": "pk"}
+
+
+class ExperimentError(ValueError):
+    """That cannot be done with this experiment; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """``cost`` is USD a request, ``quality`` 0-1 a rated answer, ``failures`` 0-1 a request."""
+
+    units: dict[str, int]
+    requests: dict[str, int]
+    cost: ArmsCompared
+    quality: ArmsCompared
+    failures: ArmsCompared
+
+
+def experiment_start(experiment: Experiment) -> None:
+    """Raises :class:`ExperimentError` unless it has not begun and no other runs."""
+    if experiment.status != Experiment.Status.DRAFT:
+        raise ExperimentError(
+            f"{experiment.name} has begun before; its units would be told apart no more. "
+            "Make a new one."
+        )
+    experiment.status, experiment.started_at = Experiment.Status.RUNNING, timezone.now()
+    try:
+        with transaction.atomic():
+            experiment.save()
+    except IntegrityError:
+        experiment.status, experiment.started_at = Experiment.Status.DRAFT, None
+        raise ExperimentError("Another experiment is running. End it first.") from None
+
+
+def experiment_stop(experiment: Experiment, reason: str) -> bool:
+    """End it; whether it ran until now."""
+    ended = Experiment.objects.filter(pk=experiment.pk, status=Experiment.Status.RUNNING).update(
+        status=Experiment.Status.STOPPED, ended_at=timezone.now(), end_reason=reason
+    )
+    experiment.refresh_from_db()
+    return bool(ended)
+
+
+def harm_of(experiment: Experiment, results: Results) -> str:
+    """Why it must end now; empty where nothing shows that it must."""
+    if results.quality.high is not None and results.quality.high < -experiment.quality_harm:
+        return f"its quality is surely lower by more than {experiment.quality_harm:g}"
+    if results.failures.low is not None and results.failures.low > experiment.failure_harm:
+        return f"it surely fails more often by more than {experiment.failure_harm:g}"
+    return ""
+
+
+def stop_on_harm() -> Experiment | None:
+    """End the running experiment where it does harm; the one that was ended."""
+    running = Experiment.objects.filter(status=Experiment.Status.RUNNING).first()
+    if running is None:
+        return None
+    reason = harm_of(running, experiment_results(running))
+    return running if reason and experiment_stop(running, f"Ended by itself: {reason}.") else None
+
+
+def experiment_results(experiment: Experiment) -> Results:
+    """What it shows so far."""
+    arms = {arm: _requests(experiment, arm) for arm in ARMS}
+    unit = UNIT_FIELDS[experiment.unit]
+    failures = {arm: _failures(rows, unit) for arm, rows in arms.items()}
+
+    def compared(sums: dict[str, ArmSums]) -> ArmsCompared:
+        return compare(sums["control"], sums["treatment"], experiment.planned_units)
+
+    return Results(
+        units={arm: sums.units for arm, sums in failures.items()},
+        requests={arm: int(sums.count) for arm, sums in failures.items()},
+        cost=compared({arm: _costs(rows, unit) for arm, rows in arms.items()}),
+        quality=compared({arm: _ratings(rows, unit) for arm, rows in arms.items()}),
+        failures=compared(failures),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """A unit's requests over the days before: what a plan is made of."""
+
+    sums: ArmSums
+    units_a_day: float
+
+
+def traffic(unit: str, metric: str, days: int, now: datetime | None = None) -> Traffic:
+    """Of "cost", "quality" or "failures" over the last ``days``, by unit."""
+    since = (now or timezone.now()) - timedelta(days=days)
+    requests = RequestRecord.objects.filter(created_at__gte=since, replayed=False)
+    field = UNIT_FIELDS[unit]
+    if unit != "request":
+        requests = requests.exclude(**{field: ""})
+    sums = {"cost": _costs, "quality": _ratings, "failures": _failures}[metric](requests, field)
+    return Traffic(sums, sums.units / days)
+
+
+def _requests(experiment: Experiment, arm: str) -> QuerySet[RequestRecord]:
+    return RequestRecord.objects.filter(experiment=experiment.name, arm=arm)
+
+
+def _costs(requests: QuerySet[RequestRecord], unit: str) -> ArmSums:
+    return _by_unit(requests.filter(cost__isnull=False), unit, Sum("cost"))
+
+
+def _failures(requests: QuerySet[RequestRecord], unit: str) -> ArmSums:
+    failed = Q(status=RequestRecord.Status.ERROR)
+    return _by_unit(requests, unit, Count("pk", filter=failed))
+
+
+def _ratings(requests: QuerySet[RequestRecord], unit: str) -> ArmSums:
+    """A request's rating is the mean of its verdicts."""
+    verdicts = Feedback.objects.filter(request=OuterRef("pk")).order_by().values("request")
+    rated = requests.annotate(rating=Subquery(verdicts.annotate(mean=Avg("score")).values("mean")))
+    return _by_unit(rated.filter(rating__isnull=False), unit, Sum("rating"))
+
+
+def _by_unit(requests: Any, unit: str, total: Any) -> ArmSums:
+    units = requests.order_by().values(unit)
+    return _added_up(units.annotate(t=Cast(total, FloatField()), n=Cast(Count("pk"), FloatField())))
+
+
+def _added_up(units: Any) -> ArmSums:
+    found = units.aggregate(
+        units=Count("*"),
+        total=Sum("t", default=0.0),
+        count=Sum("n", default=0.0),
+        total_squared=Sum(F("t") * F("t"), default=0.0),
+        count_squared=Sum(F("n") * F("n"), default=0.0),
+        product=Sum(F("t") * F("n"), default=0.0),
+    )
+    return ArmSums(**found)

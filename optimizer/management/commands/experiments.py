@@ -1,0 +1,173 @@
+"""manage.py experiments: two policies side by side, planned, begun, looked at, ended."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.table import Table
+
+from analytics.experiments import (
+    ExperimentError,
+    experiment_results,
+    experiment_start,
+    experiment_stop,
+    traffic,
+)
+from analytics.models import Experiment
+from optimizer.composition import get_services
+from optimizer.experiment_words import result_rows, verdict
+from optimizer.services.policy_spec import PolicyError, read_arm
+from routing.evaluation.sequential import units_needed
+
+_UNITS = [unit.value for unit in Experiment.Unit]
+
+
+class Command(BaseCommand):
+    help = (
+        "Experiments: users, sessions or requests that leave the choice to us are split for good "
+        "between two policies (named as for manage.py whatif), and compared in cost, quality and "
+        "failures by a sequential test that may be looked at any time.\n"
+        "  manage.py experiments plan --metric cost --effect 0.1\n"
+        "  manage.py experiments create try-hybrid --control complexity --treatment hybrid\n"
+        "  manage.py experiments start try-hybrid\n"
+        "  manage.py experiments show try-hybrid\n"
+        "  manage.py experiments stop try-hybrid\n"
+        "One runs at a time; it ends by itself where the treatment does harm."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        commands = parser.add_subparsers(dest="do", metavar="WHAT")
+        commands.add_parser("list", help="all experiments (the default)")
+        for name, said in (
+            ("show", "what it shows so far"),
+            ("start", "begin it"),
+            ("stop", "end it: nobody is split any more"),
+        ):
+            commands.add_parser(name, help=said).add_argument("name")
+        create = commands.add_parser("create", help="write one down, to be started later")
+        create.add_argument("name")
+        create.add_argument("--control", default="complexity", metavar="POLICY")
+        create.add_argument("--treatment", default="hybrid", metavar="POLICY")
+        create.add_argument("--unit", choices=_UNITS, default="user")
+        create.add_argument("--share", type=float, default=0.5, help="with the treatment")
+        create.add_argument("--planned", type=int, default=1000, help="units, from plan")
+        create.add_argument("--quality-harm", type=float, default=0.05)
+        create.add_argument("--failure-harm", type=float, default=0.02)
+        create.add_argument("--note", default="")
+        plan = commands.add_parser("plan", help="how many units and days it takes")
+        plan.add_argument("--metric", choices=("cost", "quality", "failures"), default="cost")
+        plan.add_argument(
+            "--effect", type=float, required=True,
+            help="to be shown: a share of the cost (0.1 for 10 %%), or points of quality or "
+            "failures (0.02)",
+        )  # fmt: skip
+        plan.add_argument("--unit", choices=_UNITS, default="user")
+        plan.add_argument("--share", type=float, default=0.5)
+        plan.add_argument("--days", type=int, default=14, help="of past traffic to learn from")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
+        do = options["do"] or "list"
+        try:
+            getattr(self, f"_{do}")(console, options)
+        except (ExperimentError, PolicyError) as error:
+            raise CommandError(str(error)) from None
+
+    def _list(self, console: Console, options: dict[str, Any]) -> None:
+        table = Table("name", "status", "control", "treatment", "unit", "since", "ended")
+        for one in Experiment.objects.all():
+            table.add_row(
+                one.name, one.get_status_display(), one.control, one.treatment, one.unit,
+                f"{one.started_at:%Y-%m-%d}" if one.started_at else "–", one.end_reason or "–",
+            )  # fmt: skip
+        if table.row_count:
+            console.print(table)
+        else:
+            console.print("No experiments. manage.py experiments create NAME writes one down.")
+
+    def _show(self, console: Console, options: dict[str, Any]) -> None:
+        experiment = self._named(options["name"])
+        results = experiment_results(experiment)
+        console.print(f"[bold]{experiment.name}[/bold], {experiment.get_status_display()}")
+        if experiment.end_reason:
+            console.print(f"  {experiment.end_reason}")
+        console.print(f"  {verdict(experiment, results)}")
+        console.print(
+            f"  {sum(results.units.values())} {experiment.unit}s of {experiment.planned_units} "
+            f"planned; {results.requests['control']} requests under {experiment.control}, "
+            f"{results.requests['treatment']} under {experiment.treatment}."
+        )
+        table = Table("", "control", "treatment", "difference", "95 % at any time")
+        for row in result_rows(results):
+            table.add_row(*row)
+        console.print(table)
+
+    def _create(self, console: Console, options: dict[str, Any]) -> None:
+        names = get_services().names
+        for arm in ("control", "treatment"):
+            read_arm(options[arm], names)
+        experiment = Experiment(
+            name=options["name"],
+            note=options["note"],
+            unit=options["unit"],
+            control=options["control"],
+            treatment=options["treatment"],
+            share=options["share"],
+            planned_units=options["planned"],
+            quality_harm=options["quality_harm"],
+            failure_harm=options["failure_harm"],
+        )
+        try:
+            experiment.full_clean()
+        except ValidationError as error:
+            said = "; ".join(
+                f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items()
+            )
+            raise CommandError(said) from None
+        experiment.save()
+        console.print(f"Written down. manage.py experiments start {experiment.name} begins it.")
+
+    def _start(self, console: Console, options: dict[str, Any]) -> None:
+        experiment_start(self._named(options["name"]))
+        console.print("Begun. Every worker takes it up within seconds.")
+
+    def _stop(self, console: Console, options: dict[str, Any]) -> None:
+        experiment = self._named(options["name"])
+        if not experiment_stop(experiment, "Ended by hand."):
+            raise CommandError(f"{experiment.name} is not running.")
+        console.print("Ended. Every worker goes back to its usual routing within seconds.")
+
+    def _plan(self, console: Console, options: dict[str, Any]) -> None:
+        if options["effect"] <= 0 or not 0 < options["share"] < 1 or options["days"] < 1:
+            raise CommandError(
+                "--effect must be above 0, --share between 0 and 1, --days at least 1."
+            )
+        past = traffic(options["unit"], options["metric"], options["days"])
+        mean, units = past.sums.mean, past.sums.units
+        if mean is None or units < 2:
+            raise CommandError(
+                f"In the last {options['days']} days there is too little to plan from: "
+                f"{units} {options['unit']}s."
+            )
+        effect = options["effect"] * (mean if options["metric"] == "cost" else 1)
+        if effect <= 0:
+            raise CommandError("Requests cost nothing: there is no share of it to save.")
+        needed = units_needed(past.sums.variance * units, effect, options["share"])
+        days = ceil(needed / past.units_a_day)
+        console.print(
+            f"{needed} {options['unit']}s, about {days} days at {past.units_a_day:.1f} new ones a "
+            f"day, show a difference of {effect:.6g} in {options['metric']} (now {mean:.6g}) in "
+            "four of five experiments, looked at whenever you like. "
+            f"Pass it on: manage.py experiments create NAME --planned {max(needed, 100)}"
+        )
+
+    @staticmethod
+    def _named(name: str) -> Experiment:
+        try:
+            return Experiment.objects.get(name=name)
+        except Experiment.DoesNotExist:
+            raise CommandError(f"There is no experiment {name!r}.") from None

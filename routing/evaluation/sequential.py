@@ -1,0 +1,116 @@
+"""Comparing two arms of an experiment at any time, as often as one likes.
+
+A confidence interval holds at one look, fixed beforehand; who looks every day and
+stops when it pleases him finds a difference in four of ten experiments without
+one. A confidence sequence holds at all times at once. This is the asymptotic one
+of Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas, "Time-uniform central limit
+theory and asymptotic confidence sequences" (2021, Theorem 2.2):
+
+    D_m +- s / sqrt(m) * sqrt( 2 (m r^2 + 1) / (m r^2) * log( sqrt(m r^2 + 1) / alpha ) )
+
+with D_m the difference of the arms' means after m units, s / sqrt(m) its standard
+error, and r chosen so that it is tightest at a planned number of units (their
+equation 24). Means are ratios (cost a request, say) over randomised units (users,
+sessions), their variance by linearisation, as requests of one user are alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, log, sqrt
+
+ALPHA = 0.05
+POWER = 0.8
+FEWEST_UNITS = 50
+"""Of each arm; before, nothing is said, as the theory is asymptotic."""
+
+_Z_OF_POWER = 0.841621
+_MOST_UNITS = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSums:
+    """Over an arm's units: sums of a unit's total, of its number of requests, and of their
+    squares and product."""
+
+    units: int = 0
+    total: float = 0.0
+    count: float = 0.0
+    total_squared: float = 0.0
+    count_squared: float = 0.0
+    product: float = 0.0
+
+    @property
+    def mean(self) -> float | None:
+        """The total of a request."""
+        return self.total / self.count if self.count else None
+
+    @property
+    def variance(self) -> float:
+        """Of :attr:`mean`: sum of (total_u - mean * count_u)^2 / count^2."""
+        if not self.count:
+            return 0.0
+        mean = self.total / self.count
+        squares = self.total_squared - 2 * mean * self.product + mean**2 * self.count_squared
+        return max(squares, 0.0) / self.count**2
+
+
+@dataclass(frozen=True, slots=True)
+class ArmsCompared:
+    """Treatment less control, with a 95 % confidence sequence, ``None`` while too few."""
+
+    control: float | None
+    treatment: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+
+
+def compare(control: ArmSums, treatment: ArmSums, planned: int = 1000) -> ArmsCompared:
+    """``planned`` is the number of units, of both arms, at which it shall be tightest."""
+    means = control.mean, treatment.mean
+    if means[0] is None or means[1] is None:
+        return ArmsCompared(*means, None, None, None)
+    difference = means[1] - means[0]
+    if min(control.units, treatment.units) < FEWEST_UNITS:
+        return ArmsCompared(*means, difference, None, None)
+    units = control.units + treatment.units
+    half = half_width(units, sqrt(control.variance + treatment.variance), planned)
+    return ArmsCompared(*means, difference, difference - half, difference + half)
+
+
+def half_width(units: int, error: float, planned: int = 1000, alpha: float = ALPHA) -> float:
+    """Of the confidence sequence after ``units`` where the standard error is ``error``."""
+    tight = (-2 * log(alpha) + log(-2 * log(alpha) + 1)) / planned
+    grown = units * tight
+    return error * sqrt(2 * (grown + 1) / grown * log(sqrt(grown + 1) / alpha))
+
+
+def units_needed(variance: float, effect: float, share: float = 0.5) -> int:
+    """How many units, of both arms, show ``effect`` with a probability of :data:`POWER`.
+
+    ``variance`` is that of one unit's contribution to the mean, ``share`` the
+    treatment's part of the units. The plan is the number itself.
+    """
+    if variance <= 0:
+        return 2 * FEWEST_UNITS
+    if effect <= 0:
+        raise ValueError("an effect to be shown is above zero")
+    low, high = 2 * FEWEST_UNITS, 4 * FEWEST_UNITS
+    while _missing(high, variance, effect, share) > 0 and high < _MOST_UNITS:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _missing(middle, variance, effect, share) > 0:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _missing(units: int, variance: float, effect: float, share: float) -> float:
+    """By how much what can be shown after ``units`` exceeds ``effect``."""
+    if not 0 < share < 1:
+        return inf
+    error = sqrt(variance / (units * share) + variance / (units * (1 - share)))
+    return half_width(units, error, planned=units) + _Z_OF_POWER * error - effect
