@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from analytics import answer_admin, comparison_admin, request_admin, totals_admin
+from analytics import alert_admin, answer_admin, comparison_admin, request_admin, totals_admin
 
-__all__ = ["answer_admin", "comparison_admin", "request_admin", "totals_admin"]
+__all__ = ["alert_admin", "answer_admin", "comparison_admin", "request_admin", "totals_admin"]
 
 admin.site.site_header = "AI Cost Optimizer"
 admin.site.site_title = "AI Cost Optimizer"

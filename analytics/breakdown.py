@@ -12,7 +12,7 @@ from analytics.money import percent
 from analytics.summing import RECORDED, Sums
 
 DIMENSIONS = ("day", "model", "provider", "pattern", "user", "tag", "endpoint")
-_NONE = "(none)"
+NONE = "(none)"
 _SHOWN = (
     "requests", "failed", "cache_hits", "tokens_in", "tokens_out", "cost", "baseline_cost",
     "routing_saved", "cache_saved",
@@ -55,7 +55,7 @@ def _named(
     dimension = "model" if by == "provider" else by
     for value, figures in source.by(dimension, since, until).items():
         name = value.split("/", 1)[0] if by == "provider" else value
-        yield name or _NONE, figures
+        yield name or NONE, figures
 
 
 def _finished(name: str, figures: Figures) -> dict[str, Any]:

@@ -320,13 +320,14 @@ class LearnedEvidence(models.Model):
 
 
 # Django looks for every table here.
+from analytics.alert_models import Alert, AlertRule  # noqa: E402
 from analytics.comparison_models import Comparison  # noqa: E402
 from analytics.experiment_models import Experiment  # noqa: E402
 from analytics.rule_models import RoutingRule, RuleChange  # noqa: E402
 from analytics.total_models import DailyTotal, HourlyTotal, StaleHour, TotalsState  # noqa: E402
 
 __all__ = [
-    "CachedResponse", "Comparison", "DailyTotal", "Experiment", "Feedback", "HourlyTotal",
-    "LearnedEvidence", "RequestRecord", "RoutingMetric", "RoutingRule", "RuleChange", "StaleHour",
-    "TotalsState",
+    "Alert", "AlertRule", "CachedResponse", "Comparison", "DailyTotal", "Experiment", "Feedback",
+    "HourlyTotal", "LearnedEvidence", "RequestRecord", "RoutingMetric", "RoutingRule", "RuleChange",
+    "StaleHour", "TotalsState",
 ]  # fmt: skip

@@ -29,7 +29,7 @@ _SECTIONS = (
 _NARROW = ("name", "requests", "cost", "baseline_cost", "saved", "saved_percent")
 
 
-class _ReportEncoder(DjangoJSONEncoder):
+class ReportEncoder(DjangoJSONEncoder):
     """Money as JSON numbers, like the API."""
 
     def default(self, o: Any) -> Any:
@@ -38,7 +38,7 @@ class _ReportEncoder(DjangoJSONEncoder):
 
 def as_json(report: dict[str, Any]) -> str:
     """The report's own structure; money as numbers of USD."""
-    return json.dumps(report, indent=2, cls=_ReportEncoder) + "\n"
+    return json.dumps(report, indent=2, cls=ReportEncoder) + "\n"
 
 
 def _for_a_terminal(report: dict[str, Any]) -> dict[str, Any]:

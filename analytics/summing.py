@@ -6,14 +6,16 @@ are not summed yet or whose requests changed since are read from the requests.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Protocol
 
-from django.db.models import QuerySet, Sum
-from django.db.models.functions import TruncDay
+from django.db import connection
+from django.db.models import QuerySet, Sum, TextField, Value
+from django.db.models.functions import Cast, StrIndex, TruncDay
 
 from analytics.figures import DAY, FIGURES, KEPT, Figures, add_figures, no_figures, values_of
 from analytics.models import HourlyTotal, RequestRecord, StaleHour, TotalsState
@@ -90,6 +92,28 @@ def row_sums(dimension: str, span: Span, by: Any = None) -> dict[tuple[Any, str]
         for value in values_of(dimension, row["group"]):
             add_figures(sums[row.get("at"), value], found)
     return sums
+
+
+def rows_by(dimension: str, value: str, span: Span) -> dict[tuple[datetime, str], Figures]:
+    """Of the requests with one value of "user" or "tag", by UTC day and model."""
+    rows: Any = requests_in(*span)
+    if dimension == "user":
+        rows = rows.filter(user_id=value)
+    else:
+        rows = _tagged(rows, value) if value else rows.filter(tags=[])
+    rows = rows.annotate(model_ref=KEPT["model"], at=DAY).values("at", "model_ref")
+    return {
+        (row["at"], row["model_ref"]): _together(row)
+        for row in rows.annotate(**_apart(FIGURES)).order_by()
+    }
+
+
+def _tagged(rows: Any, tag: str) -> Any:
+    if connection.features.supports_json_field_contains:
+        return rows.filter(tags__contains=[tag])
+    # SQLite: the tag as it stands in the JSON text, quotes included.
+    place = StrIndex(Cast("tags", TextField()), Value(json.dumps(tag)))
+    return rows.annotate(place=place).filter(place__gt=0)
 
 
 def _sums(

@@ -20,6 +20,7 @@ from analytics.hourly import totals_update
 from analytics.journal import Journal
 from analytics.ledger import Ledger
 from analytics.rules import rules_load
+from optimizer.services.alerting import watch
 from optimizer.services.answer_cache import AnswerCache
 from optimizer.services.bookkeeping import Bookkeeper
 from optimizer.services.chores import Chore, Chores
@@ -291,6 +292,7 @@ def build_services() -> Services:
             [
                 Chore("Summing the hours", 60, sum_some_hours),
                 Chore("Looking for harm in experiments", 60, stop_on_harm),
+                Chore("Watching limits", 60, watch),
             ]
         ),
     )

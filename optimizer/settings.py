@@ -144,6 +144,12 @@ elif _database["ENGINE"] == "django.db.backends.postgresql":
 # leave its connection behind. The ledger's and the cache's threads keep theirs by themselves.
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 
+# --- e-mail, for alerts ---------------------------------------------------------
+
+vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="ai-cost-optimizer@localhost")
+
 # --- routing, providers, accounting ---------------------------------------------
 
 

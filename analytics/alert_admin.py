@@ -1,0 +1,28 @@
+"""The admin's alerts: what is watched, and what was raised."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db import models
+
+from analytics.history_admin import ReadOnlyAdmin
+from analytics.models import Alert, AlertRule
+
+
+@admin.register(AlertRule)
+class AlertRuleAdmin(admin.ModelAdmin):
+    list_display = ("name", "enabled", "metric", "limit", "period", "user", "tag", "emails")
+    list_filter = ("enabled", "metric", "period")
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
+    fieldsets = (
+        (None, {"fields": ("name", "enabled")}),
+        ("When", {"fields": ("metric", "limit", "period", "user", "tag")}),
+        ("Who is told, once a period", {"fields": ("webhook", "emails")}),
+    )
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    list_display = ("raised_at", "rule", "text", "delivered_at", "attempts", "error")
+    list_filter = ("rule",)
+    fields = ("raised_at", "rule", "text", "value", "delivered_at", "attempts", "error")

@@ -1,0 +1,90 @@
+"""Tables: alert_rules, alerts."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator, validate_email
+from django.db import models
+from django.utils import timezone
+
+
+class AlertRule(models.Model):
+    """When somebody is to be told: spend above, savings or quality below a limit.
+
+    Periods are calendar ones in UTC. Whoever is told is told once a period.
+    """
+
+    class Metric(models.TextChoices):
+        SPEND = "spend", "spend above, USD"
+        SAVINGS = "savings", "savings below, % of the baseline"
+        QUALITY = "quality", "quality surely lower than the baseline's by more than, 0-1"
+
+    class Period(models.TextChoices):
+        DAY = "day", "day"
+        WEEK = "week", "week"
+        MONTH = "month", "month"
+
+    name = models.CharField(max_length=100, unique=True)
+    enabled = models.BooleanField(default=True)
+    metric = models.CharField(max_length=10, choices=Metric.choices, default=Metric.SPEND)
+    limit = models.DecimalField(max_digits=20, decimal_places=4)
+    period = models.CharField(max_length=10, choices=Period.choices, default=Period.DAY)
+    user = models.CharField(
+        max_length=128, blank=True, help_text="Only this user's spend; empty for everybody's."
+    )
+    tag = models.CharField(max_length=128, blank=True, help_text="Only requests with this tag.")
+    webhook = models.URLField(
+        max_length=500,
+        blank=True,
+        validators=[URLValidator(schemes=["http", "https"])],
+        help_text="Gets a JSON POST whose text field chat services show as it is.",
+    )
+    emails = models.CharField(max_length=500, blank=True, help_text="Separated by commas.")
+
+    class Meta:
+        db_table = "alert_rules"
+        ordering = ("name",)
+
+    @property
+    def recipients(self) -> list[str]:
+        return [address.strip() for address in self.emails.split(",") if address.strip()]
+
+    def clean(self) -> None:
+        for address in self.recipients:
+            try:
+                validate_email(address)
+            except ValidationError:
+                raise ValidationError({"emails": f"{address!r} is no e-mail address."}) from None
+        if not self.recipients and not self.webhook:
+            raise ValidationError("Give a webhook or an e-mail address: somebody is to be told.")
+        if (self.user or self.tag) and self.metric != self.Metric.SPEND:
+            raise ValidationError("Only spend can be watched by user or tag.")
+        if self.user and self.tag:
+            raise ValidationError("Watch either a user or a tag.")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Alert(models.Model):
+    """A limit that was passed: once a rule and period. Kept until it is delivered, and after."""
+
+    rule = models.ForeignKey(AlertRule, on_delete=models.CASCADE, related_name="alerts")
+    period_start = models.DateField()
+    raised_at = models.DateTimeField(default=timezone.now)
+    value = models.DecimalField(max_digits=24, decimal_places=10)
+    text = models.CharField(max_length=500)
+    claimed_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        db_table = "alerts"
+        ordering = ("-raised_at",)
+        constraints = [
+            models.UniqueConstraint(fields=["rule", "period_start"], name="one_alert_a_period")
+        ]
+
+    def __str__(self) -> str:
+        return self.text

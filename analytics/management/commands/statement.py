@@ -1,0 +1,64 @@
+"""manage.py statement: a month, by user or tag."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+
+from analytics.statement import BY, last_month, statement, statements
+from analytics.statement_formats import as_csv, as_html, as_json, as_table
+
+_WRITERS = {"json": as_json, "csv": as_csv, "html": as_html}
+
+
+class Command(BaseCommand):
+    help = (
+        "What each user or tag used, cost and saved in a calendar month (UTC):\n"
+        "  manage.py statement                                    last month, every user\n"
+        "  manage.py statement --month 2026-10 --by tag\n"
+        "  manage.py statement --name ann --format html --output ann.html\n"
+        "A request with several tags counts under each of them."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--month", metavar="YYYY-MM", help="(the month before this one)")
+        parser.add_argument("--by", choices=BY, default="user")
+        parser.add_argument("--name", help="one user or tag, with its models and days")
+        parser.add_argument("--format", choices=("table", *_WRITERS), default="table")
+        parser.add_argument("--output", type=Path, metavar="FILE", help="not to the screen")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        month = options["month"] or last_month()
+        try:
+            if options["name"]:
+                found = statement(month, options["by"], options["name"])
+                empty = not found["total"]["requests"] and not found["pruned"]
+            else:
+                found = statements(month, options["by"])
+                empty = not found["rows"]
+        except ValueError:
+            raise CommandError(
+                f"--month is a year and a month, like 2026-10, not {month}"
+            ) from None
+        if empty:
+            whose = f" of {options['by']} {options['name']}" if options["name"] else ""
+            raise CommandError(f"There are no requests{whose} in {month}.")
+        if options["output"] is None:
+            self._write(found, options["format"], self.stdout)
+            return
+        try:
+            with options["output"].open("w", encoding="utf-8") as file:
+                self._write(found, options["format"], file)
+        except OSError as error:
+            raise CommandError(f"Cannot write {options['output']}: {error.strerror}") from None
+        self.stderr.write(f"Wrote {options['output']}")
+
+    @staticmethod
+    def _write(found: dict[str, Any], kind: str, file: Any) -> None:
+        if kind == "table":
+            as_table(found, Console(file=file, highlight=False))
+        else:
+            file.write(_WRITERS[kind](found))
