@@ -1,4 +1,4 @@
-"""Savings as they would be had the baseline answered at its own length."""
+"""Savings as they would be had the baseline read and answered in its own tokens."""
 
 from __future__ import annotations
 
@@ -20,31 +20,34 @@ _ZERO = Decimal(0)
 def adjusted_savings(
     savings: Mapping[str, Any], sums: Mapping[str, Figures]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The adjusted totals, and each pair's length ratio, dearest first.
+    """The adjusted totals, and each pair's ratios, dearest first.
 
     ``savings`` are :func:`analytics.savings.cost_savings`, ``sums`` those by "answer".
-    The baseline's output cost of each pair of models is multiplied by the pair's
-    ratio (:mod:`analytics.lengths`); ratios that are not known are 1, and
-    ``known_percent`` says how much of the output cost the known ones cover. The
-    interval holds both what the savings' own leaves open and the ratios' errors,
-    taken as independent.
+    The baseline's cost of the input and of the completion of each pair of models
+    are multiplied by the pair's ratios (:mod:`analytics.lengths`); ratios that are
+    not known are 1, and ``known_percent`` says how much of the baseline's cost the
+    known ones cover. The interval holds both what the savings' own leaves open and
+    the ratios' errors, taken as independent.
     """
     lengths = AnswerLengths(sums)
-    pairs: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    pairs: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [_ZERO, _ZERO])
     for value, figures in sums.items():
         _, model, baseline = parts_of(value)
-        pairs[model, baseline] += figures["baseline_output_cost"]
+        output = figures["baseline_output_cost"]
+        pairs[model, baseline][0] += figures["baseline_cost"] - output
+        pairs[model, baseline][1] += output
     rows, shift, variance, known = [], _ZERO, 0.0, _ZERO
-    for (model, baseline), output in sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0])):
-        if not output:
+    for (model, baseline), costs in sorted(pairs.items(), key=lambda p: (-sum(p[1]), p[0])):
+        if not any(costs):
             continue
-        found = lengths.ratio(model, baseline)
-        shift += output * (Decimal(repr(found.ratio)) - 1)
-        variance += (float(output) * found.error) ** 2
-        known += output if found.known else _ZERO
+        ratios = lengths.input_ratio(model, baseline), lengths.ratio(model, baseline)
+        for cost, found in zip(costs, ratios, strict=True):
+            shift += cost * (Decimal(repr(found.ratio)) - 1)
+            variance += (float(cost) * found.error) ** 2
+            known += cost if found.known else _ZERO
         if model != baseline:
-            rows.append(_row(model, baseline, output, found))
-    total = sum(pairs.values(), _ZERO)
+            rows.append(_row(model, baseline, sum(costs, _ZERO), *ratios))
+    total = sum((sum(costs, _ZERO) for costs in pairs.values()), _ZERO)
     return _totals(savings, shift.quantize(_PLACES), variance, percent(known, total)), rows
 
 
@@ -68,13 +71,17 @@ def _totals(
     }
 
 
-def _row(model: str, baseline: str, output: Decimal, found: LengthRatio) -> dict[str, Any]:
+def _row(
+    model: str, baseline: str, cost: Decimal, read: LengthRatio, said: LengthRatio
+) -> dict[str, Any]:
     return {
         "model": model,
         "baseline": baseline,
-        "baseline_output_cost": output,
-        "ratio": round(found.ratio, 4),
-        "ratio_low": round(found.low, 4),
-        "ratio_high": round(found.high, 4),
-        "known": found.known,
+        "baseline_cost": cost,
+        "input_ratio": round(read.ratio, 4),
+        "input_known": read.known,
+        "output_ratio": round(said.ratio, 4),
+        "output_low": round(said.low, 4),
+        "output_high": round(said.high, 4),
+        "output_known": said.known,
     }

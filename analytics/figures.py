@@ -31,10 +31,25 @@ _WHOLE = Q(
     usage_estimated=False,
     decision__isnull=False,
 )
+# Inputs whose tokens the provider counted, beside our count by characters.
+_COUNTED = (
+    Q(
+        cache_hit=False,
+        usage_estimated=False,
+        tokens_in__gt=0,
+        tokens_estimated__gt=0,
+        decision__isnull=False,
+    )
+    & ~_FAILED
+)
 
 
 def _whole(expression: Any) -> Cast:
     return Cast(expression, BigIntegerField())
+
+
+def _product(one: str, other: str, only: Q) -> Sum:
+    return Sum(_whole(F(one)) * _whole(F(other)), filter=only, default=0)
 
 
 _COUNTS: dict[str, Any] = {
@@ -50,9 +65,13 @@ _COUNTS: dict[str, Any] = {
     "latency_us": Sum(_whole(F("latency_ms") * 1000), default=0),
     "answers": Count("pk", filter=_WHOLE),
     "answer_tokens": Sum("tokens_out", filter=_WHOLE, default=0),
-    "answer_tokens_squared": Sum(
-        _whole(F("tokens_out")) * _whole(F("tokens_out")), filter=_WHOLE, default=0
-    ),
+    "answer_tokens_squared": _product("tokens_out", "tokens_out", _WHOLE),
+    "inputs": Count("pk", filter=_COUNTED),
+    "input_tokens": Sum("tokens_in", filter=_COUNTED, default=0),
+    "input_estimate": Sum("tokens_estimated", filter=_COUNTED, default=0),
+    "input_tokens_squared": _product("tokens_in", "tokens_in", _COUNTED),
+    "input_estimate_squared": _product("tokens_estimated", "tokens_estimated", _COUNTED),
+    "input_product": _product("tokens_in", "tokens_estimated", _COUNTED),
 }
 _MONEY: dict[str, Any] = {
     "cost": MoneySum("cost"),

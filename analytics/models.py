@@ -125,6 +125,9 @@ class RequestRecord(models.Model):
     model = models.CharField(max_length=128, blank=True)
     tokens_in = models.PositiveIntegerField(default=0)
     tokens_out = models.PositiveIntegerField(default=0)
+    tokens_estimated = models.PositiveIntegerField(
+        default=0, help_text="Of the input, by its characters: the same for every tokenizer."
+    )
     cache_read_tokens = models.PositiveIntegerField(default=0)
     cache_write_tokens = models.PositiveIntegerField(default=0)
     reasoning_tokens = models.PositiveIntegerField(default=0)

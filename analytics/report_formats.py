@@ -22,7 +22,7 @@ _SECTIONS = (
     ("by_confidence", "Confidence"),
     ("by_provider", "Providers"),
     ("by_model", "Models"),
-    ("answer_lengths", "Output tokens of the baseline for each of the model's"),
+    ("answer_lengths", "The baseline's tokens for each of the model's"),
 )
 
 
@@ -109,14 +109,14 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _adjusted(found: dict[str, Any]) -> list[tuple[str, str]]:
-    known = f"known for {found['known_percent']} % of the baseline's output"
+    known = f"known for {found['known_percent']} % of the baseline's cost"
     return [
         (
-            "Saved, had the baseline its own length",
+            "Saved, with the baseline's own tokens",
             f"{dollars(found['total_saved'])} ({found['percent_saved']} %)",
         ),
         ("  with 95 % confidence", _between(found["saved_low"], found["saved_high"])),
-        ("  lengths", known),
+        ("  token counts", known),
     ]
 
 

@@ -236,6 +236,7 @@ class Recorder:
             "pattern": facts.analysis.pattern,
             "complexity": facts.analysis.complexity,
             "tier": facts.analysis.tier,
+            "tokens_estimated": facts.analysis.token_count,
             "strategy": decision.strategy_used if decision else facts.ask.strategy,
             "confidence": decision.confidence if decision else "low",
             "cache_key": facts.cache_key,

@@ -163,7 +163,10 @@ class WhatIf:
         model = f"{record.provider}/{record.model}"
         target = f"{decided.provider}/{decided.model}"
         ratio = lengths.ratio(model, target)
-        usage = Usage(record.tokens_in, round(record.tokens_out * ratio.ratio))
+        usage = Usage(
+            round(record.tokens_in * lengths.input_ratio(model, target).ratio),
+            round(record.tokens_out * ratio.ratio),
+        )
         expected = self._past.prices.cost(decided.provider, decided.model, usage)
         if expected is None:
             answer.undecided["the price of its model is unknown"] += 1

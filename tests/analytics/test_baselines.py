@@ -141,7 +141,7 @@ def answers(kind: str, model: str, lengths: list[int], baseline: str = "p/big", 
     figures["answers"] = len(lengths)
     figures["answer_tokens"] = sum(lengths)
     figures["answer_tokens_squared"] = sum(n * n for n in lengths)
-    figures["baseline_output_cost"] = D(output)
+    figures["baseline_cost"] = figures["baseline_output_cost"] = D(output)
     return {f"{kind}/{model}>{baseline}": figures}
 
 
@@ -201,10 +201,35 @@ class TestLengths:
         assert found["saved_low"] < D(13)
         assert found["saved_high"] > D(15)
         assert found["known_percent"] == pytest.approx(100 * 12 / 14, abs=0.01)
-        assert [(row["model"], row["known"]) for row in rows] == [
+        assert [(row["model"], row["output_known"]) for row in rows] == [
             ("p/small", True),
             ("p/odd", False),
         ]
+
+    def test_a_tokenizer_that_makes_more_of_the_same_text_costs_more(self) -> None:
+        def read(model: str, density: int, input_cost: int):
+            figures = no_figures()
+            for estimate in (10, 20) * 20:
+                figures["inputs"] += 1
+                figures["input_tokens"] += density * estimate
+                figures["input_estimate"] += estimate
+                figures["input_tokens_squared"] += (density * estimate) ** 2
+                figures["input_estimate_squared"] += estimate**2
+                figures["input_product"] += density * estimate**2
+            figures["baseline_cost"] = D(input_cost)
+            return {f"a/simple/p/{model}>p/big": figures}
+
+        savings = {"total_saved": D(0), "saved_low": None, "saved_high": None,
+                   "baseline_cost": D(10)}  # fmt: skip
+        sums = read("small", 2, 10) | read("big", 3, 0)
+        lengths = AnswerLengths(sums)
+        found = lengths.input_ratio("p/small", "p/big")
+        assert (found.ratio, found.error) == (pytest.approx(1.5), pytest.approx(0, abs=1e-9))
+        assert lengths.input_ratio("p/small", "p/none").known is False
+        adjusted, rows = adjusted_savings(savings, sums)
+        assert float(adjusted["total_saved"]) == pytest.approx(5)
+        assert adjusted["known_percent"] == 100
+        assert rows[0]["input_ratio"] == 1.5
 
     @given(st.lists(st.integers(1, 1000), min_size=30, max_size=60))
     def test_a_model_is_as_long_as_itself(self, lengths: list[int]) -> None:

@@ -46,6 +46,7 @@ def make(count: int, seed: int = 1, around: datetime = NOW) -> None:
             request__strategy=chance.choice(["hybrid", "complexity", "cached"]),
             request__tokens_out=chance.randrange(100_000),
             request__latency_ms=chance.uniform(0, 5000),
+            request__tokens_estimated=chance.randrange(30),
             baseline_cost=Decimal(chance.randrange(10**9)) / 10**10,
             baseline_output_cost=Decimal(chance.randrange(10**8)) / 10**10,
             prompt_cache_saved=Decimal(chance.randrange(10**8)) / 10**10,
