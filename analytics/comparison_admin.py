@@ -14,8 +14,7 @@ from analytics.money import dollars
 @admin.register(Comparison)
 class ComparisonAdmin(HistoryAdmin):
     list_display = (
-        "created_at", "pattern", "tier", "routed", "reference", "scores", "served", "source",
-        "judge", "spent", "error", "request_link",
+        "created_at", "kind", "routed", "reference", "scores", "served", "spent", "request_link",
     )  # fmt: skip
     list_filter = ("source", "pattern", "tier", "served")
     readonly_fields = ("routed", "reference", "scores", "spent", "request_link")
@@ -26,18 +25,22 @@ class ComparisonAdmin(HistoryAdmin):
         "judge_cost", "answer_cost", "error",
     )  # fmt: skip
 
+    @admin.display(description="kind of prompt")
+    def kind(self, row: Comparison) -> str:
+        return f"{row.pattern}, {row.tier}"
+
     @admin.display(description="routed to")
     def routed(self, row: Comparison) -> str:
-        return f"{row.provider}/{row.model}"
+        return row.model
 
     @admin.display(description="beside")
     def reference(self, row: Comparison) -> str:
-        return f"{row.reference_provider}/{row.reference_model}"
+        return row.reference_model
 
-    @admin.display(description="quality, routed to reference")
+    @admin.display(description="quality")
     def scores(self, row: Comparison) -> str:
         if row.gain is None:
-            return "not judged"
+            return row.error or "not judged"
         return f"{row.score:.2f} to {row.reference_score:.2f} ({row.gain:+.2f})"
 
     @admin.display(description="cost of judging")

@@ -17,13 +17,15 @@ from django.db.models.functions import TruncHour
 from analytics.batching import batched
 from analytics.figures import FIGURES, KEPT
 from analytics.models import HourlyTotal, RequestRecord, StaleHour, TotalsState
-from analytics.summing import HOUR, Span, hour_of, row_sums
+from analytics.summing import HOUR, Span, hour_of, row_sums, row_sums_together
 
 # A request is written at the latest this long after it was asked, or marks its hour.
 _ON_TIME = timedelta(minutes=10)
 # An hour is summed this long after its end: twice as late, should clocks differ.
 _REST = timedelta(minutes=20)
 _WRITTEN_TOGETHER = 2_000
+_FEW_VALUES = ("strategy", "confidence", "model", "pattern", "endpoint", "answer")
+_HOURS = TruncHour("created_at", tzinfo=UTC)
 
 
 def mark_stale(times: Iterable[datetime]) -> None:
@@ -90,7 +92,7 @@ def totals_differ() -> Iterator[tuple[datetime, str, str]]:
     stale = set(StaleHour.objects.values_list("hour", flat=True))
     for dimension in KEPT:
         for span in _days(start, state.summed_until):
-            rows = _hourly(dimension, span)
+            rows = row_sums(dimension, span, _HOURS)
             kept = {
                 (total.hour, total.value): {name: getattr(total, name) for name in FIGURES}
                 for total in HourlyTotal.objects.filter(
@@ -154,14 +156,17 @@ def _locked_state() -> TotalsState:
 
 def _sum_hours(span: Span) -> None:
     HourlyTotal.objects.filter(hour__gte=span[0], hour__lt=span[1]).delete()
-    for dimension in KEPT:
+    for dimension, sums in _hourly_of_all(span):
         totals = (
             HourlyTotal(dimension=dimension, hour=hour, value=value, **figures)
-            for (hour, value), figures in _hourly(dimension, span).items()
+            for (hour, value), figures in sums.items()
         )
         for group in batched(totals, _WRITTEN_TOGETHER):
             HourlyTotal.objects.bulk_create(group)
 
 
-def _hourly(dimension: str, span: Span) -> dict[tuple[Any, str], Any]:
-    return row_sums(dimension, span, TruncHour("created_at", tzinfo=UTC))
+def _hourly_of_all(span: Span) -> Iterator[tuple[str, dict[tuple[Any, str], Any]]]:
+    yield from row_sums_together(_FEW_VALUES, span, _HOURS).items()
+    for dimension in KEPT:
+        if dimension not in _FEW_VALUES:
+            yield dimension, row_sums(dimension, span, _HOURS)

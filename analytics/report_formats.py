@@ -22,10 +22,10 @@ _SECTIONS = (
     ("by_confidence", "Confidence"),
     ("by_provider", "Providers"),
     ("by_model", "Models"),
-    ("answer_lengths", "The baseline's tokens for each of the model's"),
 )
 
 
+_PAIR = ("model", "baseline")
 _NARROW = ("name", "requests", "cost", "baseline_cost", "saved", "saved_percent")
 
 
@@ -156,9 +156,26 @@ def _between(low: Decimal | None, high: Decimal | None) -> str:
 def sections(report: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
     """The tables that have rows, with their titles."""
     found = [(title, report[section]) for section, title in _SECTIONS]
+    found.append(("The baseline's tokens for each of the model's", _known_lengths(report)))
     if chosen := report.get("breakdown"):
         found.append((f"By {chosen['by']}", chosen["rows"]))
     return [(title, rows) for title, rows in found if rows]
+
+
+def _known_lengths(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those pairs of models of which something is known, short enough to be read."""
+    return [
+        {
+            "model, baseline": " > ".join(row[name].rsplit("/", 1)[-1] for name in _PAIR),
+            "input": f"{row['input_ratio']:.2f}" if row["input_known"] else "–",
+            "output": f"{row['output_ratio']:.2f} ({row['output_low']:.2f} to "
+            f"{row['output_high']:.2f})"
+            if row["output_known"]
+            else "–",
+        }
+        for row in report["answer_lengths"]
+        if row["input_known"] or row["output_known"]
+    ]
 
 
 def _trend(report: dict[str, Any]) -> list[tuple[str, str]]:

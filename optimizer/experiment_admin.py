@@ -59,18 +59,15 @@ class ExperimentAdmin(admin.ModelAdmin):
     )  # fmt: skip
     list_filter = ("status",)
     actions = ("start_selected", "stop_selected")
-    _story = ("status", "results", "started_at", "ended_at", "end_reason")
-
-    def get_readonly_fields(
-        self, request: HttpRequest, obj: Experiment | None = None
-    ) -> tuple[str, ...]:
-        begun = obj is not None and obj.status != Experiment.Status.DRAFT
-        fixed = (*ExperimentForm.Meta.fields,) if begun else ()
-        return (*fixed, *self._story)
+    readonly_fields = ("status", "results", "started_at", "ended_at", "end_reason")
 
     def get_fields(self, request: HttpRequest, obj: Experiment | None = None) -> Any:
-        story = self._story if obj is not None and obj.started_at else ()
+        story = self.readonly_fields if obj is not None and obj.started_at else ()
         return (*story, *ExperimentForm.Meta.fields)
+
+    def has_change_permission(self, request: HttpRequest, obj: Experiment | None = None) -> bool:
+        draft = obj is None or obj.status == Experiment.Status.DRAFT
+        return draft and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Experiment | None = None) -> bool:
         draft = obj is None or obj.status == Experiment.Status.DRAFT

@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 
 from analytics.metrics import period_start
 from optimizer.composition import get_services
+from optimizer.guarantee_words import said
 from optimizer.services.policy_spec import STRATEGIES, PolicyError, PolicySpec, read_policy
 from optimizer.whatif_words import basis, cost_rows, quality_rows, shares, verdict
 
@@ -53,6 +54,7 @@ def whatif_view(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": "What if",
         "form": form,
+        "guarantee": said(services.guarantee.guarantee()) if services.guarantee else [],
         "known": [*STRATEGIES, *sorted({spec.id for spec in services.names.available()})],
     }
     if asked and form.is_valid():

@@ -75,7 +75,11 @@ def compare(control: ArmSums, treatment: ArmSums, planned: int = 1000) -> ArmsCo
     if min(control.units, treatment.units) < FEWEST_UNITS:
         return ArmsCompared(*means, difference, None, None)
     units = control.units + treatment.units
-    half = half_width(units, sqrt(control.variance + treatment.variance), planned)
+    error = sqrt(control.variance + treatment.variance)
+    if not error:
+        # No failure among a hundred units is no certainty that there will be none.
+        return ArmsCompared(*means, difference, None, None)
+    half = half_width(units, error, planned)
     return ArmsCompared(*means, difference, difference - half, difference + half)
 
 

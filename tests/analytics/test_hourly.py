@@ -170,7 +170,7 @@ class TestTheCommand:
         return out.getvalue()
 
     def test_it_finds_and_mends_what_differs(self) -> None:
-        make(40)
+        make(40, around=datetime.now(UTC) - timedelta(hours=2))
         assert "add up to" in self.run("--update")
         assert "add up to" in self.run("--check")
         wrong = HourlyTotal.objects.filter(dimension="user").first()

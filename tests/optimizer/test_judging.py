@@ -278,8 +278,14 @@ class TestTheGuaranteeSCommand:
         assert "too few: the reference answers everything" in self.run()
         self.compare(400)
         said = " ".join(self.run().split())
-        assert "at most 0.02 below claude/claude-sonnet-5-5, with 95% confidence" in said
+        assert "on average at most 0.02 below claude/claude-sonnet-5-5, with 95% confidence" in said
         assert "100% of requests" in said
+
+    def test_the_admin_shows_it_too(self, settings, monkeypatch, admin_client) -> None:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "dummy")
+        settings.GUARANTEE_REFERENCE = OTHER
+        page = admin_client.get("/admin/whatif/").content.decode()
+        assert "0 compared answers are too few" in page
 
     def test_without_one_it_says_how_to_get_one(self) -> None:
         with pytest.raises(CommandError, match="Set GUARANTEE_REFERENCE"):

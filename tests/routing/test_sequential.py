@@ -49,6 +49,11 @@ def test_before_there_are_enough_units_nothing_is_said() -> None:
     assert few.units < FEWEST_UNITS
 
 
+def test_what_never_happened_is_no_certainty() -> None:
+    found = compare(sums([0.0] * 200), sums([0.0] * 200))
+    assert (found.difference, found.low) == (0, None)
+
+
 def test_without_a_difference_looking_all_the_time_seldom_finds_one() -> None:
     chance = random.Random(4)
     alarms = 0

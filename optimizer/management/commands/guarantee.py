@@ -10,8 +10,9 @@ from rich.table import Table
 
 from analytics import pairs
 from optimizer.composition import get_services
+from optimizer.guarantee_words import said
 from optimizer.services.model_names import UnknownModel
-from routing.guarantee.calibration import Calibration, Promise, calibrate
+from routing.guarantee.calibration import Promise, calibrate
 
 _TOLERANCES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 
@@ -40,11 +41,8 @@ class Command(BaseCommand):
             services.guarantee.refresh()
             guarantee = services.guarantee.guarantee()
             reference = guarantee.reference
-            console.print(
-                f"In force: on average at most {guarantee.promise.tolerance:g} below "
-                f"{'/'.join(reference)}, with {1 - guarantee.promise.delta:.0%} confidence."
-            )
-            console.print(said(guarantee.calibration))
+            for line in said(guarantee):
+                console.print(line)
         if options["reference"]:
             try:
                 reference = services.names.one(options["reference"])
@@ -75,18 +73,3 @@ class Command(BaseCommand):
                     f"{found.bound:.4f}", f"{found.routed:.0%}",
                 )  # fmt: skip
         console.print(table)
-
-
-def said(calibration: Calibration) -> str:
-    """How the promise is kept, in words."""
-    if calibration.threshold is None:
-        return (
-            f"{calibration.samples} compared answers are too few: the reference answers "
-            "everything for now."
-        )
-    return (
-        f"Answers expected to be of {calibration.threshold:.2f} or more are routed, "
-        f"{calibration.routed:.0%} of requests; the reference answers the rest. So the loss is at "
-        f"most {calibration.bound:.4f}; it was {calibration.loss:.4f} over "
-        f"{calibration.samples} compared answers."
-    )
