@@ -16,7 +16,7 @@ from analytics.money import money
 class Comparison(models.Model):
     """One prompt answered by two models, and how good each answer was, 0-1.
 
-    ``expected`` is what routing had expected of the model before. ``served``
+    ``strategy`` is what chose the model, ``expected`` what was expected of it before. ``served``
     says whether the model's answer is the one that the client was given; if not,
     it was the reference's. Kind and models are copied here, so that a comparison
     outlives its request.
@@ -37,6 +37,7 @@ class Comparison(models.Model):
     source = models.CharField(max_length=10, choices=Source.choices)
     pattern = models.CharField(max_length=20)
     tier = models.CharField(max_length=10)
+    strategy = models.CharField(max_length=20, blank=True)
     provider = models.CharField(max_length=64)
     model = models.CharField(max_length=128)
     score = models.FloatField(

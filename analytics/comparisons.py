@@ -49,7 +49,9 @@ def comparison_record(
     judged: Judged = Judged(),
 ) -> Comparison | None:
     """``None`` where the request is gone. ``served``: the client had the candidate's answer."""
-    request = RequestRecord.objects.only("created_at", "pattern", "tier").filter(pk=request_id)
+    request = RequestRecord.objects.only("created_at", "pattern", "tier", "strategy").filter(
+        pk=request_id
+    )
     record = request.first()
     if record is None:
         return None
@@ -60,6 +62,7 @@ def comparison_record(
         source=source,
         pattern=record.pattern,
         tier=record.tier,
+        strategy=record.strategy,
         provider=candidate.provider,
         model=candidate.model,
         score=candidate.score,

@@ -7,6 +7,7 @@ from django.db.models import Max, QuerySet
 from numpy.typing import NDArray
 
 from analytics.models import Comparison
+from routing.guarantee.guard import COVERED
 
 Floats = NDArray[np.float64]
 MOST = 5_000
@@ -20,25 +21,23 @@ def latest(reference: tuple[str, str]) -> int:
 
 
 def compared(reference: tuple[str, str]) -> tuple[Floats, Floats]:
-    """(n,) expected qualities and (n,) losses against ``reference``, in the order they came.
-
-    A pair of the reference with itself is one too: such requests are part of the traffic.
-    """
+    """(n,) expected qualities and (n,) losses against ``reference``, in the order they came."""
     rows = list(
         _pairs(reference)
         .order_by("-created_at", "-pk")
-        .values_list("expected", "score", "reference_score", "provider", "model")[:MOST]
+        .values_list("expected", "score", "reference_score")[:MOST]
     )
-    known = [
-        (0.0 if expected is None else expected, (reference_score or 0.0) - (score or 0.0))
-        for expected, score, reference_score, *model in reversed(rows)
-        if expected is not None or tuple(model) == reference
-    ]
-    found = np.array(known, dtype=np.float64).reshape(-1, 2)
-    return found[:, 0], found[:, 1]
+    found = np.array(rows[::-1], dtype=np.float64).reshape(-1, 3)
+    return found[:, 0], found[:, 2] - found[:, 1]
 
 
 def _pairs(reference: tuple[str, str]) -> QuerySet[Comparison]:
+    """Of requests that the guarantee covers, and of which something had been expected. Others,
+    at no loss, would only make the covered ones look better."""
     return Comparison.objects.filter(
-        reference_provider=reference[0], reference_model=reference[1], score__isnull=False
+        reference_provider=reference[0],
+        reference_model=reference[1],
+        strategy__in=COVERED,
+        expected__isnull=False,
+        score__isnull=False,
     )

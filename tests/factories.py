@@ -123,6 +123,7 @@ class ComparisonFactory(factory.django.DjangoModelFactory):
 
     request = factory.SubFactory(RequestRecordFactory)
     source = Comparison.Source.JUDGE
+    strategy = "hybrid"
     provider = factory.SelfAttribute("request.provider")
     model = factory.SelfAttribute("request.model")
     pattern = factory.SelfAttribute("request.pattern")

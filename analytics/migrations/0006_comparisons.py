@@ -20,6 +20,7 @@ class Migration(migrations.Migration):
                 ('source', models.CharField(choices=[('judge', 'judged by a model'), ('replay', 'recorded outcomes')], max_length=10)),
                 ('pattern', models.CharField(max_length=20)),
                 ('tier', models.CharField(max_length=10)),
+                ('strategy', models.CharField(blank=True, max_length=20)),
                 ('provider', models.CharField(max_length=64)),
                 ('model', models.CharField(max_length=128)),
                 ('score', models.FloatField(blank=True, help_text='Unknown where the judging failed; its cost stands.', null=True)),

@@ -10,7 +10,8 @@ from routing.models import RoutingDecision
 from routing.rechoosing import rechosen
 from routing.strategies.base import Situation
 
-_COVERED = frozenset({"learning", "hybrid", "hybrid_fallback"})
+COVERED = frozenset({"learning", "hybrid", "hybrid_fallback"})
+"""The strategies whose choices the promise is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,15 @@ def keep_promise(
     Choices by complexity alone and models that a client names are the client's
     own; so is a request that the reference cannot serve.
     """
-    if guarantee is None or decision.strategy_used not in _COVERED:
+    if guarantee is None or decision.strategy_used not in COVERED:
         return decision
     reference = guarantee.reference
     chosen = (decision.provider, decision.model)
-    if chosen == reference:
-        return decision
-    expected = decision.metadata.get("quality_score")
+    expected = _expected_of(decision)
     threshold = guarantee.calibration.threshold
     kept: dict[str, Any] = {"threshold": threshold, "expected": expected}
-    if expected is not None and threshold is not None and expected >= threshold:
+    sure = expected is not None and threshold is not None and expected >= threshold
+    if sure or chosen == reference:
         return replace(decision, metadata={**decision.metadata, "guarantee": kept})
     option = next((o for o in situation.eligible if (o.provider, o.model) == reference), None)
     if option is None:
@@ -68,3 +68,11 @@ def keep_promise(
         guarantee=kept,
     )
     return replace(held, confidence="high")
+
+
+def _expected_of(decision: RoutingDecision) -> float | None:
+    """The quality expected of the chosen model, also where it was chosen for another reason."""
+    for candidate in decision.metadata.get("candidates", []):
+        if (candidate.provider, candidate.model) == (decision.provider, decision.model):
+            return candidate.expected_quality
+    return None

@@ -11,6 +11,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
 from analytics.models import Comparison, DailyTotal, RequestRecord
 from analytics.report import routing_report
@@ -198,6 +199,19 @@ async def test_only_whole_texts_are_compared(begin: Start, fakes, extra: dict) -
     assert not await compared()
 
 
+async def test_a_comparison_that_cannot_be_recorded_is_said(
+    begin: Start, fakes, monkeypatch, caplog
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OperationalError("secret words")
+
+    fakes["gemini"].wire = verdicts_by(lambda first, second: "tie")
+    monkeypatch.setattr("optimizer.services.judging.judge.comparison_record", refuse)
+    await ask(await begin(), **BASELINE)
+    assert "could not be recorded (OperationalError)" in caplog.text
+    assert "secret words" not in caplog.text
+
+
 @pytest.mark.parametrize("name", ["no-such-model", "gpt-6.1-terra"])
 async def test_a_judge_that_cannot_be_called_is_said_and_off(
     begin: Start, settings, caplog, name: str
@@ -280,6 +294,14 @@ class TestTheGuaranteeSCommand:
         said = " ".join(self.run().split())
         assert "on average at most 0.02 below claude/claude-sonnet-5-5, with 95% confidence" in said
         assert "100% of requests" in said
+
+    def test_it_rests_on_what_it_covers_alone(self) -> None:
+        self.compare(300)
+        ComparisonFactory.create_batch(
+            50, strategy="complexity", expected=None, reference_model=OTHER
+        )
+        ComparisonFactory.create_batch(50, strategy="cheapest", expected=0.5, reference_model=OTHER)
+        assert "on 300 compared answers" in self.run("--reference", OTHER)
 
     def test_the_admin_shows_it_too(self, settings, monkeypatch, admin_client) -> None:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "dummy")

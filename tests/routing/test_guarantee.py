@@ -15,7 +15,7 @@ from routing.eligibility import find_eligible
 from routing.guarantee.betting import is_smaller, upper_bound
 from routing.guarantee.calibration import NO_EVIDENCE, Calibration, Promise, calibrate
 from routing.guarantee.guard import Guarantee, keep_promise
-from routing.models import RoutingDecision
+from routing.models import Candidate, RoutingDecision
 from tests.routing.catalogue import EASY, OPTIONS, Fixed, context, engine_over
 
 BIG, SMALL = ("b", "big"), ("a", "small")
@@ -104,9 +104,8 @@ class TestCalibration:
 
 
 def decided(expected: float | None = 0.8, strategy: str = "hybrid") -> RoutingDecision:
-    return RoutingDecision(
-        *SMALL, "high", strategy, "Because.", metadata={"quality_score": expected, "candidates": []}
-    )
+    chosen = Candidate(*SMALL, "simple", expected, 0.0, 1.0, 9, None, chosen=True, reason="cheap")
+    return RoutingDecision(*SMALL, "high", strategy, "Because.", metadata={"candidates": [chosen]})
 
 
 def promised(threshold: float | None) -> Guarantee:
@@ -143,7 +142,9 @@ class TestGuard:
 
     def test_the_reference_s_own_choice_stands(self, situation) -> None:
         decision = replace(decided(), provider="b", model="big")
-        assert keep_promise(decision, situation, promised(0.7)) is decision
+        found = keep_promise(decision, situation, promised(0.7))
+        assert (found.provider, found.model) == BIG
+        assert "instead_of" not in found.metadata["guarantee"]
         assert keep_promise(decided(), situation, None).model == "small"
 
     def test_a_request_that_the_reference_cannot_serve_is_told_apart(self, situation) -> None:

@@ -11,12 +11,15 @@ is the reference's own, there is nothing to judge: both are 0.5.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+
+from django.db import Error as DatabaseFailure
 
 from analytics.comparisons import Compared, Judged, comparison_record, judging_spent
 from analytics.models import Comparison
@@ -28,6 +31,8 @@ from providers.base import Completion, CompletionRequest
 from providers.chat import Chat, Text
 from providers.pricing import PriceBook
 from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
+
+logger = logging.getLogger(__name__)
 
 _ZERO = Decimal(0)
 _EVEN = 0.5
@@ -119,7 +124,7 @@ class Judge:
             candidate = (kept_from["provider"], kept_from["model"])
             expected = metadata["guarantee"]["expected"]
             return _Case(facts, candidate, reference, expected, served=False)
-        return _Case(facts, served, reference, metadata.get("quality_score"), served=True)
+        return _Case(facts, served, reference, _expected(metadata), served=True)
 
     async def _try(self, case: _Case, text: str) -> None:
         score, error = None, ""
@@ -135,7 +140,13 @@ class Judge:
             error = str(unjudged)
         finally:
             self._waiting -= 1
-        await self._store(_record, case, score, error, "/".join(self._policy.model))
+        judge = "/".join(self._policy.model)
+        try:
+            await self._store(_record, case, score, error, judge)
+        except DatabaseFailure as failure:  # nobody else would hear of it
+            spent = case.judge_cost + case.answer_cost
+            kind = type(failure).__name__
+            logger.error("A comparison that cost $%s could not be recorded (%s)", spent, kind)
 
     async def _may_spend(self) -> bool:
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -192,6 +203,15 @@ class Judge:
 def _only_text(chat: Chat) -> bool:
     plain = all(isinstance(part, Text) for part in chat.parts())
     return plain and not chat.tools and not chat.native and chat.n == 1
+
+
+def _expected(metadata: dict[str, Any]) -> float | None:
+    """Of the model that served; unknown where it only stood in for another."""
+    if "intended_model" in metadata:
+        return None
+    guarantee = metadata.get("guarantee")
+    found: float | None = guarantee["expected"] if guarantee else metadata.get("quality_score")
+    return found
 
 
 def _baseline(metadata: dict[str, Any]) -> Model | None:
