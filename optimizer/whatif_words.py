@@ -71,7 +71,7 @@ def basis(answer: Answer) -> list[str]:
     if answer.no_quality:
         said.append(
             f"The log cannot tell what quality would be: {answer.no_quality}. "
-            "EXPLORATION_RATE above zero makes logs that can, and so does an experiment."
+            "EXPLORATION_RATE above zero makes logs that can; an experiment asks directly."
         )
     said += [f"{count} left out: {reason}." for reason, count in answer.undecided.most_common()]
     return said

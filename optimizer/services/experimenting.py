@@ -12,6 +12,7 @@ from optimizer.services.asking import Ask
 from optimizer.services.model_names import ModelNames
 from optimizer.services.policy_spec import PolicyError, PolicySpec, leaves_choice, read_arm
 from optimizer.services.rulebook import stricter
+from routing.rules import Effect, Rule
 
 logger = logging.getLogger(__name__)
 
@@ -20,10 +21,18 @@ _BUCKETS = 2**64
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The experiment and the arm of a request."""
+    """The experiment and the arm of a request; ``prefers`` where that is a model."""
 
     experiment: str
     arm: str
+    prefers: Rule | None = None
+
+    def on(self, effect: Effect) -> Effect:
+        """What rules and the arm want together. A model is preferred rather than forced: that
+        it cannot serve must not cost the client an answer. Operators' rules come first."""
+        if self.prefers is None or effect.preferred is not None:
+            return effect
+        return replace(effect, preferred=self.prefers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +91,21 @@ class Experiments:
         policy = running.arms[arm]
         asked = replace(
             ask,
-            strategy=policy.strategy,
-            only=policy.only,
+            strategy="complexity" if policy.only else policy.strategy,
             min_quality=stricter(ask.min_quality, policy.quality_target, max),
             max_cost=stricter(ask.max_cost, policy.cost_cap, min),
             # Neither arm is given answers of the other, or of before.
             cache_key=_apart(ask.cache_key, running.name, arm),
             semantic_key=_apart(ask.semantic_key, running.name, arm),
         )
-        return asked, Assignment(running.name, arm)
+        return asked, Assignment(running.name, arm, _preference(running.name, policy))
+
+
+def _preference(experiment: str, policy: PolicySpec) -> Rule | None:
+    if policy.only is None:
+        return None
+    models = tuple(f"{provider}/{model}" for provider, model in sorted(policy.only))
+    return Rule(f"experiment {experiment}", action="prefer", models=models)
 
 
 def _apart(key: str, experiment: str, arm: str) -> str:

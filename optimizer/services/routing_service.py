@@ -189,6 +189,8 @@ class RoutingService:
             ask, assignment = self._experiments.assign(ask)
         analysis = ask.analyze()
         effect = self._rules.effect(ask, analysis) if self._rules else NO_EFFECT
+        if assignment is not None:
+            effect = assignment.on(effect)
         if effect.cost_cap is not None and ask.chat.max_tokens is None:
             # Without a bound no cap on the cost could be kept.
             ask = replace(ask, chat=replace(ask.chat, max_tokens=ask.max_tokens))

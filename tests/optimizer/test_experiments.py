@@ -24,13 +24,13 @@ from analytics.experiments import (
     harm_of,
     stop_on_harm,
 )
-from analytics.models import Experiment, RequestRecord
+from analytics.models import Experiment, RequestRecord, RoutingMetric
 from optimizer.composition import get_services
 from optimizer.experiment_words import verdict
 from optimizer.services.experimenting import arm_of
 from tests.conftest import Start
 from tests.factories import FeedbackFactory, RequestRecordFactory
-from tests.fakes.server import FakeProvider
+from tests.fakes.server import FakeProvider, Reply
 
 SMALL, BIG = "claude-haiku-5-5", "claude-sonnet-5-5"
 
@@ -87,6 +87,34 @@ class TestRequests:
             assert arm == arm_of("try", user, 0.5)
             assert model == expected[arm]
         assert {r.experiment for r in await recorded()} == {"try"}
+
+    async def test_what_an_arm_saves_is_against_complexity_s_free_choice(
+        self, transactional_db: None, fakes: dict[str, FakeProvider], start: Start
+    ) -> None:
+        await running(share=0.99)
+        client = await start()
+        await ask(client, next(u for u in "abcdef" if arm_of("try", u, 0.99) == "treatment"))
+        decision = await RoutingMetric.objects.aget()
+        assert decision.model == BIG
+        assert decision.baseline_model != BIG
+        assert decision.routing_saved == decision.baseline_cost - decision.actual_cost < 0
+        assert {c["model"] for c in decision.metadata["baseline_chain"]} > {BIG, SMALL}
+        assert SMALL in {c["model"] for c in decision.metadata["fallback_chain"]}
+
+    async def test_an_arm_that_cannot_serve_costs_nobody_an_answer(
+        self, transactional_db: None, fakes: dict[str, FakeProvider], start: Start
+    ) -> None:
+        await running(share=0.99)
+        client = await start()
+        user = next(u for u in "abcdef" if arm_of("try", u, 0.99) == "treatment")
+        answered = fakes["claude"].wire
+        fakes["claude"].wire = lambda asked: (
+            Reply({"error": {}}, 400) if asked.body["model"] == BIG else answered(asked)
+        )
+        await ask(client, user)
+        (record,) = await recorded()
+        assert (record.arm, record.status) == ("treatment", "ok")
+        assert record.model != BIG
 
     async def test_arms_share_no_cached_answers(
         self, transactional_db: None, fakes: dict[str, FakeProvider], start: Start
