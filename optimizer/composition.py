@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -78,12 +79,13 @@ class Services:
     gateway: Gateway
     embedding: EmbeddingService
     background: ThreadPoolExecutor
+    readings: Chores
     chores: Chores
     _upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Learn what is known, load the embedded model, go on learning."""
-        await self.in_background(self._refresh)
+        await self.in_background(self.readings.run_due)
         self._upkeep = asyncio.create_task(self._keep_up(settings.EVIDENCE_REFRESH_SECONDS))
         local = self.registry.providers.get("local")
         if isinstance(local, LocalProvider):
@@ -96,18 +98,9 @@ class Services:
         """Other workers' feedback and records that wait for the database arrive this way."""
         while True:
             await asyncio.sleep(seconds)
-            await self.in_background(self._refresh)
+            await self.in_background(self.readings.run_due)
             await self.ledger.catch_up()
             await self.in_background(self.chores.run_due)
-
-    def _refresh(self) -> None:
-        self.evidence.refresh()
-        self.rules.refresh()
-        self.experiments.refresh()
-        if self.semantic is not None:
-            self.semantic.refresh()
-        if self.guarantee is not None:
-            self.guarantee.refresh()
 
     async def in_background(self, work: object, *args: object) -> object:
         """Run ``work`` on the background thread, off the event loop."""
@@ -251,6 +244,16 @@ def build_services() -> Services:
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = RuleBook(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
     experiments = Experiments(names, running_experiment)
+    # Whatever other workers, the admin or a command may change.
+    readings: dict[str, Callable[[], object]] = {
+        "the outcomes": evidence.refresh,
+        "the rules": rules.refresh,
+        "the experiments": experiments.refresh,
+    }
+    if semantic is not None:
+        readings["the semantic cache"] = semantic.refresh
+    if guarantee is not None:
+        readings["the compared answers"] = guarantee.refresh
     past = PastRequests(engine, names, prices)
     return Services(
         catalogue=catalogue,
@@ -288,6 +291,7 @@ def build_services() -> Services:
         ),
         embedding=EmbeddingService(names, caller, books),
         background=background,
+        readings=Chores([Chore(f"Reading {what}", 0, read) for what, read in readings.items()]),
         chores=Chores(
             [
                 Chore("Summing the hours", 60, sum_some_hours),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from decimal import Decimal
 
@@ -169,3 +170,30 @@ async def test_a_bug_shows_neither_traceback_nor_prompt(
     assert response.status_code == 500
     assert response.json()["detail"] == "Something went wrong on our side."
     assert "xyzzy" not in response.text + capsys.readouterr().err
+
+
+async def test_it_starts_and_goes_on_while_the_database_cannot_be_read(
+    transactional_db: None, fakes, start, settings, monkeypatch, caplog
+) -> None:
+    """What is read again and again is read again when the database is back."""
+    settings.EVIDENCE_REFRESH_SECONDS = 0.02
+    down = True
+
+    def load(*_: object) -> list:
+        if down:
+            raise OperationalError("connection refused")
+        return []
+
+    monkeypatch.setattr("optimizer.composition.rules_load", load)
+    await start()
+    services = get_services()
+    read = []
+    monkeypatch.setattr(services.experiments, "_load", lambda: read.append(down))
+    await asyncio.sleep(0.2)
+    down = False
+    await asyncio.sleep(0.2)
+    assert services._upkeep is not None
+    assert not services._upkeep.done()
+    assert False in read
+    assert True in read
+    assert caplog.text.count("Reading the rules cannot be done now") == 1
