@@ -25,7 +25,7 @@ from routing.guarantee.betting import is_smaller, upper_bound
 
 Floats = NDArray[np.float64]
 
-GRID = np.round(np.arange(1.0, -0.005, -0.01), 2)
+GRID = np.linspace(1, 0, 101).round(2)
 """Thresholds from the safest to the boldest: fixed, so that no look at the data is spent on it."""
 
 
