@@ -50,12 +50,14 @@ def feedback_record(
     comment: str = "",
     source: str = Feedback.Source.CLIENT,
     expect: Expectation | None = None,
+    tenant: str = "",
 ) -> FeedbackResult:
     """Store a verdict, apply it to the cached answer it is about, and learn from it.
 
     ``rating`` is -1, 0 or 1; ``score`` is 0-1 and wins over it. Three or more
     votes with a mean under 0.3 invalidate the cache entry. ``expect`` says
-    which score was to be expected. Raises :class:`UnknownAnswer`.
+    which score was to be expected. A ``tenant`` rates only its own requests. Raises
+    :class:`UnknownAnswer`.
     """
     if score is None:
         if rating is None:
@@ -64,7 +66,8 @@ def feedback_record(
     request: RequestRecord | None = None
     if request_id is not None:
         request = RequestRecord.objects.filter(pk=request_id).first()
-        if request is None:
+        if request is None or (tenant and request.tenant != tenant):
+            # Another's is as good as none: its existence is nobody else's business.
             raise UnknownAnswer("request_id", "No request has this id.")
         if request.status != RequestRecord.Status.OK:
             raise UnknownAnswer("request_id", "This request was not answered.")

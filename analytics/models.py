@@ -147,6 +147,9 @@ class RequestRecord(models.Model):
     attempts = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.TextField(blank=True)
+    api_key = models.CharField("API key", max_length=16, blank=True, help_text="Its beginning.")
+    tenant = models.CharField(max_length=80, blank=True)
+    project = models.CharField(max_length=64, blank=True)
     experiment = models.CharField(max_length=60, blank=True)
     arm = models.CharField(max_length=10, blank=True)
     replayed = models.BooleanField(
@@ -326,11 +329,12 @@ class LearnedEvidence(models.Model):
 from analytics.alert_models import Alert, AlertRule  # noqa: E402
 from analytics.comparison_models import Comparison  # noqa: E402
 from analytics.experiment_models import Experiment  # noqa: E402
+from analytics.key_models import ApiKey, Project, Team  # noqa: E402
 from analytics.rule_models import RoutingRule, RuleChange  # noqa: E402
 from analytics.total_models import DailyTotal, HourlyTotal, StaleHour, TotalsState  # noqa: E402
 
 __all__ = [
-    "Alert", "AlertRule", "CachedResponse", "Comparison", "DailyTotal", "Experiment", "Feedback",
-    "HourlyTotal", "LearnedEvidence", "RequestRecord", "RoutingMetric", "RoutingRule", "RuleChange",
-    "StaleHour", "TotalsState",
+    "Alert", "AlertRule", "ApiKey", "CachedResponse", "Comparison", "DailyTotal", "Experiment",
+    "Feedback", "HourlyTotal", "LearnedEvidence", "Project", "RequestRecord", "RoutingMetric",
+    "RoutingRule", "RuleChange", "StaleHour", "Team", "TotalsState",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from analytics.form_fields import ChoicesField, LinesField
 from analytics.history_admin import ReadOnlyAdmin
 from analytics.models import RoutingRule, RuleChange
 from analytics.rules import rule_delete, rule_fields, rule_save
@@ -28,30 +29,6 @@ from routing.rule_reading import WEEKDAYS, RuleError, read_rule
 __all__ = ["RoutingRuleAdmin", "RuleChangeAdmin", "experiment_admin"]
 
 _TRIED = 1000
-
-
-class ChoicesField(forms.MultipleChoiceField):
-    """Boxes to tick."""
-
-    widget = forms.CheckboxSelectMultiple
-
-    def __init__(self, values: tuple[str, ...], **options: Any) -> None:
-        choices = [(value, value) for value in values]
-        super().__init__(choices=choices, required=False, **options)
-
-
-class LinesField(forms.CharField):
-    """A text a line."""
-
-    def __init__(self, **options: Any) -> None:
-        widget = forms.Textarea(attrs={"rows": 3, "cols": 60})
-        super().__init__(required=False, widget=widget, **options)
-
-    def prepare_value(self, value: Any) -> Any:
-        return "\n".join(value) if isinstance(value, list) else value
-
-    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
-        return [line.strip() for line in (value or "").splitlines() if line.strip()]
 
 
 class RuleForm(forms.ModelForm):

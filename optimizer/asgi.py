@@ -21,6 +21,7 @@ from servestatic import ServeStaticASGI  # noqa: E402
 from optimizer.api.gateway.failures import Failure  # noqa: E402
 from optimizer.api.gateway.wires import error_of_path  # noqa: E402
 from optimizer.composition import forget_services, get_services  # noqa: E402
+from optimizer.gatekeeper import Gatekeeper  # noqa: E402
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -119,4 +120,11 @@ def _with_static_files(app: App) -> App:
     return static  # type: ignore[no-any-return]
 
 
-application = Lifespan(BodyLimit(_with_static_files(cast("App", _django)), settings.MAX_BODY_BYTES))
+application = Lifespan(
+    BodyLimit(
+        _with_static_files(
+            Gatekeeper(cast("App", _django), behind_proxy=settings.TRUST_PROXY_HEADERS)
+        ),
+        settings.MAX_BODY_BYTES,
+    )
+)

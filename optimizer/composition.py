@@ -15,6 +15,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connections
 
+from analytics import keys
 from analytics.cache import CacheReader, semantic_entries
 from analytics.experiments import stop_on_harm
 from analytics.hourly import totals_update
@@ -31,6 +32,8 @@ from optimizer.services.expectations import Expectations
 from optimizer.services.experimenting import Experiments, running_experiment
 from optimizer.services.gateway import Gateway
 from optimizer.services.guaranteeing import GuaranteeBook
+from optimizer.services.key_watch import KeyWatch
+from optimizer.services.keyring import KeyRing
 from optimizer.services.learned import installed_predictor, learned_evidence, routing_engine
 from optimizer.services.model_names import ModelNames
 from optimizer.services.options import CatalogueOptions
@@ -76,15 +79,19 @@ class Services:
     rule_trials: RuleTrials
     what_if: WhatIf
     names: ModelNames
+    keyring: KeyRing
     gateway: Gateway
     embedding: EmbeddingService
     background: ThreadPoolExecutor
     readings: Chores
     chores: Chores
+    _key_watch: KeyWatch | None = None
     _upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Learn what is known, load the embedded model, go on learning."""
+        self._key_watch = KeyWatch(self.keyring)
+        await asyncio.to_thread(self._key_watch.begin)
         await self.in_background(self.readings.run_due)
         self._upkeep = asyncio.create_task(self._keep_up(settings.EVIDENCE_REFRESH_SECONDS))
         local = self.registry.providers.get("local")
@@ -117,6 +124,8 @@ class Services:
 
     def close(self) -> None:
         """Flush the ledger and end the threads."""
+        if self._key_watch is not None:
+            self._key_watch.close()
         self.ledger.close()
         if self.cache is not None:
             self.cache.close()
@@ -283,6 +292,7 @@ def build_services() -> Services:
         rule_trials=RuleTrials(past),
         what_if=WhatIf(past, rules),
         names=names,
+        keyring=KeyRing(keys, settings.AUTH, tenant_of=keys.tenant_of),
         gateway=Gateway(
             names,
             caller,

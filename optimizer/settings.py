@@ -45,6 +45,7 @@ def _secret_key() -> str:
 
 SECRET_KEY = _secret_key()
 
+TRUST_PROXY_HEADERS = env.bool("TRUST_PROXY_HEADERS", default=False)
 if PRODUCTION:
     # Off only behind a proxy that redirects by itself or on a private network.
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
@@ -54,7 +55,7 @@ if PRODUCTION:
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
-    if env.bool("TRUST_PROXY_HEADERS", default=False):
+    if TRUST_PROXY_HEADERS:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
@@ -163,6 +164,9 @@ def _usd(name: str, default: str) -> Decimal:
     return amount
 
 
+AUTH = env.str("AUTH", default="auto")
+if AUTH not in {"auto", "on", "off"}:
+    raise ImproperlyConfigured("AUTH must be auto, on or off")
 MAX_PROMPT_CHARS = env.int("MAX_PROMPT_CHARS", default=400_000)
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=8 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
@@ -240,6 +244,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "(/api)?/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "APPEND_COMPONENTS": {
+        "securitySchemes": {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+        }
+    },
+    "SECURITY": [{"bearer": []}, {"apiKey": []}, {}],
     "PREPROCESSING_HOOKS": ["optimizer.api.schema.keep_versioned_paths"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

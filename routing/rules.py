@@ -99,7 +99,8 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What the rules that match a request want of it, by the rules' names."""
+    """What the rules that match a request want of it, by the rules' names; ``allowed`` are the
+    models that its client may use, where not all."""
 
     applied: tuple[str, ...] = ()
     forced: Rule | None = None
@@ -107,9 +108,12 @@ class Effect:
     forbidding: tuple[Rule, ...] = ()
     quality_target: float | None = None
     cost_cap: Decimal | None = None
+    allowed: tuple[str, ...] = ()
 
     def why_not(self, provider: str, model: str) -> str | None:
         """Why this model may not answer, if it may not."""
+        if self.allowed and not names(self.allowed, provider, model):
+            return "not allowed to this API key"
         for rule in self.forbidding:
             if names(rule.models, provider, model):
                 return f'forbidden by the rule "{rule.name}"'

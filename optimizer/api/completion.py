@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from optimizer.api.asynchronous import AsyncViewSet
+from optimizer.api.clients import client_of
 from optimizer.api.fields import StrictSerializer, TextField, TruthField, WholeNumberField
 from optimizer.api.schema import CompleteBody, ErrorBody
 from optimizer.composition import get_services
@@ -103,6 +104,7 @@ class CompletionViewSet(AsyncViewSet):
             max_tokens=query["max_tokens"],
             auto_route=query["auto_route"],
             request_id=request._request.request_id,  # type: ignore[attr-defined]
+            client=client_of(request),
         )
         body = completion_body(result)
         if tokenizer_id := query.get("tokenizer_id"):

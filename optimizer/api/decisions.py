@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from optimizer.api.asynchronous import AsyncViewSet
+from optimizer.api.clients import client_of
 from optimizer.api.fields import StrictSerializer
 from optimizer.api.schema import (
     ErrorBody,
@@ -55,7 +56,9 @@ class RecommendationViewSet(AsyncViewSet):
     )
     async def retrieve(self, request: Request) -> Response:
         query = _checked(_PromptQuery, request)
-        decision = get_services().routing.get_recommendation(query["prompt"])
+        decision = get_services().routing.get_recommendation(
+            query["prompt"], client=client_of(request)
+        )
         return Response(
             {
                 "provider": decision.provider,
@@ -86,7 +89,9 @@ class RoutingDecisionViewSet(AsyncViewSet):
     )
     async def retrieve(self, request: Request) -> Response:
         query = _checked(self.QuerySerializer, request)
-        decision = get_services().routing.decide(query["prompt"], auto_route=query["auto_route"])
+        decision = get_services().routing.decide(
+            query["prompt"], auto_route=query["auto_route"], client=client_of(request)
+        )
         return Response(
             {
                 "decision": {

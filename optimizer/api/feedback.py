@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.feedback import FeedbackResult, feedback_record
+from optimizer.api.clients import client_of
 from optimizer.api.fields import NumberField, StrictSerializer, TextField, WholeNumberField
 from optimizer.api.schema import ErrorBody, FeedbackBody
 from optimizer.composition import get_services
@@ -64,7 +65,11 @@ class FeedbackViewSet(viewsets.ViewSet):
         serializer = self.InputSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         services = get_services()
-        result = feedback_record(**serializer.validated_data, expect=services.expectations.expected)
+        result = feedback_record(
+            **serializer.validated_data,
+            expect=services.expectations.expected,
+            tenant=client_of(request).tenant,
+        )
         services.evidence.refresh()
         return Response(
             {

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from optimizer.identifiers import new_request_id
+from optimizer.services.client import ANYONE, Client
 from providers import features
 from providers.chat import Chat, Text
 from providers.storable import storable_text
@@ -73,6 +74,7 @@ class Ask:
     session_id: str = ""
     cache: CacheUse = CacheUse()
     streamed: bool = False
+    client: Client = ANYONE
     request_id: uuid.UUID = field(default_factory=new_request_id)
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from optimizer.services.asking import Ask, CacheUse, storable_id
 from optimizer.services.bookkeeping import Bookkeeper, milliseconds_since
+from optimizer.services.client import ANYONE, Client
+from optimizer.services.clients import asked_by
 from optimizer.services.model_names import ModelNames, UnknownModel
 from optimizer.services.recording import RequestFacts, Timing
 from optimizer.services.results import CompletionResult, RoutingUnavailable
@@ -20,6 +22,7 @@ from providers.embedding import Embedder
 from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
 from providers.storable import storable_text
 from routing.models import PromptAnalysis, RoutingDecision
+from routing.rules import names
 
 _NO_CACHE = CacheUse(read=False, write=False, why_not="embeddings")
 
@@ -33,7 +36,12 @@ class EmbeddingService:
         self._books = books
 
     async def embed(
-        self, model: str, body: Mapping[str, Any], wishes: Wishes, request_id: uuid.UUID
+        self,
+        model: str,
+        body: Mapping[str, Any],
+        wishes: Wishes,
+        request_id: uuid.UUID,
+        client: Client = ANYONE,
     ) -> tuple[Mapping[str, Any], CompletionResult]:
         """The provider's answer, and what is told of it; returns once the record is durable.
 
@@ -46,10 +54,13 @@ class EmbeddingService:
             (spec.provider, spec.id)
             for spec in self._names.embedding(model)
             if isinstance(self._caller.providers[spec.provider], Embedder)
+            and (not client.models or names(client.models, spec.provider, spec.id))
         ]
         if not chain:
-            raise UnknownModel(f"No configured provider of '{model}' embeds over this API.")
-        facts = _facts(model, body, wishes, request_id)
+            raise UnknownModel(
+                f"No configured provider of '{model}' embeds over this API for this client."
+            )
+        facts = _facts(model, body, wishes, request_id, client)
         decision = _decision(chain, facts.analysis)
         attempts: list[Attempt] = []
         try:
@@ -71,7 +82,11 @@ class EmbeddingService:
 
 
 def _facts(
-    model: str, body: Mapping[str, Any], wishes: Wishes, request_id: uuid.UUID
+    model: str,
+    body: Mapping[str, Any],
+    wishes: Wishes,
+    request_id: uuid.UUID,
+    client: Client,
 ) -> RequestFacts:
     given = body.get("input")
     first = given[0] if isinstance(given, list) and given else given
@@ -89,7 +104,7 @@ def _facts(
         cache=_NO_CACHE,
         request_id=request_id,
     )
-    return RequestFacts(ask, ask.analyze())
+    return RequestFacts(asked_by(ask, client), ask.analyze())
 
 
 def _decision(chain: list[tuple[str, str]], analysis: PromptAnalysis) -> RoutingDecision:

@@ -7,6 +7,8 @@ import uuid
 from dataclasses import dataclass, replace
 
 from optimizer.services.asking import ASSUMED_MAX_TOKENS, Ask, storable_id
+from optimizer.services.client import ANYONE, Client
+from optimizer.services.clients import asked_by
 from optimizer.services.model_names import ModelNames
 from optimizer.services.wishes import Wishes, cache_use, chat_key, semantic_key
 from providers.anthropic import AnthropicProvider
@@ -46,14 +48,16 @@ class Gateway:
         self._hottest = hottest
         self._semantic = semantic
 
-    def ask(self, query: ChatQuery, *, endpoint: str, request_id: uuid.UUID) -> Ask:
+    def ask(
+        self, query: ChatQuery, *, endpoint: str, request_id: uuid.UUID, client: Client = ANYONE
+    ) -> Ask:
         """Raises :class:`optimizer.services.model_names.UnknownModel`."""
         chat, wishes = query.chat, query.wishes
         selection = self.names.select(query.model)
         if wishes.max_cost is not None and chat.max_tokens is None:
             # Without a bound no cap on the cost could be kept.
             chat = replace(chat, max_tokens=ASSUMED_MAX_TOKENS)
-        return Ask(
+        ask = Ask(
             chat=chat,
             prompt=storable_text(chat.last_words),
             cache_key=chat_key(query.chat, wishes),
@@ -72,6 +76,7 @@ class Gateway:
             streamed=query.streamed,
             request_id=request_id,
         )
+        return asked_by(ask, client)
 
     def _semantic_key(self, chat: Chat, wishes: Wishes) -> str:
         if not self._semantic or not wishes.semantic_cache:

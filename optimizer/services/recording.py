@@ -241,6 +241,9 @@ class Recorder:
             "confidence": decision.confidence if decision else "low",
             "cache_key": facts.cache_key,
             "replayed": self._replayed,
+            "api_key": ask.client.key,
+            "tenant": ask.client.tenant,
+            "project": ask.client.project,
             "experiment": facts.assignment.experiment if facts.assignment else "",
             "arm": facts.assignment.arm if facts.assignment else "",
         }

@@ -17,6 +17,8 @@ from optimizer.services.answer_stream import AnswerStream
 from optimizer.services.asking import Ask
 from optimizer.services.background import Background
 from optimizer.services.bookkeeping import Booked, Bookkeeper, milliseconds_since
+from optimizer.services.client import ANYONE, Client
+from optimizer.services.clients import asked_by
 from optimizer.services.conversations import Conversations
 from optimizer.services.experimenting import Experiments
 from optimizer.services.judging.judge import Judge
@@ -80,6 +82,7 @@ class RoutingService:
         user_id: str = "",
         session_id: str = "",
         request_id: uuid.UUID | None = None,
+        client: Client = ANYONE,
         asked_at: datetime | None = None,
     ) -> CompletionResult:
         """Answer ``prompt`` and record it; ``asked_at`` (aware) is when it was asked, if not now.
@@ -87,18 +90,21 @@ class RoutingService:
         Raises what :meth:`complete` does.
         """
         return await self.complete(
-            Ask(
-                chat=Chat.of_prompt(prompt, max_tokens),
-                prompt=prompt,
-                cache_key=cache_key(prompt, max_tokens=max_tokens, auto_route=auto_route),
-                semantic_key=cache_key("", max_tokens=max_tokens, auto_route=auto_route)
-                if self._cache.semantic
-                else "",
-                strategy="hybrid" if auto_route else "complexity",
-                user_id=user_id,
-                session_id=session_id,
-                request_id=request_id or new_request_id(),
-                asked_at=asked_at or datetime.now(UTC),
+            asked_by(
+                Ask(
+                    chat=Chat.of_prompt(prompt, max_tokens),
+                    prompt=prompt,
+                    cache_key=cache_key(prompt, max_tokens=max_tokens, auto_route=auto_route),
+                    semantic_key=cache_key("", max_tokens=max_tokens, auto_route=auto_route)
+                    if self._cache.semantic
+                    else "",
+                    strategy="hybrid" if auto_route else "complexity",
+                    user_id=user_id,
+                    session_id=session_id,
+                    request_id=request_id or new_request_id(),
+                    asked_at=asked_at or datetime.now(UTC),
+                ),
+                client,
             )
         )
 
@@ -154,15 +160,22 @@ class RoutingService:
             lambda code: self._background.run(self._books.unheard(facts, code, started)),
         )
 
-    def get_recommendation(self, prompt: str, *, max_tokens: int = 1000) -> RoutingDecision:
+    def get_recommendation(
+        self, prompt: str, *, max_tokens: int = 1000, client: Client = ANYONE
+    ) -> RoutingDecision:
         """What hybrid routing would choose. Calls nobody, records nothing."""
-        return self.decide(prompt, max_tokens=max_tokens, auto_route=True)
+        return self.decide(prompt, max_tokens=max_tokens, auto_route=True, client=client)
 
     def decide(
-        self, prompt: str, *, max_tokens: int = 1000, auto_route: bool = True
+        self,
+        prompt: str,
+        *,
+        max_tokens: int = 1000,
+        auto_route: bool = True,
+        client: Client = ANYONE,
     ) -> RoutingDecision:
         """The decision that ``route_and_complete`` would take now, past the cache."""
-        ask = Ask(Chat.of_prompt(prompt, max_tokens), prompt, cache_key="")
+        ask = Ask(Chat.of_prompt(prompt, max_tokens), prompt, cache_key="", client=client)
         facts = self._facts(ask, assign=False)
         context = self._context(facts, explore=False)
         return self._engine.route(context, auto_route=auto_route, analysis=facts.analysis)
@@ -189,6 +202,8 @@ class RoutingService:
             ask, assignment = self._experiments.assign(ask)
         analysis = ask.analyze()
         effect = self._rules.effect(ask, analysis) if self._rules else NO_EFFECT
+        if ask.client.models:
+            effect = replace(effect, allowed=ask.client.models)
         if assignment is not None:
             effect = assignment.on(effect)
         if effect.cost_cap is not None and ask.chat.max_tokens is None:

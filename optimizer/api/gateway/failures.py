@@ -22,7 +22,15 @@ from routing.models import NoEligibleModel
 logger = logging.getLogger(__name__)
 
 Kind = Literal[
-    "invalid", "not_found", "too_large", "rate_limited", "overloaded", "timeout", "internal"
+    "invalid",
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "too_large",
+    "rate_limited",
+    "overloaded",
+    "timeout",
+    "internal",
 ]
 
 

@@ -9,11 +9,25 @@ import uvicorn
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import DatabaseError
 from rich.console import Console
 
+from analytics.keys import keys_version
 from optimizer import __version__
 from optimizer.composition import installed_catalogue, local_enabled
 from providers.registry import is_configured
+
+
+def _is_local(host: str) -> bool:
+    return host.startswith("127.") or host in {"localhost", "::1"}
+
+
+def _keys() -> bool:
+    """Whether there are any; there are none before the first migration."""
+    try:
+        return bool(keys_version()[1])
+    except DatabaseError:
+        return False
 
 
 class Command(BaseCommand):
@@ -37,6 +51,7 @@ class Command(BaseCommand):
         if options["prepare"]:
             call_command("migrate", verbosity=0, interactive=False)
             call_command("ensure_admin", stdout=self.stdout)
+        host = self._safe(host)
         self._explain(host, port)
         uvicorn.run(
             "optimizer.asgi:application",
@@ -48,6 +63,16 @@ class Command(BaseCommand):
             lifespan="on",
             timeout_graceful_shutdown=30,
         )
+
+    def _safe(self, host: str) -> str:
+        """The address to bind: this machine's alone while anybody could ask without a key."""
+        if settings.AUTH == "off" or _is_local(host) or _keys():
+            return host
+        self.stderr.write(
+            f"There is no API key yet, so only this machine is served, not {host}. Create one "
+            "with manage.py create_key NAME and start again, or set AUTH=off."
+        )
+        return "127.0.0.1"
 
     def _explain(self, host: str, port: int) -> None:
         """What runs, on what, and what to set for more."""
@@ -70,14 +95,18 @@ class Command(BaseCommand):
                 "  [yellow]No provider is configured.[/yellow] Set GEMINI_API_KEY, "
                 "ANTHROPIC_API_KEY, OPENROUTER_API_KEY\n  or OPENAI_API_KEY, or LOCAL_PROVIDER=on."
             )
-        if not (host.startswith("127.") or host in {"localhost", "::1"}):
+        asked = settings.AUTH != "off" and (settings.AUTH == "on" or _keys())
+        if asked:
+            console.print("  Keys       every request needs one: manage.py keys")
+        elif not _is_local(host):
             console.print(
                 "  [yellow]Reachable from the network, and the API asks for no key.[/yellow]"
             )
         console.print(f"  Admin      {base}/admin/")
         console.print(f"  API        {base}/docs")
-        console.print(f"  OpenAI     base_url {base}/v1, model auto, any api_key")
-        console.print(f"  Anthropic  base_url {base}, model auto, any api_key")
+        key = "your api_key" if asked else "any api_key"
+        console.print(f"  OpenAI     base_url {base}/v1, model auto, {key}")
+        console.print(f"  Anthropic  base_url {base}, model auto, {key}")
         console.print(
             f"  Try        curl -s {base}/complete -H 'content-type: application/json' "
             '-d \'{"prompt": "What is the capital of France?"}\''

@@ -11,6 +11,8 @@ from optimizer.api.gateway.failures import Failure, Kind
 
 _TYPES: dict[Kind, str] = {
     "invalid": "invalid_request_error",
+    "unauthorized": "authentication_error",
+    "forbidden": "permission_error",
     "not_found": "not_found_error",
     "too_large": "request_too_large",
     "rate_limited": "rate_limit_error",

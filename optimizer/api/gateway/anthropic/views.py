@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from optimizer.api.clients import client_of
 from optimizer.api.gateway import documents
 from optimizer.api.gateway.answering import answer
 from optimizer.api.gateway.anthropic.answer import message
@@ -65,7 +66,12 @@ class MessagesViewSet(AnthropicViewSet):
     async def create(self, request: Request) -> HttpResponseBase:
         services = get_services()
         request_id = request_id_of(request)
-        ask = services.gateway.ask(self.query(request), endpoint="messages", request_id=request_id)
+        ask = services.gateway.ask(
+            self.query(request),
+            endpoint="messages",
+            request_id=request_id,
+            client=client_of(request),
+        )
         self.ask = ask
         return await answer(
             services.routing,

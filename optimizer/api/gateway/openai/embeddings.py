@@ -12,6 +12,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from optimizer.api.clients import client_of
 from optimizer.api.gateway import documents
 from optimizer.api.gateway.answering import cost_headers
 from optimizer.api.gateway.extensions import read_wishes
@@ -46,7 +47,7 @@ class EmbeddingsViewSet(OpenAIViewSet):
             request.data, self.header(request, "Cache-Control")
         )
         answer, result = await get_services().embedding.embed(
-            model, body, wishes, request_id_of(request)
+            model, body, wishes, request_id_of(request), client_of(request)
         )
         return Response(answer, headers=cost_headers(result))
 

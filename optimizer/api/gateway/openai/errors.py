@@ -11,6 +11,8 @@ from optimizer.api.gateway.failures import Failure, Kind
 
 _TYPES: dict[Kind, str] = {
     "invalid": "invalid_request_error",
+    "unauthorized": "invalid_request_error",
+    "forbidden": "permission_error",
     "not_found": "invalid_request_error",
     "too_large": "invalid_request_error",
     "rate_limited": "rate_limit_error",

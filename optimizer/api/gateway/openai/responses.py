@@ -6,6 +6,7 @@ from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 
+from optimizer.api.clients import client_of
 from optimizer.api.gateway import documents
 from optimizer.api.gateway.answering import answer
 from optimizer.api.gateway.openai.responses_answer import ResponseFrame
@@ -37,7 +38,9 @@ class ResponsesViewSet(OpenAIViewSet):
         services = get_services()
         query = read_response_query(request.data, self.header(request, "Cache-Control"))
         request_id = request_id_of(request)
-        ask = services.gateway.ask(query, endpoint="responses", request_id=request_id)
+        ask = services.gateway.ask(
+            query, endpoint="responses", request_id=request_id, client=client_of(request)
+        )
         self.ask = ask
         assert isinstance(request.data, dict)
         frame = ResponseFrame(request_id, request.data)

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from optimizer.api.clients import client_of
 from optimizer.api.gateway import documents
 from optimizer.api.gateway.answering import answer
 from optimizer.api.gateway.failures import Failure
@@ -61,7 +62,9 @@ class ChatCompletionsViewSet(OpenAIViewSet):
         services = get_services()
         query, with_usage = read_chat_query(request.data, self.header(request, "Cache-Control"))
         request_id = request_id_of(request)
-        ask = services.gateway.ask(query, endpoint="chat/completions", request_id=request_id)
+        ask = services.gateway.ask(
+            query, endpoint="chat/completions", request_id=request_id, client=client_of(request)
+        )
         self.ask = ask
         return await answer(
             services.routing,

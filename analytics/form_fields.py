@@ -1,0 +1,31 @@
+"""Form fields for JSON lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+
+class ChoicesField(forms.MultipleChoiceField):
+    """Boxes to tick."""
+
+    widget = forms.CheckboxSelectMultiple
+
+    def __init__(self, values: tuple[str, ...], **options: Any) -> None:
+        choices = [(value, value) for value in values]
+        super().__init__(choices=choices, required=False, **options)
+
+
+class LinesField(forms.CharField):
+    """A text a line."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.Textarea(attrs={"rows": 3, "cols": 60})
+        super().__init__(required=False, widget=widget, **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
+        return [line.strip() for line in (value or "").splitlines() if line.strip()]

@@ -1,0 +1,129 @@
+"""The admin's teams, projects and API keys."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from analytics.form_fields import ChoicesField, LinesField
+from analytics.key_models import SCOPES
+from analytics.keys import MadeKey, key_make, key_revoke, key_rotate, key_save
+from analytics.models import ApiKey, Project, Team
+
+_OVERLAP = timedelta(days=1)
+
+
+@admin.register(Team)
+class TeamAdmin(admin.ModelAdmin):
+    list_display = ("name",)
+    search_fields = ("name",)
+
+
+class ProjectForm(forms.ModelForm):
+    tags = LinesField(help_text="One a line; they stand on every request.")
+
+    class Meta:
+        model = Project
+        fields = ("name", "team", "tags")
+
+
+@admin.register(Project)
+class ProjectAdmin(admin.ModelAdmin):
+    form = ProjectForm
+    list_display = ("name", "team", "tags")
+
+
+class ApiKeyForm(forms.ModelForm):
+    scopes = ChoicesField(
+        SCOPES, help_text="read: everybody's statistics, for reports and dashboards."
+    )
+    model_names = LinesField(
+        label="Models", help_text="It may use, one a line, with * and ?; empty: all."
+    )
+    addresses = LinesField(help_text="Or networks it may be used from, one a line; empty: all.")
+
+    class Meta:
+        model = ApiKey
+        fields = (
+            "name", "user", "team", "project", "scopes", "model_names", "addresses", "expires_at",
+        )  # fmt: skip
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(admin.ModelAdmin):
+    """Keys are revoked, not deleted: requests were made with them."""
+
+    form = ApiKeyForm
+    list_display = (
+        "name", "shown", "user", "team", "project", "scopes", "state", "last_used_at",
+    )  # fmt: skip
+    list_filter = ("team", "project")
+    search_fields = ("name", "prefix", "user")
+    actions = ("revoke_selected", "rotate_selected")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description="key")
+    def shown(self, key: ApiKey) -> str:
+        return f"{key.prefix}…"
+
+    @admin.display(description="state")
+    def state(self, key: ApiKey) -> str:
+        if key.revoked_at is not None:
+            return f"revoked {key.revoked_at:%Y-%m-%d}"
+        if key.expires_at is None:
+            return "valid"
+        ended = key.expires_at <= timezone.now()
+        return f"{'expired' if ended else 'valid until'} {key.expires_at:%Y-%m-%d %H:%M}"
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        if change:
+            key_save(obj)
+        else:
+            request.made_keys = [key_make(obj)]  # type: ignore[attr-defined]
+
+    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: Any = None) -> Any:
+        return self._show(request, request.made_keys)  # type: ignore[attr-defined]
+
+    @admin.action(description="Revoke", permissions=["change"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        for key in queryset:
+            if key_revoke(key):
+                self.log_change(request, key, "revoked")
+        self.message_user(
+            request, "Revoked. Every worker hears of it within a second.", messages.SUCCESS
+        )
+
+    @admin.action(description="Replace, the old one valid for a day more", permissions=["change"])
+    def rotate_selected(
+        self, request: HttpRequest, queryset: QuerySet[ApiKey]
+    ) -> HttpResponse | None:
+        keys = list(queryset.filter(revoked_at=None))
+        if not keys:
+            self.message_user(request, "Revoked keys have no successors.", messages.ERROR)
+            return None
+        made = []
+        for key in keys:
+            self.log_change(request, key, "replaced")
+            made.append(key_rotate(key, _OVERLAP))
+        return self._show(request, made)
+
+    def _show(self, request: HttpRequest, made: list[MadeKey]) -> HttpResponse:
+        """In the answer itself: a redirect would have to keep the secret somewhere."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "API key" if len(made) == 1 else "API keys",
+            "opts": self.opts,
+            "made": made,
+        }
+        response = TemplateResponse(request, "admin/analytics/made_keys.html", context)
+        response["Cache-Control"] = "no-store"
+        return response

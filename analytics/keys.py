@@ -1,0 +1,102 @@
+"""API keys: made, replaced, revoked; and read for those who check them."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Max
+from django.utils import timezone
+
+from analytics.models import ApiKey
+
+_MARK = "aco_"
+_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKey:
+    """A new key; ``secret`` is told once and kept nowhere."""
+
+    key: ApiKey
+    secret: str
+
+
+def digest_of(secret: str) -> str:
+    """What is kept of a key, and what it is found by: looking it up tells nothing of others."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def key_make(key: ApiKey) -> MadeKey:
+    """Give ``key`` its secret and save it. Raises Django's ``ValidationError``."""
+    secret = _MARK + secrets.token_urlsafe(32)
+    key.prefix, key.digest = secret[:_SHOWN], digest_of(secret)
+    key.full_clean()
+    key.changed_at = timezone.now()
+    key.save()
+    return MadeKey(key, secret)
+
+
+def key_save(key: ApiKey) -> None:
+    """Save a change so that every worker hears of it. Raises Django's ``ValidationError``."""
+    key.full_clean()
+    key.changed_at = timezone.now()
+    key.save()
+
+
+def key_revoke(key: ApiKey) -> bool:
+    """From now on it opens nothing; whether it did until now."""
+    now = timezone.now()
+    revoked = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(
+        revoked_at=now, changed_at=now
+    )
+    return bool(revoked)
+
+
+@transaction.atomic
+def key_rotate(key: ApiKey, overlap: timedelta) -> MadeKey:
+    """A successor with the same rights; ``key`` goes on for ``overlap``, under another name."""
+    now = timezone.now()
+    name, ends = key.name, now + overlap
+    key.name = f"{name} until {ends:%Y-%m-%d %H:%M:%S}"[:100]
+    key.expires_at = min(key.expires_at or ends, ends)
+    key_save(key)
+    return key_make(
+        ApiKey(
+            name=name,
+            user=key.user,
+            team=key.team,
+            project=key.project,
+            scopes=key.scopes,
+            model_names=key.model_names,
+            addresses=key.addresses,
+        )
+    )
+
+
+def keys_version() -> tuple[datetime | None, int]:
+    """Changes whenever a key does; costs the same however many there are."""
+    found = ApiKey.objects.aggregate(latest=Max("changed_at"), count=Count("pk"))
+    return found["latest"], found["count"]
+
+
+def keys_load() -> list[ApiKey]:
+    """Keys that are not revoked, with their teams and projects."""
+    return list(ApiKey.objects.filter(revoked_at=None).select_related("team", "project__team"))
+
+
+def keys_used(times: Mapping[int, datetime]) -> None:
+    """When keys were last used, by id."""
+    for key, at in times.items():
+        ApiKey.objects.filter(pk=key).update(last_used_at=at)
+
+
+def tenant_of(key: ApiKey) -> str:
+    """Whose cached answers it shares: its team's, or its own."""
+    team: Any = key.team or (key.project.team if key.project else None)
+    return f"team:{team.name}" if team else f"key:{key.prefix}"

@@ -1,0 +1,14 @@
+"""Who asks, for views."""
+
+from __future__ import annotations
+
+from rest_framework.request import Request
+
+from optimizer.services.client import ANYONE, Client
+
+
+def client_of(request: Request) -> Client:
+    """As the gatekeeper found; anyone where it does not stand before the views."""
+    scope = getattr(request._request, "scope", {})
+    found: Client = scope.get("optimizer.client", ANYONE)
+    return found

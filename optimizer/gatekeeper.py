@@ -1,0 +1,101 @@
+"""At the door of the API: who asks, and may they."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from analytics.keys import digest_of
+from optimizer.api.gateway.failures import Failure
+from optimizer.api.gateway.wires import error_of_path
+from optimizer.composition import get_services
+from optimizer.services.clients import Refused
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# The admin has its own login; the rest tells nothing that is not public.
+_OPEN = re.compile(r"^/(admin|static|docs|schema|health|favicon\.ico)(/|$)")
+_OURS = re.compile(r"^/api/v1(?=/)")
+_SCOPES = {
+    "/feedback": "feedback",
+    "/routing/metrics": "read",
+    "/stats": "read",
+    "/cache/stats": "read",
+    "/quality/stats": "read",
+    "/insights": "read",
+}
+_LONGEST_KEY = 256
+
+
+class Gatekeeper:
+    """Lets API requests pass with ``scope["optimizer.client"]`` set, or answers 401 or 403 in the
+    API's own shape. ``behind_proxy``: the address is the last of X-Forwarded-For."""
+
+    def __init__(self, app: App, *, behind_proxy: bool = False) -> None:
+        self._app = app
+        self._behind_proxy = behind_proxy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = _OURS.sub("", scope["path"])
+        if _OPEN.match(path) or path == "/":
+            await self._app(scope, receive, send)
+            return
+        try:
+            scope["optimizer.client"] = get_services().keyring.admit(
+                _shown_key(scope["headers"]),
+                self._address(scope),
+                _SCOPES.get(path, "complete"),
+            )
+        except Refused as refused:
+            await _refuse(scope["path"], refused, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _address(self, scope: Scope) -> str:
+        if self._behind_proxy:
+            for name, value in reversed(scope["headers"]):
+                if name == b"x-forwarded-for":
+                    return str(value.decode("latin-1").rsplit(",", 1)[-1].strip())
+        client = scope.get("client")
+        return str(client[0]) if client else ""
+
+
+def _shown_key(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """The digest of the key in the request; ``None`` where there is none."""
+    for name, value in headers:
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            return _digest(value[7:])
+        if name == b"x-api-key":
+            return _digest(value)
+    return None
+
+
+def _digest(raw: bytes) -> str:
+    return digest_of(raw.strip()[:_LONGEST_KEY].decode("latin-1"))
+
+
+async def _refuse(path: str, refused: Refused, receive: Receive, send: Send) -> None:
+    # Most clients read an answer only once they have sent everything.
+    while (message := await receive()).get("more_body", False):
+        if message["type"] == "http.disconnect":
+            break
+    kind = {401: "unauthorized", 403: "forbidden"}.get(refused.status, "overloaded")
+    failure = Failure(refused.status, kind, str(refused), code=_CODES.get(refused.status))  # type: ignore[arg-type]
+    ours = {"detail": str(refused), "status_code": refused.status}
+    body = error_of_path(path, failure) or ours
+    headers = [(b"content-type", b"application/json")]
+    if refused.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+
+
+_CODES = {401: "invalid_api_key", 403: "permission_denied"}

@@ -1,0 +1,25 @@
+"""A client, as far as its requests are concerned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EVERYTHING = frozenset({"complete", "feedback", "read"})
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """``key`` is its key's prefix, ``models`` are those it may use ("provider/model" or
+    "model", with * and ?; empty: all), ``tenant`` whose cached answers it shares."""
+
+    key: str = ""
+    user: str = ""
+    tenant: str = ""
+    project: str = ""
+    tags: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    scopes: frozenset[str] = EVERYTHING
+
+
+ANYONE = Client()
+"""Where no keys are asked for."""

@@ -1,0 +1,60 @@
+"""Who asks: what a client may do, and what of it stands on its requests."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from optimizer.services.asking import Ask
+from optimizer.services.client import Client
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Refused(Exception):
+    """Who asks may not; the message says why. ``status`` is HTTP's 401, 403 or 503."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A key as it is kept in memory."""
+
+    id: int
+    client: Client
+    networks: tuple[Network, ...] = ()
+    expires_at: datetime | None = None
+
+    def admits(self, address: str) -> bool:
+        """Whether it may be used from there."""
+        if not self.networks:
+            return True
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        mapped = getattr(found, "ipv4_mapped", None)
+        return any((mapped or found) in network for network in self.networks)
+
+
+def asked_by(ask: Ask, client: Client) -> Ask:
+    """``ask`` as ``client`` asks it: by its user, with its tags, from its own cache."""
+    return replace(
+        ask,
+        client=client,
+        user_id=client.user or ask.user_id,
+        tags=tuple(dict.fromkeys((*ask.tags, *client.tags))),
+        cache_key=_of_tenant(ask.cache_key, client.tenant),
+        semantic_key=_of_tenant(ask.semantic_key, client.tenant),
+    )
+
+
+def _of_tenant(key: str, tenant: str) -> str:
+    if not (key and tenant):
+        return key
+    return hashlib.sha256(f"{key}\0{tenant}".encode()).hexdigest()
