@@ -164,7 +164,7 @@ def _usd(name: str, default: str) -> Decimal:
     return amount
 
 
-AUTH = env.str("AUTH", default="auto")
+AUTH = env.str("AUTH", default="on" if PRODUCTION else "auto")
 if AUTH not in {"auto", "on", "off"}:
     raise ImproperlyConfigured("AUTH must be auto, on or off")
 MAX_PROMPT_CHARS = env.int("MAX_PROMPT_CHARS", default=400_000)
