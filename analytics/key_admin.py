@@ -52,7 +52,8 @@ class ApiKeyForm(forms.ModelForm):
     class Meta:
         model = ApiKey
         fields = (
-            "name", "user", "team", "project", "scopes", "model_names", "addresses", "expires_at",
+            "name", "user", "team", "project", "scopes", "model_names", "addresses",
+            "requests_per_minute", "tokens_per_minute", "expires_at",
         )  # fmt: skip
 
 

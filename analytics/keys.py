@@ -75,6 +75,8 @@ def key_rotate(key: ApiKey, overlap: timedelta) -> MadeKey:
             scopes=key.scopes,
             model_names=key.model_names,
             addresses=key.addresses,
+            requests_per_minute=key.requests_per_minute,
+            tokens_per_minute=key.tokens_per_minute,
         )
     )
 

@@ -39,6 +39,7 @@ from optimizer.services.model_names import ModelNames
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.past_requests import PastRequests
 from optimizer.services.quality_checks import configured_guarantee, configured_judge
+from optimizer.services.rate_limits import RateLimits
 from optimizer.services.recording import Recorder, StoragePolicy
 from optimizer.services.routing_service import RoutingService
 from optimizer.services.rule_trial import RuleTrials
@@ -80,6 +81,7 @@ class Services:
     what_if: WhatIf
     names: ModelNames
     keyring: KeyRing
+    limits: RateLimits
     gateway: Gateway
     embedding: EmbeddingService
     background: ThreadPoolExecutor
@@ -120,6 +122,7 @@ class Services:
             self._upkeep.cancel()
         await self.routing.drain()
         await self.registry.aclose()
+        await self.limits.aclose()
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:
@@ -249,7 +252,8 @@ def build_services() -> Services:
     ledger = Ledger(journal())
     cache = CacheReader() if settings.RESPONSE_CACHE else None
     semantic = semantic_cache() if cache else None
-    books = Bookkeeper(prices, ledger, Recorder(storage_policy()))
+    limits = RateLimits(settings.RATE_LIMIT_STORE)
+    books = Bookkeeper(prices, ledger, Recorder(storage_policy()), limits)
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = RuleBook(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
     experiments = Experiments(names, running_experiment)
@@ -292,6 +296,7 @@ def build_services() -> Services:
         rule_trials=RuleTrials(past),
         what_if=WhatIf(past, rules),
         names=names,
+        limits=limits,
         keyring=KeyRing(keys, settings.AUTH, tenant_of=keys.tenant_of),
         gateway=Gateway(
             names,

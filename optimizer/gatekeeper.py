@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from analytics.keys import digest_of
-from optimizer.api.gateway.failures import Failure
+from optimizer.api.gateway.failures import Failure, Kind
 from optimizer.api.gateway.wires import error_of_path
 from optimizer.composition import get_services
 from optimizer.services.clients import Refused
+from optimizer.services.rate_limits import RateLimited, Window
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -48,16 +49,24 @@ class Gatekeeper:
         if _OPEN.match(path) or path == "/":
             await self._app(scope, receive, send)
             return
+        services = get_services()
         try:
-            scope["optimizer.client"] = get_services().keyring.admit(
+            client = services.keyring.admit(
                 _shown_key(scope["headers"]),
                 self._address(scope),
                 _SCOPES.get(path, "complete"),
             )
+            # Only what may cost something is counted.
+            counted = scope["method"] == "POST" and path not in _SCOPES
+            windows = await services.limits.admit(client) if counted else []
         except Refused as refused:
-            await _refuse(scope["path"], refused, receive, send)
+            await _refuse(scope["path"], _failure(refused), receive, send)
             return
-        await self._app(scope, receive, send)
+        except RateLimited as limited:
+            await _refuse(scope["path"], _too_many(limited), receive, send, limited.windows)
+            return
+        scope["optimizer.client"] = client
+        await self._app(scope, receive, _with_headers(send, windows) if windows else send)
 
     def _address(self, scope: Scope) -> str:
         if self._behind_proxy:
@@ -82,20 +91,47 @@ def _digest(raw: bytes) -> str:
     return digest_of(raw.strip()[:_LONGEST_KEY].decode("latin-1"))
 
 
-async def _refuse(path: str, refused: Refused, receive: Receive, send: Send) -> None:
+def _with_headers(send: Send, windows: list[Window]) -> Send:
+    async def sending(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            more = [header for window in windows for header in window.headers]
+            message = {**message, "headers": [*message["headers"], *more]}
+        await send(message)
+
+    return sending
+
+
+def _too_many(limited: RateLimited) -> Failure:
+    return Failure(
+        429,
+        "rate_limited",
+        str(limited),
+        code="rate_limit_exceeded",
+        retry_after=limited.retry_after,
+    )
+
+
+def _failure(refused: Refused) -> Failure:
+    kinds: dict[int, Kind] = {401: "unauthorized", 403: "forbidden"}
+    codes = {401: "invalid_api_key", 403: "permission_denied"}
+    status = refused.status
+    return Failure(status, kinds.get(status, "overloaded"), str(refused), code=codes.get(status))
+
+
+async def _refuse(
+    path: str, failure: Failure, receive: Receive, send: Send, windows: Sequence[Window] = ()
+) -> None:
     # Most clients read an answer only once they have sent everything.
     while (message := await receive()).get("more_body", False):
         if message["type"] == "http.disconnect":
             break
-    kind = {401: "unauthorized", 403: "forbidden"}.get(refused.status, "overloaded")
-    failure = Failure(refused.status, kind, str(refused), code=_CODES.get(refused.status))  # type: ignore[arg-type]
-    ours = {"detail": str(refused), "status_code": refused.status}
+    ours = {"detail": failure.message, "status_code": failure.status}
     body = error_of_path(path, failure) or ours
     headers = [(b"content-type", b"application/json")]
-    if refused.status == 401:
+    headers += [header for window in windows for header in window.headers]
+    if failure.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    if failure.retry_after is not None:
+        headers.append((b"retry-after", str(failure.retry_after).encode()))
+    await send({"type": "http.response.start", "status": failure.status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(body).encode()})
-
-
-_CODES = {401: "invalid_api_key", 403: "permission_denied"}

@@ -1,4 +1,5 @@
 import analytics.key_models
+import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
@@ -61,6 +62,8 @@ class Migration(migrations.Migration):
                 ('scopes', models.JSONField(default=analytics.key_models.default_scopes)),
                 ('model_names', models.JSONField(blank=True, default=list, verbose_name='models')),
                 ('addresses', models.JSONField(blank=True, default=list)),
+                ('requests_per_minute', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
+                ('tokens_per_minute', models.PositiveIntegerField(blank=True, help_text='Of input and output.', null=True, validators=[django.core.validators.MinValueValidator(1)])),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('changed_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),

@@ -13,6 +13,7 @@ from analytics.models import CachedResponse
 from analytics.savings import savings_of_call, savings_of_hit
 from optimizer.services.cached_answers import cached_completion
 from optimizer.services.narration import as_served, cached_decision, why_failed
+from optimizer.services.rate_limits import RateLimits, tokens_of
 from optimizer.services.recording import (
     Baseline,
     Charges,
@@ -52,7 +53,14 @@ class Bookkeeper:
     not be recorded.
     """
 
-    def __init__(self, prices: PriceBook, ledger: Ledger, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        prices: PriceBook,
+        ledger: Ledger,
+        recorder: Recorder,
+        limits: RateLimits | None = None,
+    ) -> None:
+        self._limits = limits
         self._prices = prices
         self._ledger = ledger
         self._recorder = recorder
@@ -93,6 +101,8 @@ class Bookkeeper:
             cut_off=cut_off,
         )
         total = await self._record(entry)
+        if self._limits is not None:
+            await self._limits.spend(facts.ask.client, tokens_of(completion.usage))
         result = CompletionResult(
             request_id=facts.request_id,
             completion=completion,

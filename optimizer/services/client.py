@@ -10,7 +10,8 @@ EVERYTHING = frozenset({"complete", "feedback", "read"})
 @dataclass(frozen=True, slots=True)
 class Client:
     """``key`` is its key's prefix, ``models`` are those it may use ("provider/model" or
-    "model", with * and ?; empty: all), ``tenant`` whose cached answers it shares."""
+    "model", with * and ?; empty: all), ``tenant`` whose cached answers it shares. Limits of
+    ``None`` are none; tokens are those of input and output."""
 
     key: str = ""
     user: str = ""
@@ -19,6 +20,8 @@ class Client:
     tags: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     scopes: frozenset[str] = EVERYTHING
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
 
 
 ANYONE = Client()

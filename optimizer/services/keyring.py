@@ -113,6 +113,8 @@ class KeyRing:
             tags=tuple(project.tags) if project else (),
             models=tuple(key.model_names),
             scopes=frozenset(key.scopes),
+            requests_per_minute=key.requests_per_minute,
+            tokens_per_minute=key.tokens_per_minute,
         )
         networks = tuple(ipaddress.ip_network(text, strict=False) for text in key.addresses)
         return KnownKey(key.pk, client, networks, key.expires_at)

@@ -40,6 +40,8 @@ class Command(BaseCommand):
             "--address", action="append", default=[], dest="addresses",
             help="address or network it may be used from; again for more",
         )  # fmt: skip
+        parser.add_argument("--rpm", type=int, metavar="N", help="requests a minute (no limit)")
+        parser.add_argument("--tpm", type=int, metavar="N", help="tokens a minute (no limit)")
         parser.add_argument("--expires", type=int, metavar="DAYS", help="(never)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -59,6 +61,8 @@ class Command(BaseCommand):
             scopes=options["scopes"] or default_scopes(),
             model_names=options["models"],
             addresses=options["addresses"],
+            requests_per_minute=options["rpm"],
+            tokens_per_minute=options["tpm"],
         )
         if options["expires"]:
             key.expires_at = timezone.now() + timedelta(days=options["expires"])
