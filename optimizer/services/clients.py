@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from optimizer.services.asking import Ask
-from optimizer.services.client import Client
+from optimizer.services.client import ANYONE, Client
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -44,6 +44,8 @@ class KnownKey:
 
 def asked_by(ask: Ask, client: Client) -> Ask:
     """``ask`` as ``client`` asks it: by its user, with its tags, from its own cache."""
+    if client is ANYONE:
+        return ask
     return replace(
         ask,
         client=client,
