@@ -13,8 +13,8 @@ from django.utils import timezone
 from analytics.models import Alert, AlertRule, DailyTotal
 from analytics.money import MoneySum, dollars
 from analytics.quality import quality_report
+from analytics.reports.summing import RECORDED
 from analytics.savings import cost_savings
-from analytics.summing import RECORDED
 
 MOST_ATTEMPTS = 20
 _CLAIMED_FOR = timedelta(minutes=2)

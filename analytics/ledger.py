@@ -21,9 +21,9 @@ from django.db.models import F, Model
 
 from analytics.batching import Batcher, batched
 from analytics.daily import total_cost_on, totals_add
-from analytics.hourly import mark_late
 from analytics.journal import Journal
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
+from analytics.reports.hourly import mark_late
 
 logger = logging.getLogger(__name__)
 

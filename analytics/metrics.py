@@ -10,11 +10,11 @@ from typing import Any
 
 from django.db.models import Avg, Count, Q, Sum
 
-from analytics.figures import Figures, add_figures, no_figures
 from analytics.models import RequestRecord
 from analytics.money import MoneySum, percent
+from analytics.reports.figures import Figures, add_figures, no_figures
+from analytics.reports.summing import RECORDED, Sums
 from analytics.savings import cost_savings
-from analytics.summing import RECORDED, Sums
 
 # In whole or in part: what was delivered before a cut was charged too.
 _ANSWERED = ~Q(status=RequestRecord.Status.ERROR)

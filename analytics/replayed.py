@@ -8,8 +8,8 @@ from django.db import transaction
 
 from analytics.daily import totals_add
 from analytics.evidence import evidence_rebuild
-from analytics.hourly import mark_stale
 from analytics.models import Comparison, Feedback, RequestRecord
+from analytics.reports.hourly import mark_stale
 
 
 def replayed_count() -> int:

@@ -11,9 +11,9 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from analytics.hourly import totals_forget_before, totals_update
 from analytics.models import CachedResponse, RequestRecord
-from analytics.summing import hour_of
+from analytics.reports.hourly import totals_forget_before, totals_update
+from analytics.reports.summing import hour_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from analytics.figures import Figures, add_figures, no_figures
-from analytics.intervals import total_interval
 from analytics.money import percent
 from analytics.quality import judging_cost
-from analytics.summing import RECORDED, Sums
+from analytics.reports.figures import Figures, add_figures, no_figures
+from analytics.reports.intervals import total_interval
+from analytics.reports.summing import RECORDED, Sums
 
 _ZERO = Decimal(0)
 
@@ -65,7 +65,7 @@ def cost_savings(
     ``baseline_cost - intelligent_cost``, and ``routing_saved + cache_saved -
     failed_requests_cost - judging_cost``.
     ``saved_low`` and ``saved_high`` bound it with 95 % confidence
-    (:mod:`analytics.intervals`), ``None`` where there are too few requests.
+    (:mod:`analytics.reports.intervals`), ``None`` where there are too few requests.
     """
     totals = no_figures()
     pairs = []

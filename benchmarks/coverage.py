@@ -19,7 +19,7 @@ from math import exp, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.intervals import total_interval
+from analytics.reports.intervals import total_interval
 
 Savings = NDArray[np.float64]
 _Z = 1.96

@@ -72,7 +72,7 @@ def main() -> None:
 
 def check(path: Path, price_file: Path) -> None:
     from analytics.models import RequestRecord
-    from analytics.report import routing_report
+    from analytics.reports.report import routing_report
     from optimizer.price_list import read_price_list
     from optimizer.replaying import replay
     from optimizer.services.replay import ReplayPlan

@@ -88,9 +88,9 @@ def main() -> None:
 def measure(count: int) -> None:
     from django.db import connection
 
-    from analytics.hourly import totals_rebuild, totals_update
     from analytics.models import HourlyTotal
-    from analytics.report import routing_report
+    from analytics.reports.hourly import totals_rebuild, totals_update
+    from analytics.reports.report import routing_report
 
     now = datetime.now(UTC)
     with connection.cursor() as cursor:

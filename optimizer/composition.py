@@ -18,9 +18,9 @@ from django.db import connections
 from analytics import keys
 from analytics.cache import CacheReader, semantic_entries
 from analytics.experiments import stop_on_harm
-from analytics.hourly import totals_update
 from analytics.journal import Journal
 from analytics.ledger import Ledger
+from analytics.reports.hourly import totals_update
 from analytics.rules import rules_load
 from optimizer.services.alerting import watch
 from optimizer.services.answer_cache import AnswerCache

@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from optimizer.admin.whatif import whatif_view
 from optimizer.api.gateway.routes import urlpatterns as gateway_urlpatterns
 from optimizer.api.routes import urlpatterns as api_urlpatterns
-from optimizer.whatif_admin import whatif_view
 
 urlpatterns = [
     path("admin/whatif/", admin.site.admin_view(whatif_view), name="whatif"),

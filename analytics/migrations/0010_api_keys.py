@@ -1,4 +1,4 @@
-import analytics.key_models
+import analytics.models.keys
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
@@ -59,7 +59,7 @@ class Migration(migrations.Migration):
                 ('prefix', models.CharField(editable=False, max_length=16, unique=True)),
                 ('digest', models.CharField(editable=False, max_length=64, unique=True)),
                 ('user', models.CharField(blank=True, help_text='Who all its requests are by; empty: whoever the client says.', max_length=128)),
-                ('scopes', models.JSONField(default=analytics.key_models.default_scopes)),
+                ('scopes', models.JSONField(default=analytics.models.keys.default_scopes)),
                 ('model_names', models.JSONField(blank=True, default=list, verbose_name='models')),
                 ('addresses', models.JSONField(blank=True, default=list)),
                 ('requests_per_minute', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),

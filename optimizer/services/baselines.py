@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from analytics.report import COMPLEXITY
-from analytics.repricing import Baseline, RepricedSums, Tariff, TariffStep
-from analytics.summing import RECORDED, Sums
+from analytics.reports.report import COMPLEXITY
+from analytics.reports.repricing import Baseline, RepricedSums, Tariff, TariffStep
+from analytics.reports.summing import RECORDED, Sums
 from optimizer.services.model_names import ModelNames, UnknownModel
 from providers.pricing import PriceBook, Rate, Rates
 

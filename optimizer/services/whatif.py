@@ -5,7 +5,7 @@ Where the log holds the outcome of the model so chosen, that is what counts;
 where it does not, doubly robust estimation (:mod:`routing.evaluation.off_policy`)
 on the propensities that were written down with each decision. Costs need no
 outcome: prices are known, and only the completion's length is estimated, by the
-ratio of the models' answers (:mod:`analytics.lengths`).
+ratio of the models' answers (:mod:`analytics.reports.lengths`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from django.db.models import Avg
 
-from analytics.lengths import AnswerLengths
 from analytics.models import Feedback, RequestRecord
-from analytics.summing import RECORDED, requests_in
+from analytics.reports.lengths import AnswerLengths
+from analytics.reports.summing import RECORDED, requests_in
 from optimizer.services.past_requests import PastRequests, effect_on
 from optimizer.services.policy_spec import PolicySpec, leaves_choice
 from optimizer.services.rulebook import RuleBook

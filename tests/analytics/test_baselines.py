@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.adjusting import adjusted_savings
-from analytics.figures import no_figures
-from analytics.lengths import AnswerLengths
-from analytics.repricing import Baseline, RepricedSums, TariffStep
+from analytics.reports.adjusting import adjusted_savings
+from analytics.reports.figures import no_figures
+from analytics.reports.lengths import AnswerLengths
+from analytics.reports.repricing import Baseline, RepricedSums, TariffStep
+from analytics.reports.summing import RECORDED
 from analytics.savings import cost_savings
-from analytics.summing import RECORDED
 from tests.analytics.test_reports import run
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 

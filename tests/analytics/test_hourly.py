@@ -12,13 +12,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 
-from analytics.breakdown import DIMENSIONS, breakdown
-from analytics.figures import FIGURES, KEPT
-from analytics.hourly import mark_stale, totals_differ, totals_update
 from analytics.ledger import LedgerEntry, write_entries
 from analytics.models import HourlyTotal, RequestRecord, StaleHour, TotalsState
-from analytics.report import routing_report
-from analytics.summing import RECORDED, row_sums
+from analytics.reports.breakdown import DIMENSIONS, breakdown
+from analytics.reports.figures import FIGURES, KEPT
+from analytics.reports.hourly import mark_stale, totals_differ, totals_update
+from analytics.reports.report import routing_report
+from analytics.reports.summing import RECORDED, row_sums
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 
 NOW = datetime(2026, 3, 10, 12, 34, 56, tzinfo=UTC)

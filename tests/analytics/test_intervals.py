@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.intervals import GROUPS, total_interval
+from analytics.reports.intervals import GROUPS, total_interval
 from analytics.savings import cost_savings
 from tests.factories import RoutingMetricFactory
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from analytics.models import Comparison
 from analytics.quality import LEAST, judging_cost, mean_of, quality_report
-from analytics.report import routing_report
-from analytics.report_formats import headline
+from analytics.reports.report import routing_report
+from analytics.reports.report_formats import headline
 from analytics.savings import cost_savings
 from tests.factories import ComparisonFactory, FeedbackFactory, RoutingMetricFactory
 

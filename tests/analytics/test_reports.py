@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from analytics.breakdown import DIMENSIONS, breakdown
 from analytics.evidence import evidence_load, evidence_rebuild
 from analytics.feedback import quality_stats
 from analytics.insights import learned_insights
 from analytics.metrics import routing_metrics, usage_stats
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.money import MoneySum, dollars
+from analytics.reports.breakdown import DIMENSIONS, breakdown
 from analytics.savings import cost_savings, savings_of_call, savings_of_hit
 from analytics.totals import known_values, savings_summary
 from tests.factories import (

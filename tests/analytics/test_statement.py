@@ -11,9 +11,9 @@ from decimal import Decimal
 import pytest
 from django.core.management import CommandError, call_command
 
-from analytics.hourly import totals_update
 from analytics.models import RequestRecord
-from analytics.statement import last_month, month_of
+from analytics.reports.hourly import totals_update
+from analytics.reports.statement import last_month, month_of
 from tests.factories import RoutingMetricFactory
 
 pytestmark = pytest.mark.django_db

@@ -26,8 +26,8 @@ from analytics.experiments import (
 )
 from analytics.models import Experiment, RequestRecord, RoutingMetric
 from optimizer.composition import get_services
-from optimizer.experiment_words import verdict
 from optimizer.services.experimenting import arm_of
+from optimizer.words.experiments import verdict
 from tests.conftest import Start
 from tests.factories import FeedbackFactory, RequestRecordFactory
 from tests.fakes.server import FakeProvider, Reply

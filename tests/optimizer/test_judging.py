@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 
 from analytics.models import Comparison, DailyTotal, RequestRecord
-from analytics.report import routing_report
+from analytics.reports.report import routing_report
 from optimizer.composition import get_services
 from optimizer.services.judging.question import question, said_in, verdict_of
 from providers.base import Usage

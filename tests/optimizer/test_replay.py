@@ -20,7 +20,7 @@ from analytics.models import (
     RequestRecord,
     RoutingMetric,
 )
-from analytics.report import routing_report
+from analytics.reports.report import routing_report
 from analytics.savings import cost_savings
 from optimizer.composition import get_services
 from optimizer.price_list import read_price_list

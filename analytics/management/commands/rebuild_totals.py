@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from analytics.hourly import totals_differ, totals_rebuild, totals_update
+from analytics.reports.hourly import totals_differ, totals_rebuild, totals_update
 
 _SHOWN = 20
 

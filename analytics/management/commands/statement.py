@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from analytics.statement import BY, last_month, statement, statements
-from analytics.statement_formats import as_csv, as_html, as_json, as_table
+from analytics.reports.statement import BY, last_month, statement, statements
+from analytics.reports.statement_formats import as_csv, as_html, as_json, as_table
 
 _WRITERS = {"json": as_json, "csv": as_csv, "html": as_html}
 

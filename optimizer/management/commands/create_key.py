@@ -9,9 +9,9 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from analytics.key_models import SCOPES, default_scopes
 from analytics.keys import key_make
 from analytics.models import ApiKey, Project, Team
+from analytics.models.keys import SCOPES, default_scopes
 
 
 class Command(BaseCommand):

@@ -19,8 +19,8 @@ from analytics.experiments import (
 )
 from analytics.models import Experiment
 from optimizer.composition import get_services
-from optimizer.experiment_words import result_rows, verdict
 from optimizer.services.policy_spec import PolicyError, read_arm
+from optimizer.words.experiments import result_rows, verdict
 from routing.evaluation.sequential import units_needed
 
 _UNITS = [unit.value for unit in Experiment.Unit]

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from analytics import pairs
 from optimizer.composition import get_services
-from optimizer.guarantee_words import said
 from optimizer.services.model_names import UnknownModel
+from optimizer.words.guarantee import said
 from routing.guarantee.calibration import Promise, calibrate
 
 _TOLERANCES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)

@@ -8,9 +8,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from analytics.breakdown import DIMENSIONS
-from analytics.report import report_for_pictures, routing_report
-from analytics.report_formats import as_csv, as_json, as_markdown, as_table
+from analytics.reports.breakdown import DIMENSIONS
+from analytics.reports.report import report_for_pictures, routing_report
+from analytics.reports.report_formats import as_csv, as_json, as_markdown, as_table
 from optimizer.composition import get_services
 from optimizer.services.baselines import Baselines, UnknownBaseline
 
@@ -83,6 +83,6 @@ class Command(BaseCommand):
 
 def _as_html(report: dict[str, Any]) -> str:
     # Loads matplotlib, which takes a second that no other format should wait for.
-    from analytics.report_html import as_html
+    from analytics.reports.report_html import as_html
 
     return as_html(report)

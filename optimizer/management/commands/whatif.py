@@ -18,7 +18,7 @@ from optimizer.price_list import PriceListError, read_price_list
 from optimizer.services.policy_spec import PolicyError, read_policy
 from optimizer.services.whatif import Answer
 from optimizer.services.whatif_replay import ask_outcomes, of_recorded
-from optimizer.whatif_words import as_figures, basis, cost_rows, quality_rows, shares, verdict
+from optimizer.words.whatif import as_figures, basis, cost_rows, quality_rows, shares, verdict
 from routing.outcomes import OutcomesError, RecordedPrompt, read_outcomes
 
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),

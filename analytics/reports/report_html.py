@@ -8,8 +8,8 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
-from analytics.report_charts import bars_chart, days_chart
-from analytics.report_formats import headline, sections
+from analytics.reports.report_charts import bars_chart, days_chart
+from analytics.reports.report_formats import headline, sections
 
 _MOST_BARS = 12
 

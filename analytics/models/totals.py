@@ -53,7 +53,7 @@ class HourlyTotal(models.Model):
     """An hour's sums for one value of one dimension (a model, a user, a tag, ...).
 
     Made from the requests once their hour is over, for reports over many of
-    them; :mod:`analytics.figures` says what each figure is.
+    them; :mod:`analytics.reports.figures` says what each figure is.
     """
 
     dimension = models.CharField(max_length=12)

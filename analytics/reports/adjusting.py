@@ -8,9 +8,9 @@ from decimal import Decimal
 from math import hypot
 from typing import Any
 
-from analytics.figures import Figures
-from analytics.lengths import AnswerLengths, LengthRatio, parts_of
 from analytics.money import percent
+from analytics.reports.figures import Figures
+from analytics.reports.lengths import AnswerLengths, LengthRatio, parts_of
 
 _Z = 1.959964
 _PLACES = Decimal("1e-10")
@@ -24,7 +24,7 @@ def adjusted_savings(
 
     ``savings`` are :func:`analytics.savings.cost_savings`, ``sums`` those by "answer".
     The baseline's cost of the input and of the completion of each pair of models
-    are multiplied by the pair's ratios (:mod:`analytics.lengths`); ratios that are
+    are multiplied by the pair's ratios (:mod:`analytics.reports.lengths`); ratios that are
     not known are 1, and ``known_percent`` says how much of the baseline's cost the
     known ones cover. The interval holds both what the savings' own leaves open and
     the ratios' errors, taken as independent.

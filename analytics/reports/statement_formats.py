@@ -13,7 +13,7 @@ from rich.table import Table
 
 from analytics.csv_export import csv_cell
 from analytics.money import dollars
-from analytics.report_formats import ReportEncoder
+from analytics.reports.report_formats import ReportEncoder
 
 _MONEY = {"cost", "baseline_cost", "saved", "routing_saved", "cache_saved", "failed_requests_cost"}
 _OVERVIEW = ("name", "requests", "tokens_in", "tokens_out", "cost", "baseline_cost", "saved")

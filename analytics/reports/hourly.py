@@ -15,9 +15,9 @@ from django.db import transaction
 from django.db.models.functions import TruncHour
 
 from analytics.batching import batched
-from analytics.figures import FIGURES, KEPT
 from analytics.models import HourlyTotal, RequestRecord, StaleHour, TotalsState
-from analytics.summing import HOUR, Span, hour_of, row_sums, row_sums_together
+from analytics.reports.figures import FIGURES, KEPT
+from analytics.reports.summing import HOUR, Span, hour_of, row_sums, row_sums_together
 
 # A request is written at the latest this long after it was asked, or marks its hour.
 _ON_TIME = timedelta(minutes=10)

@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from analytics.admin_links import cache_link_to, link_to
-from analytics.history_admin import NOT_STORED, HistoryAdmin, ModelFilter, ProviderFilter
+from analytics.admin.history import NOT_STORED, HistoryAdmin, ModelFilter, ProviderFilter
+from analytics.admin.links import cache_link_to, link_to
 from analytics.models import RequestRecord, RoutingMetric
 from analytics.money import dollars
 from analytics.savings import Savings

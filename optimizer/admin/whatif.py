@@ -13,9 +13,9 @@ from django.template.response import TemplateResponse
 
 from analytics.metrics import period_start
 from optimizer.composition import get_services
-from optimizer.guarantee_words import said
 from optimizer.services.policy_spec import STRATEGIES, PolicyError, PolicySpec, read_policy
-from optimizer.whatif_words import basis, cost_rows, quality_rows, shares, verdict
+from optimizer.words.guarantee import said
+from optimizer.words.whatif import basis, cost_rows, quality_rows, shares, verdict
 
 _MOST = 5_000
 """Decided anew while somebody waits: a second or two."""

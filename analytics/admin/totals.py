@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from analytics.history_admin import ModelFilter, ProviderFilter, ReadOnlyAdmin
+from analytics.admin.history import ModelFilter, ProviderFilter, ReadOnlyAdmin
 from analytics.models import DailyTotal, LearnedEvidence
 
 

@@ -1,7 +1,4 @@
-"""The admin's rules: written, tried on past requests, switched on; and who changed what.
-
-Django looks for the other pages here too.
-"""
+"""The admin's rules: written, tried on past requests, switched on; and who changed what."""
 
 from __future__ import annotations
 
@@ -16,17 +13,14 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from analytics.form_fields import ChoicesField, LinesField
-from analytics.history_admin import ReadOnlyAdmin
+from analytics.admin.fields import ChoicesField, LinesField
+from analytics.admin.history import ReadOnlyAdmin
 from analytics.models import RoutingRule, RuleChange
 from analytics.rules import rule_delete, rule_fields, rule_save
-from optimizer import experiment_admin
 from optimizer.composition import get_services
 from routing.models import TIERS
 from routing.patterns import PATTERNS
 from routing.rule_reading import WEEKDAYS, RuleError, read_rule
-
-__all__ = ["RoutingRuleAdmin", "RuleChangeAdmin", "experiment_admin"]
 
 _TRIED = 1000
 

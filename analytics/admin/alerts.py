@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db import models
 
-from analytics.history_admin import ReadOnlyAdmin
+from analytics.admin.history import ReadOnlyAdmin
 from analytics.models import Alert, AlertRule
 
 

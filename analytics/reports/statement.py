@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from analytics.breakdown import NONE, breakdown
-from analytics.figures import Figures, add_figures, no_figures
 from analytics.money import percent
-from analytics.summing import rows_by
+from analytics.reports.breakdown import NONE, breakdown
+from analytics.reports.figures import Figures, add_figures, no_figures
+from analytics.reports.summing import rows_by
 
 BY = ("user", "tag")
 _SHOWN = ("requests", "failed", "cache_hits", "tokens_in", "tokens_out", "cost", "baseline_cost")

@@ -17,9 +17,17 @@ from django.db import connection
 from django.db.models import QuerySet, Sum, TextField, Value
 from django.db.models.functions import Cast, StrIndex, TruncDay
 
-from analytics.figures import DAY, FIGURES, KEPT, Figures, add_figures, no_figures, values_of
 from analytics.models import HourlyTotal, RequestRecord, StaleHour, TotalsState
 from analytics.money import MoneySum
+from analytics.reports.figures import (
+    DAY,
+    FIGURES,
+    KEPT,
+    Figures,
+    add_figures,
+    no_figures,
+    values_of,
+)
 
 HOUR = timedelta(hours=1)
 Span = tuple[datetime, datetime]

@@ -12,10 +12,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from analytics.form_fields import ChoicesField, LinesField
-from analytics.key_models import SCOPES
+from analytics.admin.fields import ChoicesField, LinesField
 from analytics.keys import MadeKey, key_make, key_revoke, key_rotate, key_save
 from analytics.models import ApiKey, Project, Team
+from analytics.models.keys import SCOPES
 
 _OVERLAP = timedelta(days=1)
 

@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, sqrt
 
-from analytics.figures import Figures
+from analytics.reports.figures import Figures
 
 _Z = 1.959964
 LEAST = 30
@@ -97,7 +97,7 @@ class _Kind:
 
 
 class AnswerLengths:
-    """Read from sums by "answer" (:data:`analytics.figures.KEPT`)."""
+    """Read from sums by "answer" (:data:`analytics.reports.figures.KEPT`)."""
 
     def __init__(self, sums: Mapping[str, Figures]) -> None:
         self._by_model: dict[str, dict[str, _Kind]] = defaultdict(dict)

@@ -12,9 +12,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from analytics.admin_links import cache_link_to, link_to
+from analytics.admin.history import HistoryAdmin, ModelFilter, ProviderFilter
+from analytics.admin.links import cache_link_to, link_to
 from analytics.cache import invalidate_entries
-from analytics.history_admin import HistoryAdmin, ModelFilter, ProviderFilter
 from analytics.models import CachedResponse, Feedback, RequestRecord
 from analytics.money import dollars
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from django.conf import settings
 
-from analytics.adjusting import adjusted_savings
-from analytics.breakdown import breakdown
 from analytics.metrics import model_costs, period_start, routing_metrics
 from analytics.money import percent
 from analytics.quality import quality_report
-from analytics.summing import RECORDED, Sums, total_of
+from analytics.reports.adjusting import adjusted_savings
+from analytics.reports.breakdown import breakdown
+from analytics.reports.summing import RECORDED, Sums, total_of
 
 _MOST_BARS = 12
 COMPLEXITY = "complexity's choice"
@@ -30,7 +30,7 @@ def routing_report(
     """Savings, quality, strategies, confidence, providers, models, cache and a trend by day.
 
     Money is ``Decimal`` USD. ``empty`` is true when nothing was recorded. With ``by``
-    (one of :data:`analytics.breakdown.DIMENSIONS`) there is a ``breakdown`` too.
+    (one of :data:`analytics.reports.breakdown.DIMENSIONS`) there is a ``breakdown`` too.
     ``sums`` compares with the ``baseline`` of this name.
     """
     now = now or datetime.now(UTC)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from analytics.figures import Figures, add_figures, no_figures
 from analytics.money import percent
-from analytics.summing import RECORDED, Sums
+from analytics.reports.figures import Figures, add_figures, no_figures
+from analytics.reports.summing import RECORDED, Sums
 
 DIMENSIONS = ("day", "model", "provider", "pattern", "user", "tag", "endpoint")
 NONE = "(none)"

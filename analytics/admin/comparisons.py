@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
-from analytics.admin_links import link_to
-from analytics.history_admin import HistoryAdmin
+from analytics.admin.history import HistoryAdmin
+from analytics.admin.links import link_to
 from analytics.models import Comparison
 from analytics.money import dollars
 

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from analytics import (
-    alert_admin,
-    answer_admin,
-    comparison_admin,
-    key_admin,
-    request_admin,
-    totals_admin,
-)
+from analytics.admin import alerts, answers, comparisons, keys, requests, totals
 
-__all__ = [
-    "alert_admin", "answer_admin", "comparison_admin", "key_admin", "request_admin",
-    "totals_admin",
-]  # fmt: skip
+__all__ = ["alerts", "answers", "comparisons", "keys", "requests", "totals"]
 
 admin.site.site_header = "AI Cost Optimizer"
 admin.site.site_title = "AI Cost Optimizer"

@@ -1,0 +1,19 @@
+"""The tables. Money is USD in ``Decimal``, null where a price is unknown. Times are aware UTC."""
+
+from __future__ import annotations
+
+from analytics.models.alerts import Alert, AlertRule
+from analytics.models.answers import CachedResponse
+from analytics.models.comparisons import Comparison
+from analytics.models.experiments import Experiment
+from analytics.models.keys import ApiKey, Project, Team
+from analytics.models.requests import RequestRecord, RoutingMetric
+from analytics.models.rules import RoutingRule, RuleChange
+from analytics.models.totals import DailyTotal, HourlyTotal, StaleHour, TotalsState
+from analytics.models.verdicts import Feedback, LearnedEvidence
+
+__all__ = [
+    "Alert", "AlertRule", "ApiKey", "CachedResponse", "Comparison", "DailyTotal", "Experiment",
+    "Feedback", "HourlyTotal", "LearnedEvidence", "Project", "RequestRecord", "RoutingMetric",
+    "RoutingRule", "RuleChange", "StaleHour", "Team", "TotalsState",
+]  # fmt: skip

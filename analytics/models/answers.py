@@ -1,0 +1,74 @@
+"""Table: response_cache."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.utils import timezone
+
+from analytics.large_tables import LargeTableQuerySet
+from analytics.models.columns import choices
+from analytics.money import money
+from routing.models import TIERS
+from routing.patterns import PATTERNS
+
+
+class CachedResponse(models.Model):
+    """An answer that can be given again for nothing."""
+
+    cache_key = models.CharField(max_length=64, unique=True)
+    semantic_key = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="Of all but the last question, where the semantic cache may give this answer.",
+    )
+    prompt = models.TextField(blank=True)
+    prompt_hash = models.CharField(max_length=64)
+    max_tokens = models.PositiveIntegerField(null=True, blank=True)
+    response = models.TextField()
+    answer = models.JSONField(
+        null=True,
+        blank=True,
+        encoder=DjangoJSONEncoder,
+        help_text="The whole answer, where it is more than its text.",
+    )
+    finish_reason = models.CharField(max_length=20, blank=True)
+    provider = models.CharField(max_length=64)
+    model = models.CharField(max_length=128)
+    pattern = models.CharField(max_length=20, choices=choices(PATTERNS))
+    complexity = models.FloatField()
+    tier = models.CharField(max_length=10, choices=choices(TIERS))
+    tokens_in = models.PositiveIntegerField()
+    tokens_out = models.PositiveIntegerField()
+    original_cost = money(null=True)
+    baseline_cost = money(null=True)
+    hit_count = models.PositiveIntegerField(default=0)
+    vote_count = models.PositiveIntegerField(default=0)
+    vote_sum = models.FloatField(default=0.0)
+    quality_score = models.FloatField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_hit_at = models.DateTimeField(null=True, blank=True)
+    invalidated_at = models.DateTimeField(null=True, blank=True)
+    invalidation_reason = models.CharField(max_length=200, blank=True)
+
+    objects = LargeTableQuerySet.as_manager()
+
+    class Meta:
+        db_table = "response_cache"
+        verbose_name = "cached response"
+        indexes = [
+            models.Index(fields=["-created_at"], name="cache_created"),
+            models.Index(fields=["-hit_count"], name="cache_popular"),
+            models.Index(fields=["invalidated_at"], name="cache_invalidated"),
+        ]
+
+    @property
+    def saved_by_hits(self) -> Decimal | None:
+        """USD that giving this answer again has saved; ``None`` without a price."""
+        return None if self.original_cost is None else self.original_cost * self.hit_count
+
+    def __str__(self) -> str:
+        return f"{self.cache_key[:12]} ({self.provider}/{self.model})"

@@ -1,0 +1,170 @@
+"""Tables: requests, routing_metrics. History: written once, never changed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.utils import timezone
+
+from analytics.large_tables import LargeTableQuerySet
+from analytics.models.columns import choices
+from analytics.money import money
+from routing.models import CONFIDENCES, STRATEGIES, TIERS
+from routing.patterns import PATTERNS
+
+
+class RequestRecord(models.Model):
+    """One request: what was asked, who answered, what it cost. The ledger.
+
+    ``cost`` is everything we were charged for it, ``failed_cost`` the part that
+    failed attempts used up. ``id`` is time-ordered (UUIDv7), so it is also the
+    order of arrival.
+    """
+
+    class Status(models.TextChoices):
+        OK = "ok", "answered"
+        PARTIAL = "partial", "cut off"
+        ERROR = "error", "failed"
+
+    class Endpoint(models.TextChoices):
+        COMPLETE = "complete", "/complete"
+        CHAT = "chat/completions", "OpenAI chat completions"
+        RESPONSES = "responses", "OpenAI responses"
+        EMBEDDINGS = "embeddings", "OpenAI embeddings"
+        MESSAGES = "messages", "Anthropic messages"
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.OK)
+    prompt = models.TextField(blank=True)
+    prompt_hash = models.CharField(max_length=64, blank=True)
+    max_tokens = models.PositiveIntegerField(null=True, blank=True)
+    auto_route = models.BooleanField(default=False)
+    endpoint = models.CharField(max_length=32, choices=Endpoint.choices, default=Endpoint.COMPLETE)
+    requested_model = models.CharField(
+        max_length=200, blank=True, help_text="As the client named it."
+    )
+    streamed = models.BooleanField(default=False)
+    tags = models.JSONField(default=list, blank=True)
+    user_id = models.CharField(max_length=128, blank=True)
+    session_id = models.CharField(max_length=128, blank=True)
+    pattern = models.CharField(max_length=20, choices=choices(PATTERNS))
+    complexity = models.FloatField()
+    tier = models.CharField(max_length=10, choices=choices(TIERS))
+    strategy = models.CharField(max_length=20, choices=choices(STRATEGIES))
+    confidence = models.CharField(max_length=10, choices=choices(CONFIDENCES))
+    provider = models.CharField(max_length=64, blank=True)
+    model = models.CharField(max_length=128, blank=True)
+    tokens_in = models.PositiveIntegerField(default=0)
+    tokens_out = models.PositiveIntegerField(default=0)
+    tokens_estimated = models.PositiveIntegerField(
+        default=0, help_text="Of the input, by its characters: the same for every tokenizer."
+    )
+    cache_read_tokens = models.PositiveIntegerField(default=0)
+    cache_write_tokens = models.PositiveIntegerField(default=0)
+    reasoning_tokens = models.PositiveIntegerField(default=0)
+    usage_estimated = models.BooleanField(default=False)
+    finish_reason = models.CharField(max_length=20, blank=True)
+    cost = money(null=True)
+    failed_cost = money(default=Decimal(0))
+    cache_hit = models.BooleanField(default=False)
+    cache_key = models.CharField(max_length=64, blank=True)
+    original_cost = money(null=True)
+    savings = money(null=True)
+    latency_ms = models.FloatField(default=0.0)
+    provider_ms = models.FloatField(null=True)
+    ttft_ms = models.FloatField(
+        "time to first token", null=True, blank=True, help_text="Milliseconds; streams only."
+    )
+    attempts = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_detail = models.TextField(blank=True)
+    api_key = models.CharField("API key", max_length=16, blank=True, help_text="Its beginning.")
+    tenant = models.CharField(max_length=80, blank=True)
+    project = models.CharField(max_length=64, blank=True)
+    experiment = models.CharField(max_length=60, blank=True)
+    arm = models.CharField(max_length=10, blank=True)
+    replayed = models.BooleanField(
+        default=False, help_text="Recorded elsewhere and replayed here: no client asked this."
+    )
+
+    objects = LargeTableQuerySet.as_manager()
+
+    class Meta:
+        db_table = "requests"
+        verbose_name = "request"
+        indexes = [
+            models.Index(fields=["-created_at"], name="requests_created"),
+            models.Index(fields=["provider", "model", "-created_at"], name="requests_model"),
+            models.Index(fields=["tier", "-created_at"], name="requests_tier"),
+            models.Index(fields=["strategy", "-created_at"], name="requests_strategy"),
+            models.Index(fields=["cache_hit", "-created_at"], name="requests_hit"),
+            models.Index(fields=["status", "-created_at"], name="requests_status"),
+            models.Index(fields=["endpoint", "-created_at"], name="requests_endpoint"),
+            models.Index(fields=["cache_key"], name="requests_cache_key"),
+            models.Index(
+                fields=["-created_at"], condition=models.Q(replayed=True), name="requests_replayed"
+            ),
+            models.Index(
+                fields=["experiment", "arm"],
+                condition=~models.Q(experiment=""),
+                name="requests_experiment",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id}"
+
+
+class RoutingMetric(models.Model):
+    """The decision behind one request, and what complexity's choice would have cost.
+
+    ``baseline_output_cost`` is the part of ``baseline_cost`` that is for the
+    completion; ``prompt_cache_saved`` what the provider's prompt cache made
+    cheaper of ``actual_cost``, less what writing to it cost.
+    """
+
+    request = models.OneToOneField(
+        RequestRecord, on_delete=models.CASCADE, primary_key=True, related_name="decision"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    provider = models.CharField(max_length=64)
+    model = models.CharField(max_length=128)
+    strategy_used = models.CharField(max_length=20, choices=choices(STRATEGIES))
+    confidence = models.CharField(max_length=10, choices=choices(CONFIDENCES))
+    reasoning = models.TextField()
+    fallback_used = models.BooleanField(default=False)
+    pattern = models.CharField(max_length=20, choices=choices(PATTERNS))
+    complexity = models.FloatField()
+    tier = models.CharField(max_length=10, choices=choices(TIERS))
+    cost_estimate = money(null=True)
+    quality_score = models.FloatField(null=True)
+    actual_cost = money(null=True)
+    baseline_provider = models.CharField(max_length=64, blank=True)
+    baseline_model = models.CharField(max_length=128, blank=True)
+    baseline_cost = money(null=True)
+    baseline_output_cost = money(null=True)
+    routing_saved = money(null=True)
+    cache_saved = money(null=True)
+    prompt_cache_saved = money(null=True)
+    explored = models.BooleanField(default=False, help_text="Tried in order to learn.")
+    metadata = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+
+    objects = LargeTableQuerySet.as_manager()
+
+    class Meta:
+        db_table = "routing_metrics"
+        verbose_name = "routing decision"
+        indexes = [
+            models.Index(fields=["-created_at"], name="metrics_created"),
+            models.Index(fields=["strategy_used", "-created_at"], name="metrics_strategy"),
+            models.Index(fields=["confidence", "-created_at"], name="metrics_confidence"),
+            models.Index(fields=["provider", "model", "-created_at"], name="metrics_model"),
+            models.Index(fields=["pattern", "-created_at"], name="metrics_pattern"),
+            models.Index(fields=["tier", "-created_at"], name="metrics_tier"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.strategy_used}: {self.provider}/{self.model}"

@@ -1,0 +1,1 @@
+"""What was spent and saved, summed up: figures, reports, statements."""

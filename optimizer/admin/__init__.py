@@ -1,0 +1,7 @@
+"""The admin's pages that decide or change something; Django looks for them here."""
+
+from __future__ import annotations
+
+from optimizer.admin import experiments, rules
+
+__all__ = ["experiments", "rules"]

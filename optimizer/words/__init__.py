@@ -1,0 +1,1 @@
+"""Findings in words, the same for terminal and admin."""
