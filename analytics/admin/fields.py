@@ -14,7 +14,8 @@ class ChoicesField(forms.MultipleChoiceField):
 
     def __init__(self, values: tuple[str, ...], **options: Any) -> None:
         choices = [(value, value) for value in values]
-        super().__init__(choices=choices, required=False, **options)
+        options.setdefault("required", False)
+        super().__init__(choices=choices, **options)
 
 
 class LinesField(forms.CharField):

@@ -15,7 +15,7 @@ from django.utils import timezone
 from analytics.admin.fields import ChoicesField, LinesField
 from analytics.keys import MadeKey, key_make, key_revoke, key_rotate, key_save
 from analytics.models import ApiKey, Project, Team
-from analytics.models.keys import SCOPES
+from analytics.models.keys import SCOPES, default_scopes
 
 _OVERLAP = timedelta(days=1)
 
@@ -42,7 +42,10 @@ class ProjectAdmin(admin.ModelAdmin):
 
 class ApiKeyForm(forms.ModelForm):
     scopes = ChoicesField(
-        SCOPES, help_text="read: everybody's statistics, for reports and dashboards."
+        SCOPES,
+        required=True,
+        initial=default_scopes,
+        help_text="read: everybody's statistics, for reports and dashboards.",
     )
     model_names = LinesField(
         label="Models", help_text="It may use, one a line, with * and ?; empty: all."

@@ -383,5 +383,8 @@ class TestTheAdmin:
         assert admin_client.post(
             reverse("admin:analytics_apikey_delete", args=[key.pk]), {"post": "yes"}
         ).status_code == 403  # fmt: skip
+        none = admin_client.post(add, {**form, "name": "b", "scopes": []})
+        assert "This field is required" in none.content.decode()
+        assert admin_client.get(add).content.decode().count("checked") == 2
         wrong = admin_client.post(add, {**form, "name": "b", "addresses": "nowhere"})
         assert "no address or network" in wrong.content.decode()
