@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -9,9 +10,12 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from optimizer.secret_files import read_secret_files
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
+read_secret_files(os.environ)
 
 # --- where we run ---------------------------------------------------------------
 
