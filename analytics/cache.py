@@ -31,6 +31,11 @@ def cache_key(prompt: str, *, max_tokens: int, auto_route: bool, **parameters: A
     return hashlib.sha256(parts.encode("ascii")).hexdigest()
 
 
+def key_apart(key: str, *owners: str) -> str:
+    """``key`` as ``owners`` alone have it; empty where it is."""
+    return hashlib.sha256("\0".join((key, *owners)).encode()).hexdigest() if key else ""
+
+
 class CacheReader:
     """Looks entries up, many waiting requests in one query.
 

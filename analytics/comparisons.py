@@ -5,14 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import F
-
 from analytics.models import Comparison, RequestRecord
-from analytics.money import MoneySum
 
 _ZERO = Decimal(0)
 
@@ -77,11 +73,3 @@ def comparison_record(
         verdicts=list(judged.verdicts),
         error=judged.error,
     )
-
-
-def judging_spent(since: datetime) -> Decimal:
-    """USD that judging has cost since then, by when the requests were asked."""
-    found: Decimal = Comparison.objects.filter(created_at__gte=since).aggregate(
-        total=MoneySum(F("judge_cost") + F("answer_cost"))
-    )["total"]
-    return found

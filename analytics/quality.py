@@ -19,11 +19,11 @@ from django.db.models import Count, F, Q, Sum
 
 from analytics.models import Comparison, Feedback
 from analytics.money import MoneySum
+from analytics.reports.intervals import Z
 
 LEAST = 30
 """Fewer verdicts than this say nothing about quality."""
 
-_Z = 1.959964
 _PSEUDO = 2
 _PLACES = 6
 
@@ -57,7 +57,7 @@ def mean_of(
     n = count + 2 * _PSEUDO
     centre = (total + _PSEUDO * (least + most)) / n
     second = (squares + _PSEUDO * (least**2 + most**2)) / n
-    half = _Z * sqrt(max(second - centre**2, 0.0) / n)
+    half = Z * sqrt(max(second - centre**2, 0.0) / n)
     low, high = max(least, centre - half), min(most, centre + half)
     return Mean(round(mean, _PLACES), round(low, _PLACES), round(high, _PLACES), count)
 
@@ -103,9 +103,9 @@ def _verdict(difference: Mean, tolerance: float) -> str:
     return "falls short" if difference.high < -tolerance else "not shown"
 
 
-def _in(rows: Any, since: datetime, until: datetime | None) -> Any:
-    rows = rows.filter(created_at__gte=since)
-    return rows if until is None else rows.filter(created_at__lt=until)
+def _in(rows: Any, since: datetime, until: datetime | None, at: str = "created_at") -> Any:
+    rows = rows.filter(**{f"{at}__gte": since})
+    return rows if until is None else rows.filter(**{f"{at}__lt": until})
 
 
 def _compared(since: datetime, until: datetime | None) -> Any:
@@ -114,8 +114,7 @@ def _compared(since: datetime, until: datetime | None) -> Any:
 
 def _feedback(since: datetime, until: datetime | None) -> Any:
     """Verdicts on answers of the period, not those imported from elsewhere."""
-    verdicts = Feedback.objects.filter(request__created_at__gte=since)
-    return verdicts if until is None else verdicts.filter(request__created_at__lt=until)
+    return _in(Feedback.objects.all(), since, until, "request__created_at")
 
 
 def _mean(rows: Any, figure: Any, least: float = 0.0) -> Mean:
@@ -194,6 +193,6 @@ def _variance(sums: tuple[int, float, float]) -> float:
 
 
 def _around(mean: float, variance: float, count: int, least: float) -> Mean:
-    half = _Z * sqrt(variance)
+    half = Z * sqrt(variance)
     low, high = max(least, mean - half), min(1.0, mean + half)
     return Mean(round(mean, _PLACES), round(low, _PLACES), round(high, _PLACES), count)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "optimizer.settings")
@@ -19,14 +17,9 @@ from django.contrib.staticfiles.finders import get_finders  # noqa: E402
 from servestatic import ServeStaticASGI  # noqa: E402
 
 from optimizer.api.gateway.failures import Failure  # noqa: E402
-from optimizer.api.gateway.wires import error_of_path  # noqa: E402
 from optimizer.composition import forget_services, get_services  # noqa: E402
 from optimizer.gatekeeper import Gatekeeper  # noqa: E402
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from optimizer.refusing import App, Receive, Scope, Send, send_failure  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
@@ -71,16 +64,9 @@ class BodyLimit:
             drained += len(message.get("body", b""))
             more = message.get("more_body", False)
         detail = f"The request body is larger than {self._limit} bytes."
-        ours = {"detail": detail, "status_code": 413, "errors": {"body": [detail]}}
-        body = error_of_path(scope["path"], Failure.of_status(413, detail)) or ours
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 413,
-                "headers": [(b"content-type", b"application/json"), (b"connection", b"close")],
-            }
-        )
-        await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+        failure = Failure.of_status(413, detail)
+        headers = [(b"connection", b"close")]
+        await send_failure(send, scope["path"], failure, headers, errors={"body": [detail]})
 
 
 class Lifespan:

@@ -297,7 +297,7 @@ def build_services() -> Services:
         what_if=WhatIf(past, rules),
         names=names,
         limits=limits,
-        keyring=KeyRing(keys, settings.AUTH, tenant_of=keys.tenant_of),
+        keyring=KeyRing(keys, settings.AUTH),
         gateway=Gateway(
             names,
             caller,

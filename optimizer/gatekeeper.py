@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from analytics.keys import digest_of
 from optimizer.api.gateway.failures import Failure, Kind
-from optimizer.api.gateway.wires import error_of_path
 from optimizer.composition import get_services
+from optimizer.refusing import App, Receive, Scope, Send, send_failure
 from optimizer.services.clients import Refused
 from optimizer.services.rate_limits import RateLimited, Window
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # The admin has its own login; the rest tells nothing that is not public.
 _OPEN = re.compile(r"^/(admin|static|docs|schema|health|favicon\.ico)(/|$)")
@@ -125,13 +119,9 @@ async def _refuse(
     while (message := await receive()).get("more_body", False):
         if message["type"] == "http.disconnect":
             break
-    ours = {"detail": failure.message, "status_code": failure.status}
-    body = error_of_path(path, failure) or ours
-    headers = [(b"content-type", b"application/json")]
-    headers += [header for window in windows for header in window.headers]
+    headers = [header for window in windows for header in window.headers]
     if failure.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if failure.retry_after is not None:
         headers.append((b"retry-after", str(failure.retry_after).encode()))
-    await send({"type": "http.response.start", "status": failure.status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+    await send_failure(send, path, failure, headers)

@@ -10,9 +10,9 @@ from typing import Any
 
 from analytics.money import percent
 from analytics.reports.figures import Figures
+from analytics.reports.intervals import Z
 from analytics.reports.lengths import AnswerLengths, LengthRatio, parts_of
 
-_Z = 1.959964
 _PLACES = Decimal("1e-10")
 _ZERO = Decimal(0)
 
@@ -56,7 +56,7 @@ def _totals(
 ) -> dict[str, Any]:
     saved = savings["total_saved"] + shift
     bounds = {"saved_low": None, "saved_high": None}
-    error = _Z * variance**0.5
+    error = Z * variance**0.5
     for name, sign in (("saved_low", -1), ("saved_high", 1)):
         if savings[name] is not None:
             half = hypot(float(savings[name] - savings["total_saved"]), error)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from analytics.money import percent
-from analytics.reports.figures import Figures, add_figures, no_figures
+from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
 from analytics.reports.summing import RECORDED, Sums
 
 DIMENSIONS = ("day", "model", "provider", "pattern", "user", "tag", "endpoint")
@@ -31,8 +31,7 @@ def breakdown(
 
     Money is USD. ``saved`` is ``routing_saved + cache_saved - failed_requests_cost``, over
     the requests whose own and baseline price are known, and ``saved_percent`` of their
-    baseline. A
-    request with several tags counts under each of them. ``most`` rows at most, the
+    baseline. A request with several tags counts under each of them. ``most`` rows at most, the
     rest summed up as "(others)".
     """
     sums: dict[str, Figures] = defaultdict(no_figures)
@@ -59,7 +58,7 @@ def _named(
 
 
 def _finished(name: str, figures: Figures) -> dict[str, Any]:
-    saved = figures["routing_saved"] + figures["cache_saved"] - figures["lost_cost"]
+    saved = saved_of(figures)
     return {
         "name": name,
         **{figure: figures[figure] for figure in _SHOWN},

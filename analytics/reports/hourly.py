@@ -135,12 +135,12 @@ def _next_step(until: datetime) -> datetime | None:
 def _sum_a_stale_hour() -> datetime | None:
     with transaction.atomic():
         state = _locked_state()
-        stale = StaleHour.objects.select_for_update().order_by("hour")
-        if state.summed_until is not None:
-            # Later ones are summed when their time comes, and only then cease to be stale.
-            stale = stale.filter(hour__lt=state.summed_until)
-        marked = stale.first()
-        if marked is None or state.summed_until is None:
+        if state.summed_until is None:
+            return None
+        # Later ones are summed when their time comes, and only then cease to be stale.
+        stale = StaleHour.objects.select_for_update().filter(hour__lt=state.summed_until)
+        marked = stale.order_by("hour").first()
+        if marked is None:
             return None
         hour = marked.hour
         marked.delete()

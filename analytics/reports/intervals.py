@@ -31,6 +31,8 @@ Floats = NDArray[np.float64]
 
 GROUPS = 256
 LEVEL = 0.95
+Z = 1.959964
+"""How many standard errors either way hold a normal mean with that probability."""
 # Fewer requests than this say too little about the next ones.
 LEAST = 30
 _REPLICATES = 4000

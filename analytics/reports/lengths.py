@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from math import exp, sqrt
 
 from analytics.reports.figures import Figures
+from analytics.reports.intervals import Z
 
-_Z = 1.959964
 LEAST = 30
 """Answers of each model; fewer say nothing, and the ratio is taken as 1."""
 _LEAST_OF_A_KIND = 5
@@ -45,11 +45,11 @@ class LengthRatio:
     @property
     def low(self) -> float:
         """Where the ratio begins, with 95 % confidence; by its logarithm, as it is skewed."""
-        return self.ratio * exp(-_Z * self.error / self.ratio)
+        return self.ratio * exp(-Z * self.error / self.ratio)
 
     @property
     def high(self) -> float:
-        return self.ratio * exp(_Z * self.error / self.ratio)
+        return self.ratio * exp(Z * self.error / self.ratio)
 
 
 UNKNOWN = LengthRatio(1.0, 0.0, known=False)

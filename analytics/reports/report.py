@@ -13,7 +13,7 @@ from analytics.money import percent
 from analytics.quality import quality_report
 from analytics.reports.adjusting import adjusted_savings
 from analytics.reports.breakdown import breakdown
-from analytics.reports.summing import RECORDED, Sums, total_of
+from analytics.reports.summing import RECORDED, RememberedSums, Sums, total_of
 
 _MOST_BARS = 12
 COMPLEXITY = "complexity's choice"
@@ -34,7 +34,7 @@ def routing_report(
     ``sums`` compares with the ``baseline`` of this name.
     """
     now = now or datetime.now(UTC)
-    since = period_start(days, now)
+    since, sums = period_start(days, now), RememberedSums(sums)
     totals = total_of(sums.by("strategy", since))
     answered = totals["requests"] - totals["failed"]
     metrics = routing_metrics(days, now, sums)
@@ -72,6 +72,7 @@ def routing_report(
 
 def report_for_pictures(days: int, *, sums: Sums = RECORDED, **asked: Any) -> dict[str, Any]:
     """:func:`routing_report` with what its charts show: ``days`` and ``models``, broken down."""
+    sums = RememberedSums(sums)
     report = routing_report(days, sums=sums, **asked)
     since = report["period"]["from"]
     return {

@@ -7,7 +7,7 @@ from typing import Any
 
 from analytics.money import percent
 from analytics.reports.breakdown import NONE, breakdown
-from analytics.reports.figures import Figures, add_figures, no_figures
+from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
 from analytics.reports.summing import rows_by
 
 BY = ("user", "tag")
@@ -64,7 +64,7 @@ def last_month(now: datetime | None = None) -> str:
 
 
 def _shown(figures: Figures) -> dict[str, Any]:
-    saved = figures["routing_saved"] + figures["cache_saved"] - figures["lost_cost"]
+    saved = saved_of(figures)
     return {
         **{name: figures[name] for name in _SHOWN},
         "saved": saved,

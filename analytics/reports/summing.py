@@ -82,6 +82,30 @@ class RecordedSums:
 RECORDED = RecordedSums()
 
 
+class RememberedSums:
+    """Others' sums, each read once: what one report says twice agrees, and costs one reading."""
+
+    def __init__(self, sums: Sums) -> None:
+        self._sums = sums
+        self._read: dict[tuple[Any, ...], Any] = {}
+
+    def by(
+        self, dimension: str, since: datetime, until: datetime | None = None
+    ) -> dict[str, Figures]:
+        key = (dimension, since, until)
+        if key not in self._read:
+            self._read[key] = self._sums.by(dimension, since, until)
+        found: dict[str, Figures] = self._read[key]
+        return found
+
+    def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
+        key = (since, until)
+        if key not in self._read:
+            self._read[key] = self._sums.by_day(since, until)
+        found: dict[datetime, Figures] = self._read[key]
+        return found
+
+
 def total_of(sums: Mapping[Any, Figures]) -> Figures:
     """All of them together."""
     total = no_figures()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from analytics.cache import key_apart
 from optimizer.services.asking import Ask
 from optimizer.services.client import ANYONE, Client
 
@@ -51,12 +51,6 @@ def asked_by(ask: Ask, client: Client) -> Ask:
         client=client,
         user_id=client.user or ask.user_id,
         tags=tuple(dict.fromkeys((*ask.tags, *client.tags))),
-        cache_key=_of_tenant(ask.cache_key, client.tenant),
-        semantic_key=_of_tenant(ask.semantic_key, client.tenant),
+        cache_key=key_apart(ask.cache_key, client.tenant),
+        semantic_key=key_apart(ask.semantic_key, client.tenant),
     )
-
-
-def _of_tenant(key: str, tenant: str) -> str:
-    if not (key and tenant):
-        return key
-    return hashlib.sha256(f"{key}\0{tenant}".encode()).hexdigest()

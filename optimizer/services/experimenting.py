@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from analytics.cache import key_apart
 from analytics.models import Experiment
 from optimizer.services.asking import Ask
 from optimizer.services.model_names import ModelNames
@@ -95,8 +96,8 @@ class Experiments:
             min_quality=stricter(ask.min_quality, policy.quality_target, max),
             max_cost=stricter(ask.max_cost, policy.cost_cap, min),
             # Neither arm is given answers of the other, or of before.
-            cache_key=_apart(ask.cache_key, running.name, arm),
-            semantic_key=_apart(ask.semantic_key, running.name, arm),
+            cache_key=key_apart(ask.cache_key, running.name, arm),
+            semantic_key=key_apart(ask.semantic_key, running.name, arm),
         )
         return asked, Assignment(running.name, arm, _preference(running.name, policy))
 
@@ -106,12 +107,6 @@ def _preference(experiment: str, policy: PolicySpec) -> Rule | None:
         return None
     models = tuple(f"{provider}/{model}" for provider, model in sorted(policy.only))
     return Rule(f"experiment {experiment}", action="prefer", models=models)
-
-
-def _apart(key: str, experiment: str, arm: str) -> str:
-    if not key:
-        return ""
-    return hashlib.sha256(f"{key}\0{experiment}\0{arm}".encode()).hexdigest()
 
 
 def running_experiment() -> Experiment | None:

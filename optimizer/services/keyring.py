@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
@@ -28,6 +27,8 @@ class KeySource(Protocol):
 
     def keys_used(self, times: dict[int, datetime]) -> None: ...
 
+    def tenant_of(self, key: ApiKey) -> str: ...
+
 
 class KeyRing:
     """``mode``: auto asks for a key as soon as there is one, and until then serves this machine
@@ -37,14 +38,9 @@ class KeyRing:
         self,
         source: KeySource,
         mode: Mode,
-        *,
-        tenant_of: Callable[[ApiKey], str],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._source = source
         self._mode = mode
-        self._tenant_of = tenant_of
-        self._now = now
         self._version: object = None
         self._known: dict[str, KnownKey] | None = None
         self._any = False
@@ -91,7 +87,7 @@ class KeyRing:
                 401, "An API key is needed: Authorization: Bearer <key>, or x-api-key: <key>."
             )
         known = self._known.get(digest)
-        now = self._now()
+        now = datetime.now(UTC)
         if known is None or (known.expires_at is not None and known.expires_at <= now):
             # The same for a wrong, an expired and a revoked one.
             raise Refused(401, "This API key is not valid.")
@@ -108,7 +104,7 @@ class KeyRing:
         client = Client(
             key=key.prefix,
             user=key.user,
-            tenant=self._tenant_of(key),
+            tenant=self._source.tenant_of(key),
             project=project.name if project else "",
             tags=tuple(project.tags) if project else (),
             models=tuple(key.model_names),

@@ -293,7 +293,7 @@ def test_a_secret_is_kept_nowhere(db: None) -> None:
 
 
 def test_while_keys_cannot_be_read_nobody_passes() -> None:
-    ring = KeyRing(None, "auto", tenant_of=lambda key: "")
+    ring = KeyRing(None, "auto")
     with pytest.raises(Exception, match="cannot be read") as caught:
         ring.admit(None, "127.0.0.1", "complete")
     assert caught.value.status == 503

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
+from analytics.reports.output import put_out
 from analytics.reports.statement import BY, last_month, statement, statements
 from analytics.reports.statement_formats import as_csv, as_html, as_json, as_table
 
@@ -46,15 +47,7 @@ class Command(BaseCommand):
         if empty:
             whose = f" of {options['by']} {options['name']}" if options["name"] else ""
             raise CommandError(f"There are no requests{whose} in {month}.")
-        if options["output"] is None:
-            self._write(found, options["format"], self.stdout)
-            return
-        try:
-            with options["output"].open("w", encoding="utf-8") as file:
-                self._write(found, options["format"], file)
-        except OSError as error:
-            raise CommandError(f"Cannot write {options['output']}: {error.strerror}") from None
-        self.stderr.write(f"Wrote {options['output']}")
+        put_out(self, options["output"], lambda file: self._write(found, options["format"], file))
 
     @staticmethod
     def _write(found: dict[str, Any], kind: str, file: Any) -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from analytics.keys import key_make
 from analytics.models import ApiKey, Project, Team
 from analytics.models.keys import SCOPES, default_scopes
+from optimizer.words.mistakes import mistakes_in
 
 
 class Command(BaseCommand):
@@ -69,8 +70,6 @@ class Command(BaseCommand):
         try:
             made = key_make(key)
         except ValidationError as error:
-            raise CommandError(
-                "; ".join(f"{n}: {' '.join(m)}" for n, m in error.message_dict.items())
-            ) from None
+            raise CommandError(mistakes_in(error)) from None
         self.stderr.write("This is the key. It is shown only now and kept nowhere:")
         self.stdout.write(made.secret)

@@ -21,6 +21,7 @@ from analytics.models import Experiment
 from optimizer.composition import get_services
 from optimizer.services.policy_spec import PolicyError, read_arm
 from optimizer.words.experiments import result_rows, verdict
+from optimizer.words.mistakes import mistakes_in
 from routing.evaluation.sequential import units_needed
 
 _UNITS = [unit.value for unit in Experiment.Unit]
@@ -124,10 +125,7 @@ class Command(BaseCommand):
         try:
             experiment.full_clean()
         except ValidationError as error:
-            said = "; ".join(
-                f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items()
-            )
-            raise CommandError(said) from None
+            raise CommandError(mistakes_in(error)) from None
         experiment.save()
         console.print(f"Written down. manage.py experiments start {experiment.name} begins it.")
 

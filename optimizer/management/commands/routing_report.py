@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
 from analytics.reports.breakdown import DIMENSIONS
+from analytics.reports.output import put_out
 from analytics.reports.report import report_for_pictures, routing_report
 from analytics.reports.report_formats import as_csv, as_json, as_markdown, as_table
 from optimizer.composition import get_services
@@ -48,7 +49,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["days"] <= 365:
             raise CommandError("--days must be between 1 and 365")
-        kind, output = options["format"], options["output"]
+        kind = options["format"]
         figures = report_for_pictures if kind == "html" else routing_report
         services = get_services()
         try:
@@ -62,15 +63,7 @@ class Command(BaseCommand):
                 "or look further back with --days."
             )
             return
-        if output is None:
-            self._write(report, kind, self.stdout)
-            return
-        try:
-            with output.open("w", encoding="utf-8") as file:
-                self._write(report, kind, file)
-        except OSError as error:
-            raise CommandError(f"Cannot write {output}: {error.strerror}") from None
-        self.stderr.write(f"Wrote {output}")
+        put_out(self, options["output"], lambda file: self._write(report, kind, file))
 
     @staticmethod
     def _write(report: dict[str, Any], kind: str, file: Any) -> None:

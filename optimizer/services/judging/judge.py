@@ -21,8 +21,9 @@ from typing import Any
 
 from django.db import Error as DatabaseFailure
 
-from analytics.comparisons import Compared, Judged, comparison_record, judging_spent
+from analytics.comparisons import Compared, Judged, comparison_record
 from analytics.models import Comparison
+from analytics.quality import judging_cost
 from optimizer.services.background import Background
 from optimizer.services.judging.question import Side, question, said_in, verdict_of
 from optimizer.services.recording import RequestFacts
@@ -150,7 +151,7 @@ class Judge:
 
     async def _may_spend(self) -> bool:
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        spent: Decimal = await self._store(judging_spent, today)
+        spent: Decimal = await self._store(judging_cost, today)
         return spent < self._policy.daily_budget
 
     async def _judge(self, case: _Case, text: str) -> float:
