@@ -10,7 +10,7 @@ from decimal import Decimal
 from django.db.models import Q
 from django.utils import timezone
 
-from analytics.models import Alert, AlertRule, DailyTotal
+from analytics.models import Alert, AlertRule, Budget, BudgetUsage, DailyTotal
 from analytics.money import MoneySum, dollars
 from analytics.quality import quality_report
 from analytics.reports.summing import RECORDED
@@ -74,12 +74,33 @@ def alerts_raise(now: datetime | None = None) -> list[Alert]:
     return raised
 
 
+def budget_alerts_raise() -> list[Alert]:
+    """Raise what was passed of budgets' soft limits and has not been told; the new ones."""
+    raised = []
+    passed = BudgetUsage.objects.filter(soft_passed_at__isnull=False, alert=None)
+    for usage in passed.select_related("account__budget"):
+        budget = usage.account.budget
+        if budget.soft_limit is None:
+            continue
+        alert, new = Alert.objects.get_or_create(
+            usage=usage,
+            defaults={
+                "period_start": usage.start.date(),
+                "value": usage.spent,
+                "text": _of_budget(usage, budget)[:500],
+            },
+        )
+        if new:
+            raised.append(alert)
+    return raised
+
+
 def alerts_waiting(now: datetime | None = None) -> Iterator[Alert]:
     """Alerts to be delivered now, each to one caller only, however many ask."""
     now = now or timezone.now()
     free = Q(claimed_at=None) | Q(claimed_at__lt=now - _CLAIMED_FOR)
     waiting = Alert.objects.filter(free, delivered_at=None, attempts__lt=MOST_ATTEMPTS)
-    for alert in waiting.select_related("rule").order_by("raised_at"):
+    for alert in waiting.select_related("rule", "usage__account__budget").order_by("raised_at"):
         if Alert.objects.filter(free, pk=alert.pk, delivered_at=None).update(claimed_at=now):
             yield alert
 
@@ -91,6 +112,17 @@ def alert_settle(alert: Alert, error: str = "") -> None:
     if not error:
         alert.delivered_at = timezone.now()
     alert.save(update_fields=["attempts", "error", "delivered_at"])
+
+
+def _of_budget(usage: BudgetUsage, budget: Budget) -> str:
+    whose = f" of {usage.account.subject}" if budget.each else ""
+    hard = (
+        f"; at {dollars(budget.limit)} requests are held back" if budget.limit is not None else ""
+    )
+    return (
+        f"{budget.name}{whose}: the soft limit of {dollars(budget.soft_limit)} {budget.how_often} "
+        f"is passed{hard}."
+    )
 
 
 def _below(rule: AlertRule, value: Decimal) -> bool:

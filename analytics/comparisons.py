@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from django.db import transaction
+
+from analytics.budgets.claims import Cost
+from analytics.budgets.holding import book
 from analytics.models import Comparison, RequestRecord
 
 _ZERO = Decimal(0)
@@ -25,15 +29,17 @@ class Compared:
 @dataclass(frozen=True, slots=True)
 class Judged:
     """Who judged, what that and the second answer cost in USD, and what was said each time, or
-    why it came to nothing."""
+    why it came to nothing. ``costs`` are the same, call by call, for the budgets."""
 
     judge: str = ""
     judge_cost: Decimal = _ZERO
     answer_cost: Decimal = _ZERO
     verdicts: Sequence[Any] = ()
     error: str = ""
+    costs: Sequence[Cost] = ()
 
 
+@transaction.atomic
 def comparison_record(
     request_id: uuid.UUID,
     candidate: Compared,
@@ -49,6 +55,7 @@ def comparison_record(
         pk=request_id
     )
     record = request.first()
+    book(judged.costs)
     if record is None:
         return None
     return Comparison.objects.create(

@@ -36,6 +36,7 @@ def key_make(key: ApiKey) -> MadeKey:
     """Give ``key`` its secret and save it. Raises Django's ``ValidationError``."""
     secret = _MARK + secrets.token_urlsafe(32)
     key.prefix, key.digest = secret[:_SHOWN], digest_of(secret)
+    key.origin = key.origin or key.prefix
     key.full_clean()
     key.changed_at = timezone.now()
     key.save()
@@ -69,6 +70,7 @@ def key_rotate(key: ApiKey, overlap: timedelta) -> MadeKey:
     return key_make(
         ApiKey(
             name=name,
+            origin=key.origin,
             user=key.user,
             team=key.team,
             project=key.project,

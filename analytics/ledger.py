@@ -11,15 +11,18 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Model
 
 from analytics.batching import Batcher, batched
+from analytics.budgets.claims import Claim, Cost
+from analytics.budgets.holding import Granted, book, hold
 from analytics.daily import total_cost_on, totals_add
 from analytics.journal import Journal
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
@@ -42,6 +45,10 @@ class LedgerUnavailable(Exception):
     """Neither the database nor the journal could take the record."""
 
 
+class BudgetsUnavailable(Exception):
+    """The database is away, so no money can be held."""
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
     """One request's rows, written together or not at all."""
@@ -62,6 +69,11 @@ class Receipt:
     total_cost_today: Decimal | None
 
 
+Done = TypeVar("Done")
+_Item = LedgerEntry | Claim | None
+_Result = Receipt | Granted
+
+
 class Ledger:
     """Writes entries in groups. ``close`` flushes what is queued."""
 
@@ -70,11 +82,20 @@ class Ledger:
         self._replay_due = bool(journal.pending())
         self._database_due = 0.0
         self._replay_at = 0.0
-        self._batcher: Batcher[LedgerEntry | None, Receipt] = Batcher("ledger-writer", self._write)
+        self._batcher: Batcher[_Item, _Result] = Batcher("ledger-writer", self._write)
 
     async def record(self, entry: LedgerEntry) -> Receipt:
         """Returns once ``entry`` is durable. Raises :class:`LedgerUnavailable`."""
-        return await self._batcher.call(entry)
+        receipt = await self._batcher.call(entry)
+        assert isinstance(receipt, Receipt)
+        return receipt
+
+    async def hold(self, claim: Claim) -> Granted:
+        """Hold money for a call; why not, if it is refused. Given back once the request is
+        recorded. Raises :class:`BudgetsUnavailable`."""
+        granted = await self._batcher.call(claim)
+        assert isinstance(granted, tuple)
+        return granted
 
     async def catch_up(self) -> None:
         """Replay what waits in the journal, if anything does and the database is back."""
@@ -89,27 +110,38 @@ class Ledger:
     def close(self) -> None:
         self._batcher.close()
 
-    def _write(self, items: Sequence[LedgerEntry | None]) -> Sequence[Receipt | Exception]:
+    def _write(self, items: Sequence[_Item]) -> Sequence[_Result | Exception]:
         """One result per item; ``None`` among them only asks for a replay."""
-        written = iter(self._write_entries([item for item in items if item is not None]))
-        return [Receipt(None) if item is None else next(written) for item in items]
+        entries = [item for item in items if isinstance(item, LedgerEntry)]
+        claims = [item for item in items if isinstance(item, Claim)]
+        # What requests cost before what others may: it makes room.
+        written = iter(self._write_entries(entries)) if entries or not claims else iter(())
+        held = iter(self._hold(claims) if claims else ())
+        return [
+            Receipt(None) if item is None else next(held if isinstance(item, Claim) else written)
+            for item in items
+        ]
+
+    def _hold(self, claims: Sequence[Claim]) -> Sequence[Granted | Exception]:
+        if time.monotonic() >= self._database_due:
+            try:
+                return self._commit(lambda: hold(claims))
+            except (OperationalError, InterfaceError) as error:
+                self._leave_database_alone(error)
+            except Exception as error:  # must not become that of the entries beside them
+                logger.error("Budgets cannot be asked", exc_info=error)
+        return [BudgetsUnavailable("budgets cannot be asked")] * len(claims)
 
     def _write_entries(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
         if time.monotonic() < self._database_due:
             return self._write_to_journal(entries)
         try:
             self._replay_if_due()
-            total = self._commit(entries) if entries else None
+            total = self._commit(lambda: write_entries(entries)) if entries else None
             return [Receipt(total)] * len(entries)
         except (OperationalError, InterfaceError) as error:
-            connection.close()
             self._replay_due = True
-            # Waiting for its time-out again and again would make every client wait.
-            self._database_due = time.monotonic() + _REST_SECONDS
-            logger.warning(
-                "The database cannot be written (%s); records wait in the journal",
-                type(error).__name__,
-            )
+            self._leave_database_alone(error)
             return self._write_to_journal(entries)
         except Exception as error:  # whatever one row causes must not reach its neighbours
             if len(entries) == 1:
@@ -117,16 +149,25 @@ class Ledger:
                 return [LedgerUnavailable("the record was refused by the database")]
             return [result for entry in entries for result in self._write_entries([entry])]
 
+    def _leave_database_alone(self, error: Exception) -> None:
+        """Waiting for its time-out again and again would make every client wait."""
+        connection.close()
+        self._database_due = time.monotonic() + _REST_SECONDS
+        logger.warning(
+            "The database cannot be written (%s); records wait in the journal",
+            type(error).__name__,
+        )
+
     @staticmethod
-    def _commit(entries: Sequence[LedgerEntry]) -> Decimal:
+    def _commit(work: Callable[[], Done]) -> Done:
         try:
-            return write_entries(entries)
+            return work()
         except (OperationalError, InterfaceError):
             if connection.vendor == "sqlite":
                 raise  # locked or unwritable, and already waited for
             # The server may have dropped an idle connection: one more try on a new one.
             connection.close()
-            return write_entries(entries)
+            return work()
 
     def _write_to_journal(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
         try:
@@ -212,7 +253,13 @@ def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
         _count_hits(entries)
         totals_add((entry.request, entry.decision) for entry in entries)
         mark_late(entry.request.created_at for entry in entries)
+        book([Cost.of_record(e.request) for e in entries if not _free(e.request)])
         return total_cost_on(datetime.now(UTC).date())
+
+
+def _free(request: RequestRecord) -> bool:
+    """Nothing is held for a hit, and what is replayed was spent elsewhere."""
+    return request.cache_hit or request.replayed
 
 
 def _count_hits(entries: Sequence[LedgerEntry]) -> None:

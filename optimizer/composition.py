@@ -16,6 +16,8 @@ from django.conf import settings
 from django.db import connections
 
 from analytics import keys
+from analytics.budgets import opening as budget_source
+from analytics.budgets.workers import holds_lost
 from analytics.cache import CacheReader, semantic_entries
 from analytics.experiments import stop_on_harm
 from analytics.journal import Journal
@@ -25,14 +27,15 @@ from analytics.rules import rules_load
 from optimizer.services.alerting import watch
 from optimizer.services.answer_cache import AnswerCache
 from optimizer.services.bookkeeping import Bookkeeper
+from optimizer.services.budgeting import Budgets
 from optimizer.services.chores import Chore, Chores
+from optimizer.services.close_watch import CloseWatch
 from optimizer.services.embedding import EmbeddingService
 from optimizer.services.evidence import EvidenceTable
 from optimizer.services.expectations import Expectations
 from optimizer.services.experimenting import Experiments, running_experiment
 from optimizer.services.gateway import Gateway
 from optimizer.services.guaranteeing import GuaranteeBook
-from optimizer.services.key_watch import KeyWatch
 from optimizer.services.keyring import KeyRing
 from optimizer.services.learned import installed_predictor, learned_evidence, routing_engine
 from optimizer.services.model_names import ModelNames
@@ -81,19 +84,20 @@ class Services:
     what_if: WhatIf
     names: ModelNames
     keyring: KeyRing
+    budgets: Budgets
     limits: RateLimits
     gateway: Gateway
     embedding: EmbeddingService
     background: ThreadPoolExecutor
     readings: Chores
     chores: Chores
-    _key_watch: KeyWatch | None = None
+    _close_watch: CloseWatch | None = None
     _upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Learn what is known, load the embedded model, go on learning."""
-        self._key_watch = KeyWatch(self.keyring)
-        await asyncio.to_thread(self._key_watch.begin)
+        self._close_watch = close_watch(self.keyring, self.budgets)
+        await asyncio.to_thread(self._close_watch.begin)
         await self.in_background(self.readings.run_due)
         self._upkeep = asyncio.create_task(self._keep_up(settings.EVIDENCE_REFRESH_SECONDS))
         local = self.registry.providers.get("local")
@@ -127,8 +131,8 @@ class Services:
 
     def close(self) -> None:
         """Flush the ledger and end the threads."""
-        if self._key_watch is not None:
-            self._key_watch.close()
+        if self._close_watch is not None:
+            self._close_watch.close()
         self.ledger.close()
         if self.cache is not None:
             self.cache.close()
@@ -220,6 +224,18 @@ def sum_some_hours() -> None:
         pass
 
 
+def close_watch(keyring: KeyRing, budgets: Budgets) -> CloseWatch:
+    """What may not wait for the other readings: a revoked key, a budget just made."""
+    return CloseWatch(
+        [
+            Chore("Reading the API keys", 0, keyring.refresh),
+            Chore("Reading the budgets", 0, budgets.refresh),
+            Chore("Saying that this worker is alive", 5, budgets.say_alive),
+        ],
+        [Chore("Writing down when keys were used", 0, keyring.tell_used)],
+    )
+
+
 def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
     catalogue = installed_catalogue()
@@ -253,6 +269,7 @@ def build_services() -> Services:
     cache = CacheReader() if settings.RESPONSE_CACHE else None
     semantic = semantic_cache() if cache else None
     limits = RateLimits(settings.RATE_LIMIT_STORE)
+    budgets = Budgets(budget_source, ledger, prices)
     books = Bookkeeper(prices, ledger, Recorder(storage_policy()), limits)
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = RuleBook(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
@@ -287,7 +304,8 @@ def build_services() -> Services:
             cache=AnswerCache(cache, semantic),
             rules=rules,
             experiments=experiments,
-            judge=configured_judge(names, caller, prices, background, guarantee),
+            judge=configured_judge(names, caller, prices, background, guarantee, budgets),
+            budgets=budgets,
         ),
         semantic=semantic,
         rules=rules,
@@ -298,13 +316,14 @@ def build_services() -> Services:
         names=names,
         limits=limits,
         keyring=KeyRing(keys, settings.AUTH),
+        budgets=budgets,
         gateway=Gateway(
             names,
             caller,
             hottest=settings.CACHE_MAX_TEMPERATURE if cache else None,
             semantic=semantic is not None,
         ),
-        embedding=EmbeddingService(names, caller, books),
+        embedding=EmbeddingService(names, caller, books, budgets),
         background=background,
         readings=Chores([Chore(f"Reading {what}", 0, read) for what, read in readings.items()]),
         chores=Chores(
@@ -312,6 +331,7 @@ def build_services() -> Services:
                 Chore("Summing the hours", 60, sum_some_hours),
                 Chore("Looking for harm in experiments", 60, stop_on_harm),
                 Chore("Watching limits", 60, watch),
+                Chore("Looking for what dead workers held", 30, holds_lost),
             ]
         ),
     )

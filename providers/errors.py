@@ -76,6 +76,12 @@ class RequestTooLarge(ProviderError):
     code = "request_too_large"
 
 
+class Withheld(ProviderError):
+    """Not called: what it may cost does not fit into a budget."""
+
+    code = "budget_exceeded"
+
+
 class ContentBlocked(ProviderError):
     """The provider's safety system refused the prompt or the answer."""
 

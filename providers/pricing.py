@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 
 from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, TieredPrices
@@ -45,6 +45,11 @@ class Rate:
                 return price
         return self.base
 
+    def most(self, input_tokens: int) -> Decimal:
+        """The highest for any input of at most so many tokens."""
+        passed = [price for start, price in self.tiers if input_tokens > start]
+        return max([self.base, *passed])
+
 
 @dataclass(frozen=True, slots=True)
 class Rates:
@@ -68,6 +73,14 @@ class Rates:
         total += (self.cache_write_1h or self.cache_write or self.input).at(size) * hour
         total += self.output.at(size) * usage.output_tokens
         return (total / MILLION).quantize(_PLACES, rounding=ROUND_HALF_EVEN)
+
+    def most(self, input_tokens: int, output_tokens: int) -> Decimal:
+        """USD that a call of at most so many tokens can cost, however they are billed."""
+        writes = (self.cache_write, self.cache_write_1h, self.cache_read)
+        inputs = [self.input, *(rate for rate in writes if rate is not None)]
+        total = max(rate.most(input_tokens) for rate in inputs) * input_tokens
+        total += self.output.most(input_tokens) * output_tokens
+        return (total / MILLION).quantize(_PLACES, rounding=ROUND_CEILING)
 
 
 class PriceBook:
@@ -100,6 +113,16 @@ class PriceBook:
             self._warned.add((provider, model))
             logger.warning("No price is known for %s/%s; its cost is unknown", provider, model)
         return None
+
+    def most(
+        self, provider: str, model: str, input_tokens: int, output_tokens: int
+    ) -> Decimal | None:
+        """USD that a call of at most so many tokens can cost if it ends within the hour,
+        ``None`` when the price is unknown."""
+        now = datetime.now(UTC)
+        rates = (self.rates(provider, model, at) for at in (now, now + timedelta(hours=1)))
+        known = [rate.most(input_tokens, output_tokens) for rate in rates if rate is not None]
+        return max(known) if len(known) == 2 else None
 
     def _look_up(self, provider: str, model: str, at: datetime) -> Rates | None:
         spec = self._catalogue.find(provider, model)

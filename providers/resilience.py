@@ -31,6 +31,9 @@ from providers.events import Event, Started, UsageReported
 from providers.usage import estimated_usage
 
 Made = TypeVar("Made")
+Permit = Callable[[str, str, Sequence["Attempt"]], Awaitable[None]]
+"""Asked before each call of (provider, model), after the failed attempts; raises what to make of
+it otherwise: a :class:`providers.errors.ProviderError` to pass over this model."""
 CircuitState = Literal["closed", "open", "half_open"]
 
 # Waiting longer than this for one provider is worse than asking the next.
@@ -134,6 +137,7 @@ class ResilientCaller:
         self,
         chain: Sequence[tuple[str, str]],
         make_request: Callable[[str], CompletionRequest],
+        permit: Permit | None = None,
     ) -> Outcome:
         """The first completion that a (provider, model) of ``chain`` delivers.
 
@@ -141,12 +145,16 @@ class ResilientCaller:
         """
         attempts: list[Attempt] = []
         completion = await self._first(
-            chain, lambda client, model: client.complete(make_request(model)), attempts
+            chain, lambda client, model: client.complete(make_request(model)), attempts, permit
         )
         return Outcome(completion, tuple(attempts))
 
     async def embed(
-        self, chain: Sequence[tuple[str, str]], body: Mapping[str, Any], attempts: list[Attempt]
+        self,
+        chain: Sequence[tuple[str, str]],
+        body: Mapping[str, Any],
+        attempts: list[Attempt],
+        permit: Permit | None = None,
     ) -> Embeddings:
         """The first answer of ``chain``, whose providers all embed; ``attempts`` is filled
         with what failed before. Raises :class:`AllProvidersFailed`."""
@@ -155,13 +163,14 @@ class ResilientCaller:
             assert isinstance(client, Embedder)
             return await client.embed(model, body)
 
-        return await self._first(chain, make, attempts)
+        return await self._first(chain, make, attempts, permit)
 
     async def open_stream(
         self,
         chain: Sequence[tuple[str, str]],
         make_request: Callable[[str], CompletionRequest],
         attempts: list[Attempt],
+        permit: Permit | None = None,
     ) -> OpenStream:
         """The first stream of ``chain`` that brings content; whoever fails before is passed over.
 
@@ -170,14 +179,20 @@ class ResilientCaller:
         also when the caller is cancelled: the call that was under way then is
         the last of them. Raises :class:`AllProvidersFailed`.
         """
+        begun: list[tuple[str, str]] = []
+
+        def begin(client: Provider, model: str) -> Awaitable[OpenStream]:
+            begun.append((client.name, model))
+            return self._begin(client, make_request(model))
+
         try:
-            stream = await self._first(
-                chain, lambda client, model: self._begin(client, make_request(model)), attempts
-            )
+            stream = await self._first(chain, begin, attempts, permit)
         except asyncio.CancelledError:
-            # Whoever had read the prompt by then will charge for it.
-            usage = estimated_usage(make_request(attempts[-1].model).chat, ())
-            attempts[-1] = replace(attempts[-1], usage=usage)
+            last = attempts[-1]
+            if begun and begun[-1] == (last.provider, last.model):
+                # Whoever had read the prompt by then will charge for it.
+                usage = estimated_usage(make_request(last.model).chat, ())
+                attempts[-1] = replace(last, usage=usage)
             raise
         stream.attempts = tuple(attempts)
         return stream
@@ -187,6 +202,7 @@ class ResilientCaller:
         chain: Sequence[tuple[str, str]],
         make: Callable[[Provider, str], Awaitable[Made]],
         attempts: list[Attempt],
+        permit: Permit | None,
     ) -> Made:
         tried = chain[0]
         try:
@@ -194,7 +210,7 @@ class ResilientCaller:
                 for provider, model in chain:
                     tried = (provider, model)
                     try:
-                        return await self._call_one(provider, model, make, attempts)
+                        return await self._call_one(provider, model, make, attempts, permit)
                     except ProviderError as error:
                         attempts.append(_attempt(provider, model, error))
         except TimeoutError:
@@ -213,6 +229,7 @@ class ResilientCaller:
         model: str,
         make: Callable[[Provider, str], Awaitable[Made]],
         attempts: list[Attempt],
+        permit: Permit | None,
     ) -> Made:
         client = self.providers[provider]
         breaker = await self._circuits.get_breaker(provider)
@@ -228,6 +245,8 @@ class ResilientCaller:
             with attempt:
                 try:
                     async with breaker:
+                        if permit is not None:
+                            await permit(provider, model, attempts)
                         return await make(client, model)
                 except OpenedState:
                     raise CircuitOpen(provider, "failed too often just now; not called") from None

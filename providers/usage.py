@@ -30,4 +30,6 @@ def estimated_usage(chat: Chat, choices: tuple[Choice, ...]) -> Usage:
         for choice in choices
         for part in choice.parts
     )
+    if chat.max_tokens is not None:
+        output = min(output, chat.max_tokens * chat.n)
     return Usage(chat.estimated_tokens(), output, estimated=True)

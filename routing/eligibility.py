@@ -41,6 +41,8 @@ def find_eligible(
 def _why_not(option: ModelOption, context: RoutingContext, analysis: PromptAnalysis) -> str | None:
     if (ruled_out := context.effect.why_not(option.provider, option.model)) is not None:
         return ruled_out
+    if (withheld := context.withheld.get((option.provider, option.model))) is not None:
+        return withheld
     needed = analysis.token_count + context.max_tokens
     if needed > option.context_window:
         return f"needs {needed} tokens of context, has {option.context_window}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, Protocol
@@ -126,7 +127,8 @@ class RoutingContext:
     choice made to learn from it, within the exploration budget. ``only`` are
     the (provider, model) pairs that may serve, where the client named one.
     ``held`` is who answered the conversation so far, ``effect`` what operators'
-    rules want of this request.
+    rules want of this request, ``withheld`` the (provider, model) pairs that are
+    out for it, each with the reason.
     """
 
     prompt: str
@@ -141,6 +143,7 @@ class RoutingContext:
     only: frozenset[tuple[str, str]] | None = None
     held: Held | None = None
     effect: Effect = NO_EFFECT
+    withheld: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from decimal import Decimal
 import factory
 
 from analytics.models import (
+    Budget,
     CachedResponse,
     Comparison,
     DailyTotal,
@@ -143,3 +144,12 @@ class DailyTotalFactory(factory.django.DjangoModelFactory):
     model = "claude-haiku-5-5"
     strategy = "complexity"
     requests = 1
+
+
+class BudgetFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Budget
+
+    name = factory.Sequence(lambda n: f"budget {n}")
+    period = "day"
+    limit = Decimal(1)

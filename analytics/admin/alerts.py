@@ -23,6 +23,7 @@ class AlertRuleAdmin(admin.ModelAdmin):
 
 @admin.register(Alert)
 class AlertAdmin(ReadOnlyAdmin):
-    list_display = ("raised_at", "rule", "text", "delivered_at", "attempts", "error")
+    list_display = ("raised_at", "source", "text", "delivered_at", "attempts", "error")
     list_filter = ("rule",)
-    fields = ("raised_at", "rule", "text", "value", "delivered_at", "attempts", "error")
+    list_select_related = ("rule", "usage__account__budget")
+    fields = ("raised_at", "source", "text", "value", "delivered_at", "attempts", "error")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analytics.models.alerts import Alert, AlertRule
 from analytics.models.answers import CachedResponse
+from analytics.models.budgets import Budget, BudgetAccount, BudgetHold, BudgetUsage, Worker
 from analytics.models.comparisons import Comparison
 from analytics.models.experiments import Experiment
 from analytics.models.keys import ApiKey, Project, Team
@@ -13,7 +14,8 @@ from analytics.models.totals import DailyTotal, HourlyTotal, StaleHour, TotalsSt
 from analytics.models.verdicts import Feedback, LearnedEvidence
 
 __all__ = [
-    "Alert", "AlertRule", "ApiKey", "CachedResponse", "Comparison", "DailyTotal", "Experiment",
-    "Feedback", "HourlyTotal", "LearnedEvidence", "Project", "RequestRecord", "RoutingMetric",
-    "RoutingRule", "RuleChange", "StaleHour", "Team", "TotalsState",
+    "Alert", "AlertRule", "ApiKey", "Budget", "BudgetAccount", "BudgetHold", "BudgetUsage",
+    "CachedResponse", "Comparison", "DailyTotal", "Experiment", "Feedback", "HourlyTotal",
+    "LearnedEvidence", "Project", "RequestRecord", "RoutingMetric", "RoutingRule", "RuleChange",
+    "StaleHour", "Team", "TotalsState", "Worker",
 ]  # fmt: skip

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from django.core.exceptions import ValidationError
-from django.core.validators import URLValidator, validate_email
 from django.db import models
 from django.utils import timezone
 
+from analytics.models.budgets import BudgetUsage
+from analytics.models.telling import Told
 
-class AlertRule(models.Model):
+
+class AlertRule(Told):
     """When somebody is to be told: spend above, savings or quality below a limit.
 
     Periods are calendar ones in UTC. Whoever is told is told once a period.
@@ -33,28 +35,13 @@ class AlertRule(models.Model):
         max_length=128, blank=True, help_text="Only this user's spend; empty for everybody's."
     )
     tag = models.CharField(max_length=128, blank=True, help_text="Only requests with this tag.")
-    webhook = models.URLField(
-        max_length=500,
-        blank=True,
-        validators=[URLValidator(schemes=["http", "https"])],
-        help_text="Gets a JSON POST whose text field chat services show as it is.",
-    )
-    emails = models.CharField(max_length=500, blank=True, help_text="Separated by commas.")
 
     class Meta:
         db_table = "alert_rules"
         ordering = ("name",)
 
-    @property
-    def recipients(self) -> list[str]:
-        return [address.strip() for address in self.emails.split(",") if address.strip()]
-
     def clean(self) -> None:
-        for address in self.recipients:
-            try:
-                validate_email(address)
-            except ValidationError:
-                raise ValidationError({"emails": f"{address!r} is no e-mail address."}) from None
+        super().clean()
         if not self.recipients and not self.webhook:
             raise ValidationError("Give a webhook or an e-mail address: somebody is to be told.")
         if (self.user or self.tag) and self.metric != self.Metric.SPEND:
@@ -67,9 +54,13 @@ class AlertRule(models.Model):
 
 
 class Alert(models.Model):
-    """A limit that was passed: once a rule and period. Kept until it is delivered, and after."""
+    """A limit that was passed, a rule's or a budget's soft one: once a period. Kept until it is
+    delivered, and after."""
 
-    rule = models.ForeignKey(AlertRule, on_delete=models.CASCADE, related_name="alerts")
+    rule = models.ForeignKey(AlertRule, null=True, on_delete=models.CASCADE, related_name="alerts")
+    usage = models.OneToOneField(
+        BudgetUsage, null=True, on_delete=models.CASCADE, related_name="alert"
+    )
     period_start = models.DateField()
     raised_at = models.DateTimeField(default=timezone.now)
     value = models.DecimalField(max_digits=24, decimal_places=10)
@@ -85,6 +76,19 @@ class Alert(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["rule", "period_start"], name="one_alert_a_period")
         ]
+
+    @property
+    def told(self) -> Told:
+        """Who is to hear of it."""
+        if self.usage is not None:
+            return self.usage.account.budget
+        assert self.rule is not None
+        return self.rule
+
+    @property
+    def source(self) -> str:
+        """What it comes from, by name."""
+        return str(self.told)
 
     def __str__(self) -> str:
         return self.text

@@ -57,6 +57,12 @@ class ApiKey(models.Model):
     name = models.CharField(max_length=100, unique=True)
     prefix = models.CharField(max_length=16, unique=True, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)
+    origin = models.CharField(
+        max_length=16,
+        default="",
+        editable=False,
+        help_text="The prefix of the first of its predecessors.",
+    )
     user = models.CharField(
         max_length=128,
         blank=True,

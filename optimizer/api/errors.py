@@ -13,11 +13,11 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from analytics.feedback import UnknownAnswer
-from analytics.ledger import LedgerUnavailable
-from optimizer.api.gateway.failures import Failure
+from analytics.ledger import BudgetsUnavailable, LedgerUnavailable
+from optimizer.api.gateway.failures import BUDGETS_AWAY, Failure, retry_headers
 from optimizer.api.gateway.wires import error_of_path
 from optimizer.middleware import ADMIN_PATH
-from optimizer.services.results import RoutingUnavailable
+from optimizer.services.results import BudgetExceeded, RoutingUnavailable
 from routing.models import NoEligibleModel
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         status = 504 if error.deadline_passed else 503
         body = error_body(request, status, str(error), failures=error.failures)
         return Response(body, status=status)
+    if isinstance(error, BudgetExceeded):
+        return _over_budget(request, error)
     if isinstance(error, NoEligibleModel):
         if not error.excluded:
             return Response(
@@ -56,6 +58,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     if isinstance(error, LedgerUnavailable):
         detail = "The answer could not be recorded, so it was not delivered. Try again."
         return Response(error_body(request, 503, detail), status=503)
+    if isinstance(error, BudgetsUnavailable):
+        return Response(error_body(request, 503, BUDGETS_AWAY), status=503)
     if isinstance(error, (OperationalError, InterfaceError)):
         logger.warning("The database is unavailable", exc_info=error)
         return Response(
@@ -72,6 +76,12 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         return Response(error_body(request, 500, "Something went wrong on our side."), status=500)
     response.data = _shaped(request, error, response)
     return response
+
+
+def _over_budget(request: Any, error: BudgetExceeded) -> Response:
+    more: dict[str, Any] = {"code": "budget_exceeded", "resets_at": error.resets_at}
+    body = error_body(request, 429, str(error), **more)
+    return Response(body, status=429, headers=retry_headers(error.retry_after, "budget_exceeded"))
 
 
 def _shaped(request: Any, error: Exception, response: Response) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import httpx
 from django.conf import settings
 from django.core.mail import send_mail
 
-from analytics.alerts import alert_settle, alerts_raise, alerts_waiting
-from analytics.models import Alert, AlertRule
+from analytics.alerts import alert_settle, alerts_raise, alerts_waiting, budget_alerts_raise
+from analytics.models import Alert
+from analytics.models.telling import Told
 
 logger = logging.getLogger(__name__)
 
@@ -20,39 +21,51 @@ _TIMEOUT = 5.0
 
 def watch() -> None:
     """Raise what is passed, deliver what waits. Reads the database: not for the event loop."""
-    for alert in alerts_raise():
+    for alert in (*alerts_raise(), *budget_alerts_raise()):
         logger.warning("Alert: %s", alert.text)
     for alert in alerts_waiting():
-        alert_settle(alert, "; ".join(deliver(alert.rule, alert.text, _told(alert))))
+        alert_settle(alert, "; ".join(deliver(alert.told, alert.text, _message(alert))))
 
 
-def deliver(rule: AlertRule, text: str, told: dict[str, Any]) -> Iterable[str]:
-    """Tell everybody whom the rule names; what went wrong, one a channel."""
+def deliver(told: Told, text: str, message: dict[str, Any]) -> Iterable[str]:
+    """Tell everybody whom it names; what went wrong, one a channel."""
     errors = []
-    if rule.webhook:
-        errors.append(_post(rule.webhook, told))
-    if rule.recipients:
-        errors.append(_mail(rule.recipients, text))
+    if told.webhook:
+        errors.append(_post(told.webhook, message))
+    if told.recipients:
+        errors.append(_mail(told.recipients, text))
     return [error for error in errors if error]
 
 
-def _told(alert: Alert) -> dict[str, Any]:
+def _message(alert: Alert) -> dict[str, Any]:
     return {
         "text": alert.text,
-        "alert": alert.rule.name,
-        "metric": alert.rule.metric,
+        "alert": alert.source,
         "value": float(alert.value),
-        "limit": float(alert.rule.limit),
-        "period": alert.rule.period,
+        **_watched(alert),
         "period_start": alert.period_start.isoformat(),
         "raised_at": alert.raised_at.isoformat(),
         "id": alert.pk,
     }
 
 
-def _post(url: str, told: dict[str, Any]) -> str:
+def _watched(alert: Alert) -> dict[str, Any]:
+    if alert.usage is not None:
+        budget = alert.usage.account.budget
+        return {
+            "metric": "budget",
+            "subject": alert.usage.account.subject,
+            "limit": float(budget.soft_limit or 0),
+            "period": budget.period,
+        }
+    rule = alert.rule
+    assert rule is not None
+    return {"metric": rule.metric, "limit": float(rule.limit), "period": rule.period}
+
+
+def _post(url: str, message: dict[str, Any]) -> str:
     try:
-        response = httpx.post(url, json=told, timeout=_TIMEOUT, follow_redirects=False)
+        response = httpx.post(url, json=message, timeout=_TIMEOUT, follow_redirects=False)
     except httpx.HTTPError as error:
         return f"webhook: {type(error).__name__}"
     return "" if response.is_success else f"webhook: HTTP {response.status_code}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analytics.budgets.claims import Refusal
 from optimizer.services.asking import Ask, CacheUse, storable_id
 from optimizer.services.bookkeeping import Bookkeeper, milliseconds_since
+from optimizer.services.budgeting import Budgets, Purse
 from optimizer.services.client import ANYONE, Client
 from optimizer.services.clients import asked_by
 from optimizer.services.model_names import ModelNames, UnknownModel
@@ -17,6 +19,7 @@ from optimizer.services.recording import RequestFacts, Timing
 from optimizer.services.results import CompletionResult, RoutingUnavailable
 from optimizer.services.wishes import Wishes
 from providers.base import Choice, Completion
+from providers.bounds import most_embedded_tokens
 from providers.chat import Chat
 from providers.embedding import Embedder
 from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
@@ -30,10 +33,17 @@ _NO_CACHE = CacheUse(read=False, write=False, why_not="embeddings")
 class EmbeddingService:
     """One a process; safe for concurrent use."""
 
-    def __init__(self, names: ModelNames, caller: ResilientCaller, books: Bookkeeper) -> None:
+    def __init__(
+        self,
+        names: ModelNames,
+        caller: ResilientCaller,
+        books: Bookkeeper,
+        budgets: Budgets | None = None,
+    ) -> None:
         self._names = names
         self._caller = caller
         self._books = books
+        self._budgets = budgets
 
     async def embed(
         self,
@@ -46,7 +56,9 @@ class EmbeddingService:
         """The provider's answer, and what is told of it; returns once the record is durable.
 
         Raises :class:`optimizer.services.model_names.UnknownModel`,
-        :class:`optimizer.services.results.RoutingUnavailable` and
+        :class:`optimizer.services.results.RoutingUnavailable`,
+        :class:`optimizer.services.results.BudgetExceeded`,
+        :class:`analytics.ledger.BudgetsUnavailable` and
         :class:`analytics.ledger.LedgerUnavailable`.
         """
         started = time.perf_counter()
@@ -63,8 +75,13 @@ class EmbeddingService:
         facts = _facts(model, body, wishes, request_id, client)
         decision = _decision(chain, facts.analysis)
         attempts: list[Attempt] = []
+        permit = None
+        if self._budgets is not None and self._budgets.concern(facts.ask):
+            purse = self._budgets.purse_for(facts.ask, most_embedded_tokens(body), 0)
+            chain = await _afforded(purse, chain)
+            permit = purse.permit
         try:
-            made = await self._caller.embed(chain, body, attempts)
+            made = await self._caller.embed(chain, body, attempts, permit)
         except AllProvidersFailed as error:
             await self._books.failed(facts, decision, error.attempts, started)
             raise RoutingUnavailable(
@@ -79,6 +96,16 @@ class EmbeddingService:
             self._books.answered(facts, decision, completion, attempts, Timing(took, took))
         )
         return made.body, booked.result
+
+
+async def _afforded(purse: Purse, chain: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """``chain`` from the first model on whose cost could be held."""
+    refusals: Sequence[Refusal] = ()
+    for place, (provider, model) in enumerate(chain):
+        refusals = await purse.hold(provider, model)
+        if not refusals:
+            return chain[place:]
+    raise purse.exceeded(refusals)
 
 
 def _facts(

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from analytics import pairs
+from optimizer.services.budgeting import Budgets
 from optimizer.services.guaranteeing import GuaranteeBook
 from optimizer.services.judging.judge import Judge, JudgePolicy
 from optimizer.services.model_names import ModelNames, UnknownModel
@@ -28,6 +29,7 @@ def configured_judge(
     prices: PriceBook,
     database: Executor,
     guarantee: GuaranteeBook | None,
+    budgets: Budgets | None = None,
 ) -> Judge | None:
     """The judge where one is named that can be called and whose price is known.
 
@@ -50,7 +52,7 @@ def configured_judge(
 
     reference = guarantee.guarantee().reference if guarantee else None
     policy = JudgePolicy(model, settings.JUDGE_RATE, settings.JUDGE_DAILY_BUDGET, reference)
-    return Judge(policy, caller, prices, store)
+    return Judge(policy, caller, prices, store, budgets=budgets)
 
 
 def configured_guarantee(names: ModelNames, caller: ResilientCaller) -> GuaranteeBook | None:

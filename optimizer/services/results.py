@@ -5,7 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
+from math import ceil
 
 from providers.base import Completion
 from providers.resilience import Attempt
@@ -43,6 +45,28 @@ class RoutingUnavailable(Exception):
             {"provider": a.provider, "model": a.model, "error": a.error, "message": a.message}
             for a in self.attempts
         ]
+
+
+class BudgetExceeded(Exception):
+    """A budget has no room for what the request may cost; nobody was called.
+
+    ``resets_at`` (aware) is when it may fit, ``None`` if never. ``recorded_for`` is
+    the request that was refused.
+    """
+
+    def __init__(
+        self, message: str, *, recorded_for: uuid.UUID, resets_at: datetime | None
+    ) -> None:
+        super().__init__(message)
+        self.recorded_for = recorded_for
+        self.resets_at = resets_at
+
+    @property
+    def retry_after(self) -> int | None:
+        """Whole seconds until then."""
+        if self.resets_at is None:
+            return None
+        return max(1, ceil((self.resets_at - datetime.now(UTC)).total_seconds()))
 
 
 class NotCached(Exception):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from analytics.cache import cache_key
 from analytics.metrics import routing_metrics
@@ -17,24 +18,28 @@ from optimizer.services.answer_stream import AnswerStream
 from optimizer.services.asking import Ask
 from optimizer.services.background import Background
 from optimizer.services.bookkeeping import Booked, Bookkeeper, milliseconds_since
+from optimizer.services.budgeting import Budgets
 from optimizer.services.client import ANYONE, Client
 from optimizer.services.clients import asked_by
 from optimizer.services.conversations import Conversations
+from optimizer.services.deciding import Decider
 from optimizer.services.experimenting import Experiments
 from optimizer.services.judging.judge import Judge
 from optimizer.services.live_answer import LiveAnswer, LiveAnswers
 from optimizer.services.narration import heard_decision
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.recording import RequestFacts, Timing
-from optimizer.services.results import CompletionResult, RoutingUnavailable
-from optimizer.services.rulebook import RuleBook, stricter
+from optimizer.services.results import BudgetExceeded, CompletionResult, RoutingUnavailable
+from optimizer.services.rulebook import RuleBook
 from optimizer.services.single_flight import SingleFlight
 from providers.base import CompletionRequest
 from providers.chat import Chat
 from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
 from routing.engine import RoutingEngine
-from routing.models import NoEligibleModel, RoutingContext, RoutingDecision
+from routing.models import RoutingDecision
 from routing.rules import NO_EFFECT
+
+Shared = TypeVar("Shared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,8 @@ class RoutingService:
         rules: RuleBook | None = None,
         judge: Judge | None = None,
         experiments: Experiments | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
-        self._engine = engine
-        self._options = options
         self._caller = caller
         self._books = books
         self._cache = cache
@@ -69,6 +73,7 @@ class RoutingService:
         self._judge = judge
         self._experiments = experiments
         self._conversations = Conversations()
+        self._decider = Decider(engine, options, books, self._conversations, budgets)
         self._flights: SingleFlight[_Landed] = SingleFlight()
         self._live = LiveAnswers()
         self._background = Background()
@@ -114,19 +119,18 @@ class RoutingService:
         Raises :class:`RoutingUnavailable` when no provider answers,
         :class:`NotCached` when only a cached answer was wanted and there is none,
         :class:`routing.models.NoEligibleModel` when no model can serve such a
-        request, :class:`analytics.ledger.LedgerUnavailable` when the answer
-        could not be recorded.
+        request, :class:`BudgetExceeded` when a budget has no room for it,
+        :class:`analytics.ledger.BudgetsUnavailable` when none can be asked,
+        :class:`analytics.ledger.LedgerUnavailable` when the answer could not be
+        recorded.
         """
         started = time.perf_counter()
         facts = self._facts(ask)
-        try:
-            landed, leads = await self._flights.run(
-                self._shared(facts), lambda: self._fly(facts, started)
-            )
-        except RoutingUnavailable as error:
-            if error.recorded_for != facts.request_id:
-                await self._books.failed_with_another(facts, error, started)
-            raise
+        landed, leads = await self._with_others(
+            facts,
+            started,
+            lambda: self._flights.run(self._shared(facts), lambda: self._fly(facts, started)),
+        )
         if leads and landed.fresh is not None:
             return landed.fresh
         found = landed.found
@@ -143,14 +147,11 @@ class RoutingService:
         if found is not None:
             hit = await self._books.hit(facts, found.entry, started, found.likeness)
             return AnswerStream.of_cached(hit)
-        try:
-            live, leads = await self._live.listen(
-                self._shared(facts), lambda: self._open(facts, started)
-            )
-        except RoutingUnavailable as error:
-            if error.recorded_for != facts.request_id:
-                await self._books.failed_with_another(facts, error, started)
-            raise
+        live, leads = await self._with_others(
+            facts,
+            started,
+            lambda: self._live.listen(self._shared(facts), lambda: self._open(facts, started)),
+        )
         if leads:
             return AnswerStream.of_live(live, live.served, _own_result, lambda _: None)
         return AnswerStream.of_live(
@@ -176,9 +177,7 @@ class RoutingService:
     ) -> RoutingDecision:
         """The decision that ``route_and_complete`` would take now, past the cache."""
         ask = Ask(Chat.of_prompt(prompt, max_tokens), prompt, cache_key="", client=client)
-        facts = self._facts(ask, assign=False)
-        context = self._context(facts, explore=False)
-        return self._engine.route(context, auto_route=auto_route, analysis=facts.analysis)
+        return self._decider.preview(self._facts(ask, assign=False), auto_route=auto_route)
 
     @staticmethod
     def get_routing_metrics(days: int = 7) -> dict[str, Any]:
@@ -206,10 +205,11 @@ class RoutingService:
             effect = replace(effect, allowed=ask.client.models)
         if assignment is not None:
             effect = assignment.on(effect)
-        if effect.cost_cap is not None and ask.chat.max_tokens is None:
-            # Without a bound no cap on the cost could be kept.
-            ask = replace(ask, chat=replace(ask.chat, max_tokens=ask.max_tokens))
-        return RequestFacts(ask, analysis, effect, assignment)
+        facts = RequestFacts(ask, analysis, effect, assignment)
+        if ask.chat.max_tokens is None and self._decider.bounded(facts):
+            bounded = replace(ask.chat, max_tokens=ask.max_tokens)
+            facts = replace(facts, ask=replace(ask, chat=bounded))
+        return facts
 
     @staticmethod
     def _shared(facts: RequestFacts) -> str:
@@ -223,13 +223,32 @@ class RoutingService:
             return facts.cache_key + facts.ask.semantic_key
         return str(facts.request_id)
 
+    async def _with_others(
+        self, facts: RequestFacts, started: float, share: Callable[[], Awaitable[Shared]]
+    ) -> Shared:
+        """What ``share`` gives, a call that others may have begun."""
+        while True:
+            try:
+                return await share()
+            except RoutingUnavailable as error:
+                if error.recorded_for != facts.request_id:
+                    await self._books.failed_with_another(facts, error, started)
+                raise
+            except BudgetExceeded as error:
+                # Another's budget had no room: that says nothing of one's own.
+                if error.recorded_for == facts.request_id:
+                    raise
+
     async def _open(self, facts: RequestFacts, started: float) -> LiveAnswer:
-        decision = await self._decide_or_record(facts, started)
+        decision, purse = await self._decider.decide(facts, started)
         called = time.perf_counter()
         attempts: list[Attempt] = []
         try:
             opened = await self._caller.open_stream(
-                _chain(decision), lambda model: CompletionRequest(model, facts.ask.chat), attempts
+                _chain(decision),
+                lambda model: CompletionRequest(model, facts.ask.chat),
+                attempts,
+                purse.permit if purse else None,
             )
         except AllProvidersFailed as error:
             raise await self._unavailable(facts, decision, error, started) from None
@@ -251,11 +270,13 @@ class RoutingService:
         found = await self._cache.find(facts)
         if found is not None:
             return _Landed(found)
-        decision = await self._decide_or_record(facts, started)
+        decision, purse = await self._decider.decide(facts, started)
         called = time.perf_counter()
         try:
             outcome = await self._caller.call(
-                _chain(decision), lambda model: CompletionRequest(model, facts.ask.chat)
+                _chain(decision),
+                lambda model: CompletionRequest(model, facts.ask.chat),
+                purse.permit if purse else None,
             )
         except AllProvidersFailed as error:
             raise await self._unavailable(facts, decision, error, started) from None
@@ -265,37 +286,6 @@ class RoutingService:
         )
         self._remember(facts, booked.result)
         return _Landed(Found(booked.entry), booked.result)
-
-    async def _decide_or_record(self, facts: RequestFacts, started: float) -> RoutingDecision:
-        context = self._context(facts, explore=True)
-        try:
-            return self._engine.route(context, strategy=facts.ask.strategy, analysis=facts.analysis)
-        except NoEligibleModel as error:
-            if error.excluded:
-                raise
-            message = (
-                "Routing unavailable: no provider is configured. Set GEMINI_API_KEY, "
-                "ANTHROPIC_API_KEY, OPENROUTER_API_KEY or OPENAI_API_KEY, or LOCAL_PROVIDER=on."
-            )
-            await self._books.failed(facts, None, (), started, message)
-            raise RoutingUnavailable(message, recorded_for=facts.request_id) from None
-
-    def _context(self, facts: RequestFacts, *, explore: bool) -> RoutingContext:
-        ask = facts.ask
-        return RoutingContext(
-            prompt=ask.prompt,
-            user_id=ask.user_id or None,
-            session_id=ask.session_id or None,
-            available_providers=self._options.available_providers(),
-            max_cost=stricter(ask.max_cost, facts.effect.cost_cap, min),
-            min_quality=stricter(ask.min_quality, facts.effect.quality_target, max),
-            max_tokens=ask.max_tokens,
-            required_capabilities=frozenset(ask.needs),
-            explore=explore,
-            only=ask.only,
-            held=self._conversations.held(ask.chat),
-            effect=facts.effect,
-        )
 
     async def _unavailable(
         self,

@@ -11,11 +11,11 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 
-from analytics.ledger import LedgerUnavailable
+from analytics.ledger import BudgetsUnavailable, LedgerUnavailable
 from optimizer.api.gateway.reading import InvalidField
 from optimizer.services.asking import Ask
 from optimizer.services.model_names import UnknownModel
-from optimizer.services.results import NotCached, RoutingUnavailable
+from optimizer.services.results import BudgetExceeded, NotCached, RoutingUnavailable
 from providers.errors import ProviderError, RequestRejected
 from routing.models import NoEligibleModel
 
@@ -54,6 +54,7 @@ class Failure:
         return cls(status, kind, message)
 
 
+BUDGETS_AWAY = "The budgets cannot be asked just now, so nothing was called. Try again shortly."
 # What needs no look at the exception beyond its type.
 _PLAIN: dict[type[Exception], Failure] = {
     RecursionError: Failure(400, "invalid", "The body is nested too deeply.", "body"),
@@ -61,9 +62,20 @@ _PLAIN: dict[type[Exception], Failure] = {
     LedgerUnavailable: Failure(
         503, "overloaded", "The answer could not be recorded, so it does not count. Try again."
     ),
+    BudgetsUnavailable: Failure(503, "overloaded", BUDGETS_AWAY),
     Http404: Failure.of_status(404, "There is no such endpoint."),
 }
+_PATIENCE_SECONDS = 60
 _NO_DATABASE = Failure(503, "overloaded", "The database is unavailable. Try again shortly.")
+
+
+def retry_headers(retry_after: int | None, code: str | None) -> dict[str, str]:
+    """Whether and when to ask again, as clients read it: those of OpenAI and Anthropic ask
+    again at once unless they are told not to."""
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    if code == "budget_exceeded" and (retry_after is None or retry_after > _PATIENCE_SECONDS):
+        headers["X-Should-Retry"] = "false"
+    return headers
 
 
 def failure_of(error: Exception, ask: Ask | None = None) -> Failure:
@@ -78,6 +90,10 @@ def failure_of(error: Exception, ask: Ask | None = None) -> Failure:
         return Failure(400, "invalid", str(error), ", ".join(places) or None, "unsupported_feature")
     if isinstance(error, RoutingUnavailable):
         return _unavailable(error)
+    if isinstance(error, BudgetExceeded):
+        return Failure(
+            429, "rate_limited", str(error), code="budget_exceeded", retry_after=error.retry_after
+        )
     if isinstance(error, RequestRejected):
         return Failure(400, "invalid", error.words or str(error), code=error.code)
     if isinstance(error, ProviderError):

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from optimizer.api.asynchronous import AsyncViewSet
-from optimizer.api.gateway.failures import Failure, failure_of
+from optimizer.api.gateway.failures import Failure, failure_of, retry_headers
 from optimizer.services.asking import Ask
 
 
@@ -28,9 +28,7 @@ class GatewayViewSet(AsyncViewSet):
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
         def handle(error: Exception, context: dict[str, Any]) -> Response:
             failure = failure_of(error, self.ask)
-            headers = {}
-            if failure.retry_after is not None:
-                headers["Retry-After"] = str(failure.retry_after)
+            headers = retry_headers(failure.retry_after, failure.code)
             return Response(self.error_body(failure), status=failure.status, headers=headers)
 
         return handle

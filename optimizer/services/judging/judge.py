@@ -13,18 +13,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db import Error as DatabaseFailure
 
+from analytics.budgets.claims import Charge, Cost, Payer
 from analytics.comparisons import Compared, Judged, comparison_record
+from analytics.ledger import BudgetsUnavailable
 from analytics.models import Comparison
 from analytics.quality import judging_cost
+from optimizer.services.asking import ASSUMED_MAX_TOKENS
 from optimizer.services.background import Background
+from optimizer.services.budgeting import Budgets
 from optimizer.services.judging.question import Side, question, said_in, verdict_of
 from optimizer.services.recording import RequestFacts
 from optimizer.services.results import CompletionResult
@@ -69,6 +74,7 @@ class _Case:
     judge_cost: Decimal = _ZERO
     answer_cost: Decimal = _ZERO
     verdicts: list[str] = field(default_factory=list)
+    costs: list[Cost] = field(default_factory=list)
 
 
 class Unjudged(Exception):
@@ -85,12 +91,14 @@ class Judge:
         prices: PriceBook,
         store: Store,
         *,
+        budgets: Budgets | None = None,
         seed: int | None = None,
     ) -> None:
         self._policy = policy
         self._caller = caller
         self._prices = prices
         self._store = store
+        self._budgets = budgets
         self._random = random.Random(seed)  # noqa: S311 - a sample, not a secret
         self._one_at_a_time = asyncio.Semaphore(1)
         self._waiting = 0
@@ -166,7 +174,7 @@ class Judge:
     async def _other_answer(self, case: _Case) -> str:
         """Of the one who did not serve: paid for only to be compared."""
         model = case.reference if case.served else case.candidate
-        completion, cost = await self._call(model, case.facts.ask.chat)
+        completion, cost = await self._call(case, model, case.facts.ask.chat)
         case.answer_cost += cost
         if completion is None:
             raise Unjudged("the other model did not answer")
@@ -175,7 +183,7 @@ class Judge:
         return completion.text
 
     async def _ask_judge(self, case: _Case, chat: Chat) -> Side:
-        completion, cost = await self._call(self._policy.model, chat)
+        completion, cost = await self._call(case, self._policy.model, chat)
         case.judge_cost += cost
         side = verdict_of(completion.text) if completion is not None else None
         if side is None:
@@ -183,22 +191,43 @@ class Judge:
         case.verdicts.append(side)
         return side
 
-    async def _call(self, model: Model, chat: Chat) -> tuple[Completion | None, Decimal]:
+    async def _call(
+        self, case: _Case, model: Model, chat: Chat
+    ) -> tuple[Completion | None, Decimal]:
         """The answer, if there is one, and what was charged for it and for failed tries."""
         if self._prices.rates(*model) is None:
             raise Unjudged(f"no price is known for {'/'.join(model)}")
+        purse = self._budgets.own_purse(chat) if self._budgets is not None else None
+        if purse is not None:
+            chat = replace(chat, max_tokens=chat.max_tokens or ASSUMED_MAX_TOKENS)
+        completion = None
         try:
-            outcome = await self._caller.call([model], lambda name: CompletionRequest(name, chat))
+            outcome = await self._caller.call(
+                [model],
+                lambda name: CompletionRequest(name, chat),
+                purse.permit if purse else None,
+            )
+            completion, attempts = outcome.completion, outcome.attempts
         except AllProvidersFailed as error:
-            return None, self._charged(error.attempts)
-        cost = self._prices.cost(*model, outcome.completion.usage) or _ZERO
-        return outcome.completion, cost + self._charged(outcome.attempts)
+            attempts = error.attempts
+        except BudgetsUnavailable:
+            raise Unjudged("the budgets could not be asked") from None
+        charges = self._charges(completion, attempts)
+        asked = (purse.request_id, purse.asked_at) if purse else (uuid.uuid4(), datetime.now(UTC))
+        case.costs.append(Cost(*asked, Payer(), charges))
+        return completion, sum((charge.amount for charge in charges), _ZERO)
 
-    def _charged(self, attempts: Sequence[Attempt]) -> Decimal:
-        costs = (
-            self._prices.cost(a.provider, a.model, a.usage) for a in attempts if a.usage is not None
+    def _charges(
+        self, completion: Completion | None, attempts: Sequence[Attempt]
+    ) -> tuple[Charge, ...]:
+        used = [(a.provider, a.model, a.usage) for a in attempts]
+        if completion is not None:
+            used.append((completion.provider, completion.model, completion.usage))
+        return tuple(
+            Charge(provider, model, cost)
+            for provider, model, usage in used
+            if usage is not None and (cost := self._prices.cost(provider, model, usage))
         )
-        return sum((cost or _ZERO for cost in costs), _ZERO)
 
 
 def _only_text(chat: Chat) -> bool:
@@ -228,5 +257,5 @@ def _record(case: _Case, score: float | None, error: str, judge: str) -> None:
         source=Comparison.Source.JUDGE,
         expected=case.expected,
         served=case.served,
-        judged=Judged(judge, case.judge_cost, case.answer_cost, case.verdicts, error),
+        judged=Judged(judge, case.judge_cost, case.answer_cost, case.verdicts, error, case.costs),
     )

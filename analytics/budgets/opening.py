@@ -1,0 +1,74 @@
+"""A budget's first and last days: opened with what its period has cost so far, changed, watched."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection, transaction
+from django.db.models import Count, Max
+from django.utils import timezone
+
+from analytics.budgets.claims import Cost, draws, key_origins
+from analytics.budgets.periods import window_at
+from analytics.models import Budget, BudgetAccount, BudgetUsage, RequestRecord
+
+_READ_TOGETHER = 2000
+_COLUMNS = (
+    "id", "created_at", "api_key", "user_id", "tenant", "project", "provider", "model", "cost",
+    "failed_cost", "attempts",
+)  # fmt: skip
+
+
+@transaction.atomic
+def budget_open(budget: Budget) -> None:
+    """Save a new budget, which begins with what its current period has cost already.
+
+    Raises Django's ``ValidationError``.
+    """
+    budget.full_clean()
+    budget.save()
+    if connection.vendor == "postgresql":
+        # Wait for those who are writing and do not know of it; whoever writes from now on
+        # waits for us and then reads of it, as costs are booked after rows are inserted.
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE requests IN SHARE MODE")
+    for subject, start, spent, requests in _so_far(budget):
+        account, _ = BudgetAccount.objects.get_or_create(budget=budget, subject=subject)
+        BudgetUsage.objects.create(account=account, start=start, spent=spent, requests=requests)
+
+
+def budget_change(budget: Budget) -> None:
+    """Save a change so that every worker hears of it. Raises Django's ``ValidationError``."""
+    budget.full_clean()
+    budget.changed_at = timezone.now()
+    budget.save()
+
+
+def budgets_version() -> tuple[datetime | None, int]:
+    """Changes whenever a budget does."""
+    found = Budget.objects.aggregate(latest=Max("changed_at"), count=Count("pk"))
+    return found["latest"], found["count"]
+
+
+def budgets_load() -> list[Budget]:
+    """Those that can refuse a request."""
+    return list(Budget.objects.filter(enabled=True, limit__isnull=False))
+
+
+def _so_far(budget: Budget) -> Iterator[tuple[str, datetime, Decimal, int]]:
+    since = window_at(budget, timezone.now()).since
+    origins = key_origins([budget])
+    spent: dict[tuple[str, datetime], list[Decimal]] = defaultdict(list)
+    rows = RequestRecord.objects.filter(
+        created_at__gte=since, cost__gt=0, cache_hit=False, replayed=False
+    )
+    for record in rows.order_by().only(*_COLUMNS).iterator(chunk_size=_READ_TOGETHER):
+        start = window_at(budget, record.created_at).start
+        cost = Cost.of_record(record)
+        for draw in draws([budget], cost.payer, cost.charges, origins):
+            spent[draw.subject, start].append(draw.amount)
+    for (subject, start), amounts in spent.items():
+        yield subject, start, sum(amounts, Decimal(0)), len(amounts)

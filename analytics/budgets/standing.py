@@ -1,0 +1,96 @@
+"""How accounts stand: what is spent and what is held, in the windows that are asked for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import Q
+
+from analytics.budgets.periods import Window, free_again, window_at
+from analytics.models import Budget, BudgetAccount, BudgetHold, BudgetUsage
+from analytics.money import MoneySum
+
+Key = tuple[int, str]
+_ZERO = Decimal(0)
+
+
+def locked_accounts(keys: Iterable[Key]) -> dict[Key, BudgetAccount]:
+    """The accounts of (budget, subject), made where missing, locked until the transaction ends.
+
+    Everywhere made first and then locked in one order, so that two workers never
+    wait for each other in a circle.
+    """
+    wanted = sorted(set(keys))
+    if not wanted:
+        return {}
+    rows = BudgetAccount.objects.filter(
+        budget__in={budget for budget, _ in wanted}, subject__in={subject for _, subject in wanted}
+    )
+    known = set(rows.values_list("budget_id", "subject"))
+    missing = [BudgetAccount(budget_id=b, subject=s) for b, s in wanted if (b, s) not in known]
+    if missing:
+        BudgetAccount.objects.bulk_create(missing, ignore_conflicts=True)
+    found = rows.order_by("pk").select_for_update()
+    accounts = {(account.budget_id, account.subject): account for account in found}
+    return {key: accounts[key] for key in wanted}
+
+
+class Standing:
+    """What bears on the given windows of accounts, read once and then kept up by its reader."""
+
+    def __init__(self, windows: Iterable[tuple[BudgetAccount, Window]]) -> None:
+        self._spent: dict[int, dict[datetime, Decimal]] = defaultdict(dict)
+        self._held: dict[int, dict[datetime, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+        wanted = Q()
+        for account, window in windows:
+            calendar = window.since == window.start
+            wanted |= (
+                Q(account=account, start=window.start)
+                if calendar
+                else Q(account=account, start__gte=window.since)
+            )
+        if not wanted:
+            return
+        for pk, start, spent in BudgetUsage.objects.filter(wanted).values_list(
+            "account_id", "start", "spent"
+        ):
+            self._spent[pk][start] = spent
+        sums = BudgetHold.objects.filter(wanted).order_by().values_list("account_id", "start")
+        for pk, start, held in sums.annotate(held=MoneySum("amount")):
+            self._held[pk][start] = held
+
+    def spent(self, account: BudgetAccount, window: Window) -> Decimal:
+        return _sum(self._spent[account.pk], window)
+
+    def held(self, account: BudgetAccount, window: Window) -> Decimal:
+        return _sum(self._held[account.pk], window)
+
+    def hold(self, account: int, start: datetime, amount: Decimal) -> None:
+        """Take note of a new hold or, with less than zero, of one that is given back."""
+        self._held[account][start] += amount
+
+    def fits_again(
+        self, budget: Budget, account: BudgetAccount, at: datetime, amount: Decimal
+    ) -> datetime | None:
+        """When ``amount`` would fit if nobody spent any more; ``None`` if never."""
+        assert budget.limit is not None
+        window = window_at(budget, at)
+        if amount > budget.limit:
+            return None
+        if budget.period != Budget.Period.ROLLING:
+            return window.end
+        used = self.spent(account, window) + self.held(account, window)
+        both = (self._spent[account.pk], self._held[account.pk])
+        for start in sorted(set().union(*both)):
+            if window.counts(start):
+                used -= sum((amounts.get(start, _ZERO) for amounts in both), _ZERO)
+                if used + amount <= budget.limit:
+                    return free_again(budget, start)
+        return window.end
+
+
+def _sum(amounts: dict[datetime, Decimal], window: Window) -> Decimal:
+    return sum((amount for start, amount in amounts.items() if window.counts(start)), _ZERO)
