@@ -20,7 +20,6 @@ from providers.registry import ConnectionSettings, make_client
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import KEY, anthropic_wire, gemini_wire, openai_wire
 
-
 # How long a machine takes says nothing of what is tested.
 hypothesis_settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.db.models import Exists, OuterRef, Q
@@ -30,4 +31,12 @@ def holds_lost() -> int:
     lost = BudgetHold.objects.filter(gone | Q(made_at__lt=now - _LONGEST_REQUEST), lost_at=None)
     count = lost.update(lost_at=now)
     Worker.objects.filter(seen_at__lt=now - _LONGEST_REQUEST).delete()
+    return count
+
+
+def holds_release(holds: Iterable[BudgetHold]) -> int:
+    """Give back what was lost with a worker, where its provider charged nothing after all; how
+    many there were."""
+    wanted = [held.pk for held in holds]
+    count, _ = BudgetHold.objects.filter(pk__in=wanted, lost_at__isnull=False).delete()
     return count

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from analytics.management.teaching import TeachingCommand
 from analytics.retention import prune, prune_plan
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Delete requests and decisions older than DAYS, and cached answers that expired, were "
         "invalidated or went unused that long. Daily totals and feedback stay. Works in short "

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from analytics.evidence import evidence_rebuild
+from analytics.management.teaching import TeachingCommand
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Make what routing has learned anew from all feedback, replayed and imported outcomes "
         "included. Needed only after feedback was changed by hand; the service may go on."

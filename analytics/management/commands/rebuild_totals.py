@@ -5,14 +5,15 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from analytics.management.teaching import TeachingCommand
 from analytics.reports.hourly import totals_differ, totals_rebuild, totals_update
 
 _SHOWN = 20
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Make the hourly totals that reports read anew from the requests. Needed only after "
         "requests were changed by hand; the service may go on, and reports read the requests "

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 
+from analytics.management.teaching import TeachingCommand
 from analytics.reports.output import put_out
 from analytics.reports.statement import BY, last_month, statement, statements
 from analytics.reports.statement_formats import as_csv, as_html, as_json, as_table
@@ -15,7 +16,7 @@ from analytics.reports.statement_formats import as_csv, as_html, as_json, as_tab
 _WRITERS = {"json": as_json, "csv": as_csv, "html": as_html}
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "What each user or tag used, cost and saved in a calendar month (UTC):\n"
         "  manage.py statement                                    last month, every user\n"

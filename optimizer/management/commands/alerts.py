@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
 from analytics.alerts import read_rule
+from analytics.management.teaching import TeachingCommand
 from analytics.models import AlertRule
 from optimizer.services.alerting import deliver, watch
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Show every alert with how it stands now. Alerts are written in the admin: spend above a "
         "limit, savings or quality below one, by day, week or month. The service looks every "

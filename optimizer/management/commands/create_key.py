@@ -6,16 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from analytics.keys import key_make
+from analytics.management.teaching import TeachingCommand
 from analytics.models import ApiKey, Project, Team
 from analytics.models.keys import SCOPES, default_scopes
 from optimizer.words.mistakes import mistakes_in
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Make an API key and show it, once. From the first key on every request needs one, as "
         "Authorization: Bearer <key> or x-api-key: <key>.\n"

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import track
 
+from analytics.management.teaching import TeachingCommand
 from optimizer.price_list import PriceListError, read_price_list
 from routing.evaluation.report import BenchmarkReport, evaluate
 from routing.evaluation.scorers import SCORERS
@@ -21,7 +22,7 @@ from routing.outcomes import OutcomesError, RecordedPrompt, read_outcomes
 from routing.training.train import FEWEST_PROMPTS
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Compare routers on recorded outcomes (JSON lines, plain or .gz: id, benchmark, prompt, "
         "outcomes by model with quality, input_tokens, output_tokens). APGR is the mean share of "

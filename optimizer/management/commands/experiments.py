@@ -6,7 +6,7 @@ from math import ceil
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +17,7 @@ from analytics.experiments import (
     experiment_stop,
     traffic,
 )
+from analytics.management.teaching import TeachingCommand
 from analytics.models import Experiment
 from optimizer.composition import get_services
 from optimizer.services.policy_spec import PolicyError, read_arm
@@ -27,7 +28,7 @@ from routing.evaluation.sequential import units_needed
 _UNITS = [unit.value for unit in Experiment.Unit]
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Experiments: users, sessions or requests that leave the choice to us are split for good "
         "between two policies (named as for manage.py whatif), and compared in cost, quality and "

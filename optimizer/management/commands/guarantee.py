@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
 from analytics import pairs
+from analytics.management.teaching import TeachingCommand
 from optimizer.composition import get_services
 from optimizer.services.model_names import UnknownModel
 from optimizer.words.guarantee import said
@@ -17,7 +18,7 @@ from routing.guarantee.calibration import Promise, calibrate
 _TOLERANCES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Show the guarantee in force: how far routed answers may lie below the reference model's, "
         "the threshold chosen on the comparisons so far, and the bound that it keeps. Or see what "

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from analytics.batching import batched
+from analytics.management.teaching import TeachingCommand
 from analytics.outcomes import JudgedOutcome, outcomes_import
 from optimizer.composition import get_services
 from optimizer.services.expectations import Expectations
@@ -19,7 +20,7 @@ from routing.outcomes import OutcomesError, RecordedPrompt, read_outcomes
 _TOGETHER = 1000
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Learn from outcomes judged elsewhere (JSON lines, plain or .gz: id, benchmark, prompt, "
         "outcomes by model with quality 0-1). Name the model of the catalogue that each recorded "

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
 from analytics.keys import key_revoke, key_rotate
+from analytics.management.teaching import TeachingCommand
 from analytics.models import ApiKey
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "API keys: list them, revoke one, or replace one.\n"
         "  manage.py keys\n"

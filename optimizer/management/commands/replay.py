@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from analytics.management.teaching import TeachingCommand
 from analytics.replayed import replayed_count, replayed_remove
 from optimizer.price_list import PriceListError, read_price_list
 from optimizer.replaying import replay
@@ -21,7 +22,7 @@ _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
             TimeRemainingColumn())  # fmt: skip
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Send recorded prompts (JSON lines, plain or .gz: id, benchmark, prompt, outcomes by model "
         "with quality, input_tokens, output_tokens) through the real service: routed, priced, "

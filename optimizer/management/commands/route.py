@@ -6,10 +6,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
+from analytics.management.teaching import TeachingCommand
 from analytics.money import dollars
 from optimizer.api.rendering import MoneyEncoder
 from optimizer.composition import get_services
@@ -17,7 +18,7 @@ from routing.complexity import score_complexity
 from routing.models import NoEligibleModel, RoutingDecision
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Explain which model would answer PROMPT, and why. Calls nobody and records nothing.\n"
         "Example: manage.py route 'Compare B-trees and LSM trees' --auto-route"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 
+from analytics.management.teaching import TeachingCommand
 from analytics.reports.breakdown import DIMENSIONS
 from analytics.reports.output import put_out
 from analytics.reports.report import report_for_pictures, routing_report
@@ -16,7 +17,7 @@ from optimizer.composition import get_services
 from optimizer.services.baselines import Baselines, UnknownBaseline
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Report costs, savings and quality: in all, by strategy, confidence, provider and model, "
         "the cache, and a trend by day. Costs are USD, days are UTC. The baseline is the same "

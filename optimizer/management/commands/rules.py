@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
+from analytics.management.teaching import TeachingCommand
 from analytics.money import dollars
 from optimizer.composition import get_services
 from optimizer.services.rule_trial import Trial
@@ -16,7 +17,7 @@ from optimizer.services.rulebook import RuleBook, RulesFileError, read_rules_fil
 from routing.rules import Rule
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "List the rules in force, in their order, or try rules on past requests:\n"
         "  manage.py rules\n"

@@ -8,11 +8,12 @@ from typing import Any
 import uvicorn
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.db import DatabaseError
 from rich.console import Console
 
 from analytics.keys import keys_version
+from analytics.management.teaching import TeachingCommand
 from optimizer import __version__
 from optimizer.composition import installed_catalogue, local_enabled
 from providers.registry import is_configured
@@ -30,7 +31,7 @@ def _keys() -> bool:
         return False
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Serve the API and the admin. HOST, PORT and WORKERS come from the environment "
         "or from the options below."

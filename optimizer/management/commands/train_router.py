@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from analytics.management.teaching import TeachingCommand
 from routing.evaluation.training_report import training_metrics
 from routing.learning.artifact import Artifact, prompt_hashes, save_artifact
 from routing.outcomes import OutcomesError, read_outcomes
 from routing.training.train import Trained, fits_needed, train
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Train the predictor that learned routing starts from: how likely a weak and a strong "
         "model answer a prompt well. DATA is JSON lines, plain or .gz: id, benchmark, prompt, "

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from analytics.management.teaching import TeachingCommand
 from analytics.metrics import period_start
 from optimizer.composition import get_services
 from optimizer.price_list import PriceListError, read_price_list
@@ -25,7 +26,7 @@ _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
             TimeRemainingColumn())  # fmt: skip
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     help = (
         "Estimate cost, quality and mix of models of a policy on past traffic, with 95 % "
         "intervals, before it goes live. Calls nobody and changes nothing.\n"
