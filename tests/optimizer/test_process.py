@@ -3,82 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import socket
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
-from django.conf import settings
 from django.db import connection
 
 from analytics.ledger import Ledger
 from optimizer.composition import get_services, journal
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.streams import anthropic_stream
-from tests.fakes.wires import ANSWER, KEY, anthropic_message, anthropic_wire
+from tests.fakes.wires import ANSWER, anthropic_message, anthropic_wire
+from tests.running import Running
 
 PROMPT = {"prompt": "What is the capital of France?"}
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-class Running:
-    """``manage.py serve --prepare`` on a database of its own."""
-
-    def __init__(self, folder: Path, upstream: str) -> None:
-        self.database = folder / "db.sqlite3"
-        self.port = free_port()
-        self._environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "optimizer.settings",
-            "DATA_DIR": str(folder),
-            "DATABASE_URL": f"sqlite:///{self.database}",
-            "DATABASE_TIMEOUT": "1",
-            "CACHE_URL": "locmemcache://",
-            "PORT": str(self.port),
-            "ANTHROPIC_API_KEY": KEY,
-            "ANTHROPIC_BASE_URL": upstream,
-        }
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve", "--prepare"],
-            cwd=settings.BASE_DIR,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-
-    def stop(self, how: int = signal.SIGTERM) -> str:
-        self.process.send_signal(how)
-        out, _ = self.process.communicate(timeout=30)
-        return out.decode()
-
-    async def ready(self, client: httpx.AsyncClient) -> None:
-        for _ in range(300):
-            try:
-                if (await client.get("/health")).status_code == 200:
-                    return
-            except httpx.TransportError:
-                await asyncio.sleep(0.1)
-        raise AssertionError(self.stop(signal.SIGKILL))
-
-    def recorded(self) -> set[str]:
-        with sqlite3.connect(self.database) as database:
-            rows = {row[0] for row in database.execute("SELECT id FROM requests")}
-        database.close()
-        return rows
 
 
 @pytest.fixture

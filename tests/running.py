@@ -1,0 +1,97 @@
+"""The real service, in processes of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+from django.conf import settings
+
+from tests.fakes.wires import KEY
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class Running:
+    """``manage.py serve --prepare`` on a database of its own; ``environment`` changes its own."""
+
+    def __init__(self, folder: Path, upstream: str, **environment: str) -> None:
+        self.database = folder / "db.sqlite3"
+        self.port = free_port()
+        self._environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "optimizer.settings",
+            "DATA_DIR": str(folder),
+            "DATABASE_URL": f"sqlite:///{self.database}",
+            "DATABASE_TIMEOUT": "1",
+            "CACHE_URL": "locmemcache://",
+            "PORT": str(self.port),
+            "ANTHROPIC_API_KEY": KEY,
+            "ANTHROPIC_BASE_URL": upstream,
+            **environment,
+        }
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve", "--prepare"],
+            cwd=settings.BASE_DIR,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def manage(self, *args: str) -> str:
+        """What another command says on the same database."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *args],
+            cwd=settings.BASE_DIR,
+            env=self._environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    def workers(self) -> list[int]:
+        """The processes that serve, by their ids."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        serving = []
+        for child in map(int, children.split()):
+            try:
+                command = Path(f"/proc/{child}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"multiprocessing.spawn" in command:
+                serving.append(child)
+        return serving
+
+    def stop(self, how: int = signal.SIGTERM) -> str:
+        self.process.send_signal(how)
+        out, _ = self.process.communicate(timeout=30)
+        return out.decode()
+
+    async def ready(self, client: httpx.AsyncClient) -> None:
+        for _ in range(300):
+            try:
+                if (await client.get("/health")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                await asyncio.sleep(0.1)
+        raise AssertionError(self.stop(signal.SIGKILL))
+
+    def recorded(self) -> set[str]:
+        with sqlite3.connect(self.database) as database:
+            rows = {row[0] for row in database.execute("SELECT id FROM requests")}
+        database.close()
+        return rows
