@@ -47,7 +47,8 @@ class Payer:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A request that may come to ``charges``: what was charged so far and the worst that the
-    call of ``model`` may add. ``at`` is when it was asked, which decides its period."""
+    call of ``model`` may add. ``at`` is when it was asked, which decides its period;
+    ``first`` whether nothing was held for it before."""
 
     request_id: uuid.UUID
     at: datetime
@@ -55,6 +56,7 @@ class Claim:
     charges: tuple[Charge, ...]
     model: str
     worker: str
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

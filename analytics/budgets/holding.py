@@ -67,8 +67,9 @@ class _Holds:
         self._standing = standing
         self._now = timezone.now()
         self._held: dict[UUID, list[BudgetHold]] = defaultdict(list)
-        self._before: list[BudgetHold] = list(
-            BudgetHold.objects.filter(request_id__in=[claim.request_id for claim in claims])
+        again = [claim.request_id for claim in claims if not claim.first]
+        self._before: list[BudgetHold] = (
+            list(BudgetHold.objects.filter(request_id__in=again)) if again else []
         )
         for held in self._before:
             self._held[held.request_id].append(held)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -20,22 +20,32 @@ _ZERO = Decimal(0)
 def locked_accounts(keys: Iterable[Key]) -> dict[Key, BudgetAccount]:
     """The accounts of (budget, subject), made where missing, locked until the transaction ends.
 
-    Everywhere made first and then locked in one order, so that two workers never
-    wait for each other in a circle.
+    Locked in one order everywhere, so that two workers do not wait for each other
+    in a circle. Only where both make accounts that the other wants may they; then
+    the database ends one of them, and the ledger tries again.
     """
     wanted = sorted(set(keys))
     if not wanted:
         return {}
-    rows = BudgetAccount.objects.filter(
-        budget__in={budget for budget, _ in wanted}, subject__in={subject for _, subject in wanted}
-    )
-    known = set(rows.values_list("budget_id", "subject"))
-    missing = [BudgetAccount(budget_id=b, subject=s) for b, s in wanted if (b, s) not in known]
-    if missing:
-        BudgetAccount.objects.bulk_create(missing, ignore_conflicts=True)
-    found = rows.order_by("pk").select_for_update()
-    accounts = {(account.budget_id, account.subject): account for account in found}
+    accounts = _lock(wanted)
+    if missing := [key for key in wanted if key not in accounts]:
+        BudgetAccount.objects.bulk_create(
+            [BudgetAccount(budget_id=budget, subject=subject) for budget, subject in missing],
+            ignore_conflicts=True,
+        )
+        accounts |= _lock(missing)
     return {key: accounts[key] for key in wanted}
+
+
+def _lock(keys: Sequence[Key]) -> dict[Key, BudgetAccount]:
+    found = (
+        BudgetAccount.objects.filter(
+            budget__in={budget for budget, _ in keys}, subject__in={subject for _, subject in keys}
+        )
+        .order_by("pk")
+        .select_for_update()
+    )
+    return {(account.budget_id, account.subject): account for account in found}
 
 
 class Standing:

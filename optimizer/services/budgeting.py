@@ -151,7 +151,13 @@ class Purse:
         if charges == self._held:
             return ()
         claim = Claim(
-            self.request_id, self.asked_at, self.payer, charges, f"{provider}/{model}", self.worker
+            self.request_id,
+            self.asked_at,
+            self.payer,
+            charges,
+            f"{provider}/{model}",
+            self.worker,
+            first=not self._held,
         )
         refusals = await self.holder.hold(claim)
         if not refusals:

@@ -48,7 +48,10 @@ def claim(
     before: tuple[Charge, ...] = (),
 ) -> Claim:
     charges = (*before, Charge(*model, Decimal(amount)))
-    return Claim(request_id or uuid.uuid4(), at, payer, charges, "/".join(model), "worker")
+    known = request_id is not None
+    return Claim(
+        request_id or uuid.uuid4(), at, payer, charges, "/".join(model), "worker", first=not known
+    )
 
 
 def cost(claimed: Claim, amount: str | Decimal) -> Cost:
