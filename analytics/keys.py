@@ -79,6 +79,7 @@ def key_rotate(key: ApiKey, overlap: timedelta) -> MadeKey:
             addresses=key.addresses,
             requests_per_minute=key.requests_per_minute,
             tokens_per_minute=key.tokens_per_minute,
+            concurrent_requests=key.concurrent_requests,
         )
     )
 

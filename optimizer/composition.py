@@ -42,6 +42,7 @@ from optimizer.services.model_names import ModelNames
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.past_requests import PastRequests
 from optimizer.services.quality_checks import configured_guarantee, configured_judge
+from optimizer.services.queueing.turnstile import Turnstile
 from optimizer.services.rate_limits import RateLimits
 from optimizer.services.recording import Recorder, StoragePolicy
 from optimizer.services.routing_service import RoutingService
@@ -86,6 +87,7 @@ class Services:
     keyring: KeyRing
     budgets: Budgets
     limits: RateLimits
+    turnstile: Turnstile
     gateway: Gateway
     embedding: EmbeddingService
     background: ThreadPoolExecutor
@@ -127,6 +129,7 @@ class Services:
         await self.routing.drain()
         await self.registry.aclose()
         await self.limits.aclose()
+        await self.turnstile.aclose()
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:
@@ -315,6 +318,9 @@ def build_services() -> Services:
         what_if=WhatIf(past, rules),
         names=names,
         limits=limits,
+        turnstile=Turnstile(
+            settings.MAX_CONCURRENT_REQUESTS, settings.QUEUE_SECONDS, settings.RATE_LIMIT_STORE
+        ),
         keyring=KeyRing(keys, settings.AUTH),
         budgets=budgets,
         gateway=Gateway(

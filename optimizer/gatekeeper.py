@@ -11,6 +11,7 @@ from optimizer.api.gateway.failures import Failure, Kind
 from optimizer.composition import get_services
 from optimizer.refusing import App, Receive, Scope, Send, send_failure
 from optimizer.services.clients import Refused
+from optimizer.services.queueing.turnstile import Crowded
 from optimizer.services.rate_limits import RateLimited, Window
 
 # The admin has its own login; the rest tells nothing that is not public.
@@ -60,7 +61,15 @@ class Gatekeeper:
             await _refuse(scope["path"], _too_many(limited), receive, send, limited.windows)
             return
         scope["optimizer.client"] = client
-        await self._app(scope, receive, _with_headers(send, windows) if windows else send)
+        sending = _with_headers(send, windows) if windows else send
+        if not counted:
+            await self._app(scope, receive, sending)
+            return
+        try:
+            async with services.turnstile.through(client):
+                await self._app(scope, receive, sending)
+        except Crowded as crowded:
+            await _refuse(scope["path"], _crowded(crowded), receive, sending)
 
     def _address(self, scope: Scope) -> str:
         if self._behind_proxy:
@@ -103,6 +112,13 @@ def _too_many(limited: RateLimited) -> Failure:
         code="rate_limit_exceeded",
         retry_after=limited.retry_after,
     )
+
+
+def _crowded(crowded: Crowded) -> Failure:
+    if crowded.own:
+        code = "concurrency_limit_exceeded"
+        return Failure(429, "rate_limited", str(crowded), code=code, retry_after=1)
+    return Failure(503, "overloaded", str(crowded), code="overloaded", retry_after=1)
 
 
 def _failure(refused: Refused) -> Failure:

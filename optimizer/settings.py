@@ -177,6 +177,8 @@ if AUTH not in {"auto", "on", "off"}:
 MAX_PROMPT_CHARS = env.int("MAX_PROMPT_CHARS", default=400_000)
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=8 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+MAX_CONCURRENT_REQUESTS = env.int("MAX_CONCURRENT_REQUESTS", default=512)
+QUEUE_SECONDS = env.float("QUEUE_SECONDS", default=10.0)
 STORE_PROMPTS = env.str("STORE_PROMPTS", default="full")
 if STORE_PROMPTS not in {"full", "hash", "none"}:
     raise ImproperlyConfigured("STORE_PROMPTS must be full, hash or none")

@@ -56,7 +56,8 @@ class ApiKeyForm(forms.ModelForm):
         model = ApiKey
         fields = (
             "name", "user", "team", "project", "scopes", "model_names", "addresses",
-            "requests_per_minute", "tokens_per_minute", "expires_at",
+            "requests_per_minute", "tokens_per_minute", "concurrent_requests",
+            "expires_at",
         )  # fmt: skip
 
 

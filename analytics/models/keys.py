@@ -82,6 +82,12 @@ class ApiKey(models.Model):
         validators=[MinValueValidator(1)],
         help_text="Of input and output.",
     )
+    concurrent_requests = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Under way at the same time.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     changed_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)

@@ -22,6 +22,7 @@ class Client:
     scopes: frozenset[str] = EVERYTHING
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
 
 
 ANYONE = Client()

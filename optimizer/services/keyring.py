@@ -111,6 +111,7 @@ class KeyRing:
             scopes=frozenset(key.scopes),
             requests_per_minute=key.requests_per_minute,
             tokens_per_minute=key.tokens_per_minute,
+            concurrent_requests=key.concurrent_requests,
         )
         networks = tuple(ipaddress.ip_network(text, strict=False) for text in key.addresses)
         return KnownKey(key.pk, client, networks, key.expires_at)

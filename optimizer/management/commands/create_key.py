@@ -44,6 +44,9 @@ class Command(TeachingCommand):
         )  # fmt: skip
         parser.add_argument("--rpm", type=int, metavar="N", help="requests a minute (no limit)")
         parser.add_argument("--tpm", type=int, metavar="N", help="tokens a minute (no limit)")
+        parser.add_argument(
+            "--concurrent", type=int, metavar="N", help="requests at the same time (no limit)"
+        )
         parser.add_argument("--expires", type=int, metavar="DAYS", help="(never)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -65,6 +68,7 @@ class Command(TeachingCommand):
             addresses=options["addresses"],
             requests_per_minute=options["rpm"],
             tokens_per_minute=options["tpm"],
+            concurrent_requests=options["concurrent"],
         )
         if options["expires"]:
             key.expires_at = timezone.now() + timedelta(days=options["expires"])
