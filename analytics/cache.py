@@ -13,7 +13,7 @@ from django.db import Error, connection
 from django.db.models import Count, F, Q, QuerySet, Sum
 
 from analytics.batching import Batcher
-from analytics.models import CachedResponse, DailyTotal
+from analytics.models import CachedResponse, DailyTotal, RequestRecord
 from analytics.money import MoneySum, percent
 
 logger = logging.getLogger(__name__)
@@ -91,17 +91,17 @@ def semantic_entries(after: int, *, limit: int) -> list[tuple[int, str, str, str
     return list(reversed(entries[:limit]))
 
 
-def cache_stats(*, popular: int = 10) -> dict[str, Any]:
-    """Live entries, hits, the share of requests served from cache, USD saved, popular prompts."""
-    live = CachedResponse.objects.aggregate(
+def cache_stats(*, popular: int = 10, tenant: str | None = None) -> dict[str, Any]:
+    """Live entries, hits, the share of requests served from cache, USD saved, popular prompts:
+    of one tenant or of all."""
+    entries = CachedResponse.objects.all()
+    if tenant is not None:
+        entries = entries.filter(tenant=tenant)
+    live = entries.aggregate(
         entries=Count("pk", filter=Q(invalidated_at=None)),
         invalidated=Count("pk", filter=Q(invalidated_at__isnull=False)),
     )
-    served = DailyTotal.objects.aggregate(
-        answered=Sum(F("requests") - F("errors"), default=0),
-        hits=Sum("cache_hits", default=0),
-        saved=MoneySum("cache_saved"),
-    )
+    served = _served() if tenant is None else _served_to(tenant)
     answered, hits = served["answered"], served["hits"]
     return {
         "total_entries": live["entries"],
@@ -119,11 +119,29 @@ def cache_stats(*, popular: int = 10) -> dict[str, Any]:
                 "savings": entry.saved_by_hits,
                 "quality_score": entry.quality_score,
             }
-            for entry in CachedResponse.objects.filter(
-                hit_count__gt=0, invalidated_at=None
-            ).order_by("-hit_count", "-last_hit_at")[:popular]
+            for entry in entries.filter(hit_count__gt=0, invalidated_at=None).order_by(
+                "-hit_count", "-last_hit_at"
+            )[:popular]
         ],
     }
+
+
+def _served() -> dict[str, Any]:
+    return DailyTotal.objects.aggregate(
+        answered=Sum(F("requests") - F("errors"), default=0),
+        hits=Sum("cache_hits", default=0),
+        saved=MoneySum("cache_saved"),
+    )
+
+
+def _served_to(tenant: str) -> dict[str, Any]:
+    """The daily totals know no tenants, so from the rows."""
+    requests = RequestRecord.objects.filter(tenant=tenant)
+    return requests.aggregate(
+        answered=Count("pk", filter=~Q(status=RequestRecord.Status.ERROR)),
+        hits=Count("pk", filter=Q(cache_hit=True)),
+        saved=MoneySum("decision__cache_saved"),
+    )
 
 
 def invalidate_entries(entries: QuerySet[CachedResponse], *, reason: str) -> int:

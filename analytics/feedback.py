@@ -138,25 +138,30 @@ def _apply_to_entry(entry: CachedResponse, score: float) -> FeedbackResult:
     return FeedbackResult(entry.quality_score, entry.vote_count, entry.invalidated_at is not None)
 
 
-def quality_stats(*, shown: int = 10) -> dict[str, Any]:
-    """Quality by provider and model, best and worst answers, invalidated ones."""
+def quality_stats(*, shown: int = 10, tenant: str | None = None) -> dict[str, Any]:
+    """Quality by provider and model, best and worst answers, invalidated ones: of one tenant or
+    of all."""
+    feedback, answers = Feedback.objects.all(), CachedResponse.objects.all()
+    if tenant is not None:
+        feedback = feedback.filter(request__tenant=tenant)
+        answers = answers.filter(tenant=tenant)
     by_model = (
-        Feedback.objects.values("provider", "model")
+        feedback.values("provider", "model")
         .annotate(count=Count("pk"), quality=Avg("score"))
         .order_by("-quality", "provider", "model")
     )
     by_provider = (
-        Feedback.objects.values("provider")
+        feedback.values("provider")
         .annotate(count=Count("pk"), quality=Avg("score"))
         .order_by("-quality", "provider")
     )
-    overall = Feedback.objects.aggregate(
+    overall = feedback.aggregate(
         count=Count("pk"),
         quality=Avg("score"),
         positive=Count("pk", filter=Q(score__gte=0.7)),
         negative=Count("pk", filter=Q(score__lt=INVALID_BELOW)),
     )
-    rated = CachedResponse.objects.filter(vote_count__gt=0)
+    rated = answers.filter(vote_count__gt=0)
     return {
         "overall": overall,
         "by_provider": list(by_provider),
@@ -170,7 +175,7 @@ def quality_stats(*, shown: int = 10) -> dict[str, Any]:
         "worst": [_answer(e) for e in rated.order_by("quality_score", "-vote_count")[:shown]],
         "invalidated": [
             {**_answer(e), "invalidated_at": e.invalidated_at, "reason": e.invalidation_reason}
-            for e in CachedResponse.objects.filter(invalidated_at__isnull=False).order_by(
+            for e in answers.filter(invalidated_at__isnull=False).order_by(
                 F("invalidated_at").desc()
             )[:shown]
         ],

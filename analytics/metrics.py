@@ -13,7 +13,7 @@ from django.db.models import Avg, Count, Q, Sum
 from analytics.models import RequestRecord
 from analytics.money import MoneySum, percent
 from analytics.reports.figures import Figures, add_figures, no_figures
-from analytics.reports.summing import RECORDED, Sums
+from analytics.reports.summing import RECORDED, Sums, TenantSums
 from analytics.savings import cost_savings
 
 # In whole or in part: what was delivered before a cut was charged too.
@@ -31,12 +31,19 @@ def average(total: Decimal, count: int) -> Decimal:
 
 
 def routing_metrics(
-    days: int, now: datetime | None = None, sums: Sums = RECORDED
+    days: int, now: datetime | None = None, sums: Sums = RECORDED, *, tenant: str | None = None
 ) -> dict[str, Any]:
-    """Savings and averages of the last ``days`` days, by strategy, confidence and provider."""
+    """Savings and averages of the last ``days`` days, by strategy, confidence and provider.
+
+    Of one tenant, where one is given; what judging cost is nobody's own.
+    """
     since = period_start(days, now)
+    judging = None
+    if tenant is not None:
+        sums, judging = TenantSums(tenant), Decimal(0)
+    savings = cost_savings(since, sums=sums, judging=judging)
     return {
-        "cost_savings": {**cost_savings(since, sums=sums), "period_days": days},
+        "cost_savings": {**savings, "period_days": days},
         "by_strategy": [
             {
                 "strategy": name,
@@ -94,9 +101,12 @@ def _by_provider(models: Mapping[str, Figures]) -> dict[str, Figures]:
     return sums
 
 
-def usage_stats(*, recent: int = 10) -> dict[str, Any]:
-    """Everything recorded so far: totals, by provider, by tier, and the latest requests."""
+def usage_stats(*, recent: int = 10, tenant: str | None = None) -> dict[str, Any]:
+    """Everything recorded so far, of one tenant or of all: totals, by provider, by tier, and
+    the latest requests."""
     requests = RequestRecord.objects.all()
+    if tenant is not None:
+        requests = requests.filter(tenant=tenant)
     overall = requests.aggregate(
         total_requests=Count("pk"),
         failed_requests=Count("pk", filter=~_ANSWERED),

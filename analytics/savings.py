@@ -54,7 +54,11 @@ def savings_of_hit(original_cost: Decimal | None, baseline_cost: Decimal | None)
 
 
 def cost_savings(
-    since: datetime, until: datetime | None = None, sums: Sums = RECORDED
+    since: datetime,
+    until: datetime | None = None,
+    sums: Sums = RECORDED,
+    *,
+    judging: Decimal | None = None,
 ) -> dict[str, Any]:
     """Totals over the requests decided in a period, pair by pair, in USD.
 
@@ -66,6 +70,7 @@ def cost_savings(
     failed_requests_cost - judging_cost``.
     ``saved_low`` and ``saved_high`` bound it with 95 % confidence
     (:mod:`analytics.reports.intervals`), ``None`` where there are too few requests.
+    ``judging`` is what judging cost, in USD, where that is not the period's.
     """
     totals = no_figures()
     pairs = []
@@ -74,7 +79,8 @@ def cost_savings(
         add_figures(totals, group)
         pairs.append((group["paired"], _saved(group)))
     interval = total_interval(pairs)
-    judging = judging_cost(since, until)
+    if judging is None:
+        judging = judging_cost(since, until)
     baseline, saved = totals["baseline_cost"], _saved(totals) - judging
     return {
         "total_saved": saved,

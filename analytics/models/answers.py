@@ -24,6 +24,7 @@ class CachedResponse(models.Model):
         blank=True,
         help_text="Of all but the last question, where the semantic cache may give this answer.",
     )
+    tenant = models.CharField(max_length=80, blank=True, help_text="Whose it is alone.")
     prompt = models.TextField(blank=True)
     prompt_hash = models.CharField(max_length=64)
     max_tokens = models.PositiveIntegerField(null=True, blank=True)

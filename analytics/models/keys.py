@@ -11,7 +11,8 @@ from django.db import models
 from django.utils import timezone
 
 SCOPES = ("complete", "feedback", "read")
-"""Ask for completions; rate one's own answers; read everybody's statistics."""
+"""Ask for completions; rate one's own answers; read everybody's statistics, not only one's own
+tenant's."""
 
 _LIST: dict[str, Any] = {"default": list, "blank": True}
 

@@ -105,6 +105,11 @@ class RequestRecord(models.Model):
             models.Index(fields=["endpoint", "-created_at"], name="requests_endpoint"),
             models.Index(fields=["cache_key"], name="requests_cache_key"),
             models.Index(
+                fields=["tenant", "-created_at"],
+                condition=~models.Q(tenant=""),
+                name="requests_tenant",
+            ),
+            models.Index(
                 fields=["-created_at"], condition=models.Q(replayed=True), name="requests_replayed"
             ),
             models.Index(

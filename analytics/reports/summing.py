@@ -41,9 +41,13 @@ def hour_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def requests_in(since: datetime, until: datetime | None = None) -> QuerySet[RequestRecord]:
-    """Requests, answered or not, in ``[since, until)``."""
+def requests_in(
+    since: datetime, until: datetime | None = None, *, tenant: str | None = None
+) -> QuerySet[RequestRecord]:
+    """Requests, answered or not, in ``[since, until)``; of one tenant or of all."""
     requests = RequestRecord.objects.filter(created_at__gte=since)
+    if tenant is not None:
+        requests = requests.filter(tenant=tenant)
     return requests if until is None else requests.filter(created_at__lt=until)
 
 
@@ -82,6 +86,26 @@ class RecordedSums:
 RECORDED = RecordedSums()
 
 
+class TenantSums:
+    """The same for one tenant's requests alone; read from the rows."""
+
+    def __init__(self, tenant: str) -> None:
+        self._tenant = tenant
+
+    def by(
+        self, dimension: str, since: datetime, until: datetime | None = None
+    ) -> dict[str, Figures]:
+        found = row_sums(dimension, (since, until), tenant=self._tenant)
+        return {value: figures for (_, value), figures in found.items()}
+
+    def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
+        days: dict[datetime, Figures] = defaultdict(no_figures)
+        found = row_sums("strategy", (since, until), DAY, tenant=self._tenant)
+        for (day, _), figures in found.items():
+            add_figures(days[day], figures)
+        return dict(days)
+
+
 class RememberedSums:
     """Others' sums, each read once: what one report says twice agrees, and costs one reading."""
 
@@ -114,9 +138,15 @@ def total_of(sums: Mapping[Any, Figures]) -> Figures:
     return total
 
 
-def row_sums(dimension: str, span: Span, by: Any = None) -> dict[tuple[Any, str], Figures]:
+def row_sums(
+    dimension: str,
+    span: tuple[datetime, datetime | None],
+    by: Any = None,
+    *,
+    tenant: str | None = None,
+) -> dict[tuple[Any, str], Figures]:
     """Summed from the requests themselves, by a truncation ``by`` of their time as well."""
-    rows: Any = requests_in(*span).annotate(group=KEPT[dimension])
+    rows: Any = requests_in(*span, tenant=tenant).annotate(group=KEPT[dimension])
     rows = rows.annotate(at=by).values("group", "at") if by is not None else rows.values("group")
     sums: dict[tuple[Any, str], Figures] = defaultdict(no_figures)
     for row in rows.annotate(**_apart(FIGURES)).order_by():

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from optimizer.api.asynchronous import AsyncViewSet
-from optimizer.api.clients import client_of
+from optimizer.api.clients import client_of, tenant_of
 from optimizer.api.fields import StrictSerializer
 from optimizer.api.schema import (
     ErrorBody,
@@ -126,4 +126,6 @@ class RoutingMetricsViewSet(viewsets.ViewSet):
     )
     def retrieve(self, request: Request) -> Response:
         query = _checked(self.QuerySerializer, request)
-        return Response(get_services().routing.get_routing_metrics(query["days"]))
+        return Response(
+            get_services().routing.get_routing_metrics(query["days"], tenant_of(request))
+        )

@@ -12,6 +12,7 @@ from analytics.evidence import evidence_load
 from analytics.feedback import quality_stats
 from analytics.insights import learned_insights
 from analytics.metrics import usage_stats
+from optimizer.api.clients import tenant_of
 from optimizer.api.schema import (
     CacheStatsBody,
     HealthBody,
@@ -26,11 +27,11 @@ from optimizer.services.health import health
 
 
 class StatsViewSet(viewsets.ViewSet):
-    """Everything recorded so far."""
+    """Everything recorded so far; without the scope "read", of one's own team or key."""
 
     @extend_schema(operation_id="stats", tags=["reports"], responses=StatsBody)
     def retrieve(self, request: Request) -> Response:
-        return Response(usage_stats())
+        return Response(usage_stats(tenant=tenant_of(request)))
 
 
 class ProvidersViewSet(viewsets.ViewSet):
@@ -47,7 +48,7 @@ class CacheStatsViewSet(viewsets.ViewSet):
 
     @extend_schema(operation_id="cache_stats", tags=["reports"], responses=CacheStatsBody)
     def retrieve(self, request: Request) -> Response:
-        return Response(cache_stats())
+        return Response(cache_stats(tenant=tenant_of(request)))
 
 
 class QualityStatsViewSet(viewsets.ViewSet):
@@ -55,7 +56,7 @@ class QualityStatsViewSet(viewsets.ViewSet):
 
     @extend_schema(operation_id="quality_stats", tags=["quality"], responses=QualityStatsBody)
     def retrieve(self, request: Request) -> Response:
-        return Response(quality_stats())
+        return Response(quality_stats(tenant=tenant_of(request)))
 
 
 class InsightsViewSet(viewsets.ViewSet):

@@ -141,6 +141,7 @@ class Recorder:
         cached = CachedResponse(
             cache_key=facts.cache_key,
             semantic_key=facts.ask.semantic_key,
+            tenant=facts.ask.client.tenant,
             **self._policy.prompt_fields(facts.ask.prompt),
             max_tokens=facts.ask.chat.max_tokens,
             response=completion.text,

@@ -180,9 +180,10 @@ class RoutingService:
         return self._decider.preview(self._facts(ask, assign=False), auto_route=auto_route)
 
     @staticmethod
-    def get_routing_metrics(days: int = 7) -> dict[str, Any]:
-        """Savings and averages of the last ``days`` days. Reads the database: not for the loop."""
-        return routing_metrics(days)
+    def get_routing_metrics(days: int = 7, tenant: str | None = None) -> dict[str, Any]:
+        """Savings and averages of the last ``days`` days, of one tenant or of all. Reads the
+        database: not for the loop."""
+        return routing_metrics(days, tenant=tenant)
 
     async def drain(self) -> None:
         """Wait for calls in flight, so that none goes unrecorded at shutdown."""

@@ -176,9 +176,9 @@ class TestWithAKey:
 
     async def test_scopes(self, client: httpx.AsyncClient) -> None:
         asks, reads = await make("asks"), await make("reads", scopes=["read"])
-        assert (await client.get("/stats", headers=bearer(asks))).status_code == 403
-        assert (await client.get("/api/v1/stats", headers=bearer(asks))).status_code == 403
-        assert (await client.get("/stats", headers=bearer(reads))).status_code == 200
+        for path in ("/insights", "/api/v1/insights"):
+            assert (await client.get(path, headers=bearer(asks))).status_code == 403
+            assert (await client.get(path, headers=bearer(reads))).status_code == 200
         refused = await client.post("/complete", json=PROMPT, headers=bearer(reads))
         assert refused.status_code == 403
         assert "lacks the scope 'complete'" in refused.json()["detail"]
