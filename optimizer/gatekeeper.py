@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from analytics.keys import digest_of
+from optimizer.addresses import address_of_scope
 from optimizer.api.gateway.failures import Failure, Kind
 from optimizer.composition import get_services
 from optimizer.refusing import App, Receive, Scope, Send, send_failure
@@ -49,7 +50,7 @@ class Gatekeeper:
         try:
             client = services.keyring.admit(
                 _shown_key(scope["headers"]),
-                self._address(scope),
+                address_of_scope(scope, behind_proxy=self._behind_proxy),
                 _SCOPES.get(path, "complete"),
             )
             # Only what may cost something is counted.
@@ -71,14 +72,6 @@ class Gatekeeper:
                 await self._app(scope, receive, sending)
         except Crowded as crowded:
             await _refuse(scope["path"], _crowded(crowded), receive, sending)
-
-    def _address(self, scope: Scope) -> str:
-        if self._behind_proxy:
-            for name, value in reversed(scope["headers"]):
-                if name == b"x-forwarded-for":
-                    return str(value.decode("latin-1").rsplit(",", 1)[-1].strip())
-        client = scope.get("client")
-        return str(client[0]) if client else ""
 
 
 def _shown_key(headers: list[tuple[bytes, bytes]]) -> str | None:

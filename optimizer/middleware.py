@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction
+from axes.middleware import AxesMiddleware
+from csp.middleware import CSPMiddleware
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -74,6 +76,14 @@ class Messages(AdminOnly, MessageMiddleware):
 
 
 class Frames(AdminOnly, XFrameOptionsMiddleware):
+    pass
+
+
+class ContentPolicy(AdminOnly, CSPMiddleware):
+    pass
+
+
+class LoginLimit(AdminOnly, AxesMiddleware):
     pass
 
 
