@@ -8,7 +8,16 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 _SUFFIX = "_FILE"
-_NAMES = frozenset({"SECRET_KEY", "DATABASE_URL", "CACHE_URL", "EMAIL_URL"})
+_NAMES = frozenset(
+    {
+        "SECRET_KEY",
+        "DATABASE_URL",
+        "CACHE_URL",
+        "EMAIL_URL",
+        "OIDC_CLIENT_SECRET",
+        "ENCRYPTION_KEY",
+    }
+)
 _KEYS = "_API_KEY"
 
 

@@ -6,6 +6,7 @@ import os
 import secrets
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from importlib.util import find_spec
 from pathlib import Path
 
 import environ
@@ -151,6 +152,30 @@ AXES_VERBOSE = False
 AXES_LOCKOUT_TEMPLATE = "admin/too_many_logins.html"
 AXES_HTTP_RESPONSE_CODE = 429
 AXES_CLIENT_IP_CALLABLE = "optimizer.addresses.address_of_request"
+# Single sign-on to the admin, where a client of an OpenID Connect provider is given.
+OIDC_RP_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
+if OIDC_RP_CLIENT_ID:
+    if find_spec("mozilla_django_oidc") is None:
+        raise ImproperlyConfigured(
+            "OIDC_CLIENT_ID is set, but its package is not installed: "
+            "pip install -r requirements-security.txt"
+        )
+    INSTALLED_APPS.append("mozilla_django_oidc")
+    AUTHENTICATION_BACKENDS.append("optimizer.single_sign_on.SingleSignOn")
+    OIDC_RP_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+    OIDC_ISSUER = env.str("OIDC_ISSUER")
+    OIDC_OP_AUTHORIZATION_ENDPOINT = env.str("OIDC_AUTHORIZATION_URL")
+    OIDC_OP_TOKEN_ENDPOINT = env.str("OIDC_TOKEN_URL")
+    OIDC_OP_USER_ENDPOINT = env.str("OIDC_USERINFO_URL")
+    OIDC_OP_JWKS_ENDPOINT = env.str("OIDC_JWKS_URL")
+    OIDC_ADMIN_GROUP = env.str("OIDC_ADMIN_GROUP")
+    OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
+    OIDC_RP_SCOPES = env.str("OIDC_SCOPES", default="openid email profile groups")
+    OIDC_RP_SIGN_ALGO = "RS256"
+    OIDC_USE_PKCE = True
+    OIDC_TIMEOUT = 10
+    LOGIN_REDIRECT_URL = "/admin/"
+    LOGIN_REDIRECT_URL_FAILURE = "/admin/login/?sso=failed"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True

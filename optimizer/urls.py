@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
@@ -10,6 +11,12 @@ from optimizer.api.gateway.routes import urlpatterns as gateway_urlpatterns
 from optimizer.api.routes import urlpatterns as api_urlpatterns
 
 urlpatterns = [
+    # Under the admin, as it alone has sessions.
+    *(
+        [path("admin/sso/", include("mozilla_django_oidc.urls"))]
+        if settings.OIDC_RP_CLIENT_ID
+        else []
+    ),
     path("admin/whatif/", admin.site.admin_view(whatif_view), name="whatif"),
     path("admin/", admin.site.urls),
     path("api/v1/", include((api_urlpatterns, "api"), namespace="v1")),
