@@ -13,6 +13,7 @@ from django.db import Error, connection
 from django.db.models import Count, F, Q, QuerySet, Sum
 
 from analytics.batching import Batcher
+from analytics.encryption import UNREADABLE
 from analytics.models import CachedResponse, DailyTotal, RequestRecord
 from analytics.money import MoneySum, percent
 
@@ -74,7 +75,7 @@ def _find_live(keys: Sequence[str]) -> dict[str, CachedResponse]:
     return {
         entry.cache_key: entry
         for entry in entries
-        if entry.expires_at is None or entry.expires_at > now
+        if (entry.expires_at is None or entry.expires_at > now) and entry.response != UNREADABLE
     }
 
 

@@ -8,6 +8,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 
+from analytics.encryption import EncryptedJSONField, EncryptedTextField
 from analytics.large_tables import LargeTableQuerySet
 from analytics.models.columns import choices
 from analytics.money import money
@@ -25,11 +26,11 @@ class CachedResponse(models.Model):
         help_text="Of all but the last question, where the semantic cache may give this answer.",
     )
     tenant = models.CharField(max_length=80, blank=True, help_text="Whose it is alone.")
-    prompt = models.TextField(blank=True)
+    prompt = EncryptedTextField(blank=True)
     prompt_hash = models.CharField(max_length=64)
     max_tokens = models.PositiveIntegerField(null=True, blank=True)
-    response = models.TextField()
-    answer = models.JSONField(
+    response = EncryptedTextField()
+    answer = EncryptedJSONField(
         null=True,
         blank=True,
         encoder=DjangoJSONEncoder,

@@ -8,6 +8,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 
+from analytics.encryption import EncryptedTextField
 from analytics.large_tables import LargeTableQuerySet
 from analytics.models.columns import choices
 from analytics.money import money
@@ -38,7 +39,7 @@ class RequestRecord(models.Model):
     id = models.UUIDField(primary_key=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.OK)
-    prompt = models.TextField(blank=True)
+    prompt = EncryptedTextField(blank=True)
     prompt_hash = models.CharField(max_length=64, blank=True)
     max_tokens = models.PositiveIntegerField(null=True, blank=True)
     auto_route = models.BooleanField(default=False)
