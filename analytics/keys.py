@@ -80,6 +80,9 @@ def key_rotate(key: ApiKey, overlap: timedelta) -> MadeKey:
             requests_per_minute=key.requests_per_minute,
             tokens_per_minute=key.tokens_per_minute,
             concurrent_requests=key.concurrent_requests,
+            quality_target=key.quality_target,
+            cost_cap=key.cost_cap,
+            auto_route=key.auto_route,
         )
     )
 

@@ -57,7 +57,7 @@ class ApiKeyForm(forms.ModelForm):
         fields = (
             "name", "user", "team", "project", "scopes", "model_names", "addresses",
             "requests_per_minute", "tokens_per_minute", "concurrent_requests",
-            "expires_at",
+            "quality_target", "cost_cap", "auto_route", "expires_at",
         )  # fmt: skip
 
 

@@ -6,9 +6,11 @@ import ipaddress
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
+
+from analytics.money import money
 
 SCOPES = ("complete", "feedback", "read")
 """Ask for completions; rate one's own answers; read everybody's statistics, not only one's own
@@ -88,6 +90,21 @@ class ApiKey(models.Model):
         blank=True,
         validators=[MinValueValidator(1)],
         help_text="Under way at the same time.",
+    )
+    quality_target = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="0 to 1; a request may ask for more, not for less.",
+    )
+    cost_cap = money(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="USD a request may cost at most; it may ask for less.",
+    )
+    auto_route = models.BooleanField(
+        default=False, help_text="Learned routing for /complete where a request does not say."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     changed_at = models.DateTimeField(default=timezone.now, editable=False)

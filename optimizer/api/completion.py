@@ -34,7 +34,8 @@ class CompletionViewSet(AsyncViewSet):
         )
         auto_route = TruthField(
             default=False,
-            help_text="true: hybrid routing, which learns; false: by complexity alone.",
+            help_text="true: hybrid routing, which learns; false: by complexity alone. An API key "
+            "may have true for its default.",
         )
         tokenizer_id = TextField(
             required=False,
@@ -99,12 +100,14 @@ class CompletionViewSet(AsyncViewSet):
         serializer = self.InputSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         query = serializer.validated_data
+        client = client_of(request)
+        said = "auto_route" in request.data
         result = await get_services().routing.route_and_complete(
             query["prompt"],
             max_tokens=query["max_tokens"],
-            auto_route=query["auto_route"],
+            auto_route=query["auto_route"] if said else client.auto_route,
             request_id=request._request.request_id,  # type: ignore[attr-defined]
-            client=client_of(request),
+            client=client,
         )
         body = completion_body(result)
         if tokenizer_id := query.get("tokenizer_id"):

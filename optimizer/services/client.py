@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 EVERYTHING = frozenset({"complete", "feedback", "read"})
 
@@ -11,7 +12,8 @@ EVERYTHING = frozenset({"complete", "feedback", "read"})
 class Client:
     """``key`` is its key's prefix, ``models`` are those it may use ("provider/model" or
     "model", with * and ?; empty: all), ``tenant`` whose cached answers it shares. Limits of
-    ``None`` are none; tokens are those of input and output."""
+    ``None`` are none; tokens are those of input and output. ``quality_target`` (0-1) and
+    ``cost_cap`` (USD) hold for each request, ``auto_route`` where it does not say."""
 
     key: str = ""
     user: str = ""
@@ -23,6 +25,9 @@ class Client:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrent_requests: int | None = None
+    quality_target: float | None = None
+    cost_cap: Decimal | None = None
+    auto_route: bool = False
 
 
 ANYONE = Client()

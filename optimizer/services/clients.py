@@ -9,6 +9,7 @@ from datetime import datetime
 from analytics.cache import key_apart
 from optimizer.services.asking import Ask
 from optimizer.services.client import ANYONE, Client
+from optimizer.services.rulebook import stricter
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -43,14 +44,18 @@ class KnownKey:
 
 
 def asked_by(ask: Ask, client: Client) -> Ask:
-    """``ask`` as ``client`` asks it: by its user, with its tags, from its own cache."""
+    """``ask`` as ``client`` asks it: by its user, with its tags, as good and as cheap as it
+    wants, from its own cache."""
     if client is ANYONE:
         return ask
+    wanted = [str(wish) for wish in (client.quality_target, client.cost_cap) if wish is not None]
     return replace(
         ask,
         client=client,
+        min_quality=stricter(ask.min_quality, client.quality_target, max),
+        max_cost=stricter(ask.max_cost, client.cost_cap, min),
         user_id=client.user or ask.user_id,
         tags=tuple(dict.fromkeys((*ask.tags, *client.tags))),
-        cache_key=key_apart(ask.cache_key, client.tenant),
-        semantic_key=key_apart(ask.semantic_key, client.tenant),
+        cache_key=key_apart(ask.cache_key, client.tenant, *wanted),
+        semantic_key=key_apart(ask.semantic_key, client.tenant, *wanted),
     )

@@ -37,7 +37,7 @@ class Decider:
 
     def bounded(self, facts: RequestFacts) -> bool:
         """Whether the completion needs a bound, so that its cost has one."""
-        capped = facts.effect.cost_cap is not None
+        capped = facts.effect.cost_cap is not None or facts.ask.max_cost is not None
         return capped or (self._budgets is not None and self._budgets.concern(facts.ask))
 
     def preview(self, facts: RequestFacts, *, auto_route: bool) -> RoutingDecision:

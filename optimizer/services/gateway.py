@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from optimizer.services.asking import ASSUMED_MAX_TOKENS, Ask, storable_id
+from optimizer.services.asking import Ask, storable_id
 from optimizer.services.client import ANYONE, Client
 from optimizer.services.clients import asked_by
 from optimizer.services.model_names import ModelNames
@@ -54,9 +54,6 @@ class Gateway:
         """Raises :class:`optimizer.services.model_names.UnknownModel`."""
         chat, wishes = query.chat, query.wishes
         selection = self.names.select(query.model)
-        if wishes.max_cost is not None and chat.max_tokens is None:
-            # Without a bound no cap on the cost could be kept.
-            chat = replace(chat, max_tokens=ASSUMED_MAX_TOKENS)
         ask = Ask(
             chat=chat,
             prompt=storable_text(chat.last_words),

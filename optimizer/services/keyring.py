@@ -112,6 +112,9 @@ class KeyRing:
             requests_per_minute=key.requests_per_minute,
             tokens_per_minute=key.tokens_per_minute,
             concurrent_requests=key.concurrent_requests,
+            quality_target=key.quality_target,
+            cost_cap=key.cost_cap,
+            auto_route=key.auto_route,
         )
         networks = tuple(ipaddress.ip_network(text, strict=False) for text in key.addresses)
         return KnownKey(key.pk, client, networks, key.expires_at)

@@ -9,6 +9,7 @@ import json
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import httpx
 import pytest
@@ -388,3 +389,49 @@ class TestTheAdmin:
         assert admin_client.get(add).content.decode().count("checked") == 2
         wrong = admin_client.post(add, {**form, "name": "b", "addresses": "nowhere"})
         assert "no address or network" in wrong.content.decode()
+
+
+class TestWishes:
+    """What a key wants of all its requests."""
+
+    async def test_a_cost_cap_is_kept_and_a_request_may_ask_for_less(
+        self, client: httpx.AsyncClient, fakes: dict[str, FakeProvider]
+    ) -> None:
+        secret = await make("one", cost_cap=Decimal("0.005"))
+        open_ended = {**CHAT, "model": "auto:best"}
+        answer = await client.post("/v1/chat/completions", json=open_ended, headers=bearer(secret))
+        assert answer.status_code == 200
+        decision = (await RequestRecord.objects.select_related("decision").aget()).decision
+        reasons = {c["reason"] for c in decision.metadata["candidates"] if not c["chosen"]}
+        assert any("above the cap of $0.005" in reason for reason in reasons)
+        # A cap needs a bound, so there is one.
+        assert any(
+            "max_tokens" in str(fake.asked[-1].body) for fake in fakes.values() if fake.asked
+        )
+        less = {**open_ended, "optimizer": {"max_cost": 0.0000000001}}
+        refused = await client.post("/v1/chat/completions", json=less, headers=bearer(secret))
+        assert refused.status_code == 400
+
+    async def test_learned_routing_is_the_default_where_the_key_says_so(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        secret = await make("one", auto_route=True)
+        await client.post("/complete", json=PROMPT, headers=bearer(secret))
+        said = {**PROMPT, "auto_route": False}
+        await client.post("/complete", json=said, headers=bearer(secret))
+        found = RequestRecord.objects.order_by("created_at").values_list("auto_route", flat=True)
+        assert [auto async for auto in found] == [True, False]
+
+    async def test_those_who_want_better_answers_share_none_with_those_who_do_not(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        team = await Team.objects.acreate(name="red")
+        plain, good = (
+            await make("plain", team=team),
+            await make("good", team=team, quality_target=0.9),
+        )
+        for secret in (plain, good, good):
+            answer = await client.post("/complete", json=PROMPT, headers=bearer(secret))
+        assert answer.json()["cache_hit"]
+        hits = RequestRecord.objects.order_by("created_at").values_list("cache_hit", flat=True)
+        assert [hit async for hit in hits] == [False, False, True]

@@ -47,6 +47,14 @@ class Command(TeachingCommand):
         parser.add_argument(
             "--concurrent", type=int, metavar="N", help="requests at the same time (no limit)"
         )
+        parser.add_argument(
+            "--quality", type=float, metavar="TARGET", help="quality target of its requests, 0 to 1"
+        )
+        parser.add_argument("--cap", metavar="USD", help="what a request may cost at most")
+        parser.add_argument(
+            "--auto-route", action="store_true",
+            help="learned routing for /complete where a request does not say",
+        )  # fmt: skip
         parser.add_argument("--expires", type=int, metavar="DAYS", help="(never)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -69,6 +77,9 @@ class Command(TeachingCommand):
             requests_per_minute=options["rpm"],
             tokens_per_minute=options["tpm"],
             concurrent_requests=options["concurrent"],
+            quality_target=options["quality"],
+            cost_cap=options["cap"],
+            auto_route=options["auto_route"],
         )
         if options["expires"]:
             key.expires_at = timezone.now() + timedelta(days=options["expires"])
