@@ -322,6 +322,8 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "optimizer.api.schema.close_inputs",
+        "optimizer.api.schema.feedback_is_one_verdict_on_one_answer",
+        "optimizer.api.schema.say_what_the_door_says",
     ],
 }
 

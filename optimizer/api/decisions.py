@@ -21,16 +21,18 @@ from optimizer.api.schema import (
 )
 from optimizer.composition import get_services
 
+# Servers bound a URL at 64 KiB, and a character takes up to twelve of its bytes.
+_URL_CHARS = min(5000, settings.MAX_PROMPT_CHARS)
 _PROMPT = OpenApiParameter(
     "prompt",
-    {"type": "string", "minLength": 1, "maxLength": settings.MAX_PROMPT_CHARS},
+    {"type": "string", "minLength": 1, "maxLength": _URL_CHARS},
     required=True,
     description="The prompt to decide for.",
 )
 
 
 class _PromptQuery(StrictSerializer):
-    prompt = serializers.CharField(max_length=settings.MAX_PROMPT_CHARS, trim_whitespace=False)
+    prompt = serializers.CharField(max_length=_URL_CHARS, trim_whitespace=False)
 
     def validate_prompt(self, value: str) -> str:
         if not value.strip():

@@ -20,12 +20,51 @@ def close_inputs(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
+def feedback_is_one_verdict_on_one_answer(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """What the serializer checks across its fields."""
+
+    def one_of(*fields: str) -> dict[str, Any]:
+        return {"oneOf": [{"required": [field]} for field in fields]}
+
+    schema = result["components"]["schemas"]["FeedbackInputRequest"]
+    schema["allOf"] = [one_of("request_id", "cache_key"), one_of("rating", "score")]
+    return result
+
+
+def say_what_the_door_says(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Keys, scopes and limits are looked at before any view is asked: optimizer/gatekeeper.py."""
+    ours = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}}
+    for path, operations in result["paths"].items():
+        if path.endswith("/health"):
+            continue
+        for operation in operations.values():
+            if "requestBody" in operation:
+                operation["requestBody"]["required"] = True
+            responses = operation["responses"]
+            error = {k: v for k, v in responses.get("400", ours).items() if k != "description"}
+            for status, why in _AT_THE_DOOR.items():
+                responses.setdefault(status, {**error, "description": why})
+    return result
+
+
+_AT_THE_DOOR = {
+    "401": "An API key is needed, or the one shown is not valid.",
+    "403": "This API key may not do that, or not from there.",
+    "429": "A limit or a budget is reached.",
+    "503": "It cannot be served just now.",
+}
+
+
 class ErrorBody(s.Serializer):
     detail = s.CharField()
     status_code = s.IntegerField()
     errors = s.DictField(child=s.ListField(child=s.CharField()), required=False)  # type: ignore[assignment]
     failures = s.ListField(child=s.DictField(), required=False)
     request_id = s.UUIDField(required=False)
+    code = s.CharField(required=False, help_text="budget_exceeded")
+    resets_at = s.DateTimeField(
+        required=False, allow_null=True, help_text="When a budget may have room again."
+    )
 
 
 class ComplexityMetadata(s.Serializer):

@@ -10,6 +10,7 @@ ANY_OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
 
 _OPTIMIZER: dict[str, Any] = {
     "type": "object",
+    "nullable": True,
     "description": "What this service understands beyond the API. Every field is optional.",
     "additionalProperties": False,
     "properties": {
@@ -25,7 +26,11 @@ _OPTIMIZER: dict[str, Any] = {
             "description": "USD; models that might cost more take no part.",
         },
         "baseline": {"type": "string", "description": "The model to reckon savings against."},
-        "tags": {"type": "array", "items": {"type": "string"}, "maxItems": 20},
+        "tags": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1, "maxLength": 128},
+            "maxItems": 20,
+        },
         "session_id": {"type": "string", "maxLength": 128},
         "cache_ttl": {"type": "integer", "minimum": 0, "description": "Seconds; 0: not kept."},
         "semantic_cache": {
@@ -40,8 +45,41 @@ _OPTIMIZER: dict[str, Any] = {
 }
 
 
-def request_body(required: list[str]) -> dict[str, Any]:
-    """A JSON body in another API's shape, with our extensions."""
+_TEXT_OR_PARTS: dict[str, Any] = {
+    "oneOf": [
+        {"type": "string"},
+        {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["type"]}},
+    ]
+}
+_FIELDS: dict[str, dict[str, Any]] = {
+    "messages": {
+        "type": "array",
+        "minItems": 1,
+        "items": {
+            "type": "object",
+            "required": ["role"],
+            "properties": {"role": {"type": "string"}, "content": {}},
+        },
+    },
+    "max_tokens": {"type": "integer", "minimum": 1},
+    "text": {**_TEXT_OR_PARTS, "description": "A text, or items."},
+    "texts": {
+        "oneOf": [
+            {"type": "string"},
+            {"type": "array", "minItems": 1, "items": {"type": "string"}},
+            {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}},
+        ]
+    },
+}
+
+
+for _field in _OPTIMIZER["properties"].values():
+    _field["nullable"] = True
+
+
+def request_body(required: dict[str, str]) -> dict[str, Any]:
+    """A JSON body in another API's shape, with our extensions. ``required`` maps its fields to
+    what they are, as :data:`_FIELDS` says; their own documents say more."""
     schema: dict[str, Any] = {
         "type": "object",
         "required": ["model", *required],
@@ -51,7 +89,8 @@ def request_body(required: list[str]) -> dict[str, Any]:
                 "type": "string",
                 "description": "auto, auto:complexity, auto:cheapest, auto:best, or a model.",
             },
-            "stream": {"type": "boolean", "default": False},
+            **{field: _FIELDS[kind] for field, kind in required.items()},
+            "stream": {"type": "boolean", "default": False, "nullable": True},
             "optimizer": _OPTIMIZER,
         },
     }

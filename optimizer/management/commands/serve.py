@@ -61,6 +61,7 @@ class Command(TeachingCommand):
             workers=options["workers"],
             access_log=False,
             log_config=None,
+            http="optimizer.http_head:BoundedHead",
             lifespan="on",
             timeout_graceful_shutdown=30,
         )

@@ -49,7 +49,7 @@ class MessagesViewSet(AnthropicViewSet):
         operation_id="messages",
         summary="Messages (Anthropic)",
         tags=["Anthropic"],
-        request=documents.request_body(["max_tokens", "messages"]),
+        request=documents.request_body({"max_tokens": "max_tokens", "messages": "messages"}),
         responses=documents.ANTHROPIC_STREAMS,
         examples=[
             OpenApiExample(
@@ -92,7 +92,7 @@ class CountTokensViewSet(AnthropicViewSet):
         operation_id="count_tokens",
         summary="Count a message's tokens (Anthropic)",
         tags=["Anthropic"],
-        request=documents.request_body(["messages"]),
+        request=documents.request_body({"messages": "messages"}),
         responses=documents.ANTHROPIC_RESPONSES,
     )
     async def create(self, request: Request) -> Response:

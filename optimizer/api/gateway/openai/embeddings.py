@@ -32,7 +32,7 @@ class EmbeddingsViewSet(OpenAIViewSet):
         operation_id="embeddings",
         summary="Embeddings (OpenAI)",
         tags=["OpenAI"],
-        request=documents.request_body(["input"]),
+        request=documents.request_body({"input": "texts"}),
         responses=documents.OPENAI_RESPONSES,
         examples=[
             OpenApiExample(

@@ -24,7 +24,7 @@ class ResponsesViewSet(OpenAIViewSet):
         operation_id="responses",
         summary="Responses (OpenAI)",
         tags=["OpenAI"],
-        request=documents.request_body(["input"]),
+        request=documents.request_body({"input": "text"}),
         responses=documents.OPENAI_STREAMS,
         examples=[
             OpenApiExample(

@@ -34,7 +34,7 @@ class ChatCompletionsViewSet(OpenAIViewSet):
         operation_id="chat_completions",
         summary="Chat completions (OpenAI)",
         tags=["OpenAI"],
-        request=documents.request_body(["messages"]),
+        request=documents.request_body({"messages": "messages"}),
         responses=documents.OPENAI_STREAMS,
         examples=[
             OpenApiExample(
