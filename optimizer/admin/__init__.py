@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from optimizer.admin import experiments, rules
+from optimizer.admin import audit, experiments, rules
 
-__all__ = ["experiments", "rules"]
+__all__ = ["audit", "experiments", "rules"]

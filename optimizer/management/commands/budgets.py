@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
+from analytics.auditing import audit_added, audit_changed
 from analytics.budgets.opening import budget_change, budget_open
 from analytics.budgets.report import AccountStanding, standings
 from analytics.management.teaching import TeachingCommand
@@ -79,17 +80,17 @@ class Command(TeachingCommand):
     @staticmethod
     def _add(options: dict[str, Any]) -> None:
         rolling = options["rolling"]
-        budget_open(
-            Budget(
-                name=options["name"],
-                scope=options["scope"],
-                subject=options["subject"],
-                period=Budget.Period.ROLLING if rolling is not None else options["period"],
-                rolling_minutes=rolling,
-                time_zone=options["zone"],
-                **_amounts(options),
-            )
+        budget = Budget(
+            name=options["name"],
+            scope=options["scope"],
+            subject=options["subject"],
+            period=Budget.Period.ROLLING if rolling is not None else options["period"],
+            rolling_minutes=rolling,
+            time_zone=options["zone"],
+            **_amounts(options),
         )
+        budget_open(budget)
+        audit_added(budget, f"{budget.of_whom}: {_named(budget)}")
 
     @staticmethod
     def _change(options: dict[str, Any]) -> None:
@@ -102,6 +103,7 @@ class Command(TeachingCommand):
         if options["enabled"] is not None:
             budget.enabled = options["enabled"]
         budget_change(budget)
+        audit_changed(budget, _named(budget))
 
     def _list(self, most: int) -> None:
         budgets = list(Budget.objects.all())

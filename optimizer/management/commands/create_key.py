@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from analytics.auditing import audit_added
 from analytics.keys import key_make
 from analytics.management.teaching import TeachingCommand
 from analytics.models import ApiKey, Project, Team
@@ -87,5 +88,6 @@ class Command(TeachingCommand):
             made = key_make(key)
         except ValidationError as error:
             raise CommandError(mistakes_in(error)) from None
+        audit_added(made.key, "made by create_key")
         self.stderr.write("This is the key. It is shown only now and kept nowhere:")
         self.stdout.write(made.secret)

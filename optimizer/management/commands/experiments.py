@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
+from analytics.auditing import audit_added, audit_changed
 from analytics.experiments import (
     ExperimentError,
     experiment_results,
@@ -128,16 +129,20 @@ class Command(TeachingCommand):
         except ValidationError as error:
             raise CommandError(mistakes_in(error)) from None
         experiment.save()
+        audit_added(experiment, "planned")
         console.print(f"Written down. manage.py experiments start {experiment.name} begins it.")
 
     def _start(self, console: Console, options: dict[str, Any]) -> None:
-        experiment_start(self._named(options["name"]))
+        experiment = self._named(options["name"])
+        experiment_start(experiment)
+        audit_changed(experiment, "started")
         console.print("Begun. Every worker takes it up within seconds.")
 
     def _stop(self, console: Console, options: dict[str, Any]) -> None:
         experiment = self._named(options["name"])
         if not experiment_stop(experiment, "Ended by hand."):
             raise CommandError(f"{experiment.name} is not running.")
+        audit_changed(experiment, "ended by hand")
         console.print("Ended. Every worker goes back to its usual routing within seconds.")
 
     def _plan(self, console: Console, options: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
+from analytics.auditing import audit_added, audit_changed
 from analytics.keys import key_revoke, key_rotate
 from analytics.management.teaching import TeachingCommand
 from analytics.models import ApiKey
@@ -33,8 +34,10 @@ class Command(TeachingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["do"] == "revoke":
-            if not key_revoke(self._named(options["name"])):
+            key = self._named(options["name"])
+            if not key_revoke(key):
                 raise CommandError("It was revoked before.")
+            audit_changed(key, "revoked")
             self.stdout.write("Revoked. Every worker hears of it within a second.")
         elif options["do"] == "rotate":
             if options["hours"] < 0:
@@ -43,6 +46,8 @@ class Command(TeachingCommand):
             if key.revoked_at is not None:
                 raise CommandError("A revoked key has no successor. Make a new one.")
             made = key_rotate(key, timedelta(hours=options["hours"]))
+            audit_changed(key, "replaced")
+            audit_added(made.key, f"the successor of {key.prefix}…")
             self.stderr.write("This is the new key. It is shown only now and kept nowhere:")
             self.stdout.write(made.secret)
         else:
