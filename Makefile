@@ -9,7 +9,7 @@ TEST_CACHE_URL ?= redis://127.0.0.1:6379/9
 PARALLEL ?= -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services lint format benchmark clean
+.PHONY: help run test test-services lint format audit benchmark clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ lint: $(VENV)/.dev ## Check style, types, layering, migrations and the OpenAPI d
 format: $(VENV)/.dev ## Format the code and sort its imports
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
+
+audit: $(VENV)/.dev ## Look for known vulnerabilities of what is installed (needs a network)
+	@.ci/audit
 
 benchmark: $(VENV)/.dev ## Measure the service beside a bare Django view (needs wrk)
 	@$(BIN)/python -m benchmarks.complete
