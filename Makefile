@@ -67,6 +67,6 @@ $(VENV)/.dev: $(VENV)/.service requirements-dev.txt requirements-security.txt re
 		echo "There is no semantic cache for this machine; its tests are skipped."
 	@touch $@
 
-$(VENV)/.services: $(VENV)/.dev requirements-services.txt
-	@$(PIP) install -r requirements-services.txt
+$(VENV)/.services: $(VENV)/.dev requirements-services.txt requirements-masking.txt
+	@$(PIP) install -r requirements-services.txt -r requirements-masking.txt
 	@touch $@

@@ -25,6 +25,7 @@ from analytics.budgets.claims import Claim, Cost
 from analytics.budgets.holding import Granted, book, hold
 from analytics.daily import total_cost_on, totals_add
 from analytics.journal import Journal
+from analytics.masking import Mask, mask_prompts
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.reports.hourly import mark_late
 
@@ -75,10 +76,12 @@ _Result = Receipt | Granted
 
 
 class Ledger:
-    """Writes entries in groups. ``close`` flushes what is queued."""
+    """Writes entries in groups. ``close`` flushes what is queued. ``mask`` is what prompts go
+    through before they are written."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, mask: Mask | None = None) -> None:
         self._journal = journal
+        self._mask = mask
         self._replay_due = bool(journal.pending())
         self._database_due = 0.0
         self._replay_at = 0.0
@@ -113,6 +116,9 @@ class Ledger:
     def _write(self, items: Sequence[_Item]) -> Sequence[_Result | Exception]:
         """One result per item; ``None`` among them only asks for a replay."""
         entries = [item for item in items if isinstance(item, LedgerEntry)]
+        if self._mask is not None:
+            for entry in entries:
+                mask_prompts(entry.request, entry.cache_store, self._mask)
         claims = [item for item in items if isinstance(item, Claim)]
         # What requests cost before what others may: it makes room.
         written = iter(self._write_entries(entries)) if entries or not claims else iter(())

@@ -22,6 +22,7 @@ from analytics.cache import CacheReader, semantic_entries
 from analytics.experiments import stop_on_harm
 from analytics.journal import Journal
 from analytics.ledger import Ledger
+from analytics.masking import load_mask
 from analytics.reports.hourly import totals_update
 from analytics.rules import rules_load
 from optimizer.services.alerting import watch
@@ -268,7 +269,7 @@ def build_services() -> Services:
     names = ModelNames(catalogue, caller)
     guarantee = configured_guarantee(names, caller)
     engine = routing_engine(options, evidence, predictor, guarantee)
-    ledger = Ledger(journal())
+    ledger = Ledger(journal(), load_mask(settings.MASKING))
     cache = CacheReader() if settings.RESPONSE_CACHE else None
     semantic = semantic_cache() if cache else None
     limits = RateLimits(settings.RATE_LIMIT_STORE)

@@ -239,6 +239,7 @@ QUEUE_SECONDS = env.float("QUEUE_SECONDS", default=10.0)
 STORE_PROMPTS = env.str("STORE_PROMPTS", default="full")
 if STORE_PROMPTS not in {"full", "hash", "none"}:
     raise ImproperlyConfigured("STORE_PROMPTS must be full, hash or none")
+MASKING = env.str("MASKING", default="")
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEY", default=[])
 RESPONSE_CACHE = env.bool("RESPONSE_CACHE", default=True)
 RESPONSE_CACHE_SECONDS = env.int("RESPONSE_CACHE_SECONDS", default=7 * 24 * 3600)
