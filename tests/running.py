@@ -12,9 +12,15 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 from django.conf import settings
+from django.db import connection
 
 from tests.fakes.wires import KEY
+
+own_database = pytest.mark.skipif(
+    connection.vendor == "postgresql", reason="brings its own database: runs once, without services"
+)
 
 
 def free_port() -> int:

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import JSONParser
+
+
+class CompressedBody(APIException):
+    """415: nothing is unpacked here, so that nothing can grow beyond the body's bound."""
+
+    status_code = 415
+    default_detail = "Compressed bodies are not read: send it without Content-Encoding."
 
 
 class JsonParser(JSONParser):
     """A body that is not UTF-8 JSON, however deep, is the client's mistake."""
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        request = (parser_context or {}).get("request")
+        if request is not None:
+            encoding = request.headers.get("content-encoding", "identity")
+            if encoding.strip().lower() not in {"", "identity"}:
+                raise CompressedBody
         try:
             return super().parse(stream, media_type, parser_context)
         except RecursionError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import httpx
@@ -184,4 +185,16 @@ async def test_a_prompt_no_model_has_room_for_says_so(
     response = await client.post("/complete", json={"prompt": "hello there"})
     assert_error(response, 400, "prompt")
     assert "tokens of context" in response.text
+    await assert_nothing_happened(fakes)
+
+
+@pytest.mark.parametrize("path", ["/complete", "/v1/chat/completions", "/v1/messages"])
+async def test_a_compressed_body_is_refused_by_name(
+    client: httpx.AsyncClient, fakes: dict[str, FakeProvider], path: str
+) -> None:
+    body = gzip.compress(json.dumps({"prompt": "Hi"}).encode())
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    refused = await client.post(path, content=body, headers=headers)
+    assert refused.status_code == 415
+    assert "Content-Encoding" in refused.text
     await assert_nothing_happened(fakes)

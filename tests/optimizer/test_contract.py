@@ -11,7 +11,9 @@ import httpx
 
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import anthropic_wire
-from tests.running import Running
+from tests.running import Running, own_database
+
+pytestmark = own_database
 
 # Whether valid data is accepted also depends on what no schema says: the price of models, the
 # answers that exist, bytes that no text column holds.

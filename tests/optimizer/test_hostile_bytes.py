@@ -16,7 +16,9 @@ import pytest
 import optimizer.http_head as http_head
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import KEY, anthropic_wire
-from tests.running import Running
+from tests.running import Running, own_database
+
+pytestmark = own_database
 
 PATHS = (
     "/complete", "/feedback", "/stats", "/providers", "/cache/stats", "/quality/stats",

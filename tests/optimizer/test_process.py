@@ -17,7 +17,9 @@ from optimizer.composition import get_services, journal
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.streams import anthropic_stream
 from tests.fakes.wires import ANSWER, anthropic_message, anthropic_wire
-from tests.running import Running
+from tests.running import Running, own_database
+
+pytestmark = own_database
 
 PROMPT = {"prompt": "What is the capital of France?"}
 

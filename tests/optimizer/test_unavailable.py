@@ -150,7 +150,7 @@ async def test_an_answer_that_cannot_be_recorded_anywhere_is_not_delivered(
 async def test_reports_without_a_database_are_503(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away() -> None:
+    def away(**_: object) -> None:
         raise OperationalError("gone")
 
     monkeypatch.setattr("optimizer.api.reports.usage_stats", away)
