@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connections
 
 from analytics import keys
 from analytics.budgets import opening as budget_source
@@ -25,18 +22,16 @@ from analytics.ledger import Ledger
 from analytics.masking import load_mask
 from analytics.reports.hourly import totals_update
 from analytics.rules import rules_load
+from optimizer.process import Services
 from optimizer.services.alerting import watch
 from optimizer.services.answer_cache import AnswerCache
 from optimizer.services.bookkeeping import Bookkeeper
 from optimizer.services.budgeting import Budgets
 from optimizer.services.chores import Chore, Chores
-from optimizer.services.close_watch import CloseWatch
 from optimizer.services.embedding import EmbeddingService
-from optimizer.services.evidence import EvidenceTable
 from optimizer.services.expectations import Expectations
 from optimizer.services.experimenting import Experiments, running_experiment
 from optimizer.services.gateway import Gateway
-from optimizer.services.guaranteeing import GuaranteeBook
 from optimizer.services.keyring import KeyRing
 from optimizer.services.learned import installed_predictor, learned_evidence, routing_engine
 from optimizer.services.model_names import ModelNames
@@ -53,95 +48,12 @@ from optimizer.services.semantic.cache import SemanticCache
 from optimizer.services.semantic.embedding import TextEmbedder, semantic_available
 from optimizer.services.whatif import WhatIf
 from providers.catalogue import Catalogue, load_catalogue
-from providers.errors import ProviderError
-from providers.local import LocalProvider, local_available
+from providers.local import local_available
 from providers.pricing import PriceBook
 from providers.registry import ConnectionSettings, ProviderRegistry, is_configured
 from providers.resilience import ResiliencePolicy, ResilientCaller
-from routing.engine import RoutingEngine
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Services:
-    """Everything that lives as long as the process."""
-
-    catalogue: Catalogue
-    prices: PriceBook
-    registry: ProviderRegistry
-    caller: ResilientCaller
-    evidence: EvidenceTable
-    expectations: Expectations
-    options: CatalogueOptions
-    engine: RoutingEngine
-    ledger: Ledger
-    cache: CacheReader | None
-    routing: RoutingService
-    semantic: SemanticCache | None
-    rules: RuleBook
-    experiments: Experiments
-    guarantee: GuaranteeBook | None
-    rule_trials: RuleTrials
-    what_if: WhatIf
-    names: ModelNames
-    keyring: KeyRing
-    budgets: Budgets
-    limits: RateLimits
-    turnstile: Turnstile
-    gateway: Gateway
-    embedding: EmbeddingService
-    background: ThreadPoolExecutor
-    readings: Chores
-    chores: Chores
-    _close_watch: CloseWatch | None = None
-    _upkeep: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Learn what is known, load the embedded model, go on learning."""
-        self._close_watch = close_watch(self.keyring, self.budgets)
-        await asyncio.to_thread(self._close_watch.begin)
-        await self.in_background(self.readings.run_due)
-        self._upkeep = asyncio.create_task(self._keep_up(settings.EVIDENCE_REFRESH_SECONDS))
-        local = self.registry.providers.get("local")
-        if isinstance(local, LocalProvider):
-            try:
-                await local.warm_up()
-            except ProviderError as error:
-                logger.warning("%s", error)
-
-    async def _keep_up(self, seconds: float) -> None:
-        """Other workers' feedback and records that wait for the database arrive this way."""
-        while True:
-            await asyncio.sleep(seconds)
-            await self.in_background(self.readings.run_due)
-            await self.ledger.catch_up()
-            await self.in_background(self.chores.run_due)
-
-    async def in_background(self, work: object, *args: object) -> object:
-        """Run ``work`` on the background thread, off the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.background, work, *args)  # type: ignore[arg-type]
-
-    async def stop(self) -> None:
-        """Finish what is in flight, record it, release everything."""
-        if self._upkeep is not None:
-            self._upkeep.cancel()
-        await self.routing.drain()
-        await self.registry.aclose()
-        await self.limits.aclose()
-        await self.turnstile.aclose()
-        await asyncio.to_thread(self.close)
-
-    def close(self) -> None:
-        """Flush the ledger and end the threads."""
-        if self._close_watch is not None:
-            self._close_watch.close()
-        self.ledger.close()
-        if self.cache is not None:
-            self.cache.close()
-        self.background.submit(connections.close_all)
-        self.background.shutdown(wait=True)
 
 
 _lock = threading.Lock()
@@ -226,18 +138,6 @@ def sum_some_hours() -> None:
     """A few at a time: after an upgrade there may be years of them, and other work waits."""
     for _ in islice(totals_update(), 8):
         pass
-
-
-def close_watch(keyring: KeyRing, budgets: Budgets) -> CloseWatch:
-    """What may not wait for the other readings: a revoked key, a budget just made."""
-    return CloseWatch(
-        [
-            Chore("Reading the API keys", 0, keyring.refresh),
-            Chore("Reading the budgets", 0, budgets.refresh),
-            Chore("Saying that this worker is alive", 5, budgets.say_alive),
-        ],
-        [Chore("Writing down when keys were used", 0, keyring.tell_used)],
-    )
 
 
 def build_services() -> Services:
