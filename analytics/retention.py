@@ -1,4 +1,5 @@
-"""Forgetting: old requests and their decisions, expired and invalidated cache entries."""
+"""Forgetting: old requests and their decisions, expired and invalidated cache entries, what
+budgets counted in periods long over."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from analytics.models import CachedResponse, RequestRecord
+from analytics.budgets.periods import window_at
+from analytics.models import Budget, BudgetUsage, CachedResponse, RequestRecord
 from analytics.reports.hourly import totals_forget_before, totals_update
 from analytics.reports.summing import hour_of
 
@@ -35,6 +37,15 @@ def _dead_entries(before: datetime) -> QuerySet[CachedResponse]:
     return CachedResponse.objects.filter(gone | unused)
 
 
+def _old_usage(before: datetime) -> QuerySet[BudgetUsage]:
+    """What bears on no budget any more."""
+    found = Q(pk__in=())
+    for budget in Budget.objects.all():
+        since = min(before, window_at(budget, timezone.now()).since)
+        found |= Q(account__budget=budget, start__lt=since)
+    return BudgetUsage.objects.filter(found)
+
+
 def prune_plan(*, before: datetime) -> PrunePlan:
     """What :func:`prune` would delete."""
     before = hour_of(before)
@@ -52,13 +63,14 @@ def prune(*, before: datetime, batch_size: int = 2000) -> Iterator[int]:
     before = hour_of(before)
     totals_forget_before(before)
     for rows in (_old_requests(before), _dead_entries(before)):
-        yield from _delete_in_batches(rows, batch_size)
+        yield from _delete_in_batches(rows.order_by("created_at"), batch_size)
+    yield from _delete_in_batches(_old_usage(before).order_by("start"), batch_size)
 
 
 def _delete_in_batches(rows: QuerySet[Any], batch_size: int) -> Iterator[int]:
     while True:
         with transaction.atomic():
-            ids = list(rows.order_by("created_at").values_list("pk", flat=True)[:batch_size])
+            ids = list(rows.values_list("pk", flat=True)[:batch_size])
             if not ids:
                 return
             rows.model._default_manager.filter(pk__in=ids).delete()

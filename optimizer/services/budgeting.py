@@ -112,7 +112,13 @@ class Budgets:
         def worst(provider: str, model: str) -> Decimal | None:
             return self._prices.most(provider, model, input_tokens, output_tokens)
 
-        return Purse(self._holder, worst, self._cost, *asked, self.worker)
+        def limited(provider: str, model: str) -> bool:
+            return self._budgets is None or any(
+                _concerns(budget, asked[2]) and _is_of(budget, provider, f"{provider}/{model}")
+                for budget in self._budgets
+            )
+
+        return Purse(self._holder, worst, self._cost, limited, *asked, self.worker)
 
     def _cost(self, attempt: Attempt) -> Decimal:
         if attempt.usage is None:
@@ -125,12 +131,14 @@ class Purse:
     """The money held for one request. It is given back once the request is recorded.
 
     ``worst`` is USD that a call of (provider, model) may cost, ``None`` where the
-    price is unknown; ``cost`` what a failed attempt did.
+    price is unknown; ``cost`` what a failed attempt did; ``limited`` whether any
+    budget concerns a call of (provider, model).
     """
 
     holder: Holder
     worst: Callable[[str, str], Decimal | None]
     cost: Callable[[Attempt], Decimal]
+    limited: Callable[[str, str], bool]
     request_id: uuid.UUID
     asked_at: datetime
     payer: Payer
@@ -143,6 +151,8 @@ class Purse:
         """Hold enough for a call of the model beside what ``attempts`` cost; why not, if
         refused. Raises :class:`providers.errors.Withheld` where its price is unknown, and
         :class:`analytics.ledger.BudgetsUnavailable`."""
+        if not self._held and not self.limited(provider, model):
+            return ()
         worst = self.worst(provider, model)
         if worst is None:
             raise Withheld(provider, _UNPRICED)
@@ -176,6 +186,8 @@ class Purse:
         """The models that are out for this request, each with the reason."""
         found = {}
         for option in options:
+            if not self.limited(option.provider, option.model):
+                continue
             worst = self.worst(option.provider, option.model)
             if worst is None:
                 found[option.provider, option.model] = _UNPRICED
@@ -212,11 +224,16 @@ def _costs(charge: Charge) -> bool:
 
 
 def _bars(refusal: Refusal, option: ModelOption, worst: Decimal) -> bool:
-    if refusal.scope == Budget.Scope.PROVIDER and refusal.subject != option.provider:
-        return False
-    if refusal.scope == Budget.Scope.MODEL and refusal.subject != option.ref:
-        return False
-    return worst > refusal.available
+    return _is_of(refusal, option.provider, option.ref) and worst > refusal.available
+
+
+def _is_of(limit: Budget | Refusal, provider: str, ref: str) -> bool:
+    """Whether a limit of providers or models is of this one; any other is of all."""
+    if not limit.subject:
+        return True
+    if limit.scope == Budget.Scope.PROVIDER:
+        return limit.subject == provider
+    return limit.scope != Budget.Scope.MODEL or limit.subject == ref
 
 
 def _whose(refusal: Refusal) -> str:

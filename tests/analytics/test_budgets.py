@@ -32,6 +32,7 @@ from analytics.models import (
     RequestRecord,
     Worker,
 )
+from analytics.retention import prune
 from tests.factories import BudgetFactory, RequestRecordFactory
 
 NOON = datetime(2026, 5, 13, 12, 0, tzinfo=UTC)
@@ -460,3 +461,20 @@ def test_a_budget_that_makes_no_sense_is_refused(wrong: dict[str, Any], field: s
         budget_open(Budget(**{"name": "x", "period": "day", "limit": Decimal(1), **wrong}))
     assert field in refused.value.message_dict
     assert not Budget.objects.exists()
+
+
+@pytest.mark.django_db
+def test_pruning_forgets_what_bears_on_no_budget_any_more() -> None:
+    now = datetime.now(UTC)
+    budgets = [
+        BudgetFactory(period="minute"),
+        BudgetFactory(period="rolling", rolling_minutes=60 * 24 * 30),
+    ]
+    for days in (0, 10, 40):
+        payer = Payer(user="ann")
+        charges = (Charge("claude", "small", Decimal("0.1")),)
+        book([Cost(uuid.uuid4(), now - timedelta(days=days), payer, charges)])
+    for _ in prune(before=now - timedelta(days=5)):
+        pass
+    left = {budget: BudgetUsage.objects.filter(account__budget=budget) for budget in budgets}
+    assert [usage.count() for usage in left.values()] == [1, 2]

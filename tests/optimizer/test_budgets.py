@@ -239,6 +239,18 @@ async def test_a_provider_without_budget_is_passed_over(
     assert "the budgets of models" in named.text
 
 
+async def test_a_budget_of_one_provider_holds_up_no_call_of_another(
+    uncached: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await limit("1", scope="provider", subject="gemini")
+
+    async def never(claim: Any) -> Any:
+        raise AssertionError("nothing needs to be held")
+
+    monkeypatch.setattr(get_services().ledger, "hold", never)
+    assert (await uncached.post("/complete", json=PROMPT)).status_code == 200
+
+
 async def test_cheaper_models_serve_where_the_budget_wants_them_to(
     uncached: httpx.AsyncClient,
 ) -> None:
