@@ -168,7 +168,12 @@ if OIDC_RP_CLIENT_ID:
     OIDC_OP_TOKEN_ENDPOINT = env.str("OIDC_TOKEN_URL")
     OIDC_OP_USER_ENDPOINT = env.str("OIDC_USERINFO_URL")
     OIDC_OP_JWKS_ENDPOINT = env.str("OIDC_JWKS_URL")
-    OIDC_ADMIN_GROUP = env.str("OIDC_ADMIN_GROUP")
+    OIDC_ROLES = {
+        "administrator": env.str("OIDC_ADMIN_GROUP"),
+        "operator": env.str("OIDC_OPERATOR_GROUP", default=""),
+        "analyst": env.str("OIDC_ANALYST_GROUP", default=""),
+        "viewer": env.str("OIDC_VIEWER_GROUP", default=""),
+    }
     OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
     OIDC_RP_SCOPES = env.str("OIDC_SCOPES", default="openid email profile groups")
     OIDC_RP_SIGN_ALGO = "RS256"

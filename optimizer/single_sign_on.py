@@ -2,7 +2,7 @@
 
 The protocol is mozilla-django-oidc's, with PKCE, nonce and signed tokens. A user is
 known by the provider's ``sub``, which unlike an e-mail address is never given to
-another, and is an administrator while the provider says so.
+another, and has the role that the provider's groups give, as long as they do.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from typing import Any
 import jwt
 import requests
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
+
+from analytics.roles import ADMINISTRATOR, ROLES
 
 _FAILURES = (
     requests.RequestException,
@@ -29,7 +32,8 @@ logger = logging.getLogger(__name__)
 
 
 class SingleSignOn(OIDCAuthenticationBackend):
-    """Lets in the members of ``OIDC_ADMIN_GROUP``, by the claim ``OIDC_GROUPS_CLAIM``."""
+    """Lets in the members of ``OIDC_ROLES``' groups, by the claim ``OIDC_GROUPS_CLAIM``; of
+    several roles, the one that may most counts."""
 
     def authenticate(self, request: HttpRequest | None, **kwargs: Any) -> Any:
         """The user, or ``None``: a provider that fails or lies is no server error of ours."""
@@ -53,12 +57,11 @@ class SingleSignOn(OIDCAuthenticationBackend):
         return payload
 
     def verify_claims(self, claims: dict[str, Any]) -> bool:
-        groups = claims.get(settings.OIDC_GROUPS_CLAIM) or []
-        allowed = bool(claims.get("sub")) and settings.OIDC_ADMIN_GROUP in groups
+        allowed = bool(claims.get("sub")) and _role(claims) is not None
         if not allowed:
             # Whoever was let in before is so no longer.
             self.filter_users_by_claims(claims).update(is_staff=False, is_superuser=False)
-            logger.warning("Single sign-on refused somebody who is not in OIDC_ADMIN_GROUP")
+            logger.warning("Single sign-on refused somebody who is in none of its groups")
         return allowed
 
     def filter_users_by_claims(self, claims: dict[str, Any]) -> Any:
@@ -75,9 +78,17 @@ class SingleSignOn(OIDCAuthenticationBackend):
         user.email = str(claims.get("email") or "")
         user.first_name = str(claims.get("given_name") or claims.get("name") or "")[:150]
         user.last_name = str(claims.get("family_name") or "")[:150]
-        user.is_staff = user.is_superuser = True
+        role = _role(claims)
+        user.is_staff, user.is_superuser = True, role == ADMINISTRATOR
         user.save()
+        user.groups.set(Group.objects.filter(name=role))
         return user
+
+
+def _role(claims: dict[str, Any]) -> str | None:
+    groups = claims.get(settings.OIDC_GROUPS_CLAIM) or []
+    wanted = ((role, settings.OIDC_ROLES.get(role)) for role in ROLES)
+    return next((role for role, group in wanted if group and group in groups), None)
 
 
 def _username(claims: dict[str, Any]) -> str:

@@ -28,7 +28,8 @@ def identity(settings: Any) -> Iterator[FakeIdentity]:
         settings.OIDC_OP_TOKEN_ENDPOINT = f"{fake.url}/token"
         settings.OIDC_OP_USER_ENDPOINT = f"{fake.url}/userinfo"
         settings.OIDC_OP_JWKS_ENDPOINT = f"{fake.url}/jwks"
-        settings.OIDC_ADMIN_GROUP, settings.OIDC_GROUPS_CLAIM = "operators", "groups"
+        settings.OIDC_ROLES = {"administrator": "operators", "viewer": "finance", "analyst": ""}
+        settings.OIDC_GROUPS_CLAIM = "groups"
         settings.OIDC_RP_SIGN_ALGO, settings.OIDC_USE_PKCE = "RS256", True
         settings.LOGIN_REDIRECT_URL, settings.LOGIN_REDIRECT_URL_FAILURE = "/admin/", FAILED
         settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "mozilla_django_oidc"]
@@ -77,6 +78,20 @@ def test_one_is_led_back_to_the_page_one_wanted_but_to_no_other_host(
     page = "/admin/analytics/budget/"
     assert sign_in(identity, Client(), f"?next={page}") == page
     assert sign_in(identity, Client(), "?next=https://evil.example/") == "/admin/"
+
+
+def test_a_group_may_be_a_lesser_role_and_the_greatest_counts(identity: FakeIdentity) -> None:
+    identity.claims["groups"] = ["finance", "", "guests"]
+    client = Client()
+    assert sign_in(identity, client) == "/admin/"
+    user = User.objects.get()
+    assert (user.is_superuser, [group.name for group in user.groups.all()]) == (False, ["viewer"])
+    assert client.get("/admin/analytics/budget/").status_code == 200
+    assert client.get("/admin/analytics/budget/add/").status_code == 403
+    identity.claims["groups"] = ["finance", "operators"]
+    sign_in(identity, client)
+    user.refresh_from_db()
+    assert (user.is_superuser, user.groups.count()) == (True, 0)
 
 
 def test_others_are_not_let_in(identity: FakeIdentity) -> None:

@@ -54,6 +54,8 @@ TELLERS: dict[str, Callable[[], Teller]] = {
 @pytest.mark.parametrize("wire", TELLERS)
 async def test_ten_thousand_tokens_are_held_as_text_alone(client: Any, wire: str) -> None:
     services = get_services()
+    # What another thread reads meanwhile is not the stream's.
+    services._close_watch.close()
     services.caller.providers["claude"] = LongWinded()  # type: ignore[index]
     ask = Ask(
         Chat.of_prompt("Count."), "Count.", "key", only=frozenset({("claude", "claude-haiku-4-5")})
