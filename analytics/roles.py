@@ -6,6 +6,7 @@ other group. Nobody's role can rewrite what was recorded.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.apps import apps
@@ -56,7 +57,7 @@ def roles_make(**_: Any) -> None:
         group.permissions.add(*seen, *permissions)
 
 
-def _to(tables: dict[Any, tuple[str, ...]]) -> list[Permission]:
+def _to(tables: Mapping[Any, tuple[str, ...]]) -> list[Permission]:
     names = [
         f"{verb}_{table._meta.model_name}" for table, verbs in tables.items() for verb in verbs
     ]

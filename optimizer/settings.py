@@ -353,6 +353,7 @@ LOGGING = {
         # A client's mistake is answered, not logged.
         "django.request": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
         "django.security.DisallowedHost": {"handlers": [], "propagate": False},
+        "axes": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "matplotlib": {"level": "WARNING"},
         "uvicorn.error": {"level": "WARNING"},
