@@ -88,7 +88,7 @@ INSTALLED_APPS = [
     # Ours first: our templates come before the admin's.
     "analytics",
     "optimizer",
-    "django.contrib.admin",
+    "optimizer.control_room.apps.ControlRoomConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

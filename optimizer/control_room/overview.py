@@ -1,0 +1,218 @@
+"""The figures of the admin's home: one period beside the one before it.
+
+The same sums as ``routing_report``. Reads the database: not for the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+
+from analytics.budgets.report import AccountStanding, standings
+from analytics.models import Alert, Budget, BudgetHold
+from analytics.money import dollars, percent
+from analytics.quality import quality_report
+from analytics.reports.breakdown import breakdown
+from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
+from analytics.reports.summing import RECORDED, RememberedSums, total_of
+from analytics.savings import cost_savings
+
+PERIODS = (1, 7, 30, 90)
+_MOST = 8
+_VERDICTS = {
+    "holds": "Quality holds",
+    "falls short": "Quality falls short",
+    "not shown": "Not enough verdicts to speak of quality",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A figure in words, what it was before, and the query of the list behind it."""
+
+    label: str
+    value: str
+    note: str = ""
+    page: str = "analytics_requestrecord_changelist"
+    query: str = ""
+    alarming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRow:
+    """``latency_ms`` is the mean of all requests; ``circuit`` closed, open or half open."""
+
+    name: str
+    requests: int
+    cost: Decimal
+    saved: Decimal
+    latency_ms: float
+    failed_percent: float
+    circuit: str
+
+
+def overview(
+    days: int, circuits: Mapping[str, str], *, now: datetime | None = None
+) -> dict[str, Any]:
+    """What the page shows of the last ``days`` days; ``circuits`` are those of the providers."""
+    now = now or datetime.now(UTC)
+    since = now - timedelta(days=days)
+    before = since - timedelta(days=days)
+    sums = RememberedSums(RECORDED)
+    by_strategy, by_model = sums.by("strategy", since), sums.by("model", since)
+    totals = total_of(by_strategy)
+    earlier = total_of(RECORDED.by("strategy", before, since))
+    savings = cost_savings(since, sums=sums)
+    quality = quality_report(settings.QUALITY_TOLERANCE, since)
+    accounts = sorted(
+        standings(Budget.objects.filter(enabled=True), most=3, now=now),
+        key=lambda standing: -standing.used_percent,
+    )
+    return {
+        "days": days,
+        "since": since,
+        "empty": totals["requests"] == 0,
+        "cards": _cards(totals, earlier, savings, quality, since),
+        "troubles": list(_troubles(totals, circuits, quality, accounts)),
+        "providers": _providers(by_model, circuits),
+        "models": _shares(by_model),
+        "strategies": _shares(by_strategy),
+        "users": breakdown("user", since, most=_MOST, source=sums),
+        "tags": breakdown("tag", since, most=_MOST, source=sums),
+        "budgets": accounts[:_MOST],
+    }
+
+
+def _cards(
+    totals: Figures, earlier: Figures, savings: dict[str, Any], quality: dict[str, Any],
+    since: datetime,
+) -> list[Card]:  # fmt: skip
+    query = f"created_at__gte={since:%Y-%m-%dT%H:%M:%SZ}".replace(":", "%3A")
+    answered = totals["requests"] - totals["failed"]
+    answered_before = earlier["requests"] - earlier["failed"]
+    saved = f"{savings['percent_saved']:.1f} % of the baseline"
+    if savings["saved_low"] is not None:
+        between = f"{dollars(savings['saved_low'])} to {dollars(savings['saved_high'])}"
+        saved += f"; with 95 % confidence {between}"
+    difference = quality["difference"]
+    shown = (
+        f"by {difference['mean']:+.3f}, tolerance {quality['tolerance']:g}"
+        if difference["mean"] is not None
+        else "rate answers, or name a judge"
+    )
+    hits, hits_before = totals["cache_hits"], earlier["cache_hits"]
+    failed = percent(totals["failed"], totals["requests"])
+    return [
+        Card("Spent", dollars(totals["cost"]), _change(totals, earlier, _cost), query=query),
+        Card(
+            "Saved", dollars(savings["total_saved"]), saved,
+            "analytics_routingmetric_changelist", query, savings["total_saved"] < 0,
+        ),
+        Card("Requests", f"{totals['requests']:,}", _change(totals, earlier, _count), query=query),
+        Card(
+            "From the cache", f"{percent(hits, answered):.1f} %",
+            f"{percent(hits_before, answered_before):.1f} % before",
+            query=f"{query}&cache_hit__exact=1",
+        ),
+        Card(
+            "Failed", f"{failed:.1f} %",
+            f"{percent(earlier['failed'], earlier['requests']):.1f} % before",
+            query=f"{query}&status__exact=error", alarming=failed > 5,
+        ),
+        Card(
+            "Mean latency", f"{_latency(totals):,.0f} ms", f"{_latency(earlier):,.0f} ms before",
+            query=query,
+        ),
+        Card(
+            _VERDICTS[quality["verdict"]], shown, f"on {quality['basis']}",
+            "analytics_comparison_changelist", alarming=quality["verdict"] == "falls short",
+        ),
+    ]  # fmt: skip
+
+
+def _cost(figures: Figures) -> Decimal:
+    return Decimal(figures["cost"])
+
+
+def _count(figures: Figures) -> Decimal:
+    return Decimal(figures["requests"])
+
+
+def _change(now: Figures, before: Figures, of: Callable[[Figures], Decimal]) -> str:
+    if not of(before):
+        return "nothing before"
+    return f"{100 * (of(now) - of(before)) / of(before):+.0f} % on the period before"
+
+
+def _latency(figures: Figures) -> float:
+    return figures["latency_us"] / 1000 / (figures["requests"] or 1)
+
+
+def _providers(by_model: Mapping[str, Figures], circuits: Mapping[str, str]) -> list[ProviderRow]:
+    sums: dict[str, Figures] = {name: no_figures() for name in circuits}
+    for model, figures in by_model.items():
+        provider = model.split("/", 1)[0]
+        if provider:
+            add_figures(sums.setdefault(provider, no_figures()), figures)
+    rows = [
+        ProviderRow(
+            name,
+            figures["requests"],
+            figures["cost"],
+            saved_of(figures),
+            _latency(figures),
+            percent(figures["failed"], figures["requests"]),
+            circuits.get(name, "not configured"),
+        )
+        for name, figures in sums.items()
+    ]
+    return sorted(rows, key=lambda row: (-row.cost, -row.requests, row.name))
+
+
+def _shares(sums: Mapping[str, Figures]) -> list[dict[str, Any]]:
+    """Each value's share of the requests, greatest first."""
+    total = sum(figures["requests"] for figures in sums.values())
+    rows = [
+        {
+            "name": name.strip("/") or "nobody",
+            "requests": figures["requests"],
+            "percent": percent(figures["requests"], total),
+            "cost": figures["cost"],
+        }
+        for name, figures in sums.items()
+    ]
+    return sorted(rows, key=lambda row: (-row["requests"], row["name"]))[:_MOST]
+
+
+def _troubles(
+    totals: Figures,
+    circuits: Mapping[str, str],
+    quality: dict[str, Any],
+    accounts: list[AccountStanding],
+) -> Any:
+    """What somebody should look at, with the page to look at."""
+    for name, state in sorted(circuits.items()):
+        if state != "closed":
+            yield f"{name} failed too often: its circuit is {state.replace('_', ' ')}.", ""
+    unpriced = totals["decided"] - totals["paired"]
+    if unpriced:
+        without = f"{unpriced} requests have no known price, or none of their baseline"
+        yield f"{without}; no saving is counted for them.", "analytics_routingmetric_changelist"
+    if quality["verdict"] == "falls short":
+        yield "Answers are surely worse than the baseline's.", "analytics_comparison_changelist"
+    for standing in accounts:
+        if standing.left is not None and standing.used_percent >= 100:
+            whose = f" of {standing.subject}" if standing.budget.each else ""
+            yield f"The budget {standing.budget}{whose} is used up.", "analytics_budget_changelist"
+    if lost := BudgetHold.objects.filter(lost_at__isnull=False).count():
+        yield (
+            f"{lost} holds were lost with a worker and stay counted.",
+            "analytics_budgethold_changelist",
+        )
+    if waiting := Alert.objects.filter(delivered_at=None).exclude(error="").count():
+        yield f"{waiting} alerts could not be delivered.", "analytics_alert_changelist"

@@ -1,0 +1,78 @@
+"""The admin site: Django's own, with the control room for its home."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from csp.decorators import csp_exempt
+from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path
+
+from analytics.metrics import period_start
+from analytics.reports.breakdown import breakdown
+from optimizer.control_room.overview import PERIODS, overview
+
+_DEFAULT_DAYS = 7
+_MOST_BARS = 10
+
+
+class ControlRoom(AdminSite):
+    """Its home shows the figures to whoever may see requests."""
+
+    index_template = "admin/control_room.html"
+
+    def get_urls(self) -> list[Any]:
+        picture = csp_exempt()(self.admin_view(self.picture))  # type: ignore[arg-type]
+        return [
+            path("pictures/<str:name>.svg", picture, name="picture"),
+            *super().get_urls(),
+        ]
+
+    def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        more: dict[str, Any] = {"periods": PERIODS}
+        if request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
+            more["room"] = overview(_days(request), _circuits())
+        return super().index(request, {**(extra_context or {}), **more})
+
+    def picture(self, request: HttpRequest, name: str) -> HttpResponse:
+        """A chart as a file of its own, so that the page is there before it is drawn."""
+        if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
+            raise PermissionDenied
+        draw = _PICTURES.get(name)
+        if draw is None:
+            raise Http404
+        response = HttpResponse(draw(_days(request)), content_type="image/svg+xml")
+        response["Cache-Control"] = "private, max-age=60"
+        return response
+
+
+def _days(request: HttpRequest) -> int:
+    asked = request.GET.get("days", "")
+    return int(asked) if asked.isdigit() and int(asked) in PERIODS else _DEFAULT_DAYS
+
+
+def _circuits() -> dict[str, str]:
+    from optimizer.composition import get_services
+
+    caller = get_services().caller
+    return {name: caller.circuit_state(name) for name in caller.providers}
+
+
+def _spend(days: int) -> str:
+    # Drawing loads matplotlib, which nothing else of the service needs.
+    from analytics.reports.report_charts import days_chart
+
+    return days_chart(breakdown("day", period_start(days)))
+
+
+def _models(days: int) -> str:
+    from analytics.reports.report_charts import bars_chart
+
+    rows = breakdown("model", period_start(days), most=_MOST_BARS)
+    return bars_chart(rows, "Spent and saved by model, USD")
+
+
+_PICTURES: dict[str, Callable[[int], str]] = {"spend": _spend, "models": _models}

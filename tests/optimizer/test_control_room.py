@@ -1,0 +1,126 @@
+"""The admin's home: the report's own figures, what is broken, and the rows behind it all."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from analytics.models import RequestRecord
+from analytics.money import dollars
+from analytics.reports.report import routing_report
+from optimizer.control_room.overview import overview
+from tests.factories import BudgetFactory, RequestRecordFactory, RoutingMetricFactory
+from tests.optimizer.test_budget_pages import spend
+
+pytestmark = pytest.mark.django_db
+HOME = reverse("admin:index")
+NOW = datetime.now(UTC)
+
+
+def some_requests() -> None:
+    for n in range(6):
+        request = RequestRecordFactory(
+            user_id=f"user {n % 2}", tags=["docs"], latency_ms=100.0 * n, cost=Decimal("0.01"),
+            cache_hit=n == 0, created_at=NOW - timedelta(hours=n),
+        )  # fmt: skip
+        RoutingMetricFactory(request=request, baseline_cost=Decimal("0.03"))
+    RequestRecordFactory(status="error", cost=Decimal(0), created_at=NOW - timedelta(hours=1))
+    RequestRecordFactory(cost=Decimal("0.02"), created_at=NOW - timedelta(days=10))
+
+
+def test_figures_are_the_report_s(admin_client: Client) -> None:
+    some_requests()
+    room, report = overview(7, {"claude": "closed"}), routing_report(7)
+    cards = {card.label: card for card in room["cards"]}
+    assert cards["Spent"].value == dollars(report["totals"]["cost"])
+    assert cards["Saved"].value == dollars(report["savings"]["total_saved"])
+    assert cards["Requests"].value == "7"
+    assert cards["From the cache"].value == f"{report['cache']['hit_rate_percent']:.1f} %"
+    assert cards["Failed"].value == "14.3 %"
+    assert cards["Failed"].alarming
+    assert cards["Spent"].note == "+200 % on the period before"
+    page = admin_client.get(HOME).content.decode()
+    for card in cards.values():
+        assert card.label in page
+        assert card.value in page
+
+
+def test_every_figure_leads_to_rows(admin_client: Client) -> None:
+    some_requests()
+    BudgetFactory(scope="user", limit=Decimal(1))
+    spend("ann", "0.5")
+    page = admin_client.get(f"{HOME}?days=30").content.decode()
+    room = page[page.index('class="control-room"') : page.index("app-analytics")]
+    links = set(re.findall(r'href="([^"]+)"', room))
+    assert len(links) > 10
+    for link in links:
+        assert admin_client.get(link if link.startswith("/") else HOME + link).status_code == 200
+
+
+def test_what_is_broken_stands_on_top(admin_client: Client) -> None:
+    some_requests()
+    BudgetFactory(name="Day", limit=Decimal("0.5"))
+    spend("ann", "0.5")
+    RoutingMetricFactory(baseline_cost=None, routing_saved=None)
+    texts = [text for text, _ in overview(7, {"claude": "open", "gemini": "closed"})["troubles"]]
+    assert texts[0] == "claude failed too often: its circuit is open."
+    assert "1 requests have no known price" in texts[1]
+    assert texts[2] == "The budget Day is used up."
+
+
+def test_other_periods_and_nonsense(admin_client: Client) -> None:
+    RequestRecordFactory(created_at=NOW - timedelta(days=60), user_id="long ago")
+    assert "long ago" not in admin_client.get(HOME).content.decode()
+    assert "long ago" in admin_client.get(f"{HOME}?days=90").content.decode()
+    for nonsense in ("x", "-1", "0", "99999999999"):
+        assert admin_client.get(f"{HOME}?days={nonsense}").status_code == 200
+
+
+def test_a_new_operator_is_told_what_to_do(admin_client: Client) -> None:
+    page = admin_client.get(HOME).content.decode()
+    assert "Nothing was asked in this period" in page
+    assert "curl -s" in page
+    assert "There are no budgets." in page
+
+
+@pytest.mark.parametrize("name", ["spend", "models"])
+def test_pictures_are_drawn_of_something_and_of_nothing(admin_client: Client, name: str) -> None:
+    page = reverse("admin:picture", args=[name])
+    assert b"<svg" in admin_client.get(page).content
+    some_requests()
+    drawn = admin_client.get(page)
+    assert drawn["Content-Type"] == "image/svg+xml"
+    assert b"spent" in drawn.content
+    assert admin_client.get(reverse("admin:picture", args=["other"])).status_code == 404
+
+
+def test_figures_are_for_those_who_may_see_requests() -> None:
+    RequestRecordFactory(user_id="somebody")
+    client = Client()
+    client.force_login(User.objects.create_user("ann", is_staff=True))
+    assert "somebody" not in client.get(HOME).content.decode()
+    assert client.get(reverse("admin:picture", args=["spend"])).status_code == 403
+    assert Client().get(reverse("admin:picture", args=["spend"])).status_code == 302
+
+
+def test_no_number_of_requests_makes_for_more_queries(admin_client: Client) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as found:
+            admin_client.get(HOME)
+        return len(found)
+
+    some_requests()
+    before = queries()
+    some_requests()
+    assert queries() == before
+    assert RequestRecord.objects.count() == 16
