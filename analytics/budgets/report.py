@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import Q, Sum
 from django.utils import timezone
@@ -53,28 +54,52 @@ def standings(
 ) -> list[AccountStanding]:
     """Each budget's accounts that have spent most, at most so many of each; a budget that is not
     each one's own is there even if nothing was spent."""
-    now = now or timezone.now()
-    return [standing for budget in budgets for standing in _of_budget(budget, most, now)]
+    windows = {budget: window_at(budget, now or timezone.now()) for budget in budgets}
+    # Those of one account each together; of the others, who may be many, the first of each.
+    single = {budget: window for budget, window in windows.items() if not budget.each}
+    found = _read(single, most=len(single)) if single else {}
+    for budget, window in windows.items():
+        if budget.each:
+            found |= _read({budget: window}, most)
+    return [
+        standing
+        for budget, window in windows.items()
+        for standing in found.get(budget.pk)
+        or ([] if budget.each else [AccountStanding(budget, budget.subject, window)])
+    ]
 
 
-def _of_budget(budget: Budget, most: int, now: datetime) -> list[AccountStanding]:
-    window = window_at(budget, now)
-    within = Q(start=window.start) if window.since == window.start else Q(start__gte=window.since)
-    used = BudgetUsage.objects.filter(within, account__budget=budget).order_by()
-    found = {}
-    sums = used.values_list("account_id", "account__subject").annotate(
-        all=MoneySum("spent"), turned_away=Sum("refused")
+def _read(windows: Mapping[Budget, Window], most: int) -> dict[int, list[AccountStanding]]:
+    """The ``most`` accounts that have spent most, by budget."""
+    by_id = {budget.pk: budget for budget in windows}
+    accounts: dict[tuple[int, str], AccountStanding] = {}
+    used = _bearing(BudgetUsage, windows).annotate(all=MoneySum("spent"), turned=Sum("refused"))
+    for pk, subject, spent, refused in used.order_by("-all")[:most]:
+        window = windows[by_id[pk]]
+        accounts[pk, subject] = AccountStanding(by_id[pk], subject, window, spent, refused=refused)
+    held = _bearing(BudgetHold, windows).annotate(
+        all=MoneySum("amount"), gone=MoneySum("amount", filter=Q(lost_at__isnull=False))
     )
-    for account, subject, spent, refused in sums.order_by("-all")[:most]:
-        found[account] = AccountStanding(budget, subject, window, spent, refused=refused)
-    holds = BudgetHold.objects.filter(within, account__budget=budget).order_by()
-    for account, subject, held, lost in holds.values_list(
-        "account_id", "account__subject"
-    ).annotate(all=MoneySum("amount"), gone=MoneySum("amount", filter=Q(lost_at__isnull=False))):
-        if account not in found and len(found) >= most:
-            continue
-        standing = found.setdefault(account, AccountStanding(budget, subject, window))
-        standing.held, standing.lost = held, lost
-    if not found and not budget.each:
-        return [AccountStanding(budget, budget.subject, window)]
-    return sorted(found.values(), key=lambda standing: -standing.spent)
+    for pk, subject, amount, lost in held:
+        if (pk, subject) not in accounts and len(accounts) < most:
+            accounts[pk, subject] = AccountStanding(by_id[pk], subject, windows[by_id[pk]])
+        if standing := accounts.get((pk, subject)):
+            standing.held, standing.lost = amount, lost
+    found: dict[int, list[AccountStanding]] = {}
+    for standing in accounts.values():
+        found.setdefault(standing.budget.pk, []).append(standing)
+    return found
+
+
+def _bearing(rows: type[BudgetUsage] | type[BudgetHold], windows: Mapping[Budget, Window]) -> Any:
+    """Rows that bear on the budgets now, by budget and subject."""
+    wanted = Q(pk__in=())
+    for budget, window in windows.items():
+        calendar = window.since == window.start
+        within = Q(start=window.start) if calendar else Q(start__gte=window.since)
+        wanted |= within & Q(account__budget=budget)
+    return (
+        rows._default_manager.filter(wanted)
+        .order_by()
+        .values_list("account__budget_id", "account__subject")
+    )

@@ -24,6 +24,7 @@ from analytics.savings import cost_savings
 
 PERIODS = (1, 7, 30, 90)
 _MOST = 8
+_DIMENSIONS = ("strategy", "model", "group", "user", "tag")
 _VERDICTS = {
     "holds": "Quality holds",
     "falls short": "Quality falls short",
@@ -63,7 +64,7 @@ def overview(
     now = now or datetime.now(UTC)
     since = now - timedelta(days=days)
     before = since - timedelta(days=days)
-    sums = RememberedSums(RECORDED)
+    sums = RememberedSums.of(_DIMENSIONS, since)
     by_strategy, by_model = sums.by("strategy", since), sums.by("model", since)
     totals = total_of(by_strategy)
     earlier = total_of(RECORDED.by("strategy", before, since))

@@ -11,14 +11,15 @@ from decimal import Decimal
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from analytics.ledger import LedgerEntry, write_entries
 from analytics.models import HourlyTotal, RequestRecord, StaleHour, TotalsState
 from analytics.reports.breakdown import DIMENSIONS, breakdown
 from analytics.reports.figures import FIGURES, KEPT
-from analytics.reports.hourly import mark_stale, totals_differ, totals_update
+from analytics.reports.hourly import mark_late, mark_stale, totals_differ, totals_update
 from analytics.reports.report import routing_report
-from analytics.reports.summing import RECORDED, row_sums
+from analytics.reports.summing import RECORDED, RememberedSums, row_sums
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 
 NOW = datetime(2026, 3, 10, 12, 34, 56, tzinfo=UTC)
@@ -209,3 +210,22 @@ def test_whoever_sums_waits_for_a_late_request_that_is_being_written() -> None:
     sum_up()
     assert not StaleHour.objects.exists()
     assert not list(totals_differ())
+
+
+@pytest.mark.django_db
+def test_several_dimensions_read_at_once_are_those_read_one_by_one() -> None:
+    for hours in (0.5, 3, 30, 50):
+        request = RequestRecordFactory(
+            created_at=datetime.now(UTC) - timedelta(hours=hours), user_id="ann", tags=["a", "b"]
+        )
+        RoutingMetricFactory(request=request)
+    for _ in totals_update():
+        pass
+    mark_late([datetime.now(UTC) - timedelta(hours=30)])
+    since = datetime.now(UTC) - timedelta(hours=48)
+    dimensions = ("strategy", "model", "group", "user", "tag")
+    together = RememberedSums.of(dimensions, since)
+    with CaptureQueriesContext(connection) as none:
+        found = {name: together.by(name, since) for name in dimensions}
+    assert not none.captured_queries
+    assert found == {name: RECORDED.by(name, since) for name in dimensions}
