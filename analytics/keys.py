@@ -17,6 +17,7 @@ from analytics.models import ApiKey
 
 _MARK = "aco_"
 _SHOWN = 12
+_TEAM = "team:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +108,9 @@ def keys_used(times: Mapping[int, datetime]) -> None:
 def tenant_of(key: ApiKey) -> str:
     """Whose cached answers it shares: its team's, or its own."""
     team: Any = key.team or (key.project.team if key.project else None)
-    return f"team:{team.name}" if team else f"key:{key.prefix}"
+    return f"{_TEAM}{team.name}" if team else f"key:{key.prefix}"
+
+
+def team_of(tenant: str) -> str:
+    """The team's name, where the tenant is one."""
+    return tenant.removeprefix(_TEAM) if tenant.startswith(_TEAM) else ""

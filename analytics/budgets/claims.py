@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from analytics.budgets.periods import Window, window_at
+from analytics.keys import team_of
 from analytics.models import ApiKey, Budget, RequestRecord
-
-_TEAM = "team:"
 
 
 class Charge(NamedTuple):
@@ -34,8 +34,7 @@ class Payer:
 
     @classmethod
     def of(cls, *, key: str, user: str, tenant: str, project: str) -> Payer:
-        team = tenant.removeprefix(_TEAM) if tenant.startswith(_TEAM) else ""
-        return cls(key, user, team, project)
+        return cls(key, user, team_of(tenant), project)
 
     @classmethod
     def of_record(cls, record: RequestRecord) -> Payer:
@@ -61,11 +60,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What a claim or a cost takes from one account."""
+    """What a claim or a cost takes from one account, in ``window``."""
 
     budget: Budget
     subject: str
     amount: Decimal
+    window: Window
 
     @property
     def account(self) -> tuple[int, str]:
@@ -117,18 +117,16 @@ def charges_of(record: RequestRecord) -> tuple[Charge, ...]:
 
 
 def draws(
-    budgets: Iterable[Budget],
-    payer: Payer,
-    charges: Iterable[Charge],
-    origins: Mapping[str, str],
+    budgets: Iterable[Budget], asked: Claim | Cost, origins: Mapping[str, str]
 ) -> Iterator[Draw]:
-    """What ``charges`` take from the accounts of ``budgets``; ``origins`` maps the beginning of
+    """What ``asked`` takes from the accounts of ``budgets``; ``origins`` maps the beginning of
     a key to that of the first it replaced."""
-    by_scope = _sums(payer, list(charges), origins)
+    by_scope = _sums(asked.payer, asked.charges, origins)
     for budget in budgets:
+        window = window_at(budget, asked.at)
         for subject, amount in by_scope[budget.scope].items():
             if not budget.subject or subject == _wanted(budget, origins):
-                yield Draw(budget, subject, amount)
+                yield Draw(budget, subject, amount, window)
 
 
 def key_origins(budgets: Iterable[Budget]) -> dict[str, str]:
@@ -145,7 +143,7 @@ def _wanted(budget: Budget, origins: Mapping[str, str]) -> str:
 
 
 def _sums(
-    payer: Payer, charges: list[Charge], origins: Mapping[str, str]
+    payer: Payer, charges: Sequence[Charge], origins: Mapping[str, str]
 ) -> dict[str, dict[str, Decimal]]:
     total = sum((charge.amount for charge in charges), Decimal(0))
     by_provider: dict[str, Decimal] = defaultdict(Decimal)

@@ -7,7 +7,6 @@ a claim is refused only if it does not fit beside what is spent and held.
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,19 +16,12 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from analytics.budgets.claims import (
-    Claim,
-    Cost,
-    Draw,
-    Refusal,
-    draws,
-    key_origins,
-)
+from analytics.budgets.claims import Claim, Cost, Draw, Refusal, draws, key_origins
+from analytics.budgets.opening import budgets_load
 from analytics.budgets.periods import window_at
 from analytics.budgets.standing import Key, Standing, locked_accounts
 from analytics.models import Budget, BudgetAccount, BudgetHold, BudgetUsage
-
-logger = logging.getLogger(__name__)
+from analytics.money import MoneySum
 
 Granted = tuple[Refusal, ...]
 """Empty where the money is held."""
@@ -42,18 +34,14 @@ def hold(claims: Sequence[Claim]) -> list[Granted]:
     A claim takes the place of what was held for the same request. Returns why
     each was refused, nothing where it was not.
     """
-    budgets = list(Budget.objects.filter(enabled=True, limit__isnull=False))
+    budgets = budgets_load()
     origins = key_origins(budgets)
-    drawn = [list(draws(budgets, claim.payer, claim.charges, origins)) for claim in claims]
+    drawn = [list(draws(budgets, claim, origins)) for claim in claims]
     accounts = locked_accounts(draw.account for found in drawn for draw in found)
-    standing = Standing(
-        (accounts[draw.account], window_at(draw.budget, claim.at))
-        for claim, found in zip(claims, drawn, strict=True)
-        for draw in found
-    )
-    book = _Holds(claims, accounts, standing)
-    results = [book.weigh(claim, found) for claim, found in zip(claims, drawn, strict=True)]
-    book.save()
+    standing = Standing((accounts[draw.account], draw.window) for found in drawn for draw in found)
+    holds = _Holds(claims, accounts, standing)
+    results = [holds.weigh(claim, found) for claim, found in zip(claims, drawn, strict=True)]
+    holds.save()
     return results
 
 
@@ -78,7 +66,7 @@ class _Holds:
     def weigh(self, claim: Claim, drawn: Sequence[Draw]) -> Granted:
         own = self._held[claim.request_id]
         self._count(own, -1)
-        refusals = tuple(found for draw in drawn if (found := self._refusal(claim, draw)))
+        refusals = tuple(found for draw in drawn if (found := self._refusal(draw)))
         if not refusals:
             self._held[claim.request_id] = own = [
                 self._hold(claim, draw) for draw in drawn if draw.amount
@@ -86,16 +74,15 @@ class _Holds:
         self._count(own, 1)
         return refusals
 
-    def _refusal(self, claim: Claim, draw: Draw) -> Refusal | None:
-        budget, account = draw.budget, self._accounts[draw.account]
+    def _refusal(self, draw: Draw) -> Refusal | None:
+        budget, account, window = draw.budget, self._accounts[draw.account], draw.window
         assert budget.limit is not None
-        window = window_at(budget, claim.at)
         used = self._standing.spent(account, window) + self._standing.held(account, window)
         if draw.amount == 0 or used + draw.amount <= budget.limit:
             return None
         self._refused.append((account, window.start))
         available = max(budget.limit - used, Decimal(0))
-        resets_at = self._standing.fits_again(budget, account, claim.at, draw.amount)
+        resets_at = self._standing.fits_again(budget, account, window, draw.amount)
         return Refusal(
             budget.name, budget.scope, draw.subject, budget.at_limit, available, resets_at
         )
@@ -104,7 +91,7 @@ class _Holds:
         return BudgetHold(
             request_id=claim.request_id,
             account=self._accounts[draw.account],
-            start=window_at(draw.budget, claim.at).start,
+            start=draw.window.start,
             amount=draw.amount,
             model=claim.model,
             worker=claim.worker,
@@ -157,8 +144,8 @@ def _drawn(
     origins = key_origins(budgets)
     found: dict[tuple[Key, datetime], list[Decimal]] = defaultdict(list)
     for cost in costs:
-        for draw in draws(budgets, cost.payer, cost.charges, origins) if cost.charges else ():
-            found[draw.account, window_at(draw.budget, cost.at).start].append(draw.amount)
+        for draw in draws(budgets, cost, origins) if cost.charges else ():
+            found[draw.account, draw.window.start].append(draw.amount)
     return found
 
 
@@ -186,18 +173,21 @@ def _add(
         unique_fields=["account", "start"],
         update_fields=["spent", "requests"],
     )
-    for account, start in costs:
-        budget, row = budgets[account.budget_id], known.get((account.pk, start))
+    for usage in changed:
+        budget, row = budgets[usage.account.budget_id], known.get((usage.account_id, usage.start))
         if budget.soft_limit is not None and (row is None or row.soft_passed_at is None):
-            _look_at_soft_limit(budget, account, start)
+            _look_at_soft_limit(budget, usage)
 
 
-def _look_at_soft_limit(budget: Budget, account: BudgetAccount, start: datetime) -> None:
+def _look_at_soft_limit(budget: Budget, usage: BudgetUsage) -> None:
     """Take down when it was passed, once a period: of a rolling one, once in its length."""
     assert budget.soft_limit is not None
-    window = window_at(budget, start)
-    if Standing([(account, window)]).spent(account, window) <= budget.soft_limit:
+    window = window_at(budget, usage.start)
+    rows = BudgetUsage.objects.filter(account=usage.account)
+    spent = usage.spent
+    if window.rolling:
+        spent = rows.filter(window.rows).aggregate(all=MoneySum("spent"))["all"]
+    if spent <= budget.soft_limit:
         return
-    usage = BudgetUsage.objects.filter(account=account)
-    if not usage.filter(start__gte=window.since, soft_passed_at__isnull=False).exists():
-        usage.filter(start=start).update(soft_passed_at=timezone.now())
+    if not rows.filter(start__gte=window.since, soft_passed_at__isnull=False).exists():
+        rows.filter(start=usage.start).update(soft_passed_at=timezone.now())

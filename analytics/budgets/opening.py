@@ -66,9 +66,7 @@ def _so_far(budget: Budget) -> Iterator[tuple[str, datetime, Decimal, int]]:
         created_at__gte=since, cost__gt=0, cache_hit=False, replayed=False
     )
     for record in rows.order_by().only(*_COLUMNS).iterator(chunk_size=_READ_TOGETHER):
-        start = window_at(budget, record.created_at).start
-        cost = Cost.of_record(record)
-        for draw in draws([budget], cost.payer, cost.charges, origins):
-            spent[draw.subject, start].append(draw.amount)
+        for draw in draws([budget], Cost.of_record(record), origins):
+            spent[draw.subject, draw.window.start].append(draw.amount)
     for (subject, start), amounts in spent.items():
         yield subject, start, sum(amounts, Decimal(0)), len(amounts)

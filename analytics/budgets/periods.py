@@ -6,6 +6,8 @@ import zoneinfo
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from django.db.models import Q
+
 from analytics.models import Budget
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,9 +25,19 @@ class Window:
     since: datetime
     end: datetime
 
+    @property
+    def rolling(self) -> bool:
+        """Whether earlier steps bear on it too."""
+        return self.since < self.start
+
     def counts(self, start: datetime) -> bool:
         """Whether what began at ``start`` bears on it."""
-        return start == self.start if self.since == self.start else start >= self.since
+        return start >= self.since if self.rolling else start == self.start
+
+    @property
+    def rows(self) -> Q:
+        """The same, of rows by their column ``start``."""
+        return Q(start__gte=self.since) if self.rolling else Q(start=self.start)
 
 
 def window_at(budget: Budget, at: datetime) -> Window:

@@ -46,7 +46,7 @@ class AccountStanding:
     @property
     def ends_at(self) -> datetime | None:
         """When it begins anew; a rolling one does so bit by bit."""
-        return None if self.budget.period == Budget.Period.ROLLING else self.window.end
+        return None if self.window.rolling else self.window.end
 
 
 def standings(
@@ -95,9 +95,7 @@ def _bearing(rows: type[BudgetUsage] | type[BudgetHold], windows: Mapping[Budget
     """Rows that bear on the budgets now, by budget and subject."""
     wanted = Q(pk__in=())
     for budget, window in windows.items():
-        calendar = window.since == window.start
-        within = Q(start=window.start) if calendar else Q(start__gte=window.since)
-        wanted |= within & Q(account__budget=budget)
+        wanted |= Q(account__budget=budget) & window.rows
     return (
         rows._default_manager.filter(wanted)
         .order_by()

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from django.db.models import Q
 
-from analytics.budgets.periods import Window, free_again, window_at
+from analytics.budgets.periods import Window, free_again
 from analytics.models import Budget, BudgetAccount, BudgetHold, BudgetUsage
 from analytics.money import MoneySum
 
@@ -56,12 +56,7 @@ class Standing:
         self._held: dict[int, dict[datetime, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
         wanted = Q()
         for account, window in windows:
-            calendar = window.since == window.start
-            wanted |= (
-                Q(account=account, start=window.start)
-                if calendar
-                else Q(account=account, start__gte=window.since)
-            )
+            wanted |= Q(account=account) & window.rows
         if not wanted:
             return
         for pk, start, spent in BudgetUsage.objects.filter(wanted).values_list(
@@ -83,14 +78,13 @@ class Standing:
         self._held[account][start] += amount
 
     def fits_again(
-        self, budget: Budget, account: BudgetAccount, at: datetime, amount: Decimal
+        self, budget: Budget, account: BudgetAccount, window: Window, amount: Decimal
     ) -> datetime | None:
         """When ``amount`` would fit if nobody spent any more; ``None`` if never."""
         assert budget.limit is not None
-        window = window_at(budget, at)
         if amount > budget.limit:
             return None
-        if budget.period != Budget.Period.ROLLING:
+        if not window.rolling:
             return window.end
         used = self.spent(account, window) + self.held(account, window)
         both = (self._spent[account.pk], self._held[account.pk])
