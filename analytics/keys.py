@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Max
 from django.utils import timezone
 
+from analytics.followed import save_followed, version_of
 from analytics.models import ApiKey
 
 _MARK = "aco_"
@@ -38,17 +38,8 @@ def key_make(key: ApiKey) -> MadeKey:
     secret = _MARK + secrets.token_urlsafe(32)
     key.prefix, key.digest = secret[:_SHOWN], digest_of(secret)
     key.origin = key.origin or key.prefix
-    key.full_clean()
-    key.changed_at = timezone.now()
-    key.save()
+    save_followed(key)
     return MadeKey(key, secret)
-
-
-def key_save(key: ApiKey) -> None:
-    """Save a change so that every worker hears of it. Raises Django's ``ValidationError``."""
-    key.full_clean()
-    key.changed_at = timezone.now()
-    key.save()
 
 
 def key_revoke(key: ApiKey) -> bool:
@@ -67,7 +58,7 @@ def key_rotate(key: ApiKey, overlap: timedelta) -> MadeKey:
     name, ends = key.name, now + overlap
     key.name = f"{name} until {ends:%Y-%m-%d %H:%M:%S}"[:100]
     key.expires_at = min(key.expires_at or ends, ends)
-    key_save(key)
+    save_followed(key)
     return key_make(
         ApiKey(
             name=name,
@@ -89,9 +80,8 @@ def key_rotate(key: ApiKey, overlap: timedelta) -> MadeKey:
 
 
 def keys_version() -> tuple[datetime | None, int]:
-    """Changes whenever a key does; costs the same however many there are."""
-    found = ApiKey.objects.aggregate(latest=Max("changed_at"), count=Count("pk"))
-    return found["latest"], found["count"]
+    """Changes whenever a key does."""
+    return version_of(ApiKey)
 
 
 def keys_load() -> list[ApiKey]:

@@ -12,9 +12,10 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 
 from analytics.admin.history import ReadOnlyAdmin
-from analytics.budgets.opening import budget_change, budget_open
+from analytics.budgets.opening import budget_open
 from analytics.budgets.report import standings
 from analytics.budgets.workers import holds_release
+from analytics.followed import save_followed
 from analytics.large_tables import CappedPaginator
 from analytics.models import Budget, BudgetHold
 from analytics.money import dollars
@@ -50,7 +51,7 @@ class BudgetAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
         if change:
-            budget_change(obj)
+            save_followed(obj)
         else:
             budget_open(obj)
 

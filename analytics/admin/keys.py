@@ -13,7 +13,8 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from analytics.admin.fields import ChoicesField, LinesField
-from analytics.keys import MadeKey, key_make, key_revoke, key_rotate, key_save
+from analytics.followed import save_followed
+from analytics.keys import MadeKey, key_make, key_revoke, key_rotate
 from analytics.models import ApiKey, Project, Team
 from analytics.models.keys import SCOPES, default_scopes
 
@@ -91,7 +92,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         if change:
-            key_save(obj)
+            save_followed(obj)
         else:
             request.made_keys = [key_make(obj)]  # type: ignore[attr-defined]
 

@@ -1,4 +1,4 @@
-"""A budget's first and last days: opened with what its period has cost so far, changed, watched."""
+"""Budgets opened with what their period has cost so far, and followed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection, transaction
-from django.db.models import Count, Max
 from django.utils import timezone
 
 from analytics.budgets.claims import Cost, draws, key_origins
 from analytics.budgets.periods import window_at
+from analytics.followed import version_of
 from analytics.models import Budget, BudgetAccount, BudgetUsage, RequestRecord
 
 _READ_TOGETHER = 2000
@@ -40,17 +40,9 @@ def budget_open(budget: Budget) -> None:
         BudgetUsage.objects.create(account=account, start=start, spent=spent, requests=requests)
 
 
-def budget_change(budget: Budget) -> None:
-    """Save a change so that every worker hears of it. Raises Django's ``ValidationError``."""
-    budget.full_clean()
-    budget.changed_at = timezone.now()
-    budget.save()
-
-
 def budgets_version() -> tuple[datetime | None, int]:
     """Changes whenever a budget does."""
-    found = Budget.objects.aggregate(latest=Max("changed_at"), count=Count("pk"))
-    return found["latest"], found["count"]
+    return version_of(Budget)
 
 
 def budgets_load() -> list[Budget]:

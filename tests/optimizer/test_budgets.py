@@ -14,7 +14,8 @@ from django.db import OperationalError
 from django.db.models import Q, Sum
 
 import analytics.ledger as ledger_module
-from analytics.budgets.opening import budget_change, budget_open
+from analytics.budgets.opening import budget_open
+from analytics.followed import save_followed
 from analytics.keys import key_make
 from analytics.models import (
     ApiKey,
@@ -476,7 +477,7 @@ async def test_embeddings_are_held_too(
         assert (await client.post("/v1/embeddings", json=body)).status_code == 200
         assert await booked() == await recorded() > 0
         budget.limit = Decimal("0.0000001")
-        await sync_to_async(budget_change)(budget)
+        await sync_to_async(save_followed)(budget)
         await hear()
         assert (await client.post("/v1/embeddings", json=body)).status_code == 429
 

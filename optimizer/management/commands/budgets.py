@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics.auditing import audit_added, audit_changed
-from analytics.budgets.opening import budget_change, budget_open
+from analytics.budgets.opening import budget_open
 from analytics.budgets.report import AccountStanding, standings
+from analytics.followed import save_followed
 from analytics.management.teaching import TeachingCommand
 from analytics.models import Budget
 from analytics.money import dollars
@@ -102,7 +103,7 @@ class Command(TeachingCommand):
             setattr(budget, field, value)
         if options["enabled"] is not None:
             budget.enabled = options["enabled"]
-        budget_change(budget)
+        save_followed(budget)
         audit_changed(budget, _named(budget))
 
     def _list(self, most: int) -> None:
