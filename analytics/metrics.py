@@ -68,7 +68,7 @@ def routing_metrics(
                 "total_cost": found["cost"],
                 "avg_cost": average(found["cost"], found["priced"]),
             }
-            for name, found in _most_first(_by_provider(sums.by("model", since)))
+            for name, found in _most_first(by_provider(sums.by("model", since)))
         ],
     }
 
@@ -94,7 +94,8 @@ def _most_first(sums: Mapping[str, Figures]) -> list[tuple[str, Figures]]:
     return sorted(decided, key=lambda named: (-named[1]["decided"], named[0]))
 
 
-def _by_provider(models: Mapping[str, Figures]) -> dict[str, Figures]:
+def by_provider(models: Mapping[str, Figures]) -> dict[str, Figures]:
+    """The figures of "provider/model", by provider."""
     sums: dict[str, Figures] = defaultdict(no_figures)
     for model, figures in models.items():
         add_figures(sums[model.split("/", 1)[0]], figures)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Protocol
@@ -32,6 +32,8 @@ from analytics.reports.figures import (
 HOUR = timedelta(hours=1)
 Span = tuple[datetime, datetime]
 """A start and, not included, an end."""
+Grouped = dict[tuple[Any, str], Figures]
+"""Figures by time, ``None`` where by no time, and value."""
 
 _MONEY = {name for name, sum_ in FIGURES.items() if isinstance(sum_, MoneySum)}
 _KEPT_SUMS: dict[str, Any] = {
@@ -44,13 +46,9 @@ def hour_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def requests_in(
-    since: datetime, until: datetime | None = None, *, tenant: str | None = None
-) -> QuerySet[RequestRecord]:
-    """Requests, answered or not, in ``[since, until)``; of one tenant or of all."""
+def requests_in(since: datetime, until: datetime | None = None) -> QuerySet[RequestRecord]:
+    """Requests, answered or not, in ``[since, until)``."""
     requests = RequestRecord.objects.filter(created_at__gte=since)
-    if tenant is not None:
-        requests = requests.filter(tenant=tenant)
     return requests if until is None else requests.filter(created_at__lt=until)
 
 
@@ -75,38 +73,30 @@ class RecordedSums:
     def by(
         self, dimension: str, since: datetime, until: datetime | None = None
     ) -> dict[str, Figures]:
-        found = _sums(dimension, since, until, None)
-        return {value: figures for (_, value), figures in found.items()}
+        return _by_value(self._read(dimension, since, until, None))
 
     def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
         days: dict[datetime, Figures] = defaultdict(no_figures)
-        found = _sums("strategy", since, until, TruncDay("hour", tzinfo=UTC))
+        found = self._read("strategy", since, until, DAY)
         for (day, _), figures in found.items():
             add_figures(days[day], figures)
         return dict(days)
+
+    def _read(self, dimension: str, since: datetime, until: datetime | None, by: Any) -> Grouped:
+        return _sums([dimension], since, until, by)[dimension]
 
 
 RECORDED = RecordedSums()
 
 
-class TenantSums:
+class TenantSums(RecordedSums):
     """The same for one tenant's requests alone; read from the rows."""
 
     def __init__(self, tenant: str) -> None:
         self._tenant = tenant
 
-    def by(
-        self, dimension: str, since: datetime, until: datetime | None = None
-    ) -> dict[str, Figures]:
-        found = row_sums(dimension, (since, until), tenant=self._tenant)
-        return {value: figures for (_, value), figures in found.items()}
-
-    def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
-        days: dict[datetime, Figures] = defaultdict(no_figures)
-        found = row_sums("strategy", (since, until), DAY, tenant=self._tenant)
-        for (day, _), figures in found.items():
-            add_figures(days[day], figures)
-        return dict(days)
+    def _read(self, dimension: str, since: datetime, until: datetime | None, by: Any) -> Grouped:
+        return _grouped(dimension, requests_in(since, until).filter(tenant=self._tenant), by)
 
 
 class RememberedSums:
@@ -120,8 +110,8 @@ class RememberedSums:
     def of(cls, dimensions: Sequence[str], since: datetime) -> RememberedSums:
         """The recorded ones, with several dimensions read at once."""
         sums = cls(RECORDED)
-        for dimension, found in _sums_together(dimensions, since).items():
-            sums._read[dimension, since, None] = found
+        for dimension, found in _sums(dimensions, since, None, None).items():
+            sums._read[dimension, since, None] = _by_value(found)
         return sums
 
     def by(
@@ -149,22 +139,9 @@ def total_of(sums: Mapping[Any, Figures]) -> Figures:
     return total
 
 
-def row_sums(
-    dimension: str,
-    span: tuple[datetime, datetime | None],
-    by: Any = None,
-    *,
-    tenant: str | None = None,
-) -> dict[tuple[Any, str], Figures]:
+def row_sums(dimension: str, span: Span, by: Any = None) -> Grouped:
     """Summed from the requests themselves, by a truncation ``by`` of their time as well."""
-    rows: Any = requests_in(*span, tenant=tenant).annotate(group=KEPT[dimension])
-    rows = rows.annotate(at=by).values("group", "at") if by is not None else rows.values("group")
-    sums: dict[tuple[Any, str], Figures] = defaultdict(no_figures)
-    for row in rows.annotate(**_apart(FIGURES)).order_by():
-        found = _together(row)
-        for value in values_of(dimension, row["group"]):
-            add_figures(sums[row.get("at"), value], found)
-    return sums
+    return _grouped(dimension, requests_in(*span), by)
 
 
 def row_sums_together(
@@ -208,35 +185,43 @@ def _tagged(rows: Any, tag: str) -> Any:
 
 
 def _sums(
-    dimension: str, since: datetime, until: datetime | None, by: Any
-) -> dict[tuple[Any, str], Figures]:
+    dimensions: Sequence[str], since: datetime, until: datetime | None, by: Any
+) -> dict[str, Grouped]:
+    """Of each dimension, in one reading of the hourly totals and one a dimension of what is not
+    in them; by :data:`DAY` as well, or not."""
     kept, rows = _spans(since, until)
-    sums: dict[tuple[Any, str], Figures] = defaultdict(no_figures)
-    for span in kept:
-        for key, figures in _kept_sums(dimension, span, by):
-            add_figures(sums[key], figures)
-    for span in rows:
-        for key, figures in row_sums(dimension, span, None if by is None else DAY).items():
-            add_figures(sums[key], figures)
-    return dict(sums)
-
-
-def _sums_together(dimensions: Sequence[str], since: datetime) -> dict[str, dict[str, Figures]]:
-    """As :func:`_sums` of each, in one reading of the hourly totals and one a dimension of what
-    is not in them."""
-    kept, rows = _spans(since, None)
-    sums: dict[str, dict[str, Figures]] = {name: defaultdict(no_figures) for name in dimensions}
+    sums: dict[str, Grouped] = {name: defaultdict(no_figures) for name in dimensions}
     if kept:
         totals: Any = HourlyTotal.objects.filter(_within("hour", kept), dimension__in=dimensions)
-        for row in totals.values("dimension", "value").annotate(**_apart(_KEPT_SUMS)).order_by():
-            add_figures(sums[row["dimension"]][row["value"]], _together(row))
+        day = None if by is None else TruncDay("hour", tzinfo=UTC)
+        totals = _by_time(totals, day, "dimension", "value").annotate(**_apart(_KEPT_SUMS))
+        for row in totals.order_by():
+            add_figures(sums[row["dimension"]][row.get("at"), row["value"]], _together(row))
     for dimension in dimensions if rows else ():
-        requests: Any = RequestRecord.objects.filter(_within("created_at", rows))
-        requests = requests.annotate(group=KEPT[dimension]).values("group")
-        for row in requests.annotate(**_apart(FIGURES)).order_by():
-            for value in values_of(dimension, row["group"]):
-                add_figures(sums[dimension][value], _together(row))
+        requests = RequestRecord.objects.filter(_within("created_at", rows))
+        for key, figures in _grouped(dimension, requests, by).items():
+            add_figures(sums[dimension][key], figures)
     return sums
+
+
+def _by_value(found: Grouped) -> dict[str, Figures]:
+    return {value: figures for (_, value), figures in found.items()}
+
+
+def _grouped(dimension: str, requests: Any, by: Any) -> Grouped:
+    """The figures of ``requests`` by time and value."""
+    rows = _by_time(requests.annotate(group=KEPT[dimension]), by, "group")
+    sums: Grouped = defaultdict(no_figures)
+    for row in rows.annotate(**_apart(FIGURES)).order_by():
+        found = _together(row)
+        for value in values_of(dimension, row["group"]):
+            add_figures(sums[row.get("at"), value], found)
+    return sums
+
+
+def _by_time(rows: Any, by: Any, *columns: str) -> Any:
+    """To be summed by ``columns`` and, where there is a ``by``, that truncation of their time."""
+    return rows.values(*columns) if by is None else rows.annotate(at=by).values(*columns, "at")
 
 
 def _within(column: str, spans: Sequence[Span]) -> Q:
@@ -244,13 +229,6 @@ def _within(column: str, spans: Sequence[Span]) -> Q:
     for start, end in spans:
         found |= Q(**{f"{column}__gte": start, f"{column}__lt": end})
     return found
-
-
-def _kept_sums(dimension: str, span: Span, by: Any) -> Iterator[tuple[tuple[Any, str], Figures]]:
-    rows: Any = HourlyTotal.objects.filter(dimension=dimension, hour__gte=span[0], hour__lt=span[1])
-    rows = rows.annotate(at=by).values("value", "at") if by is not None else rows.values("value")
-    for row in rows.annotate(**_apart(_KEPT_SUMS)).order_by():
-        yield (row.get("at"), row["value"]), _together(row)
 
 
 def _apart(sums: dict[str, Any]) -> dict[str, Any]:

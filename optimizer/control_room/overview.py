@@ -5,20 +5,21 @@ The same sums as ``routing_report``. Reads the database: not for the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 
 from analytics.budgets.report import AccountStanding, standings
+from analytics.metrics import by_provider, period_start
 from analytics.models import Alert, Budget, BudgetHold
 from analytics.money import dollars, percent
 from analytics.quality import quality_report
 from analytics.reports.breakdown import breakdown
-from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
+from analytics.reports.figures import Figures, no_figures, saved_of
 from analytics.reports.summing import RECORDED, RememberedSums, total_of
 from analytics.savings import cost_savings
 
@@ -62,8 +63,7 @@ def overview(
 ) -> dict[str, Any]:
     """What the page shows of the last ``days`` days; ``circuits`` are those of the providers."""
     now = now or datetime.now(UTC)
-    since = now - timedelta(days=days)
-    before = since - timedelta(days=days)
+    since, before = period_start(days, now), period_start(2 * days, now)
     sums = RememberedSums.of(_DIMENSIONS, since)
     by_strategy, by_model = sums.by("strategy", since), sums.by("model", since)
     totals = total_of(by_strategy)
@@ -109,12 +109,18 @@ def _cards(
     hits, hits_before = totals["cache_hits"], earlier["cache_hits"]
     failed = percent(totals["failed"], totals["requests"])
     return [
-        Card("Spent", dollars(totals["cost"]), _change(totals, earlier, _cost), query=query),
+        Card(
+            "Spent", dollars(totals["cost"]),
+            _change(totals["cost"], earlier["cost"]), query=query,
+        ),
         Card(
             "Saved", dollars(savings["total_saved"]), saved,
             "analytics_routingmetric_changelist", query, savings["total_saved"] < 0,
         ),
-        Card("Requests", f"{totals['requests']:,}", _change(totals, earlier, _count), query=query),
+        Card(
+            "Requests", f"{totals['requests']:,}",
+            _change(totals["requests"], earlier["requests"]), query=query,
+        ),
         Card(
             "From the cache", f"{percent(hits, answered):.1f} %",
             f"{percent(hits_before, answered_before):.1f} % before",
@@ -136,18 +142,10 @@ def _cards(
     ]  # fmt: skip
 
 
-def _cost(figures: Figures) -> Decimal:
-    return Decimal(figures["cost"])
-
-
-def _count(figures: Figures) -> Decimal:
-    return Decimal(figures["requests"])
-
-
-def _change(now: Figures, before: Figures, of: Callable[[Figures], Decimal]) -> str:
-    if not of(before):
+def _change(now: Decimal | int, before: Decimal | int) -> str:
+    if not before:
         return "nothing before"
-    return f"{100 * (of(now) - of(before)) / of(before):+.0f} % on the period before"
+    return f"{100 * Decimal(now - before) / before:+.0f} % on the period before"
 
 
 def _latency(figures: Figures) -> float:
@@ -155,11 +153,8 @@ def _latency(figures: Figures) -> float:
 
 
 def _providers(by_model: Mapping[str, Figures], circuits: Mapping[str, str]) -> list[ProviderRow]:
-    sums: dict[str, Figures] = {name: no_figures() for name in circuits}
-    for model, figures in by_model.items():
-        provider = model.split("/", 1)[0]
-        if provider:
-            add_figures(sums.setdefault(provider, no_figures()), figures)
+    sums = {name: no_figures() for name in circuits} | by_provider(by_model)
+    sums.pop("", None)  # of requests that nobody answered
     rows = [
         ProviderRow(
             name,
