@@ -190,6 +190,24 @@ async def test_when_the_service_is_full_waiting_ends(
     assert {answer.status_code for answer in await asyncio.gather(*asking)} == {200}
 
 
+async def test_waiting_ends_also_in_the_moment_of_a_look_for_a_free_slot() -> None:
+    # The two timers fall together for some of them.
+    turnstile, refused = Turnstile(0, 0.1), 0
+
+    async def hold_and_wait(who: str) -> None:
+        nonlocal refused
+        one = Client(key=who, concurrent_requests=1)
+        async with turnstile.through(one):
+            with pytest.raises(Crowded):
+                async with turnstile.through(one):
+                    pass
+            refused += 1
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(hold_and_wait(f"key {n}") for n in range(1000)))
+    assert refused == 1000
+
+
 # --- over several workers --------------------------------------------------------------
 
 

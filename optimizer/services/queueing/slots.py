@@ -34,8 +34,15 @@ return 1
 """
 
 
+class SlotsAway(Exception):
+    """Nobody can count just now; the message is the kind of the trouble."""
+
+
 class Slots(Protocol):
-    """Where slots are counted. ``take`` gives a token, or ``None`` where all are taken."""
+    """Where slots are counted. ``take`` gives a token, or ``None`` where all are taken.
+
+    ``take`` and ``free`` raise :class:`SlotsAway`.
+    """
 
     async def take(self, who: str, most: int) -> str | None: ...
 
@@ -66,14 +73,13 @@ class OwnSlots:
 
 
 class SharedSlots:
-    """Of all workers, in Redis. A slot is leased, so that none is lost with a worker.
-
-    Raises :class:`redis.exceptions.RedisError` where Redis cannot be reached.
-    """
+    """Of all workers, in Redis. A slot is leased, so that none is lost with a worker."""
 
     def __init__(self, redis_url: str) -> None:
         from redis.asyncio import Redis
+        from redis.exceptions import RedisError
 
+        self._trouble = RedisError
         self._redis: Any = Redis.from_url(
             redis_url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT
         )
@@ -87,13 +93,15 @@ class SharedSlots:
         taken = self._taken.setdefault(who, set())
         # Noted first: a cancelled caller may have taken it all the same.
         taken.add(token)
+        got = False
         try:
             got = await self._take(keys=[_PREFIX + who], args=[most, token, _LEASE])
-        except BaseException:
-            self._forget(who, token)
-            raise
+        except self._trouble as error:
+            raise SlotsAway(type(error).__name__) from error
+        finally:
+            if not got:
+                self._forget(who, token)
         if not got:
-            self._forget(who, token)
             return None
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.create_task(self._go_on_renewing())
@@ -101,7 +109,10 @@ class SharedSlots:
 
     async def free(self, who: str, token: str) -> None:
         self._forget(who, token)
-        await self._redis.zrem(_PREFIX + who, token)
+        try:
+            await self._redis.zrem(_PREFIX + who, token)
+        except self._trouble as error:
+            raise SlotsAway(type(error).__name__) from error
 
     async def aclose(self) -> None:
         if self._renewing is not None:
@@ -116,8 +127,6 @@ class SharedSlots:
                 del self._taken[who]
 
     async def _go_on_renewing(self) -> None:
-        from redis.exceptions import RedisError
-
         last = time.monotonic()
         while self._taken:
             await asyncio.sleep(max(0.0, last + _RENEWED - time.monotonic()))
@@ -125,5 +134,5 @@ class SharedSlots:
             for who, tokens in [(who, list(tokens)) for who, tokens in self._taken.items()]:
                 try:
                     await self._renew(keys=[_PREFIX + who], args=[_LEASE, *tokens])
-                except RedisError:
+                except self._trouble:
                     break  # it is said where slots are taken; the next round may get through

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 from optimizer.services.client import Client
 from optimizer.services.queueing.fair_queue import FairQueue
-from optimizer.services.queueing.slots import OwnSlots, SharedSlots, Slots
+from optimizer.services.queueing.slots import OwnSlots, SharedSlots, Slots, SlotsAway
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +78,11 @@ class Turnstile:
                 async with self._rows[client.key]:
                     while (token := await self._take(client.key, most)) is None:
                         self._freed.clear()
+                        # Not wait_for: it takes the end of our patience for its own, if both
+                        # come in the same moment, and the waiting goes on.
                         with suppress(TimeoutError):
-                            await asyncio.wait_for(self._freed.wait(), _LOOK_AGAIN)
+                            async with asyncio.timeout(_LOOK_AGAIN):
+                                await self._freed.wait()
                     return token or None
         except TimeoutError:
             raise Crowded(own=most, seconds=self._patience) from None
@@ -88,12 +91,9 @@ class Turnstile:
         """A token, none, or an empty one where nobody can count."""
         try:
             token = await self._slots.take(who, most)
-        except Exception as error:
-            if not _is_of_redis(error):
-                raise
+        except SlotsAway as away:
             if not self._away:
-                kind = type(error).__name__
-                logger.error("Limits on concurrent requests are not kept: Redis is away (%s)", kind)
+                logger.error("Limits on concurrent requests are not kept: Redis is away (%s)", away)
             self._away = True
             return ""
         self._away = False
@@ -102,12 +102,6 @@ class Turnstile:
     async def _free(self, who: str, token: str) -> None:
         try:
             await self._slots.free(who, token)
-        except Exception as error:
-            if not _is_of_redis(error):
-                raise
-            logger.warning("A slot could not be freed (%s); its lease ends", type(error).__name__)
+        except SlotsAway as away:
+            logger.warning("A slot could not be freed (%s); its lease ends", away)
         self._freed.set()
-
-
-def _is_of_redis(error: Exception) -> bool:
-    return type(error).__module__.startswith("redis.")
