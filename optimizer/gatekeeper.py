@@ -8,7 +8,7 @@ from typing import Any
 
 from analytics.keys import digest_of
 from optimizer.addresses import address_of_scope
-from optimizer.api.gateway.failures import Failure, Kind
+from optimizer.api.gateway.failures import Failure, Kind, retry_headers
 from optimizer.composition import get_services
 from optimizer.refusing import App, Receive, Scope, Send, send_failure
 from optimizer.services.clients import Refused
@@ -132,6 +132,6 @@ async def _refuse(
     headers = [header for window in windows for header in window.headers]
     if failure.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    if failure.retry_after is not None:
-        headers.append((b"retry-after", str(failure.retry_after).encode()))
+    for name, value in retry_headers(failure.retry_after, failure.code).items():
+        headers.append((name.lower().encode(), value.encode()))
     await send_failure(send, path, failure, headers)

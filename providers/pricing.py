@@ -22,6 +22,7 @@ from providers.catalogue import Catalogue
 
 logger = logging.getLogger(__name__)
 
+_ZERO = Decimal(0)
 MILLION = Decimal(1_000_000)
 _PLACES = Decimal("0.0000000001")
 
@@ -113,6 +114,10 @@ class PriceBook:
             self._warned.add((provider, model))
             logger.warning("No price is known for %s/%s; its cost is unknown", provider, model)
         return None
+
+    def charged(self, provider: str, model: str, usage: Usage | None) -> Decimal:
+        """USD for a call that used this up, as far as that is known: of none, zero."""
+        return _ZERO if usage is None else self.cost(provider, model, usage) or _ZERO
 
     def most(
         self, provider: str, model: str, input_tokens: int, output_tokens: int

@@ -196,10 +196,7 @@ class Bookkeeper:
 
     def _charges(self, answer_cost: Decimal | None, attempts: Sequence[Attempt]) -> Charges:
         """What the request cost in all: the answer and whatever failed attempts used up."""
-        costs = [
-            (self._prices.cost(a.provider, a.model, a.usage) or _ZERO) if a.usage else _ZERO
-            for a in attempts
-        ]
+        costs = [self._prices.charged(a.provider, a.model, a.usage) for a in attempts]
         failed = sum(costs, _ZERO)
         cost = None if answer_cost is None else answer_cost + failed
         return Charges(cost, failed, describe_attempts(attempts, costs))

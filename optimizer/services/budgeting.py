@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +15,13 @@ from analytics.budgets.workers import worker_alive
 from analytics.models import Budget
 from optimizer.services.asking import ASSUMED_MAX_TOKENS, Ask
 from optimizer.services.results import BudgetExceeded
+from providers.base import Usage
 from providers.bounds import most_input_tokens
 from providers.chat import Chat
 from providers.errors import Withheld
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
 from routing.models import ModelOption
-
-logger = logging.getLogger(__name__)
 
 _WHO = {
     Budget.Scope.KEY: "key",
@@ -80,10 +78,8 @@ class Budgets:
 
     def concern(self, ask: Ask) -> bool:
         """Whether what ``ask`` may cost must be held before it is called."""
-        if self._budgets is None:
-            return True
         if not self._budgets:
-            return False
+            return self._budgets is None
         payer = payer_of(ask)
         return any(_concerns(budget, payer) for budget in self._budgets)
 
@@ -118,12 +114,8 @@ class Budgets:
                 for budget in self._budgets
             )
 
-        return Purse(self._holder, worst, self._cost, limited, *asked, self.worker)
-
-    def _cost(self, attempt: Attempt) -> Decimal:
-        if attempt.usage is None:
-            return Decimal(0)
-        return self._prices.cost(attempt.provider, attempt.model, attempt.usage) or Decimal(0)
+        charged = self._prices.charged
+        return Purse(self._holder, worst, charged, limited, *asked, self.worker)
 
 
 @dataclass(slots=True)
@@ -131,13 +123,13 @@ class Purse:
     """The money held for one request. It is given back once the request is recorded.
 
     ``worst`` is USD that a call of (provider, model) may cost, ``None`` where the
-    price is unknown; ``cost`` what a failed attempt did; ``limited`` whether any
-    budget concerns a call of (provider, model).
+    price is unknown; ``charged`` what a call that used so much did; ``limited``
+    whether any budget concerns a call of (provider, model).
     """
 
     holder: Holder
     worst: Callable[[str, str], Decimal | None]
-    cost: Callable[[Attempt], Decimal]
+    charged: Callable[[str, str, Usage | None], Decimal]
     limited: Callable[[str, str], bool]
     request_id: uuid.UUID
     asked_at: datetime
@@ -156,8 +148,12 @@ class Purse:
         worst = self.worst(provider, model)
         if worst is None:
             raise Withheld(provider, _UNPRICED)
-        charged = (Charge(a.provider, a.model, self.cost(a)) for a in attempts)
-        charges = (*filter(_costs, charged), Charge(provider, model, worst))
+        failed = (
+            Charge(a.provider, a.model, cost)
+            for a in attempts
+            if (cost := self.charged(a.provider, a.model, a.usage))
+        )
+        charges = (*failed, Charge(provider, model, worst))
         if charges == self._held:
             return ()
         claim = Claim(
@@ -217,10 +213,6 @@ def payer_of(ask: Ask) -> Payer:
 def final(refusals: Iterable[Refusal]) -> bool:
     """Whether no cheaper model is wanted: some budget of who asks refuses."""
     return any(r.at_limit == Budget.AtLimit.REFUSE and not r.of_models for r in refusals)
-
-
-def _costs(charge: Charge) -> bool:
-    return bool(charge.amount)
 
 
 def _bars(refusal: Refusal, option: ModelOption, worst: Decimal) -> bool:

@@ -226,7 +226,7 @@ class Judge:
         return tuple(
             Charge(provider, model, cost)
             for provider, model, usage in used
-            if usage is not None and (cost := self._prices.cost(provider, model, usage))
+            if (cost := self._prices.charged(provider, model, usage))
         )
 
 
