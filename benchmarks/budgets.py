@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.complete import ROOT, Measured, drive, median, served, service_environment
+from benchmarks.complete import ROOT, Measured, drive, rows_of, served, service_environment
 
 _BUDGETS = {
     "none": [],
@@ -51,13 +51,7 @@ def main() -> None:
             for _ in range(options.rounds):
                 for name, url in targets.items():
                     runs[name].append(drive(url, "miss", connections, options.seconds))
-            reference = median(runs["none"]).rate
-            for name, measured in runs.items():
-                m = median(measured)
-                table.add_row(
-                    str(connections), name, f"{m.rate:.0f}", f"{m.rate / reference:.2f}",
-                    f"{m.p50:.2f}", f"{m.p99:.2f}", str(m.errors),
-                )  # fmt: skip
+            rows_of(table, connections, runs, "none")
     Console(highlight=False).print(table)
 
 

@@ -103,6 +103,19 @@ def median(runs: list[Measured]) -> Measured:
     )
 
 
+def rows_of(
+    table: Table, connections: int, runs: dict[str, list[Measured]], reference: str
+) -> None:
+    """The medians of each target's runs, as a share of the ``reference``'s rate."""
+    base = median(runs[reference]).rate
+    for name, measured in runs.items():
+        m = median(measured)
+        table.add_row(
+            str(connections), name, f"{m.rate:.0f}", f"{m.rate / base:.2f}",
+            f"{m.p50:.2f}", f"{m.p99:.2f}", str(m.errors),
+        )  # fmt: skip
+
+
 def service_environment(upstream: str, folder: str, database: str | None) -> dict[str, str]:
     keys = {name: "" for name in os.environ if name.endswith("_API_KEY")}
     return {
@@ -161,13 +174,7 @@ def main() -> None:
             for _ in range(options.rounds):
                 for name, (url, mode) in targets.items():
                     runs[name].append(drive(url, mode, connections, options.seconds))
-            reference = median(runs["bare Django view"]).rate
-            for name, measured in runs.items():
-                m = median(measured)
-                table.add_row(
-                    str(connections), name, f"{m.rate:.0f}", f"{m.rate / reference:.2f}",
-                    f"{m.p50:.2f}", f"{m.p99:.2f}", str(m.errors),
-                )  # fmt: skip
+            rows_of(table, connections, runs, "bare Django view")
     console.print(table)
 
 

@@ -24,8 +24,8 @@ INSERT INTO requests (
     requested_model, streamed, tags, user_id, session_id, pattern, complexity, tier, strategy,
     confidence, provider, model, tokens_in, tokens_out, cache_read_tokens, cache_write_tokens,
     reasoning_tokens, tokens_estimated, usage_estimated, finish_reason, cost, failed_cost,
-    cache_hit, cache_key, savings, latency_ms, attempts, error_code, error_detail, experiment,
-    arm, replayed
+    cache_hit, cache_key, savings, latency_ms, attempts, error_code, error_detail, api_key,
+    tenant, project, experiment, arm, replayed
 )
 SELECT gen_random_uuid(), %(start)s + (n * %(days)s / %(count)s) * interval '1 day', 'ok',
     'What is ' || n || ' plus one, and why does it matter to anyone at all?', md5(n::text), 1000,
@@ -40,7 +40,7 @@ SELECT gen_random_uuid(), %(start)s + (n * %(days)s / %(count)s) * interval '1 d
     'model-' || (n * 11) %% 8, 100 + (random() * 2000)::int, 20 + (random() * 800)::int, 0, 0, 0,
     100 + (random() * 2000)::int, false, 'stop', round((0.0001 + random() * 0.02)::numeric, 10), 0,
     n %% 3 = 2, md5(n::text), 0,
-    200 + random() * 3000, '[]', '', '', '', '', false
+    200 + random() * 3000, '[]', '', '', '', '', '', '', '', false
 FROM generate_series(1, %(count)s) n
 """
 _DECIDE = """

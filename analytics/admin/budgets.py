@@ -13,7 +13,7 @@ from django.utils.html import format_html
 
 from analytics.admin.history import ReadOnlyAdmin
 from analytics.budgets.opening import budget_open
-from analytics.budgets.report import standings
+from analytics.budgets.report import AccountStanding, standings
 from analytics.budgets.workers import holds_release
 from analytics.followed import save_followed
 from analytics.large_tables import CappedPaginator
@@ -55,19 +55,27 @@ class BudgetAdmin(admin.ModelAdmin):
         else:
             budget_open(obj)
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """With how the budgets of the page stand, read at once."""
+        changes = super().get_changelist_instance(request)
+        first = {found.budget: found for found in standings(changes.result_list, most=1)}
+        for budget in changes.result_list:
+            budget.first = first.get(budget)
+        return changes
+
     @admin.display(description="limit")
     def amount(self, budget: Budget) -> str:
         return "soft only" if budget.limit is None else dollars(budget.limit)
 
     @admin.display(description="stands at")
-    def stands(self, budget: Budget) -> str:
-        found = standings([budget], most=1)
-        if not found:
+    def stands(self, budget: Any) -> str:
+        found: AccountStanding | None = budget.first
+        if found is None:
             return "–"
-        whose = f"{found[0].subject}: " if budget.each else ""
+        whose = f"{found.subject}: " if budget.each else ""
         return format_html(
             '<meter min="0" max="100" high="80" optimum="0" value="{}">{} %</meter> {}{}',
-            found[0].used_percent, found[0].used_percent, whose, dollars(found[0].spent),
+            found.used_percent, found.used_percent, whose, dollars(found.spent),
         )  # fmt: skip
 
     @admin.display(description="now")

@@ -45,12 +45,9 @@ _OPTIMIZER: dict[str, Any] = {
 }
 
 
-_TEXT_OR_PARTS: dict[str, Any] = {
-    "oneOf": [
-        {"type": "string"},
-        {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["type"]}},
-    ]
-}
+for _field in _OPTIMIZER["properties"].values():
+    _field["nullable"] = True
+
 _FIELDS: dict[str, dict[str, Any]] = {
     "messages": {
         "type": "array",
@@ -62,7 +59,13 @@ _FIELDS: dict[str, dict[str, Any]] = {
         },
     },
     "max_tokens": {"type": "integer", "minimum": 1},
-    "text": {**_TEXT_OR_PARTS, "description": "A text, or items."},
+    "text": {
+        "description": "A text, or items.",
+        "oneOf": [
+            {"type": "string"},
+            {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["type"]}},
+        ],
+    },
     "texts": {
         "oneOf": [
             {"type": "string"},
@@ -71,10 +74,6 @@ _FIELDS: dict[str, dict[str, Any]] = {
         ]
     },
 }
-
-
-for _field in _OPTIMIZER["properties"].values():
-    _field["nullable"] = True
 
 
 def request_body(required: dict[str, str]) -> dict[str, Any]:

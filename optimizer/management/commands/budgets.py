@@ -117,11 +117,12 @@ class Command(TeachingCommand):
             column.overflow = "fold"
         for column in table.columns[2:]:
             column.no_wrap = True
-        by_name = {budget.name: standings([budget], most=most) for budget in budgets}
+        found = standings(budgets, most=most)
         for budget in budgets:
-            for standing in by_name[budget.name]:
+            own = [standing for standing in found if standing.budget == budget]
+            for standing in own:
                 table.add_row(*_row(standing), end_section=True)
-            if not by_name[budget.name]:
+            if not own:
                 table.add_row(_named(budget), budget.of_whom, "nothing")
         Console(file=self.stdout, highlight=False).print(table)  # type: ignore[arg-type]
 
