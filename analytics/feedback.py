@@ -81,7 +81,7 @@ def feedback_record(
         expected = None
         if expect is not None:
             expected = expect(answer.prompt, answer.tier, answer.provider, answer.model)
-        if entry is not None and request is not None and not _same_answer(entry, request):
+        if entry is not None and request is not None and not is_answer_of(entry, request):
             # The entry was answered anew since: this verdict is not about its present text.
             entry = None
         Feedback.objects.create(
@@ -107,7 +107,8 @@ def feedback_record(
     return FeedbackResult(round(verdicts["mean"], 4), verdicts["votes"], invalidated=False)
 
 
-def _same_answer(entry: CachedResponse, request: RequestRecord) -> bool:
+def is_answer_of(entry: CachedResponse, request: RequestRecord) -> bool:
+    """Whether the entry, which may have been answered anew, still is what the request got."""
     if request.cache_hit:
         return request.created_at >= entry.created_at
     return abs((entry.created_at - request.created_at).total_seconds()) < 1e-3

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
+from csp.decorators import csp_exempt
 from django.contrib import admin
-from django.http import HttpRequest
-from django.template.loader import render_to_string
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import path, reverse
 from django.utils.safestring import SafeString
 
-from analytics.admin.history import NOT_STORED, HistoryAdmin, ModelFilter, ProviderFilter
+from analytics.admin.history import HistoryAdmin, ModelFilter, ProviderFilter
 from analytics.admin.links import cache_link_to, link_to
 from analytics.models import RequestRecord, RoutingMetric
 from analytics.money import dollars
 from analytics.savings import Savings
+from analytics.story import story_of
 from analytics.totals import savings_summary
 
 
@@ -27,7 +34,6 @@ class RoutingMetricAdmin(HistoryAdmin):
         "strategy_used", "confidence", "tier", "pattern", "fallback_used", ProviderFilter,
         ModelFilter,
     )  # fmt: skip
-    list_select_related = ("request",)
     key_field = "request__cache_key"
     prompt_field = "request__prompt"
     csv_columns = (
@@ -36,23 +42,59 @@ class RoutingMetricAdmin(HistoryAdmin):
         "baseline_provider", "baseline_model", "baseline_cost", "routing_saved", "cache_saved",
     )  # fmt: skip
     fieldsets = (
-        (None, {"fields": ("reasoning", "full_prompt", "candidates")}),
         (
-            "Decision",
+            "Everything recorded",
             {
+                "classes": ("collapse",),
                 "fields": (
-                    "created_at", "model_chosen", "strategy_used", "confidence", "validation",
-                    "chance", "fallback_used", "pattern", "complexity", "tier", "quality_score",
-                )
+                    "created_at", "request_link", "cache_link", "estimate", "cost", "baseline",
+                    "quality_score", "metadata",
+                ),
             },
         ),
-        (
-            "Money",
-            {"fields": ("estimate", "cost", "baseline", "saved_by_routing", "saved_by_cache")},
-        ),
-        ("Related", {"fields": ("request_link", "cache_link", "feedback")}),
-        ("Everything recorded", {"classes": ("collapse",), "fields": ("metadata",)}),
     )  # fmt: skip
+    change_form_template = "admin/analytics/decision.html"
+
+    def get_urls(self) -> list[Any]:
+        picture = csp_exempt()(self.admin_site.admin_view(self.picture_view))  # type: ignore[arg-type]
+        name = "analytics_routingmetric_picture"
+        return [path("<uuid:pk>/picture.svg", picture, name=name), *super().get_urls()]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RoutingMetric]:
+        return super().get_queryset(request).select_related("request")
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        decision = self.get_object(request, unquote(object_id))
+        more: dict[str, Any] = dict(extra_context or {})
+        if decision is not None and self.has_view_permission(request, decision):
+            more |= {
+                "title": "What happened to a request",
+                "story": story_of(decision),
+                "candidates": decision.metadata.get("candidates", []),
+                "picture": reverse("admin:analytics_routingmetric_picture", args=[decision.pk]),
+                "may_see_answer": request.user.has_perm("analytics.view_cachedresponse"),
+            }
+        return super().change_view(request, object_id, form_url, more)
+
+    def picture_view(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+        """The candidates as a file of its own: drawing takes longer than the page."""
+        decision = get_object_or_404(self.get_queryset(request), pk=pk)
+        if not self.has_view_permission(request, decision):
+            raise PermissionDenied
+        # Drawing loads matplotlib, which nothing else of the service needs.
+        from analytics.candidate_chart import candidate_chart
+
+        baseline = (decision.baseline_provider, decision.baseline_model)
+        drawn = candidate_chart(decision.metadata.get("candidates", []), baseline)
+        response = HttpResponse(drawn, content_type="image/svg+xml")
+        response["Cache-Control"] = "private, max-age=3600"
+        return response
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -64,22 +106,9 @@ class RoutingMetricAdmin(HistoryAdmin):
     def prompt_of(self, row: RoutingMetric) -> str:
         return row.request.prompt
 
-    @admin.display(description="prompt")
-    def full_prompt(self, decision: RoutingMetric) -> str:
-        return self.prompt_of(decision) or NOT_STORED
-
     @admin.display(description="model")
     def model_chosen(self, decision: RoutingMetric) -> str:
         return f"{decision.provider}/{decision.model}"
-
-    @admin.display(description="validation by complexity")
-    def validation(self, decision: RoutingMetric) -> str:
-        return decision.metadata.get("validation", "–")
-
-    @admin.display(description="chance of this choice")
-    def chance(self, decision: RoutingMetric) -> str:
-        chance = f"{decision.metadata.get('propensity', 1):.1%}"
-        return f"{chance}, tried in order to learn" if decision.metadata.get("explored") else chance
 
     @admin.display(description="cost")
     def cost(self, decision: RoutingMetric) -> str:
@@ -100,14 +129,6 @@ class RoutingMetricAdmin(HistoryAdmin):
         model = f"{decision.baseline_provider}/{decision.baseline_model}"
         return f"{dollars(decision.baseline_cost)} on {model}"
 
-    @admin.display(description="saved by routing")
-    def saved_by_routing(self, decision: RoutingMetric) -> str:
-        return dollars(decision.routing_saved)
-
-    @admin.display(description="saved by the cache")
-    def saved_by_cache(self, decision: RoutingMetric) -> str:
-        return dollars(decision.cache_saved)
-
     @admin.display(description="request")
     def request_link(self, decision: RoutingMetric) -> SafeString:
         return link_to("requestrecord", decision.pk, str(decision.pk)[-8:])
@@ -115,18 +136,6 @@ class RoutingMetricAdmin(HistoryAdmin):
     @admin.display(description="cache entry")
     def cache_link(self, decision: RoutingMetric) -> SafeString | str:
         return cache_link_to(decision.request.cache_key)
-
-    @admin.display(description="candidates considered")
-    def candidates(self, decision: RoutingMetric) -> str:
-        return render_to_string(
-            "admin/analytics/candidates.html",
-            {"candidates": decision.metadata.get("candidates", [])},
-        )
-
-    @admin.display(description="feedback")
-    def feedback(self, decision: RoutingMetric) -> str:
-        verdicts = decision.request.feedback.values_list("score", "comment")
-        return "\n".join(f"{score:.2f} {comment}".strip() for score, comment in verdicts) or "–"
 
 
 @admin.register(RequestRecord)

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from analytics.drawing import svg
+
 _SPENT, _ROUTING, _CACHE = "#1565c0", "#2e7d32", "#f9a825"
-
-
-def _svg(draw: Callable[[Axes], None], size: tuple[float, float], label: str) -> str:
-    """The picture without the parts of a file around it; ``label`` is for screen readers."""
-    # The same figures make the same file; text stays text, to be searched and copied.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report", "font.size": 9}):
-        figure, ax = plt.subplots(figsize=size, layout="constrained")
-        draw(ax)
-        ax.spines[["top", "right"]].set_visible(False)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-        plt.close(figure)
-    text = out.getvalue()
-    drawn = text[text.index("<svg") :]
-    return drawn.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
 
 def days_chart(days: Sequence[dict[str, Any]]) -> str:
@@ -54,7 +35,7 @@ def days_chart(days: Sequence[dict[str, Any]]) -> str:
         ax.set_ylabel("USD")
         ax.legend(frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, 1.15))
 
-    return _svg(draw, (9, 3.2), "Spent and saved a day, USD")
+    return svg(draw, (9, 3.2), "Spent and saved a day, USD")
 
 
 def bars_chart(rows: Sequence[dict[str, Any]], label: str) -> str:
@@ -74,7 +55,7 @@ def bars_chart(rows: Sequence[dict[str, Any]], label: str) -> str:
         ax.set_xlabel("USD")
         ax.legend(frameon=False, loc="lower right")
 
-    return _svg(draw, (9, 0.9 + 0.42 * len(shown)), label)
+    return svg(draw, (9, 0.9 + 0.42 * len(shown)), label)
 
 
 def _short(name: str) -> str:

@@ -78,7 +78,7 @@ def test_a_decision_s_page_shows_its_candidates_and_leads_to_its_relatives(
     assert rows[0].request.prompt in page
     assert url("requestrecord", "change", rows[0].pk) in page
     assert f"{url('cachedresponse')}?q={rows[0].request.cache_key}" in page
-    assert "1.00 good" in page
+    assert "1.00 by client: good" in page
     assert "100.0%" in page
 
 
@@ -87,7 +87,7 @@ def test_a_choice_made_to_learn_says_so_and_by_what_chance(admin_client: Client)
         metadata={"validation": "experimental", "explored": True, "propensity": 0.0125}
     )
     page = admin_client.get(url("routingmetric", "change", decision.pk)).content.decode()
-    assert "1.2%, tried in order to learn" in page
+    assert "Tried in order to learn, with a chance of 1.2%." in page
     assert "experimental" in page
 
 

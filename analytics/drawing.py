@@ -1,0 +1,28 @@
+"""Pictures as SVG that needs nothing else. Loads matplotlib: only for who draws."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+
+def svg(draw: Callable[[Axes], None], size: tuple[float, float], label: str) -> str:
+    """A picture, without the parts of a file around it; ``label`` is for screen readers."""
+    # The same figures make the same file; text stays text, to be searched and copied.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report", "font.size": 9}):
+        figure, ax = plt.subplots(figsize=size, layout="constrained")
+        draw(ax)
+        ax.spines[["top", "right"]].set_visible(False)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+        plt.close(figure)
+    text = out.getvalue()
+    drawn = text[text.index("<svg") :]
+    return drawn.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
