@@ -20,10 +20,11 @@ def savings_summary(today: date | None = None) -> list[dict[str, Any]]:
         ("Last 30 days", today - timedelta(days=29)),
         ("All time", date.min),
     ]
-    return [{"label": label, **_since(start)} for label, start in periods]
+    return [{"label": label, **sums_since(start)} for label, start in periods]
 
 
-def _since(start: date) -> dict[str, Any]:
+def sums_since(start: date) -> dict[str, Any]:
+    """Requests, hits, spent and saved (USD) from the UTC day ``start`` on."""
     sums = DailyTotal.objects.filter(date__gte=start).aggregate(
         total_requests=Sum("requests", default=0),
         total_hits=Sum("cache_hits", default=0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from typing import Any, cast
@@ -18,7 +19,9 @@ from servestatic import ServeStaticASGI  # noqa: E402
 
 from optimizer.api.gateway.failures import Failure  # noqa: E402
 from optimizer.composition import forget_services, get_services  # noqa: E402
+from optimizer.ending import before_the_server_ends  # noqa: E402
 from optimizer.gatekeeper import Gatekeeper  # noqa: E402
+from optimizer.process import Services  # noqa: E402
 from optimizer.refusing import App, Receive, Scope, Send, send_failure  # noqa: E402
 
 logger = logging.getLogger(__name__)
@@ -83,18 +86,29 @@ class Lifespan:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 try:
-                    await get_services().start()
+                    services = get_services()
+                    await services.start()
+                    _let_watchers_go_in_time(services)
                 except Exception as error:
                     logger.exception("The service could not start")
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     return
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
-                services = forget_services()
-                if services is not None:
-                    await services.stop()
+                running = forget_services()
+                if running is not None:
+                    await running.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _let_watchers_go_in_time(services: Services) -> None:
+    loop = asyncio.get_running_loop()
+
+    def let_go() -> None:
+        loop.call_soon_threadsafe(services.feed.end)
+
+    before_the_server_ends(let_go)
 
 
 def _with_static_files(app: App) -> App:

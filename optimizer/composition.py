@@ -46,6 +46,7 @@ from optimizer.services.rule_trial import RuleTrials
 from optimizer.services.rulebook import RuleBook
 from optimizer.services.semantic.cache import SemanticCache
 from optimizer.services.semantic.embedding import TextEmbedder, semantic_available
+from optimizer.services.watching.feed import Feed
 from optimizer.services.whatif import WhatIf
 from providers.catalogue import Catalogue, load_catalogue
 from providers.local import local_available
@@ -172,9 +173,10 @@ def build_services() -> Services:
     ledger = Ledger(journal(), load_mask(settings.MASKING))
     cache = CacheReader() if settings.RESPONSE_CACHE else None
     semantic = semantic_cache() if cache else None
-    limits = RateLimits(settings.RATE_LIMIT_STORE)
+    limits = RateLimits(settings.SHARED_STORE)
     budgets = Budgets(budget_source, ledger, prices)
-    books = Bookkeeper(prices, ledger, Recorder(storage_policy()), limits)
+    feed = Feed(settings.SHARED_STORE)
+    books = Bookkeeper(prices, ledger, Recorder(storage_policy()), limits, feed)
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = RuleBook(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
     experiments = Experiments(names, running_experiment)
@@ -220,7 +222,7 @@ def build_services() -> Services:
         names=names,
         limits=limits,
         turnstile=Turnstile(
-            settings.MAX_CONCURRENT_REQUESTS, settings.QUEUE_SECONDS, settings.RATE_LIMIT_STORE
+            settings.MAX_CONCURRENT_REQUESTS, settings.QUEUE_SECONDS, settings.SHARED_STORE
         ),
         keyring=KeyRing(keys, settings.AUTH),
         budgets=budgets,
@@ -230,6 +232,7 @@ def build_services() -> Services:
             hottest=settings.CACHE_MAX_TEMPERATURE if cache else None,
             semantic=semantic is not None,
         ),
+        feed=feed,
         embedding=EmbeddingService(names, caller, books, budgets),
         background=background,
         readings=Chores([Chore(f"Reading {what}", 0, read) for what, read in readings.items()]),

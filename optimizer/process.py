@@ -30,6 +30,7 @@ from optimizer.services.routing_service import RoutingService
 from optimizer.services.rule_trial import RuleTrials
 from optimizer.services.rulebook import RuleBook
 from optimizer.services.semantic.cache import SemanticCache
+from optimizer.services.watching.feed import Feed
 from optimizer.services.whatif import WhatIf
 from providers.catalogue import Catalogue
 from providers.errors import ProviderError
@@ -69,6 +70,7 @@ class Services:
     limits: RateLimits
     turnstile: Turnstile
     gateway: Gateway
+    feed: Feed
     embedding: EmbeddingService
     background: ThreadPoolExecutor
     readings: Chores
@@ -108,6 +110,7 @@ class Services:
             self._upkeep.cancel()
         await self.routing.drain()
         await self.registry.aclose()
+        await self.feed.aclose()
         await self.limits.aclose()
         await self.turnstile.aclose()
         await asyncio.to_thread(self.close)

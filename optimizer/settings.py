@@ -211,7 +211,7 @@ elif _database["ENGINE"] == "django.db.backends.postgresql":
 # leave its connection behind. The ledger's and the cache's threads keep theirs by themselves.
 # Limits are shared where the cache is: over Redis.
 _cache_url = env.str("CACHE_URL", default="").replace("rediscache://", "redis://", 1)
-RATE_LIMIT_STORE = _cache_url if _cache_url.startswith(("redis://", "rediss://")) else ""
+SHARED_STORE = _cache_url if _cache_url.startswith(("redis://", "rediss://")) else ""
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 
 # --- e-mail, for alerts ---------------------------------------------------------

@@ -13,6 +13,7 @@ from django.urls import path
 
 from analytics.metrics import period_start
 from analytics.reports.breakdown import breakdown
+from optimizer.control_room.live import live_events, live_page
 from optimizer.control_room.overview import PERIODS, overview
 
 _DEFAULT_DAYS = 7
@@ -28,6 +29,8 @@ class ControlRoom(AdminSite):
         picture = csp_exempt()(self.admin_view(self.picture))  # type: ignore[arg-type]
         return [
             path("pictures/<str:name>.svg", picture, name="picture"),
+            path("live/", self.admin_view(live_page), name="live"),
+            path("live/events", live_events, name="live_events"),  # type: ignore[arg-type]
             *super().get_urls(),
         ]
 

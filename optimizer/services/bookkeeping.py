@@ -23,6 +23,7 @@ from optimizer.services.recording import (
     describe_attempts,
 )
 from optimizer.services.results import CompletionResult, RoutingUnavailable
+from optimizer.services.watching.feed import Feed
 from providers.base import Completion, Usage
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
@@ -59,8 +60,10 @@ class Bookkeeper:
         ledger: Ledger,
         recorder: Recorder,
         limits: RateLimits | None = None,
+        feed: Feed | None = None,
     ) -> None:
         self._limits = limits
+        self._feed = feed
         self._prices = prices
         self._ledger = ledger
         self._recorder = recorder
@@ -183,6 +186,8 @@ class Bookkeeper:
     async def _record(self, entry: LedgerEntry) -> Decimal | None:
         """Make ``entry`` durable; USD spent today after it, where known."""
         receipt = await self._ledger.record(entry)
+        if self._feed is not None:
+            self._feed.tell(entry.request)
         today = entry.request.created_at
         if receipt.total_cost_today is not None:
             self._spent_today = (today, receipt.total_cost_today)

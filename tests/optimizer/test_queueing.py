@@ -26,7 +26,7 @@ from tests.fakes.server import FakeProvider
 
 PROMPT = {"prompt": "What is the capital of France?"}
 CHAT = {"model": "claude-haiku-5-5", "messages": [{"role": "user", "content": "What is Paris?"}]}
-redis_url = django_settings.RATE_LIMIT_STORE
+redis_url = django_settings.SHARED_STORE
 needs_redis = pytest.mark.skipif(not redis_url, reason="needs Redis")
 
 

@@ -109,7 +109,7 @@ async def test_a_store_that_is_away_lets_pass_and_says_so(caplog) -> None:
     "redis" not in django_settings.CACHES["default"]["BACKEND"], reason="needs Redis"
 )
 async def test_processes_share_it_over_redis() -> None:
-    url = django_settings.RATE_LIMIT_STORE
+    url = django_settings.SHARED_STORE
     workers = [RateLimits(url), RateLimits(url)]
     shared = Client(key="shared-by-two", requests_per_minute=10)
     tries = await asyncio.gather(

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from decimal import Decimal
 from typing import Any
 
-from django.http import HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponseBase
 from rest_framework.response import Response
 
 from optimizer.api.gateway.failures import failure_of
 from optimizer.api.gateway.telling import Teller
+from optimizer.event_stream import EventStream
 from optimizer.services.answer_stream import AnswerStream
 from optimizer.services.asking import Ask
 from optimizer.services.results import CompletionResult
 from optimizer.services.routing_service import RoutingService
 from routing.models import RoutingDecision
-
-
-class EventStream(StreamingHttpResponse):
-    """Server-sent events. However it ends, the source is closed and ``leave`` called."""
-
-    def __init__(
-        self,
-        source: AsyncGenerator[bytes, None],
-        leave: Callable[[], None],
-        headers: dict[str, str],
-    ) -> None:
-        super().__init__(
-            content_type="text/event-stream; charset=utf-8",
-            # Proxies must hand each event on as it comes.
-            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **headers},
-        )
-        self._source = source
-        self.streaming_content = source
-        self._leave = leave
-        self._loop = asyncio.get_running_loop()
-
-    def close(self) -> None:
-        """Called from another thread, and also if nobody ever began to read."""
-        super().close()
-        self._loop.call_soon_threadsafe(self._leave)
-
-    async def __aiter__(self) -> AsyncGenerator[bytes, None]:  # type: ignore[override]
-        async with aclosing(self._source) as events:
-            async for event in events:
-                yield event
 
 
 async def answer(

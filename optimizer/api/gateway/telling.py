@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from optimizer.api.gateway.failures import Failure
-from optimizer.api.rendering import MoneyEncoder
 from optimizer.services.results import CompletionResult
 from providers.events import Event
-
-_ENCODER = MoneyEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Teller(Protocol):
@@ -25,17 +22,6 @@ class Teller(Protocol):
     def close(self, result: CompletionResult) -> Iterator[bytes]: ...
 
     def fail(self, failure: Failure) -> Iterator[bytes]: ...
-
-
-def sse(data: dict[str, Any], event: str = "") -> bytes:
-    """One server-sent event (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
-    head = f"event: {event}\n" if event else ""
-    return f"{head}data: {json_text(data)}\n\n".encode()
-
-
-def json_text(data: Any) -> str:
-    """JSON on one line, money as numbers."""
-    return _ENCODER.encode(data)
 
 
 def told_to_clients(result: CompletionResult) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import Any
 from optimizer.api.gateway.anthropic.answer import message_id, stop_reason, usage_body
 from optimizer.api.gateway.anthropic.errors import error_body
 from optimizer.api.gateway.failures import Failure
-from optimizer.api.gateway.telling import sse, told_to_clients
+from optimizer.api.gateway.telling import told_to_clients
+from optimizer.event_stream import sse
 from optimizer.services.results import CompletionResult
 from providers.base import Usage
 from providers.events import (

@@ -19,7 +19,8 @@ from optimizer.api.gateway.openai.chat_answer import (
     usage_body,
 )
 from optimizer.api.gateway.openai.errors import error_body
-from optimizer.api.gateway.telling import sse, told_to_clients
+from optimizer.api.gateway.telling import told_to_clients
+from optimizer.event_stream import sse
 from optimizer.services.results import CompletionResult
 from providers.events import (
     Event,

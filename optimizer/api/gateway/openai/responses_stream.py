@@ -18,7 +18,8 @@ from optimizer.api.gateway.openai.responses_answer import (
     reasoning_item,
     text_content,
 )
-from optimizer.api.gateway.telling import sse, told_to_clients
+from optimizer.api.gateway.telling import told_to_clients
+from optimizer.event_stream import sse
 from optimizer.services.results import CompletionResult
 from providers.events import (
     Event,

@@ -1,0 +1,1 @@
+"""What is recorded, told to whoever watches at that moment."""

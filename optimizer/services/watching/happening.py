@@ -1,0 +1,48 @@
+"""One recorded request as those who watch are told of it: no prompt, no answer, no user."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from analytics.models import RequestRecord
+
+Happening = dict[str, Any]
+"""JSON-ready: ``id``, ``at`` (ISO 8601, UTC), who answered and why, ``cost`` and ``saved`` as
+decimal text in USD or ``None`` where unknown, ``latency_ms``."""
+
+
+def happening_of(request: RequestRecord) -> Happening:
+    """What may be told of ``request``."""
+    return {
+        "id": str(request.pk),
+        "at": request.created_at.isoformat(),
+        "status": request.status,
+        "endpoint": request.endpoint,
+        "provider": request.provider,
+        "model": request.model,
+        "strategy": request.strategy,
+        "confidence": request.confidence,
+        "pattern": request.pattern,
+        "tier": request.tier,
+        "cache_hit": request.cache_hit,
+        "cost": _text(request.cost),
+        "saved": _text(request.savings),
+        "latency_ms": round(request.latency_ms, 1),
+        "fallbacks": len(request.attempts),
+    }
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"
+
+
+def recent(most: int, after: str = "") -> list[Happening]:
+    """The latest, oldest first; those recorded since the request ``after``, where one is given.
+
+    Reads the database.
+    """
+    rows = RequestRecord.objects.order_by("-created_at").defer("prompt", "error_detail", "tags")
+    if after:
+        rows = RequestRecord.objects.filter(pk__gt=after).order_by("-pk")
+    return [happening_of(row) for row in reversed(rows[:most])]
