@@ -21,6 +21,7 @@ from analytics.models import (
     CachedResponse,
     Experiment,
     Project,
+    RequestRecord,
     RoutingRule,
     Team,
 )
@@ -29,7 +30,10 @@ VIEWER, ANALYST, OPERATOR, ADMINISTRATOR = "viewer", "analyst", "operator", "adm
 ROLES = (ADMINISTRATOR, OPERATOR, ANALYST, VIEWER)
 """The one that may most first."""
 
-_CHANGED_BY_ANALYSTS = {Experiment: ("add", "change", "delete")}
+_CHANGED_BY_ANALYSTS = {
+    Experiment: ("add", "change", "delete"),
+    RequestRecord: ("ask",),
+}
 _CHANGED_BY_OPERATORS = {
     RoutingRule: ("add", "change", "delete"),
     Budget: ("add", "change"),

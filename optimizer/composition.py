@@ -37,6 +37,7 @@ from optimizer.services.learned import installed_predictor, learned_evidence, ro
 from optimizer.services.model_names import ModelNames
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.past_requests import PastRequests
+from optimizer.services.playground import Playground
 from optimizer.services.quality_checks import configured_guarantee, configured_judge
 from optimizer.services.queueing.turnstile import Turnstile
 from optimizer.services.rate_limits import RateLimits
@@ -191,6 +192,17 @@ def build_services() -> Services:
     if guarantee is not None:
         readings["the compared answers"] = guarantee.refresh
     past = PastRequests(engine, names, prices)
+    routing = RoutingService(
+        engine=engine,
+        options=options,
+        caller=caller,
+        books=books,
+        cache=AnswerCache(cache, semantic),
+        rules=rules,
+        experiments=experiments,
+        judge=configured_judge(names, caller, prices, background, guarantee, budgets),
+        budgets=budgets,
+    )
     return Services(
         catalogue=catalogue,
         prices=prices,
@@ -202,17 +214,7 @@ def build_services() -> Services:
         engine=engine,
         ledger=ledger,
         cache=cache,
-        routing=RoutingService(
-            engine=engine,
-            options=options,
-            caller=caller,
-            books=books,
-            cache=AnswerCache(cache, semantic),
-            rules=rules,
-            experiments=experiments,
-            judge=configured_judge(names, caller, prices, background, guarantee, budgets),
-            budgets=budgets,
-        ),
+        routing=routing,
         semantic=semantic,
         rules=rules,
         experiments=experiments,
@@ -233,6 +235,7 @@ def build_services() -> Services:
             semantic=semantic is not None,
         ),
         feed=feed,
+        playground=Playground(routing, names),
         embedding=EmbeddingService(names, caller, books, budgets),
         background=background,
         readings=Chores([Chore(f"Reading {what}", 0, read) for what, read in readings.items()]),

@@ -24,6 +24,7 @@ from optimizer.services.guaranteeing import GuaranteeBook
 from optimizer.services.keyring import KeyRing
 from optimizer.services.model_names import ModelNames
 from optimizer.services.options import CatalogueOptions
+from optimizer.services.playground import Playground
 from optimizer.services.queueing.turnstile import Turnstile
 from optimizer.services.rate_limits import RateLimits
 from optimizer.services.routing_service import RoutingService
@@ -70,6 +71,7 @@ class Services:
     limits: RateLimits
     turnstile: Turnstile
     gateway: Gateway
+    playground: Playground
     feed: Feed
     embedding: EmbeddingService
     background: ThreadPoolExecutor

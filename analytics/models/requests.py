@@ -35,6 +35,7 @@ class RequestRecord(models.Model):
         RESPONSES = "responses", "OpenAI responses"
         EMBEDDINGS = "embeddings", "OpenAI embeddings"
         MESSAGES = "messages", "Anthropic messages"
+        PLAYGROUND = "playground", "the admin's playground"
 
     id = models.UUIDField(primary_key=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now)
@@ -96,6 +97,7 @@ class RequestRecord(models.Model):
     class Meta:
         db_table = "requests"
         verbose_name = "request"
+        permissions = (("ask_requestrecord", "Can ask models in the playground"),)
         indexes = [
             models.Index(fields=["-created_at"], name="requests_created"),
             models.Index(fields=["provider", "model", "-created_at"], name="requests_model"),

@@ -24,6 +24,7 @@ class Feedback(models.Model):
 
     class Source(models.TextChoices):
         CLIENT = "client", "given by a client"
+        OPERATOR = "operator", "given in the admin"
         IMPORT = "import", "imported outcome"
         REPLAY = "replay", "replayed outcome"
 

@@ -15,6 +15,12 @@ from analytics.metrics import period_start
 from analytics.reports.breakdown import breakdown
 from optimizer.control_room.live import live_events, live_page
 from optimizer.control_room.overview import PERIODS, overview
+from optimizer.control_room.playground import (
+    choices_view,
+    playground_page,
+    rate_view,
+    run_view,
+)
 
 _DEFAULT_DAYS = 7
 _MOST_BARS = 10
@@ -31,6 +37,10 @@ class ControlRoom(AdminSite):
             path("pictures/<str:name>.svg", picture, name="picture"),
             path("live/", self.admin_view(live_page), name="live"),
             path("live/events", live_events, name="live_events"),  # type: ignore[arg-type]
+            path("playground/", self.admin_view(playground_page), name="playground"),
+            path("playground/choices", self.admin_view(choices_view), name="playground_choices"),
+            path("playground/run", run_view, name="playground_run"),  # type: ignore[arg-type]
+            path("playground/rate", self.admin_view(rate_view), name="playground_rate"),
             *super().get_urls(),
         ]
 

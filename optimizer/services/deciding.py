@@ -40,10 +40,10 @@ class Decider:
         capped = facts.effect.cost_cap is not None or facts.ask.max_cost is not None
         return capped or (self._budgets is not None and self._budgets.concern(facts.ask))
 
-    def preview(self, facts: RequestFacts, *, auto_route: bool) -> RoutingDecision:
+    def preview(self, facts: RequestFacts) -> RoutingDecision:
         """What would be decided now, without exploring, whatever budgets say."""
         context = self._context(facts, explore=False)
-        return self._engine.route(context, auto_route=auto_route, analysis=facts.analysis)
+        return self._engine.route(context, strategy=facts.ask.strategy, analysis=facts.analysis)
 
     async def decide(
         self, facts: RequestFacts, started: float

@@ -176,8 +176,13 @@ class RoutingService:
         client: Client = ANYONE,
     ) -> RoutingDecision:
         """The decision that ``route_and_complete`` would take now, past the cache."""
-        ask = Ask(Chat.of_prompt(prompt, max_tokens), prompt, cache_key="", client=client)
-        return self._decider.preview(self._facts(ask, assign=False), auto_route=auto_route)
+        strategy = "hybrid" if auto_route else "complexity"
+        chat = Chat.of_prompt(prompt, max_tokens)
+        return self.preview(Ask(chat, prompt, cache_key="", strategy=strategy, client=client))
+
+    def preview(self, ask: Ask) -> RoutingDecision:
+        """What would be decided for ``ask`` now, past the cache and experiments. Calls nobody."""
+        return self._decider.preview(self._facts(ask, assign=False))
 
     @staticmethod
     def get_routing_metrics(days: int = 7, tenant: str | None = None) -> dict[str, Any]:
