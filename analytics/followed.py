@@ -10,9 +10,9 @@ from datetime import datetime
 from django.db.models import Count, Max
 from django.utils import timezone
 
-from analytics.models import ApiKey, Budget
+from analytics.models import ApiKey, Budget, PriceOverride
 
-Followed = ApiKey | Budget
+Followed = ApiKey | Budget | PriceOverride
 
 
 def version_of(table: type[Followed]) -> tuple[datetime | None, int]:

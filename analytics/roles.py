@@ -20,6 +20,7 @@ from analytics.models import (
     BudgetHold,
     CachedResponse,
     Experiment,
+    PriceOverride,
     Project,
     RequestRecord,
     RoutingRule,
@@ -42,6 +43,7 @@ _CHANGED_BY_OPERATORS = {
     Team: ("add", "change"),
     Project: ("add", "change"),
     AlertRule: ("add", "change", "delete"),
+    PriceOverride: ("add", "change", "delete"),
     CachedResponse: ("delete",),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Sum
@@ -39,6 +40,17 @@ def sums_since(start: date) -> dict[str, Any]:
         "saved": saved,
         "percent": percent(saved, baseline, places=1),
     }
+
+
+def model_sums(start: date) -> dict[tuple[str, str], tuple[int, Decimal]]:
+    """Requests and USD spent from the UTC day ``start`` on, by (provider, model)."""
+    rows = (
+        DailyTotal.objects.filter(date__gte=start)
+        .values("provider", "model")
+        .annotate(count=Sum("requests"), spent=MoneySum("cost"))
+        .values_list("provider", "model", "count", "spent")
+    )
+    return {(provider, model): (count, spent) for provider, model, count, spent in rows}
 
 
 def known_values(field: str) -> list[str]:

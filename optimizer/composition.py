@@ -38,6 +38,7 @@ from optimizer.services.model_names import ModelNames
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.past_requests import PastRequests
 from optimizer.services.playground import Playground
+from optimizer.services.price_keeping import PriceKeeper
 from optimizer.services.quality_checks import configured_guarantee, configured_judge
 from optimizer.services.queueing.turnstile import Turnstile
 from optimizer.services.rate_limits import RateLimits
@@ -165,6 +166,7 @@ def build_services() -> Services:
             deadline=settings.REQUEST_DEADLINE,
         ),
     )
+    price_keeper = PriceKeeper(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
     options = CatalogueOptions(catalogue, prices, caller)
@@ -206,6 +208,7 @@ def build_services() -> Services:
     return Services(
         catalogue=catalogue,
         prices=prices,
+        price_keeper=price_keeper,
         registry=registry,
         caller=caller,
         evidence=evidence,
@@ -244,6 +247,7 @@ def build_services() -> Services:
                 Chore("Summing the hours", 60, sum_some_hours),
                 Chore("Looking for harm in experiments", 60, stop_on_harm),
                 Chore("Watching limits", 60, watch),
+                Chore("Writing down changed prices", 600, price_keeper.note),
                 Chore("Looking for what dead workers held", 30, holds_lost),
             ]
         ),

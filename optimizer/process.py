@@ -25,6 +25,7 @@ from optimizer.services.keyring import KeyRing
 from optimizer.services.model_names import ModelNames
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.playground import Playground
+from optimizer.services.price_keeping import PriceKeeper
 from optimizer.services.queueing.turnstile import Turnstile
 from optimizer.services.rate_limits import RateLimits
 from optimizer.services.routing_service import RoutingService
@@ -50,6 +51,7 @@ class Services:
 
     catalogue: Catalogue
     prices: PriceBook
+    price_keeper: PriceKeeper
     registry: ProviderRegistry
     caller: ResilientCaller
     evidence: EvidenceTable
@@ -82,7 +84,7 @@ class Services:
 
     async def start(self) -> None:
         """Learn what is known, load the embedded model, go on learning."""
-        self._close_watch = close_watch(self.keyring, self.budgets)
+        self._close_watch = close_watch(self.keyring, self.budgets, self.price_keeper)
         await asyncio.to_thread(self._close_watch.begin)
         await self.in_background(self.readings.run_due)
         self._upkeep = asyncio.create_task(self._keep_up(settings.EVIDENCE_REFRESH_SECONDS))
@@ -128,12 +130,13 @@ class Services:
         self.background.shutdown(wait=True)
 
 
-def close_watch(keyring: KeyRing, budgets: Budgets) -> CloseWatch:
+def close_watch(keyring: KeyRing, budgets: Budgets, prices: PriceKeeper) -> CloseWatch:
     """What may not wait for the other readings: a revoked key, a budget just made."""
     return CloseWatch(
         [
             Chore("Reading the API keys", 0, keyring.refresh),
             Chore("Reading the budgets", 0, budgets.refresh),
+            Chore("Reading the prices set here", 0, prices.refresh),
             Chore("Saying that this worker is alive", 5, budgets.say_alive),
         ],
         [Chore("Writing down when keys were used", 0, keyring.tell_used)],

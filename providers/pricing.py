@@ -1,24 +1,26 @@
 """What a call costs, in USD, as an exact Decimal.
 
 Rates come from the ``genai-prices`` package, by date; the catalogue overrides
-them. The sums are done here, on rates looked up once an hour per model, since
-the package's own calculation takes longer than routing does. A test holds both
-equal to the last digit.
+them, and what operators set for certain days overrides both. The sums are done
+here, on rates looked up once an hour per model, since the package's own
+calculation takes longer than routing does. A test holds both equal to the last digit.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+from typing import Literal
 
 from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, TieredPrices
 
 from providers.base import Usage
 from providers.catalogue import Catalogue
+from providers.dated_prices import DatedPrice, DatedPrices
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ MILLION = Decimal(1_000_000)
 _PLACES = Decimal("0.0000000001")
 
 Tiers = tuple[tuple[int, Decimal], ...]
+PriceSource = Literal["set here", "catalogue", "genai-prices", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +92,18 @@ class PriceBook:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._dated = DatedPrices()
         self._rates: dict[tuple[str, str, int], Rates | None] = {}
         self._warned: set[tuple[str, str]] = set()
+        self.version = 0
+        """Moves when what was looked up before may not hold any more."""
+
+    def set_dated(self, prices: Iterable[DatedPrice]) -> None:
+        """What operators set, all of it: it takes the place of what was set before."""
+        self._dated.replace(prices)
+        self._rates = {}
+        self._warned = set()
+        self.version += 1
 
     def rates(self, provider: str, model: str, at: datetime | None = None) -> Rates | None:
         """The model's rates at ``at`` (aware, default now); ``None`` when unknown."""
@@ -129,14 +142,38 @@ class PriceBook:
         known = [rate.most(input_tokens, output_tokens) for rate in rates if rate is not None]
         return max(known) if len(known) == 2 else None
 
-    def _look_up(self, provider: str, model: str, at: datetime) -> Rates | None:
+    def source(self, provider: str, model: str, at: datetime | None = None) -> PriceSource:
+        """Where the rates at ``at`` (default now) come from."""
+        at = at or datetime.now(UTC)
+        if self.rates(provider, model, at) is None:
+            return "unknown"
         spec = self._catalogue.find(provider, model)
-        if spec is not None and spec.price is not None:
-            return _overridden(spec.price)
+        name = spec.id if spec else model
+        if self._dated.on(provider, name, at.astimezone(UTC).date()) is not None:
+            return "set here"
+        return "catalogue" if spec is not None and spec.price is not None else "genai-prices"
+
+    def deprecated(self, provider: str, model: str) -> bool:
+        """Whether the price table says that the model is on its way out."""
+        info = self._info(provider, model)
+        return info is not None and bool(info.deprecated)
+
+    def _info(self, provider: str, model: str) -> ModelInfo | None:
         owner = self._catalogue.providers.get(provider)
         if owner is None or not owner.prices:
             return None
-        info = _find_info(owner.prices, spec.id if spec else model)
+        spec = self._catalogue.find(provider, model)
+        return _find_info(owner.prices, spec.id if spec else model)
+
+    def _look_up(self, provider: str, model: str, at: datetime) -> Rates | None:
+        spec = self._catalogue.find(provider, model)
+        name = spec.id if spec else model
+        dated = self._dated.on(provider, name, at.astimezone(UTC).date())
+        if dated is not None:
+            return rates_of(dated)
+        if spec is not None and spec.price is not None:
+            return rates_of(spec.price)
+        info = self._info(provider, model)
         if info is None:
             return None
         prices = info.get_prices(at)
@@ -171,7 +208,8 @@ def _rate(price: Decimal | TieredPrices) -> Rate:
     return Rate(price)
 
 
-def _overridden(price: Mapping[str, Decimal]) -> Rates:
+def rates_of(price: Mapping[str, Decimal]) -> Rates:
+    """Of USD per million tokens by unit, the same for any size of input."""
     rates = {unit: Rate(value) for unit, value in price.items()}
     return Rates(
         input=rates["input"],

@@ -14,6 +14,7 @@ from analytics.models import (
     Comparison,
     DailyTotal,
     Feedback,
+    PriceOverride,
     RequestRecord,
     RoutingMetric,
 )
@@ -153,3 +154,14 @@ class BudgetFactory(factory.django.DjangoModelFactory):
     name = factory.Sequence(lambda n: f"budget {n}")
     period = "day"
     limit = Decimal(1)
+
+
+class PriceOverrideFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = PriceOverride
+
+    provider = "claude"
+    model = "claude-haiku-5-5"
+    input = Decimal(1)
+    output = Decimal(2)
+    valid_from = factory.LazyFunction(lambda: datetime.now(UTC).date())

@@ -8,6 +8,7 @@ from analytics.models.budgets import Budget, BudgetAccount, BudgetHold, BudgetUs
 from analytics.models.comparisons import Comparison
 from analytics.models.experiments import Experiment
 from analytics.models.keys import ApiKey, Project, Team
+from analytics.models.prices import PriceOverride, PriceSeen
 from analytics.models.requests import RequestRecord, RoutingMetric
 from analytics.models.rules import RoutingRule, RuleChange
 from analytics.models.totals import DailyTotal, HourlyTotal, StaleHour, TotalsState
@@ -16,6 +17,6 @@ from analytics.models.verdicts import Feedback, LearnedEvidence
 __all__ = [
     "Alert", "AlertRule", "ApiKey", "Budget", "BudgetAccount", "BudgetHold", "BudgetUsage",
     "CachedResponse", "Comparison", "DailyTotal", "Experiment", "Feedback", "HourlyTotal",
-    "LearnedEvidence", "Project", "RequestRecord", "RoutingMetric", "RoutingRule", "RuleChange",
-    "StaleHour", "Team", "TotalsState", "Worker",
+    "LearnedEvidence", "PriceOverride", "PriceSeen", "Project", "RequestRecord", "RoutingMetric",
+    "RoutingRule", "RuleChange", "StaleHour", "Team", "TotalsState", "Worker",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ single requests to ten places.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -124,13 +124,20 @@ class _Compared(NamedTuple):
     figures: dict[str, Any]
 
 
-def _token_sums(by: Any, span: Span, tariffs: dict[Model, Tariff]) -> Any:
-    steps = sorted({step.above for tariff in tariffs.values() for step in tariff} - {-1})
-    size = Case(
-        *(When(tokens_in__gt=above, then=Value(above)) for above in reversed(steps)),
+def input_size(starts: Iterable[int]) -> Case:
+    """The greatest of ``starts`` that a request's input tokens pass, -1 where they pass none."""
+    return Case(
+        *(
+            When(tokens_in__gt=start, then=Value(start))
+            for start in sorted(set(starts) - {-1}, reverse=True)
+        ),
         default=Value(-1),
         output_field=IntegerField(),
     )
+
+
+def _token_sums(by: Any, span: Span, tariffs: dict[Model, Tariff]) -> Any:
+    size = input_size(step.above for tariff in tariffs.values() for step in tariff)
     hit = Q(cache_hit=True)
     return (
         requests_in(*span)
@@ -150,12 +157,19 @@ def _token_sums(by: Any, span: Span, tariffs: dict[Model, Tariff]) -> Any:
     )
 
 
-def _compare(row: dict[str, Any], model: Model, tariff: Tariff) -> _Compared:
+def charge_for(row: Mapping[str, Any], tariff: Tariff) -> tuple[Decimal, Decimal]:
+    """USD that the tokens of ``row`` (asked, answered, read from and written to the prompt
+    cache, of inputs ``above`` a size) cost at ``tariff``: for input, for output."""
     step = max(step for step in tariff if step.above <= row["above"])
     fresh = row["asked"] - row["read"] - row["written"]
     asked = step.input * fresh + step.cache_read * row["read"] + step.cache_write * row["written"]
     output = (step.output * row["answered"] / _MILLION).quantize(_PLACES)
-    baseline = (asked / _MILLION).quantize(_PLACES) + output
+    return (asked / _MILLION).quantize(_PLACES), output
+
+
+def _compare(row: dict[str, Any], model: Model, tariff: Tariff) -> _Compared:
+    asked, output = charge_for(row, tariff)
+    baseline = asked + output
     routing = baseline - row["spent"] - row["hits_cost"]
     return _Compared(
         model,

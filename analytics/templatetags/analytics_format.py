@@ -22,3 +22,22 @@ def figure(value: Any) -> str:
 def dollars(value: Any) -> str:
     """USD from a Decimal or the string that JSON keeps of one."""
     return format_dollars(None if value in (None, "") else Decimal(str(value)))
+
+
+@register.filter
+def rate(value: Decimal | None) -> str:
+    """USD per million tokens: cents at least, and no zeros that say nothing."""
+    if value is None:
+        return "unknown"
+    text = f"{value.normalize():f}"
+    whole, _, fraction = text.partition(".")
+    return f"${int(whole):,}.{fraction:0<2}"
+
+
+@register.filter
+def short(value: int) -> str:
+    """A number of tokens, to three digits: 131 k, 1.05 M."""
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return str(value)

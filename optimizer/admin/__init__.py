@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from optimizer.admin import audit, experiments, rules
+from optimizer.admin import audit, experiments, prices, rules
 
-__all__ = ["audit", "experiments", "rules"]
+__all__ = ["audit", "experiments", "prices", "rules"]

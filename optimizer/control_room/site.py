@@ -14,6 +14,7 @@ from django.urls import path
 from analytics.metrics import period_start
 from analytics.reports.breakdown import breakdown
 from optimizer.control_room.live import live_events, live_page
+from optimizer.control_room.models import models_page
 from optimizer.control_room.overview import PERIODS, overview
 from optimizer.control_room.playground import (
     choices_view,
@@ -41,6 +42,7 @@ class ControlRoom(AdminSite):
             path("playground/choices", self.admin_view(choices_view), name="playground_choices"),
             path("playground/run", run_view, name="playground_run"),  # type: ignore[arg-type]
             path("playground/rate", self.admin_view(rate_view), name="playground_rate"),
+            path("models/", self.admin_view(models_page), name="models"),
             *super().get_urls(),
         ]
 

@@ -11,20 +11,20 @@ from routing.models import LongInputPrices, ModelOption
 
 
 class CatalogueOptions:
-    """Routing's view of the catalogue, rebuilt once an hour as prices may change."""
+    """Routing's view of the catalogue, rebuilt once an hour, and when somebody sets a price."""
 
     def __init__(self, catalogue: Catalogue, prices: PriceBook, caller: ResilientCaller) -> None:
         self._catalogue = catalogue
         self._prices = prices
         self._caller = caller
-        self._built_for = -1
+        self._built_for = (-1, -1)
         self._options: tuple[ModelOption, ...] = ()
 
     def options(self) -> tuple[ModelOption, ...]:
-        hour = int(time.time()) // 3600
-        if hour != self._built_for:
+        now = (int(time.time()) // 3600, self._prices.version)
+        if now != self._built_for:
             self._options = self._build()
-            self._built_for = hour
+            self._built_for = now
         return self._options
 
     def available_providers(self) -> frozenset[str] | None:
