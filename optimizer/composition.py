@@ -28,6 +28,7 @@ from optimizer.services.answer_cache import AnswerCache
 from optimizer.services.bookkeeping import Bookkeeper
 from optimizer.services.budgeting import Budgets
 from optimizer.services.chores import Chore, Chores
+from optimizer.services.connecting import Connections
 from optimizer.services.embedding import EmbeddingService
 from optimizer.services.expectations import Expectations
 from optimizer.services.experimenting import Experiments, running_experiment
@@ -239,6 +240,7 @@ def build_services() -> Services:
         ),
         feed=feed,
         playground=Playground(routing, names),
+        connections=Connections(catalogue, os.environ, caller, options, routing),
         embedding=EmbeddingService(names, caller, books, budgets),
         background=background,
         readings=Chores([Chore(f"Reading {what}", 0, read) for what, read in readings.items()]),

@@ -15,6 +15,7 @@ from analytics.ledger import Ledger
 from optimizer.services.budgeting import Budgets
 from optimizer.services.chores import Chore, Chores
 from optimizer.services.close_watch import CloseWatch
+from optimizer.services.connecting import Connections
 from optimizer.services.embedding import EmbeddingService
 from optimizer.services.evidence import EvidenceTable
 from optimizer.services.expectations import Expectations
@@ -74,6 +75,7 @@ class Services:
     turnstile: Turnstile
     gateway: Gateway
     playground: Playground
+    connections: Connections
     feed: Feed
     embedding: EmbeddingService
     background: ThreadPoolExecutor

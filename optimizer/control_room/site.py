@@ -13,6 +13,7 @@ from django.urls import path
 
 from analytics.metrics import period_start
 from analytics.reports.breakdown import breakdown
+from optimizer.control_room.first_run import start_page, test_connection
 from optimizer.control_room.live import live_events, live_page
 from optimizer.control_room.models import models_page
 from optimizer.control_room.overview import PERIODS, overview
@@ -43,6 +44,8 @@ class ControlRoom(AdminSite):
             path("playground/run", run_view, name="playground_run"),  # type: ignore[arg-type]
             path("playground/rate", self.admin_view(rate_view), name="playground_rate"),
             path("models/", self.admin_view(models_page), name="models"),
+            path("start/", self.admin_view(start_page), name="start"),
+            path("start/test", test_connection, name="test_connection"),  # type: ignore[arg-type]
             *super().get_urls(),
         ]
 

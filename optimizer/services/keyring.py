@@ -48,6 +48,11 @@ class KeyRing:
         self._lock = threading.Lock()
         self._told_at = time.monotonic()
 
+    @property
+    def asked_for(self) -> bool:
+        """Whether a request needs a key."""
+        return self._mode == "on" or (self._mode == "auto" and self._any)
+
     def refresh(self) -> None:
         """Take over what has changed, and write down what was used."""
         version = self._source.keys_version()

@@ -1,0 +1,48 @@
+"use strict";
+/* Getting started: tests connections, copies snippets, sees the first request come. */
+(() => {
+  const page = document.getElementById("start");
+  const token = page.querySelector("[name=csrfmiddlewaretoken]").value;
+
+  for (const button of page.querySelectorAll(".test")) {
+    const said = button.nextElementSibling;
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      said.textContent = "Asking …";
+      said.className = "";
+      try {
+        const response = await fetch(page.dataset.test, {
+          method: "POST",
+          headers: { "X-CSRFToken": token },
+          body: new URLSearchParams({ provider: button.dataset.provider }),
+        });
+        const body = await response.json();
+        said.textContent = body.words || body.detail;
+        said.className = body.works ? "works" : "fails";
+      } catch (error) {
+        said.textContent = `The server could not be reached: ${error.message}`;
+      }
+      button.disabled = false;
+    });
+  }
+
+  for (const button of page.querySelectorAll(".copy")) {
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.previousElementSibling.textContent);
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    });
+  }
+
+  const opened = Date.now();
+  const source = new EventSource(page.dataset.events);
+  source.addEventListener("request", (event) => {
+    const one = JSON.parse(event.data);
+    if (new Date(one.at).getTime() < opened) return;
+    const link = document.createElement("a");
+    link.href = `${page.dataset.decision}${one.id}/change/`;
+    link.textContent = `${one.provider}/${one.model}, ${one.strategy}: its story`;
+    document.getElementById("arrived").replaceChildren("A request has come: ", link);
+  });
+  addEventListener("pagehide", () => source.close());
+})();
