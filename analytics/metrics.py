@@ -164,3 +164,14 @@ def usage_stats(*, recent: int = 10, tenant: str | None = None) -> dict[str, Any
             for record in requests.order_by("-created_at")[:recent]
         ],
     }
+
+
+def dearest_requests(most: int = 8, among: int = 10_000) -> list[RequestRecord]:
+    """Those decided that cost most ``among`` the latest.
+
+    Bounded, so that it costs the same at any size of the ledger.
+    """
+    latest = RequestRecord.objects.order_by("-created_at").values("pk")[:among]
+    rows = RequestRecord.objects.filter(pk__in=latest, cost__gt=0, decision__isnull=False)
+    rows = rows.order_by("-cost", "pk")
+    return list(rows.only("created_at", "prompt", "provider", "model", "cost")[:most])

@@ -71,12 +71,11 @@ def quality_report(
     than ``-tolerance``; "falls short" where it is worse; else "not shown".
     ``basis`` says what the difference rests on: "pairs", "ratings" or "nothing".
     """
-    routed = _mean(_feedback(since, until), F("score"))
-    difference, baseline, basis = _paired(since, until)
-    if basis == "pairs":
-        routed = _of_pairs(F("score"), since, until)
-    else:
-        by_kind = _by_kind(since, until)
+    difference, baseline, routed = _paired(since, until)
+    basis = "pairs"
+    if difference.count < LEAST:
+        difference, baseline, basis = NOTHING, NOTHING, "nothing"
+        routed, by_kind = _rated(since, until)
         if by_kind is not None:
             (difference, baseline), basis = by_kind, "ratings"
     return {
@@ -117,22 +116,26 @@ def _feedback(since: datetime, until: datetime | None) -> Any:
     return _in(Feedback.objects.all(), since, until, "request__created_at")
 
 
-def _mean(rows: Any, figure: Any, least: float = 0.0) -> Mean:
+def _paired(since: datetime, until: datetime | None) -> tuple[Mean, Mean, Mean]:
+    """Of prompts that both answered: the difference, the baseline's scores and the routed ones."""
+    figures: dict[str, Any] = {
+        "difference": F("score") - F("reference_score"),
+        "baseline": F("reference_score"),
+        "routed": F("score"),
+    }
+    rows = _compared(since, until).filter(served=True, score__isnull=False)
     sums = rows.aggregate(
-        n=Count("pk"), total=Sum(figure, default=0.0), squares=Sum(figure * figure, default=0.0)
+        n=Count("pk"),
+        **{f"{name}_total": Sum(figure, default=0.0) for name, figure in figures.items()},
+        **{
+            f"{name}_squares": Sum(figure * figure, default=0.0) for name, figure in figures.items()
+        },
     )
-    return mean_of(sums["n"], sums["total"], sums["squares"], least=least)
-
-
-def _of_pairs(figure: Any, since: datetime, until: datetime | None, least: float = 0.0) -> Mean:
-    return _mean(_compared(since, until).filter(served=True, score__isnull=False), figure, least)
-
-
-def _paired(since: datetime, until: datetime | None) -> tuple[Mean, Mean, str]:
-    difference = _of_pairs(F("score") - F("reference_score"), since, until, least=-1.0)
-    if difference.count < LEAST:
-        return NOTHING, NOTHING, "nothing"
-    return difference, _of_pairs(F("reference_score"), since, until), "pairs"
+    difference, baseline, routed = (
+        mean_of(sums["n"], sums[f"{name}_total"], sums[f"{name}_squares"], least=least)
+        for name, least in (("difference", -1.0), ("baseline", 0.0), ("routed", 0.0))
+    )
+    return difference, baseline, routed
 
 
 @dataclass(slots=True)
@@ -143,26 +146,28 @@ class _Kind:
     baseline: tuple[int, float, float] = (0, 0.0, 0.0)
 
 
-def _by_kind(since: datetime, until: datetime | None) -> tuple[Mean, Mean] | None:
+def _rated(since: datetime, until: datetime | None) -> tuple[Mean, tuple[Mean, Mean] | None]:
+    """The mean of all ratings, and what those of each kind of prompt say of the difference."""
     same = Q(
         provider=F("request__decision__baseline_provider"),
         model=F("request__decision__baseline_model"),
     )
+    comparable = Q(request__decision__isnull=False) & ~Q(request__decision__baseline_model="")
     kinds: dict[tuple[str, str], _Kind] = {}
+    every = [0, 0.0, 0.0]
     rows = (
         _feedback(since, until)
-        .filter(request__decision__isnull=False)
-        .exclude(request__decision__baseline_model="")
-        .values("pattern", "tier", same=same)
+        .values("pattern", "tier", same=same, comparable=comparable)
         .annotate(n=Count("pk"), total=Sum("score"), squares=Sum(F("score") * F("score")))
         .order_by()
     )
     for row in rows:
-        kind = kinds.setdefault((row["pattern"], row["tier"]), _Kind())
-        setattr(
-            kind, "baseline" if row["same"] else "others", (row["n"], row["total"], row["squares"])
-        )
-    return _across(kinds.values())
+        sums = (row["n"], row["total"], row["squares"])
+        every = [one + more for one, more in zip(every, sums, strict=True)]
+        if row["comparable"]:
+            kind = kinds.setdefault((row["pattern"], row["tier"]), _Kind())
+            setattr(kind, "baseline" if row["same"] else "others", sums)
+    return mean_of(int(every[0]), every[1], every[2]), _across(kinds.values())
 
 
 def _across(kinds: Iterable[_Kind]) -> tuple[Mean, Mean] | None:

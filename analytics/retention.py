@@ -15,7 +15,7 @@ from django.utils import timezone
 from analytics.budgets.periods import window_at
 from analytics.models import Budget, BudgetUsage, CachedResponse, RequestRecord
 from analytics.reports.hourly import totals_forget_before, totals_update
-from analytics.reports.summing import hour_of
+from analytics.reports.spans import hour_of
 
 
 @dataclass(frozen=True, slots=True)

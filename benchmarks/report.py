@@ -18,7 +18,7 @@ from typing import Any
 
 import django
 
-_FILL = """
+FILL = """
 INSERT INTO requests (
     id, created_at, status, prompt, prompt_hash, max_tokens, auto_route, endpoint,
     requested_model, streamed, tags, user_id, session_id, pattern, complexity, tier, strategy,
@@ -43,7 +43,7 @@ SELECT gen_random_uuid(), %(start)s + (n * %(days)s / %(count)s) * interval '1 d
     200 + random() * 3000, '[]', '', '', '', '', '', '', '', false
 FROM generate_series(1, %(count)s) n
 """
-_DECIDE = """
+DECIDE = """
 INSERT INTO routing_metrics (
     request_id, created_at, provider, model, strategy_used, confidence, reasoning, fallback_used,
     pattern, complexity, tier, actual_cost, baseline_provider, baseline_model, baseline_cost,
@@ -95,8 +95,8 @@ def measure(count: int) -> None:
     now = datetime.now(UTC)
     with connection.cursor() as cursor:
         start = now - timedelta(days=29.9)
-        cursor.execute(_FILL, {"start": start, "days": 29.9, "count": count})
-        cursor.execute(_DECIDE)
+        cursor.execute(FILL, {"start": start, "days": 29.9, "count": count})
+        cursor.execute(DECIDE)
         cursor.execute("VACUUM ANALYZE requests")
         cursor.execute("VACUUM ANALYZE routing_metrics")
         cursor.execute("SHOW server_version")

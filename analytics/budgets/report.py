@@ -8,7 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Q, Sum
+from django.db.models import F, FloatField, Q, Sum
+from django.db.models.functions import Cast, Coalesce, NullIf
 from django.utils import timezone
 
 from analytics.budgets.periods import Window, window_at
@@ -69,12 +70,36 @@ def standings(
     ]
 
 
+def most_used(
+    budgets: Iterable[Budget], *, most: int = 10, now: datetime | None = None
+) -> list[AccountStanding]:
+    """The accounts of all of them that are used up most, so many in all."""
+    windows = {budget: window_at(budget, now or timezone.now()) for budget in budgets}
+    if not windows:
+        return []
+    found = [one for standing in _read(windows, most).values() for one in standing]
+    known = {one.budget for one in found}
+    # A budget of one account is there even if nothing was spent.
+    found += [
+        AccountStanding(budget, budget.subject, window)
+        for budget, window in windows.items()
+        if budget not in known and not budget.each
+    ]
+    return sorted(found, key=lambda standing: -standing.used_percent)[:most]
+
+
 def _read(windows: Mapping[Budget, Window], most: int) -> dict[int, list[AccountStanding]]:
-    """The ``most`` accounts that have spent most, by budget."""
+    """The ``most`` accounts that are used up most, by budget."""
     by_id = {budget.pk: budget for budget in windows}
     accounts: dict[tuple[int, str], AccountStanding] = {}
-    used = _bearing(BudgetUsage, windows).annotate(all=MoneySum("spent"), turned=Sum("refused"))
-    for pk, subject, spent, refused in used.order_by("-all")[:most]:
+    # Of budgets with the same limit, those that have spent most; without one, by the soft one.
+    whole = Cast(Coalesce("account__budget__limit", "account__budget__soft_limit"), FloatField())
+    used = _bearing(BudgetUsage, windows).annotate(
+        all=MoneySum("spent"),
+        turned=Sum("refused"),
+        share=Cast(Sum("spent"), FloatField()) / NullIf(whole, 0.0),
+    )
+    for pk, subject, spent, refused, _ in used.order_by(F("share").desc(nulls_first=True))[:most]:
         window = windows[by_id[pk]]
         accounts[pk, subject] = AccountStanding(by_id[pk], subject, window, spent, refused=refused)
     held = _bearing(BudgetHold, windows).annotate(

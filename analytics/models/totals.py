@@ -1,4 +1,4 @@
-"""Tables: daily_totals, hourly_totals, and how far the hours are summed."""
+"""Tables: daily_totals, hourly_totals, day_sums, and how far hours and days are summed."""
 
 from __future__ import annotations
 
@@ -49,15 +49,11 @@ _COUNT: dict[str, Any] = {"default": 0}
 _SUM: dict[str, Any] = {"default": Decimal(0)}
 
 
-class HourlyTotal(models.Model):
-    """An hour's sums for one value of one dimension (a model, a user, a tag, ...).
-
-    Made from the requests once their hour is over, for reports over many of
-    them; :mod:`analytics.reports.figures` says what each figure is.
-    """
+class Totals(models.Model):
+    """Sums for one value of one dimension (a model, a user, a tag, ...);
+    :mod:`analytics.reports.figures` says what each figure is."""
 
     dimension = models.CharField(max_length=12)
-    hour = models.DateTimeField()
     value = models.CharField(max_length=512, blank=True)
     requests = models.BigIntegerField(**_COUNT)
     decided = models.BigIntegerField(**_COUNT)
@@ -69,6 +65,8 @@ class HourlyTotal(models.Model):
     tokens_in = models.BigIntegerField(**_COUNT)
     tokens_out = models.BigIntegerField(**_COUNT)
     latency_us = models.BigIntegerField(**_COUNT)
+    streams = models.BigIntegerField(**_COUNT)
+    first_token_us = models.BigIntegerField(**_COUNT)
     answers = models.BigIntegerField(**_COUNT)
     answer_tokens = models.BigIntegerField(**_COUNT)
     answer_tokens_squared = models.BigIntegerField(**_COUNT)
@@ -90,6 +88,15 @@ class HourlyTotal(models.Model):
     explored_saved = money(**_SUM)
 
     class Meta:
+        abstract = True
+
+
+class HourlyTotal(Totals):
+    """An hour's, made from the requests once their hour is over, for reports over many."""
+
+    hour = models.DateTimeField()
+
+    class Meta:
         db_table = "hourly_totals"
         constraints = [
             models.UniqueConstraint(fields=["dimension", "hour", "value"], name="one_total_an_hour")
@@ -97,6 +104,21 @@ class HourlyTotal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hour} {self.dimension} {self.value}"
+
+
+class DaySum(Totals):
+    """A UTC day's, made from its hours once they are all summed, for reports over months."""
+
+    day = models.DateTimeField(help_text="Its start.")
+
+    class Meta:
+        db_table = "day_sums"
+        constraints = [
+            models.UniqueConstraint(fields=["dimension", "day", "value"], name="one_sum_a_day")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day:%Y-%m-%d} {self.dimension} {self.value}"
 
 
 class StaleHour(models.Model):
@@ -113,9 +135,11 @@ class StaleHour(models.Model):
 
 
 class TotalsState(models.Model):
-    """The one row that says how far hours are summed, and before when requests were pruned."""
+    """The one row that says how far hours and days are summed, and before when requests were
+    pruned."""
 
     summed_until = models.DateTimeField(null=True)
+    days_until = models.DateTimeField(null=True)
     pruned_before = models.DateTimeField(null=True)
 
     class Meta:

@@ -63,6 +63,9 @@ _COUNTS: dict[str, Any] = {
     "tokens_in": Sum("tokens_in", default=0),
     "tokens_out": Sum("tokens_out", default=0),
     "latency_us": Sum(_whole(F("latency_ms") * 1000), default=0),
+    # Streams whose time to the first token is known, and these times.
+    "streams": Count("ttft_ms"),
+    "first_token_us": Sum(_whole(F("ttft_ms") * 1000), default=0),
     "answers": Count("pk", filter=_WHOLE),
     "answer_tokens": Sum("tokens_out", filter=_WHOLE, default=0),
     "answer_tokens_squared": _product("tokens_out", "tokens_out", _WHOLE),

@@ -1,4 +1,5 @@
-"""Keeping the hourly totals: exactly what their requests add up to, at no cost to a request.
+"""Keeping the hourly totals and the days' sums: exactly what their requests add up to, at no
+cost to a request.
 
 An hour is summed once it is over and all of its requests must have been written.
 A request that is written later all the same (from the journal, say), or taken
@@ -15,9 +16,10 @@ from django.db import transaction
 from django.db.models.functions import TruncHour
 
 from analytics.batching import batched
-from analytics.models import HourlyTotal, RequestRecord, StaleHour, TotalsState
+from analytics.models import DaySum, HourlyTotal, RequestRecord, StaleHour, TotalsState
 from analytics.reports.figures import FIGURES, KEPT
-from analytics.reports.summing import HOUR, Span, hour_of, row_sums, row_sums_together
+from analytics.reports.spans import DAY, HOUR, Span, day_of, hour_of
+from analytics.reports.summing import row_sums, row_sums_together, totals_of_days
 
 # A request is written at the latest this long after it was asked, or marks its hour.
 _ON_TIME = timedelta(minutes=10)
@@ -59,6 +61,8 @@ def totals_update(now: datetime | None = None) -> Iterator[datetime]:
         yield step
     while (hour := _sum_a_stale_hour()) is not None:
         yield hour
+    while (day := _sum_the_next_day()) is not None:
+        yield day
 
 
 def totals_forget_before(moment: datetime) -> None:
@@ -77,7 +81,9 @@ def totals_rebuild() -> Iterator[datetime]:
         if state.pruned_before is not None:
             rest = rest.filter(hour__gte=state.pruned_before)
         rest.delete()
-        state.summed_until = state.pruned_before
+        # Days are made of hours, which are kept of those that were pruned.
+        DaySum.objects.all().delete()
+        state.summed_until, state.days_until = state.pruned_before, None
         state.save()
     yield from totals_update()
 
@@ -102,6 +108,21 @@ def totals_differ() -> Iterator[tuple[datetime, str, str]]:
             for hour, value in sorted(rows.keys() | kept.keys()):
                 if hour not in stale and rows.get((hour, value)) != kept.get((hour, value)):
                     yield hour, dimension, value
+    yield from _days_differ()
+
+
+def _days_differ() -> Iterator[tuple[datetime, str, str]]:
+    """Where a day is not what its hours add up to."""
+    days = DaySum.objects.order_by("day").values_list("day", flat=True).distinct()
+    for day in list(days):
+        hours = totals_of_days((day, day + DAY))
+        kept = {
+            (total.dimension, total.value): {name: getattr(total, name) for name in FIGURES}
+            for total in DaySum.objects.filter(day=day)
+        }
+        for dimension, value in sorted(hours.keys() | kept.keys()):
+            if hours.get((dimension, value)) != kept.get((dimension, value)):
+                yield day, dimension, value
 
 
 def _days(start: datetime, end: datetime) -> Iterator[Span]:
@@ -146,7 +167,37 @@ def _sum_a_stale_hour() -> datetime | None:
         marked.delete()
         if state.pruned_before is None or hour >= state.pruned_before:
             _sum_hours((hour, hour + HOUR))
+            if state.days_until is not None and hour < state.days_until:
+                _sum_day(day_of(hour))
         return hour
+
+
+def _sum_the_next_day() -> datetime | None:
+    """The end of the day that was summed, ``None`` where the next one is not over."""
+    with transaction.atomic():
+        state = _locked_state()
+        if state.summed_until is None:
+            return None
+        hours = HourlyTotal.objects.order_by("hour").values_list("hour", flat=True)
+        if state.days_until is not None:
+            hours = hours.filter(hour__gte=state.days_until)
+        first = hours.first()
+        if first is None or day_of(first) + DAY > state.summed_until:
+            return None
+        _sum_day(day_of(first))
+        state.days_until = day_of(first) + DAY
+        state.save()
+        return state.days_until
+
+
+def _sum_day(day: datetime) -> None:
+    DaySum.objects.filter(day=day).delete()
+    sums = (
+        DaySum(dimension=dimension, day=day, value=value, **figures)
+        for (dimension, value), figures in totals_of_days((day, day + DAY)).items()
+    )
+    for group in batched(sums, _WRITTEN_TOGETHER):
+        DaySum.objects.bulk_create(group)
 
 
 def _locked_state() -> TotalsState:

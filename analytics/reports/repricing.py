@@ -18,7 +18,8 @@ from django.db.models import Case, Count, F, IntegerField, Q, Sum, Value, When
 from analytics.models import RequestRecord
 from analytics.money import MoneySum
 from analytics.reports.figures import DAY, KEPT, Figures, no_figures, values_of
-from analytics.reports.summing import RECORDED, Span, requests_in
+from analytics.reports.spans import Span
+from analytics.reports.summing import RECORDED, requests_in
 
 _MILLION = Decimal(1_000_000)
 _PLACES = Decimal("1e-10")

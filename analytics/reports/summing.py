@@ -1,6 +1,6 @@
-"""Sums of a period's requests: from hourly totals where they are made, else from the rows.
+"""Sums of a period's requests: of whole days, of hours, and of the rows for the rest.
 
-Both give the same to the last place. Hours that began before the period, that
+All give the same to the last place. Hours that began before the period, that
 are not summed yet or whose requests changed since are read from the requests.
 """
 
@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from django.db import connection
-from django.db.models import Q, QuerySet, Sum, TextField, Value
+from django.db.models import F, IntegerField, Q, QuerySet, Sum, TextField, Value
 from django.db.models.functions import Cast, StrIndex, TruncDay
 
-from analytics.models import HourlyTotal, RequestRecord, StaleHour, TotalsState
+from analytics.models import DaySum, HourlyTotal, RequestRecord
 from analytics.money import MoneySum
 from analytics.reports.figures import (
     DAY,
@@ -28,10 +28,8 @@ from analytics.reports.figures import (
     no_figures,
     values_of,
 )
+from analytics.reports.spans import Horizon, Span
 
-HOUR = timedelta(hours=1)
-Span = tuple[datetime, datetime]
-"""A start and, not included, an end."""
 Grouped = dict[tuple[Any, str], Figures]
 """Figures by time, ``None`` where by no time, and value."""
 
@@ -39,11 +37,6 @@ _MONEY = {name for name, sum_ in FIGURES.items() if isinstance(sum_, MoneySum)}
 _KEPT_SUMS: dict[str, Any] = {
     name: MoneySum(name) if name in _MONEY else Sum(name, default=0) for name in FIGURES
 }
-
-
-def hour_of(moment: datetime) -> datetime:
-    """The start of the hour (UTC) that ``moment`` is in."""
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def requests_in(since: datetime, until: datetime | None = None) -> QuerySet[RequestRecord]:
@@ -66,6 +59,15 @@ class Sums(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The figures of each value of ``dimensions`` in ``[since, until)``."""
+
+    dimensions: Sequence[str]
+    since: datetime
+    until: datetime | None = None
+
+
 class RecordedSums:
     """Against the baseline that was recorded with each request: complexity's choice, or the
     model that the client gave as its baseline."""
@@ -83,7 +85,8 @@ class RecordedSums:
         return dict(days)
 
     def _read(self, dimension: str, since: datetime, until: datetime | None, by: Any) -> Grouped:
-        return _sums([dimension], since, until, by)[dimension]
+        asked = Asked([dimension], since, until)
+        return sums_together([asked], Horizon.now(since), by)[0][dimension]
 
 
 RECORDED = RecordedSums()
@@ -107,11 +110,13 @@ class RememberedSums:
         self._read: dict[tuple[Any, ...], Any] = {}
 
     @classmethod
-    def of(cls, dimensions: Sequence[str], since: datetime) -> RememberedSums:
-        """The recorded ones, with several dimensions read at once."""
+    def of(cls, asked: Sequence[Asked]) -> RememberedSums:
+        """The recorded ones, with several dimensions and periods read at once."""
         sums = cls(RECORDED)
-        for dimension, found in _sums(dimensions, since, None, None).items():
-            sums._read[dimension, since, None] = _by_value(found)
+        horizon = Horizon.now(min(one.since for one in asked))
+        for one, found in zip(asked, sums_together(asked, horizon), strict=True):
+            for dimension, grouped in found.items():
+                sums._read[dimension, one.since, one.until] = _by_value(grouped)
         return sums
 
     def by(
@@ -162,6 +167,13 @@ def row_sums_together(
     return sums
 
 
+def totals_of_days(span: Span) -> dict[tuple[str, str], Figures]:
+    """What the hourly totals of ``span`` add up to, by dimension and value."""
+    rows: Any = HourlyTotal.objects.filter(hour__gte=span[0], hour__lt=span[1])
+    rows = rows.values("dimension", "value").annotate(**_apart(_KEPT_SUMS)).order_by()
+    return {(row["dimension"], row["value"]): _together(row) for row in rows}
+
+
 def rows_by(dimension: str, value: str, span: Span) -> dict[tuple[datetime, str], Figures]:
     """Of the requests with one value of "user" or "tag", by UTC day and model."""
     rows: Any = requests_in(*span)
@@ -184,24 +196,62 @@ def _tagged(rows: Any, tag: str) -> Any:
     return rows.annotate(place=place).filter(place__gt=0)
 
 
-def _sums(
-    dimensions: Sequence[str], since: datetime, until: datetime | None, by: Any
-) -> dict[str, Grouped]:
-    """Of each dimension, in one reading of the hourly totals and one a dimension of what is not
-    in them; by :data:`DAY` as well, or not."""
-    kept, rows = _spans(since, until)
-    sums: dict[str, Grouped] = {name: defaultdict(no_figures) for name in dimensions}
-    if kept:
-        totals: Any = HourlyTotal.objects.filter(_within("hour", kept), dimension__in=dimensions)
-        day = None if by is None else TruncDay("hour", tzinfo=UTC)
-        totals = _by_time(totals, day, "dimension", "value").annotate(**_apart(_KEPT_SUMS))
-        for row in totals.order_by():
-            add_figures(sums[row["dimension"]][row.get("at"), row["value"]], _together(row))
-    for dimension in dimensions if rows else ():
-        requests = RequestRecord.objects.filter(_within("created_at", rows))
-        for key, figures in _grouped(dimension, requests, by).items():
-            add_figures(sums[dimension][key], figures)
-    return sums
+def sums_together(
+    asked: Sequence[Asked], horizon: Horizon, by: Any = None
+) -> list[dict[str, Grouped]]:
+    """Of each that is asked, by :data:`DAY` as well or not: in one reading of what is summed and
+    one of the requests that are not."""
+    found: list[dict[str, Grouped]] = [
+        {name: defaultdict(no_figures) for name in one.dimensions} for one in asked
+    ]
+    parts = [horizon.parts(one.since, one.until) for one in asked]
+    kept: list[Any] = []
+    rows: list[Any] = []
+    for number, (one, part) in enumerate(zip(asked, parts, strict=True)):
+        for table, column, spans in ((DaySum, "day", part.days), (HourlyTotal, "hour", part.hours)):
+            if spans:
+                totals = table._default_manager.filter(_within(column, spans))
+                kept.append(_kept(totals, column, one.dimensions, number, by))
+        if part.rows:
+            requests = RequestRecord.objects.filter(_within("created_at", part.rows))
+            rows += [_not_kept(requests, name, number, by) for name in one.dimensions]
+    for row in _union(kept):
+        figures = found[row["number"]][row["of"]][row.get("at"), row["group"]]
+        add_figures(figures, _together(row))
+    for row in _union(rows):
+        group = json.loads(row["group"]) if row["of"] == "tag" else row["group"]
+        summed = _together(row)
+        for value in values_of(row["of"], group):
+            add_figures(found[row["number"]][row["of"]][row.get("at"), value], summed)
+    return found
+
+
+def _kept(totals: Any, column: str, dimensions: Sequence[str], number: int, by: Any) -> Any:
+    day = None if by is None else TruncDay(column, tzinfo=UTC)
+    rows = totals.filter(dimension__in=dimensions).annotate(
+        number=_whole_number(number), of=F("dimension"), group=F("value")
+    )
+    return _by_time(rows, day, "number", "of", "group").annotate(**_apart(_KEPT_SUMS)).order_by()
+
+
+def _not_kept(requests: Any, dimension: str, number: int, by: Any) -> Any:
+    rows = requests.annotate(
+        number=_whole_number(number),
+        of=Value(dimension, output_field=TextField()),
+        # As text, that dimensions can stand under each other: tags are JSON.
+        group=Cast(KEPT[dimension], TextField()),
+    )
+    return _by_time(rows, by, "number", "of", "group").annotate(**_apart(FIGURES)).order_by()
+
+
+def _whole_number(number: int) -> Value:
+    return Value(number, output_field=IntegerField())
+
+
+def _union(selects: Sequence[Any]) -> Any:
+    if not selects:
+        return ()
+    return selects[0].union(*selects[1:], all=True) if len(selects) > 1 else selects[0]
 
 
 def _by_value(found: Grouped) -> dict[str, Figures]:
@@ -238,30 +288,3 @@ def _apart(sums: dict[str, Any]) -> dict[str, Any]:
 
 def _together(row: dict[str, Any]) -> Figures:
     return {name: row[f"sum_{name}"] for name in FIGURES}
-
-
-def _spans(since: datetime, until: datetime | None) -> tuple[list[Span], list[Span]]:
-    """What of the period is read from hourly totals, and what from the requests."""
-    until = until or datetime.max.replace(tzinfo=UTC)
-    state = TotalsState.objects.first()
-    summed = state.summed_until if state else None
-    first = hour_of(since) if since == hour_of(since) else hour_of(since) + HOUR
-    last = min(summed, hour_of(until)) if summed else first
-    if last <= first:
-        return [], [(since, until)]
-    stale = StaleHour.objects.filter(hour__gte=first, hour__lt=last).order_by("hour")
-    rows = [(since, first), *((h, h + HOUR) for h in stale.values_list("hour", flat=True))]
-    rows = _merged([*rows, (last, until)])
-    kept = [(before[1], after[0]) for before, after in pairwise(rows) if before[1] < after[0]]
-    return kept, [span for span in rows if span[0] < span[1]]
-
-
-def _merged(spans: list[Span]) -> list[Span]:
-    """Spans in their order, those that touch as one."""
-    found = spans[:1]
-    for start, end in spans[1:]:
-        if start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
-        else:
-            found.append((start, end))
-    return found

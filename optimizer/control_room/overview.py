@@ -12,20 +12,21 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Count, Value
 
-from analytics.budgets.report import AccountStanding, standings
-from analytics.metrics import by_provider, period_start
+from analytics.budgets.report import AccountStanding, most_used
+from analytics.metrics import by_provider, dearest_requests, period_start
 from analytics.models import Alert, Budget, BudgetHold
 from analytics.money import dollars, percent
 from analytics.quality import quality_report
 from analytics.reports.breakdown import breakdown
 from analytics.reports.figures import Figures, no_figures, saved_of
-from analytics.reports.summing import RECORDED, RememberedSums, total_of
+from analytics.reports.summing import Asked, RememberedSums, total_of
 from analytics.savings import cost_savings
 
 PERIODS = (1, 7, 30, 90)
 _MOST = 8
-_DIMENSIONS = ("strategy", "model", "group", "user", "tag")
+_DIMENSIONS = ("strategy", "model", "group", "user", "tag", "pattern")
 _VERDICTS = {
     "holds": "Quality holds",
     "falls short": "Quality falls short",
@@ -47,13 +48,15 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class ProviderRow:
-    """``latency_ms`` is the mean of all requests; ``circuit`` closed, open or half open."""
+    """``latency_ms`` is the mean of all requests, ``first_token_ms`` that of the streams, if there
+    were any; ``circuit`` closed, open or half open."""
 
     name: str
     requests: int
     cost: Decimal
     saved: Decimal
     latency_ms: float
+    first_token_ms: float | None
     failed_percent: float
     circuit: str
 
@@ -64,16 +67,13 @@ def overview(
     """What the page shows of the last ``days`` days; ``circuits`` are those of the providers."""
     now = now or datetime.now(UTC)
     since, before = period_start(days, now), period_start(2 * days, now)
-    sums = RememberedSums.of(_DIMENSIONS, since)
+    sums = RememberedSums.of([Asked(_DIMENSIONS, since), Asked(["strategy"], before, since)])
     by_strategy, by_model = sums.by("strategy", since), sums.by("model", since)
     totals = total_of(by_strategy)
-    earlier = total_of(RECORDED.by("strategy", before, since))
+    earlier = total_of(sums.by("strategy", before, since))
     savings = cost_savings(since, sums=sums)
     quality = quality_report(settings.QUALITY_TOLERANCE, since)
-    accounts = sorted(
-        standings(Budget.objects.filter(enabled=True), most=3, now=now),
-        key=lambda standing: -standing.used_percent,
-    )
+    accounts = most_used(Budget.objects.filter(enabled=True), most=_MOST, now=now)
     return {
         "days": days,
         "since": since,
@@ -85,7 +85,9 @@ def overview(
         "strategies": _shares(by_strategy),
         "users": breakdown("user", since, most=_MOST, source=sums),
         "tags": breakdown("tag", since, most=_MOST, source=sums),
-        "budgets": accounts[:_MOST],
+        "patterns": breakdown("pattern", since, most=_MOST, source=sums),
+        "dearest": dearest_requests(),
+        "budgets": accounts,
     }
 
 
@@ -152,6 +154,11 @@ def _latency(figures: Figures) -> float:
     return figures["latency_us"] / 1000 / (figures["requests"] or 1)
 
 
+def _first_token(figures: Figures) -> float | None:
+    streams = figures["streams"]
+    return figures["first_token_us"] / 1000 / streams if streams else None
+
+
 def _providers(by_model: Mapping[str, Figures], circuits: Mapping[str, str]) -> list[ProviderRow]:
     sums = {name: no_figures() for name in circuits} | by_provider(by_model)
     sums.pop("", None)  # of requests that nobody answered
@@ -162,6 +169,7 @@ def _providers(by_model: Mapping[str, Figures], circuits: Mapping[str, str]) -> 
             figures["cost"],
             saved_of(figures),
             _latency(figures),
+            _first_token(figures),
             percent(figures["failed"], figures["requests"]),
             circuits.get(name, "not configured"),
         )
@@ -205,10 +213,24 @@ def _troubles(
         if standing.left is not None and standing.used_percent >= 100:
             whose = f" of {standing.subject}" if standing.budget.each else ""
             yield f"The budget {standing.budget}{whose} is used up.", "analytics_budget_changelist"
-    if lost := BudgetHold.objects.filter(lost_at__isnull=False).count():
+    lost, waiting = _left_over()
+    if lost:
         yield (
             f"{lost} holds were lost with a worker and stay counted.",
             "analytics_budgethold_changelist",
         )
-    if waiting := Alert.objects.filter(delivered_at=None).exclude(error="").count():
+    if waiting:
         yield f"{waiting} alerts could not be delivered.", "analytics_alert_changelist"
+
+
+def _left_over() -> tuple[int, int]:
+    """How many holds dead workers left, and how many alerts reached nobody."""
+    counted = {"n": Count("pk")}
+    holds = BudgetHold.objects.filter(lost_at__isnull=False).annotate(what=Value("holds"))
+    alerts = (
+        Alert.objects.filter(delivered_at=None).exclude(error="").annotate(what=Value("alerts"))
+    )
+    parts = [rows.order_by().values("what").annotate(**counted) for rows in (holds, alerts)]
+    both: Any = parts[0].union(parts[1], all=True)
+    found = {row["what"]: row["n"] for row in both}
+    return found.get("holds", 0), found.get("alerts", 0)

@@ -7,19 +7,23 @@ import random
 import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analytics.ledger import LedgerEntry, write_entries
-from analytics.models import HourlyTotal, RequestRecord, StaleHour, TotalsState
+from analytics.models import DaySum, HourlyTotal, RequestRecord, StaleHour, TotalsState
 from analytics.reports.breakdown import DIMENSIONS, breakdown
 from analytics.reports.figures import FIGURES, KEPT
 from analytics.reports.hourly import mark_late, mark_stale, totals_differ, totals_update
 from analytics.reports.report import routing_report
-from analytics.reports.summing import RECORDED, RememberedSums, row_sums
+from analytics.reports.spans import HOUR, Horizon, day_of
+from analytics.reports.summing import RECORDED, Asked, RememberedSums, row_sums
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 
 NOW = datetime(2026, 3, 10, 12, 34, 56, tzinfo=UTC)
@@ -47,6 +51,7 @@ def make(count: int, seed: int = 1, around: datetime = NOW) -> None:
             request__strategy=chance.choice(["hybrid", "complexity", "cached"]),
             request__tokens_out=chance.randrange(100_000),
             request__latency_ms=chance.uniform(0, 5000),
+            request__ttft_ms=chance.choice([None, 12.5, 300.0]),
             request__tokens_estimated=chance.randrange(30),
             baseline_cost=Decimal(chance.randrange(10**9)) / 10**10,
             baseline_output_cost=Decimal(chance.randrange(10**8)) / 10**10,
@@ -164,6 +169,69 @@ class TestWhatChangesLater:
 
 
 @pytest.mark.django_db
+class TestDays:
+    def test_a_day_is_summed_once_its_hours_are(self) -> None:
+        make(120)
+        sum_up(NOW - timedelta(days=2))
+        until = TotalsState.objects.get().days_until
+        assert until == day_of(NOW - timedelta(days=2))
+        assert set(DaySum.objects.values_list("day", flat=True)) <= {
+            until - timedelta(days=n) for n in range(1, 9)
+        }
+        sum_up()
+        assert TotalsState.objects.get().days_until > until
+
+    def test_a_late_request_changes_its_day(self) -> None:
+        make(120)
+        sum_up()
+        before = {row.pk: row.requests for row in DaySum.objects.filter(dimension="strategy")}
+        late = NOW - timedelta(days=3)
+        RoutingMetricFactory(request__created_at=late)
+        mark_stale([late])
+        sum_up()
+        after = DaySum.objects.filter(dimension="strategy")
+        assert sum(row.requests for row in after) == sum(before.values()) + 1
+        assert not list(totals_differ())
+
+    def test_a_day_that_is_wrong_is_found(self) -> None:
+        make(120)
+        sum_up()
+        wrong = DaySum.objects.filter(dimension="user").latest("day")
+        wrong.requests += 1
+        wrong.save()
+        assert list(totals_differ()) == [(wrong.day, "user", wrong.value)]
+
+
+HOURS = st.integers(0, 24 * 8).map(lambda n: datetime(2026, 3, 1, tzinfo=UTC) + n * HOUR)
+MOMENTS = st.tuples(HOURS, st.sampled_from([0, 0, 1, 59 * 60])).map(
+    lambda found: found[0] + timedelta(seconds=found[1])
+)
+
+
+@given(MOMENTS, MOMENTS, st.none() | HOURS, st.none() | HOURS, st.sets(HOURS, max_size=4))
+def test_a_period_s_parts_are_all_of_it_and_nothing_twice(
+    since: datetime, until: datetime, hours: datetime | None, days: datetime | None,
+    stale: set[datetime],
+) -> None:  # fmt: skip
+    since, until = sorted((since, until))
+    days_until = None if days is None or hours is None else min(day_of(days), day_of(hours))
+    horizon = Horizon(hours, days_until, sorted(stale))
+    parts = horizon.parts(since, until)
+    spans = sorted([*parts.days, *parts.hours, *parts.rows])
+    if since < until:
+        assert (spans[0][0], spans[-1][1]) == (since, until)
+    assert all(one[1] == other[0] for one, other in pairwise(spans))
+    for start, end in parts.days:
+        assert (start, end) == (day_of(start), day_of(end))
+        assert days_until is not None
+        assert end <= days_until
+    for start, end in (*parts.days, *parts.hours):
+        assert hours is not None
+        assert end <= hours
+        assert not any(start <= hour < end for hour in stale)
+
+
+@pytest.mark.django_db
 class TestTheCommand:
     def run(self, *arguments: str) -> str:
         out = io.StringIO()
@@ -177,7 +245,7 @@ class TestTheCommand:
         wrong = HourlyTotal.objects.filter(dimension="user").first()
         wrong.cost += Decimal("0.0000000001")
         wrong.save()
-        with pytest.raises(CommandError, match="1 hourly totals differ"):
+        with pytest.raises(CommandError, match="totals differ"):
             self.run("--check")
         assert "add up to" in self.run()
         assert "add up to" in self.run("--check")
@@ -224,7 +292,7 @@ def test_several_dimensions_read_at_once_are_those_read_one_by_one() -> None:
     mark_late([datetime.now(UTC) - timedelta(hours=30)])
     since = datetime.now(UTC) - timedelta(hours=48)
     dimensions = ("strategy", "model", "group", "user", "tag")
-    together = RememberedSums.of(dimensions, since)
+    together = RememberedSums.of([Asked(dimensions, since)])
     with CaptureQueriesContext(connection) as none:
         found = {name: together.by(name, since) for name in dimensions}
     assert not none.captured_queries

@@ -46,6 +46,6 @@ class Command(TeachingCommand):
             self.stderr.write(f"{hour:%Y-%m-%d %H:%M} UTC: {dimension} {value or '(none)'}")
         more = "" if len(found) <= _SHOWN else " and more"
         raise CommandError(
-            f"{min(len(found), _SHOWN)}{more} hourly totals differ from their requests. "
+            f"{min(len(found), _SHOWN)}{more} totals differ from what they add up. "
             "manage.py rebuild_totals makes them anew."
         )

@@ -1,0 +1,131 @@
+"""python -m benchmarks.admin_pages: what each page of the admin costs over a million requests.
+
+Fills a scratch database on PostgreSQL (DATABASE_URL; it is made and, without
+--keep, dropped) with made-up requests over thirty days, sums their hours, and
+opens every page of the control room: server time in milliseconds, median and
+slowest of several, and how many queries it makes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+import django
+
+MOST_QUERIES, MOST_MS = 15, 300.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.admin_pages", description=__doc__)
+    parser.add_argument("--requests", type=int, default=1_000_000, help="(%(default)s)")
+    parser.add_argument("--times", type=int, default=7, help="each page is opened (%(default)s)")
+    parser.add_argument("--keep", action="store_true", help="keep the database for another run")
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "optimizer.settings")
+    django.setup()
+
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        parser.error("DATABASE_URL must name a PostgreSQL server")
+    name = connection.settings_dict["NAME"]
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, keepdb=options.keep)
+    try:
+        fill(options.requests)
+        measure(options.times)
+    finally:
+        connection.creation.destroy_test_db(name, verbosity=0, keepdb=options.keep)
+
+
+def fill(count: int) -> None:
+    """Make requests, decisions and totals, unless they are there."""
+    from django.db import connection
+
+    from analytics.models import HourlyTotal, RequestRecord
+    from analytics.reports.hourly import totals_update
+    from benchmarks.report import DECIDE, FILL
+
+    with connection.cursor() as cursor:
+        if not RequestRecord.objects.exists():
+            start = datetime.now(UTC) - timedelta(days=29.9)
+            cursor.execute(FILL, {"start": start, "days": 29.9, "count": count})
+            cursor.execute(DECIDE)
+            cursor.execute(_DAILY)
+        for _ in totals_update():
+            pass
+        for table in ("requests", "routing_metrics", "hourly_totals", "daily_totals"):
+            cursor.execute(f"VACUUM ANALYZE {table}")
+    print(f"{count} requests, {HourlyTotal.objects.count()} hourly totals")
+
+
+_DAILY = """
+INSERT INTO daily_totals (
+    date, provider, model, strategy, requests, errors, cache_hits, unpriced, tokens_in,
+    tokens_out, cost, baseline_cost, routing_saved, cache_saved
+)
+SELECT (created_at AT TIME ZONE 'UTC')::date, provider, model, strategy, count(*), 0,
+    count(*) FILTER (WHERE cache_hit), 0, sum(tokens_in), sum(tokens_out), sum(cost),
+    sum(cost * 1.7), sum(cost * 0.7), 0
+FROM requests GROUP BY 1, 2, 3, 4
+"""
+
+
+def measure(times: int) -> None:
+    from django.conf import settings
+    from django.contrib.auth.models import User
+    from django.db import connection
+    from django.test import Client
+    from django.test.utils import CaptureQueriesContext
+
+    settings.ALLOWED_HOSTS = ["*"]
+    user, _ = User.objects.get_or_create(username="bench", is_staff=True, is_superuser=True)
+    client = Client()
+    client.force_login(user)
+    missed = 0
+    for page in pages():
+        client.get(page)
+        taken = []
+        for _ in range(times):
+            begun = time.perf_counter()
+            response = client.get(page)
+            taken.append((time.perf_counter() - begun) * 1000)
+        with CaptureQueriesContext(connection) as found:
+            client.get(page)
+        median = sorted(taken)[len(taken) // 2]
+        over = median > MOST_MS or len(found) > MOST_QUERIES
+        missed += over
+        print(
+            f"{median:8.0f} ms {max(taken):8.0f} slowest {len(found):4} queries "
+            f"{response.status_code} {page}{'  <-- over' if over else ''}"
+        )
+    print(f"{missed} pages take over {MOST_MS:.0f} ms or {MOST_QUERIES} queries")
+
+
+def pages() -> list[str]:
+    """The control room's own pages, every list of the admin, and one row's page of each."""
+    from django.apps import apps
+    from django.contrib import admin
+    from django.urls import reverse
+
+    from analytics.models import RoutingMetric
+
+    found = [f"{reverse('admin:index')}?days={days}" for days in (1, 7, 30, 90)]
+    found += [reverse(f"admin:{name}") for name in ("live", "playground", "models", "start")]
+    for model in apps.get_app_config("analytics").get_models():
+        if admin.site.is_registered(model):
+            name = f"admin:analytics_{model._meta.model_name}"
+            found.append(reverse(f"{name}_changelist"))
+            row = model._default_manager.values_list("pk", flat=True).first()
+            if row is not None:
+                found.append(reverse(f"{name}_change", args=[row]))
+    decision = RoutingMetric.objects.values_list("pk", flat=True).first()
+    found.append(reverse("admin:analytics_routingmetric_picture", args=[decision]))
+    found += [f"{reverse('admin:picture', args=[name])}?days=30" for name in ("spend", "models")]
+    return found
+
+
+if __name__ == "__main__":
+    main()
