@@ -166,7 +166,7 @@ def usage_stats(*, recent: int = 10, tenant: str | None = None) -> dict[str, Any
     }
 
 
-def dearest_requests(most: int = 8, among: int = 10_000) -> list[RequestRecord]:
+def dearest_requests(most: int = 8, among: int = 2_000) -> list[RequestRecord]:
     """Those decided that cost most ``among`` the latest.
 
     Bounded, so that it costs the same at any size of the ledger.

@@ -203,9 +203,10 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     # Threads of one process share the test database only if it is a file.
     _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 elif _database["ENGINE"] == "django.db.backends.postgresql":
-    # A server out of reach or a locked table must not hold answers up for ever.
+    # A server out of reach or a locked table must not hold answers up for ever. Compiling the
+    # wide sums of a report takes the server longer than running them.
     _database.setdefault("OPTIONS", {}).update(
-        connect_timeout=DATABASE_TIMEOUT, options=f"-c lock_timeout={DATABASE_TIMEOUT}s"
+        connect_timeout=DATABASE_TIMEOUT, options=f"-c lock_timeout={DATABASE_TIMEOUT}s -c jit=off"
     )
 # No CONN_MAX_AGE: under ASGI each synchronous view runs on a thread of its own, which would
 # leave its connection behind. The ledger's and the cache's threads keep theirs by themselves.

@@ -134,8 +134,8 @@ def saved_of(figures: Figures) -> Decimal:
 
 def add_figures(total: Figures, more: Mapping[str, Any]) -> None:
     """Add ``more`` to ``total``."""
-    for name in FIGURES:
-        total[name] += more[name]
+    for name, figure in more.items():
+        total[name] += figure
 
 
 def values_of(dimension: str, group: Any) -> list[str]:

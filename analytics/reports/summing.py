@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from django.db import connection
 from django.db.models import F, IntegerField, Q, QuerySet, Sum, TextField, Value
-from django.db.models.functions import Cast, StrIndex, TruncDay
+from django.db.models.functions import Cast, Concat, StrIndex, TruncDay
 
 from analytics.models import DaySum, HourlyTotal, RequestRecord
 from analytics.money import MoneySum
@@ -33,6 +33,10 @@ from analytics.reports.spans import Horizon, Span
 Grouped = dict[tuple[Any, str], Figures]
 """Figures by time, ``None`` where by no time, and value."""
 
+# Of these even all combinations are few.
+FEW_VALUES = frozenset(("strategy", "confidence", "model", "pattern", "endpoint"))
+_AND = "\x1f"
+"""The unit separator: no name has it."""
 _MONEY = {name for name, sum_ in FIGURES.items() if isinstance(sum_, MoneySum)}
 _KEPT_SUMS: dict[str, Any] = {
     name: MoneySum(name) if name in _MONEY else Sum(name, default=0) for name in FIGURES
@@ -110,11 +114,12 @@ class RememberedSums:
         self._read: dict[tuple[Any, ...], Any] = {}
 
     @classmethod
-    def of(cls, asked: Sequence[Asked]) -> RememberedSums:
-        """The recorded ones, with several dimensions and periods read at once."""
+    def of(cls, asked: Sequence[Asked], figures: Collection[str] = FIGURES) -> RememberedSums:
+        """The recorded ones, with several dimensions and periods read at once; of ``figures``
+        alone, where not all are wanted: summing is what takes the time."""
         sums = cls(RECORDED)
         horizon = Horizon.now(min(one.since for one in asked))
-        for one, found in zip(asked, sums_together(asked, horizon), strict=True):
+        for one, found in zip(asked, sums_together(asked, horizon, None, figures), strict=True):
             for dimension, grouped in found.items():
                 sums._read[dimension, one.since, one.until] = _by_value(grouped)
         return sums
@@ -197,51 +202,72 @@ def _tagged(rows: Any, tag: str) -> Any:
 
 
 def sums_together(
-    asked: Sequence[Asked], horizon: Horizon, by: Any = None
+    asked: Sequence[Asked], horizon: Horizon, by: Any = None, figures: Collection[str] = FIGURES
 ) -> list[dict[str, Grouped]]:
     """Of each that is asked, by :data:`DAY` as well or not: in one reading of what is summed and
     one of the requests that are not."""
+    nothing = no_figures()
+
+    def none_yet() -> Figures:
+        return {name: nothing[name] for name in figures}
+
     found: list[dict[str, Grouped]] = [
-        {name: defaultdict(no_figures) for name in one.dimensions} for one in asked
+        {name: defaultdict(none_yet) for name in one.dimensions} for one in asked
     ]
-    parts = [horizon.parts(one.since, one.until) for one in asked]
     kept: list[Any] = []
     rows: list[Any] = []
-    for number, (one, part) in enumerate(zip(asked, parts, strict=True)):
-        for table, column, spans in ((DaySum, "day", part.days), (HourlyTotal, "hour", part.hours)):
+    for number, one in enumerate(asked):
+        parts = horizon.parts(one.since, one.until)
+        for table, column, spans in (
+            (DaySum, "day", parts.days), (HourlyTotal, "hour", parts.hours),
+        ):  # fmt: skip
             if spans:
-                totals = table._default_manager.filter(_within(column, spans))
-                kept.append(_kept(totals, column, one.dimensions, number, by))
-        if part.rows:
-            requests = RequestRecord.objects.filter(_within("created_at", part.rows))
-            rows += [_not_kept(requests, name, number, by) for name in one.dimensions]
+                totals = table._default_manager.filter(
+                    _within(column, spans), dimension__in=one.dimensions
+                )
+                day = None if by is None else TruncDay(column, tzinfo=UTC)
+                named = {"of": F("dimension"), "group": F("value")}
+                kept.append(_labelled(totals, number, day, named, _chosen(_KEPT_SUMS, figures)))
+        if parts.rows:
+            requests = RequestRecord.objects.filter(_within("created_at", parts.rows))
+            rows += [
+                _labelled(requests, number, by, _named(names), _chosen(FIGURES, figures))
+                for names in _read_together(one.dimensions)
+            ]
     for row in _union(kept):
-        figures = found[row["number"]][row["of"]][row.get("at"), row["group"]]
-        add_figures(figures, _together(row))
+        into = found[row["number"]][row["of"]]
+        add_figures(into[row.get("at"), row["group"]], _together(row, figures))
     for row in _union(rows):
-        group = json.loads(row["group"]) if row["of"] == "tag" else row["group"]
-        summed = _together(row)
-        for value in values_of(row["of"], group):
-            add_figures(found[row["number"]][row["of"]][row.get("at"), value], summed)
+        summed = _together(row, figures)
+        for name, group in zip(row["of"].split(_AND), row["group"].split(_AND), strict=True):
+            into = found[row["number"]][name]
+            for value in values_of(name, json.loads(group) if name == "tag" else group):
+                add_figures(into[row.get("at"), value], summed)
     return found
 
 
-def _kept(totals: Any, column: str, dimensions: Sequence[str], number: int, by: Any) -> Any:
-    day = None if by is None else TruncDay(column, tzinfo=UTC)
-    rows = totals.filter(dimension__in=dimensions).annotate(
-        number=_whole_number(number), of=F("dimension"), group=F("value")
-    )
-    return _by_time(rows, day, "number", "of", "group").annotate(**_apart(_KEPT_SUMS)).order_by()
+def _read_together(dimensions: Sequence[str]) -> list[list[str]]:
+    """Those with few values in one reading of the requests, the others in one each."""
+    few = [name for name in dimensions if name in FEW_VALUES]
+    return [*([few] if few else []), *([name] for name in dimensions if name not in FEW_VALUES)]
 
 
-def _not_kept(requests: Any, dimension: str, number: int, by: Any) -> Any:
-    rows = requests.annotate(
-        number=_whole_number(number),
-        of=Value(dimension, output_field=TextField()),
-        # As text, that dimensions can stand under each other: tags are JSON.
-        group=Cast(KEPT[dimension], TextField()),
-    )
-    return _by_time(rows, by, "number", "of", "group").annotate(**_apart(FIGURES)).order_by()
+def _named(dimensions: Sequence[str]) -> dict[str, Any]:
+    # As text, that dimensions can stand under each other: tags are JSON.
+    parts: list[Any] = [Cast(KEPT[name], TextField()) for name in dimensions]
+    group = parts[0]
+    for part in parts[1:]:
+        group = Concat(group, Value(_AND), part, output_field=TextField())
+    return {"of": Value(_AND.join(dimensions), output_field=TextField()), "group": group}
+
+
+def _labelled(rows: Any, number: int, by: Any, named: dict[str, Any], sums: dict[str, Any]) -> Any:
+    rows = rows.annotate(number=_whole_number(number), **named)
+    return _by_time(rows, by, "number", "of", "group").annotate(**_apart(sums)).order_by()
+
+
+def _chosen(sums: dict[str, Any], figures: Collection[str]) -> dict[str, Any]:
+    return {name: sums[name] for name in figures}
 
 
 def _whole_number(number: int) -> Value:
@@ -286,5 +312,5 @@ def _apart(sums: dict[str, Any]) -> dict[str, Any]:
     return {f"sum_{name}": sum_ for name, sum_ in sums.items()}
 
 
-def _together(row: dict[str, Any]) -> Figures:
-    return {name: row[f"sum_{name}"] for name in FIGURES}
+def _together(row: dict[str, Any], figures: Collection[str] = FIGURES) -> Figures:
+    return {name: row[f"sum_{name}"] for name in figures}

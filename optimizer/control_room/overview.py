@@ -27,6 +27,11 @@ from analytics.savings import cost_savings
 PERIODS = (1, 7, 30, 90)
 _MOST = 8
 _DIMENSIONS = ("strategy", "model", "group", "user", "tag", "pattern")
+_FIGURES = (
+    "requests", "decided", "failed", "cache_hits", "paired", "tokens_in", "tokens_out",
+    "latency_us", "streams", "first_token_us", "cost", "lost_cost", "paired_cost",
+    "baseline_cost", "routing_saved", "cache_saved", "prompt_cache_saved", "explored_saved",
+)  # fmt: skip
 _VERDICTS = {
     "holds": "Quality holds",
     "falls short": "Quality falls short",
@@ -67,7 +72,8 @@ def overview(
     """What the page shows of the last ``days`` days; ``circuits`` are those of the providers."""
     now = now or datetime.now(UTC)
     since, before = period_start(days, now), period_start(2 * days, now)
-    sums = RememberedSums.of([Asked(_DIMENSIONS, since), Asked(["strategy"], before, since)])
+    asked = [Asked(_DIMENSIONS, since), Asked(["strategy"], before, since)]
+    sums = RememberedSums.of(asked, _FIGURES)
     by_strategy, by_model = sums.by("strategy", since), sums.by("model", since)
     totals = total_of(by_strategy)
     earlier = total_of(sums.by("strategy", before, since))
