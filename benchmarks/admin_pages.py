@@ -32,7 +32,9 @@ def main() -> None:
     if connection.vendor != "postgresql":
         parser.error("DATABASE_URL must name a PostgreSQL server")
     name = connection.settings_dict["NAME"]
-    connection.creation.create_test_db(verbosity=0, autoclobber=True, keepdb=options.keep)
+    connection.creation.create_test_db(
+        verbosity=0, autoclobber=True, keepdb=options.keep, serialize=False
+    )
     try:
         fill(options.requests)
         measure(options.times)
@@ -113,6 +115,7 @@ def pages() -> list[str]:
     from analytics.models import RoutingMetric
 
     found = [f"{reverse('admin:index')}?days={days}" for days in (1, 7, 30, 90)]
+    found.append(f"{reverse('admin:whose')}?days=30")
     found += [reverse(f"admin:{name}") for name in ("live", "playground", "models", "start")]
     for model in apps.get_app_config("analytics").get_models():
         if admin.site.is_registered(model):

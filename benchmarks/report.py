@@ -78,7 +78,7 @@ def main() -> None:
     if connection.vendor != "postgresql":
         parser.error("DATABASE_URL must name a PostgreSQL server")
     name = connection.settings_dict["NAME"]
-    connection.creation.create_test_db(verbosity=0, autoclobber=True)
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     try:
         measure(options.requests)
     finally:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 
 from analytics.drawing import svg
 
@@ -22,13 +23,13 @@ def days_chart(days: Sequence[dict[str, Any]]) -> str:
         def heights(figure: str) -> list[float]:
             return [float(day[figure]) for day in days]
 
+        nothing = [0.0] * len(days)
         routing, cache = heights("routing_saved"), heights("cache_saved")
-        ax.bar([p - 0.2 for p in places], heights("cost"), 0.4, color=_SPENT, label="spent")
-        ax.bar([p + 0.2 for p in places], routing, 0.4, color=_ROUTING, label="saved by routing")
-        ax.bar(
-            [p + 0.2 for p in places], cache, 0.4, color=_CACHE, label="saved by the cache",
-            bottom=[max(0.0, height) for height in routing],
-        )  # fmt: skip
+        above = [max(0.0, height) for height in routing]
+        _bars(ax, -0.4, nothing, heights("cost"), _SPENT, "spent")
+        _bars(ax, 0.0, nothing, routing, _ROUTING, "saved by routing")
+        _bars(ax, 0.0, above, cache, _CACHE, "saved by the cache")
+        ax.autoscale_view()
         step = max(1, len(names) // 15)
         ax.set_xticks(list(places)[::step], names[::step], rotation=45, ha="right")
         ax.axhline(0, color="#757575", lw=0.6)
@@ -36,6 +37,25 @@ def days_chart(days: Sequence[dict[str, Any]]) -> str:
         ax.legend(frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, 1.15))
 
     return svg(draw, (9, 3.2), "Spent and saved a day, USD")
+
+
+def _bars(
+    ax: Axes,
+    shift: float,
+    bottoms: Sequence[float],
+    heights: Sequence[float],
+    colour: str,
+    label: str,
+) -> None:
+    """A bar a day, all as one shape: as a shape each they take most of the drawing's time."""
+    width = 0.4
+    corners = [
+        [(left, low), (left, low + height), (left + width, low + height), (left + width, low)]
+        for left, low, height in zip(
+            (place + shift for place in range(len(heights))), bottoms, heights, strict=True
+        )
+    ]
+    ax.add_collection(PolyCollection(corners, facecolors=colour, label=label))
 
 
 def bars_chart(rows: Sequence[dict[str, Any]], label: str) -> str:

@@ -26,7 +26,8 @@ from analytics.savings import cost_savings
 
 PERIODS = (1, 7, 30, 90)
 _MOST = 8
-_DIMENSIONS = ("strategy", "model", "group", "user", "tag", "pattern")
+_DIMENSIONS = ("strategy", "model", "group")
+_WHOSE = ("user", "tag", "pattern")
 _FIGURES = (
     "requests", "decided", "failed", "cache_hits", "paired", "tokens_in", "tokens_out",
     "latency_us", "streams", "first_token_us", "cost", "lost_cost", "paired_cost",
@@ -89,11 +90,19 @@ def overview(
         "providers": _providers(by_model, circuits),
         "models": _shares(by_model),
         "strategies": _shares(by_strategy),
+        "budgets": accounts,
+    }
+
+
+def whose(days: int, *, now: datetime | None = None) -> dict[str, Any]:
+    """Who and what the money of the last ``days`` days went to, dearest first."""
+    since = period_start(days, now or datetime.now(UTC))
+    sums = RememberedSums.of([Asked(_WHOSE, since)], _FIGURES)
+    return {
         "users": breakdown("user", since, most=_MOST, source=sums),
         "tags": breakdown("tag", since, most=_MOST, source=sums),
         "patterns": breakdown("pattern", since, most=_MOST, source=sums),
         "dearest": dearest_requests(),
-        "budgets": accounts,
     }
 
 

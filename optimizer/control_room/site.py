@@ -9,6 +9,7 @@ from csp.decorators import csp_exempt
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import path
 
 from analytics.metrics import period_start
@@ -16,7 +17,7 @@ from analytics.reports.breakdown import breakdown
 from optimizer.control_room.first_run import start_page, test_connection
 from optimizer.control_room.live import live_events, live_page
 from optimizer.control_room.models import models_page
-from optimizer.control_room.overview import PERIODS, overview
+from optimizer.control_room.overview import PERIODS, overview, whose
 from optimizer.control_room.playground import (
     choices_view,
     playground_page,
@@ -37,6 +38,7 @@ class ControlRoom(AdminSite):
         picture = csp_exempt()(self.admin_view(self.picture))  # type: ignore[arg-type]
         return [
             path("pictures/<str:name>.svg", picture, name="picture"),
+            path("whose/", self.admin_view(self.whose), name="whose"),
             path("live/", self.admin_view(live_page), name="live"),
             path("live/events", live_events, name="live_events"),  # type: ignore[arg-type]
             path("playground/", self.admin_view(playground_page), name="playground"),
@@ -54,6 +56,12 @@ class ControlRoom(AdminSite):
         if request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
             more["room"] = overview(_days(request), _circuits())
         return super().index(request, {**(extra_context or {}), **more})
+
+    def whose(self, request: HttpRequest) -> HttpResponse:
+        """A piece of the home page that comes after it."""
+        if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
+            raise PermissionDenied
+        return TemplateResponse(request, "admin/whose.html", whose(_days(request)))
 
     def picture(self, request: HttpRequest, name: str) -> HttpResponse:
         """A chart as a file of its own, so that the page is there before it is drawn."""

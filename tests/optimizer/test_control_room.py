@@ -21,7 +21,7 @@ from tests.factories import BudgetFactory, RequestRecordFactory, RoutingMetricFa
 from tests.optimizer.test_budget_pages import spend
 
 pytestmark = pytest.mark.django_db
-HOME = reverse("admin:index")
+HOME, WHOSE = reverse("admin:index"), reverse("admin:whose")
 NOW = datetime.now(UTC)
 
 
@@ -58,8 +58,8 @@ def test_every_figure_leads_to_rows(admin_client: Client) -> None:
     BudgetFactory(scope="user", limit=Decimal(1))
     spend("ann", "0.5")
     page = admin_client.get(f"{HOME}?days=30").content.decode()
-    room = page[page.index('class="control-room"') : page.index("app-analytics")]
-    links = set(re.findall(r'href="([^"]+)"', room))
+    whose = admin_client.get(f"{WHOSE}?days=30").content.decode()
+    links = set(re.findall(r'href="([^"]+)"', room_of(page) + whose))
     assert len(links) > 10
     for link in links:
         assert admin_client.get(link if link.startswith("/") else HOME + link).status_code == 200
@@ -78,10 +78,43 @@ def test_what_is_broken_stands_on_top(admin_client: Client) -> None:
 
 def test_other_periods_and_nonsense(admin_client: Client) -> None:
     RequestRecordFactory(created_at=NOW - timedelta(days=60), user_id="long ago")
-    assert "long ago" not in admin_client.get(HOME).content.decode()
-    assert "long ago" in admin_client.get(f"{HOME}?days=90").content.decode()
-    for nonsense in ("x", "-1", "0", "99999999999"):
-        assert admin_client.get(f"{HOME}?days={nonsense}").status_code == 200
+    for page, name in ((HOME, "claude-haiku-5-5"), (WHOSE, "long ago")):
+        assert name not in room_of(admin_client.get(page).content.decode())
+        assert name in admin_client.get(f"{page}?days=90").content.decode()
+        for nonsense in ("x", "-1", "0", "99999999999"):
+            assert admin_client.get(f"{page}?days={nonsense}").status_code == 200
+
+
+def room_of(page: str) -> str:
+    """The page's figures, without the rest of the admin."""
+    return page[page.find('class="control-room"') : page.find("app-analytics")]
+
+
+def test_who_and_what_the_money_went_to_comes_after(admin_client: Client) -> None:
+    some_requests()
+    dear = RoutingMetricFactory(request__cost=Decimal(3), request__prompt="The dearest of all")
+    assert f'data-from="{WHOSE}?days=7"' in admin_client.get(HOME).content.decode()
+    page = admin_client.get(WHOSE).content.decode()
+    for text in ("user 0", "docs", "factual", "The dearest of all", "$3.00"):
+        assert text in page
+    assert reverse("admin:analytics_routingmetric_change", args=[dear.pk]) in page
+
+
+def test_the_time_to_first_token_is_that_of_streams(admin_client: Client) -> None:
+    for first in (100.0, 300.0, None):
+        RequestRecordFactory(ttft_ms=first)
+    (row,) = overview(7, {"claude": "closed"})["providers"]
+    assert row.first_token_ms == 200.0
+
+
+def test_no_page_asks_the_database_much(admin_client: Client) -> None:
+    some_requests()
+    for each in (True, False):
+        BudgetFactory(scope="user" if each else "everything", limit=Decimal(1))
+    for page in (HOME, WHOSE, reverse("admin:models"), reverse("admin:start")):
+        with CaptureQueriesContext(connection) as found:
+            assert admin_client.get(page).status_code == 200
+        assert len(found) <= 15, page
 
 
 def test_a_new_operator_is_told_what_to_do(admin_client: Client) -> None:
@@ -108,6 +141,7 @@ def test_figures_are_for_those_who_may_see_requests() -> None:
     client.force_login(User.objects.create_user("ann", is_staff=True))
     assert "somebody" not in client.get(HOME).content.decode()
     assert client.get(reverse("admin:picture", args=["spend"])).status_code == 403
+    assert client.get(WHOSE).status_code == 403
     assert Client().get(reverse("admin:picture", args=["spend"])).status_code == 302
 
 
