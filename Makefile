@@ -13,7 +13,7 @@ PARALLEL ?= -n $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 3 ] && echo 
 ONLY_WIRES := test_other_clients.py test_conversations.py test_reading.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services lint format audit benchmark clean
+.PHONY: help run test test-services test-browser lint format audit benchmark clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: $(VENV)/.dev ## Run the tests; they need no other service and no network
 test-services: $(VENV)/.services ## Run the tests that touch a database on PostgreSQL and Redis
 	@DATABASE_URL=$(TEST_DATABASE_URL) CACHE_URL=$(TEST_CACHE_URL) $(BIN)/python -m pytest \
 		$(PARALLEL) tests/analytics tests/optimizer $(addprefix --ignore=tests/optimizer/gateway/,$(ONLY_WIRES)) $(ARGS)
+
+test-browser: $(VENV)/.browser ## Use the admin in a real Chromium, which must be there; pictures in screenshots/
+	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python -m pytest $(ARGS) tests/browser
 
 lint: $(VENV)/.dev ## Check style, types, layering, migrations and the OpenAPI document
 	@$(BIN)/ruff check .
@@ -73,4 +76,8 @@ $(VENV)/.dev: $(VENV)/.service requirements-dev.txt requirements-security.txt re
 
 $(VENV)/.services: $(VENV)/.dev requirements-services.txt requirements-masking.txt
 	@$(PIP) install -r requirements-services.txt -r requirements-masking.txt
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.dev requirements-browser.txt
+	@$(PIP) install -r requirements-browser.txt
 	@touch $@

@@ -1,0 +1,231 @@
+"""The real service, full of replayed data, in processes of its own, and a real Chromium."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+from tests.fakes.server import FakeProvider
+from tests.fakes.wires import KEY, anthropic_wire, gemini_wire
+from tests.routing.learning.made_outcomes import made_outcomes
+from tests.running import Running
+
+PASSWORD = "a password for the tests"
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+# Chromium's own errands, of which none may leave the machine.
+_QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+_PRICES = """
+"gpt-4-1106-preview" = { input = "10", output = "30" }
+"gpt4_1106_preview" = { input = "10", output = "30" }
+"mistralai/Mixtral-8x7B-Instruct-v0.1" = { input = "0.6", output = "0.6" }
+"Mixtral-8x7B-Instruct-v0.1" = { input = "0.6", output = "0.6" }
+"claude-2.1" = { input = "8", output = "24" }
+"weak" = { input = "0.6", output = "0.6" }
+"strong" = { input = "10", output = "30" }
+"""
+
+
+class Upstream:
+    """Fake providers on an event loop of their own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.claude = FakeProvider(anthropic_wire)
+        self.gemini = FakeProvider(gemini_wire)
+        for fake in (self.claude, self.gemini):
+            self._run(fake.__aenter__())
+
+    def close(self) -> None:
+        for fake in (self.claude, self.gemini):
+            self._run(fake.__aexit__(None, None, None))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, work: object) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)  # type: ignore[arg-type]
+
+
+class Service:
+    """The service at ``url``, and how its client would ask it."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self.url = f"http://127.0.0.1:{running.port}"
+
+    def ask(self, prompt: str, **fields: object) -> dict[str, object]:
+        answer = httpx.post(f"{self.url}/complete", json={"prompt": prompt, **fields}, timeout=30)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, object] = answer.json()
+        return found
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
+    upstream = Upstream()
+    running = Running(
+        folder, upstream.claude.url, GEMINI_API_KEY=KEY, GEMINI_BASE_URL=upstream.gemini.url,
+        ENV_FILE=os.devnull, DATABASE_TIMEOUT="20",
+    )  # fmt: skip
+    try:
+        asyncio.run(_ready(running))
+        _fill(running, folder)
+        yield Service(running)
+    finally:
+        running.stop()
+        upstream.close()
+
+
+async def _ready(running: Running) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
+        await running.ready(client)
+
+
+def _fill(running: Running, folder: Path) -> None:
+    """Replay real outcomes, where SAMPLE_DATA names a folder of them, else made-up ones."""
+    prices = folder / "prices.toml"
+    prices.write_text(_PRICES)
+    sample = os.environ.get("SAMPLE_DATA", "")
+    files = sorted(Path(sample).glob("[ag]*.jsonl.gz")) if sample else []
+    if not files:
+        files = [folder / "made.jsonl.gz"]
+        with gzip.open(files[0], "wt") as out:
+            for prompt in made_outcomes(300):
+                outcomes = {
+                    model: {
+                        "quality": found.quality, "input_tokens": found.input_tokens,
+                        "output_tokens": found.output_tokens,
+                    }
+                    for model, found in prompt.outcomes.items()
+                }  # fmt: skip
+                row = {"id": prompt.id, "benchmark": prompt.benchmark, "prompt": prompt.prompt,
+                       "outcomes": outcomes}  # fmt: skip
+                out.write(json.dumps(row) + "\n")
+    running.manage(
+        "replay", *map(str, files), "--prices", str(prices), "--days", "25", "--limit", "150"
+    )
+    running.manage(
+        "shell", "-c",
+        "from django.contrib.auth.models import Group, User;"
+        f"User.objects.create_superuser('root', password={PASSWORD!r});"
+        f"ann = User.objects.create_user('ann', password={PASSWORD!r}, is_staff=True);"
+        "ann.groups.add(Group.objects.get(name='viewer'))",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    assert CHROMIUM, "No Chromium was found; CHROMIUM names one."
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_QUIET))
+        yield found
+        found.close()
+
+
+Open = Callable[..., Page]
+LogIn = Callable[[str], Any]
+
+
+@pytest.fixture(scope="session")
+def log_in(service: Service, browser: Browser) -> LogIn:
+    """``log_in(user)``: the cookies of a user who has logged in, once a session."""
+
+    @cache
+    def cookies(user: str) -> Any:
+        context = browser.new_context(base_url=service.url)
+        page = context.new_page()
+        page.goto("/admin/login/?next=/admin/live/")
+        page.fill("#id_username", user)
+        page.fill("#id_password", PASSWORD)
+        page.click("[type=submit]")
+        page.wait_for_url("**/admin/live/")
+        found = context.storage_state()
+        context.close()
+        return found
+
+    return cookies
+
+
+@pytest.fixture
+def open_page(service: Service, browser: Browser, log_in: LogIn) -> Iterator[Open]:
+    """``open_page(path, user=, width=, dark=, guest=)``: the page as that user sees it. In the
+    end no page may have said an error or asked another host. ``guest`` scripts may run there
+    that the content policy would not let in."""
+    trouble: list[str] = []
+    pages: list[Page] = []
+
+    def watch(route: Route) -> None:
+        address = urlsplit(route.request.url)
+        if address.scheme in {"http", "https"} and address.netloc != urlsplit(service.url).netloc:
+            trouble.append(f"asked {route.request.url}")
+            route.abort()
+            return
+        route.continue_()
+
+    def begin(
+        path: str,
+        *,
+        user: str = "root",
+        width: int = 1300,
+        dark: bool = False,
+        guest: bool = False,
+    ) -> Page:
+        context = browser.new_context(
+            base_url=service.url,
+            storage_state=log_in(user),
+            bypass_csp=guest,
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if dark else "light",
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        context.route("**/*", watch)
+        page = context.new_page()
+        pages.append(page)
+        page.on("pageerror", lambda error: trouble.append(f"{page.url}: {error}"))
+        page.on("console", lambda said: _note(said.type, f"{page.url}: {said.text}", trouble))
+        page.goto(path)
+        return page
+
+    yield begin
+    for page in pages:
+        page.context.close()
+    assert trouble == []
+
+
+def _note(kind: str, text: str, trouble: list[str]) -> None:
+    # Who takes the network away in a test hears of it.
+    if kind in {"error", "warning"} and "ERR_INTERNET_DISCONNECTED" not in text:
+        trouble.append(text)
+
+
+@pytest.fixture(scope="session")
+def shots() -> Path:
+    """Where screenshots are kept: SCREENSHOTS, or a folder of its own."""
+    folder = Path(os.environ.get("SCREENSHOTS", "screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def axe() -> Axe:
+    return Axe()

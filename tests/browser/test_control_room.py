@@ -1,0 +1,173 @@
+"""Each page of the control room, used as an operator uses it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Open, Service
+from tests.fakes.wires import ANSWER
+
+PROMPT = "Analyze and compare two designs for a rate limiter, step by step."
+
+
+def shoot(page: Page, path: Path) -> None:
+    page.screenshot(path=path, full_page=True)
+
+
+def whole_pictures(page: Page) -> bool:
+    return page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+
+
+def requests_today(page: Page) -> int:
+    """Of the live page, once it knows."""
+    counted = page.locator("#requests")
+    expect(counted).to_have_text(re.compile(r"^[\d,]+$"))
+    return int(counted.inner_text().replace(",", ""))
+
+
+def test_home_says_what_is_spent_and_leads_to_the_rows(open_page: Open, shots: Path) -> None:
+    page = open_page("/admin/?days=30")
+    expect(page.locator(".card", has_text="Spent").first.locator("strong")).to_contain_text("$")
+    expect(page.get_by_text("Kinds of prompt, by cost")).to_be_visible()
+    page.wait_for_function("[...document.images].every(image => image.complete)")
+    page.locator(".pictures").scroll_into_view_if_needed()
+    page.wait_for_load_state("networkidle")
+    assert whole_pictures(page)
+    shoot(page, shots / "home.png")
+    page.get_by_role("link", name="7 days").click()
+    expect(page.get_by_role("link", name="7 days")).to_have_attribute("aria-current", "true")
+    page.locator(".card", has_text="Requests").first.click()
+    expect(page).to_have_url(re.compile("requestrecord"))
+    expect(page.locator("#result_list tbody tr").first).to_be_visible()
+
+
+def test_live_shows_requests_as_they_come(open_page: Open, service: Service, shots: Path) -> None:
+    page = open_page("/admin/live/")
+    expect(page.get_by_role("status")).to_have_text("Live.")
+    before = requests_today(page)
+    asked = service.ask(f"{PROMPT} Live, at {datetime.now(UTC)}.", auto_route=True)
+    row = page.locator("#happenings tbody tr").first
+    expect(row.locator("a")).to_have_attribute("href", re.compile(str(asked["request_id"])))
+    expect(page.locator("#requests")).to_have_text(f"{before + 1:,}")
+    shoot(page, shots / "live.png")
+
+    page.get_by_role("button", name="Pause").click()
+    service.ask(f"Paused, at {datetime.now(UTC)}?")
+    page.wait_for_timeout(500)
+    expect(page.locator("#requests")).to_have_text(f"{before + 1:,}")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator("#requests")).to_have_text(f"{before + 2:,}")
+
+    row = page.locator("#happenings tbody tr").first
+    row.locator("a").click()
+    expect(page.locator(".headline")).to_contain_text("Answered")
+
+
+def test_live_connects_again_after_the_network_was_away(open_page: Open, service: Service) -> None:
+    page = open_page("/admin/live/")
+    before = requests_today(page)
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("status")).to_contain_text("Connecting again")
+    service.ask(f"Meanwhile, at {datetime.now(UTC)}?")
+    page.context.set_offline(False)
+    expect(page.get_by_role("status")).to_have_text("Live.")
+    expect(page.locator("#requests")).to_have_text(f"{before + 1:,}")
+
+
+def test_a_decision_tells_its_story(open_page: Open, service: Service, shots: Path) -> None:
+    asked = service.ask(f"{PROMPT} Told at {datetime.now(UTC)}.", auto_route=True)
+    page = open_page(f"/admin/analytics/routingmetric/{asked['request_id']}/change/")
+    expect(page.locator(".headline")).to_contain_text("Answered by")
+    for chapter in ("Asked", "Looked at", "Decided", "Called", "Paid", "Rated"):
+        expect(page.get_by_role("heading", name=chapter, exact=True)).to_be_visible()
+    expect(page.locator(".parts tbody tr").first).to_contain_text("demanding work")
+    page.locator("img.picture").scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('img.picture').naturalWidth > 0")
+    expect(page.locator(".candidates tr.chosen")).to_have_count(1)
+    expect(page.locator(".said").last).to_have_text(ANSWER)
+    shoot(page, shots / "decision.png")
+
+
+def test_the_playground_compares_runs_and_learns(open_page: Open, shots: Path) -> None:
+    page = open_page("/admin/playground/")
+    page.fill("#prompt", PROMPT)
+    page.get_by_role("button", name="Add an earlier turn").click()
+    page.get_by_role("textbox", name="Earlier turn", exact=True).fill("We have two servers.")
+    page.get_by_role("button", name="Compare strategies").click()
+    for strategy in ("complexity", "learning", "hybrid", "cheapest", "best"):
+        expect(page.get_by_role("rowheader", name=strategy, exact=True)).to_be_visible()
+    page.wait_for_function("document.querySelector('#choices .picture').naturalWidth > 0")
+
+    page.get_by_label("claude/claude-haiku-5-5").check()
+    page.get_by_label("gemini/gemini-3.8-flash").check()
+    page.get_by_role("button", name="Run").click()
+    answers = page.locator(".answer")
+    expect(answers).to_have_count(3)
+    for answer in answers.all():
+        expect(answer.locator("pre")).to_have_text(ANSWER)
+        expect(answer.locator(".facts")).to_contain_text("tokens in")
+    answers.nth(1).get_by_role("button", name="Good").click()
+    expect(answers.nth(1).locator(".rating")).to_contain_text("learned from")
+    shoot(page, shots / "playground.png")
+    answers.nth(1).get_by_role("link", name="Its story").click()
+    expect(page.get_by_text("1.00 by operator")).to_be_visible()
+
+
+def test_a_viewer_compares_and_cannot_run(open_page: Open) -> None:
+    page = open_page("/admin/playground/", user="ann")
+    page.get_by_role("button", name="Compare strategies").click()
+    expect(page.get_by_role("rowheader", name="hybrid", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Run")).to_have_count(0)
+    expect(page.get_by_text("for those who may ask")).to_be_visible()
+
+
+def test_models_and_prices(open_page: Open, shots: Path) -> None:
+    page = open_page("/admin/models/")
+    row = page.locator("#catalogue tr", has_text="claude/claude-opus-5-5")
+    expect(row).to_contain_text("genai-prices")
+    page.get_by_role("link", name="Set a price for certain days").click()
+    page.fill("#id_provider", "claude")
+    page.fill("#id_model", "claude-opus-5-5")
+    page.fill("#id_input", "3.5")
+    page.fill("#id_output", "17")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("was added successfully")).to_be_visible()
+
+    page.goto("/admin/models/")
+    expect(row).to_contain_text("set here")
+    expect(row).to_contain_text("$3.50")
+    page.get_by_label("Model:").fill("claude/claude-haiku-5-5")
+    page.get_by_label("Input:").fill("10")
+    page.get_by_label("Output:").fill("20")
+    page.get_by_role("button", name="Reckon").click()
+    expect(page.get_by_role("row", name=re.compile("Difference"))).to_contain_text("$")
+    shoot(page, shots / "models.png")
+
+
+def test_getting_started_leads_to_the_first_request(
+    open_page: Open, service: Service, shots: Path
+) -> None:
+    page = open_page("/admin/start/")
+    row = page.locator("#providers tr", has_text="ANTHROPIC_API_KEY")
+    row.get_by_role("button", name="Test connection").click()
+    expect(row).to_contain_text("It answers.")
+    page.get_by_role("button", name="Copy").first.click()
+    assert "curl -s" in page.evaluate("navigator.clipboard.readText()")
+    service.ask(f"Did it come, at {datetime.now(UTC)}?")
+    expect(page.locator("#arrived")).to_contain_text("A request has come")
+    shoot(page, shots / "start.png")
+    page.locator("#arrived a").click()
+    expect(page.locator(".headline")).to_be_visible()
+
+
+def test_what_if_answers_on_replayed_traffic(open_page: Open, shots: Path) -> None:
+    page = open_page("/admin/whatif/")
+    page.get_by_role("button", name="Estimate").click()
+    expect(page.locator("#content h2").first).to_be_visible()
+    shoot(page, shots / "whatif.png")
