@@ -13,7 +13,7 @@ PARALLEL ?= -n $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 3 ] && echo 
 ONLY_WIRES := test_other_clients.py test_conversations.py test_reading.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services test-browser lint format audit benchmark clean
+.PHONY: help run test test-services test-browser lint format docs audit benchmark clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ lint: $(VENV)/.dev ## Check style, types, layering, migrations and the OpenAPI d
 format: $(VENV)/.dev ## Format the code and sort its imports
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
+
+docs: $(VENV)/.docs ## Build the documentation site into site/
+	@$(BIN)/python manage.py spectacular --format openapi-json --file docs/openapi.json
+	@DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet
 
 audit: $(VENV)/.dev ## Look for known vulnerabilities of what is installed (needs a network)
 	@.ci/audit
@@ -80,4 +84,8 @@ $(VENV)/.services: $(VENV)/.dev requirements-services.txt requirements-masking.t
 
 $(VENV)/.browser: $(VENV)/.dev requirements-browser.txt
 	@$(PIP) install -r requirements-browser.txt
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.service requirements-docs.txt
+	@$(PIP) install -r requirements-docs.txt
 	@touch $@

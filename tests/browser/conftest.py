@@ -34,9 +34,19 @@ _QUIET = (
 _PRICES = """
 "gpt-4-1106-preview" = { input = "10", output = "30" }
 "gpt4_1106_preview" = { input = "10", output = "30" }
+"gpt4_0613" = { input = "30", output = "60" }
+"gpt4_0613_concise" = { input = "30", output = "60" }
+"claude-2.1" = { input = "8", output = "24" }
+"claude-instant-1.2" = { input = "0.8", output = "2.4" }
+"gpt-3.5-turbo-1106" = { input = "1", output = "2" }
 "mistralai/Mixtral-8x7B-Instruct-v0.1" = { input = "0.6", output = "0.6" }
 "Mixtral-8x7B-Instruct-v0.1" = { input = "0.6", output = "0.6" }
-"claude-2.1" = { input = "8", output = "24" }
+"Mixtral-8x7B-Instruct-v0.1_concise" = { input = "0.6", output = "0.6" }
+"gpt4_1106_preview_concise" = { input = "10", output = "30" }
+"Qwen-14B-Chat" = { input = "0.2", output = "0.2" }
+"vicuna-13b-v1.5" = { input = "0.2", output = "0.2" }
+"gemma-7b-it" = { input = "0.2", output = "0.2" }
+"gemma-2b-it" = { input = "0.1", output = "0.1" }
 "weak" = { input = "0.6", output = "0.6" }
 "strong" = { input = "10", output = "30" }
 """
