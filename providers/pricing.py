@@ -110,11 +110,13 @@ class PriceBook:
         at = at or datetime.now(UTC)
         # Prices change by date or by time of day, never within an hour.
         key = (provider, model, int(at.timestamp()) // 3600)
-        if key not in self._rates:
-            if len(self._rates) > 10_000:
-                self._rates.clear()
-            self._rates[key] = self._look_up(provider, model, at)
-        return self._rates[key]
+        # What is looked up while prices are set on another thread goes where it is forgotten.
+        known = self._rates
+        if key not in known:
+            if len(known) > 10_000:
+                known.clear()
+            known[key] = self._look_up(provider, model, at)
+        return known[key]
 
     def cost(
         self, provider: str, model: str, usage: Usage, at: datetime | None = None

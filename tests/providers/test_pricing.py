@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from genai_prices import Usage as PackageUsage
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from providers.base import Usage
 from providers.catalogue import load_catalogue
+from providers.dated_prices import DatedPrice
 from providers.pricing import PriceBook, Rate, Rates
 
 CATALOGUE = load_catalogue()
@@ -76,3 +78,24 @@ def test_an_alias_has_its_successor_s_price() -> None:
     assert BOOK.rates("gemini", "gemini-1.5-flash") == BOOK.rates(
         "gemini", CATALOGUE.find("gemini", "gemini-1.5-flash").id
     )
+
+
+def test_a_price_set_while_another_is_looked_up_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    book = PriceBook(CATALOGUE)
+    model = next((spec.provider, spec.id) for spec in CATALOGUE.models if spec.price is None)
+    look_up = book._look_up
+
+    def slowly(*asked: Any) -> Any:
+        found = look_up(*asked)
+        monkeypatch.undo()
+        units = {"input": Decimal(5), "output": Decimal(7)}
+        book.set_dated([DatedPrice(*model, units, date(2026, 1, 1))])
+        return found
+
+    monkeypatch.setattr(book, "_look_up", slowly)
+    book.rates(*model)
+    rates = book.rates(*model)
+    assert rates is not None
+    assert rates.input.base == Decimal(5)
