@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db.models import Count, Value
@@ -199,6 +200,7 @@ def _shares(sums: Mapping[str, Figures]) -> list[dict[str, Any]]:
     rows = [
         {
             "name": name.strip("/") or "nobody",
+            "query": _rows_of(name),
             "requests": figures["requests"],
             "percent": percent(figures["requests"], total),
             "cost": figures["cost"],
@@ -206,6 +208,12 @@ def _shares(sums: Mapping[str, Figures]) -> list[dict[str, Any]]:
         for name, figures in sums.items()
     ]
     return sorted(rows, key=lambda row: (-row["requests"], row["name"]))[:_MOST]
+
+
+def _rows_of(model: str) -> str:
+    """The query of the list of a "provider/model"'s requests."""
+    provider, _, name = model.partition("/")
+    return urlencode({"provider": provider, "model": name}) if name else ""
 
 
 def _troubles(

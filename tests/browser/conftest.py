@@ -17,13 +17,15 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import KEY, anthropic_wire, gemini_wire
 from tests.routing.learning.made_outcomes import made_outcomes
 from tests.running import Running
 
+# A machine that does other things as well may take its time.
+expect.set_options(timeout=15_000)
 PASSWORD = "a password for the tests"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 # Chromium's own errands, of which none may leave the machine.
