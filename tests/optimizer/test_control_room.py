@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -59,7 +60,7 @@ def test_every_figure_leads_to_rows(admin_client: Client) -> None:
     spend("ann", "0.5")
     page = admin_client.get(f"{HOME}?days=30").content.decode()
     whose = admin_client.get(f"{WHOSE}?days=30").content.decode()
-    links = set(re.findall(r'href="([^"]+)"', room_of(page) + whose))
+    links = set(map(html.unescape, re.findall(r'href="([^"]+)"', room_of(page) + whose)))
     assert len(links) > 10
     for link in links:
         assert admin_client.get(link if link.startswith("/") else HOME + link).status_code == 200
