@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -48,6 +48,21 @@ class AccountStanding:
     def ends_at(self) -> datetime | None:
         """When it begins anew; a rolling one does so bit by bit."""
         return None if self.window.rolling else self.window.end
+
+    def runs_out_at(self, now: datetime) -> datetime | None:
+        """When it is used up if spending goes on as it has since it began; ``None`` where it
+        lasts until it begins anew, has no limit, or gives back bit by bit."""
+        if self.window.rolling or self.left is None:
+            return None
+        used, passed = self.spent + self.held, now - self.window.start
+        if not self.left:
+            return now
+        if not used or passed <= timedelta(0):
+            return None
+        # The period bounds it, and a float is enough for a time of day.
+        seconds = passed.total_seconds() * float(self.left) / float(used)
+        left = (self.window.end - now).total_seconds()
+        return now + timedelta(seconds=seconds) if seconds < left else None
 
 
 def standings(

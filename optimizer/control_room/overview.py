@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db.models import Count, Value
 
 from analytics.budgets.report import AccountStanding, most_used
-from analytics.metrics import by_provider, dearest_requests, period_start
+from analytics.metrics import by_provider, dearest_requests
 from analytics.models import Alert, Budget, BudgetHold
 from analytics.money import dollars, percent
 from analytics.quality import quality_report
@@ -24,8 +24,8 @@ from analytics.reports.breakdown import breakdown
 from analytics.reports.figures import Figures, no_figures, saved_of
 from analytics.reports.summing import Asked, RememberedSums, total_of
 from analytics.savings import cost_savings
+from optimizer.control_room.period import Period
 
-PERIODS = (1, 7, 30, 90)
 _MOST = 8
 _DIMENSIONS = ("strategy", "model", "group")
 _WHOSE = ("user", "tag", "pattern")
@@ -69,49 +69,51 @@ class ProviderRow:
 
 
 def overview(
-    days: int, circuits: Mapping[str, str], *, now: datetime | None = None
+    period: Period, circuits: Mapping[str, str], *, now: datetime | None = None
 ) -> dict[str, Any]:
-    """What the page shows of the last ``days`` days; ``circuits`` are those of the providers."""
+    """What the page shows of a period; ``circuits`` are those of the providers."""
     now = now or datetime.now(UTC)
-    since, before = period_start(days, now), period_start(2 * days, now)
-    asked = [Asked(_DIMENSIONS, since), Asked(["strategy"], before, since)]
+    since, until = period.since, period.until
+    asked = [Asked(_DIMENSIONS, since, until), Asked(["strategy"], period.before, since)]
     sums = RememberedSums.of(asked, _FIGURES)
-    by_strategy, by_model = sums.by("strategy", since), sums.by("model", since)
+    by_strategy, by_model = sums.by("strategy", since, until), sums.by("model", since, until)
     totals = total_of(by_strategy)
-    earlier = total_of(sums.by("strategy", before, since))
-    savings = cost_savings(since, sums=sums)
-    quality = quality_report(settings.QUALITY_TOLERANCE, since)
+    earlier = total_of(sums.by("strategy", period.before, since))
+    savings = cost_savings(since, until, sums)
+    quality = quality_report(settings.QUALITY_TOLERANCE, since, until)
     accounts = most_used(Budget.objects.filter(enabled=True), most=_MOST, now=now)
     return {
-        "days": days,
-        "since": since,
+        "period": period,
         "empty": totals["requests"] == 0,
-        "cards": _cards(totals, earlier, savings, quality, since),
+        "cards": _cards(totals, earlier, savings, quality, period),
         "troubles": list(_troubles(totals, circuits, quality, accounts)),
         "providers": _providers(by_model, circuits),
         "models": _shares(by_model),
         "strategies": _shares(by_strategy),
-        "budgets": accounts,
+        "budgets": [(account, account.runs_out_at(now)) for account in accounts],
     }
 
 
-def whose(days: int, *, now: datetime | None = None) -> dict[str, Any]:
-    """Who and what the money of the last ``days`` days went to, dearest first."""
-    since = period_start(days, now or datetime.now(UTC))
-    sums = RememberedSums.of([Asked(_WHOSE, since)], _FIGURES)
+def whose(period: Period) -> dict[str, Any]:
+    """Who and what the money of a period went to, dearest first."""
+    since, until = period.since, period.until
+    sums = RememberedSums.of([Asked(_WHOSE, since, until)], _FIGURES)
     return {
-        "users": breakdown("user", since, most=_MOST, source=sums),
-        "tags": breakdown("tag", since, most=_MOST, source=sums),
-        "patterns": breakdown("pattern", since, most=_MOST, source=sums),
+        "users": breakdown("user", since, until, most=_MOST, source=sums),
+        "tags": breakdown("tag", since, until, most=_MOST, source=sums),
+        "patterns": breakdown("pattern", since, until, most=_MOST, source=sums),
         "dearest": dearest_requests(),
     }
 
 
 def _cards(
     totals: Figures, earlier: Figures, savings: dict[str, Any], quality: dict[str, Any],
-    since: datetime,
+    period: Period,
 ) -> list[Card]:  # fmt: skip
-    query = f"created_at__gte={since:%Y-%m-%dT%H:%M:%SZ}".replace(":", "%3A")
+    rows = {"created_at__gte": f"{period.since:%Y-%m-%dT%H:%M:%SZ}"}
+    if period.until is not None:
+        rows["created_at__lt"] = f"{period.until:%Y-%m-%dT%H:%M:%SZ}"
+    query = urlencode(rows)
     answered = totals["requests"] - totals["failed"]
     answered_before = earlier["requests"] - earlier["failed"]
     saved = f"{savings['percent_saved']:.1f} % of the baseline"

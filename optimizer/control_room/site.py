@@ -12,12 +12,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path
 
-from analytics.metrics import period_start
 from analytics.reports.breakdown import breakdown
 from optimizer.control_room.first_run import start_page, test_connection
 from optimizer.control_room.live import live_events, live_page
 from optimizer.control_room.models import models_page
-from optimizer.control_room.overview import PERIODS, overview, whose
+from optimizer.control_room.overview import overview, whose
+from optimizer.control_room.period import PERIODS, Period
 from optimizer.control_room.playground import (
     choices_view,
     playground_page,
@@ -25,7 +25,6 @@ from optimizer.control_room.playground import (
     run_view,
 )
 
-_DEFAULT_DAYS = 7
 _MOST_BARS = 10
 
 
@@ -54,14 +53,14 @@ class ControlRoom(AdminSite):
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
         more: dict[str, Any] = {"periods": PERIODS}
         if request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
-            more["room"] = overview(_days(request), _circuits())
+            more["room"] = overview(Period.asked(request.GET), _circuits())
         return super().index(request, {**(extra_context or {}), **more})
 
     def whose(self, request: HttpRequest) -> HttpResponse:
         """A piece of the home page that comes after it."""
         if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
             raise PermissionDenied
-        return TemplateResponse(request, "admin/whose.html", whose(_days(request)))
+        return TemplateResponse(request, "admin/whose.html", whose(Period.asked(request.GET)))
 
     def picture(self, request: HttpRequest, name: str) -> HttpResponse:
         """A chart as a file of its own, so that the page is there before it is drawn."""
@@ -70,14 +69,9 @@ class ControlRoom(AdminSite):
         draw = _PICTURES.get(name)
         if draw is None:
             raise Http404
-        response = HttpResponse(draw(_days(request)), content_type="image/svg+xml")
+        response = HttpResponse(draw(Period.asked(request.GET)), content_type="image/svg+xml")
         response["Cache-Control"] = "private, max-age=60"
         return response
-
-
-def _days(request: HttpRequest) -> int:
-    asked = request.GET.get("days", "")
-    return int(asked) if asked.isdigit() and int(asked) in PERIODS else _DEFAULT_DAYS
 
 
 def _circuits() -> dict[str, str]:
@@ -87,18 +81,18 @@ def _circuits() -> dict[str, str]:
     return {name: caller.circuit_state(name) for name in caller.providers}
 
 
-def _spend(days: int) -> str:
+def _spend(period: Period) -> str:
     # Drawing loads matplotlib, which nothing else of the service needs.
     from analytics.reports.report_charts import days_chart
 
-    return days_chart(breakdown("day", period_start(days)))
+    return days_chart(breakdown("day", period.since, period.until))
 
 
-def _models(days: int) -> str:
+def _models(period: Period) -> str:
     from analytics.reports.report_charts import bars_chart
 
-    rows = breakdown("model", period_start(days), most=_MOST_BARS)
+    rows = breakdown("model", period.since, period.until, most=_MOST_BARS)
     return bars_chart(rows, "Spent and saved by model, USD")
 
 
-_PICTURES: dict[str, Callable[[int], str]] = {"spend": _spend, "models": _models}
+_PICTURES: dict[str, Callable[[Period], str]] = {"spend": _spend, "models": _models}

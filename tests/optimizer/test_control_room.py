@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -14,10 +14,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from analytics.budgets.periods import window_at
+from analytics.budgets.report import AccountStanding
 from analytics.models import RequestRecord
 from analytics.money import dollars
 from analytics.reports.report import routing_report
 from optimizer.control_room.overview import overview
+from optimizer.control_room.period import Period
 from tests.factories import BudgetFactory, RequestRecordFactory, RoutingMetricFactory
 from tests.optimizer.test_budget_pages import spend
 
@@ -39,7 +42,7 @@ def some_requests() -> None:
 
 def test_figures_are_the_report_s(admin_client: Client) -> None:
     some_requests()
-    room, report = overview(7, {"claude": "closed"}), routing_report(7)
+    room, report = overview(Period.of_days(7), {"claude": "closed"}), routing_report(7)
     cards = {card.label: card for card in room["cards"]}
     assert cards["Spent"].value == dollars(report["totals"]["cost"])
     assert cards["Saved"].value == dollars(report["savings"]["total_saved"])
@@ -71,7 +74,12 @@ def test_what_is_broken_stands_on_top(admin_client: Client) -> None:
     BudgetFactory(name="Day", limit=Decimal("0.5"))
     spend("ann", "0.5")
     RoutingMetricFactory(baseline_cost=None, routing_saved=None)
-    texts = [text for text, _ in overview(7, {"claude": "open", "gemini": "closed"})["troubles"]]
+    texts = [
+        text
+        for text, _ in overview(Period.of_days(7), {"claude": "open", "gemini": "closed"})[
+            "troubles"
+        ]
+    ]
     assert texts[0] == "claude failed too often: its circuit is open."
     assert "1 requests have no known price" in texts[1]
     assert texts[2] == "The budget Day is used up."
@@ -91,6 +99,54 @@ def room_of(page: str) -> str:
     return page[page.find('class="control-room"') : page.find("app-analytics")]
 
 
+def test_any_dates_beside_as_many_before(admin_client: Client) -> None:
+    for day, cost in ((1, "9"), (3, "1"), (5, "2"), (6, "4")):
+        at = datetime(2026, 3, day, 12, tzinfo=UTC)
+        RoutingMetricFactory(
+            request__created_at=at,
+            request__cost=Decimal(cost),
+            created_at=at,
+            actual_cost=Decimal(cost),
+        )
+    room = overview(Period.between(date(2026, 3, 4), date(2026, 3, 5)), {})
+    cards = {card.label: card for card in room["cards"]}
+    assert (cards["Spent"].value, cards["Requests"].value) == ("$2.00", "1")
+    assert cards["Spent"].note == "+100 % on the period before"
+    dates = "?from=2026-03-04&to=2026-03-05"
+    page = html.unescape(admin_client.get(HOME + dates).content.decode())
+    assert page.count("from=2026-03-04&to=2026-03-05") == 4
+    listed = admin_client.get(re.findall(r'class="card" href="([^"]+)"', page)[0])
+    assert listed.context["cl"].result_count == 1
+    assert "$2.00" in admin_client.get(WHOSE + dates).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("dates", "trouble"),
+    [
+        ("from=2026-03-05&to=2026-03-04", "ends before it begins"),
+        ("from=x&to=2026-03-04", "Give both dates"),
+        ("from=2026-03-04", "Give both dates"),
+        ("from=2020-03-04&to=2026-03-04", "At most 366 days"),
+        ("from=0001-01-01&to=0001-01-02", "At most 366 days"),
+    ],
+)
+def test_dates_that_make_no_period_are_said(admin_client: Client, dates: str, trouble: str) -> None:
+    assert trouble in admin_client.get(f"{HOME}?{dates}").content.decode()
+
+
+def test_a_budget_says_when_it_is_used_up_at_this_pace() -> None:
+    noon = datetime(2026, 3, 4, 12, tzinfo=UTC)
+    budget = BudgetFactory(period="day", limit=Decimal(10))
+    window = window_at(budget, noon)
+
+    def runs_out(spent: str) -> datetime | None:
+        return AccountStanding(budget, "", window, Decimal(spent)).runs_out_at(noon)
+
+    assert runs_out("8") == noon + timedelta(hours=3)
+    assert runs_out("10") == noon
+    assert runs_out("5") is runs_out("0") is None
+
+
 def test_who_and_what_the_money_went_to_comes_after(admin_client: Client) -> None:
     some_requests()
     dear = RoutingMetricFactory(request__cost=Decimal(3), request__prompt="The dearest of all")
@@ -104,7 +160,7 @@ def test_who_and_what_the_money_went_to_comes_after(admin_client: Client) -> Non
 def test_the_time_to_first_token_is_that_of_streams(admin_client: Client) -> None:
     for first in (100.0, 300.0, None):
         RequestRecordFactory(ttft_ms=first)
-    (row,) = overview(7, {"claude": "closed"})["providers"]
+    (row,) = overview(Period.of_days(7), {"claude": "closed"})["providers"]
     assert row.first_token_ms == 200.0
 
 
