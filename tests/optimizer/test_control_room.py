@@ -107,7 +107,7 @@ def test_any_dates_beside_as_many_before(admin_client: Client) -> None:
             request__cost=Decimal(cost),
             created_at=at,
             actual_cost=Decimal(cost),
-        )
+        )  # fmt: skip
     room = overview(Period.between(date(2026, 3, 4), date(2026, 3, 5)), {})
     cards = {card.label: card for card in room["cards"]}
     assert (cards["Spent"].value, cards["Requests"].value) == ("$2.00", "1")
