@@ -70,9 +70,9 @@ def test_by_keyboard_from_the_top_to_a_figure_s_rows(open_page: Open) -> None:
     page.keyboard.press("Tab")
     expect(page.locator(":focus")).to_have_text("Skip to main content")
     page.keyboard.press("Enter")
-    for _ in range(30):
+    for _ in range(60):
         page.keyboard.press("Tab")
-        if "card" in (page.locator(":focus").get_attribute("class") or ""):
+        if "card" in page.evaluate("document.activeElement.className").split():
             break
     page.keyboard.press("Enter")
     page.wait_for_url("**/analytics/**")
