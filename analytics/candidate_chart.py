@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from analytics.drawing import svg
+from routing.models import TIERS
 
 _CHOSEN, _OTHER, _BASELINE = "#2e7d32", "#607d8b", "#ef6c00"
 
@@ -38,22 +39,19 @@ def candidate_chart(
         if judged:
             ax.set_ylabel("expected quality")
         else:
-            ax.set_yticks(range(len(_TIERS)), _TIERS)
-            ax.set_ylim(-0.5, len(_TIERS) - 0.5)
+            ax.set_yticks(range(len(TIERS)), TIERS)
+            ax.set_ylim(-0.5, len(TIERS) - 0.5)
         ax.margins(x=0.2)
         ax.grid(alpha=0.25, lw=0.5)
 
     return svg(draw, (9, 3.8), "Candidates by expected cost and quality")
 
 
-_TIERS = ("simple", "moderate", "complex")
-
-
 def _point(
     ax: Axes, one: dict[str, Any], number: int, judged: bool, baseline: tuple[str, str] | None
 ) -> None:
     cost = float(one["expected_cost"])
-    quality = one.get("expected_quality") if judged else float(_TIERS.index(one["tier"]))
+    quality = one.get("expected_quality") if judged else float(TIERS.index(one["tier"]))
     if quality is None:
         return
     colour = _OTHER

@@ -19,14 +19,14 @@ from analytics.batching import batched
 from analytics.models import DaySum, HourlyTotal, RequestRecord, StaleHour, TotalsState
 from analytics.reports.figures import FIGURES, KEPT
 from analytics.reports.spans import DAY, HOUR, Span, day_of, hour_of
-from analytics.reports.summing import row_sums, row_sums_together, totals_of_days
+from analytics.reports.summing import FEW_VALUES, row_sums, row_sums_together, totals_of_days
 
 # A request is written at the latest this long after it was asked, or marks its hour.
 _ON_TIME = timedelta(minutes=10)
 # An hour is summed this long after its end: twice as late, should clocks differ.
 _REST = timedelta(minutes=20)
 _WRITTEN_TOGETHER = 2_000
-_FEW_VALUES = ("strategy", "confidence", "model", "pattern", "endpoint", "answer")
+_SUMMED_TOGETHER = (*sorted(FEW_VALUES), "answer")
 _HOURS = TruncHour("created_at", tzinfo=UTC)
 
 
@@ -217,7 +217,7 @@ def _sum_hours(span: Span) -> None:
 
 
 def _hourly_of_all(span: Span) -> Iterator[tuple[str, dict[tuple[Any, str], Any]]]:
-    yield from row_sums_together(_FEW_VALUES, span, _HOURS).items()
+    yield from row_sums_together(_SUMMED_TOGETHER, span, _HOURS).items()
     for dimension in KEPT:
-        if dimension not in _FEW_VALUES:
+        if dimension not in _SUMMED_TOGETHER:
             yield dimension, row_sums(dimension, span, _HOURS)

@@ -63,7 +63,7 @@ class Feed:
 
     def tell(self, request: RequestRecord) -> None:
         """``request`` has been recorded."""
-        if not self._watchers and self._relay is None:
+        if not self._watchers and (self._relay is None or self._relay.idle):
             return
         happening = happening_of(request)
         self._spread([happening])

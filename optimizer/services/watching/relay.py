@@ -43,9 +43,14 @@ class Relay:
         self._telling: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody listened when it was last asked, a moment ago."""
+        return time.monotonic() < self._nobody_until
+
     def tell(self, happening: Happening) -> None:
         """Pass it on soon; what cannot be passed on in time is dropped."""
-        if time.monotonic() < self._nobody_until or len(self._waiting) >= _MOST_WAITING:
+        if self.idle or len(self._waiting) >= _MOST_WAITING:
             return
         self._waiting.append(happening)
         if self._telling is None or self._telling.done():
