@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from tests.fakes.wires import KEY
+from tests.patience import PATIENCE, eventually
 
 own_database = pytest.mark.skipif(
     connection.vendor == "postgresql", reason="brings its own database: runs once, without services"
@@ -56,6 +56,7 @@ class Running:
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
     def manage(self, *args: str) -> str:
@@ -84,17 +85,26 @@ class Running:
 
     def stop(self, how: int = signal.SIGTERM) -> str:
         self.process.send_signal(how)
-        out, _ = self.process.communicate(timeout=30)
+        out, _ = self.process.communicate(timeout=PATIENCE)
         return out.decode()
 
     async def ready(self, client: httpx.AsyncClient) -> None:
-        for _ in range(300):
+        async def healthy() -> bool:
             try:
-                if (await client.get("/health")).status_code == 200:
-                    return
+                return (await client.get("/health")).status_code == 200
             except httpx.TransportError:
-                await asyncio.sleep(0.1)
-        raise AssertionError(self.stop(signal.SIGKILL))
+                return False
+
+        try:
+            await eventually(healthy)
+        except TimeoutError:
+            raise AssertionError(self.kill()) from None
+
+    def kill(self) -> str:
+        """End all of its processes at once; what they said."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        out, _ = self.process.communicate(timeout=PATIENCE)
+        return out.decode()
 
     def recorded(self) -> set[str]:
         with sqlite3.connect(self.database) as database:

@@ -26,3 +26,12 @@ from optimizer.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 TOKENIZERS_DIR = str(Path(os.environ["DATA_DIR"]) / "tokenizers")
+
+# No test cuts the power, and those that kill the service run it with its own settings.
+_options = DATABASES["default"]["OPTIONS"]  # noqa: F405
+for _key, _durable, _quick in (
+    ("init_command", "synchronous=FULL", "synchronous=OFF"),
+    ("options", "-c jit=off", "-c jit=off -c synchronous_commit=off"),
+):
+    if _key in _options:
+        _options[_key] = _options[_key].replace(_durable, _quick)

@@ -14,13 +14,12 @@ from limits.errors import StorageError
 from limits.storage import storage_from_string
 
 from optimizer.services.client import Client
+from optimizer.services.shared_store import connect, in_time
 from providers.base import Usage
 
 logger = logging.getLogger(__name__)
 
 _REQUESTS, _TOKENS = "requests", "tokens"
-# Longer than a healthy Redis ever takes: a limit is no reason to keep a client waiting.
-_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +68,7 @@ class RateLimits:
         self._pool: Any = None
         uri, options = "async+memory://", {}
         if redis_url:
-            from redis.asyncio import ConnectionPool
-
-            self._pool = ConnectionPool.from_url(
-                redis_url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT
-            )
+            self._pool = connect(redis_url).connection_pool
             uri = f"async+{redis_url}"
             options = {"implementation": "redispy", "connection_pool": self._pool}
         storage: Any = storage_from_string(uri, wrap_exceptions=True, **options)
@@ -87,8 +82,8 @@ class RateLimits:
         if client.requests_per_minute is None and client.tokens_per_minute is None:
             return []
         try:
-            windows = await self._admit(client)
-        except StorageError as error:
+            windows = await in_time(self._admit(client))
+        except (StorageError, TimeoutError) as error:
             self._say_away(error)
             return []
         self._away = False
@@ -100,8 +95,8 @@ class RateLimits:
             return
         limit = RateLimitItemPerMinute(client.tokens_per_minute)
         try:
-            await self._tokens.hit(limit, _TOKENS, client.key, cost=tokens)
-        except StorageError as error:
+            await in_time(self._tokens.hit(limit, _TOKENS, client.key, cost=tokens))
+        except (StorageError, TimeoutError) as error:
             self._say_away(error)
 
     async def aclose(self) -> None:
@@ -131,7 +126,7 @@ class RateLimits:
         reset = max(0.0, found.reset_time - time.time())
         return Window(what, limit.amount, max(0, found.remaining), reset)
 
-    def _say_away(self, error: StorageError) -> None:
+    def _say_away(self, error: Exception) -> None:
         if not self._away:
             kind = type(error.__cause__ or error).__name__
             logger.error("Rate limits are not kept: their store cannot be reached (%s)", kind)

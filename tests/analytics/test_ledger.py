@@ -21,6 +21,7 @@ from analytics.journal import Journal
 from analytics.ledger import Ledger, LedgerEntry, LedgerUnavailable, write_entries
 from analytics.models import CachedResponse, DailyTotal, RequestRecord, RoutingMetric
 from tests.factories import CachedResponseFactory, RequestRecordFactory, RoutingMetricFactory
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 COST = Decimal("0.0000000003")
@@ -45,7 +46,7 @@ def ledger(journal: Journal):
 
 
 def record(ledger: Ledger, item: LedgerEntry):
-    return ledger._batcher.submit(item).result(timeout=20)
+    return ledger._batcher.submit(item).result(timeout=PATIENCE)
 
 
 def test_a_receipt_means_the_rows_are_there(ledger: Ledger) -> None:
@@ -72,7 +73,7 @@ def test_concurrent_entries_share_transactions_and_none_is_lost(ledger: Ledger) 
     first_in.wait(10)
     futures += [ledger._batcher.submit(entry()) for _ in range(99)]
     go.set()
-    receipts = [future.result(timeout=20) for future in futures]
+    receipts = [future.result(timeout=PATIENCE) for future in futures]
     assert batches == [1, 99]
     assert RequestRecord.objects.count() == 100
     assert max(r.total_cost_today for r in receipts) == COST * 100

@@ -42,6 +42,7 @@ from tests.fakes.wires import (
     openai_error,
     openai_wire,
 )
+from tests.patience import PATIENCE
 
 SMALL = ("claude", "claude-haiku-5-5")
 QUESTION = "What is the capital of France?"
@@ -310,7 +311,7 @@ async def test_no_number_of_requests_at_once_passes_the_limit(
         )
         for n in range(40)
     ]
-    done, _ = await asyncio.wait(asking, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait(asking, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     while len(done) < 40 - fit:
         await asyncio.sleep(0.05)
         done = {task for task in asking if task.done()}
@@ -503,7 +504,7 @@ async def test_the_judge_spends_from_the_budgets_of_models_and_of_all(
 
 async def test_a_new_budget_is_heard_of_without_being_told(client: httpx.AsyncClient) -> None:
     await sync_to_async(budget_open)(Budget(name="x", limit=Decimal(0)))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not get_services().budgets.any:
             await asyncio.sleep(0.05)
         assert (await client.post("/complete", json=PROMPT)).status_code == 429

@@ -18,6 +18,7 @@ from django.core.management import CommandError, call_command
 from optimizer.identifiers import new_request_id
 from optimizer.logs import PlainFormatter
 from tests.fakes.wires import KEY
+from tests.patience import PATIENCE
 
 
 def run(command: str, *arguments: str) -> str:
@@ -68,7 +69,7 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "optimizer.settings", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -16,6 +16,7 @@ import pytest
 import optimizer.http_head as http_head
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import KEY, anthropic_wire
+from tests.patience import PATIENCE
 from tests.running import Running, own_database
 
 pytestmark = own_database
@@ -88,7 +89,7 @@ def head(lot: random.Random, path: str, length: int) -> bytes:
 
 async def say(port: int, *chunks: bytes, leave: bool = False) -> bytes:
     """What comes back before the connection ends; ``leave`` ends our half of it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             for chunk in chunks:

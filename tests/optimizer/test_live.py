@@ -28,6 +28,7 @@ from tests.conftest import stop_services
 from tests.factories import RequestRecordFactory
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import anthropic_wire
+from tests.patience import PATIENCE
 from tests.running import Running, own_database
 
 EVENTS = reverse("admin:live_events")
@@ -48,7 +49,7 @@ async def told(client: AsyncClient, number: int, **headers: str) -> list[tuple[s
     response = await client.get(EVENTS, headers=headers)
     assert isinstance(response, EventStream)
     found: list[tuple[str, dict, str]] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         stream = aiter(response)
         while len(found) < number:
             for message in (await anext(stream)).decode().split("\n\n"):
@@ -172,7 +173,7 @@ async def test_what_another_worker_records_is_heard_once() -> None:
         with here.watch() as watcher:
             own = RequestRecordFactory.build(id=uuid.uuid4())
             heard: list[str] = []
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 # Until the subscription stands, nobody listens.
                 while len(set(heard)) < 3:
                     there.tell(RequestRecordFactory.build(id=uuid.uuid4()))
@@ -233,6 +234,6 @@ async def test_a_watcher_does_not_hold_up_the_server_s_end(tmp_path: Path) -> No
                 service.process.send_signal(signal.SIGTERM)
                 async for _ in lines:
                     pass
-            await asyncio.to_thread(service.process.communicate, None, 30)
+            await asyncio.to_thread(service.process.communicate, None, PATIENCE)
             # It would wait for 30 s for an answer that does not end.
             assert time.monotonic() - begun < 20

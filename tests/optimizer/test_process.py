@@ -17,6 +17,7 @@ from optimizer.composition import get_services, journal
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.streams import anthropic_stream
 from tests.fakes.wires import ANSWER, anthropic_message, anthropic_wire
+from tests.patience import PATIENCE
 from tests.running import Running, own_database
 
 pytestmark = own_database
@@ -36,7 +37,7 @@ async def running(
 ) -> AsyncIterator[tuple[Running, httpx.AsyncClient]]:
     service = Running(tmp_path, upstream.url)
     base = f"http://127.0.0.1:{service.port}"
-    async with httpx.AsyncClient(base_url=base, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=base, timeout=PATIENCE) as client:
         await service.ready(client)
         yield service, client
     if service.process.poll() is None:

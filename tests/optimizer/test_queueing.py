@@ -23,6 +23,7 @@ from optimizer.services.queueing.slots import SharedSlots
 from optimizer.services.queueing.turnstile import Crowded, Turnstile
 from tests.conftest import Start
 from tests.fakes.server import FakeProvider
+from tests.patience import PATIENCE, eventually
 
 PROMPT = {"prompt": "What is the capital of France?"}
 CHAT = {"model": "claude-haiku-5-5", "messages": [{"role": "user", "content": "What is Paris?"}]}
@@ -119,9 +120,7 @@ def ask(client: httpx.AsyncClient, headers: dict[str, str], n: int = 0) -> async
 
 
 async def called(fakes: dict[str, FakeProvider], count: int) -> None:
-    async with asyncio.timeout(5):
-        while sum(len(fake.asked) for fake in fakes.values()) < count:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: sum(len(fake.asked) for fake in fakes.values()) >= count)
 
 
 async def test_a_key_has_no_more_under_way_than_its_limit_also_as_streams(
@@ -131,9 +130,7 @@ async def test_a_key_has_no_more_under_way_than_its_limit_also_as_streams(
     fakes["claude"].gate = asyncio.Event()
     asking = [ask(client, headers, n) for n in range(5)]
     await called(fakes, 2)
-    async with asyncio.timeout(10):
-        while sum(task.done() for task in asking) < 3:
-            await asyncio.sleep(0.05)
+    await eventually(lambda: sum(task.done() for task in asking) >= 3)
     refused = [task.result() for task in asking if task.done()]
     assert [answer.status_code for answer in refused] == [429] * 3
     assert refused[0].json()["error"]["code"] == "concurrency_limit_exceeded"
@@ -203,7 +200,7 @@ async def test_waiting_ends_also_in_the_moment_of_a_look_for_a_free_slot() -> No
                     pass
             refused += 1
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*(hold_and_wait(f"key {n}") for n in range(1000)))
     assert refused == 1000
 

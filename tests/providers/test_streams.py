@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -19,6 +18,7 @@ from providers.wire import WireClient
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.streams import anthropic_stream, gemini_stream, openai_stream, sse
 from tests.fakes.wires import ANSWER, KEY, anthropic_message, gemini_response, openai_completion
+from tests.patience import eventually
 from tests.providers.test_wires import WIRES
 
 REQUEST = CompletionRequest("some-model", Chat((Message("user", (Text("Hello"),)),)))
@@ -174,11 +174,7 @@ async def test_closing_the_stream_ends_the_call(pair: Pair) -> None:
             if isinstance(event, TextDelta) and event.text:
                 break
     written = pair.fake.written
-    for _ in range(100):
-        if pair.fake.hung_up_on:
-            break
-        await asyncio.sleep(0.02)
-    assert pair.fake.hung_up_on == 1
+    assert await eventually(lambda: pair.fake.hung_up_on) == 1
     assert pair.fake.written < written + 50
 
 

@@ -6,13 +6,14 @@ import asyncio
 import time
 import uuid
 from collections import Counter
-from typing import Any, Protocol
+from typing import Protocol
+
+from optimizer.services.shared_store import connect, in_time
 
 _PREFIX = "slots:"
 _LEASE = 30.0
 """Seconds after which a slot is free if the worker that took it says no more of it."""
 _RENEWED = _LEASE / 3
-_TIMEOUT = 1.0
 
 # Forget whoever let the lease run out, then take a slot if one is free. Redis's own clock: those
 # of the workers may differ.
@@ -76,13 +77,10 @@ class SharedSlots:
     """Of all workers, in Redis. A slot is leased, so that none is lost with a worker."""
 
     def __init__(self, redis_url: str) -> None:
-        from redis.asyncio import Redis
         from redis.exceptions import RedisError
 
-        self._trouble = RedisError
-        self._redis: Any = Redis.from_url(
-            redis_url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT
-        )
+        self._trouble = (RedisError, TimeoutError)
+        self._redis = connect(redis_url)
         self._take = self._redis.register_script(_TAKE)
         self._renew = self._redis.register_script(_RENEW)
         self._taken: dict[str, set[str]] = {}
@@ -95,7 +93,7 @@ class SharedSlots:
         taken.add(token)
         got = False
         try:
-            got = await self._take(keys=[_PREFIX + who], args=[most, token, _LEASE])
+            got = await in_time(self._take(keys=[_PREFIX + who], args=[most, token, _LEASE]))
         except self._trouble as error:
             raise SlotsAway(type(error).__name__) from error
         finally:
@@ -110,7 +108,7 @@ class SharedSlots:
     async def free(self, who: str, token: str) -> None:
         self._forget(who, token)
         try:
-            await self._redis.zrem(_PREFIX + who, token)
+            await in_time(self._redis.zrem(_PREFIX + who, token))
         except self._trouble as error:
             raise SlotsAway(type(error).__name__) from error
 
@@ -133,6 +131,6 @@ class SharedSlots:
             last = time.monotonic()
             for who, tokens in [(who, list(tokens)) for who, tokens in self._taken.items()]:
                 try:
-                    await self._renew(keys=[_PREFIX + who], args=[_LEASE, *tokens])
+                    await in_time(self._renew(keys=[_PREFIX + who], args=[_LEASE, *tokens]))
                 except self._trouble:
                     break  # it is said where slots are taken; the next round may get through

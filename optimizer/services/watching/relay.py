@@ -8,14 +8,13 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
 
+from optimizer.services.shared_store import SECONDS, connect, in_time
 from optimizer.services.watching.happening import Happening
 
 logger = logging.getLogger(__name__)
 
 _CHANNEL = "happenings"
-_TIMEOUT = 1.0
 _NOBODY_SECONDS = 1.0
 """While nobody listens, it is asked no more often than this."""
 _MOST_WAITING = 2_000
@@ -28,13 +27,10 @@ class Relay:
     reason to hold up what is watched."""
 
     def __init__(self, redis_url: str, heard: Callable[[list[Happening]], None]) -> None:
-        from redis.asyncio import Redis
         from redis.exceptions import RedisError
 
-        self._trouble = (RedisError, OSError)
-        self._redis: Any = Redis.from_url(
-            redis_url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT
-        )
+        self._trouble = (RedisError, OSError)  # TimeoutError is one of the latter
+        self._redis = connect(redis_url)
         self._heard = heard
         self._own = uuid.uuid4().hex
         self._waiting: list[Happening] = []
@@ -77,7 +73,7 @@ class Relay:
             told, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
             message = json.dumps({"from": self._own, "told": told})
             try:
-                listeners = await self._redis.publish(_CHANNEL, message)
+                listeners = await in_time(self._redis.publish(_CHANNEL, message))
                 self._away = False
             except self._trouble as error:
                 self._say_away(error)
@@ -91,14 +87,14 @@ class Relay:
         while True:
             try:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(_CHANNEL)
+                    await in_time(channel.subscribe(_CHANNEL))
                     while True:
                         message = await channel.get_message(timeout=None)
                         if message is not None:
                             self._take(message["data"])
             except self._trouble as error:
                 self._say_away(error)
-                await asyncio.sleep(_TIMEOUT)
+                await asyncio.sleep(SECONDS)
 
     def _take(self, data: bytes) -> None:
         message = json.loads(data)

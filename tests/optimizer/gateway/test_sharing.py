@@ -13,7 +13,7 @@ from optimizer.composition import get_services
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.streams import openai_stream
 from tests.fakes.wires import ANSWER, openai_completion
-from tests.optimizer.gateway.test_streaming import eventually
+from tests.patience import eventually
 
 MODEL = "z-ai/glm-5.3-flash"
 QUESTION: dict[str, Any] = {

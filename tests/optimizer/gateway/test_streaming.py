@@ -19,6 +19,7 @@ from providers.base import Usage
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.streams import anthropic_stream, openai_stream, sse
 from tests.fakes.wires import ANSWER, anthropic_message, openai_completion
+from tests.patience import PATIENCE, eventually
 
 QUESTION: dict[str, Any] = {
     "model": "auto:complexity",
@@ -29,22 +30,13 @@ QUESTION: dict[str, Any] = {
 
 @pytest.fixture
 async def raw(served: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=served, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=served, timeout=PATIENCE) as client:
         yield client
 
 
 def events_in(text: str) -> list[Any]:
     datas = [line[6:] for line in text.splitlines() if line.startswith("data: ")]
     return [data if data == "[DONE]" else json.loads(data) for data in datas]
-
-
-async def eventually(found: Any) -> Any:
-    """The first true answer of ``found``, waited for."""
-    for _ in range(200):
-        if answer := await found():
-            return answer
-        await asyncio.sleep(0.02)
-    raise AssertionError("it never happened")
 
 
 async def recorded() -> RequestRecord:
