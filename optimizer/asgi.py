@@ -18,6 +18,8 @@ from django.contrib.staticfiles.finders import get_finders  # noqa: E402
 from servestatic import ServeStaticASGI  # noqa: E402
 
 from optimizer.api.gateway.failures import Failure  # noqa: E402
+from optimizer.api.hot.endpoints import ENDPOINTS  # noqa: E402
+from optimizer.api.hot.lane import Lane  # noqa: E402
 from optimizer.composition import forget_services, get_services  # noqa: E402
 from optimizer.ending import before_the_server_ends  # noqa: E402
 from optimizer.gatekeeper import Gatekeeper  # noqa: E402
@@ -123,7 +125,9 @@ def _with_static_files(app: App) -> App:
 application = Lifespan(
     BodyLimit(
         _with_static_files(
-            Gatekeeper(cast("App", _django), behind_proxy=settings.TRUST_PROXY_HEADERS)
+            Gatekeeper(
+                Lane(cast("App", _django), ENDPOINTS), behind_proxy=settings.TRUST_PROXY_HEADERS
+            )
         ),
         settings.MAX_BODY_BYTES,
     )

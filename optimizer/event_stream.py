@@ -9,9 +9,14 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-from optimizer.api.rendering import MoneyEncoder
+from optimizer.api.rendering import as_json
 
-_ENCODER = MoneyEncoder(ensure_ascii=False, separators=(",", ":"))
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    # Proxies must hand each event on as it comes.
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",
+}
 
 
 def sse(data: Mapping[str, Any], event: str = "", event_id: str = "") -> bytes:
@@ -19,7 +24,7 @@ def sse(data: Mapping[str, Any], event: str = "", event_id: str = "") -> bytes:
     head = f"id: {event_id}\n" if event_id else ""
     if event:
         head += f"event: {event}\n"
-    return f"{head}data: {_ENCODER.encode(data)}\n\n".encode()
+    return b"%bdata: %b\n\n" % (head.encode(), as_json(data))
 
 
 class EventStream(StreamingHttpResponse):
@@ -31,11 +36,7 @@ class EventStream(StreamingHttpResponse):
         leave: Callable[[], None],
         headers: dict[str, str],
     ) -> None:
-        super().__init__(
-            content_type="text/event-stream; charset=utf-8",
-            # Proxies must hand each event on as it comes.
-            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **headers},
-        )
+        super().__init__(headers={**HEADERS, **headers})
         self._source = source
         self.streaming_content = source
         self._leave = leave

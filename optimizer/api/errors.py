@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+import uuid
+from dataclasses import dataclass, field
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import exception_handler as drf_exception_handler
+from rest_framework.views import set_rollback
 
 from analytics.feedback import UnknownAnswer
 from analytics.ledger import BudgetsUnavailable, LedgerUnavailable
 from optimizer.api.gateway.failures import BUDGETS_AWAY, Failure, retry_headers
 from optimizer.api.gateway.wires import error_of_path
+from optimizer.api.hot.asking import Answered
 from optimizer.middleware import ADMIN_PATH
 from optimizer.services.results import BudgetExceeded, RoutingUnavailable
 from routing.models import NoEligibleModel
@@ -24,13 +28,12 @@ logger = logging.getLogger(__name__)
 
 
 def error_body(
-    request: Any, status: int, detail: str, errors: dict[str, Any] | None = None, **more: Any
+    request_id: Any, status: int, detail: str, errors: dict[str, Any] | None = None, **more: Any
 ) -> dict[str, Any]:
     """The error shape. ``errors`` maps a field to its messages."""
     body: dict[str, Any] = {"detail": detail, "status_code": status, **more}
     if errors:
         body["errors"] = errors
-    request_id = getattr(getattr(request, "_request", request), "request_id", None)
     if request_id is not None:
         body["request_id"] = str(request_id)
     return body
@@ -38,72 +41,78 @@ def error_body(
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's hook: every exception of an API view becomes the error shape."""
-    request = context.get("request")
-    if isinstance(error, RoutingUnavailable):
-        status = 504 if error.deadline_passed else 503
-        body = error_body(request, status, str(error), failures=error.failures)
-        return Response(body, status=status)
-    if isinstance(error, BudgetExceeded):
-        return _over_budget(request, error)
-    if isinstance(error, NoEligibleModel):
-        if not error.excluded:
-            return Response(
-                error_body(request, 503, "Routing unavailable: no provider is configured."),
-                status=503,
-            )
-        return Response(
-            error_body(request, 400, "No model can serve this request.", {"prompt": [str(error)]}),
-            status=400,
-        )
-    if isinstance(error, LedgerUnavailable):
-        detail = "The answer could not be recorded, so it was not delivered. Try again."
-        return Response(error_body(request, 503, detail), status=503)
-    if isinstance(error, BudgetsUnavailable):
-        return Response(error_body(request, 503, BUDGETS_AWAY), status=503)
-    if isinstance(error, (OperationalError, InterfaceError)):
-        logger.warning("The database is unavailable", exc_info=error)
-        return Response(
-            error_body(request, 503, "The database is unavailable. Try again shortly."), status=503
-        )
-    if isinstance(error, UnknownAnswer):
-        return Response(
-            error_body(request, 404, str(error), {error.field: [str(error)]}), status=404
-        )
-    response = drf_exception_handler(error, context)
-    if response is None:
+    set_rollback()
+    reply = reply_to(error, getattr(context["request"]._request, "request_id", None))
+    return Response(reply.body, status=reply.status, headers=dict(reply.headers))
+
+
+def reply_to(error: Exception, request_id: uuid.UUID | None) -> Answered:
+    """What the client is told of ``error``."""
+    reply = _of_the_service(error)
+    if reply is None and isinstance(error, (Http404, PermissionDenied, exceptions.APIException)):
+        reply = _of_the_framework(error)
+    if reply is None:
         # The formatter names the type and place only; the message may hold a prompt.
         logger.error("An API view failed", exc_info=error)
-        return Response(error_body(request, 500, "Something went wrong on our side."), status=500)
-    response.data = _shaped(request, error, response)
-    return response
+        reply = _Said(500, "Something went wrong on our side.")
+    body = error_body(request_id, reply.status, reply.detail, reply.errors, **reply.more)
+    return Answered(body, reply.status, reply.headers)
 
 
-def _over_budget(request: Any, error: BudgetExceeded) -> Response:
-    more: dict[str, Any] = {"code": "budget_exceeded", "resets_at": error.resets_at}
-    body = error_body(request, 429, str(error), **more)
-    return Response(body, status=429, headers=retry_headers(error.retry_after, "budget_exceeded"))
+@dataclass(frozen=True, slots=True)
+class _Said:
+    status: int
+    detail: str
+    errors: dict[str, Any] | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
 
 
-def _shaped(request: Any, error: Exception, response: Response) -> dict[str, Any]:
-    status = response.status_code
-    if isinstance(error, exceptions.ValidationError):
-        errors = _by_field(error.detail)
-        named = "; ".join(f"{field}: {messages[0]}" for field, messages in errors.items())
-        return error_body(request, status, f"Invalid input. {named}", errors)
-    if isinstance(error, exceptions.ParseError):
-        return error_body(request, status, str(error.detail), {"body": [str(error.detail)]})
+def _of_the_service(error: Exception) -> _Said | None:
+    if isinstance(error, RoutingUnavailable):
+        status = 504 if error.deadline_passed else 503
+        return _Said(status, str(error), more={"failures": error.failures})
+    if isinstance(error, BudgetExceeded):
+        more: dict[str, Any] = {"code": "budget_exceeded", "resets_at": error.resets_at}
+        headers = retry_headers(error.retry_after, "budget_exceeded")
+        return _Said(429, str(error), more=more, headers=headers)
+    if isinstance(error, NoEligibleModel):
+        if not error.excluded:
+            return _Said(503, "Routing unavailable: no provider is configured.")
+        return _Said(400, "No model can serve this request.", {"prompt": [str(error)]})
+    if isinstance(error, LedgerUnavailable):
+        return _Said(503, "The answer could not be recorded, so it was not delivered. Try again.")
+    if isinstance(error, BudgetsUnavailable):
+        return _Said(503, BUDGETS_AWAY)
+    if isinstance(error, (OperationalError, InterfaceError)):
+        logger.warning("The database is unavailable", exc_info=error)
+        return _Said(503, "The database is unavailable. Try again shortly.")
+    if isinstance(error, UnknownAnswer):
+        return _Said(404, str(error), {error.field: [str(error)]})
+    return None
+
+
+def _of_the_framework(error: Exception) -> _Said:
     if isinstance(error, Http404):
-        return error_body(request, status, "Not found.")
-    detail = getattr(error, "detail", None)
-    return error_body(request, status, str(detail) if detail else "The request failed.")
+        return _Said(404, "Not found.")
+    if not isinstance(error, exceptions.APIException):
+        error = exceptions.PermissionDenied()
+    status, detail = error.status_code, error.detail
+    if isinstance(error, exceptions.ValidationError):
+        errors = _by_field(detail)
+        named = "; ".join(f"{name}: {messages[0]}" for name, messages in errors.items())
+        return _Said(status, f"Invalid input. {named}", errors)
+    if isinstance(error, exceptions.ParseError):
+        return _Said(status, str(detail), {"body": [str(detail)]})
+    return _Said(status, str(detail) if detail else "The request failed.")
 
 
 def _by_field(detail: Any) -> dict[str, list[str]]:
     if isinstance(detail, list):
         return {"body": [str(message) for message in detail]}
     flat: dict[str, list[str]] = {}
-    for field, messages in detail.items():
-        name = "body" if field == "non_field_errors" else field
+    for place, messages in detail.items():
+        name = "body" if place == "non_field_errors" else place
         if isinstance(messages, dict):
             flat.update({f"{name}.{key}": value for key, value in _by_field(messages).items()})
         else:
@@ -113,7 +122,8 @@ def _by_field(detail: Any) -> dict[str, list[str]]:
 
 def _plain(request: HttpRequest, status: int, detail: str) -> JsonResponse:
     body = error_of_path(request.path, Failure.of_status(status, detail))
-    return JsonResponse(body or error_body(request, status, detail), status=status)
+    ours = error_body(getattr(request, "request_id", None), status, detail)
+    return JsonResponse(body or ours, status=status)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

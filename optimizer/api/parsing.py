@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, NoReturn
 
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import JSONParser
@@ -15,6 +16,23 @@ class CompressedBody(APIException):
     default_detail = "Compressed bodies are not read: send it without Content-Encoding."
 
 
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"Out of range float values are not JSON compliant: {name}")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number)
+
+
+def read_json(body: bytes) -> Any:
+    """Raises :class:`rest_framework.exceptions.ParseError`."""
+    try:
+        return _DECODER.decode(body.decode())
+    except ValueError as error:
+        raise ParseError(f"JSON parse error - {error}") from None
+    except RecursionError:
+        raise ParseError("JSON parse error - nested too deeply") from None
+
+
 class JsonParser(JSONParser):
     """A body that is not UTF-8 JSON, however deep, is the client's mistake."""
 
@@ -24,7 +42,4 @@ class JsonParser(JSONParser):
             encoding = request.headers.get("content-encoding", "identity")
             if encoding.strip().lower() not in {"", "identity"}:
                 raise CompressedBody
-        try:
-            return super().parse(stream, media_type, parser_context)
-        except RecursionError:
-            raise ParseError("JSON parse error - nested too deeply") from None
+        return read_json(stream.read())

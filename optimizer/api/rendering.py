@@ -19,6 +19,14 @@ class MoneyEncoder(JSONEncoder):
         return super().default(o)
 
 
+_ENCODER = MoneyEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def as_json(value: Any) -> bytes:
+    """``value`` as every answer writes it."""
+    return _ENCODER.encode(value).encode()
+
+
 class AlwaysJson(DefaultContentNegotiation):
     """There is one format, so an ``Accept`` header that names another is no reason to refuse."""
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from decimal import Decimal
 from typing import Any
 
-from django.http import HttpResponseBase
-from rest_framework.response import Response
-
 from optimizer.api.gateway.failures import failure_of
 from optimizer.api.gateway.telling import Teller
-from optimizer.event_stream import EventStream
+from optimizer.api.hot.asking import Answered, Reply, Streamed
 from optimizer.services.answer_stream import AnswerStream
 from optimizer.services.asking import Ask
 from optimizer.services.results import CompletionResult
@@ -24,15 +21,16 @@ async def answer(
     routing: RoutingService,
     ask: Ask,
     whole: Callable[[CompletionResult], dict[str, Any]],
-    teller: Callable[[AnswerStream], Teller],
-) -> HttpResponseBase:
-    """The response to ``ask``. Raises what :meth:`RoutingService.complete` does."""
+    teller: Callable[[AnswerStream, Ask], Teller],
+    headers: Mapping[str, str],
+) -> Reply:
+    """The reply to ``ask``. Raises what :meth:`RoutingService.complete` does."""
     if ask.streamed:
         stream = await routing.stream(ask)
-        told = _told(stream, teller(stream))
-        return EventStream(told, stream.leave, headers_of_stream(ask, stream))
+        told = _told(stream, teller(stream, ask))
+        return Streamed(told, stream.leave, {**headers_of_stream(ask, stream), **headers})
     result = await routing.complete(ask)
-    return Response(whole(result), headers=headers_of_result(ask, result))
+    return Answered(whole(result), headers={**headers_of_result(ask, result), **headers})
 
 
 async def _told(stream: AnswerStream, teller: Teller) -> AsyncGenerator[bytes, None]:

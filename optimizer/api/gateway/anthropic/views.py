@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
-from optimizer.api.clients import client_of
 from optimizer.api.gateway import documents
-from optimizer.api.gateway.answering import answer
-from optimizer.api.gateway.anthropic.answer import message
-from optimizer.api.gateway.anthropic.errors import error_body
-from optimizer.api.gateway.anthropic.request import read_message_query
-from optimizer.api.gateway.anthropic.stream import MessageTeller
-from optimizer.api.gateway.failures import Failure
-from optimizer.api.gateway.views import GatewayViewSet, request_id_of
-from optimizer.composition import get_services
-from optimizer.services.gateway import ChatQuery
+from optimizer.api.gateway.anthropic.messages import COUNT_TOKENS, MESSAGES
+from optimizer.api.hot.in_django import EndpointViewSet
 
 
-class AnthropicViewSet(GatewayViewSet):
-    def error_body(self, failure: Failure) -> dict[str, Any]:
-        return error_body(failure, request_id_of(self.request))
-
-    def query(self, request: Request, *, counting: bool = False) -> ChatQuery:
-        return read_message_query(
-            request.data,
-            self.header(request, "Cache-Control"),
-            self.header(request, "anthropic-beta"),
-            counting=counting,
-        )
-
-    def finalize_response(
-        self, request: Request, response: Any, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
-        # Where this API's clients look for it.
-        response["request-id"] = str(request_id_of(request))
-        return super().finalize_response(request, response, *args, **kwargs)
-
-
-class MessagesViewSet(AnthropicViewSet):
+class MessagesViewSet(EndpointViewSet):
     """Messages as Anthropic specifies them, by whichever model is chosen or named."""
+
+    endpoint = MESSAGES
 
     @extend_schema(
         operation_id="messages",
@@ -64,29 +35,13 @@ class MessagesViewSet(AnthropicViewSet):
         ],
     )
     async def create(self, request: Request) -> HttpResponseBase:
-        services = get_services()
-        request_id = request_id_of(request)
-        ask = services.gateway.ask(
-            self.query(request),
-            endpoint="messages",
-            request_id=request_id,
-            client=client_of(request),
-        )
-        self.ask = ask
-        return await answer(
-            services.routing,
-            ask,
-            message,
-            lambda stream: MessageTeller(
-                request_id,
-                stream.decision.model,
-                input_tokens=ask.chat.estimated_tokens(),
-            ),
-        )
+        return await self.serve(request)
 
 
-class CountTokensViewSet(AnthropicViewSet):
+class CountTokensViewSet(EndpointViewSet):
     """A message's input tokens, before it is sent. Costs nothing and is not recorded."""
+
+    endpoint = COUNT_TOKENS
 
     @extend_schema(
         operation_id="count_tokens",
@@ -95,6 +50,5 @@ class CountTokensViewSet(AnthropicViewSet):
         request=documents.request_body({"messages": "messages"}),
         responses=documents.ANTHROPIC_RESPONSES,
     )
-    async def create(self, request: Request) -> Response:
-        query = self.query(request, counting=True)
-        return Response({"input_tokens": await get_services().gateway.count_tokens(query)})
+    async def create(self, request: Request) -> HttpResponseBase:
+        return await self.serve(request)

@@ -8,25 +8,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
-from optimizer.api.clients import client_of
 from optimizer.api.gateway import documents
 from optimizer.api.gateway.answering import cost_headers
 from optimizer.api.gateway.extensions import read_wishes
-from optimizer.api.gateway.openai.views import OpenAIViewSet
+from optimizer.api.gateway.openai.chat import OpenAIEndpoint
 from optimizer.api.gateway.reading import Fields
-from optimizer.api.gateway.views import request_id_of
+from optimizer.api.hot.asking import Answered, Asked
+from optimizer.api.hot.in_django import EndpointViewSet
 from optimizer.composition import get_services
 from optimizer.services.wishes import Wishes
 
 _MOST_INPUTS = 2048
 
 
-class EmbeddingsViewSet(OpenAIViewSet):
+class EmbeddingsEndpoint(OpenAIEndpoint):
+    name = "embeddings"
+
+    async def answer(self, asked: Asked) -> Answered:
+        try:
+            model, body, wishes = read_embedding_query(asked.data, asked.header("cache-control"))
+            answer, result = await get_services().embedding.embed(
+                model, body, wishes, asked.request_id, asked.client
+            )
+        except Exception as error:  # noqa: BLE001 - told in the API's own words
+            return self.failed(asked.request_id, error)
+        return Answered(answer, headers=cost_headers(result))
+
+
+EMBEDDINGS = EmbeddingsEndpoint()
+
+
+class EmbeddingsViewSet(EndpointViewSet):
     """Embeddings by a model of the catalogue: passed through, priced and recorded."""
+
+    endpoint = EMBEDDINGS
 
     @extend_schema(
         operation_id="embeddings",
@@ -42,14 +61,8 @@ class EmbeddingsViewSet(OpenAIViewSet):
             )
         ],
     )
-    async def create(self, request: Request) -> Response:
-        model, body, wishes = read_embedding_query(
-            request.data, self.header(request, "Cache-Control")
-        )
-        answer, result = await get_services().embedding.embed(
-            model, body, wishes, request_id_of(request), client_of(request)
-        )
-        return Response(answer, headers=cost_headers(result))
+    async def create(self, request: Request) -> HttpResponseBase:
+        return await self.serve(request)
 
 
 def read_embedding_query(body: Any, cache_control: str) -> tuple[str, Mapping[str, Any], Wishes]:

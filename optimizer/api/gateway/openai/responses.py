@@ -6,19 +6,35 @@ from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 
-from optimizer.api.clients import client_of
 from optimizer.api.gateway import documents
-from optimizer.api.gateway.answering import answer
+from optimizer.api.gateway.endpoint import ChatEndpoint, Telling
+from optimizer.api.gateway.openai.chat import OpenAIEndpoint
 from optimizer.api.gateway.openai.responses_answer import ResponseFrame
 from optimizer.api.gateway.openai.responses_request import read_response_query
 from optimizer.api.gateway.openai.responses_stream import ResponseTeller
-from optimizer.api.gateway.openai.views import OpenAIViewSet
-from optimizer.api.gateway.views import request_id_of
-from optimizer.composition import get_services
+from optimizer.api.hot.asking import Asked
+from optimizer.api.hot.in_django import EndpointViewSet
+from optimizer.services.gateway import ChatQuery
 
 
-class ResponsesViewSet(OpenAIViewSet):
+class Responses(OpenAIEndpoint, ChatEndpoint):
+    name = "responses"
+
+    def read(self, asked: Asked) -> tuple[ChatQuery, Telling]:
+        query = read_response_query(asked.data, asked.header("cache-control"))
+        frame = ResponseFrame(asked.request_id, asked.data)
+        return query, Telling(
+            frame.whole, lambda stream, _: ResponseTeller(frame, stream.decision.model)
+        )
+
+
+RESPONSES = Responses()
+
+
+class ResponsesViewSet(EndpointViewSet):
     """Responses as OpenAI specifies them, as far as they hold within one request."""
+
+    endpoint = RESPONSES
 
     @extend_schema(
         operation_id="responses",
@@ -35,18 +51,4 @@ class ResponsesViewSet(OpenAIViewSet):
         ],
     )
     async def create(self, request: Request) -> HttpResponseBase:
-        services = get_services()
-        query = read_response_query(request.data, self.header(request, "Cache-Control"))
-        request_id = request_id_of(request)
-        ask = services.gateway.ask(
-            query, endpoint="responses", request_id=request_id, client=client_of(request)
-        )
-        self.ask = ask
-        assert isinstance(request.data, dict)
-        frame = ResponseFrame(request_id, request.data)
-        return await answer(
-            services.routing,
-            ask,
-            frame.whole,
-            lambda stream: ResponseTeller(frame, stream.decision.model),
-        )
+        return await self.serve(request)

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from optimizer.api.clients import client_of
 from optimizer.api.gateway import documents
-from optimizer.api.gateway.answering import answer
-from optimizer.api.gateway.failures import Failure
-from optimizer.api.gateway.openai.chat_answer import chat_completion
-from optimizer.api.gateway.openai.chat_request import read_chat_query
-from optimizer.api.gateway.openai.chat_stream import ChatTeller
-from optimizer.api.gateway.openai.errors import error_body
+from optimizer.api.gateway.openai.chat import CHAT
 from optimizer.api.gateway.openai.models import model_body, model_list
-from optimizer.api.gateway.views import GatewayViewSet, request_id_of
+from optimizer.api.hot.in_django import EndpointViewSet
 from optimizer.composition import get_services
 
 
-class OpenAIViewSet(GatewayViewSet):
-    def error_body(self, failure: Failure) -> dict[str, Any]:
-        return error_body(failure)
-
-
-class ChatCompletionsViewSet(OpenAIViewSet):
+class ChatCompletionsViewSet(EndpointViewSet):
     """Chat completions as OpenAI specifies them, by whichever model is chosen or named."""
+
+    endpoint = CHAT
 
     @extend_schema(
         operation_id="chat_completions",
@@ -59,23 +48,13 @@ class ChatCompletionsViewSet(OpenAIViewSet):
         ],
     )
     async def create(self, request: Request) -> HttpResponseBase:
-        services = get_services()
-        query, with_usage = read_chat_query(request.data, self.header(request, "Cache-Control"))
-        request_id = request_id_of(request)
-        ask = services.gateway.ask(
-            query, endpoint="chat/completions", request_id=request_id, client=client_of(request)
-        )
-        self.ask = ask
-        return await answer(
-            services.routing,
-            ask,
-            chat_completion,
-            lambda stream: ChatTeller(request_id, stream.decision.model, with_usage=with_usage),
-        )
+        return await self.serve(request)
 
 
-class ModelsViewSet(OpenAIViewSet):
+class ModelsViewSet(EndpointViewSet):
     """The names that a request may give as its model."""
+
+    endpoint = CHAT  # whose errors it shares
 
     @extend_schema(
         operation_id="models",
