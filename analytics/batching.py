@@ -6,8 +6,10 @@ import asyncio
 import atexit
 import queue
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -45,7 +47,7 @@ class Batcher(Generic[Item, Result]):
     ) -> None:
         self._process = process
         self._max_batch = max_batch
-        self._queue: queue.SimpleQueue[tuple[Item, Future[Result]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Item, _Waiting[Result]] | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -53,10 +55,8 @@ class Batcher(Generic[Item, Result]):
 
     def submit(self, item: Item) -> Future[Result]:
         """Queue ``item``; the future resolves when its batch is done."""
-        if self._closed:
-            raise BatcherClosed(self._thread.name)
         future: Future[Result] = Future()
-        self._queue.put((item, future))
+        self._put(item, future)
         return future
 
     async def call(self, item: Item) -> Result:
@@ -64,7 +64,14 @@ class Batcher(Generic[Item, Result]):
 
         A caller that is cancelled does not take its item back: what was queued is processed.
         """
-        return await asyncio.shield(asyncio.wrap_future(self.submit(item)))
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._put(item, future)
+        return await future
+
+    def _put(self, item: Item, future: _Waiting[Result]) -> None:
+        if self._closed:
+            raise BatcherClosed(self._thread.name)
+        self._queue.put((item, future))
 
     def close(self) -> None:
         """Process what is queued, then end the thread and its connection."""
@@ -91,15 +98,39 @@ class Batcher(Generic[Item, Result]):
         finally:
             connections.close_all()
 
-    def _settle(self, batch: list[tuple[Item, Future[Result]]]) -> None:
+    def _settle(self, batch: list[tuple[Item, _Waiting[Result]]]) -> None:
+        results: Sequence[Result | Exception]
         try:
             results = self._process([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001
-            for _, future in batch:
-                future.set_exception(error)
-            return
-        for (_, future), result in zip(batch, results, strict=True):
-            if isinstance(result, Exception):
-                future.set_exception(result)
+            results = [error] * len(batch)
+        told = zip((future for _, future in batch), results, strict=True)
+        # All callers of one event loop wake it once.
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Told[Result]]] = defaultdict(list)
+        for future, result in told:
+            if isinstance(future, Future):
+                _tell((future, result))
             else:
-                future.set_result(result)
+                by_loop[future.get_loop()].append((future, result))
+        for loop, waiting in by_loop.items():
+            with suppress(RuntimeError):  # the loop has ended, and with it who waited
+                loop.call_soon_threadsafe(_tell_all, waiting)
+
+
+_Waiting = Future[Result] | asyncio.Future[Result]
+_Told = tuple[_Waiting[Result], Result | Exception]
+
+
+def _tell_all(waiting: list[_Told[Result]]) -> None:
+    for told in waiting:
+        _tell(told)
+
+
+def _tell(told: _Told[Result]) -> None:
+    future, result = told
+    if future.done():
+        return  # who waited has been cancelled
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

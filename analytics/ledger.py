@@ -28,14 +28,13 @@ from analytics.journal import Journal
 from analytics.masking import Mask, mask_prompts
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.reports.hourly import mark_late
+from analytics.rows import RowWriter
 
 logger = logging.getLogger(__name__)
 
-_REPLACED_ON_CONFLICT = [
-    field.name
-    for field in CachedResponse._meta.concrete_fields
-    if field.name not in {"id", "cache_key", "hit_count", "last_hit_at"}
-]
+_REQUESTS = RowWriter(RequestRecord)
+_DECISIONS = RowWriter(RoutingMetric)
+_ANSWERS = RowWriter(CachedResponse, unique="cache_key", kept=("hit_count", "last_hit_at"))
 _REPLAYED_TOGETHER = 200
 _REPLAY_AGAIN_SECONDS = 60.0
 _REST_SECONDS = 10.0
@@ -244,18 +243,11 @@ def write_missing(entries: Sequence[LedgerEntry]) -> int:
 def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
     """Write all entries in one transaction; today's total cost in USD after them."""
     with transaction.atomic():
-        stores = {e.cache_store.cache_key: e.cache_store for e in entries if e.cache_store}
-        if stores:
-            CachedResponse.objects.bulk_create(
-                stores.values(),
-                update_conflicts=True,
-                unique_fields=["cache_key"],
-                update_fields=_REPLACED_ON_CONFLICT,
-            )
-        RequestRecord.objects.bulk_create([e.request for e in entries])
-        decisions = [e.decision for e in entries if e.decision]
-        if decisions:
-            RoutingMetric.objects.bulk_create(decisions)
+        _ANSWERS.write(
+            {e.cache_store.cache_key: e.cache_store for e in entries if e.cache_store}.values()
+        )
+        _REQUESTS.write(e.request for e in entries)
+        _DECISIONS.write(e.decision for e in entries if e.decision)
         _count_hits(entries)
         totals_add((entry.request, entry.decision) for entry in entries)
         mark_late(entry.request.created_at for entry in entries)

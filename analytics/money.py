@@ -15,6 +15,11 @@ def money(**options: Any) -> DecimalField:
     return DecimalField(max_digits=20, decimal_places=_SCALE, **options)
 
 
+def units_to_usd(units: int | Decimal) -> Decimal:
+    """Whole ten-billionths as USD."""
+    return Decimal(units).scaleb(-_SCALE)
+
+
 def dollars(value: Decimal | None) -> str:
     """USD to as many places as it takes to see something; "unknown" without a price."""
     if value is None:

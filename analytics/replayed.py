@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from django.db import transaction
 
-from analytics.daily import totals_add
+from analytics.daily import totals_take_back
 from analytics.evidence import evidence_rebuild
 from analytics.models import Comparison, Feedback, RequestRecord
 from analytics.reports.hourly import mark_stale
@@ -31,7 +31,7 @@ def replayed_remove(batch_size: int = 2000) -> Iterator[int]:
 def _remove_batch(size: int) -> int:
     replayed = RequestRecord.objects.filter(replayed=True).order_by("-created_at")
     requests = list(replayed.select_related("decision")[:size])
-    totals_add(((r, getattr(r, "decision", None)) for r in requests), sign=-1)
+    totals_take_back((r, getattr(r, "decision", None)) for r in requests)
     mark_stale(request.created_at for request in requests)
     ids = [request.pk for request in requests]
     Feedback.objects.filter(request__in=ids).delete()

@@ -11,7 +11,7 @@ from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, StreamingHttpResponse
 from django.urls import path
 
-from providers.registry import ConnectionSettings, make_client
+from providers.http import ConnectionSettings, make_transport
 
 settings.configure(ROOT_URLCONF=__name__, SECRET_KEY="benchmark", ALLOWED_HOSTS=["*"])
 _client: list[httpx.AsyncClient] = []
@@ -19,7 +19,7 @@ _client: list[httpx.AsyncClient] = []
 
 async def view(request: HttpRequest) -> StreamingHttpResponse:
     if not _client:
-        _client.append(make_client(ConnectionSettings()))
+        _client.append(httpx.AsyncClient(transport=make_transport(ConnectionSettings())))
 
     async def passed_on() -> AsyncIterator[bytes]:
         async with _client[0].stream(

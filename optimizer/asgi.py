@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from typing import Any, cast
@@ -91,6 +92,7 @@ class Lifespan:
                     services = get_services()
                     await services.start()
                     _let_watchers_go_in_time(services)
+                    _collect_less_often()
                 except Exception as error:
                     logger.exception("The service could not start")
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
@@ -102,6 +104,14 @@ class Lifespan:
                     await running.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _collect_less_often() -> None:
+    """What has been loaded by now lives as long as the process, and a request's objects rarely
+    need the garbage collector: looking through all of it took a tenth of a request."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _let_watchers_go_in_time(services: Services) -> None:

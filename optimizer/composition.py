@@ -52,9 +52,10 @@ from optimizer.services.semantic.embedding import TextEmbedder, semantic_availab
 from optimizer.services.watching.feed import Feed
 from optimizer.services.whatif import WhatIf
 from providers.catalogue import Catalogue, load_catalogue
+from providers.http import ConnectionSettings
 from providers.local import local_available
 from providers.pricing import PriceBook
-from providers.registry import ConnectionSettings, ProviderRegistry, is_configured
+from providers.registry import ProviderRegistry, is_configured
 from providers.resilience import ResiliencePolicy, ResilientCaller
 
 logger = logging.getLogger(__name__)

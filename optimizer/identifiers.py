@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
+import os
+import threading
 import time
 import uuid
 from datetime import datetime
@@ -13,7 +14,37 @@ def new_request_id(at: datetime | None = None) -> uuid.UUID:
     milliseconds = time.time_ns() // 1_000_000 if at is None else int(at.timestamp() * 1000)
     value = (milliseconds & ((1 << 48) - 1)) << 80
     value |= 0x7 << 76
-    value |= secrets.randbits(12) << 64
+    random = int.from_bytes(_random.take())
+    value |= (random >> 68) << 64
     value |= 0b10 << 62
-    value |= secrets.randbits(62)
+    value |= random & ((1 << 62) - 1)
     return uuid.UUID(int=value)
+
+
+class _Randomness:
+    """The system's random bytes, many with one call: each call leaves the process, which
+    costs more than all the rest of an id. A forked process takes its own."""
+
+    _SIZE = 10
+    _TOGETHER = 4096 // _SIZE
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._parts: list[bytes] = []
+        os.register_at_fork(after_in_child=self._forget)
+
+    def take(self) -> bytes:
+        """80 random bits, never given before."""
+        with self._lock:
+            if not self._parts:
+                size = self._SIZE
+                drawn = os.urandom(size * self._TOGETHER)
+                self._parts = [drawn[at : at + size] for at in range(0, len(drawn), size)]
+            return self._parts.pop()
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._parts = []
+
+
+_random = _Randomness()

@@ -24,6 +24,7 @@ from providers import features
 from providers.base import Completion, CompletionRequest
 from providers.errors import ConnectionFailed
 from providers.events import Event
+from providers.http import HttpClient
 from providers.openai import OpenAIProvider
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class LocalProvider:
     wire = "openai"
     features = features.LLAMA_CPP
 
-    def __init__(self, client: httpx.AsyncClient, timeout: httpx.Timeout) -> None:
+    def __init__(self, client: HttpClient, timeout: httpx.Timeout) -> None:
         self._client = client
         self._timeout = timeout
         self._process: asyncio.subprocess.Process | None = None

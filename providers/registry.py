@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-import aiohttp
-import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from providers.anthropic import AnthropicProvider
 from providers.base import Provider
 from providers.catalogue import Catalogue, ProviderSpec
 from providers.gemini import GeminiProvider
+from providers.http import ConnectionSettings, make_client
 from providers.local import LocalProvider
 from providers.openai import OpenAIOwnProvider, OpenAIProvider
 from providers.openrouter import OpenRouterProvider
@@ -25,40 +21,6 @@ _WIRES: dict[str, type[WireClient]] = {
     "openai-own": OpenAIOwnProvider,
     "openrouter": OpenRouterProvider,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionSettings:
-    """Seconds for connecting and reading; the number of pooled connections."""
-
-    connect_timeout: float = 5.0
-    read_timeout: float = 60.0
-    max_connections: int = 512
-
-    @property
-    def timeout(self) -> httpx.Timeout:
-        return httpx.Timeout(self.read_timeout, connect=self.connect_timeout)
-
-
-def make_client(settings: ConnectionSettings) -> httpx.AsyncClient:
-    """One pooled client for the process, on the transport that measured fastest.
-
-    Redirects are not followed and cookies not kept: a provider's answer must
-    not make the service call, or identify itself to, anyone else.
-    """
-
-    def session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=settings.max_connections, keepalive_timeout=30),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-
-    return httpx.AsyncClient(
-        transport=AiohttpTransport(client=session),
-        timeout=settings.timeout,
-        follow_redirects=False,
-        headers={"user-agent": "ai-cost-optimizer"},
-    )
 
 
 def configured_key(spec: ProviderSpec, environment: Mapping[str, str]) -> str:

@@ -231,31 +231,55 @@ class ResilientCaller:
         attempts: list[Attempt],
         permit: Permit | None,
     ) -> Made:
-        client = self.providers[provider]
-        breaker = await self._circuits.get_breaker(provider)
+        tries = 1 + self.policy.retries
+        tried = 0
 
+        async def once() -> Made:
+            nonlocal tried
+            tried += 1
+            try:
+                return await self._call_once(provider, model, make, attempts, permit)
+            except ProviderError as error:
+                # The last failure is recorded by the caller, which knows it was the last.
+                if tried < tries and _worth_repeating(error):
+                    attempts.append(_attempt(provider, model, error))
+                raise
+
+        try:
+            # What most often succeeds needs nobody to count tries.
+            return await once()
+        except ProviderError as error:
+            failed: ProviderError | None = error
         async for attempt in stamina.retry_context(
             on=_backoff,
-            attempts=1 + self.policy.retries,
+            attempts=tries,
             timeout=None,
             wait_initial=0.2,
             wait_max=2.0,
             wait_jitter=0.3,
         ):
             with attempt:
-                try:
-                    async with breaker:
-                        if permit is not None:
-                            await permit(provider, model, attempts)
-                        return await make(client, model)
-                except OpenedState:
-                    raise CircuitOpen(provider, "failed too often just now; not called") from None
-                except ProviderError as error:
-                    # The last failure is recorded by the caller, which knows it was the last.
-                    if attempt.num <= self.policy.retries and _worth_repeating(error):
-                        attempts.append(_attempt(provider, model, error))
-                    raise
+                if failed is not None:
+                    first, failed = failed, None
+                    raise first
+                return await once()
         raise AssertionError("stamina ends in a result or an error")
+
+    async def _call_once(
+        self,
+        provider: str,
+        model: str,
+        make: Callable[[Provider, str], Awaitable[Made]],
+        attempts: Sequence[Attempt],
+        permit: Permit | None,
+    ) -> Made:
+        try:
+            async with await self._circuits.get_breaker(provider):
+                if permit is not None:
+                    await permit(provider, model, attempts)
+                return await make(self.providers[provider], model)
+        except OpenedState:
+            raise CircuitOpen(provider, "failed too often just now; not called") from None
 
     async def _begin(self, client: Provider, request: CompletionRequest) -> OpenStream:
         """Wait for the first content: until then nothing has been said that cannot be unsaid."""

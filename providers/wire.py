@@ -23,12 +23,14 @@ from providers.errors import (
     error_for_status,
 )
 from providers.events import Event
+from providers.http import HttpClient
 from providers.storable import storable_completion
 from providers.streaming import EventTooLarge, StreamReader, WholeCharacters, server_sent_events
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 _LONGEST_RETRY_AFTER = 24 * 3600.0
 _LONGEST_WORDS = 500
+_MOST_URLS = 1000
 # What reading an answer of another shape than promised raises.
 _MISREAD = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 
@@ -48,7 +50,7 @@ class WireClient(ABC):
     def __init__(
         self,
         name: str,
-        client: httpx.AsyncClient,
+        client: HttpClient,
         base_url: str,
         api_key: str = "",
         timeout: httpx.Timeout | None = None,
@@ -58,6 +60,7 @@ class WireClient(ABC):
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._timeout = timeout or httpx.Timeout(60.0, connect=5.0)
+        self._urls: dict[str, httpx.URL] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -141,12 +144,11 @@ class WireClient(ABC):
     ) -> AsyncIterator[httpx.Response]:
         """A successful response, its body unread. Raises :class:`ProviderError`."""
         try:
-            async with self._client.stream(
-                "POST",
-                f"{self._base_url}{path}",
-                content=json.dumps(payload).encode(),
-                headers={"content-type": "application/json", **headers},
-                timeout=self._timeout,
+            async with self._client.post(
+                self._url(path),
+                json.dumps(payload).encode(),
+                {"content-type": "application/json", **headers},
+                self._timeout,
             ) as response:
                 if not response.is_success:
                     raise self._error(response, await self._read(response))
@@ -159,6 +161,15 @@ class WireClient(ABC):
             raise ConnectionFailed(
                 self.name, f"the connection failed ({type(error).__name__})"
             ) from error
+
+    def _url(self, path: str) -> httpx.URL:
+        """Parsed once: there are few."""
+        url = self._urls.get(path)
+        if url is None:
+            if len(self._urls) >= _MOST_URLS:
+                self._urls.clear()
+            url = self._urls[path] = httpx.URL(f"{self._base_url}{path}")
+        return url
 
     async def _read(self, response: httpx.Response) -> bytes:
         chunks: list[bytes] = []

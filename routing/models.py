@@ -181,7 +181,7 @@ class Candidate(NamedTuple):
     propensity: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        found = self._asdict()
+        found = dict(zip(self._fields, self, strict=True))
         if self.propensity is None:
             del found["propensity"]
         return found

@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 
 from optimizer.asgi import application
 from optimizer.composition import forget_services, get_services, journal
-from providers.registry import ConnectionSettings, make_client
+from providers.http import ConnectionSettings, HttpClient, make_client
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import KEY, anthropic_wire, gemini_wire, openai_wire
 
@@ -42,7 +42,7 @@ def _nothing_left_behind(settings: object) -> Iterator[None]:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
+async def http() -> AsyncIterator[HttpClient]:
     """The pooled client that providers use."""
     async with make_client(ConnectionSettings(connect_timeout=2, read_timeout=2)) as client:
         yield client

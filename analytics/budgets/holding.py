@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from analytics.budgets.claims import Claim, Cost, Draw, Refusal, draws, key_origins
@@ -127,14 +127,21 @@ def book(costs: Sequence[Cost]) -> None:
     Runs in the transaction that writes them, after the rows are inserted: see
     :func:`analytics.budgets.opening.budget_open`.
     """
-    budgets = {budget.pk: budget for budget in Budget.objects.all()} if costs else {}
-    if not budgets:
+    if not costs or not _any_budgets():
         return
+    budgets = {budget.pk: budget for budget in Budget.objects.all()}
     drawn = _drawn(list(budgets.values()), costs)
     accounts = locked_accounts(key for key, _ in drawn)
     if accounts:
         _add(budgets, {(accounts[key], start): amounts for (key, start), amounts in drawn.items()})
     BudgetHold.objects.filter(request_id__in=[cost.request_id for cost in costs]).delete()
+
+
+def _any_budgets() -> bool:
+    """Asked with every commit, so without the ORM's making of a statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT 1 FROM {Budget._meta.db_table} LIMIT 1")  # noqa: S608 - ours
+        return cursor.fetchone() is not None
 
 
 def _drawn(

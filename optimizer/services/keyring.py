@@ -6,6 +6,7 @@ import ipaddress
 import threading
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal, Protocol
 
 from analytics.models import ApiKey
@@ -71,11 +72,6 @@ class KeyRing:
         self._told_at = time.monotonic()
         self._source.keys_used(used)
 
-    @property
-    def asks(self) -> bool:
-        """Whether a key is asked for at all."""
-        return self._mode == "on" or (self._mode == "auto" and self._any)
-
     def admit(self, digest: str | None, address: str, scope: str) -> Client:
         """Who asks, from this address, for something that takes ``scope``; ``digest`` is that of
         the key that was shown, if any. Raises :class:`Refused`."""
@@ -83,7 +79,7 @@ class KeyRing:
             return ANYONE
         if self._known is None:
             raise Refused(503, "API keys cannot be read just now. Try again shortly.")
-        if not self.asks:
+        if not self.asked_for:
             if _is_this_machine(address):
                 return ANYONE
             raise Refused(401, f"There is no API key yet, so only this machine is served. {_HOW}")
@@ -125,6 +121,7 @@ class KeyRing:
         return KnownKey(key.pk, client, networks, key.expires_at)
 
 
+@lru_cache(maxsize=1024)
 def _is_this_machine(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback

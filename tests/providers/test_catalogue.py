@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from providers.catalogue import CatalogueError, load_catalogue
+from providers.http import HttpClient
 from providers.local import LocalProvider
 from providers.registry import ConnectionSettings, ProviderRegistry, is_configured
 
@@ -97,7 +98,7 @@ async def test_a_key_or_an_own_server_s_address_enables_a_provider(
     await registry.aclose()
 
 
-async def test_the_embedded_model_really_answers(http: httpx.AsyncClient) -> None:
+async def test_the_embedded_model_really_answers(http: HttpClient) -> None:
     from providers.base import CompletionRequest
     from providers.chat import Chat
 

@@ -13,6 +13,7 @@ from providers.base import Completion, CompletionRequest, Usage
 from providers.chat import Chat, Message, Text
 from providers.collecting import Collector
 from providers.events import Finished, TextDelta, ToolArguments, ToolCallStarted, UsageReported
+from providers.http import HttpClient
 from providers.retelling import events_of
 from providers.wire import WireClient
 from tests.fakes.server import FakeProvider, Reply
@@ -26,7 +27,7 @@ STREAMS = {"openai": openai_stream, "anthropic": anthropic_stream, "gemini": gem
 
 
 class Pair:
-    def __init__(self, name: str, fake: FakeProvider, http: httpx.AsyncClient) -> None:
+    def __init__(self, name: str, fake: FakeProvider, http: HttpClient) -> None:
         self.name, self.fake, self.success = name, fake, WIRES[name][2]
         self.client: WireClient = WIRES[name][0](
             name, http, fake.url, KEY, httpx.Timeout(0.5, connect=0.5)
@@ -43,7 +44,7 @@ class Pair:
 
 
 @pytest.fixture(params=list(STREAMS))
-async def pair(request: pytest.FixtureRequest, http: httpx.AsyncClient) -> AsyncIterator[Pair]:
+async def pair(request: pytest.FixtureRequest, http: HttpClient) -> AsyncIterator[Pair]:
     async with FakeProvider(WIRES[request.param][1]) as fake:
         yield Pair(request.param, fake, http)
 
@@ -159,7 +160,7 @@ async def test_an_error_status_is_the_same_error_as_without_a_stream(pair: Pair)
     ],
 )
 async def test_errors_inside_a_stream_are_told_apart(
-    http: httpx.AsyncClient, name: str, message: bytes, kind: type[errors.ProviderError]
+    http: HttpClient, name: str, message: bytes, kind: type[errors.ProviderError]
 ) -> None:
     async with FakeProvider(WIRES[name][1]) as fake:
         fake.next(Reply(chunks=[message]))
@@ -209,7 +210,7 @@ def _openai_calls(index: object, with_ids: bool) -> list[bytes]:
     [("each", False), ("each", True), (None, False), (None, True), ("same", True), ("same", False)],
 )
 async def test_parallel_calls_are_kept_apart_however_a_server_numbers_them(
-    http: httpx.AsyncClient, index: object, with_ids: bool
+    http: HttpClient, index: object, with_ids: bool
 ) -> None:
     async with FakeProvider(WIRES["openai"][1]) as fake:
         fake.next(Reply(chunks=_openai_calls(index, with_ids)))
@@ -219,7 +220,7 @@ async def test_parallel_calls_are_kept_apart_however_a_server_numbers_them(
     assert completion.finish_reason == "tool_calls"
 
 
-async def test_anthropic_s_interleaved_blocks_are_told_apart(http: httpx.AsyncClient) -> None:
+async def test_anthropic_s_interleaved_blocks_are_told_apart(http: HttpClient) -> None:
     content = [
         {"type": "text", "text": "I look it up."},
         *(
@@ -238,7 +239,7 @@ async def test_anthropic_s_interleaved_blocks_are_told_apart(http: httpx.AsyncCl
     assert [c.input for c in streamed.choices[0].tool_calls] == [{"n": 0}, {"n": 1}]
 
 
-async def test_gemini_s_calls_come_whole_and_end_as_calls(http: httpx.AsyncClient) -> None:
+async def test_gemini_s_calls_come_whole_and_end_as_calls(http: HttpClient) -> None:
     parts = [
         {"functionCall": {"name": "f", "args": {"n": 1}}, "thoughtSignature": "sealed"},
         {"functionCall": {"name": "f", "args": {"n": 2}}},
@@ -255,7 +256,7 @@ async def test_gemini_s_calls_come_whole_and_end_as_calls(http: httpx.AsyncClien
     assert any(isinstance(e, UsageReported) for e in events)
 
 
-async def test_several_choices_and_an_empty_one(http: httpx.AsyncClient) -> None:
+async def test_several_choices_and_an_empty_one(http: HttpClient) -> None:
     choices = [
         {"index": i, "message": {"content": text}, "finish_reason": "stop"}
         for i, text in enumerate(["one", "", "three"])

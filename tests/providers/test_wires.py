@@ -19,6 +19,7 @@ from providers.anthropic import AnthropicProvider
 from providers.base import CompletionRequest, Usage
 from providers.chat import Chat
 from providers.gemini import GeminiProvider
+from providers.http import HttpClient
 from providers.openai import OpenAIOwnProvider, OpenAIProvider
 from providers.openrouter import OpenRouterProvider
 from providers.wire import WireClient, retry_after_seconds
@@ -53,7 +54,7 @@ WIRES: dict[str, tuple[type[WireClient], Wire, Callable[..., dict[str, Any]]]] =
 class Pair:
     """A client and the fake it talks to."""
 
-    def __init__(self, name: str, fake: FakeProvider, http: httpx.AsyncClient) -> None:
+    def __init__(self, name: str, fake: FakeProvider, http: HttpClient) -> None:
         kind, _, self.success = WIRES[name]
         self.name, self.fake = name, fake
         timeout = httpx.Timeout(0.5, connect=0.5)
@@ -70,7 +71,7 @@ class Pair:
 
 
 @pytest.fixture(params=list(WIRES))
-async def pair(request: pytest.FixtureRequest, http: httpx.AsyncClient) -> AsyncIterator[Pair]:
+async def pair(request: pytest.FixtureRequest, http: HttpClient) -> AsyncIterator[Pair]:
     async with FakeProvider(WIRES[request.param][1]) as fake:
         yield Pair(request.param, fake, http)
 
@@ -154,7 +155,7 @@ async def test_a_dropped_connection_is_an_error(pair: Pair) -> None:
     assert error.retryable
 
 
-async def test_a_refused_connection_is_an_error(http: httpx.AsyncClient) -> None:
+async def test_a_refused_connection_is_an_error(http: HttpClient) -> None:
     for kind, _, _ in WIRES.values():
         client = kind("x", http, "http://127.0.0.1:1", KEY)
         with pytest.raises(errors.ConnectionFailed):
@@ -207,7 +208,7 @@ async def test_usage_that_is_not_reported_is_estimated_and_marked(pair: Pair) ->
     ],
 )  # fmt: skip
 async def test_endings_are_mapped(
-    http: httpx.AsyncClient, name: str, body: dict[str, Any], finish: str
+    http: HttpClient, name: str, body: dict[str, Any], finish: str
 ) -> None:
     async with FakeProvider(WIRES[name][1]) as fake:
         pair = Pair(name, fake, http)
@@ -229,9 +230,7 @@ BLOCKED = [
 
 
 @pytest.mark.parametrize(("name", "reply"), BLOCKED)
-async def test_safety_blocks_are_told_apart(
-    http: httpx.AsyncClient, name: str, reply: Reply
-) -> None:
+async def test_safety_blocks_are_told_apart(http: HttpClient, name: str, reply: Reply) -> None:
     async with FakeProvider(WIRES[name][1]) as fake:
         error = await Pair(name, fake, http).failure(reply)
         assert isinstance(error, errors.ContentBlocked)
@@ -260,13 +259,13 @@ SPECIAL = [
 
 @pytest.mark.parametrize(("name", "reply", "kind"), SPECIAL)
 async def test_each_provider_s_own_ways_to_fail_are_known(
-    http: httpx.AsyncClient, name: str, reply: Reply, kind: type[errors.ProviderError]
+    http: HttpClient, name: str, reply: Reply, kind: type[errors.ProviderError]
 ) -> None:
     async with FakeProvider(WIRES[name][1]) as fake:
         assert type(await Pair(name, fake, http).failure(reply)) is kind
 
 
-async def test_a_thought_is_not_part_of_the_answer(http: httpx.AsyncClient) -> None:
+async def test_a_thought_is_not_part_of_the_answer(http: HttpClient) -> None:
     async with FakeProvider(gemini_wire) as fake:
         parts = [{"text": "hm", "thought": True}, {"text": "Paris"}]
         fake.next(Reply(gemini_response("m", candidates=[{"content": {"parts": parts}}])))
@@ -292,7 +291,7 @@ def test_the_fakes_speak_as_the_official_sdks_expect() -> None:
     assert message.usage.cache_creation_input_tokens == 3
 
 
-async def test_what_the_official_models_serialise_is_understood(http: httpx.AsyncClient) -> None:
+async def test_what_the_official_models_serialise_is_understood(http: HttpClient) -> None:
     for name, body in (
         ("openai", ChatCompletion.model_validate(openai_completion("m")).model_dump_json()),
         ("anthropic", Message.model_validate(anthropic_message("m")).model_dump_json()),
