@@ -83,14 +83,14 @@ def drive(url: str, mode: str, connections: int, seconds: int) -> Measured:
     output = subprocess.run(
         [
             "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
-            "-s", str(SCRIPT), url, "--", mode,
+            "-s", str(SCRIPT), url, "--", "complete", mode,
         ],
         capture_output=True,
         text=True,
         check=True,
     ).stdout  # fmt: skip
     line = next(line for line in output.splitlines() if line.startswith("RESULT"))
-    requests, duration, p50, p99, errors = (int(n) for n in line.split()[1:])
+    requests, duration, p50, _, p99, errors = (int(n) for n in line.split()[1:])
     return Measured(requests / duration * 1e6, p50 / 1000, p99 / 1000, errors)
 
 

@@ -1,7 +1,8 @@
 """An upstream on the OpenAI wire: raw ASGI, one ready answer, at once or as a stream.
 
 A stream has as many tokens as the request's ``max_tokens``. ``UPSTREAM_FIRST_MS``
-and ``UPSTREAM_GAP_MS`` are its time to the first token and between two.
+and ``UPSTREAM_GAP_MS`` are its time to the first token and between two, ``UPSTREAM_MS``
+how long a whole answer takes.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _HEADERS = [
     (b"content-type", b"application/json"),
     (b"content-length", str(len(_BODY)).encode()),
 ]
+_WHOLE = float(os.environ.get("UPSTREAM_MS", "0")) / 1000
 _FIRST = float(os.environ.get("UPSTREAM_FIRST_MS", "0")) / 1000
 _GAP = float(os.environ.get("UPSTREAM_GAP_MS", "0")) / 1000
 
@@ -56,6 +58,8 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if asked.get("stream"):
         await _stream(asked, send)
         return
+    if _WHOLE:
+        await asyncio.sleep(_WHOLE)
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     await send({"type": "http.response.body", "body": _BODY})
 

@@ -1,0 +1,1 @@
+"""What a gateway in Python is bounded by: servers that do less."""
