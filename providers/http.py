@@ -27,6 +27,41 @@ class ConnectionSettings:
         return httpx.Timeout(self.read_timeout, connect=self.connect_timeout)
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to post, with which headers: read and checked once, however often it is used."""
+
+    url: httpx.URL
+    headers: httpx.Headers
+
+    @classmethod
+    def of(cls, url: str, headers: Mapping[str, str]) -> Target:
+        parsed = httpx.URL(url)
+        sent = httpx.Headers({"user-agent": _USER_AGENT, **headers}, encoding="utf-8")
+        # As httpx would set it, each time.
+        sent["host"] = parsed.netloc.decode("ascii")
+        return cls(parsed, sent)
+
+
+async def body_of(response: httpx.Response, most: int) -> bytes | None:
+    """All of the body, ``None`` if it is larger than ``most`` bytes.
+
+    Raises :class:`httpx.HTTPError`.
+    """
+    coded = response.headers.get("content-encoding")
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    # What is not compressed needs none of httpx's decoders.
+    source = response.aiter_bytes() if coded else response.stream
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in source:
+        size += len(chunk)
+        if size > most:
+            return None
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
 class HttpClient:
     """Sends POSTs over pooled connections.
 
@@ -40,21 +75,21 @@ class HttpClient:
     @asynccontextmanager
     async def post(
         self,
-        url: httpx.URL,
+        target: Target,
         content: bytes,
-        headers: Mapping[str, str],
         limits: httpx.Timeout,
     ) -> AsyncIterator[httpx.Response]:
         """The response, its body unread. Raises :class:`httpx.HTTPError`."""
         request = httpx.Request(
             "POST",
-            url,
+            target.url,
             content=content,
-            headers={"user-agent": _USER_AGENT, **headers},
+            headers=target.headers,
             extensions={"timeout": limits.as_dict()},
         )
         response = await self._transport.handle_async_request(request)
         response.request = request
+        response.headers.encoding = "utf-8"  # else looked for with each look at a header
         try:
             yield response
         finally:

@@ -23,14 +23,14 @@ from providers.errors import (
     error_for_status,
 )
 from providers.events import Event
-from providers.http import HttpClient
+from providers.http import HttpClient, Target, body_of
 from providers.storable import storable_completion
 from providers.streaming import EventTooLarge, StreamReader, WholeCharacters, server_sent_events
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 _LONGEST_RETRY_AFTER = 24 * 3600.0
 _LONGEST_WORDS = 500
-_MOST_URLS = 1000
+_MOST_TARGETS = 1000
 # What reading an answer of another shape than promised raises.
 _MISREAD = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 
@@ -60,7 +60,7 @@ class WireClient(ABC):
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._timeout = timeout or httpx.Timeout(60.0, connect=5.0)
-        self._urls: dict[str, httpx.URL] = {}
+        self._targets: dict[tuple[Any, ...], Target] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -145,10 +145,7 @@ class WireClient(ABC):
         """A successful response, its body unread. Raises :class:`ProviderError`."""
         try:
             async with self._client.post(
-                self._url(path),
-                json.dumps(payload).encode(),
-                {"content-type": "application/json", **headers},
-                self._timeout,
+                self._target(path, headers), json.dumps(payload).encode(), self._timeout
             ) as response:
                 if not response.is_success:
                     raise self._error(response, await self._read(response))
@@ -162,24 +159,21 @@ class WireClient(ABC):
                 self.name, f"the connection failed ({type(error).__name__})"
             ) from error
 
-    def _url(self, path: str) -> httpx.URL:
-        """Parsed once: there are few."""
-        url = self._urls.get(path)
-        if url is None:
-            if len(self._urls) >= _MOST_URLS:
-                self._urls.clear()
-            url = self._urls[path] = httpx.URL(f"{self._base_url}{path}")
-        return url
+    def _target(self, path: str, headers: Mapping[str, str]) -> Target:
+        key = (path, *headers.items())
+        target = self._targets.get(key)
+        if target is None:
+            if len(self._targets) >= _MOST_TARGETS:
+                self._targets.clear()
+            every = {"content-type": "application/json", **headers}
+            target = self._targets[key] = Target.of(f"{self._base_url}{path}", every)
+        return target
 
     async def _read(self, response: httpx.Response) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.aiter_bytes():
-            size += len(chunk)
-            if size > MAX_RESPONSE_BYTES:
-                raise MalformedResponse(self.name, "answered with more than 16 MiB")
-            chunks.append(chunk)
-        return b"".join(chunks)
+        body = await body_of(response, MAX_RESPONSE_BYTES)
+        if body is None:
+            raise MalformedResponse(self.name, "answered with more than 16 MiB")
+        return body
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
