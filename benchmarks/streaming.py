@@ -44,7 +44,7 @@ async def read_stream(session: aiohttp.ClientSession, url: str, tokens: int) -> 
     """Seconds to the first token of a stream that is read to its end."""
     prompt = f"What is the capital of country {next(_numbers)}?"
     body = {
-        "model": "auto:complexity", "stream": True, "max_tokens": tokens,
+        "model": "auto", "stream": True, "max_tokens": tokens,
         "messages": [{"role": "user", "content": prompt}],
     }  # fmt: skip
     begun, first, seen = time.perf_counter(), 0.0, 0

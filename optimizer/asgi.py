@@ -118,6 +118,7 @@ def _let_watchers_go_in_time(services: Services) -> None:
     loop = asyncio.get_running_loop()
 
     def let_go() -> None:
+        services.ending = True
         loop.call_soon_threadsafe(services.feed.end)
 
     before_the_server_ends(let_go)

@@ -22,6 +22,9 @@ from analytics.ledger import Ledger
 from analytics.masking import load_mask
 from analytics.reports.hourly import totals_update
 from analytics.rules import rules_load
+from optimizer.observing.observers import Observers
+from optimizer.observing.prometheus import Meter
+from optimizer.observing.tracing import configured_tracer
 from optimizer.process import Services
 from optimizer.services.alerting import watch
 from optimizer.services.answer_cache import AnswerCache
@@ -181,7 +184,13 @@ def build_services() -> Services:
     limits = RateLimits(settings.SHARED_STORE)
     budgets = Budgets(budget_source, ledger, prices)
     feed = Feed(settings.SHARED_STORE)
-    books = Bookkeeper(prices, ledger, Recorder(storage_policy()), limits, feed)
+    meter = Meter(lambda: {name: caller.circuit_state(name) for name in registry.providers})
+    tracer = configured_tracer()
+    observers = [meter.observe, lambda entry: feed.tell(entry.request)]
+    if tracer is not None:
+        observers.append(tracer.observe)
+    recorder = Recorder(storage_policy())
+    books = Bookkeeper(prices, ledger, recorder, limits, Observers(observers))
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = RuleBook(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
     experiments = Experiments(names, running_experiment)
@@ -240,6 +249,8 @@ def build_services() -> Services:
             semantic=semantic is not None,
         ),
         feed=feed,
+        meter=meter,
+        tracer=tracer,
         playground=Playground(routing, names),
         connections=Connections(catalogue, os.environ, caller, options, routing),
         embedding=EmbeddingService(names, caller, books, budgets),

@@ -16,7 +16,7 @@ from optimizer.services.queueing.turnstile import Crowded
 from optimizer.services.rate_limits import RateLimited, Window
 
 # The admin has its own login; the rest tells nothing that is not public.
-_OPEN = re.compile(r"^/(admin|static|docs|schema|health|favicon\.ico)(/|$)")
+_OPEN = re.compile(r"^/(admin|static|docs|schema|health|ready|favicon\.ico)(/|$)")
 _OURS = re.compile(r"^/api/v1(?=/)")
 _SCOPES = {
     "/feedback": "feedback",
@@ -26,6 +26,7 @@ _SCOPES = {
     "/cache/stats": "",
     "/quality/stats": "",
     "/insights": "read",
+    "/metrics": "read",
 }
 _LONGEST_KEY = 256
 

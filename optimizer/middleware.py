@@ -22,6 +22,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 
 from optimizer.identifiers import new_request_id
+from optimizer.observing.context import working_on
 
 ADMIN_PATH = "/admin"
 
@@ -37,9 +38,10 @@ class RequestId:
         markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        request.request_id = new_request_id()  # type: ignore[attr-defined]
-        response = await self.get_response(request)
-        response["X-Request-ID"] = str(request.request_id)  # type: ignore[attr-defined]
+        request_id = request.request_id = new_request_id()  # type: ignore[attr-defined]
+        with working_on(request_id, request.headers.get("traceparent", "")):
+            response = await self.get_response(request)
+        response["X-Request-ID"] = str(request_id)
         return response
 
 

@@ -12,6 +12,8 @@ from django.db import connections
 
 from analytics.cache import CacheReader
 from analytics.ledger import Ledger
+from optimizer.observing.prometheus import Meter
+from optimizer.observing.tracing import Tracer
 from optimizer.services.budgeting import Budgets
 from optimizer.services.chores import Chore, Chores
 from optimizer.services.close_watch import CloseWatch
@@ -77,10 +79,14 @@ class Services:
     playground: Playground
     connections: Connections
     feed: Feed
+    meter: Meter
+    tracer: Tracer | None
     embedding: EmbeddingService
     background: ThreadPoolExecutor
     readings: Chores
     chores: Chores
+    ending: bool = False
+    """Whether the server has been told to end: it answers what is under way, and no more."""
     _close_watch: CloseWatch | None = None
     _upkeep: asyncio.Task[None] | None = None
 
@@ -126,6 +132,8 @@ class Services:
         if self._close_watch is not None:
             self._close_watch.close()
         self.ledger.close()
+        if self.tracer is not None:
+            self.tracer.close()
         if self.cache is not None:
             self.cache.close()
         self.background.submit(connections.close_all)

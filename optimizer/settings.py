@@ -56,8 +56,8 @@ TRUST_PROXY_HEADERS = env.bool("TRUST_PROXY_HEADERS", default=False)
 if PRODUCTION:
     # Off only behind a proxy that redirects by itself or on a private network.
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
-    # Load balancers probe without TLS.
-    SECURE_REDIRECT_EXEMPT = [r"^(api/v1/)?health$"]
+    # Load balancers and Prometheus ask without TLS.
+    SECURE_REDIRECT_EXEMPT = [r"^(api/v1/)?(health|ready|metrics)$"]
     SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -337,6 +337,9 @@ SPECTACULAR_SETTINGS = {
 # --- logging --------------------------------------------------------------------
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+LOG_FORMAT = env.str("LOG_FORMAT", default="line")
+if LOG_FORMAT not in {"line", "json"}:
+    raise ImproperlyConfigured("LOG_FORMAT must be line or json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -345,9 +348,22 @@ LOGGING = {
             "()": "optimizer.logs.PlainFormatter",
             "format": "{asctime} {levelname:<8} {name}: {message}",
             "style": "{",
+        },
+        "json": {
+            "()": "optimizer.logs.JsonFormatter",
+            "format": "{asctime}{levelname}{name}{message}{request_id}{trace_id}",
+            "style": "{",
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+        },
+    },
+    "filters": {"request": {"()": "optimizer.logs.AboutRequest"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": LOG_FORMAT,
+            "filters": ["request"],
         }
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},

@@ -1,4 +1,4 @@
-"""GET /stats, /providers, /cache/stats, /quality/stats, /insights and /health."""
+"""GET /stats, /providers, /cache/stats, /quality/stats, /insights, /health and /ready."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from optimizer.api.schema import (
     InsightsBody,
     ProvidersBody,
     QualityStatsBody,
+    ReadyBody,
     StatsBody,
 )
-from optimizer.composition import get_services
+from optimizer.composition import get_services, journal
 from optimizer.services.directory import available_now, provider_directory
-from optimizer.services.health import health
+from optimizer.services.health import health, readiness
 
 
 class StatsViewSet(viewsets.ViewSet):
@@ -85,3 +86,20 @@ class HealthViewSet(viewsets.ViewSet):
             available_now(services.caller), journal_backlog=services.ledger.journal_backlog
         )
         return Response(body, status=200 if body["status"] == "ok" else 503)
+
+
+class ReadyViewSet(viewsets.ViewSet):
+    """Whether this worker takes requests: for load balancers; 503 when it does not."""
+
+    @extend_schema(
+        operation_id="ready", tags=["reports"], responses={200: ReadyBody, 503: ReadyBody}
+    )
+    def retrieve(self, request: Request) -> Response:
+        services = get_services()
+        body = readiness(
+            list(services.registry.providers),
+            ending=services.ending,
+            keys_known=services.keyring.known,
+            journal=journal(),
+        )
+        return Response(body, status=200 if body["status"] == "ready" else 503)

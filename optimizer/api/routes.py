@@ -14,12 +14,14 @@ from optimizer.api.decisions import (
     RoutingMetricsViewSet,
 )
 from optimizer.api.feedback import FeedbackViewSet
+from optimizer.api.metrics import metrics
 from optimizer.api.reports import (
     CacheStatsViewSet,
     HealthViewSet,
     InsightsViewSet,
     ProvidersViewSet,
     QualityStatsViewSet,
+    ReadyViewSet,
     StatsViewSet,
 )
 
@@ -39,6 +41,8 @@ urlpatterns = [
     path("quality/stats", QualityStatsViewSet.as_view(_GET), name="quality-stats"),
     path("insights", InsightsViewSet.as_view(_GET), name="insights"),
     path("health", HealthViewSet.as_view(_GET), name="health"),
+    path("ready", ReadyViewSet.as_view(_GET), name="ready"),
+    path("metrics", metrics, name="metrics"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(url="/schema"), name="docs"),
 ]

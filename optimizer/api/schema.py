@@ -35,7 +35,7 @@ def say_what_the_door_says(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Keys, scopes and limits are looked at before any view is asked: optimizer/gatekeeper.py."""
     ours = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}}
     for path, operations in result["paths"].items():
-        if path.endswith("/health"):
+        if path.endswith(("/health", "/ready")):
             continue
         for operation in operations.values():
             if "requestBody" in operation:
@@ -223,6 +223,11 @@ class QualityStatsBody(s.Serializer):
 class InsightsBody(s.Serializer):
     total_outcomes = s.IntegerField()
     patterns = s.ListField(child=s.DictField())
+
+
+class ReadyBody(s.Serializer):
+    status = s.CharField()
+    reasons = s.ListField(child=s.CharField())
 
 
 class HealthBody(s.Serializer):

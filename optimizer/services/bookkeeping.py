@@ -11,6 +11,7 @@ from decimal import Decimal
 from analytics.ledger import Ledger, LedgerEntry
 from analytics.models import CachedResponse
 from analytics.savings import savings_of_call, savings_of_hit
+from optimizer.observing.observers import Observers
 from optimizer.services.cached_answers import cached_completion
 from optimizer.services.narration import as_served, cached_decision, why_failed
 from optimizer.services.rate_limits import RateLimits, tokens_of
@@ -23,7 +24,6 @@ from optimizer.services.recording import (
     describe_attempts,
 )
 from optimizer.services.results import CompletionResult, RoutingUnavailable
-from optimizer.services.watching.feed import Feed
 from providers.base import Completion, Usage
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
@@ -60,10 +60,10 @@ class Bookkeeper:
         ledger: Ledger,
         recorder: Recorder,
         limits: RateLimits | None = None,
-        feed: Feed | None = None,
+        observers: Observers | None = None,
     ) -> None:
         self._limits = limits
-        self._feed = feed
+        self._observers = observers
         self._prices = prices
         self._ledger = ledger
         self._recorder = recorder
@@ -186,8 +186,8 @@ class Bookkeeper:
     async def _record(self, entry: LedgerEntry) -> Decimal | None:
         """Make ``entry`` durable; USD spent today after it, where known."""
         receipt = await self._ledger.record(entry)
-        if self._feed is not None:
-            self._feed.tell(entry.request)
+        if self._observers is not None:
+            self._observers.tell(entry)
         today = entry.request.created_at
         if receipt.total_cost_today is not None:
             self._spent_today = (today, receipt.total_cost_today)

@@ -1,4 +1,4 @@
-"""Whether the service can do its work right now."""
+"""Whether the service is well, and whether this worker can take requests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from django.core.cache import cache
 from django.db import Error, connection
 
+from analytics.journal import Journal
 from optimizer import __version__
 
 
@@ -45,3 +46,23 @@ def health(providers: list[str], *, journal_backlog: bool) -> dict[str, Any]:
         "cache": "ok" if shared_cache else "unavailable",
         "ledger_journal": "replaying" if journal_backlog else "empty",
     }
+
+
+def readiness(
+    providers: list[str], *, ending: bool, keys_known: bool, journal: Journal
+) -> dict[str, Any]:
+    """The body of ``GET /ready``; ``status`` is "ready" or "not ready", with ``reasons``.
+
+    Not the same as being well: without its database a worker answers all the same, as long
+    as it can keep records on its disk; without Redis it answers by its own memory.
+    """
+    reasons = []
+    if ending:
+        reasons.append("This worker is ending.")
+    if not providers:
+        reasons.append("No provider is configured.")
+    if not keys_known:
+        reasons.append("The API keys have not been read yet.")
+    if not database_ok() and not journal.writable():
+        reasons.append("Neither the database nor the journal on disk can be written.")
+    return {"status": "not ready" if reasons else "ready", "reasons": reasons}

@@ -54,6 +54,11 @@ class KeyRing:
         """Whether a request needs a key."""
         return self._mode == "on" or (self._mode == "auto" and self._any)
 
+    @property
+    def known(self) -> bool:
+        """Whether the keys have been read."""
+        return self._known is not None
+
     def refresh(self) -> None:
         """Take over what has changed, and write down what was used."""
         version = self._source.keys_version()

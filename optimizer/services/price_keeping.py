@@ -85,7 +85,7 @@ class PriceKeeper:
         """Read what operators set, if it has changed."""
         version = overrides_version()
         if version != self._version:
-            self._prices.set_dated(_dated(override) for override in overrides_load())
+            self._prices.set_dated(prices_set_here())
             self._version = version
 
     def note(self) -> None:
@@ -148,6 +148,11 @@ class PriceKeeper:
 
 def _charged(rows: Sequence[Mapping[str, Any]], tariff: Tariff) -> Decimal:
     return sum((amount for row in rows for amount in charge_for(row, tariff)), _ZERO)
+
+
+def prices_set_here() -> list[DatedPrice]:
+    """What operators set. Reads the database."""
+    return [_dated(override) for override in overrides_load()]
 
 
 def _dated(override: PriceOverride) -> DatedPrice:

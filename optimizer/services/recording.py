@@ -12,6 +12,7 @@ from typing import Any
 
 from analytics.ledger import LedgerEntry
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
+from analytics.rows import maker_of
 from analytics.savings import Savings
 from optimizer.services.asking import Ask
 from optimizer.services.cached_answers import answer_json
@@ -20,6 +21,10 @@ from providers.base import Completion
 from providers.resilience import Attempt
 from routing.models import PromptAnalysis, RoutingDecision
 from routing.rules import NO_EFFECT, Effect
+
+_request = maker_of(RequestRecord)
+_decision = maker_of(RoutingMetric)
+_answer = maker_of(CachedResponse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,47 +122,51 @@ class Recorder:
         ``cut_off`` is why the answer did not come to its end.
         """
         usage = completion.usage
-        request = RequestRecord(
-            **self._request_fields(facts, decision),
-            provider=completion.provider,
-            model=completion.model,
-            tokens_in=usage.input_tokens,
-            tokens_out=usage.output_tokens,
-            cache_read_tokens=usage.cache_read_tokens,
-            cache_write_tokens=usage.cache_write_tokens,
-            reasoning_tokens=usage.reasoning_tokens,
-            usage_estimated=usage.estimated,
-            finish_reason=completion.finish_reason,
-            cost=charges.cost,
-            failed_cost=charges.failed,
-            savings=savings.total,
-            latency_ms=timing.total,
-            provider_ms=timing.provider,
-            ttft_ms=timing.first_token,
-            attempts=charges.attempts,
+        request = _request(
+            {
+                **self._request_fields(facts, decision),
+                "provider": completion.provider,
+                "model": completion.model,
+                "tokens_in": usage.input_tokens,
+                "tokens_out": usage.output_tokens,
+                "cache_read_tokens": usage.cache_read_tokens,
+                "cache_write_tokens": usage.cache_write_tokens,
+                "reasoning_tokens": usage.reasoning_tokens,
+                "usage_estimated": usage.estimated,
+                "finish_reason": completion.finish_reason,
+                "cost": charges.cost,
+                "failed_cost": charges.failed,
+                "savings": savings.total,
+                "latency_ms": timing.total,
+                "provider_ms": timing.provider,
+                "ttft_ms": timing.first_token,
+                "attempts": charges.attempts,
+            }
         )
         if cut_off:
             request.status, request.error_code = RequestRecord.Status.PARTIAL, cut_off
-        cached = CachedResponse(
-            cache_key=facts.cache_key,
-            semantic_key=facts.ask.semantic_key,
-            tenant=facts.ask.client.tenant,
-            **self._policy.prompt_fields(facts.ask.prompt),
-            max_tokens=facts.ask.chat.max_tokens,
-            response=completion.text,
-            answer=answer_json(completion),
-            finish_reason=completion.finish_reason,
-            provider=completion.provider,
-            model=completion.model,
-            pattern=facts.analysis.pattern,
-            complexity=facts.analysis.complexity,
-            tier=facts.analysis.tier,
-            tokens_in=usage.input_tokens,
-            tokens_out=usage.output_tokens,
-            original_cost=answer_cost,
-            baseline_cost=baseline.cost if baseline else None,
-            created_at=facts.ask.asked_at,
-            expires_at=self._policy.expiry(facts.ask.asked_at, facts.ask.cache.ttl),
+        cached = _answer(
+            {
+                "cache_key": facts.cache_key,
+                "semantic_key": facts.ask.semantic_key,
+                "tenant": facts.ask.client.tenant,
+                **self._policy.prompt_fields(facts.ask.prompt),
+                "max_tokens": facts.ask.chat.max_tokens,
+                "response": completion.text,
+                "answer": answer_json(completion),
+                "finish_reason": completion.finish_reason,
+                "provider": completion.provider,
+                "model": completion.model,
+                "pattern": facts.analysis.pattern,
+                "complexity": facts.analysis.complexity,
+                "tier": facts.analysis.tier,
+                "tokens_in": usage.input_tokens,
+                "tokens_out": usage.output_tokens,
+                "original_cost": answer_cost,
+                "baseline_cost": baseline.cost if baseline else None,
+                "created_at": facts.ask.asked_at,
+                "expires_at": self._policy.expiry(facts.ask.asked_at, facts.ask.cache.ttl),
+            }
         )
         metric = self._metric(facts, decision, charges.cost, baseline, savings)
         metric.prompt_cache_saved = prompt_cache_saved
@@ -173,19 +182,22 @@ class Recorder:
         latency_ms: float,
     ) -> LedgerEntry:
         """The entry of an answer given from the cache, at no cost."""
-        request = RequestRecord(
-            # A hit by meaning has another question's key.
-            **{**self._request_fields(facts, decision), "cache_key": entry.cache_key},
-            provider=entry.provider,
-            model=entry.model,
-            tokens_in=entry.tokens_in,
-            tokens_out=entry.tokens_out,
-            finish_reason=entry.finish_reason,
-            cost=Decimal(0),
-            cache_hit=True,
-            original_cost=entry.original_cost,
-            savings=savings.total,
-            latency_ms=latency_ms,
+        request = _request(
+            {
+                # A hit by meaning has another question's key.
+                **self._request_fields(facts, decision),
+                "cache_key": entry.cache_key,
+                "provider": entry.provider,
+                "model": entry.model,
+                "tokens_in": entry.tokens_in,
+                "tokens_out": entry.tokens_out,
+                "finish_reason": entry.finish_reason,
+                "cost": Decimal(0),
+                "cache_hit": True,
+                "original_cost": entry.original_cost,
+                "savings": savings.total,
+                "latency_ms": latency_ms,
+            }
         )
         baseline = Baseline("", "", entry.baseline_cost)
         return LedgerEntry(request, self._metric(facts, decision, Decimal(0), baseline, savings))
@@ -201,17 +213,19 @@ class Recorder:
         latency_ms: float,
     ) -> LedgerEntry:
         """The entry of a request that nobody answered."""
-        request = RequestRecord(
-            **self._request_fields(facts, decision),
-            status=RequestRecord.Status.ERROR,
-            provider=decision.provider if decision else "",
-            model=decision.model if decision else "",
-            cost=charges.cost,
-            failed_cost=charges.failed,
-            latency_ms=latency_ms,
-            attempts=charges.attempts,
-            error_code=error_code,
-            error_detail=error_detail,
+        request = _request(
+            {
+                **self._request_fields(facts, decision),
+                "status": RequestRecord.Status.ERROR,
+                "provider": decision.provider if decision else "",
+                "model": decision.model if decision else "",
+                "cost": charges.cost,
+                "failed_cost": charges.failed,
+                "latency_ms": latency_ms,
+                "attempts": charges.attempts,
+                "error_code": error_code,
+                "error_detail": error_detail,
+            }
         )
         metric = None
         if decision is not None:
@@ -257,29 +271,31 @@ class Recorder:
         baseline: Baseline | None,
         savings: Savings,
     ) -> RoutingMetric:
-        return RoutingMetric(
-            request_id=facts.request_id,
-            created_at=facts.ask.asked_at,
-            provider=decision.provider,
-            model=decision.model,
-            strategy_used=decision.strategy_used,
-            confidence=decision.confidence,
-            reasoning=decision.reasoning,
-            fallback_used=decision.fallback_used,
-            pattern=facts.analysis.pattern,
-            complexity=facts.analysis.complexity,
-            tier=facts.analysis.tier,
-            cost_estimate=decision.metadata.get("cost_estimate"),
-            quality_score=decision.metadata.get("quality_score"),
-            actual_cost=actual_cost,
-            baseline_provider=baseline.provider if baseline else "",
-            baseline_model=baseline.model if baseline else "",
-            baseline_cost=baseline.cost if baseline else None,
-            baseline_output_cost=baseline.output_cost if baseline else None,
-            routing_saved=savings.routing,
-            cache_saved=savings.cache,
-            explored=decision.metadata.get("explored", False),
-            metadata=decision.metadata,
+        return _decision(
+            {
+                "request_id": facts.request_id,
+                "created_at": facts.ask.asked_at,
+                "provider": decision.provider,
+                "model": decision.model,
+                "strategy_used": decision.strategy_used,
+                "confidence": decision.confidence,
+                "reasoning": decision.reasoning,
+                "fallback_used": decision.fallback_used,
+                "pattern": facts.analysis.pattern,
+                "complexity": facts.analysis.complexity,
+                "tier": facts.analysis.tier,
+                "cost_estimate": decision.metadata.get("cost_estimate"),
+                "quality_score": decision.metadata.get("quality_score"),
+                "actual_cost": actual_cost,
+                "baseline_provider": baseline.provider if baseline else "",
+                "baseline_model": baseline.model if baseline else "",
+                "baseline_cost": baseline.cost if baseline else None,
+                "baseline_output_cost": baseline.output_cost if baseline else None,
+                "routing_saved": savings.routing,
+                "cache_saved": savings.cache,
+                "explored": decision.metadata.get("explored", False),
+                "metadata": decision.metadata,
+            }
         )
 
 

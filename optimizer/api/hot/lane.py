@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -24,10 +25,14 @@ from optimizer.api.parsing import read_json
 from optimizer.api.rendering import as_json
 from optimizer.event_stream import HEADERS as STREAM_HEADERS
 from optimizer.identifiers import new_request_id
+from optimizer.observing.context import working_on
 from optimizer.refusing import App, Header, Receive, Scope, Send
 from optimizer.services.client import ANYONE
 
 logger = logging.getLogger(__name__)
+
+_A_WHILE = 0.05
+"""Seconds."""
 
 
 class Lane:
@@ -55,14 +60,16 @@ class Lane:
         if body is None:
             return  # the client has gone, or sent too much, which is said elsewhere
         head = self._secure if secure else self._plain
-        with _Presence(receive):
-            await self._serve(endpoint, scope, headers, body, _Reply(send, head))
+        request_id = new_request_id()
+        trace_parent = headers.get(b"traceparent", b"").decode("latin-1")
+        reply = _Reply(send, [*head, (b"x-request-id", str(request_id).encode())])
+        with working_on(request_id, trace_parent), _Presence(receive):
+            await self._serve(endpoint, scope, headers, body, request_id, reply)
 
     async def _serve(
         self, endpoint: Endpoint, scope: Scope, headers: dict[bytes, bytes], body: bytes,
-        reply: _Reply,
+        request_id: uuid.UUID, reply: _Reply,
     ) -> None:  # fmt: skip
-        request_id = new_request_id()
         answer: Reply
         try:
             asked = Asked(
@@ -75,7 +82,6 @@ class Lane:
             answer = endpoint.failed(request_id, error)
         else:
             answer = await endpoint.answer(asked)
-        reply.head.append((b"x-request-id", str(request_id).encode()))
         if isinstance(answer, Streamed):
             await reply.stream(answer)
             return
@@ -91,25 +97,34 @@ class Lane:
 
 
 class _Presence:
-    """While inside, whoever serves is cancelled if the client leaves."""
+    """While inside, whoever serves is cancelled if the client leaves; looked for only once it
+    takes a while, as most answers are there before anybody could have left."""
 
-    __slots__ = ("_left", "_serving", "_watch")
+    __slots__ = ("_left", "_receive", "_serving", "_timer", "_watch")
 
     def __init__(self, receive: Receive) -> None:
+        self._receive = receive
         self._left = False
         self._serving = asyncio.current_task()
-        self._watch = asyncio.ensure_future(receive())
+        self._watch: asyncio.Future[dict[str, Any]] | None = None
+        self._timer = asyncio.get_running_loop().call_later(_A_WHILE, self._look)
 
     def __enter__(self) -> None:
-        self._watch.add_done_callback(self._gone)
+        return None
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         serving, self._serving = self._serving, None
-        self._watch.cancel()
+        self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
         # Anybody else's wish to cancel is passed on.
         return bool(
             self._left and serving and not serving.uncancel() and kind is asyncio.CancelledError
         )
+
+    def _look(self) -> None:
+        self._watch = asyncio.ensure_future(self._receive())
+        self._watch.add_done_callback(self._gone)
 
     def _gone(self, watch: asyncio.Future[dict[str, Any]]) -> None:
         if self._serving is not None and not watch.cancelled():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -16,6 +17,7 @@ from analytics.keys import keys_version
 from analytics.management.teaching import TeachingCommand
 from optimizer import __version__
 from optimizer.composition import installed_catalogue, local_enabled
+from optimizer.observing.sharing import share_metrics
 from providers.registry import is_configured
 
 
@@ -54,6 +56,8 @@ class Command(TeachingCommand):
             call_command("ensure_admin", stdout=self.stdout)
         host = self._safe(host)
         self._explain(host, port)
+        if options["workers"] > 1:
+            share_metrics(Path(settings.DATA_DIR) / "metrics")
         uvicorn.run(
             "optimizer.asgi:application",
             host=host,

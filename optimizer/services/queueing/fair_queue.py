@@ -25,10 +25,16 @@ class FairQueue:
         """How many wait."""
         return sum(map(len, self._waiting.values()))
 
+    def enter_now(self, who: str) -> bool:
+        """Whether there was a place without waiting; then it is ``who``'s."""
+        free = not self._places or (self._taken < self._places and not self._waiting)
+        if free:
+            self._take(who)
+        return free
+
     async def enter(self, who: str) -> None:
         """Returns once ``who`` has a place; to be left with :meth:`leave`, unless cancelled."""
-        if not self._places or (self._taken < self._places and not self._waiting):
-            self._take(who)
+        if self.enter_now(who):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(who, deque()).append(turn)

@@ -63,6 +63,8 @@ class Turnstile:
         await self._slots.aclose()
 
     async def _place(self, client: Client) -> None:
+        if self._queue.enter_now(client.key):
+            return
         try:
             async with asyncio.timeout(self._patience):
                 await self._queue.enter(client.key)

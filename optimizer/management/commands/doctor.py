@@ -1,0 +1,110 @@
+"""manage.py doctor: what is wrong with this installation, and how to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from django.core.management.base import CommandParser
+from rich.console import Console
+from rich.table import Table
+
+from analytics.management.teaching import TeachingCommand
+from optimizer.composition import (
+    build_services,
+    installed_catalogue,
+    journal,
+    local_enabled,
+)
+from optimizer.doctor import models, surroundings
+from optimizer.doctor.findings import Finding, wrong
+from optimizer.services.price_keeping import prices_set_here
+from providers.catalogue import CatalogueError
+from providers.pricing import PriceBook
+
+_SIGNS = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "wrong": "[red]✗[/red]"}
+
+
+class Command(TeachingCommand):
+    help = (
+        "Looks this installation over: settings, disk, database, migrations, Redis, clocks, "
+        "providers, prices and API keys; says what is wrong and how to mend it. Changes nothing, "
+        "and ends with 1 if something is wrong.\n"
+        "  manage.py doctor\n"
+        "  manage.py doctor --call     ask each provider for a few tokens, which costs money\n"
+        "  manage.py doctor --json     for programs"
+    )
+    # It says itself what they find.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--call", action="store_true", help="also ask each configured provider for a few tokens"
+        )
+        parser.add_argument("--json", action="store_true", help="one object, for programs")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        findings = list(_findings(call=options["call"]))
+        if options["json"]:
+            body = {"findings": [finding.as_dict() for finding in findings]}
+            self.stdout.write(json.dumps(body, indent=1))
+        else:
+            self._show(findings)
+        if any(finding.level == "wrong" for finding in findings):
+            sys.exit(1)
+
+    def _show(self, findings: list[Finding]) -> None:
+        console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
+        table = Table.grid(padding=(0, 2))
+        for finding in findings:
+            table.add_row(_SIGNS[finding.level], f"[bold]{finding.about}[/bold]", finding.words)
+            if finding.cure:
+                table.add_row("", "", f"[dim]{finding.cure}[/dim]")
+        console.print(table)
+        count = {level: sum(f.level == level for f in findings) for level in _SIGNS}
+        console.print(
+            f"\n{count['ok']} well, {count['warning']} to look at, {count['wrong']} wrong."
+        )
+
+
+def _findings(*, call: bool) -> Iterator[Finding]:
+    yield from _safely("settings", surroundings.configuration)
+    yield from _safely("disk", lambda: surroundings.disk(journal()))
+    reachable = True
+    for finding in _safely("database", surroundings.database):
+        reachable = reachable and not (finding.about == "database" and finding.level == "wrong")
+        yield finding
+    yield from _safely("shared cache", surroundings.shared_cache)
+    try:
+        catalogue = installed_catalogue()
+    except CatalogueError as error:
+        yield wrong("catalogue", str(error), "Mend CATALOGUE_FILE, or leave it out.")
+        return
+    local = local_enabled(catalogue)
+    yield from _safely("providers", lambda: models.configured_providers(catalogue, local=local))
+    book = PriceBook(catalogue)
+    if reachable:
+        yield from _safely("API keys", models.api_keys)
+        book.set_dated(prices_set_here())
+    yield from _safely("prices", lambda: models.prices(catalogue, book))
+    if call and reachable:
+        yield from asyncio.run(_call())
+
+
+async def _call() -> list[Finding]:
+    services = await asyncio.to_thread(build_services)
+    try:
+        return await models.connections(services.connections)
+    finally:
+        await services.stop()
+
+
+def _safely(about: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """A check that fails is a finding too: the others still say what they found."""
+    try:
+        yield from check()
+    except Exception as error:  # noqa: BLE001 - told below
+        yield wrong(about, f"It could not be looked at ({type(error).__name__}).", "")

@@ -1,0 +1,75 @@
+"""The service on servers that are a test's own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fakes.server import FakeProvider
+from tests.fakes.wires import anthropic_wire
+from tests.faults.crowd import client_of
+from tests.faults.servers import Postgres, RedisServer
+from tests.running import Running
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[Postgres]:
+    server = Postgres(tmp_path / "postgres")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    server = RedisServer()
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[FakeProvider]:
+    async with FakeProvider(anthropic_wire) as fake:
+        yield fake
+
+
+Serve = Callable[..., Any]
+
+
+@pytest.fixture
+async def serve(
+    tmp_path: Path, postgres: Postgres, redis: RedisServer, upstream: FakeProvider
+) -> AsyncIterator[Serve]:
+    """``await serve(NAME="value")``: two workers that answer, and a client of theirs."""
+    begun: list[tuple[Running, httpx.AsyncClient]] = []
+
+    async def begin(folder: Path = tmp_path, **environment: str) -> tuple[Running, Any]:
+        service = Running(
+            folder,
+            upstream.url,
+            **{
+                "DATABASE_URL": postgres.url,
+                "CACHE_URL": redis.url,
+                "WORKERS": "2",
+                "AUTH": "off",
+                "BREAKER_SECONDS": "1",
+                **environment,
+            },
+        )
+        client = client_of(service.port)
+        begun.append((service, client))
+        await service.ready(client)
+        return service, client
+
+    yield begin
+    for service, client in begun:
+        await client.aclose()
+        if service.process.poll() is None:
+            service.kill()
+        assert service.process.stdout is not None
+        service.process.stdout.close()
