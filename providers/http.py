@@ -87,13 +87,17 @@ class HttpClient:
             headers=target.headers,
             extensions={"timeout": limits.as_dict()},
         )
-        response = await self._transport.handle_async_request(request)
-        response.request = request
-        response.headers.encoding = "utf-8"  # else looked for with each look at a header
         try:
-            yield response
-        finally:
-            await response.aclose()
+            response = await self._transport.handle_async_request(request)
+            response.request = request
+            response.headers.encoding = "utf-8"  # else looked for with each look at a header
+            try:
+                yield response
+            finally:
+                await response.aclose()
+        except aiohttp.ClientError as error:
+            # What the transport has no word of httpx's for: an answer that is no HTTP.
+            raise httpx.RemoteProtocolError(type(error).__name__, request=request) from error
 
     async def aclose(self) -> None:
         await self._transport.aclose()

@@ -22,7 +22,8 @@ _SKEW_SECONDS, _MUCH_SKEW_SECONDS = 2.0, 30.0
 
 def configuration() -> Iterator[Finding]:
     """What Django's own checks say, and what they do not know."""
-    found = checks.run_checks(include_deployment_checks=settings.PRODUCTION)
+    told = checks.run_checks(include_deployment_checks=settings.PRODUCTION)
+    found = [message for message in told if not message.is_silenced()]
     serious = [message for message in found if message.is_serious()]
     minor = [m for m in found if not m.is_serious() and m.level >= checks.WARNING]
     for message in serious:

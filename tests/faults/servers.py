@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -38,6 +39,17 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def _family(pid: int) -> list[int]:
+    """A process and all below it, whatever sessions they made."""
+    found, todo = [], [pid]
+    while todo:
+        found.append(todo.pop())
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{found[-1]}/task").iterdir():
+                todo += map(int, (task / "children").read_text().split())
+    return found
+
+
 class Daemon:
     """A server's process and all below it."""
 
@@ -49,17 +61,21 @@ class Daemon:
         raise NotImplementedError
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            self.command(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
         ends = time.monotonic() + PATIENCE
-        while not self.answers():
-            if time.monotonic() > ends or self._process.poll() is not None:
+        while True:
+            if self._process is None or self._process.poll() is not None:
+                # Also again: what the dead one held may not be free at once.
+                self._process = subprocess.Popen(
+                    self.command(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            if self.answers():
+                return
+            if time.monotonic() > ends:
                 raise RuntimeError(f"{self.command()[0]} did not start")
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def answers(self) -> bool:
         return _listens(self.port)
@@ -67,7 +83,9 @@ class Daemon:
     def kill(self) -> None:
         """All at once, as when the power of its machine goes."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            for pid in _family(self._process.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 
@@ -93,7 +111,10 @@ class Postgres(Daemon):
         return _as_nobody_special(
             [
                 _binary("postgres"), "-D", str(self._folder), "-p", str(self.port),
-                "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._folder}",
+                "-c", "listen_addresses=127.0.0.1",
+                # In its own folder, so that nothing stays when it is killed.
+                "-c", "dynamic_shared_memory_type=mmap",
+                "-c", f"unix_socket_directories={self._folder}",
             ]
         )  # fmt: skip
 

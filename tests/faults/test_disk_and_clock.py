@@ -22,7 +22,7 @@ LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no disk can be mounted here")
     yield folder
@@ -38,10 +38,9 @@ async def test_an_answer_that_can_be_kept_nowhere_is_not_given(
         await crowd.more(20)
     await asyncio.to_thread(postgres.kill)
     filler = small_disk / "filler"
-    with filler.open("wb") as file, pytest.raises(OSError, match="No space"):
+    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
         while True:
             file.write(b"\0" * 4096)
-            file.flush()
 
     async def refused() -> bool:
         response = await crowd.ask()

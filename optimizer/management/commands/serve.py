@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Any
 
 import uvicorn
@@ -17,7 +17,7 @@ from analytics.keys import keys_version
 from analytics.management.teaching import TeachingCommand
 from optimizer import __version__
 from optimizer.composition import installed_catalogue, local_enabled
-from optimizer.observing.sharing import share_metrics
+from optimizer.observing.sharing import metrics_shared
 from providers.registry import is_configured
 
 
@@ -56,19 +56,19 @@ class Command(TeachingCommand):
             call_command("ensure_admin", stdout=self.stdout)
         host = self._safe(host)
         self._explain(host, port)
-        if options["workers"] > 1:
-            share_metrics(Path(settings.DATA_DIR) / "metrics")
-        uvicorn.run(
-            "optimizer.asgi:application",
-            host=host,
-            port=port,
-            workers=options["workers"],
-            access_log=False,
-            log_config=None,
-            http="optimizer.http_head:BoundedHead",
-            lifespan="on",
-            timeout_graceful_shutdown=30,
-        )
+        workers = options["workers"]
+        with metrics_shared() if workers > 1 else nullcontext():
+            uvicorn.run(
+                "optimizer.asgi:application",
+                host=host,
+                port=port,
+                workers=workers,
+                access_log=False,
+                log_config=None,
+                http="optimizer.http_head:BoundedHead",
+                lifespan="on",
+                timeout_graceful_shutdown=30,
+            )
 
     def _safe(self, host: str) -> str:
         """The address to bind: this machine's alone while anybody could ask without a key."""
