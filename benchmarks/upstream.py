@@ -41,7 +41,11 @@ def _chunk(**fields: Any) -> bytes:
     return b"data: " + json.dumps(body).encode() + b"\n\n"
 
 
-_TOKEN = _chunk(choices=[{"index": 0, "delta": {"content": " token"}, "finish_reason": None}])
+# Two that take turns: there are gateways that end a stream which repeats itself.
+_TOKENS = [
+    _chunk(choices=[{"index": 0, "delta": {"content": text}, "finish_reason": None}])
+    for text in (" token", " tokens")
+]
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -72,7 +76,7 @@ async def _stream(asked: dict[str, Any], send: Any) -> None:
     for number in range(tokens):
         if number:
             await asyncio.sleep(_GAP)
-        await send({"type": "http.response.body", "body": _TOKEN, "more_body": True})
+        await send({"type": "http.response.body", "body": _TOKENS[number % 2], "more_body": True})
     usage = {"prompt_tokens": 20, "completion_tokens": tokens, "total_tokens": 20 + tokens}
     end = _chunk(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
     end += _chunk(choices=[], usage=usage) + b"data: [DONE]\n\n"

@@ -23,8 +23,8 @@ from analytics.masking import load_mask
 from analytics.reports.hourly import totals_update
 from analytics.rules import rules_load
 from optimizer.observing.observers import Observers
+from optimizer.observing.otlp import configured_telemetry
 from optimizer.observing.prometheus import Meter
-from optimizer.observing.tracing import configured_tracer
 from optimizer.process import Services
 from optimizer.services.alerting import watch
 from optimizer.services.answer_cache import AnswerCache
@@ -148,6 +148,19 @@ def sum_some_hours() -> None:
         pass
 
 
+def background_chores(note_prices: Callable[[], object]) -> Chores:
+    """What comes round again and again, once for the whole installation."""
+    return Chores(
+        [
+            Chore("Summing the hours", 60, sum_some_hours),
+            Chore("Looking for harm in experiments", 60, stop_on_harm),
+            Chore("Watching limits", 60, watch),
+            Chore("Writing down changed prices", 600, note_prices),
+            Chore("Looking for what dead workers held", 30, holds_lost),
+        ]
+    )
+
+
 def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
     catalogue = installed_catalogue()
@@ -185,10 +198,8 @@ def build_services() -> Services:
     budgets = Budgets(budget_source, ledger, prices)
     feed = Feed(settings.SHARED_STORE)
     meter = Meter(lambda: {name: caller.circuit_state(name) for name in registry.providers})
-    tracer = configured_tracer()
-    observers = [meter.observe, lambda entry: feed.tell(entry.request)]
-    if tracer is not None:
-        observers.append(tracer.observe)
+    telemetry = configured_telemetry()
+    observers = [meter.observe, lambda entry: feed.tell(entry.request), *telemetry.observers]
     recorder = Recorder(storage_policy())
     books = Bookkeeper(prices, ledger, recorder, limits, Observers(observers))
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
@@ -250,19 +261,11 @@ def build_services() -> Services:
         ),
         feed=feed,
         meter=meter,
-        tracer=tracer,
+        telemetry=telemetry,
         playground=Playground(routing, names),
         connections=Connections(catalogue, os.environ, caller, options, routing),
         embedding=EmbeddingService(names, caller, books, budgets),
         background=background,
         readings=Chores([Chore(f"Reading {what}", 0, read) for what, read in readings.items()]),
-        chores=Chores(
-            [
-                Chore("Summing the hours", 60, sum_some_hours),
-                Chore("Looking for harm in experiments", 60, stop_on_harm),
-                Chore("Watching limits", 60, watch),
-                Chore("Writing down changed prices", 600, price_keeper.note),
-                Chore("Looking for what dead workers held", 30, holds_lost),
-            ]
-        ),
+        chores=background_chores(price_keeper.note),
     )

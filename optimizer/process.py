@@ -12,8 +12,8 @@ from django.db import connections
 
 from analytics.cache import CacheReader
 from analytics.ledger import Ledger
+from optimizer.observing.otlp import Telemetry
 from optimizer.observing.prometheus import Meter
-from optimizer.observing.tracing import Tracer
 from optimizer.services.budgeting import Budgets
 from optimizer.services.chores import Chore, Chores
 from optimizer.services.close_watch import CloseWatch
@@ -80,7 +80,7 @@ class Services:
     connections: Connections
     feed: Feed
     meter: Meter
-    tracer: Tracer | None
+    telemetry: Telemetry
     embedding: EmbeddingService
     background: ThreadPoolExecutor
     readings: Chores
@@ -109,7 +109,8 @@ class Services:
             await asyncio.sleep(seconds)
             await self.in_background(self.readings.run_due)
             await self.ledger.catch_up()
-            await self.in_background(self.chores.run_due)
+            if not settings.CELERY_BROKER_URL:
+                await self.in_background(self.chores.run_due)
 
     async def in_background(self, work: object, *args: object) -> object:
         """Run ``work`` on the background thread, off the event loop."""
@@ -132,8 +133,7 @@ class Services:
         if self._close_watch is not None:
             self._close_watch.close()
         self.ledger.close()
-        if self.tracer is not None:
-            self.tracer.close()
+        self.telemetry.close()
         if self.cache is not None:
             self.cache.close()
         self.background.submit(connections.close_all)

@@ -208,12 +208,30 @@ elif _database["ENGINE"] == "django.db.backends.postgresql":
     _database.setdefault("OPTIONS", {}).update(
         connect_timeout=DATABASE_TIMEOUT, options=f"-c lock_timeout={DATABASE_TIMEOUT}s -c jit=off"
     )
+# Where reports read, if not where requests are written.
+if _replica := env.str("DATABASE_REPLICA_URL", default=""):
+    DATABASES["replica"] = {
+        **environ.Env.db_url_config(_replica),
+        # As there, but that nothing is written.
+        "OPTIONS": {
+            name: option
+            for name, option in _database.get("OPTIONS", {}).items()
+            if name != "transaction_mode"
+        },
+        "TEST": {"MIRROR": "default"},
+    }
+    DATABASE_ROUTERS = ["analytics.replicas.ReplicaRouter"]
 # No CONN_MAX_AGE: under ASGI each synchronous view runs on a thread of its own, which would
 # leave its connection behind. The ledger's and the cache's threads keep theirs by themselves.
 # Limits are shared where the cache is: over Redis.
 _cache_url = env.str("CACHE_URL", default="").replace("rediscache://", "redis://", 1)
 SHARED_STORE = _cache_url if _cache_url.startswith(("redis://", "rediss://")) else ""
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
+
+# --- background work ------------------------------------------------------------
+
+# Roll-ups, alerts and the like: by Celery where there is a broker, else in each worker.
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
 
 # --- e-mail, for alerts ---------------------------------------------------------
 

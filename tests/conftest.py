@@ -9,11 +9,14 @@ import httpx
 import pytest
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.conf import settings
+from django.contrib.auth.models import Group, User
 from django.core.cache import cache
 from django.db import connections
+from django.test import AsyncClient
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from analytics.roles import roles_make
 from optimizer.asgi import application
 from optimizer.composition import forget_services, get_services, journal
 from providers.http import ConnectionSettings, HttpClient, make_client
@@ -106,3 +109,13 @@ async def client(
 def _cut_off_from_the_machine() -> None:
     assert os.environ["ENV_FILE"] == os.devnull
     assert "optimizer-tests-" in str(settings.DATA_DIR)
+
+
+async def logged_in(role: str) -> AsyncClient:
+    """A browser of somebody with a role of the admin's."""
+    await sync_to_async(roles_make)()
+    person = await User.objects.acreate_user(f"the {role}", is_staff=True)
+    await person.groups.aset([await Group.objects.aget(name=role)])
+    client = AsyncClient()
+    await client.aforce_login(person)
+    return client

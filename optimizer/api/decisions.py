@@ -10,6 +10,7 @@ from rest_framework import serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from analytics.replicas import reading_elsewhere
 from optimizer.api.asynchronous import AsyncViewSet
 from optimizer.api.clients import client_of, tenant_of
 from optimizer.api.fields import StrictSerializer
@@ -126,6 +127,7 @@ class RoutingMetricsViewSet(viewsets.ViewSet):
         ],
         responses={200: RoutingMetricsBody, 400: ErrorBody},
     )
+    @reading_elsewhere()
     def retrieve(self, request: Request) -> Response:
         query = _checked(self.QuerySerializer, request)
         return Response(

@@ -12,6 +12,7 @@ from analytics.evidence import evidence_load
 from analytics.feedback import quality_stats
 from analytics.insights import learned_insights
 from analytics.metrics import usage_stats
+from analytics.replicas import reading_elsewhere
 from optimizer.api.clients import tenant_of
 from optimizer.api.schema import (
     CacheStatsBody,
@@ -31,6 +32,7 @@ class StatsViewSet(viewsets.ViewSet):
     """Everything recorded so far; without the scope "read", of one's own team or key."""
 
     @extend_schema(operation_id="stats", tags=["reports"], responses=StatsBody)
+    @reading_elsewhere()
     def retrieve(self, request: Request) -> Response:
         return Response(usage_stats(tenant=tenant_of(request)))
 
@@ -48,6 +50,7 @@ class CacheStatsViewSet(viewsets.ViewSet):
     """What the response cache holds and saved."""
 
     @extend_schema(operation_id="cache_stats", tags=["reports"], responses=CacheStatsBody)
+    @reading_elsewhere()
     def retrieve(self, request: Request) -> Response:
         return Response(cache_stats(tenant=tenant_of(request)))
 
@@ -56,6 +59,7 @@ class QualityStatsViewSet(viewsets.ViewSet):
     """How good the answers were, by those who rated them."""
 
     @extend_schema(operation_id="quality_stats", tags=["quality"], responses=QualityStatsBody)
+    @reading_elsewhere()
     def retrieve(self, request: Request) -> Response:
         return Response(quality_stats(tenant=tenant_of(request)))
 
@@ -64,6 +68,7 @@ class InsightsViewSet(viewsets.ViewSet):
     """What has been learned per kind of prompt."""
 
     @extend_schema(operation_id="insights", tags=["quality"], responses=InsightsBody)
+    @reading_elsewhere()
     def retrieve(self, request: Request) -> Response:
         evidence = evidence_load()
         return Response(

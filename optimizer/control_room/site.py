@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path
 
+from analytics.replicas import reading_elsewhere
 from analytics.reports.breakdown import breakdown
 from optimizer.control_room.first_run import start_page, test_connection
 from optimizer.control_room.live import live_events, live_page
@@ -50,18 +51,21 @@ class ControlRoom(AdminSite):
             *super().get_urls(),
         ]
 
+    @reading_elsewhere()
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
         more: dict[str, Any] = {"periods": PERIODS}
         if request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
             more["room"] = overview(Period.asked(request.GET), _circuits())
         return super().index(request, {**(extra_context or {}), **more})
 
+    @reading_elsewhere()
     def whose(self, request: HttpRequest) -> HttpResponse:
         """A piece of the home page that comes after it."""
         if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
             raise PermissionDenied
         return TemplateResponse(request, "admin/whose.html", whose(Period.asked(request.GET)))
 
+    @reading_elsewhere()
     def picture(self, request: HttpRequest, name: str) -> HttpResponse:
         """A chart as a file of its own, so that the page is there before it is drawn."""
         if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]

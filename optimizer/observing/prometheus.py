@@ -1,8 +1,7 @@
 """Metrics for Prometheus: the generative-AI conventions of OpenTelemetry, and money.
 
-Conventions: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/ (names and
-buckets; dots become underscores and units suffixes, as Prometheus has it). Amounts are
-floats here: for watching, not for accounting, which the ledger is for.
+Of the conventions' names dots become underscores and units suffixes, as Prometheus has it.
+Amounts are floats here: for watching, not for accounting, which the ledger is for.
 """
 
 from __future__ import annotations
@@ -20,28 +19,22 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from analytics.ledger import LedgerEntry
 from analytics.models import RequestRecord
 from optimizer import __version__
+from optimizer.observing.conventions import (
+    DURATIONS,
+    FIRST_TOKEN,
+    TOKENS,
+    is_call,
+    operation_of,
+    seconds_of_call,
+)  # fmt: skip
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Where workers keep their counts for each other; the library reads it when it is imported."""
 
-DURATIONS = (
-    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
-)  # fmt: skip
-TOKENS = (
-    1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864,
-)  # fmt: skip
-FIRST_TOKEN = (
-    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
-)  # fmt: skip
 _OVERHEAD = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 1, 5, 10)
 _CALL = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type")
 _CIRCUITS = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
-
-
-def operation_of(request: RequestRecord) -> str:
-    """As the conventions call it."""
-    return "embeddings" if request.endpoint == RequestRecord.Endpoint.EMBEDDINGS else "chat"
 
 
 class _Labelled:
@@ -165,7 +158,7 @@ class Meter:
             self._cost(request.provider, request.model).inc(float(request.cost))
         if decision is not None:
             self._saved(decision.cache_saved, decision.routing_saved, decision.baseline_cost)
-        if not request.cache_hit and request.provider:
+        if is_call(request):
             self._call(request)
 
     def _saved(
@@ -179,7 +172,7 @@ class Meter:
 
     def _call(self, request: RequestRecord) -> None:
         who = (operation_of(request), request.provider, request.model)
-        seconds = (request.provider_ms or request.latency_ms) / 1000
+        seconds = seconds_of_call(request)
         self._calls(*who, request.error_code).observe(seconds)
         if request.status == RequestRecord.Status.ERROR:
             return

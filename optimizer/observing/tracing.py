@@ -1,14 +1,10 @@
 """Traces by OpenTelemetry, after the fact: what is recorded says when each part began and ended.
 
-Conventions: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/. Prompts and
-answers are left out. Where they go is set by OpenTelemetry's own variables
-(OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME, ...).
+Prompts and answers are left out.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,29 +12,23 @@ from analytics.ledger import LedgerEntry
 from analytics.models import RequestRecord, RoutingMetric
 from optimizer import __version__
 from optimizer.observing.context import current_request
-from optimizer.observing.prometheus import operation_of
+from optimizer.observing.conventions import attributes_of_call, operation_of
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace.export import SpanExporter
-
-logger = logging.getLogger(__name__)
-
-_WHERE = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
 class Tracer:
     """Two spans a request: it, and in it the call of a provider. A ``traceparent`` of the
     client's makes them part of its trace."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
-        from opentelemetry.sdk.resources import Resource
+    def __init__(self, resource: Resource, exporter: SpanExporter) -> None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        named = os.environ.get("OTEL_SERVICE_NAME", "ai-cost-optimizer")
-        resource = Resource.create({"service.name": named, "service.version": __version__})
         self._provider = TracerProvider(resource=resource)
         # Sends in batches from a thread of its own; drops rather than waits.
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -79,27 +69,9 @@ class Tracer:
         self._provider.shutdown()
 
 
-def configured_tracer() -> Tracer | None:
-    """The tracer that OpenTelemetry's variables ask for, if any does."""
-    if not any(os.environ.get(name) for name in _WHERE):
-        return None
-    try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    except ImportError:
-        logger.warning(
-            "%s is set, but its packages are not installed: "
-            "pip install -r requirements-observability.txt",
-            _WHERE[0],
-        )
-        return None
-    return Tracer(OTLPSpanExporter())
-
-
 def _of_call(request: RequestRecord) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "gen_ai.operation.name": operation_of(request),
-        "gen_ai.provider.name": request.provider,
-        "gen_ai.request.model": request.model,
+        **attributes_of_call(request),
         "gen_ai.response.model": request.model,
         "gen_ai.usage.input_tokens": request.tokens_in,
         "gen_ai.usage.output_tokens": request.tokens_out,

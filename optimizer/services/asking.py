@@ -6,7 +6,9 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
+from analytics.cache import cache_key
 from optimizer.identifiers import new_request_id
 from optimizer.services.client import ANYONE, Client
 from providers import features
@@ -98,3 +100,20 @@ class Ask:
         return analyze_conversation(
             turns, system=chat.system, tools=len(chat.tools), tokens=chat.estimated_tokens()
         )
+
+
+def ask_apart(chat: Chat, *, user: str, tag: str, **more: Any) -> Ask:
+    """An operator's question of their own: no cache is read or written for it, and nobody shares
+    its call."""
+    request_id = new_request_id()
+    return Ask(
+        chat=chat,
+        prompt=storable_text(chat.last_words),
+        cache_key=cache_key(str(request_id), max_tokens=0, auto_route=False),
+        endpoint="playground",
+        tags=(tag,),
+        user_id=storable_id(user),
+        cache=CacheUse(read=False, write=False, why_not=tag),
+        request_id=request_id,
+        **more,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -28,6 +28,19 @@ class Chores:
 
     def __init__(self, chores: Sequence[Chore]) -> None:
         self._chores = chores
+
+    @property
+    def every(self) -> Mapping[str, float]:
+        """Each chore's name, and its seconds."""
+        return {chore.name: chore.seconds for chore in self._chores}
+
+    def do(self, name: str) -> None:
+        """One of them now, whether due or not. Raises ``LookupError`` and what it raises."""
+        for chore in self._chores:
+            if chore.name == name:
+                chore.work()
+                return
+        raise LookupError(name)
 
     def run_due(self) -> None:
         for chore in self._chores:

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from analytics.cache import cache_key
-from optimizer.identifiers import new_request_id
-from optimizer.services.asking import Ask, CacheUse, storable_id
+from optimizer.services.asking import Ask, ask_apart
 from optimizer.services.options import CatalogueOptions
 from optimizer.services.results import BudgetExceeded, RoutingUnavailable
 from optimizer.services.routing_service import RoutingService
@@ -134,20 +132,15 @@ def _price(option: ModelOption) -> tuple[bool, Decimal, int]:
 
 
 def _ask(option: ModelOption, user: str) -> Ask:
-    request_id = new_request_id()
     named = (option.provider, option.model)
-    return Ask(
-        # A model that thinks first may have nothing to say within so few tokens.
-        chat=Chat((Message("user", (Text(_PROMPT),)),), _MAX_TOKENS, allow_empty=True),
-        prompt=_PROMPT,
-        cache_key=cache_key(str(request_id), max_tokens=0, auto_route=False),
+    # A model that thinks first may have nothing to say within so few tokens.
+    chat = Chat((Message("user", (Text(_PROMPT),)),), _MAX_TOKENS, allow_empty=True)
+    return ask_apart(
+        chat,
+        user=user,
+        tag=TAG,
         strategy="named",
-        endpoint="playground",
         requested_model=option.ref,
         only=frozenset({named}),
         baseline=named,
-        tags=(TAG,),
-        user_id=storable_id(user),
-        cache=CacheUse(read=False, write=False, why_not="connection test"),
-        request_id=request_id,
     )

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from analytics.cache import cache_key
-from optimizer.identifiers import new_request_id
 from optimizer.services.answer_stream import AnswerStream
-from optimizer.services.asking import Ask, CacheUse, storable_id
+from optimizer.services.asking import Ask, ask_apart
 from optimizer.services.model_names import AUTO, ModelNames
 from optimizer.services.routing_service import RoutingService
 from providers.chat import Chat, Message, Role, Text
 from providers.events import Event, RefusalDelta, TextDelta, ThinkingDelta
-from providers.storable import storable_text
 from routing.models import NoEligibleModel, RoutingDecision
 
 STRATEGIES = ("complexity", "learning", "hybrid", "cheapest", "best")
 TAG = "playground"
-# What is measured here is a call, and what is answered here is for nobody else.
-_NO_CACHE = CacheUse(read=False, write=False, why_not="playground")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +57,7 @@ class Playground:
 
     def choices(self, question: Question) -> list[Choice]:
         """What each strategy would choose now. Calls nobody, records nothing."""
-        ask = self._ask(question)
+        ask = _ask(question)
         return [self._choice(replace(ask, strategy=strategy)) for strategy in STRATEGIES]
 
     async def run(self, question: Question, model: str) -> tuple[Ask, AnswerStream, float]:
@@ -74,7 +68,7 @@ class Playground:
         """
         selection = self._names.select(model)
         ask = replace(
-            self._ask(question),
+            _ask(question),
             strategy=selection.strategy,
             only=selection.only,
             requested_model=model,
@@ -91,21 +85,9 @@ class Playground:
         except NoEligibleModel as error:
             return Choice(ask.strategy, impossible=str(error))
 
-    @staticmethod
-    def _ask(question: Question) -> Ask:
-        request_id: uuid.UUID = new_request_id()
-        chat = question.chat
-        return Ask(
-            chat=chat,
-            prompt=storable_text(chat.last_words),
-            # Its own, so that nobody shares its call.
-            cache_key=cache_key(str(request_id), max_tokens=0, auto_route=False),
-            endpoint="playground",
-            tags=(TAG,),
-            user_id=storable_id(question.user),
-            cache=_NO_CACHE,
-            request_id=request_id,
-        )
+
+def _ask(question: Question) -> Ask:
+    return ask_apart(question.chat, user=question.user, tag=TAG)
 
 
 async def pieces(stream: AnswerStream, started: float) -> AsyncGenerator[dict[str, Any], None]:

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.migrations import AddField, DeleteModel, RemoveField, RenameField
 from django.db.migrations.executor import MigrationExecutor
 
 from analytics.evidence import evidence_load
+
+LAST_WITHOUT_THIS_RULE = 18
 
 
 def migrate_to(*targets: tuple[str, str]) -> Any:
@@ -31,3 +34,16 @@ def test_verdicts_given_before_are_learned_from() -> None:
     assert found.weight == pytest.approx(50, rel=1e-3)
     assert found.quality_sum / found.weight == pytest.approx(0.75)
     assert found.expected_sum / found.weight == pytest.approx(0.78)
+
+
+def test_a_migration_lets_the_workers_of_the_version_before_go_on() -> None:
+    """They write rows without a new column, and read one that is no more."""
+    loader = MigrationExecutor(connection).loader
+    for (app, name), migration in loader.disk_migrations.items():
+        if app != "analytics" or int(name[:4]) <= LAST_WITHOUT_THIS_RULE:
+            continue
+        for operation in migration.operations:
+            assert not isinstance(operation, RemoveField | RenameField | DeleteModel), name
+            if isinstance(operation, AddField):
+                field = operation.field
+                assert field.null or field.has_db_default(), f"{name}: {operation.name}"

@@ -11,15 +11,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from asgiref.sync import sync_to_async
-from django.contrib.auth.models import Group, User
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
 from analytics.models import RequestRecord
-from analytics.roles import OPERATOR, VIEWER, roles_make
+from analytics.roles import OPERATOR, VIEWER
 from optimizer.control_room.first_run import snippets
-from tests.conftest import Start
+from tests.conftest import Start, logged_in
 from tests.factories import RequestRecordFactory
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.wires import ANSWER, anthropic_message
@@ -34,15 +32,6 @@ async def operator(
 ) -> AsyncClient:
     await start()
     return await logged_in(OPERATOR)
-
-
-async def logged_in(role: str) -> AsyncClient:
-    await sync_to_async(roles_make)()
-    person = await User.objects.acreate_user(f"the {role}", is_staff=True)
-    await person.groups.aset([await Group.objects.aget(name=role)])
-    client = AsyncClient()
-    await client.aforce_login(person)
-    return client
 
 
 async def test_a_provider_that_answers_says_which_model_how_fast_and_for_how_much(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +17,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from analytics.journal import Journal
 from analytics.keys import key_make
+from analytics.ledger import LedgerEntry
 from analytics.models import ApiKey, RequestRecord
 from optimizer.composition import get_services
 from optimizer.logs import AboutRequest, JsonFormatter
+from optimizer.observing import sharing
 from optimizer.observing.context import working_on
+from optimizer.observing.conventions import DURATIONS
+from optimizer.observing.counting import Counts
 from optimizer.observing.observers import Observers
+from optimizer.observing.otlp import Telemetry, configured_telemetry, this_service
+from optimizer.observing.prometheus import SHARED_FOLDER
 from optimizer.observing.tracing import Tracer
 from optimizer.services import health
 from tests.fakes.server import FakeProvider, Reply
@@ -109,8 +116,9 @@ class TestTraces:
         from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
         exporter = InMemorySpanExporter()
-        tracer = Tracer(exporter)
-        monkeypatch.setattr("optimizer.composition.configured_tracer", lambda: tracer)
+        tracer = Tracer(this_service(), exporter)
+        telemetry = Telemetry(tracer, None)
+        monkeypatch.setattr("optimizer.composition.configured_telemetry", lambda: telemetry)
 
         def spans() -> list[Any]:
             tracer._provider.force_flush()
@@ -147,6 +155,54 @@ class TestTraces:
         (request,) = exported()
         assert request.status.status_code.name == "ERROR"
         assert request.attributes["error.type"] == "authentication_failed"
+
+
+class TestOtlpMetrics:
+    async def test_calls_are_counted_by_the_conventions(
+        self, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pytest.importorskip("opentelemetry.sdk")
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+        await client.post("/v1/chat/completions", json={**CHAT, "stream": True})
+        record = await RequestRecord.objects.aget()
+        reader = InMemoryMetricReader()
+        counts = Counts(this_service(), reader)
+        counts.observe(LedgerEntry(record))
+        (resource,) = reader.get_metrics_data().resource_metrics
+        found = {m.name: m for scope in resource.scope_metrics for m in scope.metrics}
+        (call,) = found["gen_ai.client.operation.duration"].data.data_points
+        assert dict(call.attributes) == {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "claude",
+            "gen_ai.request.model": record.model,
+        }
+        assert call.explicit_bounds == DURATIONS
+        kinds = {
+            point.attributes["gen_ai.token.type"]: point.sum
+            for point in found["gen_ai.client.token.usage"].data.data_points
+        }
+        assert kinds == {"input": record.tokens_in, "output": record.tokens_out}
+        assert found["gen_ai.server.time_to_first_token"].data.data_points[0].count == 1
+        counts.close()
+
+    @pytest.mark.parametrize(
+        ("environment", "count"),
+        [
+            ({}, 0),
+            ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, 2),
+            ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1"}, 1),
+            ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+              "OTEL_METRICS_EXPORTER": "none"}, 1),
+        ],
+    )  # fmt: skip
+    def test_the_environment_says_what_is_sent(
+        self, environment: dict[str, str], count: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pytest.importorskip("opentelemetry.sdk")
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        assert len(configured_telemetry().observers) == count
 
 
 class TestLogs:
@@ -206,3 +262,27 @@ class TestReadiness:
         monkeypatch.setattr(health, "database_ok", lambda: True)
         found = health.readiness([], ending=True, keys_known=False, journal=Journal(tmp_path))
         assert len(found["reasons"]) == 3
+
+
+class TestSharing:
+    def test_what_a_killed_service_left_is_cleared_away(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sharing, "_MEMORY", tmp_path)
+        monkeypatch.delenv(SHARED_FOLDER, raising=False)
+        gone = tmp_path / f"optimizer-metrics-{2**22 + 1}-abc"
+        alive = tmp_path / f"optimizer-metrics-{os.getpid()}-abc"
+        for folder in (gone, alive):
+            folder.mkdir()
+        with sharing.metrics_shared():
+            assert Path(os.environ[SHARED_FOLDER]).parent == tmp_path
+            assert alive.exists()
+            assert not gone.exists()
+        assert SHARED_FOLDER not in os.environ
+        assert list(tmp_path.iterdir()) == [alive]
+
+    def test_an_operator_s_own_place_is_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(SHARED_FOLDER, "/somewhere")
+        with sharing.metrics_shared():
+            assert os.environ[SHARED_FOLDER] == "/somewhere"
+        assert os.environ[SHARED_FOLDER] == "/somewhere"

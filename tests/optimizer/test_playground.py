@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import AsyncClient
 from django.urls import reverse
 
 from analytics.models import CachedResponse, Feedback, LearnedEvidence, RequestRecord
-from analytics.roles import ANALYST, VIEWER, roles_make
+from analytics.roles import ANALYST, VIEWER
 from optimizer.event_stream import EventStream
-from tests.conftest import Start
+from tests.conftest import Start, logged_in
 from tests.factories import RequestRecordFactory
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.wires import ANSWER
@@ -34,15 +34,6 @@ async def analyst(
     """An analyst, and the service over its three fake providers."""
     await start()
     return await logged_in(ANALYST)
-
-
-async def logged_in(role: str) -> AsyncClient:
-    await sync_to_async(roles_make)()
-    person = await User.objects.acreate_user(f"the {role}", is_staff=True)
-    await person.groups.aset([await Group.objects.aget(name=role)])
-    client = AsyncClient()
-    await client.aforce_login(person)
-    return client
 
 
 async def run(client: AsyncClient, **changes: Any) -> list[dict[str, Any]]:

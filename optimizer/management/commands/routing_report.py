@@ -9,6 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 
 from analytics.management.teaching import TeachingCommand
+from analytics.replicas import reading_elsewhere
 from analytics.reports.breakdown import DIMENSIONS
 from analytics.reports.output import put_out
 from analytics.reports.report import report_for_pictures, routing_report
@@ -47,6 +48,7 @@ class Command(TeachingCommand):
             "--output", type=Path, metavar="FILE", help="write to FILE, not to the screen"
         )
 
+    @reading_elsewhere()
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["days"] <= 365:
             raise CommandError("--days must be between 1 and 365")
