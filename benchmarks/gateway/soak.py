@@ -15,11 +15,11 @@ import aiohttp
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.gateway.load import Load, drive
 from benchmarks.gateway.servers import LOAD_CORES, Server
 from benchmarks.gateway.targets import ours, upstream, versions
 
 _SHARE = 0.8
+_AT_ONCE = 64
 _STREAMED_EACH = 10
 _REPEATED_EACH = 4
 _SAMPLED_EACH = 5.0
@@ -47,8 +47,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             upstream(folder / "up", 20) as url,
             ours(folder / "ours", url, database=options.database, **shared) as server,
         ):
-            drive(server, Load(), 64, 2)
-            peak = statistics.median(drive(server, Load(), 64, 5).rate for _ in range(3))
+            peak = asyncio.run(_peak(server))
             rate = peak * _SHARE
             console.print(
                 f"  peak {peak:,.0f} requests/s; {options.minutes:g} minutes at {rate:,.0f}"
@@ -56,6 +55,28 @@ def run(options: argparse.Namespace, console: Console) -> None:
             seen = asyncio.run(_soak(server, rate, options.minutes * 60, console))
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     _say(console, seen, options)
+
+
+async def _peak(server: Server) -> float:
+    """Requests a second of the same mix when each is followed by the next: the median of some
+    seconds, once it has warmed up."""
+    seen, rates, over = Seen(), [], False
+
+    async def ask_on(session: aiohttp.ClientSession, number: int) -> None:
+        while not over:
+            number += _AT_ONCE
+            await _ask(session, server.url, -number, seen)
+
+    connector = aiohttp.TCPConnector(limit=_AT_ONCE)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        asking = [asyncio.create_task(ask_on(session, n)) for n in range(_AT_ONCE)]
+        for _ in range(8):
+            before, begun = seen.answered, time.perf_counter()
+            await asyncio.sleep(2)
+            rates.append((seen.answered - before) / (time.perf_counter() - begun))
+        over = True
+        await asyncio.gather(*asking)
+    return statistics.median(rates[2:])
 
 
 async def _soak(server: Server, rate: float, seconds: float, console: Console) -> Seen:

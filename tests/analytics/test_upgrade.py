@@ -20,10 +20,10 @@ from tests.analytics.test_migrations import migrate_to
 ROWS = 300
 
 
-def filled(model: Any, **given: Any) -> Any:
+def filled(table: Any, /, **given: Any) -> Any:
     """A row of a model as it was then, whatever columns it had."""
     values: dict[str, Any] = {}
-    for field in model._meta.concrete_fields:
+    for field in table._meta.concrete_fields:
         if field.name in given or field.has_default() or field.null or field.auto_created:
             continue
         if field.choices:
@@ -32,7 +32,7 @@ def filled(model: Any, **given: Any) -> Any:
             values[field.name] = "x"
         elif isinstance(field, models.IntegerField | models.FloatField | models.DecimalField):
             values[field.name] = 0
-    return model(**values, **given)
+    return table(**values, **given)
 
 
 @pytest.mark.django_db(transaction=True)
