@@ -29,6 +29,12 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def client_of(port: int) -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=200)
+    base = f"http://127.0.0.1:{port}"
+    return httpx.AsyncClient(base_url=base, timeout=PATIENCE, limits=limits)
+
+
 class Running:
     """``manage.py serve --prepare`` on a database of its own; ``environment`` changes its own."""
 

@@ -11,9 +11,8 @@ import pytest
 
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import anthropic_wire
-from tests.faults.crowd import client_of
 from tests.faults.servers import Postgres, RedisServer
-from tests.running import Running
+from tests.running import Running, client_of
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from tests.faults.servers import Postgres
-from tests.patience import PATIENCE, eventually
+from tests.patience import eventually
 
 
 class Crowd:
@@ -61,12 +61,6 @@ class Crowd:
             body = response.json()
             self.delivered[body["request_id"]] = Decimal(str(body["cost"]))
         return response
-
-
-def client_of(port: int) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=200)
-    base = f"http://127.0.0.1:{port}"
-    return httpx.AsyncClient(base_url=base, timeout=PATIENCE, limits=limits)
 
 
 async def all_recorded(postgres: Postgres, crowd: Crowd) -> None:

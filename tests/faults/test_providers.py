@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from tests.fakes.wires import KEY
-from tests.faults.crowd import client_of
 from tests.faults.villain import (
     BODY,
     GOOD,
@@ -25,7 +24,7 @@ from tests.faults.villain import (
     villain,
 )  # fmt: skip
 from tests.patience import eventually
-from tests.running import Running
+from tests.running import Running, client_of
 
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 _lot = random.Random(8)

@@ -10,8 +10,7 @@ from pathlib import Path
 from analytics.replicas import ReplicaRouter, reading_elsewhere
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import anthropic_wire
-from tests.faults.crowd import client_of
-from tests.running import Running, own_database
+from tests.running import Running, client_of, own_database
 
 PROMPT = {"prompt": "What is the capital of France?"}
 
