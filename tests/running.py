@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 import httpx
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection as tests_connection
 
 from tests.fakes.wires import KEY
 from tests.patience import PATIENCE, eventually
 
 own_database = pytest.mark.skipif(
-    connection.vendor == "postgresql", reason="brings its own database: runs once, without services"
+    tests_connection.vendor == "postgresql",
+    reason="brings its own database: runs once, without services",
 )
 
 
@@ -33,6 +38,29 @@ def client_of(port: int) -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=200)
     base = f"http://127.0.0.1:{port}"
     return httpx.AsyncClient(base_url=base, timeout=PATIENCE, limits=limits)
+
+
+@lru_cache(maxsize=1)
+def _migrated() -> Path:
+    """A database as it is after all migrations: made once, as they take longer than all else."""
+    folder = Path(tempfile.mkdtemp(prefix="optimizer-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    database = folder / "db.sqlite3"
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "-v0"],
+        cwd=settings.BASE_DIR,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "optimizer.settings",
+            "DATA_DIR": str(folder),
+            "DATABASE_URL": f"sqlite:///{database}",
+        },
+        check=True,
+    )
+    with sqlite3.connect(database) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return database
 
 
 class Running:
@@ -53,6 +81,8 @@ class Running:
             "ANTHROPIC_BASE_URL": upstream,
             **environment,
         }
+        if self._environment["DATABASE_URL"].endswith(str(self.database)):
+            shutil.copy(_migrated(), self.database)
         self.start()
 
     def start(self) -> None:

@@ -42,7 +42,7 @@ from tests.fakes.wires import (
     openai_error,
     openai_wire,
 )
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 
 SMALL = ("claude", "claude-haiku-5-5")
 QUESTION = "What is the capital of France?"
@@ -316,6 +316,7 @@ async def test_no_number_of_requests_at_once_passes_the_limit(
         await asyncio.sleep(0.05)
         done = {task for task in asking if task.done()}
     assert {task.result().status_code for task in done} == {429}
+    await eventually(lambda: len(fakes["claude"].asked) >= fit)
     assert len(fakes["claude"].asked) == fit
     fakes["claude"].gate.set()
     statuses = [answer.status_code for answer in await asyncio.gather(*asking)]
