@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -104,7 +105,8 @@ def test_the_page_shows_prompt_candidates_answer_and_ratings(admin_client: Clien
 
 def test_an_answer_given_anew_since_is_not_shown(admin_client: Client) -> None:
     decision = a_decision(cache_key="k" * 64)
-    CachedResponseFactory(cache_key="k" * 64, response="Another answer.")
+    later = decision.request.created_at + timedelta(seconds=1)
+    CachedResponseFactory(cache_key="k" * 64, response="Another answer.", created_at=later)
     assert "Another answer." not in page_of(decision, admin_client)
 
 
