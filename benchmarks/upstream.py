@@ -48,16 +48,21 @@ _TOKENS = [
 ]
 
 
-async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Read the request to its end, then answer."""
-    if scope["type"] != "http":
-        return
+async def read_body(receive: Any) -> bytes:
+    """A request's body, to its end."""
     body = b""
     while True:
         message = await receive()
         body += message.get("body", b"")
         if not message.get("more_body"):
-            break
+            return body
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Read the request to its end, then answer."""
+    if scope["type"] != "http":
+        return
+    body = await read_body(receive)
     asked = json.loads(body or b"{}")
     if asked.get("stream"):
         await _stream(asked, send)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -15,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from benchmarks.complete import ROOT
+
 SERVER_CORES = {0}
 LOAD_CORES = {(os.cpu_count() or 1) - 1}
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -59,25 +59,18 @@ class Server:
 
     def open_files(self) -> int:
         """File descriptors: connections, files, pipes."""
-        total = 0
-        for pid in self.processes():
-            with contextlib.suppress(OSError):
-                total += len(list(Path(f"/proc/{pid}/fd").iterdir()))
-        return total
+        return self._count("fd")
 
     def threads(self) -> int:
+        return self._count("task")
+
+    def _count(self, folder: str) -> int:
+        """What the processes have in a folder of /proc."""
         total = 0
         for pid in self.processes():
             with contextlib.suppress(OSError):
-                total += len(list(Path(f"/proc/{pid}/task").iterdir()))
+                total += len(list(Path(f"/proc/{pid}/{folder}").iterdir()))
         return total
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.complete import service_environment
+from benchmarks.complete import ROOT, free_port, service_environment
 from benchmarks.gateway.load import Load
-from benchmarks.gateway.servers import LOAD_CORES, ROOT, UNSET, Server, free_port, started
+from benchmarks.gateway.servers import LOAD_CORES, UNSET, Server, started
 
 OURS = "AI Cost Optimizer"
 LITELLM = "LiteLLM"
@@ -38,7 +38,7 @@ _ANSWER = (
 )
 
 
-def _uvicorn(app: str, port: int, *more: str) -> list[str]:
+def uvicorn_command(app: str, port: int, *more: str) -> list[str]:
     return [
         sys.executable, "-m", "uvicorn", app, "--port", str(port), "--log-level", "warning",
         "--no-access-log", *more,
@@ -72,7 +72,7 @@ def upstream(folder: Path, latency_ms: int) -> Iterator[str]:
             yield server.url
         return
     port = free_port()
-    command = _uvicorn("benchmarks.upstream:application", port)
+    command = uvicorn_command("benchmarks.upstream:application", port)
     environment = {"UPSTREAM_MS": str(latency_ms)}
     with started(command, port, environment, cores=LOAD_CORES) as server:
         yield server.url
@@ -135,7 +135,9 @@ def litellm(folder: Path, upstream_url: str, venv: Path) -> Iterator[Server]:
 @contextmanager
 def reference(app: str, upstream_url: str, environment: dict[str, str]) -> Iterator[Server]:
     port = free_port()
-    command = _uvicorn(f"benchmarks.gateway.bounds.{app}:application", port, "--lifespan", "off")
+    command = uvicorn_command(
+        f"benchmarks.gateway.bounds.{app}:application", port, "--lifespan", "off"
+    )
     where = {"UPSTREAM": f"{upstream_url}/v1/chat/completions"}
     with started(command, port, {**environment, **where}) as server:
         yield server

@@ -20,10 +20,7 @@ class Complete:
     """The endpoint of our own API."""
 
     async def answer(self, asked: Asked) -> Answered:
-        try:
-            return Answered(await self._body(asked))
-        except Exception as error:  # noqa: BLE001 - told in the API's own words
-            return self.failed(asked.request_id, error)
+        return Answered(await self._body(asked))
 
     def failed(self, request_id: uuid.UUID, error: Exception) -> Answered:
         return reply_to(error, request_id)

@@ -26,7 +26,7 @@ from optimizer.observing.conventions import (
     is_call,
     operation_of,
     seconds_of_call,
-)  # fmt: skip
+)
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -52,8 +52,8 @@ class _Labelled:
 
 
 class Meter:
-    """Counts what is recorded. ``state`` is asked when somebody looks: what this worker's
-    circuits are ("closed", "half_open", "open"), by provider."""
+    """Counts what is recorded. ``circuits`` is asked when somebody looks: how this worker's
+    stand ("closed", "half_open", "open"), by provider."""
 
     def __init__(self, circuits: Callable[[], Mapping[str, str]] = dict) -> None:
         self.registry = registry = CollectorRegistry()

@@ -42,21 +42,15 @@ async def test_an_answer_that_can_be_kept_nowhere_is_not_given(
         while True:
             file.write(b"\0" * 4096)
 
-    async def refused() -> bool:
+    async def told(status: int) -> bool:
         response = await crowd.ask()
         assert response is not None
-        return response.status_code == 503
+        return response.status_code == status
 
-    await eventually(refused)
+    await eventually(lambda: told(503))
     assert (await client.get("/ready")).status_code == 503
     filler.unlink()
-
-    async def answered() -> bool:
-        response = await crowd.ask()
-        assert response is not None
-        return response.status_code == 200
-
-    await eventually(answered)
+    await eventually(lambda: told(200))
     assert (await client.get("/ready")).status_code == 200
     await asyncio.to_thread(postgres.start)
     await all_recorded(postgres, crowd)

@@ -42,11 +42,7 @@ async def test_postgresql_is_killed_and_comes_back(serve: Serve, postgres: Postg
         assert (ready.status_code, ready.json()["status"]) == (200, "ready")
         await asyncio.to_thread(postgres.start)
         await crowd.more(60)
-
-        async def well() -> bool:
-            return (await client.get("/health")).status_code == 200
-
-        await eventually(well)
+        await service.ready(client)
     assert set(crowd.statuses) == {200}
     await all_recorded(postgres, crowd)
     assert service.process.poll() is None
@@ -70,7 +66,7 @@ async def test_everything_is_killed_while_records_wait(serve: Serve, postgres: P
 async def test_redis_is_killed_and_comes_back(
     serve: Serve, postgres: Postgres, redis: RedisServer
 ) -> None:
-    _, client = await serve()
+    service, client = await serve()
     crowd = Crowd(client)
     async with crowd.asking(pause=0.01):
         await crowd.more(60)
@@ -81,10 +77,6 @@ async def test_redis_is_killed_and_comes_back(
         assert (health["cache"], health["database"]) == ("unavailable", "ok")
         await asyncio.to_thread(redis.start)
         await crowd.more(60)
-
-        async def well() -> bool:
-            return (await client.get("/health")).status_code == 200
-
-        await eventually(well)
+        await service.ready(client)
     assert set(crowd.statuses) == {200}
     await all_recorded(postgres, crowd)

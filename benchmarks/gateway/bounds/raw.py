@@ -7,6 +7,8 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.upstream import read_body
+
 _JSON = {"content-type": "application/json"}
 _HEAD = [(b"content-type", b"application/json")]
 _session: list[aiohttp.ClientSession] = []
@@ -15,12 +17,7 @@ _session: list[aiohttp.ClientSession] = []
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if not _session:
         _session.append(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=512)))
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
+    body = await read_body(receive)
     async with _session[0].post(os.environ["UPSTREAM"], data=body, headers=_JSON) as response:
         answer = await response.read()
     await send({"type": "http.response.start", "status": 200, "headers": _HEAD})

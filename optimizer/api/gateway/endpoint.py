@@ -63,5 +63,5 @@ class ChatEndpoint(WireEndpoint):
                 services.routing, ask, telling.whole, telling.teller,
                 self.headers(asked.request_id),
             )  # fmt: skip
-        except Exception as error:  # noqa: BLE001 - told in the API's own words
+        except Exception as error:  # noqa: BLE001 - the request that was read helps to tell
             return self.failed(asked.request_id, error, ask)

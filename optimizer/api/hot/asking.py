@@ -44,7 +44,7 @@ Reply = Answered | Streamed
 
 
 class Endpoint(Protocol):
-    """Answers a POST; whatever goes wrong is a reply too, in its API's own words."""
+    """Answers a POST. What it raises is for ``failed`` to tell in its API's own words."""
 
     async def answer(self, asked: Asked) -> Reply: ...
 

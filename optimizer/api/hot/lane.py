@@ -78,10 +78,9 @@ class Lane:
                 client=scope.get("optimizer.client", ANYONE),
                 header=lambda name: headers.get(name.encode(), b"").decode("latin-1"),
             )
+            answer = await endpoint.answer(asked)
         except Exception as error:  # noqa: BLE001 - the endpoint knows how to say it
             answer = endpoint.failed(request_id, error)
-        else:
-            answer = await endpoint.answer(asked)
         if isinstance(answer, Streamed):
             await reply.stream(answer)
             return

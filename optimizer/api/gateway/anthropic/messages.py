@@ -52,11 +52,8 @@ class CountTokens(AnthropicEndpoint):
     name = "messages/count_tokens"
 
     async def answer(self, asked: Asked) -> Answered:
-        try:
-            query = self.query(asked, counting=True)
-            tokens = await get_services().gateway.count_tokens(query)
-        except Exception as error:  # noqa: BLE001 - told in the API's own words
-            return self.failed(asked.request_id, error)
+        query = self.query(asked, counting=True)
+        tokens = await get_services().gateway.count_tokens(query)
         return Answered({"input_tokens": tokens}, headers=self.headers(asked.request_id))
 
 

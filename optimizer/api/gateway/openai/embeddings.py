@@ -29,13 +29,10 @@ class EmbeddingsEndpoint(OpenAIEndpoint):
     name = "embeddings"
 
     async def answer(self, asked: Asked) -> Answered:
-        try:
-            model, body, wishes = read_embedding_query(asked.data, asked.header("cache-control"))
-            answer, result = await get_services().embedding.embed(
-                model, body, wishes, asked.request_id, asked.client
-            )
-        except Exception as error:  # noqa: BLE001 - told in the API's own words
-            return self.failed(asked.request_id, error)
+        model, body, wishes = read_embedding_query(asked.data, asked.header("cache-control"))
+        answer, result = await get_services().embedding.embed(
+            model, body, wishes, asked.request_id, asked.client
+        )
         return Answered(answer, headers=cost_headers(result))
 
 
