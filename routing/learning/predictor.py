@@ -68,8 +68,8 @@ class Trees:
         """Shape (2,) for the features of one prompt."""
         # Reading by take and multiplying by what applies: a quarter faster than the like by where.
         applies = x.take(self.feature) > self.threshold
-        leaf = _FIRST_LEFT.take(np.bitwise_or.reduce(applies * ~self.mask, axis=1))
-        leaf += np.arange(0, self.leaves.size, SPLITS + 1)
+        first = _FIRST_LEFT.take(np.bitwise_or.reduce(applies * ~self.mask, axis=1))
+        leaf = np.arange(0, self.leaves.size, SPLITS + 1) + first
         return self.base + self.leaves.take(leaf).reshape(2, -1).sum(axis=1)
 
 
