@@ -237,3 +237,22 @@ def test_an_empty_forest_says_its_base() -> None:
         np.zeros((0, 8)), np.array([0.5, 1.0]),
     )  # fmt: skip
     assert none.logits(np.zeros(len(NAMES))).tolist() == [0.5, 1.0]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_tree_answers_with_the_first_leaf_that_its_splits_leave(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    feature, threshold = rng.integers(0, len(NAMES), (4, 7)), rng.normal(size=(4, 7))
+    # The last leaf is to the right of every split, so that none takes it away.
+    mask = rng.integers(0, 256, (4, 7), dtype=np.uint8) | np.uint8(128)
+    leaves, x = rng.normal(size=(4, 8)), rng.normal(size=len(NAMES))
+    found = []
+    for tree in range(4):
+        left = set(range(8))
+        for split in range(7):
+            if x[feature[tree, split]] > threshold[tree, split]:
+                left &= {leaf for leaf in range(8) if int(mask[tree, split]) >> leaf & 1}
+        found.append(leaves[tree, min(left)])
+    forest = Trees(feature.astype(np.intp), threshold, mask, leaves, np.array([0.5, 1.0]))
+    expected = [0.5 + found[0] + found[1], 1.0 + found[2] + found[3]]
+    assert forest.logits(x) == pytest.approx(expected)
