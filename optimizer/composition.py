@@ -31,6 +31,7 @@ from optimizer.services.answer_cache import AnswerCache
 from optimizer.services.bookkeeping import Bookkeeper
 from optimizer.services.budgeting import Budgets
 from optimizer.services.chores import Chore, Chores
+from optimizer.services.circuit_sharing import SharedCircuits
 from optimizer.services.connecting import Connections
 from optimizer.services.embedding import EmbeddingService
 from optimizer.services.expectations import Expectations
@@ -184,6 +185,7 @@ def build_services() -> Services:
             deadline=settings.REQUEST_DEADLINE,
         ),
     )
+    circuits = SharedCircuits(caller.circuits, registry.providers, settings.SHARED_STORE)
     price_keeper = PriceKeeper(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
@@ -233,6 +235,7 @@ def build_services() -> Services:
         price_keeper=price_keeper,
         registry=registry,
         caller=caller,
+        circuits=circuits,
         evidence=evidence,
         expectations=Expectations(catalogue, predictor),
         options=options,

@@ -16,6 +16,7 @@ from optimizer.observing.otlp import Telemetry
 from optimizer.observing.prometheus import Meter
 from optimizer.services.budgeting import Budgets
 from optimizer.services.chores import Chore, Chores
+from optimizer.services.circuit_sharing import SharedCircuits
 from optimizer.services.close_watch import CloseWatch
 from optimizer.services.connecting import Connections
 from optimizer.services.embedding import EmbeddingService
@@ -57,6 +58,7 @@ class Services:
     price_keeper: PriceKeeper
     registry: ProviderRegistry
     caller: ResilientCaller
+    circuits: SharedCircuits
     evidence: EvidenceTable
     expectations: Expectations
     options: CatalogueOptions
@@ -92,6 +94,7 @@ class Services:
 
     async def start(self) -> None:
         """Learn what is known, load the embedded model, go on learning."""
+        self.circuits.begin()
         self._close_watch = close_watch(self.keyring, self.budgets, self.price_keeper)
         await asyncio.to_thread(self._close_watch.begin)
         await self.in_background(self.readings.run_due)
@@ -123,6 +126,7 @@ class Services:
             self._upkeep.cancel()
         await self.routing.drain()
         await self.registry.aclose()
+        await self.circuits.aclose()
         await self.feed.aclose()
         await self.limits.aclose()
         await self.turnstile.aclose()

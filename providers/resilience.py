@@ -1,27 +1,23 @@
 """Keeps one provider's trouble from becoming the client's.
 
-Retries with jitter (stamina), a circuit breaker per provider (purgatory), and
+Retries with jitter (stamina), a circuit breaker per provider, and
 the fallback chain: the next model when one cannot answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar
 
 import stamina
-from purgatory import AsyncCircuitBreakerFactory, AsyncInMemoryUnitOfWork
-from purgatory.domain.model import OpenedState
-from purgatory.service._async.repository import AsyncInMemoryRepository
 
 from providers.base import Completion, CompletionRequest, Provider, Usage
+from providers.circuits import Circuits, CircuitState
 from providers.embedding import Embedder, Embeddings
 from providers.errors import (
-    CircuitOpen,
     ClientGone,
     EmptyCompletion,
     ProviderError,
@@ -34,7 +30,6 @@ Made = TypeVar("Made")
 Permit = Callable[[str, str, Sequence["Attempt"]], Awaitable[None]]
 """Asked before each call of (provider, model), after the failed attempts; raises what to make of
 it otherwise: a :class:`providers.errors.ProviderError` to pass over this model."""
-CircuitState = Literal["closed", "open", "half_open"]
 
 # Waiting longer than this for one provider is worse than asking the next.
 _LONGEST_WAIT_SECONDS = 3.0
@@ -105,33 +100,14 @@ class ResilientCaller:
 
     providers: Mapping[str, Provider]
     policy: ResiliencePolicy
-    _contexts: AsyncInMemoryRepository = field(init=False)
-    _circuits: AsyncCircuitBreakerFactory = field(init=False)
+    circuits: Circuits = field(init=False)
 
     def __post_init__(self) -> None:
-        store = AsyncInMemoryUnitOfWork()
-        self._contexts = cast("AsyncInMemoryRepository", store.contexts)
-        self._circuits = AsyncCircuitBreakerFactory(
-            default_threshold=self.policy.breaker_failures,
-            default_ttl=self.policy.breaker_seconds,
-            # A refused key or prompt says nothing about the provider's health, and neither
-            # does a client that no longer waits.
-            exclude=[
-                (ProviderError, lambda error: not error.retryable),
-                asyncio.CancelledError,
-            ],
-            uow=store,
-        )
+        self.circuits = Circuits(self.policy.breaker_failures, self.policy.breaker_seconds)
 
     def circuit_state(self, provider: str) -> CircuitState:
         """Closed: called as usual. Open: not called. Half open: the next call is a probe."""
-        context = self._contexts.breakers.get(provider)
-        if context is None or context.state == "closed":
-            return "closed"
-        opened_at = context.opened_at
-        if context.state == "half-opened" or opened_at is None:
-            return "half_open"
-        return "half_open" if time.time() > opened_at + context.ttl else "open"
+        return self.circuits.state(provider)
 
     async def call(
         self,
@@ -273,13 +249,10 @@ class ResilientCaller:
         attempts: Sequence[Attempt],
         permit: Permit | None,
     ) -> Made:
-        try:
-            async with await self._circuits.get_breaker(provider):
-                if permit is not None:
-                    await permit(provider, model, attempts)
-                return await make(self.providers[provider], model)
-        except OpenedState:
-            raise CircuitOpen(provider, "failed too often just now; not called") from None
+        async with await self.circuits.guard(provider):
+            if permit is not None:
+                await permit(provider, model, attempts)
+            return await make(self.providers[provider], model)
 
     async def _begin(self, client: Provider, request: CompletionRequest) -> OpenStream:
         """Wait for the first content: until then nothing has been said that cannot be unsaid."""
@@ -308,8 +281,8 @@ class ResilientCaller:
                     yield event
             except ProviderError as error:
                 # Too late to fall back, but the circuit shall know.
-                with suppress(ProviderError, OpenedState):
-                    async with await self._circuits.get_breaker(provider):
+                with suppress(ProviderError):
+                    async with await self.circuits.guard(provider):
                         raise error
                 raise
 

@@ -62,7 +62,7 @@ async def test_listening_to_other_workers_ends_at_any_moment() -> None:
     for step in STEPS:
         feed = Feed(redis_url)
         with feed.watch():
-            listening = feed._relay and feed._relay._listening
+            listening = feed._relay and feed._relay._channel._listening
             assert listening
             for _ in range(step):
                 await asyncio.sleep(0)
