@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import queue
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -17,6 +18,9 @@ from django.db import connections
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_GATHERED_SECONDS = 0.005
+"""No caller is kept longer for the sake of those beside it: a provider takes far longer."""
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -33,9 +37,11 @@ class BatcherClosed(RuntimeError):
 class Batcher(Generic[Item, Result]):
     """Hands items to ``process`` in batches: whatever has queued while it was busy.
 
-    No timer delays anyone: alone, an item goes at once; under load, batches
-    grow by themselves. ``process`` returns one result per item, in order; a
-    result that is an exception is raised to that item's caller alone.
+    Callers on an event loop are gathered until an iteration of it brings no more of
+    them: alone, an item goes at once; under load, those that come together share a batch
+    and the thread does not fight the loop for the interpreter. ``process`` returns one
+    result per item, in order; a result that is an exception is raised to that item's
+    caller alone.
     """
 
     def __init__(
@@ -47,7 +53,9 @@ class Batcher(Generic[Item, Result]):
     ) -> None:
         self._process = process
         self._max_batch = max_batch
-        self._queue: queue.SimpleQueue[tuple[Item, _Waiting[Result]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Queued[Item, Result]] | None] = queue.SimpleQueue()
+        self._gathering: dict[asyncio.AbstractEventLoop, list[_Queued[Item, Result]]] = {}
+        self._lock = threading.Lock()  # between callers, the loop's turns and who closes
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -56,7 +64,9 @@ class Batcher(Generic[Item, Result]):
     def submit(self, item: Item) -> Future[Result]:
         """Queue ``item``; the future resolves when its batch is done."""
         future: Future[Result] = Future()
-        self._put(item, future)
+        with self._lock:
+            self._refuse_if_closed()
+            self._queue.put([(item, future)])
         return future
 
     async def call(self, item: Item) -> Result:
@@ -64,41 +74,61 @@ class Batcher(Generic[Item, Result]):
 
         A caller that is cancelled does not take its item back: what was queued is processed.
         """
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._put(item, future)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        with self._lock:
+            self._refuse_if_closed()
+            gathered = self._gathering.setdefault(loop, [])
+            gathered.append((item, future))
+        if len(gathered) == 1:
+            loop.call_soon(self._pass_on, loop, 1, time.monotonic() + _GATHERED_SECONDS)
         return await future
 
-    def _put(self, item: Item, future: _Waiting[Result]) -> None:
+    def _pass_on(self, loop: asyncio.AbstractEventLoop, before: int, until: float) -> None:
+        """Give the thread what is gathered, unless more came since ``before`` were there."""
+        number = len(self._gathering.get(loop, ()))
+        if number > before and time.monotonic() < until:
+            loop.call_soon(self._pass_on, loop, number, until)
+            return
+        with self._lock:
+            if gathered := self._gathering.pop(loop, None):  # else who closed has taken it
+                self._queue.put(gathered)
+
+    def _refuse_if_closed(self) -> None:
         if self._closed:
             raise BatcherClosed(self._thread.name)
-        self._queue.put((item, future))
 
     def close(self) -> None:
         """Process what is queued, then end the thread and its connection."""
-        if not self._closed:
+        with self._lock:
+            if self._closed:
+                return
             self._closed = True
+            for gathered in self._gathering.values():
+                self._queue.put(gathered)
+            self._gathering.clear()
             self._queue.put(None)
-            self._thread.join()
-            atexit.unregister(self.close)
+        self._thread.join()
+        atexit.unregister(self.close)
 
     def _run(self) -> None:
         try:
-            while (first := self._queue.get()) is not None:
-                batch = [first]
+            while (batch := self._queue.get()) is not None:
                 last = False
                 while len(batch) < self._max_batch and not self._queue.empty():
-                    item = self._queue.get()
-                    if item is None:
+                    more = self._queue.get()
+                    if more is None:
                         last = True
                         break
-                    batch.append(item)
-                self._settle(batch)
+                    batch += more
+                for some in batched(batch, self._max_batch):
+                    self._settle(some)
                 if last:
                     return
         finally:
             connections.close_all()
 
-    def _settle(self, batch: list[tuple[Item, _Waiting[Result]]]) -> None:
+    def _settle(self, batch: list[_Queued[Item, Result]]) -> None:
         results: Sequence[Result | Exception]
         try:
             results = self._process([item for item, _ in batch])
@@ -118,6 +148,7 @@ class Batcher(Generic[Item, Result]):
 
 
 _Waiting = Future[Result] | asyncio.Future[Result]
+_Queued = tuple[Item, _Waiting[Result]]
 _Told = tuple[_Waiting[Result], Result | Exception]
 
 

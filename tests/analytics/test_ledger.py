@@ -9,13 +9,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from django.db import IntegrityError, OperationalError, connections
+from django.db import IntegrityError, OperationalError
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from analytics import ledger as ledger_module
-from analytics.batching import Batcher, BatcherClosed
 from analytics.daily import total_cost_on
 from analytics.journal import Journal
 from analytics.ledger import Ledger, LedgerEntry, LedgerUnavailable, write_entries
@@ -273,24 +272,3 @@ def test_a_journal_line_written_while_another_worker_replays_is_not_lost(tmp_pat
     writer.join(10)
     with journal.replaying(journal.pending()[0]) as entries:
         assert len(list(entries)) == 1
-
-
-def test_a_closed_batcher_finishes_what_was_queued_and_takes_no_more() -> None:
-    batcher: Batcher[int, int] = Batcher("doubler", lambda items: [2 * i for i in items])
-    futures = [batcher.submit(n) for n in range(50)]
-    batcher.close()
-    assert [f.result() for f in futures] == [2 * n for n in range(50)]
-    with pytest.raises(BatcherClosed):
-        batcher.submit(1)
-
-
-def test_one_item_s_error_reaches_its_caller_alone() -> None:
-    batcher: Batcher[int, int] = Batcher(
-        "picky", lambda items: [ValueError("odd") if i % 2 else i for i in items]
-    )
-    good, bad = batcher.submit(2), batcher.submit(3)
-    assert good.result(5) == 2
-    with pytest.raises(ValueError, match="odd"):
-        bad.result(5)
-    batcher.close()
-    connections.close_all()
