@@ -23,7 +23,7 @@ from providers.errors import (
     error_for_status,
 )
 from providers.events import Event
-from providers.http import HttpClient, Target, body_of
+from providers.http import CALL_FAILED, HttpClient, Target, body_of
 from providers.storable import storable_completion
 from providers.streaming import EventTooLarge, StreamReader, WholeCharacters, server_sent_events
 
@@ -144,17 +144,20 @@ class WireClient(ABC):
     ) -> AsyncIterator[httpx.Response]:
         """A successful response, its body unread. Raises :class:`ProviderError`."""
         try:
-            async with self._client.post(
-                self._target(path, headers), json.dumps(payload).encode(), self._timeout
-            ) as response:
+            response = await self._client.post(
+                self._target(path, headers), json.dumps(payload).encode()
+            )
+            try:
                 if not response.is_success:
                     raise self._error(response, await self._read(response))
                 yield response
+            finally:
+                await response.aclose()
         except httpx.ConnectTimeout as error:
             raise ConnectionFailed(self.name, "could not be reached in time") from error
         except httpx.TimeoutException as error:
             raise ProviderTimeout(self.name, "did not answer in time") from error
-        except httpx.HTTPError as error:
+        except CALL_FAILED as error:
             raise ConnectionFailed(
                 self.name, f"the connection failed ({type(error).__name__})"
             ) from error
@@ -166,7 +169,7 @@ class WireClient(ABC):
             if len(self._targets) >= _MOST_TARGETS:
                 self._targets.clear()
             every = {"content-type": "application/json", **headers}
-            target = self._targets[key] = Target.of(f"{self._base_url}{path}", every)
+            target = self._targets[key] = Target.of(f"{self._base_url}{path}", every, self._timeout)
         return target
 
     async def _read(self, response: httpx.Response) -> bytes:
