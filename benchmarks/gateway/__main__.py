@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.gateway import report, scaling, soak, streams
+from benchmarks.gateway import growth, report, scaling, soak, streams
 from benchmarks.gateway.load import Measured, drive
 from benchmarks.gateway.targets import all_targets, missing_tools, upstream, versions
 
@@ -62,6 +62,14 @@ def throughput(options: argparse.Namespace, console: Console, latency_ms: int) -
         report.draw(runs, title, stem.with_suffix(".png"))
 
 
+_OTHERS = {
+    "streams": streams.run,
+    "scaling": scaling.run,
+    "growth": growth.run,
+    "soak": soak.run,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gateway",
@@ -69,12 +77,15 @@ def main() -> None:
     )
     parser.add_argument(
         "what", nargs="*", default=["throughput"],
-        choices=["throughput", "streams", "scaling", "soak"], help="(%(default)s)",
+        choices=["throughput", *_OTHERS], help="(%(default)s)",
     )  # fmt: skip
     parser.add_argument("--latency", type=int, nargs="+", default=[0, 50], help="of the upstream")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 16, 64, 256])
     parser.add_argument("--seconds", type=float, default=5, help="a run (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each (%(default)s)")
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=[10_000, 10_000_000], help="of growth (%(default)s)"
+    )
     parser.add_argument("--minutes", type=float, default=10, help="of the soak (%(default)s)")
     parser.add_argument("--database", help="URL of an empty database; default SQLite")
     parser.add_argument("--cache", default="", help="URL of a Redis, for scaling and soak")
@@ -87,6 +98,8 @@ def main() -> None:
     parser.add_argument("--no-litellm", action="store_true", help="leave it out")
     parser.add_argument("--out", type=Path, help="folder for tables, figures and pictures")
     options = parser.parse_args()
+    if "growth" in options.what and not options.database:
+        parser.error("growth needs --database: a PostgreSQL where it may make two more")
     if missing := missing_tools():
         sys.exit(f"This benchmark needs {' and '.join(missing)} (apt install {' '.join(missing)}).")
     if (os.cpu_count() or 1) < 2:
@@ -97,12 +110,9 @@ def main() -> None:
     if "throughput" in options.what:
         for latency_ms in options.latency:
             throughput(options, console, latency_ms)
-    if "streams" in options.what:
-        streams.run(options, console)
-    if "scaling" in options.what:
-        scaling.run(options, console)
-    if "soak" in options.what:
-        soak.run(options, console)
+    for what in ("streams", "scaling", "growth", "soak"):
+        if what in options.what:
+            _OTHERS[what](options, console)
 
 
 if __name__ == "__main__":
