@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date
 from decimal import Decimal
+from functools import cache
 
 from django.db import connection
 
 from analytics.locking import locked_row
 from analytics.models import DailyTotal, RequestRecord, RoutingMetric
 from analytics.money import units_to_usd
+from analytics.statements import execute_many
 
 _ZERO = Decimal(0)
 _KEY = ("date", "provider", "model", "strategy")
@@ -46,18 +48,22 @@ def totals_add(requests: Iterable[Decided]) -> None:
         ]
         for total in totals
     ]
+    execute_many(_adding(connection.vendor), lines)
+
+
+@cache
+def _adding(vendor: str) -> str:
+    names = (*_KEY, *_COUNTS, *_MONEY)
     # SQLite adds binary floats, which are far closer to the sum than half of a last place.
-    added = "ROUND({0}, 10)" if connection.vendor == "sqlite" else "{0}"
+    added = "ROUND({0}, 10)" if vendor == "sqlite" else "{0}"
     changes = [f"{name} = daily_totals.{name} + EXCLUDED.{name}" for name in _COUNTS]
     changes += [f"{name} = {added.format(f'daily_totals.{name} + EXCLUDED.{name}')}"
                 for name in _MONEY]  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            f"INSERT INTO daily_totals ({', '.join(names)})"  # noqa: S608 - names are ours
-            f" VALUES ({', '.join(['%s'] * len(names))})"
-            f" ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET {', '.join(changes)}",
-            lines,
-        )
+    return (
+        f"INSERT INTO daily_totals ({', '.join(names)})"  # noqa: S608 - names are ours
+        f" VALUES ({', '.join(['%s'] * len(names))})"
+        f" ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET {', '.join(changes)}"
+    )
 
 
 def totals_take_back(requests: Iterable[Decided]) -> None:

@@ -7,12 +7,16 @@ columns is the same, made by the same fields.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Context, Decimal
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from django.db import connection, models
+
+from analytics.statements import execute_many
 
 Row = TypeVar("Row", bound=models.Model)
 Convert = Callable[[Any], Any]
@@ -51,9 +55,7 @@ class RowWriter(Generic[Row]):
             ]
             for row in rows
         ]
-        if lines:
-            with connection.cursor() as cursor:
-                cursor.executemany(sql, lines)
+        execute_many(sql, lines)
 
     def _sql(self) -> str:
         quote = connection.ops.quote_name
@@ -107,7 +109,21 @@ def _convert(field: models.Field) -> Convert | None:
         return None
     if type(field) is models.DecimalField:
         return _exact(field)
+    if connection.vendor == "sqlite" and type(field) is models.UUIDField:
+        return _HEX
+    if connection.vendor == "sqlite" and type(field) is models.DateTimeField:
+        return _in_utc
+    if connection.vendor == "sqlite" and type(field) is models.JSONField:
+        return (field.encoder or json.JSONEncoder)().encode
     return lambda value: field.get_db_prep_save(value, connection)
+
+
+_HEX = attrgetter("hex")
+
+
+def _in_utc(value: datetime) -> str:
+    """As Django writes it where the database knows no zones."""
+    return str(value.astimezone(UTC).replace(tzinfo=None))
 
 
 def _exact(field: models.DecimalField) -> Convert:

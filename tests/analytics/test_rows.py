@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +18,7 @@ from analytics.rows import RowWriter
 from tests.factories import CachedResponseFactory, RequestRecordFactory
 
 money = st.decimals(min_value=-1000, max_value=1000, places=10)
+zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))])
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 
 
@@ -38,7 +39,7 @@ class TestRows(TestCase):
         tags=st.lists(words, max_size=3),
         prompt=words,
         complexity=st.floats(0, 1),
-        at=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),
+        at=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=zones),
         hit=st.booleans(),
     )
     def test_a_request_stands_as_the_orm_would_write_it(
