@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ _LENGTH_PRIOR = (-0.2, -0.1)
 _ABILITY: dict[Tier, float] = {"simple": 0.0, "moderate": 0.5, "complex": 1.0}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trees:
     """Boosted trees of one anchor after the other, laid out to be read all at once.
 
@@ -68,9 +69,18 @@ class Trees:
         """Shape (2,) for the features of one prompt."""
         # Reading by take and multiplying by what applies: a quarter faster than the like by where.
         applies = x.take(self.feature) > self.threshold
-        first = _FIRST_LEFT.take(np.bitwise_or.reduce(applies * ~self.mask, axis=1))
-        leaf = np.arange(0, self.leaves.size, SPLITS + 1) + first
-        return self.base + self.leaves.take(leaf).reshape(2, -1).sum(axis=1)
+        first = _FIRST_LEFT.take(np.bitwise_or.reduce(applies * self._dropped, axis=1))
+        return self.base + self.leaves.take(self._rows + first).reshape(2, -1).sum(axis=1)
+
+    @cached_property
+    def _dropped(self) -> NDArray[np.uint8]:
+        """The leaves no longer reachable when a split applies."""
+        return ~self.mask
+
+    @cached_property
+    def _rows(self) -> NDArray[np.intp]:
+        """Where each tree's leaves begin."""
+        return np.arange(0, self.leaves.size, SPLITS + 1, dtype=np.intp)
 
 
 @dataclass(frozen=True, slots=True)
