@@ -197,8 +197,12 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         # Writers queue for the lock instead of failing half-way through a transaction.
         "transaction_mode": "IMMEDIATE",
         "timeout": DATABASE_TIMEOUT,
-        # FULL: a committed record survives a power cut, not only a crash.
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+        # FULL: a committed record survives a power cut, not only a crash. A page that many
+        # commits change is written back once for all within 32 MB of them, not once for 4 MB.
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+            "PRAGMA wal_autocheckpoint=8000; PRAGMA journal_size_limit=67108864;"
+        ),
     }
     # Threads of one process share the test database only if it is a file.
     _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
