@@ -132,7 +132,7 @@ def _say(console: Console, seen: Seen, options: argparse.Namespace) -> None:
     p50, p99 = (_at(seen.latencies, share) for share in (0.5, 0.99))
     then, end = statistics.median(early), statistics.median(late)
     lines = [
-        f"{seen.answered:,} answered, {len(seen.errors)} errors {seen.errors[:3] or ''}",
+        f"{seen.answered:,} answered, {len(seen.errors)} errors {seen.errors[:3] or ''}".rstrip(),
         f"latency p50 {p50:.1f} ms, p99 {p99:.1f} ms (upstream 20 ms)",
         f"memory {seen.memory[0]:.0f} MB at first, then {then:.0f}, at the end {end:.0f}",
         f"open files {min(seen.files)} to {max(seen.files)}, at the end {seen.files[-1]}",
