@@ -105,6 +105,7 @@ class ReadyViewSet(viewsets.ViewSet):
             list(services.registry.providers),
             ending=services.ending,
             keys_known=services.keyring.known,
+            budgets_known=services.budgets.known,
             journal=journal(),
         )
         return Response(body, status=200 if body["status"] == "ready" else 503)

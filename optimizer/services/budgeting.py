@@ -71,6 +71,11 @@ class Budgets:
             worker_alive(self.worker)
 
     @property
+    def known(self) -> bool:
+        """Whether they have been read: until then any request might be under one."""
+        return self._budgets is not None
+
+    @property
     def any(self) -> bool:
         """Whether there is a budget that could refuse a request. While they cannot be read there
         may be."""

@@ -49,7 +49,12 @@ def health(providers: list[str], *, journal_backlog: bool) -> dict[str, Any]:
 
 
 def readiness(
-    providers: list[str], *, ending: bool, keys_known: bool, journal: Journal
+    providers: list[str],
+    *,
+    ending: bool,
+    keys_known: bool,
+    budgets_known: bool,
+    journal: Journal,
 ) -> dict[str, Any]:
     """The body of ``GET /ready``; ``status`` is "ready" or "not ready", with ``reasons``.
 
@@ -63,6 +68,8 @@ def readiness(
         reasons.append("No provider is configured.")
     if not keys_known:
         reasons.append("The API keys have not been read yet.")
+    if not budgets_known:
+        reasons.append("The budgets have not been read yet.")
     if not database_ok() and not journal.writable():
         reasons.append("Neither the database nor the journal on disk can be written.")
     return {"status": "not ready" if reasons else "ready", "reasons": reasons}

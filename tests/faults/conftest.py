@@ -12,6 +12,7 @@ import pytest
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import anthropic_wire
 from tests.faults.servers import Postgres, RedisServer
+from tests.patience import eventually
 from tests.running import Running, client_of
 
 
@@ -35,6 +36,16 @@ def redis() -> Iterator[RedisServer]:
 async def upstream() -> AsyncIterator[FakeProvider]:
     async with FakeProvider(anthropic_wire) as fake:
         yield fake
+
+
+def readers(postgres: Postgres) -> int:
+    """Workers that have read what they must know. Each reads it anew every second, on a connection
+    of its own, and the prices last."""
+    ((found,),) = postgres.rows(
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%FROM \"price_overrides\"%'"
+        " AND pid <> pg_backend_pid()"
+    )
+    return int(found)
 
 
 Serve = Callable[..., Any]
@@ -63,6 +74,8 @@ async def serve(
         client = client_of(service.port)
         begun.append((service, client))
         await service.ready(client)
+        # Both of them: one that begins without a database cannot know whether there are budgets.
+        await eventually(lambda: readers(postgres) >= 2)
         return service, client
 
     yield begin

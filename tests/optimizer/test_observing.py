@@ -246,12 +246,20 @@ class TestReadiness:
         assert response.status_code == 503
         assert response.json()["reasons"] == ["This worker is ending."]
 
+    async def test_one_that_has_not_read_the_budgets_is_not(
+        self, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(get_services().budgets, "_budgets", None)
+        response = await client.get("/ready")
+        assert response.status_code == 503
+        assert response.json()["reasons"] == ["The budgets have not been read yet."]
+
     @pytest.mark.django_db
     def test_without_a_database_it_takes_a_disk(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(health, "database_ok", lambda: False)
-        known = {"ending": False, "keys_known": True}
+        known = {"ending": False, "keys_known": True, "budgets_known": True}
         assert health.readiness(["p"], **known, journal=Journal(tmp_path))["status"] == "ready"
         (tmp_path / "file").touch()
         found = health.readiness(["p"], **known, journal=Journal(tmp_path / "file"))
@@ -260,8 +268,10 @@ class TestReadiness:
 
     def test_each_reason_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(health, "database_ok", lambda: True)
-        found = health.readiness([], ending=True, keys_known=False, journal=Journal(tmp_path))
-        assert len(found["reasons"]) == 3
+        found = health.readiness(
+            [], ending=True, keys_known=False, budgets_known=False, journal=Journal(tmp_path)
+        )
+        assert len(found["reasons"]) == 4
 
 
 class TestSharing:
