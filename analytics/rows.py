@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from django.db import connection, models
+from django.db.models.base import ModelState
 
 from analytics.statements import execute_many
 
@@ -71,14 +72,28 @@ class RowWriter(Generic[Row]):
 
 def maker_of(table: type[Row]) -> Callable[[Mapping[str, Any]], Row]:
     """Makes rows from columns' attributes by name, the rest by default: what ``table(**values)``
-    does, in a third of its time, as Django takes values in order at once."""
-    fields = [(field.attname, field.get_default) for field in table._meta.concrete_fields]
-    known = {name for name, _ in fields}
+    does, in a quarter of its time, as no field is asked for what is the same every time."""
+    same: dict[str, Any] = {}
+    made: dict[str, Callable[[], Any]] = {}
+    for field in table._meta.concrete_fields:
+        if callable(field.default) or field.has_db_default():
+            made[field.attname] = field.get_default
+        else:
+            same[field.attname] = field.get_default()
+    known = {*same, *made}
 
     def make(values: Mapping[str, Any]) -> Row:
         if not values.keys() <= known:
             raise TypeError(f"{table.__name__} has no {sorted(values.keys() - known)}")
-        return table(*(values[name] if name in values else default() for name, default in fields))
+        row = table.__new__(table)
+        row._state = ModelState()
+        columns = vars(row)
+        columns.update(same)
+        for name, default in made.items():
+            if name not in values:
+                columns[name] = default()
+        columns.update(values)
+        return row
 
     return make
 

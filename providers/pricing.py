@@ -71,11 +71,13 @@ class Rates:
         cached = min(usage.cache_read_tokens, size)
         written = min(usage.cache_write_tokens, size - cached)
         total = self.input.at(size) * (size - cached - written)
-        total += (self.cache_read or self.input).at(size) * cached
-        hour = min(usage.cache_write_1h_tokens, written)
-        total += (self.cache_write or self.input).at(size) * (written - hour)
-        total += (self.cache_write_1h or self.cache_write or self.input).at(size) * hour
         total += self.output.at(size) * usage.output_tokens
+        if cached:
+            total += (self.cache_read or self.input).at(size) * cached
+        if written:
+            hour = min(usage.cache_write_1h_tokens, written)
+            total += (self.cache_write or self.input).at(size) * (written - hour)
+            total += (self.cache_write_1h or self.cache_write or self.input).at(size) * hour
         return (total / MILLION).quantize(_PLACES, rounding=ROUND_HALF_EVEN)
 
     def most(self, input_tokens: int, output_tokens: int) -> Decimal:

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
+import orjson
 
 from providers.base import Completion, CompletionRequest
 from providers.errors import (
@@ -144,9 +145,7 @@ class WireClient(ABC):
     ) -> AsyncIterator[httpx.Response]:
         """A successful response, its body unread. Raises :class:`ProviderError`."""
         try:
-            response = await self._client.post(
-                self._target(path, headers), json.dumps(payload).encode()
-            )
+            response = await self._client.post(self._target(path, headers), _as_json(payload))
             try:
                 if not response.is_success:
                     raise self._error(response, await self._read(response))
@@ -223,6 +222,13 @@ class WireClient(ABC):
 
     @abstractmethod
     def _reader(self, request: CompletionRequest) -> StreamReader: ...
+
+
+def _as_json(payload: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(payload)
+    except TypeError:  # integers of over 64 bits, characters that are half of one
+        return json.dumps(payload).encode()
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:

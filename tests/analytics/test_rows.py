@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Model
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
-from analytics.rows import RowWriter
+from analytics.rows import RowWriter, maker_of
 from tests.factories import CachedResponseFactory, RequestRecordFactory
 
 money = st.decimals(min_value=-1000, max_value=1000, places=10)
@@ -71,6 +72,33 @@ class TestRows(TestCase):
         decision.request_id = request.pk
         RoutingMetric.objects.bulk_create([decision])
         assert written == stored("routing_metrics", "request_id", as_key(request.pk))
+
+
+@pytest.mark.parametrize("table", [RequestRecord, RoutingMetric, CachedResponse])
+def test_a_row_made_is_what_the_model_would_make(table: type[Model]) -> None:
+    values: dict[str, Any] = {"provider": "p", "created_at": datetime.now(UTC)}
+    made, expected = maker_of(table)(values), table(**values)
+    own = {field.attname for field in table._meta.concrete_fields if callable(field.default)}
+    for name, value in vars(expected).items():
+        if name == "_state":
+            assert vars(made._state) == vars(value)
+        elif name not in own or name in values:
+            assert getattr(made, name) == value
+        else:
+            assert type(getattr(made, name)) is type(value)
+    assert vars(made).keys() == vars(expected).keys()
+
+
+def test_rows_share_no_default_that_could_be_changed() -> None:
+    make = maker_of(RequestRecord)
+    one, other = make({}), make({})
+    one.tags.append("changed")
+    assert other.tags == []
+
+
+def test_a_row_of_what_is_no_column_is_not_made() -> None:
+    with pytest.raises(TypeError, match="colour"):
+        maker_of(RequestRecord)({"colour": "red"})
 
 
 @pytest.mark.django_db

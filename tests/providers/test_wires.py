@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -17,7 +18,7 @@ from openai.types.chat import ChatCompletion
 from providers import errors
 from providers.anthropic import AnthropicProvider
 from providers.base import CompletionRequest, Usage
-from providers.chat import Chat
+from providers.chat import Chat, Tool
 from providers.gemini import GeminiProvider
 from providers.http import HttpClient
 from providers.openai import OpenAIOwnProvider, OpenAIProvider
@@ -95,6 +96,24 @@ async def test_the_prompt_and_the_bound_are_sent_once_and_the_key_only_in_a_head
     assert json.dumps(asked.body).count(SECRET) == 1
     assert "50" in json.dumps(asked.body)
     assert KEY not in asked.path + json.dumps(asked.body)
+
+
+@pytest.mark.parametrize("odd", [2**70, "half of one: \ud83d", "🗼"])
+async def test_what_a_client_put_into_a_tool_arrives_as_it_was(pair: Pair, odd: Any) -> None:
+    tool = Tool("look", "Looks.", {"type": "object", "properties": {"at": {"enum": [odd]}}})
+    chat = replace(Chat.of_prompt(SECRET, max_tokens=50), tools=(tool,))
+    await pair.client.complete(CompletionRequest("some-model", chat))
+    assert [odd] in found_under("enum", pair.fake.asked[0].body)
+
+
+def found_under(name: str, body: Any) -> list[Any]:
+    """What stands under ``name``, however deep."""
+    if isinstance(body, list):
+        return [found for part in body for found in found_under(name, part)]
+    if not isinstance(body, dict):
+        return []
+    found = [body[name]] if name in body else []
+    return found + [deep for part in body.values() for deep in found_under(name, part)]
 
 
 @pytest.mark.parametrize(
