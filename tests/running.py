@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -27,11 +29,17 @@ own_database = pytest.mark.skipif(
     reason="brings its own database: runs once, without services",
 )
 
+_LOWEST_PORT, _EPHEMERAL_PORTS = 10_240, 32_768
+
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """One that no outgoing connection is given (Linux, ip_local_port_range): what listens there
+    can be killed and started again, however many connections are made meanwhile."""
+    while True:
+        port = _LOWEST_PORT + secrets.randbelow(_EPHEMERAL_PORTS - _LOWEST_PORT)
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
 
 
 def client_of(port: int) -> httpx.AsyncClient:

@@ -25,8 +25,8 @@ def postgres(tmp_path: Path) -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    server = RedisServer()
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path / "redis.log")
     server.start()
     yield server
     server.kill()

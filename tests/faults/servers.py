@@ -53,8 +53,9 @@ def _family(pid: int) -> list[int]:
 class Daemon:
     """A server's process and all below it."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, log: Path) -> None:
+        self.port = free_port()
+        self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> list[str]:
@@ -65,16 +66,14 @@ class Daemon:
         while True:
             if self._process is None or self._process.poll() is not None:
                 # Also again: what the dead one held may not be free at once.
-                self._process = subprocess.Popen(
-                    self.command(),
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                )
+                with self._log.open("ab") as log:
+                    self._process = subprocess.Popen(
+                        self.command(), stdout=log, stderr=log, start_new_session=True
+                    )
             if self.answers():
                 return
             if time.monotonic() > ends:
-                raise RuntimeError(f"{self.command()[0]} did not start")
+                raise RuntimeError(f"It did not start, and said: {self._log.read_text()[-2000:]}")
             time.sleep(0.1)
 
     def answers(self) -> bool:
@@ -92,7 +91,7 @@ class Daemon:
 
 class Postgres(Daemon):
     def __init__(self, folder: Path) -> None:
-        super().__init__(free_port())
+        super().__init__(folder.with_suffix(".log"))
         self._folder = folder
         folder.mkdir()
         if os.geteuid() == 0:
@@ -131,9 +130,6 @@ class Postgres(Daemon):
 
 
 class RedisServer(Daemon):
-    def __init__(self) -> None:
-        super().__init__(free_port())
-
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
