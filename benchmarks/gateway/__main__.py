@@ -90,6 +90,11 @@ def main() -> None:
     parser.add_argument("--database", help="URL of an empty database; default SQLite")
     parser.add_argument("--cache", default="", help="URL of a Redis, for scaling and soak")
     parser.add_argument(
+        "--share",
+        type=float,
+        help="of a core, for each worker of scaling (as root); default a core of its own",
+    )
+    parser.add_argument(
         "--litellm",
         type=Path,
         default=Path(".venv-litellm"),

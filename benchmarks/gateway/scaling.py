@@ -1,8 +1,14 @@
-"""One worker and two, each on a core of its own, sharing a database and Redis."""
+"""One worker and two that share a database and Redis.
+
+Either each has a core of its own, or each is held to a share of one, so that
+database, Redis, provider and load generator have what they need on a machine
+with few cores.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 from contextlib import ExitStack
@@ -10,17 +16,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.gateway.load import Load, drive
+from benchmarks.gateway.held import held
+from benchmarks.gateway.load import Load, Measured, drive
 from benchmarks.gateway.targets import ours, upstream, versions
 
 _AT_ONCE = 64
+_WORKERS = (1, 2)
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """The load generator shares the cores, as there are no others; it needs little."""
-    console.print(f"[bold]Workers[/bold], {versions()}, {options.database or 'SQLite'}")
+    share = f", {options.share:g} of a core each" if options.share else ""
+    console.print(f"[bold]Workers{share}[/bold], {versions()}, {options.database or 'SQLite'}")
     shared = {"CACHE_URL": options.cache} if options.cache else {}
-    rates: dict[str, dict[int, float]] = {}
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
         url = stack.enter_context(upstream(folder / "up", 0))
@@ -31,20 +38,29 @@ def run(options: argparse.Namespace, console: Console) -> None:
                     url,
                     database=options.database,
                     workers=workers,
-                    cores=set(range(workers)),
+                    cores=set(range((options.share and os.cpu_count()) or workers)),
                     **shared,
                 )
             )
-            for workers in (1, 2)
+            for workers in _WORKERS
         }
+        if options.share:
+            for server in servers.values():
+                stack.enter_context(held(server.processes(), options.share))
         for mode in ("miss", "hit"):
-            found: dict[int, list[float]] = {1: [], 2: []}
+            found: dict[int, list[Measured]] = {workers: [] for workers in _WORKERS}
             for server in servers.values():
                 drive(server, Load(mode=mode), 8, 2)
             for _ in range(options.rounds):
                 for workers, server in servers.items():
                     measured = drive(server, Load(mode=mode), _AT_ONCE, options.seconds)
-                    found[workers].append(measured.rate)
-            rates[mode] = {workers: statistics.median(found[workers]) for workers in (1, 2)}
-            one, two = rates[mode][1], rates[mode][2]
-            console.print(f"  {mode}: {one:,.0f} and {two:,.0f} requests/s, {two / one:.2f} times")
+                    found[workers].append(measured)
+            one, two = (
+                statistics.median(measured.rate for measured in found[workers])
+                for workers in _WORKERS
+            )
+            errors = sum(measured.errors for runs in found.values() for measured in runs)
+            console.print(
+                f"  {mode}: {one:,.0f} and {two:,.0f} requests/s, {two / one:.2f} times;"
+                f" {errors} errors"
+            )
