@@ -16,6 +16,7 @@ from analytics.batching import Batcher
 from analytics.encryption import UNREADABLE
 from analytics.models import CachedResponse, DailyTotal, RequestRecord
 from analytics.money import MoneySum, percent
+from analytics.waiting import DatabaseUse
 
 logger = logging.getLogger(__name__)
 
@@ -45,23 +46,25 @@ class CacheReader:
     """
 
     def __init__(self) -> None:
+        self.database = DatabaseUse()
         self._batcher: Batcher[str, CachedResponse | None] = Batcher("cache-reader", self._read)
 
     async def find(self, key: str) -> CachedResponse | None:
         """The live entry under ``key``, if any: not invalidated and not expired."""
         return await self._batcher.call(key)
 
+    def let_go(self) -> None:
+        """End a wait for a database that hangs; to be called every second or so."""
+        self.database.let_go()
+
     def close(self) -> None:
         self._batcher.close()
 
-    @staticmethod
-    def _read(keys: Sequence[str]) -> Sequence[CachedResponse | None]:
+    def _read(self, keys: Sequence[str]) -> Sequence[CachedResponse | None]:
+        if self.database.resting:
+            return [None] * len(keys)
         try:
-            try:
-                found = _find_live(keys)
-            except Error:
-                connection.close()
-                found = _find_live(keys)
+            found = self.database.ask(lambda: _find_live(keys))
         except Error as error:
             connection.close()
             logger.warning("The response cache cannot be read (%s)", type(error).__name__)

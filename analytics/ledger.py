@@ -11,13 +11,12 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import transaction
 from django.db.models import F, Model
 
 from analytics.batching import Batcher, batched
@@ -29,6 +28,7 @@ from analytics.masking import Mask, mask_prompts
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.reports.hourly import mark_late
 from analytics.rows import RowWriter
+from analytics.waiting import AWAY, DatabaseUse
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,6 @@ _DECISIONS = RowWriter(RoutingMetric)
 _ANSWERS = RowWriter(CachedResponse, unique="cache_key", kept=("hit_count", "last_hit_at"))
 _REPLAYED_TOGETHER = 200
 _REPLAY_AGAIN_SECONDS = 60.0
-_REST_SECONDS = 10.0
-"""After a failure the database is left alone this long and records go to the journal."""
 
 
 class LedgerUnavailable(Exception):
@@ -69,7 +67,6 @@ class Receipt:
     total_cost_today: Decimal | None
 
 
-Done = TypeVar("Done")
 _Item = LedgerEntry | Claim | None
 _Result = Receipt | Granted
 
@@ -82,7 +79,7 @@ class Ledger:
         self._journal = journal
         self._mask = mask
         self._replay_due = bool(journal.pending())
-        self._database_due = 0.0
+        self.database = DatabaseUse()
         self._replay_at = 0.0
         self._batcher: Batcher[_Item, _Result] = Batcher("ledger-writer", self._write)
 
@@ -109,6 +106,11 @@ class Ledger:
         """Whether entries wait on disk for the database."""
         return self._replay_due
 
+    def let_go(self) -> None:
+        """End a wait for a database that hangs; to be called every second or so."""
+        if self.database.let_go():
+            logger.warning("The database does not answer; the ledger waits no longer")
+
     def close(self) -> None:
         self._batcher.close()
 
@@ -128,51 +130,31 @@ class Ledger:
         ]
 
     def _hold(self, claims: Sequence[Claim]) -> Sequence[Granted | Exception]:
-        if time.monotonic() >= self._database_due:
+        if not self.database.resting:
             try:
-                return self._commit(lambda: hold(claims))
-            except (OperationalError, InterfaceError) as error:
-                self._leave_database_alone(error)
+                return self.database.ask(lambda: hold(claims))
+            except AWAY as error:
+                _say_that_it_is_away(error)
             except Exception as error:  # must not become that of the entries beside them
                 logger.error("Budgets cannot be asked", exc_info=error)
         return [BudgetsUnavailable("budgets cannot be asked")] * len(claims)
 
     def _write_entries(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
-        if time.monotonic() < self._database_due:
+        if self.database.resting:
             return self._write_to_journal(entries)
         try:
             self._replay_if_due()
-            total = self._commit(lambda: write_entries(entries)) if entries else None
+            total = self.database.ask(lambda: write_entries(entries)) if entries else None
             return [Receipt(total)] * len(entries)
-        except (OperationalError, InterfaceError) as error:
+        except AWAY as error:
             self._replay_due = True
-            self._leave_database_alone(error)
+            _say_that_it_is_away(error)
             return self._write_to_journal(entries)
         except Exception as error:  # whatever one row causes must not reach its neighbours
             if len(entries) == 1:
                 logger.error("A ledger entry was refused", exc_info=error)
                 return [LedgerUnavailable("the record was refused by the database")]
             return [result for entry in entries for result in self._write_entries([entry])]
-
-    def _leave_database_alone(self, error: Exception) -> None:
-        """Waiting for its time-out again and again would make every client wait."""
-        connection.close()
-        self._database_due = time.monotonic() + _REST_SECONDS
-        logger.warning(
-            "The database cannot be written (%s); records wait in the journal",
-            type(error).__name__,
-        )
-
-    @staticmethod
-    def _commit(work: Callable[[], Done]) -> Done:
-        try:
-            return work()
-        except (OperationalError, InterfaceError):
-            if connection.vendor == "sqlite":
-                raise  # locked or unwritable, and already waited for
-            # The server may have dropped an idle connection: one more try on a new one.
-            connection.close()
-            return work()
 
     def _write_to_journal(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
         try:
@@ -190,7 +172,7 @@ class Ledger:
             return
         try:
             self._replay()
-        except (OperationalError, InterfaceError):
+        except AWAY:
             raise
         except Exception as error:
             # The journal's trouble must not become that of every request.
@@ -208,8 +190,8 @@ class Ledger:
 
     def _replay_group(self, group: Sequence[LedgerEntry]) -> int:
         try:
-            return write_missing(group)
-        except (OperationalError, InterfaceError):
+            return self.database.ask(lambda: write_missing(group))
+        except AWAY:
             raise
         except Exception as error:
             if len(group) > 1:
@@ -217,6 +199,12 @@ class Ledger:
             logger.error("A journalled record was refused; it is set aside", exc_info=error)
             self._journal.set_aside(group[0].rows())
             return 0
+
+
+def _say_that_it_is_away(error: Exception) -> None:
+    logger.warning(
+        "The database cannot be written (%s); records wait in the journal", type(error).__name__
+    )
 
 
 def _entry_of(rows: list[Model]) -> LedgerEntry:

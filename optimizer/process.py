@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -90,7 +91,8 @@ class Services:
     ending: bool = False
     """Whether the server has been told to end: it answers what is under way, and no more."""
     _close_watch: CloseWatch | None = None
-    _upkeep: asyncio.Task[None] | None = None
+    _upkeep: Sequence[asyncio.Task[None]] = ()
+    _letting_go: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Learn what is known, load the embedded model, go on learning."""
@@ -98,7 +100,11 @@ class Services:
         self._close_watch = close_watch(self.keyring, self.budgets, self.price_keeper)
         await asyncio.to_thread(self._close_watch.begin)
         await self.in_background(self.readings.run_due)
-        self._upkeep = asyncio.create_task(self._keep_up(settings.EVIDENCE_REFRESH_SECONDS))
+        seconds = settings.EVIDENCE_REFRESH_SECONDS
+        self._upkeep = [
+            asyncio.create_task(work) for work in (self._keep_up(seconds), self._catch_up())
+        ]
+        self._letting_go = asyncio.create_task(self._let_go_of_what_hangs())
         local = self.registry.providers.get("local")
         if isinstance(local, LocalProvider):
             try:
@@ -107,13 +113,25 @@ class Services:
                 logger.warning("%s", error)
 
     async def _keep_up(self, seconds: float) -> None:
-        """Other workers' feedback and records that wait for the database arrive this way."""
+        """Other workers' feedback arrives this way."""
         while True:
             await asyncio.sleep(seconds)
             await self.in_background(self.readings.run_due)
-            await self.ledger.catch_up()
             if not settings.CELERY_BROKER_URL:
                 await self.in_background(self.chores.run_due)
+
+    async def _catch_up(self) -> None:
+        """Records that wait for the database arrive this way, whether or not others come."""
+        while True:
+            await asyncio.sleep(1)
+            await self.ledger.catch_up()
+
+    async def _let_go_of_what_hangs(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self.ledger.let_go()
+            if self.cache is not None:
+                self.cache.let_go()
 
     async def in_background(self, work: object, *args: object) -> object:
         """Run ``work`` on the background thread, off the event loop."""
@@ -122,8 +140,8 @@ class Services:
 
     async def stop(self) -> None:
         """Finish what is in flight, record it, release everything."""
-        if self._upkeep is not None:
-            self._upkeep.cancel()
+        for task in self._upkeep:
+            task.cancel()
         await self.routing.drain()
         await self.registry.aclose()
         await self.circuits.aclose()
@@ -131,6 +149,8 @@ class Services:
         await self.limits.aclose()
         await self.turnstile.aclose()
         await asyncio.to_thread(self.close)
+        if self._letting_go is not None:
+            self._letting_go.cancel()
 
     def close(self) -> None:
         """Flush the ledger and end the threads."""

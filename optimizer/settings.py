@@ -210,7 +210,13 @@ elif _database["ENGINE"] == "django.db.backends.postgresql":
     # A server out of reach or a locked table must not hold answers up for ever. Compiling the
     # wide sums of a report takes the server longer than running them.
     _database.setdefault("OPTIONS", {}).update(
-        connect_timeout=DATABASE_TIMEOUT, options=f"-c lock_timeout={DATABASE_TIMEOUT}s -c jit=off"
+        connect_timeout=DATABASE_TIMEOUT,
+        # A host that is gone without a word shows within that time too, by TCP's own means.
+        tcp_user_timeout=DATABASE_TIMEOUT * 1000,
+        keepalives_idle=DATABASE_TIMEOUT,
+        keepalives_interval=1,
+        keepalives_count=3,
+        options=f"-c lock_timeout={DATABASE_TIMEOUT}s -c jit=off",
     )
 # Where reports read, if not where requests are written.
 if _replica := env.str("DATABASE_REPLICA_URL", default=""):

@@ -70,6 +70,7 @@ def readiness(
         reasons.append("The API keys have not been read yet.")
     if not budgets_known:
         reasons.append("The budgets have not been read yet.")
-    if not database_ok() and not journal.writable():
+    # In this order: a database that hangs is waited for.
+    if not journal.writable() and not database_ok():
         reasons.append("Neither the database nor the journal on disk can be written.")
     return {"status": "not ready" if reasons else "ready", "reasons": reasons}

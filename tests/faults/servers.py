@@ -82,11 +82,22 @@ class Daemon:
     def kill(self) -> None:
         """All at once, as when the power of its machine goes."""
         if self._process is not None:
-            for pid in _family(self._process.pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self._tell_all(signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+    def freeze(self) -> None:
+        """Connections stand, and nothing comes over them: as when its disk or host hangs."""
+        self._tell_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._tell_all(signal.SIGCONT)
+
+    def _tell_all(self, what: int) -> None:
+        if self._process is not None:
+            for pid in _family(self._process.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, what)
 
 
 class Postgres(Daemon):

@@ -48,6 +48,24 @@ async def test_postgresql_is_killed_and_comes_back(serve: Serve, postgres: Postg
     assert service.process.poll() is None
 
 
+async def test_postgresql_hangs_and_goes_on(serve: Serve, postgres: Postgres) -> None:
+    service, client = await serve()
+    crowd = Crowd(client)
+    async with crowd.asking(pause=0.02):
+        await crowd.more(60)
+        postgres.freeze()
+        # Whoever waits for it is let go; then answers go on as without it.
+        await crowd.more(200)
+        ready = await client.get("/ready")
+        assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+        postgres.thaw()
+        await crowd.more(60)
+        await service.ready(client)
+    assert set(crowd.statuses) == {200}
+    await all_recorded(postgres, crowd)
+    assert service.process.poll() is None
+
+
 async def test_everything_is_killed_while_records_wait(serve: Serve, postgres: Postgres) -> None:
     service, client = await serve()
     crowd = Crowd(client)

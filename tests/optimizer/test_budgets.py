@@ -462,7 +462,7 @@ async def test_an_answer_that_waits_in_the_journal_is_counted_when_it_is_replaye
         assert (await client.post("/complete", json=PROMPT)).status_code == 200
     assert await BudgetHold.objects.acount() == 1
     ledger = get_services().ledger
-    ledger._database_due = 0.0
+    ledger.database.again()
     await ledger.catch_up()
     assert await booked() == await recorded() > 0
 
