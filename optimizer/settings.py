@@ -237,6 +237,9 @@ if _replica := env.str("DATABASE_REPLICA_URL", default=""):
 _cache_url = env.str("CACHE_URL", default="").replace("rediscache://", "redis://", 1)
 SHARED_STORE = _cache_url if _cache_url.startswith(("redis://", "rediss://")) else ""
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
+if SHARED_STORE:
+    # One that hangs is not well, and is not waited for to be told so.
+    CACHES["default"].setdefault("OPTIONS", {}).update(socket_timeout=1, socket_connect_timeout=1)
 
 # --- background work ------------------------------------------------------------
 

@@ -1,10 +1,13 @@
-"""Workers, PostgreSQL and Redis are killed amid requests; nothing delivered goes unrecorded."""
+"""Workers, PostgreSQL and Redis are killed or hang amid requests; nothing delivered goes
+unrecorded."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+
+import pytest
 
 from tests.faults.conftest import Serve
 from tests.faults.crowd import Crowd, all_recorded
@@ -81,19 +84,20 @@ async def test_everything_is_killed_while_records_wait(serve: Serve, postgres: P
     await all_recorded(postgres, crowd)
 
 
-async def test_redis_is_killed_and_comes_back(
-    serve: Serve, postgres: Postgres, redis: RedisServer
+@pytest.mark.parametrize("dies", [True, False], ids=["is killed", "hangs"])
+async def test_redis_goes_and_comes_back(
+    serve: Serve, postgres: Postgres, redis: RedisServer, dies: bool
 ) -> None:
     service, client = await serve()
     crowd = Crowd(client)
     async with crowd.asking(pause=0.01):
         await crowd.more(60)
-        await asyncio.to_thread(redis.kill)
+        await asyncio.to_thread(redis.kill if dies else redis.freeze)
         await crowd.more(100)
         assert (await client.get("/ready")).status_code == 200
         health = (await client.get("/health")).json()
         assert (health["cache"], health["database"]) == ("unavailable", "ok")
-        await asyncio.to_thread(redis.start)
+        await asyncio.to_thread(redis.start if dies else redis.thaw)
         await crowd.more(60)
         await service.ready(client)
     assert set(crowd.statuses) == {200}
