@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from django.db import connection
+from django.db import connections
 
 
 def execute_many(sql: str, lines: Sequence[Sequence[Any]]) -> None:
@@ -17,12 +17,13 @@ def execute_many(sql: str, lines: Sequence[Sequence[Any]]) -> None:
     """
     if not lines:
         return
-    with connection.cursor() as cursor:
-        if connection.vendor != "sqlite" or connection.queries_logged:
+    own = connections["default"]  # once: asking for the thread's own takes its time
+    with own.cursor() as cursor:
+        if own.vendor != "sqlite" or own.queries_logged:
             cursor.executemany(sql, lines)
             return
         # Django looks for placeholders anew each time, which took longer than the insert.
-        with connection.wrap_database_errors:
+        with own.wrap_database_errors:
             sqlite3.Cursor.executemany(cursor.cursor, _with_question_marks(sql), lines)
 
 
