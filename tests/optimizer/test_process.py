@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sqlite3
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ from optimizer.composition import get_services, journal
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.streams import anthropic_stream
 from tests.fakes.wires import ANSWER, anthropic_message, anthropic_wire
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, eventually
 from tests.running import Running, own_database
 
 pytestmark = own_database
@@ -98,6 +99,24 @@ async def test_a_crash_loses_no_record_of_a_stream_that_came_to_its_end(
     service.stop(signal.SIGKILL)
     assert len(ended) >= 60
     assert set(ended) <= service.recorded()
+
+
+async def test_nobody_says_where_they_are_but_a_proxy_that_is_trusted(
+    running: tuple[Running, httpx.AsyncClient],
+) -> None:
+    service, client = running
+    said = service.manage("create_key", "elsewhere", "--address", "10.9.9.9")
+    (key,) = re.findall(r"\baco_\S+", said)
+    head = {"Authorization": f"Bearer {key}", "X-Forwarded-For": "10.9.9.9"}
+
+    async def asked() -> int:
+        return (await client.post("/complete", json=PROMPT, headers=head)).status_code
+
+    async def known() -> bool:
+        return await asked() != 401
+
+    await eventually(known)
+    assert await asked() == 403
 
 
 async def test_a_shutdown_lets_a_stream_come_to_its_end(

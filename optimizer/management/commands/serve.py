@@ -66,6 +66,7 @@ class Command(TeachingCommand):
                 access_log=False,
                 log_config=None,
                 http="optimizer.http_head:BoundedHead",
+                proxy_headers=False,  # who is trusted, TRUST_PROXY_HEADERS says
                 lifespan="on",
                 timeout_graceful_shutdown=30,
             )
