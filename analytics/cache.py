@@ -67,7 +67,8 @@ class CacheReader:
             found = self.database.ask(lambda: _find_live(keys))
         except Error as error:
             connection.close()
-            logger.warning("The response cache cannot be read (%s)", type(error).__name__)
+            if self.database.worth_saying():
+                logger.warning("The response cache cannot be read (%s)", type(error).__name__)
             return [None] * len(keys)
         return [found.get(key) for key in keys]
 

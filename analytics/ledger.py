@@ -134,7 +134,7 @@ class Ledger:
             try:
                 return self.database.ask(lambda: hold(claims))
             except AWAY as error:
-                _say_that_it_is_away(error)
+                self._say_that_it_is_away(error)
             except Exception as error:  # must not become that of the entries beside them
                 logger.error("Budgets cannot be asked", exc_info=error)
         return [BudgetsUnavailable("budgets cannot be asked")] * len(claims)
@@ -148,13 +148,20 @@ class Ledger:
             return [Receipt(total)] * len(entries)
         except AWAY as error:
             self._replay_due = True
-            _say_that_it_is_away(error)
+            self._say_that_it_is_away(error)
             return self._write_to_journal(entries)
         except Exception as error:  # whatever one row causes must not reach its neighbours
             if len(entries) == 1:
                 logger.error("A ledger entry was refused", exc_info=error)
                 return [LedgerUnavailable("the record was refused by the database")]
             return [result for entry in entries for result in self._write_entries([entry])]
+
+    def _say_that_it_is_away(self, error: Exception) -> None:
+        if self.database.worth_saying():
+            logger.warning(
+                "The database cannot be written (%s); records wait in the journal",
+                type(error).__name__,
+            )
 
     def _write_to_journal(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
         try:
@@ -199,12 +206,6 @@ class Ledger:
             logger.error("A journalled record was refused; it is set aside", exc_info=error)
             self._journal.set_aside(group[0].rows())
             return 0
-
-
-def _say_that_it_is_away(error: Exception) -> None:
-    logger.warning(
-        "The database cannot be written (%s); records wait in the journal", type(error).__name__
-    )
 
 
 def _entry_of(rows: list[Model]) -> LedgerEntry:

@@ -25,6 +25,7 @@ AWAY = (OperationalError, InterfaceError)
 _AT_ONCE = 1.0
 """Seconds within which a connection that the server has dropped shows that it is."""
 _SHORTEST_REST, _LONGEST_REST = 1.0, 10.0
+_SAID_AGAIN = 60.0
 
 
 class DatabaseUse:
@@ -36,6 +37,7 @@ class DatabaseUse:
         # Twice what PostgreSQL may wait for a lock: that it says itself.
         self._patience = 2.0 * settings.DATABASE_TIMEOUT
         self._rests_until = 0.0
+        self._said_at: float | None = None
         self._lock = threading.Lock()
         self._asked: Any = None
         self._since = 0.0
@@ -53,19 +55,32 @@ class DatabaseUse:
         does no better or has been waited for already."""
         began = time.monotonic()
         try:
-            try:
-                return self._bounded(work)
-            except AWAY:
-                if connection.vendor == "sqlite" or time.monotonic() - began > _AT_ONCE:
-                    raise
-                # The server may have dropped an idle connection.
-                connection.close()
-                return self._bounded(work)
+            found = self._once_or_again(work, began)
         except AWAY:
             connection.close()
             now = time.monotonic()
             self._rests_until = now + min(max(10 * (now - began), _SHORTEST_REST), _LONGEST_REST)
             raise
+        self._said_at = None
+        return found
+
+    def worth_saying(self) -> bool:
+        """Whether a failure is news: the first since something worked, or in a minute."""
+        now = time.monotonic()
+        if self._said_at is not None and now - self._said_at < _SAID_AGAIN:
+            return False
+        self._said_at = now
+        return True
+
+    def _once_or_again(self, work: Callable[[], Found], began: float) -> Found:
+        try:
+            return self._bounded(work)
+        except AWAY:
+            if connection.vendor == "sqlite" or time.monotonic() - began > _AT_ONCE:
+                raise
+            # The server may have dropped an idle connection.
+            connection.close()
+            return self._bounded(work)
 
     def _bounded(self, work: Callable[[], Found]) -> Found:
         if connection.vendor == "sqlite":  # bounds its waiting itself

@@ -56,6 +56,20 @@ def test_after_a_failure_it_rests_ten_times_as_long_one_to_ten_seconds(
 
 
 @pytest.mark.django_db
+def test_that_it_is_away_is_said_once_a_minute_and_again_after_it_was_there(
+    clock: Callable[[float], None],
+) -> None:
+    use = DatabaseUse()
+    assert [use.worth_saying(), use.worth_saying()] == [True, False]
+    clock(59)
+    assert not use.worth_saying()
+    clock(2)
+    assert use.worth_saying()
+    use.ask(lambda: None)
+    assert use.worth_saying()
+
+
+@pytest.mark.django_db
 def test_what_is_wrong_with_one_question_is_no_reason_to_rest() -> None:
     use = DatabaseUse()
     with pytest.raises(ValueError, match="wrong"):
