@@ -92,7 +92,7 @@ class Services:
     """Whether the server has been told to end: it answers what is under way, and no more."""
     _close_watch: CloseWatch | None = None
     _upkeep: Sequence[asyncio.Task[None]] = ()
-    _letting_go: asyncio.Task[None] | None = None
+    _watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Learn what is known, load the embedded model, go on learning."""
@@ -104,7 +104,7 @@ class Services:
         self._upkeep = [
             asyncio.create_task(work) for work in (self._keep_up(seconds), self._catch_up())
         ]
-        self._letting_go = asyncio.create_task(self._let_go_of_what_hangs())
+        self._watching = asyncio.create_task(self._watch_itself())
         local = self.registry.providers.get("local")
         if isinstance(local, LocalProvider):
             try:
@@ -126,9 +126,10 @@ class Services:
             await asyncio.sleep(1)
             await self.ledger.catch_up()
 
-    async def _let_go_of_what_hangs(self) -> None:
+    async def _watch_itself(self) -> None:
         while True:
             await asyncio.sleep(1)
+            self.meter.count_tasks(len(asyncio.all_tasks()))
             self.ledger.let_go()
             if self.cache is not None:
                 self.cache.let_go()
@@ -149,8 +150,8 @@ class Services:
         await self.limits.aclose()
         await self.turnstile.aclose()
         await asyncio.to_thread(self.close)
-        if self._letting_go is not None:
-            self._letting_go.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
 
     def close(self) -> None:
         """Flush the ledger and end the threads."""

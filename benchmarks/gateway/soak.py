@@ -32,6 +32,7 @@ class Seen:
     memory: list[float] = field(default_factory=list)
     files: list[int] = field(default_factory=list)
     threads: list[int] = field(default_factory=list)
+    tasks: list[int] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
     answered: int = 0
     errors: list[str] = field(default_factory=list)
@@ -98,10 +99,19 @@ async def _soak(server: Server, rate: float, seconds: float, console: Console) -
                     seen.memory.append(server.memory_mb())
                     seen.files.append(server.open_files())
                     seen.threads.append(server.threads())
+                    seen.tasks.append(await _tasks(session, server))
                     progress.update(bar, completed=now - begun)
                 await asyncio.sleep(0.002)
         await asyncio.gather(*running)
     return seen
+
+
+async def _tasks(session: aiohttp.ClientSession, server: Server) -> int:
+    """On its event loop."""
+    async with session.get(f"{server.url}/metrics") as response:
+        text = await response.text()
+    line = next(line for line in text.splitlines() if line.startswith("optimizer_tasks "))
+    return int(float(line.split()[1]))
 
 
 async def _ask(session: aiohttp.ClientSession, url: str, number: int, seen: Seen) -> None:
@@ -137,6 +147,7 @@ def _say(console: Console, seen: Seen, options: argparse.Namespace) -> None:
         f"memory {seen.memory[0]:.0f} MB at first, then {then:.0f}, at the end {end:.0f}",
         f"open files {min(seen.files)} to {max(seen.files)}, at the end {seen.files[-1]}",
         f"threads {min(seen.threads)} to {max(seen.threads)}, at the end {seen.threads[-1]}",
+        f"tasks {min(seen.tasks)} to {max(seen.tasks)}, at the end {seen.tasks[-1]}",
     ]
     for line in lines:
         console.print(f"  {line}")

@@ -141,11 +141,21 @@ class Meter:
                 registry=registry,
             )
         )
+        self._tasks = Gauge(
+            "optimizer_tasks",
+            "What is under way on the event loop: what does not end again is a leak.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
         self._build = Gauge(
             "optimizer_build_info", "Always 1.", ("version",),
             multiprocess_mode="livemax", registry=registry,
         )  # fmt: skip
         self._build.labels(__version__).set(1)
+
+    def count_tasks(self, number: int) -> None:
+        """Of this worker's event loop, every now and then."""
+        self._tasks.set(number)
 
     def observe(self, entry: LedgerEntry) -> None:
         request, decision = entry.request, entry.decision

@@ -31,6 +31,7 @@ from optimizer.observing.prometheus import SHARED_FOLDER
 from optimizer.observing.tracing import Tracer
 from optimizer.services import health
 from tests.fakes.server import FakeProvider, Reply
+from tests.patience import eventually
 
 PROMPT = {"prompt": "What is the capital of France?"}
 CHAT = {"model": "claude-haiku-5-5", "messages": [{"role": "user", "content": "What is Paris?"}]}
@@ -87,6 +88,14 @@ class TestMetrics:
         assert total(found, "optimizer_requests_total", status="error") == 1
         assert total(found, "optimizer_circuit_open", provider="claude") == 0
         assert total(found, "optimizer_build_info") == 1
+
+    async def test_what_is_under_way_is_counted(self, client: httpx.AsyncClient) -> None:
+        await get_services().start()
+
+        async def counted() -> bool:
+            return total(await samples(client), "optimizer_tasks") > 0
+
+        await eventually(counted)
 
     async def test_they_are_for_keys_that_may_read(self, client: httpx.AsyncClient) -> None:
         secrets = {}
