@@ -16,11 +16,13 @@ from analytics.batching import Batcher
 from analytics.encryption import UNREADABLE
 from analytics.models import CachedResponse, DailyTotal, RequestRecord
 from analytics.money import MoneySum, percent
+from analytics.row_reader import RowReader
 from analytics.waiting import DatabaseUse
 
 logger = logging.getLogger(__name__)
 
 _KEY_VERSION = 1
+_ENTRIES = RowReader(CachedResponse, "cache_key")
 
 
 def cache_key(prompt: str, *, max_tokens: int, auto_route: bool, **parameters: Any) -> str:
@@ -74,8 +76,7 @@ class CacheReader:
 
 
 def _known(keys: Collection[str]) -> list[str]:
-    """Those of them that have an entry: asked first, as most have none, by a statement that
-    the ORM need not make."""
+    """Those of them that have an entry: asked first, as most have none."""
     marks = ", ".join(["%s"] * len(keys))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -90,11 +91,12 @@ def _find_live(keys: Sequence[str]) -> dict[str, CachedResponse]:
     if not known:
         return {}
     now = datetime.now(UTC)
-    entries = CachedResponse.objects.filter(cache_key__in=known, invalidated_at=None)
     return {
         entry.cache_key: entry
-        for entry in entries
-        if (entry.expires_at is None or entry.expires_at > now) and entry.response != UNREADABLE
+        for entry in _ENTRIES.read(known)
+        if entry.invalidated_at is None
+        and (entry.expires_at is None or entry.expires_at > now)
+        and entry.response != UNREADABLE
     }
 
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from django.db import transaction
-from django.db.models import F, Model
+from django.db import connection, transaction
+from django.db.models import Model
 
 from analytics.batching import Batcher, batched
 from analytics.budgets.claims import Claim, Cost
@@ -28,6 +28,7 @@ from analytics.masking import Mask, mask_prompts
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.reports.hourly import mark_late
 from analytics.rows import RowWriter
+from analytics.statements import execute_many
 from analytics.waiting import AWAY, DatabaseUse
 
 logger = logging.getLogger(__name__)
@@ -255,7 +256,9 @@ def _count_hits(entries: Sequence[LedgerEntry]) -> None:
         if entry.request.cache_hit:
             hits[entry.request.cache_key].append(entry.request.created_at)
     # In one order everywhere, so that two workers never wait for each other in a circle.
-    for key, times in sorted(hits.items()):
-        CachedResponse.objects.filter(cache_key=key).update(
-            hit_count=F("hit_count") + len(times), last_hit_at=max(times)
-        )
+    when = connection.ops.adapt_datetimefield_value
+    execute_many(
+        "UPDATE response_cache SET hit_count = hit_count + %s, last_hit_at = %s"
+        " WHERE cache_key = %s",
+        [[len(times), when(max(times)), key] for key, times in sorted(hits.items())],
+    )
