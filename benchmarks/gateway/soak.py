@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+import uvloop
 from rich.console import Console
 from rich.progress import Progress
 
@@ -23,6 +24,7 @@ _AT_ONCE = 64
 _STREAMED_EACH = 10
 _REPEATED_EACH = 4
 _SAMPLED_EACH = 5.0
+_PEAK_SAMPLES = 30
 
 
 @dataclass
@@ -33,6 +35,9 @@ class Seen:
     files: list[int] = field(default_factory=list)
     threads: list[int] = field(default_factory=list)
     tasks: list[int] = field(default_factory=list)
+    used: float = 0.0
+    own: float = 0.0
+    """Of a core, by the service and by what asks it: whoever is near 1 sets the pace."""
     latencies: list[float] = field(default_factory=list)
     answered: int = 0
     errors: list[str] = field(default_factory=list)
@@ -48,19 +53,19 @@ def run(options: argparse.Namespace, console: Console) -> None:
             upstream(folder / "up", 20) as url,
             ours(folder / "ours", url, database=options.database, **shared) as server,
         ):
-            peak = asyncio.run(_peak(server))
+            peak = uvloop.run(_peak(server))
             rate = peak * _SHARE
             console.print(
                 f"  peak {peak:,.0f} requests/s; {options.minutes:g} minutes at {rate:,.0f}"
             )
-            seen = asyncio.run(_soak(server, rate, options.minutes * 60, console))
+            seen = uvloop.run(_soak(server, rate, options.minutes * 60, console))
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     _say(console, seen, options)
 
 
 async def _peak(server: Server) -> float:
-    """Requests a second of the same mix when each is followed by the next: the median of some
-    seconds, once it has warmed up."""
+    """Requests a second of the same mix when each is followed by the next: the median of most
+    of a minute, as databases write in bursts."""
     seen, rates, over = Seen(), [], False
 
     async def ask_on(session: aiohttp.ClientSession, number: int) -> None:
@@ -71,13 +76,13 @@ async def _peak(server: Server) -> float:
     connector = aiohttp.TCPConnector(limit=_AT_ONCE)
     async with aiohttp.ClientSession(connector=connector) as session:
         asking = [asyncio.create_task(ask_on(session, n)) for n in range(_AT_ONCE)]
-        for _ in range(8):
+        for _ in range(_PEAK_SAMPLES):
             before, begun = seen.answered, time.perf_counter()
             await asyncio.sleep(2)
             rates.append((seen.answered - before) / (time.perf_counter() - begun))
         over = True
         await asyncio.gather(*asking)
-    return statistics.median(rates[2:])
+    return statistics.median(rates[5:])
 
 
 async def _soak(server: Server, rate: float, seconds: float, console: Console) -> Seen:
@@ -86,6 +91,7 @@ async def _soak(server: Server, rate: float, seconds: float, console: Console) -
     connector = aiohttp.TCPConnector(limit=512)
     async with aiohttp.ClientSession(connector=connector) as session:
         begun = sampled = time.perf_counter()
+        used, own = server.cpu_seconds(), time.process_time()
         with Progress(console=console, transient=True) as progress:
             bar = progress.add_task("soaking", total=seconds)
             while (now := time.perf_counter()) - begun < seconds:
@@ -102,6 +108,9 @@ async def _soak(server: Server, rate: float, seconds: float, console: Console) -
                     seen.tasks.append(await _tasks(session, server))
                     progress.update(bar, completed=now - begun)
                 await asyncio.sleep(0.002)
+        took = time.perf_counter() - begun
+        seen.used = (server.cpu_seconds() - used) / took
+        seen.own = (time.process_time() - own) / took
         await asyncio.gather(*running)
     return seen
 
@@ -144,6 +153,7 @@ def _say(console: Console, seen: Seen, options: argparse.Namespace) -> None:
     lines = [
         f"{seen.answered:,} answered, {len(seen.errors)} errors {seen.errors[:3] or ''}".rstrip(),
         f"latency p50 {p50:.1f} ms, p99 {p99:.1f} ms (upstream 20 ms)",
+        f"of a core: the service {seen.used:.0%}, the load generator {seen.own:.0%}",
         f"memory {seen.memory[0]:.0f} MB at first, then {then:.0f}, at the end {end:.0f}",
         f"open files {min(seen.files)} to {max(seen.files)}, at the end {seen.files[-1]}",
         f"threads {min(seen.threads)} to {max(seen.threads)}, at the end {seen.threads[-1]}",
