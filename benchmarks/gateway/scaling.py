@@ -21,6 +21,7 @@ from benchmarks.gateway.load import Load, Measured, drive
 from benchmarks.gateway.targets import ours, upstream, versions
 
 _AT_ONCE = 64
+"""For each worker."""
 _WORKERS = (1, 2)
 
 
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
                 drive(server, Load(mode=mode), 8, 2)
             for _ in range(options.rounds):
                 for workers, server in servers.items():
-                    measured = drive(server, Load(mode=mode), _AT_ONCE, options.seconds)
+                    measured = drive(server, Load(mode=mode), workers * _AT_ONCE, options.seconds)
                     found[workers].append(measured)
             one, two = (
                 statistics.median(measured.rate for measured in found[workers])
