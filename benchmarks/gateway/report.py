@@ -69,7 +69,7 @@ def draw(runs: Runs, title: str, path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, (rates, latencies) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    figure, (rates, latencies) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
     names = next(iter(runs.values())).keys()
     for name in names:
         at = list(runs)
@@ -81,7 +81,8 @@ def draw(runs: Runs, title: str, path: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel="requests at a time", ylabel=label)
         axes.set_xticks(list(runs), [str(connections) for connections in runs])
         axes.grid(alpha=0.3)
-    rates.legend(fontsize=8)
+    handles, labels = rates.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
     figure.suptitle(title)
     figure.savefig(path, dpi=110)
     plt.close(figure)
