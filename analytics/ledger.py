@@ -239,9 +239,10 @@ def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
         _REQUESTS.write(e.request for e in entries)
         _DECISIONS.write(e.decision for e in entries if e.decision)
         _count_hits(entries)
-        totals_add((entry.request, entry.decision) for entry in entries)
         mark_late(entry.request.created_at for entry in entries)
         book([Cost.of_record(e.request) for e in entries if not _free(e.request)])
+        # Last, as from here on every other worker's commit waits for this one's.
+        totals_add((entry.request, entry.decision) for entry in entries)
         return total_cost_on(datetime.now(UTC).date())
 
 
