@@ -11,6 +11,8 @@ from optimizer.services.chores import Chore, Chores
 
 _SECONDS = 0.5
 """A revoked key opens nothing, and a new budget holds, after this and the time of a query."""
+_LAST_SECONDS = 10.0
+"""For what is left: a database that hangs keeps no worker from ending."""
 
 
 class CloseWatch:
@@ -32,10 +34,10 @@ class CloseWatch:
         self._read.wait()
 
     def close(self) -> None:
-        """Do what is left, and end."""
+        """Do what is left, if it can be done, and end."""
         if not self._over.is_set():
             self._over.set()
-            self._thread.join()
+            self._thread.join(_LAST_SECONDS)
 
     def _run(self) -> None:
         try:

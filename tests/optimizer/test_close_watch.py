@@ -1,0 +1,44 @@
+"""What is followed closely ends with its worker, also when the database does not answer."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from optimizer.services import close_watch
+from optimizer.services.chores import Chore
+from optimizer.services.close_watch import CloseWatch
+
+
+def test_what_is_left_is_done_before_it_ends() -> None:
+    done: list[str] = []
+    watch = CloseWatch(
+        [Chore("reading", 0, lambda: done.append("read"))],
+        [Chore("last", 0, lambda: done.append("last"))],
+    )
+    watch.begin()
+    watch.close()
+    assert done[0] == "read"
+    assert done[-1] == "last"
+
+
+def test_whoever_hangs_does_not_keep_it_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(close_watch, "_LAST_SECONDS", 0.05)
+    begun, answered = threading.Event(), threading.Event()
+    rounds: list[int] = []
+
+    def read() -> None:
+        rounds.append(1)
+        if len(rounds) > 1:
+            begun.set()
+            answered.wait(60)
+
+    watch = CloseWatch([Chore("reading", 0, read)], [], seconds=0.01)
+    watch.begin()
+    assert begun.wait(10)
+    watch.close()
+    assert not answered.is_set()
+    answered.set()
+    watch._thread.join(10)
+    assert not watch._thread.is_alive()
