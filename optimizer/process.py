@@ -127,6 +127,7 @@ class Services:
             await self.ledger.catch_up()
 
     async def _watch_itself(self) -> None:
+        """Apart from what waits for the database: it ends such waits, up to the worker's end."""
         while True:
             await asyncio.sleep(1)
             self.meter.count_tasks(len(asyncio.all_tasks()))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.gateway.held import held
-from benchmarks.gateway.load import Load, Measured, drive
+from benchmarks.gateway.load import Load, Measured, drive, median
 from benchmarks.gateway.targets import ours, upstream, versions
 
 _AT_ONCE = 64
@@ -56,12 +55,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
                 for workers, server in servers.items():
                     measured = drive(server, Load(mode=mode), workers * _AT_ONCE, options.seconds)
                     found[workers].append(measured)
-            one, two = (
-                statistics.median(measured.rate for measured in found[workers])
-                for workers in _WORKERS
-            )
-            errors = sum(measured.errors for runs in found.values() for measured in runs)
+            one, two = (median(found[workers]) for workers in _WORKERS)
             console.print(
-                f"  {mode}: {one:,.0f} and {two:,.0f} requests/s, {two / one:.2f} times;"
-                f" {errors} errors"
+                f"  {mode}: {one.rate:,.0f} and {two.rate:,.0f} requests/s,"
+                f" {two.rate / one.rate:.2f} times; {one.errors + two.errors} errors"
             )

@@ -39,8 +39,8 @@ async def upstream() -> AsyncIterator[FakeProvider]:
 
 
 def readers(postgres: Postgres) -> int:
-    """Workers that have read what they must know. Each reads it anew every second, on a connection
-    of its own, and the prices last."""
+    """Workers that have read what they must know. Each reads it anew twice a second, on a
+    connection of its own, and the prices last."""
     ((found,),) = postgres.rows(
         "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%FROM \"price_overrides\"%'"
         " AND pid <> pg_backend_pid()"
