@@ -13,7 +13,7 @@ from django.db.models import Avg, Count, Q, Sum
 from analytics.models import RequestRecord
 from analytics.money import MoneySum, percent
 from analytics.reports.figures import Figures, add_figures, no_figures
-from analytics.reports.summing import RECORDED, Sums, TenantSums
+from analytics.reports.summing import RECORDED, Sums, TenantSums, requests_in
 from analytics.savings import cost_savings
 
 # In whole or in part: what was delivered before a cut was charged too.
@@ -166,12 +166,14 @@ def usage_stats(*, recent: int = 10, tenant: str | None = None) -> dict[str, Any
     }
 
 
-def dearest_requests(most: int = 8, among: int = 2_000) -> list[RequestRecord]:
-    """Those decided that cost most ``among`` the latest.
+def dearest_requests(
+    since: datetime, until: datetime | None = None, *, most: int = 8, among: int = 2_000
+) -> list[RequestRecord]:
+    """Those decided that cost most ``among`` the latest of a period.
 
     Bounded, so that it costs the same at any size of the ledger.
     """
-    latest = RequestRecord.objects.order_by("-created_at").values("pk")[:among]
+    latest = requests_in(since, until).order_by("-created_at").values("pk")[:among]
     rows = RequestRecord.objects.filter(pk__in=latest, cost__gt=0, decision__isnull=False)
     rows = rows.order_by("-cost", "pk")
     return list(rows.only("created_at", "prompt", "provider", "model", "cost")[:most])

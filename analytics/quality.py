@@ -10,12 +10,14 @@ the baseline, weighted by how many requests of that kind went elsewhere.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
 from math import sqrt
 from typing import Any
 
 from django.db.models import Count, F, Q, Sum
+from django.db.models.functions.datetime import TruncBase
 
 from analytics.models import Comparison, Feedback
 from analytics.money import MoneySum
@@ -86,6 +88,44 @@ def quality_report(
         "tolerance": tolerance,
         "verdict": _verdict(difference, tolerance),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class QualityStep:
+    """Of one step in time: by how much routed answers were better than the baseline's where both
+    are known, how answers were rated (0-1), and what judging cost, in USD."""
+
+    difference: Mean = NOTHING
+    rated: Mean = NOTHING
+    judging: Decimal = Decimal(0)
+
+
+def quality_by(
+    step: type[TruncBase], since: datetime, until: datetime | None = None
+) -> dict[datetime, QualityStep]:
+    """Each step in ``[since, until)`` that has verdicts, by its start (UTC)."""
+    gain, known = F("score") - F("reference_score"), Q(served=True, score__isnull=False)
+    compared = _compared(since, until).values(at=step("created_at", tzinfo=UTC))
+    compared = compared.order_by().annotate(
+        n=Count("pk", filter=known),
+        total=Sum(gain, filter=known, default=0.0),
+        squares=Sum(gain * gain, filter=known, default=0.0),
+        paid=MoneySum(F("judge_cost") + F("answer_cost")),
+    )
+    rated = _feedback(since, until).values(at=step("request__created_at", tzinfo=UTC))
+    rated = rated.order_by().annotate(
+        n=Count("pk"), total=Sum("score"), squares=Sum(F("score") * F("score"))
+    )
+    found: dict[datetime, QualityStep] = {
+        row["at"]: QualityStep(
+            mean_of(row["n"], row["total"], row["squares"], least=-1.0), judging=row["paid"]
+        )
+        for row in compared
+    }
+    for row in rated:
+        mean = mean_of(row["n"], row["total"], row["squares"])
+        found[row["at"]] = replace(found.get(row["at"], QualityStep()), rated=mean)
+    return found
 
 
 def judging_cost(since: datetime, until: datetime | None = None) -> Any:

@@ -54,6 +54,7 @@ def fill(count: int) -> None:
         if not RequestRecord.objects.exists():
             start = datetime.now(UTC) - timedelta(days=29.9)
             cursor.execute(FILL, {"start": start, "days": 29.9, "count": count})
+            cursor.execute(_RARE)
             cursor.execute(DECIDE)
             cursor.execute(_DAILY)
         for _ in totals_update():
@@ -63,6 +64,15 @@ def fill(count: int) -> None:
     print(f"{count} requests, {HourlyTotal.objects.count()} hourly totals")
 
 
+# A value that few of the requests have, all over the month.
+_RARE = """
+UPDATE requests SET user_id = 'rare', tags = '["rare"]'
+WHERE id IN (SELECT id FROM requests ORDER BY prompt_hash LIMIT 40)
+"""
+_LED_TO = (
+    ("user_id", "user-7"), ("user_id", "rare"), ("tag", "search"), ("tag", "rare"),
+    ("pattern__exact", "code"),
+)  # fmt: skip
 _DAILY = """
 INSERT INTO daily_totals (
     date, provider, model, strategy, requests, errors, cache_hits, unpriced, tokens_in,
@@ -112,7 +122,7 @@ def pages() -> list[str]:
     from django.contrib import admin
     from django.urls import reverse
 
-    from analytics.models import RoutingMetric
+    from optimizer.control_room.period import Period
 
     found = [f"{reverse('admin:index')}?days={days}" for days in (1, 7, 30, 90)]
     found.append(f"{reverse('admin:whose')}?days=30")
@@ -124,9 +134,10 @@ def pages() -> list[str]:
             row = model._default_manager.values_list("pk", flat=True).first()
             if row is not None:
                 found.append(reverse(f"{name}_change", args=[row]))
-    decision = RoutingMetric.objects.values_list("pk", flat=True).first()
-    found.append(reverse("admin:analytics_routingmetric_picture", args=[decision]))
-    found += [f"{reverse('admin:picture', args=[name])}?days=30" for name in ("spend", "models")]
+    found += [f"{reverse('admin:charts')}?days={days}" for days in (1, 7, 30, 90)]
+    # What the home leads to: frequent values and rare ones.
+    requests = reverse("admin:analytics_requestrecord_changelist")
+    found += [f"{requests}?{Period.of_days(30).rows(**{by: value})}" for by, value in _LED_TO]
     return found
 
 

@@ -129,7 +129,8 @@ def _with_static_files(app: App) -> App:
     static = ServeStaticASGI(app, max_age=3600)
     for finder in get_finders():
         for storage in getattr(finder, "storages", {}).values():
-            static.add_files(storage.location, prefix=settings.STATIC_URL)
+            prefix = getattr(storage, "prefix", "")
+            static.add_files(storage.location, prefix=f"{settings.STATIC_URL}{prefix}")
     return static  # type: ignore[no-any-return]
 
 

@@ -37,6 +37,13 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 
+def _folder_of(package: str) -> Path:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ImproperlyConfigured(f"{package} is not installed: pip install -r requirements.txt")
+    return Path(spec.origin).parent
+
+
 def _secret_key() -> str:
     """The key from the environment or, outside production, one made once and kept."""
     if key := env.str("SECRET_KEY", default=""):
@@ -185,6 +192,8 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
+# Chart.js, of the package that carries it; nothing else of that package is used.
+STATICFILES_DIRS = [("chartjs", _folder_of("unfold") / "static/unfold/js/chart")]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- database and cache ---------------------------------------------------------

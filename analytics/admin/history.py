@@ -12,6 +12,7 @@ from django.urls import path, reverse
 
 from analytics.csv_export import csv_response
 from analytics.large_tables import COUNTED_ROWS, CappedPaginator
+from analytics.tags import tagged
 from analytics.totals import known_values
 
 NOT_STORED = "(not stored)"
@@ -35,6 +36,32 @@ class ProviderFilter(_KnownValuesFilter):
 
 class ModelFilter(_KnownValuesFilter):
     title = parameter_name = "model"
+
+
+class _GivenFilter(admin.SimpleListFilter):
+    """Offers the value in the address alone, to be taken back: there may be too many to list."""
+
+    parameter_name: str
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        value = self.value()
+        return [(value, value)] if value else []
+
+
+class UserFilter(_GivenFilter):
+    title = "user"
+    parameter_name = "user_id"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(user_id=self.value()) if self.value() else queryset
+
+
+class TagFilter(_GivenFilter):
+    title = parameter_name = "tag"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return tagged(queryset, value) if value else queryset
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):

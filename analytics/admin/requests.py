@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
-from csp.decorators import csp_exempt
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
-from django.urls import path, reverse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from analytics.admin.history import HistoryAdmin, ModelFilter, ProviderFilter
+from analytics.admin.history import HistoryAdmin, ModelFilter, ProviderFilter, TagFilter, UserFilter
 from analytics.admin.links import cache_link_to, link_to
+from analytics.candidate_plot import candidate_plot
 from analytics.models import RequestRecord, RoutingMetric
 from analytics.money import dollars
 from analytics.savings import Savings
@@ -55,11 +51,6 @@ class RoutingMetricAdmin(HistoryAdmin):
     )  # fmt: skip
     change_form_template = "admin/analytics/decision.html"
 
-    def get_urls(self) -> list[Any]:
-        picture = csp_exempt()(self.admin_site.admin_view(self.picture_view))  # type: ignore[arg-type]
-        name = "analytics_routingmetric_picture"
-        return [path("<uuid:pk>/picture.svg", picture, name=name), *super().get_urls()]
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[RoutingMetric]:
         return super().get_queryset(request).select_related("request")
 
@@ -73,28 +64,16 @@ class RoutingMetricAdmin(HistoryAdmin):
         decision = self.get_object(request, unquote(object_id))
         more: dict[str, Any] = dict(extra_context or {})
         if decision is not None and self.has_view_permission(request, decision):
+            candidates = decision.metadata.get("candidates", [])
+            baseline = (decision.baseline_provider, decision.baseline_model)
             more |= {
                 "title": "What happened to a request",
                 "story": story_of(decision),
-                "candidates": decision.metadata.get("candidates", []),
-                "picture": reverse("admin:analytics_routingmetric_picture", args=[decision.pk]),
+                "candidates": candidates,
+                "plot": candidate_plot(candidates, baseline),
                 "may_see_answer": request.user.has_perm("analytics.view_cachedresponse"),
             }
         return super().change_view(request, object_id, form_url, more)
-
-    def picture_view(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-        """The candidates as a file of its own: drawing takes longer than the page."""
-        decision = get_object_or_404(self.get_queryset(request), pk=pk)
-        if not self.has_view_permission(request, decision):
-            raise PermissionDenied
-        # Drawing loads matplotlib, which nothing else of the service needs.
-        from analytics.candidate_chart import candidate_chart
-
-        baseline = (decision.baseline_provider, decision.baseline_model)
-        drawn = candidate_chart(decision.metadata.get("candidates", []), baseline)
-        response = HttpResponse(drawn, content_type="image/svg+xml")
-        response["Cache-Control"] = "private, max-age=3600"
-        return response
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -147,7 +126,7 @@ class RequestRecordAdmin(HistoryAdmin):
     )  # fmt: skip
     list_filter = (
         "status", "endpoint", "strategy", "tier", "pattern", "cache_hit", "replayed",
-        ProviderFilter, ModelFilter,
+        ProviderFilter, ModelFilter, UserFilter, TagFilter,
     )  # fmt: skip
     readonly_fields = (
         "asked_for", "served_by", "spent", "saved", "latency", "first_token", "decision_link",

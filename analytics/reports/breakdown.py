@@ -12,7 +12,9 @@ from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
 from analytics.reports.summing import RECORDED, Sums
 
 DIMENSIONS = ("day", "model", "provider", "pattern", "user", "tag", "endpoint")
-NONE = "(none)"
+NONE, OTHERS = "(none)", "(others)"
+SUMMED = frozenset((NONE, OTHERS))
+"""Names of rows that are of no one value."""
 _SHOWN = (
     "requests", "failed", "cache_hits", "tokens_in", "tokens_out", "cost", "baseline_cost",
     "routing_saved", "cache_saved",
@@ -74,4 +76,4 @@ def _shortened(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
         for figure in _SHOWN:
             rest[figure] += row[figure]
         rest["lost_cost"] += row["failed_requests_cost"]
-    return [*rows[: most - 1], _finished("(others)", rest)]
+    return [*rows[: most - 1], _finished(OTHERS, rest)]

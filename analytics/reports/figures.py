@@ -66,6 +66,9 @@ _COUNTS: dict[str, Any] = {
     # Streams whose time to the first token is known, and these times.
     "streams": Count("ttft_ms"),
     "first_token_us": Sum(_whole(F("ttft_ms") * 1000), default=0),
+    # Calls of providers that answered, and how long these took: no cache, no waiting of ours.
+    "calls": Count("provider_ms"),
+    "call_us": Sum(_whole(F("provider_ms") * 1000), default=0),
     "answers": Count("pk", filter=_WHOLE),
     "answer_tokens": Sum("tokens_out", filter=_WHOLE, default=0),
     "answer_tokens_squared": _product("tokens_out", "tokens_out", _WHOLE),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -51,6 +51,10 @@ class Horizon:
             state.days_until if state else None,
             list(stale.values_list("hour", flat=True)),
         )
+
+    def by_hours(self) -> Horizon:
+        """The same, without the days' sums."""
+        return replace(self, days_until=None)
 
     def parts(self, since: datetime, until: datetime | None = None) -> Parts:
         """How to read ``[since, until)``."""

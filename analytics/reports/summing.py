@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from django.db import connection
 from django.db.models import F, IntegerField, Q, QuerySet, Sum, TextField, Value
-from django.db.models.functions import Cast, Concat, StrIndex, TruncDay
+from django.db.models.functions import Cast, Concat, TruncDay
+from django.db.models.functions.datetime import TruncBase
 
 from analytics.models import DaySum, HourlyTotal, RequestRecord
 from analytics.money import MoneySum
@@ -29,9 +29,13 @@ from analytics.reports.figures import (
     values_of,
 )
 from analytics.reports.spans import Horizon, Span
+from analytics.tags import tagged
 
 Grouped = dict[tuple[Any, str], Figures]
 """Figures by time, ``None`` where by no time, and value."""
+
+Step = type[TruncBase]
+"""By how long a time: ``TruncHour``, ``TruncDay``, ``TruncWeek`` or ``TruncMonth``, of UTC."""
 
 # Of these even all combinations are few.
 FEW_VALUES = frozenset(("strategy", "confidence", "model", "pattern", "endpoint"))
@@ -83,12 +87,14 @@ class RecordedSums:
 
     def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
         days: dict[datetime, Figures] = defaultdict(no_figures)
-        found = self._read("strategy", since, until, DAY)
+        found = self._read("strategy", since, until, TruncDay)
         for (day, _), figures in found.items():
             add_figures(days[day], figures)
         return dict(days)
 
-    def _read(self, dimension: str, since: datetime, until: datetime | None, by: Any) -> Grouped:
+    def _read(
+        self, dimension: str, since: datetime, until: datetime | None, by: Step | None
+    ) -> Grouped:
         asked = Asked([dimension], since, until)
         return sums_together([asked], Horizon.now(since), by)[0][dimension]
 
@@ -102,8 +108,11 @@ class TenantSums(RecordedSums):
     def __init__(self, tenant: str) -> None:
         self._tenant = tenant
 
-    def _read(self, dimension: str, since: datetime, until: datetime | None, by: Any) -> Grouped:
-        return _grouped(dimension, requests_in(since, until).filter(tenant=self._tenant), by)
+    def _read(
+        self, dimension: str, since: datetime, until: datetime | None, by: Step | None
+    ) -> Grouped:
+        requests = requests_in(since, until).filter(tenant=self._tenant)
+        return _grouped(dimension, requests, _started(by, "created_at"))
 
 
 class RememberedSums:
@@ -185,7 +194,7 @@ def rows_by(dimension: str, value: str, span: Span) -> dict[tuple[datetime, str]
     if dimension == "user":
         rows = rows.filter(user_id=value)
     else:
-        rows = _tagged(rows, value) if value else rows.filter(tags=[])
+        rows = tagged(rows, value) if value else rows.filter(tags=[])
     rows = rows.annotate(model_ref=KEPT["model"], at=DAY).values("at", "model_ref")
     return {
         (row["at"], row["model_ref"]): _together(row)
@@ -193,19 +202,14 @@ def rows_by(dimension: str, value: str, span: Span) -> dict[tuple[datetime, str]
     }
 
 
-def _tagged(rows: Any, tag: str) -> Any:
-    if connection.features.supports_json_field_contains:
-        return rows.filter(tags__contains=[tag])
-    # SQLite: the tag as it stands in the JSON text, quotes included.
-    place = StrIndex(Cast("tags", TextField()), Value(json.dumps(tag)))
-    return rows.annotate(place=place).filter(place__gt=0)
-
-
 def sums_together(
-    asked: Sequence[Asked], horizon: Horizon, by: Any = None, figures: Collection[str] = FIGURES
+    asked: Sequence[Asked],
+    horizon: Horizon,
+    by: Step | None = None,
+    figures: Collection[str] = FIGURES,
 ) -> list[dict[str, Grouped]]:
-    """Of each that is asked, by :data:`DAY` as well or not: in one reading of what is summed and
-    one of the requests that are not."""
+    """Of each that is asked, by time as well or not: in one reading of what is summed and one of
+    the requests that are not. A ``by`` of hours needs a ``horizon`` without days."""
     nothing = no_figures()
 
     def none_yet() -> Figures:
@@ -225,13 +229,17 @@ def sums_together(
                 totals = table._default_manager.filter(
                     _within(column, spans), dimension__in=one.dimensions
                 )
-                day = None if by is None else TruncDay(column, tzinfo=UTC)
                 named = {"of": F("dimension"), "group": F("value")}
-                kept.append(_labelled(totals, number, day, named, _chosen(_KEPT_SUMS, figures)))
+                kept.append(
+                    _labelled(
+                        totals, number, _started(by, column), named, _chosen(_KEPT_SUMS, figures)
+                    )
+                )
         if parts.rows:
             requests = RequestRecord.objects.filter(_within("created_at", parts.rows))
+            at = _started(by, "created_at")
             rows += [
-                _labelled(requests, number, by, _named(names), _chosen(FIGURES, figures))
+                _labelled(requests, number, at, _named(names), _chosen(FIGURES, figures))
                 for names in _read_together(one.dimensions)
             ]
     for row in _union(kept):
@@ -244,6 +252,10 @@ def sums_together(
             for value in values_of(name, json.loads(group) if name == "tag" else group):
                 add_figures(into[row.get("at"), value], summed)
     return found
+
+
+def _started(by: Step | None, column: str) -> TruncBase | None:
+    return None if by is None else by(column, tzinfo=UTC)
 
 
 def _read_together(dimensions: Sequence[str]) -> list[list[str]]:

@@ -5,12 +5,11 @@ The same sums as ``routing_report``. Reads the database: not for the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db.models import Count, Value
@@ -20,7 +19,7 @@ from analytics.metrics import by_provider, dearest_requests
 from analytics.models import Alert, Budget, BudgetHold
 from analytics.money import dollars, percent
 from analytics.quality import quality_report
-from analytics.reports.breakdown import breakdown
+from analytics.reports.breakdown import SUMMED, breakdown
 from analytics.reports.figures import Figures, no_figures, saved_of
 from analytics.reports.summing import Asked, RememberedSums, total_of
 from analytics.savings import cost_savings
@@ -31,8 +30,9 @@ _DIMENSIONS = ("strategy", "model", "group")
 _WHOSE = ("user", "tag", "pattern")
 _FIGURES = (
     "requests", "decided", "failed", "cache_hits", "paired", "tokens_in", "tokens_out",
-    "latency_us", "streams", "first_token_us", "cost", "lost_cost", "paired_cost",
-    "baseline_cost", "routing_saved", "cache_saved", "prompt_cache_saved", "explored_saved",
+    "latency_us", "calls", "call_us", "streams", "first_token_us", "cost", "lost_cost",
+    "paired_cost", "baseline_cost", "routing_saved", "cache_saved", "prompt_cache_saved",
+    "explored_saved",
 )  # fmt: skip
 _VERDICTS = {
     "holds": "Quality holds",
@@ -55,17 +55,19 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class ProviderRow:
-    """``latency_ms`` is the mean of all requests, ``first_token_ms`` that of the streams, if there
-    were any; ``circuit`` closed, open or half open."""
+    """``latency_ms`` is the mean of the calls that it answered, ``first_token_ms`` that of the
+    streams, if there were any; ``circuit`` closed, open or half open; ``query`` that of the list
+    of its requests."""
 
     name: str
     requests: int
     cost: Decimal
     saved: Decimal
-    latency_ms: float
+    latency_ms: float | None
     first_token_ms: float | None
     failed_percent: float
     circuit: str
+    query: str
 
 
 def overview(
@@ -84,36 +86,40 @@ def overview(
     accounts = most_used(Budget.objects.filter(enabled=True), most=_MOST, now=now)
     return {
         "period": period,
+        "renews": period.until is None,
         "empty": totals["requests"] == 0,
         "cards": _cards(totals, earlier, savings, quality, period),
         "troubles": list(_troubles(totals, circuits, quality, accounts)),
-        "providers": _providers(by_model, circuits),
-        "models": _shares(by_model),
-        "strategies": _shares(by_strategy),
+        "providers": _providers(by_model, circuits, period),
+        "models": _shares(by_model, lambda name: _rows_of(period, name)),
+        "strategies": _shares(by_strategy, lambda name: period.rows(strategy__exact=name)),
         "budgets": [(account, account.runs_out_at(now)) for account in accounts],
     }
 
 
 def whose(period: Period) -> dict[str, Any]:
-    """Who and what the money of a period went to, dearest first."""
+    """Who and what the money of a period went to, dearest first: ``lists`` of caption, heading
+    and rows, and the ``dearest`` prompts."""
     since, until = period.since, period.until
     sums = RememberedSums.of([Asked(_WHOSE, since, until)], _FIGURES)
-    return {
-        "users": breakdown("user", since, until, most=_MOST, source=sums),
-        "tags": breakdown("tag", since, until, most=_MOST, source=sums),
-        "patterns": breakdown("pattern", since, until, most=_MOST, source=sums),
-        "dearest": dearest_requests(),
-    }
+    lists = []
+    for caption, heading, dimension, column in (
+        ("Users", "User", "user", "user_id"),
+        ("Tags", "Tag", "tag", "tag"),
+        ("Kinds of prompt", "Kind", "pattern", "pattern__exact"),
+    ):
+        rows = breakdown(dimension, since, until, most=_MOST, source=sums)
+        for row in rows:
+            row["query"] = "" if row["name"] in SUMMED else period.rows(**{column: row["name"]})
+        lists.append((caption, heading, rows))
+    return {"lists": lists, "dearest": dearest_requests(since, until)}
 
 
 def _cards(
     totals: Figures, earlier: Figures, savings: dict[str, Any], quality: dict[str, Any],
     period: Period,
 ) -> list[Card]:  # fmt: skip
-    rows = {"created_at__gte": f"{period.since:%Y-%m-%dT%H:%M:%SZ}"}
-    if period.until is not None:
-        rows["created_at__lt"] = f"{period.until:%Y-%m-%dT%H:%M:%SZ}"
-    query = urlencode(rows)
+    query = period.rows()
     answered = totals["requests"] - totals["failed"]
     answered_before = earlier["requests"] - earlier["failed"]
     saved = f"{savings['percent_saved']:.1f} % of the baseline"
@@ -144,12 +150,12 @@ def _cards(
         Card(
             "From the cache", f"{percent(hits, answered):.1f} %",
             f"{percent(hits_before, answered_before):.1f} % before",
-            query=f"{query}&cache_hit__exact=1",
+            query=period.rows(cache_hit__exact="1"),
         ),
         Card(
             "Failed", f"{failed:.1f} %",
             f"{percent(earlier['failed'], earlier['requests']):.1f} % before",
-            query=f"{query}&status__exact=error", alarming=failed > 5,
+            query=period.rows(status__exact="error"), alarming=failed > 5,
         ),
         Card(
             "Mean latency", f"{_latency(totals):,.0f} ms", f"{_latency(earlier):,.0f} ms before",
@@ -172,12 +178,13 @@ def _latency(figures: Figures) -> float:
     return figures["latency_us"] / 1000 / (figures["requests"] or 1)
 
 
-def _first_token(figures: Figures) -> float | None:
-    streams = figures["streams"]
-    return figures["first_token_us"] / 1000 / streams if streams else None
+def _mean_ms(total_us: int, count: int) -> float | None:
+    return total_us / 1000 / count if count else None
 
 
-def _providers(by_model: Mapping[str, Figures], circuits: Mapping[str, str]) -> list[ProviderRow]:
+def _providers(
+    by_model: Mapping[str, Figures], circuits: Mapping[str, str], period: Period
+) -> list[ProviderRow]:
     sums = {name: no_figures() for name in circuits} | by_provider(by_model)
     sums.pop("", None)  # of requests that nobody answered
     rows = [
@@ -186,23 +193,24 @@ def _providers(by_model: Mapping[str, Figures], circuits: Mapping[str, str]) -> 
             figures["requests"],
             figures["cost"],
             saved_of(figures),
-            _latency(figures),
-            _first_token(figures),
+            _mean_ms(figures["call_us"], figures["calls"]),
+            _mean_ms(figures["first_token_us"], figures["streams"]),
             percent(figures["failed"], figures["requests"]),
             circuits.get(name, "not configured"),
+            period.rows(provider=name),
         )
         for name, figures in sums.items()
     ]
     return sorted(rows, key=lambda row: (-row.cost, -row.requests, row.name))
 
 
-def _shares(sums: Mapping[str, Figures]) -> list[dict[str, Any]]:
+def _shares(sums: Mapping[str, Figures], rows_of: Callable[[str], str]) -> list[dict[str, Any]]:
     """Each value's share of the requests, greatest first."""
     total = sum(figures["requests"] for figures in sums.values())
     rows = [
         {
             "name": name.strip("/") or "nobody",
-            "query": _rows_of(name),
+            "query": rows_of(name),
             "requests": figures["requests"],
             "percent": percent(figures["requests"], total),
             "cost": figures["cost"],
@@ -212,10 +220,10 @@ def _shares(sums: Mapping[str, Figures]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["requests"], row["name"]))[:_MOST]
 
 
-def _rows_of(model: str) -> str:
+def _rows_of(period: Period, model: str) -> str:
     """The query of the list of a "provider/model"'s requests."""
     provider, _, name = model.partition("/")
-    return urlencode({"provider": provider, "model": name}) if name else ""
+    return period.rows(provider=provider, model=name) if name else ""
 
 
 def _troubles(

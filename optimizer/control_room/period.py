@@ -11,6 +11,7 @@ PERIODS = (1, 7, 30, 90)
 """Days that can be picked at once."""
 _DEFAULT_DAYS = 7
 _MOST_DAYS = 366
+_AT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,13 @@ class Period:
     first: str = ""
     last: str = ""
     trouble: str = ""
+
+    def rows(self, **filters: str) -> str:
+        """The query of a list of what was recorded in it, and passes ``filters``."""
+        bounds = {"created_at__gte": f"{self.since:{_AT}}"}
+        if self.until is not None:
+            bounds["created_at__lt"] = f"{self.until:{_AT}}"
+        return urlencode(bounds | filters)
 
     @classmethod
     def of_days(cls, days: int, now: datetime | None = None, trouble: str = "") -> Period:

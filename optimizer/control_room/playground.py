@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -15,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from rest_framework import serializers
 
+from analytics.candidate_plot import candidate_plot
 from analytics.feedback import UnknownAnswer, feedback_record
 from analytics.models import Feedback
 from optimizer.api.fields import StrictSerializer, TextField, WholeNumberField
@@ -76,7 +76,7 @@ def choices_view(request: HttpRequest) -> HttpResponse:
         return read
     choices = get_services().playground.choices(_question(read, request.user.get_username()))
     shown = render_to_string(
-        "admin/playground_choices.html", {"choices": choices, "picture": _picture(choices)}
+        "admin/playground_choices.html", {"choices": choices, "plot": _plot(choices)}
     )
     return HttpResponse(shown)
 
@@ -144,17 +144,13 @@ async def _told(stream: AnswerStream, started: float) -> AsyncGenerator[bytes, N
         stream.leave()
 
 
-def _picture(choices: list[Choice]) -> str:
-    """The candidates of the strategy that expects the most of them, as a ``data:`` address."""
-    # Drawing loads matplotlib, which nothing else of the service needs.
-    from analytics.candidate_chart import candidate_chart
-
+def _plot(choices: list[Choice]) -> dict[str, Any]:
+    """The candidates of the strategy that expects the most of them."""
     considered: list[list[dict[str, Any]]] = [
         choice.decision.metadata["candidates"] for choice in choices if choice.decision
     ]
-    best = max(considered, key=_judged, default=[])
-    drawn = base64.b64encode(candidate_chart(best).encode()).decode()
-    return f"data:image/svg+xml;base64,{drawn}"
+    best: list[dict[str, Any]] = max(considered, key=_judged, default=[])
+    return candidate_plot(best)
 
 
 def _judged(candidates: list[dict[str, Any]]) -> int:

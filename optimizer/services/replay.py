@@ -99,12 +99,14 @@ class ReplayProvider:
 @dataclass(frozen=True, slots=True)
 class ReplayPlan:
     """How to replay: ``speed`` in requests a second (0: as fast as can be), spread in the
-    records over the last ``days`` (0: now), with ``at_once`` requests in flight."""
+    records over the last ``days`` (0: now), with ``at_once`` requests in flight, each beside
+    the model ``baseline`` ("": complexity's choice)."""
 
     speed: float = 0.0
     days: float = 0.0
     at_once: int = 16
     auto_route: bool = True
+    baseline: str = ""
 
 
 class Replay:
@@ -146,7 +148,7 @@ class Replay:
                 if plan.days:
                     share = (number + 1) / len(prompts)
                     asked_at = started - timedelta(days=plan.days * (1 - share))
-                task = tasks.create_task(self._one(prompt, plan.auto_route, asked_at))
+                task = tasks.create_task(self._one(prompt, plan, asked_at))
 
                 def finished(_: asyncio.Task[None]) -> None:
                     places.release()
@@ -155,20 +157,21 @@ class Replay:
                 task.add_done_callback(finished)
 
     async def _one(
-        self, prompt: RecordedPrompt, auto_route: bool, asked_at: datetime | None
+        self, prompt: RecordedPrompt, plan: ReplayPlan, asked_at: datetime | None
     ) -> None:
         answer = await self._routing.route_and_complete(
             prompt.prompt,
             max_tokens=MAX_TOKENS,
-            auto_route=auto_route,
+            auto_route=plan.auto_route,
             user_id=prompt.benchmark,
             request_id=new_request_id(asked_at),
             asked_at=asked_at,
+            baseline=(PROVIDER, plan.baseline) if plan.baseline else None,
         )
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._database, self._rate, prompt, answer)
+        await loop.run_in_executor(self._database, self._rate, prompt, answer, plan.baseline)
 
-    def _rate(self, prompt: RecordedPrompt, answer: CompletionResult) -> None:
+    def _rate(self, prompt: RecordedPrompt, answer: CompletionResult, baseline: str) -> None:
         """The answer's recorded quality is learned from, and the baseline's stands beside it."""
         score = prompt.outcomes[answer.model].quality
         feedback_record(
@@ -177,7 +180,7 @@ class Replay:
             source=Feedback.Source.REPLAY,
             expect=self._expect,
         )
-        baseline = answer.decision.metadata["baseline_chain"][0]["model"]
+        baseline = baseline or answer.decision.metadata["baseline_chain"][0]["model"]
         if (outcome := prompt.outcomes.get(baseline)) is not None:
             comparison_record(
                 answer.request_id,

@@ -89,8 +89,10 @@ class RoutingService:
         request_id: uuid.UUID | None = None,
         client: Client = ANYONE,
         asked_at: datetime | None = None,
+        baseline: tuple[str, str] | None = None,
     ) -> CompletionResult:
-        """Answer ``prompt`` and record it; ``asked_at`` (aware) is when it was asked, if not now.
+        """Answer ``prompt`` and record it; ``asked_at`` (aware) is when it was asked, if not now,
+        ``baseline`` the (provider, model) that it is compared with, if not complexity's choice.
 
         Raises what :meth:`complete` does.
         """
@@ -108,6 +110,7 @@ class RoutingService:
                     session_id=session_id,
                     request_id=request_id or new_request_id(),
                     asked_at=asked_at or datetime.now(UTC),
+                    baseline=baseline,
                 ),
                 client,
             )

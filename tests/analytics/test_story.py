@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -10,7 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from analytics.candidate_chart import candidate_chart
+from analytics.candidate_plot import candidate_plot
 from analytics.models import RoutingMetric
 from analytics.story import complexity_parts, story_of
 from routing.complexity import score_complexity
@@ -124,22 +126,33 @@ def test_answers_are_for_those_who_may_see_them() -> None:
     assert "Secret answer." not in page
 
 
-def test_the_picture_is_a_file_for_those_who_may_see_decisions(admin_client: Client) -> None:
+def test_the_page_has_the_candidates_to_be_drawn(admin_client: Client) -> None:
     decision = a_decision()
-    url = reverse("admin:analytics_routingmetric_picture", args=[decision.pk])
-    drawn = admin_client.get(url)
-    assert drawn["Content-Type"] == "image/svg+xml"
-    assert b"<svg" in drawn.content
-    client = Client()
-    client.force_login(User.objects.create_user("bob", is_staff=True))
-    assert client.get(url).status_code == 403
+    decision.metadata = {"candidates": [candidate("claude-haiku-5-5", chosen=True)]}
+    decision.save()
+    page = page_of(decision, admin_client)
+    (drawn,) = re.findall(r'<script type="application/json">(.*?)</script>', page)
+    assert json.loads(drawn) == candidate_plot(
+        decision.metadata["candidates"], ("claude", "claude-opus-5-5")
+    )
 
 
-def test_candidates_are_drawn_with_and_without_prices_and_qualities() -> None:
-    one = {"provider": "p", "model": "m$", "tier": "simple", "expected_quality": None,
-           "quality_low": None, "quality_high": None, "expected_cost": "0.001",
-           "chosen": True}  # fmt: skip
-    judged = one | {"model": "n", "expected_quality": 0.8, "quality_low": 0.7, "quality_high": 0.9}
-    assert "m$" in candidate_chart([one])
-    assert ">n<" in candidate_chart([judged, one | {"expected_cost": "0"}])
-    assert "known price" in candidate_chart([one | {"expected_cost": None}])
+def candidate(model: str, *, chosen: bool = False, **changes: object) -> dict[str, object]:
+    return {
+        "provider": "claude", "model": model, "tier": "moderate", "expected_quality": None,
+        "quality_low": None, "quality_high": None, "expected_cost": "0.0010000001",
+        "chosen": chosen, **changes,
+    }  # fmt: skip
+
+
+def test_candidates_stand_by_quality_or_by_tier_where_none_is_expected() -> None:
+    plain = candidate("some/small", chosen=True)
+    by_tier = candidate_plot([plain])
+    assert by_tier["tiers"][by_tier["points"][0]["worth"]] == "moderate"
+    assert by_tier["points"][0]["name"] == "small"
+    judged = candidate("big", expected_quality=0.8, quality_low=0.7, quality_high=0.9)
+    plot = candidate_plot([plain, judged, judged | {"expected_cost": None}], ("claude", "big"))
+    (point,) = plot["points"]
+    assert (point["role"], point["cost"], point["worth"]) == ("baseline", "0.0010000001", 0.8)
+    assert plot["tiers"] is None
+    assert candidate_plot([plain | {"expected_cost": None}])["points"] == []

@@ -54,6 +54,18 @@ _PRICES = """
 """
 
 
+_BASELINES = {
+    "alpaca_eval": "gpt4_1106_preview", "gsm8k": "gpt-4-1106-preview", "made": "strong",
+}  # fmt: skip
+_DEAREST = "claude/claude-opus-5-5"
+_ASKED = (
+    "What is the capital of France?",
+    "Write a Python function that merges two sorted lists, and explain why it is stable.",
+    "Analyze and compare two designs for a rate limiter, step by step.",
+    "Summarize the plot of Hamlet in a sentence.",
+)
+
+
 class Upstream:
     """Fake providers on an event loop of their own."""
 
@@ -102,7 +114,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     try:
         asyncio.run(_ready(running))
         _fill(running, folder)
-        yield Service(running)
+        found = Service(running)
+        _ask_around(found)
+        yield found
     finally:
         running.stop()
         upstream.close()
@@ -133,16 +147,37 @@ def _fill(running: Running, folder: Path) -> None:
                 row = {"id": prompt.id, "benchmark": prompt.benchmark, "prompt": prompt.prompt,
                        "outcomes": outcomes}  # fmt: skip
                 out.write(json.dumps(row) + "\n")
-    running.manage(
-        "replay", *map(str, files), "--prices", str(prices), "--days", "25", "--limit", "150"
-    )
+    for file in files:
+        running.manage(
+            "replay", str(file), "--prices", str(prices), "--days", "25", "--limit", "300",
+            "--baseline", _BASELINES[file.name.partition(".")[0]],
+        )  # fmt: skip
     running.manage(
         "shell", "-c",
         "from django.contrib.auth.models import Group, User;"
         f"User.objects.create_superuser('root', password={PASSWORD!r});"
         f"ann = User.objects.create_user('ann', password={PASSWORD!r}, is_staff=True);"
-        "ann.groups.add(Group.objects.get(name='viewer'))",
+        "ann.groups.add(Group.objects.get(name='viewer'));"
+        "from decimal import Decimal; from analytics.models import Budget;"
+        "from analytics.budgets.opening import budget_open;"
+        "[budget_open(Budget(**one)) for one in ("
+        "dict(name='All of it', period='month', limit=Decimal('0.2')),"
+        "dict(name='Each user', scope='user', period='day', limit=Decimal('0.05')))]",
     )  # fmt: skip
+
+
+def _ask_around(service: Service) -> None:
+    """What people ask in an hour: streamed or not, with users and tags, some of it again."""
+    for n in range(24):
+        user, tag = ("bea", "carl", "dora")[n % 3], ("search", "support")[n % 2]
+        prompt = f"{_ASKED[n % len(_ASKED)]} (Case {n // 6}.)"
+        body = {
+            "model": "auto", "messages": [{"role": "user", "content": prompt}], "user": user,
+            "stream": n % 4 == 0, "max_tokens": 100,
+            "optimizer": {"tags": [tag], "baseline": _DEAREST},
+        }  # fmt: skip
+        answer = httpx.post(f"{service.url}/v1/chat/completions", json=body, timeout=30)
+        assert answer.status_code == 200, answer.text
 
 
 @pytest.fixture(scope="session")

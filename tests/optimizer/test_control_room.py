@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -19,13 +19,13 @@ from analytics.budgets.report import AccountStanding
 from analytics.models import RequestRecord
 from analytics.money import dollars
 from analytics.reports.report import routing_report
-from optimizer.control_room.overview import overview
+from optimizer.control_room.overview import overview, whose
 from optimizer.control_room.period import Period
 from tests.factories import BudgetFactory, RequestRecordFactory, RoutingMetricFactory
 from tests.optimizer.test_budget_pages import spend
 
 pytestmark = pytest.mark.django_db
-HOME, WHOSE = reverse("admin:index"), reverse("admin:whose")
+HOME, WHOSE, CHARTS = (reverse(f"admin:{name}") for name in ("index", "whose", "charts"))
 NOW = datetime.now(UTC)
 
 
@@ -69,6 +69,37 @@ def test_every_figure_leads_to_rows(admin_client: Client) -> None:
         assert admin_client.get(link if link.startswith("/") else HOME + link).status_code == 200
 
 
+def test_the_rows_behind_a_figure_are_those_it_counts(admin_client: Client) -> None:
+    some_requests()
+    RequestRecordFactory(user_id="é ann", tags=["a b&c", 'say "so"'], created_at=NOW)
+    period = Period.of_days(7)
+    room, lists = overview(period, {}), whose(period)["lists"]
+    counted = [*room["models"], *room["strategies"], *(row for _, _, rows in lists for row in rows)]
+    counted += [{"requests": row.requests, "query": row.query} for row in room["providers"]]
+    leading = [row for row in counted if row["query"]]
+    assert len(leading) >= 9
+    requests = reverse("admin:analytics_requestrecord_changelist")
+    for row in leading:
+        listed = admin_client.get(f"{requests}?{row['query']}").context["cl"]
+        assert listed.result_count == row["requests"], row
+
+
+def test_tables_are_grouped_by_what_one_comes_for(admin_client: Client) -> None:
+    groups = admin_client.get(HOME).context["available_apps"]
+    assert [group["name"] for group in groups] == [
+        "Traffic", "Routing", "Quality", "Money", "Alerts", "Access", "Logins",
+    ]  # fmt: skip
+    assert groups[0]["models"][0]["name"] == "Requests"
+    assert {model["object_name"] for model in groups[-1]["models"]} == {
+        "AccessAttempt", "AccessLog", "AccessFailureLog",
+    }  # fmt: skip
+    viewer = User.objects.create_user("vera", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_budget"))
+    client = Client()
+    client.force_login(viewer)
+    assert [group["name"] for group in client.get(HOME).context["available_apps"]] == ["Money"]
+
+
 def test_what_is_broken_stands_on_top(admin_client: Client) -> None:
     some_requests()
     BudgetFactory(name="Day", limit=Decimal("0.5"))
@@ -96,7 +127,7 @@ def test_other_periods_and_nonsense(admin_client: Client) -> None:
 
 def room_of(page: str) -> str:
     """The page's figures, without the rest of the admin."""
-    return page[page.find('class="control-room"') : page.find("app-analytics")]
+    return page[page.find('class="control-room"') : page.find('id="footer"')]
 
 
 def test_any_dates_beside_as_many_before(admin_client: Client) -> None:
@@ -114,7 +145,7 @@ def test_any_dates_beside_as_many_before(admin_client: Client) -> None:
     assert cards["Spent"].note == "+100 % on the period before"
     dates = "?from=2026-03-04&to=2026-03-05"
     page = html.unescape(admin_client.get(HOME + dates).content.decode())
-    assert page.count("from=2026-03-04&to=2026-03-05") == 4
+    assert page.count("from=2026-03-04&to=2026-03-05") == 3
     listed = admin_client.get(re.findall(r'class="card" href="([^"]+)"', page)[0])
     assert listed.context["cl"].result_count == 1
     assert "$2.00" in admin_client.get(WHOSE + dates).content.decode()
@@ -164,11 +195,18 @@ def test_the_time_to_first_token_is_that_of_streams(admin_client: Client) -> Non
     assert row.first_token_ms == 200.0
 
 
+def test_a_provider_s_latency_is_that_of_its_calls() -> None:
+    for took, hit in ((100.0, False), (300.0, False), (None, True)):
+        RequestRecordFactory(provider_ms=took, cache_hit=hit, latency_ms=1.0)
+    (row,) = overview(Period.of_days(7), {"claude": "closed"})["providers"]
+    assert row.latency_ms == 200.0
+
+
 def test_no_page_asks_the_database_much(admin_client: Client) -> None:
     some_requests()
     for each in (True, False):
         BudgetFactory(scope="user" if each else "everything", limit=Decimal(1))
-    for page in (HOME, WHOSE, reverse("admin:models"), reverse("admin:start")):
+    for page in (HOME, WHOSE, CHARTS, reverse("admin:models"), reverse("admin:start")):
         with CaptureQueriesContext(connection) as found:
             assert admin_client.get(page).status_code == 200
         assert len(found) <= 15, page
@@ -181,25 +219,14 @@ def test_a_new_operator_is_told_what_to_do(admin_client: Client) -> None:
     assert "There are no budgets." in page
 
 
-@pytest.mark.parametrize("name", ["spend", "models"])
-def test_pictures_are_drawn_of_something_and_of_nothing(admin_client: Client, name: str) -> None:
-    page = reverse("admin:picture", args=[name])
-    assert b"<svg" in admin_client.get(page).content
-    some_requests()
-    drawn = admin_client.get(page)
-    assert drawn["Content-Type"] == "image/svg+xml"
-    assert b"spent" in drawn.content
-    assert admin_client.get(reverse("admin:picture", args=["other"])).status_code == 404
-
-
 def test_figures_are_for_those_who_may_see_requests() -> None:
     RequestRecordFactory(user_id="somebody")
     client = Client()
     client.force_login(User.objects.create_user("ann", is_staff=True))
     assert "somebody" not in client.get(HOME).content.decode()
-    assert client.get(reverse("admin:picture", args=["spend"])).status_code == 403
-    assert client.get(WHOSE).status_code == 403
-    assert Client().get(reverse("admin:picture", args=["spend"])).status_code == 302
+    for page in (CHARTS, WHOSE):
+        assert client.get(page).status_code == 403
+        assert Client().get(page).status_code == 302
 
 
 def test_no_number_of_requests_makes_for_more_queries(admin_client: Client) -> None:

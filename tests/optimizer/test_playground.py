@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -57,7 +58,9 @@ async def test_every_strategy_says_what_it_would_choose_and_nobody_is_called(
     for strategy in ("complexity", "learning", "hybrid", "cheapest", "best"):
         assert f'<th scope="row">{strategy}</th>' in page
         assert f"Candidates of {strategy}" in page
-    assert "data:image/svg+xml;base64," in page
+    (drawn,) = re.findall(r'<script type="application/json">(.*?)</script>', page)
+    points = json.loads(drawn)["points"]
+    assert {point["role"] for point in points} == {"chosen", "other"}
     assert not any(fake.asked for fake in fakes.values())
     assert await RequestRecord.objects.acount() == 0
 

@@ -110,6 +110,13 @@ class TestReplay:
         assert saved["intelligent_cost"] == sum(price[model] for model in chosen)
         assert saved["baseline_cost"] == sum(price[model] for model in baseline)
 
+    def test_a_baseline_of_one_s_own_is_compared_with(self, data: Path, prices: Path) -> None:
+        run("replay", data, "--prices", prices, "--baseline", "strong", "--limit", 20)
+        assert set(RoutingMetric.objects.values_list("baseline_model", flat=True)) == {"strong"}
+        references = Comparison.objects.values_list("reference_model", flat=True)
+        assert set(references) == {"strong"}
+        assert len(references) == 20
+
     def test_without_prices_costs_are_unknown_not_zero(self, data: Path) -> None:
         run("replay", data, "--limit", 5, "--complexity")
         assert set(RequestRecord.objects.values_list("cost", "strategy")) == {(None, "complexity")}
@@ -122,6 +129,7 @@ class TestReplay:
             ((data, "--remove"), "either"),
             ((data, "--speed", -1), "--speed"),
             ((data, "--limit", 0), "at least 1"),
+            ((data, "--baseline", "other"), "must be one of the file's: strong, weak"),
             ((tmp_path / "absent",), "absent"),
             ((tmp_path / "empty.jsonl",), "no recorded prompts"),
             ((data, "--prices", tmp_path / "odd.toml"), "zero or more"),

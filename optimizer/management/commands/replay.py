@@ -52,6 +52,11 @@ class Command(TeachingCommand):
         parser.add_argument(
             "--complexity", action="store_true", help="route by complexity, without auto_route"
         )
+        parser.add_argument(
+            "--baseline", default="", metavar="MODEL",
+            help="compare each request with this model of the file, as a client may ask for "
+            "(what complexity would have chosen)",
+        )  # fmt: skip
         parser.add_argument("--remove", action="store_true", help="take back all that was replayed")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -77,8 +82,14 @@ class Command(TeachingCommand):
             raise CommandError(str(error)) from None
         if not prompts:
             raise CommandError("There are no recorded prompts in these files.")
+        models = sorted({model for prompt in prompts for model in prompt.outcomes})
+        if options["baseline"] and options["baseline"] not in models:
+            raise CommandError(f"--baseline must be one of the file's: {', '.join(models)}")
         plan = ReplayPlan(
-            speed=options["speed"], days=options["days"], auto_route=not options["complexity"]
+            speed=options["speed"],
+            days=options["days"],
+            auto_route=not options["complexity"],
+            baseline=options["baseline"],
         )
         console = Console(file=self.stderr)  # type: ignore[arg-type]
         with Progress(*_COLUMNS, console=console, transient=True) as progress:

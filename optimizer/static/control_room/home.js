@@ -1,8 +1,133 @@
-"use strict";
-/* The home page: who and what the money went to comes after the figures, as it takes longer. */
-(async () => {
-  const place = document.getElementById("whose");
-  if (!place) return;
-  const response = await fetch(place.dataset.from);
-  if (response.ok) place.innerHTML = await response.text(); // escaped by the server
-})();
+/* The home page: its pictures, what comes after the figures, and both kept up to date. */
+import { draw, onTheme } from "../analytics/drawing.js";
+import { bounds, words } from "../analytics/words.js";
+
+const EVERY = 60_000;
+const place = document.getElementById("charts");
+const asOf = document.getElementById("as-of");
+let told = null;
+
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const shortName = (step, at) => {
+  const start = new Date(at);
+  const month = MONTHS[start.getUTCMonth()];
+  if (step === "hour") return `${String(start.getUTCHours()).padStart(2, "0")}:00`;
+  return step === "month" ? `${month} ${start.getUTCFullYear()}` : `${month} ${start.getUTCDate()}`;
+};
+const longName = (step, at) => {
+  const day = at.slice(0, 10);
+  return { hour: `${day} ${at.slice(11, 16)} UTC`, day, week: `Week from ${day}`, month: at.slice(0, 7) }[step];
+};
+
+const cell = (row, tag, text, href) => {
+  const made = document.createElement(tag);
+  if (tag === "th") made.scope = row.rowIndex === 0 ? "col" : "row";
+  const link = href ? document.createElement("a") : made;
+  link.textContent = text;
+  if (href) {
+    link.href = href;
+    made.append(link);
+  }
+  row.append(made);
+};
+
+/* The same figures for who cannot see a picture, or wants them to the cent. */
+const fillTable = (table, chart, titles) => {
+  table.replaceChildren();
+  const caption = table.createCaption();
+  caption.className = "visually-hidden";
+  caption.textContent = chart.title;
+  const head = table.createTHead().insertRow();
+  cell(head, "th", { hour: "Hour", day: "Day", week: "Week", month: "Month" }[told.step]);
+  for (const series of chart.series) cell(head, "th", series.name);
+  const body = table.createTBody();
+  titles.forEach((title, n) => {
+    const row = body.insertRow();
+    cell(row, "th", title, chart.rows[n]);
+    for (const series of chart.series) {
+      cell(row, "td", words(chart.unit, series.values[n]) + bounds(chart.unit, series, n));
+    }
+  });
+};
+
+const figureOf = (chart) => {
+  const id = `chart-${chart.id}`;
+  const there = document.getElementById(id);
+  if (there) return there;
+  const made = document.getElementById("chart-template").content.firstElementChild.cloneNode(true);
+  made.id = id;
+  made.classList.toggle("wide", chart.wide);
+  const canvas = made.querySelector("canvas");
+  canvas.setAttribute("aria-label", `${chart.title}; its figures stand in the table below`);
+  place.append(made);
+  return made;
+};
+
+const show = () => {
+  if (!told) return;
+  const labels = told.labels.map((at) => shortName(told.step, at));
+  const titles = told.labels.map((at) => longName(told.step, at));
+  for (const chart of told.charts) {
+    const figure = figureOf(chart);
+    const empty = !chart.series.some((series) => series.kind !== "limit" && series.values.some((value) => value !== null && Number(value) !== 0));
+    figure.querySelector("figcaption strong").textContent = chart.title;
+    figure.querySelector("figcaption span").textContent = chart.note;
+    figure.querySelector(".picture").hidden = empty;
+    figure.querySelector(".none").hidden = !empty;
+    figure.querySelector("details").hidden = empty;
+    if (empty) continue;
+    draw(figure.querySelector("canvas"), chart, labels, titles);
+    fillTable(figure.querySelector("table"), chart, titles);
+  }
+};
+
+const answer = async (address) => {
+  const response = await fetch(address);
+  if (response.redirected) throw new Error("you are logged out");
+  if (!response.ok) throw new Error(`the server says ${response.status}`);
+  return response;
+};
+
+const drawCharts = async () => {
+  const response = await answer(place.dataset.from);
+  told = await response.json();
+  document.getElementById("charts-trouble").textContent = "";
+  show();
+};
+
+const showWhose = async () => {
+  const whose = document.getElementById("whose");
+  const response = await answer(whose.dataset.from);
+  whose.innerHTML = await response.text(); // escaped by the server
+};
+
+/* Figures and tables as a new visit would show them; where one is reading stays as it is. */
+const renew = async () => {
+  const response = await answer(location.href);
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  for (const id of ["troubles", "figures", "tables", "as-of"]) {
+    const there = document.getElementById(id);
+    const fresh = page.getElementById(id);
+    if (there && fresh && !there.contains(document.activeElement)) there.replaceChildren(...fresh.childNodes);
+  }
+};
+
+const attempt = async (work) => {
+  try {
+    await work();
+  } catch (error) {
+    document.getElementById("charts-trouble").textContent = `Not up to date: ${error.message}.`;
+  }
+};
+
+if (place) {
+  attempt(drawCharts);
+  attempt(showWhose);
+  onTheme(show);
+  if (asOf.dataset.renews) {
+    setInterval(() => {
+      if (document.hidden) return;
+      attempt(async () => { await renew(); await Promise.all([drawCharts(), showWhose()]); });
+    }, EVERY);
+  }
+}

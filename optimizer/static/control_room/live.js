@@ -1,5 +1,6 @@
-"use strict";
 /* The live page: reads one stream of server-sent events, and keeps what it shows bounded. */
+import { dollars } from "../analytics/words.js";
+
 (() => {
   const MOST_ROWS = 100;
   const MINUTE = 60_000;
@@ -10,14 +11,6 @@
   let source = null;
   let paused = false;
   let lastSeen = "";
-
-  const dollars = (text) => {
-    if (text === null) return "unknown";
-    const value = Number(text);
-    if (value === 0) return "$0.00";
-    const size = Math.abs(value);
-    return `${value < 0 ? "-" : ""}$${size >= 1 ? size.toFixed(2) : size.toFixed(6)}`;
-  };
 
   const cell = (tag, text, parent) => {
     const made = document.createElement(tag);

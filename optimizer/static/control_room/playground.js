@@ -1,5 +1,7 @@
-"use strict";
 /* The playground: asks what would be chosen, and streams answers side by side. */
+import { drawCandidates } from "../analytics/candidates.js";
+import { dollars } from "../analytics/words.js";
+
 (() => {
   const MOST_AT_ONCE = 6;
   const form = document.getElementById("playground");
@@ -55,19 +57,15 @@
     byId("choices").setAttribute("aria-busy", "true");
     try {
       const response = await post(form.dataset.choices, question());
-      if (response.ok) byId("choices").innerHTML = await response.text(); // escaped by the server
-      else trouble(await refusal(response));
+      if (response.ok) {
+        byId("choices").innerHTML = await response.text(); // escaped by the server
+        drawCandidates(byId("choices"));
+      } else trouble(await refusal(response));
     } catch (error) {
       trouble(`The server could not be reached: ${error.message}`);
     }
     byId("choices").removeAttribute("aria-busy");
   });
-
-  const dollars = (text) => {
-    if (text === null) return "cost unknown";
-    const value = Number(text);
-    return `$${value === 0 || value >= 1 ? value.toFixed(2) : value.toFixed(6)}`;
-  };
 
   const rate = async (panel, id, button) => {
     const said = panel.querySelector(".rating [role=status]");
@@ -86,7 +84,7 @@
     const writing = (piece.took_ms - (piece.first_token_ms ?? piece.took_ms)) / 1000;
     const speed = writing > 0.05 ? `, ${Math.round(piece.tokens_out / writing)} tokens/s` : "";
     const first = piece.first_token_ms === null ? "" : `, first token after ${Math.round(piece.first_token_ms)} ms`;
-    panel.querySelector(".facts").textContent = `${dollars(piece.cost)}; ${piece.tokens_in} tokens in, ${piece.tokens_out} out; ${seconds.toFixed(2)} s${first}${speed}; ended with “${piece.finish_reason}”.`;
+    panel.querySelector(".facts").textContent = `${piece.cost === null ? "cost unknown" : dollars(piece.cost)}; ${piece.tokens_in} tokens in, ${piece.tokens_out} out; ${seconds.toFixed(2)} s${first}${speed}; ended with “${piece.finish_reason}”.`;
     const rating = panel.querySelector(".rating");
     rating.hidden = false;
     rating.querySelector("a").href = `${form.dataset.decisions}${piece.request_id}/change/`;

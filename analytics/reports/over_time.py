@@ -1,0 +1,140 @@
+"""A period's figures step by step, for charts: the same sums as the reports', by time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from django.db.models.functions import TruncDay, TruncHour, TruncMonth, TruncWeek
+
+from analytics.quality import QualityStep, quality_by
+from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
+from analytics.reports.intervals import Interval, total_interval
+from analytics.reports.spans import DAY, HOUR, Horizon, day_of, hour_of
+from analytics.reports.summing import Asked, Grouped, Step, sums_together
+
+_HOURS, _DAYS, _WEEKS = timedelta(days=2), timedelta(days=45), timedelta(days=190)
+_SHOWN = (
+    "requests", "failed", "cache_hits", "calls", "call_us", "streams", "first_token_us", "cost",
+    "lost_cost", "routing_saved", "cache_saved", "prompt_cache_saved", "explored_saved",
+)  # fmt: skip
+_PAIRS = ("paired", "paired_cost", "lost_cost", "baseline_cost")
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """``kind`` is "hour", "day", "week" or "month" (UTC, weeks from Monday), as long as keeps
+    a chart readable; ``starts`` are those of all that the period touches."""
+
+    kind: str
+    by: Step
+    starts: Sequence[datetime]
+
+    @classmethod
+    def of(cls, since: datetime, until: datetime) -> Steps:
+        """Those of ``[since, until)``."""
+        length = until - since
+        if length <= _HOURS:
+            return cls("hour", TruncHour, _every(HOUR, hour_of(since), until))
+        if length <= _DAYS:
+            return cls("day", TruncDay, _every(DAY, day_of(since), until))
+        if length <= _WEEKS:
+            monday = day_of(since) - DAY * since.astimezone(UTC).weekday()
+            return cls("week", TruncWeek, _every(7 * DAY, monday, until))
+        return cls("month", TruncMonth, _months(since, until))
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a period went. All lists have one item for each of ``steps.starts``.
+
+    ``saved`` is what each step saved, judging paid, in USD, with its 95 % interval where it
+    has enough requests; ``by`` the figures by "model" (as provider/model) and "strategy";
+    ``before`` those of as many steps of the period before.
+    """
+
+    steps: Steps
+    totals: list[Figures]
+    saved: list[Decimal]
+    intervals: list[Interval | None]
+    quality: list[QualityStep]
+    by: dict[str, dict[str, list[Figures]]]
+    before: list[Figures]
+
+
+def course(since: datetime, until: datetime, before: datetime) -> Course:
+    """Of ``[since, until)``, beside ``[before, since)``. Reads the database."""
+    steps = Steps.of(since, until)
+    earlier = Steps(steps.kind, steps.by, Steps.of(before, since).starts)
+    horizon = Horizon.now(before)
+    if steps.kind == "hour":
+        horizon = horizon.by_hours()
+    now, then = sums_together(
+        [Asked(("strategy", "model"), since, until), Asked(("strategy",), before, since)],
+        horizon,
+        steps.by,
+        _SHOWN,
+    )
+    pairs = sums_together([Asked(("group",), since, until)], horizon, steps.by, _PAIRS)[0]["group"]
+    verdicts = quality_by(steps.by, since, until)
+    quality = [verdicts.get(start, QualityStep()) for start in steps.starts]
+    totals = _totals(now["strategy"], steps.starts)
+    intervals = _intervals(pairs, steps.starts, [step.judging for step in quality])
+    return Course(
+        steps,
+        totals,
+        [saved_of(figures) - step.judging for figures, step in zip(totals, quality, strict=True)],
+        intervals,
+        quality,
+        {name: _by_value(grouped, steps.starts) for name, grouped in now.items()},
+        _as_many(_totals(then["strategy"], earlier.starts), len(steps.starts)),
+    )
+
+
+def _every(length: timedelta, first: datetime, until: datetime) -> list[datetime]:
+    return [first + length * n for n in range(-((first - until) // length))]
+
+
+def _months(since: datetime, until: datetime) -> list[datetime]:
+    starts = [day_of(since).replace(day=1)]
+    while (after := (starts[-1] + 32 * DAY).replace(day=1)) < until:
+        starts.append(after)
+    return starts
+
+
+def _totals(grouped: Grouped, starts: Sequence[datetime]) -> list[Figures]:
+    sums: dict[datetime, Figures] = defaultdict(no_figures)
+    for (at, _), figures in grouped.items():
+        add_figures(sums[at], figures)
+    return [sums[start] for start in starts]
+
+
+def _by_value(grouped: Grouped, starts: Sequence[datetime]) -> dict[str, list[Figures]]:
+    """Each value's figures, step by step."""
+    nothing = no_figures()
+    values = sorted({value for _, value in grouped})
+    return {value: [grouped.get((start, value), nothing) for start in starts] for value in values}
+
+
+def _intervals(
+    pairs: Grouped, starts: Sequence[datetime], judging: Sequence[Decimal]
+) -> list[Interval | None]:
+    groups: dict[datetime, list[tuple[int, Decimal]]] = defaultdict(list)
+    # In one order, so that the same requests give the same interval.
+    for (at, _), one in sorted(pairs.items()):
+        saved = one["baseline_cost"] - one["paired_cost"] - one["lost_cost"]
+        groups[at].append((one["paired"], saved))
+    found = [total_interval(groups[start]) if start in groups else None for start in starts]
+    return [
+        Interval(one.low - paid, one.high - paid) if one else None
+        for one, paid in zip(found, judging, strict=True)
+    ]
+
+
+def _as_many(steps: list[Figures], count: int) -> list[Figures]:
+    """Weeks and months of a period before it may be one more or less."""
+    return (steps + [no_figures() for _ in range(count)])[:count]

@@ -1,0 +1,105 @@
+/* Draws the figures of the server with Chart.js, in the page's own colours, light or dark. */
+import { bounds, shortDollars, words } from "./words.js";
+
+const SERIES_COLOURS = 6;
+const TONES = new Set(["spent", "saved", "quality", "cache", "limit"]);
+
+export const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+export const faint = (colour, share) => `color-mix(in srgb, ${colour} ${share}%, transparent)`;
+
+/** What every picture has in common. */
+export const quiet = () => {
+  Chart.defaults.font.family = style("--font-family-primary") || "sans-serif";
+  return { animation: false, responsive: true, maintainAspectRatio: false };
+};
+
+/** An axis whose lines are seen and do not shout. */
+export const axis = () => ({
+  grid: { color: style("--hairline-color") },
+  border: { display: false },
+  ticks: { color: style("--body-quiet-color") },
+});
+
+/** Makes a picture on `canvas`, in place of the one that is there. */
+export const place = (canvas, config) => {
+  Chart.getChart(canvas)?.destroy();
+  return new Chart(canvas, config);
+};
+
+/** Calls `again` whenever the page turns light or dark. */
+export const onTheme = (again) => {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+  new MutationObserver(again).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+};
+
+const number = (value) => (value === null ? null : Number(value));
+
+const colourOf = (series, n) => style(TONES.has(series.tone) ? `--tone-${series.tone}` : `--series-${(n % SERIES_COLOURS) + 1}`);
+
+const dataset = (series, n, stacked) => {
+  const colour = colourOf(series, n);
+  const common = { label: series.name, data: series.values.map(number), borderColor: colour, backgroundColor: colour, told: series };
+  if (series.kind === "bar") {
+    return { ...common, type: "bar", order: 3, maxBarThickness: 36, backgroundColor: stacked ? colour : faint(colour, 75) };
+  }
+  const dashed = series.kind !== "line";
+  return {
+    ...common, type: "line", order: 1, spanGaps: true, borderWidth: series.kind === "dashed" ? 1.5 : 2,
+    borderDash: dashed ? [5, 4] : [], pointRadius: dashed || series.values.length > 40 ? 0 : 2.5, pointHoverRadius: 5,
+  };
+};
+
+/* The band of an interval: its lower bound unseen, its upper one filled down to it. */
+const band = (series, n) => {
+  if (!series.low.some((value) => value !== null)) return [];
+  const edge = { type: "line", order: 2, borderWidth: 0, pointRadius: 0, pointHoverRadius: 0, unnamed: true };
+  return [
+    { ...edge, data: series.low.map(number), fill: false },
+    { ...edge, data: series.high.map(number), fill: "-1", backgroundColor: faint(colourOf(series, n), 18) },
+  ];
+};
+
+const plugins = (chart, titles) => ({
+  legend: {
+    display: chart.series.length > 1,
+    position: "bottom",
+    labels: {
+      color: style("--body-quiet-color"), boxWidth: 12, boxHeight: 3,
+      filter: (item, data) => !data.datasets[item.datasetIndex].unnamed,
+    },
+  },
+  tooltip: {
+    filter: (item) => !item.dataset.unnamed,
+    callbacks: {
+      title: ([item]) => (item ? titles[item.dataIndex] : ""),
+      label: ({ dataset: { label, told }, dataIndex: n }) =>
+        `${label}: ${words(chart.unit, told.values[n])}${bounds(chart.unit, told, n)}`,
+      footer: () => (chart.rows.length ? "Click for the rows" : ""),
+    },
+  },
+});
+
+/** Draws a chart over time; `labels` stand below its steps, `titles` on top of what is pointed at. */
+export const draw = (canvas, chart, labels, titles) => {
+  const leads = (active) => active.length > 0 && chart.rows.length > 0;
+  const x = axis();
+  const y = axis();
+  return place(canvas, {
+    type: "bar",
+    data: { labels, datasets: chart.series.flatMap((series, n) => [dataset(series, n, chart.stacked), ...band(series, n)]) },
+    options: {
+      ...quiet(),
+      interaction: { mode: "index", intersect: false },
+      scales: {
+        x: { ...x, stacked: chart.stacked, grid: { display: false }, ticks: { ...x.ticks, maxRotation: 0, autoSkipPadding: 12 } },
+        y: {
+          ...y, stacked: chart.stacked, beginAtZero: true, suggestedMax: chart.unit === "percent" ? 10 : undefined,
+          ticks: { ...y.ticks, maxTicksLimit: 6, callback: (value) => (chart.unit === "usd" ? shortDollars(value) : words(chart.unit, value)) },
+        },
+      },
+      plugins: plugins(chart, titles),
+      onClick: (event, active) => { if (leads(active)) location.assign(chart.rows[active[0].index]); },
+      onHover: (event, active) => { event.native.target.classList.toggle("leads", leads(active)); },
+    },
+  });
+};

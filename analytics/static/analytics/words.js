@@ -1,0 +1,33 @@
+/* Figures in words, as the server writes them. */
+
+/** USD to as many places as it takes to see something. */
+export const dollars = (amount) => {
+  if (amount === null) return "unknown";
+  const value = Number(amount);
+  if (value === 0) return "$0.00";
+  const size = Math.abs(value);
+  const digits = size >= 1 ? 2 : 6;
+  const text = size.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return `${value < 0 ? "-" : ""}$${text}`;
+};
+
+/** The same beside an axis, where zeros at the end say nothing. */
+export const shortDollars = (value) => {
+  const text = Math.abs(value).toLocaleString("en-US", { maximumSignificantDigits: 3 });
+  return `${value < 0 ? "-" : ""}$${text}`;
+};
+
+const UNITS = {
+  usd: dollars,
+  count: (value) => value.toLocaleString("en-US"),
+  percent: (value) => `${value.toFixed(1)} %`,
+  ms: (value) => `${Math.round(value).toLocaleString("en-US")} ms`,
+  score: (value) => value.toFixed(3),
+};
+
+/** A value of a unit; what is not known is a dash. */
+export const words = (unit, value) => (value === null ? "–" : UNITS[unit](Number(value)));
+
+/** " (low to high)" where step `n` of a series has an interval, else nothing. */
+export const bounds = (unit, series, n) =>
+  series.low.length && series.low[n] !== null ? ` (${words(unit, series.low[n])} to ${words(unit, series.high[n])})` : "";
