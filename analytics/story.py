@@ -97,11 +97,22 @@ def _comparison(decision: RoutingMetric) -> str:
     if decision.baseline_cost is None or saved is None:
         return "What complexity's choice would have cost is unknown."
     baseline = f"{decision.baseline_provider}/{decision.baseline_model}"
+    whose = "Complexity's choice" if _is_of_complexity(decision) else "The baseline asked for"
     if saved == 0:
-        return f"Complexity's choice, {baseline}, would have cost the same."
-    would = f"Complexity's choice, {baseline}, would have cost {dollars(decision.baseline_cost)}"
+        return f"{whose}, {baseline}, would have cost the same."
+    would = f"{whose}, {baseline}, would have cost {dollars(decision.baseline_cost)}"
     share = percent(abs(saved), decision.baseline_cost, 0)
     return f"{would}: {dollars(abs(saved))} ({share:.0f} %) {'saved' if saved > 0 else 'more'}."
+
+
+def _is_of_complexity(decision: RoutingMetric) -> bool:
+    """Whether the baseline is what complexity would have chosen, not one that a client named."""
+    chain = decision.metadata.get("baseline_chain")
+    return not chain or _ref(chain[0]) == f"{decision.baseline_provider}/{decision.baseline_model}"
+
+
+def _ref(named: dict[str, str]) -> str:
+    return f"{named['provider']}/{named['model']}"
 
 
 def _looked_at(decision: RoutingMetric, request: RequestRecord) -> Iterator[str]:
@@ -119,7 +130,7 @@ def _decided(decision: RoutingMetric) -> Iterator[str]:
     yield f"Strategy {decision.strategy_used}, confidence {decision.confidence}."
     if validation := decision.metadata.get("validation"):
         rejected = decision.metadata.get("rejected_model")
-        than = f" in place of {rejected}" if rejected else ""
+        than = f" in place of {_ref(rejected)}" if rejected else ""
         yield f"Complexity's validation of what learning chose: {validation}{than}."
     chance = decision.metadata.get("propensity", 1)
     if decision.metadata.get("explored"):

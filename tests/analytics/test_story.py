@@ -52,6 +52,17 @@ def test_the_headline_says_who_answered_for_how_much_and_what_it_saved() -> None
     )
 
 
+def test_a_baseline_that_a_client_named_is_not_called_complexity_s() -> None:
+    decision = a_decision()
+    cheap = {"provider": "claude", "model": "claude-haiku-5-5"}
+    decision.metadata = {
+        "baseline_chain": [cheap], "validation": "overridden", "rejected_model": cheap,
+    }  # fmt: skip
+    story = story_of(decision)
+    assert "The baseline asked for, claude/claude-opus-5-5, would have cost" in story.headline
+    assert story.decided[-1].endswith("overridden in place of claude/claude-haiku-5-5.")
+
+
 def test_a_loss_is_not_called_a_saving() -> None:
     decision = a_decision()
     decision.baseline_cost, decision.routing_saved = Decimal("0.001"), Decimal("-0.001")

@@ -3,36 +3,52 @@ import { axis, onTheme, place, quiet, style } from "./drawing.js";
 import { dollars, shortDollars } from "./words.js";
 
 const ROLES = { chosen: "Chosen", baseline: "Baseline", other: "Not chosen" };
-const TONES = { chosen: "--tone-saved", baseline: "--tone-limit", other: "--body-quiet-color" };
+const TONES = { chosen: "--tone-saved", baseline: "--series-3", other: "--body-quiet-color" };
 
-/* Each point's interval and, where there is room, its name. */
+const meets = (one, other) => one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;
+
+/* Each point's interval and, where there is room on one of its sides, its name. */
 const marks = {
   id: "marks",
   afterDatasetsDraw(chart) {
     const { ctx, chartArea, scales: { y } } = chart;
-    const taken = [];
+    const points = chart.data.datasets.flatMap((dataset, n) => chart.getDatasetMeta(n).data.map((point, at) => ({ ...dataset.data[at], x: point.x, y: point.y, colour: dataset.borderColor })));
+    const taken = points.map(({ x, y: top }) => ({ left: x - 5, right: x + 5, top: top - 5, bottom: top + 5 }));
     ctx.save();
     ctx.font = `11px ${Chart.defaults.font.family}`;
-    chart.data.datasets.forEach((dataset, n) => {
-      ctx.strokeStyle = ctx.fillStyle = dataset.borderColor;
-      chart.getDatasetMeta(n).data.forEach((point, at) => {
-        const { name, low, high } = dataset.data[at];
-        if (low !== null) {
-          ctx.beginPath();
-          ctx.moveTo(point.x, y.getPixelForValue(low));
-          ctx.lineTo(point.x, y.getPixelForValue(high));
-          ctx.stroke();
-        }
-        const width = ctx.measureText(name).width;
-        const left = Math.min(point.x + 8, chartArea.right - width);
-        const box = { left, right: left + width, top: point.y - 14, bottom: point.y };
-        if (taken.some((other) => box.left < other.right && other.left < box.right && box.top < other.bottom && other.top < box.bottom)) return;
-        taken.push(box);
-        ctx.fillText(name, left, point.y - 4);
-      });
-    });
+    for (const { x, y: height, name, low, high, colour } of points) {
+      ctx.strokeStyle = ctx.fillStyle = colour;
+      if (low !== null) {
+        ctx.beginPath();
+        ctx.moveTo(x, y.getPixelForValue(low));
+        ctx.lineTo(x, y.getPixelForValue(high));
+        ctx.stroke();
+      }
+      const width = ctx.measureText(name).width;
+      const boxes = [x + 9, x - 9 - width].map((left) => ({ left, right: left + width, top: height - 7, bottom: height + 7 }));
+      const free = boxes.find((box) => box.left >= chartArea.left && box.right <= chartArea.right && !taken.some((other) => meets(box, other)));
+      if (!free) continue;
+      taken.push(free);
+      ctx.fillText(name, free.left, height + 4);
+    }
     ctx.restore();
   },
+};
+
+const heights = (plot, scale) => {
+  if (plot.tiers) {
+    return {
+      ...scale, min: -0.5, max: plot.tiers.length - 0.5,
+      afterBuildTicks: (made) => { made.ticks = plot.tiers.map((_, value) => ({ value })); },
+      ticks: { ...scale.ticks, callback: (value) => plot.tiers[value] },
+    };
+  }
+  const lows = plot.points.map((one) => one.low ?? one.worth);
+  const highs = plot.points.map((one) => one.high ?? one.worth);
+  return {
+    ...scale, suggestedMin: Math.min(...lows), suggestedMax: Math.max(...highs),
+    title: { display: true, text: "expected quality", color: scale.ticks.color },
+  };
 };
 
 const drawOne = (figure) => {
@@ -51,16 +67,14 @@ const drawOne = (figure) => {
     },
     options: {
       ...quiet(),
-      layout: { padding: { top: 14, right: 12 } },
+      layout: { padding: { top: 8, right: 12 } },
       scales: {
         x: {
           ...x, type: logarithmic ? "logarithmic" : "linear", grace: "10%",
           title: { display: true, text: "expected cost of the call, USD", color: x.ticks.color },
           ticks: { ...x.ticks, maxTicksLimit: 6, callback: (value) => shortDollars(value) },
         },
-        y: plot.tiers
-          ? { ...y, min: -0.5, max: plot.tiers.length - 0.5, ticks: { ...y.ticks, stepSize: 1, callback: (value) => plot.tiers[value] ?? "" } }
-          : { ...y, title: { display: true, text: "expected quality", color: y.ticks.color } },
+        y: heights(plot, y),
       },
       plugins: {
         legend: { position: "bottom", labels: { color: x.ticks.color, usePointStyle: true, boxHeight: 6 } },
