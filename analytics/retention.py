@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from analytics.budgets.periods import window_at
-from analytics.models import Budget, BudgetUsage, CachedResponse, RequestRecord
+from analytics.models import Budget, BudgetMark, BudgetUsage, CachedResponse, RequestRecord
 from analytics.reports.hourly import totals_forget_before, totals_update
 from analytics.reports.spans import hour_of
 
@@ -37,13 +37,13 @@ def _dead_entries(before: datetime) -> QuerySet[CachedResponse]:
     return CachedResponse.objects.filter(gone | unused)
 
 
-def _old_usage(before: datetime) -> QuerySet[BudgetUsage]:
-    """What bears on no budget any more."""
+def _old_usage(before: datetime) -> tuple[QuerySet[Any], ...]:
+    """What bears on no budget any more, and how it came about."""
     found = Q(pk__in=())
     for budget in Budget.objects.all():
         since = min(before, window_at(budget, timezone.now()).since)
         found |= Q(account__budget=budget, start__lt=since)
-    return BudgetUsage.objects.filter(found)
+    return BudgetUsage.objects.filter(found), BudgetMark.objects.filter(found)
 
 
 def prune_plan(*, before: datetime) -> PrunePlan:
@@ -64,7 +64,8 @@ def prune(*, before: datetime, batch_size: int = 2000) -> Iterator[int]:
     totals_forget_before(before)
     for rows in (_old_requests(before), _dead_entries(before)):
         yield from _delete_in_batches(rows.order_by("created_at"), batch_size)
-    yield from _delete_in_batches(_old_usage(before).order_by("start"), batch_size)
+    for usage in _old_usage(before):
+        yield from _delete_in_batches(usage.order_by("start"), batch_size)
 
 
 def _delete_in_batches(rows: QuerySet[Any], batch_size: int) -> Iterator[int]:

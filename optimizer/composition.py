@@ -14,6 +14,7 @@ from django.conf import settings
 
 from analytics import keys
 from analytics.budgets import opening as budget_source
+from analytics.budgets.course import budgets_mark
 from analytics.budgets.workers import holds_lost
 from analytics.cache import CacheReader, semantic_entries
 from analytics.experiments import stop_on_harm
@@ -156,6 +157,7 @@ def background_chores(note_prices: Callable[[], object]) -> Chores:
             Chore("Summing the hours", 60, sum_some_hours),
             Chore("Looking for harm in experiments", 60, stop_on_harm),
             Chore("Watching limits", 60, watch),
+            Chore("Marking how budgets are used up", 60, budgets_mark),
             Chore("Writing down changed prices", 600, note_prices),
             Chore("Looking for what dead workers held", 30, holds_lost),
         ]

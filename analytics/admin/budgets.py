@@ -7,11 +7,14 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db import models
 from django.db.models import QuerySet
+from django.forms import Script
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.html import format_html
 
 from analytics.admin.history import ReadOnlyAdmin
+from analytics.budgets.course import burn_downs
 from analytics.budgets.opening import budget_open
 from analytics.budgets.report import AccountStanding, standings
 from analytics.budgets.workers import holds_release
@@ -38,6 +41,9 @@ class BudgetAdmin(admin.ModelAdmin):
         ("How much", {"fields": ("limit", "at_limit", "soft_limit")}),
         ("Who is told at the soft limit, once a period", {"fields": ("webhook", "emails")}),
     )
+
+    class Media:
+        js = ("chartjs/chart.js", Script("analytics/burn_down.js", type="module"))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -80,10 +86,10 @@ class BudgetAdmin(admin.ModelAdmin):
 
     @admin.display(description="now")
     def standing(self, budget: Budget) -> str:
-        found = standings([budget], most=20)
-        return render_to_string(
-            "admin/analytics/budget_standing.html", {"budget": budget, "standings": found}
-        )
+        now = timezone.now()
+        found = standings([budget], most=20, now=now)
+        shown = {"budget": budget, "standings": found, "plots": burn_downs(found, now)}
+        return render_to_string("admin/analytics/budget_standing.html", shown)
 
 
 @admin.register(BudgetHold)

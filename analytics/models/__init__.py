@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from analytics.models.alerts import Alert, AlertRule
 from analytics.models.answers import CachedResponse
-from analytics.models.budgets import Budget, BudgetAccount, BudgetHold, BudgetUsage, Worker
+from analytics.models.budgets import (
+    Budget,
+    BudgetAccount,
+    BudgetHold,
+    BudgetMark,
+    BudgetUsage,
+    Worker,
+)
 from analytics.models.comparisons import Comparison
 from analytics.models.experiments import Experiment
 from analytics.models.keys import ApiKey, Project, Team
@@ -15,8 +22,8 @@ from analytics.models.totals import DailyTotal, DaySum, HourlyTotal, StaleHour, 
 from analytics.models.verdicts import Feedback, LearnedEvidence
 
 __all__ = [
-    "Alert", "AlertRule", "ApiKey", "Budget", "BudgetAccount", "BudgetHold", "BudgetUsage",
-    "CachedResponse", "Comparison", "DailyTotal", "DaySum", "Experiment", "Feedback", "HourlyTotal",
-    "LearnedEvidence", "PriceOverride", "PriceSeen", "Project", "RequestRecord", "RoutingMetric",
-    "RoutingRule", "RuleChange", "StaleHour", "Team", "TotalsState", "Worker",
+    "Alert", "AlertRule", "ApiKey", "Budget", "BudgetAccount", "BudgetHold", "BudgetMark",
+    "BudgetUsage", "CachedResponse", "Comparison", "DailyTotal", "DaySum", "Experiment", "Feedback",
+    "HourlyTotal", "LearnedEvidence", "PriceOverride", "PriceSeen", "Project", "RequestRecord",
+    "RoutingMetric", "RoutingRule", "RuleChange", "StaleHour", "Team", "TotalsState", "Worker",
 ]  # fmt: skip

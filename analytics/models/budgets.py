@@ -1,4 +1,4 @@
-"""Tables: budgets, budget_accounts, budget_usage, budget_holds, workers."""
+"""Tables: budgets, budget_accounts, budget_usage, budget_marks, budget_holds, workers."""
 
 from __future__ import annotations
 
@@ -161,6 +161,22 @@ class BudgetUsage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} from {self.start:%Y-%m-%d %H:%M}: {dollars(self.spent)}"
+
+
+class BudgetMark(models.Model):
+    """What an account had spent of one period at a moment, USD: one for each hundredth."""
+
+    account = models.ForeignKey(BudgetAccount, on_delete=models.CASCADE, related_name="marks")
+    start = models.DateTimeField()
+    at = models.DateTimeField()
+    spent = money()
+
+    class Meta:
+        db_table = "budget_marks"
+        constraints = [models.UniqueConstraint(fields=["account", "start", "at"], name="one_mark")]
+
+    def __str__(self) -> str:
+        return f"{self.account} at {self.at:%Y-%m-%d %H:%M}: {dollars(self.spent)}"
 
 
 class BudgetHold(models.Model):

@@ -12,7 +12,10 @@ from typing import Any, Literal
 from django.conf import settings
 from django.urls import reverse
 
+from analytics.budgets.course import burn_downs
+from analytics.budgets.report import most_used
 from analytics.metrics import by_provider
+from analytics.models import Budget
 from analytics.quality import Mean
 from analytics.reports.figures import Figures, no_figures
 from analytics.reports.over_time import Course, course
@@ -55,11 +58,13 @@ class Chart:
 
 
 def charts(period: Period, *, now: datetime | None = None) -> dict[str, Any]:
-    """All of them for a period, ready for JSON: ``labels`` of the steps and the ``charts``.
+    """All of them for a period, ready for JSON: ``labels`` of the steps, the ``charts``, and the
+    ``budgets`` used most as they stand now.
 
     Reads the database: not for the event loop.
     """
-    until = period.until or now or datetime.now(UTC)
+    now = now or datetime.now(UTC)
+    until = period.until or now
     found = course(period.since, until, period.before)
     # Providers are summed from models, where requests that nobody answered are of none.
     providers = _by_provider(found)
@@ -85,7 +90,16 @@ def charts(period: Period, *, now: datetime | None = None) -> dict[str, Any]:
         "step": found.steps.kind,
         "labels": [start.isoformat() for start in found.steps.starts],
         "charts": [asdict(chart) for chart in drawn],
+        "budgets": _budgets(now),
     }
+
+
+def _budgets(now: datetime) -> list[dict[str, Any]]:
+    accounts = most_used(Budget.objects.filter(enabled=True), now=now)
+    return [
+        {**plot, "page": reverse("admin:analytics_budget_change", args=[plot["budget"]])}
+        for plot in burn_downs(accounts, now)
+    ]
 
 
 def _rows(found: Course, since: datetime, until: datetime) -> Callable[..., list[str]]:

@@ -474,7 +474,12 @@ def test_pruning_forgets_what_bears_on_no_budget_any_more() -> None:
         payer = Payer(user="ann")
         charges = (Charge("claude", "small", Decimal("0.1")),)
         book([Cost(uuid.uuid4(), now - timedelta(days=days), payer, charges)])
+    for usage in BudgetUsage.objects.filter(account__budget=budgets[0]):
+        BudgetMark.objects.create(
+            account=usage.account, start=usage.start, at=usage.start, spent=usage.spent
+        )
     for _ in prune(before=now - timedelta(days=5)):
         pass
+    assert BudgetMark.objects.count() == 1
     left = {budget: BudgetUsage.objects.filter(account__budget=budget) for budget in budgets}
     assert [usage.count() for usage in left.values()] == [1, 2]

@@ -1,6 +1,7 @@
 /* The home page: its pictures, what comes after the figures, and both kept up to date. */
+import { drawBurnDown } from "../analytics/burn_down.js";
 import { draw, onTheme } from "../analytics/drawing.js";
-import { bounds, words } from "../analytics/words.js";
+import { bounds, dollars, words } from "../analytics/words.js";
 
 const EVERY = 60_000;
 const place = document.getElementById("charts");
@@ -63,8 +64,24 @@ const figureOf = (chart) => {
   return made;
 };
 
+const showBudgets = () => {
+  const shelf = document.getElementById("burn-downs");
+  shelf.hidden = !told.budgets.length;
+  while (shelf.childElementCount > told.budgets.length) shelf.lastElementChild.remove();
+  told.budgets.forEach((plot, n) => {
+    if (!shelf.children[n]) shelf.append(document.getElementById("burn-down-template").content.firstElementChild.cloneNode(true));
+    const figure = shelf.children[n];
+    const link = figure.querySelector("a");
+    link.textContent = plot.name;
+    link.href = plot.page;
+    figure.querySelector("figcaption span").textContent = `${dollars(plot.points[plot.points.length - 1][1])} of ${dollars(plot.limit)} left`;
+    drawBurnDown(figure.querySelector("canvas"), plot);
+  });
+};
+
 const show = () => {
   if (!told) return;
+  showBudgets();
   const labels = told.labels.map((at) => shortName(told.step, at));
   const titles = told.labels.map((at) => longName(told.step, at));
   for (const chart of told.charts) {
