@@ -28,6 +28,7 @@ from analytics.models import (
     Budget,
     BudgetAccount,
     BudgetHold,
+    BudgetMark,
     BudgetUsage,
     RequestRecord,
     Worker,
