@@ -189,6 +189,7 @@ if OIDC_RP_CLIENT_ID:
     LOGIN_REDIRECT_URL = "/admin/"
     LOGIN_REDIRECT_URL_FAILURE = "/admin/login/?sso=failed"
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "optimizer.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"

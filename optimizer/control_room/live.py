@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -71,7 +72,11 @@ def live_page(request: HttpRequest) -> HttpResponse:
     """The page; a script on it reads :func:`live_events`."""
     if not request.user.has_perm(_SEEN):  # type: ignore[union-attr]
         raise PermissionDenied
-    context = {**admin.site.each_context(request), "title": "Live"}
+    context = {
+        **admin.site.each_context(request),
+        "title": "Live",
+        "others_unseen": settings.WORKERS > 1 and not settings.SHARED_STORE,
+    }
     return TemplateResponse(request, "admin/live.html", context)
 
 

@@ -37,7 +37,7 @@ _FIGURES = (
 _VERDICTS = {
     "holds": "Quality holds",
     "falls short": "Quality falls short",
-    "not shown": "Not enough verdicts to speak of quality",
+    "not shown": "Quality not shown",
 }
 
 
@@ -127,9 +127,11 @@ def _cards(
         between = f"{dollars(savings['saved_low'])} to {dollars(savings['saved_high'])}"
         saved += f"; with 95 % confidence {between}"
     difference = quality["difference"]
-    shown = (
-        f"by {difference['mean']:+.3f}, tolerance {quality['tolerance']:g}"
-        if difference["mean"] is not None
+    known = difference["mean"] is not None
+    shown = f"{difference['mean']:+.3f}" if known else "–"
+    basis = (
+        f"beside the baseline, tolerance {quality['tolerance']:g}; on {quality['basis']}"
+        if known
         else "rate answers, or name a judge"
     )
     hits, hits_before = totals["cache_hits"], earlier["cache_hits"]
@@ -162,7 +164,7 @@ def _cards(
             query=query,
         ),
         Card(
-            _VERDICTS[quality["verdict"]], shown, f"on {quality['basis']}",
+            _VERDICTS[quality["verdict"]], shown, basis,
             "analytics_comparison_changelist", alarming=quality["verdict"] == "falls short",
         ),
     ]  # fmt: skip

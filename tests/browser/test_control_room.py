@@ -18,13 +18,24 @@ def shoot(page: Page, path: Path) -> None:
     page.screenshot(path=path, full_page=True)
 
 
+_DRAWN = """
+(() => {
+  const seen = [...document.querySelectorAll("canvas")].filter(canvas => canvas.offsetParent);
+  const inked = canvas => canvas.getContext("2d")
+    .getImageData(0, 0, canvas.width, canvas.height).data.some(value => value > 0);
+  return seen.length > 0 && seen.every(inked);
+})()
+"""
+
+
 def wait_for_pictures(page: Page) -> None:
-    """Until each has come whole. Asked from outside: the page's policy lets no string be run."""
+    """Until all that are seen are drawn. Asked from outside: the page's policy lets no string be
+    run."""
     for _ in range(200):
-        if page.evaluate("[...document.images].every(image => image.naturalWidth > 0)"):
+        if page.evaluate(_DRAWN):
             return
         page.wait_for_timeout(100)
-    raise AssertionError("A picture did not come.")
+    raise AssertionError("A picture was not drawn.")
 
 
 def requests_today(page: Page) -> int:
@@ -38,7 +49,7 @@ def test_home_says_what_is_spent_and_leads_to_the_rows(open_page: Open, shots: P
     page = open_page("/admin/?days=30")
     expect(page.locator(".card", has_text="Spent").first.locator("strong")).to_contain_text("$")
     expect(page.get_by_text("Kinds of prompt, by cost")).to_be_visible()
-    page.locator(".pictures").scroll_into_view_if_needed()
+    expect(page.locator("#chart-spend canvas")).to_be_visible()
     wait_for_pictures(page)
     shoot(page, shots / "home.png")
     page.get_by_role("link", name="7 days").click()
@@ -51,6 +62,71 @@ def test_home_says_what_is_spent_and_leads_to_the_rows(open_page: Open, shots: P
     page.locator(".card", has_text="Requests").first.click()
     expect(page).to_have_url(re.compile("requestrecord"))
     expect(page.locator("#result_list tbody tr").first).to_be_visible()
+
+
+def test_a_chart_tells_its_figures_and_leads_to_their_rows(open_page: Open) -> None:
+    page = open_page("/admin/?days=30")
+    chart = page.locator("#chart-models")
+    expect(chart.locator("canvas")).to_be_visible()
+    chart.get_by_text("Figures").click()
+    row = chart.locator("tbody tr").last
+    counts = [int(cell.replace(",", "")) for cell in row.locator("td").all_inner_texts()]
+    assert sum(counts) > 20
+
+    wait_for_pictures(page)
+    last = (
+        "Chart.getChart(document.querySelector('#chart-models canvas'))"
+        ".getDatasetMeta(0).data.at(-1).x"
+    )
+    chart.locator("canvas").click(position={"x": page.evaluate(last), "y": 40})
+    expect(page).to_have_url(re.compile("requestrecord.*created_at__gte"))
+    rows = page.locator(".paginator")
+    expect(rows).to_contain_text(f"{sum(counts)} request")
+
+
+def test_a_rare_tag_and_a_user_lead_to_their_rows_and_back(open_page: Open) -> None:
+    page = open_page("/admin/?days=30")
+    page.locator("#whose").get_by_role("link", name="support").click()
+    expect(page.locator("#result_list tbody tr")).to_have_count(12)
+    page.get_by_role("link", name="All", exact=True).last.click()
+    expect(page.locator("#result_list tbody tr")).to_have_count(50)
+
+
+def test_pictures_follow_the_theme(open_page: Open) -> None:
+    page = open_page("/admin/?days=30")
+    expect(page.locator("#chart-spend canvas")).to_be_visible()
+    wait_for_pictures(page)
+    colour = (
+        "Chart.getChart(document.querySelector('#chart-spend canvas')).options.scales.x.ticks.color"
+    )
+    light = page.evaluate(colour)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(200)
+    assert page.evaluate(colour) != light
+
+
+def test_the_home_keeps_itself_up_to_date(open_page: Open, service: Service) -> None:
+    page = open_page("/admin/live/")
+    page.clock.install()
+    page.goto("/admin/?days=1")
+    card = page.locator(".card", has_text="Requests").first.locator("strong")
+    before = int(card.inner_text().replace(",", ""))
+    expect(page.locator("#chart-spend canvas")).to_be_visible()
+    service.ask(f"One more, at {datetime.now(UTC)}?")
+    page.clock.fast_forward(61_000)
+    expect(card).to_have_text(f"{before + 1:,}")
+
+
+def test_a_budget_burns_down(open_page: Open, shots: Path) -> None:
+    page = open_page("/admin/")
+    burning = page.locator("#burn-downs figure", has_text="All of it")
+    expect(burning.locator("canvas")).to_have_attribute(
+        "aria-label", re.compile(r"of \$0\.20.* left")
+    )
+    burning.get_by_role("link").click()
+    expect(page.locator(".burn-down canvas")).to_have_attribute("aria-label", re.compile("left"))
+    wait_for_pictures(page)
+    shoot(page, shots / "budget.png")
 
 
 def test_live_shows_requests_as_they_come(open_page: Open, service: Service, shots: Path) -> None:
@@ -95,7 +171,6 @@ def test_a_decision_tells_its_story(open_page: Open, service: Service, shots: Pa
     for chapter in ("Asked", "Looked at", "Decided", "Called", "Paid", "Rated"):
         expect(page.get_by_role("heading", name=chapter, exact=True)).to_be_visible()
     expect(page.locator(".parts tbody tr").first).to_contain_text("demanding work")
-    page.locator("img.picture").scroll_into_view_if_needed()
     wait_for_pictures(page)
     expect(page.locator(".candidates tr.chosen")).to_have_count(1)
     expect(page.locator(".said").last).to_have_text(ANSWER)

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -164,6 +165,15 @@ def test_the_page_is_for_who_may_see_requests(admin_client: Client) -> None:
     client = Client()
     client.force_login(User.objects.create_user("ann", is_staff=True))
     assert client.get(reverse("admin:live")).status_code == 403
+
+
+@pytest.mark.django_db
+def test_workers_that_share_nothing_are_said_to(admin_client: Client, settings: Any) -> None:
+    settings.SHARED_STORE = ""
+    for workers, said in ((1, False), (2, True)):
+        settings.WORKERS = workers
+        page = admin_client.get(reverse("admin:live")).content.decode()
+        assert ("Only the requests of the worker" in page) == said
 
 
 @redis_only
