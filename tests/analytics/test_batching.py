@@ -66,16 +66,19 @@ async def test_those_of_one_turn_of_the_loop_share_a_batch(make) -> None:
     assert watched.batches == [[*range(20)]]
 
 
-async def test_those_that_come_turn_after_turn_share_one_until_a_turn_brings_none(make) -> None:
+async def test_those_that_come_turn_after_turn_share_a_batch(make) -> None:
     watched = Watched()
     batcher = make(watched)
-    tasks = []
-    for n in range(5):
-        tasks.append(asyncio.create_task(batcher.call(n)))
-        await asyncio.sleep(0)
-    await asyncio.gather(*tasks)
-    assert len(watched.batches) < 5
-    assert [n for batch in watched.batches for n in batch] == [*range(5)]
+
+    async def call_in(turns: int) -> int:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await batcher.call(turns)
+
+    # Those of later turns first, so that in each turn they come before it is looked who came.
+    calls = [call_in(turns) for turns in (4, 3, 2, 1, 0)]
+    assert await asyncio.gather(*calls) == [8, 6, 4, 2, 0]
+    assert watched.batches == [[0, 1, 2, 3, 4]]
 
 
 async def test_nobody_waits_for_others_without_end(make, monkeypatch: pytest.MonkeyPatch) -> None:
