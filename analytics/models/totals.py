@@ -67,8 +67,6 @@ class Totals(models.Model):
     latency_us = models.BigIntegerField(**_COUNT)
     streams = models.BigIntegerField(**_COUNT)
     first_token_us = models.BigIntegerField(**_COUNT)
-    calls = models.BigIntegerField(**_COUNT, db_default=0)
-    call_us = models.BigIntegerField(**_COUNT, db_default=0)
     answers = models.BigIntegerField(**_COUNT)
     answer_tokens = models.BigIntegerField(**_COUNT)
     answer_tokens_squared = models.BigIntegerField(**_COUNT)

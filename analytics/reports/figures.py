@@ -12,6 +12,7 @@ from django.db.models.functions import Cast, Concat, Right, TruncDay
 
 from analytics.models import RequestRecord
 from analytics.money import MoneySum
+from analytics.reports.durations import classes
 
 Figures = dict[str, Any]
 """Each of :data:`FIGURES` by name: an ``int``, or USD as ``Decimal``."""
@@ -66,9 +67,6 @@ _COUNTS: dict[str, Any] = {
     # Streams whose time to the first token is known, and these times.
     "streams": Count("ttft_ms"),
     "first_token_us": Sum(_whole(F("ttft_ms") * 1000), default=0),
-    # Calls of providers that answered, and how long these took: no cache, no waiting of ours.
-    "calls": Count("provider_ms"),
-    "call_us": Sum(_whole(F("provider_ms") * 1000), default=0),
     "answers": Count("pk", filter=_WHOLE),
     "answer_tokens": Sum("tokens_out", filter=_WHOLE, default=0),
     "answer_tokens_squared": _product("tokens_out", "tokens_out", _WHOLE),
@@ -104,7 +102,8 @@ def _joined(*names: str) -> Concat:
     return Concat(*parts[:-1], output_field=CharField())
 
 
-# Kept by the hour; "answer" is the kind of prompt, who answered and who would have.
+# Kept by the hour; "answer" is the kind of prompt, who answered and who would have; "latency"
+# how long calls of providers took: no cache, no waiting of ours.
 KEPT: dict[str, Any] = {
     "strategy": F("strategy"),
     "confidence": F("confidence"),
@@ -114,6 +113,8 @@ KEPT: dict[str, Any] = {
     "user": F("user_id"),
     "tag": F("tags"),
     "group": Right(Cast("pk", CharField()), 2),
+    "latency": classes("provider_ms"),
+    "first_token": classes("ttft_ms"),
     "answer": Concat(
         _joined("pattern", "tier", "provider", "model"),
         Value(">"),

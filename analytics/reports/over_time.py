@@ -11,6 +11,7 @@ from decimal import Decimal
 from django.db.models.functions import TruncDay, TruncHour, TruncMonth, TruncWeek
 
 from analytics.quality import QualityStep, quality_by
+from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
 from analytics.reports.intervals import Interval, total_interval
 from analytics.reports.spans import DAY, HOUR, Horizon, day_of, hour_of
@@ -18,9 +19,10 @@ from analytics.reports.summing import Asked, Grouped, Step, sums_together
 
 _HOURS, _DAYS, _WEEKS = timedelta(days=2), timedelta(days=45), timedelta(days=190)
 _SHOWN = (
-    "requests", "failed", "cache_hits", "calls", "call_us", "streams", "first_token_us", "cost",
-    "lost_cost", "routing_saved", "cache_saved", "prompt_cache_saved", "explored_saved",
+    "requests", "failed", "cache_hits", "cost", "lost_cost", "routing_saved", "cache_saved",
+"prompt_cache_saved", "explored_saved",
 )  # fmt: skip
+_VALUES, _DURATIONS = ("strategy", "model"), ("latency", "first_token")
 _PAIRS = ("paired", "paired_cost", "lost_cost", "baseline_cost")
 _ZERO = Decimal(0)
 
@@ -54,7 +56,8 @@ class Course:
 
     ``saved`` is what each step saved, judging paid, in USD, with its 95 % interval where it
     has enough requests; ``by`` the figures by "model" (as provider/model) and "strategy";
-    ``before`` those of as many steps of the period before.
+    ``durations`` how long calls ("latency") and their "first_token" took, by provider;
+    ``before`` the figures of as many steps of the period before.
     """
 
     steps: Steps
@@ -63,6 +66,7 @@ class Course:
     intervals: list[Interval | None]
     quality: list[QualityStep]
     by: dict[str, dict[str, list[Figures]]]
+    durations: dict[str, dict[str, list[Spread | None]]]
     before: list[Figures]
 
 
@@ -73,12 +77,8 @@ def course(since: datetime, until: datetime, before: datetime) -> Course:
     horizon = Horizon.now(before)
     if steps.kind == "hour":
         horizon = horizon.by_hours()
-    now, then = sums_together(
-        [Asked(("strategy", "model"), since, until), Asked(("strategy",), before, since)],
-        horizon,
-        steps.by,
-        _SHOWN,
-    )
+    asked = [Asked((*_VALUES, *_DURATIONS), since, until), Asked(("strategy",), before, since)]
+    now, then = sums_together(asked, horizon, steps.by, _SHOWN)
     pairs = sums_together([Asked(("group",), since, until)], horizon, steps.by, _PAIRS)[0]["group"]
     verdicts = quality_by(steps.by, since, until)
     quality = [verdicts.get(start, QualityStep()) for start in steps.starts]
@@ -90,7 +90,8 @@ def course(since: datetime, until: datetime, before: datetime) -> Course:
         [saved_of(figures) - step.judging for figures, step in zip(totals, quality, strict=True)],
         intervals,
         quality,
-        {name: _by_value(grouped, steps.starts) for name, grouped in now.items()},
+        {name: _by_value(now[name], steps.starts) for name in _VALUES},
+        {name: _spreads(now[name], steps.starts) for name in _DURATIONS},
         _as_many(_totals(then["strategy"], earlier.starts), len(steps.starts)),
     )
 
@@ -118,6 +119,17 @@ def _by_value(grouped: Grouped, starts: Sequence[datetime]) -> dict[str, list[Fi
     nothing = no_figures()
     values = sorted({value for _, value in grouped})
     return {value: [grouped.get((start, value), nothing) for start in starts] for value in values}
+
+
+def _spreads(grouped: Grouped, starts: Sequence[datetime]) -> dict[str, list[Spread | None]]:
+    steps = [
+        counts_by_provider({value: one for (at, value), one in grouped.items() if at == start})
+        for start in starts
+    ]
+    providers = sorted({provider for step in steps for provider in step})
+    return {
+        provider: [Spread.of(step.get(provider, {})) for step in steps] for provider in providers
+    }
 
 
 def _intervals(

@@ -76,14 +76,10 @@ def charts(period: Period, *, now: datetime | None = None) -> dict[str, Any]:
         _mix("models", "Requests by model", found.by["model"], rows("requestrecord")),
         _mix("strategies", "Requests by strategy", found.by["strategy"], rows("requestrecord")),
         _hits(found, rows("requestrecord", cache_hit__exact="1")),
-        _means(
-            "latency", "Latency by provider", providers, ("call_us", "calls"),
-            rows("requestrecord", cache_hit__exact="0"),
+        _durations(
+            "latency", "Latency by provider", found, rows("requestrecord", cache_hit__exact="0")
         ),
-        _means(
-            "first-token", "Time to first token by provider", providers,
-            ("first_token_us", "streams"), rows("requestrecord"),
-        ),
+        _durations("first_token", "Time to first token by provider", found, rows("requestrecord")),
         _failures(providers, rows("requestrecord", status__exact="error")),
     ]  # fmt: skip
     return {
@@ -206,29 +202,14 @@ def _hits(found: Course, rows: list[str]) -> Chart:
     )  # fmt: skip
 
 
-def _means(
-    id_: str, title: str, providers: Mapping[str, list[Figures]], of: tuple[str, str],
-    rows: list[str],
-) -> Chart:  # fmt: skip
-    """The mean of a figure in microseconds, ``of`` its sum and its count, by provider."""
-    total, count = of
-    known = {
-        name: steps
-        for name, steps in sorted(providers.items(), key=lambda one: -_sum(one[1], count))
-        if name and _sum(steps, count)
-    }
+def _durations(dimension: str, title: str, found: Course, rows: list[str]) -> Chart:
+    providers = found.durations[dimension]
     series = [
-        Series(
-            name,
-            [
-                figures[total] / figures[count] / 1000 if figures[count] else None
-                for figures in steps
-            ],
-            "line",
-        )
-        for name, steps in list(known.items())[:_MOST]
+        Series(name, [spread.p95 if spread else None for spread in spreads], "line")
+        for name, spreads in list(providers.items())[:_MOST]
     ]
-    return Chart(id_, title, "ms", series, "means of calls, cached answers apart", rows=rows)
+    note = "what 95 % of calls do not exceed; cached answers are no calls"
+    return Chart(dimension.replace("_", "-"), title, "ms", series, note, rows=rows)
 
 
 def _failures(providers: Mapping[str, list[Figures]], rows: list[str]) -> Chart:
@@ -262,10 +243,6 @@ def _greatest(layers: Mapping[str, list[int]]) -> list[tuple[str, list[int]]]:
 
 def _money(steps: Sequence[Figures], figure: str) -> list[Value]:
     return [str(figures[figure]) for figures in steps]
-
-
-def _sum(steps: Sequence[Figures], figure: str) -> int:
-    return sum(figures[figure] for figures in steps)
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -20,19 +20,19 @@ from analytics.models import Alert, Budget, BudgetHold
 from analytics.money import dollars, percent
 from analytics.quality import quality_report
 from analytics.reports.breakdown import SUMMED, breakdown
+from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, no_figures, saved_of
-from analytics.reports.summing import Asked, RememberedSums, total_of
+from analytics.reports.summing import Asked, RememberedSums, Sums, total_of
 from analytics.savings import cost_savings
 from optimizer.control_room.period import Period
 
 _MOST = 8
-_DIMENSIONS = ("strategy", "model", "group")
+_DIMENSIONS = ("strategy", "model", "group", "latency", "first_token")
 _WHOSE = ("user", "tag", "pattern")
 _FIGURES = (
     "requests", "decided", "failed", "cache_hits", "paired", "tokens_in", "tokens_out",
-    "latency_us", "calls", "call_us", "streams", "first_token_us", "cost", "lost_cost",
-    "paired_cost", "baseline_cost", "routing_saved", "cache_saved", "prompt_cache_saved",
-    "explored_saved",
+    "latency_us", "cost", "lost_cost", "paired_cost", "baseline_cost", "routing_saved",
+    "cache_saved", "prompt_cache_saved", "explored_saved",
 )  # fmt: skip
 _VERDICTS = {
     "holds": "Quality holds",
@@ -55,19 +55,23 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class ProviderRow:
-    """``latency_ms`` is the mean of the calls that it answered, ``first_token_ms`` that of the
-    streams, if there were any; ``circuit`` closed, open or half open; ``query`` that of the list
+    """``latency`` and ``first_token`` are those of its calls and streams, if there were any, in
+    ms; ``circuit`` closed, open or half open; ``query`` that of the list
     of its requests."""
 
     name: str
     requests: int
     cost: Decimal
     saved: Decimal
-    latency_ms: float | None
-    first_token_ms: float | None
+    latency: Spread | None
+    first_token: Spread | None
     failed_percent: float
     circuit: str
     query: str
+
+    @property
+    def durations(self) -> tuple[Spread | None, Spread | None]:
+        return self.latency, self.first_token
 
 
 def overview(
@@ -90,7 +94,7 @@ def overview(
         "empty": totals["requests"] == 0,
         "cards": _cards(totals, earlier, savings, quality, period),
         "troubles": list(_troubles(totals, circuits, quality, accounts)),
-        "providers": _providers(by_model, circuits, period),
+        "providers": _providers(by_model, sums, circuits, period),
         "models": _shares(by_model, lambda name: _rows_of(period, name)),
         "strategies": _shares(by_strategy, lambda name: period.rows(strategy__exact=name)),
         "budgets": [(account, account.runs_out_at(now)) for account in accounts],
@@ -180,28 +184,28 @@ def _latency(figures: Figures) -> float:
     return figures["latency_us"] / 1000 / (figures["requests"] or 1)
 
 
-def _mean_ms(total_us: int, count: int) -> float | None:
-    return total_us / 1000 / count if count else None
-
-
 def _providers(
-    by_model: Mapping[str, Figures], circuits: Mapping[str, str], period: Period
+    by_model: Mapping[str, Figures], sums: Sums, circuits: Mapping[str, str], period: Period
 ) -> list[ProviderRow]:
-    sums = {name: no_figures() for name in circuits} | by_provider(by_model)
-    sums.pop("", None)  # of requests that nobody answered
+    known = {name: no_figures() for name in circuits} | by_provider(by_model)
+    known.pop("", None)  # of requests that nobody answered
+    latency, first_token = (
+        counts_by_provider(sums.by(dimension, period.since, period.until))
+        for dimension in ("latency", "first_token")
+    )
     rows = [
         ProviderRow(
             name,
             figures["requests"],
             figures["cost"],
             saved_of(figures),
-            _mean_ms(figures["call_us"], figures["calls"]),
-            _mean_ms(figures["first_token_us"], figures["streams"]),
+            Spread.of(latency.get(name, {})),
+            Spread.of(first_token.get(name, {})),
             percent(figures["failed"], figures["requests"]),
             circuits.get(name, "not configured"),
             period.rows(provider=name),
         )
-        for name, figures in sums.items()
+        for name, figures in known.items()
     ]
     return sorted(rows, key=lambda row: (-row.cost, -row.requests, row.name))
 

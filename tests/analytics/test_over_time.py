@@ -52,7 +52,7 @@ def test_the_steps_add_up_to_the_report(days: int, summed: bool) -> None:
     found = course(since, NOW, before)
     report = total_of(RECORDED.by("strategy", since, NOW))
     earlier = total_of(RECORDED.by("strategy", before, since))
-    for figure in ("requests", "failed", "cost", "routing_saved", "calls", "first_token_us"):
+    for figure in ("requests", "failed", "cost", "routing_saved", "cache_hits"):
         assert sum(step[figure] for step in found.totals) == report[figure]
         for dimension in ("model", "strategy"):
             steps = found.by[dimension].values()

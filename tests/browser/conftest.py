@@ -136,7 +136,7 @@ def _fill(running: Running, folder: Path) -> None:
     if not files:
         files = [folder / "made.jsonl.gz"]
         with gzip.open(files[0], "wt") as out:
-            for prompt in made_outcomes(300):
+            for prompt in made_outcomes(900):
                 outcomes = {
                     model: {
                         "quality": found.quality, "input_tokens": found.input_tokens,
@@ -149,7 +149,7 @@ def _fill(running: Running, folder: Path) -> None:
                 out.write(json.dumps(row) + "\n")
     for file in files:
         running.manage(
-            "replay", str(file), "--prices", str(prices), "--days", "25", "--limit", "300",
+            "replay", str(file), "--prices", str(prices), "--days", "25", "--limit", "450",
             "--baseline", _BASELINES[file.name.partition(".")[0]],
         )  # fmt: skip
     running.manage(

@@ -71,14 +71,13 @@ def test_many_models_are_summed_up_to_what_can_be_told_apart() -> None:
     assert sum(total(one["values"]) for one in chart["series"]) == 9
 
 
-def test_means_are_of_calls_and_rates_of_answers() -> None:
+def test_durations_are_those_of_calls_and_rates_those_of_answers() -> None:
     some_days()
-    found = drawn(days="1")
-    assert [step for step in series(found["latency"], "gemini") if step is not None]
-    whole = drawn(**{"from": f"{NOW - timedelta(days=4):%Y-%m-%d}", "to": f"{NOW:%Y-%m-%d}"})
-    assert max(filter(None, series(whole["latency"], "claude"))) == pytest.approx(500, abs=200)
-    assert 100 / 3 <= max(filter(None, series(whole["hits"], "Hit rate"))) <= 100
-    assert series(whole["first-token"], "gemini")
+    found = drawn(days="7")
+    slowest = max(filter(None, series(found["latency"], "claude")))
+    assert slowest == pytest.approx(700, rel=0.42)
+    assert max(filter(None, series(found["hits"], "Hit rate"))) == 50
+    assert max(filter(None, series(found["first-token"], "gemini"))) == pytest.approx(120, rel=0.42)
 
 
 def test_quality_stands_beside_what_is_tolerated(settings: Any) -> None:

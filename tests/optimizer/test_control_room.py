@@ -188,18 +188,23 @@ def test_who_and_what_the_money_went_to_comes_after(admin_client: Client) -> Non
     assert reverse("admin:analytics_routingmetric_change", args=[dear.pk]) in page
 
 
-def test_the_time_to_first_token_is_that_of_streams(admin_client: Client) -> None:
-    for first in (100.0, 300.0, None):
-        RequestRecordFactory(ttft_ms=first)
+def test_durations_are_those_of_answered_calls_and_streams(admin_client: Client) -> None:
+    for took, first, fields in (
+        (100.0, 30.0, {}),
+        (104.0, 31.0, {}),
+        (5000.0, None, {}),
+        (None, None, {"cache_hit": True, "latency_ms": 9000.0}),
+        (9000.0, 9000.0, {"status": "error"}),
+    ):
+        RequestRecordFactory(provider_ms=took, ttft_ms=first, **fields)
     (row,) = overview(Period.of_days(7), {"claude": "closed"})["providers"]
-    assert row.first_token_ms == 200.0
-
-
-def test_a_provider_s_latency_is_that_of_its_calls() -> None:
-    for took, hit in ((100.0, False), (300.0, False), (None, True)):
-        RequestRecordFactory(provider_ms=took, cache_hit=hit, latency_ms=1.0)
-    (row,) = overview(Period.of_days(7), {"claude": "closed"})["providers"]
-    assert row.latency_ms == 200.0
+    assert row.latency is not None
+    assert row.latency.median == pytest.approx(104, rel=0.2)
+    assert row.latency.p95 == pytest.approx(5000, rel=0.3)
+    assert row.first_token is not None
+    assert row.first_token.p95 == pytest.approx(31, rel=0.42)
+    page = admin_client.get(HOME).content.decode()
+    assert f"<td>{row.latency.p95:.0f} ms</td>" in page
 
 
 def test_no_page_asks_the_database_much(admin_client: Client) -> None:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('analytics', '0019_call_durations'),
+        ('analytics', '0018_day_sums'),
     ]
 
     operations = [

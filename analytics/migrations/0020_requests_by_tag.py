@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("analytics", "0020_budget_marks"),
+        ("analytics", "0019_budget_marks"),
     ]
 
     operations = [migrations.RunPython(create, drop)]
