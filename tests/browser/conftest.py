@@ -102,6 +102,17 @@ class Service:
         found: dict[str, object] = answer.json()
         return found
 
+    def chat(self, prompt: str, user: str, tag: str, *, stream: bool = False) -> str:
+        """Asked as OpenAI's clients do, beside the dearest model; the request's id."""
+        body = {
+            "model": "auto", "messages": [{"role": "user", "content": prompt}], "user": user,
+            "stream": stream, "max_tokens": 100,
+            "optimizer": {"tags": [tag], "baseline": _DEAREST},
+        }  # fmt: skip
+        answer = httpx.post(f"{self.url}/v1/chat/completions", json=body, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return "" if stream else str(answer.json()["id"]).removeprefix("chatcmpl-")
+
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
@@ -171,13 +182,7 @@ def _ask_around(service: Service) -> None:
     for n in range(24):
         user, tag = ("bea", "carl", "dora")[n % 3], ("search", "support")[n % 2]
         prompt = f"{_ASKED[n % len(_ASKED)]} (Case {n // 6}.)"
-        body = {
-            "model": "auto", "messages": [{"role": "user", "content": prompt}], "user": user,
-            "stream": n % 4 == 0, "max_tokens": 100,
-            "optimizer": {"tags": [tag], "baseline": _DEAREST},
-        }  # fmt: skip
-        answer = httpx.post(f"{service.url}/v1/chat/completions", json=body, timeout=30)
-        assert answer.status_code == 200, answer.text
+        service.chat(prompt, user, tag, stream=n % 4 == 0)
 
 
 @pytest.fixture(scope="session")

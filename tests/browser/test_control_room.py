@@ -15,6 +15,7 @@ PROMPT = "Analyze and compare two designs for a rate limiter, step by step."
 
 
 def shoot(page: Page, path: Path) -> None:
+    page.evaluate("window.scrollTo(0, 0)")
     page.screenshot(path=path, full_page=True)
 
 
@@ -167,9 +168,9 @@ def test_live_connects_again_after_the_network_was_away(open_page: Open, service
 
 
 def test_a_decision_tells_its_story(open_page: Open, service: Service, shots: Path) -> None:
-    asked = service.ask(f"{PROMPT} Told at {datetime.now(UTC)}.", auto_route=True)
-    page = open_page(f"/admin/analytics/routingmetric/{asked['request_id']}/change/")
-    expect(page.locator(".headline")).to_contain_text("Answered by")
+    asked = service.chat(f"{PROMPT} Told at {datetime.now(UTC)}.", "dora", "search")
+    page = open_page(f"/admin/analytics/routingmetric/{asked}/change/")
+    expect(page.locator(".headline")).to_contain_text("The baseline asked for")
     for chapter in ("Asked", "Looked at", "Decided", "Called", "Paid", "Rated"):
         expect(page.get_by_role("heading", name=chapter, exact=True)).to_be_visible()
     expect(page.locator(".parts tbody tr").first).to_contain_text("demanding work")
