@@ -36,6 +36,10 @@ class Policy(Protocol):
         """Whether a candidate of this quality meets what the policy asks for."""
         ...
 
+    def unreached(self) -> str:
+        """What no candidate did, to be read after "best there is, as"."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class CheapestAboveTarget:
@@ -56,6 +60,9 @@ class CheapestAboveTarget:
     def reaches(self, quality: float) -> bool:
         return quality >= self.target
 
+    def unreached(self) -> str:
+        return f"no quality, less its uncertainty, clears {self.target:.2f}"
+
 
 @dataclass(frozen=True, slots=True)
 class BestUnderCap:
@@ -75,6 +82,9 @@ class BestUnderCap:
     def reaches(self, quality: float) -> bool:
         return True
 
+    def unreached(self) -> str:
+        return "there is no other"
+
 
 @dataclass(frozen=True, slots=True)
 class QualityMinusCost:
@@ -93,3 +103,6 @@ class QualityMinusCost:
 
     def reaches(self, quality: float) -> bool:
         return True
+
+    def unreached(self) -> str:
+        return "there is no other"

@@ -143,7 +143,7 @@ class LearningStrategy:
         elif policy.reaches(chosen.quality.low):
             why = policy.aim()
         else:
-            why = f"best there is, as nothing else is the {policy.aim()}"
+            why = f"best there is, as {policy.unreached()}"
         return RoutingDecision(
             provider=chosen.option.provider,
             model=chosen.option.model,

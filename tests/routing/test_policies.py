@@ -110,6 +110,13 @@ def test_with_a_predictor_learning_decides_without_any_rating() -> None:
     assert decision.fallback_used is False
 
 
+def test_where_nothing_is_good_enough_it_says_so() -> None:
+    engine = engine_over(Fixed(), predictor=PREDICTOR)
+    decision = engine.route(context(min_quality=0.999), strategy="learning")
+    wanted = "is the best there is, as no quality, less its uncertainty, clears 1.00"
+    assert wanted in decision.reasoning
+
+
 def test_a_new_model_needs_no_training() -> None:
     newcomer = option("d", "new", "simple", 9, "0.05")
     decision = engine_over(Fixed((*OPTIONS, newcomer)), predictor=PREDICTOR).route(

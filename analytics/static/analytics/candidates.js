@@ -25,11 +25,13 @@ const marks = {
         ctx.stroke();
       }
       const width = ctx.measureText(name).width;
-      const boxes = [x + 9, x - 9 - width].map((left) => ({ left, right: left + width, top: height - 7, bottom: height + 7 }));
+      const boxes = [0, -15, 15].flatMap((lower) => [x + 9, x - 9 - width].map((left) => (
+        { left, right: left + width, top: height + lower - 7, bottom: height + lower + 7 }
+      )));
       const free = boxes.find((box) => box.left >= chartArea.left && box.right <= chartArea.right && !taken.some((other) => meets(box, other)));
       if (!free) continue;
       taken.push(free);
-      ctx.fillText(name, free.left, height + 4);
+      ctx.fillText(name, free.left, free.top + 11);
     }
     ctx.restore();
   },
