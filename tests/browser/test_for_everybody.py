@@ -44,6 +44,12 @@ def test_nor_in_what_comes_later(open_page: Open, service: Service, axe: Axe) ->
     page = open_page(f"/admin/analytics/routingmetric/{asked['request_id']}/change/", guest=True)
     expect(page.locator(".headline")).to_be_visible()
     assert grave(page, axe) == []
+    page.goto("/admin/?days=30")
+    expect(page.locator("#chart-failures")).to_be_visible()
+    for figures in page.get_by_text("Figures", exact=True).all():
+        if figures.is_visible():
+            figures.click()
+    assert grave(page, axe) == []
     page.goto("/admin/playground/")
     page.get_by_role("button", name="Compare strategies").click()
     expect(page.get_by_role("rowheader", name="hybrid", exact=True)).to_be_visible()

@@ -20,6 +20,9 @@ const longName = (step, at) => {
   return { hour: `${day} ${at.slice(11, 16)} UTC`, day, week: `Week from ${day}`, month: at.slice(0, 7) }[step];
 };
 
+/* Who is on a link there must not lose it. */
+const isRead = (there) => there.contains(document.activeElement);
+
 const cell = (row, tag, text, href) => {
   const made = document.createElement(tag);
   if (tag === "th") made.scope = row.rowIndex === 0 ? "col" : "row";
@@ -34,6 +37,7 @@ const cell = (row, tag, text, href) => {
 
 /* The same figures for who cannot see a picture, or wants them to the cent. */
 const fillTable = (table, chart, titles) => {
+  if (isRead(table)) return;
   table.replaceChildren();
   const caption = table.createCaption();
   caption.className = "visually-hidden";
@@ -115,6 +119,7 @@ const drawCharts = async () => {
 const showWhose = async () => {
   const whose = document.getElementById("whose");
   const response = await answer(whose.dataset.from);
+  if (isRead(whose)) return;
   whose.innerHTML = await response.text(); // escaped by the server
 };
 
@@ -125,7 +130,7 @@ const renew = async () => {
   for (const id of ["troubles", "figures", "tables", "as-of"]) {
     const there = document.getElementById(id);
     const fresh = page.getElementById(id);
-    if (there && fresh && !there.contains(document.activeElement)) there.replaceChildren(...fresh.childNodes);
+    if (there && fresh && !isRead(there)) there.replaceChildren(...fresh.childNodes);
   }
 };
 
