@@ -61,7 +61,7 @@ const band = (series, n) => {
 
 const plugins = (chart, titles) => ({
   legend: {
-    display: chart.series.length > 1,
+    display: chart.stacked || chart.series.length > 1,
     position: "bottom",
     labels: {
       color: style("--body-quiet-color"), boxWidth: 12, boxHeight: 3,
@@ -94,7 +94,7 @@ export const draw = (canvas, chart, labels, titles) => {
         x: { ...x, stacked: chart.stacked, grid: { display: false }, ticks: { ...x.ticks, maxRotation: 0, autoSkipPadding: 12 } },
         y: {
           ...y, stacked: chart.stacked, beginAtZero: true, suggestedMax: chart.unit === "percent" ? 10 : undefined,
-          ticks: { ...y.ticks, maxTicksLimit: 6, callback: (value) => (chart.unit === "usd" ? shortDollars(value) : words(chart.unit, value)) },
+          ticks: { ...y.ticks, maxTicksLimit: 6, precision: chart.unit === "count" ? 0 : undefined, callback: (value) => (chart.unit === "usd" ? shortDollars(value) : words(chart.unit, value)) },
         },
       },
       plugins: plugins(chart, titles),

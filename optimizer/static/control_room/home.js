@@ -93,6 +93,7 @@ const show = () => {
     const empty = !chart.series.some((series) => series.kind !== "limit" && series.values.some((value) => value !== null && Number(value) !== 0));
     figure.querySelector("figcaption strong").textContent = chart.title;
     figure.querySelector("figcaption span").textContent = chart.note;
+    figure.classList.toggle("empty", empty);
     figure.querySelector(".picture").hidden = empty;
     figure.querySelector(".none").hidden = !empty;
     figure.querySelector("details").hidden = empty;
