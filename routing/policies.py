@@ -28,16 +28,12 @@ class Policy(Protocol):
 
     def pick(self, quality: Qualities, costs: Costs) -> Picks: ...
 
-    def aim(self) -> str:
-        """What it is after, to be read after "cheapest" or "best"."""
+    def reason(self, quality: float) -> str:
+        """Why a candidate of this quality was picked, to be read after "is the"."""
         ...
 
     def reaches(self, quality: float) -> bool:
         """Whether a candidate of this quality meets what the policy asks for."""
-        ...
-
-    def unreached(self) -> str:
-        """What no candidate did, to be read after "best there is, as"."""
         ...
 
 
@@ -54,14 +50,16 @@ class CheapestAboveTarget:
         enough = quality >= self.target
         return np.where(enough.any(axis=1), enough.argmax(axis=1), quality.argmax(axis=1))
 
-    def aim(self) -> str:
-        return f"cheapest whose quality, less its uncertainty, clears {self.target:.2f}"
+    def reason(self, quality: float) -> str:
+        clears = f"quality, less its uncertainty, clears {self.target:.2f}"
+        return (
+            f"cheapest whose {clears}"
+            if self.reaches(quality)
+            else f"best there is, as no {clears}"
+        )
 
     def reaches(self, quality: float) -> bool:
         return quality >= self.target
-
-    def unreached(self) -> str:
-        return f"no quality, less its uncertainty, clears {self.target:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +74,11 @@ class BestUnderCap:
             return np.zeros(len(quality), dtype=np.intp)
         return np.where(affordable, quality, -np.inf).argmax(axis=1)
 
-    def aim(self) -> str:
+    def reason(self, quality: float) -> str:
         return f"best that is expected to cost at most ${self.cap:f}"
 
     def reaches(self, quality: float) -> bool:
         return True
-
-    def unreached(self) -> str:
-        return "there is no other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +93,8 @@ class QualityMinusCost:
         price = [float(self.penalty * (dearest if cost is None else cost)) for cost in costs]
         return (quality - np.array(price)).argmax(axis=1)
 
-    def aim(self) -> str:
+    def reason(self, quality: float) -> str:
         return f"best once a dollar is worth {self.penalty:f} of quality"
 
     def reaches(self, quality: float) -> bool:
         return True
-
-    def unreached(self) -> str:
-        return "there is no other"

@@ -18,16 +18,24 @@ from analytics.totals import known_values
 NOT_STORED = "(not stored)"
 
 
-class _KnownValuesFilter(admin.SimpleListFilter):
-    """Offers values from the daily totals: a DISTINCT over the ledger would read it whole."""
+class _ValueFilter(admin.SimpleListFilter):
+    """Rows whose column of the parameter's name has the value in the address."""
 
     parameter_name: str
 
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return self.having(queryset, value) if value else queryset
+
+    def having(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return queryset.filter(**{self.parameter_name: value})
+
+
+class _KnownValuesFilter(_ValueFilter):
+    """Offers values from the daily totals: a DISTINCT over the ledger would read it whole."""
+
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(value, value) for value in known_values(self.parameter_name)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset
 
 
 class ProviderFilter(_KnownValuesFilter):
@@ -38,10 +46,8 @@ class ModelFilter(_KnownValuesFilter):
     title = parameter_name = "model"
 
 
-class _GivenFilter(admin.SimpleListFilter):
+class _GivenFilter(_ValueFilter):
     """Offers the value in the address alone, to be taken back: there may be too many to list."""
-
-    parameter_name: str
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         value = self.value()
@@ -52,16 +58,12 @@ class UserFilter(_GivenFilter):
     title = "user"
     parameter_name = "user_id"
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(user_id=self.value()) if self.value() else queryset
-
 
 class TagFilter(_GivenFilter):
     title = parameter_name = "tag"
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value()
-        return tagged(queryset, value) if value else queryset
+    def having(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return tagged(queryset, value)  # type: ignore[no-any-return]
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):

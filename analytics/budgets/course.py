@@ -39,7 +39,7 @@ def budgets_mark(now: datetime | None = None) -> int:
     moved = {
         key: one
         for key, one in followed.items()
-        if key not in before or one.spent - before[key] >= _whole(one) / _MARKS
+        if key not in before or one.spent - before[key] >= one.whole / _MARKS
     }
     if not moved:
         return 0
@@ -73,7 +73,7 @@ def burn_downs(
 def _burn_down(
     one: AccountStanding, marks: Sequence[tuple[datetime, Decimal]], now: datetime
 ) -> dict[str, Any]:
-    whole, runs_out = _whole(one), one.runs_out_at(now)
+    whole, runs_out = one.whole, one.runs_out_at(now)
     points = [(one.window.start, Decimal(0)), *marks, (now, one.spent)]
     return {
         "name": f"{one.budget}: {one.subject}" if one.budget.each else str(one.budget),
@@ -88,12 +88,7 @@ def _burn_down(
 
 
 def _is_drawn(one: AccountStanding) -> bool:
-    return not one.window.rolling and _whole(one) > 0
-
-
-def _whole(one: AccountStanding) -> Decimal:
-    limit = one.budget.limit if one.budget.limit is not None else one.budget.soft_limit
-    return limit or Decimal(0)
+    return not one.window.rolling and one.whole > 0
 
 
 def _key(one: AccountStanding) -> _Key:

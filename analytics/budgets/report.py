@@ -39,10 +39,14 @@ class AccountStanding:
         return None if limit is None else max(limit - self.spent - self.held, _ZERO)
 
     @property
+    def whole(self) -> Decimal:
+        """The limit or, without one, the soft limit."""
+        limit = self.budget.limit if self.budget.limit is not None else self.budget.soft_limit
+        return limit or _ZERO
+
+    @property
     def used_percent(self) -> float:
-        """Of the limit or, without one, of the soft limit."""
-        whole = self.budget.limit if self.budget.limit is not None else self.budget.soft_limit
-        return percent(self.spent + self.held, whole or _ZERO)
+        return percent(self.spent + self.held, self.whole)
 
     @property
     def ends_at(self) -> datetime | None:

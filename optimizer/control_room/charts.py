@@ -14,10 +14,9 @@ from django.urls import reverse
 
 from analytics.budgets.course import burn_downs
 from analytics.budgets.report import most_used
-from analytics.metrics import by_provider
 from analytics.models import Budget
 from analytics.quality import Mean
-from analytics.reports.figures import Figures, no_figures
+from analytics.reports.figures import Figures
 from analytics.reports.over_time import Course, course
 from optimizer.control_room.period import Period
 
@@ -66,8 +65,6 @@ def charts(period: Period, *, now: datetime | None = None) -> dict[str, Any]:
     now = now or datetime.now(UTC)
     until = period.until or now
     found = course(period.since, until, period.before)
-    # Providers are summed from models, where requests that nobody answered are of none.
-    providers = _by_provider(found)
     rows = _rows(found, period.since, until)
     drawn = [
         _spend(found, rows("requestrecord")),
@@ -80,7 +77,7 @@ def charts(period: Period, *, now: datetime | None = None) -> dict[str, Any]:
             "latency", "Latency by provider", found, rows("requestrecord", cache_hit__exact="0")
         ),
         _durations("first_token", "Time to first token by provider", found, rows("requestrecord")),
-        _failures(providers, rows("requestrecord", status__exact="error")),
+        _failures(found, rows("requestrecord", status__exact="error")),
     ]  # fmt: skip
     return {
         "step": found.steps.kind,
@@ -212,24 +209,17 @@ def _durations(dimension: str, title: str, found: Course, rows: list[str]) -> Ch
     return Chart(dimension.replace("_", "-"), title, "ms", series, note, rows=rows)
 
 
-def _failures(providers: Mapping[str, list[Figures]], rows: list[str]) -> Chart:
-    layers = {
-        name or "nobody": [figures["failed"] for figures in steps]
-        for name, steps in providers.items()
-    }
+def _failures(found: Course, rows: list[str]) -> Chart:
+    layers: dict[str, list[int]] = {}
+    for model, steps in found.by["model"].items():
+        # Requests that nobody answered are of no model.
+        provider = model.partition("/")[0] or "nobody"
+        before = layers.get(provider, [0] * len(steps))
+        layers[provider] = [n + step["failed"] for n, step in zip(before, steps, strict=True)]
     series = [Series(name, counts) for name, counts in _greatest(layers) if any(counts)]
     return Chart(
         "failures", "Failed requests by provider", "count", series, stacked=True, rows=rows
     )
-
-
-def _by_provider(found: Course) -> dict[str, list[Figures]]:
-    steps = [
-        by_provider({name: figures[n] for name, figures in found.by["model"].items()})
-        for n in range(len(found.steps.starts))
-    ]
-    names = sorted({name for step in steps for name in step})
-    return {name: [step.get(name) or no_figures() for step in steps] for name in names}
 
 
 def _greatest(layers: Mapping[str, list[int]]) -> list[tuple[str, list[int]]]:

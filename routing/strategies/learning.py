@@ -140,10 +140,8 @@ class LearningStrategy:
         chosen = weighed[place]
         if explored:
             why = "tried in order to learn, within the exploration budget"
-        elif policy.reaches(chosen.quality.low):
-            why = policy.aim()
         else:
-            why = f"best there is, as {policy.unreached()}"
+            why = policy.reason(chosen.quality.low)
         return RoutingDecision(
             provider=chosen.option.provider,
             model=chosen.option.model,
