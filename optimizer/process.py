@@ -95,7 +95,12 @@ class Services:
     _watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Learn what is known, load the embedded model, go on learning."""
+        """Learn what is known, load the embedded model, go on learning.
+
+        Raises ``RuntimeError`` if begun before: the threads of then could no longer be ended.
+        """
+        if self._close_watch is not None:
+            raise RuntimeError("The services are running already.")
         self.circuits.begin()
         self._close_watch = close_watch(self.keyring, self.budgets, self.price_keeper)
         await asyncio.to_thread(self._close_watch.begin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import httpx
@@ -33,10 +34,14 @@ hypothesis_settings.load_profile("untimed")
 @pytest.fixture(autouse=True)
 def _nothing_left_behind(settings: object) -> Iterator[None]:
     """Each test builds its own services and leaves no thread, file or cache entry."""
+    before = set(threading.enumerate())
     yield
     services = forget_services()
     if services is not None:
         services.close()
+    ours = {"close-watch", "ledger-writer", "cache-reader"}
+    left = [one for one in set(threading.enumerate()) - before if one.name in ours]
+    assert not left, f"Threads go on after the test: {left}."
     for path in journal().pending():
         path.unlink()
     cache.clear()

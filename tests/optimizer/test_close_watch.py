@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 
+import httpx
 import pytest
 
+from optimizer.composition import get_services
 from optimizer.services import close_watch
 from optimizer.services.chores import Chore
 from optimizer.services.close_watch import CloseWatch
@@ -42,3 +44,8 @@ def test_whoever_hangs_does_not_keep_it_from_ending(monkeypatch: pytest.MonkeyPa
     answered.set()
     watch._thread.join(10)
     assert not watch._thread.is_alive()
+
+
+async def test_services_that_run_are_not_begun_again(client: httpx.AsyncClient) -> None:
+    with pytest.raises(RuntimeError, match="running already"):
+        await get_services().start()

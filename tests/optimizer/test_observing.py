@@ -90,8 +90,6 @@ class TestMetrics:
         assert total(found, "optimizer_build_info") == 1
 
     async def test_what_is_under_way_is_counted(self, client: httpx.AsyncClient) -> None:
-        await get_services().start()
-
         async def counted() -> bool:
             return total(await samples(client), "optimizer_tasks") > 0
 
