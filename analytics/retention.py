@@ -41,7 +41,9 @@ def _old_usage(before: datetime) -> tuple[QuerySet[Any], ...]:
     """What bears on no budget any more, and how it came about."""
     found = Q(pk__in=())
     for budget in Budget.objects.all():
-        since = min(before, window_at(budget, timezone.now()).since)
+        now = window_at(budget, timezone.now())
+        # Of a rolling one also the period before, as a burn-down shows how it came about.
+        since = min(before, window_at(budget, now.since).since)
         found |= Q(account__budget=budget, start__lt=since)
     return BudgetUsage.objects.filter(found), BudgetMark.objects.filter(found)
 

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from analytics import keys
 from analytics.budgets import opening as budget_source
-from analytics.budgets.course import budgets_mark
+from analytics.budgets.marking import budgets_mark
 from analytics.budgets.workers import holds_lost
 from analytics.cache import CacheReader, semantic_entries
 from analytics.experiments import stop_on_harm

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from analytics.admin.history import ReadOnlyAdmin
-from analytics.budgets.course import burn_downs
+from analytics.budgets.burn_down import burn_downs
 from analytics.budgets.opening import budget_open
 from analytics.budgets.report import AccountStanding, standings
 from analytics.budgets.workers import holds_release

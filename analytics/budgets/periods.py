@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -53,6 +54,14 @@ def window_at(budget: Budget, at: datetime) -> Window:
         return Window(start, _step_start(at - length, step), start + step)
     start = _period_start(budget, at)
     return Window(start, start, _period_end(budget, start))
+
+
+def windows_between(budget: Budget, first: datetime, last: datetime) -> Iterator[Window]:
+    """One after the other, from that of ``first`` to that of ``last`` (aware)."""
+    window = window_at(budget, first)
+    while window.start <= last:
+        yield window
+        window = window_at(budget, window.end)
 
 
 def free_again(budget: Budget, start: datetime) -> datetime:

@@ -33,6 +33,11 @@ class AccountStanding:
     refused: int = 0
 
     @property
+    def key(self) -> tuple[int, str]:
+        """The account's: its budget's and whose it is."""
+        return self.budget.pk, self.subject
+
+    @property
     def left(self) -> Decimal | None:
         """What may still be held; ``None`` without a limit."""
         limit = self.budget.limit
@@ -135,13 +140,18 @@ def _read(windows: Mapping[Budget, Window], most: int) -> dict[int, list[Account
     return found
 
 
-def _bearing(rows: type[BudgetUsage] | type[BudgetHold], windows: Mapping[Budget, Window]) -> Any:
-    """Rows that bear on the budgets now, by budget and subject."""
+def bearing_on(windows: Mapping[Budget, Window]) -> Q:
+    """Rows of accounts that bear on the budgets in those windows."""
     wanted = Q(pk__in=())
     for budget, window in windows.items():
         wanted |= Q(account__budget=budget) & window.rows
+    return wanted
+
+
+def _bearing(rows: type[BudgetUsage] | type[BudgetHold], windows: Mapping[Budget, Window]) -> Any:
+    """Rows that bear on the budgets now, by budget and subject."""
     return (
-        rows._default_manager.filter(wanted)
+        rows._default_manager.filter(bearing_on(windows))
         .order_by()
         .values_list("account__budget_id", "account__subject")
     )

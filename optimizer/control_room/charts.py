@@ -12,7 +12,7 @@ from typing import Any, Literal
 from django.conf import settings
 from django.urls import reverse
 
-from analytics.budgets.course import burn_downs
+from analytics.budgets.burn_down import burn_downs
 from analytics.budgets.report import most_used
 from analytics.models import Budget
 from analytics.quality import Mean

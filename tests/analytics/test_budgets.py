@@ -465,13 +465,13 @@ def test_a_budget_that_makes_no_sense_is_refused(wrong: dict[str, Any], field: s
 
 
 @pytest.mark.django_db
-def test_pruning_forgets_what_bears_on_no_budget_any_more() -> None:
+def test_pruning_forgets_what_bears_on_no_budget_and_no_burn_down_any_more() -> None:
     now = datetime.now(UTC)
     budgets = [
         BudgetFactory(period="minute"),
         BudgetFactory(period="rolling", rolling_minutes=60 * 24 * 30),
     ]
-    for days in (0, 10, 40):
+    for days in (0, 10, 40, 70):
         payer = Payer(user="ann")
         charges = (Charge("claude", "small", Decimal("0.1")),)
         book([Cost(uuid.uuid4(), now - timedelta(days=days), payer, charges)])
@@ -483,4 +483,4 @@ def test_pruning_forgets_what_bears_on_no_budget_any_more() -> None:
         pass
     assert BudgetMark.objects.count() == 1
     left = {budget: BudgetUsage.objects.filter(account__budget=budget) for budget in budgets}
-    assert [usage.count() for usage in left.values()] == [1, 2]
+    assert [usage.count() for usage in left.values()] == [1, 3]

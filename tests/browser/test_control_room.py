@@ -132,6 +132,14 @@ def test_a_budget_burns_down(open_page: Open, shots: Path) -> None:
     shoot(page, shots / "budget.png")
 
 
+def test_a_rolling_budget_shows_when_it_is_whole_again(open_page: Open) -> None:
+    page = open_page("/admin/")
+    picture = page.locator("#burn-downs figure", has_text="Any day").locator("canvas")
+    expect(picture).to_have_attribute("aria-label", re.compile(r"of \$0\.02.* left; whole"))
+    lines = picture.evaluate("it => Chart.getChart(it).data.datasets.map((one) => one.label)")
+    assert lines == ["Left", "If nothing more is spent"]
+
+
 def test_live_shows_requests_as_they_come(open_page: Open, service: Service, shots: Path) -> None:
     page = open_page("/admin/live/")
     expect(page.get_by_role("status")).to_have_text("Live.")

@@ -15,7 +15,8 @@ from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.budgets.course import budgets_mark, burn_downs
+from analytics.budgets.burn_down import burn_downs
+from analytics.budgets.marking import budgets_mark
 from analytics.budgets.periods import window_at
 from analytics.budgets.report import AccountStanding, standings
 from analytics.models import Budget, BudgetMark
@@ -65,14 +66,53 @@ def test_a_new_period_begins_whole() -> None:
     assert [Decimal(amount) for _, amount in plot["points"]] == [Decimal(1), Decimal(1)]
 
 
-def test_what_gives_back_bit_by_bit_or_has_no_limit_is_not_drawn() -> None:
-    BudgetFactory(period="rolling", rolling_minutes=60)
+def test_without_a_hard_limit_the_soft_one_is_drawn_and_without_any_nothing() -> None:
     BudgetFactory(limit=Decimal(0))
     soft = BudgetFactory(limit=None, soft_limit=Decimal(2), period="month")
     spend("ann", "0.5")
     assert budgets_mark() == 1
     (plot,) = burn_downs(standings(Budget.objects.all()), NOW)
     assert (plot["name"], Decimal(plot["limit"])) == (str(soft), 2)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 7199), st.decimals("0.001", "0.03", places=3)), max_size=12)
+)
+def test_a_rolling_one_gives_back_what_it_took_and_is_whole_again(
+    costs: list[tuple[int, Decimal]],
+) -> None:
+    Budget.objects.all().delete()
+    long_ago = NOW - timedelta(days=2)
+    budget = BudgetFactory(
+        limit=Decimal(1), period="rolling", rolling_minutes=60, created_at=long_ago
+    )
+    asked = [(NOW - timedelta(seconds=seconds), amount) for seconds, amount in costs]
+    for at, amount in asked:
+        spend("ann", str(amount), at=at)
+    assert budgets_mark(NOW) == 0
+
+    def left(at: datetime) -> Decimal:
+        window = window_at(budget, at)
+        steps = ((window_at(budget, then).start, amount) for then, amount in asked)
+        return 1 - sum(amount for start, amount in steps if window.since <= start <= window.start)
+
+    (plot,) = burn_downs(standings([budget], now=NOW), NOW)
+    # Between two points that are the same nothing moved, and a step ends where the next begins.
+    before = timedelta(microseconds=1)
+    for at, amount in plot["points"][:-1]:
+        assert Decimal(amount) == left(datetime.fromisoformat(at) - before)
+    for at, amount in [plot["points"][-1], *plot["ahead"]]:
+        assert Decimal(amount) == left(datetime.fromisoformat(at))
+    assert plot["start"] == (NOW - timedelta(hours=1)).isoformat()
+    assert Decimal(plot["ahead"][-1][1]) == 1
+    assert plot["ahead"][-1][0] == plot["end"]
+    assert (plot["rolling"], plot["runs_out"]) == (True, None)
+
+
+def test_a_rolling_one_is_drawn_from_when_it_was_made() -> None:
+    budget = BudgetFactory(period="rolling", rolling_minutes=60, created_at=NOW)
+    (plot,) = burn_downs(standings([budget], now=NOW), NOW)
+    assert [at for at, _ in plot["points"]] == [NOW.isoformat()]
 
 
 @given(st.lists(st.decimals("0.0001", "0.5", places=4), max_size=30))
@@ -96,9 +136,19 @@ def test_at_this_pace_is_said_with_it() -> None:
     budget = BudgetFactory(period="day", limit=Decimal(10))
     (plot,) = burn_downs([AccountStanding(budget, "", window_at(budget, noon), Decimal(8))], noon)
     assert plot["runs_out"] == "2026-03-04T15:00:00+00:00"
+    assert plot["ahead"][-1] == ("2026-03-04T15:00:00+00:00", "0")
     assert (plot["start"], plot["end"]) == (
         "2026-03-04T00:00:00+00:00", "2026-03-05T00:00:00+00:00",
     )  # fmt: skip
+
+
+def test_what_lasts_is_drawn_to_the_end_of_its_period() -> None:
+    noon = datetime(2026, 3, 4, 12, tzinfo=UTC)
+    budget = BudgetFactory(period="day", limit=Decimal(10))
+    (plot,) = burn_downs([AccountStanding(budget, "", window_at(budget, noon), Decimal(4))], noon)
+    assert [(at, Decimal(amount)) for at, amount in plot["ahead"]] == [
+        ("2026-03-04T12:00:00+00:00", 6), ("2026-03-05T00:00:00+00:00", 2),
+    ]  # fmt: skip
 
 
 def test_it_is_on_the_home_and_on_the_budget_s_page(admin_client: Client) -> None:

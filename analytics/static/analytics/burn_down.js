@@ -1,40 +1,53 @@
-/* Budgets as burn-downs: what is left of each in its period, and how far it goes at this pace. */
-import { axis, faint, onTheme, place, quiet, style } from "./drawing.js";
+/* Budgets as burn-downs: what is left of each in its period, and how it goes on. */
+import { axis, faint, onTheme, place, quiet, themed } from "./drawing.js";
 import { dollars, shortDollars } from "./words.js";
 
 const time = (at) => new Date(at).getTime();
-const shortTime = (at, whole) => new Date(at).toISOString().slice(...(whole > 2 * 86_400_000 ? [5, 10] : [11, 16]));
+const DAY = 86_400_000;
+/* As much of a time as tells apart those of a picture that is `whole` milliseconds long. */
+const shortTime = (at, whole) => {
+  const [date, clock] = [new Date(at).toISOString().slice(5, 10), new Date(at).toISOString().slice(11, 16)];
+  if (whole > 4 * DAY) return date;
+  return whole > 1.5 * DAY ? `${date} ${clock}` : clock;
+};
 
 const line = (label, data, colour, changes) => ({
   label, data, borderColor: colour, backgroundColor: colour, showLine: true, pointRadius: 0, pointHoverRadius: 4, borderWidth: 2, ...changes,
 });
 
+const atTimes = (points) => points.map(([at, left]) => ({ x: time(at), y: Number(left) }));
+
+const outlook = (plot, length) => {
+  if (!plot.rolling) return plot.runs_out ? `used up at this pace by ${shortTime(plot.runs_out, length)}` : "it lasts at this pace";
+  const whole = plot.ahead.find(([, left]) => Number(left) >= Number(plot.limit));
+  return `whole ${whole === plot.ahead[0] ? "now" : `again by ${shortTime(whole[0], length)} if nothing more is spent`}`;
+};
+
 /** Draws one on `canvas`. */
 export const drawBurnDown = (canvas, plot) => {
-  const [start, end, now] = [plot.start, plot.end, plot.now].map(time);
+  const [start, end] = [plot.start, plot.end].map(time);
   const limit = Number(plot.limit);
-  const points = plot.points.map(([at, left]) => ({ x: time(at), y: Number(left) }));
+  const points = atTimes(plot.points);
   const last = points[points.length - 1];
-  const pace = now > start ? (limit - last.y) / (now - start) : 0;
-  const goal = plot.runs_out ? { x: time(plot.runs_out), y: 0 } : { x: end, y: last.y - pace * (end - now) };
-  const spent = style("--tone-spent");
+  const spent = themed("--tone-spent");
+  const even = line("Evenly", [{ x: start, y: limit }, { x: end, y: 0 }], themed("--body-quiet-color"), { borderDash: [2, 4], borderWidth: 1 });
   const x = axis();
   const y = axis();
-  canvas.setAttribute("aria-label", `${plot.name}: ${dollars(last.y)} of ${dollars(limit)} left; ${plot.runs_out ? `used up at this pace by ${shortTime(goal.x, end - start)}` : "it lasts at this pace"}`);
+  canvas.setAttribute("aria-label", `${plot.name}: ${dollars(last.y)} of ${dollars(limit)} left; ${outlook(plot, end - start)}`);
   place(canvas, {
     type: "scatter",
     data: {
       datasets: [
         line("Left", points, spent, { fill: "origin", backgroundColor: faint(spent, 15), pointRadius: points.length > 40 ? 0 : 2 }),
-        line("At this pace", [last, goal], plot.runs_out ? style("--tone-limit") : spent, { borderDash: [5, 4], borderWidth: 1.5 }),
-        line("Evenly", [{ x: start, y: limit }, { x: end, y: 0 }], style("--body-quiet-color"), { borderDash: [2, 4], borderWidth: 1 }),
+        line(plot.rolling ? "If nothing more is spent" : "At this pace", atTimes(plot.ahead), plot.runs_out ? themed("--tone-limit") : spent, { borderDash: [5, 4], borderWidth: 1.5 }),
+        ...(plot.rolling ? [] : [even]),
       ],
     },
     options: {
       ...quiet(),
       interaction: { mode: "nearest", intersect: false },
       scales: {
-        x: { ...x, min: start, max: end, grid: { display: false }, ticks: { ...x.ticks, maxTicksLimit: 6, maxRotation: 0, callback: (value) => shortTime(value, end - start) } },
+        x: { ...x, min: start, max: end, grid: { display: false }, ticks: { ...x.ticks, maxTicksLimit: 5, maxRotation: 0, callback: (value) => shortTime(value, end - start) } },
         y: { ...y, suggestedMin: 0, suggestedMax: limit, ticks: { ...y.ticks, maxTicksLimit: 5, callback: (value) => shortDollars(value) } },
       },
       plugins: {

@@ -1,5 +1,5 @@
 /* The candidates of a decision: what each is expected to cost and to be worth. */
-import { axis, onTheme, place, quiet, style } from "./drawing.js";
+import { axis, onTheme, place, quiet, themed } from "./drawing.js";
 import { dollars, shortDollars } from "./words.js";
 
 const ROLES = { chosen: "Chosen", baseline: "Baseline", other: "Not chosen" };
@@ -63,7 +63,7 @@ const drawOne = (figure) => {
     type: "scatter",
     data: {
       datasets: Object.keys(ROLES).map((role) => ({
-        label: ROLES[role], data: of(role), borderColor: style(TONES[role]), backgroundColor: style(TONES[role]),
+        label: ROLES[role], data: of(role), borderColor: themed(TONES[role]), backgroundColor: themed(TONES[role]),
         pointRadius: role === "chosen" ? 7 : 4.5, pointHoverRadius: 8,
       })).filter((dataset) => dataset.data.length),
     },

@@ -4,20 +4,26 @@ import { bounds, shortDollars, words } from "./words.js";
 const SERIES_COLOURS = 6;
 const TONES = new Set(["spent", "saved", "quality", "cache", "limit"]);
 
-export const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/* What a variable says of a colour depends on where it is used, so it is used. */
+const probe = document.body.appendChild(document.createElement("i"));
+probe.hidden = true;
+export const themed = (name) => {
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+};
 export const faint = (colour, share) => `color-mix(in srgb, ${colour} ${share}%, transparent)`;
 
 /** What every picture has in common. */
 export const quiet = () => {
-  Chart.defaults.font.family = style("--font-family-primary") || "sans-serif";
+  Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
   return { animation: false, responsive: true, maintainAspectRatio: false };
 };
 
 /** An axis whose lines are seen and do not shout. */
 export const axis = () => ({
-  grid: { color: style("--hairline-color") },
+  grid: { color: themed("--hairline-color") },
   border: { display: false },
-  ticks: { color: style("--body-quiet-color") },
+  ticks: { color: themed("--body-quiet-color") },
 });
 
 /** Makes a picture on `canvas`, in place of the one that is there. */
@@ -34,7 +40,7 @@ export const onTheme = (again) => {
 
 const number = (value) => (value === null ? null : Number(value));
 
-const colourOf = (series, n) => style(TONES.has(series.tone) ? `--tone-${series.tone}` : `--series-${(n % SERIES_COLOURS) + 1}`);
+const colourOf = (series, n) => themed(TONES.has(series.tone) ? `--tone-${series.tone}` : `--series-${(n % SERIES_COLOURS) + 1}`);
 
 const dataset = (series, n, stacked) => {
   const colour = colourOf(series, n);
@@ -64,7 +70,7 @@ const plugins = (chart, titles) => ({
     display: chart.stacked || chart.series.length > 1,
     position: "bottom",
     labels: {
-      color: style("--body-quiet-color"), boxWidth: 12, boxHeight: 3,
+      color: themed("--body-quiet-color"), boxWidth: 12, boxHeight: 3,
       filter: (item, data) => !data.datasets[item.datasetIndex].unnamed,
     },
   },
