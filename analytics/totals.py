@@ -1,4 +1,4 @@
-"""Sums that must be there at once, read from the daily totals."""
+"""Sums that must be there at once: of days from their totals, of minutes from their requests."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import TruncMinute
 
-from analytics.models import DailyTotal
+from analytics.models import DailyTotal, RequestRecord
 from analytics.money import MoneySum, percent
 
 
@@ -40,6 +41,20 @@ def sums_since(start: date) -> dict[str, Any]:
         "saved": saved,
         "percent": percent(saved, baseline, places=1),
     }
+
+
+def minute_sums(since: datetime) -> dict[datetime, dict[str, Any]]:
+    """``requests``, how many of them ``failed``, ``spent`` and ``saved`` (USD) of each UTC minute
+    from ``since`` on in which something was asked. Reads the requests."""
+    rows: Any = RequestRecord.objects.filter(created_at__gte=since)
+    rows = rows.annotate(at=TruncMinute("created_at", tzinfo=UTC)).values("at")
+    rows = rows.annotate(
+        requests=Count("pk"),
+        failed=Count("pk", filter=Q(status=RequestRecord.Status.ERROR)),
+        spent=MoneySum("cost"),
+        saved=MoneySum("savings"),
+    ).order_by()
+    return {row.pop("at"): row for row in rows}
 
 
 def model_sums(start: date) -> dict[tuple[str, str], tuple[int, Decimal]]:

@@ -7,9 +7,6 @@ import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -18,12 +15,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.response import TemplateResponse
 
-from analytics.totals import sums_since
 from optimizer.composition import get_services
 from optimizer.control_room.access import staff_with
 from optimizer.event_stream import EventStream, sse
 from optimizer.services.watching.feed import TooManyWatch, Watcher
 from optimizer.services.watching.happening import Happening, recent
+from optimizer.services.watching.sums import RunningSums
 
 _SEEN = "analytics.view_requestrecord"
 _FIRST, _AGAIN = 30, 200
@@ -32,40 +29,6 @@ _QUIET = 15.0
 _LONGEST = 300.0
 """Seconds after which the browser must ask again, and is looked at again."""
 _RETRY = b"retry: 1000\n\n"
-
-
-class Today:
-    """The day's requests, spend and savings so far, counted on from the database's sums."""
-
-    def __init__(self) -> None:
-        self._day: date | None = None
-        self._requests = 0
-        self._spent = self._saved = Decimal(0)
-
-    def begin(self) -> None:
-        """Reads the database."""
-        self._day = datetime.now(UTC).date()
-        sums = sums_since(self._day)
-        self._requests, self._spent = sums["total_requests"], sums["spent"]
-        self._saved = sums["saved"]
-
-    def add(self, happening: Happening) -> None:
-        day = datetime.fromisoformat(happening["at"]).astimezone(UTC).date()
-        if self._day is None or day > self._day:
-            self._day, self._requests = day, 0
-            self._spent = self._saved = Decimal(0)
-        elif day < self._day:
-            return
-        self._requests += 1
-        self._spent += Decimal(happening["cost"] or 0)
-        self._saved += Decimal(happening["saved"] or 0)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "requests": self._requests,
-            "spent": f"{self._spent:f}",
-            "saved": f"{self._saved:f}",
-        }
 
 
 def live_page(request: HttpRequest) -> HttpResponse:
@@ -82,9 +45,9 @@ def live_page(request: HttpRequest) -> HttpResponse:
 
 @staff_with(_SEEN)
 async def live_events(request: HttpRequest) -> HttpResponseBase:
-    """Server-sent events: ``request`` for each recorded one, ``today`` with the sums, ``missed``
-    with how many were too fast for this reader. Begins with the latest requests or, where the
-    browser says which it saw last, with those since."""
+    """Server-sent events: ``request`` for each recorded one, ``sums`` of today and of the minutes
+    that moved, ``missed`` with how many were too fast for this reader. Begins with the latest
+    requests or, where the browser says which it saw last, with those since."""
     watching = ExitStack()
     try:
         watcher = watching.enter_context(get_services().feed.watch())
@@ -105,18 +68,18 @@ async def _told(watcher: Watcher, last_seen: str) -> AsyncGenerator[bytes, None]
     until = time.monotonic() + _LONGEST
     yield _RETRY
     # Watching began before this is read, so nothing falls between; what is in both is told once.
-    today, first = await sync_to_async(_so_far)(last_seen)
+    sums, first = await sync_to_async(_so_far)(last_seen)
     told = {happening["id"] for happening in first}
-    yield _events(first, today, 0)
+    yield _events(first, sums, 0)
     missed = 0
     while not watcher.over and time.monotonic() < until:
         happenings = await watcher.take(_QUIET)
         fresh = [happening for happening in happenings if happening["id"] not in told]
         told -= {happening["id"] for happening in happenings}
         for happening in fresh:
-            today.add(happening)
+            sums.add(happening)
         if fresh:
-            yield _events(fresh, today, watcher.missed - missed)
+            yield _events(fresh, sums, watcher.missed - missed)
             missed = watcher.missed
             # A busy service is told of a few times a second, not thousands.
             await asyncio.sleep(0.2)
@@ -124,14 +87,14 @@ async def _told(watcher: Watcher, last_seen: str) -> AsyncGenerator[bytes, None]
             yield b": still here\n\n"
 
 
-def _so_far(last_seen: str) -> tuple[Today, list[Happening]]:
-    today = Today()
-    today.begin()
-    return today, recent(_AGAIN if last_seen else _FIRST, last_seen)
+def _so_far(last_seen: str) -> tuple[RunningSums, list[Happening]]:
+    sums = RunningSums()
+    sums.read()
+    return sums, recent(_AGAIN if last_seen else _FIRST, last_seen)
 
 
-def _events(happenings: list[Happening], today: Today, missed: int) -> bytes:
+def _events(happenings: list[Happening], sums: RunningSums, missed: int) -> bytes:
     said = [sse(happening, "request", happening["id"]) for happening in happenings]
     if missed:
         said.append(sse({"count": missed}, "missed"))
-    return b"".join([*said, sse(today.as_dict(), "today")])
+    return b"".join([*said, sse(sums.tell(), "sums")])

@@ -162,6 +162,24 @@ def test_live_shows_requests_as_they_come(open_page: Open, service: Service, sho
     expect(page.locator(".headline")).to_contain_text("Answered")
 
 
+def test_a_minute_leads_to_its_requests(open_page: Open, service: Service) -> None:
+    asked = service.ask(f"Which minute is it? {datetime.now(UTC)}")
+    page = open_page("/admin/live/")
+    canvas = page.locator("#minutes")
+    expect(canvas).to_have_attribute("aria-label", re.compile(r"30: \$0\.\d*[1-9]\d* spent"))
+    bar = canvas.evaluate(
+        """(it) => {
+          const chart = Chart.getChart(it);
+          const spent = chart.data.datasets.findIndex((one) => one.label === "Spent");
+          const last = chart.data.datasets[spent].data.findLastIndex((value) => value > 0);
+          return chart.getDatasetMeta(spent).data[last].x;
+        }"""
+    )
+    canvas.click(position={"x": bar, "y": 40})
+    expect(page).to_have_url(re.compile("requestrecord.*created_at__gte"))
+    expect(page.locator(f"#result_list a[href*='{asked['request_id']}']").first).to_be_visible()
+
+
 def test_live_connects_again_after_the_network_was_away(open_page: Open, service: Service) -> None:
     page = open_page("/admin/live/")
     before = requests_today(page)

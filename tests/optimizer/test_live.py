@@ -8,6 +8,7 @@ import signal
 import time
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,15 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 from django.urls import reverse
+from hypothesis import given
+from hypothesis import strategies as st
 
+from analytics.models import RequestRecord
 from optimizer.composition import get_services
-from optimizer.control_room import live
 from optimizer.event_stream import EventStream
 from optimizer.services.watching.feed import _MOST_UNREAD, _MOST_WATCHERS, Feed, TooManyWatch
 from optimizer.services.watching.happening import happening_of, recent
+from optimizer.services.watching.sums import RunningSums
 from tests.conftest import stop_services
 from tests.factories import RequestRecordFactory
 from tests.fakes.server import FakeProvider
@@ -66,7 +70,7 @@ async def told(client: AsyncClient, number: int, **headers: str) -> list[tuple[s
 async def test_it_begins_with_the_latest_and_the_day_s_sums(watching: AsyncClient) -> None:
     rows = [await sync_to_async(RequestRecordFactory)(id=uuid.uuid4()) for _ in range(2)]
     messages = await told(watching, 3)
-    assert [event for event, _, _ in messages] == ["request", "request", "today"]
+    assert [event for event, _, _ in messages] == ["request", "request", "sums"]
     assert {event_id for _, _, event_id in messages[:2]} == {str(row.pk) for row in rows}
 
 
@@ -80,8 +84,10 @@ async def test_what_is_recorded_is_told_at_once_with_exact_sums(watching: AsyncC
         record = RequestRecordFactory.build(cost=Decimal(cost), savings=Decimal("0.0000000001"))
         feed.tell(record)
     messages = await reading
-    assert [event for event, _, _ in messages] == ["today", "request", "request", "today"]
-    assert messages[-1][1] == {"requests": 2, "spent": "0.3", "saved": "0.0000000002"}
+    assert [event for event, _, _ in messages] == ["sums", "request", "request", "sums"]
+    both = {"requests": 2, "failed": 0, "spent": "0.3", "saved": "0.0000000002"}
+    assert messages[-1][1]["today"] == both
+    assert sum(minute["requests"] for minute in messages[-1][1]["minutes"]) == 2
 
 
 async def test_who_connects_again_gets_what_came_between(watching: AsyncClient) -> None:
@@ -93,7 +99,7 @@ async def test_who_connects_again_gets_what_came_between(watching: AsyncClient) 
 
 
 async def test_nonsense_for_the_last_event_is_as_good_as_none(watching: AsyncClient) -> None:
-    assert [event for event, _, _ in await told(watching, 1, **{"last-event-id": "x"})] == ["today"]
+    assert [event for event, _, _ in await told(watching, 1, **{"last-event-id": "x"})] == ["sums"]
 
 
 async def test_only_who_may_see_requests_is_told(transactional_db: None) -> None:
@@ -150,12 +156,57 @@ def test_no_prompt_answer_or_user_is_told() -> None:
 
 
 def test_a_new_day_begins_at_nothing() -> None:
-    today = live.Today()
+    sums = RunningSums()
     record = RequestRecordFactory.build(cost=Decimal(1), savings=None)
-    today.add(happening_of(record))
+    sums.add(happening_of(record))
     yesterday = {**happening_of(record), "at": "2020-01-01T00:00:00+00:00"}
-    today.add(yesterday)
-    assert today.as_dict() == {"requests": 1, "spent": "1", "saved": "0"}
+    sums.add(yesterday)
+    told = sums.tell()
+    expected = {"requests": 1, "failed": 0, "spent": "1", "saved": "0"}
+    assert told["today"] == expected
+    minute = record.created_at.replace(second=0, microsecond=0)
+    assert told["minutes"] == [{"at": minute.isoformat(), **expected}]
+    assert sums.tell()["minutes"] == []
+
+
+# Seconds, without those where the turn of a minute decides whether they are told of.
+_AGO = st.one_of(st.integers(0, 1700), st.integers(1900, 2400))
+
+
+def by_minute(sums: RunningSums) -> dict[str, tuple[int, int, Decimal, Decimal]]:
+    return {
+        one["at"]: (one["requests"], one["failed"], Decimal(one["spent"]), Decimal(one["saved"]))
+        for one in sums.tell()["minutes"]
+    }
+
+
+@pytest.mark.django_db
+@given(
+    st.lists(
+        st.tuples(_AGO, st.decimals(0, "0.1", places=6), st.sampled_from(["ok", "error"])),
+        max_size=12,
+    ),
+    st.integers(0, 12),
+)
+def test_sums_that_run_on_are_those_of_the_database(
+    asked: list[tuple[int, Decimal, str]], read: int
+) -> None:
+    RequestRecord.objects.all().delete()
+    now = datetime.now(UTC)
+    running = RunningSums()
+    for n, (seconds, cost, status) in enumerate(asked):
+        if n == read:
+            running.read()
+        record = RequestRecordFactory(
+            created_at=now - timedelta(seconds=seconds), cost=cost, savings=-cost, status=status
+        )
+        if n >= read:
+            running.add(happening_of(record))
+    if len(asked) <= read:
+        running.read()
+    anew = RunningSums()
+    anew.read()
+    assert by_minute(running) == by_minute(anew)
 
 
 @pytest.mark.django_db

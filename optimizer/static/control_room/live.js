@@ -1,4 +1,5 @@
 /* The live page: reads one stream of server-sent events, and keeps what it shows bounded. */
+import { draw, onTheme } from "../analytics/drawing.js";
 import { dollars } from "../analytics/words.js";
 
 (() => {
@@ -7,7 +8,8 @@ import { dollars } from "../analytics/words.js";
   const page = document.getElementById("live");
   const body = document.querySelector("#happenings tbody");
   const byId = (id) => document.getElementById(id);
-  const minute = []; // [arrived, cost] of the last sixty seconds
+  const MINUTES = 30;
+  const minutes = new Map(); // what each of the last minutes adds up to, by its start
   let source = null;
   let paused = false;
   let lastSeen = "";
@@ -44,12 +46,28 @@ import { dollars } from "../analytics/words.js";
     while (body.rows.length > MOST_ROWS) body.lastElementChild.remove();
   };
 
-  const showMinute = () => {
-    const since = Date.now() - MINUTE;
-    while (minute.length && minute[0][0] < since) minute.shift();
-    const spent = minute.reduce((sum, [, cost]) => sum + cost, 0);
-    byId("rate").textContent = `${minute.length} in the last minute`;
-    byId("spent-minute").textContent = `${dollars(spent)} in the last minute`;
+  /* Whoever looks at figures that move looks at the picture, so it is drawn anew with them. */
+  const showMinutes = () => {
+    const last = Math.floor(Date.now() / MINUTE) * MINUTE;
+    const starts = Array.from({ length: MINUTES }, (_, n) => last - (MINUTES - 1 - n) * MINUTE);
+    for (const at of minutes.keys()) if (at < starts[0]) minutes.delete(at);
+    const sums = starts.map((at) => minutes.get(at) || { requests: 0, failed: 0, spent: "0", saved: "0" });
+    const sum = (name) => sums.reduce((all, one) => all + Number(one[name]), 0);
+    byId("rate").textContent = `${sum("requests").toLocaleString("en")} in ${MINUTES} minutes, ${sum("failed").toLocaleString("en")} failed`;
+    byId("spent-lately").textContent = `${dollars(sum("spent"))} in ${MINUTES} minutes`;
+    byId("saved-lately").textContent = `${dollars(sum("saved"))} in ${MINUTES} minutes`;
+
+    const iso = (at) => new Date(at).toISOString();
+    const series = (name, kind, tone, key) => ({ name, kind, tone, values: sums.map((one) => one[key]), low: [], high: [] });
+    const chart = {
+      unit: "usd", stacked: false,
+      series: [series("Saved", "line", "saved", "saved"), series("Spent", "bar", "spent", "spent")],
+      rows: starts.map((at) => `${page.dataset.rows}?created_at__gte=${encodeURIComponent(iso(at))}&created_at__lt=${encodeURIComponent(iso(at + MINUTE))}`),
+    };
+    const titles = starts.map((at, n) => `${iso(at).slice(11, 16)} UTC: ${sums[n].requests} requests, ${sums[n].failed} failed`);
+    const canvas = byId("minutes");
+    canvas.setAttribute("aria-label", `By minute, the last ${MINUTES}: ${dollars(sum("spent"))} spent, ${dollars(sum("saved"))} saved`);
+    draw(canvas, chart, starts.map((at) => iso(at).slice(11, 16)), titles);
   };
 
   const say = (text) => { byId("state").textContent = text; };
@@ -67,16 +85,15 @@ import { dollars } from "../analytics/words.js";
       const one = JSON.parse(event.data);
       if (event.lastEventId === lastSeen) return;
       lastSeen = event.lastEventId;
-      const arrived = new Date(one.at).getTime();
-      if (arrived > Date.now() - MINUTE) minute.push([arrived, Number(one.cost || 0)]);
       show(one);
     });
-    source.addEventListener("today", (event) => {
-      const today = JSON.parse(event.data);
-      byId("requests").textContent = today.requests.toLocaleString("en");
-      byId("spent").textContent = dollars(today.spent);
-      byId("saved").textContent = dollars(today.saved);
-      showMinute();
+    source.addEventListener("sums", (event) => {
+      const sums = JSON.parse(event.data);
+      byId("requests").textContent = sums.today.requests.toLocaleString("en");
+      byId("spent").textContent = dollars(sums.today.spent);
+      byId("saved").textContent = dollars(sums.today.saved);
+      for (const one of sums.minutes) minutes.set(new Date(one.at).getTime(), one);
+      showMinutes();
     });
     source.addEventListener("missed", (event) => {
       say(`Live, but too fast to show all: ${JSON.parse(event.data).count} left out.`);
@@ -84,7 +101,7 @@ import { dollars } from "../analytics/words.js";
   };
 
   const close = () => { if (source) source.close(); source = null; };
-  const clear = () => { body.replaceChildren(); minute.length = 0; };
+  const clear = () => { body.replaceChildren(); minutes.clear(); };
 
   byId("pause").addEventListener("click", (event) => {
     paused = !paused;
@@ -97,6 +114,7 @@ import { dollars } from "../analytics/words.js";
     if (document.hidden) close();
     else if (!paused && !source) { clear(); open(); }
   });
-  setInterval(showMinute, 5000);
+  setInterval(() => { if (source) showMinutes(); }, 5000);
+  onTheme(showMinutes);
   open();
 })();
