@@ -13,7 +13,7 @@ from django.utils import timezone
 from analytics.models import Alert, AlertRule, Budget, BudgetUsage, DailyTotal
 from analytics.money import MoneySum, dollars
 from analytics.quality import quality_report
-from analytics.reports.summing import RECORDED
+from analytics.reports.sums import RECORDED
 from analytics.savings import cost_savings
 
 MOST_ATTEMPTS = 20

@@ -13,7 +13,8 @@ from django.db.models import Avg, Count, Q, Sum
 from analytics.models import RequestRecord
 from analytics.money import MoneySum, percent
 from analytics.reports.figures import Figures, add_figures, no_figures
-from analytics.reports.summing import RECORDED, Sums, TenantSums, requests_in
+from analytics.reports.summing import requests_in
+from analytics.reports.sums import RECORDED, Sums, TenantSums
 from analytics.savings import cost_savings
 
 # In whole or in part: what was delivered before a cut was charged too.

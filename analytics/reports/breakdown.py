@@ -9,7 +9,7 @@ from typing import Any
 
 from analytics.money import percent
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
-from analytics.reports.summing import RECORDED, Sums
+from analytics.reports.sums import RECORDED, Sums
 
 DIMENSIONS = ("day", "model", "provider", "pattern", "user", "tag", "endpoint")
 NONE, OTHERS = "(none)", "(others)"

@@ -13,7 +13,7 @@ from analytics.money import percent
 from analytics.quality import quality_report
 from analytics.reports.adjusting import adjusted_savings
 from analytics.reports.breakdown import breakdown
-from analytics.reports.summing import RECORDED, RememberedSums, Sums, total_of
+from analytics.reports.sums import RECORDED, RememberedSums, Sums, total_of
 
 _MOST_BARS = 12
 COMPLEXITY = "complexity's choice"

@@ -19,7 +19,8 @@ from analytics.models import RequestRecord
 from analytics.money import MoneySum
 from analytics.reports.figures import DAY, KEPT, Figures, no_figures, values_of
 from analytics.reports.spans import Span
-from analytics.reports.summing import RECORDED, requests_in
+from analytics.reports.summing import requests_in
+from analytics.reports.sums import RECORDED
 
 _MILLION = Decimal(1_000_000)
 _PLACES = Decimal("1e-10")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from django.db.models import F, IntegerField, Q, QuerySet, Sum, TextField, Value
-from django.db.models.functions import Cast, Concat, TruncDay
+from django.db.models.functions import Cast, Concat
 from django.db.models.functions.datetime import TruncBase
 
 from analytics.models import DaySum, HourlyTotal, RequestRecord
@@ -53,20 +53,6 @@ def requests_in(since: datetime, until: datetime | None = None) -> QuerySet[Requ
     return requests if until is None else requests.filter(created_at__lt=until)
 
 
-class Sums(Protocol):
-    """Where a report finds what requests add up to: against one baseline or another."""
-
-    def by(
-        self, dimension: str, since: datetime, until: datetime | None = None
-    ) -> dict[str, Figures]:
-        """The figures of each value of ``dimension`` in ``[since, until)``."""
-        ...
-
-    def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
-        """The figures of each UTC day, by its start."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The figures of each value of ``dimensions`` in ``[since, until)``."""
@@ -76,91 +62,9 @@ class Asked:
     until: datetime | None = None
 
 
-class RecordedSums:
-    """Against the baseline that was recorded with each request: complexity's choice, or the
-    model that the client gave as its baseline."""
-
-    def by(
-        self, dimension: str, since: datetime, until: datetime | None = None
-    ) -> dict[str, Figures]:
-        return _by_value(self._read(dimension, since, until, None))
-
-    def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
-        days: dict[datetime, Figures] = defaultdict(no_figures)
-        found = self._read("strategy", since, until, TruncDay)
-        for (day, _), figures in found.items():
-            add_figures(days[day], figures)
-        return dict(days)
-
-    def _read(
-        self, dimension: str, since: datetime, until: datetime | None, by: Step | None
-    ) -> Grouped:
-        asked = Asked([dimension], since, until)
-        return sums_together([asked], Horizon.now(since), by)[0][dimension]
-
-
-RECORDED = RecordedSums()
-
-
-class TenantSums(RecordedSums):
-    """The same for one tenant's requests alone; read from the rows."""
-
-    def __init__(self, tenant: str) -> None:
-        self._tenant = tenant
-
-    def _read(
-        self, dimension: str, since: datetime, until: datetime | None, by: Step | None
-    ) -> Grouped:
-        requests = requests_in(since, until).filter(tenant=self._tenant)
-        return _grouped(dimension, requests, _started(by, "created_at"))
-
-
-class RememberedSums:
-    """Others' sums, each read once: what one report says twice agrees, and costs one reading."""
-
-    def __init__(self, sums: Sums) -> None:
-        self._sums = sums
-        self._read: dict[tuple[Any, ...], Any] = {}
-
-    @classmethod
-    def of(cls, asked: Sequence[Asked], figures: Collection[str] = FIGURES) -> RememberedSums:
-        """The recorded ones, with several dimensions and periods read at once; of ``figures``
-        alone, where not all are wanted: summing is what takes the time."""
-        sums = cls(RECORDED)
-        horizon = Horizon.now(min(one.since for one in asked))
-        for one, found in zip(asked, sums_together(asked, horizon, None, figures), strict=True):
-            for dimension, grouped in found.items():
-                sums._read[dimension, one.since, one.until] = _by_value(grouped)
-        return sums
-
-    def by(
-        self, dimension: str, since: datetime, until: datetime | None = None
-    ) -> dict[str, Figures]:
-        key = (dimension, since, until)
-        if key not in self._read:
-            self._read[key] = self._sums.by(dimension, since, until)
-        found: dict[str, Figures] = self._read[key]
-        return found
-
-    def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
-        key = (since, until)
-        if key not in self._read:
-            self._read[key] = self._sums.by_day(since, until)
-        found: dict[datetime, Figures] = self._read[key]
-        return found
-
-
-def total_of(sums: Mapping[Any, Figures]) -> Figures:
-    """All of them together."""
-    total = no_figures()
-    for figures in sums.values():
-        add_figures(total, figures)
-    return total
-
-
 def row_sums(dimension: str, span: Span, by: Any = None) -> Grouped:
     """Summed from the requests themselves, by a truncation ``by`` of their time as well."""
-    return _grouped(dimension, requests_in(*span), by)
+    return grouped(dimension, requests_in(*span), by)
 
 
 def row_sums_together(
@@ -232,12 +136,12 @@ def sums_together(
                 named = {"of": F("dimension"), "group": F("value")}
                 kept.append(
                     _labelled(
-                        totals, number, _started(by, column), named, _chosen(_KEPT_SUMS, figures)
+                        totals, number, started(by, column), named, _chosen(_KEPT_SUMS, figures)
                     )
                 )
         if parts.rows:
             requests = RequestRecord.objects.filter(_within("created_at", parts.rows))
-            at = _started(by, "created_at")
+            at = started(by, "created_at")
             rows += [
                 _labelled(requests, number, at, _named(names), _chosen(FIGURES, figures))
                 for names in _read_together(one.dimensions)
@@ -254,7 +158,7 @@ def sums_together(
     return found
 
 
-def _started(by: Step | None, column: str) -> TruncBase | None:
+def started(by: Step | None, column: str) -> TruncBase | None:
     return None if by is None else by(column, tzinfo=UTC)
 
 
@@ -292,11 +196,7 @@ def _union(selects: Sequence[Any]) -> Any:
     return selects[0].union(*selects[1:], all=True) if len(selects) > 1 else selects[0]
 
 
-def _by_value(found: Grouped) -> dict[str, Figures]:
-    return {value: figures for (_, value), figures in found.items()}
-
-
-def _grouped(dimension: str, requests: Any, by: Any) -> Grouped:
+def grouped(dimension: str, requests: Any, by: Any) -> Grouped:
     """The figures of ``requests`` by time and value."""
     rows = _by_time(requests.annotate(group=KEPT[dimension]), by, "group")
     sums: Grouped = defaultdict(no_figures)

@@ -22,7 +22,8 @@ from analytics.quality import quality_report
 from analytics.reports.breakdown import SUMMED, breakdown
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, no_figures, saved_of
-from analytics.reports.summing import Asked, RememberedSums, Sums, total_of
+from analytics.reports.summing import Asked
+from analytics.reports.sums import RememberedSums, Sums, total_of
 from analytics.savings import cost_savings
 from optimizer.control_room.period import Period
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from analytics.reports.report import COMPLEXITY
 from analytics.reports.repricing import Baseline, RepricedSums, Tariff, TariffStep
-from analytics.reports.summing import RECORDED, Sums
+from analytics.reports.sums import RECORDED, Sums
 from optimizer.services.model_names import ModelNames, UnknownModel
 from providers.pricing import PriceBook, Rate, Rates
 

@@ -22,7 +22,8 @@ from django.db.models import Avg
 
 from analytics.models import Feedback, RequestRecord
 from analytics.reports.lengths import AnswerLengths
-from analytics.reports.summing import RECORDED, requests_in
+from analytics.reports.summing import requests_in
+from analytics.reports.sums import RECORDED
 from optimizer.services.past_requests import PastRequests, effect_on
 from optimizer.services.policy_spec import PolicySpec, leaves_choice
 from optimizer.services.rulebook import RuleBook

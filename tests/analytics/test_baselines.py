@@ -15,7 +15,7 @@ from analytics.reports.adjusting import adjusted_savings
 from analytics.reports.figures import no_figures
 from analytics.reports.lengths import AnswerLengths
 from analytics.reports.repricing import Baseline, RepricedSums, TariffStep
-from analytics.reports.summing import RECORDED
+from analytics.reports.sums import RECORDED
 from analytics.savings import cost_savings
 from tests.analytics.test_reports import run
 from tests.factories import RequestRecordFactory, RoutingMetricFactory

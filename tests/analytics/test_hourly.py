@@ -23,7 +23,8 @@ from analytics.reports.figures import FIGURES, KEPT
 from analytics.reports.hourly import mark_late, mark_stale, totals_differ, totals_update
 from analytics.reports.report import routing_report
 from analytics.reports.spans import HOUR, Horizon, day_of
-from analytics.reports.summing import RECORDED, Asked, RememberedSums, row_sums
+from analytics.reports.summing import Asked, row_sums
+from analytics.reports.sums import RECORDED, RememberedSums
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 
 NOW = datetime(2026, 3, 10, 12, 34, 56, tzinfo=UTC)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from analytics.reports.figures import saved_of
 from analytics.reports.hourly import totals_update
 from analytics.reports.over_time import Steps, course
-from analytics.reports.summing import RECORDED, total_of
+from analytics.reports.sums import RECORDED, total_of
 from analytics.savings import cost_savings
 from tests.analytics.test_hourly import NOW, make
 from tests.factories import ComparisonFactory, FeedbackFactory, RoutingMetricFactory
