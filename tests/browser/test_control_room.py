@@ -72,19 +72,22 @@ def test_a_chart_tells_its_figures_and_leads_to_their_rows(open_page: Open) -> N
     chart = page.locator("#chart-models")
     expect(chart.locator("canvas")).to_be_visible()
     chart.get_by_text("Figures").click()
-    row = chart.locator("tbody tr").last
-    counts = [int(cell.replace(",", "")) for cell in row.locator("td").all_inner_texts()]
-    assert sum(counts) > 20
+    days = [
+        sum(int(cell.replace(",", "")) for cell in row.locator("td").all_inner_texts())
+        for row in chart.locator("tbody tr").all()
+    ]
+    fullest = max(range(len(days)), key=days.__getitem__)
+    assert days[fullest] > 20
 
     wait_for_pictures(page)
-    last = (
+    middle = (
         "Chart.getChart(document.querySelector('#chart-models canvas'))"
-        ".getDatasetMeta(0).data.at(-1).x"
+        f".getDatasetMeta(0).data[{fullest}].x"
     )
-    chart.locator("canvas").click(position={"x": page.evaluate(last), "y": 40})
+    chart.locator("canvas").click(position={"x": page.evaluate(middle), "y": 40})
     expect(page).to_have_url(re.compile("requestrecord.*created_at__gte"))
     rows = page.locator(".paginator")
-    expect(rows).to_contain_text(f"{sum(counts)} request")
+    expect(rows).to_contain_text(f"{days[fullest]} request")
 
 
 def test_a_rare_tag_and_a_user_lead_to_their_rows_and_back(open_page: Open) -> None:
@@ -165,8 +168,8 @@ def test_live_shows_requests_as_they_come(open_page: Open, service: Service, sho
 def test_a_minute_leads_to_its_requests(open_page: Open, service: Service) -> None:
     asked = service.ask(f"Which minute is it? {datetime.now(UTC)}")
     page = open_page("/admin/live/")
-    canvas = page.locator("#minutes")
-    expect(canvas).to_have_attribute("aria-label", re.compile(r"30: \$0\.\d*[1-9]\d* spent"))
+    canvas = page.locator("#minutes canvas")
+    expect(page.locator("#minutes table a")).to_have_count(30)
     bar = canvas.evaluate(
         """(it) => {
           const chart = Chart.getChart(it);

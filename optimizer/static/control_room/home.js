@@ -1,13 +1,15 @@
 /* The home page: its pictures, what comes after the figures, and both kept up to date. */
 import { drawBurnDown } from "../analytics/burn_down.js";
 import { draw, onTheme } from "../analytics/drawing.js";
-import { bounds, dollars, words } from "../analytics/words.js";
+import { dollars } from "../analytics/words.js";
+import { fillTable, isRead } from "./figures.js";
 
 const EVERY = 60_000;
 const place = document.getElementById("charts");
 const asOf = document.getElementById("as-of");
 let told = null;
 
+const STEPS = { hour: "Hour", day: "Day", week: "Week", month: "Month" };
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const shortName = (step, at) => {
   const start = new Date(at);
@@ -18,41 +20,6 @@ const shortName = (step, at) => {
 const longName = (step, at) => {
   const day = at.slice(0, 10);
   return { hour: `${day} ${at.slice(11, 16)} UTC`, day, week: `Week from ${day}`, month: at.slice(0, 7) }[step];
-};
-
-/* Who is on a link there must not lose it. */
-const isRead = (there) => there.contains(document.activeElement);
-
-const cell = (row, tag, text, href) => {
-  const made = document.createElement(tag);
-  if (tag === "th") made.scope = row.rowIndex === 0 ? "col" : "row";
-  const link = href ? document.createElement("a") : made;
-  link.textContent = text;
-  if (href) {
-    link.href = href;
-    made.append(link);
-  }
-  row.append(made);
-};
-
-/* The same figures for who cannot see a picture, or wants them to the cent. */
-const fillTable = (table, chart, titles) => {
-  if (isRead(table)) return;
-  table.replaceChildren();
-  const caption = table.createCaption();
-  caption.className = "visually-hidden";
-  caption.textContent = chart.title;
-  const head = table.createTHead().insertRow();
-  cell(head, "th", { hour: "Hour", day: "Day", week: "Week", month: "Month" }[told.step]);
-  for (const series of chart.series) cell(head, "th", series.name);
-  const body = table.createTBody();
-  titles.forEach((title, n) => {
-    const row = body.insertRow();
-    cell(row, "th", title, chart.rows[n]);
-    for (const series of chart.series) {
-      cell(row, "td", words(chart.unit, series.values[n]) + bounds(chart.unit, series, n));
-    }
-  });
 };
 
 const figureOf = (chart) => {
@@ -99,7 +66,7 @@ const show = () => {
     figure.querySelector("details").hidden = empty;
     if (empty) continue;
     draw(figure.querySelector("canvas"), chart, labels, titles);
-    fillTable(figure.querySelector("table"), chart, titles);
+    fillTable(figure.querySelector("table"), chart, STEPS[told.step], titles);
   }
 };
 

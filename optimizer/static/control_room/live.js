@@ -1,120 +1,117 @@
 /* The live page: reads one stream of server-sent events, and keeps what it shows bounded. */
 import { draw, onTheme } from "../analytics/drawing.js";
 import { dollars } from "../analytics/words.js";
+import { cell, fillTable } from "./figures.js";
 
-(() => {
-  const MOST_ROWS = 100;
-  const MINUTE = 60_000;
-  const page = document.getElementById("live");
-  const body = document.querySelector("#happenings tbody");
-  const byId = (id) => document.getElementById(id);
-  const MINUTES = 30;
-  const minutes = new Map(); // what each of the last minutes adds up to, by its start
-  let source = null;
-  let paused = false;
-  let lastSeen = "";
+const MOST_ROWS = 100;
+const MINUTE = 60_000;
+const MINUTES = 30;
+const DRAWN_EVERY = 1000;
+const page = document.getElementById("live");
+const body = document.querySelector("#happenings tbody");
+const picture = document.querySelector("#minutes canvas");
+const byId = (id) => document.getElementById(id);
+const minutes = new Map(); // what each of the last minutes adds up to, by its start
+let source = null;
+let paused = false;
+let lastSeen = "";
+let drawn = 0;
 
-  const cell = (tag, text, parent) => {
-    const made = document.createElement(tag);
-    made.textContent = text;
-    parent.append(made);
-    return made;
+const stateOf = (one) => {
+  if (one.status === "error") return "failed";
+  if (one.status === "partial") return "cut off";
+  if (one.cache_hit) return "from the cache";
+  return one.fallbacks ? `answered after ${one.fallbacks} failed` : "answered";
+};
+
+const show = (one) => {
+  const row = document.createElement("tr");
+  row.className = one.status === "ok" ? "" : "failed";
+  cell(row, "th", new Date(one.at).toISOString().slice(11, 19), `${page.dataset.decision}${one.id}/change/`);
+  cell(row, "td", one.provider ? `${one.provider}/${one.model}` : "nobody");
+  cell(row, "td", one.strategy);
+  cell(row, "td", `${one.pattern}, ${one.tier}`);
+  cell(row, "td", dollars(one.cost));
+  cell(row, "td", dollars(one.saved));
+  cell(row, "td", `${Math.round(one.latency_ms)} ms`);
+  cell(row, "td", stateOf(one));
+  body.prepend(row);
+  while (body.rows.length > MOST_ROWS) body.lastElementChild.remove();
+};
+
+const drawMinutes = (starts, sums) => {
+  const iso = (at) => new Date(at).toISOString();
+  const series = (name, kind, tone, key) => ({ name, kind, tone, values: sums.map((one) => one[key]), low: [], high: [] });
+  const chart = {
+    title: "By minute", unit: "usd", stacked: false,
+    series: [series("Saved", "line", "saved", "saved"), series("Spent", "bar", "spent", "spent")],
+    rows: starts.map((at) => `${page.dataset.rows}?created_at__gte=${encodeURIComponent(iso(at))}&created_at__lt=${encodeURIComponent(iso(at + MINUTE))}`),
   };
+  const titles = starts.map((at, n) => `${iso(at).slice(11, 16)} UTC: ${sums[n].requests} requests, ${sums[n].failed} failed`);
+  fillTable(document.querySelector("#minutes table"), chart, "Minute", titles);
+  draw(picture, chart, starts.map((at) => iso(at).slice(11, 16)), titles);
+};
 
-  const stateOf = (one) => {
-    if (one.status === "error") return "failed";
-    if (one.status === "partial") return "cut off";
-    if (one.cache_hit) return "from the cache";
-    return one.fallbacks ? `answered after ${one.fallbacks} failed` : "answered";
+const showMinutes = () => {
+  const last = Math.floor(Date.now() / MINUTE) * MINUTE;
+  const starts = Array.from({ length: MINUTES }, (_, n) => last - (MINUTES - 1 - n) * MINUTE);
+  for (const at of minutes.keys()) if (at < starts[0]) minutes.delete(at);
+  const sums = starts.map((at) => minutes.get(at) || { requests: 0, failed: 0, spent: "0", saved: "0" });
+  const sum = (name) => sums.reduce((all, one) => all + Number(one[name]), 0);
+  byId("rate").textContent = `${sum("requests").toLocaleString("en")} in ${MINUTES} minutes, ${sum("failed").toLocaleString("en")} failed`;
+  byId("spent-lately").textContent = `${dollars(sum("spent"))} in ${MINUTES} minutes`;
+  byId("saved-lately").textContent = `${dollars(sum("saved"))} in ${MINUTES} minutes`;
+
+  // However much comes; and who points at a picture reads it.
+  if (Date.now() - drawn < DRAWN_EVERY || picture.matches(":hover")) return;
+  drawn = Date.now();
+  drawMinutes(starts, sums);
+};
+
+const say = (text) => { byId("state").textContent = text; };
+
+const open = () => {
+  source = new EventSource(page.dataset.events);
+  source.onopen = () => say("Live.");
+  source.onerror = () => {
+    // The browser tries again by itself, unless it was refused.
+    say(source.readyState === EventSource.CLOSED
+      ? "Refused: too many watch, or you are logged out. Load the page again."
+      : "Connecting again …");
   };
-
-  const show = (one) => {
-    const row = document.createElement("tr");
-    row.className = one.status === "ok" ? "" : "failed";
-    const at = cell("th", "", row);
-    at.scope = "row";
-    const link = cell("a", new Date(one.at).toISOString().slice(11, 19), at);
-    link.href = `${page.dataset.decision}${one.id}/change/`;
-    cell("td", one.provider ? `${one.provider}/${one.model}` : "nobody", row);
-    cell("td", one.strategy, row);
-    cell("td", `${one.pattern}, ${one.tier}`, row);
-    cell("td", dollars(one.cost), row);
-    cell("td", dollars(one.saved), row);
-    cell("td", `${Math.round(one.latency_ms)} ms`, row);
-    cell("td", stateOf(one), row);
-    body.prepend(row);
-    while (body.rows.length > MOST_ROWS) body.lastElementChild.remove();
-  };
-
-  /* Whoever looks at figures that move looks at the picture, so it is drawn anew with them. */
-  const showMinutes = () => {
-    const last = Math.floor(Date.now() / MINUTE) * MINUTE;
-    const starts = Array.from({ length: MINUTES }, (_, n) => last - (MINUTES - 1 - n) * MINUTE);
-    for (const at of minutes.keys()) if (at < starts[0]) minutes.delete(at);
-    const sums = starts.map((at) => minutes.get(at) || { requests: 0, failed: 0, spent: "0", saved: "0" });
-    const sum = (name) => sums.reduce((all, one) => all + Number(one[name]), 0);
-    byId("rate").textContent = `${sum("requests").toLocaleString("en")} in ${MINUTES} minutes, ${sum("failed").toLocaleString("en")} failed`;
-    byId("spent-lately").textContent = `${dollars(sum("spent"))} in ${MINUTES} minutes`;
-    byId("saved-lately").textContent = `${dollars(sum("saved"))} in ${MINUTES} minutes`;
-
-    const iso = (at) => new Date(at).toISOString();
-    const series = (name, kind, tone, key) => ({ name, kind, tone, values: sums.map((one) => one[key]), low: [], high: [] });
-    const chart = {
-      unit: "usd", stacked: false,
-      series: [series("Saved", "line", "saved", "saved"), series("Spent", "bar", "spent", "spent")],
-      rows: starts.map((at) => `${page.dataset.rows}?created_at__gte=${encodeURIComponent(iso(at))}&created_at__lt=${encodeURIComponent(iso(at + MINUTE))}`),
-    };
-    const titles = starts.map((at, n) => `${iso(at).slice(11, 16)} UTC: ${sums[n].requests} requests, ${sums[n].failed} failed`);
-    const canvas = byId("minutes");
-    canvas.setAttribute("aria-label", `By minute, the last ${MINUTES}: ${dollars(sum("spent"))} spent, ${dollars(sum("saved"))} saved`);
-    draw(canvas, chart, starts.map((at) => iso(at).slice(11, 16)), titles);
-  };
-
-  const say = (text) => { byId("state").textContent = text; };
-
-  const open = () => {
-    source = new EventSource(page.dataset.events);
-    source.onopen = () => say("Live.");
-    source.onerror = () => {
-      // The browser tries again by itself, unless it was refused.
-      say(source.readyState === EventSource.CLOSED
-        ? "Refused: too many watch, or you are logged out. Load the page again."
-        : "Connecting again …");
-    };
-    source.addEventListener("request", (event) => {
-      const one = JSON.parse(event.data);
-      if (event.lastEventId === lastSeen) return;
-      lastSeen = event.lastEventId;
-      show(one);
-    });
-    source.addEventListener("sums", (event) => {
-      const sums = JSON.parse(event.data);
-      byId("requests").textContent = sums.today.requests.toLocaleString("en");
-      byId("spent").textContent = dollars(sums.today.spent);
-      byId("saved").textContent = dollars(sums.today.saved);
-      for (const one of sums.minutes) minutes.set(new Date(one.at).getTime(), one);
-      showMinutes();
-    });
-    source.addEventListener("missed", (event) => {
-      say(`Live, but too fast to show all: ${JSON.parse(event.data).count} left out.`);
-    });
-  };
-
-  const close = () => { if (source) source.close(); source = null; };
-  const clear = () => { body.replaceChildren(); minutes.clear(); };
-
-  byId("pause").addEventListener("click", (event) => {
-    paused = !paused;
-    event.target.setAttribute("aria-pressed", String(paused));
-    event.target.textContent = paused ? "Go on" : "Pause";
-    if (paused) { close(); say("Paused."); } else { clear(); open(); }
+  source.addEventListener("request", (event) => {
+    const one = JSON.parse(event.data);
+    if (event.lastEventId === lastSeen) return;
+    lastSeen = event.lastEventId;
+    show(one);
   });
-  // A page that nobody sees takes no place among those who watch.
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) close();
-    else if (!paused && !source) { clear(); open(); }
+  source.addEventListener("sums", (event) => {
+    const sums = JSON.parse(event.data);
+    byId("requests").textContent = sums.today.requests.toLocaleString("en");
+    byId("spent").textContent = dollars(sums.today.spent);
+    byId("saved").textContent = dollars(sums.today.saved);
+    for (const one of sums.minutes) minutes.set(new Date(one.at).getTime(), one);
+    showMinutes();
   });
-  setInterval(() => { if (source) showMinutes(); }, 5000);
-  onTheme(showMinutes);
-  open();
-})();
+  source.addEventListener("missed", (event) => {
+    say(`Live, but too fast to show all: ${JSON.parse(event.data).count} left out.`);
+  });
+};
+
+const close = () => { if (source) source.close(); source = null; };
+const clear = () => { body.replaceChildren(); minutes.clear(); };
+
+byId("pause").addEventListener("click", (event) => {
+  paused = !paused;
+  event.target.setAttribute("aria-pressed", String(paused));
+  event.target.textContent = paused ? "Go on" : "Pause";
+  if (paused) { close(); say("Paused."); } else { clear(); open(); }
+});
+// A page that nobody sees takes no place among those who watch.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) close();
+  else if (!paused && !source) { clear(); open(); }
+});
+setInterval(() => { if (source) showMinutes(); }, 5000);
+onTheme(() => { drawn = 0; showMinutes(); });
+open();
