@@ -7,29 +7,36 @@ from collections.abc import Iterable
 from routing.models import ModelOption, NoEligibleModel, PromptAnalysis, RoutingContext
 from routing.strategies.base import Situation
 
+_RESTING = "its provider takes no calls now"
+
 
 def find_eligible(
     options: Iterable[ModelOption], context: RoutingContext, analysis: PromptAnalysis
 ) -> Situation:
     """Split ``options`` into eligible and excluded.
 
-    Raises :class:`NoEligibleModel` with each model's reason when none is left.
+    Those of providers that take no calls now are eligible only if nobody else is: a call
+    of them is still worth naming, as it fails at once and with the reason. Raises
+    :class:`NoEligibleModel` with each model's reason when none is left.
     """
     eligible: list[ModelOption] = []
+    resting: list[ModelOption] = []
     excluded: list[tuple[ModelOption, str]] = []
+    available = context.available_providers
     for option in options:
-        if (
-            context.available_providers is not None
-            and option.provider not in context.available_providers
-        ):
-            continue
         if context.only is not None and (option.provider, option.model) not in context.only:
             continue
         reason = _why_not(option, context, analysis)
-        if reason is None:
-            eligible.append(option)
-        else:
+        if reason is not None:
             excluded.append((option, reason))
+        elif available is not None and option.provider not in available:
+            resting.append(option)
+        else:
+            eligible.append(option)
+    if eligible:
+        excluded += [(option, _RESTING) for option in resting]
+    else:
+        eligible = resting
     if not eligible:
         lacking = (context.required_capabilities - option.capabilities for option, _ in excluded)
         raise NoEligibleModel(

@@ -122,8 +122,8 @@ class RoutingContext:
     """One request, as far as routing cares.
 
     ``max_cost`` is USD for the whole call, ``min_quality`` is 0-1,
-    ``max_tokens`` bounds the completion. ``available_providers`` of ``None``
-    means every provider that has models in the catalogue. ``explore`` allows a
+    ``max_tokens`` bounds the completion. ``available_providers`` take calls now;
+    ``None`` means that all do. ``explore`` allows a
     choice made to learn from it, within the exploration budget. ``only`` are
     the (provider, model) pairs that may serve, where the client named one.
     ``held`` is who answered the conversation so far, ``effect`` what operators'

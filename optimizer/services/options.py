@@ -27,16 +27,11 @@ class CatalogueOptions:
             self._built_for = now
         return self._options
 
-    def available_providers(self) -> frozenset[str] | None:
-        """Providers whose circuit lets calls through; ``None`` (all) when none does.
-
-        With every circuit open a call is still worth naming: it fails at once,
-        with the reason.
-        """
-        usable = frozenset(
+    def available_providers(self) -> frozenset[str]:
+        """Providers whose circuit lets calls through."""
+        return frozenset(
             name for name in self._caller.providers if self._caller.circuit_state(name) != "open"
         )
-        return usable or None
 
     def _build(self) -> tuple[ModelOption, ...]:
         options = []

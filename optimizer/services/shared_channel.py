@@ -30,7 +30,10 @@ class Channel:
 
         self.trouble = (RedisError, OSError)  # TimeoutError is one of the latter
         self.redis = connect(redis_url)
-        self._name = name
+        # What is said crosses databases, unlike what is kept: whoever has another one shares
+        # the Redis with us and nothing else.
+        database = self.redis.get_connection_kwargs().get("db") or 0
+        self._name = f"optimizer:{database}:{name}"
         self._heard = heard
         self._loss = loss
         self._on_joining = on_joining

@@ -378,11 +378,12 @@ async def test_a_stream_whose_client_leaves_gives_back_what_it_did_not_use(
 
     def slow(asked: Asked) -> Reply:
         reply = anthropic_wire(asked)
-        return Reply(chunks=reply.chunks, pause=0.05, delay=0.3 if after == 0 else 0)
+        return Reply(chunks=reply.chunks, pause=0.05, delay=PATIENCE if after == 0 else 0)
 
     fakes["claude"].wire = slow
-    leaving = asyncio.create_task(_listen(uncached, after))
-    await asyncio.sleep(0.15)
+    heard: list[str] = []
+    leaving = asyncio.create_task(_listen(uncached, heard))
+    await eventually(lambda: fakes["claude"].asked and len(heard) >= after)
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
     await get_services().routing.drain()
@@ -390,11 +391,11 @@ async def test_a_stream_whose_client_leaves_gives_back_what_it_did_not_use(
     assert await booked() == record.cost
 
 
-async def _listen(client: httpx.AsyncClient, lines: int) -> None:
+async def _listen(client: httpx.AsyncClient, heard: list[str]) -> None:
     async with client.stream("POST", "/v1/messages", json={**CHAT, "stream": True}) as answer:
-        async for _ in answer.aiter_lines():
-            lines -= 1
-        await asyncio.sleep(5)
+        async for line in answer.aiter_lines():
+            heard.append(line)
+        await asyncio.sleep(PATIENCE)
 
 
 async def test_a_broken_stream_is_counted_as_far_as_it_came(

@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 
 from optimizer.services.circuit_sharing import SharedCircuits
+from optimizer.services.shared_channel import Channel
 from providers.circuits import Circuits
 from providers.errors import Overloaded
 from tests.patience import eventually
@@ -78,3 +79,22 @@ async def test_without_redis_each_learns_by_itself(provider: str) -> None:
     await fail(circuits, provider)
     assert circuits.state(provider) == "open"
     await alone.aclose()
+
+
+async def test_databases_of_one_redis_do_not_hear_of_each_other(provider: str) -> None:
+    address, _, number = settings.SHARED_STORE.rpartition("/")
+    heard: list[str] = []
+    channels = [
+        Channel(f"{address}/{database}", "news", heard.append, "")
+        for database in (int(number), int(number), int(number) + 1)
+    ]
+    speaker, *listeners = channels
+    try:
+        for listener in listeners:
+            listener.listen()
+            await eventually(lambda listener=listener: listener.joined)
+        assert await speaker.say(provider) == 1
+        await eventually(lambda: heard == [provider])
+    finally:
+        for channel in channels:
+            await channel.aclose()

@@ -212,3 +212,9 @@ async def test_an_open_circuit_is_shown_and_avoided(
     assert after["routing_metadata"]["fallback_used"] is False
     assert len(fakes["claude"].asked) == calls
     assert "claude" not in (await client.get("/health")).json()["providers_available"]
+    # What only it can do is refused for that reason, and not as if it were not there.
+    named = {"model": "claude/claude-haiku-4-5", "messages": [{"role": "user", "content": "Hi?"}]}
+    refused = await client.post("/v1/chat/completions", json=named)
+    assert refused.status_code == 503
+    assert "failed too often just now" in refused.json()["error"]["message"]
+    assert len(fakes["claude"].asked) == calls

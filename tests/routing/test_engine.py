@@ -56,6 +56,30 @@ def test_excluded_models_are_listed_with_the_reason() -> None:
     assert "price is unknown" in reasons["c/odd"]
 
 
+def test_whoever_takes_no_calls_now_is_passed_over_with_the_reason() -> None:
+    decision = engine_over(Fixed()).route(context(available_providers=frozenset({"b"})))
+    reasons = {
+        f"{c['provider']}/{c['model']}": c["reason"] for c in decision.metadata["candidates"]
+    }
+    assert decision.provider == "b"
+    assert reasons["a/small"] == "its provider takes no calls now"
+
+
+@pytest.mark.parametrize(
+    ("needs", "chosen"),
+    [
+        ({"only": frozenset({("a", "small")})}, "a/small"),
+        ({"required_capabilities": frozenset({"vision"})}, "b/big"),
+        ({"available_providers": frozenset()}, "a/small"),
+    ],
+)
+def test_whoever_alone_could_serve_is_named_even_if_it_takes_no_calls(
+    needs: dict, chosen: str
+) -> None:
+    decision = engine_over(Fixed()).route(context(**{"available_providers": {"c"}, **needs}))
+    assert f"{decision.provider}/{decision.model}" == chosen
+
+
 def test_when_nobody_can_serve_each_reason_is_given() -> None:
     with pytest.raises(NoEligibleModel) as caught:
         engine_over(Fixed()).route(context(required_capabilities=frozenset({"telepathy"})))
