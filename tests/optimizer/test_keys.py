@@ -8,7 +8,7 @@ import ipaddress
 import json
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 
 import httpx
@@ -202,13 +202,19 @@ class TestWithAKey:
         assert refused.status_code == 400
         assert "not allowed to this API key" in refused.text
 
-    async def test_expiry(self, client: httpx.AsyncClient) -> None:
-        soon = datetime.now(UTC) + timedelta(seconds=0.3)
+    async def test_expiry(self, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        soon = datetime.now(UTC) + timedelta(hours=1)
         secret = await make("one", expires_at=soon)
+
+        class Then(datetime):
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+                return soon
+
         assert (
             await client.post("/complete", json=PROMPT, headers=bearer(secret))
         ).status_code == 200
-        await asyncio.sleep(0.4)
+        monkeypatch.setattr("optimizer.services.keyring.datetime", Then)
         assert (
             await client.post("/complete", json=PROMPT, headers=bearer(secret))
         ).status_code == 401

@@ -160,7 +160,7 @@ async def test_one_client_s_many_requests_do_not_keep_another_waiting(
     many = [ask(client, greedy, 2 * n) for n in range(10)]
     await called(fakes, 4)
     one = ask(client, modest, 100)
-    await asyncio.sleep(0.05)
+    await eventually(lambda: get_services().turnstile._queue.waiting == 7)
     fakes["claude"].gate.set()
     answer = await one
     assert answer.status_code == 200
@@ -211,7 +211,7 @@ async def test_waiting_ends_also_in_the_moment_of_a_look_for_a_free_slot() -> No
 @needs_redis
 async def test_workers_share_a_key_s_slots() -> None:
     one = Client(key=f"test {uuid.uuid4()}", concurrent_requests=3)
-    turnstiles = [Turnstile(0, 0.2, redis_url) for _ in range(2)]
+    turnstiles = [Turnstile(0, 1.0, redis_url) for _ in range(2)]
     under_way = most = refused = 0
 
     async def ask(turnstile: Turnstile) -> None:
@@ -220,7 +220,7 @@ async def test_workers_share_a_key_s_slots() -> None:
             async with turnstile.through(one):
                 under_way += 1
                 most = max(most, under_way)
-                await asyncio.sleep(0.5)
+                await eventually(lambda: refused == 6)
                 under_way -= 1
         except Crowded:
             refused += 1
@@ -237,8 +237,8 @@ async def test_workers_share_a_key_s_slots() -> None:
 async def test_what_a_dead_worker_had_is_free_when_its_lease_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("optimizer.services.queueing.slots._LEASE", 0.3)
-    monkeypatch.setattr("optimizer.services.queueing.slots._RENEWED", 0.1)
+    monkeypatch.setattr("optimizer.services.queueing.slots._LEASE", 3.0)
+    monkeypatch.setattr("optimizer.services.queueing.slots._RENEWED", 0.2)
     dead, alive = SharedSlots(redis_url), SharedSlots(redis_url)
     who = f"test {uuid.uuid4()}"
     assert await dead.take(who, 2)
@@ -246,9 +246,9 @@ async def test_what_a_dead_worker_had_is_free_when_its_lease_ends(
     assert kept is not None
     assert dead._renewing is not None
     dead._renewing.cancel()
-    await asyncio.sleep(0.6)
-    # The living one renewed its own; the other's is free.
-    assert await alive.take(who, 2) is not None
+    assert await alive.take(who, 2) is None
+    # The living one renews its own; the other's is free in the end.
+    await eventually(lambda: alive.take(who, 2))
     assert await alive.take(who, 2) is None
     await dead.aclose()
     await alive.aclose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from decimal import Decimal
 
@@ -15,6 +14,7 @@ from analytics.models import RequestRecord, RoutingMetric
 from optimizer.composition import get_services
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.wires import KEY
+from tests.patience import eventually
 
 PROMPT = {"prompt": "What is the capital of France?"}
 SECRET_PROMPT = "my secret word is xyzzy-plugh"
@@ -187,13 +187,11 @@ async def test_it_starts_and_goes_on_while_the_database_cannot_be_read(
     monkeypatch.setattr("optimizer.composition.rules_load", load)
     await start()
     services = get_services()
-    read = []
+    read: list[bool] = []
     monkeypatch.setattr(services.experiments, "_load", lambda: read.append(down))
-    await asyncio.sleep(0.2)
+    await eventually(lambda: True in read)
     down = False
-    await asyncio.sleep(0.2)
+    await eventually(lambda: False in read)
     assert services._upkeep
     assert not any(task.done() for task in services._upkeep)
-    assert False in read
-    assert True in read
     assert caplog.text.count("Reading the rules cannot be done now") == 1

@@ -110,9 +110,8 @@ async def test_who_asked_first_may_leave(sdk: openai.AsyncOpenAI, fake: FakeProv
 async def test_even_before_the_first_word(sdk: openai.AsyncOpenAI, fake: FakeProvider) -> None:
     fake.gate = asyncio.Event()
     first, second = Listener(sdk), Listener(sdk)
-    while not fake.asked:
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)
+    live = get_services().routing._live._by_key
+    await eventually(lambda: any(opening._waiting == 2 for opening in live.values()))
     await first.leave()
     fake.gate.set()
     await second.task
