@@ -57,11 +57,29 @@ def fill(count: int) -> None:
             cursor.execute(_RARE)
             cursor.execute(DECIDE)
             cursor.execute(_DAILY)
+            budgets_make()
         for _ in totals_update():
             pass
         for table in ("requests", "routing_metrics", "hourly_totals", "daily_totals"):
             cursor.execute(f"VACUUM ANALYZE {table}")
     print(f"{count} requests, {HourlyTotal.objects.count()} hourly totals")
+
+
+def budgets_make() -> None:
+    """Of each kind that is drawn: one account or many, begun anew or bit by bit."""
+    from decimal import Decimal
+
+    from analytics.budgets.marking import budgets_mark
+    from analytics.budgets.opening import budget_open
+    from analytics.models import Budget
+
+    for name, limit, fields in (
+        ("the week", 5000, {"period": "week"}),
+        ("any three days", 2000, {"period": "rolling", "rolling_minutes": 3 * 24 * 60}),
+        ("each user's day", 2, {"period": "day", "scope": "user"}),
+    ):
+        budget_open(Budget(name=name, limit=Decimal(limit), **fields))
+    budgets_mark()
 
 
 # A value that few of the requests have, all over the month.

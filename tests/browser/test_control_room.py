@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open, Service
@@ -98,17 +99,28 @@ def test_a_rare_tag_and_a_user_lead_to_their_rows_and_back(open_page: Open) -> N
     expect(page.locator("#result_list tbody tr")).to_have_count(50)
 
 
-def test_pictures_follow_the_theme(open_page: Open) -> None:
-    page = open_page("/admin/?days=30")
+@pytest.mark.parametrize("dark", [False, True])
+def test_pictures_follow_the_machine_and_whoever_says_otherwise(
+    open_page: Open, dark: bool
+) -> None:
+    page = open_page("/admin/?days=30", dark=dark)
     expect(page.locator("#chart-spend canvas")).to_be_visible()
     wait_for_pictures(page)
-    colour = (
-        "Chart.getChart(document.querySelector('#chart-spend canvas')).options.scales.x.ticks.color"
-    )
-    light = page.evaluate(colour)
-    page.emulate_media(color_scheme="dark")
+    seen = """() => [
+      Chart.getChart(document.querySelector("#chart-spend canvas")).options.scales.x.ticks.color,
+      getComputedStyle(document.body).backgroundColor,
+    ]"""
+    of_the_machine = page.evaluate(seen)
+    page.emulate_media(color_scheme="light" if dark else "dark")
     page.wait_for_timeout(200)
-    assert page.evaluate(colour) != light
+    of_the_other = page.evaluate(seen)
+    assert all(one != other for one, other in zip(of_the_machine, of_the_other, strict=True))
+    page.emulate_media(color_scheme="dark" if dark else "light")
+    # From "auto" first to what the machine does not say, then to what it says.
+    for expected in (of_the_other, of_the_machine):
+        page.get_by_role("button", name=re.compile("theme", re.I)).click()
+        page.wait_for_timeout(200)
+        assert page.evaluate(seen) == expected
 
 
 def test_the_home_keeps_itself_up_to_date(open_page: Open, service: Service) -> None:
