@@ -110,17 +110,18 @@ def test_pictures_follow_the_machine_and_whoever_says_otherwise(
       Chart.getChart(document.querySelector("#chart-spend canvas")).options.scales.x.ticks.color,
       getComputedStyle(document.body).backgroundColor,
     ]"""
+    becomes = f"(wanted) => JSON.stringify(({seen})()) === JSON.stringify(wanted)"
+    no_longer = f"(known) => ({seen})().every((one, n) => one !== known[n])"
     of_the_machine = page.evaluate(seen)
     page.emulate_media(color_scheme="light" if dark else "dark")
-    page.wait_for_timeout(200)
+    page.wait_for_function(no_longer, arg=of_the_machine)
     of_the_other = page.evaluate(seen)
-    assert all(one != other for one, other in zip(of_the_machine, of_the_other, strict=True))
     page.emulate_media(color_scheme="dark" if dark else "light")
+    page.wait_for_function(becomes, arg=of_the_machine)
     # From "auto" first to what the machine does not say, then to what it says.
-    for expected in (of_the_other, of_the_machine):
+    for wanted in (of_the_other, of_the_machine):
         page.get_by_role("button", name=re.compile("theme", re.I)).click()
-        page.wait_for_timeout(200)
-        assert page.evaluate(seen) == expected
+        page.wait_for_function(becomes, arg=wanted)
 
 
 def test_the_home_keeps_itself_up_to_date(open_page: Open, service: Service) -> None:
