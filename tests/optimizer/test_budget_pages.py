@@ -22,9 +22,9 @@ from tests.factories import BudgetFactory, RequestRecordFactory
 pytestmark = pytest.mark.django_db
 
 
-def spend(user: str, amount: str, *, held: str = "0", at: datetime | None = None) -> None:
+def spend(user: str, amount: str, *, held: str = "0") -> None:
     """One request that is over, and one under way."""
-    now = at or datetime.now(UTC)
+    now = datetime.now(UTC)
     book([Cost(uuid.uuid4(), now, Payer(user=user), (Charge("p", "m", Decimal(amount)),))])
     if Decimal(held):
         charges = (Charge("p", "m", Decimal(held)),)

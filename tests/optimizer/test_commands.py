@@ -19,6 +19,7 @@ from optimizer.identifiers import new_request_id
 from optimizer.logs import PlainFormatter
 from tests.fakes.wires import KEY
 from tests.patience import PATIENCE
+from tests.running import own_database
 
 
 def run(command: str, *arguments: str) -> str:
@@ -74,6 +75,7 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
+@own_database
 def test_production_refuses_to_start_without_a_secret_key(tmp_path) -> None:
     result = manage(
         "check",
@@ -86,6 +88,7 @@ def test_production_refuses_to_start_without_a_secret_key(tmp_path) -> None:
     assert "SECRET_KEY must be set in production" in result.stderr
 
 
+@own_database
 def test_production_settings_pass_django_s_own_check(tmp_path) -> None:
     result = manage(
         "check", "--deploy", "--fail-level", "WARNING",
@@ -94,6 +97,7 @@ def test_production_settings_pass_django_s_own_check(tmp_path) -> None:
     assert result.returncode == 0, result.stderr
 
 
+@own_database
 @pytest.mark.parametrize(
     "command", ["serve", "route", "routing_report", "prune", "ensure_admin", "evaluate_router"]
 )

@@ -237,7 +237,7 @@ async def test_workers_share_a_key_s_slots() -> None:
 async def test_what_a_dead_worker_had_is_free_when_its_lease_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("optimizer.services.queueing.slots._LEASE", 3.0)
+    monkeypatch.setattr("optimizer.services.queueing.slots._LEASE", 2.0)
     monkeypatch.setattr("optimizer.services.queueing.slots._RENEWED", 0.2)
     dead, alive = SharedSlots(redis_url), SharedSlots(redis_url)
     who = f"test {uuid.uuid4()}"
