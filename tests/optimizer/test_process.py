@@ -112,11 +112,11 @@ async def test_nobody_says_where_they_are_but_a_proxy_that_is_trusted(
     async def asked() -> int:
         return (await client.post("/complete", json=PROMPT, headers=head)).status_code
 
-    async def known() -> bool:
-        return await asked() != 401
+    async def refused() -> bool:
+        # Until the key is heard of there is none, and whoever is on this machine is served.
+        return await asked() == 403
 
-    await eventually(known)
-    assert await asked() == 403
+    await eventually(refused)
 
 
 async def test_a_shutdown_lets_a_stream_come_to_its_end(
