@@ -5,14 +5,20 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any
 
 from django.db.models import Q
 
-from analytics.budgets.periods import Window, free_again, window_at, windows_between
+from analytics.budgets.periods import (
+    Window,
+    free_again,
+    rolling_length,
+    window_at,
+    windows_between,
+)
 from analytics.budgets.report import AccountStanding, bearing_on
 from analytics.models import BudgetMark, BudgetUsage
 
@@ -74,7 +80,7 @@ def _rolling(one: AccountStanding, steps: _Spent, now: datetime) -> dict[str, An
     def bearing(window: Window) -> Decimal:
         return sums[bisect_right(starts, window.start)] - sums[bisect_left(starts, window.since)]
 
-    length = timedelta(minutes=one.budget.rolling_minutes or 1)
+    length = rolling_length(one.budget)
     # It has counted since it was made, by whatever clock, and knows what bore on it then.
     first = min(max(now - length, one.budget.created_at), now)
     past = [

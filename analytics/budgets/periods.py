@@ -48,12 +48,17 @@ def window_at(budget: Budget, at: datetime) -> Window:
     is in, so no W seconds whatever see more than the limit spent.
     """
     if budget.period == Budget.Period.ROLLING:
-        length = timedelta(minutes=budget.rolling_minutes or 1)
+        length = rolling_length(budget)
         step = length / STEPS
         start = _step_start(at, step)
         return Window(start, _step_start(at - length, step), start + step)
     start = _period_start(budget, at)
     return Window(start, start, _period_end(budget, start))
+
+
+def rolling_length(budget: Budget) -> timedelta:
+    """Of a rolling period."""
+    return timedelta(minutes=budget.rolling_minutes or 1)
 
 
 def windows_between(budget: Budget, first: datetime, last: datetime) -> Iterator[Window]:
@@ -66,7 +71,7 @@ def windows_between(budget: Budget, first: datetime, last: datetime) -> Iterator
 
 def free_again(budget: Budget, start: datetime) -> datetime:
     """When what was spent in the step that began at ``start`` no longer bears on anything."""
-    length = timedelta(minutes=budget.rolling_minutes or 1)
+    length = rolling_length(budget)
     # The first moment whose window begins with the next step.
     return start + length / STEPS + length
 
