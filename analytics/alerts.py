@@ -10,11 +10,11 @@ from decimal import Decimal
 from django.db.models import Q
 from django.utils import timezone
 
+from analytics.ledger.savings import cost_savings
 from analytics.models import Alert, AlertRule, Budget, BudgetUsage, DailyTotal
 from analytics.money import MoneySum, dollars
-from analytics.quality import quality_report
+from analytics.quality.report import quality_report
 from analytics.reports.sums import RECORDED
-from analytics.savings import cost_savings
 
 MOST_ATTEMPTS = 20
 _CLAIMED_FOR = timedelta(minutes=2)

@@ -8,7 +8,7 @@ class AnalyticsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from analytics.roles import roles_make
+        from analytics.access.roles import roles_make
 
         # By then the tables of users and permissions, of another app, are there too.
         post_migrate.connect(roles_make, sender=self, dispatch_uid="roles")

@@ -12,12 +12,12 @@ from typing import Any
 from django.db import Error, connection
 from django.db.models import Count, F, Q, QuerySet, Sum
 
-from analytics.batching import Batcher
+from analytics.database.availability import DatabaseUse
+from analytics.database.batcher import Batcher
+from analytics.database.bulk_read import RowReader
 from analytics.encryption import UNREADABLE
 from analytics.models import CachedResponse, DailyTotal, RequestRecord
 from analytics.money import MoneySum, percent
-from analytics.row_reader import RowReader
-from analytics.waiting import DatabaseUse
 
 logger = logging.getLogger(__name__)
 

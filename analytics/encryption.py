@@ -69,7 +69,7 @@ def _cipher(keys: tuple[str, ...]) -> Any:
     except ImportError:
         raise ImproperlyConfigured(
             "ENCRYPTION_KEY is set, but its package is not installed: "
-            "pip install -r requirements-security.txt"
+            "pip install -r requirements/security.txt"
         ) from None
     try:
         return MultiFernet([Fernet(key) for key in keys])

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import Count, Sum
 
-from analytics.followed import version_of
+from analytics.access.versioned_rows import version_of
 from analytics.models import PriceOverride, PriceSeen, RequestRecord
 from analytics.models.prices import PRICE_UNITS
 from analytics.money import MoneySum

@@ -46,8 +46,8 @@ def fill(count: int) -> None:
     """Make requests, decisions and totals, unless they are there."""
     from django.db import connection
 
+    from analytics.ledger.rollups import totals_update
     from analytics.models import HourlyTotal, RequestRecord
-    from analytics.reports.hourly import totals_update
     from benchmarks.report import DECIDE, FILL
 
     with connection.cursor() as cursor:
@@ -140,7 +140,7 @@ def pages() -> list[str]:
     from django.contrib import admin
     from django.urls import reverse
 
-    from optimizer.control_room.period import Period
+    from optimizer.control_room.pages.period import Period
 
     found = [f"{reverse('admin:index')}?days={days}" for days in (1, 7, 30, 90)]
     found.append(f"{reverse('admin:whose')}?days=30")

@@ -73,9 +73,9 @@ def main() -> None:
 def check(path: Path, price_file: Path) -> None:
     from analytics.models import RequestRecord
     from analytics.reports.report import routing_report
-    from optimizer.price_list import read_price_list
-    from optimizer.replaying import replay
-    from optimizer.services.replay import ReplayPlan
+    from optimizer.lab.price_list import read_price_list
+    from optimizer.lab.replay import ReplayPlan
+    from optimizer.wiring.replay import replay
     from routing.outcomes import read_outcomes
 
     prices = read_price_list(price_file)

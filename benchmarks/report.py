@@ -88,8 +88,8 @@ def main() -> None:
 def measure(count: int) -> None:
     from django.db import connection
 
+    from analytics.ledger.rollups import totals_rebuild, totals_update
     from analytics.models import HourlyTotal
-    from analytics.reports.hourly import totals_rebuild, totals_update
     from analytics.reports.report import routing_report
 
     now = datetime.now(UTC)

@@ -18,14 +18,14 @@ from django.conf import settings  # noqa: E402 - Django must be set up first
 from django.contrib.staticfiles.finders import get_finders  # noqa: E402
 from servestatic import ServeStaticASGI  # noqa: E402
 
-from optimizer.api.gateway.failures import Failure  # noqa: E402
-from optimizer.api.hot.endpoints import ENDPOINTS  # noqa: E402
-from optimizer.api.hot.lane import Lane  # noqa: E402
-from optimizer.composition import forget_services, get_services  # noqa: E402
-from optimizer.ending import before_the_server_ends  # noqa: E402
-from optimizer.gatekeeper import Gatekeeper  # noqa: E402
-from optimizer.process import Services  # noqa: E402
-from optimizer.refusing import App, Receive, Scope, Send, send_failure  # noqa: E402
+from optimizer.api.endpoints import ENDPOINTS  # noqa: E402
+from optimizer.api.http.failures import Failure  # noqa: E402
+from optimizer.server.errors import App, Receive, Scope, Send, send_failure  # noqa: E402
+from optimizer.server.fast_path import Lane  # noqa: E402
+from optimizer.server.gatekeeper import Gatekeeper  # noqa: E402
+from optimizer.wiring.build import forget_services, get_services  # noqa: E402
+from optimizer.wiring.services import Services  # noqa: E402
+from optimizer.wiring.shutdown import before_the_server_ends  # noqa: E402
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from optimizer.secret_files import read_secret_files
+from optimizer.shared.secret_files import read_secret_files
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -107,18 +107,18 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "axes",
 ]
-# Each is a stock middleware that steps aside for API requests: see optimizer/middleware.py.
+# Each is a stock middleware that steps aside for API requests: see optimizer/server/middleware.py.
 MIDDLEWARE = [
-    "optimizer.middleware.RequestId",
-    "optimizer.middleware.Security",
-    "optimizer.middleware.Sessions",
-    "optimizer.middleware.Common",
-    "optimizer.middleware.Csrf",
-    "optimizer.middleware.Authentication",
-    "optimizer.middleware.Messages",
-    "optimizer.middleware.Frames",
-    "optimizer.middleware.ContentPolicy",
-    "optimizer.middleware.LoginLimit",
+    "optimizer.server.middleware.RequestId",
+    "optimizer.server.middleware.Security",
+    "optimizer.server.middleware.Sessions",
+    "optimizer.server.middleware.Common",
+    "optimizer.server.middleware.Csrf",
+    "optimizer.server.middleware.Authentication",
+    "optimizer.server.middleware.Messages",
+    "optimizer.server.middleware.Frames",
+    "optimizer.server.middleware.ContentPolicy",
+    "optimizer.server.middleware.LoginLimit",
 ]
 # The checks look for the stock classes by name; ours are those, and tests hold the headers.
 SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "security.W003", "axes.W002"]
@@ -158,17 +158,17 @@ AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 AXES_LOCKOUT_TEMPLATE = "admin/too_many_logins.html"
 AXES_HTTP_RESPONSE_CODE = 429
-AXES_CLIENT_IP_CALLABLE = "optimizer.addresses.address_of_request"
+AXES_CLIENT_IP_CALLABLE = "optimizer.access.client_address.address_of_request"
 # Single sign-on to the admin, where a client of an OpenID Connect provider is given.
 OIDC_RP_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
 if OIDC_RP_CLIENT_ID:
     if find_spec("mozilla_django_oidc") is None:
         raise ImproperlyConfigured(
             "OIDC_CLIENT_ID is set, but its package is not installed: "
-            "pip install -r requirements-security.txt"
+            "pip install -r requirements/security.txt"
         )
     INSTALLED_APPS.append("mozilla_django_oidc")
-    AUTHENTICATION_BACKENDS.append("optimizer.single_sign_on.SingleSignOn")
+    AUTHENTICATION_BACKENDS.append("optimizer.access.single_sign_on.SingleSignOn")
     OIDC_RP_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
     OIDC_ISSUER = env.str("OIDC_ISSUER")
     OIDC_OP_AUTHORIZATION_ENDPOINT = env.str("OIDC_AUTHORIZATION_URL")
@@ -189,7 +189,7 @@ if OIDC_RP_CLIENT_ID:
     LOGIN_REDIRECT_URL = "/admin/"
     LOGIN_REDIRECT_URL_FAILURE = "/admin/login/?sso=failed"
 LANGUAGE_CODE = "en"
-FORMAT_MODULE_PATH = "optimizer.formats"
+FORMAT_MODULE_PATH = "optimizer.presentation.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
@@ -240,7 +240,7 @@ if _replica := env.str("DATABASE_REPLICA_URL", default=""):
         },
         "TEST": {"MIRROR": "default"},
     }
-    DATABASE_ROUTERS = ["analytics.replicas.ReplicaRouter"]
+    DATABASE_ROUTERS = ["analytics.database.replicas.ReplicaRouter"]
 # No CONN_MAX_AGE: under ASGI each synchronous view runs on a thread of its own, which would
 # leave its connection behind. The ledger's and the cache's threads keep theirs by themselves.
 # Limits are shared where the cache is: over Redis.
@@ -336,15 +336,15 @@ TOKENIZERS_DIR = env.str("TOKENIZERS_DIR", default=str(DATA_DIR / "tokenizers"))
 # --- HTTP -----------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_RENDERER_CLASSES": ["optimizer.api.rendering.JsonRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["optimizer.api.parsing.JsonParser"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "optimizer.api.rendering.AlwaysJson",
+    "DEFAULT_RENDERER_CLASSES": ["optimizer.api.http.json_out.JsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["optimizer.api.http.json_in.JsonParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "optimizer.api.http.json_out.AlwaysJson",
     "URL_FORMAT_OVERRIDE": None,
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "optimizer.api.errors.exception_handler",
+    "EXCEPTION_HANDLER": "optimizer.api.v1.errors.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
 }
 SPECTACULAR_SETTINGS = {
@@ -366,12 +366,12 @@ SPECTACULAR_SETTINGS = {
         }
     },
     "SECURITY": [{"bearer": []}, {"apiKey": []}, {}],
-    "PREPROCESSING_HOOKS": ["optimizer.api.schema.keep_versioned_paths"],
+    "PREPROCESSING_HOOKS": ["optimizer.api.v1.schema.keep_versioned_paths"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "optimizer.api.schema.close_inputs",
-        "optimizer.api.schema.feedback_is_one_verdict_on_one_answer",
-        "optimizer.api.schema.say_what_the_door_says",
+        "optimizer.api.v1.schema.close_inputs",
+        "optimizer.api.v1.schema.feedback_is_one_verdict_on_one_answer",
+        "optimizer.api.v1.schema.say_what_the_door_says",
     ],
 }
 
@@ -386,18 +386,18 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
-            "()": "optimizer.logs.PlainFormatter",
+            "()": "optimizer.monitoring.logs.PlainFormatter",
             "format": "{asctime} {levelname:<8} {name}: {message}",
             "style": "{",
         },
         "json": {
-            "()": "optimizer.logs.JsonFormatter",
+            "()": "optimizer.monitoring.logs.JsonFormatter",
             "format": "{asctime}{levelname}{name}{message}{request_id}{trace_id}",
             "style": "{",
             "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
         },
     },
-    "filters": {"request": {"()": "optimizer.logs.AboutRequest"}},
+    "filters": {"request": {"()": "optimizer.monitoring.logs.AboutRequest"}},
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",

@@ -6,9 +6,9 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from optimizer.admin.whatif import whatif_view
-from optimizer.api.gateway.routes import urlpatterns as gateway_urlpatterns
-from optimizer.api.routes import urlpatterns as api_urlpatterns
+from optimizer.api.compat.routes import urlpatterns as gateway_urlpatterns
+from optimizer.api.v1.routes import urlpatterns as api_urlpatterns
+from optimizer.control_room.pages.whatif import whatif_view
 
 urlpatterns = [
     # Under the admin, as it alone has sessions.
@@ -24,7 +24,7 @@ urlpatterns = [
     path("", include((api_urlpatterns, "api"), namespace="root")),
 ]
 
-handler400 = "optimizer.api.errors.bad_request"
-handler403 = "optimizer.api.errors.forbidden"
-handler404 = "optimizer.api.errors.not_found"
-handler500 = "optimizer.api.errors.server_error"
+handler400 = "optimizer.api.v1.errors.bad_request"
+handler403 = "optimizer.api.v1.errors.forbidden"
+handler404 = "optimizer.api.v1.errors.not_found"
+handler500 = "optimizer.api.v1.errors.server_error"

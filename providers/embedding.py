@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from providers.base import Usage
+from providers.completion import Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ here: they never carry a key, a prompt or the provider's raw body.
 
 from __future__ import annotations
 
-from providers.base import Usage
+from providers.completion import Usage
 
 
 class ProviderError(Exception):

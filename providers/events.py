@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from providers.base import FinishReason, Usage
+    from providers.completion import FinishReason, Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from typing import Literal
 from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, TieredPrices
 
-from providers.base import Usage
 from providers.catalogue import Catalogue
+from providers.completion import Usage
 from providers.dated_prices import DatedPrice, DatedPrices
 
 logger = logging.getLogger(__name__)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from providers.anthropic import AnthropicProvider
-from providers.base import Provider
+from providers.anthropic.client import AnthropicProvider
 from providers.catalogue import Catalogue, ProviderSpec
-from providers.gemini import GeminiProvider
-from providers.http import ConnectionSettings, make_client
-from providers.local import LocalProvider
-from providers.openai import OpenAIOwnProvider, OpenAIProvider
-from providers.openrouter import OpenRouterProvider
-from providers.wire import WireClient
+from providers.completion import Provider
+from providers.gemini.client import GeminiProvider
+from providers.http.http import ConnectionSettings, make_client
+from providers.http.wire import WireClient
+from providers.local.client import LocalProvider
+from providers.openai.client import OpenAIOwnProvider, OpenAIProvider
+from providers.openai.openrouter import OpenRouterProvider
 
 _WIRES: dict[str, type[WireClient]] = {
     "anthropic": AnthropicProvider,

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import stamina
 
-from providers.base import Completion, CompletionRequest, Provider, Usage
 from providers.circuits import Circuits, CircuitState
+from providers.completion import Completion, CompletionRequest, Provider, Usage
 from providers.embedding import Embedder, Embeddings
 from providers.errors import (
     ClientGone,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from providers.base import Choice, Completion, Thinking
 from providers.chat import Text, ToolCall
+from providers.completion import Choice, Completion, Thinking
 from providers.events import (
     Event,
     Finished,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from providers.base import Choice, Usage
 from providers.chat import Chat, ToolCall, estimate_tokens
+from providers.completion import Choice, Usage
 
 _MOST_TOKENS = 2_000_000_000
 

@@ -6,9 +6,11 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+from routing.adjustments.guard import GuaranteeSource, keep_promise
+from routing.adjustments.preference import prefer_by_rule
+from routing.adjustments.stickiness import stay_with_held
 from routing.analysis import analyze_prompt
 from routing.eligibility import find_eligible
-from routing.guarantee.guard import GuaranteeSource, keep_promise
 from routing.models import (
     CONFIDENCES,
     STRATEGIES,
@@ -19,8 +21,6 @@ from routing.models import (
     RoutingContext,
     RoutingDecision,
 )
-from routing.preferring import prefer_by_rule
-from routing.stickiness import stay_with_held
 from routing.strategies.base import Situation, Strategy, complexity_chain
 from routing.strategies.complexity import ComplexityStrategy
 

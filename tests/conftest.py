@@ -18,10 +18,10 @@ from django.test import AsyncClient
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from analytics.roles import roles_make
+from analytics.access.roles import roles_make
 from optimizer.asgi import application
-from optimizer.composition import forget_services, get_services, journal
-from providers.http import ConnectionSettings, HttpClient, make_client
+from optimizer.wiring.build import forget_services, get_services, journal
+from providers.http.http import ConnectionSettings, HttpClient, make_client
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import KEY, anthropic_wire, gemini_wire, openai_wire
 

@@ -13,13 +13,13 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.html import format_html
 
+from analytics.access.versioned_rows import save_followed
 from analytics.admin.history import ReadOnlyAdmin
 from analytics.budgets.burn_down import burn_downs
 from analytics.budgets.opening import budget_open
 from analytics.budgets.report import AccountStanding, standings
 from analytics.budgets.workers import holds_release
-from analytics.followed import save_followed
-from analytics.large_tables import CappedPaginator
+from analytics.database.large_tables import CappedPaginator
 from analytics.models import Budget, BudgetHold
 from analytics.money import dollars
 

@@ -10,10 +10,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import path, reverse
 
-from analytics.csv_export import csv_response
-from analytics.large_tables import COUNTED_ROWS, CappedPaginator
-from analytics.tags import tagged
-from analytics.totals import known_values
+from analytics.database.large_tables import COUNTED_ROWS, CappedPaginator
+from analytics.exports.csv import csv_response
+from analytics.ledger.totals import known_values
+from analytics.reports.tags import tagged
 
 NOT_STORED = "(not stored)"
 

@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
+from analytics.access.keys import MadeKey, key_make, key_revoke, key_rotate
+from analytics.access.versioned_rows import save_followed
 from analytics.admin.fields import ChoicesField, LinesField
-from analytics.followed import save_followed
-from analytics.keys import MadeKey, key_make, key_revoke, key_rotate
 from analytics.models import ApiKey, Project, Team
 from analytics.models.keys import SCOPES, default_scopes
 

@@ -12,12 +12,12 @@ from django.utils.safestring import SafeString
 
 from analytics.admin.history import HistoryAdmin, ModelFilter, ProviderFilter, TagFilter, UserFilter
 from analytics.admin.links import cache_link_to, link_to
-from analytics.candidate_plot import candidate_plot
+from analytics.ledger.savings import Savings
+from analytics.ledger.totals import savings_summary
 from analytics.models import RequestRecord, RoutingMetric
 from analytics.money import dollars
-from analytics.savings import Savings
-from analytics.story import story_of
-from analytics.totals import savings_summary
+from analytics.reports.candidate_plot import candidate_plot
+from analytics.reports.request_explanation import story_of
 
 
 @admin.register(RoutingMetric)

@@ -10,8 +10,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from analytics.access.keys import team_of
 from analytics.budgets.periods import Window, window_at
-from analytics.keys import team_of
 from analytics.models import ApiKey, Budget, RequestRecord
 
 

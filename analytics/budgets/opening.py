@@ -10,9 +10,9 @@ from decimal import Decimal
 from django.db import connection, transaction
 from django.utils import timezone
 
+from analytics.access.versioned_rows import version_of
 from analytics.budgets.claims import Cost, draws, key_origins
 from analytics.budgets.periods import window_at
-from analytics.followed import version_of
 from analytics.models import Budget, BudgetAccount, BudgetUsage, RequestRecord
 
 _READ_TOGETHER = 2000

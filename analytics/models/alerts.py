@@ -7,7 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from analytics.models.budgets import BudgetUsage
-from analytics.models.telling import Told
+from analytics.models.notification_target import Told
 
 
 class AlertRule(Told):

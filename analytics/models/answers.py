@@ -8,8 +8,8 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 
+from analytics.database.large_tables import LargeTableQuerySet
 from analytics.encryption import EncryptedJSONField, EncryptedTextField
-from analytics.large_tables import LargeTableQuerySet
 from analytics.models.columns import choices
 from analytics.money import money
 from routing.models import TIERS

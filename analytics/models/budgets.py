@@ -10,7 +10,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
 
-from analytics.models.telling import Told
+from analytics.models.notification_target import Told
 from analytics.money import dollars, money
 
 

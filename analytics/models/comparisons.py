@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from analytics.large_tables import LargeTableQuerySet
+from analytics.database.large_tables import LargeTableQuerySet
 from analytics.money import money
 
 

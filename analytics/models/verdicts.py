@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 
-from analytics.large_tables import LargeTableQuerySet
+from analytics.database.large_tables import LargeTableQuerySet
 from analytics.models.answers import CachedResponse
 from analytics.models.columns import choices
 from analytics.models.requests import RequestRecord

@@ -22,7 +22,7 @@ def adjusted_savings(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The adjusted totals, and each pair's ratios, dearest first.
 
-    ``savings`` are :func:`analytics.savings.cost_savings`, ``sums`` those by "answer".
+    ``savings`` are :func:`analytics.ledger.savings.cost_savings`, ``sums`` those by "answer".
     The baseline's cost of the input and of the completion of each pair of models
     are multiplied by the pair's ratios (:mod:`analytics.reports.lengths`); ratios that are
     not known are 1, and ``known_percent`` says how much of the baseline's cost the

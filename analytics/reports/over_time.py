@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from django.db.models.functions import TruncDay, TruncHour, TruncMonth, TruncWeek
 
-from analytics.quality import QualityStep, quality_by
+from analytics.quality.report import QualityStep, quality_by
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
 from analytics.reports.intervals import Interval, total_interval

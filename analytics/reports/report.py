@@ -8,12 +8,12 @@ from typing import Any
 
 from django.conf import settings
 
-from analytics.metrics import model_costs, period_start, routing_metrics
 from analytics.money import percent
-from analytics.quality import quality_report
+from analytics.quality.report import quality_report
 from analytics.reports.adjusting import adjusted_savings
 from analytics.reports.breakdown import breakdown
 from analytics.reports.sums import RECORDED, RememberedSums, Sums, total_of
+from analytics.reports.usage import model_costs, period_start, routing_metrics
 
 _MOST_BARS = 12
 COMPLEXITY = "complexity's choice"

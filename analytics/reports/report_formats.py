@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from sparklines import sparklines
 
-from analytics.csv_export import csv_cell
+from analytics.exports.csv import csv_cell
 from analytics.money import dollars
 
 _SECTIONS = (

@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 from rich.console import Console
 from rich.table import Table
 
-from analytics.csv_export import csv_cell
+from analytics.exports.csv import csv_cell
 from analytics.money import dollars
 from analytics.reports.report_formats import ReportEncoder
 

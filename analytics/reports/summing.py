@@ -29,7 +29,7 @@ from analytics.reports.figures import (
     values_of,
 )
 from analytics.reports.spans import Horizon, Span
-from analytics.tags import tagged
+from analytics.reports.tags import tagged
 
 Grouped = dict[tuple[Any, str], Figures]
 """Figures by time, ``None`` where by no time, and value."""

@@ -16,8 +16,8 @@ from importlib.metadata import version
 from math import sqrt
 from pathlib import Path
 
-from optimizer.services.semantic.embedding import TextEmbedder
-from optimizer.services.semantic.wording import may_share_answer, wording_of
+from optimizer.gateway.cache.semantic.embedding import TextEmbedder
+from optimizer.gateway.cache.semantic.wording import may_share_answer, wording_of
 
 Pairs = list[tuple[str, str]]
 _Z = 1.96

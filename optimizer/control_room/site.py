@@ -10,15 +10,15 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import path
 
-from analytics.replicas import reading_elsewhere
-from optimizer.control_room.charts import charts
-from optimizer.control_room.first_run import start_page, test_connection
+from analytics.database.replicas import reading_elsewhere
 from optimizer.control_room.grouping import grouped
-from optimizer.control_room.live import live_events, live_page
-from optimizer.control_room.models import models_page
-from optimizer.control_room.overview import overview, whose
-from optimizer.control_room.period import PERIODS, Period
-from optimizer.control_room.playground import (
+from optimizer.control_room.pages.charts import charts
+from optimizer.control_room.pages.first_run import start_page, test_connection
+from optimizer.control_room.pages.live import live_events, live_page
+from optimizer.control_room.pages.model_prices import models_page
+from optimizer.control_room.pages.overview import overview, whose
+from optimizer.control_room.pages.period import PERIODS, Period
+from optimizer.control_room.pages.playground import (
     choices_view,
     playground_page,
     rate_view,
@@ -75,7 +75,7 @@ class ControlRoom(AdminSite):
 
 
 def _circuits() -> dict[str, str]:
-    from optimizer.composition import get_services
+    from optimizer.wiring.build import get_services
 
     caller = get_services().caller
     return {name: caller.circuit_state(name) for name in caller.providers}

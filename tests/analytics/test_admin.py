@@ -11,9 +11,9 @@ import pytest
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
-from analytics.evidence import evidence_rebuild
-from analytics.large_tables import COUNTED_ROWS, CappedPaginator
+from analytics.database.large_tables import COUNTED_ROWS, CappedPaginator
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
+from analytics.quality.evidence import evidence_rebuild
 from tests.factories import (
     CachedResponseFactory,
     DailyTotalFactory,
@@ -148,7 +148,7 @@ def test_the_date_hierarchy_jumps_along_the_index(admin_client: Client) -> None:
 
 
 def test_lists_are_never_counted_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analytics.large_tables.COUNTED_ROWS", 3)
+    monkeypatch.setattr("analytics.database.large_tables.COUNTED_ROWS", 3)
     RequestRecordFactory.create_batch(5)
     assert COUNTED_ROWS == 10_000
     assert CappedPaginator(RequestRecord.objects.order_by("-created_at"), 2).count == 3

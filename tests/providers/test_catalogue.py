@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from providers.catalogue import CatalogueError, load_catalogue
-from providers.http import HttpClient
-from providers.local import LocalProvider
+from providers.http.http import HttpClient
+from providers.local.client import LocalProvider
 from providers.registry import ConnectionSettings, ProviderRegistry, is_configured
 
 MODEL = '[[models]]\nprovider = "claude"\nid = "mine"\ntier = "simple"\ncontext_window = 100\n'
@@ -99,8 +99,8 @@ async def test_a_key_or_an_own_server_s_address_enables_a_provider(
 
 
 async def test_the_embedded_model_really_answers(http: HttpClient) -> None:
-    from providers.base import CompletionRequest
     from providers.chat import Chat
+    from providers.completion import CompletionRequest
 
     local = LocalProvider(http, httpx.Timeout(60))
     try:

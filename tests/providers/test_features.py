@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from providers import features
-from providers.base import CompletionRequest
+from providers.anthropic.request import anthropic_payload
 from providers.catalogue import load_catalogue
 from providers.chat import (
     Chat,
@@ -23,9 +23,9 @@ from providers.chat import (
     ToolChoice,
     ToolResult,
 )
-from providers.wires.anthropic_request import anthropic_payload
-from providers.wires.gemini_request import gemini_payload
-from providers.wires.openai_request import openai_payload
+from providers.completion import CompletionRequest
+from providers.gemini.request import gemini_payload
+from providers.openai.request import openai_payload
 
 HELLO = Message("user", (Text("Hello"),))
 PLAIN = Chat((HELLO,))

@@ -12,8 +12,8 @@ from genai_prices import calc_price
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.base import Usage
 from providers.catalogue import load_catalogue
+from providers.completion import Usage
 from providers.dated_prices import DatedPrice
 from providers.pricing import PriceBook, Rate, Rates
 

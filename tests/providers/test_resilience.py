@@ -8,8 +8,8 @@ from collections import deque
 import pytest
 import stamina
 
-from providers.base import Choice, Completion, CompletionRequest, Usage
 from providers.chat import Chat, Text
+from providers.completion import Choice, Completion, CompletionRequest, Usage
 from providers.errors import AuthenticationFailed, Overloaded, ProviderError, RateLimited
 from providers.resilience import AllProvidersFailed, ResiliencePolicy, ResilientCaller
 

@@ -10,8 +10,8 @@ from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from analytics.ledger.retention import prune, prune_plan
 from analytics.management.teaching import TeachingCommand
-from analytics.retention import prune, prune_plan
 
 
 class Command(TeachingCommand):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from analytics.evidence import evidence_rebuild
 from analytics.management.teaching import TeachingCommand
+from analytics.quality.evidence import evidence_rebuild
 
 
 class Command(TeachingCommand):

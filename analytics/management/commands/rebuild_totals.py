@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from analytics.ledger.rollups import totals_differ, totals_rebuild, totals_update
 from analytics.management.teaching import TeachingCommand
-from analytics.reports.hourly import totals_differ, totals_rebuild, totals_update
 
 _SHOWN = 20
 

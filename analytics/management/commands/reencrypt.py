@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from analytics.management.teaching import TeachingCommand
-from analytics.reencryption import reencrypt
+from analytics.privacy.reencryption import reencrypt
 
 
 class Command(TeachingCommand):
@@ -32,7 +32,7 @@ class Command(TeachingCommand):
             try:
                 from cryptography.fernet import Fernet
             except ImportError:
-                raise CommandError("pip install -r requirements-security.txt") from None
+                raise CommandError("pip install -r requirements/security.txt") from None
             self.stdout.write(Fernet.generate_key().decode())
             return
         if not settings.ENCRYPTION_KEYS:

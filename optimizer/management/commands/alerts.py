@@ -11,7 +11,7 @@ from rich.table import Table
 from analytics.alerts import read_rule
 from analytics.management.teaching import TeachingCommand
 from analytics.models import AlertRule
-from optimizer.services.alerting import deliver, watch
+from optimizer.monitoring.alerts import deliver, watch
 
 
 class Command(TeachingCommand):

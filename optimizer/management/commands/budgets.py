@@ -10,14 +10,14 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from analytics.auditing import audit_added, audit_changed
+from analytics.access.audit import audit_added, audit_changed
+from analytics.access.versioned_rows import save_followed
 from analytics.budgets.opening import budget_open
 from analytics.budgets.report import AccountStanding, standings
-from analytics.followed import save_followed
 from analytics.management.teaching import TeachingCommand
 from analytics.models import Budget
 from analytics.money import dollars
-from optimizer.words.mistakes import mistakes_in
+from optimizer.presentation.mistakes import mistakes_in
 
 _AMOUNTS = ("spent", "held", "left")
 

@@ -9,12 +9,12 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from analytics.auditing import audit_added
-from analytics.keys import key_make
+from analytics.access.audit import audit_added
+from analytics.access.keys import key_make
 from analytics.management.teaching import TeachingCommand
 from analytics.models import ApiKey, Project, Team
 from analytics.models.keys import SCOPES, default_scopes
-from optimizer.words.mistakes import mistakes_in
+from optimizer.presentation.mistakes import mistakes_in
 
 
 class Command(TeachingCommand):

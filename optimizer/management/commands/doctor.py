@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics.management.teaching import TeachingCommand
-from optimizer.composition import (
+from optimizer.doctor import provider_checks, system_checks
+from optimizer.doctor.findings import Finding, wrong
+from optimizer.pricing.prices import prices_set_here
+from optimizer.wiring.build import (
     build_services,
     installed_catalogue,
     journal,
     local_enabled,
 )
-from optimizer.doctor import models, surroundings
-from optimizer.doctor.findings import Finding, wrong
-from optimizer.services.price_keeping import prices_set_here
 from providers.catalogue import CatalogueError
 from providers.pricing import PriceBook
 
@@ -71,25 +71,27 @@ class Command(TeachingCommand):
 
 
 def _findings(*, call: bool) -> Iterator[Finding]:
-    yield from _safely("settings", surroundings.configuration)
-    yield from _safely("disk", lambda: surroundings.disk(journal()))
+    yield from _safely("settings", system_checks.configuration)
+    yield from _safely("disk", lambda: system_checks.disk(journal()))
     reachable = True
-    for finding in _safely("database", surroundings.database):
+    for finding in _safely("database", system_checks.database):
         reachable = reachable and not (finding.about == "database" and finding.level == "wrong")
         yield finding
-    yield from _safely("shared cache", surroundings.shared_cache)
+    yield from _safely("shared cache", system_checks.shared_cache)
     try:
         catalogue = installed_catalogue()
     except CatalogueError as error:
         yield wrong("catalogue", str(error), "Mend CATALOGUE_FILE, or leave it out.")
         return
     local = local_enabled(catalogue)
-    yield from _safely("providers", lambda: models.configured_providers(catalogue, local=local))
+    yield from _safely(
+        "providers", lambda: provider_checks.configured_providers(catalogue, local=local)
+    )
     book = PriceBook(catalogue)
     if reachable:
-        yield from _safely("API keys", models.api_keys)
+        yield from _safely("API keys", provider_checks.api_keys)
         book.set_dated(prices_set_here())
-    yield from _safely("prices", lambda: models.prices(catalogue, book))
+    yield from _safely("prices", lambda: provider_checks.prices(catalogue, book))
     if call and reachable:
         yield from asyncio.run(_call())
 
@@ -97,7 +99,7 @@ def _findings(*, call: bool) -> Iterator[Finding]:
 async def _call() -> list[Finding]:
     services = await asyncio.to_thread(build_services)
     try:
-        return await models.connections(services.connections)
+        return await provider_checks.connections(services.connections)
     finally:
         await services.stop()
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from analytics.management.teaching import TeachingCommand
-from optimizer.price_list import PriceListError, read_price_list
+from optimizer.lab.price_list import PriceListError, read_price_list
 from routing.evaluation.report import BenchmarkReport, evaluate
 from routing.evaluation.scorers import SCORERS
 from routing.evaluation.tables import plain, tables

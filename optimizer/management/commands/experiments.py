@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from analytics.auditing import audit_added, audit_changed
+from analytics.access.audit import audit_added, audit_changed
 from analytics.experiments import (
     ExperimentError,
     experiment_results,
@@ -20,10 +20,10 @@ from analytics.experiments import (
 )
 from analytics.management.teaching import TeachingCommand
 from analytics.models import Experiment
-from optimizer.composition import get_services
-from optimizer.services.policy_spec import PolicyError, read_arm
-from optimizer.words.experiments import result_rows, verdict
-from optimizer.words.mistakes import mistakes_in
+from optimizer.policies.policy import PolicyError, read_arm
+from optimizer.presentation.experiments import result_rows, verdict
+from optimizer.presentation.mistakes import mistakes_in
+from optimizer.wiring.build import get_services
 from routing.evaluation.sequential import units_needed
 
 _UNITS = [unit.value for unit in Experiment.Unit]

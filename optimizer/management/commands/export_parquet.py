@@ -11,10 +11,10 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from analytics.database.replicas import reading_elsewhere
+from analytics.exports.parquet import ParquetMissing, export_requests
 from analytics.management.teaching import TeachingCommand
 from analytics.models import RequestRecord
-from analytics.parquet_export import ParquetMissing, export_requests
-from analytics.replicas import reading_elsewhere
 
 
 def _day(text: str) -> date:

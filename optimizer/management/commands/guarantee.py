@@ -8,11 +8,11 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from analytics import pairs
 from analytics.management.teaching import TeachingCommand
-from optimizer.composition import get_services
-from optimizer.services.model_names import UnknownModel
-from optimizer.words.guarantee import said
+from analytics.quality import guarantee_pairs as pairs
+from optimizer.domain.model_names import UnknownModel
+from optimizer.presentation.guarantee import said
+from optimizer.wiring.build import get_services
 from routing.guarantee.calibration import Promise, calibrate
 
 _TOLERANCES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)

@@ -8,11 +8,11 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from analytics.batching import batched
+from analytics.database.batcher import batched
 from analytics.management.teaching import TeachingCommand
-from analytics.outcomes import JudgedOutcome, outcomes_import
-from optimizer.composition import get_services
-from optimizer.services.expectations import Expectations
+from analytics.quality.import_outcomes import JudgedOutcome, outcomes_import
+from optimizer.quality.expectations import Expectations
+from optimizer.wiring.build import get_services
 from providers.catalogue import Catalogue
 from routing.analysis import analyze_prompt
 from routing.outcomes import OutcomesError, RecordedPrompt, read_outcomes

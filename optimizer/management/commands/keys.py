@@ -9,8 +9,8 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from analytics.auditing import audit_added, audit_changed
-from analytics.keys import key_revoke, key_rotate
+from analytics.access.audit import audit_added, audit_changed
+from analytics.access.keys import key_revoke, key_rotate
 from analytics.management.teaching import TeachingCommand
 from analytics.models import ApiKey
 

@@ -11,11 +11,11 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from analytics.ledger.undo_replay import replayed_count, replayed_remove
 from analytics.management.teaching import TeachingCommand
-from analytics.replayed import replayed_count, replayed_remove
-from optimizer.price_list import PriceListError, read_price_list
-from optimizer.replaying import replay
-from optimizer.services.replay import ReplayPlan
+from optimizer.lab.price_list import PriceListError, read_price_list
+from optimizer.lab.replay import ReplayPlan
+from optimizer.wiring.replay import replay
 from routing.outcomes import OutcomesError, read_outcomes
 
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),

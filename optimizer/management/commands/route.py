@@ -12,8 +12,8 @@ from rich.table import Table
 
 from analytics.management.teaching import TeachingCommand
 from analytics.money import dollars
-from optimizer.api.rendering import MoneyEncoder
-from optimizer.composition import get_services
+from optimizer.api.http.json_out import MoneyEncoder
+from optimizer.wiring.build import get_services
 from routing.complexity import score_complexity
 from routing.models import NoEligibleModel, RoutingDecision
 

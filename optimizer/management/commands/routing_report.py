@@ -8,14 +8,14 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 
+from analytics.database.replicas import reading_elsewhere
 from analytics.management.teaching import TeachingCommand
-from analytics.replicas import reading_elsewhere
 from analytics.reports.breakdown import DIMENSIONS
 from analytics.reports.output import put_out
 from analytics.reports.report import report_for_pictures, routing_report
 from analytics.reports.report_formats import as_csv, as_json, as_markdown, as_table
-from optimizer.composition import get_services
-from optimizer.services.baselines import Baselines, UnknownBaseline
+from optimizer.pricing.baselines import Baselines, UnknownBaseline
+from optimizer.wiring.build import get_services
 
 
 class Command(TeachingCommand):

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from analytics.management.teaching import TeachingCommand
 from analytics.money import dollars
-from optimizer.composition import get_services
-from optimizer.services.rule_trial import Trial
-from optimizer.services.rulebook import RuleBook, RulesFileError, read_rules_file
+from optimizer.lab.rule_preview import Trial
+from optimizer.policies.rules import RuleBook, RulesFileError, read_rules_file
+from optimizer.wiring.build import get_services
 from routing.rules import Rule
 
 

@@ -13,11 +13,11 @@ from django.core.management.base import CommandParser
 from django.db import DatabaseError
 from rich.console import Console
 
-from analytics.keys import keys_version
+from analytics.access.keys import keys_version
 from analytics.management.teaching import TeachingCommand
 from optimizer import __version__
-from optimizer.composition import installed_catalogue, local_enabled
-from optimizer.observing.sharing import metrics_shared
+from optimizer.monitoring.shared_metrics import metrics_shared
+from optimizer.wiring.build import installed_catalogue, local_enabled
 from providers.registry import is_configured
 
 
@@ -65,7 +65,7 @@ class Command(TeachingCommand):
                 workers=workers,
                 access_log=False,
                 log_config=None,
-                http="optimizer.http_head:BoundedHead",
+                http="optimizer.server.header_limits:BoundedHead",
                 proxy_headers=False,  # who is trusted, TRUST_PROXY_HEADERS says
                 lifespan="on",
                 timeout_graceful_shutdown=30,

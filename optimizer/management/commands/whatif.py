@@ -13,13 +13,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from analytics.management.teaching import TeachingCommand
-from analytics.metrics import period_start
-from optimizer.composition import get_services
-from optimizer.price_list import PriceListError, read_price_list
-from optimizer.services.policy_spec import PolicyError, read_policy
-from optimizer.services.whatif import Answer
-from optimizer.services.whatif_replay import ask_outcomes, of_recorded
-from optimizer.words.whatif import as_figures, basis, cost_rows, quality_rows, shares, verdict
+from analytics.reports.usage import period_start
+from optimizer.lab.price_list import PriceListError, read_price_list
+from optimizer.lab.whatif import Answer
+from optimizer.policies.policy import PolicyError, read_policy
+from optimizer.presentation.whatif import (
+    as_figures,
+    basis,
+    cost_rows,
+    quality_rows,
+    shares,
+    verdict,
+)
+from optimizer.wiring.build import get_services
+from optimizer.wiring.whatif_replay import ask_outcomes, of_recorded
 from routing.outcomes import OutcomesError, RecordedPrompt, read_outcomes
 
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),

@@ -1,0 +1,1 @@
+"""How the database is reached: batches, bulk SQL, locks, waiting, replicas."""

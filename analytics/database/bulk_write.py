@@ -1,0 +1,153 @@
+"""Many rows into one table by one statement that is written once.
+
+The ORM writes the statement of a ``bulk_create`` anew each time, field by field and
+row by row, which took two thirds of a commit of the ledger. What stands in the
+columns is the same, made by the same fields.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Context, Decimal
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+from django.db import connection, models
+from django.db.models.base import ModelState
+
+from analytics.database.executemany import execute_many
+
+Row = TypeVar("Row", bound=models.Model)
+Convert = Callable[[Any], Any]
+
+
+class RowWriter(Generic[Row]):
+    """Inserts rows of ``table``, whose keys are set or given by the database.
+
+    Rows with the ``unique`` column's value of one that is there take its place in all
+    columns but ``kept``.
+    """
+
+    def __init__(self, table: type[Row], *, unique: str = "", kept: Sequence[str] = ()) -> None:
+        self._table = table
+        self._fields = [
+            field
+            for field in table._meta.concrete_fields
+            if not isinstance(field, models.AutoField)
+        ]
+        self._unique = unique
+        self._replaced = [
+            str(field.column) for field in self._fields if field.name not in {unique, *kept}
+        ]
+        self._values = attrgetter(*(field.attname for field in self._fields))
+        self._made: dict[str, tuple[str, list[Convert | None]]] = {}
+
+    def write(self, rows: Iterable[Row]) -> None:
+        """In the caller's transaction."""
+        if connection.vendor not in self._made:
+            self._made[connection.vendor] = (self._sql(), [_convert(f) for f in self._fields])
+        sql, converts = self._made[connection.vendor]
+        lines = [
+            [
+                value if convert is None or value is None else convert(value)
+                for convert, value in zip(converts, self._values(row), strict=True)
+            ]
+            for row in rows
+        ]
+        execute_many(sql, lines)
+
+    def _sql(self) -> str:
+        quote = connection.ops.quote_name
+        columns = ", ".join(quote(str(field.column)) for field in self._fields)
+        values = ", ".join(["%s"] * len(self._fields))
+        table = quote(self._table._meta.db_table)
+        sql = f"INSERT INTO {table} ({columns}) VALUES ({values})"  # noqa: S608 - names are ours
+        if not self._unique:
+            return sql
+        changes = ", ".join(f"{quote(c)} = EXCLUDED.{quote(c)}" for c in self._replaced)
+        return f"{sql} ON CONFLICT ({quote(self._unique)}) DO UPDATE SET {changes}"
+
+
+def maker_of(table: type[Row]) -> Callable[[Mapping[str, Any]], Row]:
+    """Makes rows from columns' attributes by name, the rest by default: what ``table(**values)``
+    does, in a quarter of its time, as no field is asked for what is the same every time."""
+    same: dict[str, Any] = {}
+    made: dict[str, Callable[[], Any]] = {}
+    for field in table._meta.concrete_fields:
+        if callable(field.default) or field.has_db_default():
+            made[field.attname] = field.get_default
+        else:
+            same[field.attname] = field.get_default()
+    known = {*same, *made}
+
+    def make(values: Mapping[str, Any]) -> Row:
+        if not values.keys() <= known:
+            raise TypeError(f"{table.__name__} has no {sorted(values.keys() - known)}")
+        row = table.__new__(table)
+        row._state = ModelState()
+        columns = vars(row)
+        columns.update(same)
+        for name, default in made.items():
+            if name not in values:
+                columns[name] = default()
+        columns.update(values)
+        return row
+
+    return make
+
+
+_PLAIN: dict[type[models.Field], Convert] = {
+    models.PositiveIntegerField: int,
+    models.PositiveBigIntegerField: int,
+    models.FloatField: float,
+    models.BooleanField: bool,
+    # A choice is a kind of string that not every driver knows.
+    models.CharField: str,
+    models.TextField: str,
+}
+
+
+def _convert(field: models.Field) -> Convert | None:
+    """What makes of an attribute what the connection's driver takes; ``None`` for nothing."""
+    if isinstance(field, models.ForeignKey):
+        return _convert(field.target_field)
+    if plain := _PLAIN.get(type(field)):
+        return plain
+    if connection.vendor == "postgresql" and type(field) in {
+        models.DecimalField,
+        models.DateTimeField,
+        models.DateField,
+        models.UUIDField,
+    }:
+        return None
+    if type(field) is models.DecimalField:
+        return _exact(field)
+    if connection.vendor == "sqlite" and type(field) is models.UUIDField:
+        return _HEX
+    if connection.vendor == "sqlite" and type(field) is models.DateTimeField:
+        return _in_utc
+    if connection.vendor == "sqlite" and type(field) is models.JSONField:
+        return (field.encoder or json.JSONEncoder)().encode
+    return lambda value: field.get_db_prep_save(value, connection)
+
+
+_HEX = attrgetter("hex")
+
+
+def _in_utc(value: datetime) -> str:
+    """As Django writes it where the database knows no zones."""
+    return str(value.astimezone(UTC).replace(tzinfo=None))
+
+
+def _exact(field: models.DecimalField) -> Convert:
+    """As Django formats decimals for databases that have none, with one context for all."""
+    assert field.decimal_places is not None
+    places = Decimal(1).scaleb(-field.decimal_places)
+    context = Context(prec=field.max_digits)
+
+    def convert(value: Decimal) -> str:
+        return f"{value.quantize(places, context=context):f}"
+
+    return convert

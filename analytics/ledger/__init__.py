@@ -1,0 +1,1 @@
+"""The ledger: durable request records, their totals, and how long they are kept."""

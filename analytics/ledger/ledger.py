@@ -1,0 +1,265 @@
+"""The ledger: every request's record, committed before its answer leaves.
+
+Concurrent requests share a transaction (group commit, through
+:class:`analytics.database.batcher.Batcher`). When the database cannot be written, the
+entry goes to a journal on disk and is replayed later; when neither can, the
+answer is not delivered.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from django.db import connection, transaction
+from django.db.models import Model
+
+from analytics.budgets.claims import Claim, Cost
+from analytics.budgets.holding import Granted, book, hold
+from analytics.database.availability import AWAY, DatabaseUse
+from analytics.database.batcher import Batcher, batched
+from analytics.database.bulk_write import RowWriter
+from analytics.database.executemany import execute_many
+from analytics.ledger.daily_totals import total_cost_on, totals_add
+from analytics.ledger.journal import Journal
+from analytics.ledger.rollups import mark_late
+from analytics.models import CachedResponse, RequestRecord, RoutingMetric
+from analytics.privacy.masking import Mask, mask_prompts
+
+logger = logging.getLogger(__name__)
+
+_REQUESTS = RowWriter(RequestRecord)
+_DECISIONS = RowWriter(RoutingMetric)
+_ANSWERS = RowWriter(CachedResponse, unique="cache_key", kept=("hit_count", "last_hit_at"))
+_REPLAYED_TOGETHER = 200
+_REPLAY_AGAIN_SECONDS = 60.0
+
+
+class LedgerUnavailable(Exception):
+    """Neither the database nor the journal could take the record."""
+
+
+class BudgetsUnavailable(Exception):
+    """The database is away, so no money can be held."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One request's rows, written together or not at all."""
+
+    request: RequestRecord
+    decision: RoutingMetric | None = None
+    cache_store: CachedResponse | None = None
+
+    def rows(self) -> list[Model]:
+        return [row for row in (self.request, self.decision, self.cache_store) if row is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that an entry is durable. ``total_cost_today`` is USD for the UTC day,
+    ``None`` when the entry waits in the journal and the sum is not known."""
+
+    total_cost_today: Decimal | None
+
+
+_Item = LedgerEntry | Claim | None
+_Result = Receipt | Granted
+
+
+class Ledger:
+    """Writes entries in groups. ``close`` flushes what is queued. ``mask`` is what prompts go
+    through before they are written."""
+
+    def __init__(self, journal: Journal, mask: Mask | None = None) -> None:
+        self._journal = journal
+        self._mask = mask
+        self._replay_due = bool(journal.pending())
+        self.database = DatabaseUse()
+        self._replay_at = 0.0
+        self._batcher: Batcher[_Item, _Result] = Batcher("ledger-writer", self._write)
+
+    async def record(self, entry: LedgerEntry) -> Receipt:
+        """Returns once ``entry`` is durable. Raises :class:`LedgerUnavailable`."""
+        receipt = await self._batcher.call(entry)
+        assert isinstance(receipt, Receipt)
+        return receipt
+
+    async def hold(self, claim: Claim) -> Granted:
+        """Hold money for a call; why not, if it is refused. Given back once the request is
+        recorded. Raises :class:`BudgetsUnavailable`."""
+        granted = await self._batcher.call(claim)
+        assert isinstance(granted, tuple)
+        return granted
+
+    async def catch_up(self) -> None:
+        """Replay what waits in the journal, if anything does and the database is back."""
+        if self._replay_due:
+            await self._batcher.call(None)
+
+    @property
+    def journal_backlog(self) -> bool:
+        """Whether entries wait on disk for the database."""
+        return self._replay_due
+
+    def let_go(self) -> None:
+        """End a wait for a database that hangs; to be called every second or so."""
+        if self.database.let_go():
+            logger.warning("The database does not answer; the ledger waits no longer")
+
+    def close(self) -> None:
+        self._batcher.close()
+
+    def _write(self, items: Sequence[_Item]) -> Sequence[_Result | Exception]:
+        """One result per item; ``None`` among them only asks for a replay."""
+        entries = [item for item in items if isinstance(item, LedgerEntry)]
+        if self._mask is not None:
+            for entry in entries:
+                mask_prompts(entry.request, entry.cache_store, self._mask)
+        claims = [item for item in items if isinstance(item, Claim)]
+        # What requests cost before what others may: it makes room.
+        written = iter(self._write_entries(entries)) if entries or not claims else iter(())
+        held = iter(self._hold(claims) if claims else ())
+        return [
+            Receipt(None) if item is None else next(held if isinstance(item, Claim) else written)
+            for item in items
+        ]
+
+    def _hold(self, claims: Sequence[Claim]) -> Sequence[Granted | Exception]:
+        if not self.database.resting:
+            try:
+                return self.database.ask(lambda: hold(claims))
+            except AWAY as error:
+                self._say_that_it_is_away(error)
+            except Exception as error:  # must not become that of the entries beside them
+                logger.error("Budgets cannot be asked", exc_info=error)
+        return [BudgetsUnavailable("budgets cannot be asked")] * len(claims)
+
+    def _write_entries(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
+        if self.database.resting:
+            return self._write_to_journal(entries)
+        try:
+            self._replay_if_due()
+            total = self.database.ask(lambda: write_entries(entries)) if entries else None
+            return [Receipt(total)] * len(entries)
+        except AWAY as error:
+            self._replay_due = True
+            self._say_that_it_is_away(error)
+            return self._write_to_journal(entries)
+        except Exception as error:  # whatever one row causes must not reach its neighbours
+            if len(entries) == 1:
+                logger.error("A ledger entry was refused", exc_info=error)
+                return [LedgerUnavailable("the record was refused by the database")]
+            return [result for entry in entries for result in self._write_entries([entry])]
+
+    def _say_that_it_is_away(self, error: Exception) -> None:
+        if self.database.worth_saying():
+            logger.warning(
+                "The database cannot be written (%s); records wait in the journal",
+                type(error).__name__,
+            )
+
+    def _write_to_journal(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
+        try:
+            if entries:
+                self._journal.append([entry.rows() for entry in entries])
+        except OSError as error:
+            logger.critical(
+                "Neither the database nor the journal (%s) can be written", type(error).__name__
+            )
+            return [LedgerUnavailable("the record could not be stored")] * len(entries)
+        return [Receipt(None)] * len(entries)
+
+    def _replay_if_due(self) -> None:
+        if not self._replay_due or time.monotonic() < self._replay_at:
+            return
+        try:
+            self._replay()
+        except AWAY:
+            raise
+        except Exception as error:
+            # The journal's trouble must not become that of every request.
+            self._replay_at = time.monotonic() + _REPLAY_AGAIN_SECONDS
+            logger.error("The ledger journal cannot be replayed now", exc_info=error)
+
+    def _replay(self) -> None:
+        replayed = 0
+        for path in self._journal.pending():
+            with self._journal.replaying(path) as entries:
+                for group in batched(map(_entry_of, entries), _REPLAYED_TOGETHER):
+                    replayed += self._replay_group(group)
+        self._replay_due = False
+        logger.info("Replayed %d records from the ledger journal", replayed)
+
+    def _replay_group(self, group: Sequence[LedgerEntry]) -> int:
+        try:
+            return self.database.ask(lambda: write_missing(group))
+        except AWAY:
+            raise
+        except Exception as error:
+            if len(group) > 1:
+                return sum(self._replay_group([entry]) for entry in group)
+            logger.error("A journalled record was refused; it is set aside", exc_info=error)
+            self._journal.set_aside(group[0].rows())
+            return 0
+
+
+def _entry_of(rows: list[Model]) -> LedgerEntry:
+    by_type = {type(row): row for row in rows}
+    request = by_type[RequestRecord]
+    decision = by_type.get(RoutingMetric)
+    store = by_type.get(CachedResponse)
+    assert isinstance(request, RequestRecord)
+    assert decision is None or isinstance(decision, RoutingMetric)
+    assert store is None or isinstance(store, CachedResponse)
+    return LedgerEntry(request, decision, store)
+
+
+def write_missing(entries: Sequence[LedgerEntry]) -> int:
+    """Write those of ``entries`` that are not in the ledger yet; how many there were."""
+    ids = [entry.request.pk for entry in entries]
+    known = set(RequestRecord.objects.filter(pk__in=ids).values_list("pk", flat=True))
+    missing = [entry for entry in entries if entry.request.pk not in known]
+    if missing:
+        write_entries(missing)
+    return len(missing)
+
+
+def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
+    """Write all entries in one transaction; today's total cost in USD after them."""
+    with transaction.atomic():
+        _ANSWERS.write(
+            {e.cache_store.cache_key: e.cache_store for e in entries if e.cache_store}.values()
+        )
+        _REQUESTS.write(e.request for e in entries)
+        _DECISIONS.write(e.decision for e in entries if e.decision)
+        _count_hits(entries)
+        mark_late(entry.request.created_at for entry in entries)
+        book([Cost.of_record(e.request) for e in entries if not _free(e.request)])
+        # Last, as from here on every other worker's commit waits for this one's.
+        totals_add((entry.request, entry.decision) for entry in entries)
+        return total_cost_on(datetime.now(UTC).date())
+
+
+def _free(request: RequestRecord) -> bool:
+    """Nothing is held for a hit, and what is replayed was spent elsewhere."""
+    return request.cache_hit or request.replayed
+
+
+def _count_hits(entries: Sequence[LedgerEntry]) -> None:
+    hits: dict[str, list[datetime]] = defaultdict(list)
+    for entry in entries:
+        if entry.request.cache_hit:
+            hits[entry.request.cache_key].append(entry.request.created_at)
+    # In one order everywhere, so that two workers never wait for each other in a circle.
+    when = connection.ops.adapt_datetimefield_value
+    execute_many(
+        "UPDATE response_cache SET hit_count = hit_count + %s, last_hit_at = %s"
+        " WHERE cache_key = %s",
+        [[len(times), when(max(times)), key] for key, times in sorted(hits.items())],
+    )

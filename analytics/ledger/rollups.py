@@ -1,0 +1,223 @@
+"""Keeping the hourly totals and the days' sums: exactly what their requests add up to, at no
+cost to a request.
+
+An hour is summed once it is over and all of its requests must have been written.
+A request that is written later all the same (from the journal, say), or taken
+back, marks its hour as stale in its own transaction; the hour is summed anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import TruncHour
+
+from analytics.database.batcher import batched
+from analytics.models import DaySum, HourlyTotal, RequestRecord, StaleHour, TotalsState
+from analytics.reports.figures import FIGURES, KEPT
+from analytics.reports.spans import DAY, HOUR, Span, day_of, hour_of
+from analytics.reports.summing import FEW_VALUES, row_sums, row_sums_together, totals_of_days
+
+# A request is written at the latest this long after it was asked, or marks its hour.
+_ON_TIME = timedelta(minutes=10)
+# An hour is summed this long after its end: twice as late, should clocks differ.
+_REST = timedelta(minutes=20)
+_WRITTEN_TOGETHER = 2_000
+_SUMMED_TOGETHER = (*sorted(FEW_VALUES), "answer")
+_HOURS = TruncHour("created_at", tzinfo=UTC)
+
+
+def mark_stale(times: Iterable[datetime]) -> None:
+    """The hours of these times are to be summed anew. In the caller's transaction."""
+    hours = sorted({hour_of(at) for at in times})
+    # An update rather than nothing on a conflict: it locks the row, so that whoever sums
+    # the hour waits for this transaction and then sees its requests.
+    StaleHour.objects.bulk_create(
+        (StaleHour(hour=hour) for hour in hours),
+        update_conflicts=True,
+        unique_fields=["hour"],
+        update_fields=["marked_at"],
+    )
+
+
+def mark_late(times: Iterable[datetime]) -> None:
+    """Those of them that are so long ago that their hour may have been summed."""
+    since = datetime.now(UTC) - _ON_TIME
+    if late := [at for at in times if at < since]:
+        mark_stale(late)
+
+
+def totals_update(now: datetime | None = None) -> Iterator[datetime]:
+    """Sum what is to be summed, in order, each step its own transaction; yields its end.
+
+    Several may run at the same time: they wait for each other.
+    """
+    now = now or datetime.now(UTC)
+    until = hour_of(now - _REST)
+    while (step := _next_step(until)) is not None:
+        yield step
+    while (hour := _sum_a_stale_hour()) is not None:
+        yield hour
+    while (day := _sum_the_next_day()) is not None:
+        yield day
+
+
+def totals_forget_before(moment: datetime) -> None:
+    """Requests before ``moment``, the start of an hour, are pruned: their sums are history."""
+    with transaction.atomic():
+        state = _locked_state()
+        state.pruned_before = max(moment, state.pruned_before or moment)
+        state.save()
+
+
+def totals_rebuild() -> Iterator[datetime]:
+    """Make all of them anew, but for hours whose requests were pruned; yields as it goes."""
+    with transaction.atomic():
+        state = _locked_state()
+        rest = HourlyTotal.objects.all()
+        if state.pruned_before is not None:
+            rest = rest.filter(hour__gte=state.pruned_before)
+        rest.delete()
+        # Days are made of hours, which are kept of those that were pruned.
+        DaySum.objects.all().delete()
+        state.summed_until, state.days_until = state.pruned_before, None
+        state.save()
+    yield from totals_update()
+
+
+def totals_differ() -> Iterator[tuple[datetime, str, str]]:
+    """Where hourly totals are not what their requests add up to: hour, dimension, value."""
+    state = TotalsState.objects.first()
+    first = RequestRecord.objects.order_by("created_at").values_list("created_at", flat=True)
+    if state is None or state.summed_until is None or not first[:1]:
+        return
+    start = max(filter(None, (hour_of(first[0]), state.pruned_before)))
+    stale = set(StaleHour.objects.values_list("hour", flat=True))
+    for dimension in KEPT:
+        for span in _days(start, state.summed_until):
+            rows = row_sums(dimension, span, _HOURS)
+            kept = {
+                (total.hour, total.value): {name: getattr(total, name) for name in FIGURES}
+                for total in HourlyTotal.objects.filter(
+                    dimension=dimension, hour__gte=span[0], hour__lt=span[1]
+                )
+            }
+            for hour, value in sorted(rows.keys() | kept.keys()):
+                if hour not in stale and rows.get((hour, value)) != kept.get((hour, value)):
+                    yield hour, dimension, value
+    yield from _days_differ()
+
+
+def _days_differ() -> Iterator[tuple[datetime, str, str]]:
+    """Where a day is not what its hours add up to."""
+    days = DaySum.objects.order_by("day").values_list("day", flat=True).distinct()
+    for day in list(days):
+        hours = totals_of_days((day, day + DAY))
+        kept = {
+            (total.dimension, total.value): {name: getattr(total, name) for name in FIGURES}
+            for total in DaySum.objects.filter(day=day)
+        }
+        for dimension, value in sorted(hours.keys() | kept.keys()):
+            if hours.get((dimension, value)) != kept.get((dimension, value)):
+                yield day, dimension, value
+
+
+def _days(start: datetime, end: datetime) -> Iterator[Span]:
+    while start < end:
+        until = min(end, start + 24 * HOUR)
+        yield start, until
+        start = until
+
+
+def _next_step(until: datetime) -> datetime | None:
+    with transaction.atomic():
+        state = _locked_state()
+        waiting = RequestRecord.objects.order_by("created_at").filter(created_at__lt=until)
+        if state.summed_until is not None:
+            waiting = waiting.filter(created_at__gte=state.summed_until)
+        first = waiting.values_list("created_at", flat=True).first()
+        if first is None:
+            # Nothing to sum; said only when it changes something.
+            if state.summed_until is not None and state.summed_until < until:
+                state.summed_until = until
+                state.save()
+            return None
+        start = hour_of(first)
+        end = min(until, start + 24 * HOUR)
+        _sum_hours((start, end))
+        state.summed_until = end
+        state.save()
+        return end
+
+
+def _sum_a_stale_hour() -> datetime | None:
+    with transaction.atomic():
+        state = _locked_state()
+        if state.summed_until is None:
+            return None
+        # Later ones are summed when their time comes, and only then cease to be stale.
+        stale = StaleHour.objects.select_for_update().filter(hour__lt=state.summed_until)
+        marked = stale.order_by("hour").first()
+        if marked is None:
+            return None
+        hour = marked.hour
+        marked.delete()
+        if state.pruned_before is None or hour >= state.pruned_before:
+            _sum_hours((hour, hour + HOUR))
+            if state.days_until is not None and hour < state.days_until:
+                _sum_day(day_of(hour))
+        return hour
+
+
+def _sum_the_next_day() -> datetime | None:
+    """The end of the day that was summed, ``None`` where the next one is not over."""
+    with transaction.atomic():
+        state = _locked_state()
+        if state.summed_until is None:
+            return None
+        hours = HourlyTotal.objects.order_by("hour").values_list("hour", flat=True)
+        if state.days_until is not None:
+            hours = hours.filter(hour__gte=state.days_until)
+        first = hours.first()
+        if first is None or day_of(first) + DAY > state.summed_until:
+            return None
+        _sum_day(day_of(first))
+        state.days_until = day_of(first) + DAY
+        state.save()
+        return state.days_until
+
+
+def _sum_day(day: datetime) -> None:
+    DaySum.objects.filter(day=day).delete()
+    sums = (
+        DaySum(dimension=dimension, day=day, value=value, **figures)
+        for (dimension, value), figures in totals_of_days((day, day + DAY)).items()
+    )
+    for group in batched(sums, _WRITTEN_TOGETHER):
+        DaySum.objects.bulk_create(group)
+
+
+def _locked_state() -> TotalsState:
+    TotalsState.objects.bulk_create([TotalsState(pk=1)], ignore_conflicts=True)
+    return TotalsState.objects.select_for_update().get(pk=1)
+
+
+def _sum_hours(span: Span) -> None:
+    HourlyTotal.objects.filter(hour__gte=span[0], hour__lt=span[1]).delete()
+    for dimension, sums in _hourly_of_all(span):
+        totals = (
+            HourlyTotal(dimension=dimension, hour=hour, value=value, **figures)
+            for (hour, value), figures in sums.items()
+        )
+        for group in batched(totals, _WRITTEN_TOGETHER):
+            HourlyTotal.objects.bulk_create(group)
+
+
+def _hourly_of_all(span: Span) -> Iterator[tuple[str, dict[tuple[Any, str], Any]]]:
+    yield from row_sums_together(_SUMMED_TOGETHER, span, _HOURS).items()
+    for dimension in KEPT:
+        if dimension not in _SUMMED_TOGETHER:
+            yield dimension, row_sums(dimension, span, _HOURS)

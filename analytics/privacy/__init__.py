@@ -1,0 +1,1 @@
+"""Personal data: masked before it is stored, encrypted at rest."""

@@ -1,0 +1,1 @@
+"""Ratings, judgements and what they say about models."""

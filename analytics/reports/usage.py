@@ -1,0 +1,180 @@
+"""What the JSON endpoints report about requests and decisions. All sums are done in SQL."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Avg, Count, Q, Sum
+
+from analytics.ledger.savings import cost_savings
+from analytics.models import RequestRecord
+from analytics.money import MoneySum, percent
+from analytics.reports.figures import Figures, add_figures, no_figures
+from analytics.reports.summing import requests_in
+from analytics.reports.sums import RECORDED, Sums, TenantSums
+
+# In whole or in part: what was delivered before a cut was charged too.
+_ANSWERED = ~Q(status=RequestRecord.Status.ERROR)
+
+
+def period_start(days: int, now: datetime | None = None) -> datetime:
+    """The moment ``days`` times 24 hours ago."""
+    return (now or datetime.now(UTC)) - timedelta(days=days)
+
+
+def average(total: Decimal, count: int) -> Decimal:
+    """USD per request; zero for none."""
+    return (total / count).quantize(Decimal("1e-10")) if count else Decimal(0)
+
+
+def routing_metrics(
+    days: int, now: datetime | None = None, sums: Sums = RECORDED, *, tenant: str | None = None
+) -> dict[str, Any]:
+    """Savings and averages of the last ``days`` days, by strategy, confidence and provider.
+
+    Of one tenant, where one is given; what judging cost is nobody's own.
+    """
+    since = period_start(days, now)
+    judging = None
+    if tenant is not None:
+        sums, judging = TenantSums(tenant), Decimal(0)
+    savings = cost_savings(since, sums=sums, judging=judging)
+    return {
+        "cost_savings": {**savings, "period_days": days},
+        "by_strategy": [
+            {
+                "strategy": name,
+                "count": found["decided"],
+                "avg_cost": average(found["cost"], found["priced"]),
+                "high_confidence_pct": percent(found["high"], found["decided"]),
+            }
+            for name, found in _most_first(sums.by("strategy", since))
+        ],
+        "by_confidence": [
+            {
+                "confidence": name,
+                "count": found["decided"],
+                "avg_cost": average(found["cost"], found["priced"]),
+            }
+            for name, found in _most_first(sums.by("confidence", since))
+        ],
+        "by_provider": [
+            {
+                "provider": name,
+                "count": found["decided"],
+                "total_cost": found["cost"],
+                "avg_cost": average(found["cost"], found["priced"]),
+            }
+            for name, found in _most_first(by_provider(sums.by("model", since)))
+        ],
+    }
+
+
+def model_costs(since: datetime, sums: Sums = RECORDED) -> list[dict[str, Any]]:
+    """What each model's requests cost and saved by routing, those with most requests first."""
+    return [
+        {
+            "provider": name.split("/", 1)[0],
+            "model": name.split("/", 1)[1],
+            "count": found["decided"],
+            "total_cost": found["cost"],
+            "avg_cost": average(found["cost"], found["priced"]),
+            "routing_saved": found["routing_saved"],
+        }
+        for name, found in _most_first(sums.by("model", since))
+    ]
+
+
+def _most_first(sums: Mapping[str, Figures]) -> list[tuple[str, Figures]]:
+    """Those with decisions, most of them first."""
+    decided = [(name, figures) for name, figures in sums.items() if figures["decided"]]
+    return sorted(decided, key=lambda named: (-named[1]["decided"], named[0]))
+
+
+def by_provider(models: Mapping[str, Figures]) -> dict[str, Figures]:
+    """The figures of "provider/model", by provider."""
+    sums: dict[str, Figures] = defaultdict(no_figures)
+    for model, figures in models.items():
+        add_figures(sums[model.split("/", 1)[0]], figures)
+    return sums
+
+
+def usage_stats(*, recent: int = 10, tenant: str | None = None) -> dict[str, Any]:
+    """Everything recorded so far, of one tenant or of all: totals, by provider, by tier, and
+    the latest requests."""
+    requests = RequestRecord.objects.all()
+    if tenant is not None:
+        requests = requests.filter(tenant=tenant)
+    overall = requests.aggregate(
+        total_requests=Count("pk"),
+        failed_requests=Count("pk", filter=~_ANSWERED),
+        cache_hits=Count("pk", filter=Q(cache_hit=True)),
+        unpriced_requests=Count("pk", filter=Q(cost=None)),
+        total_cost=MoneySum("cost"),
+        total_savings=MoneySum("savings"),
+        tokens_in=Sum("tokens_in", default=0),
+        tokens_out=Sum("tokens_out", default=0),
+        avg_latency_ms=Avg("latency_ms", filter=_ANSWERED),
+    )
+    count = overall["total_requests"]
+    overall["avg_cost"] = average(overall["total_cost"], count - overall["unpriced_requests"])
+    overall["avg_latency_ms"] = round(overall["avg_latency_ms"] or 0.0, 2)
+
+    def grouped(field: str) -> list[dict[str, Any]]:
+        rows = (
+            requests.filter(_ANSWERED)
+            .values(field)
+            .annotate(
+                count=Count("pk"),
+                priced=Count("cost"),
+                total_cost=MoneySum("cost"),
+                tokens_in=Sum("tokens_in", default=0),
+                tokens_out=Sum("tokens_out", default=0),
+            )
+            .order_by("-count", field)
+        )
+        for row in rows:
+            row["avg_cost"] = average(row["total_cost"], row.pop("priced"))
+        return list(rows)
+
+    return {
+        "overall": overall,
+        "by_provider": grouped("provider"),
+        "by_complexity": grouped("tier"),
+        "recent_requests": [
+            {
+                "request_id": record.id,
+                "created_at": record.created_at,
+                "status": record.status,
+                "endpoint": record.endpoint,
+                "prompt": record.prompt[:200],
+                "provider": record.provider,
+                "model": record.model,
+                "strategy": record.strategy,
+                "complexity": record.tier,
+                "tokens_in": record.tokens_in,
+                "tokens_out": record.tokens_out,
+                "cost": record.cost,
+                "cache_hit": record.cache_hit,
+                "latency_ms": round(record.latency_ms, 2),
+            }
+            for record in requests.order_by("-created_at")[:recent]
+        ],
+    }
+
+
+def dearest_requests(
+    since: datetime, until: datetime | None = None, *, most: int = 8, among: int = 2_000
+) -> list[RequestRecord]:
+    """Those decided that cost most ``among`` the latest of a period.
+
+    Bounded, so that it costs the same at any size of the ledger.
+    """
+    latest = requests_in(since, until).order_by("-created_at").values("pk")[:among]
+    rows = RequestRecord.objects.filter(pk__in=latest, cost__gt=0, decision__isnull=False)
+    rows = rows.order_by("-cost", "pk")
+    return list(rows.only("created_at", "prompt", "provider", "model", "cost")[:most])

@@ -1,0 +1,171 @@
+"""`python -m benchmarks.call_trace`: how many files and calls one answered request runs through.
+
+The service runs in this process against a fake provider; a new prompt is answered once
+so that everything is loaded, then a second one is counted, on every thread. Only the
+project's own files count. A coroutine counts once, however often it is resumed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import inspect
+import json
+import os
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from benchmarks.complete import ROOT, served, service_environment
+
+PACKAGES = ("optimizer", "analytics", "providers", "routing")
+_RESUMABLE = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+ROUTES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "/complete": lambda prompt: {"prompt": prompt, "max_tokens": 100},
+    "/v1/chat/completions": lambda prompt: {
+        "model": "auto",
+        "max_tokens": 100,
+        "messages": [{"role": "user", "content": prompt}],
+    },
+}
+
+
+class CallCounter:
+    """Counts calls of the project's functions while :meth:`counting`."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[tuple[str, str]] = Counter()
+        self._resumed: set[int] = set()
+        self._kept: list[FrameType] = []
+        self._roots = tuple(f"{ROOT / package}{os.sep}" for package in PACKAGES)
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        threading.setprofile(self._see)
+        sys.setprofile(self._see)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+            threading.setprofile(None)  # type: ignore[arg-type]
+
+    def _see(self, frame: FrameType, event: str, _: object) -> None:
+        code = frame.f_code
+        if event != "call" or not code.co_filename.startswith(self._roots):
+            return
+        if code.co_flags & _RESUMABLE:
+            if id(frame) in self._resumed:
+                return
+            self._resumed.add(id(frame))
+            self._kept.append(frame)  # its id must not be given to another
+        file = str(Path(code.co_filename).relative_to(ROOT))
+        self.calls[file, code.co_qualname] += 1
+
+    @property
+    def files(self) -> Counter[str]:
+        totals: Counter[str] = Counter()
+        for (file, _), count in self.calls.items():
+            totals[file] += count
+        return totals
+
+
+async def post(app: Any, path: str, body: dict[str, Any]) -> None:
+    """One request straight to the ASGI application. Raises ``RuntimeError`` unless it is 200."""
+    sent: list[dict[str, Any]] = []
+    raw = json.dumps(body).encode()
+    waiting = [{"type": "http.request", "body": raw, "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        return waiting.pop() if waiting else await asyncio.Event().wait()  # type: ignore[return-value]
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"content-type", b"application/json"), (b"host", b"localhost"),
+               (b"content-length", str(len(raw)).encode())]  # fmt: skip
+    scope = {
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(),
+        "query_string": b"", "headers": headers, "scheme": "http", "http_version": "1.1",
+        "client": ("127.0.0.1", 1), "server": ("localhost", 80), "asgi": {"version": "3.0"},
+    }  # fmt: skip
+    await app(scope, receive, send)
+    status = sent[0]["status"] if sent else None
+    if status != 200:
+        raise RuntimeError(f"{path} answered {status}: {sent[1:]}")
+
+
+async def traced(path: str) -> CallCounter:
+    """The calls of one new prompt's answer at ``path``."""
+    # Threads must be born under the profiler, so it looks on from the beginning.
+    counter = CallCounter()
+    with counter.counting():
+        from optimizer.asgi import application
+
+        messages = asyncio.Queue[dict[str, Any]]()
+        started = asyncio.Event()
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"].endswith(".failed"):
+                raise RuntimeError(message["message"])
+            started.set()
+
+        lifespan = asyncio.create_task(application({"type": "lifespan"}, messages.get, send))
+        await messages.put({"type": "lifespan.startup"})
+        await started.wait()
+        build = ROUTES[path]
+        for prompt in ("What is the capital of Peru?", "What is the capital of Chile?"):
+            await post(application, path, build(prompt))
+        await asyncio.sleep(0.2)
+        idle = await _while_idle(counter)
+        counter.calls.clear()
+        await post(application, path, build("What is the capital of France?"))
+        await asyncio.sleep(0.1)
+        for call in idle:
+            del counter.calls[call]
+        measured = CallCounter()
+        measured.calls = counter.calls.copy()
+        await messages.put({"type": "lifespan.shutdown"})
+        await lifespan
+    return measured
+
+
+async def _while_idle(counter: CallCounter) -> set[tuple[str, str]]:
+    """What the service does of its own accord, which is nobody's request."""
+    counter.calls.clear()
+    await asyncio.sleep(2.2)
+    return set(counter.calls)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--path", choices=[*ROUTES], default="/complete")
+    parser.add_argument("--list", action="store_true", help="name each function and its calls")
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served("benchmarks.upstream:application", {}) as upstream,
+    ):
+        os.environ.update(service_environment(upstream, folder, None))
+        os.environ["DATA_DIR"] = folder
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        counter = asyncio.run(traced(options.path))
+    if options.list:
+        for (file, name), count in sorted(counter.calls.items()):
+            print(f"{count:4}  {file}  {name}")
+    files = counter.files
+    print(f"{options.path} (miss): {len(files)} files, {sum(files.values())} calls")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The keys that open the API, in memory; followed closely, as a revoked one must not linger."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Literal, Protocol
+
+from analytics.models import ApiKey
+from optimizer.access.clients import KnownKey, Refused
+from optimizer.domain.client import ANYONE, Client
+
+Mode = Literal["auto", "on", "off"]
+
+_LAST_USED_EVERY = 30.0
+_HOW = "Create one with: manage.py create_key NAME"
+
+
+class KeySource(Protocol):
+    """Where keys are read, and where it is written down when they were used."""
+
+    def keys_version(self) -> object: ...
+
+    def keys_load(self) -> list[ApiKey]: ...
+
+    def keys_used(self, times: dict[int, datetime]) -> None: ...
+
+    def tenant_of(self, key: ApiKey) -> str: ...
+
+
+class KeyRing:
+    """``mode``: auto asks for a key as soon as there is one, and until then serves this machine
+    alone; on always asks; off never. ``refresh`` reads the database: not for the event loop."""
+
+    def __init__(
+        self,
+        source: KeySource,
+        mode: Mode,
+    ) -> None:
+        self._source = source
+        self._mode = mode
+        self._version: object = None
+        self._known: dict[str, KnownKey] | None = None
+        self._any = False
+        self._used: dict[int, datetime] = {}
+        self._lock = threading.Lock()
+        self._told_at = time.monotonic()
+
+    @property
+    def asked_for(self) -> bool:
+        """Whether a request needs a key."""
+        return self._mode == "on" or (self._mode == "auto" and self._any)
+
+    @property
+    def known(self) -> bool:
+        """Whether the keys have been read."""
+        return self._known is not None
+
+    def refresh(self) -> None:
+        """Take over what has changed, and write down what was used."""
+        version = self._source.keys_version()
+        if version != self._version or self._known is None:
+            keys = self._source.keys_load()
+            self._known = {key.digest: self._known_key(key) for key in keys}
+            self._any = version != (None, 0)
+            self._version = version
+        if time.monotonic() - self._told_at >= _LAST_USED_EVERY:
+            self.tell_used()
+
+    def tell_used(self) -> None:
+        """Write down when keys were last used."""
+        with self._lock:
+            used, self._used = self._used, {}
+        self._told_at = time.monotonic()
+        self._source.keys_used(used)
+
+    def admit(self, digest: str | None, address: str, scope: str) -> Client:
+        """Who asks, from this address, for something that takes ``scope``; ``digest`` is that of
+        the key that was shown, if any. Raises :class:`Refused`."""
+        if self._mode == "off":
+            return ANYONE
+        if self._known is None:
+            raise Refused(503, "API keys cannot be read just now. Try again shortly.")
+        if not self.asked_for:
+            if _is_this_machine(address):
+                return ANYONE
+            raise Refused(401, f"There is no API key yet, so only this machine is served. {_HOW}")
+        if digest is None:
+            raise Refused(
+                401, "An API key is needed: Authorization: Bearer <key>, or x-api-key: <key>."
+            )
+        known = self._known.get(digest)
+        now = datetime.now(UTC)
+        if known is None or (known.expires_at is not None and known.expires_at <= now):
+            # The same for a wrong, an expired and a revoked one.
+            raise Refused(401, "This API key is not valid.")
+        if not known.admits(address):
+            raise Refused(403, "This API key may not be used from this address.")
+        if scope and scope not in known.client.scopes:
+            raise Refused(403, f"This API key lacks the scope '{scope}'.")
+        with self._lock:
+            self._used[known.id] = now
+        return known.client
+
+    def _known_key(self, key: ApiKey) -> KnownKey:
+        project = key.project
+        client = Client(
+            key=key.prefix,
+            user=key.user,
+            tenant=self._source.tenant_of(key),
+            project=project.name if project else "",
+            tags=tuple(project.tags) if project else (),
+            models=tuple(key.model_names),
+            scopes=frozenset(key.scopes),
+            requests_per_minute=key.requests_per_minute,
+            tokens_per_minute=key.tokens_per_minute,
+            concurrent_requests=key.concurrent_requests,
+            quality_target=key.quality_target,
+            cost_cap=key.cost_cap,
+            auto_route=key.auto_route,
+        )
+        networks = tuple(ipaddress.ip_network(text, strict=False) for text in key.addresses)
+        return KnownKey(key.pk, client, networks, key.expires_at)
+
+
+@lru_cache(maxsize=1024)
+def _is_this_machine(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"

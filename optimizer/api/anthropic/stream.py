@@ -1,0 +1,199 @@
+"""A stream as Anthropic's Messages spell it: blocks, one after the other.
+
+Wire: https://docs.anthropic.com/en/api/messages-streaming
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from optimizer.api.anthropic.answer import message_id, stop_reason, usage_body
+from optimizer.api.anthropic.errors import error_body
+from optimizer.api.compat.stream_encoder import told_to_clients
+from optimizer.api.http.failures import Failure
+from optimizer.api.http.sse import sse
+from optimizer.domain.result import CompletionResult
+from providers.completion import Usage
+from providers.events import (
+    Event,
+    Finished,
+    OpaqueBlock,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ToolArguments,
+    ToolCallStarted,
+    UsageReported,
+)
+
+_Key = tuple[str, int]
+
+
+class MessageTeller:
+    """The events of one message. ``input_tokens`` is our estimate: this wire names the input
+    at the start, where most providers have not counted it yet."""
+
+    def __init__(self, request_id: object, model: str, *, input_tokens: int) -> None:
+        self._request_id = request_id
+        self._model = model
+        self._usage = Usage(input_tokens, 1)
+        self._begun = False
+        self._index = -1
+        self._open: _Key | None = None
+        self._arguments: list[str] = []
+        self._waiting: list[Event] = []
+        self._finished = Finished("other")
+
+    def tell(self, event: Event) -> Iterator[bytes]:
+        if isinstance(event, Started):
+            return
+        if isinstance(event, UsageReported):
+            if not self._begun:
+                self._usage = event.usage
+            return
+        if not self._begun:
+            yield from self._begin()
+        if isinstance(event, Finished):
+            self._finished = event
+        elif self._must_wait(event):
+            self._waiting.append(event)
+        else:
+            yield from self._content(event)
+
+    def close(self, result: CompletionResult) -> Iterator[bytes]:
+        if not self._begun:
+            yield from self._begin()
+        yield from self._release()
+        yield from self._close_block()
+        ended = self._finished
+        yield sse(
+            {
+                "type": "message_delta",
+                "delta": {
+                    "stop_reason": stop_reason(ended.own, ended.reason, ended.stop_sequence),
+                    "stop_sequence": ended.stop_sequence,
+                },
+                "usage": usage_body(result.completion.usage),
+                "optimizer": told_to_clients(result),
+            },
+            "message_delta",
+        )
+        yield sse({"type": "message_stop"}, "message_stop")
+
+    def fail(self, failure: Failure) -> Iterator[bytes]:
+        yield sse(error_body(failure, self._request_id), "error")
+
+    def _begin(self) -> Iterator[bytes]:
+        self._begun = True
+        yield sse(
+            {
+                "type": "message_start",
+                "message": {
+                    "id": message_id(self._request_id),
+                    "type": "message",
+                    "role": "assistant",
+                    "model": self._model,
+                    "content": [],
+                    "stop_reason": None,
+                    "stop_sequence": None,
+                    "usage": usage_body(self._usage),
+                },
+            },
+            "message_start",
+        )
+        yield sse({"type": "ping"}, "ping")
+
+    def _must_wait(self, event: Event) -> bool:
+        """Whether a tool's arguments are still coming in, and ``event`` is about something else.
+
+        Blocks cannot be interleaved here, as other wires may do with parallel calls.
+        """
+        if self._open is None or self._open[0] != "tool_use" or _key(event) == self._open:
+            return False
+        return bool(self._waiting) or not _is_whole("".join(self._arguments))
+
+    def _release(self) -> Iterator[bytes]:
+        """Whatever waited, each block's pieces brought together."""
+        waiting, self._waiting = self._waiting, []
+        order = {key: place for place, key in reversed(list(enumerate(map(_key, waiting))))}
+        for event in sorted(waiting, key=lambda event: order[_key(event)]):
+            yield from self._content(event)
+
+    def _content(self, event: Event) -> Iterator[bytes]:
+        if isinstance(event, OpaqueBlock):
+            yield from self._opaque(event)
+            return
+        key = _key(event)
+        if key != self._open or (isinstance(event, ThinkingDelta) and event.redacted):
+            yield from self._close_block()
+            yield from self._open_block(key, event)
+        if isinstance(event, ToolArguments):
+            self._arguments.append(event.text)
+            yield self._delta({"type": "input_json_delta", "partial_json": event.text})
+        elif isinstance(event, (TextDelta, RefusalDelta)):
+            if event.text:
+                yield self._delta({"type": "text_delta", "text": event.text})
+        elif isinstance(event, ThinkingDelta):
+            if event.text:
+                yield self._delta({"type": "thinking_delta", "thinking": event.text})
+            if event.signature:
+                yield self._delta({"type": "signature_delta", "signature": event.signature})
+
+    def _opaque(self, event: OpaqueBlock) -> Iterator[bytes]:
+        if event.wire != "anthropic":
+            return
+        if event.attached and self._open is not None:
+            yield self._delta(dict(event.value))
+        elif not event.attached:
+            yield from self._close_block()
+            self._index += 1
+            yield self._start(dict(event.value))
+            self._open = ("opaque", self._index)
+            yield from self._close_block()
+
+    def _open_block(self, key: _Key, event: Event) -> Iterator[bytes]:
+        self._index += 1
+        self._open = key
+        self._arguments = []
+        if isinstance(event, ToolCallStarted):
+            yield self._start({"type": "tool_use", "id": event.id, "name": event.name, "input": {}})
+        elif isinstance(event, ThinkingDelta):
+            if event.redacted:
+                yield self._start({"type": "redacted_thinking", "data": event.redacted})
+            else:
+                yield self._start({"type": "thinking", "thinking": "", "signature": ""})
+        else:
+            yield self._start({"type": "text", "text": ""})
+
+    def _start(self, block: dict[str, Any]) -> bytes:
+        body = {"type": "content_block_start", "index": self._index, "content_block": block}
+        return sse(body, "content_block_start")
+
+    def _delta(self, delta: dict[str, Any]) -> bytes:
+        body = {"type": "content_block_delta", "index": self._index, "delta": delta}
+        return sse(body, "content_block_delta")
+
+    def _close_block(self) -> Iterator[bytes]:
+        if self._open is not None:
+            self._open = None
+            yield sse({"type": "content_block_stop", "index": self._index}, "content_block_stop")
+
+
+def _key(event: Event) -> _Key:
+    """Which block ``event`` belongs to."""
+    if isinstance(event, (ToolCallStarted, ToolArguments)):
+        return ("tool_use", event.index)
+    if isinstance(event, ThinkingDelta):
+        return ("thinking", 0)
+    return ("text", 0)
+
+
+def _is_whole(arguments: str) -> bool:
+    try:
+        json.loads(arguments)
+    except ValueError:
+        return False
+    return True

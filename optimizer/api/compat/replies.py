@@ -1,0 +1,95 @@
+"""One answer to a client, whole or streamed, with what it cost in its headers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from decimal import Decimal
+from typing import Any
+
+from optimizer.api.compat.stream_encoder import Teller
+from optimizer.api.http.endpoint import Answered, Reply, Streamed
+from optimizer.api.http.failures import failure_of
+from optimizer.domain.request import Ask
+from optimizer.domain.result import CompletionResult
+from optimizer.gateway.service import RoutingService
+from optimizer.gateway.streaming.client_stream import AnswerStream
+from routing.models import RoutingDecision
+
+
+async def answer(
+    routing: RoutingService,
+    ask: Ask,
+    whole: Callable[[CompletionResult], dict[str, Any]],
+    teller: Callable[[AnswerStream, Ask], Teller],
+    headers: Mapping[str, str],
+) -> Reply:
+    """The reply to ``ask``. Raises what :meth:`RoutingService.complete` does."""
+    if ask.streamed:
+        stream = await routing.stream(ask)
+        told = _told(stream, teller(stream, ask))
+        return Streamed(told, stream.leave, {**headers_of_stream(ask, stream), **headers})
+    result = await routing.complete(ask)
+    return Answered(whole(result), headers={**headers_of_result(ask, result), **headers})
+
+
+async def _told(stream: AnswerStream, teller: Teller) -> AsyncGenerator[bytes, None]:
+    try:
+        async with aclosing(stream.events) as batches:
+            async for events in batches:
+                # What came together leaves together.
+                if said := b"".join(m for event in events for m in teller.tell(event)):
+                    yield said
+        assert stream.result is not None
+        yield b"".join(teller.close(stream.result))
+    except Exception as error:  # noqa: BLE001 - the status is long sent: say it in the stream
+        yield b"".join(teller.fail(failure_of(error)))
+    finally:
+        stream.leave()
+
+
+def headers_of_stream(ask: Ask, stream: AnswerStream) -> dict[str, str]:
+    """Cost and savings are known from the start only where the answer is; else its end tells."""
+    if stream.result is not None:
+        return headers_of_result(ask, stream.result)
+    # Another's answer that is being listened to is as good as a cached one.
+    heard = stream.decision.strategy_used == "cached"
+    return {**_decided(stream.decision), "X-Optimizer-Cache": _cache_status(ask, hit=heard)}
+
+
+def headers_of_result(ask: Ask, result: CompletionResult) -> dict[str, str]:
+    headers = {
+        **cost_headers(result),
+        "X-Optimizer-Cache": _cache_status(ask, hit=result.cache_hit),
+    }
+    if result.likeness is not None:
+        headers["X-Optimizer-Cache"] = f"semantic; likeness={result.likeness:.2f}"
+    return headers
+
+
+def cost_headers(result: CompletionResult) -> dict[str, str]:
+    """Who answered, and what it cost and saved, in USD."""
+    return {
+        **_decided(result.decision),
+        "X-Optimizer-Cost": _usd(result.cost),
+        "X-Optimizer-Savings": _usd(result.savings),
+    }
+
+
+def _decided(decision: RoutingDecision) -> dict[str, str]:
+    return {
+        "X-Optimizer-Provider": decision.provider,
+        "X-Optimizer-Model": decision.model,
+        "X-Optimizer-Strategy": decision.strategy_used,
+        "X-Optimizer-Confidence": decision.confidence,
+    }
+
+
+def _cache_status(ask: Ask, *, hit: bool) -> str:
+    if hit:
+        return "hit"
+    return f"bypass; {ask.cache.why_not}" if ask.cache.bypassed else "miss"
+
+
+def _usd(amount: Decimal | None) -> str:
+    return "unknown" if amount is None else f"{amount.normalize():f}"

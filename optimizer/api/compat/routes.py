@@ -1,0 +1,24 @@
+"""Other APIs' paths, below /v1 as their clients expect them."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from optimizer.api.anthropic.views import CountTokensViewSet, MessagesViewSet
+from optimizer.api.openai.embeddings import EmbeddingsViewSet
+from optimizer.api.openai.responses import ResponsesViewSet
+from optimizer.api.openai.views import ChatCompletionsViewSet, ModelsViewSet
+
+urlpatterns = [
+    path("chat/completions", ChatCompletionsViewSet.as_view({"post": "create"}), name="chat"),
+    path("responses", ResponsesViewSet.as_view({"post": "create"}), name="responses"),
+    path("embeddings", EmbeddingsViewSet.as_view({"post": "create"}), name="embeddings"),
+    path("models", ModelsViewSet.as_view({"get": "retrieve"}), name="models"),
+    path("models/<path:name>", ModelsViewSet.as_view({"get": "describe"}), name="model"),
+    path("messages", MessagesViewSet.as_view({"post": "create"}), name="messages"),
+    path(
+        "messages/count_tokens",
+        CountTokensViewSet.as_view({"post": "create"}),
+        name="count-tokens",
+    ),
+]

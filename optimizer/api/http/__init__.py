@@ -1,0 +1,1 @@
+"""What every endpoint shares: requests, replies, JSON, server-sent events, failures."""

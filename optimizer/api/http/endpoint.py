@@ -1,0 +1,51 @@
+"""What an endpoint is asked and what it replies, whoever serves it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from optimizer.domain.client import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request: its body read as JSON, who sent it, and ``header`` for what else it says
+    (lower-case name; empty where it is not there)."""
+
+    data: Any
+    request_id: uuid.UUID
+    client: Client
+    header: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A reply in one piece, to be sent as JSON."""
+
+    body: Mapping[str, Any]
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A reply of server-sent events. However it ends, ``source`` is closed and ``leave``
+    called."""
+
+    source: AsyncGenerator[bytes, None]
+    leave: Callable[[], None]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Reply = Answered | Streamed
+
+
+class Endpoint(Protocol):
+    """Answers a POST. What it raises is for ``failed`` to tell in its API's own words."""
+
+    async def answer(self, asked: Asked) -> Reply: ...
+
+    def failed(self, request_id: uuid.UUID, error: Exception) -> Answered: ...

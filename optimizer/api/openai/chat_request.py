@@ -1,0 +1,132 @@
+"""A chat completion's request read.
+
+Wire: https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from optimizer.api.compat.extensions import read_wishes
+from optimizer.api.http.body_reader import Fields, is_number
+from optimizer.api.openai.chat_messages import read_messages
+from optimizer.api.openai.tools import read_tool_choice, read_tools
+from optimizer.gateway.chat_requests import ChatQuery
+from providers.chat import Chat, JsonOutput, Source
+
+MOST_TOKENS = 10_000_000
+_MOST_CHOICES = 128
+_MOST_STOPS = 64
+
+
+def read_chat_query(body: Any, cache_control: str) -> tuple[ChatQuery, bool]:
+    """The query, and whether the stream shall end with its usage.
+
+    Raises :class:`optimizer.api.http.body_reader.InvalidField`.
+    """
+    fields = Fields(body)
+    model = fields.text("model", required=True)
+    wishes = read_wishes(fields, cache_control)
+    streamed = fields.flag("stream")
+    with_usage = _with_usage(fields, streamed)
+    chat = _read_chat(fields, body)
+    return ChatQuery(model, chat, wishes, streamed), with_usage
+
+
+def _with_usage(fields: Fields, streamed: bool) -> bool:
+    options = fields.object("stream_options")
+    if options is None:
+        return False
+    if not streamed:
+        raise fields.error("stream_options", "is only allowed when stream is true.")
+    options.raw("include_obfuscation")
+    return options.flag("include_usage")
+
+
+def _read_chat(fields: Fields, body: Mapping[str, Any]) -> Chat:
+    longest = fields.integer("max_completion_tokens", 1, MOST_TOKENS)
+    older = fields.integer("max_tokens", 1, MOST_TOKENS)
+    messages = read_messages(fields)
+    choice, native_choice = read_tool_choice(fields)
+    tools, native_tools = read_tools(fields)
+    logprobs = fields.flag("logprobs")
+    top_logprobs = fields.integer("top_logprobs", 0, 20)
+    if top_logprobs is not None and not logprobs:
+        raise fields.error("top_logprobs", "is only allowed when logprobs is true.")
+    return Chat(
+        messages=messages,
+        max_tokens=older if longest is None else longest,
+        tools=tools,
+        tool_choice=choice,
+        parallel_tools=fields.flag("parallel_tool_calls", True),
+        output=read_response_format(fields),
+        temperature=fields.number("temperature", 0, 2),
+        top_p=fields.number("top_p", 0, 1),
+        seed=fields.integer("seed", -(2**63), 2**63 - 1),
+        stop=_read_stop(fields),
+        n=fields.integer("n", 1, _MOST_CHOICES) or 1,
+        presence_penalty=fields.number("presence_penalty", -2, 2),
+        frequency_penalty=fields.number("frequency_penalty", -2, 2),
+        logit_bias=_read_logit_bias(fields),
+        logprobs=logprobs,
+        top_logprobs=top_logprobs,
+        user=fields.text("user") or fields.text("safety_identifier"),
+        native=(*native_tools, *native_choice, *_native(fields, body)),
+        source=Source("openai", body),
+    )
+
+
+def _native(fields: Fields, body: Mapping[str, Any]) -> Iterator[str]:
+    """Fields that only OpenAI's own wire can carry, unless they ask for nothing."""
+    fields.text("safety_identifier")
+    for name in fields.unread():
+        value = body[name]
+        asks_nothing = value in (False, "auto", "default", [], {}, ["text"])
+        if name in {"store", "service_tier", "modalities", "metadata"} and asks_nothing:
+            continue
+        # Hints that change the price of what comes next, never the answer.
+        if name in {"prompt_cache_key", "prompt_cache_retention"}:
+            continue
+        yield name
+
+
+def read_response_format(fields: Fields) -> JsonOutput | None:
+    found = fields.object("response_format")
+    if found is None:
+        return None
+    kind = found.choice("type", ("text", "json_object", "json_schema"))
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return JsonOutput()
+    if kind != "json_schema":
+        raise found.error("type", "is required.", "missing_required_parameter")
+    described = found.object("json_schema")
+    if described is None:
+        raise found.error("json_schema", "is required.", "missing_required_parameter")
+    return read_json_schema(described)
+
+
+def read_json_schema(described: Fields) -> JsonOutput:
+    """``name``, ``description``, ``schema`` and ``strict``."""
+    return JsonOutput(
+        schema=described.mapping("schema") or {"type": "object"},
+        name=described.text("name", required=True),
+        description=described.text("description"),
+        strict=described.flag("strict"),
+    )
+
+
+def _read_stop(fields: Fields) -> tuple[str, ...]:
+    value = fields.raw("stop")
+    if isinstance(value, str):
+        return (value,) if value else ()
+    return fields.texts("stop", most=_MOST_STOPS)
+
+
+def _read_logit_bias(fields: Fields) -> Mapping[str, float] | None:
+    bias = fields.mapping("logit_bias")
+    if bias and not all(is_number(v) and -100 <= v <= 100 for v in bias.values()):
+        raise fields.error("logit_bias", "values must be numbers between -100 and 100.")
+    return bias or None

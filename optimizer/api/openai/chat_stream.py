@@ -1,0 +1,121 @@
+"""A stream as OpenAI's chat completions spell it.
+
+Wire: https://platform.openai.com/docs/api-reference/chat-streaming
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from optimizer.api.compat.stream_encoder import told_to_clients
+from optimizer.api.http.failures import Failure
+from optimizer.api.http.sse import sse
+from optimizer.api.openai.chat_answer import (
+    FINISH,
+    about_the_answer,
+    completion_id,
+    logprobs_body,
+    signature_body,
+    usage_body,
+)
+from optimizer.api.openai.errors import error_body
+from optimizer.domain.result import CompletionResult
+from providers.events import (
+    Event,
+    Finished,
+    OpaqueBlock,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ToolArguments,
+    ToolCallStarted,
+    UsageReported,
+)
+
+DONE = b"data: [DONE]\n\n"
+
+
+class ChatTeller:
+    """``chat.completion.chunk`` objects. ``with_usage`` is whether the last one has the usage."""
+
+    def __init__(self, request_id: object, model: str, *, with_usage: bool) -> None:
+        self._head: dict[str, Any] = {
+            "id": completion_id(request_id),
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": model,
+        }
+        self._with_usage = with_usage
+        self._spoken: set[int] = set()
+        self._last: dict[str, Any] | None = None
+
+    def tell(self, event: Event) -> Iterator[bytes]:
+        if isinstance(event, Started):
+            self._head.update(about_the_answer(event.extra))
+        elif isinstance(event, Finished):
+            # The last of them waits, so that what the whole came to can be said with it.
+            if self._last is not None:
+                yield self._said(self._last)
+            self._last = self._chunk(event.choice, {}, finish=FINISH[event.reason])
+        elif not isinstance(event, UsageReported):
+            delta, logprobs = _delta(event)
+            if event.choice not in self._spoken:
+                self._spoken.add(event.choice)
+                delta = {"role": "assistant", "content": "", **delta}
+            yield self._said(self._chunk(event.choice, delta, logprobs))
+
+    def close(self, result: CompletionResult) -> Iterator[bytes]:
+        told = {"optimizer": told_to_clients(result)}
+        last = self._last or {"choices": []}
+        if self._with_usage:
+            yield self._said(last)
+            usage = {"choices": [], "usage": usage_body(result.completion.usage), **told}
+            yield sse({**self._head, **usage})
+        else:
+            yield self._said({**last, **told})
+        yield DONE
+
+    def fail(self, failure: Failure) -> Iterator[bytes]:
+        # No [DONE]: what was said so far must not look like a whole answer.
+        yield sse(error_body(failure))
+
+    def _chunk(
+        self,
+        index: int,
+        delta: dict[str, Any],
+        logprobs: list[Any] | None = None,
+        finish: str | None = None,
+    ) -> dict[str, Any]:
+        choice: dict[str, Any] = {"index": index, "delta": delta, "finish_reason": finish}
+        choice["logprobs"] = logprobs_body(logprobs)
+        return {"choices": [choice]}
+
+    def _said(self, body: dict[str, Any]) -> bytes:
+        usage: dict[str, Any] = {"usage": None} if self._with_usage else {}
+        return sse({**self._head, **body, **usage})
+
+
+def _delta(
+    event: TextDelta | ThinkingDelta | RefusalDelta | ToolCallStarted | ToolArguments | OpaqueBlock,
+) -> tuple[dict[str, Any], list[Any] | None]:
+    if isinstance(event, TextDelta):
+        return {"content": event.text}, event.logprobs
+    if isinstance(event, ToolArguments):
+        return _call(event.index, function={"arguments": event.text}), None
+    if isinstance(event, ToolCallStarted):
+        call: dict[str, Any] = {"id": event.id, "type": "function"}
+        if event.signature:
+            call["extra_content"] = signature_body(event.signature)
+        return _call(event.index, **call, function={"name": event.name, "arguments": ""}), None
+    if isinstance(event, ThinkingDelta):
+        return ({"reasoning_content": event.text} if event.text else {}), None
+    if isinstance(event, RefusalDelta):
+        return {"refusal": event.text}, None
+    return (dict(event.value) if event.wire == "openai" else {}), None
+
+
+def _call(index: int, **fields: Any) -> dict[str, Any]:
+    return {"tool_calls": [{"index": index, **fields}]}

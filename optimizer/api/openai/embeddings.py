@@ -1,0 +1,81 @@
+"""POST /v1/embeddings.
+
+Wire: https://platform.openai.com/docs/api-reference/embeddings/create
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpResponseBase
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+
+from optimizer.api.compat import openapi as documents
+from optimizer.api.compat.extensions import read_wishes
+from optimizer.api.compat.replies import cost_headers
+from optimizer.api.http.body_reader import Fields
+from optimizer.api.http.endpoint import Answered, Asked
+from optimizer.api.http.views import EndpointViewSet
+from optimizer.api.openai.chat import OpenAIEndpoint
+from optimizer.domain.options import Wishes
+from optimizer.wiring.build import get_services
+
+_MOST_INPUTS = 2048
+
+
+class EmbeddingsEndpoint(OpenAIEndpoint):
+    name = "embeddings"
+
+    async def answer(self, asked: Asked) -> Answered:
+        model, body, wishes = read_embedding_query(asked.data, asked.header("cache-control"))
+        answer, result = await get_services().embedding.embed(
+            model, body, wishes, asked.request_id, asked.client
+        )
+        return Answered(answer, headers=cost_headers(result))
+
+
+EMBEDDINGS = EmbeddingsEndpoint()
+
+
+class EmbeddingsViewSet(EndpointViewSet):
+    """Embeddings by a model of the catalogue: passed through, priced and recorded."""
+
+    endpoint = EMBEDDINGS
+
+    @extend_schema(
+        operation_id="embeddings",
+        summary="Embeddings (OpenAI)",
+        tags=["OpenAI"],
+        request=documents.request_body({"input": "texts"}),
+        responses=documents.OPENAI_RESPONSES,
+        examples=[
+            OpenApiExample(
+                "A text",
+                value={"model": "text-embedding-3-small", "input": "The capital of France"},
+                request_only=True,
+            )
+        ],
+    )
+    async def create(self, request: Request) -> HttpResponseBase:
+        return await self.serve(request)
+
+
+def read_embedding_query(body: Any, cache_control: str) -> tuple[str, Mapping[str, Any], Wishes]:
+    """The model's name, the body to pass on, and the wishes.
+
+    Raises :class:`optimizer.api.http.body_reader.InvalidField`.
+    """
+    fields = Fields(body)
+    model = fields.text("model", required=True)
+    given = fields.required("input")
+    if not isinstance(given, (str, list)) or not given:
+        raise fields.error("input", "must be a string or an array, and not empty.")
+    if isinstance(given, list) and isinstance(given[0], str) and len(given) > _MOST_INPUTS:
+        raise fields.error("input", f"may have at most {_MOST_INPUTS} texts.")
+    fields.choice("encoding_format", ("float", "base64"))
+    fields.integer("dimensions", 1, 100_000)
+    fields.text("user")
+    wishes = read_wishes(fields, cache_control)
+    return model, {k: v for k, v in body.items() if k not in {"model", "optimizer"}}, wishes

@@ -1,0 +1,33 @@
+"""Failures as the OpenAI API spells them.
+
+Wire: https://platform.openai.com/docs/guides/error-codes
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optimizer.api.http.failures import Failure, Kind
+
+_TYPES: dict[Kind, str] = {
+    "invalid": "invalid_request_error",
+    "unauthorized": "invalid_request_error",
+    "forbidden": "permission_error",
+    "not_found": "invalid_request_error",
+    "too_large": "invalid_request_error",
+    "rate_limited": "rate_limit_error",
+    "overloaded": "server_error",
+    "timeout": "timeout_error",
+    "internal": "server_error",
+}
+
+
+def error_body(failure: Failure) -> dict[str, Any]:
+    return {
+        "error": {
+            "message": failure.message,
+            "type": _TYPES[failure.kind],
+            "param": failure.param,
+            "code": failure.code,
+        }
+    }

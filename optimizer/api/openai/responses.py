@@ -1,0 +1,54 @@
+"""POST /v1/responses."""
+
+from __future__ import annotations
+
+from django.http import HttpResponseBase
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+
+from optimizer.api.compat import openapi as documents
+from optimizer.api.compat.chat_endpoint import ChatEndpoint, Telling
+from optimizer.api.http.endpoint import Asked
+from optimizer.api.http.views import EndpointViewSet
+from optimizer.api.openai.chat import OpenAIEndpoint
+from optimizer.api.openai.responses_answer import ResponseFrame
+from optimizer.api.openai.responses_request import read_response_query
+from optimizer.api.openai.responses_stream import ResponseTeller
+from optimizer.gateway.chat_requests import ChatQuery
+
+
+class Responses(OpenAIEndpoint, ChatEndpoint):
+    name = "responses"
+
+    def read(self, asked: Asked) -> tuple[ChatQuery, Telling]:
+        query = read_response_query(asked.data, asked.header("cache-control"))
+        frame = ResponseFrame(asked.request_id, asked.data)
+        return query, Telling(
+            frame.whole, lambda stream, _: ResponseTeller(frame, stream.decision.model)
+        )
+
+
+RESPONSES = Responses()
+
+
+class ResponsesViewSet(EndpointViewSet):
+    """Responses as OpenAI specifies them, as far as they hold within one request."""
+
+    endpoint = RESPONSES
+
+    @extend_schema(
+        operation_id="responses",
+        summary="Responses (OpenAI)",
+        tags=["OpenAI"],
+        request=documents.request_body({"input": "text"}),
+        responses=documents.OPENAI_STREAMS,
+        examples=[
+            OpenApiExample(
+                "A question",
+                value={"model": "auto", "input": "What is the capital of France?"},
+                request_only=True,
+            )
+        ],
+    )
+    async def create(self, request: Request) -> HttpResponseBase:
+        return await self.serve(request)

@@ -1,0 +1,141 @@
+"""A completion as OpenAI's Responses spell it, whole, and the items that its stream shares.
+
+Wire: https://platform.openai.com/docs/api-reference/responses/object
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from optimizer.domain.result import CompletionResult
+from providers.chat import Text, ToolCall
+from providers.completion import AnswerPart, Choice, FinishReason, Opaque, Thinking, Usage
+
+_CUT_SHORT: dict[FinishReason, str] = {
+    "length": "max_output_tokens",
+    "content_filter": "content_filter",
+}
+# What the answer repeats of the request, and what it says where the request says nothing.
+_REPEATED: dict[str, Any] = {
+    "instructions": None, "max_output_tokens": None, "metadata": {}, "parallel_tool_calls": True,
+    "reasoning": {"effort": None, "summary": None}, "temperature": None,
+    "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_p": None,
+    "truncation": "disabled", "user": None,
+}  # fmt: skip
+
+
+class ResponseFrame:
+    """What every state of one response has in common."""
+
+    def __init__(self, request_id: object, request: Mapping[str, Any]) -> None:
+        self.id = f"resp_{request_id}"
+        self._plain_id = str(request_id)
+        self._created = int(time.time())
+        self._repeated = {
+            name: default if request.get(name) is None else request[name]
+            for name, default in _REPEATED.items()
+        }
+
+    def body(self, model: str, status: str, output: list[Any], **more: Any) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": "response",
+            "created_at": self._created,
+            "status": status,
+            "background": False,
+            "error": None,
+            "incomplete_details": None,
+            "model": model,
+            "output": output,
+            "previous_response_id": None,
+            "store": False,
+            "usage": None,
+            **self._repeated,
+            **more,
+        }
+
+    def ended(self, result: CompletionResult, output: list[Any]) -> dict[str, Any]:
+        """The response once everything is said."""
+        why = _CUT_SHORT.get(result.completion.finish_reason)
+        return self.body(
+            result.model,
+            "incomplete" if why else "completed",
+            output,
+            incomplete_details={"reason": why} if why else None,
+            usage=usage_body(result.completion.usage),
+        )
+
+    def whole(self, result: CompletionResult) -> dict[str, Any]:
+        return self.ended(result, list(self._items(result.completion.choices[0])))
+
+    def item_id(self, prefix: str, place: int) -> str:
+        return f"{prefix}_{self._plain_id}_{place}"
+
+    def _items(self, choice: Choice) -> Iterator[dict[str, Any]]:
+        texts: list[dict[str, Any]] = []
+        place = 0
+        for part in choice.parts:
+            if content := _content_of(part):
+                texts.append(content)
+                continue
+            if texts:
+                yield message_item(self.item_id("msg", place), texts)
+                texts, place = [], place + 1
+            if isinstance(part, Thinking) and part.text:
+                yield reasoning_item(self.item_id("rs", place), part.text)
+                place += 1
+            elif isinstance(part, ToolCall):
+                yield call_item(self.item_id("fc", place), part.id, part.name, part.arguments)
+                place += 1
+        if choice.refusal:
+            texts.append({"type": "refusal", "refusal": choice.refusal})
+        if texts:
+            yield message_item(self.item_id("msg", place), texts)
+
+
+def _content_of(part: AnswerPart) -> dict[str, Any] | None:
+    if isinstance(part, (Text, Opaque)) and part.text:
+        return text_content(part.text)
+    return None
+
+
+def text_content(text: str, logprobs: list[Any] | None = None) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs or []}
+
+
+def message_item(
+    item_id: str, content: list[dict[str, Any]], status: str = "completed"
+) -> dict[str, Any]:
+    return {
+        "id": item_id, "type": "message", "role": "assistant", "status": status,
+        "content": content,
+    }  # fmt: skip
+
+
+def reasoning_item(item_id: str, text: str) -> dict[str, Any]:
+    content = [{"type": "reasoning_text", "text": text}] if text else []
+    return {"id": item_id, "type": "reasoning", "summary": [], "content": content}
+
+
+def call_item(
+    item_id: str, call_id: str, name: str, arguments: str, status: str = "completed"
+) -> dict[str, Any]:
+    return {
+        "id": item_id, "type": "function_call", "status": status, "call_id": call_id,
+        "name": name, "arguments": arguments,
+    }  # fmt: skip
+
+
+def usage_body(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": {
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }

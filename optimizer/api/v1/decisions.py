@@ -1,0 +1,135 @@
+"""GET /recommendation, /routing/decision and /routing/metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from analytics.database.replicas import reading_elsewhere
+from optimizer.api.http.asynchronous import AsyncViewSet
+from optimizer.api.http.clients import client_of, tenant_of
+from optimizer.api.http.fields import StrictSerializer
+from optimizer.api.v1.schema import (
+    ErrorBody,
+    RecommendationBody,
+    RoutingDecisionBody,
+    RoutingMetricsBody,
+)
+from optimizer.wiring.build import get_services
+
+# Servers bound a URL at 64 KiB, and a character takes up to twelve of its bytes.
+_URL_CHARS = min(5000, settings.MAX_PROMPT_CHARS)
+_PROMPT = OpenApiParameter(
+    "prompt",
+    {"type": "string", "minLength": 1, "maxLength": _URL_CHARS},
+    required=True,
+    description="The prompt to decide for.",
+)
+
+
+class _PromptQuery(StrictSerializer):
+    prompt = serializers.CharField(max_length=_URL_CHARS, trim_whitespace=False)
+
+    def validate_prompt(self, value: str) -> str:
+        if not value.strip():
+            raise serializers.ValidationError("This field may not be blank.")
+        return value
+
+
+def _checked(serializer: type[StrictSerializer], request: Request) -> dict[str, Any]:
+    query = serializer(data=request.query_params.dict())
+    query.is_valid(raise_exception=True)
+    return query.validated_data  # type: ignore[no-any-return]
+
+
+class RecommendationViewSet(AsyncViewSet):
+    """What hybrid routing would choose. Calls nobody and records nothing."""
+
+    @extend_schema(
+        operation_id="recommendation",
+        summary="Recommend a model",
+        tags=["routing"],
+        parameters=[_PROMPT],
+        responses={200: RecommendationBody, 400: ErrorBody, 503: ErrorBody},
+    )
+    async def retrieve(self, request: Request) -> Response:
+        query = _checked(_PromptQuery, request)
+        decision = get_services().routing.get_recommendation(
+            query["prompt"], client=client_of(request)
+        )
+        return Response(
+            {
+                "provider": decision.provider,
+                "model": decision.model,
+                "confidence": decision.confidence,
+                "strategy_used": decision.strategy_used,
+                "reasoning": decision.reasoning,
+                "metadata": decision.metadata,
+            }
+        )
+
+
+class RoutingDecisionViewSet(AsyncViewSet):
+    """The decision that a completion would get, with everything behind it."""
+
+    class QuerySerializer(_PromptQuery):
+        auto_route = serializers.BooleanField(default=True)
+
+    @extend_schema(
+        operation_id="routing_decision",
+        summary="Explain a decision",
+        tags=["routing"],
+        parameters=[
+            _PROMPT,
+            OpenApiParameter("auto_route", bool, default=True, description="Hybrid or complexity."),
+        ],
+        responses={200: RoutingDecisionBody, 400: ErrorBody, 503: ErrorBody},
+    )
+    async def retrieve(self, request: Request) -> Response:
+        query = _checked(self.QuerySerializer, request)
+        decision = get_services().routing.decide(
+            query["prompt"], auto_route=query["auto_route"], client=client_of(request)
+        )
+        return Response(
+            {
+                "decision": {
+                    "provider": decision.provider,
+                    "model": decision.model,
+                    "confidence": decision.confidence,
+                    "strategy_used": decision.strategy_used,
+                    "reasoning": decision.reasoning,
+                    "fallback_used": decision.fallback_used,
+                },
+                "metadata": decision.metadata,
+            }
+        )
+
+
+class RoutingMetricsViewSet(viewsets.ViewSet):
+    """What routing saved."""
+
+    class QuerySerializer(StrictSerializer):
+        days = serializers.IntegerField(default=7, min_value=1, max_value=365)
+
+    @extend_schema(
+        operation_id="routing_metrics",
+        summary="Savings, strategies, confidence",
+        tags=["routing"],
+        parameters=[
+            OpenApiParameter(
+                "days", {"type": "integer", "minimum": 1, "maximum": 365, "default": 7}
+            )
+        ],
+        responses={200: RoutingMetricsBody, 400: ErrorBody},
+    )
+    @reading_elsewhere()
+    def retrieve(self, request: Request) -> Response:
+        query = _checked(self.QuerySerializer, request)
+        return Response(
+            get_services().routing.get_routing_metrics(query["days"], tenant_of(request))
+        )

@@ -1,0 +1,88 @@
+"""POST /feedback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from rest_framework import serializers, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from analytics.quality.feedback import FeedbackResult, feedback_record
+from optimizer.api.http.clients import client_of
+from optimizer.api.http.fields import NumberField, StrictSerializer, TextField, WholeNumberField
+from optimizer.api.v1.schema import ErrorBody, FeedbackBody
+from optimizer.wiring.build import get_services
+
+
+class FeedbackViewSet(viewsets.ViewSet):
+    """Says how good an answer was; routing learns from it."""
+
+    @extend_schema_serializer(component_name="FeedbackInput")
+    class InputSerializer(StrictSerializer):
+        """A verdict on one answer."""
+
+        request_id = serializers.UUIDField(required=False, help_text="The answered request.")
+        cache_key = serializers.RegexField(
+            r"^[0-9a-f]{64}$", required=False, help_text="Or the cached answer."
+        )
+        rating = WholeNumberField(required=False, min_value=-1, max_value=1)
+        score = NumberField(required=False, min_value=0, max_value=1)
+        comment = TextField(required=False, max_length=500, allow_blank=True, default="")
+
+        def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+            if ("request_id" in attrs) == ("cache_key" in attrs):
+                raise serializers.ValidationError(
+                    {"request_id": "Give either request_id or cache_key."}
+                )
+            if ("rating" in attrs) == ("score" in attrs):
+                raise serializers.ValidationError(
+                    {"rating": "Give either rating (-1, 0, 1) or score (0-1)."}
+                )
+            return attrs
+
+    @extend_schema(
+        operation_id="feedback",
+        summary="Rate an answer",
+        tags=["quality"],
+        request=InputSerializer,
+        responses={200: FeedbackBody, 400: ErrorBody, 404: ErrorBody},
+        examples=[
+            OpenApiExample(
+                "Thumbs up",
+                value={"request_id": "019ab2f4-55a1-7c3e-9d5a-0b1f7b0f1d11", "rating": 1},
+                request_only=True,
+            ),
+            OpenApiExample(
+                "A score",
+                value={"cache_key": "0" * 64, "score": 0.4, "comment": "Half of it is right."},
+                request_only=True,
+            ),
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        serializer = self.InputSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        services = get_services()
+        result = feedback_record(
+            **serializer.validated_data,
+            expect=services.expectations.expected,
+            tenant=client_of(request).tenant,
+        )
+        services.evidence.refresh()
+        return Response(
+            {
+                "success": True,
+                "quality_score": result.quality_score,
+                "invalidated": result.invalidated,
+                "message": _message(result),
+            }
+        )
+
+
+def _message(result: FeedbackResult) -> str:
+    if result.invalidated:
+        return "Thank you. This answer was rated too low and is no longer served from the cache."
+    votes = "1 vote" if result.votes == 1 else f"{result.votes} votes"
+    return f"Thank you. This answer's quality is {result.quality_score:.2f} after {votes}."

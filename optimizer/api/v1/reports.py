@@ -1,0 +1,111 @@
+"""GET /stats, /providers, /cache/stats, /quality/stats, /insights, /health and /ready."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from analytics.cache import cache_stats
+from analytics.database.replicas import reading_elsewhere
+from analytics.quality.evidence import evidence_load
+from analytics.quality.feedback import quality_stats
+from analytics.quality.insights import learned_insights
+from analytics.reports.usage import usage_stats
+from optimizer.api.http.clients import tenant_of
+from optimizer.api.v1.schema import (
+    CacheStatsBody,
+    HealthBody,
+    InsightsBody,
+    ProvidersBody,
+    QualityStatsBody,
+    ReadyBody,
+    StatsBody,
+)
+from optimizer.gateway.directory import available_now, provider_directory
+from optimizer.monitoring.health import health, readiness
+from optimizer.wiring.build import get_services, journal
+
+
+class StatsViewSet(viewsets.ViewSet):
+    """Everything recorded so far; without the scope "read", of one's own team or key."""
+
+    @extend_schema(operation_id="stats", tags=["reports"], responses=StatsBody)
+    @reading_elsewhere()
+    def retrieve(self, request: Request) -> Response:
+        return Response(usage_stats(tenant=tenant_of(request)))
+
+
+class ProvidersViewSet(viewsets.ViewSet):
+    """Providers and models: prices, tiers, capabilities, circuit states."""
+
+    @extend_schema(operation_id="providers", tags=["reports"], responses=ProvidersBody)
+    def retrieve(self, request: Request) -> Response:
+        services = get_services()
+        return Response(provider_directory(services.catalogue, services.prices, services.caller))
+
+
+class CacheStatsViewSet(viewsets.ViewSet):
+    """What the response cache holds and saved."""
+
+    @extend_schema(operation_id="cache_stats", tags=["reports"], responses=CacheStatsBody)
+    @reading_elsewhere()
+    def retrieve(self, request: Request) -> Response:
+        return Response(cache_stats(tenant=tenant_of(request)))
+
+
+class QualityStatsViewSet(viewsets.ViewSet):
+    """How good the answers were, by those who rated them."""
+
+    @extend_schema(operation_id="quality_stats", tags=["quality"], responses=QualityStatsBody)
+    @reading_elsewhere()
+    def retrieve(self, request: Request) -> Response:
+        return Response(quality_stats(tenant=tenant_of(request)))
+
+
+class InsightsViewSet(viewsets.ViewSet):
+    """What has been learned per kind of prompt."""
+
+    @extend_schema(operation_id="insights", tags=["quality"], responses=InsightsBody)
+    @reading_elsewhere()
+    def retrieve(self, request: Request) -> Response:
+        evidence = evidence_load()
+        return Response(
+            {
+                "total_outcomes": sum(record.count for record in evidence.values()),
+                "patterns": learned_insights(evidence),
+            }
+        )
+
+
+class HealthViewSet(viewsets.ViewSet):
+    """Whether the service can answer; 503 when it cannot."""
+
+    @extend_schema(
+        operation_id="health", tags=["reports"], responses={200: HealthBody, 503: HealthBody}
+    )
+    def retrieve(self, request: Request) -> Response:
+        services = get_services()
+        body = health(
+            available_now(services.caller), journal_backlog=services.ledger.journal_backlog
+        )
+        return Response(body, status=200 if body["status"] == "ok" else 503)
+
+
+class ReadyViewSet(viewsets.ViewSet):
+    """Whether this worker takes requests: for load balancers; 503 when it does not."""
+
+    @extend_schema(
+        operation_id="ready", tags=["reports"], responses={200: ReadyBody, 503: ReadyBody}
+    )
+    def retrieve(self, request: Request) -> Response:
+        services = get_services()
+        body = readiness(
+            list(services.registry.providers),
+            ending=services.ending,
+            keys_known=services.keyring.known,
+            budgets_known=services.budgets.known,
+            journal=journal(),
+        )
+        return Response(body, status=200 if body["status"] == "ready" else 503)

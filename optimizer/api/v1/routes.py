@@ -1,0 +1,48 @@
+"""The JSON endpoints' paths, without a trailing slash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from optimizer.api.v1.completion import CompletionViewSet
+from optimizer.api.v1.decisions import (
+    RecommendationViewSet,
+    RoutingDecisionViewSet,
+    RoutingMetricsViewSet,
+)
+from optimizer.api.v1.feedback import FeedbackViewSet
+from optimizer.api.v1.metrics import metrics
+from optimizer.api.v1.reports import (
+    CacheStatsViewSet,
+    HealthViewSet,
+    InsightsViewSet,
+    ProvidersViewSet,
+    QualityStatsViewSet,
+    ReadyViewSet,
+    StatsViewSet,
+)
+
+# Not "list": each answers one object, and the document would call it an array.
+_GET: dict[str, Any] = {"get": "retrieve"}
+_CREATE: dict[str, Any] = {"post": "create"}
+
+urlpatterns = [
+    path("complete", CompletionViewSet.as_view(_CREATE), name="complete"),
+    path("recommendation", RecommendationViewSet.as_view(_GET), name="recommendation"),
+    path("routing/decision", RoutingDecisionViewSet.as_view(_GET), name="routing-decision"),
+    path("routing/metrics", RoutingMetricsViewSet.as_view(_GET), name="routing-metrics"),
+    path("stats", StatsViewSet.as_view(_GET), name="stats"),
+    path("providers", ProvidersViewSet.as_view(_GET), name="providers"),
+    path("cache/stats", CacheStatsViewSet.as_view(_GET), name="cache-stats"),
+    path("feedback", FeedbackViewSet.as_view(_CREATE), name="feedback"),
+    path("quality/stats", QualityStatsViewSet.as_view(_GET), name="quality-stats"),
+    path("insights", InsightsViewSet.as_view(_GET), name="insights"),
+    path("health", HealthViewSet.as_view(_GET), name="health"),
+    path("ready", ReadyViewSet.as_view(_GET), name="ready"),
+    path("metrics", metrics, name="metrics"),
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url="/schema"), name="docs"),
+]

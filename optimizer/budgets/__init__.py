@@ -1,0 +1,1 @@
+"""Budgets: money is held before a call and settled after it."""

@@ -1,0 +1,250 @@
+"""Budgets before a call: who is under one, and the money that is held for a request."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Protocol
+
+from analytics.budgets.claims import Charge, Claim, Payer, Refusal
+from analytics.budgets.holding import Granted
+from analytics.budgets.workers import worker_alive
+from analytics.models import Budget
+from optimizer.domain.request import ASSUMED_MAX_TOKENS, Ask
+from optimizer.domain.result import BudgetExceeded
+from providers.bounds import most_input_tokens
+from providers.chat import Chat
+from providers.completion import Usage
+from providers.errors import Withheld
+from providers.pricing import PriceBook
+from providers.resilience import Attempt
+from routing.models import ModelOption
+
+_WHO = {
+    Budget.Scope.KEY: "key",
+    Budget.Scope.USER: "user",
+    Budget.Scope.TEAM: "team",
+    Budget.Scope.PROJECT: "project",
+}
+_DOES_NOT_FIT = "what it may cost does not fit into a budget"
+_UNPRICED = "its price is unknown, so no budget could be kept"
+
+
+class Holder(Protocol):
+    """Who can hold money."""
+
+    async def hold(self, claim: Claim) -> Granted: ...
+
+
+class BudgetSource(Protocol):
+    """Where budgets are read."""
+
+    def budgets_version(self) -> object: ...
+
+    def budgets_load(self) -> list[Budget]: ...
+
+
+class Budgets:
+    """One per process. ``refresh`` reads the database: not for the event loop."""
+
+    def __init__(self, source: BudgetSource, holder: Holder, prices: PriceBook) -> None:
+        self._source = source
+        self._holder = holder
+        self._prices = prices
+        self._version: object = None
+        self._budgets: list[Budget] | None = None
+        self.worker = uuid.uuid4().hex
+
+    def refresh(self) -> None:
+        """Take over what has changed."""
+        version = self._source.budgets_version()
+        if version != self._version or self._budgets is None:
+            self._budgets = self._source.budgets_load()
+            self._version = version
+
+    def say_alive(self) -> None:
+        """So that what this worker holds is not taken for lost. Writes to the database."""
+        if self._budgets:
+            worker_alive(self.worker)
+
+    @property
+    def known(self) -> bool:
+        """Whether they have been read: until then any request might be under one."""
+        return self._budgets is not None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a budget that could refuse a request. While they cannot be read there
+        may be."""
+        return self._budgets is None or bool(self._budgets)
+
+    def concern(self, ask: Ask) -> bool:
+        """Whether what ``ask`` may cost must be held before it is called."""
+        if not self._budgets:
+            return self._budgets is None
+        payer = payer_of(ask)
+        return any(_concerns(budget, payer) for budget in self._budgets)
+
+    def purse(self, ask: Ask) -> Purse | None:
+        """What pays for a chat, where a budget concerns it."""
+        if not self.concern(ask):
+            return None
+        return self.purse_for(ask, most_input_tokens(ask.chat), ask.max_tokens * ask.chat.n)
+
+    def purse_for(self, ask: Ask, input_tokens: int, output_tokens: int) -> Purse:
+        """What pays for a request of at most so many tokens."""
+        asked = (ask.request_id, ask.asked_at, payer_of(ask))
+        return self._open(asked, input_tokens, output_tokens)
+
+    def own_purse(self, chat: Chat) -> Purse | None:
+        """What pays for a chat that nobody asked for but the service itself."""
+        if not self.any:
+            return None
+        asked = (uuid.uuid4(), datetime.now(UTC), Payer())
+        outputs = (chat.max_tokens or ASSUMED_MAX_TOKENS) * chat.n
+        return self._open(asked, most_input_tokens(chat), outputs)
+
+    def _open(
+        self, asked: tuple[uuid.UUID, datetime, Payer], input_tokens: int, output_tokens: int
+    ) -> Purse:
+        def worst(provider: str, model: str) -> Decimal | None:
+            return self._prices.most(provider, model, input_tokens, output_tokens)
+
+        def limited(provider: str, model: str) -> bool:
+            return self._budgets is None or any(
+                _concerns(budget, asked[2]) and _is_of(budget, provider, f"{provider}/{model}")
+                for budget in self._budgets
+            )
+
+        charged = self._prices.charged
+        return Purse(self._holder, worst, charged, limited, *asked, self.worker)
+
+
+@dataclass(slots=True)
+class Purse:
+    """The money held for one request. It is given back once the request is recorded.
+
+    ``worst`` is USD that a call of (provider, model) may cost, ``None`` where the
+    price is unknown; ``charged`` what a call that used so much did; ``limited``
+    whether any budget concerns a call of (provider, model).
+    """
+
+    holder: Holder
+    worst: Callable[[str, str], Decimal | None]
+    charged: Callable[[str, str, Usage | None], Decimal]
+    limited: Callable[[str, str], bool]
+    request_id: uuid.UUID
+    asked_at: datetime
+    payer: Payer
+    worker: str
+    _held: tuple[Charge, ...] = field(default=())
+
+    async def hold(
+        self, provider: str, model: str, attempts: Sequence[Attempt] = ()
+    ) -> Sequence[Refusal]:
+        """Hold enough for a call of the model beside what ``attempts`` cost; why not, if
+        refused. Raises :class:`providers.errors.Withheld` where its price is unknown, and
+        :class:`analytics.ledger.ledger.BudgetsUnavailable`."""
+        if not self._held and not self.limited(provider, model):
+            return ()
+        worst = self.worst(provider, model)
+        if worst is None:
+            raise Withheld(provider, _UNPRICED)
+        failed = (
+            Charge(a.provider, a.model, cost)
+            for a in attempts
+            if (cost := self.charged(a.provider, a.model, a.usage))
+        )
+        charges = (*failed, Charge(provider, model, worst))
+        if charges == self._held:
+            return ()
+        claim = Claim(
+            self.request_id,
+            self.asked_at,
+            self.payer,
+            charges,
+            f"{provider}/{model}",
+            self.worker,
+            first=not self._held,
+        )
+        refusals = await self.holder.hold(claim)
+        if not refusals:
+            self._held = charges
+        return refusals
+
+    async def permit(self, provider: str, model: str, attempts: Sequence[Attempt]) -> None:
+        """Asked before each call: a fallback may cost more than the model before it.
+        Raises :class:`providers.errors.Withheld`."""
+        if await self.hold(provider, model, attempts):
+            raise Withheld(provider, _DOES_NOT_FIT)
+
+    def withheld(
+        self, options: Iterable[ModelOption], refusals: Sequence[Refusal] = ()
+    ) -> dict[tuple[str, str], str]:
+        """The models that are out for this request, each with the reason."""
+        found = {}
+        for option in options:
+            if not self.limited(option.provider, option.model):
+                continue
+            worst = self.worst(option.provider, option.model)
+            if worst is None:
+                found[option.provider, option.model] = _UNPRICED
+            elif any(_bars(refusal, option, worst) for refusal in refusals):
+                found[option.provider, option.model] = _DOES_NOT_FIT
+        return found
+
+    def exceeded(self, refusals: Sequence[Refusal]) -> BudgetExceeded:
+        """What to tell the client."""
+        ends = [refusal.resets_at for refusal in refusals]
+        known = [end for end in ends if end is not None]
+        resets_at = max(known) if len(known) == len(ends) else None
+        whose = " and ".join(sorted({_whose(refusal) for refusal in refusals}))
+        left = f"What is left of {whose} does not cover what this request may cost"
+        if resets_at is None:
+            message = f"{left}, and never will: ask for fewer max_tokens."
+        else:
+            message = f"{left}. There is more at {resets_at:%Y-%m-%dT%H:%M:%SZ}."
+        return BudgetExceeded(message, recorded_for=self.request_id, resets_at=resets_at)
+
+
+def payer_of(ask: Ask) -> Payer:
+    client = ask.client
+    return Payer.of(key=client.key, user=ask.user_id, tenant=client.tenant, project=client.project)
+
+
+def final(refusals: Iterable[Refusal]) -> bool:
+    """Whether no cheaper model is wanted: some budget of who asks refuses."""
+    return any(r.at_limit == Budget.AtLimit.REFUSE and not r.of_models for r in refusals)
+
+
+def _bars(refusal: Refusal, option: ModelOption, worst: Decimal) -> bool:
+    return _is_of(refusal, option.provider, option.ref) and worst > refusal.available
+
+
+def _is_of(limit: Budget | Refusal, provider: str, ref: str) -> bool:
+    """Whether a limit of providers or models is of this one; any other is of all."""
+    if not limit.subject:
+        return True
+    if limit.scope == Budget.Scope.PROVIDER:
+        return limit.subject == provider
+    return limit.scope != Budget.Scope.MODEL or limit.subject == ref
+
+
+def _whose(refusal: Refusal) -> str:
+    if refusal.of_models:
+        return "the budgets of models"
+    who = _WHO.get(Budget.Scope(refusal.scope))
+    return f"this {who}'s budget" if who else "the budget"
+
+
+def _concerns(budget: Budget, payer: Payer) -> bool:
+    if budget.scope not in _WHO:
+        return True
+    mine = getattr(payer, budget.scope)
+    # Which keys replaced which is known to the database alone.
+    return bool(mine) and (
+        not budget.subject or budget.scope == Budget.Scope.KEY or mine == budget.subject
+    )

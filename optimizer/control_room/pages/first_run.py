@@ -1,0 +1,111 @@
+"""Getting started: from no key to the first routed request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from analytics.models import RequestRecord
+from analytics.money import dollars
+from optimizer.control_room.access import staff_with
+from optimizer.lab.connection_test import NotConfigured
+from optimizer.wiring.build import get_services
+
+_SEE, _ASK = "analytics.view_requestrecord", "analytics.ask_requestrecord"
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """``install`` is the command that its client needs, if any."""
+
+    name: str
+    code: str
+    install: str = ""
+
+
+def start_page(request: HttpRequest) -> HttpResponse:
+    """The steps, and how far they are done; a script tests connections and sees requests come."""
+    if not request.user.has_perm(_SEE):  # type: ignore[union-attr]
+        raise PermissionDenied
+    services = get_services()
+    base = f"{request.scheme}://{request.get_host()}"
+    keyed = services.keyring.asked_for
+    states = services.connections.states()
+    context: dict[str, Any] = {
+        **admin.site.each_context(request),
+        "title": "Getting started",
+        "states": states,
+        "configured": [state for state in states if state.configured],
+        "keyed": keyed,
+        "snippets": snippets(base, "YOUR_KEY" if keyed else "any"),
+        "first": RequestRecord.objects.order_by("created_at").values_list("pk", flat=True).first(),
+        "may_ask": request.user.has_perm(_ASK),  # type: ignore[union-attr]
+        "may_add_keys": request.user.has_perm("analytics.add_apikey"),  # type: ignore[union-attr]
+    }
+    return TemplateResponse(request, "admin/start.html", context)
+
+
+@staff_with(_ASK)
+async def test_connection(request: HttpRequest) -> HttpResponseBase:
+    """Whether the provider named in the form answers, as JSON."""
+    name = request.POST.get("provider", "")
+    user = await request.auser()
+    try:
+        result = await get_services().connections.test(name, user.get_username())
+    except NotConfigured:
+        return JsonResponse({"detail": "No such provider is configured."}, status=404)
+    said: dict[str, Any] = {"works": result.works, "words": f"{result.words} {result.hint}".strip()}
+    if result.works:
+        said["words"] = (
+            f"{result.words} {result.model} in {result.took_ms:,.0f} ms, {dollars(result.cost)}."
+        )
+        page = "admin:analytics_routingmetric_change"
+        said["story"] = reverse(page, args=[result.request_id])
+    return JsonResponse(said)
+
+
+def snippets(base: str, key: str) -> list[Snippet]:
+    """The first request in the ways people ask, to be copied as they are."""
+    question = "What is the capital of France?"
+    header = "" if key == "any" else f"  -H 'authorization: Bearer {key}' \\\n"
+    return [
+        Snippet(
+            "curl",
+            f"curl -s {base}/complete \\\n{header}"
+            "  -H 'content-type: application/json' \\\n"
+            f'  -d \'{{"prompt": "{question}", "auto_route": true}}\'',
+        ),
+        Snippet(
+            "OpenAI",
+            "from openai import OpenAI\n\n"
+            f'client = OpenAI(base_url="{base}/v1", api_key="{key}")\n'
+            "answer = client.chat.completions.create(\n"
+            '    model="auto",\n'
+            f'    messages=[{{"role": "user", "content": "{question}"}}],\n'
+            ")\nprint(answer.choices[0].message.content)",
+            "pip install openai",
+        ),
+        Snippet(
+            "Anthropic",
+            "from anthropic import Anthropic\n\n"
+            f'client = Anthropic(base_url="{base}", api_key="{key}")\n'
+            "answer = client.messages.create(\n"
+            '    model="auto",\n    max_tokens=500,\n'
+            f'    messages=[{{"role": "user", "content": "{question}"}}],\n'
+            ")\nprint(answer.content[0].text)",
+            "pip install anthropic",
+        ),
+        Snippet(
+            "LangChain",
+            "from langchain_openai import ChatOpenAI\n\n"
+            f'model = ChatOpenAI(model="auto", base_url="{base}/v1", api_key="{key}")\n'
+            f'print(model.invoke("{question}").content)',
+            "pip install langchain-openai",
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""The path of a request: cache, route, call, price, record."""

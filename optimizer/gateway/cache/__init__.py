@@ -1,0 +1,1 @@
+"""Finds answers that were given before."""

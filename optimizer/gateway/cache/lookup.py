@@ -1,0 +1,65 @@
+"""Answers given before: the same question's, or the same in other words where that is on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analytics.cache import CacheReader
+from analytics.models import CachedResponse
+from optimizer.domain.result import CompletionResult, NotCached
+from optimizer.gateway.cache.semantic.cache import SemanticCache
+from optimizer.gateway.recording.ledger_entries import RequestFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An answer, and how alike its prompt is where it is not the same."""
+
+    entry: CachedResponse
+    likeness: float | None = None
+
+
+class AnswerCache:
+    """Without ``exact`` nothing is ever found; ``semantic`` may be left out."""
+
+    def __init__(self, exact: CacheReader | None, semantic: SemanticCache | None = None) -> None:
+        self._exact = exact
+        self._semantic = semantic
+
+    @property
+    def on(self) -> bool:
+        return self._exact is not None
+
+    @property
+    def semantic(self) -> bool:
+        """Whether questions in other words are found."""
+        return self._exact is not None and self._semantic is not None
+
+    async def find(self, facts: RequestFacts) -> Found | None:
+        """Raises :class:`NotCached` where only a cached answer is wanted."""
+        ask = facts.ask
+        if self._exact is not None and ask.cache.read:
+            if entry := await self._live(self._exact, facts, ask.cache_key):
+                return Found(entry)
+            if self._semantic is not None:
+                match = self._semantic.find(ask.semantic_key, ask.prompt)
+                if match and (entry := await self._live(self._exact, facts, match.key)):
+                    return Found(entry, match.likeness)
+        if ask.cache.only:
+            raise NotCached
+        return None
+
+    def remember(self, facts: RequestFacts, result: CompletionResult) -> None:
+        """An answer that was just stored may be found by its meaning from now on."""
+        if self._semantic is not None and result.cache_key is not None:
+            self._semantic.add(facts.ask.semantic_key, facts.ask.prompt, result.cache_key)
+
+    @staticmethod
+    async def _live(cache: CacheReader, facts: RequestFacts, key: str) -> CachedResponse | None:
+        """The entry under ``key`` if it is as fresh as asked for and no rule forbids its model."""
+        entry = await cache.find(key)
+        if entry is None or facts.effect.why_not(entry.provider, entry.model) is not None:
+            return None
+        oldest = facts.ask.cache.max_age
+        age = (facts.ask.asked_at - entry.created_at).total_seconds()
+        return entry if oldest is None or age <= oldest else None

@@ -1,0 +1,99 @@
+"""A chat on a client's wire made into a request of ours."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass
+
+from optimizer.access.clients import asked_by
+from optimizer.domain.client import ANYONE, Client
+from optimizer.domain.model_names import ModelNames
+from optimizer.domain.options import Wishes, cache_use, chat_key, semantic_key
+from optimizer.domain.request import Ask, storable_id
+from providers.anthropic.client import AnthropicProvider
+from providers.chat import Chat
+from providers.completion import CompletionRequest
+from providers.errors import ProviderError, RequestRejected
+from providers.resilience import ResilientCaller
+from providers.storable import storable_text
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatQuery:
+    """What a client's wire said: the ``model`` it named, the chat, its wishes."""
+
+    model: str
+    chat: Chat
+    wishes: Wishes
+    streamed: bool = False
+
+
+class Gateway:
+    """``hottest`` is the highest temperature at which answers are cached, ``None`` if none are.
+    ``semantic`` is whether questions in other words may share an answer."""
+
+    def __init__(
+        self,
+        names: ModelNames,
+        caller: ResilientCaller,
+        *,
+        hottest: float | None,
+        semantic: bool = False,
+    ) -> None:
+        self.names = names
+        self._caller = caller
+        self._hottest = hottest
+        self._semantic = semantic
+
+    def ask(
+        self, query: ChatQuery, *, endpoint: str, request_id: uuid.UUID, client: Client = ANYONE
+    ) -> Ask:
+        """Raises :class:`optimizer.domain.model_names.UnknownModel`."""
+        chat, wishes = query.chat, query.wishes
+        selection = self.names.select(query.model)
+        ask = Ask(
+            chat=chat,
+            prompt=storable_text(chat.last_words),
+            cache_key=chat_key(query.chat, wishes),
+            semantic_key=self._semantic_key(query.chat, wishes),
+            strategy=selection.strategy,
+            endpoint=endpoint,
+            requested_model=query.model,
+            only=selection.only,
+            baseline=self.names.one(wishes.baseline) if wishes.baseline else None,
+            min_quality=wishes.quality_target,
+            max_cost=wishes.max_cost,
+            tags=wishes.tags,
+            user_id=storable_id(chat.user),
+            session_id=wishes.session_id,
+            cache=cache_use(chat, wishes, hottest=self._hottest),
+            streamed=query.streamed,
+            request_id=request_id,
+        )
+        return asked_by(ask, client)
+
+    def _semantic_key(self, chat: Chat, wishes: Wishes) -> str:
+        if not self._semantic or not wishes.semantic_cache:
+            return ""
+        return semantic_key(chat, wishes)
+
+    async def count_tokens(self, query: ChatQuery) -> int:
+        """Input tokens of ``query``: by the named model's own provider where it counts for
+        nothing, else estimated.
+
+        Raises :class:`optimizer.domain.model_names.UnknownModel`, and
+        :class:`providers.errors.RequestRejected` where the provider finds fault with it.
+        """
+        for provider_name, model in self.names.select(query.model).only or ():
+            provider = self._caller.providers[provider_name]
+            if isinstance(provider, AnthropicProvider):
+                try:
+                    return await provider.count_tokens(CompletionRequest(model, query.chat))
+                except RequestRejected:
+                    raise
+                except ProviderError as error:
+                    logger.warning("Tokens are estimated: %s", error)
+        return query.chat.estimated_tokens()

@@ -1,0 +1,1 @@
+"""Prices requests and writes their records."""

@@ -1,0 +1,72 @@
+"""A completion as the response cache keeps it, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analytics.models import CachedResponse
+from providers.chat import Text, ToolCall
+from providers.completion import AnswerPart, Choice, Completion, Opaque, Thinking, Usage
+from providers.storable import storable_json
+
+
+def answer_json(completion: Completion) -> dict[str, Any] | None:
+    """What the entry's text alone cannot say; ``None`` where it says everything."""
+    only = completion.choices[0]
+    plain = len(completion.choices) == 1 and not (only.refusal or only.logprobs)
+    if plain and not completion.extra and only.parts == (Text(only.text),):
+        return None
+    answer: dict[str, Any] = storable_json(
+        {
+            "choices": [_choice_json(choice) for choice in completion.choices],
+            "extra": completion.extra,
+        }
+    )
+    return answer
+
+
+def cached_completion(entry: CachedResponse) -> Completion:
+    """The answer that ``entry`` keeps."""
+    choices: tuple[Choice, ...] = (
+        Choice((Text(entry.response),), entry.finish_reason or "stop"),  # type: ignore[arg-type]
+    )
+    if entry.answer is not None:
+        choices = tuple(map(_choice, entry.answer["choices"]))
+    return Completion(
+        provider=entry.provider,
+        model=entry.model,
+        choices=choices,
+        usage=Usage(entry.tokens_in, entry.tokens_out),
+        extra=entry.answer["extra"] if entry.answer else {},
+    )
+
+
+def _choice_json(choice: Choice) -> dict[str, Any]:
+    return {
+        "parts": [_part_json(part) for part in choice.parts],
+        "finish_reason": choice.finish_reason,
+        "refusal": choice.refusal,
+        "stop_sequence": choice.stop_sequence,
+        "logprobs": choice.logprobs,
+    }
+
+
+def _choice(raw: dict[str, Any]) -> Choice:
+    return Choice(**{**raw, "parts": tuple(map(_part, raw["parts"]))})
+
+
+_KINDS: dict[str, type[AnswerPart]] = {
+    "text": Text,
+    "tool_call": ToolCall,
+    "thinking": Thinking,
+    "opaque": Opaque,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def _part_json(part: AnswerPart) -> dict[str, Any]:
+    return {"kind": _NAMES[type(part)], **{name: getattr(part, name) for name in part.__slots__}}
+
+
+def _part(raw: dict[str, Any]) -> AnswerPart:
+    return _KINDS[raw["kind"]](**{k: v for k, v in raw.items() if k != "kind"})

@@ -1,0 +1,316 @@
+"""Turns what happened to a request into the ledger's rows."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from analytics.database.bulk_write import maker_of
+from analytics.ledger.ledger import LedgerEntry
+from analytics.ledger.savings import Savings
+from analytics.models import CachedResponse, RequestRecord, RoutingMetric
+from optimizer.domain.request import Ask
+from optimizer.gateway.recording.cached_answers import answer_json
+from optimizer.policies.experiments import Assignment
+from providers.completion import Completion
+from providers.resilience import Attempt
+from routing.models import PromptAnalysis, RoutingDecision
+from routing.rules import NO_EFFECT, Effect
+
+_request = maker_of(RequestRecord)
+_decision = maker_of(RoutingMetric)
+_answer = maker_of(CachedResponse)
+
+
+@dataclass(frozen=True, slots=True)
+class StoragePolicy:
+    """``prompts``: full, hash or none. ``cache_seconds``: how long answers are kept, 0 for ever."""
+
+    prompts: str = "full"
+    cache_seconds: int = 0
+
+    def prompt_fields(self, prompt: str) -> dict[str, str]:
+        digest = "" if self.prompts == "none" else hashlib.sha256(prompt.encode()).hexdigest()
+        return {"prompt": prompt if self.prompts == "full" else "", "prompt_hash": digest}
+
+    def expiry(self, now: datetime, wanted: int | None = None) -> datetime | None:
+        """When an answer of ``now`` is given no more: the sooner of ours and the client's wish."""
+        limits = [
+            seconds for seconds in (self.cache_seconds or None, wanted) if seconds is not None
+        ]
+        return now + timedelta(seconds=min(limits)) if limits else None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """What is known of a request before anyone answers it."""
+
+    ask: Ask
+    analysis: PromptAnalysis
+    effect: Effect = NO_EFFECT
+    assignment: Assignment | None = None
+
+    @property
+    def request_id(self) -> uuid.UUID:
+        return self.ask.request_id
+
+    @property
+    def cache_key(self) -> str:
+        return self.ask.cache_key
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds: ``total`` until the answer was complete, ``provider`` of it since the
+    first call, ``first_token`` until the first content of a stream."""
+
+    total: float
+    provider: float | None = None
+    first_token: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """USD: ``cost`` in all, of which ``failed`` went to attempts that delivered nothing."""
+
+    cost: Decimal | None
+    failed: Decimal
+    attempts: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The model complexity would have used and the price of this request on it, USD;
+    ``output_cost`` is the completion's part of it."""
+
+    provider: str
+    model: str
+    cost: Decimal | None
+    output_cost: Decimal | None = None
+
+
+class Recorder:
+    """Builds ledger entries under one storage policy; ``replayed`` marks them all as such."""
+
+    def __init__(self, policy: StoragePolicy, *, replayed: bool = False) -> None:
+        self._policy = policy
+        self._replayed = replayed
+
+    def answered(
+        self,
+        facts: RequestFacts,
+        decision: RoutingDecision,
+        completion: Completion,
+        charges: Charges,
+        baseline: Baseline | None,
+        savings: Savings,
+        timing: Timing,
+        *,
+        answer_cost: Decimal | None,
+        prompt_cache_saved: Decimal | None,
+        cacheable: bool,
+        cut_off: str = "",
+    ) -> tuple[LedgerEntry, CachedResponse]:
+        """The entry of a provider's answer, and the cache entry that it makes.
+
+        ``answer_cost`` is the delivered call alone: what a later hit will save.
+        ``cut_off`` is why the answer did not come to its end.
+        """
+        usage = completion.usage
+        request = _request(
+            {
+                **self._request_fields(facts, decision),
+                "provider": completion.provider,
+                "model": completion.model,
+                "tokens_in": usage.input_tokens,
+                "tokens_out": usage.output_tokens,
+                "cache_read_tokens": usage.cache_read_tokens,
+                "cache_write_tokens": usage.cache_write_tokens,
+                "reasoning_tokens": usage.reasoning_tokens,
+                "usage_estimated": usage.estimated,
+                "finish_reason": completion.finish_reason,
+                "cost": charges.cost,
+                "failed_cost": charges.failed,
+                "savings": savings.total,
+                "latency_ms": timing.total,
+                "provider_ms": timing.provider,
+                "ttft_ms": timing.first_token,
+                "attempts": charges.attempts,
+            }
+        )
+        if cut_off:
+            request.status, request.error_code = RequestRecord.Status.PARTIAL, cut_off
+        cached = _answer(
+            {
+                "cache_key": facts.cache_key,
+                "semantic_key": facts.ask.semantic_key,
+                "tenant": facts.ask.client.tenant,
+                **self._policy.prompt_fields(facts.ask.prompt),
+                "max_tokens": facts.ask.chat.max_tokens,
+                "response": completion.text,
+                "answer": answer_json(completion),
+                "finish_reason": completion.finish_reason,
+                "provider": completion.provider,
+                "model": completion.model,
+                "pattern": facts.analysis.pattern,
+                "complexity": facts.analysis.complexity,
+                "tier": facts.analysis.tier,
+                "tokens_in": usage.input_tokens,
+                "tokens_out": usage.output_tokens,
+                "original_cost": answer_cost,
+                "baseline_cost": baseline.cost if baseline else None,
+                "created_at": facts.ask.asked_at,
+                "expires_at": self._policy.expiry(facts.ask.asked_at, facts.ask.cache.ttl),
+            }
+        )
+        metric = self._metric(facts, decision, charges.cost, baseline, savings)
+        metric.prompt_cache_saved = prompt_cache_saved
+        return LedgerEntry(request, metric, cached if cacheable else None), cached
+
+    def hit(
+        self,
+        facts: RequestFacts,
+        decision: RoutingDecision,
+        entry: CachedResponse,
+        savings: Savings,
+        *,
+        latency_ms: float,
+    ) -> LedgerEntry:
+        """The entry of an answer given from the cache, at no cost."""
+        request = _request(
+            {
+                # A hit by meaning has another question's key.
+                **self._request_fields(facts, decision),
+                "cache_key": entry.cache_key,
+                "provider": entry.provider,
+                "model": entry.model,
+                "tokens_in": entry.tokens_in,
+                "tokens_out": entry.tokens_out,
+                "finish_reason": entry.finish_reason,
+                "cost": Decimal(0),
+                "cache_hit": True,
+                "original_cost": entry.original_cost,
+                "savings": savings.total,
+                "latency_ms": latency_ms,
+            }
+        )
+        baseline = Baseline("", "", entry.baseline_cost)
+        return LedgerEntry(request, self._metric(facts, decision, Decimal(0), baseline, savings))
+
+    def failed(
+        self,
+        facts: RequestFacts,
+        *,
+        decision: RoutingDecision | None,
+        error_code: str,
+        error_detail: str,
+        charges: Charges,
+        latency_ms: float,
+    ) -> LedgerEntry:
+        """The entry of a request that nobody answered."""
+        request = _request(
+            {
+                **self._request_fields(facts, decision),
+                "status": RequestRecord.Status.ERROR,
+                "provider": decision.provider if decision else "",
+                "model": decision.model if decision else "",
+                "cost": charges.cost,
+                "failed_cost": charges.failed,
+                "latency_ms": latency_ms,
+                "attempts": charges.attempts,
+                "error_code": error_code,
+                "error_detail": error_detail,
+            }
+        )
+        metric = None
+        if decision is not None:
+            metric = self._metric(facts, decision, charges.cost, None, Savings(None, None))
+        return LedgerEntry(request, metric)
+
+    def _request_fields(
+        self, facts: RequestFacts, decision: RoutingDecision | None
+    ) -> dict[str, Any]:
+        ask = facts.ask
+        return {
+            "id": ask.request_id,
+            "created_at": ask.asked_at,
+            **self._policy.prompt_fields(ask.prompt),
+            "max_tokens": ask.chat.max_tokens,
+            "auto_route": ask.strategy == "hybrid",
+            "endpoint": ask.endpoint,
+            "requested_model": ask.requested_model,
+            "streamed": ask.streamed,
+            "tags": list(ask.tags),
+            "user_id": ask.user_id,
+            "session_id": ask.session_id,
+            "pattern": facts.analysis.pattern,
+            "complexity": facts.analysis.complexity,
+            "tier": facts.analysis.tier,
+            "tokens_estimated": facts.analysis.token_count,
+            "strategy": decision.strategy_used if decision else facts.ask.strategy,
+            "confidence": decision.confidence if decision else "low",
+            "cache_key": facts.cache_key,
+            "replayed": self._replayed,
+            "api_key": ask.client.key,
+            "tenant": ask.client.tenant,
+            "project": ask.client.project,
+            "experiment": facts.assignment.experiment if facts.assignment else "",
+            "arm": facts.assignment.arm if facts.assignment else "",
+        }
+
+    @staticmethod
+    def _metric(
+        facts: RequestFacts,
+        decision: RoutingDecision,
+        actual_cost: Decimal | None,
+        baseline: Baseline | None,
+        savings: Savings,
+    ) -> RoutingMetric:
+        return _decision(
+            {
+                "request_id": facts.request_id,
+                "created_at": facts.ask.asked_at,
+                "provider": decision.provider,
+                "model": decision.model,
+                "strategy_used": decision.strategy_used,
+                "confidence": decision.confidence,
+                "reasoning": decision.reasoning,
+                "fallback_used": decision.fallback_used,
+                "pattern": facts.analysis.pattern,
+                "complexity": facts.analysis.complexity,
+                "tier": facts.analysis.tier,
+                "cost_estimate": decision.metadata.get("cost_estimate"),
+                "quality_score": decision.metadata.get("quality_score"),
+                "actual_cost": actual_cost,
+                "baseline_provider": baseline.provider if baseline else "",
+                "baseline_model": baseline.model if baseline else "",
+                "baseline_cost": baseline.cost if baseline else None,
+                "baseline_output_cost": baseline.output_cost if baseline else None,
+                "routing_saved": savings.routing,
+                "cache_saved": savings.cache,
+                "explored": decision.metadata.get("explored", False),
+                "metadata": decision.metadata,
+            }
+        )
+
+
+def describe_attempts(
+    attempts: Sequence[Attempt], costs: Sequence[Decimal]
+) -> list[dict[str, Any]]:
+    """Failed attempts as they are stored and shown: no secret, no prompt."""
+    return [
+        {
+            "provider": attempt.provider,
+            "model": attempt.model,
+            "error": attempt.error,
+            "message": attempt.message,
+            "status": attempt.status,
+            "cost": cost,
+        }
+        for attempt, cost in zip(attempts, costs, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""Streams that several clients may share."""

@@ -1,0 +1,131 @@
+"""Trying a prompt: what each strategy would choose, and what one model or another answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from optimizer.domain.model_names import AUTO, ModelNames
+from optimizer.domain.request import Ask, ask_apart
+from optimizer.gateway.service import RoutingService
+from optimizer.gateway.streaming.client_stream import AnswerStream
+from providers.chat import Chat, Message, Role, Text
+from providers.events import Event, RefusalDelta, TextDelta, ThinkingDelta
+from routing.models import NoEligibleModel, RoutingDecision
+
+STRATEGIES = ("complexity", "learning", "hybrid", "cheapest", "best")
+TAG = "playground"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A conversation that ends with the user; ``max_tokens`` bounds each completion."""
+
+    turns: Sequence[tuple[Role, str]]
+    max_tokens: int
+    user: str
+
+    @property
+    def chat(self) -> Chat:
+        messages = tuple(Message(role, (Text(text),)) for role, text in self.turns)
+        return Chat(messages, self.max_tokens, allow_empty=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a strategy would choose; ``impossible`` says why it can choose nothing."""
+
+    strategy: str
+    decision: RoutingDecision | None = None
+    impossible: str = ""
+
+
+class Playground:
+    """Asks like any client, of no cache, under the tag "playground"."""
+
+    def __init__(self, routing: RoutingService, names: ModelNames) -> None:
+        self._routing = routing
+        self._names = names
+
+    def models(self) -> list[str]:
+        """What can be run: the automatic ways, then every chat model that is configured."""
+        found = [spec.ref for spec in self._names.available() if spec.kind == "chat"]
+        return [*(name for name in AUTO if name != "auto:hybrid"), *found]
+
+    def choices(self, question: Question) -> list[Choice]:
+        """What each strategy would choose now. Calls nobody, records nothing."""
+        ask = _ask(question)
+        return [self._choice(replace(ask, strategy=strategy)) for strategy in STRATEGIES]
+
+    async def run(self, question: Question, model: str) -> tuple[Ask, AnswerStream, float]:
+        """The answer of ``model`` as it comes, and when it was asked for (``perf_counter``).
+
+        Raises :class:`optimizer.domain.model_names.UnknownModel` and what
+        :meth:`RoutingService.stream` does.
+        """
+        selection = self._names.select(model)
+        ask = replace(
+            _ask(question),
+            strategy=selection.strategy,
+            only=selection.only,
+            requested_model=model,
+            streamed=True,
+            # To ask for a model by name is neither a saving nor a loss.
+            baseline=next(iter(selection.only)) if selection.only else None,
+        )
+        started = time.perf_counter()
+        return ask, await self._routing.stream(ask), started
+
+    def _choice(self, ask: Ask) -> Choice:
+        try:
+            return Choice(ask.strategy, self._routing.preview(ask))
+        except NoEligibleModel as error:
+            return Choice(ask.strategy, impossible=str(error))
+
+
+def _ask(question: Question) -> Ask:
+    return ask_apart(question.chat, user=question.user, tag=TAG)
+
+
+async def pieces(stream: AnswerStream, started: float) -> AsyncGenerator[dict[str, Any], None]:
+    """What to show of an answer as it comes: who was chosen, its text, and in the end what it
+    cost (USD) and how long it took (milliseconds). Raises what the stream does."""
+    decision = stream.decision
+    yield {
+        "type": "begun",
+        "model": f"{decision.provider}/{decision.model}",
+        "reasoning": decision.reasoning,
+        "strategy": decision.strategy_used,
+    }
+    first: float | None = None
+    async with aclosing(stream.events) as batches:
+        async for events in batches:
+            said = {kind: _said(events, kind) for kind in ("text", "thinking")}
+            for kind, text in said.items():
+                if text:
+                    first = first if first is not None else _since(started)
+                    yield {"type": kind, "text": text}
+    result = stream.result
+    assert result is not None
+    yield {
+        "type": "end",
+        "request_id": str(result.request_id),
+        "cost": None if result.cost is None else f"{result.cost:f}",
+        "tokens_in": result.tokens_in,
+        "tokens_out": result.tokens_out,
+        "first_token_ms": first,
+        "took_ms": _since(started),
+        "finish_reason": result.completion.finish_reason,
+    }
+
+
+def _said(events: list[Event], kind: str) -> str:
+    kinds = (TextDelta, RefusalDelta) if kind == "text" else (ThinkingDelta,)
+    return "".join(event.text for event in events if isinstance(event, kinds))
+
+
+def _since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 1)

@@ -1,0 +1,194 @@
+"""Recorded prompts and outcomes sent through the real service, as traffic.
+
+The models that were recorded become a catalogue of their own, of a provider
+``replay`` that answers with the recorded token counts. Routing, pricing, the
+ledger and learning are the service's own. No text was recorded, so none is
+kept: the cache takes no part, and no client is ever given a replayed answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from django.db import connections
+
+from analytics.models import Comparison, Feedback
+from analytics.quality.comparisons import Compared, comparison_record
+from analytics.quality.feedback import Expectation, feedback_record
+from optimizer.domain.request_ids import new_request_id
+from optimizer.domain.result import CompletionResult
+from optimizer.gateway.service import RoutingService
+from optimizer.quality.evidence import EvidenceTable
+from providers import features
+from providers.catalogue import TIERS, Catalogue, ModelSpec, ProviderSpec
+from providers.chat import Text
+from providers.completion import Choice, Completion, CompletionRequest, Usage
+from providers.errors import ProviderError
+from providers.events import Event
+from providers.retelling import events_of
+from routing.outcomes import Prices, RecordedPrompt
+
+PROVIDER = "replay"
+TEXT = "(Replayed: the answer's text was not recorded.)"
+MAX_TOKENS = 4000
+_CONTEXT_WINDOW = 1_000_000
+_LEARN_EVERY = 50
+
+
+def replay_catalogue(prompts: Sequence[RecordedPrompt], prices: Prices) -> Catalogue:
+    """The recorded models; the better a third of them did on average, the higher its tier."""
+    scores: dict[str, list[float]] = {}
+    for prompt in prompts:
+        for model, outcome in prompt.outcomes.items():
+            scores.setdefault(model, []).append(outcome.quality)
+    ranked = sorted(scores, key=lambda model: (sum(scores[model]) / len(scores[model]), model))
+    models = [
+        ModelSpec(
+            provider=PROVIDER,
+            id=model,
+            tier=TIERS[_third(place, len(ranked))],
+            rank=place,
+            context_window=_CONTEXT_WINDOW,
+            price=_price(prices[model]) if model in prices else None,
+        )
+        for place, model in enumerate(ranked)
+    ]
+    return Catalogue.of({PROVIDER: ProviderSpec(PROVIDER, wire="local")}, tuple(models))
+
+
+def _third(place: int, count: int) -> int:
+    """0, 1 or 2; of two models the weaker is simple, the stronger complex."""
+    return round(2 * place / max(1, count - 1))
+
+
+def _price(price: tuple[Decimal, Decimal]) -> dict[str, Decimal]:
+    return dict(zip(("input", "output"), price, strict=True))
+
+
+class ReplayProvider:
+    """Answers a recorded prompt as the recorded model did, as far as it was recorded."""
+
+    name = PROVIDER
+    wire = "openai"
+    features = features.OPENAI
+
+    def __init__(self, prompts: Sequence[RecordedPrompt]) -> None:
+        self._outcomes = {prompt.prompt: prompt.outcomes for prompt in prompts}
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        outcome = self._outcomes[request.chat.messages[-1].text].get(request.model)
+        if outcome is None:
+            raise ProviderError(PROVIDER, "no outcome of this model was recorded")
+        unknown = outcome.input_tokens is None or outcome.output_tokens is None
+        usage = Usage(outcome.input_tokens or 0, outcome.output_tokens or 0, estimated=unknown)
+        return Completion(PROVIDER, request.model, (Choice((Text(TEXT),), "stop"),), usage)
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
+        for event in events_of(await self.complete(request)):
+            yield event
+
+    async def aclose(self) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPlan:
+    """How to replay: ``speed`` in requests a second (0: as fast as can be), spread in the
+    records over the last ``days`` (0: now), with ``at_once`` requests in flight, each beside
+    the model ``baseline`` ("": complexity's choice)."""
+
+    speed: float = 0.0
+    days: float = 0.0
+    at_once: int = 16
+    auto_route: bool = True
+    baseline: str = ""
+
+
+class Replay:
+    """Replays prompts one after the other; each answer is rated with its recorded quality."""
+
+    def __init__(
+        self,
+        routing: RoutingService,
+        provider: ReplayProvider,
+        evidence: EvidenceTable,
+        expect: Expectation,
+    ) -> None:
+        self._routing = routing
+        self._provider = provider
+        self._evidence = evidence
+        self._expect = expect
+        self._rated = 0
+        self._database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="replay")
+
+    def close(self) -> None:
+        """End the thread that rates, and its connection to the database."""
+        self._database.submit(connections.close_all)
+        self._database.shutdown(wait=True)
+
+    async def run(
+        self, prompts: Sequence[RecordedPrompt], plan: ReplayPlan, step: Callable[[], None]
+    ) -> None:
+        """Returns once every request is recorded and rated; calls ``step`` after each."""
+        begun = asyncio.get_running_loop().time()
+        started = datetime.now(UTC)
+        places = asyncio.Semaphore(plan.at_once)
+        async with asyncio.TaskGroup() as tasks:
+            for number, prompt in enumerate(prompts):
+                if plan.speed:
+                    due = begun + number / plan.speed
+                    await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+                await places.acquire()
+                asked_at = None
+                if plan.days:
+                    share = (number + 1) / len(prompts)
+                    asked_at = started - timedelta(days=plan.days * (1 - share))
+                task = tasks.create_task(self._one(prompt, plan, asked_at))
+
+                def finished(_: asyncio.Task[None]) -> None:
+                    places.release()
+                    step()
+
+                task.add_done_callback(finished)
+
+    async def _one(
+        self, prompt: RecordedPrompt, plan: ReplayPlan, asked_at: datetime | None
+    ) -> None:
+        answer = await self._routing.route_and_complete(
+            prompt.prompt,
+            max_tokens=MAX_TOKENS,
+            auto_route=plan.auto_route,
+            user_id=prompt.benchmark,
+            request_id=new_request_id(asked_at),
+            asked_at=asked_at,
+            baseline=(PROVIDER, plan.baseline) if plan.baseline else None,
+        )
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._database, self._rate, prompt, answer, plan.baseline)
+
+    def _rate(self, prompt: RecordedPrompt, answer: CompletionResult, baseline: str) -> None:
+        """The answer's recorded quality is learned from, and the baseline's stands beside it."""
+        score = prompt.outcomes[answer.model].quality
+        feedback_record(
+            request_id=answer.request_id,
+            score=score,
+            source=Feedback.Source.REPLAY,
+            expect=self._expect,
+        )
+        baseline = baseline or answer.decision.metadata["baseline_chain"][0]["model"]
+        if (outcome := prompt.outcomes.get(baseline)) is not None:
+            comparison_record(
+                answer.request_id,
+                Compared(PROVIDER, answer.model, score),
+                Compared(PROVIDER, baseline, outcome.quality),
+                source=Comparison.Source.REPLAY,
+                expected=answer.decision.metadata.get("quality_score"),
+            )
+        self._rated += 1
+        if self._rated % _LEARN_EVERY == 0:
+            self._evidence.refresh()

@@ -1,0 +1,82 @@
+"""What rules would have done to past requests, before they go live.
+
+Each past request is decided twice by what is known now, without rules and with
+them, and priced on its own tokens, so that like is compared with like. Answers
+from the cache cost nothing either way and are left out. What a request needed
+beyond its prompt (tools, images) is not in the log.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from analytics.models import RequestRecord
+from optimizer.lab.past_requests import PastRequests, effect_on
+from routing.models import RoutingDecision
+from routing.rules import Rule
+
+_ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class Trial:
+    """Over ``requests`` past ones. Costs are USD of those that could be decided and priced
+    both ways; ``unservable`` maps a reason to how many would be refused for it."""
+
+    requests: int = 0
+    matched: Counter[str] = field(default_factory=Counter)
+    touched: int = 0
+    changed: int = 0
+    unservable: Counter[str] = field(default_factory=Counter)
+    unpriced: int = 0
+    before: Counter[str] = field(default_factory=Counter)
+    after: Counter[str] = field(default_factory=Counter)
+    cost_before: Decimal = _ZERO
+    cost_after: Decimal = _ZERO
+
+
+class RuleTrials:
+    """Decides past requests anew. Reads the database: not for the event loop."""
+
+    def __init__(self, past: PastRequests) -> None:
+        self._past = past
+
+    def of_last(self, count: int, rules: Sequence[Rule]) -> Trial:
+        """``rules`` tried on the last ``count`` requests that a provider was asked for."""
+        asked = RequestRecord.objects.filter(cache_hit=False).exclude(endpoint="embeddings")
+        return self.of(asked.order_by("-created_at")[:count].iterator(), rules)
+
+    def of(self, records: Iterable[RequestRecord], rules: Sequence[Rule]) -> Trial:
+        trial = Trial()
+        for record in records:
+            trial.requests += 1
+            self._try(record, rules, trial)
+        return trial
+
+    def _try(self, record: RequestRecord, rules: Sequence[Rule], trial: Trial) -> None:
+        effect = effect_on(tuple(rules), record)
+        trial.matched.update(effect.applied)
+        without = self._past.decide(record)
+        if isinstance(without, str):
+            return  # nobody could serve it now, rules or not
+        if not effect.applied:
+            decided: RoutingDecision | str = without
+        else:
+            trial.touched += 1
+            decided = self._past.decide(record, effect)
+        if isinstance(decided, str):
+            trial.unservable[decided] += 1
+            return
+        refs = [f"{d.provider}/{d.model}" for d in (without, decided)]
+        trial.before[refs[0]] += 1
+        trial.after[refs[1]] += 1
+        trial.changed += refs[0] != refs[1]
+        costs = [self._past.cost(record, d.provider, d.model) for d in (without, decided)]
+        if costs[0] is None or costs[1] is None:
+            trial.unpriced += 1
+        else:
+            trial.cost_before += costs[0]
+            trial.cost_after += costs[1]

@@ -1,0 +1,81 @@
+"""Telling people: a webhook, an e-mail, or both; until it has arrived."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+from django.conf import settings
+from django.core.mail import send_mail
+
+from analytics.alerts import alert_settle, alerts_raise, alerts_waiting, budget_alerts_raise
+from analytics.models import Alert
+from analytics.models.notification_target import Told
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT = 5.0
+
+
+def watch() -> None:
+    """Raise what is passed, deliver what waits. Reads the database: not for the event loop."""
+    for alert in (*alerts_raise(), *budget_alerts_raise()):
+        logger.warning("Alert: %s", alert.text)
+    for alert in alerts_waiting():
+        alert_settle(alert, "; ".join(deliver(alert.told, alert.text, _message(alert))))
+
+
+def deliver(told: Told, text: str, message: dict[str, Any]) -> Iterable[str]:
+    """Tell everybody whom it names; what went wrong, one a channel."""
+    errors = []
+    if told.webhook:
+        errors.append(_post(told.webhook, message))
+    if told.recipients:
+        errors.append(_mail(told.recipients, text))
+    return [error for error in errors if error]
+
+
+def _message(alert: Alert) -> dict[str, Any]:
+    return {
+        "text": alert.text,
+        "alert": alert.source,
+        "value": float(alert.value),
+        **_watched(alert),
+        "period_start": alert.period_start.isoformat(),
+        "raised_at": alert.raised_at.isoformat(),
+        "id": alert.pk,
+    }
+
+
+def _watched(alert: Alert) -> dict[str, Any]:
+    if alert.usage is not None:
+        budget = alert.usage.account.budget
+        return {
+            "metric": "budget",
+            "subject": alert.usage.account.subject,
+            "limit": float(budget.soft_limit or 0),
+            "period": budget.period,
+        }
+    rule = alert.rule
+    assert rule is not None
+    return {"metric": rule.metric, "limit": float(rule.limit), "period": rule.period}
+
+
+def _post(url: str, message: dict[str, Any]) -> str:
+    try:
+        response = httpx.post(url, json=message, timeout=_TIMEOUT, follow_redirects=False)
+    except httpx.HTTPError as error:
+        return f"webhook: {type(error).__name__}"
+    return "" if response.is_success else f"webhook: HTTP {response.status_code}"
+
+
+def _mail(recipients: list[str], text: str) -> str:
+    if settings.EMAIL_BACKEND.endswith("dummy.EmailBackend"):
+        return "e-mail: EMAIL_URL is not set"
+    try:
+        send_mail(f"[AI Cost Optimizer] {text[:120]}", text, None, recipients)
+    except OSError as error:  # smtplib's errors and the network's are all of them
+        return f"e-mail: {type(error).__name__}"
+    return ""

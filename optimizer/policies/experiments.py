@@ -1,0 +1,114 @@
+"""Which arm of the running experiment a request belongs to, and how it is routed there."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from analytics.cache import key_apart
+from analytics.models import Experiment
+from optimizer.domain.model_names import ModelNames
+from optimizer.domain.request import Ask
+from optimizer.policies.policy import PolicyError, PolicySpec, leaves_choice, read_arm
+from optimizer.policies.rules import stricter
+from routing.rules import Effect, Rule
+
+logger = logging.getLogger(__name__)
+
+_BUCKETS = 2**64
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The experiment and the arm of a request; ``prefers`` where that is a model."""
+
+    experiment: str
+    arm: str
+    prefers: Rule | None = None
+
+    def on(self, effect: Effect) -> Effect:
+        """What rules and the arm want together. A model is preferred rather than forced: that
+        it cannot serve must not cost the client an answer. Operators' rules come first."""
+        if self.prefers is None or effect.preferred is not None:
+            return effect
+        return replace(effect, preferred=self.prefers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    name: str
+    unit: str
+    share: float
+    arms: dict[str, PolicySpec]
+
+
+def arm_of(experiment: str, unit: str, share: float) -> str:
+    """The same unit has the same arm for ever, whatever it has in other experiments."""
+    digest = hashlib.sha256(f"{experiment}\0{unit}".encode()).digest()
+    return "treatment" if int.from_bytes(digest[:8]) < share * _BUCKETS else "control"
+
+
+class Experiments:
+    """``load`` reads the running experiment, if any. ``refresh`` is not for the event loop."""
+
+    def __init__(self, names: ModelNames, load: Callable[[], Experiment | None]) -> None:
+        self._names = names
+        self._load = load
+        self._running: _Running | None = None
+        self._left_out = ""
+
+    def refresh(self) -> None:
+        """Take over what has begun or ended; one with a policy that cannot be read is left out."""
+        found = self._load()
+        if found is None:
+            self._running = None
+            return
+        try:
+            arms = {
+                "control": read_arm(found.control, self._names),
+                "treatment": read_arm(found.treatment, self._names),
+            }
+        except PolicyError as error:
+            if found.name != self._left_out:  # said once, not at every refresh
+                logger.error("The experiment %s is left out: %s", found.name, error)
+            self._left_out, self._running = found.name, None
+            return
+        self._running = _Running(found.name, found.unit, found.share, arms)
+
+    def assign(self, ask: Ask) -> tuple[Ask, Assignment | None]:
+        """``ask`` as its arm has it, where it takes part: it leaves the choice to us, and says
+        whose it is."""
+        running = self._running
+        if running is None or not leaves_choice(ask.requested_model) or ask.only is not None:
+            return ask, None
+        unit = {"user": ask.user_id, "session": ask.session_id}.get(
+            running.unit, str(ask.request_id)
+        )
+        if not unit:
+            return ask, None
+        arm = arm_of(running.name, unit, running.share)
+        policy = running.arms[arm]
+        asked = replace(
+            ask,
+            strategy="complexity" if policy.only else policy.strategy,
+            min_quality=stricter(ask.min_quality, policy.quality_target, max),
+            max_cost=stricter(ask.max_cost, policy.cost_cap, min),
+            # Neither arm is given answers of the other, or of before.
+            cache_key=key_apart(ask.cache_key, running.name, arm),
+            semantic_key=key_apart(ask.semantic_key, running.name, arm),
+        )
+        return asked, Assignment(running.name, arm, _preference(running.name, policy))
+
+
+def _preference(experiment: str, policy: PolicySpec) -> Rule | None:
+    if policy.only is None:
+        return None
+    models = tuple(f"{provider}/{model}" for provider, model in sorted(policy.only))
+    return Rule(f"experiment {experiment}", action="prefer", models=models)
+
+
+def running_experiment() -> Experiment | None:
+    """From the database."""
+    return Experiment.objects.filter(status=Experiment.Status.RUNNING).first()

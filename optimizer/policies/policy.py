@@ -1,0 +1,111 @@
+"""A policy: how requests that leave the choice to us are to be routed, named or in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from optimizer.domain.model_names import AUTO, ModelNames, UnknownModel
+from optimizer.policies.rules import read_rule_entries
+from providers.toml_file import read_toml
+from routing.rules import Rule
+
+STRATEGIES = ("complexity", "learning", "hybrid", "cheapest", "best")
+_FIELDS = {"strategy", "model", "quality_target", "cost_cap", "rules"}
+
+
+class PolicyError(ValueError):
+    """It is no policy; the message says what of it is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySpec:
+    """``only`` are the (provider, model) pairs of a policy that always uses one model.
+
+    ``quality_target`` is 0-1, ``cost_cap`` USD a request; ``None``: as configured.
+    ``rules`` come before those in force.
+    """
+
+    name: str
+    strategy: str = "hybrid"
+    only: frozenset[tuple[str, str]] | None = None
+    quality_target: float | None = None
+    cost_cap: Decimal | None = None
+    rules: tuple[Rule, ...] = ()
+
+
+def read_arm(text: str, names: ModelNames) -> PolicySpec:
+    """A policy for live requests: by name only. Raises :class:`PolicyError`."""
+    if text.endswith(".toml"):
+        raise PolicyError("an experiment's policies are named, not files; rules hold for both arms")
+    return read_policy(text, names)
+
+
+def leaves_choice(requested_model: str) -> bool:
+    """Whether a request that named this leaves it to us who answers."""
+    return not requested_model or requested_model in AUTO
+
+
+def read_policy(text: str, names: ModelNames) -> PolicySpec:
+    """A strategy's or a model's name, with "@0.8" for a quality target, or a TOML file.
+
+    Raises :class:`PolicyError`.
+    """
+    if text.endswith(".toml"):
+        return _of_file(Path(text), names)
+    name, _, target = text.partition("@")
+    spec = _named(name, names)
+    if target:
+        spec = replace(spec, quality_target=_target(target))
+    return replace(spec, name=text)
+
+
+def _named(name: str, names: ModelNames) -> PolicySpec:
+    if name in STRATEGIES:
+        return PolicySpec(name, name)
+    try:
+        selection = names.select(name)
+    except UnknownModel:
+        raise PolicyError(
+            f"There is no policy {name!r}: it is one of {', '.join(STRATEGIES)}, a model that can "
+            "be called now, or a .toml file."
+        ) from None
+    return PolicySpec(name, selection.strategy, selection.only)
+
+
+def _of_file(path: Path, names: ModelNames) -> PolicySpec:
+    raw = read_toml(path, PolicyError)
+    if unknown := set(raw) - _FIELDS:
+        raise PolicyError(f"{path}: unknown field {', '.join(sorted(unknown))}")
+    if ("strategy" in raw) == ("model" in raw):
+        raise PolicyError(f"{path}: give either strategy or model")
+    spec = _named(str(raw.get("strategy", raw.get("model"))), names)
+    return replace(
+        spec,
+        name=path.stem,
+        quality_target=_target(raw["quality_target"]) if "quality_target" in raw else None,
+        cost_cap=_usd(raw["cost_cap"]) if "cost_cap" in raw else None,
+        rules=tuple(read_rule_entries(raw.get("rules", []), str(path), PolicyError)),
+    )
+
+
+def _target(value: Any) -> float:
+    try:
+        target = float(value)
+    except (TypeError, ValueError):
+        target = -1.0
+    if not 0 <= target <= 1:
+        raise PolicyError(f"a quality target is between 0 and 1, not {value}")
+    return target
+
+
+def _usd(value: Any) -> Decimal:
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or amount <= 0:
+        raise PolicyError(f"a cost cap is an amount above zero, not {value}")
+    return amount

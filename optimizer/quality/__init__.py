@@ -1,0 +1,1 @@
+"""The judge, the quality guarantee, and the evidence that learning uses."""

@@ -1,1 +1,0 @@
-"""What the product does, joined from the other packages: no HTTP in here."""

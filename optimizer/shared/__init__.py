@@ -1,0 +1,1 @@
+"""What workers share: Redis, circuits, background tasks, secrets."""

@@ -1,0 +1,1 @@
+"""Builds the services from settings, starts them and stops them."""

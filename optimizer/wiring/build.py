@@ -1,0 +1,276 @@
+"""The composition root: builds the process's services from settings, once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from django.conf import settings
+
+from analytics.access import keys
+from analytics.budgets import opening as budget_source
+from analytics.budgets.marking import budgets_mark
+from analytics.budgets.workers import holds_lost
+from analytics.cache import CacheReader, semantic_entries
+from analytics.experiments import stop_on_harm
+from analytics.ledger.journal import Journal
+from analytics.ledger.ledger import Ledger
+from analytics.ledger.rollups import totals_update
+from analytics.privacy.masking import load_mask
+from analytics.rules import rules_load
+from optimizer.access.api_keys import KeyRing
+from optimizer.access.concurrency.limiter import Turnstile
+from optimizer.access.rate_limits import RateLimits
+from optimizer.budgets.reservations import Budgets
+from optimizer.domain.model_names import ModelNames
+from optimizer.gateway.cache.lookup import AnswerCache
+from optimizer.gateway.cache.semantic.cache import SemanticCache
+from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_available
+from optimizer.gateway.chat_requests import Gateway
+from optimizer.gateway.embeddings import EmbeddingService
+from optimizer.gateway.model_options import CatalogueOptions
+from optimizer.gateway.recording.accounting import Bookkeeper
+from optimizer.gateway.recording.ledger_entries import Recorder, StoragePolicy
+from optimizer.gateway.service import RoutingService
+from optimizer.lab.connection_test import Connections
+from optimizer.lab.past_requests import PastRequests
+from optimizer.lab.playground import Playground
+from optimizer.lab.rule_preview import RuleTrials
+from optimizer.lab.whatif import WhatIf
+from optimizer.monitoring.alerts import watch
+from optimizer.monitoring.live.feed import Feed
+from optimizer.monitoring.observers import Observers
+from optimizer.monitoring.otlp import configured_telemetry
+from optimizer.monitoring.prometheus import Meter
+from optimizer.policies.experiments import Experiments, running_experiment
+from optimizer.policies.rules import RuleBook
+from optimizer.pricing.prices import PriceKeeper
+from optimizer.quality.expectations import Expectations
+from optimizer.shared.circuits import SharedCircuits
+from optimizer.wiring.periodic import Chore, Chores
+from optimizer.wiring.quality import configured_guarantee, configured_judge
+from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
+from optimizer.wiring.services import Services
+from providers.catalogue import Catalogue, load_catalogue
+from providers.http.http import ConnectionSettings
+from providers.local.client import local_available
+from providers.pricing import PriceBook
+from providers.registry import ProviderRegistry, is_configured
+from providers.resilience import ResiliencePolicy, ResilientCaller
+
+logger = logging.getLogger(__name__)
+
+
+_lock = threading.Lock()
+_services: Services | None = None
+
+
+def get_services() -> Services:
+    """The process's services, built on first use."""
+    global _services
+    if _services is None:
+        with _lock:
+            if _services is None:
+                _services = build_services()
+    return _services
+
+
+def forget_services() -> Services | None:
+    """Detach the current services and hand them to the caller, who stops them."""
+    global _services
+    with _lock:
+        services, _services = _services, None
+    return services
+
+
+def journal() -> Journal:
+    """Where this installation's ledger entries wait while the database is away."""
+    return Journal(Path(settings.DATA_DIR) / "ledger-journal")
+
+
+def local_enabled(catalogue: Catalogue) -> bool:
+    """Whether the embedded model takes part.
+
+    By default only outside production and while no provider has a key: it is
+    there so that the first request works, not to stand in for a real model.
+    """
+    if settings.LOCAL_PROVIDER == "off":
+        return False
+    if settings.LOCAL_PROVIDER == "auto":
+        configured = any(is_configured(p, os.environ) for p in catalogue.providers.values())
+        if settings.PRODUCTION or configured:
+            return False
+    if not local_available():
+        logger.warning("LOCAL_PROVIDER is on, but llama.cpp or its weights are not installed")
+        return False
+    return True
+
+
+def installed_catalogue() -> Catalogue:
+    """The catalogue with the operator's file over it.
+
+    Raises :class:`providers.catalogue.CatalogueError`.
+    """
+    return load_catalogue(Path(settings.CATALOGUE_FILE) if settings.CATALOGUE_FILE else None)
+
+
+def storage_policy() -> StoragePolicy:
+    """What is kept of prompts and answers."""
+    return StoragePolicy(settings.STORE_PROMPTS, settings.RESPONSE_CACHE_SECONDS)
+
+
+def semantic_cache() -> SemanticCache | None:
+    """The semantic cache where it is on and its package installed."""
+    if not settings.SEMANTIC_CACHE:
+        return None
+    if not semantic_available():
+        logger.warning(
+            "SEMANTIC_CACHE is on, but its package is not installed: "
+            "pip install -r requirements/semantic.txt"
+        )
+        return None
+    limit = settings.SEMANTIC_CACHE_ENTRIES
+    return SemanticCache(
+        TextEmbedder(),
+        lambda after: semantic_entries(after, limit=limit),
+        threshold=settings.SEMANTIC_CACHE_THRESHOLD,
+        word_threshold=settings.SEMANTIC_CACHE_WORD_THRESHOLD,
+        limit=limit,
+    )
+
+
+def sum_some_hours() -> None:
+    """A few at a time: after an upgrade there may be years of them, and other work waits."""
+    for _ in islice(totals_update(), 8):
+        pass
+
+
+def background_chores(note_prices: Callable[[], object]) -> Chores:
+    """What comes round again and again, once for the whole installation."""
+    return Chores(
+        [
+            Chore("Summing the hours", 60, sum_some_hours),
+            Chore("Looking for harm in experiments", 60, stop_on_harm),
+            Chore("Watching limits", 60, watch),
+            Chore("Marking how budgets are used up", 60, budgets_mark),
+            Chore("Writing down changed prices", 600, note_prices),
+            Chore("Looking for what dead workers held", 30, holds_lost),
+        ]
+    )
+
+
+def build_services() -> Services:
+    """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
+    catalogue = installed_catalogue()
+    prices = PriceBook(catalogue)
+    registry = ProviderRegistry(
+        catalogue,
+        os.environ,
+        ConnectionSettings(
+            connect_timeout=settings.PROVIDER_CONNECT_TIMEOUT,
+            read_timeout=settings.PROVIDER_READ_TIMEOUT,
+            max_connections=settings.PROVIDER_MAX_CONNECTIONS,
+        ),
+        local=local_enabled(catalogue),
+    )
+    caller = ResilientCaller(
+        registry.providers,
+        ResiliencePolicy(
+            retries=settings.PROVIDER_RETRIES,
+            breaker_failures=settings.BREAKER_FAILURES,
+            breaker_seconds=settings.BREAKER_SECONDS,
+            deadline=settings.REQUEST_DEADLINE,
+        ),
+    )
+    circuits = SharedCircuits(caller.circuits, registry.providers, settings.SHARED_STORE)
+    price_keeper = PriceKeeper(catalogue, prices, caller)
+    predictor = installed_predictor()
+    evidence = learned_evidence(predictor)
+    options = CatalogueOptions(catalogue, prices, caller)
+    names = ModelNames(catalogue, caller)
+    guarantee = configured_guarantee(names, caller)
+    engine = routing_engine(options, evidence, predictor, guarantee)
+    ledger = Ledger(journal(), load_mask(settings.MASKING))
+    cache = CacheReader() if settings.RESPONSE_CACHE else None
+    semantic = semantic_cache() if cache else None
+    limits = RateLimits(settings.SHARED_STORE)
+    budgets = Budgets(budget_source, ledger, prices)
+    feed = Feed(settings.SHARED_STORE)
+    meter = Meter(lambda: {name: caller.circuit_state(name) for name in registry.providers})
+    telemetry = configured_telemetry()
+    observers = [meter.observe, lambda entry: feed.tell(entry.request), *telemetry.observers]
+    recorder = Recorder(storage_policy())
+    books = Bookkeeper(prices, ledger, recorder, limits, Observers(observers))
+    background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
+    rules = RuleBook(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
+    experiments = Experiments(names, running_experiment)
+    # Whatever other workers, the admin or a command may change.
+    readings: dict[str, Callable[[], object]] = {
+        "the outcomes": evidence.refresh,
+        "the rules": rules.refresh,
+        "the experiments": experiments.refresh,
+    }
+    if semantic is not None:
+        readings["the semantic cache"] = semantic.refresh
+    if guarantee is not None:
+        readings["the compared answers"] = guarantee.refresh
+    past = PastRequests(engine, names, prices)
+    routing = RoutingService(
+        engine=engine,
+        options=options,
+        caller=caller,
+        books=books,
+        cache=AnswerCache(cache, semantic),
+        rules=rules,
+        experiments=experiments,
+        judge=configured_judge(names, caller, prices, background, guarantee, budgets),
+        budgets=budgets,
+    )
+    return Services(
+        catalogue=catalogue,
+        prices=prices,
+        price_keeper=price_keeper,
+        registry=registry,
+        caller=caller,
+        circuits=circuits,
+        evidence=evidence,
+        expectations=Expectations(catalogue, predictor),
+        options=options,
+        engine=engine,
+        ledger=ledger,
+        cache=cache,
+        routing=routing,
+        semantic=semantic,
+        rules=rules,
+        experiments=experiments,
+        guarantee=guarantee,
+        rule_trials=RuleTrials(past),
+        what_if=WhatIf(past, rules),
+        names=names,
+        limits=limits,
+        turnstile=Turnstile(
+            settings.MAX_CONCURRENT_REQUESTS, settings.QUEUE_SECONDS, settings.SHARED_STORE
+        ),
+        keyring=KeyRing(keys, settings.AUTH),
+        budgets=budgets,
+        gateway=Gateway(
+            names,
+            caller,
+            hottest=settings.CACHE_MAX_TEMPERATURE if cache else None,
+            semantic=semantic is not None,
+        ),
+        feed=feed,
+        meter=meter,
+        telemetry=telemetry,
+        playground=Playground(routing, names),
+        connections=Connections(catalogue, os.environ, caller, options, routing),
+        embedding=EmbeddingService(names, caller, books, budgets),
+        background=background,
+        readings=Chores([Chore(f"Reading {what}", 0, read) for what, read in readings.items()]),
+        chores=background_chores(price_keeper.note),
+    )

@@ -1,0 +1,60 @@
+"""The background work on Celery: ``celery -A optimizer.wiring.celery worker --beat``.
+
+The same chores that every worker does by itself where there is no broker, each by whoever
+takes its turn from the queue. One beat is enough for an installation.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "optimizer.settings")
+
+import django
+from celery import Celery
+from celery.signals import worker_process_shutdown
+
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.db import close_old_connections  # noqa: E402
+
+from optimizer.wiring.build import background_chores, forget_services, get_services  # noqa: E402
+
+TASK = "optimizer.chore"
+
+app = Celery("optimizer", broker=settings.CELERY_BROKER_URL or None)
+app.conf.update(
+    task_ignore_result=True,
+    timezone="UTC",
+    worker_hijack_root_logger=False,
+    broker_connection_retry_on_startup=True,
+    beat_schedule_filename=str(settings.DATA_DIR / "celery-beat"),
+    beat_schedule={
+        name: {
+            "task": TASK,
+            "schedule": seconds,
+            "args": [name],
+            # Turns that nobody took in time are not caught up on.
+            "options": {"expires": seconds},
+        }
+        for name, seconds in background_chores(lambda: None).every.items()
+    },
+)
+
+
+@app.task(name=TASK)
+def chore(name: str) -> None:
+    """Do the chore ``name`` now."""
+    close_old_connections()
+    try:
+        get_services().chores.do(name)
+    finally:
+        close_old_connections()
+
+
+@worker_process_shutdown.connect
+def _stop(**_: object) -> None:
+    services = forget_services()
+    if services is not None:
+        services.close()

@@ -1,0 +1,71 @@
+"""What watches over quality, as settings have it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from analytics.quality import guarantee_pairs as pairs
+from optimizer.budgets.reservations import Budgets
+from optimizer.domain.model_names import ModelNames, UnknownModel
+from optimizer.quality.guarantee import GuaranteeBook
+from optimizer.quality.judge import Judge, JudgePolicy
+from providers.pricing import PriceBook
+from providers.resilience import ResilientCaller
+from routing.guarantee.calibration import Promise
+
+logger = logging.getLogger(__name__)
+
+
+def configured_judge(
+    names: ModelNames,
+    caller: ResilientCaller,
+    prices: PriceBook,
+    database: Executor,
+    guarantee: GuaranteeBook | None,
+    budgets: Budgets | None = None,
+) -> Judge | None:
+    """The judge where one is named that can be called and whose price is known.
+
+    With a guarantee, its reference is compared with always.
+    """
+    if not settings.JUDGE_MODEL:
+        return None
+    try:
+        model = names.one(settings.JUDGE_MODEL)
+    except UnknownModel as error:
+        logger.error("JUDGE_MODEL: %s Nothing is judged.", error)
+        return None
+    if model[0] not in caller.providers or prices.rates(*model) is None:
+        why = "has no known price" if model[0] in caller.providers else "is not configured"
+        logger.error("JUDGE_MODEL: %s %s. Nothing is judged.", "/".join(model), why)
+        return None
+
+    async def store(work: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(database, work, *args)
+
+    reference = guarantee.guarantee().reference if guarantee else None
+    policy = JudgePolicy(model, settings.JUDGE_RATE, settings.JUDGE_DAILY_BUDGET, reference)
+    return Judge(policy, caller, prices, store, budgets=budgets)
+
+
+def configured_guarantee(names: ModelNames, caller: ResilientCaller) -> GuaranteeBook | None:
+    """The guarantee where a reference model is named that can be called."""
+    if not settings.GUARANTEE_REFERENCE:
+        return None
+    try:
+        reference = names.one(settings.GUARANTEE_REFERENCE)
+    except UnknownModel as error:
+        raise ImproperlyConfigured(f"GUARANTEE_REFERENCE: {error}") from None
+    if reference[0] not in caller.providers:
+        raise ImproperlyConfigured(
+            f"GUARANTEE_REFERENCE: the provider of {'/'.join(reference)} is not configured"
+        )
+    promise = Promise(settings.GUARANTEE_TOLERANCE, 1 - settings.GUARANTEE_CONFIDENCE)
+    return GuaranteeBook(reference, promise, pairs)

@@ -1,0 +1,74 @@
+"""The composition root of a replay: the service's own parts around recorded answers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from django.conf import settings
+
+from analytics.ledger.ledger import Ledger
+from optimizer.gateway.cache.lookup import AnswerCache
+from optimizer.gateway.model_options import CatalogueOptions
+from optimizer.gateway.recording.accounting import Bookkeeper
+from optimizer.gateway.recording.ledger_entries import Recorder, StoragePolicy
+from optimizer.gateway.service import RoutingService
+from optimizer.lab.replay import (
+    Replay,
+    ReplayPlan,
+    ReplayProvider,
+    replay_catalogue,
+)
+from optimizer.quality.expectations import Expectations
+from optimizer.wiring.build import journal
+from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
+from providers.pricing import PriceBook
+from providers.resilience import ResiliencePolicy, ResilientCaller
+from routing.outcomes import Prices, RecordedPrompt
+
+
+async def replay(
+    prompts: Sequence[RecordedPrompt],
+    prices: Prices,
+    plan: ReplayPlan,
+    step: Callable[[], None] = lambda: None,
+) -> None:
+    """Send ``prompts`` through routing, pricing, ledger and learning; ``step`` after each.
+
+    Benchmark by benchmark, as each has models of its own.
+    """
+    benchmarks: dict[str, list[RecordedPrompt]] = defaultdict(list)
+    for prompt in prompts:
+        benchmarks[prompt.benchmark].append(prompt)
+    for members in benchmarks.values():
+        await _replay(members, prices, plan, step)
+
+
+async def _replay(
+    prompts: Sequence[RecordedPrompt], prices: Prices, plan: ReplayPlan, step: Callable[[], None]
+) -> None:
+    catalogue = replay_catalogue(prompts, prices)
+    book = PriceBook(catalogue)
+    provider = ReplayProvider(prompts)
+    caller = ResilientCaller({provider.name: provider}, ResiliencePolicy(retries=0))
+    predictor = installed_predictor()
+    evidence = learned_evidence(predictor)
+    options = CatalogueOptions(catalogue, book, caller)
+    ledger = Ledger(journal())
+    routing = RoutingService(
+        engine=routing_engine(options, evidence, predictor),
+        options=options,
+        caller=caller,
+        books=Bookkeeper(
+            book, ledger, Recorder(StoragePolicy(settings.STORE_PROMPTS), replayed=True)
+        ),
+        cache=AnswerCache(None),
+    )
+    expectations = Expectations(catalogue, predictor)
+    player = Replay(routing, provider, evidence, expectations.expected)
+    try:
+        await player.run(prompts, plan, step)
+        await routing.drain()
+    finally:
+        player.close()
+        ledger.close()

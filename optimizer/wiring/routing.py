@@ -1,0 +1,81 @@
+"""What learned routing is made of, as settings have it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from django.conf import settings
+
+from analytics.quality.evidence import evidence_load
+from optimizer.quality.evidence import EvidenceTable
+from routing.adjustments.guard import GuaranteeSource
+from routing.engine import RoutingEngine
+from routing.learning.artifact import SHIPPED, ArtifactError, load_artifact
+from routing.learning.exploration import Explorer
+from routing.learning.posterior import PRIOR_STRENGTH
+from routing.learning.predictor import QualityPredictor
+from routing.models import OptionSource
+from routing.policies import BestUnderCap, CheapestAboveTarget, Policy, QualityMinusCost
+from routing.strategies.complexity import ComplexityStrategy
+from routing.strategies.extremes import BestStrategy, CheapestStrategy, NamedStrategy
+from routing.strategies.hybrid import HybridStrategy
+from routing.strategies.learning import LearningStrategy
+
+logger = logging.getLogger(__name__)
+
+
+def installed_predictor() -> QualityPredictor | None:
+    """The trained predictor; ``None`` when it is off or, which is said, cannot be used."""
+    if settings.ROUTER_ARTIFACT == "off":
+        return None
+    path = Path(settings.ROUTER_ARTIFACT) if settings.ROUTER_ARTIFACT else SHIPPED
+    try:
+        return load_artifact(path).predictor
+    except ArtifactError as error:
+        logger.error("Routing goes on without a trained predictor. %s", error)
+        return None
+
+
+def learned_evidence(predictor: QualityPredictor | None) -> EvidenceTable:
+    """The outcomes' table, with what the predictor's expectations are worth against them."""
+    return EvidenceTable(evidence_load, predictor.prior_strength if predictor else PRIOR_STRENGTH)
+
+
+def routing_engine(
+    options: OptionSource,
+    evidence: EvidenceTable,
+    predictor: QualityPredictor | None,
+    guarantees: GuaranteeSource | None = None,
+) -> RoutingEngine:
+    """All strategies over the same options, evidence and predictor."""
+    complexity = ComplexityStrategy()
+    learning = LearningStrategy(
+        evidence,
+        configured_policy(),
+        complexity,
+        predictor=predictor,
+        explorer=Explorer(settings.EXPLORATION_RATE),
+    )
+    return RoutingEngine(
+        options,
+        {
+            "complexity": complexity,
+            "learning": learning,
+            "hybrid": HybridStrategy(learning, complexity),
+            "cheapest": CheapestStrategy(learning),
+            "best": BestStrategy(learning),
+            "named": NamedStrategy(),
+        },
+        complexity=complexity,
+        guarantees=guarantees,
+    )
+
+
+def configured_policy() -> Policy:
+    """What learned routing is after."""
+    if settings.ROUTING_POLICY == "cap":
+        return BestUnderCap(settings.COST_CAP)
+    if settings.ROUTING_POLICY == "penalty":
+        return QualityMinusCost(settings.COST_PENALTY)
+    return CheapestAboveTarget(settings.QUALITY_TARGET)

@@ -1,0 +1,184 @@
+"""Everything that lives as long as the process: begun with the server, ended in order with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connections
+
+from analytics.cache import CacheReader
+from analytics.ledger.ledger import Ledger
+from optimizer.access.api_keys import KeyRing
+from optimizer.access.concurrency.limiter import Turnstile
+from optimizer.access.rate_limits import RateLimits
+from optimizer.budgets.reservations import Budgets
+from optimizer.domain.model_names import ModelNames
+from optimizer.gateway.cache.semantic.cache import SemanticCache
+from optimizer.gateway.chat_requests import Gateway
+from optimizer.gateway.embeddings import EmbeddingService
+from optimizer.gateway.model_options import CatalogueOptions
+from optimizer.gateway.service import RoutingService
+from optimizer.lab.connection_test import Connections
+from optimizer.lab.playground import Playground
+from optimizer.lab.rule_preview import RuleTrials
+from optimizer.lab.whatif import WhatIf
+from optimizer.monitoring.live.feed import Feed
+from optimizer.monitoring.otlp import Telemetry
+from optimizer.monitoring.prometheus import Meter
+from optimizer.policies.experiments import Experiments
+from optimizer.policies.rules import RuleBook
+from optimizer.pricing.prices import PriceKeeper
+from optimizer.quality.evidence import EvidenceTable
+from optimizer.quality.expectations import Expectations
+from optimizer.quality.guarantee import GuaranteeBook
+from optimizer.shared.circuits import SharedCircuits
+from optimizer.wiring.fast_refresh import CloseWatch
+from optimizer.wiring.periodic import Chore, Chores
+from providers.catalogue import Catalogue
+from providers.errors import ProviderError
+from providers.local.client import LocalProvider
+from providers.pricing import PriceBook
+from providers.registry import ProviderRegistry
+from providers.resilience import ResilientCaller
+from routing.engine import RoutingEngine
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Services:
+    """Everything that lives as long as the process."""
+
+    catalogue: Catalogue
+    prices: PriceBook
+    price_keeper: PriceKeeper
+    registry: ProviderRegistry
+    caller: ResilientCaller
+    circuits: SharedCircuits
+    evidence: EvidenceTable
+    expectations: Expectations
+    options: CatalogueOptions
+    engine: RoutingEngine
+    ledger: Ledger
+    cache: CacheReader | None
+    routing: RoutingService
+    semantic: SemanticCache | None
+    rules: RuleBook
+    experiments: Experiments
+    guarantee: GuaranteeBook | None
+    rule_trials: RuleTrials
+    what_if: WhatIf
+    names: ModelNames
+    keyring: KeyRing
+    budgets: Budgets
+    limits: RateLimits
+    turnstile: Turnstile
+    gateway: Gateway
+    playground: Playground
+    connections: Connections
+    feed: Feed
+    meter: Meter
+    telemetry: Telemetry
+    embedding: EmbeddingService
+    background: ThreadPoolExecutor
+    readings: Chores
+    chores: Chores
+    ending: bool = False
+    """Whether the server has been told to end: it answers what is under way, and no more."""
+    _close_watch: CloseWatch | None = None
+    _upkeep: Sequence[asyncio.Task[None]] = ()
+    _watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Learn what is known, load the embedded model, go on learning.
+
+        Raises ``RuntimeError`` if begun before: the threads of then could no longer be ended.
+        """
+        if self._close_watch is not None:
+            raise RuntimeError("The services are running already.")
+        self.circuits.begin()
+        self._close_watch = close_watch(self.keyring, self.budgets, self.price_keeper)
+        await asyncio.to_thread(self._close_watch.begin)
+        await self.in_background(self.readings.run_due)
+        seconds = settings.EVIDENCE_REFRESH_SECONDS
+        self._upkeep = [
+            asyncio.create_task(work) for work in (self._keep_up(seconds), self._catch_up())
+        ]
+        self._watching = asyncio.create_task(self._watch_itself())
+        local = self.registry.providers.get("local")
+        if isinstance(local, LocalProvider):
+            try:
+                await local.warm_up()
+            except ProviderError as error:
+                logger.warning("%s", error)
+
+    async def _keep_up(self, seconds: float) -> None:
+        """Other workers' feedback arrives this way."""
+        while True:
+            await asyncio.sleep(seconds)
+            await self.in_background(self.readings.run_due)
+            if not settings.CELERY_BROKER_URL:
+                await self.in_background(self.chores.run_due)
+
+    async def _catch_up(self) -> None:
+        """Records that wait for the database arrive this way, whether or not others come."""
+        while True:
+            await asyncio.sleep(1)
+            await self.ledger.catch_up()
+
+    async def _watch_itself(self) -> None:
+        """Apart from what waits for the database: it ends such waits, up to the worker's end."""
+        while True:
+            await asyncio.sleep(1)
+            self.meter.count_tasks(len(asyncio.all_tasks()))
+            self.ledger.let_go()
+            if self.cache is not None:
+                self.cache.let_go()
+
+    async def in_background(self, work: object, *args: object) -> object:
+        """Run ``work`` on the background thread, off the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.background, work, *args)  # type: ignore[arg-type]
+
+    async def stop(self) -> None:
+        """Finish what is in flight, record it, release everything."""
+        for task in self._upkeep:
+            task.cancel()
+        await self.routing.drain()
+        await self.registry.aclose()
+        await self.circuits.aclose()
+        await self.feed.aclose()
+        await self.limits.aclose()
+        await self.turnstile.aclose()
+        await asyncio.to_thread(self.close)
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def close(self) -> None:
+        """Flush the ledger and end the threads."""
+        if self._close_watch is not None:
+            self._close_watch.close()
+        self.ledger.close()
+        self.telemetry.close()
+        if self.cache is not None:
+            self.cache.close()
+        self.background.submit(connections.close_all)
+        self.background.shutdown(wait=True)
+
+
+def close_watch(keyring: KeyRing, budgets: Budgets, prices: PriceKeeper) -> CloseWatch:
+    """What may not wait for the other readings: a revoked key, a budget just made."""
+    return CloseWatch(
+        [
+            Chore("Reading the API keys", 0, keyring.refresh),
+            Chore("Reading the budgets", 0, budgets.refresh),
+            Chore("Reading the prices set here", 0, prices.refresh),
+            Chore("Saying that this worker is alive", 5, budgets.say_alive),
+        ],
+        [Chore("Writing down when keys were used", 0, keyring.tell_used)],
+    )

@@ -1,0 +1,94 @@
+"""Anthropic's answers read: a whole ``message``, and the pieces that its stream shares.
+
+Wire: https://docs.anthropic.com/en/api/messages
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from providers.chat import Text, ToolCall
+from providers.completion import (
+    AnswerPart,
+    Choice,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    Opaque,
+    Thinking,
+    Usage,
+)
+from providers.usage import estimated_usage, token_count
+
+FINISH: dict[str, FinishReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+
+
+def read_message(provider: str, request: CompletionRequest, body: dict[str, Any]) -> Completion:
+    """Raises what looking into a misshapen body raises."""
+    choice = Choice(
+        parts=tuple(_part(block) for block in body["content"]),
+        finish_reason=FINISH.get(body.get("stop_reason") or "", "other"),
+        stop_sequence=body.get("stop_sequence"),
+    )
+    return Completion(
+        provider=provider,
+        model=request.model,
+        choices=(choice,),
+        usage=read_usage(body.get("usage")) or estimated_usage(request.chat, (choice,)),
+        response_id=body.get("id"),
+        extra=dict(_about_the_answer(body)),
+    )
+
+
+def _about_the_answer(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    # Endings that only this wire knows are told to clients of this wire as they are.
+    if body.get("stop_reason") and body["stop_reason"] not in FINISH:
+        yield "stop_reason", body["stop_reason"]
+    for name in ("container", "context_management"):
+        if body.get(name) is not None:
+            yield name, body[name]
+
+
+def _part(block: dict[str, Any]) -> AnswerPart:
+    kind = block["type"]
+    if kind == "text":
+        if block.get("citations"):
+            return Opaque("anthropic", block, block["text"])
+        return Text(block["text"])
+    if kind == "tool_use":
+        return ToolCall(block["id"], block["name"], json.dumps(block.get("input") or {}))
+    if kind == "thinking":
+        return Thinking(block["thinking"], block.get("signature") or "")
+    if kind == "redacted_thinking":
+        return Thinking(redacted=block["data"])
+    return Opaque("anthropic", block)
+
+
+def read_usage(reported: dict[str, Any] | None) -> Usage | None:
+    """Usage as reported, ``None`` where it is not."""
+    if not reported:
+        return None
+    cache_read = token_count(reported.get("cache_read_input_tokens"))
+    cache_write = token_count(reported.get("cache_creation_input_tokens"))
+    written = reported.get("cache_creation") or {}
+    details = reported.get("output_tokens_details") or {}
+    return Usage(
+        # This wire's input_tokens leaves out what went through the prompt cache.
+        input_tokens=token_count(reported["input_tokens"]) + cache_read + cache_write,
+        output_tokens=token_count(reported["output_tokens"]),
+        cache_read_tokens=cache_read,
+        cache_write_tokens=cache_write,
+        reasoning_tokens=token_count(details.get("thinking_tokens")),
+        cache_write_1h_tokens=min(
+            token_count(written.get("ephemeral_1h_input_tokens")), cache_write
+        ),
+    )

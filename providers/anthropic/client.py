@@ -1,0 +1,54 @@
+"""Anthropic Messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from providers import features
+from providers.anthropic.answer import read_message
+from providers.anthropic.request import WIRE, anthropic_payload
+from providers.anthropic.stream import AnthropicStream
+from providers.chat import Chat
+from providers.completion import Completion, CompletionRequest
+from providers.http.wire import WireClient
+
+
+class AnthropicProvider(WireClient):
+    """``POST {base_url}/v1/messages``."""
+
+    wire = WIRE
+    features = features.ANTHROPIC
+    _streamed = {"stream": True}
+
+    async def count_tokens(self, request: CompletionRequest) -> int:
+        """Input tokens by the provider's own count. Raises :class:`ProviderError`."""
+        payload = anthropic_payload(request)
+        for field in ("max_tokens", "metadata", "stop_sequences", "temperature", "top_k", "top_p"):
+            payload.pop(field, None)
+        body = await self.post("/v1/messages/count_tokens", payload, self._headers(request))
+        with self._reading():
+            return int(body["input_tokens"])
+
+    def _path(self, request: CompletionRequest, *, stream: bool) -> str:
+        return "/v1/messages"
+
+    def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
+        found = {"x-api-key": self._api_key, "anthropic-version": "2023-06-01"}
+        return {**found, **_betas(request.chat)}
+
+    def _payload(self, request: CompletionRequest) -> dict[str, Any]:
+        return anthropic_payload(request)
+
+    def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
+        return read_message(self.name, request, body)
+
+    def _reader(self, request: CompletionRequest) -> AnthropicStream:
+        return AnthropicStream(self.name)
+
+
+def _betas(chat: Chat) -> Mapping[str, str]:
+    """Features that the client asked for by header are asked for in turn."""
+    if chat.source is None or chat.source.wire != WIRE:
+        return {}
+    return {k: v for k, v in chat.source.headers.items() if k == "anthropic-beta"}

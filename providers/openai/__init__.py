@@ -1,0 +1,1 @@
+"""The OpenAI wire, and the providers that speak it."""

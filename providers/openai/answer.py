@@ -1,0 +1,140 @@
+"""OpenAI's answers read: a whole ``chat.completion``, and the pieces that its stream shares.
+
+Wire: https://platform.openai.com/docs/api-reference/chat/object
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from providers.chat import Text, ToolCall
+from providers.completion import (
+    AnswerPart,
+    Choice,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    Opaque,
+    Thinking,
+    Usage,
+)
+from providers.errors import EmptyCompletion, MalformedResponse, ProviderError, error_for_status
+from providers.usage import estimated_usage, token_count
+
+FINISH: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+# What a message or a delta holds that other wires know too, under whatever name.
+KNOWN_FIELDS = frozenset(
+    {
+        "role",
+        "content",
+        "refusal",
+        "tool_calls",
+        "reasoning_content",
+        "reasoning",
+        "reasoning_details",
+    }
+)
+_ABOUT_THE_ANSWER = ("system_fingerprint", "service_tier")
+
+
+def read_completion(provider: str, request: CompletionRequest, body: dict[str, Any]) -> Completion:
+    """Raises :class:`ProviderError`, and what looking into a misshapen body raises."""
+    if "choices" not in body and isinstance(body.get("error"), dict):
+        # Routers report an upstream failure inside a 200.
+        raise upstream_error(provider, body["error"])
+    if not body["choices"]:
+        raise EmptyCompletion(provider, "answered without a choice")
+    choices = tuple(_choice(provider, choice) for choice in body["choices"])
+    return Completion(
+        provider=provider,
+        model=request.model,
+        choices=choices,
+        usage=read_usage(body.get("usage")) or estimated_usage(request.chat, choices),
+        response_id=body.get("id"),
+        extra=about_the_answer(body),
+    )
+
+
+def _choice(provider: str, choice: dict[str, Any]) -> Choice:
+    if isinstance(choice.get("error"), dict):
+        raise upstream_error(provider, choice["error"])
+    message = choice["message"]
+    content = message.get("content") or ""
+    if not isinstance(content, str):
+        raise MalformedResponse(provider, "answered with content that is not text")
+    return Choice(
+        parts=tuple(_parts(message, content)),
+        finish_reason=FINISH.get(choice.get("finish_reason") or "", "other"),
+        refusal=message.get("refusal") or "",
+        logprobs=read_logprobs(choice),
+    )
+
+
+def _parts(message: dict[str, Any], content: str) -> Iterator[AnswerPart]:
+    if thought := reasoning_of(message):
+        yield Thinking(thought)
+    if content:
+        yield Text(content)
+    for call in message.get("tool_calls") or ():
+        yield ToolCall(
+            call.get("id") or "",
+            call["function"]["name"],
+            call["function"].get("arguments") or "",
+            signature_of(call),
+        )
+    if more := unknown_fields(message):
+        yield Opaque("openai", more)
+
+
+def reasoning_of(message: Mapping[str, Any]) -> str:
+    """The reasoning that DeepSeek, vLLM and OpenRouter show, each under its own name."""
+    found = message.get("reasoning_content") or message.get("reasoning") or ""
+    return found if isinstance(found, str) else ""
+
+
+def signature_of(call: Mapping[str, Any]) -> str:
+    """Gemini's sealed reasoning, where its servers put it on this wire."""
+    google = (call.get("extra_content") or {}).get("google") or {}
+    return google.get("thought_signature") or ""
+
+
+def unknown_fields(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in message.items() if k not in KNOWN_FIELDS and v}
+
+
+def read_logprobs(choice: Mapping[str, Any]) -> list[Any] | None:
+    return (choice.get("logprobs") or {}).get("content")
+
+
+def about_the_answer(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: body[name] for name in _ABOUT_THE_ANSWER if body.get(name) is not None}
+
+
+def read_usage(reported: dict[str, Any] | None) -> Usage | None:
+    """Usage as reported, ``None`` where it is not."""
+    if not reported:
+        return None
+    prompt_details = reported.get("prompt_tokens_details") or {}
+    output_details = reported.get("completion_tokens_details") or {}
+    return Usage(
+        input_tokens=token_count(reported["prompt_tokens"]),
+        output_tokens=token_count(reported.get("completion_tokens")),
+        cache_read_tokens=token_count(prompt_details.get("cached_tokens")),
+        cache_write_tokens=token_count(prompt_details.get("cache_write_tokens")),
+        reasoning_tokens=token_count(output_details.get("reasoning_tokens")),
+    )
+
+
+def upstream_error(provider: str, error: dict[str, Any]) -> ProviderError:
+    """The error of a router that answered 200 and failed all the same."""
+    code = error.get("code")
+    if isinstance(code, int) and not isinstance(code, bool) and 400 <= code <= 599:
+        return error_for_status(provider, code)
+    return MalformedResponse(provider, "reported an error inside a success")

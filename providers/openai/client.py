@@ -1,0 +1,83 @@
+"""OpenAI chat completions: OpenAI itself and every server that speaks its wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from providers import features
+from providers.chat import estimate_tokens
+from providers.completion import Completion, CompletionRequest, Usage
+from providers.embedding import Embeddings
+from providers.errors import ContentBlocked, EmptyCompletion, InsufficientCredit, ProviderError
+from providers.http.wire import WireClient
+from providers.openai.answer import read_completion, read_usage
+from providers.openai.request import openai_payload
+from providers.openai.stream import OpenAIStream
+
+
+class OpenAIProvider(WireClient):
+    """``POST {base_url}/chat/completions``.
+
+    ``max_tokens_field`` is what the server calls the completion's bound:
+    OpenAI's own models take ``max_completion_tokens``, most others only know
+    ``max_tokens``. ``developer_role`` is whether it knows developer messages.
+    """
+
+    wire = "openai"
+    features = features.OPENAI
+    max_tokens_field = "max_tokens"
+    developer_role = False
+    _streamed = {"stream": True, "stream_options": {"include_usage": True}}
+
+    async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings:
+        """``POST {base_url}/embeddings``. Raises :class:`ProviderError`."""
+        answer = await self.post("/embeddings", {**body, "model": model}, self.key_headers())
+        with self._reading():
+            if not answer["data"]:
+                raise EmptyCompletion(self.name, "answered with no embedding")
+            usage = read_usage(answer.get("usage"))
+        if usage is None:
+            tokens = estimate_tokens(json.dumps(body.get("input"), ensure_ascii=False))
+            usage = Usage(tokens, 0, estimated=True)
+        return Embeddings(self.name, model, answer, usage)
+
+    def _path(self, request: CompletionRequest, *, stream: bool) -> str:
+        return "/chat/completions"
+
+    def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
+        return self.key_headers()
+
+    def key_headers(self) -> Mapping[str, str]:
+        return {"authorization": f"Bearer {self._api_key}"} if self._api_key else {}
+
+    def _payload(self, request: CompletionRequest) -> dict[str, Any]:
+        return openai_payload(
+            request, max_tokens_field=self.max_tokens_field, developer_role=self.developer_role
+        )
+
+    def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
+        return read_completion(self.name, request, body)
+
+    def _reader(self, request: CompletionRequest) -> OpenAIStream:
+        return OpenAIStream(self.name)
+
+    def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
+        # "No money left" comes as a 429 that no waiting will cure.
+        if response.status_code == 429 and b'"insufficient_quota"' in raw:
+            return InsufficientCredit(
+                self.name, "reports that the account has no credit left (HTTP 429)", status=429
+            )
+        if response.status_code == 400 and b'"content_policy_violation"' in raw:
+            return ContentBlocked(self.name, "blocked the prompt (HTTP 400)", status=400)
+        return super()._error(response, raw)
+
+
+class OpenAIOwnProvider(OpenAIProvider):
+    """OpenAI's own API, whose reasoning models reject ``max_tokens``."""
+
+    max_tokens_field = "max_completion_tokens"
+    developer_role = True

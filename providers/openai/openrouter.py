@@ -1,0 +1,22 @@
+"""OpenRouter: the OpenAI wire, with the app named and its own charge reported.
+
+Wire: https://openrouter.ai/docs/api-reference/overview
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from providers.completion import CompletionRequest
+from providers.openai.client import OpenAIProvider
+
+
+class OpenRouterProvider(OpenAIProvider):
+    """Asks for full usage accounting, so that cached and reasoning tokens are reported."""
+
+    def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
+        return {**super()._headers(request), "x-title": "AI Cost Optimizer"}
+
+    def _payload(self, request: CompletionRequest) -> dict[str, Any]:
+        return {**super()._payload(request), "usage": {"include": True}}

@@ -1,0 +1,113 @@
+"""OpenAI's stream read: ``chat.completion.chunk`` objects into events.
+
+Wire: https://platform.openai.com/docs/api-reference/chat-streaming
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from providers.events import (
+    Event,
+    Finished,
+    OpaqueBlock,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ToolArguments,
+    ToolCallStarted,
+    UsageReported,
+)
+from providers.openai.answer import (
+    FINISH,
+    about_the_answer,
+    read_logprobs,
+    read_usage,
+    reasoning_of,
+    signature_of,
+    unknown_fields,
+    upstream_error,
+)
+
+
+class OpenAIStream:
+    """Reads one stream. ``complete`` is whether it came to its end."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+        self._started = False
+        self._open: set[int] = set()
+        self._finished: set[int] = set()
+        self._calls: dict[int, list[tuple[int | None, str | None]]] = {}
+        self._done = False
+
+    @property
+    def complete(self) -> bool:
+        # Some servers leave the last line out: a finished answer is one all the same.
+        return self._done or (bool(self._finished) and self._open <= self._finished)
+
+    def feed(self, name: str, chunk: dict[str, Any] | None) -> Iterator[Event]:
+        """Events of one message; ``None`` is the end marker."""
+        if chunk is None:
+            self._done = True
+            return
+        if isinstance(chunk.get("error"), dict):
+            raise upstream_error(self._provider, chunk["error"])
+        if not self._started:
+            self._started = True
+            yield Started(chunk.get("id"), about_the_answer(chunk))
+        # The chunk that carries the usage has no choice.
+        for choice in chunk.get("choices") or ():
+            yield from self._choice(choice)
+        if usage := read_usage(chunk.get("usage")):
+            yield UsageReported(usage)
+
+    def _choice(self, choice: dict[str, Any]) -> Iterator[Event]:
+        if isinstance(choice.get("error"), dict):
+            raise upstream_error(self._provider, choice["error"])
+        index = choice.get("index") or 0
+        self._open.add(index)
+        delta = choice.get("delta") or {}
+        if thought := reasoning_of(delta):
+            yield ThinkingDelta(thought, choice=index)
+        logprobs = read_logprobs(choice)
+        if delta.get("content") or logprobs:
+            yield TextDelta(delta.get("content") or "", index, logprobs)
+        if delta.get("refusal"):
+            yield RefusalDelta(delta["refusal"], index)
+        for call in delta.get("tool_calls") or ():
+            yield from self._call(index, call)
+        if more := unknown_fields(delta):
+            yield OpaqueBlock("openai", more, index)
+        if choice.get("finish_reason") and index not in self._finished:
+            self._finished.add(index)
+            yield Finished(FINISH.get(choice["finish_reason"], "other"), index)
+
+    def _call(self, choice: int, call: dict[str, Any]) -> Iterator[Event]:
+        function = call.get("function") or {}
+        known = self._calls.setdefault(choice, [])
+        place = _place(known, call.get("index"), call.get("id"))
+        if place == len(known):
+            known.append((call.get("index"), call.get("id")))
+            name = function.get("name") or ""
+            yield ToolCallStarted(place, call.get("id") or "", name, signature_of(call), choice)
+        if function.get("arguments"):
+            yield ToolArguments(place, function["arguments"], choice)
+
+
+def _place(
+    known: list[tuple[int | None, str | None]], index: int | None, call_id: str | None
+) -> int:
+    """Which of the calls a delta goes on with; ``len(known)`` for a new one.
+
+    Not every server numbers its calls, and some give all of them the same number.
+    """
+    for place, (known_index, known_id) in reversed(list(enumerate(known))):
+        if call_id and known_id:
+            if call_id == known_id:
+                return place
+        elif index is None or index == known_index:
+            return place
+    return len(known)

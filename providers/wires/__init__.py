@@ -1,1 +1,0 @@
-"""How each provider's wire spells a request, an answer and a stream."""

@@ -1,0 +1,32 @@
+"""The model that an operator's rule prefers, where it can serve."""
+
+from __future__ import annotations
+
+from routing.adjustments.substitution import rechosen
+from routing.models import RoutingDecision
+from routing.rules import names
+from routing.strategies.base import Situation, complexity_chain
+
+
+def prefer_by_rule(decision: RoutingDecision, situation: Situation) -> RoutingDecision:
+    """``decision``, or the first preferred model in complexity's order.
+
+    A model that the client named stands.
+    """
+    rule = situation.context.effect.preferred
+    if rule is None or decision.strategy_used == "named":
+        return decision
+    if names(rule.models, decision.provider, decision.model):
+        return decision
+    for option in complexity_chain(situation):
+        if names(rule.models, option.provider, option.model):
+            return rechosen(
+                decision,
+                situation,
+                option,
+                because=f'The rule "{rule.name}" prefers {option.ref}.',
+                lost="a rule prefers another",
+                won=f'preferred by the rule "{rule.name}"',
+                preferred_by=rule.name,
+            )
+    return decision

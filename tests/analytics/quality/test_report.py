@@ -1,0 +1,135 @@
+"""Quality beside savings: paired where it can be, by kind of prompt where not, never alone."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics.ledger.savings import cost_savings
+from analytics.models import Comparison
+from analytics.quality.report import LEAST, judging_cost, mean_of, quality_report
+from analytics.reports.report import routing_report
+from analytics.reports.report_formats import headline
+from tests.factories import ComparisonFactory, FeedbackFactory, RoutingMetricFactory
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+scores = st.floats(0, 1)
+
+
+@given(st.lists(scores, min_size=LEAST, max_size=200))
+def test_an_interval_holds_its_mean_and_stays_within_bounds(values: list[float]) -> None:
+    found = mean_of(len(values), sum(values), sum(v * v for v in values))
+    assert 0 <= found.low <= found.high <= 1
+    assert found.mean == pytest.approx(sum(values) / len(values), abs=1e-5)
+    assert found.high - found.low > 0.001
+
+
+def test_few_verdicts_have_no_interval() -> None:
+    assert mean_of(LEAST - 1, 10.0, 8.0).low is None
+    assert mean_of(0, 0.0, 0.0).mean is None
+
+
+def test_equal_verdicts_are_no_certainty() -> None:
+    assert mean_of(100, 100.0, 100.0).low < 0.98
+
+
+def test_its_interval_holds_the_truth_as_often_as_it_says() -> None:
+    chance = random.Random(5)
+    held = 0
+    for _ in range(400):
+        values = [chance.random() < 0.85 for _ in range(80)]
+        found = mean_of(80, sum(values), sum(values))
+        held += found.low <= 0.85 <= found.high
+    assert held / 400 > 0.93
+
+
+@pytest.mark.django_db
+class TestPaired:
+    def compare(self, count: int, gain: float, **fields: object) -> None:
+        chance = random.Random(3)
+        for _ in range(count):
+            reference = chance.uniform(0.4, 0.6)
+            ComparisonFactory(score=reference + gain, reference_score=reference, **fields)
+
+    def test_the_difference_is_the_mean_of_the_pairs(self) -> None:
+        ComparisonFactory.create_batch(30, score=1.0, reference_score=0.5)
+        ComparisonFactory.create_batch(30, score=0.0, reference_score=1.0)
+        ComparisonFactory.create_batch(50, score=0.0, reference_score=1.0, served=False)
+        found = quality_report(0.02, LONG_AGO)
+        assert found["basis"] == "pairs"
+        assert found["difference"]["mean"] == -0.25
+        assert (found["routed"]["mean"], found["baseline"]["mean"]) == (0.5, 0.75)
+        assert found["difference"]["count"] == 60
+
+    @pytest.mark.parametrize(
+        ("gain", "verdict"), [(0.0, "holds"), (-0.2, "falls short"), (-0.02, "not shown")]
+    )
+    def test_the_verdict_needs_the_whole_interval(self, gain: float, verdict: str) -> None:
+        self.compare(400, gain)
+        assert quality_report(0.05 if gain == 0 else 0.02, LONG_AGO)["verdict"] == verdict
+
+    def test_a_handful_shows_nothing(self) -> None:
+        self.compare(10, 0.0)
+        found = quality_report(0.02, LONG_AGO)
+        assert (found["basis"], found["verdict"]) == ("nothing", "not shown")
+
+    def test_what_judging_cost_counts_against_the_savings(self) -> None:
+        RoutingMetricFactory(request__cost=Decimal("0.3"), baseline_cost=Decimal("0.5"))
+        ComparisonFactory(judge_cost=Decimal("0.01"), answer_cost=Decimal("0.02"))
+        assert judging_cost(LONG_AGO) == Decimal("0.03")
+        found = cost_savings(LONG_AGO)
+        assert found["total_saved"] == Decimal("0.17")
+        assert found["routing_saved"] - found["judging_cost"] == found["total_saved"]
+        assert found["baseline_cost"] - found["intelligent_cost"] == found["total_saved"]
+
+    def test_no_report_shows_a_saving_without_its_quality(self) -> None:
+        RoutingMetricFactory()
+        assert "NOT SHOWN" in dict(headline(routing_report(7)))["Quality"]
+        self.compare(200, -0.3)
+        assert "FALLS SHORT" in dict(headline(routing_report(7)))["Quality"]
+
+    def test_it_survives_its_request(self) -> None:
+        comparison = ComparisonFactory()
+        comparison.request.delete()
+        assert Comparison.objects.get().request is None
+
+
+@pytest.mark.django_db
+class TestFromRatings:
+    def rate(self, pattern: str, model: str, good: int, bad: int) -> None:
+        for score, count in ((1.0, good), (0.0, bad)):
+            for _ in range(count):
+                decision = RoutingMetricFactory(
+                    request__pattern=pattern,
+                    request__model=model,
+                    baseline_provider="claude",
+                    baseline_model="big",
+                )
+                FeedbackFactory(request=decision.request, score=score)
+
+    def test_like_is_compared_with_like(self) -> None:
+        # Easy prompts went to the small model, hard ones to the big: plain means would
+        # find the small one better, though it is worse at each kind.
+        self.rate("factual", "small", 36, 4)
+        self.rate("factual", "big", 10, 0)
+        self.rate("reasoning", "small", 4, 6)
+        self.rate("reasoning", "big", 24, 16)
+        found = quality_report(0.02, LONG_AGO)
+        assert found["basis"] == "ratings"
+        # Factual: 0.9 - 1.0 for 40 of 100; reasoning: 0.4 - 0.6 for 10 of 100.
+        assert found["difference"]["mean"] == pytest.approx(-0.4 * 0.1 - 0.1 * 0.2)
+        assert (
+            found["difference"]["low"] < found["difference"]["mean"] < found["difference"]["high"]
+        )
+
+    def test_models_never_rated_on_the_same_kind_cannot_be_compared(self) -> None:
+        self.rate("factual", "small", 40, 0)
+        self.rate("reasoning", "big", 40, 0)
+        found = quality_report(0.02, LONG_AGO)
+        assert (found["basis"], found["difference"]["mean"]) == ("nothing", None)
+        assert found["routed"]["count"] == 80

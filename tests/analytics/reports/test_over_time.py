@@ -1,0 +1,104 @@
+"""A period step by step: what its charts show is what its reports say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics.ledger.rollups import totals_update
+from analytics.ledger.savings import cost_savings
+from analytics.reports.figures import saved_of
+from analytics.reports.over_time import Steps, course
+from analytics.reports.sums import RECORDED, total_of
+from tests.analytics.ledger.test_rollups import NOW, make
+from tests.factories import ComparisonFactory, FeedbackFactory, RoutingMetricFactory
+
+_DAY = timedelta(days=1)
+_MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))
+
+
+@given(_MOMENTS, st.timedeltas(timedelta(seconds=1), timedelta(days=400)))
+def test_steps_cover_their_period_and_no_more(since: datetime, length: timedelta) -> None:
+    until = since + length
+    steps = Steps.of(since, until)
+    assert steps.starts[0] <= since
+    assert steps.starts[-1] < until
+    assert len(steps.starts) <= 49
+    longest = {"hour": timedelta(hours=1), "day": _DAY, "week": 7 * _DAY, "month": 31 * _DAY}
+    gaps = [after - before for before, after in pairwise(steps.starts)]
+    assert all(gap <= longest[steps.kind] for gap in gaps)
+    assert until - steps.starts[-1] <= longest[steps.kind]
+    assert all(start.minute == start.second == start.microsecond == 0 for start in steps.starts)
+    if steps.kind == "week":
+        assert all(start.weekday() == 0 for start in steps.starts)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("days", [1, 5, 60, 300])
+@pytest.mark.parametrize("summed", [False, True])
+def test_the_steps_add_up_to_the_report(days: int, summed: bool) -> None:
+    make(60)
+    make(20, seed=2, around=NOW - timedelta(days=days))
+    if summed:
+        list(totals_update(NOW - timedelta(hours=3)))
+    since, before = NOW - timedelta(days=days), NOW - timedelta(days=2 * days)
+    found = course(since, NOW, before)
+    report = total_of(RECORDED.by("strategy", since, NOW))
+    earlier = total_of(RECORDED.by("strategy", before, since))
+    for figure in ("requests", "failed", "cost", "routing_saved", "cache_hits"):
+        assert sum(step[figure] for step in found.totals) == report[figure]
+        for dimension in ("model", "strategy"):
+            steps = found.by[dimension].values()
+            assert sum(step[figure] for one in steps for step in one) == report[figure]
+    assert sum(found.saved) == cost_savings(since, NOW)["total_saved"]
+    if days < 45:  # weeks and months do not fall on each other
+        assert sum(step["cost"] for step in found.before) == earlier["cost"]
+    assert len({len(found.totals), len(found.before), len(found.intervals)}) == 1
+
+
+@pytest.mark.django_db
+def test_a_step_s_interval_is_that_of_its_savings() -> None:
+    for n in range(40):
+        RoutingMetricFactory(
+            request__created_at=NOW - timedelta(hours=n % 4), request__cost=Decimal("0.01"),
+            actual_cost=Decimal("0.01"), baseline_cost=Decimal(n) / 100,
+            routing_saved=Decimal(n) / 100 - Decimal("0.01"), cache_saved=Decimal(0),
+        )  # fmt: skip
+    ComparisonFactory(created_at=NOW, judge_cost=Decimal("0.5"), answer_cost=Decimal("0.25"))
+    found = course(NOW - 3 * _DAY, NOW + timedelta(hours=1), NOW - 6 * _DAY)
+    whole = cost_savings(NOW.replace(hour=0, minute=0), NOW + timedelta(hours=1))
+    last = found.intervals[-1]
+    assert last is not None
+    assert (last.low, last.high) == (whole["saved_low"], whole["saved_high"])
+    assert found.saved[-1] == whole["total_saved"] == saved_of(found.totals[-1]) - Decimal("0.75")
+    assert found.intervals[0] is None
+
+
+@pytest.mark.django_db
+def test_quality_is_told_step_by_step() -> None:
+    for n in range(30):
+        ComparisonFactory(created_at=NOW, score=1.0, reference_score=0.5 + 0.5 * (n % 2))
+        FeedbackFactory(request__created_at=NOW - _DAY, score=n % 2)
+    found = course(NOW - 3 * _DAY, NOW + timedelta(hours=1), NOW - 6 * _DAY).quality
+    assert found[-1].difference.mean == 0.25
+    assert found[-1].difference.low is not None
+    assert found[-1].difference.low < 0.25
+    assert found[-2].rated.mean == 0.5
+    assert found[0].difference.mean is found[0].rated.mean is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("days", [1, 30, 90, 366])
+def test_any_length_takes_as_many_queries(days: int) -> None:
+    make(10)
+    list(totals_update(NOW))
+    with CaptureQueriesContext(connection) as queries:
+        course(NOW - timedelta(days=days), NOW, NOW - timedelta(days=2 * days))
+    assert len(queries) <= 8

@@ -1,0 +1,120 @@
+"""Monthly statements: by user or tag, of one of them, in every format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from analytics.ledger.rollups import totals_update
+from analytics.models import RequestRecord
+from analytics.reports.statement import last_month, month_of
+from tests.factories import RoutingMetricFactory
+
+pytestmark = pytest.mark.django_db
+D = Decimal
+
+
+def run(*arguments: object) -> str:
+    out = io.StringIO()
+    call_command("statement", *map(str, arguments), stdout=out, stderr=io.StringIO())
+    return out.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def _october() -> None:
+    for user, tags, day, cost in (
+        ("ann", ["a"], datetime(2026, 10, 1, 0, 0, tzinfo=UTC), "0.1"),
+        ("ann", ["A", "b"], datetime(2026, 10, 31, 23, 59, tzinfo=UTC), "0.2"),
+        ("<b>", [], datetime(2026, 10, 15, tzinfo=UTC), "0.4"),
+        ("", ["é"], datetime(2026, 10, 15, tzinfo=UTC), "0.3"),
+        ("ann", ["a"], datetime(2026, 9, 30, 23, 59, tzinfo=UTC), "5"),
+        ("ann", ["a"], datetime(2026, 11, 1, tzinfo=UTC), "5"),
+    ):
+        RoutingMetricFactory(
+            request__user_id=user,
+            request__tags=tags,
+            request__created_at=day,
+            request__cost=D(cost),
+            baseline_cost=D(1),
+        )
+
+
+def test_months_begin_and_end_where_they_do() -> None:
+    assert month_of("2026-12")[1] == datetime(2027, 1, 1, tzinfo=UTC)
+    assert last_month(datetime(2027, 1, 31, tzinfo=UTC)) == "2026-12"
+    assert last_month(datetime(2026, 3, 31, tzinfo=UTC)) == "2026-02"
+
+
+def test_every_user_s_month() -> None:
+    found = json.loads(run("--month", "2026-10", "--format", "json"))
+    rows = {row["name"]: (row["requests"], row["cost"], row["saved"]) for row in found["rows"]}
+    assert rows == {
+        "<b>": (1, 0.4, 0.6),
+        "ann": (2, 0.3, 1.7),
+        "(none)": (1, 0.3, 0.7),
+    }
+
+
+@pytest.mark.parametrize(
+    ("by", "name", "cost"),
+    [("user", "ann", 0.3), ("user", "(none)", 0.3), ("tag", "a", 0.1), ("tag", "A", 0.2),
+     ("tag", "é", 0.3), ("tag", "(none)", 0.4)],
+)  # fmt: skip
+def test_one_of_them_by_model_and_day(by: str, name: str, cost: float) -> None:
+    found = json.loads(run("--month", "2026-10", "--by", by, "--name", name, "--format", "json"))
+    assert found["total"]["cost"] == cost
+    assert sum(row["cost"] for row in found["models"]) == pytest.approx(cost)
+    assert sum(row["cost"] for row in found["days"]) == pytest.approx(cost)
+    assert not found["pruned"]
+
+
+@pytest.mark.parametrize("kind", ["table", "html"])
+def test_people_s_formats(kind: str) -> None:
+    text = run("--month", "2026-10", "--name", "ann", "--format", kind)
+    assert "Statement of 2026-10, user ann" in text
+    assert "2026-10-31" in text
+    assert "$0.300000" in text
+    page = run("--month", "2026-10", "--format", "html")
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+
+
+def test_the_csv_is_like_the_report_s() -> None:
+    rows = list(csv.DictReader(io.StringIO(run("--month", "2026-10", "--format", "csv"))))
+    figures = {(r["section"], r["name"], r["figure"]): r["value"] for r in rows}
+    assert D(figures["user", "ann", "cost"]) == D("0.3")
+    one = run("--month", "2026-10", "--name", "ann", "--format", "csv")
+    assert "day,2026-10-01,cost,0.1000000000" in one
+
+
+def test_what_was_pruned_is_said() -> None:
+    for _ in totals_update():
+        pass
+    RequestRecord.objects.filter(user_id="ann", tags=["a"]).delete()
+    assert "not all of it" in run("--month", "2026-10", "--name", "ann")
+
+
+def test_it_writes_to_a_file(tmp_path) -> None:
+    run("--month", "2026-10", "--format", "html", "--output", tmp_path / "s.html")
+    assert "<!doctype html>" in (tmp_path / "s.html").read_text()
+    with pytest.raises(CommandError, match="Cannot write"):
+        run("--month", "2026-10", "--output", tmp_path / "no" / "s.html")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("--month", "October"), "a year and a month"),
+        (("--month", "2020-01"), "no requests in 2020-01"),
+        (("--month", "2026-10", "--name", "zoe"), "no requests of user zoe"),
+    ],
+)
+def test_what_cannot_be_is_said(arguments: tuple[str, ...], error: str) -> None:
+    with pytest.raises(CommandError, match=error):
+        run(*arguments)

@@ -1,0 +1,159 @@
+"""Single sign-on: the whole flow over HTTP against a provider that may lie."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import clear_url_caches, set_urlconf
+
+import optimizer.urls
+from tests.fakes.identity import CLIENT, SECRET, FakeIdentity
+
+pytestmark = pytest.mark.django_db
+FAILED = "/admin/login/?sso=failed"
+
+
+@pytest.fixture
+def identity(settings: Any) -> Iterator[FakeIdentity]:
+    with FakeIdentity() as fake:
+        settings.OIDC_RP_CLIENT_ID, settings.OIDC_RP_CLIENT_SECRET = CLIENT, SECRET
+        settings.OIDC_ISSUER = fake.url
+        settings.OIDC_OP_AUTHORIZATION_ENDPOINT = f"{fake.url}/authorize"
+        settings.OIDC_OP_TOKEN_ENDPOINT = f"{fake.url}/token"
+        settings.OIDC_OP_USER_ENDPOINT = f"{fake.url}/userinfo"
+        settings.OIDC_OP_JWKS_ENDPOINT = f"{fake.url}/jwks"
+        settings.OIDC_ROLES = {"administrator": "operators", "viewer": "finance", "analyst": ""}
+        settings.OIDC_GROUPS_CLAIM = "groups"
+        settings.OIDC_RP_SIGN_ALGO, settings.OIDC_USE_PKCE = "RS256", True
+        settings.LOGIN_REDIRECT_URL, settings.LOGIN_REDIRECT_URL_FAILURE = "/admin/", FAILED
+        settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "mozilla_django_oidc"]
+        settings.AUTHENTICATION_BACKENDS = [
+            *settings.AUTHENTICATION_BACKENDS, "optimizer.access.single_sign_on.SingleSignOn",
+        ]  # fmt: skip
+        _reload_urls()
+        yield fake
+    settings.OIDC_RP_CLIENT_ID = ""
+    _reload_urls()
+
+
+def _reload_urls() -> None:
+    importlib.reload(optimizer.urls)
+    clear_url_caches()
+    set_urlconf(None)
+
+
+def sign_in(identity: FakeIdentity, client: Client, query: str = "") -> str:
+    """Where somebody ends who signs in."""
+    begun = client.get(f"/admin/sso/authenticate/{query}")
+    assert begun.status_code == 302
+    back = identity.authorize(begun["Location"])
+    return str(client.get(back.removeprefix("http://testserver"))["Location"])
+
+
+def test_a_member_of_the_group_is_let_in_as_an_administrator(identity: FakeIdentity) -> None:
+    client = Client()
+    page = client.get("/admin/login/").content.decode()
+    assert "/admin/sso/authenticate/" in page
+    assert sign_in(identity, client) == "/admin/"
+    assert client.get("/admin/").status_code == 200
+    user = User.objects.get()
+    assert (user.username, user.email, user.first_name) == ("sso:42", "ann@example.com", "Ann")
+    assert user.is_superuser
+    assert not user.has_usable_password()
+    # The same person with another address is the same user.
+    identity.claims["email"] = "ann@example.org"
+    assert sign_in(identity, Client()) == "/admin/"
+    assert User.objects.get().email == "ann@example.org"
+
+
+def test_one_is_led_back_to_the_page_one_wanted_but_to_no_other_host(
+    identity: FakeIdentity,
+) -> None:
+    page = "/admin/analytics/budget/"
+    assert sign_in(identity, Client(), f"?next={page}") == page
+    assert sign_in(identity, Client(), "?next=https://evil.example/") == "/admin/"
+
+
+def test_a_group_may_be_a_lesser_role_and_the_greatest_counts(identity: FakeIdentity) -> None:
+    identity.claims["groups"] = ["finance", "", "guests"]
+    client = Client()
+    assert sign_in(identity, client) == "/admin/"
+    user = User.objects.get()
+    assert (user.is_superuser, [group.name for group in user.groups.all()]) == (False, ["viewer"])
+    assert client.get("/admin/analytics/budget/").status_code == 200
+    assert client.get("/admin/analytics/budget/add/").status_code == 403
+    identity.claims["groups"] = ["finance", "operators"]
+    sign_in(identity, client)
+    user.refresh_from_db()
+    assert (user.is_superuser, user.groups.count()) == (True, 0)
+
+
+def test_others_are_not_let_in(identity: FakeIdentity) -> None:
+    identity.claims["groups"] = ["guests"]
+    client = Client()
+    assert sign_in(identity, client) == FAILED
+    assert "did not let you in" in client.get(FAILED).content.decode()
+    assert not User.objects.exists()
+
+
+def test_whoever_leaves_the_group_is_an_administrator_no_longer(identity: FakeIdentity) -> None:
+    client = Client()
+    sign_in(identity, client)
+    identity.claims["groups"] = []
+    assert sign_in(identity, Client()) == FAILED
+    assert not User.objects.get().is_staff
+    assert client.get("/admin/").status_code == 302
+
+
+def test_an_account_of_ours_with_the_same_address_is_not_taken_over(
+    identity: FakeIdentity,
+) -> None:
+    User.objects.create_user("root", "ann@example.com", "a password")
+    assert sign_in(identity, Client()) == "/admin/"
+    assert not User.objects.get(username="root").is_staff
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"aud": "another-client"},
+        {"iss": "https://elsewhere.example"},
+        {"nonce": "another's"},
+        {"exp": 1},
+    ],
+)
+def test_a_token_for_another_is_refused(identity: FakeIdentity, lie: dict[str, Any]) -> None:
+    identity.token = lie
+    assert sign_in(identity, Client()) == FAILED
+    assert not User.objects.exists()
+
+
+def test_a_token_signed_by_another_is_refused(
+    identity: FakeIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = identity.jwks()
+    monkeypatch.setattr(identity, "jwks", lambda: published)
+    identity.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    assert sign_in(identity, Client()) == FAILED
+
+
+def test_an_answer_to_another_s_sign_in_is_refused(identity: FakeIdentity) -> None:
+    begun = Client().get("/admin/sso/authenticate/")
+    back = identity.authorize(begun["Location"]).removeprefix("http://testserver")
+    assert Client().get(back)["Location"] == FAILED
+
+
+def test_a_provider_that_fails_is_no_error_of_ours(identity: FakeIdentity) -> None:
+    identity.broken = True
+    assert sign_in(identity, Client()) == FAILED
+
+
+def test_without_a_provider_there_is_no_such_thing() -> None:
+    assert "/admin/sso/" not in Client().get("/admin/login/").content.decode()
+    assert Client().get("/admin/sso/authenticate/").status_code in (302, 404)

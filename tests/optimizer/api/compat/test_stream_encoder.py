@@ -1,0 +1,168 @@
+"""What is told on a wire is what a client of that wire reads, however events are interleaved."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openai.types.responses import ResponseStreamEvent
+from pydantic import TypeAdapter
+
+from optimizer.api.anthropic.stream import MessageTeller
+from optimizer.api.compat.stream_encoder import Teller
+from optimizer.api.openai.chat_stream import ChatTeller
+from optimizer.api.openai.responses_answer import ResponseFrame
+from optimizer.api.openai.responses_stream import ResponseTeller
+from optimizer.domain.result import CompletionResult
+from providers.anthropic.stream import AnthropicStream
+from providers.assembly import Collector
+from providers.chat import Chat
+from providers.completion import Completion, CompletionRequest, Usage
+from providers.events import (
+    Event,
+    Finished,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ToolArguments,
+    ToolCallStarted,
+    UsageReported,
+)
+from providers.openai.stream import OpenAIStream
+from routing.models import RoutingDecision
+
+REQUEST = CompletionRequest("m", Chat.of_prompt("Hello"))
+ID = uuid.UUID(int=7)
+EVENT = TypeAdapter(ResponseStreamEvent)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=12)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[Event]:
+    """Thoughts, text and tool calls, whose arguments may arrive in any order of calls."""
+    events: list[Event] = [Started("up-1")]
+    events += [ThinkingDelta(t) for t in draw(st.lists(texts.filter(bool), max_size=2))]
+    events += [TextDelta(t) for t in draw(st.lists(texts.filter(bool), max_size=3))]
+    pieces: list[list[Event]] = []
+    for index in range(draw(st.integers(0, 3))):
+        arguments = json.dumps({"q": draw(texts)}, ensure_ascii=draw(st.booleans()))
+        cut = draw(st.integers(0, len(arguments)))
+        calls = [ToolArguments(index, part) for part in (arguments[:cut], arguments[cut:]) if part]
+        pieces.append([ToolCallStarted(index, f"call_{index}", "f"), *calls])
+    while pieces:
+        pick = draw(st.integers(0, len(pieces) - 1))
+        # Calls begin in the order of their numbers.
+        if isinstance(pieces[pick][0], ToolCallStarted):
+            pick = next(i for i, p in enumerate(pieces) if isinstance(p[0], ToolCallStarted))
+        events.append(pieces[pick].pop(0))
+        pieces = [p for p in pieces if p]
+    calls = any(isinstance(e, ToolCallStarted) for e in events)
+    return [*events, Finished("tool_calls" if calls else "stop"), UsageReported(Usage(11, 7))]
+
+
+def collected(events: Iterable[Event]) -> Completion:
+    collector = Collector("p", REQUEST)
+    for event in events:
+        collector.add(event)
+    return collector.completion()
+
+
+def result_of(completion: Completion) -> CompletionResult:
+    decision = RoutingDecision("p", "m", "high", "named", "The request named it.")
+    cost = Decimal("0.0000000001")
+    return CompletionResult(ID, completion, decision, 0.1, 2, cost, cost, False, None, cost, cost)
+
+
+def told(teller: Teller, events: list[Event]) -> list[dict[str, Any]]:
+    raw = [m for event in events for m in teller.tell(event)]
+    raw += teller.close(result_of(collected(events)))
+    lines = [line for m in raw for line in m.decode().split("\n") if line.startswith("data: ")]
+    return [json.loads(line[6:]) for line in lines if line != "data: [DONE]"]
+
+
+def read(reader: Any, messages: list[dict[str, Any]]) -> Completion:
+    return collected(event for m in messages for event in reader.feed("", m))
+
+
+@given(streams())
+def test_openai_s_chunks(events: list[Event]) -> None:
+    messages = told(ChatTeller(ID, "m", with_usage=True), events)
+    heard = read(OpenAIStream("p"), messages)
+    meant = collected(events)
+    assert heard.choices == meant.choices
+    assert heard.usage == meant.usage
+
+
+@given(streams())
+def test_anthropic_s_blocks(events: list[Event]) -> None:
+    messages = told(MessageTeller(ID, "m", input_tokens=3), events)
+    reader = AnthropicStream("p")
+    heard = read(reader, messages)
+    meant = collected(events)
+    assert reader.complete
+    assert heard.text == meant.text
+    assert heard.choices[0].tool_calls == meant.choices[0].tool_calls
+    assert heard.finish_reason == meant.finish_reason
+    assert (heard.usage.input_tokens, heard.usage.output_tokens) == (11, 7)
+    assert_blocks_are_closed(messages)
+
+
+def assert_blocks_are_closed(messages: list[dict[str, Any]]) -> None:
+    open_block, begun = None, -1
+    for message in messages:
+        if message["type"] == "content_block_start":
+            assert open_block is None
+            assert message["index"] == begun + 1
+            open_block = begun = message["index"]
+        elif message["type"] == "content_block_delta":
+            assert message["index"] == open_block
+        elif message["type"] == "content_block_stop":
+            assert message["index"] == open_block
+            open_block = None
+    assert open_block is None
+    assert messages[0]["type"] == "message_start"
+    assert [m["type"] for m in messages[-2:]] == ["message_delta", "message_stop"]
+
+
+@given(streams())
+def test_responses_events(events: list[Event]) -> None:
+    frame = ResponseFrame(ID, {"model": "m"})
+    messages = told(ResponseTeller(frame, "m"), events)
+    for message in messages:
+        EVENT.validate_python(message)
+    assert [m["sequence_number"] for m in messages] == list(range(len(messages)))
+    meant = collected(events)
+    output = messages[-1]["response"]["output"]
+    said = "".join(i["content"][0]["text"] for i in output if i["type"] == "message")
+    assert said == meant.text
+    calls = [(i["call_id"], i["arguments"]) for i in output if i["type"] == "function_call"]
+    assert calls == [(c.id, c.arguments) for c in meant.choices[0].tool_calls]
+    for item in output:
+        deltas = [m["delta"] for m in messages if m.get("item_id") == item["id"] and "delta" in m]
+        whole = item["arguments"] if item["type"] == "function_call" else item["content"][0]["text"]
+        assert "".join(deltas) == whole
+    # Whole, the answer has the same items.
+    kinds = [i["type"] for i in frame.whole(result_of(meant))["output"]]
+    assert sorted(kinds) == sorted(i["type"] for i in output)
+
+
+@pytest.mark.parametrize("wire", ["chat", "messages", "responses"])
+def test_a_stream_without_a_word_still_ends_properly(wire: str) -> None:
+    teller: Teller = {
+        "chat": ChatTeller(ID, "m", with_usage=False),
+        "messages": MessageTeller(ID, "m", input_tokens=3),
+        "responses": ResponseTeller(ResponseFrame(ID, {}), "m"),
+    }[wire]
+    messages = told(teller, [Started(), Finished("stop")])
+    if wire == "chat":
+        assert [m["choices"][0]["finish_reason"] for m in messages] == ["stop"]
+    elif wire == "messages":
+        assert_blocks_are_closed(messages)
+    else:
+        assert messages[-1]["response"]["status"] == "completed"

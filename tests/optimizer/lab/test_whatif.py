@@ -1,0 +1,294 @@
+"""What if: a policy tried on the log, by command and admin, answered only where it can be."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from optimizer.lab.whatif import propensities
+from optimizer.policies.policy import PolicyError, leaves_choice, read_policy
+from optimizer.wiring.build import get_services
+from providers.completion import Usage
+from tests.factories import FeedbackFactory, RoutingMetricFactory
+from tests.fakes.wires import KEY
+from tests.routing.learning.made_outcomes import made_outcomes
+
+SMALL, BIG = "claude-haiku-5-5", "claude-sonnet-5-5"
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def _claude(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+
+
+def log(count: int, *, explored: float = 0.4, seed: int = 1, **fields: object) -> list:
+    """Requests that the small model answers but for a share that tries the big one."""
+    chance = random.Random(seed)
+    prices, made = get_services().prices, []
+    for _ in range(count):
+        big = chance.random() < explored
+        good = chance.random() < (0.95 if big else 0.6)
+        model = BIG if big else SMALL
+        cost = prices.cost("claude", model, Usage(100, 50))
+        candidates = [
+            {"provider": "claude", "model": name, "propensity": p, "chosen": name == model}
+            for name, p in ((SMALL, 1 - explored), (BIG, explored))
+        ]
+        decision = RoutingMetricFactory(
+            request__model=model,
+            request__cost=cost,
+            request__tokens_in=100,
+            request__tokens_out=50,
+            request__strategy="hybrid",
+            request__auto_route=True,
+            request__created_at=datetime.now(UTC) - timedelta(hours=chance.uniform(1, 40)),
+            metadata={"candidates": candidates if explored else []},
+            **fields,
+        )
+        FeedbackFactory(request=decision.request, score=float(good))
+        made.append(decision)
+    return made
+
+
+def ask(policy: str, **options: object):
+    services = get_services()
+    since = datetime.now(UTC) - 3 * DAY
+    return services.what_if.ask(read_policy(policy, services.names), since, **options)
+
+
+@pytest.mark.django_db
+class TestOnTheLog:
+    def test_what_exploring_saw_tells_what_the_other_model_would_do(self) -> None:
+        log(600)
+        answer = ask(BIG)
+        assert answer.requests == 600
+        assert answer.after == {f"claude/{BIG}": 600}
+        quality = answer.quality
+        assert quality.after.low <= 0.95 <= quality.after.high
+        assert quality.before.low <= 0.6 * 0.6 + 0.4 * 0.95 <= quality.before.high
+        assert quality.change_low > 0
+        prices = get_services().prices
+        cost = prices.cost("claude", BIG, Usage(100, 50))
+        assert answer.cost.after.mean == pytest.approx(float(cost))
+        assert answer.cost.change_low > 0
+
+    def test_a_log_that_never_tried_it_is_not_made_to_tell(self) -> None:
+        log(300, explored=0.0)
+        answer = ask(BIG)
+        assert answer.quality is None
+        assert "never tried" in answer.no_quality
+        assert answer.cost is not None  # prices are known all the same
+
+    def test_the_policy_in_force_is_a_replay(self) -> None:
+        log(300, explored=0.0)
+        answer = ask(SMALL)
+        assert answer.changed == 0
+        assert answer.quality.change == pytest.approx(0, abs=1e-12)
+        assert answer.cost.change == pytest.approx(0, abs=1e-12)
+
+    def test_a_few_requests_are_too_few(self) -> None:
+        log(20)
+        answer = ask(BIG)
+        assert (answer.cost, answer.quality) == (None, None)
+        assert "20 requests are too few" in answer.no_cost
+
+    def test_only_who_leaves_the_choice_to_us_is_asked_about(self) -> None:
+        log(110)
+        log(50, seed=2, request__requested_model=SMALL)
+        log(30, seed=3, request__cache_hit=True)
+        assert ask(BIG).requests == 110
+        assert leaves_choice("auto:cheapest")
+        assert not leaves_choice("gpt-x")
+
+    def test_longer_answers_cost_more(self) -> None:
+        decisions = log(400, explored=0.5)
+        cost = get_services().prices.cost("claude", BIG, Usage(100, 150))
+        for decision in decisions:
+            if decision.model == BIG:
+                decision.request.tokens_out = 150
+                decision.request.cost = cost
+                decision.request.save()
+        answer = ask(BIG)
+        assert answer.lengths_known == 1.0
+        assert answer.cost.after.mean == pytest.approx(float(cost), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "found"),
+    [
+        ({}, {"claude/m": 1.0}),
+        ({"candidates": [{"provider": "a", "model": "b"}]}, {"claude/m": 1.0}),
+        (
+            {"candidates": [{"provider": "a", "model": "b", "propensity": 0.2}]},
+            {"a/b": 0.2},
+        ),
+        (
+            {
+                "candidates": [{"provider": "a", "model": "b", "propensity": 0.2}],
+                "rejected_model": {},
+            },
+            {"claude/m": 1.0},
+        ),
+    ],
+)
+def test_chances_are_those_that_were_written_down(metadata: dict, found: dict) -> None:
+    decision = RoutingMetricFactory.build(request__model="m", metadata=metadata)
+    assert propensities(decision) == found
+
+
+class TestPolicies:
+    def read(self, text: str):
+        return read_policy(text, get_services().names)
+
+    def test_names(self) -> None:
+        assert self.read("hybrid").strategy == "hybrid"
+        assert self.read("best@0.9").quality_target == 0.9
+        assert self.read(SMALL).only == frozenset({("claude", SMALL)})
+
+    def test_files(self, tmp_path: Path) -> None:
+        path = tmp_path / "night.toml"
+        path.write_text(
+            'strategy = "hybrid"\nquality_target = 0.8\ncost_cap = "0.01"\n'
+            '[[rules]]\nname = "no big"\naction = "forbid"\nmodels = ["*sonnet*"]\n'
+        )
+        policy = self.read(str(path))
+        assert (policy.name, policy.quality_target) == ("night", 0.8)
+        assert policy.cost_cap == Decimal("0.01")
+        assert policy.rules[0].name == "no big"
+
+    @pytest.mark.parametrize(
+        ("text", "error"),
+        [
+            ("hybrid@2", "between 0 and 1"),
+            ("hybrid@x", "between 0 and 1"),
+            ("nonsense", "one of complexity"),
+            ("missing.toml", "missing.toml"),
+        ],
+    )
+    def test_what_is_none_is_said(self, text: str, error: str) -> None:
+        with pytest.raises(PolicyError, match=error):
+            self.read(text)
+
+    @pytest.mark.parametrize(
+        ("toml", "error"),
+        [
+            ('strategy = "hybrid"\nmodel = "x"', "either strategy or model"),
+            ('strategy = "hybrid"\nspeed = 1', "unknown field speed"),
+            ('strategy = "hybrid"\ncost_cap = -1', "above zero"),
+            ('strategy = "hybrid"\nrules = 3', r"may only hold \[\[rules\]\]"),
+        ],
+    )
+    def test_files_too(self, tmp_path: Path, toml: str, error: str) -> None:
+        path = tmp_path / "p.toml"
+        path.write_text(toml)
+        with pytest.raises(PolicyError, match=error):
+            self.read(str(path))
+
+
+def run(*arguments: object) -> str:
+    out = io.StringIO()
+    call_command("whatif", *map(str, arguments), stdout=out, stderr=io.StringIO())
+    return " ".join(out.getvalue().split())
+
+
+@pytest.mark.django_db
+class TestTheCommand:
+    def test_it_says_cost_and_quality_in_one_breath(self) -> None:
+        log(600)
+        said = run("--policy", BIG, "--days", 3)
+        assert "dearer; quality rises" in said
+        assert "Effective sample size" in said
+        found = json.loads(run("--policy", SMALL, "--days", 3, "--format", "json"))
+        assert found[0]["cost"]["change_high"] < 0
+        assert found[0]["quality"]["change_high"] < 0
+
+    def test_it_refuses_by_saying_what_would_help(self) -> None:
+        log(300, explored=0.0)
+        said = run("--policy", BIG)
+        assert "cannot tell what quality would be" in said
+        assert "EXPLORATION_RATE" in said
+        assert "quality is not known" in said
+
+    def test_wrong_arguments_are_said(self) -> None:
+        with pytest.raises(CommandError, match="between 1 and 365"):
+            run("--policy", "hybrid", "--days", 0)
+        with pytest.raises(CommandError, match="no policy"):
+            run("--policy", "nonsense")
+
+    def test_recorded_outcomes_are_replayed_exactly(self, tmp_path: Path) -> None:
+        prompts = made_outcomes(80)
+        data = tmp_path / "data.jsonl"
+        data.write_text(
+            "".join(
+                json.dumps(
+                    {
+                        "id": p.id,
+                        "benchmark": p.benchmark,
+                        "prompt": p.prompt,
+                        "outcomes": {
+                            m: {
+                                "quality": o.quality,
+                                "input_tokens": o.input_tokens,
+                                "output_tokens": o.output_tokens,
+                            }
+                            for m, o in p.outcomes.items()
+                        },
+                    }
+                )
+                + "\n"
+                for p in prompts
+            )
+        )
+        prices = tmp_path / "prices.toml"
+        prices.write_text(
+            'weak = { input = "0.5", output = "1" }\nstrong = { input = "10", output = "30" }\n'
+        )
+        said = run("--policy", "strong", "--outcomes", data, "--prices", prices, "--format", "json")
+        found = json.loads(said)
+        outcomes = [p.outcomes["strong"] for p in prompts]
+        quality = sum(o.quality for o in outcomes) / len(outcomes)
+        cost = sum(10 * o.input_tokens + 30 * o.output_tokens for o in outcomes) / 1e6 / 80
+        assert sum(answer["requests"] for answer in found) == 80
+        mean = sum(a["quality"]["after"]["mean"] * a["requests"] for a in found) / 80
+        assert mean == pytest.approx(quality)
+        spent = sum(a["cost"]["after"]["mean"] * a["requests"] for a in found) / 80
+        assert spent == pytest.approx(cost)
+
+
+@pytest.mark.django_db
+class TestTheAdminPage:
+    def test_it_answers(self, admin_client: Client) -> None:
+        log(300)
+        page = admin_client.get("/admin/whatif/").content.decode()
+        assert f'<option value="{SMALL}">' in page
+        page = admin_client.get("/admin/whatif/", {"policy": BIG, "days": 3}).content.decode()
+        assert "quality rises" in page
+        assert "quality under the policy" in page
+        assert f"claude/{BIG}" in page
+
+    def test_it_is_led_to_from_the_decisions(self, admin_client: Client) -> None:
+        assert (
+            "/admin/whatif/" in admin_client.get("/admin/analytics/routingmetric/").content.decode()
+        )
+
+    @pytest.mark.parametrize("policy", ["nonsense", "x.toml", ""])
+    def test_what_is_no_policy_is_said_at_the_field(self, admin_client: Client, policy) -> None:
+        page = admin_client.get("/admin/whatif/", {"policy": policy, "days": 3})
+        assert page.status_code == 200
+        assert 'class="errorlist' in page.content.decode()
+
+    def test_strangers_do_not_see_it(self, django_user_model) -> None:
+        stranger = Client()
+        assert stranger.get("/admin/whatif/").status_code == 302
+        user = django_user_model.objects.create_user("clerk", password="x", is_staff=True)
+        stranger.force_login(user)
+        assert stranger.get("/admin/whatif/").status_code == 403

@@ -1,0 +1,93 @@
+"""Background work on Celery: the same chores, over a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from optimizer.wiring.build import background_chores
+from optimizer.wiring.periodic import Chore, Chores
+from tests.patience import PATIENCE, eventually
+
+redis_url = settings.SHARED_STORE
+
+
+def test_a_chore_is_done_by_its_name() -> None:
+    done: list[str] = []
+    chores = Chores([Chore("a", 5, lambda: done.append("a")), Chore("b", 7, lambda: None)])
+    assert chores.every == {"a": 5, "b": 7}
+    chores.do("a")
+    assert done == ["a"]
+    with pytest.raises(LookupError):
+        chores.do("c")
+
+
+def test_each_chore_has_its_turn() -> None:
+    pytest.importorskip("celery")
+    from optimizer.wiring.celery import TASK, app
+
+    schedule = app.conf.beat_schedule
+    assert set(schedule) == set(background_chores(lambda: None).every)
+    assert {turn["task"] for turn in schedule.values()} == {TASK}
+
+
+@pytest.mark.skipif(not redis_url, reason="needs a broker")
+def test_a_worker_does_what_its_turn_is(tmp_path: Path) -> None:
+    """An hour that was not summed is summed by the worker, without any web worker."""
+    queue = f"test-{os.getpid()}"
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "optimizer.settings",
+        "DATA_DIR": str(tmp_path),
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
+        "CACHE_URL": "locmemcache://",
+        "CELERY_BROKER_URL": redis_url,
+    }
+
+    def manage(*args: str) -> str:
+        return subprocess.run(
+            [sys.executable, "manage.py", *args], cwd=settings.BASE_DIR, env=environment,
+            check=True, capture_output=True, text=True,
+        ).stdout.strip()  # fmt: skip
+
+    manage("migrate", "-v0")
+    at = datetime.now(UTC) - timedelta(hours=5)
+    manage(
+        "shell", "-v0", "-c",
+        "import uuid; from datetime import datetime; from analytics.models import RequestRecord;"
+        "RequestRecord.objects.create(id=uuid.uuid4(), complexity=0, pattern='code', tier='simple',"
+        f" strategy='complexity', confidence='low', created_at=datetime.fromisoformat('{at}'))",
+    )  # fmt: skip
+    worker = subprocess.Popen(
+        [
+            sys.executable, "-m", "celery", "-A", "optimizer.wiring.celery", "worker",
+            "--concurrency", "1", "--queues", queue, "--loglevel", "WARNING",
+        ],
+        cwd=settings.BASE_DIR,
+        env=environment,
+    )  # fmt: skip
+    try:
+        from celery import Celery
+
+        with Celery(broker=redis_url).connection() as connection:
+            Celery(broker=redis_url).send_task(
+                "optimizer.chore", ["Summing the hours"], queue=queue, connection=connection
+            )
+
+        def summed() -> Any:
+            count = "from analytics.models import HourlyTotal as H; print(H.objects.count())"
+            return int(manage("shell", "-v0", "-c", count))
+
+        asyncio.run(eventually(summed))
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(PATIENCE)
