@@ -12,7 +12,7 @@ from typing import Any
 from django.db import Error, connection
 from django.db.models import Count, F, Q, QuerySet, Sum
 
-from analytics.database.availability import DatabaseUse
+from analytics.database.availability import DatabaseCircuit
 from analytics.database.batcher import Batcher
 from analytics.database.bulk_read import RowReader
 from analytics.encryption import UNREADABLE
@@ -35,7 +35,7 @@ def cache_key(prompt: str, *, max_tokens: int, auto_route: bool, **parameters: A
     return hashlib.sha256(parts.encode("ascii")).hexdigest()
 
 
-def key_apart(key: str, *owners: str) -> str:
+def scoped_cache_key(key: str, *owners: str) -> str:
     """``key`` as ``owners`` alone have it; empty where it is."""
     return hashlib.sha256("\0".join((key, *owners)).encode()).hexdigest() if key else ""
 
@@ -48,28 +48,28 @@ class CacheReader:
     """
 
     def __init__(self) -> None:
-        self.database = DatabaseUse()
+        self.database = DatabaseCircuit()
         self._batcher: Batcher[str, CachedResponse | None] = Batcher("cache-reader", self._read)
 
     async def find(self, key: str) -> CachedResponse | None:
         """The live entry under ``key``, if any: not invalidated and not expired."""
         return await self._batcher.call(key)
 
-    def let_go(self) -> None:
+    def abort_stuck_wait(self) -> None:
         """End a wait for a database that hangs; to be called every second or so."""
-        self.database.let_go()
+        self.database.abort_stuck_wait()
 
     def close(self) -> None:
         self._batcher.close()
 
     def _read(self, keys: Sequence[str]) -> Sequence[CachedResponse | None]:
-        if self.database.resting:
+        if self.database.is_open:
             return [None] * len(keys)
         try:
             found = self.database.ask(lambda: _find_live(keys))
         except Error as error:
             connection.close()
-            if self.database.worth_saying():
+            if self.database.should_log():
                 logger.warning("The response cache cannot be read (%s)", type(error).__name__)
             return [None] * len(keys)
         return [found.get(key) for key in keys]

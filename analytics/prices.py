@@ -16,7 +16,7 @@ from analytics.models.prices import PRICE_UNITS
 from analytics.money import MoneySum
 from analytics.reports.repricing import input_size
 
-Found = tuple[str, str]
+ModelKey = tuple[str, str]
 """(provider, model)"""
 
 
@@ -70,7 +70,7 @@ def prices_note(found: Iterable[PriceFound], now: datetime | None = None) -> lis
     return fresh
 
 
-def latest_prices() -> dict[Found, PriceSeen]:
+def latest_prices() -> dict[ModelKey, PriceSeen]:
     """How each model's price was seen last."""
     rows = PriceSeen.objects.order_by("seen_at")
     return {(row.provider, row.model): row for row in rows}
@@ -79,7 +79,7 @@ def latest_prices() -> dict[Found, PriceSeen]:
 def price_moves(since: datetime) -> list[PriceMove]:
     """The prices that changed since then, latest first."""
     moves = []
-    last: dict[Found, PriceSeen] = {}
+    last: dict[ModelKey, PriceSeen] = {}
     for row in PriceSeen.objects.order_by("seen_at"):
         before = last.get((row.provider, row.model))
         if before is not None and row.seen_at >= since:

@@ -47,7 +47,7 @@ def fill(count: int) -> None:
     from django.db import connection
 
     from analytics.ledger.rollups import totals_update
-    from analytics.models import HourlyTotal, RequestRecord
+    from analytics.models import HourlyRollup, RequestRecord
     from benchmarks.report import DECIDE, FILL
 
     with connection.cursor() as cursor:
@@ -62,7 +62,7 @@ def fill(count: int) -> None:
             pass
         for table in ("requests", "routing_metrics", "hourly_totals", "daily_totals"):
             cursor.execute(f"VACUUM ANALYZE {table}")
-    print(f"{count} requests, {HourlyTotal.objects.count()} hourly totals")
+    print(f"{count} requests, {HourlyRollup.objects.count()} hourly totals")
 
 
 def budgets_make() -> None:

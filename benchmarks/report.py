@@ -89,7 +89,7 @@ def measure(count: int) -> None:
     from django.db import connection
 
     from analytics.ledger.rollups import totals_rebuild, totals_update
-    from analytics.models import HourlyTotal
+    from analytics.models import HourlyRollup
     from analytics.reports.report import routing_report
 
     now = datetime.now(UTC)
@@ -109,7 +109,7 @@ def measure(count: int) -> None:
     rows, from_rows = timed(report)
     print(f"  report, from the requests      {rows:8.2f}")
     first, _ = timed(lambda: list(totals_update(now)), times=1)
-    print(f"  summing all hours, once        {first:8.2f}  ({HourlyTotal.objects.count()} totals)")
+    print(f"  summing all hours, once        {first:8.2f}  ({HourlyRollup.objects.count()} totals)")
     again, _ = timed(lambda: list(totals_update(now)))
     print(f"  looking for new hours          {again:8.4f}")
     rebuilt, _ = timed(lambda: list(totals_rebuild()), times=1)

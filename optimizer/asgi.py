@@ -21,7 +21,7 @@ from servestatic import ServeStaticASGI  # noqa: E402
 from optimizer.api.endpoints import ENDPOINTS  # noqa: E402
 from optimizer.api.http.failures import Failure  # noqa: E402
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure  # noqa: E402
-from optimizer.server.fast_path import Lane  # noqa: E402
+from optimizer.server.fast_path import FastPath  # noqa: E402
 from optimizer.server.gatekeeper import Gatekeeper  # noqa: E402
 from optimizer.wiring.build import forget_services, get_services  # noqa: E402
 from optimizer.wiring.services import Services  # noqa: E402
@@ -138,7 +138,7 @@ application = Lifespan(
     BodyLimit(
         _with_static_files(
             Gatekeeper(
-                Lane(cast("App", _django), ENDPOINTS), behind_proxy=settings.TRUST_PROXY_HEADERS
+                FastPath(cast("App", _django), ENDPOINTS), behind_proxy=settings.TRUST_PROXY_HEADERS
             )
         ),
         settings.MAX_BODY_BYTES,

@@ -75,7 +75,7 @@ class _Choice:
         return self.parts[-1]
 
 
-class Collector:
+class CompletionBuilder:
     """``add`` every event; ``completion`` is what they make, at any time."""
 
     def __init__(self, provider: str, request: CompletionRequest) -> None:

@@ -126,7 +126,7 @@ class JsonOutput:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class OriginalRequest:
     """The request as it came: its wire, its body, and the wire's own headers."""
 
     wire: str
@@ -162,7 +162,7 @@ class Chat:
     top_logprobs: int | None = None
     user: str = ""
     native: tuple[str, ...] = ()
-    source: Source | None = None
+    source: OriginalRequest | None = None
     allow_empty: bool = True
 
     @classmethod

@@ -76,7 +76,7 @@ class RequestTooLarge(ProviderError):
     code = "request_too_large"
 
 
-class Withheld(ProviderError):
+class CallNotAuthorized(ProviderError):
     """Not called: what it may cost does not fit into a budget."""
 
     code = "budget_exceeded"

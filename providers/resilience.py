@@ -63,7 +63,7 @@ class AllProvidersFailed(Exception):
 
 
 @dataclass(slots=True)
-class Outcome:
+class CallOutcome:
     """A completion and the failed attempts that came before it."""
 
     completion: Completion
@@ -113,24 +113,24 @@ class ResilientCaller:
         self,
         chain: Sequence[tuple[str, str]],
         make_request: Callable[[str], CompletionRequest],
-        permit: Permit | None = None,
-    ) -> Outcome:
+        authorize: Permit | None = None,
+    ) -> CallOutcome:
         """The first completion that a (provider, model) of ``chain`` delivers.
 
         Raises :class:`AllProvidersFailed`; cancellation passes through.
         """
         attempts: list[Attempt] = []
         completion = await self._first(
-            chain, lambda client, model: client.complete(make_request(model)), attempts, permit
+            chain, lambda client, model: client.complete(make_request(model)), attempts, authorize
         )
-        return Outcome(completion, tuple(attempts))
+        return CallOutcome(completion, tuple(attempts))
 
     async def embed(
         self,
         chain: Sequence[tuple[str, str]],
         body: Mapping[str, Any],
         attempts: list[Attempt],
-        permit: Permit | None = None,
+        authorize: Permit | None = None,
     ) -> Embeddings:
         """The first answer of ``chain``, whose providers all embed; ``attempts`` is filled
         with what failed before. Raises :class:`AllProvidersFailed`."""
@@ -139,14 +139,14 @@ class ResilientCaller:
             assert isinstance(client, Embedder)
             return await client.embed(model, body)
 
-        return await self._first(chain, make, attempts, permit)
+        return await self._first(chain, make, attempts, authorize)
 
     async def open_stream(
         self,
         chain: Sequence[tuple[str, str]],
         make_request: Callable[[str], CompletionRequest],
         attempts: list[Attempt],
-        permit: Permit | None = None,
+        authorize: Permit | None = None,
     ) -> OpenStream:
         """The first stream of ``chain`` that brings content; whoever fails before is passed over.
 
@@ -162,7 +162,7 @@ class ResilientCaller:
             return self._begin(client, make_request(model))
 
         try:
-            stream = await self._first(chain, begin, attempts, permit)
+            stream = await self._first(chain, begin, attempts, authorize)
         except asyncio.CancelledError:
             last = attempts[-1]
             if begun and begun[-1] == (last.provider, last.model):
@@ -178,7 +178,7 @@ class ResilientCaller:
         chain: Sequence[tuple[str, str]],
         make: Callable[[Provider, str], Awaitable[Made]],
         attempts: list[Attempt],
-        permit: Permit | None,
+        authorize: Permit | None,
     ) -> Made:
         tried = chain[0]
         try:
@@ -186,7 +186,7 @@ class ResilientCaller:
                 for provider, model in chain:
                     tried = (provider, model)
                     try:
-                        return await self._call_one(provider, model, make, attempts, permit)
+                        return await self._call_one(provider, model, make, attempts, authorize)
                     except ProviderError as error:
                         attempts.append(_attempt(provider, model, error))
         except TimeoutError:
@@ -205,7 +205,7 @@ class ResilientCaller:
         model: str,
         make: Callable[[Provider, str], Awaitable[Made]],
         attempts: list[Attempt],
-        permit: Permit | None,
+        authorize: Permit | None,
     ) -> Made:
         tries = 1 + self.policy.retries
         tried = 0
@@ -214,7 +214,7 @@ class ResilientCaller:
             nonlocal tried
             tried += 1
             try:
-                return await self._call_once(provider, model, make, attempts, permit)
+                return await self._call_once(provider, model, make, attempts, authorize)
             except ProviderError as error:
                 # The last failure is recorded by the caller, which knows it was the last.
                 if tried < tries and _worth_repeating(error):
@@ -247,11 +247,11 @@ class ResilientCaller:
         model: str,
         make: Callable[[Provider, str], Awaitable[Made]],
         attempts: Sequence[Attempt],
-        permit: Permit | None,
+        authorize: Permit | None,
     ) -> Made:
         async with await self.circuits.guard(provider):
-            if permit is not None:
-                await permit(provider, model, attempts)
+            if authorize is not None:
+                await authorize(provider, model, attempts)
             return await make(self.providers[provider], model)
 
     async def _begin(self, client: Provider, request: CompletionRequest) -> OpenStream:

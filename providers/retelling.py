@@ -20,7 +20,7 @@ from providers.events import (
 )
 
 
-def events_of(completion: Completion) -> Iterator[Event]:
+def completion_events(completion: Completion) -> Iterator[Event]:
     """The events that a stream of ``completion`` would have had."""
     yield Started(completion.response_id, completion.extra)
     for index, choice in enumerate(completion.choices):

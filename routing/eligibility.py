@@ -26,7 +26,7 @@ def find_eligible(
     for option in options:
         if context.only is not None and (option.provider, option.model) not in context.only:
             continue
-        reason = _why_not(option, context, analysis)
+        reason = _exclusion_reason(option, context, analysis)
         if reason is not None:
             excluded.append((option, reason))
         elif available is not None and option.provider not in available:
@@ -45,11 +45,13 @@ def find_eligible(
     return Situation(context, analysis, tuple(eligible), tuple(excluded))
 
 
-def _why_not(option: ModelOption, context: RoutingContext, analysis: PromptAnalysis) -> str | None:
-    if (ruled_out := context.effect.why_not(option.provider, option.model)) is not None:
+def _exclusion_reason(
+    option: ModelOption, context: RoutingContext, analysis: PromptAnalysis
+) -> str | None:
+    if (ruled_out := context.effect.exclusion_reason(option.provider, option.model)) is not None:
         return ruled_out
-    if (withheld := context.withheld.get((option.provider, option.model))) is not None:
-        return withheld
+    if (over_budget := context.over_budget.get((option.provider, option.model))) is not None:
+        return over_budget
     needed = analysis.token_count + context.max_tokens
     if needed > option.context_window:
         return f"needs {needed} tokens of context, has {option.context_window}"

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from routing.adjustments.guard import GuaranteeSource, keep_promise
-from routing.adjustments.preference import prefer_by_rule
-from routing.adjustments.stickiness import stay_with_held
+from routing.adjustments.preference import prefer_rule_model
+from routing.adjustments.stickiness import stay_with_cached_model
 from routing.analysis import analyze_prompt
 from routing.eligibility import find_eligible
 from routing.models import (
@@ -75,10 +75,10 @@ class RoutingEngine:
         try:
             decision = self._strategies[name].decide(situation)
             self._validate(decision, situation)
-            decision = stay_with_held(decision, situation)
+            decision = stay_with_cached_model(decision, situation)
             if self._guarantees is not None:
                 decision = keep_promise(decision, situation, self._guarantees.guarantee())
-            decision = prefer_by_rule(decision, situation)
+            decision = prefer_rule_model(decision, situation)
         except NoEligibleModel:
             raise
         except Exception as error:  # noqa: BLE001

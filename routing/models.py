@@ -108,7 +108,7 @@ class ModelOption:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class CachedConversation:
     """The model that answered this conversation last, and how much of it that model's
     provider still has in its prompt cache, in tokens."""
 
@@ -126,8 +126,8 @@ class RoutingContext:
     ``None`` means that all do. ``explore`` allows a
     choice made to learn from it, within the exploration budget. ``only`` are
     the (provider, model) pairs that may serve, where the client named one.
-    ``held`` is who answered the conversation so far, ``effect`` what operators'
-    rules want of this request, ``withheld`` the (provider, model) pairs that are
+    ``cached_conversation`` is who answered the conversation so far, ``effect`` what operators'
+    rules want of this request, ``over_budget`` the (provider, model) pairs that are
     out for it, each with the reason.
     """
 
@@ -141,9 +141,9 @@ class RoutingContext:
     required_capabilities: frozenset[str] = frozenset()
     explore: bool = False
     only: frozenset[tuple[str, str]] | None = None
-    held: Held | None = None
+    cached_conversation: CachedConversation | None = None
     effect: Effect = NO_EFFECT
-    withheld: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    over_budget: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

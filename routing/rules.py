@@ -110,7 +110,7 @@ class Effect:
     cost_cap: Decimal | None = None
     allowed: tuple[str, ...] = ()
 
-    def why_not(self, provider: str, model: str) -> str | None:
+    def exclusion_reason(self, provider: str, model: str) -> str | None:
         """Why this model may not answer, if it may not."""
         if self.allowed and not names(self.allowed, provider, model):
             return "not allowed to this API key"

@@ -17,7 +17,7 @@ from analytics.ledger.totals import savings_summary
 from analytics.models import RequestRecord, RoutingMetric
 from analytics.money import dollars
 from analytics.reports.candidate_plot import candidate_plot
-from analytics.reports.request_explanation import story_of
+from analytics.reports.request_explanation import explain_request
 
 
 @admin.register(RoutingMetric)
@@ -68,7 +68,7 @@ class RoutingMetricAdmin(HistoryAdmin):
             baseline = (decision.baseline_provider, decision.baseline_model)
             more |= {
                 "title": "What happened to a request",
-                "story": story_of(decision),
+                "story": explain_request(decision),
                 "candidates": candidates,
                 "plot": candidate_plot(candidates, baseline),
                 "may_see_answer": request.user.has_perm("analytics.view_cachedresponse"),

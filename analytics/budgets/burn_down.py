@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import Q
 
 from analytics.budgets.periods import (
-    Window,
+    BudgetWindow,
     free_again,
     rolling_length,
     window_at,
@@ -77,7 +77,7 @@ def _rolling(one: AccountStanding, steps: _Spent, now: datetime) -> dict[str, An
     starts = [start for start, _ in steps]
     sums = [Decimal(0), *accumulate(spent for _, spent in steps)]
 
-    def bearing(window: Window) -> Decimal:
+    def bearing(window: BudgetWindow) -> Decimal:
         return sums[bisect_right(starts, window.start)] - sums[bisect_left(starts, window.since)]
 
     length = rolling_length(one.budget)

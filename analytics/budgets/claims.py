@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from analytics.access.keys import team_of
-from analytics.budgets.periods import Window, window_at
+from analytics.budgets.periods import BudgetWindow, window_at
 from analytics.models import ApiKey, Budget, RequestRecord
 
 
@@ -65,7 +65,7 @@ class Draw:
     budget: Budget
     subject: str
     amount: Decimal
-    window: Window
+    window: BudgetWindow
 
     @property
     def account(self) -> tuple[int, str]:

@@ -18,7 +18,7 @@ _SHORT = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1)}
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class BudgetWindow:
     """``start`` is that of the period or step a request belongs to; what is spent from
     ``since`` on bears on it. Aware, UTC."""
 
@@ -41,7 +41,7 @@ class Window:
         return Q(start__gte=self.since) if self.rolling else Q(start=self.start)
 
 
-def window_at(budget: Budget, at: datetime) -> Window:
+def window_at(budget: Budget, at: datetime) -> BudgetWindow:
     """The budget's window for a request asked at ``at`` (aware).
 
     A rolling one of W seconds takes in every step that any of the last W seconds
@@ -51,9 +51,9 @@ def window_at(budget: Budget, at: datetime) -> Window:
         length = rolling_length(budget)
         step = length / STEPS
         start = _step_start(at, step)
-        return Window(start, _step_start(at - length, step), start + step)
+        return BudgetWindow(start, _step_start(at - length, step), start + step)
     start = _period_start(budget, at)
-    return Window(start, start, _period_end(budget, start))
+    return BudgetWindow(start, start, _period_end(budget, start))
 
 
 def rolling_length(budget: Budget) -> timedelta:
@@ -61,7 +61,7 @@ def rolling_length(budget: Budget) -> timedelta:
     return timedelta(minutes=budget.rolling_minutes or 1)
 
 
-def windows_between(budget: Budget, first: datetime, last: datetime) -> Iterator[Window]:
+def windows_between(budget: Budget, first: datetime, last: datetime) -> Iterator[BudgetWindow]:
     """One after the other, from that of ``first`` to that of ``last`` (aware)."""
     window = window_at(budget, first)
     while window.start <= last:

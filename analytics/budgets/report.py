@@ -12,7 +12,7 @@ from django.db.models import F, FloatField, Q, Sum
 from django.db.models.functions import Cast, Coalesce, NullIf
 from django.utils import timezone
 
-from analytics.budgets.periods import Window, window_at
+from analytics.budgets.periods import BudgetWindow, window_at
 from analytics.models import Budget, BudgetHold, BudgetUsage
 from analytics.money import MoneySum, percent
 
@@ -26,7 +26,7 @@ class AccountStanding:
 
     budget: Budget
     subject: str
-    window: Window
+    window: BudgetWindow
     spent: Decimal = _ZERO
     held: Decimal = _ZERO
     lost: Decimal = _ZERO
@@ -112,7 +112,7 @@ def most_used(
     return sorted(found, key=lambda standing: -standing.used_percent)[:most]
 
 
-def _read(windows: Mapping[Budget, Window], most: int) -> dict[int, list[AccountStanding]]:
+def _read(windows: Mapping[Budget, BudgetWindow], most: int) -> dict[int, list[AccountStanding]]:
     """The ``most`` accounts that are used up most, by budget."""
     by_id = {budget.pk: budget for budget in windows}
     accounts: dict[tuple[int, str], AccountStanding] = {}
@@ -140,7 +140,7 @@ def _read(windows: Mapping[Budget, Window], most: int) -> dict[int, list[Account
     return found
 
 
-def bearing_on(windows: Mapping[Budget, Window]) -> Q:
+def bearing_on(windows: Mapping[Budget, BudgetWindow]) -> Q:
     """Rows of accounts that bear on the budgets in those windows."""
     wanted = Q(pk__in=())
     for budget, window in windows.items():
@@ -148,7 +148,9 @@ def bearing_on(windows: Mapping[Budget, Window]) -> Q:
     return wanted
 
 
-def _bearing(rows: type[BudgetUsage] | type[BudgetHold], windows: Mapping[Budget, Window]) -> Any:
+def _bearing(
+    rows: type[BudgetUsage] | type[BudgetHold], windows: Mapping[Budget, BudgetWindow]
+) -> Any:
     """Rows that bear on the budgets now, by budget and subject."""
     return (
         rows._default_manager.filter(bearing_on(windows))

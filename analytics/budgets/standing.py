@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from django.db.models import Q
 
-from analytics.budgets.periods import Window, free_again
+from analytics.budgets.periods import BudgetWindow, free_again
 from analytics.models import Budget, BudgetAccount, BudgetHold, BudgetUsage
 from analytics.money import MoneySum
 
@@ -51,7 +51,7 @@ def _lock(keys: Sequence[Key]) -> dict[Key, BudgetAccount]:
 class Standing:
     """What bears on the given windows of accounts, read once and then kept up by its reader."""
 
-    def __init__(self, windows: Iterable[tuple[BudgetAccount, Window]]) -> None:
+    def __init__(self, windows: Iterable[tuple[BudgetAccount, BudgetWindow]]) -> None:
         self._spent: dict[int, dict[datetime, Decimal]] = defaultdict(dict)
         self._held: dict[int, dict[datetime, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
         wanted = Q()
@@ -67,10 +67,10 @@ class Standing:
         for pk, start, held in sums.annotate(held=MoneySum("amount")):
             self._held[pk][start] = held
 
-    def spent(self, account: BudgetAccount, window: Window) -> Decimal:
+    def spent(self, account: BudgetAccount, window: BudgetWindow) -> Decimal:
         return _sum(self._spent[account.pk], window)
 
-    def held(self, account: BudgetAccount, window: Window) -> Decimal:
+    def held(self, account: BudgetAccount, window: BudgetWindow) -> Decimal:
         return _sum(self._held[account.pk], window)
 
     def hold(self, account: int, start: datetime, amount: Decimal) -> None:
@@ -78,7 +78,7 @@ class Standing:
         self._held[account][start] += amount
 
     def fits_again(
-        self, budget: Budget, account: BudgetAccount, window: Window, amount: Decimal
+        self, budget: Budget, account: BudgetAccount, window: BudgetWindow, amount: Decimal
     ) -> datetime | None:
         """When ``amount`` would fit if nobody spent any more; ``None`` if never."""
         assert budget.limit is not None
@@ -96,5 +96,5 @@ class Standing:
         return window.end
 
 
-def _sum(amounts: dict[datetime, Decimal], window: Window) -> Decimal:
+def _sum(amounts: dict[datetime, Decimal], window: BudgetWindow) -> Decimal:
     return sum((amount for start, amount in amounts.items() if window.counts(start)), _ZERO)

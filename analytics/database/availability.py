@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, connections
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
-AWAY = (OperationalError, InterfaceError)
+DATABASE_UNAVAILABLE = (OperationalError, InterfaceError)
 """What a database raises that cannot be asked now."""
 _AT_ONCE = 1.0
 """Seconds within which a connection that the server has dropped shows that it is."""
@@ -28,7 +28,7 @@ _SHORTEST_REST, _LONGEST_REST = 1.0, 10.0
 _SAID_AGAIN = 60.0
 
 
-class DatabaseUse:
+class DatabaseCircuit:
     """One thread's. After a failure the database is to be left alone ten times as long as the
     failure took to show, one to ten seconds: so hardly anybody waits in vain, and a database
     that is back soon is used soon."""
@@ -43,20 +43,20 @@ class DatabaseUse:
         self._since = 0.0
 
     @property
-    def resting(self) -> bool:
+    def is_open(self) -> bool:
         return time.monotonic() < self._rests_until
 
-    def again(self) -> None:
+    def reset(self) -> None:
         """It need not be left alone any longer."""
         self._rests_until = 0.0
 
-    def ask(self, work: Callable[[], Found]) -> Found:
+    def ask(self, work: Callable[[], Result]) -> Result:
         """What ``work`` gives. Raises what it raises; of :data:`AWAY`, only if a new connection
         does no better or has been waited for already."""
         began = time.monotonic()
         try:
             found = self._once_or_again(work, began)
-        except AWAY:
+        except DATABASE_UNAVAILABLE:
             connection.close()
             now = time.monotonic()
             self._rests_until = now + min(max(10 * (now - began), _SHORTEST_REST), _LONGEST_REST)
@@ -64,7 +64,7 @@ class DatabaseUse:
         self._said_at = None
         return found
 
-    def worth_saying(self) -> bool:
+    def should_log(self) -> bool:
         """Whether a failure is news: the first since something worked, or in a minute."""
         now = time.monotonic()
         if self._said_at is not None and now - self._said_at < _SAID_AGAIN:
@@ -72,17 +72,17 @@ class DatabaseUse:
         self._said_at = now
         return True
 
-    def _once_or_again(self, work: Callable[[], Found], began: float) -> Found:
+    def _once_or_again(self, work: Callable[[], Result], began: float) -> Result:
         try:
             return self._bounded(work)
-        except AWAY:
+        except DATABASE_UNAVAILABLE:
             if connection.vendor == "sqlite" or time.monotonic() - began > _AT_ONCE:
                 raise
             # The server may have dropped an idle connection.
             connection.close()
             return self._bounded(work)
 
-    def _bounded(self, work: Callable[[], Found]) -> Found:
+    def _bounded(self, work: Callable[[], Result]) -> Result:
         if connection.vendor == "sqlite":  # bounds its waiting itself
             return work()
         with self._lock:
@@ -93,7 +93,7 @@ class DatabaseUse:
             with self._lock:
                 self._asked = None
 
-    def let_go(self) -> bool:
+    def abort_stuck_wait(self) -> bool:
         """End the thread's wait if it has taken too long: it sees a connection that broke.
 
         For another thread, every second or so. Whether it was so.

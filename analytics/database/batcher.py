@@ -136,7 +136,7 @@ class Batcher(Generic[Item, Result]):
             results = [error] * len(batch)
         told = zip((future for _, future in batch), results, strict=True)
         # All callers of one event loop wake it once.
-        by_loop: dict[asyncio.AbstractEventLoop, list[_Told[Result]]] = defaultdict(list)
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Pairs[Result]]] = defaultdict(list)
         for future, result in told:
             if isinstance(future, Future):
                 _tell((future, result))
@@ -149,15 +149,15 @@ class Batcher(Generic[Item, Result]):
 
 _Waiting = Future[Result] | asyncio.Future[Result]
 _Queued = tuple[Item, _Waiting[Result]]
-_Told = tuple[_Waiting[Result], Result | Exception]
+_Pairs = tuple[_Waiting[Result], Result | Exception]
 
 
-def _tell_all(waiting: list[_Told[Result]]) -> None:
+def _tell_all(waiting: list[_Pairs[Result]]) -> None:
     for told in waiting:
         _tell(told)
 
 
-def _tell(told: _Told[Result]) -> None:
+def _tell(told: _Pairs[Result]) -> None:
     future, result = told
     if future.done():
         return  # who waited has been cancelled

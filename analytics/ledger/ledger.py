@@ -21,7 +21,7 @@ from django.db.models import Model
 
 from analytics.budgets.claims import Claim, Cost
 from analytics.budgets.holding import Granted, book, hold
-from analytics.database.availability import AWAY, DatabaseUse
+from analytics.database.availability import DATABASE_UNAVAILABLE, DatabaseCircuit
 from analytics.database.batcher import Batcher, batched
 from analytics.database.bulk_write import RowWriter
 from analytics.database.executemany import execute_many
@@ -80,7 +80,7 @@ class Ledger:
         self._journal = journal
         self._mask = mask
         self._replay_due = bool(journal.pending())
-        self.database = DatabaseUse()
+        self.database = DatabaseCircuit()
         self._replay_at = 0.0
         self._batcher: Batcher[_Item, _Result] = Batcher("ledger-writer", self._write)
 
@@ -107,9 +107,9 @@ class Ledger:
         """Whether entries wait on disk for the database."""
         return self._replay_due
 
-    def let_go(self) -> None:
+    def abort_stuck_wait(self) -> None:
         """End a wait for a database that hangs; to be called every second or so."""
-        if self.database.let_go():
+        if self.database.abort_stuck_wait():
             logger.warning("The database does not answer; the ledger waits no longer")
 
     def close(self) -> None:
@@ -131,23 +131,23 @@ class Ledger:
         ]
 
     def _hold(self, claims: Sequence[Claim]) -> Sequence[Granted | Exception]:
-        if not self.database.resting:
+        if not self.database.is_open:
             try:
                 return self.database.ask(lambda: hold(claims))
-            except AWAY as error:
+            except DATABASE_UNAVAILABLE as error:
                 self._say_that_it_is_away(error)
             except Exception as error:  # must not become that of the entries beside them
                 logger.error("Budgets cannot be asked", exc_info=error)
         return [BudgetsUnavailable("budgets cannot be asked")] * len(claims)
 
     def _write_entries(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
-        if self.database.resting:
+        if self.database.is_open:
             return self._write_to_journal(entries)
         try:
             self._replay_if_due()
             total = self.database.ask(lambda: write_entries(entries)) if entries else None
             return [Receipt(total)] * len(entries)
-        except AWAY as error:
+        except DATABASE_UNAVAILABLE as error:
             self._replay_due = True
             self._say_that_it_is_away(error)
             return self._write_to_journal(entries)
@@ -158,7 +158,7 @@ class Ledger:
             return [result for entry in entries for result in self._write_entries([entry])]
 
     def _say_that_it_is_away(self, error: Exception) -> None:
-        if self.database.worth_saying():
+        if self.database.should_log():
             logger.warning(
                 "The database cannot be written (%s); records wait in the journal",
                 type(error).__name__,
@@ -180,7 +180,7 @@ class Ledger:
             return
         try:
             self._replay()
-        except AWAY:
+        except DATABASE_UNAVAILABLE:
             raise
         except Exception as error:
             # The journal's trouble must not become that of every request.
@@ -199,7 +199,7 @@ class Ledger:
     def _replay_group(self, group: Sequence[LedgerEntry]) -> int:
         try:
             return self.database.ask(lambda: write_missing(group))
-        except AWAY:
+        except DATABASE_UNAVAILABLE:
             raise
         except Exception as error:
             if len(group) > 1:

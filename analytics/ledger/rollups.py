@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models.functions import TruncHour
 
 from analytics.database.batcher import batched
-from analytics.models import DaySum, HourlyTotal, RequestRecord, StaleHour, TotalsState
+from analytics.models import DailyRollup, HourlyRollup, RequestRecord, StaleRollupHour, TotalsState
 from analytics.reports.figures import FIGURES, KEPT
 from analytics.reports.spans import DAY, HOUR, Span, day_of, hour_of
 from analytics.reports.summing import FEW_VALUES, row_sums, row_sums_together, totals_of_days
@@ -35,8 +35,8 @@ def mark_stale(times: Iterable[datetime]) -> None:
     hours = sorted({hour_of(at) for at in times})
     # An update rather than nothing on a conflict: it locks the row, so that whoever sums
     # the hour waits for this transaction and then sees its requests.
-    StaleHour.objects.bulk_create(
-        (StaleHour(hour=hour) for hour in hours),
+    StaleRollupHour.objects.bulk_create(
+        (StaleRollupHour(hour=hour) for hour in hours),
         update_conflicts=True,
         unique_fields=["hour"],
         update_fields=["marked_at"],
@@ -77,12 +77,12 @@ def totals_rebuild() -> Iterator[datetime]:
     """Make all of them anew, but for hours whose requests were pruned; yields as it goes."""
     with transaction.atomic():
         state = _locked_state()
-        rest = HourlyTotal.objects.all()
+        rest = HourlyRollup.objects.all()
         if state.pruned_before is not None:
             rest = rest.filter(hour__gte=state.pruned_before)
         rest.delete()
         # Days are made of hours, which are kept of those that were pruned.
-        DaySum.objects.all().delete()
+        DailyRollup.objects.all().delete()
         state.summed_until, state.days_until = state.pruned_before, None
         state.save()
     yield from totals_update()
@@ -95,13 +95,13 @@ def totals_differ() -> Iterator[tuple[datetime, str, str]]:
     if state is None or state.summed_until is None or not first[:1]:
         return
     start = max(filter(None, (hour_of(first[0]), state.pruned_before)))
-    stale = set(StaleHour.objects.values_list("hour", flat=True))
+    stale = set(StaleRollupHour.objects.values_list("hour", flat=True))
     for dimension in KEPT:
         for span in _days(start, state.summed_until):
             rows = row_sums(dimension, span, _HOURS)
             kept = {
                 (total.hour, total.value): {name: getattr(total, name) for name in FIGURES}
-                for total in HourlyTotal.objects.filter(
+                for total in HourlyRollup.objects.filter(
                     dimension=dimension, hour__gte=span[0], hour__lt=span[1]
                 )
             }
@@ -113,12 +113,12 @@ def totals_differ() -> Iterator[tuple[datetime, str, str]]:
 
 def _days_differ() -> Iterator[tuple[datetime, str, str]]:
     """Where a day is not what its hours add up to."""
-    days = DaySum.objects.order_by("day").values_list("day", flat=True).distinct()
+    days = DailyRollup.objects.order_by("day").values_list("day", flat=True).distinct()
     for day in list(days):
         hours = totals_of_days((day, day + DAY))
         kept = {
             (total.dimension, total.value): {name: getattr(total, name) for name in FIGURES}
-            for total in DaySum.objects.filter(day=day)
+            for total in DailyRollup.objects.filter(day=day)
         }
         for dimension, value in sorted(hours.keys() | kept.keys()):
             if hours.get((dimension, value)) != kept.get((dimension, value)):
@@ -159,7 +159,7 @@ def _sum_a_stale_hour() -> datetime | None:
         if state.summed_until is None:
             return None
         # Later ones are summed when their time comes, and only then cease to be stale.
-        stale = StaleHour.objects.select_for_update().filter(hour__lt=state.summed_until)
+        stale = StaleRollupHour.objects.select_for_update().filter(hour__lt=state.summed_until)
         marked = stale.order_by("hour").first()
         if marked is None:
             return None
@@ -178,7 +178,7 @@ def _sum_the_next_day() -> datetime | None:
         state = _locked_state()
         if state.summed_until is None:
             return None
-        hours = HourlyTotal.objects.order_by("hour").values_list("hour", flat=True)
+        hours = HourlyRollup.objects.order_by("hour").values_list("hour", flat=True)
         if state.days_until is not None:
             hours = hours.filter(hour__gte=state.days_until)
         first = hours.first()
@@ -191,13 +191,13 @@ def _sum_the_next_day() -> datetime | None:
 
 
 def _sum_day(day: datetime) -> None:
-    DaySum.objects.filter(day=day).delete()
+    DailyRollup.objects.filter(day=day).delete()
     sums = (
-        DaySum(dimension=dimension, day=day, value=value, **figures)
+        DailyRollup(dimension=dimension, day=day, value=value, **figures)
         for (dimension, value), figures in totals_of_days((day, day + DAY)).items()
     )
     for group in batched(sums, _WRITTEN_TOGETHER):
-        DaySum.objects.bulk_create(group)
+        DailyRollup.objects.bulk_create(group)
 
 
 def _locked_state() -> TotalsState:
@@ -206,14 +206,14 @@ def _locked_state() -> TotalsState:
 
 
 def _sum_hours(span: Span) -> None:
-    HourlyTotal.objects.filter(hour__gte=span[0], hour__lt=span[1]).delete()
+    HourlyRollup.objects.filter(hour__gte=span[0], hour__lt=span[1]).delete()
     for dimension, sums in _hourly_of_all(span):
         totals = (
-            HourlyTotal(dimension=dimension, hour=hour, value=value, **figures)
+            HourlyRollup(dimension=dimension, hour=hour, value=value, **figures)
             for (hour, value), figures in sums.items()
         )
         for group in batched(totals, _WRITTEN_TOGETHER):
-            HourlyTotal.objects.bulk_create(group)
+            HourlyRollup.objects.bulk_create(group)
 
 
 def _hourly_of_all(span: Span) -> Iterator[tuple[str, dict[tuple[Any, str], Any]]]:

@@ -17,7 +17,7 @@ from analytics.money import percent
 from analytics.quality.report import judging_cost
 from analytics.reports.figures import Figures, add_figures, no_figures
 from analytics.reports.intervals import total_interval
-from analytics.reports.sums import RECORDED, Sums
+from analytics.reports.sums import RECORDED, ReportSums
 
 _ZERO = Decimal(0)
 
@@ -56,7 +56,7 @@ def savings_of_hit(original_cost: Decimal | None, baseline_cost: Decimal | None)
 def cost_savings(
     since: datetime,
     until: datetime | None = None,
-    sums: Sums = RECORDED,
+    sums: ReportSums = RECORDED,
     *,
     judging: Decimal | None = None,
 ) -> dict[str, Any]:

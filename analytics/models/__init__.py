@@ -18,12 +18,41 @@ from analytics.models.keys import ApiKey, Project, Team
 from analytics.models.prices import PriceOverride, PriceSeen
 from analytics.models.requests import RequestRecord, RoutingMetric
 from analytics.models.rules import RoutingRule, RuleChange
-from analytics.models.totals import DailyTotal, DaySum, HourlyTotal, StaleHour, TotalsState
+from analytics.models.totals import (
+    DailyRollup,
+    DailyTotal,
+    HourlyRollup,
+    StaleRollupHour,
+    TotalsState,
+)
 from analytics.models.verdicts import Feedback, LearnedEvidence
 
 __all__ = [
-    "Alert", "AlertRule", "ApiKey", "Budget", "BudgetAccount", "BudgetHold", "BudgetMark",
-    "BudgetUsage", "CachedResponse", "Comparison", "DailyTotal", "DaySum", "Experiment", "Feedback",
-    "HourlyTotal", "LearnedEvidence", "PriceOverride", "PriceSeen", "Project", "RequestRecord",
-    "RoutingMetric", "RoutingRule", "RuleChange", "StaleHour", "Team", "TotalsState", "Worker",
+    "Alert",
+    "AlertRule",
+    "ApiKey",
+    "Budget",
+    "BudgetAccount",
+    "BudgetHold",
+    "BudgetMark",
+    "BudgetUsage",
+    "CachedResponse",
+    "Comparison",
+    "DailyRollup",
+    "DailyTotal",
+    "Experiment",
+    "Feedback",
+    "HourlyRollup",
+    "LearnedEvidence",
+    "PriceOverride",
+    "PriceSeen",
+    "Project",
+    "RequestRecord",
+    "RoutingMetric",
+    "RoutingRule",
+    "RuleChange",
+    "StaleRollupHour",
+    "Team",
+    "TotalsState",
+    "Worker",
 ]  # fmt: skip

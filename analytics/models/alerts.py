@@ -7,10 +7,10 @@ from django.db import models
 from django.utils import timezone
 
 from analytics.models.budgets import BudgetUsage
-from analytics.models.notification_target import Told
+from analytics.models.notification_target import NotificationTarget
 
 
-class AlertRule(Told):
+class AlertRule(NotificationTarget):
     """When somebody is to be told: spend above, savings or quality below a limit.
 
     Periods are calendar ones in UTC. Whoever is told is told once a period.
@@ -78,7 +78,7 @@ class Alert(models.Model):
         ]
 
     @property
-    def told(self) -> Told:
+    def told(self) -> NotificationTarget:
         """Who is to hear of it."""
         if self.usage is not None:
             return self.usage.account.budget

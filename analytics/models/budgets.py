@@ -10,11 +10,11 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
 
-from analytics.models.notification_target import Told
+from analytics.models.notification_target import NotificationTarget
 from analytics.money import dollars, money
 
 
-class Budget(Told):
+class Budget(NotificationTarget):
     """How much may be spent in a period, on whom or on what.
 
     ``limit`` is never passed, ``soft_limit`` only told of; USD. An empty

@@ -7,7 +7,7 @@ from django.core.validators import URLValidator, validate_email
 from django.db import models
 
 
-class Told(models.Model):
+class NotificationTarget(models.Model):
     """A webhook and e-mail addresses; either may be empty."""
 
     webhook = models.URLField(

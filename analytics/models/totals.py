@@ -91,7 +91,7 @@ class Totals(models.Model):
         abstract = True
 
 
-class HourlyTotal(Totals):
+class HourlyRollup(Totals):
     """An hour's, made from the requests once their hour is over, for reports over many."""
 
     hour = models.DateTimeField()
@@ -106,7 +106,7 @@ class HourlyTotal(Totals):
         return f"{self.hour} {self.dimension} {self.value}"
 
 
-class DaySum(Totals):
+class DailyRollup(Totals):
     """A UTC day's, made from its hours once they are all summed, for reports over months."""
 
     day = models.DateTimeField(help_text="Its start.")
@@ -121,7 +121,7 @@ class DaySum(Totals):
         return f"{self.day:%Y-%m-%d} {self.dimension} {self.value}"
 
 
-class StaleHour(models.Model):
+class StaleRollupHour(models.Model):
     """An hour whose requests changed after it may have been summed: to be summed anew."""
 
     hour = models.DateTimeField(primary_key=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from analytics.money import percent
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
-from analytics.reports.sums import RECORDED, Sums
+from analytics.reports.sums import RECORDED, ReportSums
 
 DIMENSIONS = ("day", "model", "provider", "pattern", "user", "tag", "endpoint")
 NONE, OTHERS = "(none)", "(others)"
@@ -27,7 +27,7 @@ def breakdown(
     until: datetime | None = None,
     *,
     most: int | None = None,
-    source: Sums = RECORDED,
+    source: ReportSums = RECORDED,
 ) -> list[dict[str, Any]]:
     """One row a value of ``by`` (one of :data:`DIMENSIONS`), dearest first, days in their order.
 
@@ -47,7 +47,7 @@ def breakdown(
 
 
 def _named(
-    by: str, since: datetime, until: datetime | None, source: Sums
+    by: str, since: datetime, until: datetime | None, source: ReportSums
 ) -> Iterator[tuple[str, Figures]]:
     if by == "day":
         for day, figures in source.by_day(since, until).items():

@@ -41,14 +41,14 @@ _PLACES = Decimal("1e-10")
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class SavingsInterval:
     """Where a total lies with a probability of :data:`LEVEL`, in its own unit."""
 
     low: Decimal
     high: Decimal
 
 
-def total_interval(groups: Sequence[tuple[int, Decimal]]) -> Interval | None:
+def total_interval(groups: Sequence[tuple[int, Decimal]]) -> SavingsInterval | None:
     """Of the total saved; ``groups`` are each group's number of requests and their total.
 
     ``None`` where there are fewer than :data:`LEAST` requests. The same groups give
@@ -67,10 +67,10 @@ def total_interval(groups: Sequence[tuple[int, Decimal]]) -> Interval | None:
     known = errors > 0
     if not error[0] or not known.any():
         exact = _money(n * ratio[0])  # every request saved the same
-        return Interval(exact, exact)
+        return SavingsInterval(exact, exact)
     t = (ratios[known] - ratio[0]) / errors[known]
     low, high = np.percentile(t, [2.5, 97.5])
-    return Interval(
+    return SavingsInterval(
         _money(n * (ratio[0] - high * error[0])), _money(n * (ratio[0] - low * error[0]))
     )
 

@@ -13,9 +13,9 @@ from django.db.models.functions import TruncDay, TruncHour, TruncMonth, TruncWee
 from analytics.quality.report import QualityStep, quality_by
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
-from analytics.reports.intervals import Interval, total_interval
+from analytics.reports.intervals import SavingsInterval, total_interval
 from analytics.reports.spans import DAY, HOUR, Horizon, day_of, hour_of
-from analytics.reports.summing import Asked, Grouped, Step, sums_together
+from analytics.reports.summing import Grouped, Step, SumQuery, sums_together
 
 _HOURS, _DAYS, _WEEKS = timedelta(days=2), timedelta(days=45), timedelta(days=190)
 _SHOWN = (
@@ -63,7 +63,7 @@ class Course:
     steps: Steps
     totals: list[Figures]
     saved: list[Decimal]
-    intervals: list[Interval | None]
+    intervals: list[SavingsInterval | None]
     quality: list[QualityStep]
     by: dict[str, dict[str, list[Figures]]]
     durations: dict[str, dict[str, list[Spread | None]]]
@@ -77,9 +77,14 @@ def course(since: datetime, until: datetime, before: datetime) -> Course:
     horizon = Horizon.now(before)
     if steps.kind == "hour":
         horizon = horizon.by_hours()
-    asked = [Asked((*_VALUES, *_DURATIONS), since, until), Asked(("strategy",), before, since)]
+    asked = [
+        SumQuery((*_VALUES, *_DURATIONS), since, until),
+        SumQuery(("strategy",), before, since),
+    ]
     now, then = sums_together(asked, horizon, steps.by, _SHOWN)
-    pairs = sums_together([Asked(("group",), since, until)], horizon, steps.by, _PAIRS)[0]["group"]
+    pairs = sums_together([SumQuery(("group",), since, until)], horizon, steps.by, _PAIRS)[0][
+        "group"
+    ]
     verdicts = quality_by(steps.by, since, until)
     quality = [verdicts.get(start, QualityStep()) for start in steps.starts]
     totals = _totals(now["strategy"], steps.starts)
@@ -134,7 +139,7 @@ def _spreads(grouped: Grouped, starts: Sequence[datetime]) -> dict[str, list[Spr
 
 def _intervals(
     pairs: Grouped, starts: Sequence[datetime], judging: Sequence[Decimal]
-) -> list[Interval | None]:
+) -> list[SavingsInterval | None]:
     groups: dict[datetime, list[tuple[int, Decimal]]] = defaultdict(list)
     # In one order, so that the same requests give the same interval.
     for (at, _), one in sorted(pairs.items()):
@@ -142,7 +147,7 @@ def _intervals(
         groups[at].append((one["paired"], saved))
     found = [total_interval(groups[start]) if start in groups else None for start in starts]
     return [
-        Interval(one.low - paid, one.high - paid) if one else None
+        SavingsInterval(one.low - paid, one.high - paid) if one else None
         for one, paid in zip(found, judging, strict=True)
     ]
 

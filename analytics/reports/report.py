@@ -12,7 +12,7 @@ from analytics.money import percent
 from analytics.quality.report import quality_report
 from analytics.reports.adjusting import adjusted_savings
 from analytics.reports.breakdown import breakdown
-from analytics.reports.sums import RECORDED, RememberedSums, Sums, total_of
+from analytics.reports.sums import RECORDED, RememberedSums, ReportSums, total_of
 from analytics.reports.usage import model_costs, period_start, routing_metrics
 
 _MOST_BARS = 12
@@ -24,7 +24,7 @@ def routing_report(
     now: datetime | None = None,
     *,
     by: str | None = None,
-    sums: Sums = RECORDED,
+    sums: ReportSums = RECORDED,
     baseline: str = COMPLEXITY,
 ) -> dict[str, Any]:
     """Savings, quality, strategies, confidence, providers, models, cache and a trend by day.
@@ -70,7 +70,7 @@ def routing_report(
     }
 
 
-def report_for_pictures(days: int, *, sums: Sums = RECORDED, **asked: Any) -> dict[str, Any]:
+def report_for_pictures(days: int, *, sums: ReportSums = RECORDED, **asked: Any) -> dict[str, Any]:
     """:func:`routing_report` with what its charts show: ``days`` and ``models``, broken down."""
     sums = RememberedSums(sums)
     report = routing_report(days, sums=sums, **asked)
@@ -82,7 +82,7 @@ def report_for_pictures(days: int, *, sums: Sums = RECORDED, **asked: Any) -> di
     }
 
 
-def _by_day(since: datetime, now: datetime, sums: Sums) -> list[dict[str, Any]]:
+def _by_day(since: datetime, now: datetime, sums: ReportSums) -> list[dict[str, Any]]:
     """One row a UTC day, days without requests included, oldest first."""
     known = {row["name"]: row for row in breakdown("day", since, source=sums)}
     nothing = {"requests": 0, "cost": Decimal(0), "saved": Decimal(0)}

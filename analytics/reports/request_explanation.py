@@ -27,7 +27,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class RequestExplanation:
     """``headline`` is the whole of it in a sentence. ``parts`` is empty where the prompt is not
     stored or was more than its last turn; ``answer`` is ``None`` where none is stored."""
 
@@ -46,11 +46,11 @@ class Story:
         return self.request.attempts  # type: ignore[no-any-return]
 
 
-def story_of(decision: RoutingMetric) -> Story:
+def explain_request(decision: RoutingMetric) -> RequestExplanation:
     """The story of a decision whose request is at hand; asks for the answer and its ratings."""
     request = decision.request
     verdicts = request.feedback.order_by("created_at").values_list("score", "source", "comment")
-    return Story(
+    return RequestExplanation(
         headline=_headline(decision, request),
         request=request,
         parts=complexity_parts(request.prompt, decision.complexity),

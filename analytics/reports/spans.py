@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from analytics.models import StaleHour, TotalsState
+from analytics.models import StaleRollupHour, TotalsState
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Span = tuple[datetime, datetime]
@@ -45,7 +45,7 @@ class Horizon:
     def now(cls, since: datetime) -> Horizon:
         """As far as it matters to periods from ``since`` on. Reads the database."""
         state = TotalsState.objects.first()
-        stale = StaleHour.objects.filter(hour__gte=hour_of(since)).order_by("hour")
+        stale = StaleRollupHour.objects.filter(hour__gte=hour_of(since)).order_by("hour")
         return cls(
             state.summed_until if state else None,
             state.days_until if state else None,

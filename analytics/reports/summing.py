@@ -17,7 +17,7 @@ from django.db.models import F, IntegerField, Q, QuerySet, Sum, TextField, Value
 from django.db.models.functions import Cast, Concat
 from django.db.models.functions.datetime import TruncBase
 
-from analytics.models import DaySum, HourlyTotal, RequestRecord
+from analytics.models import DailyRollup, HourlyRollup, RequestRecord
 from analytics.money import MoneySum
 from analytics.reports.figures import (
     DAY,
@@ -54,7 +54,7 @@ def requests_in(since: datetime, until: datetime | None = None) -> QuerySet[Requ
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SumQuery:
     """The figures of each value of ``dimensions`` in ``[since, until)``."""
 
     dimensions: Sequence[str]
@@ -87,7 +87,7 @@ def row_sums_together(
 
 def totals_of_days(span: Span) -> dict[tuple[str, str], Figures]:
     """What the hourly totals of ``span`` add up to, by dimension and value."""
-    rows: Any = HourlyTotal.objects.filter(hour__gte=span[0], hour__lt=span[1])
+    rows: Any = HourlyRollup.objects.filter(hour__gte=span[0], hour__lt=span[1])
     rows = rows.values("dimension", "value").annotate(**_apart(_KEPT_SUMS)).order_by()
     return {(row["dimension"], row["value"]): _together(row) for row in rows}
 
@@ -107,7 +107,7 @@ def rows_by(dimension: str, value: str, span: Span) -> dict[tuple[datetime, str]
 
 
 def sums_together(
-    asked: Sequence[Asked],
+    asked: Sequence[SumQuery],
     horizon: Horizon,
     by: Step | None = None,
     figures: Collection[str] = FIGURES,
@@ -127,7 +127,7 @@ def sums_together(
     for number, one in enumerate(asked):
         parts = horizon.parts(one.since, one.until)
         for table, column, spans in (
-            (DaySum, "day", parts.days), (HourlyTotal, "hour", parts.hours),
+            (DailyRollup, "day", parts.days), (HourlyRollup, "hour", parts.hours),
         ):  # fmt: skip
             if spans:
                 totals = table._default_manager.filter(

@@ -12,9 +12,9 @@ from django.db.models.functions import TruncDay
 from analytics.reports.figures import FIGURES, Figures, add_figures, no_figures
 from analytics.reports.spans import Horizon
 from analytics.reports.summing import (
-    Asked,
     Grouped,
     Step,
+    SumQuery,
     grouped,
     requests_in,
     started,
@@ -22,7 +22,7 @@ from analytics.reports.summing import (
 )
 
 
-class Sums(Protocol):
+class ReportSums(Protocol):
     """Where a report finds what requests add up to: against one baseline or another."""
 
     def by(
@@ -55,7 +55,7 @@ class RecordedSums:
     def _read(
         self, dimension: str, since: datetime, until: datetime | None, by: Step | None
     ) -> Grouped:
-        asked = Asked([dimension], since, until)
+        asked = SumQuery([dimension], since, until)
         return sums_together([asked], Horizon.now(since), by)[0][dimension]
 
 
@@ -78,12 +78,12 @@ class TenantSums(RecordedSums):
 class RememberedSums:
     """Others' sums, each read once: what one report says twice agrees, and costs one reading."""
 
-    def __init__(self, sums: Sums) -> None:
+    def __init__(self, sums: ReportSums) -> None:
         self._sums = sums
         self._read: dict[tuple[Any, ...], Any] = {}
 
     @classmethod
-    def of(cls, asked: Sequence[Asked], figures: Collection[str] = FIGURES) -> RememberedSums:
+    def of(cls, asked: Sequence[SumQuery], figures: Collection[str] = FIGURES) -> RememberedSums:
         """The recorded ones, with several dimensions and periods read at once; of ``figures``
         alone, where not all are wanted: summing is what takes the time."""
         sums = cls(RECORDED)

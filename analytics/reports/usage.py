@@ -15,7 +15,7 @@ from analytics.models import RequestRecord
 from analytics.money import MoneySum, percent
 from analytics.reports.figures import Figures, add_figures, no_figures
 from analytics.reports.summing import requests_in
-from analytics.reports.sums import RECORDED, Sums, TenantSums
+from analytics.reports.sums import RECORDED, ReportSums, TenantSums
 
 # In whole or in part: what was delivered before a cut was charged too.
 _ANSWERED = ~Q(status=RequestRecord.Status.ERROR)
@@ -32,7 +32,11 @@ def average(total: Decimal, count: int) -> Decimal:
 
 
 def routing_metrics(
-    days: int, now: datetime | None = None, sums: Sums = RECORDED, *, tenant: str | None = None
+    days: int,
+    now: datetime | None = None,
+    sums: ReportSums = RECORDED,
+    *,
+    tenant: str | None = None,
 ) -> dict[str, Any]:
     """Savings and averages of the last ``days`` days, by strategy, confidence and provider.
 
@@ -74,7 +78,7 @@ def routing_metrics(
     }
 
 
-def model_costs(since: datetime, sums: Sums = RECORDED) -> list[dict[str, Any]]:
+def model_costs(since: datetime, sums: ReportSums = RECORDED) -> list[dict[str, Any]]:
     """What each model's requests cost and saved by routing, those with most requests first."""
     return [
         {

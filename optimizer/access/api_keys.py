@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Literal, Protocol
 
 from analytics.models import ApiKey
-from optimizer.access.clients import KnownKey, Refused
-from optimizer.domain.client import ANYONE, Client
+from optimizer.access.clients import AccessDenied, KnownKey
+from optimizer.domain.client import ANONYMOUS, Client
 
 Mode = Literal["auto", "on", "off"]
 
@@ -31,7 +31,7 @@ class KeySource(Protocol):
     def tenant_of(self, key: ApiKey) -> str: ...
 
 
-class KeyRing:
+class ApiKeys:
     """``mode``: auto asks for a key as soon as there is one, and until then serves this machine
     alone; on always asks; off never. ``refresh`` reads the database: not for the event loop."""
 
@@ -47,10 +47,10 @@ class KeyRing:
         self._any = False
         self._used: dict[int, datetime] = {}
         self._lock = threading.Lock()
-        self._told_at = time.monotonic()
+        self._usage_written_at = time.monotonic()
 
     @property
-    def asked_for(self) -> bool:
+    def required(self) -> bool:
         """Whether a request needs a key."""
         return self._mode == "on" or (self._mode == "auto" and self._any)
 
@@ -67,40 +67,42 @@ class KeyRing:
             self._known = {key.digest: self._known_key(key) for key in keys}
             self._any = version != (None, 0)
             self._version = version
-        if time.monotonic() - self._told_at >= _LAST_USED_EVERY:
-            self.tell_used()
+        if time.monotonic() - self._usage_written_at >= _LAST_USED_EVERY:
+            self.write_usage()
 
-    def tell_used(self) -> None:
+    def write_usage(self) -> None:
         """Write down when keys were last used."""
         with self._lock:
             used, self._used = self._used, {}
-        self._told_at = time.monotonic()
+        self._usage_written_at = time.monotonic()
         self._source.keys_used(used)
 
-    def admit(self, digest: str | None, address: str, scope: str) -> Client:
+    def authenticate(self, digest: str | None, address: str, scope: str) -> Client:
         """Who asks, from this address, for something that takes ``scope``; ``digest`` is that of
-        the key that was shown, if any. Raises :class:`Refused`."""
+        the key that was shown, if any. Raises :class:`AccessDenied`."""
         if self._mode == "off":
-            return ANYONE
+            return ANONYMOUS
         if self._known is None:
-            raise Refused(503, "API keys cannot be read just now. Try again shortly.")
-        if not self.asked_for:
+            raise AccessDenied(503, "API keys cannot be read just now. Try again shortly.")
+        if not self.required:
             if _is_this_machine(address):
-                return ANYONE
-            raise Refused(401, f"There is no API key yet, so only this machine is served. {_HOW}")
+                return ANONYMOUS
+            raise AccessDenied(
+                401, f"There is no API key yet, so only this machine is served. {_HOW}"
+            )
         if digest is None:
-            raise Refused(
+            raise AccessDenied(
                 401, "An API key is needed: Authorization: Bearer <key>, or x-api-key: <key>."
             )
         known = self._known.get(digest)
         now = datetime.now(UTC)
         if known is None or (known.expires_at is not None and known.expires_at <= now):
             # The same for a wrong, an expired and a revoked one.
-            raise Refused(401, "This API key is not valid.")
+            raise AccessDenied(401, "This API key is not valid.")
         if not known.admits(address):
-            raise Refused(403, "This API key may not be used from this address.")
+            raise AccessDenied(403, "This API key may not be used from this address.")
         if scope and scope not in known.client.scopes:
-            raise Refused(403, f"This API key lacks the scope '{scope}'.")
+            raise AccessDenied(403, f"This API key lacks the scope '{scope}'.")
         with self._lock:
             self._used[known.id] = now
         return known.client

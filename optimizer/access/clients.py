@@ -6,15 +6,15 @@ import ipaddress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from analytics.cache import key_apart
-from optimizer.domain.client import ANYONE, Client
-from optimizer.domain.request import Ask
+from analytics.cache import scoped_cache_key
+from optimizer.domain.client import ANONYMOUS, Client
+from optimizer.domain.request import GatewayRequest
 from optimizer.policies.rules import stricter
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Refused(Exception):
+class AccessDenied(Exception):
     """Who asks may not; the message says why. ``status`` is HTTP's 401, 403 or 503."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -43,19 +43,19 @@ class KnownKey:
         return any((mapped or found) in network for network in self.networks)
 
 
-def asked_by(ask: Ask, client: Client) -> Ask:
-    """``ask`` as ``client`` asks it: by its user, with its tags, as good and as cheap as it
+def apply_client(request: GatewayRequest, client: Client) -> GatewayRequest:
+    """``request`` as ``client`` asks it: by its user, with its tags, as good and as cheap as it
     wants, from its own cache."""
-    if client is ANYONE:
-        return ask
+    if client is ANONYMOUS:
+        return request
     wanted = [str(wish) for wish in (client.quality_target, client.cost_cap) if wish is not None]
     return replace(
-        ask,
+        request,
         client=client,
-        min_quality=stricter(ask.min_quality, client.quality_target, max),
-        max_cost=stricter(ask.max_cost, client.cost_cap, min),
-        user_id=client.user or ask.user_id,
-        tags=tuple(dict.fromkeys((*ask.tags, *client.tags))),
-        cache_key=key_apart(ask.cache_key, client.tenant, *wanted),
-        semantic_key=key_apart(ask.semantic_key, client.tenant, *wanted),
+        min_quality=stricter(request.min_quality, client.quality_target, max),
+        max_cost=stricter(request.max_cost, client.cost_cap, min),
+        user_id=client.user or request.user_id,
+        tags=tuple(dict.fromkeys((*request.tags, *client.tags))),
+        cache_key=scoped_cache_key(request.cache_key, client.tenant, *wanted),
+        semantic_key=scoped_cache_key(request.semantic_key, client.tenant, *wanted),
     )

@@ -23,7 +23,7 @@ _REQUESTS, _TOKENS = "requests", "tokens"
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class RateWindow:
     """How a client stands against its limit of ``what``; ``reset`` is in seconds."""
 
     what: str
@@ -45,10 +45,10 @@ class Window:
         return [(name.encode(), text.encode()) for name, text in found]
 
 
-class RateLimited(Exception):
+class RateLimitExceeded(Exception):
     """A limit is reached; ``retry_after`` is in whole seconds."""
 
-    def __init__(self, window: Window, windows: list[Window]) -> None:
+    def __init__(self, window: RateWindow, windows: list[RateWindow]) -> None:
         super().__init__(
             f"This API key's limit of {window.limit} {window.what} a minute is reached. "
             f"Try again in {ceil(window.reset)} seconds."
@@ -77,8 +77,8 @@ class RateLimits:
         self._tokens = FixedWindowRateLimiter(storage)
         self._away = False
 
-    async def admit(self, client: Client) -> list[Window]:
-        """Count a request, and say how the client stands. Raises :class:`RateLimited`."""
+    async def admit(self, client: Client) -> list[RateWindow]:
+        """Count a request, and say how the client stands. Raises :class:`RateLimitExceeded`."""
         if client.requests_per_minute is None and client.tokens_per_minute is None:
             return []
         try:
@@ -103,7 +103,7 @@ class RateLimits:
         if self._pool is not None:
             await self._pool.aclose()
 
-    async def _admit(self, client: Client) -> list[Window]:
+    async def _admit(self, client: Client) -> list[RateWindow]:
         windows, reached = [], None
         if client.tokens_per_minute is not None:
             # Tokens first: a request that they refuse must not count as one.
@@ -117,14 +117,14 @@ class RateLimits:
             windows.append(await self._window(self._requests, _REQUESTS, limit, client))
             reached = reached or (None if allowed else windows[-1])
         if reached is not None:
-            raise RateLimited(reached, windows)
+            raise RateLimitExceeded(reached, windows)
         return windows
 
     @staticmethod
-    async def _window(limiter: Any, what: str, limit: RateLimitItem, client: Client) -> Window:
+    async def _window(limiter: Any, what: str, limit: RateLimitItem, client: Client) -> RateWindow:
         found = await limiter.get_window_stats(limit, what, client.key)
         reset = max(0.0, found.reset_time - time.time())
-        return Window(what, limit.amount, max(0, found.remaining), reset)
+        return RateWindow(what, limit.amount, max(0, found.remaining), reset)
 
     def _say_away(self, error: Exception) -> None:
         if not self._away:

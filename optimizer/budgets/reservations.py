@@ -13,12 +13,12 @@ from analytics.budgets.claims import Charge, Claim, Payer, Refusal
 from analytics.budgets.holding import Granted
 from analytics.budgets.workers import worker_alive
 from analytics.models import Budget
-from optimizer.domain.request import ASSUMED_MAX_TOKENS, Ask
+from optimizer.domain.request import ASSUMED_MAX_TOKENS, GatewayRequest
 from optimizer.domain.result import BudgetExceeded
 from providers.bounds import most_input_tokens
 from providers.chat import Chat
 from providers.completion import Usage
-from providers.errors import Withheld
+from providers.errors import CallNotAuthorized
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
 from routing.models import ModelOption
@@ -81,25 +81,29 @@ class Budgets:
         may be."""
         return self._budgets is None or bool(self._budgets)
 
-    def concern(self, ask: Ask) -> bool:
-        """Whether what ``ask`` may cost must be held before it is called."""
+    def concern(self, request: GatewayRequest) -> bool:
+        """Whether what ``request`` may cost must be held before it is called."""
         if not self._budgets:
             return self._budgets is None
-        payer = payer_of(ask)
+        payer = payer_of(request)
         return any(_concerns(budget, payer) for budget in self._budgets)
 
-    def purse(self, ask: Ask) -> Purse | None:
+    def reservation(self, request: GatewayRequest) -> Reservation | None:
         """What pays for a chat, where a budget concerns it."""
-        if not self.concern(ask):
+        if not self.concern(request):
             return None
-        return self.purse_for(ask, most_input_tokens(ask.chat), ask.max_tokens * ask.chat.n)
+        return self.reservation_for(
+            request, most_input_tokens(request.chat), request.max_tokens * request.chat.n
+        )
 
-    def purse_for(self, ask: Ask, input_tokens: int, output_tokens: int) -> Purse:
+    def reservation_for(
+        self, request: GatewayRequest, input_tokens: int, output_tokens: int
+    ) -> Reservation:
         """What pays for a request of at most so many tokens."""
-        asked = (ask.request_id, ask.asked_at, payer_of(ask))
+        asked = (request.request_id, request.asked_at, payer_of(request))
         return self._open(asked, input_tokens, output_tokens)
 
-    def own_purse(self, chat: Chat) -> Purse | None:
+    def own_reservation(self, chat: Chat) -> Reservation | None:
         """What pays for a chat that nobody asked for but the service itself."""
         if not self.any:
             return None
@@ -109,7 +113,7 @@ class Budgets:
 
     def _open(
         self, asked: tuple[uuid.UUID, datetime, Payer], input_tokens: int, output_tokens: int
-    ) -> Purse:
+    ) -> Reservation:
         def worst(provider: str, model: str) -> Decimal | None:
             return self._prices.most(provider, model, input_tokens, output_tokens)
 
@@ -120,11 +124,11 @@ class Budgets:
             )
 
         charged = self._prices.charged
-        return Purse(self._holder, worst, charged, limited, *asked, self.worker)
+        return Reservation(self._holder, worst, charged, limited, *asked, self.worker)
 
 
 @dataclass(slots=True)
-class Purse:
+class Reservation:
     """The money held for one request. It is given back once the request is recorded.
 
     ``worst`` is USD that a call of (provider, model) may cost, ``None`` where the
@@ -146,13 +150,13 @@ class Purse:
         self, provider: str, model: str, attempts: Sequence[Attempt] = ()
     ) -> Sequence[Refusal]:
         """Hold enough for a call of the model beside what ``attempts`` cost; why not, if
-        refused. Raises :class:`providers.errors.Withheld` where its price is unknown, and
+        refused. Raises :class:`providers.errors.CallNotAuthorized` where its price is unknown, and
         :class:`analytics.ledger.ledger.BudgetsUnavailable`."""
         if not self._held and not self.limited(provider, model):
             return ()
         worst = self.worst(provider, model)
         if worst is None:
-            raise Withheld(provider, _UNPRICED)
+            raise CallNotAuthorized(provider, _UNPRICED)
         failed = (
             Charge(a.provider, a.model, cost)
             for a in attempts
@@ -175,13 +179,13 @@ class Purse:
             self._held = charges
         return refusals
 
-    async def permit(self, provider: str, model: str, attempts: Sequence[Attempt]) -> None:
+    async def authorize(self, provider: str, model: str, attempts: Sequence[Attempt]) -> None:
         """Asked before each call: a fallback may cost more than the model before it.
-        Raises :class:`providers.errors.Withheld`."""
+        Raises :class:`providers.errors.CallNotAuthorized`."""
         if await self.hold(provider, model, attempts):
-            raise Withheld(provider, _DOES_NOT_FIT)
+            raise CallNotAuthorized(provider, _DOES_NOT_FIT)
 
-    def withheld(
+    def over_budget(
         self, options: Iterable[ModelOption], refusals: Sequence[Refusal] = ()
     ) -> dict[tuple[str, str], str]:
         """The models that are out for this request, each with the reason."""
@@ -210,12 +214,14 @@ class Purse:
         return BudgetExceeded(message, recorded_for=self.request_id, resets_at=resets_at)
 
 
-def payer_of(ask: Ask) -> Payer:
-    client = ask.client
-    return Payer.of(key=client.key, user=ask.user_id, tenant=client.tenant, project=client.project)
+def payer_of(request: GatewayRequest) -> Payer:
+    client = request.client
+    return Payer.of(
+        key=client.key, user=request.user_id, tenant=client.tenant, project=client.project
+    )
 
 
-def final(refusals: Iterable[Refusal]) -> bool:
+def must_refuse(refusals: Iterable[Refusal]) -> bool:
     """Whether no cheaper model is wanted: some budget of who asks refuses."""
     return any(r.at_limit == Budget.AtLimit.REFUSE and not r.of_models for r in refusals)
 

@@ -17,7 +17,7 @@ from optimizer.control_room.pages.first_run import start_page, test_connection
 from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
 from optimizer.control_room.pages.overview import overview, whose
-from optimizer.control_room.pages.period import PERIODS, Period
+from optimizer.control_room.pages.period import PERIODS, ReportPeriod
 from optimizer.control_room.pages.playground import (
     choices_view,
     playground_page,
@@ -56,7 +56,7 @@ class ControlRoom(AdminSite):
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
         more: dict[str, Any] = {"periods": PERIODS}
         if request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
-            more["room"] = overview(Period.asked(request.GET), _circuits())
+            more["room"] = overview(ReportPeriod.asked(request.GET), _circuits())
         return super().index(request, {**(extra_context or {}), **more})
 
     @reading_elsewhere()
@@ -64,14 +64,14 @@ class ControlRoom(AdminSite):
         """A piece of the home page that comes after it."""
         if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
             raise PermissionDenied
-        return TemplateResponse(request, "admin/whose.html", whose(Period.asked(request.GET)))
+        return TemplateResponse(request, "admin/whose.html", whose(ReportPeriod.asked(request.GET)))
 
     @reading_elsewhere()
     def charts(self, request: HttpRequest) -> HttpResponse:
         """The figures of the page's pictures, as JSON."""
         if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
             raise PermissionDenied
-        return JsonResponse(charts(Period.asked(request.GET)))
+        return JsonResponse(charts(ReportPeriod.asked(request.GET)))
 
 
 def _circuits() -> dict[str, str]:

@@ -30,5 +30,5 @@ class Client:
     auto_route: bool = False
 
 
-ANYONE = Client()
+ANONYMOUS = Client()
 """Where no keys are asked for."""

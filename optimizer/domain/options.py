@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from optimizer.domain.request import CacheUse
+from optimizer.domain.request import CachePolicy
 from providers.chat import Chat, Text
 
 _KEY_VERSION = 2
@@ -30,7 +30,7 @@ class CacheControl:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class RequestOptions:
     """``quality_target`` 0-1, ``max_cost`` in USD, ``baseline`` a model's name, ``cache_ttl``
     in seconds. ``read_only_tools`` are tools whose calls change nothing in the world;
     ``True`` stands for all of them."""
@@ -46,23 +46,23 @@ class Wishes:
     cache_control: CacheControl = field(default_factory=CacheControl)
 
 
-def cache_use(chat: Chat, wishes: Wishes, *, hottest: float | None) -> CacheUse:
+def cache_policy(chat: Chat, options: RequestOptions, *, hottest: float | None) -> CachePolicy:
     """What of the cache a chat may use. ``hottest`` is the highest temperature at which
     a repeated question may get a repeated answer, ``None`` where there is no cache."""
-    control = wishes.cache_control
-    why_not = _why_not(chat, wishes, hottest)
-    kept = not (control.no_store or why_not) and wishes.cache_ttl != 0
-    return CacheUse(
+    control = options.cache_control
+    bypass_reason = _bypass_reason(chat, options, hottest)
+    kept = not (control.no_store or bypass_reason) and options.cache_ttl != 0
+    return CachePolicy(
         read=kept and not control.no_cache,
         write=kept,
         only=control.only_if_cached,
         max_age=control.max_age,
-        ttl=wishes.cache_ttl,
-        why_not=why_not or ("no-store" if control.no_store else "" if kept else "ttl"),
+        ttl=options.cache_ttl,
+        bypass_reason=bypass_reason or ("no-store" if control.no_store else "" if kept else "ttl"),
     )
 
 
-def _why_not(chat: Chat, wishes: Wishes, hottest: float | None) -> str:
+def _bypass_reason(chat: Chat, options: RequestOptions, hottest: float | None) -> str:
     if hottest is None:
         return "off"
     if chat.temperature is not None and chat.temperature > hottest:
@@ -71,14 +71,14 @@ def _why_not(chat: Chat, wishes: Wishes, hottest: float | None) -> str:
         return "n"
     if "tools" in chat.native:
         return "tools"  # the provider itself runs them
-    if wishes.read_only_tools is not True:
-        harmless = wishes.read_only_tools or frozenset()
+    if options.read_only_tools is not True:
+        harmless = options.read_only_tools or frozenset()
         if any(tool.name not in harmless for tool in chat.tools):
             return "tools"
     return ""
 
 
-def semantic_key(chat: Chat, wishes: Wishes) -> str:
+def semantic_key(chat: Chat, options: RequestOptions) -> str:
     """Like :func:`chat_key`, but over all except the last question; empty where the last
     message is something else than a text."""
     assert chat.source is not None
@@ -86,24 +86,24 @@ def semantic_key(chat: Chat, wishes: Wishes) -> str:
     if last.role != "user" or not all(isinstance(part, Text) for part in last.parts):
         return ""
     before = chat.source.body["messages"][:-1]
-    return _key(chat, wishes, {**chat.source.body, "messages": before})
+    return _key(chat, options, {**chat.source.body, "messages": before})
 
 
-def chat_key(chat: Chat, wishes: Wishes) -> str:
+def chat_key(chat: Chat, options: RequestOptions) -> str:
     """SHA-256 over everything that changes the answer to ``chat``, as 64 hex digits."""
     assert chat.source is not None
-    return _key(chat, wishes, chat.source.body)
+    return _key(chat, options, chat.source.body)
 
 
-def _key(chat: Chat, wishes: Wishes, source: Mapping[str, Any]) -> str:
+def _key(chat: Chat, options: RequestOptions, source: Mapping[str, Any]) -> str:
     assert chat.source is not None
     body = {k: v for k, v in source.items() if k not in _NOT_IN_KEY}
     parts: list[Any] = [
         _KEY_VERSION,
         chat.source.wire,
         chat.source.headers,
-        wishes.quality_target,
-        str(wishes.max_cost),
+        options.quality_target,
+        str(options.max_cost),
         body,
     ]
     text = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from analytics.cache import cache_key
-from optimizer.domain.client import ANYONE, Client
+from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.request_ids import new_request_id
 from providers import features
 from providers.chat import Chat, Text
@@ -29,12 +29,12 @@ def storable_id(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheUse:
+class CachePolicy:
     """What of the response cache a request may use.
 
     ``max_age`` is the oldest answer it takes, in seconds; ``ttl`` how long its
     own may be kept, ``None`` for as long as the service keeps any. ``only`` is
-    for a cached answer or none. ``why_not`` says what keeps the cache out of it.
+    for a cached answer or none. ``bypass_reason`` says what keeps the cache out of it.
     """
 
     read: bool = True
@@ -42,7 +42,7 @@ class CacheUse:
     only: bool = False
     max_age: int | None = None
     ttl: int | None = None
-    why_not: str = ""
+    bypass_reason: str = ""
 
     @property
     def bypassed(self) -> bool:
@@ -50,7 +50,7 @@ class CacheUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class GatewayRequest:
     """One request. ``prompt`` is what is analysed, stored and shown of it: the last user turn.
 
     ``only`` are the (provider, model) pairs that may answer, ``baseline`` the
@@ -74,9 +74,9 @@ class Ask:
     tags: tuple[str, ...] = ()
     user_id: str = ""
     session_id: str = ""
-    cache: CacheUse = CacheUse()
+    cache: CachePolicy = CachePolicy()
     streamed: bool = False
-    client: Client = ANYONE
+    client: Client = ANONYMOUS
     request_id: uuid.UUID = field(default_factory=new_request_id)
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -102,18 +102,18 @@ class Ask:
         )
 
 
-def ask_apart(chat: Chat, *, user: str, tag: str, **more: Any) -> Ask:
+def isolated_request(chat: Chat, *, user: str, tag: str, **more: Any) -> GatewayRequest:
     """An operator's question of their own: no cache is read or written for it, and nobody shares
     its call."""
     request_id = new_request_id()
-    return Ask(
+    return GatewayRequest(
         chat=chat,
         prompt=storable_text(chat.last_words),
         cache_key=cache_key(str(request_id), max_tokens=0, auto_route=False),
         endpoint="playground",
         tags=(tag,),
         user_id=storable_id(user),
-        cache=CacheUse(read=False, write=False, why_not=tag),
+        cache=CachePolicy(read=False, write=False, bypass_reason=tag),
         request_id=request_id,
         **more,
     )

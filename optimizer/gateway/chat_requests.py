@@ -6,11 +6,11 @@ import logging
 import uuid
 from dataclasses import dataclass
 
-from optimizer.access.clients import asked_by
-from optimizer.domain.client import ANYONE, Client
+from optimizer.access.clients import apply_client
+from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.model_names import ModelNames
-from optimizer.domain.options import Wishes, cache_use, chat_key, semantic_key
-from optimizer.domain.request import Ask, storable_id
+from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key
+from optimizer.domain.request import GatewayRequest, storable_id
 from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
 from providers.completion import CompletionRequest
@@ -27,11 +27,11 @@ class ChatQuery:
 
     model: str
     chat: Chat
-    wishes: Wishes
+    options: RequestOptions
     streamed: bool = False
 
 
-class Gateway:
+class ChatRequestBuilder:
     """``hottest`` is the highest temperature at which answers are cached, ``None`` if none are.
     ``semantic`` is whether questions in other words may share an answer."""
 
@@ -48,37 +48,37 @@ class Gateway:
         self._hottest = hottest
         self._semantic = semantic
 
-    def ask(
-        self, query: ChatQuery, *, endpoint: str, request_id: uuid.UUID, client: Client = ANYONE
-    ) -> Ask:
+    def build(
+        self, query: ChatQuery, *, endpoint: str, request_id: uuid.UUID, client: Client = ANONYMOUS
+    ) -> GatewayRequest:
         """Raises :class:`optimizer.domain.model_names.UnknownModel`."""
-        chat, wishes = query.chat, query.wishes
+        chat, options = query.chat, query.options
         selection = self.names.select(query.model)
-        ask = Ask(
+        request = GatewayRequest(
             chat=chat,
             prompt=storable_text(chat.last_words),
-            cache_key=chat_key(query.chat, wishes),
-            semantic_key=self._semantic_key(query.chat, wishes),
+            cache_key=chat_key(query.chat, options),
+            semantic_key=self._semantic_key(query.chat, options),
             strategy=selection.strategy,
             endpoint=endpoint,
             requested_model=query.model,
             only=selection.only,
-            baseline=self.names.one(wishes.baseline) if wishes.baseline else None,
-            min_quality=wishes.quality_target,
-            max_cost=wishes.max_cost,
-            tags=wishes.tags,
+            baseline=self.names.one(options.baseline) if options.baseline else None,
+            min_quality=options.quality_target,
+            max_cost=options.max_cost,
+            tags=options.tags,
             user_id=storable_id(chat.user),
-            session_id=wishes.session_id,
-            cache=cache_use(chat, wishes, hottest=self._hottest),
+            session_id=options.session_id,
+            cache=cache_policy(chat, options, hottest=self._hottest),
             streamed=query.streamed,
             request_id=request_id,
         )
-        return asked_by(ask, client)
+        return apply_client(request, client)
 
-    def _semantic_key(self, chat: Chat, wishes: Wishes) -> str:
-        if not self._semantic or not wishes.semantic_cache:
+    def _semantic_key(self, chat: Chat, options: RequestOptions) -> str:
+        if not self._semantic or not options.semantic_cache:
             return ""
-        return semantic_key(chat, wishes)
+        return semantic_key(chat, options)
 
     async def count_tokens(self, query: ChatQuery) -> int:
         """Input tokens of ``query``: by the named model's own provider where it counts for

@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analytics.budgets.claims import Refusal
-from optimizer.access.clients import asked_by
-from optimizer.budgets.reservations import Budgets, Purse
-from optimizer.domain.client import ANYONE, Client
+from optimizer.access.clients import apply_client
+from optimizer.budgets.reservations import Budgets, Reservation
+from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.model_names import ModelNames, UnknownModel
-from optimizer.domain.options import Wishes
-from optimizer.domain.request import Ask, CacheUse, storable_id
+from optimizer.domain.options import RequestOptions
+from optimizer.domain.request import CachePolicy, GatewayRequest, storable_id
 from optimizer.domain.result import CompletionResult, RoutingUnavailable
-from optimizer.gateway.recording.accounting import Bookkeeper, milliseconds_since
-from optimizer.gateway.recording.ledger_entries import RequestFacts, Timing
+from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
+from optimizer.gateway.recording.ledger_entries import AnalyzedRequest, Timing
 from providers.bounds import most_embedded_tokens
 from providers.chat import Chat
 from providers.completion import Choice, Completion
@@ -27,7 +27,7 @@ from providers.storable import storable_text
 from routing.models import PromptAnalysis, RoutingDecision
 from routing.rules import names
 
-_NO_CACHE = CacheUse(read=False, write=False, why_not="embeddings")
+_NO_CACHE = CachePolicy(read=False, write=False, bypass_reason="embeddings")
 
 
 class EmbeddingService:
@@ -37,21 +37,21 @@ class EmbeddingService:
         self,
         names: ModelNames,
         caller: ResilientCaller,
-        books: Bookkeeper,
+        accounting: Accounting,
         budgets: Budgets | None = None,
     ) -> None:
         self._names = names
         self._caller = caller
-        self._books = books
+        self._accounting = accounting
         self._budgets = budgets
 
     async def embed(
         self,
         model: str,
         body: Mapping[str, Any],
-        wishes: Wishes,
+        options: RequestOptions,
         request_id: uuid.UUID,
-        client: Client = ANYONE,
+        client: Client = ANONYMOUS,
     ) -> tuple[Mapping[str, Any], CompletionResult]:
         """The provider's answer, and what is told of it; returns once the record is durable.
 
@@ -72,18 +72,20 @@ class EmbeddingService:
             raise UnknownModel(
                 f"No configured provider of '{model}' embeds over this API for this client."
             )
-        facts = _facts(model, body, wishes, request_id, client)
-        decision = _decision(chain, facts.analysis)
+        analyzed = _analyzed(model, body, options, request_id, client)
+        decision = _decision(chain, analyzed.analysis)
         attempts: list[Attempt] = []
-        permit = None
-        if self._budgets is not None and self._budgets.concern(facts.ask):
-            purse = self._budgets.purse_for(facts.ask, most_embedded_tokens(body), 0)
-            chain = await _afforded(purse, chain)
-            permit = purse.permit
+        authorize = None
+        if self._budgets is not None and self._budgets.concern(analyzed.request):
+            reservation = self._budgets.reservation_for(
+                analyzed.request, most_embedded_tokens(body), 0
+            )
+            chain = await _afforded(reservation, chain)
+            authorize = reservation.authorize
         try:
-            made = await self._caller.embed(chain, body, attempts, permit)
+            made = await self._caller.embed(chain, body, attempts, authorize)
         except AllProvidersFailed as error:
-            await self._books.failed(facts, decision, error.attempts, started)
+            await self._accounting.record_failure(analyzed, decision, error.attempts, started)
             raise RoutingUnavailable(
                 "No provider could embed this.",
                 recorded_for=request_id,
@@ -93,45 +95,49 @@ class EmbeddingService:
         took = milliseconds_since(started)
         completion = Completion(made.provider, made.model, (Choice((), "stop"),), made.usage)
         booked = await asyncio.shield(
-            self._books.answered(facts, decision, completion, attempts, Timing(took, took))
+            self._accounting.record_answer(
+                analyzed, decision, completion, attempts, Timing(took, took)
+            )
         )
         return made.body, booked.result
 
 
-async def _afforded(purse: Purse, chain: list[tuple[str, str]]) -> list[tuple[str, str]]:
+async def _afforded(
+    reservation: Reservation, chain: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
     """``chain`` from the first model on whose cost could be held."""
     refusals: Sequence[Refusal] = ()
     for place, (provider, model) in enumerate(chain):
-        refusals = await purse.hold(provider, model)
+        refusals = await reservation.hold(provider, model)
         if not refusals:
             return chain[place:]
-    raise purse.exceeded(refusals)
+    raise reservation.exceeded(refusals)
 
 
-def _facts(
+def _analyzed(
     model: str,
     body: Mapping[str, Any],
-    wishes: Wishes,
+    options: RequestOptions,
     request_id: uuid.UUID,
     client: Client,
-) -> RequestFacts:
+) -> AnalyzedRequest:
     given = body.get("input")
     first = given[0] if isinstance(given, list) and given else given
     text = storable_text(first) if isinstance(first, str) else ""
-    ask = Ask(
+    request = GatewayRequest(
         chat=Chat.of_prompt(text),
         prompt=text,
         cache_key="",
         strategy="named",
         endpoint="embeddings",
         requested_model=model,
-        tags=wishes.tags,
-        session_id=wishes.session_id,
+        tags=options.tags,
+        session_id=options.session_id,
         user_id=storable_id(str(body.get("user") or "")),
         cache=_NO_CACHE,
         request_id=request_id,
     )
-    return RequestFacts(asked_by(ask, client), ask.analyze())
+    return AnalyzedRequest(apply_client(request, client), request.analyze())
 
 
 def _decision(chain: list[tuple[str, str]], analysis: PromptAnalysis) -> RoutingDecision:

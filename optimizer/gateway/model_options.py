@@ -10,7 +10,7 @@ from providers.resilience import ResilientCaller
 from routing.models import LongInputPrices, ModelOption
 
 
-class CatalogueOptions:
+class AvailableModels:
     """Routing's view of the catalogue, rebuilt once an hour, and when somebody sets a price."""
 
     def __init__(self, catalogue: Catalogue, prices: PriceBook, caller: ResilientCaller) -> None:

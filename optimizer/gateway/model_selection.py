@@ -4,50 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from optimizer.budgets.reservations import Budgets, Purse, final
+from optimizer.budgets.reservations import Budgets, Reservation, must_refuse
 from optimizer.domain.result import RoutingUnavailable
-from optimizer.gateway.model_options import CatalogueOptions
-from optimizer.gateway.prompt_cache import Conversations
-from optimizer.gateway.recording.accounting import Bookkeeper
-from optimizer.gateway.recording.ledger_entries import RequestFacts
+from optimizer.gateway.model_options import AvailableModels
+from optimizer.gateway.prompt_cache import PromptCaches
+from optimizer.gateway.recording.accounting import Accounting
+from optimizer.gateway.recording.ledger_entries import AnalyzedRequest
 from optimizer.policies.rules import stricter
 from routing.engine import RoutingEngine
 from routing.models import NoEligibleModel, RoutingContext, RoutingDecision
 
-Withheld = Mapping[tuple[str, str], str]
-_NOTHING: Withheld = {}
+OverBudget = Mapping[tuple[str, str], str]
+_NOTHING: OverBudget = {}
 
 
-class Decider:
+class ModelSelector:
     """Asks the engine, and records requests for which there is no provider at all."""
 
     def __init__(
         self,
         engine: RoutingEngine,
-        options: CatalogueOptions,
-        books: Bookkeeper,
-        conversations: Conversations,
+        options: AvailableModels,
+        accounting: Accounting,
+        prompt_caches: PromptCaches,
         budgets: Budgets | None,
     ) -> None:
         self._engine = engine
         self._options = options
-        self._books = books
-        self._conversations = conversations
+        self._accounting = accounting
+        self._prompt_caches = prompt_caches
         self._budgets = budgets
 
-    def bounded(self, facts: RequestFacts) -> bool:
+    def bounded(self, analyzed: AnalyzedRequest) -> bool:
         """Whether the completion needs a bound, so that its cost has one."""
-        capped = facts.effect.cost_cap is not None or facts.ask.max_cost is not None
-        return capped or (self._budgets is not None and self._budgets.concern(facts.ask))
+        capped = analyzed.effect.cost_cap is not None or analyzed.request.max_cost is not None
+        return capped or (self._budgets is not None and self._budgets.concern(analyzed.request))
 
-    def preview(self, facts: RequestFacts) -> RoutingDecision:
+    def preview(self, analyzed: AnalyzedRequest) -> RoutingDecision:
         """What would be decided now, without exploring, whatever budgets say."""
-        context = self._context(facts, explore=False)
-        return self._engine.route(context, strategy=facts.ask.strategy, analysis=facts.analysis)
+        context = self._context(analyzed, explore=False)
+        return self._engine.route(
+            context, strategy=analyzed.request.strategy, analysis=analyzed.analysis
+        )
 
-    async def decide(
-        self, facts: RequestFacts, started: float
-    ) -> tuple[RoutingDecision, Purse | None]:
+    async def select(
+        self, analyzed: AnalyzedRequest, started: float
+    ) -> tuple[RoutingDecision, Reservation | None]:
         """The model that answers, and what pays for it where a budget concerns the request.
 
         A budget that has no room either refuses or leaves cheaper models to choose
@@ -56,27 +58,31 @@ class Decider:
         :class:`optimizer.domain.result.BudgetExceeded` and
         :class:`analytics.ledger.ledger.BudgetsUnavailable`.
         """
-        purse = self._budgets.purse(facts.ask) if self._budgets is not None else None
-        if purse is None:
-            return await self._route(facts, started), None
-        withheld = purse.withheld(self._options.options())
-        decision = await self._route(facts, started, withheld)
-        while refusals := await purse.hold(decision.provider, decision.model):
-            if final(refusals):
-                raise purse.exceeded(refusals)
-            withheld |= purse.withheld(self._options.options(), refusals)
+        reservation = (
+            self._budgets.reservation(analyzed.request) if self._budgets is not None else None
+        )
+        if reservation is None:
+            return await self._route(analyzed, started), None
+        over_budget = reservation.over_budget(self._options.options())
+        decision = await self._route(analyzed, started, over_budget)
+        while refusals := await reservation.hold(decision.provider, decision.model):
+            if must_refuse(refusals):
+                raise reservation.exceeded(refusals)
+            over_budget |= reservation.over_budget(self._options.options(), refusals)
             try:
-                decision = await self._route(facts, started, withheld)
+                decision = await self._route(analyzed, started, over_budget)
             except NoEligibleModel:
-                raise purse.exceeded(refusals) from None
-        return decision, purse
+                raise reservation.exceeded(refusals) from None
+        return decision, reservation
 
     async def _route(
-        self, facts: RequestFacts, started: float, withheld: Withheld = _NOTHING
+        self, analyzed: AnalyzedRequest, started: float, over_budget: OverBudget = _NOTHING
     ) -> RoutingDecision:
-        context = self._context(facts, explore=True, withheld=withheld)
+        context = self._context(analyzed, explore=True, over_budget=over_budget)
         try:
-            return self._engine.route(context, strategy=facts.ask.strategy, analysis=facts.analysis)
+            return self._engine.route(
+                context, strategy=analyzed.request.strategy, analysis=analyzed.analysis
+            )
         except NoEligibleModel as error:
             if error.excluded:
                 raise
@@ -84,25 +90,25 @@ class Decider:
                 "Routing unavailable: no provider is configured. Set GEMINI_API_KEY, "
                 "ANTHROPIC_API_KEY, OPENROUTER_API_KEY or OPENAI_API_KEY, or LOCAL_PROVIDER=on."
             )
-            await self._books.failed(facts, None, (), started, message)
-            raise RoutingUnavailable(message, recorded_for=facts.request_id) from None
+            await self._accounting.record_failure(analyzed, None, (), started, message)
+            raise RoutingUnavailable(message, recorded_for=analyzed.request_id) from None
 
     def _context(
-        self, facts: RequestFacts, *, explore: bool, withheld: Withheld = _NOTHING
+        self, analyzed: AnalyzedRequest, *, explore: bool, over_budget: OverBudget = _NOTHING
     ) -> RoutingContext:
-        ask = facts.ask
+        request = analyzed.request
         return RoutingContext(
-            prompt=ask.prompt,
-            user_id=ask.user_id or None,
-            session_id=ask.session_id or None,
+            prompt=request.prompt,
+            user_id=request.user_id or None,
+            session_id=request.session_id or None,
             available_providers=self._options.available_providers(),
-            max_cost=stricter(ask.max_cost, facts.effect.cost_cap, min),
-            min_quality=stricter(ask.min_quality, facts.effect.quality_target, max),
-            max_tokens=ask.max_tokens,
-            required_capabilities=frozenset(ask.needs),
+            max_cost=stricter(request.max_cost, analyzed.effect.cost_cap, min),
+            min_quality=stricter(request.min_quality, analyzed.effect.quality_target, max),
+            max_tokens=request.max_tokens,
+            required_capabilities=frozenset(request.needs),
             explore=explore,
-            only=ask.only,
-            held=self._conversations.held(ask.chat),
-            effect=facts.effect,
-            withheld=withheld,
+            only=request.only,
+            cached_conversation=self._prompt_caches.find(request.chat),
+            effect=analyzed.effect,
+            over_budget=over_budget,
         )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from providers.chat import Chat
 from providers.completion import Usage
-from routing.models import Held
+from routing.models import CachedConversation
 
 # Providers keep nothing shorter, and nothing for longer, unless asked to.
 _LEAST_TOKENS = 1024
@@ -19,7 +19,7 @@ _MOST_CONVERSATIONS = 20_000
 _UNASKED = frozenset({"openai", "gemini"})
 
 
-class Conversations:
+class PromptCaches:
     """Remembers who answered, by the conversation's messages so far.
 
     In this process's memory, and bounded: to forget costs one full-price
@@ -27,9 +27,9 @@ class Conversations:
     """
 
     def __init__(self) -> None:
-        self._held: OrderedDict[bytes, tuple[float, Held]] = OrderedDict()
+        self._held: OrderedDict[bytes, tuple[float, CachedConversation]] = OrderedDict()
 
-    def held(self, chat: Chat) -> Held | None:
+    def find(self, chat: Chat) -> CachedConversation | None:
         """Who holds the longest known beginning of ``chat``, if anyone still does."""
         if len(chat.turns) < 2 or chat.estimated_tokens() < _LEAST_TOKENS:
             return None
@@ -48,7 +48,7 @@ class Conversations:
         if cached < _LEAST_TOKENS:
             return
         *_, key = _prefixes(chat)
-        self._held[key] = (time.monotonic(), Held(provider, model, cached))
+        self._held[key] = (time.monotonic(), CachedConversation(provider, model, cached))
         self._held.move_to_end(key)
         while len(self._held) > _MOST_CONVERSATIONS:
             self._held.popitem(last=False)

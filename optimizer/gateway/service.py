@@ -12,24 +12,24 @@ from typing import Any, TypeVar
 
 from analytics.cache import cache_key
 from analytics.reports.usage import routing_metrics
-from optimizer.access.clients import asked_by
+from optimizer.access.clients import apply_client
 from optimizer.budgets.reservations import Budgets
-from optimizer.domain.client import ANYONE, Client
-from optimizer.domain.request import Ask
+from optimizer.domain.client import ANONYMOUS, Client
+from optimizer.domain.request import GatewayRequest
 from optimizer.domain.request_ids import new_request_id
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
-from optimizer.gateway.cache.lookup import AnswerCache, Found
-from optimizer.gateway.model_options import CatalogueOptions
-from optimizer.gateway.model_selection import Decider
-from optimizer.gateway.prompt_cache import Conversations
-from optimizer.gateway.recording.accounting import Booked, Bookkeeper, milliseconds_since
-from optimizer.gateway.recording.decisions import heard_decision
-from optimizer.gateway.recording.ledger_entries import RequestFacts, Timing
+from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
+from optimizer.gateway.model_options import AvailableModels
+from optimizer.gateway.model_selection import ModelSelector
+from optimizer.gateway.prompt_cache import PromptCaches
+from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
+from optimizer.gateway.recording.decisions import shared_decision
+from optimizer.gateway.recording.ledger_entries import AnalyzedRequest, Timing
 from optimizer.gateway.single_flight import SingleFlight
-from optimizer.gateway.streaming.client_stream import AnswerStream
-from optimizer.gateway.streaming.shared_stream import LiveAnswer, LiveAnswers
+from optimizer.gateway.streaming.client_stream import ClientStream
+from optimizer.gateway.streaming.shared_stream import SharedStream, SharedStreams
 from optimizer.policies.experiments import Experiments
-from optimizer.policies.rules import RuleBook
+from optimizer.policies.rules import ActiveRules
 from optimizer.quality.judge import Judge
 from optimizer.shared.tasks import Background
 from providers.chat import Chat
@@ -46,7 +46,7 @@ Shared = TypeVar("Shared")
 class _Landed:
     """What a flight brings home: the shareable answer, and the leader's own result if fresh."""
 
-    found: Found
+    found: CacheHit
     fresh: CompletionResult | None = None
 
 
@@ -57,25 +57,25 @@ class RoutingService:
         self,
         *,
         engine: RoutingEngine,
-        options: CatalogueOptions,
+        options: AvailableModels,
         caller: ResilientCaller,
-        books: Bookkeeper,
+        accounting: Accounting,
         cache: AnswerCache,
-        rules: RuleBook | None = None,
+        rules: ActiveRules | None = None,
         judge: Judge | None = None,
         experiments: Experiments | None = None,
         budgets: Budgets | None = None,
     ) -> None:
         self._caller = caller
-        self._books = books
+        self._accounting = accounting
         self._cache = cache
         self._rules = rules
         self._judge = judge
         self._experiments = experiments
-        self._conversations = Conversations()
-        self._decider = Decider(engine, options, books, self._conversations, budgets)
+        self._prompt_caches = PromptCaches()
+        self._selector = ModelSelector(engine, options, accounting, self._prompt_caches, budgets)
         self._flights: SingleFlight[_Landed] = SingleFlight()
-        self._live = LiveAnswers()
+        self._live = SharedStreams()
         self._background = Background()
 
     async def route_and_complete(
@@ -87,7 +87,7 @@ class RoutingService:
         user_id: str = "",
         session_id: str = "",
         request_id: uuid.UUID | None = None,
-        client: Client = ANYONE,
+        client: Client = ANONYMOUS,
         asked_at: datetime | None = None,
         baseline: tuple[str, str] | None = None,
     ) -> CompletionResult:
@@ -97,8 +97,8 @@ class RoutingService:
         Raises what :meth:`complete` does.
         """
         return await self.complete(
-            asked_by(
-                Ask(
+            apply_client(
+                GatewayRequest(
                     chat=Chat.of_prompt(prompt, max_tokens),
                     prompt=prompt,
                     cache_key=cache_key(prompt, max_tokens=max_tokens, auto_route=auto_route),
@@ -116,8 +116,8 @@ class RoutingService:
             )
         )
 
-    async def complete(self, ask: Ask) -> CompletionResult:
-        """Answer ``ask`` and record it; returns once the record is durable.
+    async def complete(self, request: GatewayRequest) -> CompletionResult:
+        """Answer ``request`` and record it; returns once the record is durable.
 
         Raises :class:`RoutingUnavailable` when no provider answers,
         :class:`NotCached` when only a cached answer was wanted and there is none,
@@ -128,44 +128,48 @@ class RoutingService:
         recorded.
         """
         started = time.perf_counter()
-        facts = self._facts(ask)
+        analyzed = self._analyze(request)
         landed, leads = await self._with_others(
-            facts,
+            analyzed,
             started,
-            lambda: self._flights.run(self._shared(facts), lambda: self._fly(facts, started)),
+            lambda: self._flights.run(self._shared(analyzed), lambda: self._fly(analyzed, started)),
         )
         if leads and landed.fresh is not None:
             return landed.fresh
         found = landed.found
-        return await self._books.hit(facts, found.entry, started, found.likeness)
+        return await self._accounting.record_hit(analyzed, found.entry, started, found.likeness)
 
-    async def stream(self, ask: Ask) -> AnswerStream:
+    async def stream(self, request: GatewayRequest) -> ClientStream:
         """A stream of the answer that has begun to speak; iterate over it, and close it.
 
         Raises what :meth:`complete` does, before anything has been said.
         """
         started = time.perf_counter()
-        facts = self._facts(ask)
-        found = await self._cache.find(facts)
+        analyzed = self._analyze(request)
+        found = await self._cache.find(analyzed)
         if found is not None:
-            hit = await self._books.hit(facts, found.entry, started, found.likeness)
-            return AnswerStream.of_cached(hit)
+            hit = await self._accounting.record_hit(analyzed, found.entry, started, found.likeness)
+            return ClientStream.of_cached(hit)
         live, leads = await self._with_others(
-            facts,
+            analyzed,
             started,
-            lambda: self._live.listen(self._shared(facts), lambda: self._open(facts, started)),
+            lambda: self._live.listen(
+                self._shared(analyzed), lambda: self._open(analyzed, started)
+            ),
         )
         if leads:
-            return AnswerStream.of_live(live, live.served, _own_result, lambda _: None)
-        return AnswerStream.of_live(
+            return ClientStream.of_shared(live, live.served, _own_result, lambda _: None)
+        return ClientStream.of_shared(
             live,
-            heard_decision(facts, live.served),
-            lambda booked: self._books.hit(facts, booked.entry, started),
-            lambda code: self._background.run(self._books.unheard(facts, code, started)),
+            shared_decision(analyzed, live.served),
+            lambda booked: self._accounting.record_hit(analyzed, booked.entry, started),
+            lambda code: self._background.run(
+                self._accounting.record_abandoned(analyzed, code, started)
+            ),
         )
 
     def get_recommendation(
-        self, prompt: str, *, max_tokens: int = 1000, client: Client = ANYONE
+        self, prompt: str, *, max_tokens: int = 1000, client: Client = ANONYMOUS
     ) -> RoutingDecision:
         """What hybrid routing would choose. Calls nobody, records nothing."""
         return self.decide(prompt, max_tokens=max_tokens, auto_route=True, client=client)
@@ -176,16 +180,18 @@ class RoutingService:
         *,
         max_tokens: int = 1000,
         auto_route: bool = True,
-        client: Client = ANYONE,
+        client: Client = ANONYMOUS,
     ) -> RoutingDecision:
         """The decision that ``route_and_complete`` would take now, past the cache."""
         strategy = "hybrid" if auto_route else "complexity"
         chat = Chat.of_prompt(prompt, max_tokens)
-        return self.preview(Ask(chat, prompt, cache_key="", strategy=strategy, client=client))
+        return self.preview(
+            GatewayRequest(chat, prompt, cache_key="", strategy=strategy, client=client)
+        )
 
-    def preview(self, ask: Ask) -> RoutingDecision:
-        """What would be decided for ``ask`` now, past the cache and experiments. Calls nobody."""
-        return self._decider.preview(self._facts(ask, assign=False))
+    def preview(self, request: GatewayRequest) -> RoutingDecision:
+        """Return the decision for ``request`` now, past cache and experiments. Calls nobody."""
+        return self._selector.preview(self._analyze(request, assign=False))
 
     @staticmethod
     def get_routing_metrics(days: int = 7, tenant: str | None = None) -> dict[str, Any]:
@@ -201,129 +207,131 @@ class RoutingService:
         if self._judge is not None:
             await self._judge.drain()
 
-    def _facts(self, ask: Ask, *, assign: bool = True) -> RequestFacts:
+    def _analyze(self, request: GatewayRequest, *, assign: bool = True) -> AnalyzedRequest:
         if not self._cache.on:
-            off = replace(ask.cache, read=False, write=False)
-            ask = replace(ask, cache=off)
+            off = replace(request.cache, read=False, write=False)
+            request = replace(request, cache=off)
         assignment = None
         if self._experiments is not None and assign:
-            ask, assignment = self._experiments.assign(ask)
-        analysis = ask.analyze()
-        effect = self._rules.effect(ask, analysis) if self._rules else NO_EFFECT
-        if ask.client.models:
-            effect = replace(effect, allowed=ask.client.models)
+            request, assignment = self._experiments.assign(request)
+        analysis = request.analyze()
+        effect = self._rules.effect(request, analysis) if self._rules else NO_EFFECT
+        if request.client.models:
+            effect = replace(effect, allowed=request.client.models)
         if assignment is not None:
             effect = assignment.on(effect)
-        facts = RequestFacts(ask, analysis, effect, assignment)
-        if ask.chat.max_tokens is None and self._decider.bounded(facts):
-            bounded = replace(ask.chat, max_tokens=ask.max_tokens)
-            facts = replace(facts, ask=replace(ask, chat=bounded))
-        return facts
+        analyzed = AnalyzedRequest(request, analysis, effect, assignment)
+        if request.chat.max_tokens is None and self._selector.bounded(analyzed):
+            bounded = replace(request.chat, max_tokens=request.max_tokens)
+            analyzed = replace(analyzed, request=replace(request, chat=bounded))
+        return analyzed
 
     @staticmethod
-    def _shared(facts: RequestFacts) -> str:
+    def _shared(analyzed: AnalyzedRequest) -> str:
         """Requests with the same are answered by one call.
 
         Without the cache, or with wishes about what is in it, nobody may be given another's
         answer, so it is the request's own.
         """
-        use = facts.ask.cache
+        use = analyzed.request.cache
         if use.read and use.write and not use.only and use.max_age is None:
-            return facts.cache_key + facts.ask.semantic_key
-        return str(facts.request_id)
+            return analyzed.cache_key + analyzed.request.semantic_key
+        return str(analyzed.request_id)
 
     async def _with_others(
-        self, facts: RequestFacts, started: float, share: Callable[[], Awaitable[Shared]]
+        self, analyzed: AnalyzedRequest, started: float, share: Callable[[], Awaitable[Shared]]
     ) -> Shared:
         """What ``share`` gives, a call that others may have begun."""
         while True:
             try:
                 return await share()
             except RoutingUnavailable as error:
-                if error.recorded_for != facts.request_id:
-                    await self._books.failed_with_another(facts, error, started)
+                if error.recorded_for != analyzed.request_id:
+                    await self._accounting.record_shared_failure(analyzed, error, started)
                 raise
             except BudgetExceeded as error:
                 # Another's budget had no room: that says nothing of one's own.
-                if error.recorded_for == facts.request_id:
+                if error.recorded_for == analyzed.request_id:
                     raise
 
-    async def _open(self, facts: RequestFacts, started: float) -> LiveAnswer:
-        decision, purse = await self._decider.decide(facts, started)
+    async def _open(self, analyzed: AnalyzedRequest, started: float) -> SharedStream:
+        decision, reservation = await self._selector.select(analyzed, started)
         called = time.perf_counter()
         attempts: list[Attempt] = []
         try:
             opened = await self._caller.open_stream(
                 _chain(decision),
-                lambda model: CompletionRequest(model, facts.ask.chat),
+                lambda model: CompletionRequest(model, analyzed.request.chat),
                 attempts,
-                purse.permit if purse else None,
+                reservation.authorize if reservation else None,
             )
         except AllProvidersFailed as error:
-            raise await self._unavailable(facts, decision, error, started) from None
+            raise await self._unavailable(analyzed, decision, error, started) from None
         except asyncio.CancelledError:
             # The client went away before the first token; what was asked for may be charged.
-            self._background.run(self._books.failed(facts, decision, attempts, started))
+            self._background.run(
+                self._accounting.record_failure(analyzed, decision, attempts, started)
+            )
             raise
-        return LiveAnswer(
-            self._books,
-            facts,
+        return SharedStream(
+            self._accounting,
+            analyzed,
             decision,
             opened,
             started=started,
             called=called,
-            done=lambda booked: self._remember(facts, booked.result),
+            done=lambda booked: self._remember(analyzed, booked.result),
         )
 
-    async def _fly(self, facts: RequestFacts, started: float) -> _Landed:
-        found = await self._cache.find(facts)
+    async def _fly(self, analyzed: AnalyzedRequest, started: float) -> _Landed:
+        found = await self._cache.find(analyzed)
         if found is not None:
             return _Landed(found)
-        decision, purse = await self._decider.decide(facts, started)
+        decision, reservation = await self._selector.select(analyzed, started)
         called = time.perf_counter()
         try:
             outcome = await self._caller.call(
                 _chain(decision),
-                lambda model: CompletionRequest(model, facts.ask.chat),
-                purse.permit if purse else None,
+                lambda model: CompletionRequest(model, analyzed.request.chat),
+                reservation.authorize if reservation else None,
             )
         except AllProvidersFailed as error:
-            raise await self._unavailable(facts, decision, error, started) from None
+            raise await self._unavailable(analyzed, decision, error, started) from None
         timing = Timing(milliseconds_since(started), milliseconds_since(called))
-        booked = await self._books.answered(
-            facts, decision, outcome.completion, outcome.attempts, timing
+        booked = await self._accounting.record_answer(
+            analyzed, decision, outcome.completion, outcome.attempts, timing
         )
-        self._remember(facts, booked.result)
-        return _Landed(Found(booked.entry), booked.result)
+        self._remember(analyzed, booked.result)
+        return _Landed(CacheHit(booked.entry), booked.result)
 
     async def _unavailable(
         self,
-        facts: RequestFacts,
+        analyzed: AnalyzedRequest,
         decision: RoutingDecision,
         error: AllProvidersFailed,
         started: float,
     ) -> RoutingUnavailable:
-        await self._books.failed(facts, decision, error.attempts, started)
+        await self._accounting.record_failure(analyzed, decision, error.attempts, started)
         return RoutingUnavailable(
             "Routing unavailable: every provider failed.",
-            recorded_for=facts.request_id,
+            recorded_for=analyzed.request_id,
             attempts=error.attempts,
             deadline_passed=error.deadline_passed,
         )
 
-    def _remember(self, facts: RequestFacts, result: CompletionResult) -> None:
-        self._cache.remember(facts, result)
+    def _remember(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
+        self._cache.remember(analyzed, result)
         if self._judge is not None:
-            self._judge.consider(facts, result)
+            self._judge.consider(analyzed, result)
         provider = self._caller.providers.get(result.provider)
         if provider is not None:
-            self._conversations.remember(
-                facts.ask.chat, result.provider, provider.wire, result.model,
+            self._prompt_caches.remember(
+                analyzed.request.chat, result.provider, provider.wire, result.model,
                 result.completion.usage,
             )  # fmt: skip
 
 
-async def _own_result(booked: Booked) -> CompletionResult:
+async def _own_result(booked: Recorded) -> CompletionResult:
     """Of the client for whom the answer was asked for."""
     return booked.result
 

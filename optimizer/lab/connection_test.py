@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from optimizer.domain.request import Ask, ask_apart
+from optimizer.domain.request import GatewayRequest, isolated_request
 from optimizer.domain.result import BudgetExceeded, RoutingUnavailable
-from optimizer.gateway.model_options import CatalogueOptions
+from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.service import RoutingService
 from providers.catalogue import Catalogue, ProviderSpec
 from providers.chat import Chat, Message, Text
@@ -69,7 +69,7 @@ class Connections:
         catalogue: Catalogue,
         environment: Mapping[str, str],
         caller: ResilientCaller,
-        options: CatalogueOptions,
+        options: AvailableModels,
         routing: RoutingService,
     ) -> None:
         self._catalogue = catalogue
@@ -89,10 +89,10 @@ class Connections:
         option = self._cheapest(provider)
         if option is None:
             raise NotConfigured(provider)
-        ask = _ask(option, user)
+        request = _gateway_request(option, user)
         started = time.perf_counter()
         try:
-            result = await self._routing.complete(ask)
+            result = await self._routing.complete(request)
         except RoutingUnavailable as error:
             attempt = error.attempts[-1] if error.attempts else None
             hint = _HINTS.get(attempt.error, "") if attempt else ""
@@ -131,11 +131,11 @@ def _price(option: ModelOption) -> tuple[bool, Decimal, int]:
     return cost is None, cost or Decimal(0), option.rank
 
 
-def _ask(option: ModelOption, user: str) -> Ask:
+def _gateway_request(option: ModelOption, user: str) -> GatewayRequest:
     named = (option.provider, option.model)
     # A model that thinks first may have nothing to say within so few tokens.
     chat = Chat((Message("user", (Text(_PROMPT),)),), _MAX_TOKENS, allow_empty=True)
-    return ask_apart(
+    return isolated_request(
         chat,
         user=user,
         tag=TAG,

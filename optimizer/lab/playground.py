@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from optimizer.domain.model_names import AUTO, ModelNames
-from optimizer.domain.request import Ask, ask_apart
+from optimizer.domain.request import GatewayRequest, isolated_request
 from optimizer.gateway.service import RoutingService
-from optimizer.gateway.streaming.client_stream import AnswerStream
+from optimizer.gateway.streaming.client_stream import ClientStream
 from providers.chat import Chat, Message, Role, Text
 from providers.events import Event, RefusalDelta, TextDelta, ThinkingDelta
 from routing.models import NoEligibleModel, RoutingDecision
@@ -35,7 +35,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class StrategyChoice:
     """What a strategy would choose; ``impossible`` says why it can choose nothing."""
 
     strategy: str
@@ -55,20 +55,22 @@ class Playground:
         found = [spec.ref for spec in self._names.available() if spec.kind == "chat"]
         return [*(name for name in AUTO if name != "auto:hybrid"), *found]
 
-    def choices(self, question: Question) -> list[Choice]:
+    def choices(self, question: Question) -> list[StrategyChoice]:
         """What each strategy would choose now. Calls nobody, records nothing."""
-        ask = _ask(question)
-        return [self._choice(replace(ask, strategy=strategy)) for strategy in STRATEGIES]
+        request = _gateway_request(question)
+        return [self._choice(replace(request, strategy=strategy)) for strategy in STRATEGIES]
 
-    async def run(self, question: Question, model: str) -> tuple[Ask, AnswerStream, float]:
+    async def run(
+        self, question: Question, model: str
+    ) -> tuple[GatewayRequest, ClientStream, float]:
         """The answer of ``model`` as it comes, and when it was asked for (``perf_counter``).
 
         Raises :class:`optimizer.domain.model_names.UnknownModel` and what
         :meth:`RoutingService.stream` does.
         """
         selection = self._names.select(model)
-        ask = replace(
-            _ask(question),
+        request = replace(
+            _gateway_request(question),
             strategy=selection.strategy,
             only=selection.only,
             requested_model=model,
@@ -77,20 +79,20 @@ class Playground:
             baseline=next(iter(selection.only)) if selection.only else None,
         )
         started = time.perf_counter()
-        return ask, await self._routing.stream(ask), started
+        return request, await self._routing.stream(request), started
 
-    def _choice(self, ask: Ask) -> Choice:
+    def _choice(self, request: GatewayRequest) -> StrategyChoice:
         try:
-            return Choice(ask.strategy, self._routing.preview(ask))
+            return StrategyChoice(request.strategy, self._routing.preview(request))
         except NoEligibleModel as error:
-            return Choice(ask.strategy, impossible=str(error))
+            return StrategyChoice(request.strategy, impossible=str(error))
 
 
-def _ask(question: Question) -> Ask:
-    return ask_apart(question.chat, user=question.user, tag=TAG)
+def _gateway_request(question: Question) -> GatewayRequest:
+    return isolated_request(question.chat, user=question.user, tag=TAG)
 
 
-async def pieces(stream: AnswerStream, started: float) -> AsyncGenerator[dict[str, Any], None]:
+async def pieces(stream: ClientStream, started: float) -> AsyncGenerator[dict[str, Any], None]:
     """What to show of an answer as it comes: who was chosen, its text, and in the end what it
     cost (USD) and how long it took (milliseconds). Raises what the stream does."""
     decision = stream.decision

@@ -30,7 +30,7 @@ from providers.chat import Text
 from providers.completion import Choice, Completion, CompletionRequest, Usage
 from providers.errors import ProviderError
 from providers.events import Event
-from providers.retelling import events_of
+from providers.retelling import completion_events
 from routing.outcomes import Prices, RecordedPrompt
 
 PROVIDER = "replay"
@@ -89,7 +89,7 @@ class ReplayProvider:
         return Completion(PROVIDER, request.model, (Choice((Text(TEXT),), "stop"),), usage)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
-        for event in events_of(await self.complete(request)):
+        for event in completion_events(await self.complete(request)):
             yield event
 
     async def aclose(self) -> None:

@@ -26,7 +26,7 @@ from analytics.reports.summing import requests_in
 from analytics.reports.sums import RECORDED
 from optimizer.lab.past_requests import PastRequests, effect_on
 from optimizer.policies.policy import PolicySpec, leaves_choice
-from optimizer.policies.rules import RuleBook
+from optimizer.policies.rules import ActiveRules
 from providers.completion import Usage
 from routing.evaluation.off_policy import (
     Estimate,
@@ -100,7 +100,7 @@ class _Logged:
 class WhatIf:
     """Reads the database: not for the event loop."""
 
-    def __init__(self, past: PastRequests, rules: RuleBook) -> None:
+    def __init__(self, past: PastRequests, rules: ActiveRules) -> None:
         self._past = past
         self._rules = rules
 

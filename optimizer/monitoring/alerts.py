@@ -12,7 +12,7 @@ from django.core.mail import send_mail
 
 from analytics.alerts import alert_settle, alerts_raise, alerts_waiting, budget_alerts_raise
 from analytics.models import Alert
-from analytics.models.notification_target import Told
+from analytics.models.notification_target import NotificationTarget
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def watch() -> None:
         alert_settle(alert, "; ".join(deliver(alert.told, alert.text, _message(alert))))
 
 
-def deliver(told: Told, text: str, message: dict[str, Any]) -> Iterable[str]:
+def deliver(told: NotificationTarget, text: str, message: dict[str, Any]) -> Iterable[str]:
     """Tell everybody whom it names; what went wrong, one a channel."""
     errors = []
     if told.webhook:

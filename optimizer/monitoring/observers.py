@@ -18,7 +18,7 @@ class Observers:
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
 
-    def tell(self, entry: LedgerEntry) -> None:
+    def notify(self, entry: LedgerEntry) -> None:
         for observer in self._observers:
             try:
                 observer(entry)

@@ -7,10 +7,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from analytics.cache import key_apart
+from analytics.cache import scoped_cache_key
 from analytics.models import Experiment
 from optimizer.domain.model_names import ModelNames
-from optimizer.domain.request import Ask
+from optimizer.domain.request import GatewayRequest
 from optimizer.policies.policy import PolicyError, PolicySpec, leaves_choice, read_arm
 from optimizer.policies.rules import stricter
 from routing.rules import Effect, Rule
@@ -77,27 +77,31 @@ class Experiments:
             return
         self._running = _Running(found.name, found.unit, found.share, arms)
 
-    def assign(self, ask: Ask) -> tuple[Ask, Assignment | None]:
-        """``ask`` as its arm has it, where it takes part: it leaves the choice to us, and says
+    def assign(self, request: GatewayRequest) -> tuple[GatewayRequest, Assignment | None]:
+        """``request`` as its arm has it, where it takes part: it leaves the choice to us, and says
         whose it is."""
         running = self._running
-        if running is None or not leaves_choice(ask.requested_model) or ask.only is not None:
-            return ask, None
-        unit = {"user": ask.user_id, "session": ask.session_id}.get(
-            running.unit, str(ask.request_id)
+        if (
+            running is None
+            or not leaves_choice(request.requested_model)
+            or request.only is not None
+        ):
+            return request, None
+        unit = {"user": request.user_id, "session": request.session_id}.get(
+            running.unit, str(request.request_id)
         )
         if not unit:
-            return ask, None
+            return request, None
         arm = arm_of(running.name, unit, running.share)
         policy = running.arms[arm]
         asked = replace(
-            ask,
+            request,
             strategy="complexity" if policy.only else policy.strategy,
-            min_quality=stricter(ask.min_quality, policy.quality_target, max),
-            max_cost=stricter(ask.max_cost, policy.cost_cap, min),
+            min_quality=stricter(request.min_quality, policy.quality_target, max),
+            max_cost=stricter(request.max_cost, policy.cost_cap, min),
             # Neither arm is given answers of the other, or of before.
-            cache_key=key_apart(ask.cache_key, running.name, arm),
-            semantic_key=key_apart(ask.semantic_key, running.name, arm),
+            cache_key=scoped_cache_key(request.cache_key, running.name, arm),
+            semantic_key=scoped_cache_key(request.semantic_key, running.name, arm),
         )
         return asked, Assignment(running.name, arm, _preference(running.name, policy))
 

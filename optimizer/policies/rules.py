@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from optimizer.domain.request import Ask
+from optimizer.domain.request import GatewayRequest
 from providers.toml_file import read_toml
 from routing.models import PromptAnalysis
 from routing.rule_reading import RuleError, read_rule
@@ -42,7 +42,7 @@ def read_rule_entries(entries: Any, where: str, error_type: type[Exception]) -> 
     return rules
 
 
-class RuleBook:
+class ActiveRules:
     """``load`` reads the admin's rules that are on, and those it is given the names of. Not
     for the event loop, and neither are ``refresh`` and ``together_with``."""
 
@@ -72,11 +72,11 @@ class RuleBook:
         """The rules in force and the admin's rules of these names, all in their order."""
         return (*self._from_file, *self._load(names))
 
-    def effect(self, ask: Ask, analysis: PromptAnalysis) -> Effect:
-        """What the rules want of ``ask``."""
+    def effect(self, request: GatewayRequest, analysis: PromptAnalysis) -> Effect:
+        """What the rules want of ``request``."""
         if not self._rules:
             return NO_EFFECT
-        return effect_of(self._rules, subject_of(ask, analysis))
+        return effect_of(self._rules, subject_of(request, analysis))
 
     def _changed_at(self) -> float | None:
         try:
@@ -85,15 +85,15 @@ class RuleBook:
             return None
 
 
-def subject_of(ask: Ask, analysis: PromptAnalysis) -> Subject:
+def subject_of(request: GatewayRequest, analysis: PromptAnalysis) -> Subject:
     return Subject(
-        prompt=ask.prompt,
+        prompt=request.prompt,
         pattern=analysis.pattern,
         tier=analysis.tier,
         tokens=analysis.token_count,
-        at=ask.asked_at,
-        user_id=ask.user_id,
-        tags=ask.tags,
+        at=request.asked_at,
+        user_id=request.user_id,
+        tags=request.tags,
     )
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from analytics.reports.report import COMPLEXITY
 from analytics.reports.repricing import Baseline, RepricedSums, Tariff, TariffStep
-from analytics.reports.sums import RECORDED, Sums
+from analytics.reports.sums import RECORDED, ReportSums
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from providers.pricing import PriceBook, Rate, Rates
 
@@ -24,7 +24,7 @@ class Baselines:
     names: ModelNames
     prices: PriceBook
 
-    def sums(self, name: str) -> tuple[Sums, str]:
+    def sums(self, name: str) -> tuple[ReportSums, str]:
         """``name`` is "complexity", "requested" or a model's; with how to call it in a report.
 
         Raises :class:`UnknownBaseline`.

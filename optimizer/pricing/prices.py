@@ -72,7 +72,7 @@ class PriceEffect:
         return self.new - (self.charged if self.now is None else self.now)
 
 
-class PriceKeeper:
+class PriceService:
     """Keeps the process's price book up to date with what operators set."""
 
     def __init__(self, catalogue: Catalogue, prices: PriceBook, caller: ResilientCaller) -> None:

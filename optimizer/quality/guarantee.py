@@ -23,7 +23,7 @@ class Pairs(Protocol):
         ...
 
 
-class GuaranteeBook:
+class ActiveGuarantee:
     """Answers from memory; ``refresh`` reads the comparisons: not for the event loop."""
 
     def __init__(self, reference: Model, promise: Promise, pairs: Pairs) -> None:

@@ -30,7 +30,7 @@ from analytics.quality.report import judging_cost
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.request import ASSUMED_MAX_TOKENS
 from optimizer.domain.result import CompletionResult
-from optimizer.gateway.recording.ledger_entries import RequestFacts
+from optimizer.gateway.recording.ledger_entries import AnalyzedRequest
 from optimizer.quality.judge_prompt import Side, question, said_in, verdict_of
 from optimizer.shared.tasks import Background
 from providers.chat import Chat, Text
@@ -66,7 +66,7 @@ class JudgePolicy:
 class _Case:
     """One request under judgement, and what it has cost so far in USD."""
 
-    facts: RequestFacts
+    analyzed: AnalyzedRequest
     candidate: Model
     reference: Model
     expected: float | None
@@ -104,11 +104,11 @@ class Judge:
         self._waiting = 0
         self._background = Background()
 
-    def consider(self, facts: RequestFacts, result: CompletionResult) -> None:
+    def consider(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
         """Judge this answer later, if the lot falls on it."""
         if self._random.random() >= self._policy.rate or self._waiting >= _WAITING_AT_MOST:
             return
-        if (case := self._case(facts, result)) is not None:
+        if (case := self._case(analyzed, result)) is not None:
             self._waiting += 1
             self._background.run(self._try(case, result.completion.text))
 
@@ -116,15 +116,15 @@ class Judge:
         """Wait for what is being judged."""
         await self._background.drain()
 
-    def _case(self, facts: RequestFacts, result: CompletionResult) -> _Case | None:
+    def _case(self, analyzed: AnalyzedRequest, result: CompletionResult) -> _Case | None:
         """``None`` where there are no two texts to compare."""
         completion, metadata = result.completion, result.decision.metadata
         if completion.finish_reason != "stop" or not completion.text:
             return None
-        if not _only_text(facts.ask.chat):
+        if not _only_text(analyzed.request.chat):
             return None
         served = (completion.provider, completion.model)
-        reference = self._policy.reference or facts.ask.baseline or _baseline(metadata)
+        reference = self._policy.reference or analyzed.request.baseline or _baseline(metadata)
         if reference is None:
             return None
         kept_from = metadata.get("guarantee", {}).get("instead_of")
@@ -132,8 +132,8 @@ class Judge:
             # The reference answered so that the guarantee holds; the other is on trial.
             candidate = (kept_from["provider"], kept_from["model"])
             expected = metadata["guarantee"]["expected"]
-            return _Case(facts, candidate, reference, expected, served=False)
-        return _Case(facts, served, reference, _expected(metadata), served=True)
+            return _Case(analyzed, candidate, reference, expected, served=False)
+        return _Case(analyzed, served, reference, _expected(metadata), served=True)
 
     async def _try(self, case: _Case, text: str) -> None:
         score, error = None, ""
@@ -166,7 +166,7 @@ class Judge:
         """The candidate's share of the verdicts."""
         other = await self._other_answer(case)
         candidate, reference = (text, other) if case.served else (other, text)
-        asked = said_in(case.facts.ask.chat)
+        asked = said_in(case.analyzed.request.chat)
         first = await self._ask_judge(case, question(asked, candidate, reference))
         second = _REVERSED[await self._ask_judge(case, question(asked, reference, candidate))]
         return (_POINTS[first] + _POINTS[second]) / 2
@@ -174,7 +174,7 @@ class Judge:
     async def _other_answer(self, case: _Case) -> str:
         """Of the one who did not serve: paid for only to be compared."""
         model = case.reference if case.served else case.candidate
-        completion, cost = await self._call(case, model, case.facts.ask.chat)
+        completion, cost = await self._call(case, model, case.analyzed.request.chat)
         case.answer_cost += cost
         if completion is None:
             raise Unjudged("the other model did not answer")
@@ -197,15 +197,15 @@ class Judge:
         """The answer, if there is one, and what was charged for it and for failed tries."""
         if self._prices.rates(*model) is None:
             raise Unjudged(f"no price is known for {'/'.join(model)}")
-        purse = self._budgets.own_purse(chat) if self._budgets is not None else None
-        if purse is not None:
+        reservation = self._budgets.own_reservation(chat) if self._budgets is not None else None
+        if reservation is not None:
             chat = replace(chat, max_tokens=chat.max_tokens or ASSUMED_MAX_TOKENS)
         completion = None
         try:
             outcome = await self._caller.call(
                 [model],
                 lambda name: CompletionRequest(name, chat),
-                purse.permit if purse else None,
+                reservation.authorize if reservation else None,
             )
             completion, attempts = outcome.completion, outcome.attempts
         except AllProvidersFailed as error:
@@ -213,7 +213,11 @@ class Judge:
         except BudgetsUnavailable:
             raise Unjudged("the budgets could not be asked") from None
         charges = self._charges(completion, attempts)
-        asked = (purse.request_id, purse.asked_at) if purse else (uuid.uuid4(), datetime.now(UTC))
+        asked = (
+            (reservation.request_id, reservation.asked_at)
+            if reservation
+            else (uuid.uuid4(), datetime.now(UTC))
+        )
         case.costs.append(Cost(*asked, Payer(), charges))
         return completion, sum((charge.amount for charge in charges), _ZERO)
 
@@ -251,7 +255,7 @@ def _baseline(metadata: dict[str, Any]) -> Model | None:
 
 def _record(case: _Case, score: float | None, error: str, judge: str) -> None:
     comparison_record(
-        case.facts.request_id,
+        case.analyzed.request_id,
         Compared(*case.candidate, score),
         Compared(*case.reference, None if score is None else _EVEN),
         source=Comparison.Source.JUDGE,

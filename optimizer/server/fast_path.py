@@ -20,11 +20,11 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.middleware.security import SecurityMiddleware
 
-from optimizer.api.http.endpoint import Answered, Asked, Endpoint, Reply, Streamed
+from optimizer.api.http.endpoint import ApiEndpoint, ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.json_in import read_json
 from optimizer.api.http.json_out import as_json
 from optimizer.api.http.sse import HEADERS as STREAM_HEADERS
-from optimizer.domain.client import ANYONE
+from optimizer.domain.client import ANONYMOUS
 from optimizer.domain.request_ids import new_request_id
 from optimizer.monitoring.request_context import working_on
 from optimizer.server.errors import App, Header, Receive, Scope, Send
@@ -35,10 +35,10 @@ _A_WHILE = 0.05
 """Seconds."""
 
 
-class Lane:
+class FastPath:
     """Serves POSTs to ``endpoints``, by path; everything else is ``app``'s."""
 
-    def __init__(self, app: App, endpoints: Mapping[str, Endpoint]) -> None:
+    def __init__(self, app: App, endpoints: Mapping[str, ApiEndpoint]) -> None:
         self._app = app
         self._endpoints = endpoints
         self._plain, self._secure = _security_headers(secure=False), _security_headers(secure=True)
@@ -63,25 +63,25 @@ class Lane:
         request_id = new_request_id()
         trace_parent = headers.get(b"traceparent", b"").decode("latin-1")
         reply = _Reply(send, [*head, (b"x-request-id", str(request_id).encode())])
-        with working_on(request_id, trace_parent), _Presence(receive):
+        with working_on(request_id, trace_parent), _DisconnectWatcher(receive):
             await self._serve(endpoint, scope, headers, body, request_id, reply)
 
     async def _serve(
-        self, endpoint: Endpoint, scope: Scope, headers: dict[bytes, bytes], body: bytes,
+        self, endpoint: ApiEndpoint, scope: Scope, headers: dict[bytes, bytes], body: bytes,
         request_id: uuid.UUID, reply: _Reply,
     ) -> None:  # fmt: skip
         answer: Reply
         try:
-            asked = Asked(
+            api_request = ApiRequest(
                 data=read_json(body),
                 request_id=request_id,
-                client=scope.get("optimizer.client", ANYONE),
+                client=scope.get("optimizer.client", ANONYMOUS),
                 header=lambda name: headers.get(name.encode(), b"").decode("latin-1"),
             )
-            answer = await endpoint.answer(asked)
+            answer = await endpoint.answer(api_request)
         except Exception as error:  # noqa: BLE001 - the endpoint knows how to say it
             answer = endpoint.failed(request_id, error)
-        if isinstance(answer, Streamed):
+        if isinstance(answer, StreamReply):
             await reply.stream(answer)
             return
         if answer.status >= 500:
@@ -95,7 +95,7 @@ class Lane:
         return bool(scope["scheme"] == "https")
 
 
-class _Presence:
+class _DisconnectWatcher:
     """While inside, whoever serves is cancelled if the client leaves; looked for only once it
     takes a while, as most answers are there before anybody could have left."""
 
@@ -138,7 +138,7 @@ class _Reply:
         self._send = send
         self.head = list(head)
 
-    async def whole(self, answer: Answered) -> None:
+    async def whole(self, answer: JsonReply) -> None:
         body = as_json(answer.body)
         self.head += [
             (b"content-type", b"application/json"),
@@ -148,7 +148,7 @@ class _Reply:
         await self._begin(answer.status)
         await self._send({"type": "http.response.body", "body": body})
 
-    async def stream(self, answer: Streamed) -> None:
+    async def stream(self, answer: StreamReply) -> None:
         self.head += [*_encoded(STREAM_HEADERS), *_encoded(answer.headers)]
         try:
             async with aclosing(answer.source) as events:

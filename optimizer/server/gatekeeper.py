@@ -8,9 +8,9 @@ from typing import Any
 
 from analytics.access.keys import digest_of
 from optimizer.access.client_address import address_of_scope
-from optimizer.access.clients import Refused
-from optimizer.access.concurrency.limiter import Crowded
-from optimizer.access.rate_limits import RateLimited, Window
+from optimizer.access.clients import AccessDenied
+from optimizer.access.concurrency.limiter import ConcurrencyTimeout
+from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
 from optimizer.api.http.failures import Failure, Kind, retry_headers
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 from optimizer.wiring.build import get_services
@@ -49,7 +49,7 @@ class Gatekeeper:
             return
         services = get_services()
         try:
-            client = services.keyring.admit(
+            client = services.api_keys.authenticate(
                 _shown_key(scope["headers"]),
                 address_of_scope(scope, behind_proxy=self._behind_proxy),
                 _SCOPES.get(path, "complete"),
@@ -57,10 +57,10 @@ class Gatekeeper:
             # Only what may cost something is counted.
             counted = scope["method"] == "POST" and path not in _SCOPES
             windows = await services.limits.admit(client) if counted else []
-        except Refused as refused:
+        except AccessDenied as refused:
             await _refuse(scope["path"], _failure(refused), receive, send)
             return
-        except RateLimited as limited:
+        except RateLimitExceeded as limited:
             await _refuse(scope["path"], _too_many(limited), receive, send, limited.windows)
             return
         scope["optimizer.client"] = client
@@ -69,10 +69,10 @@ class Gatekeeper:
             await self._app(scope, receive, sending)
             return
         try:
-            async with services.turnstile.through(client):
+            async with services.concurrency.slot(client):
                 await self._app(scope, receive, sending)
-        except Crowded as crowded:
-            await _refuse(scope["path"], _crowded(crowded), receive, sending)
+        except ConcurrencyTimeout as crowded:
+            await _refuse(scope["path"], _concurrency_timeout(crowded), receive, sending)
 
 
 def _shown_key(headers: list[tuple[bytes, bytes]]) -> str | None:
@@ -89,7 +89,7 @@ def _digest(raw: bytes) -> str:
     return digest_of(raw.strip()[:_LONGEST_KEY].decode("latin-1"))
 
 
-def _with_headers(send: Send, windows: list[Window]) -> Send:
+def _with_headers(send: Send, windows: list[RateWindow]) -> Send:
     async def sending(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
             more = [header for window in windows for header in window.headers]
@@ -99,7 +99,7 @@ def _with_headers(send: Send, windows: list[Window]) -> Send:
     return sending
 
 
-def _too_many(limited: RateLimited) -> Failure:
+def _too_many(limited: RateLimitExceeded) -> Failure:
     return Failure(
         429,
         "rate_limited",
@@ -109,14 +109,14 @@ def _too_many(limited: RateLimited) -> Failure:
     )
 
 
-def _crowded(crowded: Crowded) -> Failure:
+def _concurrency_timeout(crowded: ConcurrencyTimeout) -> Failure:
     if crowded.own:
         code = "concurrency_limit_exceeded"
         return Failure(429, "rate_limited", str(crowded), code=code, retry_after=1)
     return Failure(503, "overloaded", str(crowded), code="overloaded", retry_after=1)
 
 
-def _failure(refused: Refused) -> Failure:
+def _failure(refused: AccessDenied) -> Failure:
     kinds: dict[int, Kind] = {401: "unauthorized", 403: "forbidden"}
     codes = {401: "invalid_api_key", 403: "permission_denied"}
     status = refused.status
@@ -124,7 +124,7 @@ def _failure(refused: Refused) -> Failure:
 
 
 async def _refuse(
-    path: str, failure: Failure, receive: Receive, send: Send, windows: Sequence[Window] = ()
+    path: str, failure: Failure, receive: Receive, send: Send, windows: Sequence[RateWindow] = ()
 ) -> None:
     # Most clients read an answer only once they have sent everything.
     while (message := await receive()).get("more_body", False):

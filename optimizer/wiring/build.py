@@ -23,19 +23,19 @@ from analytics.ledger.ledger import Ledger
 from analytics.ledger.rollups import totals_update
 from analytics.privacy.masking import load_mask
 from analytics.rules import rules_load
-from optimizer.access.api_keys import KeyRing
-from optimizer.access.concurrency.limiter import Turnstile
+from optimizer.access.api_keys import ApiKeys
+from optimizer.access.concurrency.limiter import ConcurrencyLimiter
 from optimizer.access.rate_limits import RateLimits
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.model_names import ModelNames
 from optimizer.gateway.cache.lookup import AnswerCache
 from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_available
-from optimizer.gateway.chat_requests import Gateway
+from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
-from optimizer.gateway.model_options import CatalogueOptions
-from optimizer.gateway.recording.accounting import Bookkeeper
-from optimizer.gateway.recording.ledger_entries import Recorder, StoragePolicy
+from optimizer.gateway.model_options import AvailableModels
+from optimizer.gateway.recording.accounting import Accounting
+from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder, StoragePolicy
 from optimizer.gateway.service import RoutingService
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests
@@ -48,11 +48,11 @@ from optimizer.monitoring.observers import Observers
 from optimizer.monitoring.otlp import configured_telemetry
 from optimizer.monitoring.prometheus import Meter
 from optimizer.policies.experiments import Experiments, running_experiment
-from optimizer.policies.rules import RuleBook
-from optimizer.pricing.prices import PriceKeeper
+from optimizer.policies.rules import ActiveRules
+from optimizer.pricing.prices import PriceService
 from optimizer.quality.expectations import Expectations
 from optimizer.shared.circuits import SharedCircuits
-from optimizer.wiring.periodic import Chore, Chores
+from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.quality import configured_guarantee, configured_judge
 from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
 from optimizer.wiring.services import Services
@@ -150,16 +150,16 @@ def sum_some_hours() -> None:
         pass
 
 
-def background_chores(note_prices: Callable[[], object]) -> Chores:
+def periodic_tasks_of_installation(note_prices: Callable[[], object]) -> PeriodicTasks:
     """What comes round again and again, once for the whole installation."""
-    return Chores(
+    return PeriodicTasks(
         [
-            Chore("Summing the hours", 60, sum_some_hours),
-            Chore("Looking for harm in experiments", 60, stop_on_harm),
-            Chore("Watching limits", 60, watch),
-            Chore("Marking how budgets are used up", 60, budgets_mark),
-            Chore("Writing down changed prices", 600, note_prices),
-            Chore("Looking for what dead workers held", 30, holds_lost),
+            PeriodicTask("Summing the hours", 60, sum_some_hours),
+            PeriodicTask("Looking for harm in experiments", 60, stop_on_harm),
+            PeriodicTask("Watching limits", 60, watch),
+            PeriodicTask("Marking how budgets are used up", 60, budgets_mark),
+            PeriodicTask("Writing down changed prices", 600, note_prices),
+            PeriodicTask("Looking for what dead workers held", 30, holds_lost),
         ]
     )
 
@@ -188,10 +188,10 @@ def build_services() -> Services:
         ),
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, settings.SHARED_STORE)
-    price_keeper = PriceKeeper(catalogue, prices, caller)
+    price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
-    options = CatalogueOptions(catalogue, prices, caller)
+    options = AvailableModels(catalogue, prices, caller)
     names = ModelNames(catalogue, caller)
     guarantee = configured_guarantee(names, caller)
     engine = routing_engine(options, evidence, predictor, guarantee)
@@ -203,28 +203,28 @@ def build_services() -> Services:
     feed = Feed(settings.SHARED_STORE)
     meter = Meter(lambda: {name: caller.circuit_state(name) for name in registry.providers})
     telemetry = configured_telemetry()
-    observers = [meter.observe, lambda entry: feed.tell(entry.request), *telemetry.observers]
-    recorder = Recorder(storage_policy())
-    books = Bookkeeper(prices, ledger, recorder, limits, Observers(observers))
+    observers = [meter.observe, lambda entry: feed.publish(entry.request), *telemetry.observers]
+    recorder = LedgerEntryBuilder(storage_policy())
+    accounting = Accounting(prices, ledger, recorder, limits, Observers(observers))
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
-    rules = RuleBook(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
+    rules = ActiveRules(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
     experiments = Experiments(names, running_experiment)
     # Whatever other workers, the admin or a command may change.
-    readings: dict[str, Callable[[], object]] = {
+    refreshes: dict[str, Callable[[], object]] = {
         "the outcomes": evidence.refresh,
         "the rules": rules.refresh,
         "the experiments": experiments.refresh,
     }
     if semantic is not None:
-        readings["the semantic cache"] = semantic.refresh
+        refreshes["the semantic cache"] = semantic.refresh
     if guarantee is not None:
-        readings["the compared answers"] = guarantee.refresh
+        refreshes["the compared answers"] = guarantee.refresh
     past = PastRequests(engine, names, prices)
     routing = RoutingService(
         engine=engine,
         options=options,
         caller=caller,
-        books=books,
+        accounting=accounting,
         cache=AnswerCache(cache, semantic),
         rules=rules,
         experiments=experiments,
@@ -234,7 +234,7 @@ def build_services() -> Services:
     return Services(
         catalogue=catalogue,
         prices=prices,
-        price_keeper=price_keeper,
+        price_service=price_service,
         registry=registry,
         caller=caller,
         circuits=circuits,
@@ -253,12 +253,12 @@ def build_services() -> Services:
         what_if=WhatIf(past, rules),
         names=names,
         limits=limits,
-        turnstile=Turnstile(
+        concurrency=ConcurrencyLimiter(
             settings.MAX_CONCURRENT_REQUESTS, settings.QUEUE_SECONDS, settings.SHARED_STORE
         ),
-        keyring=KeyRing(keys, settings.AUTH),
+        api_keys=ApiKeys(keys, settings.AUTH),
         budgets=budgets,
-        gateway=Gateway(
+        chat_requests=ChatRequestBuilder(
             names,
             caller,
             hottest=settings.CACHE_MAX_TEMPERATURE if cache else None,
@@ -269,8 +269,10 @@ def build_services() -> Services:
         telemetry=telemetry,
         playground=Playground(routing, names),
         connections=Connections(catalogue, os.environ, caller, options, routing),
-        embedding=EmbeddingService(names, caller, books, budgets),
+        embedding=EmbeddingService(names, caller, accounting, budgets),
         background=background,
-        readings=Chores([Chore(f"Reading {what}", 0, read) for what, read in readings.items()]),
-        chores=background_chores(price_keeper.note),
+        refreshes=PeriodicTasks(
+            [PeriodicTask(f"Reading {what}", 0, read) for what, read in refreshes.items()]
+        ),
+        periodic_tasks=periodic_tasks_of_installation(price_service.note),
     )

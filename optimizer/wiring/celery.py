@@ -19,7 +19,7 @@ django.setup()
 from django.conf import settings  # noqa: E402
 from django.db import close_old_connections  # noqa: E402
 
-from optimizer.wiring.build import background_chores, forget_services, get_services  # noqa: E402
+from optimizer.wiring.build import forget_services, get_services, periodic_tasks_of_installation  # noqa: E402
 
 TASK = "optimizer.chore"
 
@@ -38,7 +38,7 @@ app.conf.update(
             # Turns that nobody took in time are not caught up on.
             "options": {"expires": seconds},
         }
-        for name, seconds in background_chores(lambda: None).every.items()
+        for name, seconds in periodic_tasks_of_installation(lambda: None).every.items()
     },
 )
 
@@ -48,7 +48,7 @@ def chore(name: str) -> None:
     """Do the chore ``name`` now."""
     close_old_connections()
     try:
-        get_services().chores.do(name)
+        get_services().periodic_tasks.do(name)
     finally:
         close_old_connections()
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from django.db import connections
 
-from optimizer.wiring.periodic import Chore, Chores
+from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 
 _SECONDS = 0.5
 """A revoked key opens nothing, and a new budget holds, after this and the time of a query."""
@@ -15,14 +15,17 @@ _LAST_SECONDS = 10.0
 """For what is left: a database that hangs keeps no worker from ending."""
 
 
-class CloseWatch:
-    """Begins with a first round of ``chores``; ends with ``last`` and the connection closed."""
+class FastRefresher:
+    """Runs ``periodic_tasks`` again and again; ends with ``last`` and closes the connection."""
 
     def __init__(
-        self, chores: Sequence[Chore], last: Sequence[Chore], seconds: float = _SECONDS
+        self,
+        periodic_tasks: Sequence[PeriodicTask],
+        last: Sequence[PeriodicTask],
+        seconds: float = _SECONDS,
     ) -> None:
-        self._chores = Chores(chores)
-        self._last = Chores(last)
+        self._chores = PeriodicTasks(periodic_tasks)
+        self._last = PeriodicTasks(last)
         self._seconds = seconds
         self._over = threading.Event()
         self._read = threading.Event()

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Chore:
+class PeriodicTask:
     """``work`` is done every ``seconds``; it reads or writes the database."""
 
     name: str
@@ -23,11 +23,11 @@ class Chore:
     failing: bool = False
 
 
-class Chores:
+class PeriodicTasks:
     """Does what is due, one after the other. A chore that fails is tried again when next due."""
 
-    def __init__(self, chores: Sequence[Chore]) -> None:
-        self._chores = chores
+    def __init__(self, periodic_tasks: Sequence[PeriodicTask]) -> None:
+        self._chores = periodic_tasks
 
     @property
     def every(self) -> Mapping[str, float]:
@@ -48,7 +48,7 @@ class Chores:
                 self._run(chore)
 
     @staticmethod
-    def _run(chore: Chore) -> None:
+    def _run(chore: PeriodicTask) -> None:
         try:
             chore.work()
         except Exception as error:

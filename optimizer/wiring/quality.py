@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from analytics.quality import guarantee_pairs as pairs
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.model_names import ModelNames, UnknownModel
-from optimizer.quality.guarantee import GuaranteeBook
+from optimizer.quality.guarantee import ActiveGuarantee
 from optimizer.quality.judge import Judge, JudgePolicy
 from providers.pricing import PriceBook
 from providers.resilience import ResilientCaller
@@ -28,7 +28,7 @@ def configured_judge(
     caller: ResilientCaller,
     prices: PriceBook,
     database: Executor,
-    guarantee: GuaranteeBook | None,
+    guarantee: ActiveGuarantee | None,
     budgets: Budgets | None = None,
 ) -> Judge | None:
     """The judge where one is named that can be called and whose price is known.
@@ -55,7 +55,7 @@ def configured_judge(
     return Judge(policy, caller, prices, store, budgets=budgets)
 
 
-def configured_guarantee(names: ModelNames, caller: ResilientCaller) -> GuaranteeBook | None:
+def configured_guarantee(names: ModelNames, caller: ResilientCaller) -> ActiveGuarantee | None:
     """The guarantee where a reference model is named that can be called."""
     if not settings.GUARANTEE_REFERENCE:
         return None
@@ -68,4 +68,4 @@ def configured_guarantee(names: ModelNames, caller: ResilientCaller) -> Guarante
             f"GUARANTEE_REFERENCE: the provider of {'/'.join(reference)} is not configured"
         )
     promise = Promise(settings.GUARANTEE_TOLERANCE, 1 - settings.GUARANTEE_CONFIDENCE)
-    return GuaranteeBook(reference, promise, pairs)
+    return ActiveGuarantee(reference, promise, pairs)

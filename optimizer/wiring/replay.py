@@ -9,9 +9,9 @@ from django.conf import settings
 
 from analytics.ledger.ledger import Ledger
 from optimizer.gateway.cache.lookup import AnswerCache
-from optimizer.gateway.model_options import CatalogueOptions
-from optimizer.gateway.recording.accounting import Bookkeeper
-from optimizer.gateway.recording.ledger_entries import Recorder, StoragePolicy
+from optimizer.gateway.model_options import AvailableModels
+from optimizer.gateway.recording.accounting import Accounting
+from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder, StoragePolicy
 from optimizer.gateway.service import RoutingService
 from optimizer.lab.replay import (
     Replay,
@@ -53,14 +53,14 @@ async def _replay(
     caller = ResilientCaller({provider.name: provider}, ResiliencePolicy(retries=0))
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
-    options = CatalogueOptions(catalogue, book, caller)
+    options = AvailableModels(catalogue, book, caller)
     ledger = Ledger(journal())
     routing = RoutingService(
         engine=routing_engine(options, evidence, predictor),
         options=options,
         caller=caller,
-        books=Bookkeeper(
-            book, ledger, Recorder(StoragePolicy(settings.STORE_PROMPTS), replayed=True)
+        accounting=Accounting(
+            book, ledger, LedgerEntryBuilder(StoragePolicy(settings.STORE_PROMPTS), replayed=True)
         ),
         cache=AnswerCache(None),
     )

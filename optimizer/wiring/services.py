@@ -13,15 +13,15 @@ from django.db import connections
 
 from analytics.cache import CacheReader
 from analytics.ledger.ledger import Ledger
-from optimizer.access.api_keys import KeyRing
-from optimizer.access.concurrency.limiter import Turnstile
+from optimizer.access.api_keys import ApiKeys
+from optimizer.access.concurrency.limiter import ConcurrencyLimiter
 from optimizer.access.rate_limits import RateLimits
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.model_names import ModelNames
 from optimizer.gateway.cache.semantic.cache import SemanticCache
-from optimizer.gateway.chat_requests import Gateway
+from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
-from optimizer.gateway.model_options import CatalogueOptions
+from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.service import RoutingService
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.playground import Playground
@@ -31,14 +31,14 @@ from optimizer.monitoring.live.feed import Feed
 from optimizer.monitoring.otlp import Telemetry
 from optimizer.monitoring.prometheus import Meter
 from optimizer.policies.experiments import Experiments
-from optimizer.policies.rules import RuleBook
-from optimizer.pricing.prices import PriceKeeper
+from optimizer.policies.rules import ActiveRules
+from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import EvidenceTable
 from optimizer.quality.expectations import Expectations
-from optimizer.quality.guarantee import GuaranteeBook
+from optimizer.quality.guarantee import ActiveGuarantee
 from optimizer.shared.circuits import SharedCircuits
-from optimizer.wiring.fast_refresh import CloseWatch
-from optimizer.wiring.periodic import Chore, Chores
+from optimizer.wiring.fast_refresh import FastRefresher
+from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from providers.catalogue import Catalogue
 from providers.errors import ProviderError
 from providers.local.client import LocalProvider
@@ -56,29 +56,29 @@ class Services:
 
     catalogue: Catalogue
     prices: PriceBook
-    price_keeper: PriceKeeper
+    price_service: PriceService
     registry: ProviderRegistry
     caller: ResilientCaller
     circuits: SharedCircuits
     evidence: EvidenceTable
     expectations: Expectations
-    options: CatalogueOptions
+    options: AvailableModels
     engine: RoutingEngine
     ledger: Ledger
     cache: CacheReader | None
     routing: RoutingService
     semantic: SemanticCache | None
-    rules: RuleBook
+    rules: ActiveRules
     experiments: Experiments
-    guarantee: GuaranteeBook | None
+    guarantee: ActiveGuarantee | None
     rule_trials: RuleTrials
     what_if: WhatIf
     names: ModelNames
-    keyring: KeyRing
+    api_keys: ApiKeys
     budgets: Budgets
     limits: RateLimits
-    turnstile: Turnstile
-    gateway: Gateway
+    concurrency: ConcurrencyLimiter
+    chat_requests: ChatRequestBuilder
     playground: Playground
     connections: Connections
     feed: Feed
@@ -86,11 +86,11 @@ class Services:
     telemetry: Telemetry
     embedding: EmbeddingService
     background: ThreadPoolExecutor
-    readings: Chores
-    chores: Chores
+    refreshes: PeriodicTasks
+    periodic_tasks: PeriodicTasks
     ending: bool = False
     """Whether the server has been told to end: it answers what is under way, and no more."""
-    _close_watch: CloseWatch | None = None
+    _fast_refresher: FastRefresher | None = None
     _upkeep: Sequence[asyncio.Task[None]] = ()
     _watching: asyncio.Task[None] | None = None
 
@@ -99,12 +99,12 @@ class Services:
 
         Raises ``RuntimeError`` if begun before: the threads of then could no longer be ended.
         """
-        if self._close_watch is not None:
+        if self._fast_refresher is not None:
             raise RuntimeError("The services are running already.")
         self.circuits.begin()
-        self._close_watch = close_watch(self.keyring, self.budgets, self.price_keeper)
-        await asyncio.to_thread(self._close_watch.begin)
-        await self.in_background(self.readings.run_due)
+        self._fast_refresher = fast_refresher(self.api_keys, self.budgets, self.price_service)
+        await asyncio.to_thread(self._fast_refresher.begin)
+        await self.in_background(self.refreshes.run_due)
         seconds = settings.EVIDENCE_REFRESH_SECONDS
         self._upkeep = [
             asyncio.create_task(work) for work in (self._keep_up(seconds), self._catch_up())
@@ -121,9 +121,9 @@ class Services:
         """Other workers' feedback arrives this way."""
         while True:
             await asyncio.sleep(seconds)
-            await self.in_background(self.readings.run_due)
+            await self.in_background(self.refreshes.run_due)
             if not settings.CELERY_BROKER_URL:
-                await self.in_background(self.chores.run_due)
+                await self.in_background(self.periodic_tasks.run_due)
 
     async def _catch_up(self) -> None:
         """Records that wait for the database arrive this way, whether or not others come."""
@@ -136,9 +136,9 @@ class Services:
         while True:
             await asyncio.sleep(1)
             self.meter.count_tasks(len(asyncio.all_tasks()))
-            self.ledger.let_go()
+            self.ledger.abort_stuck_wait()
             if self.cache is not None:
-                self.cache.let_go()
+                self.cache.abort_stuck_wait()
 
     async def in_background(self, work: object, *args: object) -> object:
         """Run ``work`` on the background thread, off the event loop."""
@@ -154,15 +154,15 @@ class Services:
         await self.circuits.aclose()
         await self.feed.aclose()
         await self.limits.aclose()
-        await self.turnstile.aclose()
+        await self.concurrency.aclose()
         await asyncio.to_thread(self.close)
         if self._watching is not None:
             self._watching.cancel()
 
     def close(self) -> None:
         """Flush the ledger and end the threads."""
-        if self._close_watch is not None:
-            self._close_watch.close()
+        if self._fast_refresher is not None:
+            self._fast_refresher.close()
         self.ledger.close()
         self.telemetry.close()
         if self.cache is not None:
@@ -171,14 +171,14 @@ class Services:
         self.background.shutdown(wait=True)
 
 
-def close_watch(keyring: KeyRing, budgets: Budgets, prices: PriceKeeper) -> CloseWatch:
+def fast_refresher(api_keys: ApiKeys, budgets: Budgets, prices: PriceService) -> FastRefresher:
     """What may not wait for the other readings: a revoked key, a budget just made."""
-    return CloseWatch(
+    return FastRefresher(
         [
-            Chore("Reading the API keys", 0, keyring.refresh),
-            Chore("Reading the budgets", 0, budgets.refresh),
-            Chore("Reading the prices set here", 0, prices.refresh),
-            Chore("Saying that this worker is alive", 5, budgets.say_alive),
+            PeriodicTask("Reading the API keys", 0, api_keys.refresh),
+            PeriodicTask("Reading the budgets", 0, budgets.refresh),
+            PeriodicTask("Reading the prices set here", 0, prices.refresh),
+            PeriodicTask("Saying that this worker is alive", 5, budgets.say_alive),
         ],
-        [Chore("Writing down when keys were used", 0, keyring.tell_used)],
+        [PeriodicTask("Writing down when keys were used", 0, api_keys.write_usage)],
     )

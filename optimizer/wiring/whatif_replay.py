@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from optimizer.gateway.model_options import CatalogueOptions
+from optimizer.gateway.model_options import AvailableModels
 from optimizer.lab.replay import PROVIDER, ReplayProvider, replay_catalogue
 from optimizer.lab.whatif import Answer, Change
 from optimizer.policies.policy import PolicySpec
@@ -73,7 +73,7 @@ def _engine(prompts: Sequence[RecordedPrompt], prices: Prices) -> RoutingEngine:
     catalogue = replay_catalogue(prompts, prices)
     provider = ReplayProvider(prompts)
     caller = ResilientCaller({provider.name: provider}, ResiliencePolicy(retries=0))
-    options = CatalogueOptions(catalogue, PriceBook(catalogue), caller)
+    options = AvailableModels(catalogue, PriceBook(catalogue), caller)
     predictor = installed_predictor()
     return routing_engine(options, learned_evidence(predictor), predictor)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from routing.adjustments.substitution import rechosen
+from routing.adjustments.substitution import substitute
 from routing.guarantee.calibration import Calibration, Promise
 from routing.models import RoutingDecision
 from routing.strategies.base import Situation
@@ -58,7 +58,7 @@ def keep_promise(
     else:
         why = f"{expected:.2f} expected of {'/'.join(chosen)} is below the {threshold:.2f} promised"
     kept["instead_of"] = {"provider": decision.provider, "model": decision.model}
-    held = rechosen(
+    substituted = substitute(
         decision,
         situation,
         option,
@@ -67,7 +67,7 @@ def keep_promise(
         won="the guarantee's reference",
         guarantee=kept,
     )
-    return replace(held, confidence="high")
+    return replace(substituted, confidence="high")
 
 
 def _expected_of(decision: RoutingDecision) -> float | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from routing.adjustments.substitution import rechosen
+from routing.adjustments.substitution import substitute
 from routing.models import RoutingDecision
 from routing.rules import names
 from routing.strategies.base import Situation, complexity_chain
 
 
-def prefer_by_rule(decision: RoutingDecision, situation: Situation) -> RoutingDecision:
+def prefer_rule_model(decision: RoutingDecision, situation: Situation) -> RoutingDecision:
     """``decision``, or the first preferred model in complexity's order.
 
     A model that the client named stands.
@@ -20,7 +20,7 @@ def prefer_by_rule(decision: RoutingDecision, situation: Situation) -> RoutingDe
         return decision
     for option in complexity_chain(situation):
         if names(rule.models, option.provider, option.model):
-            return rechosen(
+            return substitute(
                 decision,
                 situation,
                 option,

@@ -7,19 +7,19 @@ switch saves only what it is cheaper by *after* that.
 
 from __future__ import annotations
 
-from routing.adjustments.substitution import rechosen
+from routing.adjustments.substitution import substitute
 from routing.models import TIERS, RoutingDecision
 from routing.strategies.base import Situation
 
 
-def stay_with_held(decision: RoutingDecision, situation: Situation) -> RoutingDecision:
+def stay_with_cached_model(decision: RoutingDecision, situation: Situation) -> RoutingDecision:
     """``decision``, or the model that holds the conversation where that is no dearer.
 
     It must be eligible and of at least the chosen model's tier: a prompt cache
     is no reason to give a hard turn to a weak model. Choices made by name, for
     quality alone, or in order to learn stand.
     """
-    held = situation.context.held
+    held = situation.context.cached_conversation
     if held is None or decision.strategy_used in {"named", "best"}:
         return decision
     if decision.metadata.get("explored"):
@@ -32,7 +32,7 @@ def stay_with_held(decision: RoutingDecision, situation: Situation) -> RoutingDe
     stay, leave = situation.expected_cost(kept), situation.expected_cost(chosen)
     if stay is None or leave is None or stay > leave:
         return decision
-    return rechosen(
+    return substitute(
         decision,
         situation,
         kept,

@@ -9,7 +9,7 @@ from routing.models import ModelOption, RoutingDecision
 from routing.strategies.base import Situation
 
 
-def rechosen(
+def substitute(
     decision: RoutingDecision,
     situation: Situation,
     option: ModelOption,

@@ -20,7 +20,7 @@ from routing.evaluation.frontier import (
     mixing_curve,
     picks,
 )
-from routing.evaluation.scorers import Comparison
+from routing.evaluation.scorers import ScorerComparison
 from routing.learning.features import structure
 from routing.learning.predictor import CLIP
 from routing.outcomes import Prices, RecordedPrompt
@@ -42,7 +42,7 @@ class ManyModels:
 
 
 def compare_many(
-    task: Comparison, routers: Sequence[str], prices: Prices, *, resamples: int
+    task: ScorerComparison, routers: Sequence[str], prices: Prices, *, resamples: int
 ) -> ManyModels | None:
     """The routers among all models of a benchmark; ``None`` for two models or without prices."""
     models = sorted(set.intersection(*(set(p.outcomes) for p in task.prompts)))
@@ -79,7 +79,7 @@ def compare_many(
     return ManyModels(field, mixing_curve(field), curves, figures)
 
 
-def _signals(task: Comparison, x: Floats) -> dict[str, Floats]:
+def _signals(task: ScorerComparison, x: Floats) -> dict[str, Floats]:
     """What each router knows of a prompt, (n, k): a model's quality is regressed on it."""
     prompts = [p.prompt for p in task.prompts]
     signals = {

@@ -11,7 +11,7 @@ from scipy.special import expit
 from routing.evaluation.calibration import Reliability, reliability
 from routing.evaluation.curves import Interval, Pair, bootstrap
 from routing.evaluation.many_models import ManyModels, compare_many
-from routing.evaluation.scorers import SCORERS, Comparison
+from routing.evaluation.scorers import SCORERS, ScorerComparison
 from routing.learning.artifact import Artifact
 from routing.outcomes import Prices, RecordedPrompt
 from routing.training.train import anchor_models
@@ -62,7 +62,7 @@ def evaluate(
     prompts = benchmarks[benchmark]
     weak, strong = anchor_models(prompts, weak, strong)
     others = [p for name, found in benchmarks.items() if name != benchmark for p in found]
-    task = Comparison(prompts, weak, strong, folds, seed, others, artifact)
+    task = ScorerComparison(prompts, weak, strong, folds, seed, others, artifact)
     pair = Pair(
         [p.id for p in prompts],
         np.array([p.outcomes[weak].quality for p in prompts]),
@@ -84,7 +84,7 @@ def evaluate(
     )
 
 
-def _reliability(task: Comparison, pair: Pair) -> dict[str, Reliability]:
+def _reliability(task: ScorerComparison, pair: Pair) -> dict[str, Reliability]:
     likely = expit(task.cross_logits)
     return {
         task.weak: reliability(likely[:, 0], pair.weak_quality),

@@ -29,7 +29,7 @@ from routing.training.train import FEWEST_PROMPTS, examples_of
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ScorerComparison:
     """What is scored: prompts, the two models, and how what is trained is cross-validated.
 
     ``others`` are prompts of other benchmarks, and ``artifact`` a predictor
@@ -59,35 +59,35 @@ class Comparison:
             return cross_logits(parts, examples.quality, groups)
 
 
-Scorer = Callable[[Comparison], list[float]]
+Scorer = Callable[[ScorerComparison], list[float]]
 """One score a prompt, in the order of the prompts."""
 
 _OVERRIDE: dict[Tier, float] = {"simple": -2.0, "moderate": 0.0, "complex": 2.0}
 """More than any gap, which lies between -1 and 1."""
 
 
-def score_randomly(task: Comparison) -> list[float]:
+def score_randomly(task: ScorerComparison) -> list[float]:
     """The floor: a router that knows nothing."""
     draw = random.Random(task.seed)  # noqa: S311 - a baseline, no secret
     return [draw.random() for _ in task.prompts]
 
 
-def score_by_length(task: Comparison) -> list[float]:
+def score_by_length(task: ScorerComparison) -> list[float]:
     """Longer prompts to the strong model."""
     return [float(len(p.prompt)) for p in task.prompts]
 
 
-def score_by_complexity(task: Comparison) -> list[float]:
+def score_by_complexity(task: ScorerComparison) -> list[float]:
     """The default strategy's own score."""
     return [score_complexity(p.prompt).score for p in task.prompts]
 
 
-def score_by_learning(task: Comparison) -> list[float]:
+def score_by_learning(task: ScorerComparison) -> list[float]:
     """The gap expected by a predictor trained on the other folds' prompts only."""
     return [quality_gap((weak, strong)) for weak, strong in task.cross_logits]
 
 
-def score_by_hybrid(task: Comparison) -> list[float]:
+def score_by_hybrid(task: ScorerComparison) -> list[float]:
     """Learning, overridden by complexity where the two are two tiers apart.
 
     The weak model stands for the simple tier, the strong one for the complex
@@ -98,7 +98,7 @@ def score_by_hybrid(task: Comparison) -> list[float]:
     return [gap + _OVERRIDE[tier] for gap, tier in zip(gaps, tiers, strict=True)]
 
 
-def score_by_trained(task: Comparison) -> list[float]:
+def score_by_trained(task: ScorerComparison) -> list[float]:
     """The gap expected by the artifact as it is."""
     if task.artifact is None:
         raise OutcomesError("the router 'trained' needs an artifact")
@@ -106,7 +106,7 @@ def score_by_trained(task: Comparison) -> list[float]:
     return [quality_gap(predictor.anchors(*_read(p))) for p in task.prompts]
 
 
-def score_by_transfer(task: Comparison) -> list[float]:
+def score_by_transfer(task: ScorerComparison) -> list[float]:
     """The gap expected by a predictor trained on the other benchmarks only."""
     if len(task.others) < FEWEST_PROMPTS:
         raise OutcomesError(
@@ -128,7 +128,7 @@ def _read(prompt: RecordedPrompt) -> tuple[PromptText, str]:
     return analysis.text, analysis.pattern
 
 
-def score_by_oracle(task: Comparison) -> list[float]:
+def score_by_oracle(task: ScorerComparison) -> list[float]:
     """The ceiling: knows both outcomes beforehand."""
     return [p.outcomes[task.strong].quality - p.outcomes[task.weak].quality for p in task.prompts]
 

@@ -44,8 +44,7 @@ class Situation:
         What the provider still has of the conversation is priced as read from
         its prompt cache.
         """
-        held = self.context.held
-        cached = 0
+        held, cached = self.context.cached_conversation, 0
         if held is not None and (held.provider, held.model) == (option.provider, option.model):
             cached = held.cached_tokens
         return option.expected_cost(self.analysis.token_count, self.expected_output, cached)

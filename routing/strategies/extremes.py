@@ -98,7 +98,7 @@ def _decision(
     weighed: list[Weighed],
     confidence: Confidence,
     reasoning: str,
-    why_not: Callable[[Weighed], str],
+    exclusion_reason: Callable[[Weighed], str],
 ) -> RoutingDecision:
     """The first of ``weighed``, the rest in this order if it fails."""
     chosen = weighed[0]
@@ -123,7 +123,7 @@ def _decision(
                     w.quality.sample_size,
                     w.cost,
                     chosen=w is chosen,
-                    reason=f"the {strategy}" if w is chosen else why_not(w),
+                    reason=f"the {strategy}" if w is chosen else exclusion_reason(w),
                 )
                 for w in weighed
             ],

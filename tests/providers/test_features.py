@@ -16,7 +16,7 @@ from providers.chat import (
     JsonOutput,
     Message,
     Native,
-    Source,
+    OriginalRequest,
     Text,
     Tool,
     ToolCall,
@@ -91,15 +91,21 @@ def said(*messages: Message) -> Chat:
             {"continuing an assistant's message": "messages"},
         ),
         (
-            chat(native=("thinking",), source=Source("anthropic", {})),
+            chat(native=("thinking",), source=OriginalRequest("anthropic", {})),
             {"the anthropic API": "thinking"},
         ),
         (
-            replace(said(Message("user", (Native("document"),))), source=Source("anthropic", {})),
+            replace(
+                said(Message("user", (Native("document"),))),
+                source=OriginalRequest("anthropic", {}),
+            ),
             {"the anthropic API": "document content"},
         ),
         (
-            replace(said(HELLO, Message("assistant", (Text("x"),))), source=Source("openai", {})),
+            replace(
+                said(HELLO, Message("assistant", (Text("x"),))),
+                source=OriginalRequest("openai", {}),
+            ),
             {"the openai API": "messages"},
         ),
     ],

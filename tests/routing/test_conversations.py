@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from routing.analysis import analyze_prompt
 from routing.conversation import analyze_conversation
-from routing.models import Held, LongInputPrices, ModelOption, RoutingDecision
+from routing.models import CachedConversation, LongInputPrices, ModelOption, RoutingDecision
 from tests.routing.catalogue import EASY, HARD, OPTIONS, Fixed, analysis, engine_over, option
 from tests.routing.catalogue import context as context_of
 
@@ -59,10 +59,13 @@ WITH_CACHE = tuple(BIG if o.model == "big" else o for o in OPTIONS)
 
 
 def decide(
-    held: Held | None, tokens: int, strategy: str = "complexity", options: tuple = WITH_CACHE
+    cached_conversation: CachedConversation | None,
+    tokens: int,
+    strategy: str = "complexity",
+    options: tuple = WITH_CACHE,
 ) -> RoutingDecision:
     asked = replace(analysis("simple"), token_count=tokens)
-    context = context_of(EASY, held=held, max_tokens=100)
+    context = context_of(EASY, cached_conversation=cached_conversation, max_tokens=100)
     return engine_over(Fixed(options)).route(context, strategy=strategy, analysis=asked)
 
 
@@ -72,7 +75,7 @@ def test_it_stays_where_leaving_would_cost_more() -> None:
     dear_small = tuple(
         option("a", "small", "simple", 0, "2") if o.ref == "a/small" else o for o in WITH_CACHE
     )
-    decision = decide(Held("b", "big", 50_000), 50_000, options=dear_small)
+    decision = decide(CachedConversation("b", "big", 50_000), 50_000, options=dear_small)
     assert (decision.provider, decision.model) == ("b", "big")
     assert decision.metadata["stayed"] is True
     assert decision.metadata["rejected_model"] == {"provider": "a", "model": "small"}
@@ -84,15 +87,20 @@ def test_it_stays_where_leaving_would_cost_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "tokens"),
+    ("cached_conversation", "tokens"),
     [
         (None, 50_000),
-        (Held("b", "big", 50_000), 50_000),  # small reads it anew for less than big's answer
-        (Held("z", "gone", 50_000), 50_000),  # no longer there
+        (
+            CachedConversation("b", "big", 50_000),
+            50_000,
+        ),  # small reads it anew for less than big's answer
+        (CachedConversation("z", "gone", 50_000), 50_000),  # no longer there
     ],
 )
-def test_it_leaves_where_that_saves(held: Held | None, tokens: int) -> None:
-    decision = decide(held, tokens)
+def test_it_leaves_where_that_saves(
+    cached_conversation: CachedConversation | None, tokens: int
+) -> None:
+    decision = decide(cached_conversation, tokens)
     assert (decision.provider, decision.model) == ("a", "small")
     assert "stayed" not in decision.metadata
 
@@ -100,13 +108,17 @@ def test_it_leaves_where_that_saves(held: Held | None, tokens: int) -> None:
 def test_a_prompt_cache_is_no_reason_to_give_a_hard_turn_to_a_weak_model() -> None:
     small = option("a", "small", "simple", 0, "1", cache_read_price=Decimal("0.0001"))
     options = tuple(small if o.ref == "a/small" else o for o in OPTIONS)
-    context = context_of(HARD, held=Held("a", "small", 90_000), max_tokens=100)
+    context = context_of(
+        HARD, cached_conversation=CachedConversation("a", "small", 90_000), max_tokens=100
+    )
     decision = engine_over(Fixed(options)).route(context, analysis=analysis("complex"))
     assert decision.model == "big"
 
 
 def test_a_model_that_was_named_is_the_one() -> None:
-    context = context_of(only=frozenset({("a", "mid")}), held=Held("b", "big", 90_000))
+    context = context_of(
+        only=frozenset({("a", "mid")}), cached_conversation=CachedConversation("b", "big", 90_000)
+    )
     decision = engine_over(Fixed(WITH_CACHE)).route(context, strategy="named")
     assert (decision.model, decision.strategy_used) == ("mid", "named")
     assert [c["model"] for c in decision.metadata["candidates"]] == ["mid"]

@@ -76,10 +76,10 @@ def test_of_contrary_wishes_the_first_counts_and_every_ban_holds() -> None:
     effect = effect_of(rules, SUBJECT)
     assert effect.applied == ("ban a", "cap", "force b", "force c", "ban big")
     assert (effect.cost_cap, effect.quality_target) == (Decimal("0.5"), 0.6)
-    assert effect.why_not("b", "small") is None
-    assert effect.why_not("a", "small") == 'forbidden by the rule "ban a"'
-    assert effect.why_not("b", "big") == 'forbidden by the rule "ban big"'
-    assert effect.why_not("c", "odd") == 'the rule "force b" forces another'
+    assert effect.exclusion_reason("b", "small") is None
+    assert effect.exclusion_reason("a", "small") == 'forbidden by the rule "ban a"'
+    assert effect.exclusion_reason("b", "big") == 'forbidden by the rule "ban big"'
+    assert effect.exclusion_reason("c", "odd") == 'the rule "force b" forces another'
 
 
 def decide(prompt: str = EASY, strategy: str = "complexity", **effect: Any) -> RoutingDecision:
@@ -171,4 +171,4 @@ def test_anything_is_read_or_refused(raw: dict[str, Any]) -> None:
         found = read_rule({"name": "r", **raw})
     except RuleError:
         return
-    effect_of([found], SUBJECT).why_not("a", "m")
+    effect_of([found], SUBJECT).exclusion_reason("a", "m")

@@ -35,14 +35,14 @@ return 1
 """
 
 
-class SlotsAway(Exception):
+class SlotsUnavailable(Exception):
     """Nobody can count just now; the message is the kind of the trouble."""
 
 
 class Slots(Protocol):
     """Where slots are counted. ``take`` gives a token, or ``None`` where all are taken.
 
-    ``take`` and ``free`` raise :class:`SlotsAway`.
+    ``take`` and ``free`` raise :class:`SlotsUnavailable`.
     """
 
     async def take(self, who: str, most: int) -> str | None: ...
@@ -95,7 +95,7 @@ class SharedSlots:
         try:
             got = await in_time(self._take(keys=[_PREFIX + who], args=[most, token, _LEASE]))
         except self._trouble as error:
-            raise SlotsAway(type(error).__name__) from error
+            raise SlotsUnavailable(type(error).__name__) from error
         finally:
             if not got:
                 self._forget(who, token)
@@ -110,7 +110,7 @@ class SharedSlots:
         try:
             await in_time(self._redis.zrem(_PREFIX + who, token))
         except self._trouble as error:
-            raise SlotsAway(type(error).__name__) from error
+            raise SlotsUnavailable(type(error).__name__) from error
 
     async def aclose(self) -> None:
         if self._renewing is not None:

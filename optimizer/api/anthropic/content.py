@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from optimizer.api.http.body_reader import Fields
+from optimizer.api.http.body_reader import BodyReader
 from providers.chat import Image, Message, Native, Part, Text, ToolCall, ToolResult
 
 
-def read_turns(fields: Fields) -> Iterator[Message]:
+def read_turns(fields: BodyReader) -> Iterator[Message]:
     if not fields.array("messages"):
         fields.required("messages")
         raise fields.error("messages", "needs at least one message.")
@@ -23,7 +23,7 @@ def read_turns(fields: Fields) -> Iterator[Message]:
         yield Message(role, tuple(read_content(message, "content")))  # type: ignore[arg-type]
 
 
-def read_content(fields: Fields, name: str) -> Iterator[Part]:
+def read_content(fields: BodyReader, name: str) -> Iterator[Part]:
     """A string, or blocks."""
     value = fields.required(name)
     if isinstance(value, str):
@@ -35,7 +35,7 @@ def read_content(fields: Fields, name: str) -> Iterator[Part]:
         yield _block(block)
 
 
-def _block(block: Fields) -> Part:
+def _block(block: BodyReader) -> Part:
     kind = block.text("type", required=True)
     if kind == "text" and not block.has("citations"):
         return Text(block.text("text", required=True))
@@ -53,7 +53,7 @@ def _block(block: Fields) -> Part:
     return Native(kind)
 
 
-def _image(block: Fields) -> Part:
+def _image(block: BodyReader) -> Part:
     source = block.object("source")
     if source is None:
         raise block.error("source", "is required.")
@@ -65,7 +65,7 @@ def _image(block: Fields) -> Part:
     return Native(f"{kind} image")
 
 
-def _result(block: Fields) -> Part:
+def _result(block: BodyReader) -> Part:
     content: list[Text | Image] = []
     for part in read_content(block, "content") if block.has("content") else ():
         if not isinstance(part, (Text, Image)):

@@ -8,9 +8,9 @@ from typing import Any
 from optimizer.api.anthropic.answer import message
 from optimizer.api.anthropic.errors import error_body
 from optimizer.api.anthropic.request import read_message_query
-from optimizer.api.anthropic.stream import MessageTeller
-from optimizer.api.compat.chat_endpoint import ChatEndpoint, Telling, WireEndpoint
-from optimizer.api.http.endpoint import Answered, Asked
+from optimizer.api.anthropic.stream import MessageStreamEncoder
+from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
+from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.failures import Failure
 from optimizer.gateway.chat_requests import ChatQuery
 from optimizer.wiring.build import get_services
@@ -25,25 +25,25 @@ class AnthropicEndpoint(WireEndpoint):
         return {"request-id": str(request_id)}
 
     @staticmethod
-    def query(asked: Asked, *, counting: bool = False) -> ChatQuery:
+    def query(api_request: ApiRequest, *, counting: bool = False) -> ChatQuery:
         return read_message_query(
-            asked.data,
-            asked.header("cache-control"),
-            asked.header("anthropic-beta"),
+            api_request.data,
+            api_request.header("cache-control"),
+            api_request.header("anthropic-beta"),
             counting=counting,
         )
 
 
-class Messages(AnthropicEndpoint, ChatEndpoint):
+class MessagesEndpoint(AnthropicEndpoint, ChatEndpoint):
     name = "messages"
 
-    def read(self, asked: Asked) -> tuple[ChatQuery, Telling]:
-        return self.query(asked), Telling(
+    def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
+        return self.query(api_request), ResponseFormat(
             message,
-            lambda stream, ask: MessageTeller(
-                asked.request_id,
+            lambda stream, request: MessageStreamEncoder(
+                api_request.request_id,
                 stream.decision.model,
-                input_tokens=ask.chat.estimated_tokens(),
+                input_tokens=request.chat.estimated_tokens(),
             ),
         )
 
@@ -51,11 +51,11 @@ class Messages(AnthropicEndpoint, ChatEndpoint):
 class CountTokens(AnthropicEndpoint):
     name = "messages/count_tokens"
 
-    async def answer(self, asked: Asked) -> Answered:
-        query = self.query(asked, counting=True)
-        tokens = await get_services().gateway.count_tokens(query)
-        return Answered({"input_tokens": tokens}, headers=self.headers(asked.request_id))
+    async def answer(self, api_request: ApiRequest) -> JsonReply:
+        query = self.query(api_request, counting=True)
+        tokens = await get_services().chat_requests.count_tokens(query)
+        return JsonReply({"input_tokens": tokens}, headers=self.headers(api_request.request_id))
 
 
-MESSAGES = Messages()
+MESSAGES = MessagesEndpoint()
 COUNT_TOKENS = CountTokens()

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from optimizer.api.anthropic.content import read_content, read_turns
-from optimizer.api.compat.extensions import read_wishes
-from optimizer.api.http.body_reader import Fields
+from optimizer.api.compat.extensions import read_request_options
+from optimizer.api.http.body_reader import BodyReader
 from optimizer.gateway.chat_requests import ChatQuery
-from providers.chat import Chat, JsonOutput, Message, Source, Tool, ToolChoice
+from providers.chat import Chat, JsonOutput, Message, OriginalRequest, Tool, ToolChoice
 
 _MOST_TOKENS = 10_000_000
 _MOST_STOPS = 1000
@@ -27,9 +27,9 @@ def read_message_query(
 
     Raises :class:`optimizer.api.http.body_reader.InvalidField`.
     """
-    fields = Fields(body)
+    fields = BodyReader(body)
     model = fields.text("model", required=True)
-    wishes = read_wishes(fields, cache_control)
+    options = read_request_options(fields, cache_control)
     streamed = fields.flag("stream")
     if not counting:
         fields.required("max_tokens")
@@ -51,12 +51,12 @@ def read_message_query(
         stop=fields.texts("stop_sequences", most=_MOST_STOPS),
         user=user,
         native=(*native_tools, *_native(fields, body)),
-        source=Source("anthropic", body, {"anthropic-beta": betas} if betas else {}),
+        source=OriginalRequest("anthropic", body, {"anthropic-beta": betas} if betas else {}),
     )
-    return ChatQuery(model, chat, wishes, streamed)
+    return ChatQuery(model, chat, options, streamed)
 
 
-def _native(fields: Fields, body: Mapping[str, Any]) -> Iterator[str]:
+def _native(fields: BodyReader, body: Mapping[str, Any]) -> Iterator[str]:
     """Fields that only Anthropic's own wire can carry, unless they ask for nothing."""
     config = body.get("output_config")
     if isinstance(config, dict) and any(v is not None for k, v in config.items() if k != "format"):
@@ -72,14 +72,14 @@ def _native(fields: Fields, body: Mapping[str, Any]) -> Iterator[str]:
             yield name
 
 
-def _read_system(fields: Fields) -> Iterator[Message]:
+def _read_system(fields: BodyReader) -> Iterator[Message]:
     if fields.has("system"):
         parts = tuple(read_content(fields, "system"))
         if parts:
             yield Message("system", parts)
 
 
-def _read_tools(fields: Fields) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
+def _read_tools(fields: BodyReader) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
     """Functions, and ``("tools",)`` where there are tools that the provider runs."""
     tools: list[Tool] = []
     native: tuple[str, ...] = ()
@@ -101,7 +101,7 @@ def _read_tools(fields: Fields) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
     return tuple(tools), native
 
 
-def _read_tool_choice(fields: Fields) -> tuple[ToolChoice, bool]:
+def _read_tool_choice(fields: BodyReader) -> tuple[ToolChoice, bool]:
     """The choice, and whether several tools may be called at once."""
     choice = fields.object("tool_choice")
     if choice is None:
@@ -114,7 +114,7 @@ def _read_tool_choice(fields: Fields) -> tuple[ToolChoice, bool]:
     return ToolChoice(_CHOICES[kind], name), parallel  # type: ignore[arg-type]
 
 
-def _read_output(fields: Fields) -> JsonOutput | None:
+def _read_output(fields: BodyReader) -> JsonOutput | None:
     """The schema in ``output_config.format`` or, as it was first called, ``output_format``."""
     config = fields.object("output_config")
     for holder, name in ((config, "format"), (fields, "output_format")):

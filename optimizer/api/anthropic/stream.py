@@ -11,7 +11,7 @@ from typing import Any
 
 from optimizer.api.anthropic.answer import message_id, stop_reason, usage_body
 from optimizer.api.anthropic.errors import error_body
-from optimizer.api.compat.stream_encoder import told_to_clients
+from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.api.http.failures import Failure
 from optimizer.api.http.sse import sse
 from optimizer.domain.result import CompletionResult
@@ -32,7 +32,7 @@ from providers.events import (
 _Key = tuple[str, int]
 
 
-class MessageTeller:
+class MessageStreamEncoder:
     """The events of one message. ``input_tokens`` is our estimate: this wire names the input
     at the start, where most providers have not counted it yet."""
 
@@ -47,7 +47,7 @@ class MessageTeller:
         self._waiting: list[Event] = []
         self._finished = Finished("other")
 
-    def tell(self, event: Event) -> Iterator[bytes]:
+    def encode(self, event: Event) -> Iterator[bytes]:
         if isinstance(event, Started):
             return
         if isinstance(event, UsageReported):
@@ -63,7 +63,7 @@ class MessageTeller:
         else:
             yield from self._content(event)
 
-    def close(self, result: CompletionResult) -> Iterator[bytes]:
+    def finish(self, result: CompletionResult) -> Iterator[bytes]:
         if not self._begun:
             yield from self._begin()
         yield from self._release()
@@ -77,13 +77,13 @@ class MessageTeller:
                     "stop_sequence": ended.stop_sequence,
                 },
                 "usage": usage_body(result.completion.usage),
-                "optimizer": told_to_clients(result),
+                "optimizer": stream_summary(result),
             },
             "message_delta",
         )
         yield sse({"type": "message_stop"}, "message_stop")
 
-    def fail(self, failure: Failure) -> Iterator[bytes]:
+    def error(self, failure: Failure) -> Iterator[bytes]:
         yield sse(error_body(failure, self._request_id), "error")
 
     def _begin(self) -> Iterator[bytes]:

@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from optimizer.api.compat.replies import answer
-from optimizer.api.compat.stream_encoder import Teller
-from optimizer.api.http.endpoint import Answered, Asked, Reply
+from optimizer.api.compat.stream_encoder import StreamEncoder
+from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply
 from optimizer.api.http.failures import Failure, failure_of, retry_headers
-from optimizer.domain.request import Ask
+from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.chat_requests import ChatQuery
-from optimizer.gateway.streaming.client_stream import AnswerStream
+from optimizer.gateway.streaming.client_stream import ClientStream
 from optimizer.wiring.build import get_services
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """How an answer is told: ``whole``, or piece by piece by a ``teller``."""
+class ResponseFormat:
+    """How an answer is told: ``whole``, or piece by piece by a ``encoder``."""
 
     whole: Callable[[CompletionResult], dict[str, Any]]
-    teller: Callable[[AnswerStream, Ask], Teller]
+    encoder: Callable[[ClientStream, GatewayRequest], StreamEncoder]
 
 
 class WireEndpoint:
@@ -38,30 +38,35 @@ class WireEndpoint:
         """What every reply carries."""
         return {}
 
-    def failed(self, request_id: uuid.UUID, error: Exception, ask: Ask | None = None) -> Answered:
-        """``ask`` is the request, where it was read."""
-        failure = failure_of(error, ask)
+    def failed(
+        self, request_id: uuid.UUID, error: Exception, request: GatewayRequest | None = None
+    ) -> JsonReply:
+        """``request`` is the request, where it was read."""
+        failure = failure_of(error, request)
         headers = retry_headers(failure.retry_after, failure.code) | self.headers(request_id)
-        return Answered(self.error_body(failure, request_id), failure.status, headers)
+        return JsonReply(self.error_body(failure, request_id), failure.status, headers)
 
 
 class ChatEndpoint(WireEndpoint):
     """``read`` is one API's way to say a chat."""
 
-    def read(self, asked: Asked) -> tuple[ChatQuery, Telling]:
+    def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
         raise NotImplementedError
 
-    async def answer(self, asked: Asked) -> Reply:
-        ask: Ask | None = None
+    async def answer(self, api_request: ApiRequest) -> Reply:
+        request: GatewayRequest | None = None
         try:
             services = get_services()
-            query, telling = self.read(asked)
-            ask = services.gateway.ask(
-                query, endpoint=self.name, request_id=asked.request_id, client=asked.client
+            query, response_format = self.read(api_request)
+            request = services.chat_requests.build(
+                query,
+                endpoint=self.name,
+                request_id=api_request.request_id,
+                client=api_request.client,
             )
             return await answer(
-                services.routing, ask, telling.whole, telling.teller,
-                self.headers(asked.request_id),
+                services.routing, request, response_format.whole, response_format.encoder,
+                self.headers(api_request.request_id),
             )  # fmt: skip
         except Exception as error:  # noqa: BLE001 - the request that was read helps to tell
-            return self.failed(asked.request_id, error, ask)
+            return self.failed(api_request.request_id, error, request)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from optimizer.api.http.body_reader import Fields
-from optimizer.domain.options import CacheControl, Wishes
+from optimizer.api.http.body_reader import BodyReader
+from optimizer.domain.options import CacheControl, RequestOptions
 from providers.storable import storable_text
 
 _LONGEST_TEXT = 128
@@ -13,14 +13,14 @@ _MOST_TAGS = 20
 _LONGEST_TTL = 365 * 24 * 3600
 
 
-def read_wishes(body: Fields, cache_control: str) -> Wishes:
+def read_request_options(body: BodyReader, cache_control: str) -> RequestOptions:
     """``cache_control`` is the request's header, empty if there is none."""
     control = read_cache_control(cache_control)
     found = body.object("optimizer")
     if found is None:
-        return Wishes(cache_control=control)
+        return RequestOptions(cache_control=control)
     max_cost = found.number("max_cost", 0, 1_000_000)
-    wishes = Wishes(
+    options = RequestOptions(
         quality_target=found.number("quality_target", 0, 1),
         max_cost=None if max_cost is None else Decimal(str(max_cost)),
         baseline=_short(found, "baseline"),
@@ -38,24 +38,24 @@ def read_wishes(body: Fields, cache_control: str) -> Wishes:
             "cache_ttl, semantic_cache and read_only_tools.",
             "unknown_parameter",
         )
-    return wishes
+    return options
 
 
-def _short(fields: Fields, name: str) -> str:
+def _short(fields: BodyReader, name: str) -> str:
     value = fields.text(name)
     if len(value) > _LONGEST_TEXT:
         raise fields.error(name, f"may have at most {_LONGEST_TEXT} characters.")
     return storable_text(value)
 
 
-def _tags(fields: Fields) -> tuple[str, ...]:
+def _tags(fields: BodyReader) -> tuple[str, ...]:
     tags = fields.texts("tags", most=_MOST_TAGS)
     if any(not 0 < len(tag) <= _LONGEST_TEXT for tag in tags):
         raise fields.error("tags", f"each needs 1 to {_LONGEST_TEXT} characters.")
     return tuple(map(storable_text, tags))
 
 
-def _read_only_tools(fields: Fields) -> frozenset[str] | bool:
+def _read_only_tools(fields: BodyReader) -> frozenset[str] | bool:
     value = fields.raw("read_only_tools")
     if value is None or isinstance(value, bool):
         return bool(value)

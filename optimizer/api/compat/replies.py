@@ -7,60 +7,60 @@ from contextlib import aclosing
 from decimal import Decimal
 from typing import Any
 
-from optimizer.api.compat.stream_encoder import Teller
-from optimizer.api.http.endpoint import Answered, Reply, Streamed
+from optimizer.api.compat.stream_encoder import StreamEncoder
+from optimizer.api.http.endpoint import JsonReply, Reply, StreamReply
 from optimizer.api.http.failures import failure_of
-from optimizer.domain.request import Ask
+from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.service import RoutingService
-from optimizer.gateway.streaming.client_stream import AnswerStream
+from optimizer.gateway.streaming.client_stream import ClientStream
 from routing.models import RoutingDecision
 
 
 async def answer(
     routing: RoutingService,
-    ask: Ask,
+    request: GatewayRequest,
     whole: Callable[[CompletionResult], dict[str, Any]],
-    teller: Callable[[AnswerStream, Ask], Teller],
+    encoder: Callable[[ClientStream, GatewayRequest], StreamEncoder],
     headers: Mapping[str, str],
 ) -> Reply:
-    """The reply to ``ask``. Raises what :meth:`RoutingService.complete` does."""
-    if ask.streamed:
-        stream = await routing.stream(ask)
-        told = _told(stream, teller(stream, ask))
-        return Streamed(told, stream.leave, {**headers_of_stream(ask, stream), **headers})
-    result = await routing.complete(ask)
-    return Answered(whole(result), headers={**headers_of_result(ask, result), **headers})
+    """The reply to ``request``. Raises what :meth:`RoutingService.complete` does."""
+    if request.streamed:
+        stream = await routing.stream(request)
+        told = _told(stream, encoder(stream, request))
+        return StreamReply(told, stream.leave, {**headers_of_stream(request, stream), **headers})
+    result = await routing.complete(request)
+    return JsonReply(whole(result), headers={**headers_of_result(request, result), **headers})
 
 
-async def _told(stream: AnswerStream, teller: Teller) -> AsyncGenerator[bytes, None]:
+async def _told(stream: ClientStream, encoder: StreamEncoder) -> AsyncGenerator[bytes, None]:
     try:
         async with aclosing(stream.events) as batches:
             async for events in batches:
                 # What came together leaves together.
-                if said := b"".join(m for event in events for m in teller.tell(event)):
+                if said := b"".join(m for event in events for m in encoder.encode(event)):
                     yield said
         assert stream.result is not None
-        yield b"".join(teller.close(stream.result))
+        yield b"".join(encoder.finish(stream.result))
     except Exception as error:  # noqa: BLE001 - the status is long sent: say it in the stream
-        yield b"".join(teller.fail(failure_of(error)))
+        yield b"".join(encoder.error(failure_of(error)))
     finally:
         stream.leave()
 
 
-def headers_of_stream(ask: Ask, stream: AnswerStream) -> dict[str, str]:
+def headers_of_stream(request: GatewayRequest, stream: ClientStream) -> dict[str, str]:
     """Cost and savings are known from the start only where the answer is; else its end tells."""
     if stream.result is not None:
-        return headers_of_result(ask, stream.result)
+        return headers_of_result(request, stream.result)
     # Another's answer that is being listened to is as good as a cached one.
     heard = stream.decision.strategy_used == "cached"
-    return {**_decided(stream.decision), "X-Optimizer-Cache": _cache_status(ask, hit=heard)}
+    return {**_decided(stream.decision), "X-Optimizer-Cache": _cache_status(request, hit=heard)}
 
 
-def headers_of_result(ask: Ask, result: CompletionResult) -> dict[str, str]:
+def headers_of_result(request: GatewayRequest, result: CompletionResult) -> dict[str, str]:
     headers = {
         **cost_headers(result),
-        "X-Optimizer-Cache": _cache_status(ask, hit=result.cache_hit),
+        "X-Optimizer-Cache": _cache_status(request, hit=result.cache_hit),
     }
     if result.likeness is not None:
         headers["X-Optimizer-Cache"] = f"semantic; likeness={result.likeness:.2f}"
@@ -85,10 +85,10 @@ def _decided(decision: RoutingDecision) -> dict[str, str]:
     }
 
 
-def _cache_status(ask: Ask, *, hit: bool) -> str:
+def _cache_status(request: GatewayRequest, *, hit: bool) -> str:
     if hit:
         return "hit"
-    return f"bypass; {ask.cache.why_not}" if ask.cache.bypassed else "miss"
+    return f"bypass; {request.cache.bypass_reason}" if request.cache.bypassed else "miss"
 
 
 def _usd(amount: Decimal | None) -> str:

@@ -10,21 +10,21 @@ from optimizer.domain.result import CompletionResult
 from providers.events import Event
 
 
-class Teller(Protocol):
+class StreamEncoder(Protocol):
     """Turns events into server-sent events of one wire; one a stream.
 
-    ``tell`` is given every event, ``close`` the recorded result at the end,
-    ``fail`` what went wrong instead.
+    ``encode`` is given every event, ``finish`` the recorded result at the end,
+    ``error`` what went wrong instead.
     """
 
-    def tell(self, event: Event) -> Iterator[bytes]: ...
+    def encode(self, event: Event) -> Iterator[bytes]: ...
 
-    def close(self, result: CompletionResult) -> Iterator[bytes]: ...
+    def finish(self, result: CompletionResult) -> Iterator[bytes]: ...
 
-    def fail(self, failure: Failure) -> Iterator[bytes]: ...
+    def error(self, failure: Failure) -> Iterator[bytes]: ...
 
 
-def told_to_clients(result: CompletionResult) -> dict[str, Any]:
+def stream_summary(result: CompletionResult) -> dict[str, Any]:
     """What a stream's last event says of the whole; other answers say it in their headers."""
     return {
         "request_id": str(result.request_id),

@@ -19,7 +19,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
 
 
-class Fields:
+class BodyReader:
     """One JSON object. ``null`` counts as absent; ``unread`` is what nobody has asked for."""
 
     def __init__(self, value: Any, path: str = "") -> None:
@@ -100,9 +100,9 @@ class Fields:
             raise self.error(name, "must be an object.", "invalid_type")
         return value
 
-    def object(self, name: str) -> Fields | None:
+    def object(self, name: str) -> BodyReader | None:
         value = self.mapping(name)
-        return None if value is None else Fields(value, self.place(name))
+        return None if value is None else BodyReader(value, self.place(name))
 
     def array(self, name: str) -> list[Any]:
         value = self.raw(name)
@@ -119,6 +119,6 @@ class Fields:
             raise self.error(name, f"must be an array of at most {most} strings.", "invalid_type")
         return tuple(values)
 
-    def objects(self, name: str) -> Iterator[Fields]:
+    def objects(self, name: str) -> Iterator[BodyReader]:
         for number, value in enumerate(self.array(name)):
-            yield Fields(value, f"{self.place(name)}[{number}]")
+            yield BodyReader(value, f"{self.place(name)}[{number}]")

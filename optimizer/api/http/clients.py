@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework.request import Request
 
-from optimizer.domain.client import ANYONE, Client
+from optimizer.domain.client import ANONYMOUS, Client
 
 
 def tenant_of(request: Request) -> str | None:
@@ -16,5 +16,5 @@ def tenant_of(request: Request) -> str | None:
 def client_of(request: Request) -> Client:
     """As the gatekeeper found; anyone where it does not stand before the views."""
     scope = getattr(request._request, "scope", {})
-    found: Client = scope.get("optimizer.client", ANYONE)
+    found: Client = scope.get("optimizer.client", ANONYMOUS)
     return found

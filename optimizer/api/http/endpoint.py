@@ -11,7 +11,7 @@ from optimizer.domain.client import Client
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ApiRequest:
     """One request: its body read as JSON, who sent it, and ``header`` for what else it says
     (lower-case name; empty where it is not there)."""
 
@@ -22,7 +22,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class JsonReply:
     """A reply in one piece, to be sent as JSON."""
 
     body: Mapping[str, Any]
@@ -31,7 +31,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Streamed:
+class StreamReply:
     """A reply of server-sent events. However it ends, ``source`` is closed and ``leave``
     called."""
 
@@ -40,12 +40,12 @@ class Streamed:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Reply = Answered | Streamed
+Reply = JsonReply | StreamReply
 
 
-class Endpoint(Protocol):
+class ApiEndpoint(Protocol):
     """Answers a POST. What it raises is for ``failed`` to tell in its API's own words."""
 
-    async def answer(self, asked: Asked) -> Reply: ...
+    async def answer(self, api_request: ApiRequest) -> Reply: ...
 
-    def failed(self, request_id: uuid.UUID, error: Exception) -> Answered: ...
+    def failed(self, request_id: uuid.UUID, error: Exception) -> JsonReply: ...

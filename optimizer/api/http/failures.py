@@ -14,7 +14,7 @@ from rest_framework import exceptions
 from analytics.ledger.ledger import BudgetsUnavailable, LedgerUnavailable
 from optimizer.api.http.body_reader import InvalidField
 from optimizer.domain.model_names import UnknownModel
-from optimizer.domain.request import Ask
+from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import BudgetExceeded, NotCached, RoutingUnavailable
 from providers.errors import ProviderError, RequestRejected
 from routing.models import NoEligibleModel
@@ -78,14 +78,14 @@ def retry_headers(retry_after: int | None, code: str | None) -> dict[str, str]:
     return headers
 
 
-def failure_of(error: Exception, ask: Ask | None = None) -> Failure:
-    """``ask`` is the request, where it was read; it knows which field needs what."""
+def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failure:
+    """``request`` is the request, where it was read; it knows which field needs what."""
     if isinstance(error, InvalidField):
         return Failure(400, "invalid", str(error), error.param, error.code)
     if isinstance(error, UnknownModel):
         return Failure(404, "not_found", str(error), "model", "model_not_found")
     if isinstance(error, NoEligibleModel):
-        needs = ask.needs if ask else {}
+        needs = request.needs if request else {}
         places = sorted({needs.get(need, "") for need in error.missing} - {""})
         return Failure(400, "invalid", str(error), ", ".join(places) or None, "unsupported_feature")
     if isinstance(error, RoutingUnavailable):

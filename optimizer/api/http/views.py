@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from optimizer.api.http.asynchronous import AsyncViewSet
 from optimizer.api.http.clients import client_of
-from optimizer.api.http.endpoint import Asked, Endpoint, Streamed
+from optimizer.api.http.endpoint import ApiEndpoint, ApiRequest, StreamReply
 from optimizer.api.http.sse import EventStream
 
 
@@ -24,19 +24,19 @@ def request_id_of(request: Request) -> uuid.UUID:
 class EndpointViewSet(AsyncViewSet):
     """Serves ``endpoint``; what DRF itself finds wrong is told in the endpoint's words."""
 
-    endpoint: ClassVar[Endpoint]
+    endpoint: ClassVar[ApiEndpoint]
 
     async def serve(self, request: Request) -> HttpResponseBase:
         headers = request._request.headers
         reply = await self.endpoint.answer(
-            Asked(
+            ApiRequest(
                 data=request.data,
                 request_id=request_id_of(request),
                 client=client_of(request),
                 header=lambda name: str(headers.get(name, "")),
             )
         )
-        if isinstance(reply, Streamed):
+        if isinstance(reply, StreamReply):
             return EventStream(reply.source, reply.leave, dict(reply.headers))
         return Response(reply.body, status=reply.status, headers=dict(reply.headers))
 

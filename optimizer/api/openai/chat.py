@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from optimizer.api.compat.chat_endpoint import ChatEndpoint, Telling, WireEndpoint
-from optimizer.api.http.endpoint import Asked
+from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
+from optimizer.api.http.endpoint import ApiRequest
 from optimizer.api.http.failures import Failure
 from optimizer.api.openai.chat_answer import chat_completion
 from optimizer.api.openai.chat_request import read_chat_query
-from optimizer.api.openai.chat_stream import ChatTeller
+from optimizer.api.openai.chat_stream import ChatStreamEncoder
 from optimizer.api.openai.errors import error_body
 from optimizer.gateway.chat_requests import ChatQuery
 
@@ -23,12 +23,12 @@ class OpenAIEndpoint(WireEndpoint):
 class ChatCompletions(OpenAIEndpoint, ChatEndpoint):
     name = "chat/completions"
 
-    def read(self, asked: Asked) -> tuple[ChatQuery, Telling]:
-        query, with_usage = read_chat_query(asked.data, asked.header("cache-control"))
-        return query, Telling(
+    def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
+        query, with_usage = read_chat_query(api_request.data, api_request.header("cache-control"))
+        return query, ResponseFormat(
             chat_completion,
-            lambda stream, _: ChatTeller(
-                asked.request_id, stream.decision.model, with_usage=with_usage
+            lambda stream, _: ChatStreamEncoder(
+                api_request.request_id, stream.decision.model, with_usage=with_usage
             ),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from optimizer.api.http.body_reader import Fields
+from optimizer.api.http.body_reader import BodyReader
 from providers.chat import Image, Message, Native, Part, Text, ToolCall, ToolResult
 from providers.openai.answer import signature_of
 
@@ -13,7 +13,7 @@ _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", re.DOTALL)
 
 
-def read_messages(fields: Fields) -> tuple[Message, ...]:
+def read_messages(fields: BodyReader) -> tuple[Message, ...]:
     """Turns in order. The results of calls made together are one user's turn."""
     if not fields.array("messages"):
         fields.required("messages")
@@ -33,7 +33,7 @@ def read_messages(fields: Fields) -> tuple[Message, ...]:
     return tuple(turns)
 
 
-def _turn(message: Fields) -> Message:
+def _turn(message: BodyReader) -> Message:
     role, name = message.text("role"), message.text("name")
     if role in {"system", "developer"}:
         return Message("system", tuple(_content(message)), name)
@@ -46,7 +46,7 @@ def _turn(message: Fields) -> Message:
     raise message.error("role", f"must be one of {', '.join(_ROLES)}.", "invalid_value")
 
 
-def _result(message: Fields) -> ToolResult:
+def _result(message: BodyReader) -> ToolResult:
     content = []
     for part in _content(message):
         if not isinstance(part, (Text, Image)):
@@ -55,7 +55,7 @@ def _result(message: Fields) -> ToolResult:
     return ToolResult(message.text("tool_call_id", required=True), tuple(content))
 
 
-def _assistant(message: Fields) -> Iterator[Part]:
+def _assistant(message: BodyReader) -> Iterator[Part]:
     if message.has("content"):
         yield from _content(message)
     if refusal := message.text("refusal"):
@@ -78,7 +78,7 @@ def _assistant(message: Fields) -> Iterator[Part]:
             yield Native(name)
 
 
-def _content(message: Fields) -> Iterator[Part]:
+def _content(message: BodyReader) -> Iterator[Part]:
     value = message.required("content")
     if isinstance(value, str):
         yield Text(value)
@@ -89,7 +89,7 @@ def _content(message: Fields) -> Iterator[Part]:
         yield _part(part)
 
 
-def _part(part: Fields) -> Part:
+def _part(part: BodyReader) -> Part:
     kind = part.text("type", required=True)
     if kind == "text":
         return Text(part.text("text", required=True))
@@ -103,7 +103,7 @@ def _part(part: Fields) -> Part:
     return Native(kind)
 
 
-def read_image(fields: Fields, name: str, detail: str) -> Image:
+def read_image(fields: BodyReader, name: str, detail: str) -> Image:
     """An image by the URL in ``fields[name]``, which may hold the image itself."""
     url = fields.text(name, required=True)
     if found := _DATA_URL.fullmatch(url):

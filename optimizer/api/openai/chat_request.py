@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from optimizer.api.compat.extensions import read_wishes
-from optimizer.api.http.body_reader import Fields, is_number
+from optimizer.api.compat.extensions import read_request_options
+from optimizer.api.http.body_reader import BodyReader, is_number
 from optimizer.api.openai.chat_messages import read_messages
 from optimizer.api.openai.tools import read_tool_choice, read_tools
 from optimizer.gateway.chat_requests import ChatQuery
-from providers.chat import Chat, JsonOutput, Source
+from providers.chat import Chat, JsonOutput, OriginalRequest
 
 MOST_TOKENS = 10_000_000
 _MOST_CHOICES = 128
@@ -25,16 +25,16 @@ def read_chat_query(body: Any, cache_control: str) -> tuple[ChatQuery, bool]:
 
     Raises :class:`optimizer.api.http.body_reader.InvalidField`.
     """
-    fields = Fields(body)
+    fields = BodyReader(body)
     model = fields.text("model", required=True)
-    wishes = read_wishes(fields, cache_control)
+    options = read_request_options(fields, cache_control)
     streamed = fields.flag("stream")
     with_usage = _with_usage(fields, streamed)
     chat = _read_chat(fields, body)
-    return ChatQuery(model, chat, wishes, streamed), with_usage
+    return ChatQuery(model, chat, options, streamed), with_usage
 
 
-def _with_usage(fields: Fields, streamed: bool) -> bool:
+def _with_usage(fields: BodyReader, streamed: bool) -> bool:
     options = fields.object("stream_options")
     if options is None:
         return False
@@ -44,7 +44,7 @@ def _with_usage(fields: Fields, streamed: bool) -> bool:
     return options.flag("include_usage")
 
 
-def _read_chat(fields: Fields, body: Mapping[str, Any]) -> Chat:
+def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
     longest = fields.integer("max_completion_tokens", 1, MOST_TOKENS)
     older = fields.integer("max_tokens", 1, MOST_TOKENS)
     messages = read_messages(fields)
@@ -73,11 +73,11 @@ def _read_chat(fields: Fields, body: Mapping[str, Any]) -> Chat:
         top_logprobs=top_logprobs,
         user=fields.text("user") or fields.text("safety_identifier"),
         native=(*native_tools, *native_choice, *_native(fields, body)),
-        source=Source("openai", body),
+        source=OriginalRequest("openai", body),
     )
 
 
-def _native(fields: Fields, body: Mapping[str, Any]) -> Iterator[str]:
+def _native(fields: BodyReader, body: Mapping[str, Any]) -> Iterator[str]:
     """Fields that only OpenAI's own wire can carry, unless they ask for nothing."""
     fields.text("safety_identifier")
     for name in fields.unread():
@@ -91,7 +91,7 @@ def _native(fields: Fields, body: Mapping[str, Any]) -> Iterator[str]:
         yield name
 
 
-def read_response_format(fields: Fields) -> JsonOutput | None:
+def read_response_format(fields: BodyReader) -> JsonOutput | None:
     found = fields.object("response_format")
     if found is None:
         return None
@@ -108,7 +108,7 @@ def read_response_format(fields: Fields) -> JsonOutput | None:
     return read_json_schema(described)
 
 
-def read_json_schema(described: Fields) -> JsonOutput:
+def read_json_schema(described: BodyReader) -> JsonOutput:
     """``name``, ``description``, ``schema`` and ``strict``."""
     return JsonOutput(
         schema=described.mapping("schema") or {"type": "object"},
@@ -118,14 +118,14 @@ def read_json_schema(described: Fields) -> JsonOutput:
     )
 
 
-def _read_stop(fields: Fields) -> tuple[str, ...]:
+def _read_stop(fields: BodyReader) -> tuple[str, ...]:
     value = fields.raw("stop")
     if isinstance(value, str):
         return (value,) if value else ()
     return fields.texts("stop", most=_MOST_STOPS)
 
 
-def _read_logit_bias(fields: Fields) -> Mapping[str, float] | None:
+def _read_logit_bias(fields: BodyReader) -> Mapping[str, float] | None:
     bias = fields.mapping("logit_bias")
     if bias and not all(is_number(v) and -100 <= v <= 100 for v in bias.values()):
         raise fields.error("logit_bias", "values must be numbers between -100 and 100.")

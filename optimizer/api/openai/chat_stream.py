@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from optimizer.api.compat.stream_encoder import told_to_clients
+from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.api.http.failures import Failure
 from optimizer.api.http.sse import sse
 from optimizer.api.openai.chat_answer import (
@@ -38,7 +38,7 @@ from providers.events import (
 DONE = b"data: [DONE]\n\n"
 
 
-class ChatTeller:
+class ChatStreamEncoder:
     """``chat.completion.chunk`` objects. ``with_usage`` is whether the last one has the usage."""
 
     def __init__(self, request_id: object, model: str, *, with_usage: bool) -> None:
@@ -52,7 +52,7 @@ class ChatTeller:
         self._spoken: set[int] = set()
         self._last: dict[str, Any] | None = None
 
-    def tell(self, event: Event) -> Iterator[bytes]:
+    def encode(self, event: Event) -> Iterator[bytes]:
         if isinstance(event, Started):
             self._head.update(about_the_answer(event.extra))
         elif isinstance(event, Finished):
@@ -67,8 +67,8 @@ class ChatTeller:
                 delta = {"role": "assistant", "content": "", **delta}
             yield self._said(self._chunk(event.choice, delta, logprobs))
 
-    def close(self, result: CompletionResult) -> Iterator[bytes]:
-        told = {"optimizer": told_to_clients(result)}
+    def finish(self, result: CompletionResult) -> Iterator[bytes]:
+        told = {"optimizer": stream_summary(result)}
         last = self._last or {"choices": []}
         if self._with_usage:
             yield self._said(last)
@@ -78,7 +78,7 @@ class ChatTeller:
             yield self._said({**last, **told})
         yield DONE
 
-    def fail(self, failure: Failure) -> Iterator[bytes]:
+    def error(self, failure: Failure) -> Iterator[bytes]:
         # No [DONE]: what was said so far must not look like a whole answer.
         yield sse(error_body(failure))
 

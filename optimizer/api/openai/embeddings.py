@@ -13,13 +13,13 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 
 from optimizer.api.compat import openapi as documents
-from optimizer.api.compat.extensions import read_wishes
+from optimizer.api.compat.extensions import read_request_options
 from optimizer.api.compat.replies import cost_headers
-from optimizer.api.http.body_reader import Fields
-from optimizer.api.http.endpoint import Answered, Asked
+from optimizer.api.http.body_reader import BodyReader
+from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat import OpenAIEndpoint
-from optimizer.domain.options import Wishes
+from optimizer.domain.options import RequestOptions
 from optimizer.wiring.build import get_services
 
 _MOST_INPUTS = 2048
@@ -28,12 +28,14 @@ _MOST_INPUTS = 2048
 class EmbeddingsEndpoint(OpenAIEndpoint):
     name = "embeddings"
 
-    async def answer(self, asked: Asked) -> Answered:
-        model, body, wishes = read_embedding_query(asked.data, asked.header("cache-control"))
-        answer, result = await get_services().embedding.embed(
-            model, body, wishes, asked.request_id, asked.client
+    async def answer(self, api_request: ApiRequest) -> JsonReply:
+        model, body, options = read_embedding_query(
+            api_request.data, api_request.header("cache-control")
         )
-        return Answered(answer, headers=cost_headers(result))
+        answer, result = await get_services().embedding.embed(
+            model, body, options, api_request.request_id, api_request.client
+        )
+        return JsonReply(answer, headers=cost_headers(result))
 
 
 EMBEDDINGS = EmbeddingsEndpoint()
@@ -62,12 +64,14 @@ class EmbeddingsViewSet(EndpointViewSet):
         return await self.serve(request)
 
 
-def read_embedding_query(body: Any, cache_control: str) -> tuple[str, Mapping[str, Any], Wishes]:
-    """The model's name, the body to pass on, and the wishes.
+def read_embedding_query(
+    body: Any, cache_control: str
+) -> tuple[str, Mapping[str, Any], RequestOptions]:
+    """The model's name, the body to pass on, and the options.
 
     Raises :class:`optimizer.api.http.body_reader.InvalidField`.
     """
-    fields = Fields(body)
+    fields = BodyReader(body)
     model = fields.text("model", required=True)
     given = fields.required("input")
     if not isinstance(given, (str, list)) or not given:
@@ -77,5 +81,5 @@ def read_embedding_query(body: Any, cache_control: str) -> tuple[str, Mapping[st
     fields.choice("encoding_format", ("float", "base64"))
     fields.integer("dimensions", 1, 100_000)
     fields.text("user")
-    wishes = read_wishes(fields, cache_control)
-    return model, {k: v for k, v in body.items() if k not in {"model", "optimizer"}}, wishes
+    options = read_request_options(fields, cache_control)
+    return model, {k: v for k, v in body.items() if k not in {"model", "optimizer"}}, options

@@ -7,24 +7,24 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 
 from optimizer.api.compat import openapi as documents
-from optimizer.api.compat.chat_endpoint import ChatEndpoint, Telling
-from optimizer.api.http.endpoint import Asked
+from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat
+from optimizer.api.http.endpoint import ApiRequest
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat import OpenAIEndpoint
 from optimizer.api.openai.responses_answer import ResponseFrame
 from optimizer.api.openai.responses_request import read_response_query
-from optimizer.api.openai.responses_stream import ResponseTeller
+from optimizer.api.openai.responses_stream import ResponseStreamEncoder
 from optimizer.gateway.chat_requests import ChatQuery
 
 
 class Responses(OpenAIEndpoint, ChatEndpoint):
     name = "responses"
 
-    def read(self, asked: Asked) -> tuple[ChatQuery, Telling]:
-        query = read_response_query(asked.data, asked.header("cache-control"))
-        frame = ResponseFrame(asked.request_id, asked.data)
-        return query, Telling(
-            frame.whole, lambda stream, _: ResponseTeller(frame, stream.decision.model)
+    def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
+        query = read_response_query(api_request.data, api_request.header("cache-control"))
+        frame = ResponseFrame(api_request.request_id, api_request.data)
+        return query, ResponseFormat(
+            frame.whole, lambda stream, _: ResponseStreamEncoder(frame, stream.decision.model)
         )
 
 

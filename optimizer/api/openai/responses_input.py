@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from optimizer.api.http.body_reader import Fields
+from optimizer.api.http.body_reader import BodyReader
 
 _ROLES = ("user", "assistant", "system", "developer")
 
 
-def read_input(fields: Fields) -> list[dict[str, Any]]:
+def read_input(fields: BodyReader) -> list[dict[str, Any]]:
     given = fields.required("input")
     if isinstance(given, str):
         return [{"role": "user", "content": given}]
@@ -22,7 +22,7 @@ def read_input(fields: Fields) -> list[dict[str, Any]]:
     return messages
 
 
-def _add(item: Fields, messages: list[dict[str, Any]]) -> None:
+def _add(item: BodyReader, messages: list[dict[str, Any]]) -> None:
     kind = item.text("type", "message")
     if kind == "message":
         role = item.choice("role", _ROLES)
@@ -56,7 +56,7 @@ def _add(item: Fields, messages: list[dict[str, Any]]) -> None:
         raise item.error("type", f"{kind} items are not supported here.", "unsupported_value")
 
 
-def _content(item: Fields, name: str) -> str | list[dict[str, Any]]:
+def _content(item: BodyReader, name: str) -> str | list[dict[str, Any]]:
     value = item.required(name)
     if isinstance(value, str):
         return value
@@ -65,7 +65,7 @@ def _content(item: Fields, name: str) -> str | list[dict[str, Any]]:
     return list(_parts(item, name))
 
 
-def _parts(item: Fields, name: str) -> Iterator[dict[str, Any]]:
+def _parts(item: BodyReader, name: str) -> Iterator[dict[str, Any]]:
     for part in item.objects(name):
         kind = part.text("type", required=True)
         if kind in {"input_text", "output_text", "text"}:

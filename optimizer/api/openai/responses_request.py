@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from optimizer.api.http.body_reader import Fields
+from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.openai.chat_request import MOST_TOKENS, read_chat_query
 from optimizer.api.openai.responses_input import read_input
 from optimizer.gateway.chat_requests import ChatQuery
@@ -31,7 +31,7 @@ _KEPT_NOWHERE = {
 
 def read_response_query(body: Any, cache_control: str) -> ChatQuery:
     """Raises :class:`optimizer.api.http.body_reader.InvalidField`."""
-    fields = Fields(body)
+    fields = BodyReader(body)
     for name, why in _KEPT_NOWHERE.items():
         if fields.raw(name) not in (None, False):
             raise fields.error(name, why, "unsupported_parameter")
@@ -63,18 +63,18 @@ def read_response_query(body: Any, cache_control: str) -> ChatQuery:
     return query
 
 
-def _refuse_rest(fields: Fields) -> None:
+def _refuse_rest(fields: BodyReader) -> None:
     for name in fields.unread():
         raise fields.error(name, "is not supported here.", "unsupported_parameter")
 
 
-def _messages(fields: Fields) -> Iterator[dict[str, Any]]:
+def _messages(fields: BodyReader) -> Iterator[dict[str, Any]]:
     if instructions := fields.text("instructions"):
         yield {"role": "system", "content": instructions}
     yield from read_input(fields)
 
 
-def _bounds(fields: Fields) -> Iterator[tuple[str, Any]]:
+def _bounds(fields: BodyReader) -> Iterator[tuple[str, Any]]:
     longest = fields.integer("max_output_tokens", 1, MOST_TOKENS)
     if longest is not None:
         yield "max_completion_tokens", longest
@@ -84,7 +84,7 @@ def _bounds(fields: Fields) -> Iterator[tuple[str, Any]]:
         yield "top_logprobs", likely
 
 
-def _tool(tool: Fields) -> dict[str, Any]:
+def _tool(tool: BodyReader) -> dict[str, Any]:
     kind = tool.text("type", required=True)
     if kind != "function":
         raise tool.error(
@@ -98,16 +98,16 @@ def _tool(tool: Fields) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _tool_choice(choice: Any, fields: Fields) -> Any:
+def _tool_choice(choice: Any, fields: BodyReader) -> Any:
     if isinstance(choice, str):
         return choice
-    named = Fields(choice, fields.place("tool_choice"))
+    named = BodyReader(choice, fields.place("tool_choice"))
     if named.text("type", required=True) != "function":
         raise named.error("type", "must be function.", "unsupported_value")
     return {"type": "function", "function": {"name": named.text("name", required=True)}}
 
 
-def _text(fields: Fields) -> Mapping[str, Any]:
+def _text(fields: BodyReader) -> Mapping[str, Any]:
     found: dict[str, Any] = {}
     text = fields.object("text")
     if text is None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from optimizer.api.compat.stream_encoder import told_to_clients
+from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.api.http.failures import Failure
 from optimizer.api.http.sse import sse
 from optimizer.api.openai.errors import error_body
@@ -74,7 +74,7 @@ _DELTAS = {
 }
 
 
-class ResponseTeller:
+class ResponseStreamEncoder:
     """The events of one response."""
 
     def __init__(self, frame: ResponseFrame, model: str) -> None:
@@ -84,7 +84,7 @@ class ResponseTeller:
         self._begun = False
         self._items: dict[_Key, _Item] = {}
 
-    def tell(self, event: Event) -> Iterator[bytes]:
+    def encode(self, event: Event) -> Iterator[bytes]:
         if not self._begun:
             yield from self._begin()
         if isinstance(event, ToolCallStarted):
@@ -100,17 +100,17 @@ class ResponseTeller:
         elif isinstance(event, ThinkingDelta) and event.text:
             yield from self._spoken("rs", event.text)
 
-    def close(self, result: CompletionResult) -> Iterator[bytes]:
+    def finish(self, result: CompletionResult) -> Iterator[bytes]:
         if not self._begun:
             yield from self._begin()
         output = []
         for item in self._items.values():
             yield from self._done(item)
             output.append(item.body("completed"))
-        response = {**self._frame.ended(result, output), "optimizer": told_to_clients(result)}
+        response = {**self._frame.ended(result, output), "optimizer": stream_summary(result)}
         yield self._said(f"response.{response['status']}", response=response)
 
-    def fail(self, failure: Failure) -> Iterator[bytes]:
+    def error(self, failure: Failure) -> Iterator[bytes]:
         error = error_body(failure)["error"]
         # The API says the error's parts beside its type; its SDKs look for them in "error".
         told = {k: error[k] for k in ("code", "message", "param")}

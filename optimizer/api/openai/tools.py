@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from optimizer.api.http.body_reader import Fields
+from optimizer.api.http.body_reader import BodyReader
 from providers.chat import Tool, ToolChoice
 
 _MODES = ("auto", "none", "required")
 
 
-def read_tools(fields: Fields) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
+def read_tools(fields: BodyReader) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
     """Functions, and ``("tools",)`` where there are tools of other kinds."""
     tools: list[Tool] = []
     native: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ def read_tools(fields: Fields) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
     return tuple(tools), native
 
 
-def read_function(function: Fields) -> Tool:
+def read_function(function: BodyReader) -> Tool:
     """``name``, ``description``, ``parameters`` and ``strict``."""
     return Tool(
         name=function.text("name", required=True),
@@ -34,7 +34,7 @@ def read_function(function: Fields) -> Tool:
     )
 
 
-def read_tool_choice(fields: Fields) -> tuple[ToolChoice, tuple[str, ...]]:
+def read_tool_choice(fields: BodyReader) -> tuple[ToolChoice, tuple[str, ...]]:
     """The choice, and ``("tool_choice",)`` where only OpenAI's own wire can say it."""
     value = fields.raw("tool_choice")
     if value is None:
@@ -44,7 +44,7 @@ def read_tool_choice(fields: Fields) -> tuple[ToolChoice, tuple[str, ...]]:
             known = ", ".join(_MODES)
             raise fields.error("tool_choice", f"must be one of {known}, or an object.")
         return ToolChoice(value), ()  # type: ignore[arg-type]
-    choice = Fields(value, fields.place("tool_choice"))
+    choice = BodyReader(value, fields.place("tool_choice"))
     if choice.text("type", required=True) != "function":
         return ToolChoice(), ("tool_choice",)
     # Responses name the function beside the type, chat completions within an object.

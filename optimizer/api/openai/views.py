@@ -63,7 +63,7 @@ class ModelsViewSet(EndpointViewSet):
         responses={200: documents.ANY_OBJECT},
     )
     async def retrieve(self, request: Request) -> Response:
-        return Response(model_list(get_services().gateway.names))
+        return Response(model_list(get_services().chat_requests.names))
 
     @extend_schema(
         operation_id="model",
@@ -72,4 +72,4 @@ class ModelsViewSet(EndpointViewSet):
         responses=documents.OPENAI_RESPONSES,
     )
     async def describe(self, request: Request, name: str) -> Response:
-        return Response(model_body(get_services().gateway.names, name))
+        return Response(model_body(get_services().chat_requests.names, name))

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from optimizer.api.http.endpoint import Answered, Asked
+from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.v1.complete_input import read_complete
 from optimizer.api.v1.errors import reply_to
 from optimizer.domain.result import CompletionResult
@@ -19,20 +19,20 @@ from optimizer.wiring.build import get_services
 class Complete:
     """The endpoint of our own API."""
 
-    async def answer(self, asked: Asked) -> Answered:
-        return Answered(await self._body(asked))
+    async def answer(self, api_request: ApiRequest) -> JsonReply:
+        return JsonReply(await self._body(api_request))
 
-    def failed(self, request_id: uuid.UUID, error: Exception) -> Answered:
+    def failed(self, request_id: uuid.UUID, error: Exception) -> JsonReply:
         return reply_to(error, request_id)
 
-    async def _body(self, asked: Asked) -> dict[str, Any]:
-        query = read_complete(asked.data)
-        services, client = get_services(), asked.client
+    async def _body(self, api_request: ApiRequest) -> dict[str, Any]:
+        query = read_complete(api_request.data)
+        services, client = get_services(), api_request.client
         result = await services.routing.route_and_complete(
             query.prompt,
             max_tokens=query.max_tokens,
             auto_route=client.auto_route if query.auto_route is None else query.auto_route,
-            request_id=asked.request_id,
+            request_id=api_request.request_id,
             client=client,
         )
         body = completion_body(result)

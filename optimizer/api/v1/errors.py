@@ -18,7 +18,7 @@ from rest_framework.views import set_rollback
 from analytics.ledger.ledger import BudgetsUnavailable, LedgerUnavailable
 from analytics.quality.feedback import UnknownAnswer
 from optimizer.api.compat.error_format import error_of_path
-from optimizer.api.http.endpoint import Answered
+from optimizer.api.http.endpoint import JsonReply
 from optimizer.api.http.failures import BUDGETS_AWAY, Failure, retry_headers
 from optimizer.domain.result import BudgetExceeded, RoutingUnavailable
 from optimizer.server.middleware import ADMIN_PATH
@@ -46,7 +46,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     return Response(reply.body, status=reply.status, headers=dict(reply.headers))
 
 
-def reply_to(error: Exception, request_id: uuid.UUID | None) -> Answered:
+def reply_to(error: Exception, request_id: uuid.UUID | None) -> JsonReply:
     """What the client is told of ``error``."""
     reply = _of_the_service(error)
     if reply is None and isinstance(error, (Http404, PermissionDenied, exceptions.APIException)):
@@ -56,7 +56,7 @@ def reply_to(error: Exception, request_id: uuid.UUID | None) -> Answered:
         logger.error("An API view failed", exc_info=error)
         reply = _Said(500, "Something went wrong on our side.")
     body = error_body(request_id, reply.status, reply.detail, reply.errors, **reply.more)
-    return Answered(body, reply.status, reply.headers)
+    return JsonReply(body, reply.status, reply.headers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ class ReadyViewSet(viewsets.ViewSet):
         body = readiness(
             list(services.registry.providers),
             ending=services.ending,
-            keys_known=services.keyring.known,
+            keys_known=services.api_keys.known,
             budgets_known=services.budgets.known,
             journal=journal(),
         )

@@ -18,7 +18,7 @@ from analytics.models import Budget
 from analytics.quality.report import Mean
 from analytics.reports.figures import Figures
 from analytics.reports.over_time import Course, course
-from optimizer.control_room.pages.period import Period
+from optimizer.control_room.pages.period import ReportPeriod
 
 Value = str | float | int | None
 """Money is told as the exact decimal; the script rounds it to pixels."""
@@ -56,7 +56,7 @@ class Chart:
     rows: Sequence[str] = field(default_factory=list)
 
 
-def charts(period: Period, *, now: datetime | None = None) -> dict[str, Any]:
+def charts(period: ReportPeriod, *, now: datetime | None = None) -> dict[str, Any]:
     """All of them for a period, ready for JSON: ``labels`` of the steps, the ``charts``, and the
     ``budgets`` used most as they stand now.
 
@@ -98,7 +98,7 @@ def _budgets(now: datetime) -> list[dict[str, Any]]:
 def _rows(found: Course, since: datetime, until: datetime) -> Callable[..., list[str]]:
     """``rows(model, **filters)``: the addresses of the lists behind each step."""
     bounds = [*found.steps.starts, until]
-    spans = [Period(max(start, since), end, start, "") for start, end in pairwise(bounds)]
+    spans = [ReportPeriod(max(start, since), end, start, "") for start, end in pairwise(bounds)]
 
     def listed(model: str, **filters: str) -> list[str]:
         page = reverse(f"admin:analytics_{model}_changelist")

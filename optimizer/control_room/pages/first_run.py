@@ -35,7 +35,7 @@ def start_page(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     services = get_services()
     base = f"{request.scheme}://{request.get_host()}"
-    keyed = services.keyring.asked_for
+    keyed = services.api_keys.required
     states = services.connections.states()
     context: dict[str, Any] = {
         **admin.site.each_context(request),

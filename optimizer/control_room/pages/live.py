@@ -97,4 +97,4 @@ def _events(happenings: list[Happening], sums: RunningSums, missed: int) -> byte
     said = [sse(happening, "request", happening["id"]) for happening in happenings]
     if missed:
         said.append(sse({"count": missed}, "missed"))
-    return b"".join([*said, sse(sums.tell(), "sums")])
+    return b"".join([*said, sse(sums.summary(), "sums")])

@@ -49,7 +49,7 @@ def models_page(request: HttpRequest) -> HttpResponse:
     """The catalogue with its prices; with a query, what a price would have done to a month."""
     if not request.user.has_perm("analytics.view_priceseen"):  # type: ignore[union-attr]
         raise PermissionDenied
-    keeper = get_services().price_keeper
+    keeper = get_services().price_service
     keeper.refresh()
     models = keeper.models()
     asked = "of" in request.GET

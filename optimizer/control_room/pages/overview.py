@@ -22,10 +22,10 @@ from analytics.quality.report import quality_report
 from analytics.reports.breakdown import SUMMED, breakdown
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, no_figures, saved_of
-from analytics.reports.summing import Asked
-from analytics.reports.sums import RememberedSums, Sums, total_of
+from analytics.reports.summing import SumQuery
+from analytics.reports.sums import RememberedSums, ReportSums, total_of
 from analytics.reports.usage import by_provider, dearest_requests
-from optimizer.control_room.pages.period import Period
+from optimizer.control_room.pages.period import ReportPeriod
 
 _MOST = 8
 _DIMENSIONS = ("strategy", "model", "group", "latency", "first_token")
@@ -55,7 +55,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderRow:
+class ProviderFigures:
     """``latency`` and ``first_token`` are those of its calls and streams, if there were any, in
     ms; ``circuit`` closed, open or half open; ``query`` that of the list
     of its requests."""
@@ -76,12 +76,12 @@ class ProviderRow:
 
 
 def overview(
-    period: Period, circuits: Mapping[str, str], *, now: datetime | None = None
+    period: ReportPeriod, circuits: Mapping[str, str], *, now: datetime | None = None
 ) -> dict[str, Any]:
     """What the page shows of a period; ``circuits`` are those of the providers."""
     now = now or datetime.now(UTC)
     since, until = period.since, period.until
-    asked = [Asked(_DIMENSIONS, since, until), Asked(["strategy"], period.before, since)]
+    asked = [SumQuery(_DIMENSIONS, since, until), SumQuery(["strategy"], period.before, since)]
     sums = RememberedSums.of(asked, _FIGURES)
     by_strategy, by_model = sums.by("strategy", since, until), sums.by("model", since, until)
     totals = total_of(by_strategy)
@@ -102,11 +102,11 @@ def overview(
     }
 
 
-def whose(period: Period) -> dict[str, Any]:
+def whose(period: ReportPeriod) -> dict[str, Any]:
     """Who and what the money of a period went to, dearest first: ``lists`` of caption, heading
     and rows, and the ``dearest`` prompts."""
     since, until = period.since, period.until
-    sums = RememberedSums.of([Asked(_WHOSE, since, until)], _FIGURES)
+    sums = RememberedSums.of([SumQuery(_WHOSE, since, until)], _FIGURES)
     lists = []
     for caption, heading, dimension, column in (
         ("Users", "User", "user", "user_id"),
@@ -122,7 +122,7 @@ def whose(period: Period) -> dict[str, Any]:
 
 def _cards(
     totals: Figures, earlier: Figures, savings: dict[str, Any], quality: dict[str, Any],
-    period: Period,
+    period: ReportPeriod,
 ) -> list[Card]:  # fmt: skip
     query = period.rows()
     answered = totals["requests"] - totals["failed"]
@@ -186,8 +186,11 @@ def _latency(figures: Figures) -> float:
 
 
 def _providers(
-    by_model: Mapping[str, Figures], sums: Sums, circuits: Mapping[str, str], period: Period
-) -> list[ProviderRow]:
+    by_model: Mapping[str, Figures],
+    sums: ReportSums,
+    circuits: Mapping[str, str],
+    period: ReportPeriod,
+) -> list[ProviderFigures]:
     known = {name: no_figures() for name in circuits} | by_provider(by_model)
     known.pop("", None)  # of requests that nobody answered
     latency, first_token = (
@@ -195,7 +198,7 @@ def _providers(
         for dimension in ("latency", "first_token")
     )
     rows = [
-        ProviderRow(
+        ProviderFigures(
             name,
             figures["requests"],
             figures["cost"],
@@ -227,7 +230,7 @@ def _shares(sums: Mapping[str, Figures], rows_of: Callable[[str], str]) -> list[
     return sorted(rows, key=lambda row: (-row["requests"], row["name"]))[:_MOST]
 
 
-def _rows_of(period: Period, model: str) -> str:
+def _rows_of(period: ReportPeriod, model: str) -> str:
     """The query of the list of a "provider/model"'s requests."""
     provider, _, name = model.partition("/")
     return period.rows(provider=provider, model=name) if name else ""

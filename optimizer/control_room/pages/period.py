@@ -15,7 +15,7 @@ _AT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
+class ReportPeriod:
     """``[since, until)``, ``until`` being ``None`` for now; ``before`` is the start of as long a
     time before it. ``days`` is the number picked, ``None`` where dates were given; ``query`` says
     the same in an address, ``trouble`` why what was asked for could not be had."""
@@ -37,7 +37,7 @@ class Period:
         return urlencode(bounds | filters)
 
     @classmethod
-    def of_days(cls, days: int, now: datetime | None = None, trouble: str = "") -> Period:
+    def of_days(cls, days: int, now: datetime | None = None, trouble: str = "") -> ReportPeriod:
         """The last ``days`` times 24 hours."""
         now = now or datetime.now(UTC)
         length = timedelta(days=days)
@@ -45,7 +45,7 @@ class Period:
         return cls(now - length, None, now - 2 * length, query, days, trouble=trouble)
 
     @classmethod
-    def between(cls, first: date, last: date) -> Period:
+    def between(cls, first: date, last: date) -> ReportPeriod:
         """Whole UTC days, both included."""
         since = datetime(first.year, first.month, first.day, tzinfo=UTC)
         until = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
@@ -54,7 +54,7 @@ class Period:
         return cls(since, until, since - (until - since), query, None, *shown)
 
     @classmethod
-    def asked(cls, query: Mapping[str, str]) -> Period:
+    def asked(cls, query: Mapping[str, str]) -> ReportPeriod:
         """By ``from`` and ``to`` (dates) or ``days`` (one of :data:`PERIODS`); seven days where
         neither can be read."""
         if query.get("from") or query.get("to"):
@@ -64,7 +64,7 @@ class Period:
         return cls.of_days(int(days) if known else _DEFAULT_DAYS)
 
     @classmethod
-    def _dates(cls, first: str, last: str) -> Period:
+    def _dates(cls, first: str, last: str) -> ReportPeriod:
         try:
             start, end = date.fromisoformat(first), date.fromisoformat(last)
         except ValueError:

@@ -21,8 +21,8 @@ from optimizer.api.http.failures import failure_of
 from optimizer.api.http.fields import StrictSerializer, TextField, WholeNumberField
 from optimizer.api.http.sse import EventStream, sse
 from optimizer.control_room.access import staff_with
-from optimizer.gateway.streaming.client_stream import AnswerStream
-from optimizer.lab.playground import STRATEGIES, Choice, Question, pieces
+from optimizer.gateway.streaming.client_stream import ClientStream
+from optimizer.lab.playground import STRATEGIES, Question, StrategyChoice, pieces
 from optimizer.wiring.build import get_services
 
 _SEE, _ASK = "analytics.view_routingmetric", "analytics.ask_requestrecord"
@@ -134,7 +134,7 @@ def _question(read: dict[str, Any], user: str) -> Question:
     return Question(turns, read["max_tokens"], user)
 
 
-async def _told(stream: AnswerStream, started: float) -> AsyncGenerator[bytes, None]:
+async def _told(stream: ClientStream, started: float) -> AsyncGenerator[bytes, None]:
     try:
         async for piece in pieces(stream, started):
             yield sse(piece)
@@ -144,7 +144,7 @@ async def _told(stream: AnswerStream, started: float) -> AsyncGenerator[bytes, N
         stream.leave()
 
 
-def _plot(choices: list[Choice]) -> dict[str, Any]:
+def _plot(choices: list[StrategyChoice]) -> dict[str, Any]:
     """The candidates of the strategy that expects the most of them."""
     considered: list[list[dict[str, Any]]] = [
         choice.decision.metadata["candidates"] for choice in choices if choice.decision

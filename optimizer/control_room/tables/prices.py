@@ -64,7 +64,7 @@ class PriceOverrideAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: PriceOverride, form: Any, change: bool) -> None:
         save_followed(obj)
-        get_services().price_keeper.refresh()
+        get_services().price_service.refresh()
 
 
 @admin.register(PriceSeen)

@@ -8,11 +8,11 @@ from analytics.cache import CacheReader
 from analytics.models import CachedResponse
 from optimizer.domain.result import CompletionResult, NotCached
 from optimizer.gateway.cache.semantic.cache import SemanticCache
-from optimizer.gateway.recording.ledger_entries import RequestFacts
+from optimizer.gateway.recording.ledger_entries import AnalyzedRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CacheHit:
     """An answer, and how alike its prompt is where it is not the same."""
 
     entry: CachedResponse
@@ -35,31 +35,38 @@ class AnswerCache:
         """Whether questions in other words are found."""
         return self._exact is not None and self._semantic is not None
 
-    async def find(self, facts: RequestFacts) -> Found | None:
+    async def find(self, analyzed: AnalyzedRequest) -> CacheHit | None:
         """Raises :class:`NotCached` where only a cached answer is wanted."""
-        ask = facts.ask
-        if self._exact is not None and ask.cache.read:
-            if entry := await self._live(self._exact, facts, ask.cache_key):
-                return Found(entry)
+        request = analyzed.request
+        if self._exact is not None and request.cache.read:
+            if entry := await self._live(self._exact, analyzed, request.cache_key):
+                return CacheHit(entry)
             if self._semantic is not None:
-                match = self._semantic.find(ask.semantic_key, ask.prompt)
-                if match and (entry := await self._live(self._exact, facts, match.key)):
-                    return Found(entry, match.likeness)
-        if ask.cache.only:
+                match = self._semantic.find(request.semantic_key, request.prompt)
+                if match and (entry := await self._live(self._exact, analyzed, match.key)):
+                    return CacheHit(entry, match.likeness)
+        if request.cache.only:
             raise NotCached
         return None
 
-    def remember(self, facts: RequestFacts, result: CompletionResult) -> None:
+    def remember(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
         """An answer that was just stored may be found by its meaning from now on."""
         if self._semantic is not None and result.cache_key is not None:
-            self._semantic.add(facts.ask.semantic_key, facts.ask.prompt, result.cache_key)
+            self._semantic.add(
+                analyzed.request.semantic_key, analyzed.request.prompt, result.cache_key
+            )
 
     @staticmethod
-    async def _live(cache: CacheReader, facts: RequestFacts, key: str) -> CachedResponse | None:
+    async def _live(
+        cache: CacheReader, analyzed: AnalyzedRequest, key: str
+    ) -> CachedResponse | None:
         """The entry under ``key`` if it is as fresh as asked for and no rule forbids its model."""
         entry = await cache.find(key)
-        if entry is None or facts.effect.why_not(entry.provider, entry.model) is not None:
+        if (
+            entry is None
+            or analyzed.effect.exclusion_reason(entry.provider, entry.model) is not None
+        ):
             return None
-        oldest = facts.ask.cache.max_age
-        age = (facts.ask.asked_at - entry.created_at).total_seconds()
+        oldest = analyzed.request.cache.max_age
+        age = (analyzed.request.asked_at - entry.created_at).total_seconds()
         return entry if oldest is None or age <= oldest else None

@@ -14,12 +14,12 @@ from analytics.models import CachedResponse
 from optimizer.access.rate_limits import RateLimits, tokens_of
 from optimizer.domain.result import CompletionResult, RoutingUnavailable
 from optimizer.gateway.recording.cached_answers import cached_completion
-from optimizer.gateway.recording.decisions import as_served, cached_decision, why_failed
+from optimizer.gateway.recording.decisions import cached_decision, failure_summary, served_decision
 from optimizer.gateway.recording.ledger_entries import (
-    Baseline,
+    AnalyzedRequest,
+    BaselineCost,
     Charges,
-    Recorder,
-    RequestFacts,
+    LedgerEntryBuilder,
     Timing,
     describe_attempts,
 )
@@ -35,7 +35,7 @@ _CACHEABLE_ENDINGS = frozenset({"stop", "length", "tool_calls"})
 
 
 @dataclass(frozen=True, slots=True)
-class Booked:
+class Recorded:
     """What the client is told, and the answer as others may be given it."""
 
     result: CompletionResult
@@ -47,7 +47,7 @@ def milliseconds_since(started: float) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-class Bookkeeper:
+class Accounting:
     """Prices and records what happened to a request; returns once the record is durable.
 
     Every method raises :class:`analytics.ledger.ledger.LedgerUnavailable` where it could
@@ -58,7 +58,7 @@ class Bookkeeper:
         self,
         prices: PriceBook,
         ledger: Ledger,
-        recorder: Recorder,
+        entries: LedgerEntryBuilder,
         limits: RateLimits | None = None,
         observers: Observers | None = None,
     ) -> None:
@@ -66,32 +66,32 @@ class Bookkeeper:
         self._observers = observers
         self._prices = prices
         self._ledger = ledger
-        self._recorder = recorder
+        self._entries = entries
         self._spent_today: tuple[datetime, Decimal] | None = None
 
-    async def answered(
+    async def record_answer(
         self,
-        facts: RequestFacts,
+        analyzed: AnalyzedRequest,
         decision: RoutingDecision,
         completion: Completion,
         attempts: Sequence[Attempt],
         timing: Timing,
         *,
         cut_off: str = "",
-    ) -> Booked:
+    ) -> Recorded:
         """A provider answered, after the failed ``attempts``; ``cut_off`` is why not to the end."""
         answer_cost = self._prices.cost(completion.provider, completion.model, completion.usage)
         charges = self._charges(answer_cost, attempts)
-        baseline = self._baseline(facts, decision, completion, attempts)
+        baseline = self._baseline(analyzed, decision, completion, attempts)
         savings = savings_of_call(charges.cost, baseline.cost if baseline else None)
-        served = as_served(decision, completion, attempts)
+        served = served_decision(decision, completion, attempts)
         cacheable = (
-            facts.ask.cache.write
+            analyzed.request.cache.write
             and not cut_off
             and all(c.finish_reason in _CACHEABLE_ENDINGS for c in completion.choices)
         )
-        entry, cached = self._recorder.answered(
-            facts,
+        entry, cached = self._entries.for_answer(
+            analyzed,
             served,
             completion,
             charges,
@@ -105,25 +105,25 @@ class Bookkeeper:
         )
         total = await self._record(entry)
         if self._limits is not None:
-            await self._limits.spend(facts.ask.client, tokens_of(completion.usage))
+            await self._limits.spend(analyzed.request.client, tokens_of(completion.usage))
         result = CompletionResult(
-            request_id=facts.request_id,
+            request_id=analyzed.request_id,
             completion=completion,
             decision=served,
-            complexity=facts.analysis.complexity,
-            token_count=facts.analysis.token_count,
+            complexity=analyzed.analysis.complexity,
+            token_count=analyzed.analysis.token_count,
             cost=charges.cost,
             total_cost_today=total,
             cache_hit=False,
-            cache_key=facts.cache_key if cacheable else None,
+            cache_key=analyzed.cache_key if cacheable else None,
             original_cost=answer_cost,
             savings=savings.total,
         )
-        return Booked(result, cached)
+        return Recorded(result, cached)
 
-    async def hit(
+    async def record_hit(
         self,
-        facts: RequestFacts,
+        analyzed: AnalyzedRequest,
         entry: CachedResponse,
         started: float,
         likeness: float | None = None,
@@ -131,18 +131,18 @@ class Bookkeeper:
         """``entry`` is given again, at no cost; ``likeness`` is that of the prompts, where
         they are not the same."""
         savings = savings_of_hit(entry.original_cost, entry.baseline_cost)
-        decision = cached_decision(facts, entry, likeness)
+        decision = cached_decision(analyzed, entry, likeness)
         total = await self._record(
-            self._recorder.hit(
-                facts, decision, entry, savings, latency_ms=milliseconds_since(started)
+            self._entries.for_hit(
+                analyzed, decision, entry, savings, latency_ms=milliseconds_since(started)
             )
         )
         return CompletionResult(
-            request_id=facts.request_id,
+            request_id=analyzed.request_id,
             completion=cached_completion(entry),
             decision=decision,
-            complexity=facts.analysis.complexity,
-            token_count=facts.analysis.token_count,
+            complexity=analyzed.analysis.complexity,
+            token_count=analyzed.analysis.token_count,
             cost=_ZERO,
             total_cost_today=total,
             cache_hit=True,
@@ -152,42 +152,42 @@ class Bookkeeper:
             likeness=likeness,
         )
 
-    async def failed(
+    async def record_failure(
         self,
-        facts: RequestFacts,
+        analyzed: AnalyzedRequest,
         decision: RoutingDecision | None,
         attempts: Sequence[Attempt],
         started: float,
         detail: str = "",
     ) -> None:
         """Nobody answered."""
-        entry = self._recorder.failed(
-            facts,
+        entry = self._entries.for_failure(
+            analyzed,
             decision=decision,
             error_code=attempts[-1].error if attempts else "no_provider",
-            error_detail=detail or why_failed(attempts),
+            error_detail=detail or failure_summary(attempts),
             charges=self._charges(_ZERO, attempts),
             latency_ms=milliseconds_since(started),
         )
         await self._record(entry)
 
-    async def failed_with_another(
-        self, facts: RequestFacts, error: RoutingUnavailable, started: float
+    async def record_shared_failure(
+        self, analyzed: AnalyzedRequest, error: RoutingUnavailable, started: float
     ) -> None:
         """A request that waited for another's failed call: recorded, but charged only once."""
         unpaid = [replace(attempt, usage=None) for attempt in error.attempts]
-        await self.failed(facts, None, unpaid, started, str(error))
+        await self.record_failure(analyzed, None, unpaid, started, str(error))
 
-    async def unheard(self, facts: RequestFacts, code: str, started: float) -> None:
+    async def record_abandoned(self, analyzed: AnalyzedRequest, code: str, started: float) -> None:
         """A request that heard another's answer, but not to its end: at no cost."""
         attempts = [Attempt("", "", code, "the answer that was listened to did not end")]
-        await self.failed(facts, None, attempts, started)
+        await self.record_failure(analyzed, None, attempts, started)
 
     async def _record(self, entry: LedgerEntry) -> Decimal | None:
         """Make ``entry`` durable; USD spent today after it, where known."""
         receipt = await self._ledger.record(entry)
         if self._observers is not None:
-            self._observers.tell(entry)
+            self._observers.notify(entry)
         today = entry.request.created_at
         if receipt.total_cost_today is not None:
             self._spent_today = (today, receipt.total_cost_today)
@@ -208,15 +208,15 @@ class Bookkeeper:
 
     def _baseline(
         self,
-        facts: RequestFacts,
+        analyzed: AnalyzedRequest,
         decision: RoutingDecision,
         completion: Completion,
         attempts: Sequence[Attempt],
-    ) -> Baseline | None:
+    ) -> BaselineCost | None:
         """The model to compare with, priced on this request's tokens: the one that the client
         named, else complexity's choice among those that worked."""
-        if facts.ask.baseline is not None:
-            return self._priced(*facts.ask.baseline, completion.usage)
+        if analyzed.request.baseline is not None:
+            return self._priced(*analyzed.request.baseline, completion.usage)
         failed = {(a.provider, a.model) for a in attempts}
         for ref in decision.metadata["baseline_chain"]:
             provider, model = ref["provider"], ref["model"]
@@ -224,12 +224,12 @@ class Bookkeeper:
                 return self._priced(provider, model, completion.usage)
         return None
 
-    def _priced(self, provider: str, model: str, usage: Usage) -> Baseline:
+    def _priced(self, provider: str, model: str, usage: Usage) -> BaselineCost:
         cost = self._prices.cost(provider, model, usage)
         if cost is None:
-            return Baseline(provider, model, None)
+            return BaselineCost(provider, model, None)
         asked = self._prices.cost(provider, model, replace(usage, output_tokens=0))
-        return Baseline(provider, model, cost, None if asked is None else cost - asked)
+        return BaselineCost(provider, model, cost, None if asked is None else cost - asked)
 
     def _saved_by_prompt_cache(
         self, completion: Completion, cost: Decimal | None

@@ -7,13 +7,13 @@ from dataclasses import replace
 from decimal import Decimal
 
 from analytics.models import CachedResponse
-from optimizer.gateway.recording.ledger_entries import RequestFacts
+from optimizer.gateway.recording.ledger_entries import AnalyzedRequest
 from providers.completion import Completion
 from providers.resilience import Attempt
 from routing.models import RoutingDecision
 
 
-def as_served(
+def served_decision(
     decision: RoutingDecision, completion: Completion, attempts: Sequence[Attempt]
 ) -> RoutingDecision:
     """The decision as it turned out: another model's name in it when the first one failed."""
@@ -29,29 +29,29 @@ def as_served(
         reasoning=f"{decision.reasoning} It could not answer ({tried}), so {served} did.",
         metadata={
             **decision.metadata,
-            "fallback_reason": why_failed(attempts),
+            "fallback_reason": failure_summary(attempts),
             "intended_model": {"provider": decision.provider, "model": decision.model},
         },
     )
 
 
-def why_failed(attempts: Sequence[Attempt]) -> str:
+def failure_summary(attempts: Sequence[Attempt]) -> str:
     return "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts)
 
 
-def heard_decision(facts: RequestFacts, served: RoutingDecision) -> RoutingDecision:
+def shared_decision(analyzed: AnalyzedRequest, served: RoutingDecision) -> RoutingDecision:
     """Of a request that hears what another, asking the same, is being told."""
     return replace(
         served,
         strategy_used="cached",
         confidence="high",
         reasoning=f"The same is being answered by {served.provider}/{served.model} just now.",
-        metadata={**served.metadata, "token_count": facts.analysis.token_count},
+        metadata={**served.metadata, "token_count": analyzed.analysis.token_count},
     )
 
 
 def cached_decision(
-    facts: RequestFacts, entry: CachedResponse, likeness: float | None
+    analyzed: AnalyzedRequest, entry: CachedResponse, likeness: float | None
 ) -> RoutingDecision:
     """``likeness`` is that of the prompts, where they are not the same."""
     before = "The same prompt was"
@@ -68,10 +68,10 @@ def cached_decision(
         ),
         metadata={
             **({} if likeness is None else {"likeness": round(likeness, 4)}),
-            "pattern": facts.analysis.pattern,
-            "complexity": facts.analysis.complexity,
-            "tier": facts.analysis.tier,
-            "token_count": facts.analysis.token_count,
+            "pattern": analyzed.analysis.pattern,
+            "complexity": analyzed.analysis.complexity,
+            "tier": analyzed.analysis.tier,
+            "token_count": analyzed.analysis.token_count,
             "cost_estimate": Decimal(0),
             "quality_score": entry.quality_score,
             "candidates": [

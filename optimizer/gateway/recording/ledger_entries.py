@@ -14,7 +14,7 @@ from analytics.database.bulk_write import maker_of
 from analytics.ledger.ledger import LedgerEntry
 from analytics.ledger.savings import Savings
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
-from optimizer.domain.request import Ask
+from optimizer.domain.request import GatewayRequest
 from optimizer.gateway.recording.cached_answers import answer_json
 from optimizer.policies.experiments import Assignment
 from providers.completion import Completion
@@ -47,21 +47,21 @@ class StoragePolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestFacts:
+class AnalyzedRequest:
     """What is known of a request before anyone answers it."""
 
-    ask: Ask
+    request: GatewayRequest
     analysis: PromptAnalysis
     effect: Effect = NO_EFFECT
     assignment: Assignment | None = None
 
     @property
     def request_id(self) -> uuid.UUID:
-        return self.ask.request_id
+        return self.request.request_id
 
     @property
     def cache_key(self) -> str:
-        return self.ask.cache_key
+        return self.request.cache_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Charges:
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
+class BaselineCost:
     """The model complexity would have used and the price of this request on it, USD;
     ``output_cost`` is the completion's part of it."""
 
@@ -94,20 +94,20 @@ class Baseline:
     output_cost: Decimal | None = None
 
 
-class Recorder:
+class LedgerEntryBuilder:
     """Builds ledger entries under one storage policy; ``replayed`` marks them all as such."""
 
     def __init__(self, policy: StoragePolicy, *, replayed: bool = False) -> None:
         self._policy = policy
         self._replayed = replayed
 
-    def answered(
+    def for_answer(
         self,
-        facts: RequestFacts,
+        analyzed: AnalyzedRequest,
         decision: RoutingDecision,
         completion: Completion,
         charges: Charges,
-        baseline: Baseline | None,
+        baseline: BaselineCost | None,
         savings: Savings,
         timing: Timing,
         *,
@@ -124,7 +124,7 @@ class Recorder:
         usage = completion.usage
         request = _request(
             {
-                **self._request_fields(facts, decision),
+                **self._request_fields(analyzed, decision),
                 "provider": completion.provider,
                 "model": completion.model,
                 "tokens_in": usage.input_tokens,
@@ -147,34 +147,36 @@ class Recorder:
             request.status, request.error_code = RequestRecord.Status.PARTIAL, cut_off
         cached = _answer(
             {
-                "cache_key": facts.cache_key,
-                "semantic_key": facts.ask.semantic_key,
-                "tenant": facts.ask.client.tenant,
-                **self._policy.prompt_fields(facts.ask.prompt),
-                "max_tokens": facts.ask.chat.max_tokens,
+                "cache_key": analyzed.cache_key,
+                "semantic_key": analyzed.request.semantic_key,
+                "tenant": analyzed.request.client.tenant,
+                **self._policy.prompt_fields(analyzed.request.prompt),
+                "max_tokens": analyzed.request.chat.max_tokens,
                 "response": completion.text,
                 "answer": answer_json(completion),
                 "finish_reason": completion.finish_reason,
                 "provider": completion.provider,
                 "model": completion.model,
-                "pattern": facts.analysis.pattern,
-                "complexity": facts.analysis.complexity,
-                "tier": facts.analysis.tier,
+                "pattern": analyzed.analysis.pattern,
+                "complexity": analyzed.analysis.complexity,
+                "tier": analyzed.analysis.tier,
                 "tokens_in": usage.input_tokens,
                 "tokens_out": usage.output_tokens,
                 "original_cost": answer_cost,
                 "baseline_cost": baseline.cost if baseline else None,
-                "created_at": facts.ask.asked_at,
-                "expires_at": self._policy.expiry(facts.ask.asked_at, facts.ask.cache.ttl),
+                "created_at": analyzed.request.asked_at,
+                "expires_at": self._policy.expiry(
+                    analyzed.request.asked_at, analyzed.request.cache.ttl
+                ),
             }
         )
-        metric = self._metric(facts, decision, charges.cost, baseline, savings)
+        metric = self._metric(analyzed, decision, charges.cost, baseline, savings)
         metric.prompt_cache_saved = prompt_cache_saved
         return LedgerEntry(request, metric, cached if cacheable else None), cached
 
-    def hit(
+    def for_hit(
         self,
-        facts: RequestFacts,
+        analyzed: AnalyzedRequest,
         decision: RoutingDecision,
         entry: CachedResponse,
         savings: Savings,
@@ -185,7 +187,7 @@ class Recorder:
         request = _request(
             {
                 # A hit by meaning has another question's key.
-                **self._request_fields(facts, decision),
+                **self._request_fields(analyzed, decision),
                 "cache_key": entry.cache_key,
                 "provider": entry.provider,
                 "model": entry.model,
@@ -199,12 +201,12 @@ class Recorder:
                 "latency_ms": latency_ms,
             }
         )
-        baseline = Baseline("", "", entry.baseline_cost)
-        return LedgerEntry(request, self._metric(facts, decision, Decimal(0), baseline, savings))
+        baseline = BaselineCost("", "", entry.baseline_cost)
+        return LedgerEntry(request, self._metric(analyzed, decision, Decimal(0), baseline, savings))
 
-    def failed(
+    def for_failure(
         self,
-        facts: RequestFacts,
+        analyzed: AnalyzedRequest,
         *,
         decision: RoutingDecision | None,
         error_code: str,
@@ -215,7 +217,7 @@ class Recorder:
         """The entry of a request that nobody answered."""
         request = _request(
             {
-                **self._request_fields(facts, decision),
+                **self._request_fields(analyzed, decision),
                 "status": RequestRecord.Status.ERROR,
                 "provider": decision.provider if decision else "",
                 "model": decision.model if decision else "",
@@ -229,61 +231,61 @@ class Recorder:
         )
         metric = None
         if decision is not None:
-            metric = self._metric(facts, decision, charges.cost, None, Savings(None, None))
+            metric = self._metric(analyzed, decision, charges.cost, None, Savings(None, None))
         return LedgerEntry(request, metric)
 
     def _request_fields(
-        self, facts: RequestFacts, decision: RoutingDecision | None
+        self, analyzed: AnalyzedRequest, decision: RoutingDecision | None
     ) -> dict[str, Any]:
-        ask = facts.ask
+        request = analyzed.request
         return {
-            "id": ask.request_id,
-            "created_at": ask.asked_at,
-            **self._policy.prompt_fields(ask.prompt),
-            "max_tokens": ask.chat.max_tokens,
-            "auto_route": ask.strategy == "hybrid",
-            "endpoint": ask.endpoint,
-            "requested_model": ask.requested_model,
-            "streamed": ask.streamed,
-            "tags": list(ask.tags),
-            "user_id": ask.user_id,
-            "session_id": ask.session_id,
-            "pattern": facts.analysis.pattern,
-            "complexity": facts.analysis.complexity,
-            "tier": facts.analysis.tier,
-            "tokens_estimated": facts.analysis.token_count,
-            "strategy": decision.strategy_used if decision else facts.ask.strategy,
+            "id": request.request_id,
+            "created_at": request.asked_at,
+            **self._policy.prompt_fields(request.prompt),
+            "max_tokens": request.chat.max_tokens,
+            "auto_route": request.strategy == "hybrid",
+            "endpoint": request.endpoint,
+            "requested_model": request.requested_model,
+            "streamed": request.streamed,
+            "tags": list(request.tags),
+            "user_id": request.user_id,
+            "session_id": request.session_id,
+            "pattern": analyzed.analysis.pattern,
+            "complexity": analyzed.analysis.complexity,
+            "tier": analyzed.analysis.tier,
+            "tokens_estimated": analyzed.analysis.token_count,
+            "strategy": decision.strategy_used if decision else analyzed.request.strategy,
             "confidence": decision.confidence if decision else "low",
-            "cache_key": facts.cache_key,
+            "cache_key": analyzed.cache_key,
             "replayed": self._replayed,
-            "api_key": ask.client.key,
-            "tenant": ask.client.tenant,
-            "project": ask.client.project,
-            "experiment": facts.assignment.experiment if facts.assignment else "",
-            "arm": facts.assignment.arm if facts.assignment else "",
+            "api_key": request.client.key,
+            "tenant": request.client.tenant,
+            "project": request.client.project,
+            "experiment": analyzed.assignment.experiment if analyzed.assignment else "",
+            "arm": analyzed.assignment.arm if analyzed.assignment else "",
         }
 
     @staticmethod
     def _metric(
-        facts: RequestFacts,
+        analyzed: AnalyzedRequest,
         decision: RoutingDecision,
         actual_cost: Decimal | None,
-        baseline: Baseline | None,
+        baseline: BaselineCost | None,
         savings: Savings,
     ) -> RoutingMetric:
         return _decision(
             {
-                "request_id": facts.request_id,
-                "created_at": facts.ask.asked_at,
+                "request_id": analyzed.request_id,
+                "created_at": analyzed.request.asked_at,
                 "provider": decision.provider,
                 "model": decision.model,
                 "strategy_used": decision.strategy_used,
                 "confidence": decision.confidence,
                 "reasoning": decision.reasoning,
                 "fallback_used": decision.fallback_used,
-                "pattern": facts.analysis.pattern,
-                "complexity": facts.analysis.complexity,
-                "tier": facts.analysis.tier,
+                "pattern": analyzed.analysis.pattern,
+                "complexity": analyzed.analysis.complexity,
+                "tier": analyzed.analysis.tier,
                 "cost_estimate": decision.metadata.get("cost_estimate"),
                 "quality_score": decision.metadata.get("quality_score"),
                 "actual_cost": actual_cost,

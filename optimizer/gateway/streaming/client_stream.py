@@ -7,21 +7,21 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 
 from optimizer.domain.result import CompletionResult
-from optimizer.gateway.recording.accounting import Booked
-from optimizer.gateway.streaming.event_queue import Mailbox
-from optimizer.gateway.streaming.shared_stream import LiveAnswer
+from optimizer.gateway.recording.accounting import Recorded
+from optimizer.gateway.streaming.event_queue import EventQueue
+from optimizer.gateway.streaming.shared_stream import SharedStream
 from providers.completion import Completion
 from providers.errors import ClientGone, ProviderError
 from providers.events import Event
-from providers.retelling import events_of
+from providers.retelling import completion_events
 from routing.models import RoutingDecision
 
-Settle = Callable[[Booked], Awaitable[CompletionResult]]
+Settle = Callable[[Recorded], Awaitable[CompletionResult]]
 """Records the reader's own request once the answer is; gives what the client is told."""
 
 
 @dataclass(slots=True)
-class AnswerStream:
+class ClientStream:
     """What the client is told while the answer comes in.
 
     ``events`` come as they are there, several at a time if need be, and end with
@@ -38,18 +38,18 @@ class AnswerStream:
     leave: Callable[[], None] = lambda: None
 
     @classmethod
-    def of_cached(cls, result: CompletionResult) -> AnswerStream:
+    def of_cached(cls, result: CompletionResult) -> ClientStream:
         """An answer that is there already, told as a stream."""
         return cls(result.decision, _told(result.completion), result)
 
     @classmethod
-    def of_live(
+    def of_shared(
         cls,
-        live: LiveAnswer,
+        live: SharedStream,
         decision: RoutingDecision,
         settle: Settle,
         failed: Callable[[str], None],
-    ) -> AnswerStream:
+    ) -> ClientStream:
         """``failed`` is told why the client did not hear it to the end; it or ``settle`` is
         called, and only once."""
         reader = live.join()
@@ -74,7 +74,7 @@ class _Ending:
         self._failed = failed
         self._open = True
 
-    async def settle(self, booked: Booked) -> CompletionResult:
+    async def settle(self, booked: Recorded) -> CompletionResult:
         self._open = False
         return await self._settle(booked)
 
@@ -85,7 +85,7 @@ class _Ending:
 
 
 async def _told(completion: Completion) -> AsyncGenerator[list[Event], None]:
-    yield list(events_of(completion))
+    yield list(completion_events(completion))
 
 
 async def _nothing() -> AsyncGenerator[list[Event], None]:
@@ -94,9 +94,9 @@ async def _nothing() -> AsyncGenerator[list[Event], None]:
 
 
 async def _heard(
-    stream: AnswerStream,
-    live: LiveAnswer,
-    reader: Mailbox,
+    stream: ClientStream,
+    live: SharedStream,
+    reader: EventQueue,
     ending: _Ending,
 ) -> AsyncGenerator[list[Event], None]:
     while events := await reader.take():

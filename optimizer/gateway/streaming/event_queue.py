@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from providers.events import Event
 
 
-class Mailbox:
+class EventQueue:
     """``put`` by one task, ``take`` by another, both of the same loop."""
 
     def __init__(self, first: Iterable[Event] = ()) -> None:

@@ -12,22 +12,22 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from typing import Any
 
-from optimizer.gateway.recording.accounting import Booked, Bookkeeper, milliseconds_since
-from optimizer.gateway.recording.decisions import as_served
-from optimizer.gateway.recording.ledger_entries import RequestFacts, Timing
-from optimizer.gateway.streaming.event_queue import Mailbox
-from providers.assembly import Collector
+from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
+from optimizer.gateway.recording.decisions import served_decision
+from optimizer.gateway.recording.ledger_entries import AnalyzedRequest, Timing
+from optimizer.gateway.streaming.event_queue import EventQueue
+from providers.assembly import CompletionBuilder
 from providers.errors import ClientGone, ProviderError
 from providers.events import Event, Finished, UsageReported
 from providers.resilience import OpenStream
-from providers.retelling import events_of
+from providers.retelling import completion_events
 from routing.models import RoutingDecision
 
 # Events that may wait for the fastest reader before the provider is held back.
 _MOST_WAITING = 256
 
 
-class LiveAnswer:
+class SharedStream:
     """``outcome`` is the answer once it is recorded, or why there is none: a
     :class:`providers.errors.ProviderError`,
     :class:`analytics.ledger.ledger.LedgerUnavailable`, or cancelled when nobody was left.
@@ -38,30 +38,30 @@ class LiveAnswer:
 
     def __init__(
         self,
-        books: Bookkeeper,
-        facts: RequestFacts,
+        accounting: Accounting,
+        analyzed: AnalyzedRequest,
         decision: RoutingDecision,
         opened: OpenStream,
         *,
         started: float,
         called: float,
-        done: Callable[[Booked], None],
+        done: Callable[[Recorded], None],
     ) -> None:
-        self._books = books
-        self._facts = facts
+        self._accounting = accounting
+        self._analyzed = analyzed
         self._decision = decision
         self._opened = opened
         self._started = started
         self._called = called
         self._done = done
         self._first_token = milliseconds_since(started)
-        self._collector = Collector(opened.provider, opened.request)
-        self._readers: set[Mailbox] = set()
+        self._collector = CompletionBuilder(opened.provider, opened.request)
+        self._readers: set[EventQueue] = set()
         self._room = asyncio.Event()
         self._begun = asyncio.Event()
         self.endings: list[Event] = []
-        self.served = as_served(decision, self._collector.completion(), opened.attempts)
-        self.outcome: asyncio.Task[Booked] = asyncio.create_task(self._run())
+        self.served = served_decision(decision, self._collector.completion(), opened.attempts)
+        self.outcome: asyncio.Task[Recorded] = asyncio.create_task(self._run())
         self.outcome.add_done_callback(self._ended)
 
     @property
@@ -69,16 +69,16 @@ class LiveAnswer:
         """Whether it can still be joined."""
         return not (self.outcome.done() or self.outcome.cancelling())
 
-    def join(self) -> Mailbox:
+    def join(self) -> EventQueue:
         """Hear it from the beginning; leave with :meth:`leave`."""
-        reader = Mailbox(self._said_so_far() if self._begun.is_set() else ())
+        reader = EventQueue(self._said_so_far() if self._begun.is_set() else ())
         if self.outcome.done():
             reader.end()
         self._readers.add(reader)
         self._begun.set()
         return reader
 
-    def leave(self, reader: Mailbox | None = None) -> None:
+    def leave(self, reader: EventQueue | None = None) -> None:
         """Any number of times. When nobody is left the provider's call ends."""
         if reader is not None:
             self._readers.discard(reader)
@@ -96,11 +96,11 @@ class LiveAnswer:
         self._room.set()
 
     def _said_so_far(self) -> Iterator[Event]:
-        for event in events_of(self._collector.completion()):
+        for event in completion_events(self._collector.completion()):
             if not isinstance(event, (Finished, UsageReported)):
                 yield event
 
-    async def _run(self) -> Booked:
+    async def _run(self) -> Recorded:
         try:
             async with aclosing(self._opened.events) as events:
                 await self._begun.wait()
@@ -129,12 +129,12 @@ class LiveAnswer:
             self._room.clear()
             await self._room.wait()
 
-    def _settle(self, cut_off: str) -> Awaitable[Booked]:
+    def _settle(self, cut_off: str) -> Awaitable[Recorded]:
         timing = Timing(
             milliseconds_since(self._started), milliseconds_since(self._called), self._first_token
         )
-        return self._books.answered(
-            self._facts,
+        return self._accounting.record_answer(
+            self._analyzed,
             self._decision,
             self._collector.completion(),
             self._opened.attempts,
@@ -142,7 +142,7 @@ class LiveAnswer:
             cut_off=cut_off,
         )
 
-    def _ended(self, outcome: asyncio.Task[Booked]) -> None:
+    def _ended(self, outcome: asyncio.Task[Recorded]) -> None:
         if not outcome.cancelled():
             # Mark as seen: when every reader has gone, nobody else will retrieve it.
             outcome.exception()
@@ -153,7 +153,7 @@ class LiveAnswer:
 class _Opening:
     """An answer that is being opened, and those who wait for that."""
 
-    def __init__(self, task: asyncio.Task[LiveAnswer]) -> None:
+    def __init__(self, task: asyncio.Task[SharedStream]) -> None:
         self.task = task
         self._waiting = 0
 
@@ -163,7 +163,7 @@ class _Opening:
             return not self.task.cancelling()
         return not self.task.cancelled() and not self.task.exception() and self.task.result().alive
 
-    async def wait(self) -> LiveAnswer:
+    async def wait(self) -> SharedStream:
         self._waiting += 1
         try:
             return await asyncio.shield(self.task)
@@ -182,15 +182,15 @@ class _Opening:
             self.task.result().leave()
 
 
-class LiveAnswers:
+class SharedStreams:
     """The answers that are coming in now, by what was asked."""
 
     def __init__(self) -> None:
         self._by_key: dict[str, _Opening] = {}
 
     async def listen(
-        self, key: str, open_answer: Callable[[], Coroutine[Any, Any, LiveAnswer]]
-    ) -> tuple[LiveAnswer, bool]:
+        self, key: str, open_answer: Callable[[], Coroutine[Any, Any, SharedStream]]
+    ) -> tuple[SharedStream, bool]:
         """The answer under ``key``, opened if there is none, and whether it was opened for
         this caller. Raises what ``open_answer`` does."""
         opening = self._by_key.get(key)
@@ -200,13 +200,13 @@ class LiveAnswers:
             opening.task.add_done_callback(lambda task: self._opened(key, task))
         return await opening.wait(), leads
 
-    def _opened(self, key: str, task: asyncio.Task[LiveAnswer]) -> None:
+    def _opened(self, key: str, task: asyncio.Task[SharedStream]) -> None:
         if task.cancelled() or task.exception():
             self._forget(key, task)
         else:
             task.result().outcome.add_done_callback(lambda _: self._forget(key, task))
 
-    def _forget(self, key: str, task: asyncio.Task[LiveAnswer]) -> None:
+    def _forget(self, key: str, task: asyncio.Task[SharedStream]) -> None:
         found = self._by_key.get(key)
         if found is not None and found.task is task:
             del self._by_key[key]
@@ -216,6 +216,6 @@ class LiveAnswers:
         while self._by_key:
             tasks = [opening.task for opening in self._by_key.values()]
             found = await asyncio.gather(*tasks, return_exceptions=True)
-            outcomes = [live.outcome for live in found if isinstance(live, LiveAnswer)]
+            outcomes = [live.outcome for live in found if isinstance(live, SharedStream)]
             await asyncio.gather(*outcomes, return_exceptions=True)
             await asyncio.sleep(0)

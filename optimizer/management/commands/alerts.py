@@ -58,4 +58,4 @@ class Command(TeachingCommand):
         text = f"{rule.name}: this is a test."
         if errors := list(deliver(rule, text, {"text": text, "alert": rule.name, "test": True})):
             raise CommandError("; ".join(errors))
-        self.stdout.write("Told.")
+        self.stdout.write("Sent.")

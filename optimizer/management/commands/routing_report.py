@@ -56,7 +56,7 @@ class Command(TeachingCommand):
         figures = report_for_pictures if kind == "html" else routing_report
         services = get_services()
         try:
-            services.price_keeper.refresh()
+            services.price_service.refresh()
             sums, name = Baselines(services.names, services.prices).sums(options["baseline"])
         except UnknownBaseline as error:
             raise CommandError(f"--baseline: {error}") from None

@@ -12,7 +12,7 @@ from rich.table import Table
 from analytics.management.teaching import TeachingCommand
 from analytics.money import dollars
 from optimizer.lab.rule_preview import Trial
-from optimizer.policies.rules import RuleBook, RulesFileError, read_rules_file
+from optimizer.policies.rules import ActiveRules, RulesFileError, read_rules_file
 from optimizer.wiring.build import get_services
 from routing.rules import Rule
 
@@ -54,7 +54,7 @@ class Command(TeachingCommand):
         services.evidence.refresh()
         show_trial(console, services.rule_trials.of_last(options["last"], rules), rules)
 
-    def _rules(self, options: dict[str, Any], book: RuleBook) -> list[Rule]:
+    def _rules(self, options: dict[str, Any], book: ActiveRules) -> list[Rule]:
         if options["file"]:
             return read_rules_file(options["file"])
         rules = book.together_with(options["with_"])

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from analytics.models import RequestRecord
 from optimizer.monitoring.live.relay import Relay
-from optimizer.monitoring.live.request_event import Happening, happening_of
+from optimizer.monitoring.live.request_event import Happening, request_event
 
 _MOST_WATCHERS = 32
 _MOST_UNREAD = 500
@@ -28,9 +28,9 @@ class Watcher:
         self.missed = 0
         self.over = False
 
-    def put(self, happening: Happening) -> None:
+    def put(self, event: Happening) -> None:
         self.missed += len(self._unread) == _MOST_UNREAD
-        self._unread.append(happening)
+        self._unread.append(event)
         self._news.set()
 
     def end(self) -> None:
@@ -61,14 +61,14 @@ class Feed:
         self._relay = Relay(redis_url, self._spread) if redis_url else None
         self._over = False
 
-    def tell(self, request: RequestRecord) -> None:
+    def publish(self, request: RequestRecord) -> None:
         """``request`` has been recorded."""
         if not self._watchers and (self._relay is None or self._relay.idle):
             return
-        happening = happening_of(request)
-        self._spread([happening])
+        event = request_event(request)
+        self._spread([event])
         if self._relay is not None:
-            self._relay.tell(happening)
+            self._relay.publish(event)
 
     @contextmanager
     def watch(self) -> Iterator[Watcher]:
@@ -101,5 +101,5 @@ class Feed:
 
     def _spread(self, happenings: list[Happening]) -> None:
         for watcher in self._watchers:
-            for happening in happenings:
-                watcher.put(happening)
+            for event in happenings:
+                watcher.put(event)

@@ -33,11 +33,11 @@ class Relay:
         """Whether nobody listened when it was last asked, a moment ago."""
         return time.monotonic() < self._nobody_until
 
-    def tell(self, happening: Happening) -> None:
+    def publish(self, event: Happening) -> None:
         """Pass it on soon; what cannot be passed on in time is dropped."""
         if self.idle or len(self._waiting) >= _MOST_WAITING:
             return
-        self._waiting.append(happening)
+        self._waiting.append(event)
         if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._pass_on())
 

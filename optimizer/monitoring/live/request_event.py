@@ -12,7 +12,7 @@ Happening = dict[str, Any]
 decimal text in USD or ``None`` where unknown, ``latency_ms``."""
 
 
-def happening_of(request: RequestRecord) -> Happening:
+def request_event(request: RequestRecord) -> Happening:
     """What may be told of ``request``."""
     return {
         "id": str(request.pk),
@@ -45,4 +45,4 @@ def recent(most: int, after: str = "") -> list[Happening]:
     rows = RequestRecord.objects.order_by("-created_at").defer("prompt", "error_detail", "tags")
     if after:
         rows = RequestRecord.objects.filter(pk__gt=after).order_by("-pk")
-    return [happening_of(row) for row in reversed(rows[:most])]
+    return [request_event(row) for row in reversed(rows[:most])]

@@ -15,7 +15,7 @@ _MINUTES = 30
 
 
 @dataclass(slots=True)
-class Sums:
+class LiveSums:
     """Requests, those of them that failed, and USD spent and saved."""
 
     requests: int = 0
@@ -23,11 +23,11 @@ class Sums:
     spent: Decimal = Decimal(0)
     saved: Decimal = Decimal(0)
 
-    def add(self, happening: Happening) -> None:
+    def add(self, event: Happening) -> None:
         self.requests += 1
-        self.failed += happening["status"] == "error"
-        self.spent += Decimal(happening["cost"] or 0)
-        self.saved += Decimal(happening["saved"] or 0)
+        self.failed += event["status"] == "error"
+        self.spent += Decimal(event["cost"] or 0)
+        self.saved += Decimal(event["saved"] or 0)
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON: USD as decimal text."""
@@ -44,8 +44,8 @@ class RunningSums:
 
     def __init__(self) -> None:
         self._day = datetime.now(UTC).date()
-        self._today = Sums()
-        self._minutes: dict[datetime, Sums] = defaultdict(Sums)
+        self._today = LiveSums()
+        self._minutes: dict[datetime, LiveSums] = defaultdict(LiveSums)
         self._untold: set[datetime] = set()
 
     def read(self) -> None:
@@ -53,26 +53,26 @@ class RunningSums:
         now = datetime.now(UTC)
         self._day = now.date()
         found = sums_since(self._day)
-        self._today = Sums(found["total_requests"], 0, found["spent"], found["saved"])
+        self._today = LiveSums(found["total_requests"], 0, found["spent"], found["saved"])
         for minute, counted in minute_sums(self._first(now)).items():
-            self._minutes[minute] = Sums(**counted)
+            self._minutes[minute] = LiveSums(**counted)
         self._untold = set(self._minutes)
 
-    def add(self, happening: Happening) -> None:
-        at = datetime.fromisoformat(happening["at"]).astimezone(UTC)
+    def add(self, event: Happening) -> None:
+        at = datetime.fromisoformat(event["at"]).astimezone(UTC)
         if at.date() > self._day:
-            self._day, self._today = at.date(), Sums()
+            self._day, self._today = at.date(), LiveSums()
         if at.date() == self._day:
-            self._today.add(happening)
+            self._today.add(event)
         minute = at.replace(second=0, microsecond=0)
         if minute < (first := self._first(datetime.now(UTC))):
             return
         for old in [known for known in self._minutes if known < first]:
             del self._minutes[old]
-        self._minutes[minute].add(happening)
+        self._minutes[minute].add(event)
         self._untold.add(minute)
 
-    def tell(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Ready for JSON: ``today``, and those ``minutes`` that moved since the last telling."""
         moved = sorted(self._untold & self._minutes.keys())
         self._untold.clear()

@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from analytics.database import availability as waiting
-from analytics.database.availability import DatabaseUse
+from analytics.database.availability import DatabaseCircuit
 
 postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not hang")
 
@@ -38,7 +38,7 @@ def test_after_a_failure_it_rests_ten_times_as_long_one_to_ten_seconds(
     clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch, took: float, rests: float
 ) -> None:
     monkeypatch.setattr(connection, "close", lambda: None)
-    use, asked = DatabaseUse(), []
+    use, asked = DatabaseCircuit(), []
 
     def away() -> None:
         if not asked:
@@ -46,41 +46,41 @@ def test_after_a_failure_it_rests_ten_times_as_long_one_to_ten_seconds(
         asked.append(True)
         raise OperationalError
 
-    assert not use.resting
+    assert not use.is_open
     with pytest.raises(OperationalError):
         use.ask(away)
     clock(rests - 0.01)
-    assert use.resting
+    assert use.is_open
     clock(0.02)
-    assert not use.resting
+    assert not use.is_open
 
 
 @pytest.mark.django_db
 def test_that_it_is_away_is_said_once_a_minute_and_again_after_it_was_there(
     clock: Callable[[float], None],
 ) -> None:
-    use = DatabaseUse()
-    assert [use.worth_saying(), use.worth_saying()] == [True, False]
+    use = DatabaseCircuit()
+    assert [use.should_log(), use.should_log()] == [True, False]
     clock(59)
-    assert not use.worth_saying()
+    assert not use.should_log()
     clock(2)
-    assert use.worth_saying()
+    assert use.should_log()
     use.ask(lambda: None)
-    assert use.worth_saying()
+    assert use.should_log()
 
 
 @pytest.mark.django_db
 def test_what_is_wrong_with_one_question_is_no_reason_to_rest() -> None:
-    use = DatabaseUse()
+    use = DatabaseCircuit()
     with pytest.raises(ValueError, match="wrong"):
         use.ask(lambda: int("wrong"))
-    assert not use.resting
+    assert not use.is_open
 
 
 @postgresql
 @pytest.mark.django_db(transaction=True)
 def test_a_connection_that_was_dropped_is_made_anew_and_nobody_is_told() -> None:
-    use, asked = DatabaseUse(), []
+    use, asked = DatabaseCircuit(), []
 
     def dropped() -> str:
         asked.append(True)
@@ -91,7 +91,7 @@ def test_a_connection_that_was_dropped_is_made_anew_and_nobody_is_told() -> None
             return str(cursor.fetchone()[0])
 
     assert use.ask(dropped) == "here"
-    assert not use.resting
+    assert not use.is_open
 
 
 @postgresql
@@ -99,7 +99,7 @@ def test_a_connection_that_was_dropped_is_made_anew_and_nobody_is_told() -> None
 def test_whoever_waits_too_long_is_let_go_by_another_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    use = DatabaseUse()
+    use = DatabaseCircuit()
     use._patience = 0.2
     begun, failed = threading.Event(), []
 
@@ -122,11 +122,11 @@ def test_whoever_waits_too_long_is_let_go_by_another_thread(
     assert begun.wait(10)
     ends = time.monotonic() + 30
     while waiter.is_alive() and time.monotonic() < ends:
-        use.let_go()
+        use.abort_stuck_wait()
         waiter.join(0.05)
     assert failed
-    assert use.resting
-    assert not use.let_go()
+    assert use.is_open
+    assert not use.abort_stuck_wait()
     with connection.cursor() as cursor:  # the server has not seen that nobody waits
         cursor.execute(
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"

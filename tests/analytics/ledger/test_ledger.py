@@ -170,7 +170,7 @@ class TestWhenTheDatabaseIsAway:
         items = self.spill(ledger, away)
         write_entries(items[:2])
         record(ledger, entry())
-        ledger.database.again()
+        ledger.database.reset()
         ledger._write([None])
         assert RequestRecord.objects.count() == 6
         assert DailyTotal.objects.get().requests == 6
@@ -181,7 +181,7 @@ class TestWhenTheDatabaseIsAway:
         self.spill(ledger, away)
         with journal.pending()[0].open("a") as file:
             file.write('"[{\\"model')
-        ledger.database.again()
+        ledger.database.reset()
         ledger._write([None])
         assert RequestRecord.objects.count() == 5
 
@@ -197,7 +197,7 @@ class TestWhenTheDatabaseIsAway:
             return real(entries)
 
         away.setattr(ledger_module, "write_entries", refuses_one)
-        ledger.database.again()
+        ledger.database.reset()
         ledger._write([None])
         assert RequestRecord.objects.count() == 4
         assert str(items[2].request.pk) in (tmp_path / "journal" / "refused.txt").read_text()
@@ -215,7 +215,7 @@ class TestWhenTheDatabaseIsAway:
         self.spill(ledger, away)
         with journal.pending()[0].open("ab") as file:
             file.write(damage)
-        ledger.database.again()
+        ledger.database.reset()
         receipt = record(ledger, entry())
         assert receipt.total_cost_today == COST * 6
         assert RequestRecord.objects.count() == 6
@@ -234,7 +234,7 @@ class TestWhenTheDatabaseIsAway:
             raise PermissionError(13, "Permission denied")
 
         away.setattr(journal, "replaying", unreadable)
-        ledger.database.again()
+        ledger.database.reset()
         assert record(ledger, entry()).total_cost_today == COST
         assert "cannot be replayed" in caplog.text
         assert ledger.journal_backlog

@@ -72,7 +72,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if self.away is not None:
             self.away.stop()
             self.away = None
-            self.ledger.database.again()
+            self.ledger.database.reset()
 
     @rule()
     def disk_fills(self) -> None:
@@ -113,7 +113,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.disk_is_freed()
             self.database_returns()
             if hasattr(self, "ledger"):
-                self.ledger.database.again()
+                self.ledger.database.reset()
                 self.ledger._replay_at = 0.0
                 self.catch_up()
                 assert set(RequestRecord.objects.values_list("pk", flat=True)) == set(self.told)

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 from analytics.ledger.ledger import LedgerEntry, write_entries
 from analytics.ledger.rollups import mark_late, mark_stale, totals_differ, totals_update
-from analytics.models import DaySum, HourlyTotal, RequestRecord, StaleHour, TotalsState
+from analytics.models import DailyRollup, HourlyRollup, RequestRecord, StaleRollupHour, TotalsState
 from analytics.reports.breakdown import DIMENSIONS, breakdown
 from analytics.reports.figures import FIGURES, KEPT
 from analytics.reports.report import routing_report
 from analytics.reports.spans import HOUR, Horizon, day_of
-from analytics.reports.summing import Asked, row_sums
+from analytics.reports.summing import SumQuery, row_sums
 from analytics.reports.sums import RECORDED, RememberedSums
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 
@@ -68,7 +68,7 @@ def sum_up(now: datetime = NOW) -> None:
 
 
 def test_every_figure_is_kept() -> None:
-    assert set(FIGURES) <= {field.name for field in HourlyTotal._meta.fields}
+    assert set(FIGURES) <= {field.name for field in HourlyRollup._meta.fields}
 
 
 @pytest.mark.django_db
@@ -90,9 +90,9 @@ class TestSums:
         assert TotalsState.objects.get().summed_until is None
         RoutingMetricFactory(request__created_at=datetime(2026, 3, 10, 12, 59, tzinfo=UTC))
         sum_up(datetime(2026, 3, 10, 13, 19, tzinfo=UTC))
-        assert not HourlyTotal.objects.exists()
+        assert not HourlyRollup.objects.exists()
         sum_up(datetime(2026, 3, 10, 13, 20, tzinfo=UTC))
-        assert HourlyTotal.objects.filter(dimension="strategy").count() == 1
+        assert HourlyRollup.objects.filter(dimension="strategy").count() == 1
 
     def test_days_are_told_apart(self) -> None:
         make(80)
@@ -106,7 +106,7 @@ class TestSums:
         now = datetime.now(UTC)
         reports = [routing_report(4, now, by=by) for by in DIMENSIONS]
         sum_up(now)
-        assert HourlyTotal.objects.exists()
+        assert HourlyRollup.objects.exists()
         assert [routing_report(4, now, by=by) for by in DIMENSIONS] == reports
 
     def test_few_queries_read_a_period(self, django_assert_max_num_queries) -> None:
@@ -130,19 +130,19 @@ class TestWhatChangesLater:
         sum_up()
         before = sum(sums["requests"] for sums in RECORDED.by("strategy", SINCE, NOW).values())
         self.late_request()
-        assert StaleHour.objects.count() == 1
+        assert StaleRollupHour.objects.count() == 1
         rows = {value: sums for (_, value), sums in row_sums("strategy", (SINCE, NOW)).items()}
         assert RECORDED.by("strategy", SINCE, NOW) == rows
         assert sum(sums["requests"] for sums in rows.values()) == before + 1
         sum_up()
-        assert not StaleHour.objects.exists()
+        assert not StaleRollupHour.objects.exists()
         assert RECORDED.by("strategy", SINCE, NOW) == rows
         assert not list(totals_differ())
 
     def test_a_request_written_in_time_marks_nothing(self) -> None:
         decision = RoutingMetricFactory.build(request=RequestRecordFactory.build())
         write_entries([LedgerEntry(decision.request, decision)])
-        assert not StaleHour.objects.exists()
+        assert not StaleRollupHour.objects.exists()
 
     def test_what_was_pruned_stays_summed(self) -> None:
         make(60)
@@ -176,7 +176,7 @@ class TestDays:
         sum_up(NOW - timedelta(days=2))
         until = TotalsState.objects.get().days_until
         assert until == day_of(NOW - timedelta(days=2))
-        assert set(DaySum.objects.values_list("day", flat=True)) <= {
+        assert set(DailyRollup.objects.values_list("day", flat=True)) <= {
             until - timedelta(days=n) for n in range(1, 9)
         }
         sum_up()
@@ -185,19 +185,19 @@ class TestDays:
     def test_a_late_request_changes_its_day(self) -> None:
         make(120)
         sum_up()
-        before = {row.pk: row.requests for row in DaySum.objects.filter(dimension="strategy")}
+        before = {row.pk: row.requests for row in DailyRollup.objects.filter(dimension="strategy")}
         late = NOW - timedelta(days=3)
         RoutingMetricFactory(request__created_at=late)
         mark_stale([late])
         sum_up()
-        after = DaySum.objects.filter(dimension="strategy")
+        after = DailyRollup.objects.filter(dimension="strategy")
         assert sum(row.requests for row in after) == sum(before.values()) + 1
         assert not list(totals_differ())
 
     def test_a_day_that_is_wrong_is_found(self) -> None:
         make(120)
         sum_up()
-        wrong = DaySum.objects.filter(dimension="user").latest("day")
+        wrong = DailyRollup.objects.filter(dimension="user").latest("day")
         wrong.requests += 1
         wrong.save()
         assert list(totals_differ()) == [(wrong.day, "user", wrong.value)]
@@ -243,7 +243,7 @@ class TestTheCommand:
         make(40, around=datetime.now(UTC) - timedelta(hours=2))
         assert "add up to" in self.run("--update")
         assert "add up to" in self.run("--check")
-        wrong = HourlyTotal.objects.filter(dimension="user").first()
+        wrong = HourlyRollup.objects.filter(dimension="user").first()
         wrong.cost += Decimal("0.0000000001")
         wrong.save()
         with pytest.raises(CommandError, match="totals differ"):
@@ -277,7 +277,7 @@ def test_whoever_sums_waits_for_a_late_request_that_is_being_written() -> None:
     sum_up()
     writer.join()
     sum_up()
-    assert not StaleHour.objects.exists()
+    assert not StaleRollupHour.objects.exists()
     assert not list(totals_differ())
 
 
@@ -293,7 +293,7 @@ def test_several_dimensions_read_at_once_are_those_read_one_by_one() -> None:
     mark_late([datetime.now(UTC) - timedelta(hours=30)])
     since = datetime.now(UTC) - timedelta(hours=48)
     dimensions = ("strategy", "model", "group", "user", "tag")
-    together = RememberedSums.of([Asked(dimensions, since)])
+    together = RememberedSums.of([SumQuery(dimensions, since)])
     with CaptureQueriesContext(connection) as none:
         found = {name: together.by(name, since) for name in dimensions}
     assert not none.captured_queries

@@ -145,7 +145,7 @@ async def test_the_journal_on_the_disk_is_encrypted_too(
     assert SECRET not in text
     assert answer["response"] not in text
     ledger = get_services().ledger
-    ledger.database.again()
+    ledger.database.reset()
     await ledger.catch_up()
     assert (await RequestRecord.objects.aget()).prompt == SECRET
     assert SECRET not in await sync_to_async(stored)()

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from analytics.models import RoutingMetric
 from analytics.reports.candidate_plot import candidate_plot
-from analytics.reports.request_explanation import complexity_parts, story_of
+from analytics.reports.request_explanation import complexity_parts, explain_request
 from routing.complexity import score_complexity
 from tests.factories import (
     CachedResponseFactory,
@@ -46,7 +46,7 @@ def page_of(decision: RoutingMetric, client: Client) -> str:
 
 
 def test_the_headline_says_who_answered_for_how_much_and_what_it_saved() -> None:
-    assert story_of(a_decision()).headline == (
+    assert explain_request(a_decision()).headline == (
         "Answered by claude/claude-haiku-5-5 for $0.002000. Complexity's choice, "
         "claude/claude-opus-5-5, would have cost $0.010000: $0.008000 (80 %) saved."
     )
@@ -58,7 +58,7 @@ def test_a_baseline_that_a_client_named_is_not_called_complexity_s() -> None:
     decision.metadata = {
         "baseline_chain": [cheap], "validation": "overridden", "rejected_model": cheap,
     }  # fmt: skip
-    story = story_of(decision)
+    story = explain_request(decision)
     assert "The baseline asked for, claude/claude-opus-5-5, would have cost" in story.headline
     assert story.decided[-1].endswith("overridden in place of claude/claude-haiku-5-5.")
 
@@ -66,7 +66,7 @@ def test_a_baseline_that_a_client_named_is_not_called_complexity_s() -> None:
 def test_a_loss_is_not_called_a_saving() -> None:
     decision = a_decision()
     decision.baseline_cost, decision.routing_saved = Decimal("0.001"), Decimal("-0.001")
-    assert story_of(decision).headline.endswith("$0.001000 (100 %) more.")
+    assert explain_request(decision).headline.endswith("$0.001000 (100 %) more.")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_loss_is_not_called_a_saving() -> None:
     ],
 )
 def test_other_endings(request_fields: dict[str, object], told: str) -> None:
-    assert told in story_of(a_decision(**request_fields)).headline
+    assert told in explain_request(a_decision(**request_fields)).headline
 
 
 def test_a_fallback_says_who_was_chosen_first(admin_client: Client) -> None:
@@ -94,7 +94,7 @@ def test_a_fallback_says_who_was_chosen_first(admin_client: Client) -> None:
 
 def test_the_parts_add_up_to_the_complexity() -> None:
     decision = a_decision()
-    parts = story_of(decision).parts
+    parts = explain_request(decision).parts
     assert sum(part.value for part in parts) == pytest.approx(decision.complexity, abs=1e-3)
     assert parts[0].name == "demanding work"
 

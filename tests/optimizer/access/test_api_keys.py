@@ -21,7 +21,7 @@ from django.urls import reverse
 
 from analytics.access.keys import digest_of, key_make, key_revoke, key_rotate
 from analytics.models import ApiKey, CachedResponse, Feedback, RequestRecord, Team
-from optimizer.access.api_keys import KeyRing
+from optimizer.access.api_keys import ApiKeys
 from optimizer.access.clients import KnownKey
 from optimizer.asgi import application
 from optimizer.wiring.build import get_services
@@ -46,7 +46,7 @@ async def make(name: str, **fields: object) -> str:
 
 
 async def hear() -> None:
-    await sync_to_async(get_services().keyring.refresh)()
+    await sync_to_async(get_services().api_keys.refresh)()
 
 
 def bearer(secret: str) -> dict[str, str]:
@@ -243,7 +243,7 @@ class TestWithAKey:
     async def test_when_it_was_used_is_written_down(self, client: httpx.AsyncClient) -> None:
         used, unused = await make("used"), await make("unused")
         await client.get("/v1/models", headers=bearer(used))
-        await sync_to_async(get_services().keyring.tell_used)()
+        await sync_to_async(get_services().api_keys.write_usage)()
         assert unused
         assert (await ApiKey.objects.aget(name="used")).last_used_at is not None
         assert (await ApiKey.objects.aget(name="unused")).last_used_at is None
@@ -300,9 +300,9 @@ def test_a_secret_is_kept_nowhere(db: None) -> None:
 
 
 def test_while_keys_cannot_be_read_nobody_passes() -> None:
-    ring = KeyRing(None, "auto")
+    ring = ApiKeys(None, "auto")
     with pytest.raises(Exception, match="cannot be read") as caught:
-        ring.admit(None, "127.0.0.1", "complete")
+        ring.authenticate(None, "127.0.0.1", "complete")
     assert caught.value.status == 503
 
 

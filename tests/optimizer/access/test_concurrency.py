@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from analytics.access.keys import key_make
 from analytics.models import ApiKey, RequestRecord
 from optimizer.access.concurrency.fair_queue import FairQueue
-from optimizer.access.concurrency.limiter import Crowded, Turnstile
+from optimizer.access.concurrency.limiter import ConcurrencyLimiter, ConcurrencyTimeout
 from optimizer.access.concurrency.slots import SharedSlots
 from optimizer.domain.client import Client
 from optimizer.wiring.build import get_services
@@ -109,7 +109,7 @@ async def client(
 
 async def key(name: str, most: int | None = None) -> dict[str, str]:
     made = await sync_to_async(key_make)(ApiKey(name=name, concurrent_requests=most))
-    await sync_to_async(get_services().keyring.refresh)()
+    await sync_to_async(get_services().api_keys.refresh)()
     return {"authorization": f"Bearer {made.secret}"}
 
 
@@ -160,7 +160,7 @@ async def test_one_client_s_many_requests_do_not_keep_another_waiting(
     many = [ask(client, greedy, 2 * n) for n in range(10)]
     await called(fakes, 4)
     one = ask(client, modest, 100)
-    await eventually(lambda: get_services().turnstile._queue.waiting == 7)
+    await eventually(lambda: get_services().concurrency._queue.waiting == 7)
     fakes["claude"].gate.set()
     answer = await one
     assert answer.status_code == 200
@@ -189,14 +189,14 @@ async def test_when_the_service_is_full_waiting_ends(
 
 async def test_waiting_ends_also_in_the_moment_of_a_look_for_a_free_slot() -> None:
     # The two timers fall together for some of them.
-    turnstile, refused = Turnstile(0, 0.1), 0
+    concurrency, refused = ConcurrencyLimiter(0, 0.1), 0
 
     async def hold_and_wait(who: str) -> None:
         nonlocal refused
         one = Client(key=who, concurrent_requests=1)
-        async with turnstile.through(one):
-            with pytest.raises(Crowded):
-                async with turnstile.through(one):
+        async with concurrency.slot(one):
+            with pytest.raises(ConcurrencyTimeout):
+                async with concurrency.slot(one):
                     pass
             refused += 1
 
@@ -211,26 +211,26 @@ async def test_waiting_ends_also_in_the_moment_of_a_look_for_a_free_slot() -> No
 @needs_redis
 async def test_workers_share_a_key_s_slots() -> None:
     one = Client(key=f"test {uuid.uuid4()}", concurrent_requests=3)
-    turnstiles = [Turnstile(0, 1.0, redis_url) for _ in range(2)]
+    turnstiles = [ConcurrencyLimiter(0, 1.0, redis_url) for _ in range(2)]
     under_way = most = refused = 0
 
-    async def ask(turnstile: Turnstile) -> None:
+    async def ask(concurrency: ConcurrencyLimiter) -> None:
         nonlocal under_way, most, refused
         try:
-            async with turnstile.through(one):
+            async with concurrency.slot(one):
                 under_way += 1
                 most = max(most, under_way)
                 await eventually(lambda: refused == 6)
                 under_way -= 1
-        except Crowded:
+        except ConcurrencyTimeout:
             refused += 1
 
     await asyncio.gather(*(ask(turnstiles[n % 2]) for n in range(9)))
     assert (most, refused) == (3, 6)
     await asyncio.gather(*(ask(turnstiles[n % 2]) for n in range(3)))
     assert (most, refused) == (3, 6)
-    for turnstile in turnstiles:
-        await turnstile.aclose()
+    for concurrency in turnstiles:
+        await concurrency.aclose()
 
 
 @needs_redis
@@ -258,10 +258,10 @@ async def test_what_a_dead_worker_had_is_free_when_its_lease_ends(
 async def test_with_redis_away_requests_pass_and_it_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    turnstile = Turnstile(0, 1.0, "redis://127.0.0.1:1/0")
+    concurrency = ConcurrencyLimiter(0, 1.0, "redis://127.0.0.1:1/0")
     one = Client(key="one", concurrent_requests=1)
     with caplog.at_level(logging.ERROR):
-        async with turnstile.through(one), turnstile.through(one):
+        async with concurrency.slot(one), concurrency.slot(one):
             pass
     assert len([r for r in caplog.records if "Redis is away" in r.message]) == 1
-    await turnstile.aclose()
+    await concurrency.aclose()

@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 
 from analytics.access.keys import key_make
 from analytics.models import ApiKey, RequestRecord
-from optimizer.access.rate_limits import RateLimited, RateLimits
+from optimizer.access.rate_limits import RateLimitExceeded, RateLimits
 from optimizer.domain.client import Client
 from optimizer.wiring.build import get_services
 from tests.conftest import Start
@@ -31,7 +31,7 @@ async def client(
 
 async def key(name: str, **limits: int) -> dict[str, str]:
     made = await sync_to_async(key_make)(ApiKey(name=name, **limits))
-    await sync_to_async(get_services().keyring.refresh)()
+    await sync_to_async(get_services().api_keys.refresh)()
     return {"authorization": f"Bearer {made.secret}"}
 
 
@@ -115,6 +115,6 @@ async def test_processes_share_it_over_redis() -> None:
     tries = await asyncio.gather(
         *(workers[n % 2].admit(shared) for n in range(20)), return_exceptions=True
     )
-    assert sum(isinstance(one, RateLimited) for one in tries) == 10
+    assert sum(isinstance(one, RateLimitExceeded) for one in tries) == 10
     for worker in workers:
         await worker.aclose()

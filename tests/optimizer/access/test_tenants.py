@@ -27,7 +27,7 @@ RED, BLUE = "team:red", "team:blue"
 async def key(name: str, team: str = "", **fields: Any) -> dict[str, str]:
     found = (await Team.objects.aget_or_create(name=team))[0] if team else None
     made = await sync_to_async(key_make)(ApiKey(name=name, team=found, **fields))
-    await sync_to_async(get_services().keyring.refresh)()
+    await sync_to_async(get_services().api_keys.refresh)()
     return {"authorization": f"Bearer {made.secret}"}
 
 

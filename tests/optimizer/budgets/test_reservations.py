@@ -70,7 +70,7 @@ async def limit(amount: Decimal | str, **fields: Any) -> Budget:
 async def hear() -> None:
     services = get_services()
     await sync_to_async(services.budgets.refresh)()
-    await sync_to_async(services.keyring.refresh)()
+    await sync_to_async(services.api_keys.refresh)()
 
 
 def worst(model: tuple[str, str] = SMALL, max_tokens: int = 100) -> Decimal:
@@ -463,7 +463,7 @@ async def test_an_answer_that_waits_in_the_journal_is_counted_when_it_is_replaye
         assert (await client.post("/complete", json=PROMPT)).status_code == 200
     assert await BudgetHold.objects.acount() == 1
     ledger = get_services().ledger
-    ledger.database.again()
+    ledger.database.reset()
     await ledger.catch_up()
     assert await booked() == await recorded() > 0
 

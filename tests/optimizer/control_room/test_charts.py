@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from analytics.reports.report import routing_report
 from optimizer.control_room.pages.charts import charts
-from optimizer.control_room.pages.period import Period
+from optimizer.control_room.pages.period import ReportPeriod
 from tests.factories import ComparisonFactory, RequestRecordFactory, RoutingMetricFactory
 
 pytestmark = pytest.mark.django_db
@@ -37,7 +37,7 @@ def some_days() -> None:
 
 
 def drawn(**query: str) -> dict[str, Any]:
-    found = charts(Period.asked(query))
+    found = charts(ReportPeriod.asked(query))
     return {chart["id"]: chart for chart in found["charts"]}
 
 
@@ -112,6 +112,6 @@ def test_money_is_told_to_the_last_place(admin_client: Client) -> None:
 
 
 def test_nothing_asked_is_nothing_drawn() -> None:
-    for chart in charts(Period.of_days(7))["charts"]:
+    for chart in charts(ReportPeriod.of_days(7))["charts"]:
         values = [value for one in chart["series"] for value in one["values"]]
         assert not any(Decimal(str(value)) for value in values if value is not None)

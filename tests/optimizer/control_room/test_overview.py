@@ -20,7 +20,7 @@ from analytics.models import RequestRecord
 from analytics.money import dollars
 from analytics.reports.report import routing_report
 from optimizer.control_room.pages.overview import overview, whose
-from optimizer.control_room.pages.period import Period
+from optimizer.control_room.pages.period import ReportPeriod
 from tests.factories import BudgetFactory, RequestRecordFactory, RoutingMetricFactory
 from tests.optimizer.control_room.test_budget_pages import spend
 
@@ -42,7 +42,7 @@ def some_requests() -> None:
 
 def test_figures_are_the_report_s(admin_client: Client) -> None:
     some_requests()
-    room, report = overview(Period.of_days(7), {"claude": "closed"}), routing_report(7)
+    room, report = overview(ReportPeriod.of_days(7), {"claude": "closed"}), routing_report(7)
     cards = {card.label: card for card in room["cards"]}
     assert cards["Spent"].value == dollars(report["totals"]["cost"])
     assert cards["Saved"].value == dollars(report["savings"]["total_saved"])
@@ -72,7 +72,7 @@ def test_every_figure_leads_to_rows(admin_client: Client) -> None:
 def test_the_rows_behind_a_figure_are_those_it_counts(admin_client: Client) -> None:
     some_requests()
     RequestRecordFactory(user_id="é ann", tags=["a b&c", 'say "so"'], created_at=NOW)
-    period = Period.of_days(7)
+    period = ReportPeriod.of_days(7)
     room, lists = overview(period, {}), whose(period)["lists"]
     counted = [*room["models"], *room["strategies"], *(row for _, _, rows in lists for row in rows)]
     counted += [{"requests": row.requests, "query": row.query} for row in room["providers"]]
@@ -107,7 +107,7 @@ def test_what_is_broken_stands_on_top(admin_client: Client) -> None:
     RoutingMetricFactory(baseline_cost=None, routing_saved=None)
     texts = [
         text
-        for text, _ in overview(Period.of_days(7), {"claude": "open", "gemini": "closed"})[
+        for text, _ in overview(ReportPeriod.of_days(7), {"claude": "open", "gemini": "closed"})[
             "troubles"
         ]
     ]
@@ -139,7 +139,7 @@ def test_any_dates_beside_as_many_before(admin_client: Client) -> None:
             created_at=at,
             actual_cost=Decimal(cost),
         )  # fmt: skip
-    room = overview(Period.between(date(2026, 3, 4), date(2026, 3, 5)), {})
+    room = overview(ReportPeriod.between(date(2026, 3, 4), date(2026, 3, 5)), {})
     cards = {card.label: card for card in room["cards"]}
     assert (cards["Spent"].value, cards["Requests"].value) == ("$2.00", "1")
     assert cards["Spent"].note == "+100 % on the period before"
@@ -197,7 +197,7 @@ def test_durations_are_those_of_answered_calls_and_streams(admin_client: Client)
         (9000.0, 9000.0, {"status": "error"}),
     ):
         RequestRecordFactory(provider_ms=took, ttft_ms=first, **fields)
-    (row,) = overview(Period.of_days(7), {"claude": "closed"})["providers"]
+    (row,) = overview(ReportPeriod.of_days(7), {"claude": "closed"})["providers"]
     assert row.latency is not None
     assert row.latency.median == pytest.approx(104, rel=0.2)
     assert row.latency.p95 == pytest.approx(5000, rel=0.3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optimizer.gateway.model_options import CatalogueOptions
+from optimizer.gateway.model_options import AvailableModels
 from providers.catalogue import load_catalogue
 from providers.completion import Usage
 from providers.pricing import PriceBook
@@ -16,7 +16,7 @@ def test_what_routing_expects_is_what_is_charged_whatever_the_size() -> None:
     keys = {name: "x" for spec in catalogue.providers.values() for name in spec.key_env}
     registry = ProviderRegistry(catalogue, keys, ConnectionSettings())
     caller = ResilientCaller(registry.providers, ResiliencePolicy())
-    options = CatalogueOptions(catalogue, prices, caller).options()
+    options = AvailableModels(catalogue, prices, caller).options()
     assert len(options) > 15
     for option in options:
         for size in (1000, 99_999, 150_001, 300_001, 900_000):

@@ -219,7 +219,7 @@ class TestTheCommand:
         assert not hook.told
         self.run("--watch")
         assert len(hook.told) == 1
-        assert "Told" in self.run("--test", "cap")
+        assert "Sent" in self.run("--test", "cap")
         assert hook.told[1]["test"] is True
         hook.status = 404
         with pytest.raises(CommandError, match="HTTP 404"):

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from analytics.models import RequestRecord
 from optimizer.api.http.sse import EventStream
 from optimizer.monitoring.live.feed import _MOST_UNREAD, _MOST_WATCHERS, Feed, TooManyWatch
-from optimizer.monitoring.live.request_event import happening_of, recent
+from optimizer.monitoring.live.request_event import recent, request_event
 from optimizer.monitoring.live.sums import RunningSums
 from optimizer.wiring.build import get_services
 from tests.conftest import stop_services
@@ -82,7 +82,7 @@ async def test_what_is_recorded_is_told_at_once_with_exact_sums(watching: AsyncC
     await asyncio.sleep(0.1)  # the first message, of nothing yet, is on its way
     for cost in ("0.1", "0.2"):
         record = RequestRecordFactory.build(cost=Decimal(cost), savings=Decimal("0.0000000001"))
-        feed.tell(record)
+        feed.publish(record)
     messages = await reading
     assert [event for event, _, _ in messages] == ["sums", "request", "request", "sums"]
     both = {"requests": 2, "failed": 0, "spent": "0.3", "saved": "0.0000000002"}
@@ -130,7 +130,7 @@ async def test_a_slow_watcher_loses_the_oldest_and_knows_how_many() -> None:
     with feed.watch() as watcher:
         records = [RequestRecordFactory.build(id=uuid.uuid4()) for _ in range(_MOST_UNREAD + 7)]
         for record in records:
-            feed.tell(record)
+            feed.publish(record)
         taken = await watcher.take(1)
         assert (len(taken), watcher.missed) == (_MOST_UNREAD, 7)
         assert taken[-1]["id"] == str(records[-1].pk)
@@ -150,7 +150,7 @@ async def test_at_the_end_everybody_is_let_go() -> None:
 @pytest.mark.django_db
 def test_no_prompt_answer_or_user_is_told() -> None:
     record = RequestRecordFactory(prompt="a secret question", user_id="ann", tags=["hidden"])
-    for happening in (happening_of(record), *recent(5)):
+    for happening in (request_event(record), *recent(5)):
         text = json.dumps(happening)
         assert not any(word in text for word in ("secret", "ann", "hidden"))
 
@@ -158,15 +158,15 @@ def test_no_prompt_answer_or_user_is_told() -> None:
 def test_a_new_day_begins_at_nothing() -> None:
     sums = RunningSums()
     record = RequestRecordFactory.build(cost=Decimal(1), savings=None)
-    sums.add(happening_of(record))
-    yesterday = {**happening_of(record), "at": "2020-01-01T00:00:00+00:00"}
+    sums.add(request_event(record))
+    yesterday = {**request_event(record), "at": "2020-01-01T00:00:00+00:00"}
     sums.add(yesterday)
-    told = sums.tell()
+    told = sums.summary()
     expected = {"requests": 1, "failed": 0, "spent": "1", "saved": "0"}
     assert told["today"] == expected
     minute = record.created_at.replace(second=0, microsecond=0)
     assert told["minutes"] == [{"at": minute.isoformat(), **expected}]
-    assert sums.tell()["minutes"] == []
+    assert sums.summary()["minutes"] == []
 
 
 # Seconds, without those where the turn of a minute decides whether they are told of.
@@ -176,7 +176,7 @@ _AGO = st.one_of(st.integers(0, 1700), st.integers(1900, 2400))
 def by_minute(sums: RunningSums) -> dict[str, tuple[int, int, Decimal, Decimal]]:
     return {
         one["at"]: (one["requests"], one["failed"], Decimal(one["spent"]), Decimal(one["saved"]))
-        for one in sums.tell()["minutes"]
+        for one in sums.summary()["minutes"]
     }
 
 
@@ -201,7 +201,7 @@ def test_sums_that_run_on_are_those_of_the_database(
             created_at=now - timedelta(seconds=seconds), cost=cost, savings=-cost, status=status
         )
         if n >= read:
-            running.add(happening_of(record))
+            running.add(request_event(record))
     if len(asked) <= read:
         running.read()
     anew = RunningSums()
@@ -237,9 +237,9 @@ async def test_what_another_worker_records_is_heard_once() -> None:
             async with asyncio.timeout(PATIENCE):
                 # Until the subscription stands, nobody listens.
                 while len(set(heard)) < 3:
-                    there.tell(RequestRecordFactory.build(id=uuid.uuid4()))
+                    there.publish(RequestRecordFactory.build(id=uuid.uuid4()))
                     heard += [one["id"] for one in await watcher.take(0.3)]
-            here.tell(own)
+            here.publish(own)
             await asyncio.sleep(0.3)
             heard += [one["id"] for one in await watcher.take(0.3)]
             assert len(heard) == len(set(heard))
@@ -262,7 +262,7 @@ async def test_a_redis_that_is_away_holds_nobody_up(caplog: pytest.LogCaptureFix
     pytest.importorskip("redis")
     feed = Feed("redis://127.0.0.1:1/0")
     with feed.watch() as watcher:
-        feed.tell(RequestRecordFactory.build())
+        feed.publish(RequestRecordFactory.build())
         assert len(await watcher.take(1)) == 1
         await asyncio.sleep(0.3)
     await feed.aclose()

@@ -100,7 +100,7 @@ class TestMetrics:
         for scope in ("read", "complete"):
             made = await sync_to_async(key_make)(ApiKey(name=scope, scopes=[scope]))
             secrets[scope] = {"authorization": f"Bearer {made.secret}"}
-        await sync_to_async(get_services().keyring.refresh)()
+        await sync_to_async(get_services().api_keys.refresh)()
         assert (await client.get("/metrics")).status_code == 401
         assert (await client.get("/metrics", headers=secrets["complete"])).status_code == 403
         assert (await client.get("/metrics", headers=secrets["read"])).status_code == 200
@@ -111,7 +111,7 @@ class TestMetrics:
         def fails(entry: Any) -> None:
             raise ValueError("a secret prompt")
 
-        Observers([fails, told.append]).tell("entry")  # type: ignore[arg-type]
+        Observers([fails, told.append]).notify("entry")  # type: ignore[arg-type]
         assert told == ["entry"]
         assert "could not be counted" in caplog.text
 

@@ -17,7 +17,7 @@ from django.urls import reverse
 
 from analytics.models import RequestRecord, RoutingRule, RuleChange
 from analytics.rules import rule_delete, rule_save, rules_load
-from optimizer.policies.rules import RuleBook, RulesFileError, read_rules_file
+from optimizer.policies.rules import ActiveRules, RulesFileError, read_rules_file
 from optimizer.wiring.build import get_services
 from providers.completion import Usage
 from routing.rule_reading import RuleError
@@ -132,7 +132,7 @@ def test_a_file_s_rules_come_first_and_are_read_again_when_it_changes(tmp_path: 
     path = tmp_path / "rules.toml"
     path.write_text(FILE)
     stored = read_rules_file(path)[0]
-    book = RuleBook(path, lambda names: [stored])
+    book = ActiveRules(path, lambda names: [stored])
     book.refresh()
     assert [rule.name for rule in book.rules] == ["night", "night"]
     path.write_text(FILE.replace("night", "late"))

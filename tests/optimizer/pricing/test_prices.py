@@ -37,7 +37,7 @@ PAGE = reverse("admin:models")
 def services(monkeypatch: pytest.MonkeyPatch, db: None) -> Services:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "dummy-key-for-tests")
     services = get_services()
-    services.price_keeper.refresh()
+    services.price_service.refresh()
     return services
 
 
@@ -55,7 +55,7 @@ class TestSettingAPrice:
         save_followed(
             PriceOverrideFactory.build(input=Decimal(7), output=Decimal(8), valid_until=TOMORROW)
         )
-        services.price_keeper.refresh()
+        services.price_service.refresh()
         assert services.prices.cost(*MODEL, USAGE) == Decimal(15)
         for day in (YESTERDAY, TOMORROW):
             at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
@@ -69,7 +69,7 @@ class TestSettingAPrice:
 
         before = price()
         save_followed(PriceOverrideFactory.build(input=Decimal(77)))
-        services.price_keeper.refresh()
+        services.price_service.refresh()
         assert (before, price()) == (before, Decimal(77))
         assert before != Decimal(77)
 
@@ -78,7 +78,7 @@ class TestSettingAPrice:
         save_followed(
             PriceOverrideFactory.build(provider=spec.provider, model=spec.id, input=Decimal(3))
         )
-        services.price_keeper.refresh()
+        services.price_service.refresh()
         rates = services.prices.rates(spec.provider, spec.aliases[0])
         assert rates is not None
         assert rates.input.base == Decimal(3)
@@ -86,10 +86,10 @@ class TestSettingAPrice:
     def test_taking_it_back_gives_the_table_s_price_again(self, services: Services) -> None:
         table = services.prices.rates(*MODEL)
         override = PriceOverrideFactory(valid_from=TODAY, input=Decimal(9))
-        services.price_keeper.refresh()
+        services.price_service.refresh()
         assert services.prices.rates(*MODEL) != table
         override.delete()
-        services.price_keeper.refresh()
+        services.price_service.refresh()
         assert services.prices.rates(*MODEL) == table
 
 
@@ -196,11 +196,11 @@ class TestWhatMoved:
         assert prices_note([self.found("1", steps=steps)], later + timedelta(hours=1)) == []
 
     def test_every_model_of_the_catalogue_is_followed(self, services: Services) -> None:
-        services.price_keeper.note()
-        services.price_keeper.note()
+        services.price_service.note()
+        services.price_service.note()
         models = len(services.catalogue.models) + len(services.catalogue.embeddings)
         assert PriceSeen.objects.count() == models
-        assert services.price_keeper.moves() == []
+        assert services.price_service.moves() == []
 
 
 class TestWhatAnotherPriceWouldDo:
@@ -215,7 +215,7 @@ class TestWhatAnotherPriceWouldDo:
         RequestRecordFactory(provider=MODEL[0], model=MODEL[1], cache_hit=True, cost=0)
         RequestRecordFactory(provider=MODEL[0], model=MODEL[1], status="error", cost=0)
         new = {"input": Decimal(2), "output": Decimal(4), "cache_read": Decimal(1)}
-        effect = services.price_keeper.effect(*MODEL, new)
+        effect = services.price_service.effect(*MODEL, new)
         assert (effect.requests, effect.unpriced) == (3, 0)
         assert effect.charged == effect.now
         assert effect.new == Decimal(6 * (900 * 2 + 100 * 1 + 500 * 4)) / 1_000_000
@@ -225,7 +225,7 @@ class TestWhatAnotherPriceWouldDo:
         RequestRecordFactory(
             provider="claude", model="unheard-of", tokens_in=1_000_000, tokens_out=0, cost=None
         )
-        effect = services.price_keeper.effect(
+        effect = services.price_service.effect(
             "claude", "unheard-of", {"input": Decimal(1), "output": Decimal(1)}
         )
         assert (effect.now, effect.unpriced, effect.new) == (None, 1, Decimal(1))
@@ -252,12 +252,12 @@ class TestThePages:
         assert "No price is known for openai/" not in page  # not configured
 
     def test_a_move_leads_to_its_effect(self, services: Services, admin_client: Client) -> None:
-        services.price_keeper.note()
+        services.price_service.note()
         earlier = datetime.now(UTC) - timedelta(days=2)
         PriceSeen.objects.update(seen_at=earlier)
         save_followed(PriceOverrideFactory.build(input=Decimal(50), output=Decimal(60)))
-        services.price_keeper.refresh()
-        services.price_keeper.note()
+        services.price_service.refresh()
+        services.price_service.note()
         RoutingMetricFactory(request__provider=MODEL[0], request__model=MODEL[1])
         page = admin_client.get(PAGE).content.decode()
         assert "$50.00 in, $60.00 out" in page

@@ -17,7 +17,7 @@ from rest_framework.exceptions import ValidationError
 from analytics.models import RequestRecord
 from optimizer.api.endpoints import ENDPOINTS
 from optimizer.api.v1.complete_input import CompleteInput, read_complete
-from optimizer.server.fast_path import Lane
+from optimizer.server.fast_path import FastPath
 from optimizer.wiring.build import get_services
 from tests.fakes.server import FakeProvider
 from tests.patience import eventually
@@ -98,7 +98,7 @@ async def test_plain_http_is_sent_to_tls_where_that_is_demanded(settings: Any) -
     async def django(scope: Any, receive: Any, send: Any) -> None:
         passed_on.append(scope["path"])
 
-    lane = Lane(django, ENDPOINTS)
+    lane = FastPath(django, ENDPOINTS)
     said: list[dict[str, Any]] = []
 
     async def send(message: Any) -> None:
@@ -135,7 +135,7 @@ async def test_who_leaves_amid_a_call_is_not_answered_but_recorded(
     async def send(message: Any) -> None:
         said.append(message)
 
-    await Lane(_nobody, ENDPOINTS)(SCOPE, receive, send)
+    await FastPath(_nobody, ENDPOINTS)(SCOPE, receive, send)
     assert said == []
     for gate in gates.values():
         gate.set()

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from optimizer.wiring.build import background_chores
-from optimizer.wiring.periodic import Chore, Chores
+from optimizer.wiring.build import periodic_tasks_of_installation
+from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from tests.patience import PATIENCE, eventually
 
 redis_url = settings.SHARED_STORE
@@ -23,12 +23,14 @@ redis_url = settings.SHARED_STORE
 
 def test_a_chore_is_done_by_its_name() -> None:
     done: list[str] = []
-    chores = Chores([Chore("a", 5, lambda: done.append("a")), Chore("b", 7, lambda: None)])
-    assert chores.every == {"a": 5, "b": 7}
-    chores.do("a")
+    periodic_tasks = PeriodicTasks(
+        [PeriodicTask("a", 5, lambda: done.append("a")), PeriodicTask("b", 7, lambda: None)]
+    )
+    assert periodic_tasks.every == {"a": 5, "b": 7}
+    periodic_tasks.do("a")
     assert done == ["a"]
     with pytest.raises(LookupError):
-        chores.do("c")
+        periodic_tasks.do("c")
 
 
 def test_each_chore_has_its_turn() -> None:
@@ -36,7 +38,7 @@ def test_each_chore_has_its_turn() -> None:
     from optimizer.wiring.celery import TASK, app
 
     schedule = app.conf.beat_schedule
-    assert set(schedule) == set(background_chores(lambda: None).every)
+    assert set(schedule) == set(periodic_tasks_of_installation(lambda: None).every)
     assert {turn["task"] for turn in schedule.values()} == {TASK}
 
 
@@ -84,7 +86,7 @@ def test_a_worker_does_what_its_turn_is(tmp_path: Path) -> None:
             )
 
         def summed() -> Any:
-            count = "from analytics.models import HourlyTotal as H; print(H.objects.count())"
+            count = "from analytics.models import HourlyRollup as H; print(H.objects.count())"
             return int(manage("shell", "-v0", "-c", count))
 
         asyncio.run(eventually(summed))

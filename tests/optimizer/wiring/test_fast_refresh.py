@@ -7,17 +7,17 @@ import threading
 import httpx
 import pytest
 
-from optimizer.wiring import fast_refresh as close_watch
+from optimizer.wiring import fast_refresh as fast_refresher
 from optimizer.wiring.build import get_services
-from optimizer.wiring.fast_refresh import CloseWatch
-from optimizer.wiring.periodic import Chore
+from optimizer.wiring.fast_refresh import FastRefresher
+from optimizer.wiring.periodic import PeriodicTask
 
 
 def test_what_is_left_is_done_before_it_ends() -> None:
     done: list[str] = []
-    watch = CloseWatch(
-        [Chore("reading", 0, lambda: done.append("read"))],
-        [Chore("last", 0, lambda: done.append("last"))],
+    watch = FastRefresher(
+        [PeriodicTask("reading", 0, lambda: done.append("read"))],
+        [PeriodicTask("last", 0, lambda: done.append("last"))],
     )
     watch.begin()
     watch.close()
@@ -26,7 +26,7 @@ def test_what_is_left_is_done_before_it_ends() -> None:
 
 
 def test_whoever_hangs_does_not_keep_it_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(close_watch, "_LAST_SECONDS", 0.05)
+    monkeypatch.setattr(fast_refresher, "_LAST_SECONDS", 0.05)
     begun, answered = threading.Event(), threading.Event()
     rounds: list[int] = []
 
@@ -36,7 +36,7 @@ def test_whoever_hangs_does_not_keep_it_from_ending(monkeypatch: pytest.MonkeyPa
             begun.set()
             answered.wait(60)
 
-    watch = CloseWatch([Chore("reading", 0, read)], [], seconds=0.01)
+    watch = FastRefresher([PeriodicTask("reading", 0, read)], [], seconds=0.01)
     watch.begin()
     assert begun.wait(10)
     watch.close()

@@ -188,7 +188,7 @@ async def test_a_locked_postgresql_table_is_waited_for_only_so_long(
     # The writer keeps its connection; a new one takes the short time-out.
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "options", "-c lock_timeout=200ms")
     ledger = Ledger(journal())
-    monkeypatch.setattr(get_services().routing._books, "_ledger", ledger)
+    monkeypatch.setattr(get_services().routing._accounting, "_ledger", ledger)
     where = connection.settings_dict
     locker = psycopg.connect(
         host=where["HOST"], port=where["PORT"], user=where["USER"],

@@ -9,13 +9,13 @@ import httpx
 import pytest
 
 from providers import errors
-from providers.assembly import Collector
+from providers.assembly import CompletionBuilder
 from providers.chat import Chat, Message, Text
 from providers.completion import Completion, CompletionRequest, Usage
 from providers.events import Finished, TextDelta, ToolArguments, ToolCallStarted, UsageReported
 from providers.http.http import HttpClient
 from providers.http.wire import WireClient
-from providers.retelling import events_of
+from providers.retelling import completion_events
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.streams import anthropic_stream, gemini_stream, openai_stream, sse
 from tests.fakes.wires import ANSWER, KEY, anthropic_message, gemini_response, openai_completion
@@ -36,8 +36,8 @@ class Pair:
     def chunks(self, text: str = ANSWER, **how: object) -> list[bytes]:
         return STREAMS[self.name](self.success("m", text), **how)
 
-    async def gather(self, collector: Collector | None = None) -> Completion:
-        collector = collector or Collector(self.name, REQUEST)
+    async def gather(self, collector: CompletionBuilder | None = None) -> Completion:
+        collector = collector or CompletionBuilder(self.name, REQUEST)
         async for event in self.client.stream(REQUEST):
             collector.add(event)
         return collector.completion()
@@ -59,8 +59,8 @@ async def test_a_stream_says_what_the_whole_answer_says(pair: Pair) -> None:
 
 async def test_an_answer_retold_is_the_same_answer(pair: Pair) -> None:
     whole = await pair.client.complete(REQUEST)
-    collector = Collector(pair.name, REQUEST)
-    for event in events_of(whole):
+    collector = CompletionBuilder(pair.name, REQUEST)
+    for event in completion_events(whole):
         collector.add(event)
     assert collector.completion() == Completion(
         pair.name, "some-model", whole.choices, whole.usage, whole.response_id, whole.extra
@@ -101,7 +101,7 @@ async def test_tokens_are_estimated_when_no_usage_comes(pair: Pair) -> None:
 
 async def test_what_was_said_before_a_cut_is_kept_and_counted(pair: Pair) -> None:
     pair.fake.next(Reply(chunks=pair.chunks()[:5], drop=True))
-    collector = Collector(pair.name, REQUEST)
+    collector = CompletionBuilder(pair.name, REQUEST)
     with pytest.raises(errors.ConnectionFailed):
         await pair.gather(collector)
     completion = collector.completion()

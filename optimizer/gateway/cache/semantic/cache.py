@@ -20,7 +20,7 @@ Load = Callable[[int], Iterable[Known]]
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class SemanticMatch:
     """``likeness`` is the cosine of both questions, -1 to 1; ``key`` the cache entry's."""
 
     likeness: float
@@ -53,7 +53,7 @@ class SemanticCache:
     def __len__(self) -> int:
         return len(self._index)
 
-    def find(self, context: str, prompt: str) -> Match | None:
+    def find(self, context: str, prompt: str) -> SemanticMatch | None:
         """The most alike question of ``context`` that wants the same, if there is one."""
         if not context or len(prompt) > LONGEST_PROMPT:
             return None
@@ -64,7 +64,7 @@ class SemanticCache:
             if may_share_answer(
                 wording, wording_of(known), self._embedder.alike, self._word_threshold
             ):
-                return Match(likeness, known, key)
+                return SemanticMatch(likeness, known, key)
         return None
 
     def add(self, context: str, prompt: str, key: str) -> None:

@@ -120,8 +120,8 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def spelt(query: ChatQuery) -> None:
     """Whatever was read can be keyed, weighed and written on every wire."""
     chat = query.chat
-    assert len(chat_key(chat, query.wishes)) == 64
-    assert len(semantic_key(chat, query.wishes)) in (0, 64)
+    assert len(chat_key(chat, query.options)) == 64
+    assert len(semantic_key(chat, query.options)) in (0, 64)
     assert chat.estimated_tokens() >= 0
     features.needs(chat)
     request = CompletionRequest("m", chat)

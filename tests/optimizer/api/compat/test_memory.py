@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from analytics.models import RequestRecord
-from optimizer.api.anthropic.stream import MessageTeller
-from optimizer.api.compat.stream_encoder import Teller
-from optimizer.api.openai.chat_stream import ChatTeller
+from optimizer.api.anthropic.stream import MessageStreamEncoder
+from optimizer.api.compat.stream_encoder import StreamEncoder
+from optimizer.api.openai.chat_stream import ChatStreamEncoder
 from optimizer.api.openai.responses_answer import ResponseFrame
-from optimizer.api.openai.responses_stream import ResponseTeller
-from optimizer.domain.request import Ask
+from optimizer.api.openai.responses_stream import ResponseStreamEncoder
+from optimizer.domain.request import GatewayRequest
 from optimizer.wiring.build import get_services
 from providers import features
 from providers.chat import Chat
@@ -44,10 +44,10 @@ class LongWinded:
         pass
 
 
-TELLERS: dict[str, Callable[[], Teller]] = {
-    "chat": lambda: ChatTeller(1, "m", with_usage=True),
-    "messages": lambda: MessageTeller(1, "m", input_tokens=1),
-    "responses": lambda: ResponseTeller(ResponseFrame(1, {}), "m"),
+TELLERS: dict[str, Callable[[], StreamEncoder]] = {
+    "chat": lambda: ChatStreamEncoder(1, "m", with_usage=True),
+    "messages": lambda: MessageStreamEncoder(1, "m", input_tokens=1),
+    "responses": lambda: ResponseStreamEncoder(ResponseFrame(1, {}), "m"),
 }
 
 
@@ -55,18 +55,18 @@ TELLERS: dict[str, Callable[[], Teller]] = {
 async def test_ten_thousand_tokens_are_held_as_text_alone(client: Any, wire: str) -> None:
     services = get_services()
     # What another thread reads meanwhile is not the stream's.
-    services._close_watch.close()
+    services._fast_refresher.close()
     services.caller.providers["claude"] = LongWinded()  # type: ignore[index]
-    ask = Ask(
+    ask = GatewayRequest(
         Chat.of_prompt("Count."), "Count.", "key", only=frozenset({("claude", "claude-haiku-4-5")})
     )
     stream = await services.routing.stream(ask)
-    teller, told, sizes = TELLERS[wire](), 0, []
+    encoder, told, sizes = TELLERS[wire](), 0, []
     tracemalloc.start()
     try:
         async with aclosing(stream.events) as events:
             async for batch in events:
-                told += sum(len(m) for event in batch for m in teller.tell(event))
+                told += sum(len(m) for event in batch for m in encoder.encode(event))
                 texts = {event.text for event in batch if isinstance(event, TextDelta)}
                 if texts & {" 1000", " 9999"}:
                     gc.collect()

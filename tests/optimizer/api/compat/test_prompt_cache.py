@@ -7,10 +7,10 @@ from typing import Any
 import openai
 
 from analytics.models import RequestRecord, RoutingMetric
-from optimizer.gateway.prompt_cache import Conversations
+from optimizer.gateway.prompt_cache import PromptCaches
 from providers.chat import Chat, Message, Text
 from providers.completion import Usage
-from routing.models import Held
+from routing.models import CachedConversation
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.wires import anthropic_message
 
@@ -27,23 +27,27 @@ def chat(*turns: str) -> Chat:
 
 
 def test_the_longest_known_beginning_tells_who_holds_it() -> None:
-    known = Conversations()
+    known = PromptCaches()
     known.remember(chat(LONG), "claude", "anthropic", "old", Usage(3600, 5, 0, 3500))
-    assert known.held(chat(LONG, "Hm.", "Go on.")) == Held("claude", "old", 3500)
+    assert known.find(chat(LONG, "Hm.", "Go on.")) == CachedConversation("claude", "old", 3500)
     later = chat(LONG, "Hm.", "Go on.")
     known.remember(later, "openai", "openai", "new", Usage(3700, 5))
-    assert known.held(chat(LONG, "Hm.", "Go on.", "Well.", "And?")) == Held("openai", "new", 3700)
-    assert known.held(chat(LONG, "Another answer.", "Go on.")) == Held("claude", "old", 3500)
-    assert known.held(chat("Else. " * 2000, "Hm.", "Go on.")) is None
-    assert known.held(chat(LONG)) is None
+    assert known.find(chat(LONG, "Hm.", "Go on.", "Well.", "And?")) == CachedConversation(
+        "openai", "new", 3700
+    )
+    assert known.find(chat(LONG, "Another answer.", "Go on.")) == CachedConversation(
+        "claude", "old", 3500
+    )
+    assert known.find(chat("Else. " * 2000, "Hm.", "Go on.")) is None
+    assert known.find(chat(LONG)) is None
 
 
 def test_what_no_provider_keeps_is_not_remembered() -> None:
-    known = Conversations()
+    known = PromptCaches()
     # Anthropic keeps only what it is asked to keep, and nobody keeps little.
     known.remember(chat(LONG), "claude", "anthropic", "m", Usage(3600, 5))
     known.remember(chat("Short."), "openai", "openai", "m", Usage(3, 5))
-    assert known.held(chat(LONG, "Hm.", "Go on.")) is None
+    assert known.find(chat(LONG, "Hm.", "Go on.")) is None
 
 
 async def test_a_conversation_goes_on_where_it_is_held(

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from optimizer.api.anthropic.stream import MessageTeller
-from optimizer.api.compat.stream_encoder import Teller
-from optimizer.api.openai.chat_stream import ChatTeller
+from optimizer.api.anthropic.stream import MessageStreamEncoder
+from optimizer.api.compat.stream_encoder import StreamEncoder
+from optimizer.api.openai.chat_stream import ChatStreamEncoder
 from optimizer.api.openai.responses_answer import ResponseFrame
-from optimizer.api.openai.responses_stream import ResponseTeller
+from optimizer.api.openai.responses_stream import ResponseStreamEncoder
 from optimizer.domain.result import CompletionResult
 from providers.anthropic.stream import AnthropicStream
-from providers.assembly import Collector
+from providers.assembly import CompletionBuilder
 from providers.chat import Chat
 from providers.completion import Completion, CompletionRequest, Usage
 from providers.events import (
@@ -67,7 +67,7 @@ def streams(draw: st.DrawFn) -> list[Event]:
 
 
 def collected(events: Iterable[Event]) -> Completion:
-    collector = Collector("p", REQUEST)
+    collector = CompletionBuilder("p", REQUEST)
     for event in events:
         collector.add(event)
     return collector.completion()
@@ -79,9 +79,9 @@ def result_of(completion: Completion) -> CompletionResult:
     return CompletionResult(ID, completion, decision, 0.1, 2, cost, cost, False, None, cost, cost)
 
 
-def told(teller: Teller, events: list[Event]) -> list[dict[str, Any]]:
-    raw = [m for event in events for m in teller.tell(event)]
-    raw += teller.close(result_of(collected(events)))
+def told(encoder: StreamEncoder, events: list[Event]) -> list[dict[str, Any]]:
+    raw = [m for event in events for m in encoder.encode(event)]
+    raw += encoder.finish(result_of(collected(events)))
     lines = [line for m in raw for line in m.decode().split("\n") if line.startswith("data: ")]
     return [json.loads(line[6:]) for line in lines if line != "data: [DONE]"]
 
@@ -92,7 +92,7 @@ def read(reader: Any, messages: list[dict[str, Any]]) -> Completion:
 
 @given(streams())
 def test_openai_s_chunks(events: list[Event]) -> None:
-    messages = told(ChatTeller(ID, "m", with_usage=True), events)
+    messages = told(ChatStreamEncoder(ID, "m", with_usage=True), events)
     heard = read(OpenAIStream("p"), messages)
     meant = collected(events)
     assert heard.choices == meant.choices
@@ -101,7 +101,7 @@ def test_openai_s_chunks(events: list[Event]) -> None:
 
 @given(streams())
 def test_anthropic_s_blocks(events: list[Event]) -> None:
-    messages = told(MessageTeller(ID, "m", input_tokens=3), events)
+    messages = told(MessageStreamEncoder(ID, "m", input_tokens=3), events)
     reader = AnthropicStream("p")
     heard = read(reader, messages)
     meant = collected(events)
@@ -133,7 +133,7 @@ def assert_blocks_are_closed(messages: list[dict[str, Any]]) -> None:
 @given(streams())
 def test_responses_events(events: list[Event]) -> None:
     frame = ResponseFrame(ID, {"model": "m"})
-    messages = told(ResponseTeller(frame, "m"), events)
+    messages = told(ResponseStreamEncoder(frame, "m"), events)
     for message in messages:
         EVENT.validate_python(message)
     assert [m["sequence_number"] for m in messages] == list(range(len(messages)))
@@ -154,12 +154,12 @@ def test_responses_events(events: list[Event]) -> None:
 
 @pytest.mark.parametrize("wire", ["chat", "messages", "responses"])
 def test_a_stream_without_a_word_still_ends_properly(wire: str) -> None:
-    teller: Teller = {
-        "chat": ChatTeller(ID, "m", with_usage=False),
-        "messages": MessageTeller(ID, "m", input_tokens=3),
-        "responses": ResponseTeller(ResponseFrame(ID, {}), "m"),
+    encoder: StreamEncoder = {
+        "chat": ChatStreamEncoder(ID, "m", with_usage=False),
+        "messages": MessageStreamEncoder(ID, "m", input_tokens=3),
+        "responses": ResponseStreamEncoder(ResponseFrame(ID, {}), "m"),
     }[wire]
-    messages = told(teller, [Started(), Finished("stop")])
+    messages = told(encoder, [Started(), Finished("stop")])
     if wire == "chat":
         assert [m["choices"][0]["finish_reason"] for m in messages] == ["stop"]
     elif wire == "messages":

@@ -78,7 +78,7 @@ async def test_an_unwritable_database_costs_no_answer_and_no_record(
     assert await RequestRecord.objects.acount() == 0
 
     ledger = get_services().ledger
-    ledger.database.again()
+    ledger.database.reset()
     await ledger.catch_up()
     assert not ledger.journal_backlog
     assert await RequestRecord.objects.acount() == await RoutingMetric.objects.acount() == 2

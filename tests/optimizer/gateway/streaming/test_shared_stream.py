@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from optimizer.gateway.streaming.shared_stream import LiveAnswer
+from optimizer.gateway.streaming.shared_stream import SharedStream
 from providers.chat import Chat
 from providers.completion import CompletionRequest
 from providers.events import Event, Finished, Started, TextDelta
@@ -18,13 +18,13 @@ from routing.models import RoutingDecision
 DECISION = RoutingDecision("p", "m", "high", "named", "The request named it.")
 
 
-class Books:
+class RecordingAccounting:
     """Remembers how answers ended."""
 
     def __init__(self) -> None:
         self.endings: list[tuple[str, str]] = []
 
-    async def answered(self, *known: Any, cut_off: str) -> Any:
+    async def record_answer(self, *known: Any, cut_off: str) -> Any:
         self.endings.append((known[2].text, cut_off))
         return "booked"
 
@@ -43,7 +43,7 @@ class Upstream:
             self.closed = True
 
 
-async def begun(upstream: Upstream) -> tuple[LiveAnswer, Books]:
+async def begun(upstream: Upstream) -> tuple[SharedStream, Books]:
     events = upstream.events()
     first = await anext(events)
 
@@ -56,9 +56,9 @@ async def begun(upstream: Upstream) -> tuple[LiveAnswer, Books]:
             await events.aclose()
 
     opened = OpenStream("p", CompletionRequest("m", Chat.of_prompt("Hi")), followed())
-    books: Any = Books()
+    books: Any = RecordingAccounting()
     facts: Any = None
-    live = LiveAnswer(books, facts, DECISION, opened, started=0, called=0, done=lambda _: None)
+    live = SharedStream(books, facts, DECISION, opened, started=0, called=0, done=lambda _: None)
     return live, books
 
 
