@@ -102,7 +102,8 @@ def _find_live(keys: Sequence[str]) -> dict[str, CachedResponse]:
 
 def semantic_entries(after: int, *, limit: int) -> list[tuple[int, str, str, str]]:
     """Id, semantic key, prompt and cache key of live entries after the id ``after``: the
-    latest ``limit``, oldest first."""
+    latest ``limit``, oldest first.
+    """
     entries = (
         CachedResponse.objects.filter(pk__gt=after, invalidated_at=None)
         .exclude(semantic_key="")
@@ -115,7 +116,8 @@ def semantic_entries(after: int, *, limit: int) -> list[tuple[int, str, str, str
 
 def cache_stats(*, popular: int = 10, tenant: str | None = None) -> dict[str, Any]:
     """Live entries, hits, the share of requests served from cache, USD saved, popular prompts:
-    of one tenant or of all."""
+    of one tenant or of all.
+    """
     entries = CachedResponse.objects.all()
     if tenant is not None:
         entries = entries.filter(tenant=tenant)

@@ -45,7 +45,8 @@ def decrypt(stored: str) -> str:
 
 def is_current(stored: str) -> bool:
     """Whether ``stored`` is as :func:`encrypt` would store it now: with the first key, or plain
-    without one."""
+    without one.
+    """
     keys = tuple(settings.ENCRYPTION_KEYS)
     if not keys or not stored:
         return True

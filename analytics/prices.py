@@ -23,7 +23,8 @@ ModelKey = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class PriceFound:
     """A price as it is now: USD per million tokens by unit, empty where unknown; ``steps`` are
-    (input tokens above which, input, output) of long requests."""
+    (input tokens above which, input, output) of long requests.
+    """
 
     provider: str
     model: str

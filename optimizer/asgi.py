@@ -108,7 +108,8 @@ class Lifespan:
 
 def _collect_less_often() -> None:
     """What has been loaded by now lives as long as the process, and a request's objects rarely
-    need the garbage collector: looking through all of it took a tenth of a request."""
+    need the garbage collector: looking through all of it took a tenth of a request.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)

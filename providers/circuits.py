@@ -97,7 +97,8 @@ class Circuits:
 
     async def adopt(self, provider: str, seconds: float) -> None:
         """Another worker found that ``provider`` is to be left alone for ``seconds`` more, or,
-        if 0, that it answers again."""
+        if 0, that it answers again.
+        """
         context = (await self.guard(provider)).context
         if seconds > 0:
             opened = OpenedState(provider)

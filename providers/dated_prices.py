@@ -12,7 +12,8 @@ from decimal import Decimal
 @dataclass(frozen=True, slots=True)
 class DatedPrice:
     """``price`` is USD per million tokens by unit, as in the catalogue; it holds on UTC days
-    from ``since`` until before ``until``, ``None`` for no end."""
+    from ``since`` until before ``until``, ``None`` for no end.
+    """
 
     provider: str
     model: str

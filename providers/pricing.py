@@ -140,7 +140,8 @@ class PriceBook:
         self, provider: str, model: str, input_tokens: int, output_tokens: int
     ) -> Decimal | None:
         """USD that a call of at most so many tokens can cost if it ends within the hour,
-        ``None`` when the price is unknown."""
+        ``None`` when the price is unknown.
+        """
         now = datetime.now(UTC)
         rates = (self.rates(provider, model, at) for at in (now, now + timedelta(hours=1)))
         known = [rate.most(input_tokens, output_tokens) for rate in rates if rate is not None]

@@ -86,7 +86,8 @@ class OpenStream:
 @dataclass(frozen=True, slots=True)
 class ResiliencePolicy:
     """``retries`` beyond the first try on the same model; ``breaker_*`` per provider;
-    ``deadline`` in seconds for the whole request, all models together."""
+    ``deadline`` in seconds for the whole request, all models together.
+    """
 
     retries: int = 1
     breaker_failures: int = 5
@@ -133,7 +134,8 @@ class ResilientCaller:
         authorize: Permit | None = None,
     ) -> Embeddings:
         """The first answer of ``chain``, whose providers all embed; ``attempts`` is filled
-        with what failed before. Raises :class:`AllProvidersFailed`."""
+        with what failed before. Raises :class:`AllProvidersFailed`.
+        """
 
         async def make(client: Provider, model: str) -> Embeddings:
             assert isinstance(client, Embedder)

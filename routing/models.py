@@ -55,7 +55,8 @@ class NoEligibleModel(RoutingError):
 
 class LongInputPrices(NamedTuple):
     """What a model costs for requests of more than ``above`` input tokens, all tokens of
-    them: USD per million, ``cache_read`` ``None`` where unknown."""
+    them: USD per million, ``cache_read`` ``None`` where unknown.
+    """
 
     above: int
     input: Decimal
@@ -110,7 +111,8 @@ class ModelOption:
 @dataclass(frozen=True, slots=True)
 class CachedConversation:
     """The model that answered this conversation last, and how much of it that model's
-    provider still has in its prompt cache, in tokens."""
+    provider still has in its prompt cache, in tokens.
+    """
 
     provider: str
     model: str

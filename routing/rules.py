@@ -100,7 +100,8 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What the rules that match a request want of it, by the rules' names; ``allowed`` are the
-    models that its client may use, where not all."""
+    models that its client may use, where not all.
+    """
 
     applied: tuple[str, ...] = ()
     forced: Rule | None = None

@@ -115,7 +115,8 @@ class Lexicons:
 @dataclass(frozen=True, slots=True)
 class Marks:
     """Signs that are not words. ``literals`` count as they stand; each pattern of ``guarded``
-    is searched only in a text that holds one of its hints, as most texts hold none."""
+    is searched only in a text that holds one of its hints, as most texts hold none.
+    """
 
     literals: tuple[str, ...]
     guarded: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = ()

@@ -50,7 +50,8 @@ _CHANGED_BY_OPERATORS = {
 
 def roles_make(**_: Any) -> None:
     """See that the roles exist with their permissions. Runs after each migration; what was
-    added to a role by hand stays."""
+    added to a role by hand stays.
+    """
     config = apps.get_app_config("analytics")
     create_permissions(config, verbosity=0)  # they may not be there yet
     seen = Permission.objects.filter(

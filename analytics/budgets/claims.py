@@ -47,7 +47,8 @@ class Payer:
 class Claim:
     """A request that may come to ``charges``: what was charged so far and the worst that the
     call of ``model`` may add. ``at`` is when it was asked, which decides its period;
-    ``first`` whether nothing was held for it before."""
+    ``first`` whether nothing was held for it before.
+    """
 
     request_id: uuid.UUID
     at: datetime
@@ -89,7 +90,8 @@ class Cost:
 class Refusal(NamedTuple):
     """Of one budget: ``available`` is what could be had of it for all models alike or, of a
     provider's or model's budget, for that alone. ``resets_at`` is ``None`` where waiting is no
-    help, as the limit is smaller than the claim."""
+    help, as the limit is smaller than the claim.
+    """
 
     budget: str
     scope: str
@@ -120,7 +122,8 @@ def draws(
     budgets: Iterable[Budget], asked: Claim | Cost, origins: Mapping[str, str]
 ) -> Iterator[Draw]:
     """What ``asked`` takes from the accounts of ``budgets``; ``origins`` maps the beginning of
-    a key to that of the first it replaced."""
+    a key to that of the first it replaced.
+    """
     by_scope = _sums(asked.payer, asked.charges, origins)
     for budget in budgets:
         window = window_at(budget, asked.at)

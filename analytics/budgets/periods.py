@@ -20,7 +20,8 @@ _SHORT = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1)}
 @dataclass(frozen=True, slots=True)
 class BudgetWindow:
     """``start`` is that of the period or step a request belongs to; what is spent from
-    ``since`` on bears on it. Aware, UTC."""
+    ``since`` on bears on it. Aware, UTC.
+    """
 
     start: datetime
     since: datetime

@@ -22,7 +22,8 @@ _ZERO = Decimal(0)
 @dataclass(slots=True)
 class AccountStanding:
     """One subject's, in USD: ``lost`` is the part of ``held`` whose requests will never be
-    finished."""
+    finished.
+    """
 
     budget: Budget
     subject: str
@@ -60,7 +61,8 @@ class AccountStanding:
 
     def runs_out_at(self, now: datetime) -> datetime | None:
         """When it is used up if spending goes on as it has since it began; ``None`` where it
-        lasts until it begins anew, has no limit, or gives back bit by bit."""
+        lasts until it begins anew, has no limit, or gives back bit by bit.
+        """
         if self.window.rolling or self.left is None:
             return None
         used, passed = self.spent + self.held, now - self.window.start
@@ -78,7 +80,8 @@ def standings(
     budgets: Iterable[Budget], *, most: int = 10, now: datetime | None = None
 ) -> list[AccountStanding]:
     """Each budget's accounts that have spent most, at most so many of each; a budget that is not
-    each one's own is there even if nothing was spent."""
+    each one's own is there even if nothing was spent.
+    """
     windows = {budget: window_at(budget, now or timezone.now()) for budget in budgets}
     # Those of one account each together; of the others, who may be many, the first of each.
     single = {budget: window for budget, window in windows.items() if not budget.each}

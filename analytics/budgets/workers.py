@@ -36,7 +36,8 @@ def holds_lost() -> int:
 
 def holds_release(holds: Iterable[BudgetHold]) -> int:
     """Give back what was lost with a worker, where its provider charged nothing after all; how
-    many there were."""
+    many there were.
+    """
     wanted = [held.pk for held in holds]
     count, _ = BudgetHold.objects.filter(pk__in=wanted, lost_at__isnull=False).delete()
     return count

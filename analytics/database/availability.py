@@ -31,7 +31,8 @@ _SAID_AGAIN = 60.0
 class DatabaseCircuit:
     """One thread's. After a failure the database is to be left alone ten times as long as the
     failure took to show, one to ten seconds: so hardly anybody waits in vain, and a database
-    that is back soon is used soon."""
+    that is back soon is used soon.
+    """
 
     def __init__(self) -> None:
         # Twice what PostgreSQL may wait for a lock: that it says itself.
@@ -52,7 +53,8 @@ class DatabaseCircuit:
 
     def ask(self, work: Callable[[], Result]) -> Result:
         """What ``work`` gives. Raises what it raises; of :data:`AWAY`, only if a new connection
-        does no better or has been waited for already."""
+        does no better or has been waited for already.
+        """
         began = time.monotonic()
         try:
             found = self._once_or_again(work, began)

@@ -72,7 +72,8 @@ class RowWriter(Generic[Row]):
 
 def maker_of(table: type[Row]) -> Callable[[Mapping[str, Any]], Row]:
     """Makes rows from columns' attributes by name, the rest by default: what ``table(**values)``
-    does, in a quarter of its time, as no field is asked for what is the same every time."""
+    does, in a quarter of its time, as no field is asked for what is the same every time.
+    """
     same: dict[str, Any] = {}
     made: dict[str, Callable[[], Any]] = {}
     for field in table._meta.concrete_fields:

@@ -63,7 +63,8 @@ class LedgerEntry:
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """Proof that an entry is durable. ``total_cost_today`` is USD for the UTC day,
-    ``None`` when the entry waits in the journal and the sum is not known."""
+    ``None`` when the entry waits in the journal and the sum is not known.
+    """
 
     total_cost_today: Decimal | None
 
@@ -74,7 +75,8 @@ _Result = Receipt | Granted
 
 class Ledger:
     """Writes entries in groups. ``close`` flushes what is queued. ``mask`` is what prompts go
-    through before they are written."""
+    through before they are written.
+    """
 
     def __init__(self, journal: Journal, mask: Mask | None = None) -> None:
         self._journal = journal
@@ -92,7 +94,8 @@ class Ledger:
 
     async def hold(self, claim: Claim) -> Granted:
         """Hold money for a call; why not, if it is refused. Given back once the request is
-        recorded. Raises :class:`BudgetsUnavailable`."""
+        recorded. Raises :class:`BudgetsUnavailable`.
+        """
         granted = await self._batcher.call(claim)
         assert isinstance(granted, tuple)
         return granted

@@ -1,5 +1,6 @@
 """Forgetting: old requests and their decisions, expired and invalidated cache entries, what
-budgets counted in periods long over."""
+budgets counted in periods long over.
+"""
 
 from __future__ import annotations
 

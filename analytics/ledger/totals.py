@@ -45,7 +45,8 @@ def sums_since(start: date) -> dict[str, Any]:
 
 def minute_sums(since: datetime) -> dict[datetime, dict[str, Any]]:
     """``requests``, how many of them ``failed``, ``spent`` and ``saved`` (USD) of each UTC minute
-    from ``since`` on in which something was asked. Reads the requests."""
+    from ``since`` on in which something was asked. Reads the requests.
+    """
     rows: Any = RequestRecord.objects.filter(created_at__gte=since)
     rows = rows.annotate(at=TruncMinute("created_at", tzinfo=UTC)).values("at")
     rows = rows.annotate(

@@ -55,7 +55,8 @@ class AlertRule(NotificationTarget):
 
 class Alert(models.Model):
     """A limit that was passed, a rule's or a budget's soft one: once a period. Kept until it is
-    delivered, and after."""
+    delivered, and after.
+    """
 
     rule = models.ForeignKey(AlertRule, null=True, on_delete=models.CASCADE, related_name="alerts")
     usage = models.OneToOneField(

@@ -51,7 +51,8 @@ _SUM: dict[str, Any] = {"default": Decimal(0)}
 
 class Totals(models.Model):
     """Sums for one value of one dimension (a model, a user, a tag, ...);
-    :mod:`analytics.reports.figures` says what each figure is."""
+    :mod:`analytics.reports.figures` says what each figure is.
+    """
 
     dimension = models.CharField(max_length=12)
     value = models.CharField(max_length=512, blank=True)
@@ -136,7 +137,8 @@ class StaleRollupHour(models.Model):
 
 class TotalsState(models.Model):
     """The one row that says how far hours and days are summed, and before when requests were
-    pruned."""
+    pruned.
+    """
 
     summed_until = models.DateTimeField(null=True)
     days_until = models.DateTimeField(null=True)

@@ -69,7 +69,8 @@ def _shown(prompt: str, mask: Mask) -> str:
 
 def presidio_mask() -> Mask:
     """Presidio's recognizers that need no language model: e-mail addresses, cards, IBANs, phone
-    and social security numbers, IP and wallet addresses, each replaced by its kind."""
+    and social security numbers, IP and wallet addresses, each replaced by its kind.
+    """
     try:
         import tldextract.tldextract
         from presidio_analyzer import predefined_recognizers as kinds

@@ -18,7 +18,8 @@ _TABLES: tuple[type[models.Model], ...] = (RequestRecord, CachedResponse)
 
 def reencrypt(batch_size: int = 500) -> Iterator[tuple[int, int]]:
     """Store every encrypted column anew with the first key; yields, batch by batch, how many
-    rows were looked at and how many of them changed. May be cut off and repeated."""
+    rows were looked at and how many of them changed. May be cut off and repeated.
+    """
     for table in _TABLES:
         fields = _fields(table)
         last: Any = None

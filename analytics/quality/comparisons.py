@@ -29,7 +29,8 @@ class Compared:
 @dataclass(frozen=True, slots=True)
 class Judged:
     """Who judged, what that and the second answer cost in USD, and what was said each time, or
-    why it came to nothing. ``costs`` are the same, call by call, for the budgets."""
+    why it came to nothing. ``costs`` are the same, call by call, for the budgets.
+    """
 
     judge: str = ""
     judge_cost: Decimal = _ZERO

@@ -141,7 +141,8 @@ def _apply_to_entry(entry: CachedResponse, score: float) -> FeedbackResult:
 
 def quality_stats(*, shown: int = 10, tenant: str | None = None) -> dict[str, Any]:
     """Quality by provider and model, best and worst answers, invalidated ones: of one tenant or
-    of all."""
+    of all.
+    """
     feedback, answers = Feedback.objects.all(), CachedResponse.objects.all()
     if tenant is not None:
         feedback = feedback.filter(request__tenant=tenant)

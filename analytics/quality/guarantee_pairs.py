@@ -33,7 +33,8 @@ def compared(reference: tuple[str, str]) -> tuple[Floats, Floats]:
 
 def _pairs(reference: tuple[str, str]) -> QuerySet[Comparison]:
     """Of requests that the guarantee covers, and of which something had been expected. Others,
-    at no loss, would only make the covered ones look better."""
+    at no loss, would only make the covered ones look better.
+    """
     return Comparison.objects.filter(
         reference_provider=reference[0],
         reference_model=reference[1],

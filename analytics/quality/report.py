@@ -93,7 +93,8 @@ def quality_report(
 @dataclass(frozen=True, slots=True)
 class QualityStep:
     """Of one step in time: by how much routed answers were better than the baseline's where both
-    are known, how answers were rated (0-1), and what judging cost, in USD."""
+    are known, how answers were rated (0-1), and what judging cost, in USD.
+    """
 
     difference: Mean = NOTHING
     rated: Mean = NOTHING

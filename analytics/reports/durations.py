@@ -30,7 +30,8 @@ ones."""
 
 def classes(column: str) -> Concat:
     """Provider and class of a request's duration in ``column`` (ms); without a class where there
-    is none, or nobody answered."""
+    is none, or nobody answered.
+    """
     # By a logarithm, as conditions bound by bound make a long query of each sum.
     steps = Ln(Greatest(F(column), Value(_SHORTEST)) / Value(_SHORTEST)) / Value(log(_FACTOR))
     place = Least(Cast(Ceil(steps), IntegerField()), Value(len(BOUNDS)))
@@ -66,7 +67,8 @@ def counts_by_provider(sums: Mapping[str, Mapping[str, Any]]) -> dict[str, Count
 
 def quantile(counts: Counts, share: float) -> float:
     """The duration (ms) that a ``share`` (0-1) of those counted do not exceed; of longer ones than
-    can be told apart, the last bound. ``counts`` must not be empty."""
+    can be told apart, the last bound. ``counts`` must not be empty.
+    """
     places = sorted(place for place, count in counts.items() if count)
     upto = list(accumulate(counts[place] for place in places))
     wanted = share * upto[-1]

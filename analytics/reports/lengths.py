@@ -36,7 +36,8 @@ _COVERED = 0.5
 @dataclass(frozen=True, slots=True)
 class LengthRatio:
     """The baseline's tokens for each of the model's: ``ratio``, its standard error, and
-    whether it is ``known``; if not it is 1."""
+    whether it is ``known``; if not it is 1.
+    """
 
     ratio: float
     error: float

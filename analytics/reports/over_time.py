@@ -30,7 +30,8 @@ _ZERO = Decimal(0)
 @dataclass(frozen=True, slots=True)
 class Steps:
     """``kind`` is "hour", "day", "week" or "month" (UTC, weeks from Monday), as long as keeps
-    a chart readable; ``starts`` are those of all that the period touches."""
+    a chart readable; ``starts`` are those of all that the period touches.
+    """
 
     kind: str
     by: Step

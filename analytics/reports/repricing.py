@@ -54,7 +54,8 @@ Tariff = tuple[TariffStep, ...]
 
 class Baseline(NamedTuple):
     """``of`` names the model to compare a request with, by the model it asked for, ``None``
-    where there is none; ``tariff`` is what a model charges at a time, if known."""
+    where there is none; ``tariff`` is what a model charges at a time, if known.
+    """
 
     name: str
     of: Callable[[str], Model | None]
@@ -161,7 +162,8 @@ def _token_sums(by: Any, span: Span, tariffs: dict[Model, Tariff]) -> Any:
 
 def charge_for(row: Mapping[str, Any], tariff: Tariff) -> tuple[Decimal, Decimal]:
     """USD that the tokens of ``row`` (asked, answered, read from and written to the prompt
-    cache, of inputs ``above`` a size) cost at ``tariff``: for input, for output."""
+    cache, of inputs ``above`` a size) cost at ``tariff``: for input, for output.
+    """
     step = max(step for step in tariff if step.above <= row["above"])
     fresh = row["asked"] - row["read"] - row["written"]
     asked = step.input * fresh + step.cache_read * row["read"] + step.cache_write * row["written"]

@@ -29,7 +29,8 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class RequestExplanation:
     """``headline`` is the whole of it in a sentence. ``parts`` is empty where the prompt is not
-    stored or was more than its last turn; ``answer`` is ``None`` where none is stored."""
+    stored or was more than its last turn; ``answer`` is ``None`` where none is stored.
+    """
 
     headline: str
     request: RequestRecord
@@ -64,7 +65,8 @@ def explain_request(decision: RoutingMetric) -> RequestExplanation:
 
 def complexity_parts(prompt: str, recorded: float) -> list[Part]:
     """The signals that add up to the complexity, greatest first; none where ``prompt`` alone
-    does not make the ``recorded`` score."""
+    does not make the ``recorded`` score.
+    """
     if not prompt:
         return []
     found = score_complexity(prompt)

@@ -71,7 +71,8 @@ def row_sums_together(
     dimensions: Sequence[str], span: Span, by: Any
 ) -> dict[str, dict[tuple[Any, str], Figures]]:
     """:func:`row_sums` of several dimensions, reading the requests once. For dimensions whose
-    values, combined, are far fewer than the requests."""
+    values, combined, are far fewer than the requests.
+    """
     groups = {f"group_{name}": KEPT[name] for name in dimensions}
     rows: Any = requests_in(*span).annotate(at=by, **groups).values("at", *groups)
     sums: dict[str, dict[tuple[Any, str], Figures]] = {
@@ -113,7 +114,8 @@ def sums_together(
     figures: Collection[str] = FIGURES,
 ) -> list[dict[str, Grouped]]:
     """Of each that is asked, by time as well or not: in one reading of what is summed and one of
-    the requests that are not. A ``by`` of hours needs a ``horizon`` without days."""
+    the requests that are not. A ``by`` of hours needs a ``horizon`` without days.
+    """
     nothing = no_figures()
 
     def none_yet() -> Figures:

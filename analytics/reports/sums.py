@@ -38,7 +38,8 @@ class ReportSums(Protocol):
 
 class RecordedSums:
     """Against the baseline that was recorded with each request: complexity's choice, or the
-    model that the client gave as its baseline."""
+    model that the client gave as its baseline.
+    """
 
     def by(
         self, dimension: str, since: datetime, until: datetime | None = None
@@ -85,7 +86,8 @@ class RememberedSums:
     @classmethod
     def of(cls, asked: Sequence[SumQuery], figures: Collection[str] = FIGURES) -> RememberedSums:
         """The recorded ones, with several dimensions and periods read at once; of ``figures``
-        alone, where not all are wanted: summing is what takes the time."""
+        alone, where not all are wanted: summing is what takes the time.
+        """
         sums = cls(RECORDED)
         horizon = Horizon.now(min(one.since for one in asked))
         for one, found in zip(asked, sums_together(asked, horizon, None, figures), strict=True):

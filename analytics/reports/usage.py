@@ -109,7 +109,8 @@ def by_provider(models: Mapping[str, Figures]) -> dict[str, Figures]:
 
 def usage_stats(*, recent: int = 10, tenant: str | None = None) -> dict[str, Any]:
     """Everything recorded so far, of one tenant or of all: totals, by provider, by tier, and
-    the latest requests."""
+    the latest requests.
+    """
     requests = RequestRecord.objects.all()
     if tenant is not None:
         requests = requests.filter(tenant=tenant)

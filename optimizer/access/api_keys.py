@@ -33,7 +33,8 @@ class KeySource(Protocol):
 
 class ApiKeys:
     """``mode``: auto asks for a key as soon as there is one, and until then serves this machine
-    alone; on always asks; off never. ``refresh`` reads the database: not for the event loop."""
+    alone; on always asks; off never. ``refresh`` reads the database: not for the event loop.
+    """
 
     def __init__(
         self,
@@ -79,7 +80,8 @@ class ApiKeys:
 
     def authenticate(self, digest: str | None, address: str, scope: str) -> Client:
         """Who asks, from this address, for something that takes ``scope``; ``digest`` is that of
-        the key that was shown, if any. Raises :class:`AccessDenied`."""
+        the key that was shown, if any. Raises :class:`AccessDenied`.
+        """
         if self._mode == "off":
             return ANONYMOUS
         if self._known is None:

@@ -11,7 +11,8 @@ from django.http import HttpRequest
 
 def address_of_scope(scope: Mapping[str, Any], *, behind_proxy: bool) -> str:
     """The client's address; ``behind_proxy`` it is the last of X-Forwarded-For, which the proxy
-    itself put there."""
+    itself put there.
+    """
     if behind_proxy:
         for name, value in reversed(scope["headers"]):
             if name == b"x-forwarded-for":

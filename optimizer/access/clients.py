@@ -45,7 +45,8 @@ class KnownKey:
 
 def apply_client(request: GatewayRequest, client: Client) -> GatewayRequest:
     """``request`` as ``client`` asks it: by its user, with its tags, as good and as cheap as it
-    wants, from its own cache."""
+    wants, from its own cache.
+    """
     if client is ANONYMOUS:
         return request
     wanted = [str(wish) for wish in (client.quality_target, client.cost_cap) if wish is not None]

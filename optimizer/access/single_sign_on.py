@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 
 class SingleSignOn(OIDCAuthenticationBackend):
     """Lets in the members of ``OIDC_ROLES``' groups, by the claim ``OIDC_GROUPS_CLAIM``; of
-    several roles, the one that may most counts."""
+    several roles, the one that may most counts.
+    """
 
     def authenticate(self, request: HttpRequest | None, **kwargs: Any) -> Any:
         """The user, or ``None``: a provider that fails or lies is no server error of ours."""

@@ -78,7 +78,8 @@ class Budgets:
     @property
     def any(self) -> bool:
         """Whether there is a budget that could refuse a request. While they cannot be read there
-        may be."""
+        may be.
+        """
         return self._budgets is None or bool(self._budgets)
 
     def concern(self, request: GatewayRequest) -> bool:
@@ -151,7 +152,8 @@ class Reservation:
     ) -> Sequence[Refusal]:
         """Hold enough for a call of the model beside what ``attempts`` cost; why not, if
         refused. Raises :class:`providers.errors.CallNotAuthorized` where its price is unknown, and
-        :class:`analytics.ledger.ledger.BudgetsUnavailable`."""
+        :class:`analytics.ledger.ledger.BudgetsUnavailable`.
+        """
         if not self._held and not self.limited(provider, model):
             return ()
         worst = self.worst(provider, model)
@@ -181,7 +183,8 @@ class Reservation:
 
     async def authorize(self, provider: str, model: str, attempts: Sequence[Attempt]) -> None:
         """Asked before each call: a fallback may cost more than the model before it.
-        Raises :class:`providers.errors.CallNotAuthorized`."""
+        Raises :class:`providers.errors.CallNotAuthorized`.
+        """
         if await self.hold(provider, model, attempts):
             raise CallNotAuthorized(provider, _DOES_NOT_FIT)
 

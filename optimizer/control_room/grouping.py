@@ -18,7 +18,8 @@ _REST = "Logins"
 
 def grouped(apps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The models of Django's list of apps under our headings, in our order; those of no heading,
-    such as what guards logins, come last. A heading whose models nobody may see is not there."""
+    such as what guards logins, come last. A heading whose models nobody may see is not there.
+    """
     models = {model["object_name"]: (app, model) for app in apps for model in app["models"]}
     found = []
     for name, members in _GROUPS.items():

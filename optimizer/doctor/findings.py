@@ -11,7 +11,8 @@ Level = Literal["ok", "warning", "wrong"]
 @dataclass(frozen=True, slots=True)
 class Finding:
     """``about`` is what was looked at, ``words`` how it is, ``cure`` what to do, where there is
-    something to do. Never a secret, nor an address with one."""
+    something to do. Never a secret, nor an address with one.
+    """
 
     about: str
     level: Level

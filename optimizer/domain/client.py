@@ -13,7 +13,8 @@ class Client:
     """``key`` is its key's prefix, ``models`` are those it may use ("provider/model" or
     "model", with * and ?; empty: all), ``tenant`` whose cached answers it shares. Limits of
     ``None`` are none; tokens are those of input and output. ``quality_target`` (0-1) and
-    ``cost_cap`` (USD) hold for each request, ``auto_route`` where it does not say."""
+    ``cost_cap`` (USD) hold for each request, ``auto_route`` where it does not say.
+    """
 
     key: str = ""
     user: str = ""

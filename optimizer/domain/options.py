@@ -33,7 +33,8 @@ class CacheControl:
 class RequestOptions:
     """``quality_target`` 0-1, ``max_cost`` in USD, ``baseline`` a model's name, ``cache_ttl``
     in seconds. ``read_only_tools`` are tools whose calls change nothing in the world;
-    ``True`` stands for all of them."""
+    ``True`` stands for all of them.
+    """
 
     quality_target: float | None = None
     max_cost: Decimal | None = None
@@ -48,7 +49,8 @@ class RequestOptions:
 
 def cache_policy(chat: Chat, options: RequestOptions, *, hottest: float | None) -> CachePolicy:
     """What of the cache a chat may use. ``hottest`` is the highest temperature at which
-    a repeated question may get a repeated answer, ``None`` where there is no cache."""
+    a repeated question may get a repeated answer, ``None`` where there is no cache.
+    """
     control = options.cache_control
     bypass_reason = _bypass_reason(chat, options, hottest)
     kept = not (control.no_store or bypass_reason) and options.cache_ttl != 0
@@ -80,7 +82,8 @@ def _bypass_reason(chat: Chat, options: RequestOptions, hottest: float | None) -
 
 def semantic_key(chat: Chat, options: RequestOptions) -> str:
     """Like :func:`chat_key`, but over all except the last question; empty where the last
-    message is something else than a text."""
+    message is something else than a text.
+    """
     assert chat.source is not None
     last = chat.messages[-1]
     if last.role != "user" or not all(isinstance(part, Text) for part in last.parts):

@@ -104,7 +104,8 @@ class GatewayRequest:
 
 def isolated_request(chat: Chat, *, user: str, tag: str, **more: Any) -> GatewayRequest:
     """An operator's question of their own: no cache is read or written for it, and nobody shares
-    its call."""
+    its call.
+    """
     request_id = new_request_id()
     return GatewayRequest(
         chat=chat,

@@ -23,7 +23,8 @@ def new_request_id(at: datetime | None = None) -> uuid.UUID:
 
 class _Randomness:
     """The system's random bytes, many with one call: each call leaves the process, which
-    costs more than all the rest of an id. A forked process takes its own."""
+    costs more than all the rest of an id. A forked process takes its own.
+    """
 
     _SIZE = 10
     _TOGETHER = 4096 // _SIZE

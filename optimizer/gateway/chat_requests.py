@@ -33,7 +33,8 @@ class ChatQuery:
 
 class ChatRequestBuilder:
     """``hottest`` is the highest temperature at which answers are cached, ``None`` if none are.
-    ``semantic`` is whether questions in other words may share an answer."""
+    ``semantic`` is whether questions in other words may share an answer.
+    """
 
     def __init__(
         self,

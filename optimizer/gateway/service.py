@@ -196,7 +196,8 @@ class RoutingService:
     @staticmethod
     def get_routing_metrics(days: int = 7, tenant: str | None = None) -> dict[str, Any]:
         """Savings and averages of the last ``days`` days, of one tenant or of all. Reads the
-        database: not for the loop."""
+        database: not for the loop.
+        """
         return routing_metrics(days, tenant=tenant)
 
     async def drain(self) -> None:

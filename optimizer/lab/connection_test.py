@@ -39,7 +39,8 @@ class NotConfigured(LookupError):
 @dataclass(frozen=True, slots=True)
 class ProviderState:
     """``variables`` are the names of its environment variables, each with whether it is set;
-    ``model`` is the one that a test would ask."""
+    ``model`` is the one that a test would ask.
+    """
 
     name: str
     variables: list[tuple[str, bool]]
@@ -85,7 +86,8 @@ class Connections:
 
     async def test(self, provider: str, user: str) -> ConnectionResult:
         """Ask the provider's cheapest model for a few tokens, as ``user``: a real request, which
-        is recorded and costs what it costs. Raises :class:`NotConfigured`."""
+        is recorded and costs what it costs. Raises :class:`NotConfigured`.
+        """
         option = self._cheapest(provider)
         if option is None:
             raise NotConfigured(provider)

@@ -34,7 +34,8 @@ class PastRequests:
         policy: PolicySpec | None = None,
     ) -> RoutingDecision | str:
         """The decision, or why there is none; under ``policy`` where the request leaves the
-        choice to us."""
+        choice to us.
+        """
         wanted = policy if policy and leaves_choice(record.requested_model) else _asked_for(record)
         if wanted is None:
             try:

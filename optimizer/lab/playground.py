@@ -94,7 +94,8 @@ def _gateway_request(question: Question) -> GatewayRequest:
 
 async def pieces(stream: ClientStream, started: float) -> AsyncGenerator[dict[str, Any], None]:
     """What to show of an answer as it comes: who was chosen, its text, and in the end what it
-    cost (USD) and how long it took (milliseconds). Raises what the stream does."""
+    cost (USD) and how long it took (milliseconds). Raises what the stream does.
+    """
     decision = stream.decision
     yield {
         "type": "begun",

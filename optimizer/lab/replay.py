@@ -100,7 +100,8 @@ class ReplayProvider:
 class ReplayPlan:
     """How to replay: ``speed`` in requests a second (0: as fast as can be), spread in the
     records over the last ``days`` (0: now), with ``at_once`` requests in flight, each beside
-    the model ``baseline`` ("": complexity's choice)."""
+    the model ``baseline`` ("": complexity's choice).
+    """
 
     speed: float = 0.0
     days: float = 0.0

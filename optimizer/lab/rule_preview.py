@@ -24,7 +24,8 @@ _ZERO = Decimal(0)
 @dataclass(slots=True)
 class Trial:
     """Over ``requests`` past ones. Costs are USD of those that could be decided and priced
-    both ways; ``unservable`` maps a reason to how many would be refused for it."""
+    both ways; ``unservable`` maps a reason to how many would be refused for it.
+    """
 
     requests: int = 0
     matched: Counter[str] = field(default_factory=Counter)

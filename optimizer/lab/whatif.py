@@ -63,7 +63,8 @@ class Change:
 class Answer:
     """Of ``requests`` that could be decided. ``cost`` is USD a request, ``quality`` 0-1;
     ``no_cost`` and ``no_quality`` say why the log cannot tell. ``lengths_known`` is the share
-    of requests whose completion's length on the other model rests on data."""
+    of requests whose completion's length on the other model rests on data.
+    """
 
     policy: PolicySpec
     requests: int = 0

@@ -1,5 +1,6 @@
 """Traces and metrics over OTLP, where OpenTelemetry's own variables ask for them:
-OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME and the rest."""
+OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME and the rest.
+"""
 
 from __future__ import annotations
 

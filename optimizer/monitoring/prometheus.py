@@ -53,7 +53,8 @@ class _Labelled:
 
 class Meter:
     """Counts what is recorded. ``circuits`` is asked when somebody looks: how this worker's
-    stand ("closed", "half_open", "open"), by provider."""
+    stand ("closed", "half_open", "open"), by provider.
+    """
 
     def __init__(self, circuits: Callable[[], Mapping[str, str]] = dict) -> None:
         self.registry = registry = CollectorRegistry()

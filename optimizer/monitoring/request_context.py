@@ -12,7 +12,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class RequestContext:
     """``trace_parent`` is what the client sent as ``traceparent``
-    (https://www.w3.org/TR/trace-context/), empty where it sent none."""
+    (https://www.w3.org/TR/trace-context/), empty where it sent none.
+    """
 
     request_id: uuid.UUID
     trace_parent: str = ""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 class Tracer:
     """Two spans a request: it, and in it the call of a provider. A ``traceparent`` of the
-    client's makes them part of its trace."""
+    client's makes them part of its trace.
+    """
 
     def __init__(self, resource: Resource, exporter: SpanExporter) -> None:
         from opentelemetry.sdk.trace import TracerProvider

@@ -30,7 +30,8 @@ class Assignment:
 
     def on(self, effect: Effect) -> Effect:
         """What rules and the arm want together. A model is preferred rather than forced: that
-        it cannot serve must not cost the client an answer. Operators' rules come first."""
+        it cannot serve must not cost the client an answer. Operators' rules come first.
+        """
         if self.prefers is None or effect.preferred is not None:
             return effect
         return replace(effect, preferred=self.prefers)
@@ -79,7 +80,8 @@ class Experiments:
 
     def assign(self, request: GatewayRequest) -> tuple[GatewayRequest, Assignment | None]:
         """``request`` as its arm has it, where it takes part: it leaves the choice to us, and says
-        whose it is."""
+        whose it is.
+        """
         running = self._running
         if (
             running is None

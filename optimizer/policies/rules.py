@@ -44,7 +44,8 @@ def read_rule_entries(entries: Any, where: str, error_type: type[Exception]) -> 
 
 class ActiveRules:
     """``load`` reads the admin's rules that are on, and those it is given the names of. Not
-    for the event loop, and neither are ``refresh`` and ``together_with``."""
+    for the event loop, and neither are ``refresh`` and ``together_with``.
+    """
 
     def __init__(self, file: Path | None, load: Callable[[Collection[str]], list[Rule]]) -> None:
         self._file = file

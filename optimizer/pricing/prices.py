@@ -33,7 +33,8 @@ _ZERO = Decimal(0)
 @dataclass(frozen=True, slots=True)
 class ModelPrice:
     """A model of the catalogue with its price now, and what it did in the last thirty days:
-    ``requests`` and ``spent`` (USD)."""
+    ``requests`` and ``spent`` (USD).
+    """
 
     spec: ModelSpec
     enabled: bool

@@ -54,7 +54,8 @@ Store = Callable[..., Awaitable[Any]]
 @dataclass(frozen=True, slots=True)
 class JudgePolicy:
     """``model`` judges a share ``rate`` (0-1) of answers, for at most ``daily_budget`` USD a UTC
-    day. ``reference`` is who is compared with: ``None`` for the request's own baseline."""
+    day. ``reference`` is who is compared with: ``None`` for the request's own baseline.
+    """
 
     model: Model
     rate: float

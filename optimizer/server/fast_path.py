@@ -97,7 +97,8 @@ class FastPath:
 
 class _DisconnectWatcher:
     """While inside, whoever serves is cancelled if the client leaves; looked for only once it
-    takes a while, as most answers are there before anybody could have left."""
+    takes a while, as most answers are there before anybody could have left.
+    """
 
     __slots__ = ("_left", "_receive", "_serving", "_timer", "_watch")
 

@@ -33,7 +33,8 @@ _LONGEST_KEY = 256
 
 class Gatekeeper:
     """Lets API requests pass with ``scope["optimizer.client"]`` set, or answers 401 or 403 in the
-    API's own shape. ``behind_proxy``: the address is the last of X-Forwarded-For."""
+    API's own shape. ``behind_proxy``: the address is the last of X-Forwarded-For.
+    """
 
     def __init__(self, app: App, *, behind_proxy: bool = False) -> None:
         self._app = app

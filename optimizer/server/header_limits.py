@@ -20,7 +20,8 @@ _TOO_SLOW = b"408 Request Timeout"
 
 class BoundedHead(HttpToolsProtocol):
     """431 for a head of more than :data:`MOST_BYTES`, 408 for one that is not there after
-    :data:`SECONDS`."""
+    :data:`SECONDS`.
+    """
 
     _reading_head = True
     _head_bytes = 0

@@ -16,7 +16,8 @@ logger = logging.getLogger(__name__)
 
 class Channel:
     """``heard`` is given what other workers say while this one listens; ``on_joining`` is awaited
-    each time it begins to. A Redis that is away is said once, as ``loss``, and tried again."""
+    each time it begins to. A Redis that is away is said once, as ``loss``, and tried again.
+    """
 
     def __init__(
         self,

@@ -14,7 +14,8 @@ from types import FrameType
 
 def before_the_server_ends(work: Callable[[], None]) -> None:
     """Call ``work`` on SIGTERM and SIGINT, then whoever handled them. Outside the main thread
-    signals are not ours, and nothing is done."""
+    signals are not ours, and nothing is done.
+    """
     if threading.current_thread() is not threading.main_thread():
         return
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -35,7 +35,8 @@ class ConnectionSettings:
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where to post, with which headers, how long to wait: read and checked once, however
-    often it is used."""
+    often it is used.
+    """
 
     url: URL
     headers: CIMultiDict[str]
@@ -73,7 +74,8 @@ async def body_of(response: httpx.Response, most: int) -> bytes | None:
 
 class PooledTransport(AiohttpTransport):
     """Also takes what is ready to be sent: that a request is made of it first, and taken apart
-    again for aiohttp, took a third of the time of a call."""
+    again for aiohttp, took a third of the time of a call.
+    """
 
     async def post(self, target: Target, content: bytes) -> httpx.Response:
         if not isinstance(self.client, aiohttp.ClientSession):
@@ -106,7 +108,8 @@ class HttpClient:
 
     async def post(self, target: Target, content: bytes) -> httpx.Response:
         """The response, its body unread; to be closed. This and reading it raise
-        ``CALL_FAILED``."""
+        ``CALL_FAILED``.
+        """
         return await self._transport.post(target, content)
 
     async def aclose(self) -> None:

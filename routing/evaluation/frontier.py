@@ -46,7 +46,8 @@ class Curve:
 class FrontierFigures:
     """``area`` is the mean quality over all costs between the cheapest and the dearest model,
     ``gain`` by how much that is above random mixing, ``least_gain`` the least gain at any cost
-    strictly between them, and ``at_equal_cost`` the quality above each model at its own cost."""
+    strictly between them, and ``at_equal_cost`` the quality above each model at its own cost.
+    """
 
     area: Interval
     gain: Interval

@@ -105,7 +105,8 @@ def _cross_regressed(x: Floats, y: Floats, groups: Groups, shrinkage: float = _S
 
 def _expected_output(x: Floats, tokens: Floats, groups: Groups) -> Floats:
     """Output tokens expected of each model, from the other folds: a regression of their
-    logarithm, scaled so that the sums agree (Duan 1983, smearing)."""
+    logarithm, scaled so that the sums agree (Duan 1983, smearing).
+    """
     expected = np.exp(_cross_regressed(x, np.log1p(tokens), groups, _COST_SHRINKAGE))
     for group in np.unique(groups):
         held = groups == group

@@ -46,7 +46,8 @@ class Unsupported(Exception):
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A mean with its 95 % interval. ``effective`` is the effective sample size
-    (sum w)^2 / sum w^2, ``supported`` the share of requests that had a chance."""
+    (sum w)^2 / sum w^2, ``supported`` the share of requests that had a chance.
+    """
 
     mean: float
     low: float
@@ -58,7 +59,8 @@ class Estimate:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Of the models that a policy chooses on ``n`` requests, each (n,): the outcome ``predicted``,
-    the one ``observed`` (NaN where unknown), and the ``chance``, 0-1, that it would be."""
+    the one ``observed`` (NaN where unknown), and the ``chance``, 0-1, that it would be.
+    """
 
     predicted: Floats
     observed: Floats
@@ -85,7 +87,8 @@ class Seen:
 def effective_size(seen: Seen) -> float:
     """How many outcomes with equal weights the known ones are worth (Kish 1965), or are
     expected to be worth, whichever is less: where a chance is small the outcomes that weigh
-    most may simply not have come up."""
+    most may simply not have come up.
+    """
     chance, known = seen.chance, seen.known
     possible = chance > 0
     if not known.any():
@@ -122,7 +125,8 @@ def difference(
     after: Seen, before: Seen, *, least: float = 0.0, most: float = 1.0
 ) -> tuple[float, float, float]:
     """The mean outcome of ``after`` less that of ``before`` on the same requests, pair by pair,
-    with its 95 % interval."""
+    with its 95 % interval.
+    """
     mean, low, high = interval_of(after.phi - before.phi)
     down, up = after.doubt(least, most)
     fewer, more = before.doubt(least, most)
@@ -131,7 +135,8 @@ def difference(
 
 def interval_of(values: Floats) -> tuple[float, float, float]:
     """Mean and its 95 % interval, corrected for skewness (Hall 1992, The Bootstrap and Edgeworth
-    Expansion, section 3.8): rare outcomes that weigh much pull to one side."""
+    Expansion, section 3.8): rare outcomes that weigh much pull to one side.
+    """
     n, mean = len(values), float(values.mean())
     spread = float(values.std(ddof=1)) if n > 1 else 0.0
     if spread <= 1e-12:
@@ -145,7 +150,8 @@ def interval_of(values: Floats) -> tuple[float, float, float]:
 @dataclass(frozen=True, slots=True)
 class Outcomes:
     """What is known, one row an outcome: the request's place, its ``kind`` of prompt, the
-    ``model`` and its ``value``, each (k,); ``requests`` is how many requests there are."""
+    ``model`` and its ``value``, each (k,); ``requests`` is how many requests there are.
+    """
 
     request: Ints
     kind: Ints

@@ -31,7 +31,8 @@ _MOST_UNITS = 10**9
 @dataclass(frozen=True, slots=True)
 class ArmSums:
     """Over an arm's units: sums of a unit's total, of its number of requests, and of their
-    squares and product."""
+    squares and product.
+    """
 
     units: int = 0
     total: float = 0.0

@@ -32,7 +32,8 @@ GRID = np.linspace(1, 0, 101).round(2)
 @dataclass(frozen=True, slots=True)
 class Promise:
     """Mean quality at most ``tolerance`` (0-1) below the reference's, wrongly so with a
-    probability of at most ``delta``."""
+    probability of at most ``delta``.
+    """
 
     tolerance: float
     delta: float = 0.05
@@ -42,7 +43,8 @@ class Promise:
 class Calibration:
     """``threshold`` is ``None`` while the evidence is too short for any: then the reference
     answers everything. ``bound`` is what the mean loss is at most, ``loss`` what it was,
-    ``routed`` the share of requests that the reference need not answer; of ``samples``."""
+    ``routed`` the share of requests that the reference need not answer; of ``samples``.
+    """
 
     threshold: float | None
     bound: float

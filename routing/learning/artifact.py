@@ -47,7 +47,8 @@ class ArtifactError(Exception):
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """``training`` says what it was trained on and how well it did; ``seen`` holds the
-    hashes of the prompts it was trained on, ascending, so that evaluation can leave them out."""
+    hashes of the prompts it was trained on, ascending, so that evaluation can leave them out.
+    """
 
     predictor: QualityPredictor
     training: dict[str, Any]

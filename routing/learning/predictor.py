@@ -169,7 +169,7 @@ def open_prior(x: Floats, pattern: str) -> tuple[float, float]:
 
 
 def logit_of_tier(anchors: tuple[float, float], tier: Tier) -> float:
-    """logit P(good) of a model of ``tier`` of which nothing else is known."""
+    """Logit P(good) of a model of ``tier`` of which nothing else is known."""
     weak, strong = anchors
     return weak + _ABILITY[tier] * (strong - weak)
 

@@ -151,7 +151,8 @@ def fit_words(examples: Examples) -> Words:
 
 def fit_blend(parts: Floats, quality: Floats) -> Blend:
     """Scale the blended logits, taken on prompts not trained on, so that they are calibrated
-    (Platt 1999). ``parts`` is (n, 4, 2), ``quality`` (n, 2)."""
+    (Platt 1999). ``parts`` is (n, 4, 2), ``quality`` (n, 2).
+    """
     raw = Blend(BLEND, np.zeros(2), np.ones(2)).logits(parts)
     base, slope = np.zeros(2), np.zeros(2)
     for anchor in range(2):

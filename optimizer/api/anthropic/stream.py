@@ -34,7 +34,8 @@ _Key = tuple[str, int]
 
 class MessageStreamEncoder:
     """The events of one message. ``input_tokens`` is our estimate: this wire names the input
-    at the start, where most providers have not counted it yet."""
+    at the start, where most providers have not counted it yet.
+    """
 
     def __init__(self, request_id: object, model: str, *, input_tokens: int) -> None:
         self._request_id = request_id

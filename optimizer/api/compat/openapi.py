@@ -78,7 +78,8 @@ _FIELDS: dict[str, dict[str, Any]] = {
 
 def request_body(required: dict[str, str]) -> dict[str, Any]:
     """A JSON body in another API's shape, with our extensions. ``required`` maps its fields to
-    what they are, as :data:`_FIELDS` says; their own documents say more."""
+    what they are, as :data:`_FIELDS` says; their own documents say more.
+    """
     schema: dict[str, Any] = {
         "type": "object",
         "required": ["model", *required],

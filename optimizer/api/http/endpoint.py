@@ -13,7 +13,8 @@ from optimizer.domain.client import Client
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
     """One request: its body read as JSON, who sent it, and ``header`` for what else it says
-    (lower-case name; empty where it is not there)."""
+    (lower-case name; empty where it is not there).
+    """
 
     data: Any
     request_id: uuid.UUID
@@ -33,7 +34,8 @@ class JsonReply:
 @dataclass(frozen=True, slots=True)
 class StreamReply:
     """A reply of server-sent events. However it ends, ``source`` is closed and ``leave``
-    called."""
+    called.
+    """
 
     source: AsyncGenerator[bytes, None]
     leave: Callable[[], None]

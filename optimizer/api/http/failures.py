@@ -37,7 +37,8 @@ Kind = Literal[
 @dataclass(frozen=True, slots=True)
 class Failure:
     """``status`` is HTTP's; ``param`` the field at fault, ``code`` a word for programs, where
-    there are such; ``retry_after`` is in seconds."""
+    there are such; ``retry_after`` is in seconds.
+    """
 
     status: int
     kind: Kind
@@ -71,7 +72,8 @@ _NO_DATABASE = Failure(503, "overloaded", "The database is unavailable. Try agai
 
 def retry_headers(retry_after: int | None, code: str | None) -> dict[str, str]:
     """Whether and when to ask again, as clients read it: those of OpenAI and Anthropic ask
-    again at once unless they are told not to."""
+    again at once unless they are told not to.
+    """
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     if code == "budget_exceeded" and (retry_after is None or retry_after > _PATIENCE_SECONDS):
         headers["X-Should-Retry"] = "false"

@@ -32,7 +32,8 @@ _MOST = 6
 class Series:
     """One value a step. ``kind`` is "bar", "line", "dashed" (what was before) or "limit";
     ``tone`` what it means where that has a colour of its own. ``low`` and ``high`` bound the
-    values with 95 % confidence."""
+    values with 95 % confidence.
+    """
 
     name: str
     values: Sequence[Value]

@@ -47,7 +47,8 @@ def live_page(request: HttpRequest) -> HttpResponse:
 async def live_events(request: HttpRequest) -> HttpResponseBase:
     """Server-sent events: ``request`` for each recorded one, ``sums`` of today and of the minutes
     that moved, ``missed`` with how many were too fast for this reader. Begins with the latest
-    requests or, where the browser says which it saw last, with those since."""
+    requests or, where the browser says which it saw last, with those since.
+    """
     watching = ExitStack()
     try:
         watcher = watching.enter_context(get_services().feed.watch())

@@ -58,7 +58,8 @@ class Card:
 class ProviderFigures:
     """``latency`` and ``first_token`` are those of its calls and streams, if there were any, in
     ms; ``circuit`` closed, open or half open; ``query`` that of the list
-    of its requests."""
+    of its requests.
+    """
 
     name: str
     requests: int
@@ -104,7 +105,8 @@ def overview(
 
 def whose(period: ReportPeriod) -> dict[str, Any]:
     """Who and what the money of a period went to, dearest first: ``lists`` of caption, heading
-    and rows, and the ``dearest`` prompts."""
+    and rows, and the ``dearest`` prompts.
+    """
     since, until = period.since, period.until
     sums = RememberedSums.of([SumQuery(_WHOSE, since, until)], _FIGURES)
     lists = []

@@ -18,7 +18,8 @@ _AT = "%Y-%m-%dT%H:%M:%SZ"
 class ReportPeriod:
     """``[since, until)``, ``until`` being ``None`` for now; ``before`` is the start of as long a
     time before it. ``days`` is the number picked, ``None`` where dates were given; ``query`` says
-    the same in an address, ``trouble`` why what was asked for could not be had."""
+    the same in an address, ``trouble`` why what was asked for could not be had.
+    """
 
     since: datetime
     until: datetime | None
@@ -56,7 +57,8 @@ class ReportPeriod:
     @classmethod
     def asked(cls, query: Mapping[str, str]) -> ReportPeriod:
         """By ``from`` and ``to`` (dates) or ``days`` (one of :data:`PERIODS`); seven days where
-        neither can be read."""
+        neither can be read.
+        """
         if query.get("from") or query.get("to"):
             return cls._dates(query.get("from", ""), query.get("to", ""))
         days = query.get("days", "")

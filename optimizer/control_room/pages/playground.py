@@ -84,7 +84,8 @@ def choices_view(request: HttpRequest) -> HttpResponse:
 @staff_with(_ASK)
 async def run_view(request: HttpRequest) -> HttpResponseBase:
     """One model's answer to the question in the body, as server-sent events: ``begun``,
-    ``text`` and ``thinking`` as they come, and ``end`` or ``failed``."""
+    ``text`` and ``thinking`` as they come, and ``end`` or ``failed``.
+    """
     read = _read(request, QuestionSerializer)
     if isinstance(read, JsonResponse):
         return read

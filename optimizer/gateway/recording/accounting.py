@@ -129,7 +129,8 @@ class Accounting:
         likeness: float | None = None,
     ) -> CompletionResult:
         """``entry`` is given again, at no cost; ``likeness`` is that of the prompts, where
-        they are not the same."""
+        they are not the same.
+        """
         savings = savings_of_hit(entry.original_cost, entry.baseline_cost)
         decision = cached_decision(analyzed, entry, likeness)
         total = await self._record(
@@ -214,7 +215,8 @@ class Accounting:
         attempts: Sequence[Attempt],
     ) -> BaselineCost | None:
         """The model to compare with, priced on this request's tokens: the one that the client
-        named, else complexity's choice among those that worked."""
+        named, else complexity's choice among those that worked.
+        """
         if analyzed.request.baseline is not None:
             return self._priced(*analyzed.request.baseline, completion.usage)
         failed = {(a.provider, a.model) for a in attempts}
@@ -235,7 +237,8 @@ class Accounting:
         self, completion: Completion, cost: Decimal | None
     ) -> Decimal | None:
         """USD that the answer would have cost more without the provider's prompt cache; less
-        than zero where writing to it cost more than reading from it saved."""
+        than zero where writing to it cost more than reading from it saved.
+        """
         usage = completion.usage
         if cost is None or not (usage.cache_read_tokens or usage.cache_write_tokens):
             return None if cost is None else _ZERO

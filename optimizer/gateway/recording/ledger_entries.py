@@ -67,7 +67,8 @@ class AnalyzedRequest:
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Milliseconds: ``total`` until the answer was complete, ``provider`` of it since the
-    first call, ``first_token`` until the first content of a stream."""
+    first call, ``first_token`` until the first content of a stream.
+    """
 
     total: float
     provider: float | None = None
@@ -86,7 +87,8 @@ class Charges:
 @dataclass(frozen=True, slots=True)
 class BaselineCost:
     """The model complexity would have used and the price of this request on it, USD;
-    ``output_cost`` is the completion's part of it."""
+    ``output_cost`` is the completion's part of it.
+    """
 
     provider: str
     model: str

@@ -51,7 +51,8 @@ class ClientStream:
         failed: Callable[[str], None],
     ) -> ClientStream:
         """``failed`` is told why the client did not hear it to the end; it or ``settle`` is
-        called, and only once."""
+        called, and only once.
+        """
         reader = live.join()
         stream = cls(decision, _nothing())
         ending = _Ending(settle, failed)
@@ -67,7 +68,8 @@ class ClientStream:
 
 class _Ending:
     """A request ends once: settled or failed. Who leaves while it is being settled has not
-    failed, as what was handed to the ledger is written."""
+    failed, as what was handed to the ledger is written.
+    """
 
     def __init__(self, settle: Settle, failed: Callable[[str], None]) -> None:
         self._settle = settle

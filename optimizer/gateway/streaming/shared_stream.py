@@ -192,7 +192,8 @@ class SharedStreams:
         self, key: str, open_answer: Callable[[], Coroutine[Any, Any, SharedStream]]
     ) -> tuple[SharedStream, bool]:
         """The answer under ``key``, opened if there is none, and whether it was opened for
-        this caller. Raises what ``open_answer`` does."""
+        this caller. Raises what ``open_answer`` does.
+        """
         opening = self._by_key.get(key)
         leads = opening is None or not opening.alive
         if opening is None or leads:

@@ -39,7 +39,8 @@ class Watcher:
 
     async def take(self, patience: float) -> list[Happening]:
         """All that has come; nothing if it takes longer than ``patience`` seconds, or at the
-        end."""
+        end.
+        """
         try:
             async with asyncio.timeout(patience):
                 await self._news.wait()
@@ -54,7 +55,8 @@ class Watcher:
 
 class Feed:
     """``tell`` is cheap while nobody watches. With ``redis_url``, what other workers record is
-    heard too. Everything happens on the event loop."""
+    heard too. Everything happens on the event loop.
+    """
 
     def __init__(self, redis_url: str = "") -> None:
         self._watchers: set[Watcher] = set()

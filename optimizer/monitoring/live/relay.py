@@ -18,7 +18,8 @@ _TOGETHER = 200
 class Relay:
     """``tell`` costs nothing while nobody watches anywhere; ``heard`` is given what other
     workers tell while this one listens. What cannot be told is dropped: watching is no
-    reason to hold up what is watched."""
+    reason to hold up what is watched.
+    """
 
     def __init__(self, redis_url: str, heard: Callable[[list[Happening]], None]) -> None:
         self._channel = Channel(

@@ -30,7 +30,8 @@ class SemanticMatch:
 
 class SemanticCache:
     """One a process. ``threshold`` is the least likeness of questions, ``word_threshold``
-    that of each word and its counterpart; ``load`` reads what other workers stored."""
+    that of each word and its counterpart; ``load`` reads what other workers stored.
+    """
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ class Upstream:
             self.closed = True
 
 
-async def begun(upstream: Upstream) -> tuple[SharedStream, Books]:
+async def begun(upstream: Upstream) -> tuple[SharedStream, RecordingAccounting]:
     events = upstream.events()
     first = await anext(events)
 
