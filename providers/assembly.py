@@ -1,7 +1,8 @@
-"""A stream's events gathered into the completion that they spell."""
+"""Completions from events, and events from completions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from providers.completion import (
     Opaque,
     Thinking,
     Usage,
+    estimated_usage,
 )
 from providers.events import (
     Event,
@@ -28,8 +30,31 @@ from providers.events import (
     ToolCallStarted,
     UsageReported,
 )
-from providers.text_buffer import TextBuffer
-from providers.usage import estimated_usage
+
+_PIECES_A_BLOCK = 256
+
+
+class TextBuffer:
+    """``write`` pieces; ``text`` is what they make. No piece is copied more than twice.
+
+    (``io.StringIO`` keeps every piece as an object of its own until it is read.)
+    """
+
+    __slots__ = ("_blocks", "_pieces")
+
+    def __init__(self) -> None:
+        self._blocks: list[str] = []
+        self._pieces: list[str] = []
+
+    def write(self, piece: str) -> None:
+        self._pieces.append(piece)
+        if len(self._pieces) == _PIECES_A_BLOCK:
+            self._blocks.append("".join(self._pieces))
+            self._pieces.clear()
+
+    @property
+    def text(self) -> str:
+        return "".join([*self._blocks, *self._pieces])
 
 
 @dataclass(slots=True)
@@ -165,3 +190,31 @@ class CompletionBuilder:
         # Cut off: the last report is of a time before the last token.
         output = max(self._usage.output_tokens, estimate.output_tokens)
         return replace(self._usage, output_tokens=output, estimated=True)
+
+
+def completion_events(completion: Completion) -> Iterator[Event]:
+    """The events that a stream of ``completion`` would have had."""
+    yield Started(completion.response_id, completion.extra)
+    for index, choice in enumerate(completion.choices):
+        yield from _choice(index, choice, completion.extra.get("stop_reason") or "")
+    yield UsageReported(completion.usage)
+
+
+def _choice(index: int, choice: Choice, own_ending: str) -> Iterator[Event]:
+    calls, logprobs = 0, choice.logprobs
+    for part in choice.parts:
+        if isinstance(part, Text):
+            yield TextDelta(part.text, index, logprobs)
+            logprobs = None
+        elif isinstance(part, Thinking):
+            yield ThinkingDelta(part.text, part.signature, part.redacted, index)
+        elif isinstance(part, ToolCall):
+            yield ToolCallStarted(calls, part.id, part.name, part.signature, index)
+            if part.arguments:
+                yield ToolArguments(calls, part.arguments, index)
+            calls += 1
+        else:
+            yield OpaqueBlock(part.wire, part.value, index)
+    if choice.refusal:
+        yield RefusalDelta(choice.refusal, index)
+    yield Finished(choice.finish_reason, index, choice.stop_sequence, own_ending)

@@ -1,17 +1,18 @@
 """What a call costs, in USD, as an exact Decimal.
 
-Rates come from the ``genai-prices`` package, by date; the catalogue overrides
-them, and what operators set for certain days overrides both. The sums are done
-here, on rates looked up once an hour per model, since the package's own
-calculation takes longer than routing does. A test holds both equal to the last digit.
+Rates come from the ``genai-prices`` package, by date; the catalogue overrides them, and
+what operators set for certain days overrides both. The sums are done here, on rates
+looked up once an hour per model, since the package's own calculation takes longer than
+routing does. A test holds both equal to the last digit.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from typing import Literal
 
@@ -20,7 +21,43 @@ from genai_prices.types import ModelInfo, TieredPrices
 
 from providers.catalogue import Catalogue
 from providers.completion import Usage
-from providers.dated_prices import DatedPrice, DatedPrices
+
+
+@dataclass(frozen=True, slots=True)
+class DatedPrice:
+    """``price`` is USD per million tokens by unit, as in the catalogue; it holds on UTC days
+    from ``since`` until before ``until``, ``None`` for no end.
+    """
+
+    provider: str
+    model: str
+    price: Mapping[str, Decimal]
+    since: date
+    until: date | None = None
+
+    def holds_on(self, day: date) -> bool:
+        return self.since <= day and (self.until is None or day < self.until)
+
+
+class DatedPrices:
+    """All of them, by model; replaced as a whole."""
+
+    def __init__(self) -> None:
+        self._by_model: dict[tuple[str, str], list[DatedPrice]] = {}
+
+    def replace(self, prices: Iterable[DatedPrice]) -> None:
+        found: dict[tuple[str, str], list[DatedPrice]] = defaultdict(list)
+        for price in prices:
+            found[price.provider, price.model].append(price)
+        self._by_model = dict(found)
+
+    def on(self, provider: str, model: str, day: date) -> Mapping[str, Decimal] | None:
+        """What was set for that day, if anything."""
+        for dated in self._by_model.get((provider, model), ()):
+            if dated.holds_on(day):
+                return dated.price
+        return None
+
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import stamina
 
 from providers.circuits import Circuits, CircuitState
-from providers.completion import Completion, CompletionRequest, Provider, Usage
+from providers.completion import Completion, CompletionRequest, Provider, Usage, estimated_usage
 from providers.embedding import Embedder, Embeddings
 from providers.errors import (
     ClientGone,
@@ -24,7 +24,6 @@ from providers.errors import (
     ProviderTimeout,
 )
 from providers.events import Event, Started, UsageReported
-from providers.usage import estimated_usage
 
 Made = TypeVar("Made")
 Permit = Callable[[str, str, Sequence["Attempt"]], Awaitable[None]]

@@ -12,7 +12,7 @@ from django.urls import path, reverse
 
 from analytics.database.large_tables import COUNTED_ROWS, CappedPaginator
 from analytics.exports.csv import csv_response
-from analytics.ledger.totals import known_values
+from analytics.ledger.daily_totals import known_values
 from analytics.reports.tags import tagged
 
 NOT_STORED = "(not stored)"

@@ -12,8 +12,8 @@ from django.utils.safestring import SafeString
 
 from analytics.admin.history import HistoryAdmin, ModelFilter, ProviderFilter, TagFilter, UserFilter
 from analytics.admin.links import cache_link_to, link_to
+from analytics.ledger.daily_totals import savings_summary
 from analytics.ledger.savings import Savings
-from analytics.ledger.totals import savings_summary
 from analytics.models import RequestRecord, RoutingMetric
 from analytics.money import dollars
 from analytics.reports.candidate_plot import candidate_plot

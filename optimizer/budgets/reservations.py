@@ -15,9 +15,8 @@ from analytics.budgets.workers import worker_alive
 from analytics.models import Budget
 from optimizer.domain.request import ASSUMED_MAX_TOKENS, GatewayRequest
 from optimizer.domain.result import BudgetExceeded
-from providers.bounds import most_input_tokens
 from providers.chat import Chat
-from providers.completion import Usage
+from providers.completion import Usage, most_input_tokens
 from providers.errors import CallNotAuthorized
 from providers.pricing import PriceBook
 from providers.resilience import Attempt

@@ -14,8 +14,7 @@ from optimizer.domain.request_ids import new_request_id
 from providers import features
 from providers.chat import Chat, Text
 from providers.storable import storable_text
-from routing.analysis import analyze_prompt
-from routing.conversation import analyze_conversation
+from routing.analysis import analyze_conversation, analyze_prompt
 from routing.models import PromptAnalysis
 
 # A completion's bound where the client gives none: for the context window and the cost cap.

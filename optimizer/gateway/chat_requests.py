@@ -6,7 +6,7 @@ import logging
 import uuid
 from dataclasses import dataclass
 
-from optimizer.access.clients import apply_client
+from optimizer.access.api_keys import apply_client
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.model_names import ModelNames
 from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key

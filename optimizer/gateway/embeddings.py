@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analytics.budgets.claims import Refusal
-from optimizer.access.clients import apply_client
+from optimizer.access.api_keys import apply_client
 from optimizer.budgets.reservations import Budgets, Reservation
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.model_names import ModelNames, UnknownModel
@@ -18,9 +18,8 @@ from optimizer.domain.request import CachePolicy, GatewayRequest, storable_id
 from optimizer.domain.result import CompletionResult, RoutingUnavailable
 from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import AnalyzedRequest, Timing
-from providers.bounds import most_embedded_tokens
 from providers.chat import Chat
-from providers.completion import Choice, Completion
+from providers.completion import Choice, Completion, most_embedded_tokens
 from providers.embedding import Embedder
 from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
 from providers.storable import storable_text

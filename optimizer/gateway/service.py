@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from analytics.cache import cache_key
 from analytics.reports.usage import routing_metrics
-from optimizer.access.clients import apply_client
+from optimizer.access.api_keys import apply_client
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.request import GatewayRequest

@@ -25,12 +25,12 @@ from optimizer.domain.result import CompletionResult
 from optimizer.gateway.service import RoutingService
 from optimizer.quality.evidence import EvidenceTable
 from providers import features
+from providers.assembly import completion_events
 from providers.catalogue import TIERS, Catalogue, ModelSpec, ProviderSpec
 from providers.chat import Text
 from providers.completion import Choice, Completion, CompletionRequest, Usage
 from providers.errors import ProviderError
 from providers.events import Event
-from providers.retelling import completion_events
 from routing.outcomes import Prices, RecordedPrompt
 
 PROVIDER = "replay"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from analytics.ledger.totals import model_sums
+from analytics.ledger.daily_totals import model_sums
 from analytics.models import PriceOverride
 from analytics.prices import (
     PriceFound,
@@ -22,8 +22,7 @@ from analytics.prices import (
 from analytics.reports.repricing import Tariff, charge_for
 from optimizer.pricing.baselines import tariff_of
 from providers.catalogue import Catalogue, ModelSpec
-from providers.dated_prices import DatedPrice
-from providers.pricing import PriceBook, PriceSource, Rates, rates_of
+from providers.pricing import DatedPrice, PriceBook, PriceSource, Rates, rates_of
 from providers.resilience import ResilientCaller
 
 _DAYS = 30

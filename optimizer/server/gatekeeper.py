@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from analytics.access.keys import digest_of
+from optimizer.access.api_keys import AccessDenied
 from optimizer.access.client_address import address_of_scope
-from optimizer.access.clients import AccessDenied
 from optimizer.access.concurrency.limiter import ConcurrencyTimeout
 from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
 from optimizer.api.http.failures import Failure, Kind, retry_headers

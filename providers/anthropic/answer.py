@@ -19,8 +19,9 @@ from providers.completion import (
     Opaque,
     Thinking,
     Usage,
+    estimated_usage,
+    token_count,
 )
-from providers.usage import estimated_usage, token_count
 
 FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",

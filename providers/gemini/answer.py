@@ -19,6 +19,8 @@ from providers.completion import (
     FinishReason,
     Thinking,
     Usage,
+    estimated_usage,
+    token_count,
 )
 from providers.errors import ContentBlocked, EmptyCompletion, MalformedResponse, error_for_status
 from providers.events import (
@@ -31,7 +33,6 @@ from providers.events import (
     ToolCallStarted,
     UsageReported,
 )
-from providers.usage import estimated_usage, token_count
 
 _FINISH: dict[str, FinishReason] = {
     "STOP": "stop",

@@ -18,9 +18,10 @@ from providers.completion import (
     Opaque,
     Thinking,
     Usage,
+    estimated_usage,
+    token_count,
 )
 from providers.errors import EmptyCompletion, MalformedResponse, ProviderError, error_for_status
-from providers.usage import estimated_usage, token_count
 
 FINISH: dict[str, FinishReason] = {
     "stop": "stop",

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.analysis import analyze_prompt
-from routing.conversation import analyze_conversation
+from routing.analysis import analyze_conversation, analyze_prompt
 from routing.models import CachedConversation, LongInputPrices, ModelOption, RoutingDecision
 from tests.routing.catalogue import EASY, HARD, OPTIONS, Fixed, analysis, engine_over, option
 from tests.routing.catalogue import context as context_of

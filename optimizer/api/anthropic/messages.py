@@ -1,17 +1,23 @@
-"""Messages: read, answered, told; and their tokens counted."""
+"""POST /v1/messages and POST /v1/messages/count_tokens."""
 
 from __future__ import annotations
 
 import uuid
 from typing import Any
 
+from django.http import HttpResponseBase
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+
 from optimizer.api.anthropic.answer import message
 from optimizer.api.anthropic.errors import error_body
 from optimizer.api.anthropic.request import read_message_query
 from optimizer.api.anthropic.stream import MessageStreamEncoder
+from optimizer.api.compat import openapi as documents
 from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.failures import Failure
+from optimizer.api.http.views import EndpointViewSet
 from optimizer.gateway.chat_requests import ChatQuery
 from optimizer.wiring.build import get_services
 
@@ -59,3 +65,46 @@ class CountTokens(AnthropicEndpoint):
 
 MESSAGES = MessagesEndpoint()
 COUNT_TOKENS = CountTokens()
+
+
+class MessagesViewSet(EndpointViewSet):
+    """Messages as Anthropic specifies them, by whichever model is chosen or named."""
+
+    endpoint = MESSAGES
+
+    @extend_schema(
+        operation_id="messages",
+        summary="Messages (Anthropic)",
+        tags=["Anthropic"],
+        request=documents.request_body({"max_tokens": "max_tokens", "messages": "messages"}),
+        responses=documents.ANTHROPIC_STREAMS,
+        examples=[
+            OpenApiExample(
+                "A question",
+                value={
+                    "model": "auto",
+                    "max_tokens": 500,
+                    "messages": [{"role": "user", "content": "What is the capital of France?"}],
+                },
+                request_only=True,
+            )
+        ],
+    )
+    async def create(self, request: Request) -> HttpResponseBase:
+        return await self.serve(request)
+
+
+class CountTokensViewSet(EndpointViewSet):
+    """A message's input tokens, before it is sent. Costs nothing and is not recorded."""
+
+    endpoint = COUNT_TOKENS
+
+    @extend_schema(
+        operation_id="count_tokens",
+        summary="Count a message's tokens (Anthropic)",
+        tags=["Anthropic"],
+        request=documents.request_body({"messages": "messages"}),
+        responses=documents.ANTHROPIC_RESPONSES,
+    )
+    async def create(self, request: Request) -> HttpResponseBase:
+        return await self.serve(request)

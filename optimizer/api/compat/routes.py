@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from optimizer.api.anthropic.views import CountTokensViewSet, MessagesViewSet
+from optimizer.api.anthropic.messages import CountTokensViewSet, MessagesViewSet
 from optimizer.api.openai.embeddings import EmbeddingsViewSet
 from optimizer.api.openai.responses import ResponsesViewSet
 from optimizer.api.openai.views import ChatCompletionsViewSet, ModelsViewSet

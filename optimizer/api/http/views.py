@@ -1,4 +1,4 @@
-"""The same endpoints as DRF views: what documents them, and serves what is out of the ordinary."""
+"""The endpoints as DRF views: they document the endpoints and serve unusual requests."""
 
 from __future__ import annotations
 
@@ -6,14 +6,33 @@ import uuid
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from adrf.viewsets import ViewSet
 from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from optimizer.api.http.asynchronous import AsyncViewSet
-from optimizer.api.http.clients import client_of
 from optimizer.api.http.endpoint import ApiEndpoint, ApiRequest, StreamReply
 from optimizer.api.http.sse import EventStream
+from optimizer.domain.client import ANONYMOUS, Client
+
+
+class AsyncViewSet(ViewSet):
+    """Says once what adrf would otherwise find out by looking at every method, each request."""
+
+    view_is_async = True
+
+
+def tenant_of(request: Request) -> str | None:
+    """Whose statistics ``request`` may see: its own tenant's; ``None`` where everybody's."""
+    client = client_of(request)
+    return None if "read" in client.scopes else client.tenant
+
+
+def client_of(request: Request) -> Client:
+    """As the gatekeeper found; anyone where it does not stand before the views."""
+    scope = getattr(request._request, "scope", {})
+    found: Client = scope.get("optimizer.client", ANONYMOUS)
+    return found
 
 
 def request_id_of(request: Request) -> uuid.UUID:

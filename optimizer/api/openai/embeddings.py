@@ -13,8 +13,8 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 
 from optimizer.api.compat import openapi as documents
+from optimizer.api.compat.chat_endpoint import cost_headers
 from optimizer.api.compat.extensions import read_request_options
-from optimizer.api.compat.replies import cost_headers
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.views import EndpointViewSet

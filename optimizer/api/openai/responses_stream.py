@@ -21,6 +21,7 @@ from optimizer.api.openai.responses_answer import (
     text_content,
 )
 from optimizer.domain.result import CompletionResult
+from providers.assembly import TextBuffer
 from providers.events import (
     Event,
     RefusalDelta,
@@ -29,7 +30,6 @@ from providers.events import (
     ToolArguments,
     ToolCallStarted,
 )
-from providers.text_buffer import TextBuffer
 
 _Key = tuple[str, int]
 

@@ -1,19 +1,104 @@
-"""POST /complete: read, answered, told."""
+"""POST /complete: what it takes, how it is answered, how the view documents it."""
 
 from __future__ import annotations
 
+import re
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpResponseBase
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
+from rest_framework.request import Request
 
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
-from optimizer.api.v1.complete_input import read_complete
+from optimizer.api.http.fields import StrictSerializer, TextField, TruthField, WholeNumberField
+from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.v1.errors import reply_to
+from optimizer.api.v1.schema import CompleteBody, ErrorBody
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.tokenizers import TokenizerCount, count_with_tokenizer
 from optimizer.wiring.build import get_services
+
+_MOST_CHARS: int = settings.MAX_PROMPT_CHARS
+_MOST_TOKENS, _USUAL_TOKENS = 4000, 1000
+
+
+@extend_schema_serializer(component_name="CompleteInput")
+class CompleteInput(StrictSerializer):
+    """A prompt, and how it may be answered."""
+
+    prompt = TextField(max_length=_MOST_CHARS, help_text="What to ask; at least one character.")
+    max_tokens = WholeNumberField(
+        default=_USUAL_TOKENS,
+        min_value=1,
+        max_value=_MOST_TOKENS,
+        help_text="Longest completion, in tokens.",
+    )
+    auto_route = TruthField(
+        default=False,
+        help_text="true: hybrid routing, which learns; false: by complexity alone. An API key "
+        "may have true for its default.",
+    )
+    tokenizer_id = TextField(
+        required=False,
+        max_length=200,
+        help_text="A Hugging Face tokenizer to count with as well, if it is at hand.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteQuery:
+    """``auto_route`` is ``None`` where the request does not say."""
+
+    prompt: str
+    max_tokens: int
+    auto_route: bool | None
+    tokenizer_id: str | None = None
+
+
+_USUAL = frozenset({"prompt", "max_tokens", "auto_route"})
+# What no database keeps: NUL, and halves of a character.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def read_complete(data: Any) -> CompleteQuery:
+    """Raises :class:`rest_framework.exceptions.ValidationError`.
+
+    Building a serializer costs more than all else on a request's way to its model, so it
+    is asked only where something is unusual: it knows best what is wrong.
+    """
+    if _is_usual(data):
+        return CompleteQuery(
+            data["prompt"], data.get("max_tokens", _USUAL_TOKENS), data.get("auto_route")
+        )
+    serializer = CompleteInput(data=data)
+    serializer.is_valid(raise_exception=True)
+    valid = serializer.validated_data
+    return CompleteQuery(
+        valid["prompt"],
+        valid["max_tokens"],
+        valid["auto_route"] if "auto_route" in data else None,
+        valid.get("tokenizer_id"),
+    )
+
+
+def _is_usual(data: Any) -> bool:
+    """Whether the serializer would take ``data`` as it stands."""
+    if type(data) is not dict or not data.keys() <= _USUAL:
+        return False
+    prompt, tokens = data.get("prompt"), data.get("max_tokens", _USUAL_TOKENS)
+    return (
+        type(prompt) is str
+        and 0 < len(prompt) <= _MOST_CHARS
+        and not prompt.isspace()
+        and not _UNSTORABLE.search(prompt)
+        and type(tokens) is int
+        and 1 <= tokens <= _MOST_TOKENS
+        and type(data.get("auto_route", False)) is bool
+    )
 
 
 class Complete:
@@ -93,3 +178,65 @@ def tokenizer_body(count: TokenizerCount) -> dict[str, Any]:
     if count.note:
         body["tokenizer_note"] = count.note
     return body
+
+
+class CompletionViewSet(EndpointViewSet):
+    """Answers a prompt with the cheapest model that is good enough."""
+
+    endpoint = COMPLETE
+
+    @extend_schema(
+        operation_id="complete",
+        summary="Complete a prompt",
+        tags=["completion"],
+        request=CompleteInput,
+        responses={
+            200: CompleteBody,
+            400: ErrorBody,
+            413: ErrorBody,
+            415: ErrorBody,
+            503: ErrorBody,
+            504: ErrorBody,
+        },
+        examples=[
+            OpenApiExample(
+                "A question",
+                value={"prompt": "What is the capital of France?"},
+                request_only=True,
+            ),
+            OpenApiExample(
+                "Learned routing",
+                value={
+                    "prompt": "Compare two designs for a rate limiter.",
+                    "max_tokens": 800,
+                    "auto_route": True,
+                },
+                request_only=True,
+            ),
+            OpenApiExample(
+                "An answer",
+                value={
+                    "response": "The capital of France is Paris.",
+                    "provider": "claude",
+                    "model": "claude-haiku-5-5",
+                    "strategy_used": "complexity",
+                    "confidence": "high",
+                    "complexity_metadata": {"complexity": 0.0, "token_count": 8},
+                    "routing_metadata": {"pattern": "factual", "tier": "simple"},
+                    "tokens_in": 14,
+                    "tokens_out": 9,
+                    "cost": 0.0000059,
+                    "total_cost_today": 0.0000059,
+                    "cache_hit": False,
+                    "cache_key": "0d6c…",
+                    "original_cost": 0.0000059,
+                    "savings": 0.0,
+                    "request_id": "019ab2f4-55a1-7c3e-9d5a-0b1f7b0f1d11",
+                },
+                response_only=True,
+                status_codes=["200"],
+            ),
+        ],
+    )
+    async def create(self, request: Request) -> HttpResponseBase:
+        return await self.serve(request)

@@ -11,9 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.database.replicas import reading_elsewhere
-from optimizer.api.http.asynchronous import AsyncViewSet
-from optimizer.api.http.clients import client_of, tenant_of
 from optimizer.api.http.fields import StrictSerializer
+from optimizer.api.http.views import AsyncViewSet, client_of, tenant_of
 from optimizer.api.v1.schema import (
     ErrorBody,
     RecommendationBody,

@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.quality.feedback import FeedbackResult, feedback_record
-from optimizer.api.http.clients import client_of
 from optimizer.api.http.fields import NumberField, StrictSerializer, TextField, WholeNumberField
+from optimizer.api.http.views import client_of
 from optimizer.api.v1.schema import ErrorBody, FeedbackBody
 from optimizer.wiring.build import get_services
 

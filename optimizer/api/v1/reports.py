@@ -1,7 +1,11 @@
-"""GET /stats, /providers, /cache/stats, /quality/stats, /insights, /health and /ready."""
+"""GET /stats, /providers, /cache/stats, /quality/stats, /insights, /health, /ready and /metrics."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
 from rest_framework import viewsets
 from rest_framework.request import Request
@@ -13,7 +17,7 @@ from analytics.quality.evidence import evidence_load
 from analytics.quality.feedback import quality_stats
 from analytics.quality.insights import learned_insights
 from analytics.reports.usage import usage_stats
-from optimizer.api.http.clients import tenant_of
+from optimizer.api.http.views import tenant_of
 from optimizer.api.v1.schema import (
     CacheStatsBody,
     HealthBody,
@@ -23,9 +27,47 @@ from optimizer.api.v1.schema import (
     ReadyBody,
     StatsBody,
 )
-from optimizer.gateway.directory import available_now, provider_directory
 from optimizer.monitoring.health import health, readiness
+from optimizer.monitoring.prometheus import CONTENT_TYPE
 from optimizer.wiring.build import get_services, journal
+from providers.catalogue import Catalogue
+from providers.pricing import PriceBook
+from providers.resilience import ResilientCaller
+
+
+def available_now(caller: ResilientCaller) -> list[str]:
+    """Configured providers whose circuit is not open."""
+    return sorted(name for name in caller.providers if caller.circuit_state(name) != "open")
+
+
+def provider_directory(
+    catalogue: Catalogue, prices: PriceBook, caller: ResilientCaller
+) -> dict[str, Any]:
+    """All models of the catalogue, enabled ones first. Prices are USD per million tokens."""
+    models = []
+    for spec in catalogue.models:
+        rates = prices.rates(spec.provider, spec.id)
+        enabled = spec.provider in caller.providers
+        models.append(
+            {
+                "provider": spec.provider,
+                "model": spec.id,
+                "aliases": list(spec.aliases),
+                "tier": spec.tier,
+                "enabled": enabled,
+                "input_price": rates.input.base if rates else None,
+                "output_price": rates.output.base if rates else None,
+                "cache_read_price": rates.cache_read.base if rates and rates.cache_read else None,
+                "cache_write_price": rates.cache_write.base
+                if rates and rates.cache_write
+                else None,
+                "capabilities": sorted(spec.capabilities),
+                "context_window": spec.context_window,
+                "circuit_state": caller.circuit_state(spec.provider) if enabled else None,
+            }
+        )
+    models.sort(key=lambda model: not model["enabled"])
+    return {"enabled_providers": sorted(caller.providers), "models": models}
 
 
 class StatsViewSet(viewsets.ViewSet):
@@ -109,3 +151,9 @@ class ReadyViewSet(viewsets.ViewSet):
             journal=journal(),
         )
         return Response(body, status=200 if body["status"] == "ready" else 503)
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Of all workers of this process's service."""
+    return HttpResponse(get_services().meter.exposition(), content_type=CONTENT_TYPE)

@@ -7,14 +7,13 @@ from typing import Any
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from optimizer.api.v1.completion import CompletionViewSet
+from optimizer.api.v1.complete import CompletionViewSet
 from optimizer.api.v1.decisions import (
     RecommendationViewSet,
     RoutingDecisionViewSet,
     RoutingMetricsViewSet,
 )
 from optimizer.api.v1.feedback import FeedbackViewSet
-from optimizer.api.v1.metrics import metrics
 from optimizer.api.v1.reports import (
     CacheStatsViewSet,
     HealthViewSet,
@@ -23,6 +22,7 @@ from optimizer.api.v1.reports import (
     QualityStatsViewSet,
     ReadyViewSet,
     StatsViewSet,
+    metrics,
 )
 
 # Not "list": each answers one object, and the document would call it an array.

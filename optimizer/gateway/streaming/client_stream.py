@@ -10,10 +10,10 @@ from optimizer.domain.result import CompletionResult
 from optimizer.gateway.recording.accounting import Recorded
 from optimizer.gateway.streaming.event_queue import EventQueue
 from optimizer.gateway.streaming.shared_stream import SharedStream
+from providers.assembly import completion_events
 from providers.completion import Completion
 from providers.errors import ClientGone, ProviderError
 from providers.events import Event
-from providers.retelling import completion_events
 from routing.models import RoutingDecision
 
 Settle = Callable[[Recorded], Awaitable[CompletionResult]]

@@ -16,11 +16,10 @@ from optimizer.gateway.recording.accounting import Accounting, Recorded, millise
 from optimizer.gateway.recording.decisions import served_decision
 from optimizer.gateway.recording.ledger_entries import AnalyzedRequest, Timing
 from optimizer.gateway.streaming.event_queue import EventQueue
-from providers.assembly import CompletionBuilder
+from providers.assembly import CompletionBuilder, completion_events
 from providers.errors import ClientGone, ProviderError
 from providers.events import Event, Finished, UsageReported
 from providers.resilience import OpenStream
-from providers.retelling import completion_events
 from routing.models import RoutingDecision
 
 # Events that may wait for the fastest reader before the provider is held back.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from analytics.ledger.totals import minute_sums, sums_since
+from analytics.ledger.daily_totals import minute_sums, sums_since
 from optimizer.monitoring.live.request_event import Happening
 
 _MINUTES = 30

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from analytics.ledger.daily_totals import known_values, savings_summary
 from analytics.ledger.savings import cost_savings, savings_of_call, savings_of_hit
-from analytics.ledger.totals import known_values, savings_summary
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.money import MoneySum, dollars
 from analytics.quality.evidence import evidence_load, evidence_rebuild

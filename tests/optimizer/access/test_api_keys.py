@@ -21,8 +21,7 @@ from django.urls import reverse
 
 from analytics.access.keys import digest_of, key_make, key_revoke, key_rotate
 from analytics.models import ApiKey, CachedResponse, Feedback, RequestRecord, Team
-from optimizer.access.api_keys import ApiKeys
-from optimizer.access.clients import KnownKey
+from optimizer.access.api_keys import ApiKeys, KnownKey
 from optimizer.asgi import application
 from optimizer.wiring.build import get_services
 from tests.conftest import Start

@@ -29,8 +29,8 @@ from analytics.models import (
     Worker,
 )
 from optimizer.wiring.build import get_services
-from providers.bounds import most_input_tokens
 from providers.chat import Chat
+from providers.completion import most_input_tokens
 from tests.conftest import Start
 from tests.fakes.server import Asked, FakeProvider, Reply
 from tests.fakes.wires import (

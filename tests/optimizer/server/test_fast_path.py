@@ -16,7 +16,7 @@ from rest_framework.exceptions import ValidationError
 
 from analytics.models import RequestRecord
 from optimizer.api.endpoints import ENDPOINTS
-from optimizer.api.v1.complete_input import CompleteInput, read_complete
+from optimizer.api.v1.complete import CompleteInput, read_complete
 from optimizer.server.fast_path import FastPath
 from optimizer.wiring.build import get_services
 from tests.fakes.server import FakeProvider

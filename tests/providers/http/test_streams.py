@@ -9,13 +9,12 @@ import httpx
 import pytest
 
 from providers import errors
-from providers.assembly import CompletionBuilder
+from providers.assembly import CompletionBuilder, completion_events
 from providers.chat import Chat, Message, Text
 from providers.completion import Completion, CompletionRequest, Usage
 from providers.events import Finished, TextDelta, ToolArguments, ToolCallStarted, UsageReported
 from providers.http.http import HttpClient
 from providers.http.wire import WireClient
-from providers.retelling import completion_events
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.streams import anthropic_stream, gemini_stream, openai_stream, sse
 from tests.fakes.wires import ANSWER, KEY, anthropic_message, gemini_response, openai_completion
