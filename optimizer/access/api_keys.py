@@ -1,20 +1,17 @@
-"""The API keys in memory. They are refreshed twice a second, so that a revoked key does not linger."""
+"""The API keys in memory, refreshed twice a second so that a revoked key does not linger."""
 
 from __future__ import annotations
 
 import ipaddress
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal, Protocol
 
-from analytics.cache import scoped_cache_key
 from analytics.models import ApiKey
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.request import GatewayRequest
-from optimizer.policies.rules import stricter
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -46,25 +43,6 @@ class KnownKey:
             return False
         mapped = getattr(found, "ipv4_mapped", None)
         return any((mapped or found) in network for network in self.networks)
-
-
-def apply_client(request: GatewayRequest, client: Client) -> GatewayRequest:
-    """``request`` as ``client`` asks it: by its user, with its tags, as good and as cheap as it
-    wants, from its own cache.
-    """
-    if client is ANONYMOUS:
-        return request
-    wanted = [str(wish) for wish in (client.quality_target, client.cost_cap) if wish is not None]
-    return replace(
-        request,
-        client=client,
-        min_quality=stricter(request.min_quality, client.quality_target, max),
-        max_cost=stricter(request.max_cost, client.cost_cap, min),
-        user_id=client.user or request.user_id,
-        tags=tuple(dict.fromkeys((*request.tags, *client.tags))),
-        cache_key=scoped_cache_key(request.cache_key, client.tenant, *wanted),
-        semantic_key=scoped_cache_key(request.semantic_key, client.tenant, *wanted),
-    )
 
 
 Mode = Literal["auto", "on", "off"]

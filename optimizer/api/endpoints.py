@@ -1,22 +1,30 @@
-"""Which paths answer prompts."""
+"""Which paths answer prompts, and the endpoint of each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
-from optimizer.api.anthropic.messages import COUNT_TOKENS, MESSAGES
+from optimizer.api.anthropic.messages import CountTokensEndpoint, MessagesEndpoint
 from optimizer.api.http.endpoint import ApiEndpoint
-from optimizer.api.openai.chat import CHAT
-from optimizer.api.openai.embeddings import EMBEDDINGS
-from optimizer.api.openai.responses import RESPONSES
-from optimizer.api.v1.complete import COMPLETE
+from optimizer.api.openai.chat import ChatCompletionsEndpoint
+from optimizer.api.openai.embeddings import EmbeddingsEndpoint
+from optimizer.api.openai.responses import ResponsesEndpoint
+from optimizer.api.v1.complete import CompleteEndpoint
+from optimizer.wiring.services import Services
 
-ENDPOINTS: Mapping[str, ApiEndpoint] = {
-    "/complete": COMPLETE,
-    "/api/v1/complete": COMPLETE,
-    "/v1/chat/completions": CHAT,
-    "/v1/responses": RESPONSES,
-    "/v1/embeddings": EMBEDDINGS,
-    "/v1/messages": MESSAGES,
-    "/v1/messages/count_tokens": COUNT_TOKENS,
+ENDPOINTS: Mapping[str, type[ApiEndpoint]] = {
+    "/complete": CompleteEndpoint,
+    "/api/v1/complete": CompleteEndpoint,
+    "/v1/chat/completions": ChatCompletionsEndpoint,
+    "/v1/responses": ResponsesEndpoint,
+    "/v1/embeddings": EmbeddingsEndpoint,
+    "/v1/messages": MessagesEndpoint,
+    "/v1/messages/count_tokens": CountTokensEndpoint,
 }
+
+
+@lru_cache(maxsize=1)
+def endpoints_of(services: Services) -> Mapping[str, ApiEndpoint]:
+    """Return the endpoints by path, built once with the process's ``services``."""
+    return {path: endpoint.of(services) for path, endpoint in ENDPOINTS.items()}

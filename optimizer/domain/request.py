@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
-from analytics.cache import cache_key
+from analytics.cache import cache_key, scoped_cache_key
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.request_ids import new_request_id
 from providers import features
@@ -20,6 +21,7 @@ from routing.models import PromptAnalysis
 # A completion's bound where the client gives none: for the context window and the cost cap.
 ASSUMED_MAX_TOKENS = 4096
 _LONGEST_ID = 128
+Bound = TypeVar("Bound", float | None, Decimal | None)
 
 
 def storable_id(text: str) -> str:
@@ -99,6 +101,31 @@ class GatewayRequest:
         return analyze_conversation(
             turns, system=chat.system, tools=len(chat.tools), tokens=chat.estimated_tokens()
         )
+
+
+def stricter(one: Bound, other: Bound, pick: Callable[[Any, Any], Any]) -> Bound:
+    """Return the bound that ``pick`` (``min`` or ``max``) takes; ``None`` is no bound."""
+    if one is None or other is None:
+        return other if one is None else one
+    bound: Bound = pick(one, other)
+    return bound
+
+
+def apply_client(request: GatewayRequest, client: Client) -> GatewayRequest:
+    """Return ``request`` with its client's user, tags, quality target, cost cap and cache."""
+    if client is ANONYMOUS:
+        return request
+    bounds = [str(b) for b in (client.quality_target, client.cost_cap) if b is not None]
+    return replace(
+        request,
+        client=client,
+        min_quality=stricter(request.min_quality, client.quality_target, max),
+        max_cost=stricter(request.max_cost, client.cost_cap, min),
+        user_id=client.user or request.user_id,
+        tags=tuple(dict.fromkeys((*request.tags, *client.tags))),
+        cache_key=scoped_cache_key(request.cache_key, client.tenant, *bounds),
+        semantic_key=scoped_cache_key(request.semantic_key, client.tenant, *bounds),
+    )
 
 
 def isolated_request(chat: Chat, *, user: str, tag: str, **more: Any) -> GatewayRequest:

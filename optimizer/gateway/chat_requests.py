@@ -6,11 +6,10 @@ import logging
 import uuid
 from dataclasses import dataclass
 
-from optimizer.access.api_keys import apply_client
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.model_names import ModelNames
 from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key
-from optimizer.domain.request import GatewayRequest, storable_id
+from optimizer.domain.request import GatewayRequest, apply_client, storable_id
 from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
 from providers.completion import CompletionRequest

@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analytics.budgets.claims import Refusal
-from optimizer.access.api_keys import apply_client
 from optimizer.budgets.reservations import Budgets, Reservation
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.options import RequestOptions
-from optimizer.domain.request import CachePolicy, GatewayRequest, storable_id
+from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client, storable_id
 from optimizer.domain.result import CompletionResult, RoutingUnavailable
 from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import AnalyzedRequest, Timing

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from optimizer.budgets.reservations import Budgets, Reservation, must_refuse
+from optimizer.domain.request import stricter
 from optimizer.domain.result import RoutingUnavailable
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.prompt_cache import PromptCaches
 from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.recording.ledger_entries import AnalyzedRequest
-from optimizer.policies.rules import stricter
 from routing.engine import RoutingEngine
 from routing.models import NoEligibleModel, RoutingContext, RoutingDecision
 

@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 
 from analytics.cache import cache_key
 from analytics.reports.usage import routing_metrics
-from optimizer.access.api_keys import apply_client
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request import GatewayRequest, apply_client
 from optimizer.domain.request_ids import new_request_id
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit

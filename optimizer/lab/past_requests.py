@@ -8,9 +8,8 @@ from decimal import Decimal
 
 from analytics.models import RequestRecord
 from optimizer.domain.model_names import ModelNames, UnknownModel
-from optimizer.domain.request import ASSUMED_MAX_TOKENS
+from optimizer.domain.request import ASSUMED_MAX_TOKENS, stricter
 from optimizer.policies.policy import PolicySpec, leaves_choice
-from optimizer.policies.rules import stricter
 from providers.completion import Usage
 from providers.pricing import PriceBook
 from routing.analysis import analyze_prompt

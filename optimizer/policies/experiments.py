@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from analytics.cache import scoped_cache_key
 from analytics.models import Experiment
 from optimizer.domain.model_names import ModelNames
-from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request import GatewayRequest, stricter
 from optimizer.policies.policy import PolicyError, PolicySpec, leaves_choice, read_arm
-from optimizer.policies.rules import stricter
 from routing.rules import Effect, Rule
 
 logger = logging.getLogger(__name__)

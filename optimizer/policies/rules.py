@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +96,3 @@ def subject_of(request: GatewayRequest, analysis: PromptAnalysis) -> Subject:
         user_id=request.user_id,
         tags=request.tags,
     )
-
-
-def stricter(one: Any, other: Any, pick: Callable[[Sequence[Any]], Any]) -> Any:
-    """Of two bounds that may be ``None``."""
-    given = [value for value in (one, other) if value is not None]
-    return pick(given) if given else None

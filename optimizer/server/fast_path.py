@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -28,6 +28,7 @@ from optimizer.domain.client import ANONYMOUS
 from optimizer.domain.request_ids import new_request_id
 from optimizer.monitoring.request_context import working_on
 from optimizer.server.errors import App, Header, Receive, Scope, Send
+from optimizer.wiring.services import Services
 
 logger = logging.getLogger(__name__)
 
@@ -36,19 +37,24 @@ _A_WHILE = 0.05
 
 
 class FastPath:
-    """Serves POSTs to ``endpoints``, by path; everything else is ``app``'s."""
+    """Serves POSTs to the endpoints of a process, by path; ``app`` serves everything else."""
 
-    def __init__(self, app: App, endpoints: Mapping[str, ApiEndpoint]) -> None:
+    def __init__(
+        self, app: App, endpoints_of: Callable[[Services], Mapping[str, ApiEndpoint]]
+    ) -> None:
         self._app = app
-        self._endpoints = endpoints
+        self._endpoints_of = endpoints_of
         self._plain, self._secure = _security_headers(secure=False), _security_headers(secure=True)
         self._tls_only = settings.SECURE_SSL_REDIRECT
         name, self._proxy_value = settings.SECURE_PROXY_SSL_HEADER or ("", "")
         self._proxy_header = name.removeprefix("HTTP_").replace("_", "-").lower().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint = self._endpoints.get(scope["path"]) if scope["type"] == "http" else None
-        if endpoint is None or scope["method"] != "POST":
+        endpoint = None
+        # The gatekeeper lets lifespans and open paths pass without services.
+        if (services := scope.get("optimizer.services")) and scope["method"] == "POST":
+            endpoint = self._endpoints_of(services).get(scope["path"])
+        if endpoint is None:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])

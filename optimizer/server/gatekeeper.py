@@ -64,7 +64,7 @@ class Gatekeeper:
         except RateLimitExceeded as limited:
             await _refuse(scope["path"], _too_many(limited), receive, send, limited.windows)
             return
-        scope["optimizer.client"] = client
+        scope["optimizer.client"], scope["optimizer.services"] = client, services
         sending = _with_headers(send, windows) if windows else send
         if not counted:
             await self._app(scope, receive, sending)

@@ -2,7 +2,7 @@
 
 The parser knows none, so a client could send headers for ever and have them kept
 in memory, or hold a connection with a byte now and then. The body has its bound in
-:class:`optimizer.asgi.BodyLimit`.
+:class:`optimizer.server.body_limit.BodyLimit`.
 """
 
 from __future__ import annotations

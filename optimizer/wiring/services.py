@@ -50,7 +50,7 @@ from routing.engine import RoutingEngine
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Services:
     """Everything that lives as long as the process."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, Self
 
 from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -18,8 +18,8 @@ from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, Wir
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.failures import Failure
 from optimizer.api.http.views import EndpointViewSet
-from optimizer.gateway.chat_requests import ChatQuery
-from optimizer.wiring.build import get_services
+from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
+from optimizer.wiring.services import Services
 
 
 class AnthropicEndpoint(WireEndpoint):
@@ -54,23 +54,27 @@ class MessagesEndpoint(AnthropicEndpoint, ChatEndpoint):
         )
 
 
-class CountTokens(AnthropicEndpoint):
+class CountTokensEndpoint(AnthropicEndpoint):
     name = "messages/count_tokens"
+
+    def __init__(self, chat_requests: ChatRequestBuilder) -> None:
+        self._chat_requests = chat_requests
+
+    @classmethod
+    def of(cls, services: Services) -> Self:
+        """Build the endpoint with what it needs of ``services``."""
+        return cls(services.chat_requests)
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
         query = self.query(api_request, counting=True)
-        tokens = await get_services().chat_requests.count_tokens(query)
+        tokens = await self._chat_requests.count_tokens(query)
         return JsonReply({"input_tokens": tokens}, headers=self.headers(api_request.request_id))
-
-
-MESSAGES = MessagesEndpoint()
-COUNT_TOKENS = CountTokens()
 
 
 class MessagesViewSet(EndpointViewSet):
     """Messages as Anthropic specifies them, by whichever model is chosen or named."""
 
-    endpoint = MESSAGES
+    endpoint = MessagesEndpoint
 
     @extend_schema(
         operation_id="messages",
@@ -97,7 +101,7 @@ class MessagesViewSet(EndpointViewSet):
 class CountTokensViewSet(EndpointViewSet):
     """A message's input tokens, before it is sent. Costs nothing and is not recorded."""
 
-    endpoint = COUNT_TOKENS
+    endpoint = CountTokensEndpoint
 
     @extend_schema(
         operation_id="count_tokens",

@@ -7,17 +7,17 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.failures import Failure, failure_of, retry_headers
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import CompletionResult
-from optimizer.gateway.chat_requests import ChatQuery
+from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
 from optimizer.gateway.service import RoutingService
 from optimizer.gateway.streaming.client_stream import ClientStream
-from optimizer.wiring.build import get_services
+from optimizer.wiring.services import Services
 from routing.models import RoutingDecision
 
 
@@ -129,7 +129,16 @@ class WireEndpoint:
 
 
 class ChatEndpoint(WireEndpoint):
-    """``read`` is one API's way to say a chat."""
+    """An endpoint that answers chats; ``read`` reads one API's spelling of a chat."""
+
+    def __init__(self, chat_requests: ChatRequestBuilder, routing: RoutingService) -> None:
+        self._chat_requests = chat_requests
+        self._routing = routing
+
+    @classmethod
+    def of(cls, services: Services) -> Self:
+        """Build the endpoint with what it needs of ``services``."""
+        return cls(services.chat_requests, services.routing)
 
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
         raise NotImplementedError
@@ -137,16 +146,15 @@ class ChatEndpoint(WireEndpoint):
     async def answer(self, api_request: ApiRequest) -> Reply:
         request: GatewayRequest | None = None
         try:
-            services = get_services()
             query, response_format = self.read(api_request)
-            request = services.chat_requests.build(
+            request = self._chat_requests.build(
                 query,
                 endpoint=self.name,
                 request_id=api_request.request_id,
                 client=api_request.client,
             )
             return await answer(
-                services.routing, request, response_format.whole, response_format.encoder,
+                self._routing, request, response_format.whole, response_format.encoder,
                 self.headers(api_request.request_id),
             )  # fmt: skip
         except Exception as error:  # noqa: BLE001 - the request that was read helps to tell

@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.urls import path
 
 from optimizer.api.anthropic.messages import CountTokensViewSet, MessagesViewSet
+from optimizer.api.openai.chat import ChatCompletionsViewSet
 from optimizer.api.openai.embeddings import EmbeddingsViewSet
+from optimizer.api.openai.model_list import ModelsViewSet
 from optimizer.api.openai.responses import ResponsesViewSet
-from optimizer.api.openai.views import ChatCompletionsViewSet, ModelsViewSet
 
 urlpatterns = [
     path("chat/completions", ChatCompletionsViewSet.as_view({"post": "create"}), name="chat"),

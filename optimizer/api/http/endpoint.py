@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from optimizer.domain.client import Client
+from optimizer.wiring.services import Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,17 @@ Reply = JsonReply | StreamReply
 
 
 class ApiEndpoint(Protocol):
-    """Answers a POST. What it raises is for ``failed`` to tell in its API's own words."""
+    """Answers a POST in the shape of its API."""
 
-    async def answer(self, api_request: ApiRequest) -> Reply: ...
+    @classmethod
+    def of(cls, services: Services) -> Self:
+        """Build the endpoint with what it needs of ``services``."""
+        ...
 
-    def failed(self, request_id: uuid.UUID, error: Exception) -> JsonReply: ...
+    async def answer(self, api_request: ApiRequest) -> Reply:
+        """Return the reply; what this raises is for :meth:`failed`."""
+        ...
+
+    def failed(self, request_id: uuid.UUID, error: Exception) -> JsonReply:
+        """Return the reply that reports ``error`` as the API does."""
+        ...

@@ -8,46 +8,64 @@ from typing import Any, ClassVar
 
 from adrf.viewsets import ViewSet
 from django.http import HttpResponseBase
+from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from optimizer.api.http.endpoint import ApiEndpoint, ApiRequest, StreamReply
 from optimizer.api.http.sse import EventStream
 from optimizer.domain.client import ANONYMOUS, Client
+from optimizer.wiring.build import get_services
+from optimizer.wiring.services import Services
 
 
-class AsyncViewSet(ViewSet):
-    """Says once what adrf would otherwise find out by looking at every method, each request."""
+class ServicesMixin:
+    """Gives views the process's services."""
+
+    @property
+    def services(self) -> Services:
+        """The services that answer this request."""
+        return get_services()
+
+
+class SyncViewSet(ServicesMixin, viewsets.ViewSet):
+    """A view on a thread, for what reads the database."""
+
+
+class AsyncViewSet(ServicesMixin, ViewSet):
+    """A view on the event loop; adrf would otherwise look at every method on each request."""
 
     view_is_async = True
 
 
 def tenant_of(request: Request) -> str | None:
-    """Whose statistics ``request`` may see: its own tenant's; ``None`` where everybody's."""
+    """Return the tenant whose statistics the client may see; ``None`` for all tenants."""
     client = client_of(request)
     return None if "read" in client.scopes else client.tenant
 
 
 def client_of(request: Request) -> Client:
-    """As the gatekeeper found; anyone where it does not stand before the views."""
+    """Return the client that the gatekeeper authenticated; anonymous where there is none."""
     scope = getattr(request._request, "scope", {})
-    found: Client = scope.get("optimizer.client", ANONYMOUS)
-    return found
+    client: Client = scope.get("optimizer.client", ANONYMOUS)
+    return client
 
 
 def request_id_of(request: Request) -> uuid.UUID:
-    found: uuid.UUID = request._request.request_id  # type: ignore[attr-defined]
-    return found
+    """Return the request's id."""
+    request_id: uuid.UUID = request._request.request_id  # type: ignore[attr-defined]
+    return request_id
 
 
 class EndpointViewSet(AsyncViewSet):
-    """Serves ``endpoint``; what DRF itself finds wrong is told in the endpoint's words."""
+    """Serves ``endpoint``; errors that DRF finds take the endpoint's shape."""
 
-    endpoint: ClassVar[ApiEndpoint]
+    endpoint: ClassVar[type[ApiEndpoint]]
 
     async def serve(self, request: Request) -> HttpResponseBase:
+        """Return the endpoint's reply as Django sends it."""
         headers = request._request.headers
-        reply = await self.endpoint.answer(
+        reply = await self.endpoint.of(self.services).answer(
             ApiRequest(
                 data=request.data,
                 request_id=request_id_of(request),
@@ -60,8 +78,10 @@ class EndpointViewSet(AsyncViewSet):
         return Response(reply.body, status=reply.status, headers=dict(reply.headers))
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
+        """Return the handler that writes an error as the endpoint does."""
+
         def handle(error: Exception, context: dict[str, Any]) -> Response:
-            reply = self.endpoint.failed(request_id_of(self.request), error)
+            reply = self.endpoint.of(self.services).failed(request_id_of(self.request), error)
             return Response(reply.body, status=reply.status, headers=dict(reply.headers))
 
         return handle

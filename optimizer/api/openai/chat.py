@@ -5,9 +5,15 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.http import HttpResponseBase
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+
+from optimizer.api.compat import openapi as documents
 from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
 from optimizer.api.http.endpoint import ApiRequest
 from optimizer.api.http.failures import Failure
+from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat_answer import chat_completion
 from optimizer.api.openai.chat_request import read_chat_query
 from optimizer.api.openai.chat_stream import ChatStreamEncoder
@@ -20,7 +26,7 @@ class OpenAIEndpoint(WireEndpoint):
         return error_body(failure)
 
 
-class ChatCompletions(OpenAIEndpoint, ChatEndpoint):
+class ChatCompletionsEndpoint(OpenAIEndpoint, ChatEndpoint):
     name = "chat/completions"
 
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
@@ -33,4 +39,38 @@ class ChatCompletions(OpenAIEndpoint, ChatEndpoint):
         )
 
 
-CHAT = ChatCompletions()
+class ChatCompletionsViewSet(EndpointViewSet):
+    """Chat completions as OpenAI specifies them, by whichever model is chosen or named."""
+
+    endpoint = ChatCompletionsEndpoint
+
+    @extend_schema(
+        operation_id="chat_completions",
+        summary="Chat completions (OpenAI)",
+        tags=["OpenAI"],
+        request=documents.request_body({"messages": "messages"}),
+        responses=documents.OPENAI_STREAMS,
+        examples=[
+            OpenApiExample(
+                "A question",
+                value={
+                    "model": "auto",
+                    "messages": [{"role": "user", "content": "What is the capital of France?"}],
+                },
+                request_only=True,
+            ),
+            OpenApiExample(
+                "Streamed, with a target and tags",
+                value={
+                    "model": "auto",
+                    "messages": [{"role": "user", "content": "Compare B-trees and LSM trees."}],
+                    "stream": True,
+                    "stream_options": {"include_usage": True},
+                    "optimizer": {"quality_target": 0.8, "max_cost": 0.01, "tags": ["docs"]},
+                },
+                request_only=True,
+            ),
+        ],
+    )
+    async def create(self, request: Request) -> HttpResponseBase:
+        return await self.serve(request)

@@ -6,7 +6,7 @@ Wire: https://platform.openai.com/docs/api-reference/embeddings/create
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -20,7 +20,8 @@ from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat import OpenAIEndpoint
 from optimizer.domain.options import RequestOptions
-from optimizer.wiring.build import get_services
+from optimizer.gateway.embeddings import EmbeddingService
+from optimizer.wiring.services import Services
 
 _MOST_INPUTS = 2048
 
@@ -28,23 +29,28 @@ _MOST_INPUTS = 2048
 class EmbeddingsEndpoint(OpenAIEndpoint):
     name = "embeddings"
 
+    def __init__(self, embedding: EmbeddingService) -> None:
+        self._embedding = embedding
+
+    @classmethod
+    def of(cls, services: Services) -> Self:
+        """Build the endpoint with what it needs of ``services``."""
+        return cls(services.embedding)
+
     async def answer(self, api_request: ApiRequest) -> JsonReply:
         model, body, options = read_embedding_query(
             api_request.data, api_request.header("cache-control")
         )
-        answer, result = await get_services().embedding.embed(
+        answer, result = await self._embedding.embed(
             model, body, options, api_request.request_id, api_request.client
         )
         return JsonReply(answer, headers=cost_headers(result))
 
 
-EMBEDDINGS = EmbeddingsEndpoint()
-
-
 class EmbeddingsViewSet(EndpointViewSet):
     """Embeddings by a model of the catalogue: passed through, priced and recorded."""
 
-    endpoint = EMBEDDINGS
+    endpoint = EmbeddingsEndpoint
 
     @extend_schema(
         operation_id="embeddings",

@@ -8,6 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from optimizer.api.compat import openapi as documents
+from optimizer.api.http.views import EndpointViewSet
+from optimizer.api.openai.chat import ChatCompletionsEndpoint
 from optimizer.domain.model_names import AUTO, ModelNames, UnknownModel
 
 # When a model was made is not ours to know; the field is required.
@@ -51,3 +58,27 @@ def _body(name: str, owner: str) -> dict[str, Any]:
         "created_at": _CREATED_AT,
         "owned_by": owner,
     }
+
+
+class ModelsViewSet(EndpointViewSet):
+    """The names that a request may give as its model."""
+
+    endpoint = ChatCompletionsEndpoint  # whose errors it shares
+
+    @extend_schema(
+        operation_id="models",
+        summary="List models (OpenAI)",
+        tags=["OpenAI"],
+        responses={200: documents.ANY_OBJECT},
+    )
+    async def retrieve(self, request: Request) -> Response:
+        return Response(model_list(self.services.names))
+
+    @extend_schema(
+        operation_id="model",
+        summary="Describe a model (OpenAI)",
+        tags=["OpenAI"],
+        responses=documents.OPENAI_RESPONSES,
+    )
+    async def describe(self, request: Request, name: str) -> Response:
+        return Response(model_body(self.services.names, name))

@@ -17,7 +17,7 @@ from optimizer.api.openai.responses_stream import ResponseStreamEncoder
 from optimizer.gateway.chat_requests import ChatQuery
 
 
-class Responses(OpenAIEndpoint, ChatEndpoint):
+class ResponsesEndpoint(OpenAIEndpoint, ChatEndpoint):
     name = "responses"
 
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
@@ -28,13 +28,10 @@ class Responses(OpenAIEndpoint, ChatEndpoint):
         )
 
 
-RESPONSES = Responses()
-
-
 class ResponsesViewSet(EndpointViewSet):
     """Responses as OpenAI specifies them, as far as they hold within one request."""
 
-    endpoint = RESPONSES
+    endpoint = ResponsesEndpoint
 
     @extend_schema(
         operation_id="responses",

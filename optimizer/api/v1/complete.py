@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.http import HttpResponseBase
@@ -19,8 +19,9 @@ from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.v1.errors import reply_to
 from optimizer.api.v1.schema import CompleteBody, ErrorBody
 from optimizer.domain.result import CompletionResult
+from optimizer.gateway.service import RoutingService
 from optimizer.gateway.tokenizers import TokenizerCount, count_with_tokenizer
-from optimizer.wiring.build import get_services
+from optimizer.wiring.services import Services
 
 _MOST_CHARS: int = settings.MAX_PROMPT_CHARS
 _MOST_TOKENS, _USUAL_TOKENS = 4000, 1000
@@ -49,40 +50,27 @@ class CompleteInput(StrictSerializer):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CompleteQuery:
-    """``auto_route`` is ``None`` where the request does not say."""
-
-    prompt: str
-    max_tokens: int
-    auto_route: bool | None
-    tokenizer_id: str | None = None
-
-
 _USUAL = frozenset({"prompt", "max_tokens", "auto_route"})
 # What no database keeps: NUL, and halves of a character.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
-def read_complete(data: Any) -> CompleteQuery:
-    """Raises :class:`rest_framework.exceptions.ValidationError`.
+def read_complete(data: Any) -> dict[str, Any]:
+    """Return the valid fields of ``data``; ``auto_route`` only if the request has it.
 
-    Building a serializer costs more than all else on a request's way to its model, so it
-    is asked only where something is unusual: it knows best what is wrong.
+    Building a serializer costs more than everything else before routing, so it is used
+    only where something is unusual: it reports best what is wrong.
+
+    Raises :class:`rest_framework.exceptions.ValidationError`.
     """
     if _is_usual(data):
-        return CompleteQuery(
-            data["prompt"], data.get("max_tokens", _USUAL_TOKENS), data.get("auto_route")
-        )
+        return data  # type: ignore[no-any-return]
     serializer = CompleteInput(data=data)
     serializer.is_valid(raise_exception=True)
-    valid = serializer.validated_data
-    return CompleteQuery(
-        valid["prompt"],
-        valid["max_tokens"],
-        valid["auto_route"] if "auto_route" in data else None,
-        valid.get("tokenizer_id"),
-    )
+    valid: dict[str, Any] = serializer.validated_data
+    if "auto_route" not in data:
+        del valid["auto_route"]
+    return valid
 
 
 def _is_usual(data: Any) -> bool:
@@ -101,49 +89,55 @@ def _is_usual(data: Any) -> bool:
     )
 
 
-class Complete:
-    """The endpoint of our own API."""
+class CompleteEndpoint:
+    """Answers ``POST /complete``; ``in_background`` runs work on a thread."""
+
+    def __init__(
+        self, routing: RoutingService, in_background: Callable[..., Awaitable[object]]
+    ) -> None:
+        self._routing = routing
+        self._in_background = in_background
+
+    @classmethod
+    def of(cls, services: Services) -> Self:
+        """Build the endpoint with what it needs of ``services``."""
+        return cls(services.routing, services.in_background)
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
-        return JsonReply(await self._body(api_request))
-
-    def failed(self, request_id: uuid.UUID, error: Exception) -> JsonReply:
-        return reply_to(error, request_id)
-
-    async def _body(self, api_request: ApiRequest) -> dict[str, Any]:
-        query = read_complete(api_request.data)
-        services, client = get_services(), api_request.client
-        result = await services.routing.route_and_complete(
-            query.prompt,
-            max_tokens=query.max_tokens,
-            auto_route=client.auto_route if query.auto_route is None else query.auto_route,
+        """Return the answer. Raises what :meth:`RoutingService.complete` does."""
+        fields, client = read_complete(api_request.data), api_request.client
+        result = await self._routing.route_and_complete(
+            fields["prompt"],
+            max_tokens=fields.get("max_tokens", _USUAL_TOKENS),
+            auto_route=fields.get("auto_route", client.auto_route),
             request_id=api_request.request_id,
             client=client,
         )
         body = completion_body(result)
-        if query.tokenizer_id:
-            count = await services.in_background(
+        if tokenizer_id := fields.get("tokenizer_id"):
+            count = await self._in_background(
                 count_with_tokenizer,
-                query.tokenizer_id,
-                query.prompt,
+                tokenizer_id,
+                fields["prompt"],
                 result.response,
                 Path(settings.TOKENIZERS_DIR),
             )
             assert isinstance(count, TokenizerCount)
             body.update(tokenizer_body(count))
-        return body
+        return JsonReply(body)
 
-
-COMPLETE = Complete()
+    def failed(self, request_id: uuid.UUID, error: Exception) -> JsonReply:
+        """Return the reply that reports ``error``."""
+        return reply_to(error, request_id)
 
 
 def completion_body(result: CompletionResult) -> dict[str, Any]:
-    """The JSON answer of ``POST /complete``."""
-    decision = result.decision
+    """Return the JSON answer of ``POST /complete``."""
+    decision, completion = result.decision, result.completion
     return {
-        "response": result.response,
-        "provider": result.provider,
-        "model": result.model,
+        "response": completion.text,
+        "provider": completion.provider,
+        "model": completion.model,
         "strategy_used": decision.strategy_used,
         "confidence": decision.confidence,
         "complexity_metadata": {
@@ -155,8 +149,8 @@ def completion_body(result: CompletionResult) -> dict[str, Any]:
             "reasoning": decision.reasoning,
             "fallback_used": decision.fallback_used,
         },
-        "tokens_in": result.tokens_in,
-        "tokens_out": result.tokens_out,
+        "tokens_in": completion.usage.input_tokens,
+        "tokens_out": completion.usage.output_tokens,
         "cost": result.cost,
         "total_cost_today": result.total_cost_today,
         "cache_hit": result.cache_hit,
@@ -168,7 +162,7 @@ def completion_body(result: CompletionResult) -> dict[str, Any]:
 
 
 def tokenizer_body(count: TokenizerCount) -> dict[str, Any]:
-    """What a ``tokenizer_id`` adds to the answer."""
+    """Return what a ``tokenizer_id`` adds to the answer."""
     body: dict[str, Any] = {
         "tokenizer_tokens_in": count.tokens_in,
         "tokenizer_tokens_out": count.tokens_out,
@@ -183,7 +177,7 @@ def tokenizer_body(count: TokenizerCount) -> dict[str, Any]:
 class CompletionViewSet(EndpointViewSet):
     """Answers a prompt with the cheapest model that is good enough."""
 
-    endpoint = COMPLETE
+    endpoint = CompleteEndpoint
 
     @extend_schema(
         operation_id="complete",

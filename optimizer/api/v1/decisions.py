@@ -6,20 +6,19 @@ from typing import Any
 
 from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers, viewsets
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.database.replicas import reading_elsewhere
 from optimizer.api.http.fields import StrictSerializer
-from optimizer.api.http.views import AsyncViewSet, client_of, tenant_of
+from optimizer.api.http.views import AsyncViewSet, SyncViewSet, client_of, tenant_of
 from optimizer.api.v1.schema import (
     ErrorBody,
     RecommendationBody,
     RoutingDecisionBody,
     RoutingMetricsBody,
 )
-from optimizer.wiring.build import get_services
 
 # Servers bound a URL at 64 KiB, and a character takes up to twelve of its bytes.
 _URL_CHARS = min(5000, settings.MAX_PROMPT_CHARS)
@@ -58,7 +57,7 @@ class RecommendationViewSet(AsyncViewSet):
     )
     async def retrieve(self, request: Request) -> Response:
         query = _checked(_PromptQuery, request)
-        decision = get_services().routing.get_recommendation(
+        decision = self.services.routing.get_recommendation(
             query["prompt"], client=client_of(request)
         )
         return Response(
@@ -91,7 +90,7 @@ class RoutingDecisionViewSet(AsyncViewSet):
     )
     async def retrieve(self, request: Request) -> Response:
         query = _checked(self.QuerySerializer, request)
-        decision = get_services().routing.decide(
+        decision = self.services.routing.decide(
             query["prompt"], auto_route=query["auto_route"], client=client_of(request)
         )
         return Response(
@@ -109,7 +108,7 @@ class RoutingDecisionViewSet(AsyncViewSet):
         )
 
 
-class RoutingMetricsViewSet(viewsets.ViewSet):
+class RoutingMetricsViewSet(SyncViewSet):
     """What routing saved."""
 
     class QuerySerializer(StrictSerializer):
@@ -130,5 +129,5 @@ class RoutingMetricsViewSet(viewsets.ViewSet):
     def retrieve(self, request: Request) -> Response:
         query = _checked(self.QuerySerializer, request)
         return Response(
-            get_services().routing.get_routing_metrics(query["days"], tenant_of(request))
+            self.services.routing.get_routing_metrics(query["days"], tenant_of(request))
         )

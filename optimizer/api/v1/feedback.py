@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
-from rest_framework import serializers, viewsets
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.quality.feedback import FeedbackResult, feedback_record
 from optimizer.api.http.fields import NumberField, StrictSerializer, TextField, WholeNumberField
-from optimizer.api.http.views import client_of
+from optimizer.api.http.views import SyncViewSet, client_of
 from optimizer.api.v1.schema import ErrorBody, FeedbackBody
-from optimizer.wiring.build import get_services
 
 
-class FeedbackViewSet(viewsets.ViewSet):
+class FeedbackViewSet(SyncViewSet):
     """Says how good an answer was; routing learns from it."""
 
     @extend_schema_serializer(component_name="FeedbackInput")
@@ -64,7 +63,7 @@ class FeedbackViewSet(viewsets.ViewSet):
     def create(self, request: Request) -> Response:
         serializer = self.InputSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        services = get_services()
+        services = self.services
         result = feedback_record(
             **serializer.validated_data,
             expect=services.expectations.expected,

@@ -7,7 +7,6 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
-from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -17,7 +16,7 @@ from analytics.quality.evidence import evidence_load
 from analytics.quality.feedback import quality_stats
 from analytics.quality.insights import learned_insights
 from analytics.reports.usage import usage_stats
-from optimizer.api.http.views import tenant_of
+from optimizer.api.http.views import SyncViewSet, tenant_of
 from optimizer.api.v1.schema import (
     CacheStatsBody,
     HealthBody,
@@ -70,7 +69,7 @@ def provider_directory(
     return {"enabled_providers": sorted(caller.providers), "models": models}
 
 
-class StatsViewSet(viewsets.ViewSet):
+class StatsViewSet(SyncViewSet):
     """Everything recorded so far; without the scope "read", of one's own team or key."""
 
     @extend_schema(operation_id="stats", tags=["reports"], responses=StatsBody)
@@ -79,16 +78,16 @@ class StatsViewSet(viewsets.ViewSet):
         return Response(usage_stats(tenant=tenant_of(request)))
 
 
-class ProvidersViewSet(viewsets.ViewSet):
+class ProvidersViewSet(SyncViewSet):
     """Providers and models: prices, tiers, capabilities, circuit states."""
 
     @extend_schema(operation_id="providers", tags=["reports"], responses=ProvidersBody)
     def retrieve(self, request: Request) -> Response:
-        services = get_services()
+        services = self.services
         return Response(provider_directory(services.catalogue, services.prices, services.caller))
 
 
-class CacheStatsViewSet(viewsets.ViewSet):
+class CacheStatsViewSet(SyncViewSet):
     """What the response cache holds and saved."""
 
     @extend_schema(operation_id="cache_stats", tags=["reports"], responses=CacheStatsBody)
@@ -97,7 +96,7 @@ class CacheStatsViewSet(viewsets.ViewSet):
         return Response(cache_stats(tenant=tenant_of(request)))
 
 
-class QualityStatsViewSet(viewsets.ViewSet):
+class QualityStatsViewSet(SyncViewSet):
     """How good the answers were, by those who rated them."""
 
     @extend_schema(operation_id="quality_stats", tags=["quality"], responses=QualityStatsBody)
@@ -106,7 +105,7 @@ class QualityStatsViewSet(viewsets.ViewSet):
         return Response(quality_stats(tenant=tenant_of(request)))
 
 
-class InsightsViewSet(viewsets.ViewSet):
+class InsightsViewSet(SyncViewSet):
     """What has been learned per kind of prompt."""
 
     @extend_schema(operation_id="insights", tags=["quality"], responses=InsightsBody)
@@ -121,28 +120,28 @@ class InsightsViewSet(viewsets.ViewSet):
         )
 
 
-class HealthViewSet(viewsets.ViewSet):
+class HealthViewSet(SyncViewSet):
     """Whether the service can answer; 503 when it cannot."""
 
     @extend_schema(
         operation_id="health", tags=["reports"], responses={200: HealthBody, 503: HealthBody}
     )
     def retrieve(self, request: Request) -> Response:
-        services = get_services()
+        services = self.services
         body = health(
             available_now(services.caller), journal_backlog=services.ledger.journal_backlog
         )
         return Response(body, status=200 if body["status"] == "ok" else 503)
 
 
-class ReadyViewSet(viewsets.ViewSet):
+class ReadyViewSet(SyncViewSet):
     """Whether this worker takes requests: for load balancers; 503 when it does not."""
 
     @extend_schema(
         operation_id="ready", tags=["reports"], responses={200: ReadyBody, 503: ReadyBody}
     )
     def retrieve(self, request: Request) -> Response:
-        services = get_services()
+        services = self.services
         body = readiness(
             list(services.registry.providers),
             ending=services.ending,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rest_framework.exceptions import ValidationError
 
 from analytics.models import RequestRecord
-from optimizer.api.endpoints import ENDPOINTS
+from optimizer.api.endpoints import ENDPOINTS, endpoints_of
 from optimizer.api.v1.complete import CompleteInput, read_complete
 from optimizer.server.fast_path import FastPath
 from optimizer.wiring.build import get_services
@@ -41,6 +41,11 @@ SCOPE: dict[str, Any] = {
     "headers": [(b"content-type", b"application/json")],
 }
 WRONG = [b"", b"{", b"[]", b"null", b'"text"', b'{"prompt": ""}', b'{"model": 5}', b"\xff", b"NaN"]
+
+
+def with_services() -> dict[str, Any]:
+    """The scope as the gatekeeper passes it on."""
+    return {**SCOPE, "optimizer.services": get_services()}
 
 
 def comparable(headers: Any) -> dict[str, str]:
@@ -98,7 +103,7 @@ async def test_plain_http_is_sent_to_tls_where_that_is_demanded(settings: Any) -
     async def django(scope: Any, receive: Any, send: Any) -> None:
         passed_on.append(scope["path"])
 
-    lane = FastPath(django, ENDPOINTS)
+    lane = FastPath(django, endpoints_of)
     said: list[dict[str, Any]] = []
 
     async def send(message: Any) -> None:
@@ -107,9 +112,12 @@ async def test_plain_http_is_sent_to_tls_where_that_is_demanded(settings: Any) -
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"{}"}
 
-    await lane(SCOPE, receive, send)
+    await lane(with_services(), receive, send)
     assert passed_on == ["/complete"]
-    forwarded = {**SCOPE, "headers": [*SCOPE["headers"], (b"x-forwarded-proto", b"https")]}
+    forwarded = {
+        **with_services(),
+        "headers": [*SCOPE["headers"], (b"x-forwarded-proto", b"https")],
+    }
     await lane(forwarded, receive, send)
     assert passed_on == ["/complete"]
     assert said[0]["status"] == 400
@@ -135,7 +143,7 @@ async def test_who_leaves_amid_a_call_is_not_answered_but_recorded(
     async def send(message: Any) -> None:
         said.append(message)
 
-    await FastPath(_nobody, ENDPOINTS)(SCOPE, receive, send)
+    await FastPath(_nobody, endpoints_of)(with_services(), receive, send)
     assert said == []
     for gate in gates.values():
         gate.set()
