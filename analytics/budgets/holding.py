@@ -8,7 +8,7 @@ a claim is refused only if it does not fit beside what is spent and held.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -121,14 +121,15 @@ class _Holds:
             usage.save(update_fields=["refused"])
 
 
-def book(costs: Sequence[Cost]) -> None:
+def book(costs: Iterable[Cost]) -> None:
     """Count ``costs`` and give back what was held for their requests.
 
     Runs in the transaction that writes them, after the rows are inserted: see
     :func:`analytics.budgets.opening.budget_open`.
     """
-    if not costs or not _any_budgets():
+    if not _any_budgets():
         return
+    costs = list(costs)
     budgets = {budget.pk: budget for budget in Budget.objects.all()}
     drawn = _drawn(list(budgets.values()), costs)
     accounts = locked_accounts(key for key, _ in drawn)

@@ -57,14 +57,16 @@ class DatabaseCircuit:
         """
         began = time.monotonic()
         try:
-            found = self._once_or_again(work, began)
+            # SQLite bounds its waiting itself.
+            sqlite = connection.vendor == "sqlite"
+            result = work() if sqlite else self._once_or_again(work, began)
         except DATABASE_UNAVAILABLE:
             connection.close()
             now = time.monotonic()
             self._rests_until = now + min(max(10 * (now - began), _SHORTEST_REST), _LONGEST_REST)
             raise
         self._said_at = None
-        return found
+        return result
 
     def should_log(self) -> bool:
         """Whether a failure is news: the first since something worked, or in a minute."""
@@ -78,15 +80,13 @@ class DatabaseCircuit:
         try:
             return self._bounded(work)
         except DATABASE_UNAVAILABLE:
-            if connection.vendor == "sqlite" or time.monotonic() - began > _AT_ONCE:
+            if time.monotonic() - began > _AT_ONCE:
                 raise
             # The server may have dropped an idle connection.
             connection.close()
             return self._bounded(work)
 
     def _bounded(self, work: Callable[[], Result]) -> Result:
-        if connection.vendor == "sqlite":  # bounds its waiting itself
-            return work()
         with self._lock:
             self._asked, self._since = connections["default"], time.monotonic()
         try:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 from django.db import connections
@@ -65,7 +66,8 @@ class Batcher(Generic[Item, Result]):
         """Queue ``item``; the future resolves when its batch is done."""
         future: Future[Result] = Future()
         with self._lock:
-            self._refuse_if_closed()
+            if self._closed:
+                raise BatcherClosed(self._thread.name)
             self._queue.put([(item, future)])
         return future
 
@@ -77,7 +79,8 @@ class Batcher(Generic[Item, Result]):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         with self._lock:
-            self._refuse_if_closed()
+            if self._closed:
+                raise BatcherClosed(self._thread.name)
             gathered = self._gathering.setdefault(loop, [])
             gathered.append((item, future))
         if len(gathered) == 1:
@@ -93,10 +96,6 @@ class Batcher(Generic[Item, Result]):
         with self._lock:
             if gathered := self._gathering.pop(loop, None):  # else who closed has taken it
                 self._queue.put(gathered)
-
-    def _refuse_if_closed(self) -> None:
-        if self._closed:
-            raise BatcherClosed(self._thread.name)
 
     def close(self) -> None:
         """Process what is queued, then end the thread and its connection."""
@@ -121,8 +120,8 @@ class Batcher(Generic[Item, Result]):
                         last = True
                         break
                     batch += more
-                for some in batched(batch, self._max_batch):
-                    self._settle(some)
+                for start in range(0, len(batch), self._max_batch):
+                    self._settle(batch[start : start + self._max_batch])
                 if last:
                     return
         finally:
@@ -131,37 +130,32 @@ class Batcher(Generic[Item, Result]):
     def _settle(self, batch: list[_Queued[Item, Result]]) -> None:
         results: Sequence[Result | Exception]
         try:
-            results = self._process([item for item, _ in batch])
+            results = self._process(list(map(_ITEM, batch)))
         except Exception as error:  # noqa: BLE001
             results = [error] * len(batch)
-        told = zip((future for _, future in batch), results, strict=True)
         # All callers of one event loop wake it once.
-        by_loop: dict[asyncio.AbstractEventLoop, list[_Pairs[Result]]] = defaultdict(list)
-        for future, result in told:
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Settled[Result]]] = defaultdict(list)
+        for (_, future), result in zip(batch, results, strict=True):
             if isinstance(future, Future):
-                _tell((future, result))
+                _resolve([(future, result)])
             else:
                 by_loop[future.get_loop()].append((future, result))
         for loop, waiting in by_loop.items():
             with suppress(RuntimeError):  # the loop has ended, and with it who waited
-                loop.call_soon_threadsafe(_tell_all, waiting)
+                loop.call_soon_threadsafe(_resolve, waiting)
 
 
 _Waiting = Future[Result] | asyncio.Future[Result]
 _Queued = tuple[Item, _Waiting[Result]]
-_Pairs = tuple[_Waiting[Result], Result | Exception]
+_Settled = tuple[_Waiting[Result], Result | Exception]
+_ITEM = itemgetter(0)
 
 
-def _tell_all(waiting: list[_Pairs[Result]]) -> None:
-    for told in waiting:
-        _tell(told)
-
-
-def _tell(told: _Pairs[Result]) -> None:
-    future, result = told
-    if future.done():
-        return  # who waited has been cancelled
-    if isinstance(result, Exception):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
+def _resolve(settled: list[_Settled[Result]]) -> None:
+    for future, result in settled:
+        if future.done():
+            continue  # its caller has been cancelled
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

@@ -11,13 +11,15 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Context, Decimal
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from typing import Any, Generic, TypeVar
 
+from django.conf import settings
 from django.db import connection, models
 from django.db.models.base import ModelState
 
 from analytics.database.executemany import execute_many
+from analytics.encryption import EncryptedTextField, encrypt
 
 Row = TypeVar("Row", bound=models.Model)
 Convert = Callable[[Any], Any]
@@ -42,20 +44,22 @@ class RowWriter(Generic[Row]):
             str(field.column) for field in self._fields if field.name not in {unique, *kept}
         ]
         self._values = attrgetter(*(field.attname for field in self._fields))
-        self._made: dict[str, tuple[str, list[Convert | None]]] = {}
+        self._made: dict[tuple[str, bool], tuple[str, list[tuple[int, Convert]]]] = {}
 
     def write(self, rows: Iterable[Row]) -> None:
         """In the caller's transaction."""
-        if connection.vendor not in self._made:
-            self._made[connection.vendor] = (self._sql(), [_convert(f) for f in self._fields])
-        sql, converts = self._made[connection.vendor]
-        lines = [
-            [
-                value if convert is None or value is None else convert(value)
-                for convert, value in zip(converts, self._values(row), strict=True)
-            ]
-            for row in rows
-        ]
+        kind = connection.vendor, bool(settings.ENCRYPTION_KEYS)
+        if kind not in self._made:
+            converts = ((place, _convert(field)) for place, field in enumerate(self._fields))
+            self._made[kind] = self._sql(), [(p, convert) for p, convert in converts if convert]
+        sql, changed = self._made[kind]
+        lines = []
+        for row in rows:
+            line = list(self._values(row))
+            for place, convert in changed:
+                if line[place] is not None:
+                    line[place] = convert(line[place])
+            lines.append(line)
         execute_many(sql, lines)
 
     def _sql(self) -> str:
@@ -114,6 +118,8 @@ def _convert(field: models.Field) -> Convert | None:
     """What makes of an attribute what the connection's driver takes; ``None`` for nothing."""
     if isinstance(field, models.ForeignKey):
         return _convert(field.target_field)
+    if type(field) is EncryptedTextField:
+        return encrypt if settings.ENCRYPTION_KEYS else str
     if plain := _PLAIN.get(type(field)):
         return plain
     if connection.vendor == "postgresql" and type(field) in {
@@ -143,12 +149,10 @@ def _in_utc(value: datetime) -> str:
 
 
 def _exact(field: models.DecimalField) -> Convert:
-    """As Django formats decimals for databases that have none, with one context for all."""
+    """Round to the column's places, as Django does where a database has no decimals.
+
+    Everything is called in C; the driver writes the result as text.
+    """
     assert field.decimal_places is not None
     places = Decimal(1).scaleb(-field.decimal_places)
-    context = Context(prec=field.max_digits)
-
-    def convert(value: Decimal) -> str:
-        return f"{value.quantize(places, context=context):f}"
-
-    return convert
+    return methodcaller("quantize", places, context=Context(prec=field.max_digits))

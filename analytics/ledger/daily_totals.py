@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from django.db import connection
@@ -21,6 +22,8 @@ _ZERO = Decimal(0)
 _KEY = ("date", "provider", "model", "strategy")
 _COUNTS = ("requests", "errors", "cache_hits", "unpriced", "tokens_in", "tokens_out")
 _MONEY = ("cost", "baseline_cost", "routing_saved", "cache_saved")
+_BY_KEY = attrgetter(*_KEY)
+_VALUES = attrgetter(*_KEY, *_COUNTS, *_MONEY)
 Decided = tuple[RequestRecord, RoutingMetric | None]
 
 
@@ -39,18 +42,14 @@ def total_cost_on(day: date) -> Decimal:
 def totals_add(requests: Iterable[Decided]) -> None:
     """Add requests to their days' totals. Runs in the caller's transaction."""
     # In one order everywhere, so that two workers never wait for each other in a circle.
-    totals = sorted(_sums(requests), key=lambda total: [getattr(total, name) for name in _KEY])
-    names = (*_KEY, *_COUNTS, *_MONEY)
+    totals = sorted(_sums(requests), key=_BY_KEY)
     day = connection.ops.adapt_datefield_value
     amounts = str if connection.vendor == "sqlite" else Decimal
-    lines = [
-        [
-            day(total.date),
-            *(getattr(total, name) for name in names[1:-4]),
-            *(amounts(getattr(total, name)) for name in _MONEY),
-        ]
-        for total in totals
-    ]
+    lines = []
+    for total in totals:
+        date, *values = _VALUES(total)
+        places = len(values) - len(_MONEY)
+        lines.append([day(date), *values[:places], *map(amounts, values[places:])])
     execute_many(_adding(connection.vendor), lines)
 
 
@@ -71,8 +70,7 @@ def _adding(vendor: str) -> str:
 
 def totals_take_back(requests: Iterable[Decided]) -> None:
     """As if they had never been. Runs in the caller's transaction."""
-    gone = sorted(_sums(requests), key=lambda total: [getattr(total, name) for name in _KEY])
-    for less in gone:
+    for less in sorted(_sums(requests), key=_BY_KEY):
         total = locked_row(DailyTotal, **{name: getattr(less, name) for name in _KEY})
         for name in (*_COUNTS, *_MONEY):
             setattr(total, name, getattr(total, name) - getattr(less, name))

@@ -11,10 +11,11 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from operator import attrgetter
 
 from django.db import connection, transaction
 from django.db.models import Model
@@ -25,7 +26,7 @@ from analytics.database.availability import DATABASE_UNAVAILABLE, DatabaseCircui
 from analytics.database.batcher import Batcher, batched
 from analytics.database.bulk_write import RowWriter
 from analytics.database.executemany import execute_many
-from analytics.ledger.daily_totals import total_cost_on, totals_add
+from analytics.ledger.daily_totals import Decided, total_cost_on, totals_add
 from analytics.ledger.journal import Journal
 from analytics.ledger.rollups import mark_late
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 _REQUESTS = RowWriter(RequestRecord)
 _DECISIONS = RowWriter(RoutingMetric)
 _ANSWERS = RowWriter(CachedResponse, unique="cache_key", kept=("hit_count", "last_hit_at"))
+_REQUEST = attrgetter("request")
 _REPLAYED_TOGETHER = 200
 _REPLAY_AGAIN_SECONDS = 60.0
 
@@ -120,16 +122,23 @@ class Ledger:
 
     def _write(self, items: Sequence[_Item]) -> Sequence[_Result | Exception]:
         """One result per item; ``None`` among them only asks for a replay."""
-        entries = [item for item in items if isinstance(item, LedgerEntry)]
+        entries: list[LedgerEntry] = []
+        claims: list[Claim] = []
+        for item in items:
+            if isinstance(item, LedgerEntry):
+                entries.append(item)
+            elif item is not None:
+                claims.append(item)
         if self._mask is not None:
             for entry in entries:
                 mask_prompts(entry.request, entry.cache_store, self._mask)
-        claims = [item for item in items if isinstance(item, Claim)]
         # What requests cost before what others may: it makes room.
-        written = iter(self._write_entries(entries)) if entries or not claims else iter(())
-        held = iter(self._hold(claims) if claims else ())
+        written = self._write_entries(entries) if entries or not claims else ()
+        if len(entries) == len(items):
+            return written
+        recorded, held = iter(written), iter(self._hold(claims) if claims else ())
         return [
-            Receipt(None) if item is None else next(held if isinstance(item, Claim) else written)
+            Receipt(None) if item is None else next(held if isinstance(item, Claim) else recorded)
             for item in items
         ]
 
@@ -147,7 +156,8 @@ class Ledger:
         if self.database.is_open:
             return self._write_to_journal(entries)
         try:
-            self._replay_if_due()
+            if self._replay_due and time.monotonic() >= self._replay_at:
+                self._try_to_replay()
             total = self.database.ask(lambda: write_entries(entries)) if entries else None
             return [Receipt(total)] * len(entries)
         except DATABASE_UNAVAILABLE as error:
@@ -178,9 +188,7 @@ class Ledger:
             return [LedgerUnavailable("the record could not be stored")] * len(entries)
         return [Receipt(None)] * len(entries)
 
-    def _replay_if_due(self) -> None:
-        if not self._replay_due or time.monotonic() < self._replay_at:
-            return
+    def _try_to_replay(self) -> None:
         try:
             self._replay()
         except DATABASE_UNAVAILABLE:
@@ -235,30 +243,39 @@ def write_missing(entries: Sequence[LedgerEntry]) -> int:
 
 def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
     """Write all entries in one transaction; today's total cost in USD after them."""
+    answers: dict[str, CachedResponse] = {}
+    decisions: list[RoutingMetric] = []
+    pairs: list[Decided] = []
+    charged: list[RequestRecord] = []
+    hits: dict[str, list[datetime]] = defaultdict(list)
+    times: list[datetime] = []
+    for entry in entries:
+        request, decision, answer = entry.request, entry.decision, entry.cache_store
+        if answer is not None:
+            answers[answer.cache_key] = answer
+        if decision is not None:
+            decisions.append(decision)
+        if request.cache_hit:
+            hits[request.cache_key].append(request.created_at)
+        elif not request.replayed:  # what is replayed was spent elsewhere
+            charged.append(request)
+        pairs.append((request, decision))
+        times.append(request.created_at)
     with transaction.atomic():
-        _ANSWERS.write(
-            {e.cache_store.cache_key: e.cache_store for e in entries if e.cache_store}.values()
-        )
-        _REQUESTS.write(e.request for e in entries)
-        _DECISIONS.write(e.decision for e in entries if e.decision)
-        _count_hits(entries)
-        mark_late(entry.request.created_at for entry in entries)
-        book([Cost.of_record(e.request) for e in entries if not _free(e.request)])
+        _ANSWERS.write(answers.values())
+        _REQUESTS.write(map(_REQUEST, entries))
+        _DECISIONS.write(decisions)
+        if hits:
+            _count_hits(hits)
+        mark_late(times)
+        if charged:
+            book(map(Cost.of_record, charged))
         # Last, as from here on every other worker's commit waits for this one's.
-        totals_add((entry.request, entry.decision) for entry in entries)
+        totals_add(pairs)
         return total_cost_on(datetime.now(UTC).date())
 
 
-def _free(request: RequestRecord) -> bool:
-    """Nothing is held for a hit, and what is replayed was spent elsewhere."""
-    return request.cache_hit or request.replayed
-
-
-def _count_hits(entries: Sequence[LedgerEntry]) -> None:
-    hits: dict[str, list[datetime]] = defaultdict(list)
-    for entry in entries:
-        if entry.request.cache_hit:
-            hits[entry.request.cache_key].append(entry.request.created_at)
+def _count_hits(hits: Mapping[str, Sequence[datetime]]) -> None:
     # In one order everywhere, so that two workers never wait for each other in a circle.
     when = connection.ops.adapt_datetimefield_value
     execute_many(

@@ -8,6 +8,7 @@ back, marks its hour as stale in its own transaction; the hour is summed anew.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,8 +47,9 @@ def mark_stale(times: Iterable[datetime]) -> None:
 def mark_late(times: Iterable[datetime]) -> None:
     """Those of them that are so long ago that their hour may have been summed."""
     since = datetime.now(UTC) - _ON_TIME
-    if late := [at for at in times if at < since]:
-        mark_stale(late)
+    times = sorted(times)
+    if times and times[0] < since:
+        mark_stale(times[: bisect_left(times, since)])
 
 
 def totals_update(now: datetime | None = None) -> Iterator[datetime]:

@@ -34,8 +34,10 @@ class Savings:
 
     @property
     def total(self) -> Decimal | None:
-        known = [part for part in (self.routing, self.cache) if part is not None]
-        return sum(known, _ZERO) if known else None
+        """USD saved in all, as far as it is known."""
+        if self.routing is None or self.cache is None:
+            return self.cache if self.routing is None else self.routing
+        return self.routing + self.cache
 
 
 def savings_of_call(cost: Decimal | None, baseline_cost: Decimal | None) -> Savings:
