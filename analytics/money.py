@@ -8,16 +8,13 @@ from typing import Any
 from django.db.models import BigIntegerField, DecimalField, Func, Sum
 
 _SCALE = 10
+SMALLEST_USD = Decimal(1).scaleb(-_SCALE)
+"""One ten-billionth of a dollar: sums in SQL count whole ones of them."""
 
 
 def money(**options: Any) -> DecimalField:
     """A USD column: ten decimal places hold a fraction of one cheap token."""
     return DecimalField(max_digits=20, decimal_places=_SCALE, **options)
-
-
-def units_to_usd(units: int | Decimal) -> Decimal:
-    """Whole ten-billionths as USD."""
-    return Decimal(units).scaleb(-_SCALE)
 
 
 def dollars(value: Decimal | None) -> str:

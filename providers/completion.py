@@ -73,7 +73,11 @@ class Choice:
 
     @property
     def text(self) -> str:
-        return "".join(part.text for part in self.parts if isinstance(part, (Text, Opaque)))
+        """The text of all parts that have one."""
+        parts = self.parts
+        if len(parts) == 1 and type(parts[0]) is Text:
+            return parts[0].text
+        return "".join(part.text for part in parts if isinstance(part, (Text, Opaque)))
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:

@@ -6,10 +6,9 @@ can serve. Every need maps to the field of the request it comes from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import takewhile
+from collections.abc import Iterator
 
-from providers.chat import Chat, Image, Native, ToolResult
+from providers.chat import Chat, Image, Native, Part, Text, ToolResult
 
 TOOLS = "tools"
 VISION = "vision"
@@ -52,60 +51,76 @@ GEMINI = EVERY_WIRE | {JSON_OBJECT, SEVERAL_CHOICES, SEED, PENALTIES, HOT, TOP_K
 
 
 def needs(chat: Chat) -> dict[str, str]:
-    """What ``chat`` needs, each with the field of the request that needs it."""
-    found = {feature: place for feature, place, asked in _PARAMETERS if asked(chat)}
-    found.update(_content(chat))
+    """Return what ``chat`` needs, each with the field of the request that needs it."""
+    needed: dict[str, str] = {}
+    _add_needs_of_sampling(chat, needed)
+    if chat.output is not None:
+        needed[JSON] = "response_format"
+        needed[JSON_OBJECT if chat.output.schema is None else JSON_SCHEMA] = "response_format"
+    if chat.tools:
+        needed[TOOLS] = "tools"
+        if any(tool.strict for tool in chat.tools):
+            needed[STRICT_TOOLS] = "tools"
+        if not chat.parallel_tools:
+            needed[SINGLE_TOOL_CALLS] = "parallel_tool_calls"
+    _add_needs_of_messages(chat, needed)
     if chat.source is not None and chat.native:
-        found[f"the {chat.source.wire} API"] = ", ".join(chat.native)
-    if PREFILL in found and chat.source is not None and chat.source.wire == "openai":
+        needed[f"the {chat.source.wire} API"] = ", ".join(chat.native)
+    if PREFILL in needed and chat.source is not None and chat.source.wire == "openai":
         # There it is no beginning to go on with, but a turn after which another shall follow.
-        found.setdefault("the openai API", found.pop(PREFILL))
-    return found
+        needed.setdefault("the openai API", needed.pop(PREFILL))
+    return needed
 
 
-_Test = Callable[[Chat], bool]
-# One is every provider's default temperature and top_p, so asking for it asks for nothing.
-_PARAMETERS: tuple[tuple[str, str, _Test], ...] = (
-    (JSON, "response_format", lambda c: c.output is not None),
-    (JSON_OBJECT, "response_format", lambda c: c.output is not None and c.output.schema is None),
-    (JSON_SCHEMA, "response_format", lambda c: bool(c.output and c.output.schema is not None)),
-    (SEVERAL_CHOICES, "n", lambda c: c.n > 1),
-    (LOGPROBS, "logprobs", lambda c: c.logprobs),
-    (LOGIT_BIAS, "logit_bias", lambda c: bool(c.logit_bias)),
-    (SEED, "seed", lambda c: c.seed is not None),
-    (PENALTIES, "presence_penalty", lambda c: bool(c.presence_penalty)),
-    (PENALTIES, "frequency_penalty", lambda c: bool(c.frequency_penalty)),
-    (TEMPERATURE, "temperature", lambda c: c.temperature not in (None, 1)),
-    (HOT, "temperature", lambda c: (c.temperature or 0) > 1),
-    (TOP_P, "top_p", lambda c: c.top_p not in (None, 1)),
-    (TOP_K, "top_k", lambda c: c.top_k is not None),
-    (FOUR_STOPS, "stop", lambda c: len(c.stop) > 4),
-    (TOOLS, "tools", lambda c: bool(c.tools)),
-    (STRICT_TOOLS, "tools", lambda c: any(tool.strict for tool in c.tools)),
-    (SINGLE_TOOL_CALLS, "parallel_tool_calls", lambda c: bool(c.tools) and not c.parallel_tools),
-    (NAMES, "messages", lambda c: any(message.name for message in c.messages)),
-    (LATER_SYSTEM, "messages", lambda c: _system_after_a_turn(c)),
-    (PREFILL, "messages", lambda c: bool(c.messages) and c.messages[-1].role == "assistant"),
-)
+def _add_needs_of_sampling(chat: Chat, needed: dict[str, str]) -> None:
+    # One is every provider's default temperature and top_p, so asking for it asks for nothing.
+    if chat.temperature not in (None, 1):
+        needed[TEMPERATURE] = "temperature"
+        if chat.temperature > 1:
+            needed[HOT] = "temperature"
+    if chat.top_p not in (None, 1):
+        needed[TOP_P] = "top_p"
+    for feature, place, value in (
+        (SEVERAL_CHOICES, "n", chat.n > 1),
+        (LOGPROBS, "logprobs", chat.logprobs),
+        (LOGIT_BIAS, "logit_bias", chat.logit_bias),
+        (SEED, "seed", chat.seed is not None),
+        (PENALTIES, "presence_penalty", chat.presence_penalty),
+        (PENALTIES, "frequency_penalty", chat.frequency_penalty),
+        (TOP_K, "top_k", chat.top_k is not None),
+        (FOUR_STOPS, "stop", len(chat.stop) > 4),
+    ):
+        if value:
+            needed[feature] = place  # noqa: PERF403 - one of several sources
 
 
-def _system_after_a_turn(chat: Chat) -> bool:
-    roles = [message.role for message in chat.messages]
-    return "system" in roles[len(list(takewhile(lambda role: role == "system", roles))) :]
+def _add_needs_of_messages(chat: Chat, needed: dict[str, str]) -> None:
+    spoken = False
+    for message in chat.messages:
+        if message.name:
+            needed[NAMES] = "messages"
+        if message.role != "system":
+            spoken = True
+        elif spoken:
+            needed[LATER_SYSTEM] = "messages"
+        for part in message.parts:
+            if type(part) is not Text:
+                needed.update(_content(part, chat))
+    if chat.messages and chat.messages[-1].role == "assistant":
+        needed[PREFILL] = "messages"
 
 
-def _content(chat: Chat) -> Iterator[tuple[str, str]]:
-    for part in chat.parts():
-        if isinstance(part, Image):
-            yield from _image(part)
-        elif isinstance(part, ToolResult):
-            yield TOOLS, "messages"
-            for inner in part.content:
-                if isinstance(inner, Image):
-                    yield TOOL_RESULT_IMAGES, "messages"
-                    yield from _image(inner)
-        elif isinstance(part, Native) and chat.source is not None:
-            yield f"the {chat.source.wire} API", f"{part.kind} content"
+def _content(part: Part, chat: Chat) -> Iterator[tuple[str, str]]:
+    if isinstance(part, Image):
+        yield from _image(part)
+    elif isinstance(part, ToolResult):
+        yield TOOLS, "messages"
+        for inner in part.content:
+            if isinstance(inner, Image):
+                yield TOOL_RESULT_IMAGES, "messages"
+                yield from _image(inner)
+    elif isinstance(part, Native) and chat.source is not None:
+        yield f"the {chat.source.wire} API", f"{part.kind} content"
 
 
 def _image(image: Image) -> Iterator[tuple[str, str]]:

@@ -107,8 +107,11 @@ class Rates:
         size = usage.input_tokens
         cached = min(usage.cache_read_tokens, size)
         written = min(usage.cache_write_tokens, size - cached)
-        total = self.input.at(size) * (size - cached - written)
-        total += self.output.at(size) * usage.output_tokens
+        # Most models have no tiers: their one rate is at hand.
+        inputs, outputs = self.input, self.output
+        rate = inputs.at(size) if inputs.tiers else inputs.base
+        total = rate * (size - cached - written)
+        total += (outputs.at(size) if outputs.tiers else outputs.base) * usage.output_tokens
         if cached:
             total += (self.cache_read or self.input).at(size) * cached
         if written:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import stamina
 
+from providers.chat import Chat
 from providers.circuits import Circuits, CircuitState
 from providers.completion import Completion, CompletionRequest, Provider, Usage, estimated_usage
 from providers.embedding import Embedder, Embeddings
@@ -62,14 +63,6 @@ class AllProvidersFailed(Exception):
 
 
 @dataclass(slots=True)
-class CallOutcome:
-    """A completion and the failed attempts that came before it."""
-
-    completion: Completion
-    attempts: tuple[Attempt, ...] = ()
-
-
-@dataclass(slots=True)
 class OpenStream:
     """A stream that has begun to speak, and the failed attempts that came before it.
 
@@ -112,18 +105,20 @@ class ResilientCaller:
     async def call(
         self,
         chain: Sequence[tuple[str, str]],
-        make_request: Callable[[str], CompletionRequest],
+        chat: Chat,
+        attempts: list[Attempt],
         authorize: Permit | None = None,
-    ) -> CallOutcome:
-        """The first completion that a (provider, model) of ``chain`` delivers.
+    ) -> Completion:
+        """Return the first completion that a (provider, model) of ``chain`` delivers.
 
-        Raises :class:`AllProvidersFailed`; cancellation passes through.
+        ``attempts`` is filled with what failed before. Raises :class:`AllProvidersFailed`;
+        cancellation passes through.
         """
-        attempts: list[Attempt] = []
-        completion = await self._first(
-            chain, lambda client, model: client.complete(make_request(model)), attempts, authorize
-        )
-        return CallOutcome(completion, tuple(attempts))
+
+        def complete(client: Provider, model: str) -> Awaitable[Completion]:
+            return client.complete(CompletionRequest(model, chat))
+
+        return await self._first(chain, complete, attempts, authorize)
 
     async def embed(
         self,
@@ -145,7 +140,7 @@ class ResilientCaller:
     async def open_stream(
         self,
         chain: Sequence[tuple[str, str]],
-        make_request: Callable[[str], CompletionRequest],
+        chat: Chat,
         attempts: list[Attempt],
         authorize: Permit | None = None,
     ) -> OpenStream:
@@ -160,7 +155,7 @@ class ResilientCaller:
 
         def begin(client: Provider, model: str) -> Awaitable[OpenStream]:
             begun.append((client.name, model))
-            return self._begin(client, make_request(model))
+            return self._begin(client, CompletionRequest(model, chat))
 
         try:
             stream = await self._first(chain, begin, attempts, authorize)
@@ -168,7 +163,7 @@ class ResilientCaller:
             last = attempts[-1]
             if begun and begun[-1] == (last.provider, last.model):
                 # Whoever had read the prompt by then will charge for it.
-                usage = estimated_usage(make_request(last.model).chat, ())
+                usage = estimated_usage(chat, ())
                 attempts[-1] = replace(last, usage=usage)
             raise
         stream.attempts = tuple(attempts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from routing.models import ModelOption, NoEligibleModel, PromptAnalysis, RoutingContext
+from routing.rules import NO_EFFECT
 from routing.strategies.base import Situation
 
 _RESTING = "its provider takes no calls now"
@@ -48,8 +49,11 @@ def find_eligible(
 def _exclusion_reason(
     option: ModelOption, context: RoutingContext, analysis: PromptAnalysis
 ) -> str | None:
-    if (ruled_out := context.effect.exclusion_reason(option.provider, option.model)) is not None:
-        return ruled_out
+    effect = context.effect
+    if effect is not NO_EFFECT and (
+        reason := effect.exclusion_reason(option.provider, option.model)
+    ):
+        return reason
     if (over_budget := context.over_budget.get((option.provider, option.model))) is not None:
         return over_budget
     needed = analysis.token_count + context.max_tokens

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from routing.models import (
     RoutingContext,
     RoutingDecision,
 )
-from routing.strategies.base import Situation, Strategy, complexity_chain
+from routing.strategies.base import Situation, Strategy
 from routing.strategies.complexity import ComplexityStrategy
 
 logger = logging.getLogger(__name__)
@@ -75,10 +76,12 @@ class RoutingEngine:
         try:
             decision = self._strategies[name].decide(situation)
             self._validate(decision, situation)
-            decision = stay_with_cached_model(decision, situation)
+            if context.cached_conversation is not None:
+                decision = stay_with_cached_model(decision, situation)
             if self._guarantees is not None:
                 decision = keep_promise(decision, situation, self._guarantees.guarantee())
-            decision = prefer_rule_model(decision, situation)
+            if context.effect.preferred is not None:
+                decision = prefer_rule_model(decision, situation)
         except NoEligibleModel:
             raise
         except Exception as error:  # noqa: BLE001
@@ -99,8 +102,11 @@ class RoutingEngine:
 
     @staticmethod
     def _validate(decision: RoutingDecision, situation: Situation) -> None:
-        known = {(option.provider, option.model) for option in situation.eligible}
-        if (decision.provider, decision.model) not in known:
+        chosen = (decision.provider, decision.model)
+        for option in situation.eligible:
+            if (option.provider, option.model) == chosen:
+                break
+        else:
             raise InvalidDecision("the chosen model is not eligible")
         if decision.confidence not in CONFIDENCES:
             raise InvalidDecision("unknown confidence")
@@ -120,27 +126,26 @@ class RoutingEngine:
         exploration took part.
         """
         analysis = situation.analysis
-        baseline = [{"provider": o.provider, "model": o.model} for o in complexity_chain(situation)]
-        chosen = {"provider": decision.provider, "model": decision.model}
-        order = decision.metadata.get("order", baseline)
-        candidates: list[Candidate] = decision.metadata.get("candidates", [])
-        excluded = [
-            situation.unestimated(option, chosen=False, reason=reason)
-            for option, reason in situation.excluded
-        ]
-        return {
-            "explored": False,
-            "propensity": 1.0,
-            **{k: v for k, v in decision.metadata.items() if k != "order"},
+        baseline = [{"provider": o.provider, "model": o.model} for o in situation.chain]
+        metadata: dict[str, Any] = {"explored": False, "propensity": 1.0, **decision.metadata}
+        fallbacks = list(metadata.pop("order", baseline))
+        with suppress(ValueError):
+            fallbacks.remove({"provider": decision.provider, "model": decision.model})
+        candidates: list[Candidate] = list(metadata.get("candidates", ()))
+        for option, reason in situation.excluded:
+            candidates.append(situation.unestimated(option, chosen=False, reason=reason))
+        metadata |= {
             "pattern": analysis.pattern,
             "complexity": analysis.complexity,
             "tier": analysis.tier,
             "token_count": analysis.token_count,
-            "candidates": [c.as_dict() for c in (*candidates, *excluded)],
-            "fallback_chain": [ref for ref in order if ref != chosen],
+            "candidates": list(map(Candidate.as_dict, candidates)),
+            "fallback_chain": fallbacks,
             "baseline_chain": baseline,
-            **({"rules": list(applied)} if (applied := situation.context.effect.applied) else {}),
         }
+        if applied := situation.context.effect.applied:
+            metadata["rules"] = list(applied)
+        return metadata
 
 
 def _place_of(error: BaseException) -> str:

@@ -53,6 +53,27 @@ class NoEligibleModel(RoutingError):
         )
 
 
+class ModelRef(NamedTuple):
+    """A model of a provider; its text form is "provider/model"."""
+
+    provider: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+    @classmethod
+    def parse(cls, text: str) -> ModelRef:
+        """Read "provider/model"; the model's own name may hold slashes.
+
+        Raises ``ValueError`` where there is no provider or no model.
+        """
+        provider, _, model = text.partition("/")
+        if not (provider and model):
+            raise ValueError(f"{text!r} is not of the form provider/model")
+        return cls(provider, model)
+
+
 class LongInputPrices(NamedTuple):
     """What a model costs for requests of more than ``above`` input tokens, all tokens of
     them: USD per million, ``cache_read`` ``None`` where unknown.

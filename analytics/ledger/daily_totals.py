@@ -13,10 +13,10 @@ from django.db import connection
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncMinute
 
-from analytics.database.executemany import execute_many
+from analytics.database.bulk_write import execute_many
 from analytics.database.locking import locked_row
 from analytics.models import DailyTotal, RequestRecord, RoutingMetric
-from analytics.money import MoneySum, percent, units_to_usd
+from analytics.money import SMALLEST_USD, MoneySum, percent
 
 _ZERO = Decimal(0)
 _KEY = ("date", "provider", "model", "strategy")
@@ -36,7 +36,7 @@ def total_cost_on(day: date) -> Decimal:
             " WHERE date = %s",
             [connection.ops.adapt_datefield_value(day)],
         )
-        return units_to_usd(cursor.fetchone()[0] or 0)
+        return (cursor.fetchone()[0] or 0) * SMALLEST_USD
 
 
 def totals_add(requests: Iterable[Decided]) -> None:

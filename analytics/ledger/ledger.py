@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,11 +24,10 @@ from analytics.budgets.claims import Claim, Cost
 from analytics.budgets.holding import Granted, book, hold
 from analytics.database.availability import DATABASE_UNAVAILABLE, DatabaseCircuit
 from analytics.database.batcher import Batcher, batched
-from analytics.database.bulk_write import RowWriter
-from analytics.database.executemany import execute_many
+from analytics.database.bulk_write import RowWriter, execute_many
 from analytics.ledger.daily_totals import Decided, total_cost_on, totals_add
 from analytics.ledger.journal import Journal
-from analytics.ledger.rollups import mark_late
+from analytics.ledger.rollups import ON_TIME, mark_late
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.privacy.masking import Mask, mask_prompts
 
@@ -60,6 +59,10 @@ class LedgerEntry:
 
     def rows(self) -> list[Model]:
         return [row for row in (self.request, self.decision, self.cache_store) if row is not None]
+
+
+Observer = Callable[[LedgerEntry], object]
+"""Is called with each entry once it is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +270,8 @@ def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
         _DECISIONS.write(decisions)
         if hits:
             _count_hits(hits)
-        mark_late(times)
+        if min(times) < datetime.now(UTC) - ON_TIME:
+            mark_late(times)
         if charged:
             book(map(Cost.of_record, charged))
         # Last, as from here on every other worker's commit waits for this one's.

@@ -23,7 +23,7 @@ from analytics.reports.spans import DAY, HOUR, Span, day_of, hour_of
 from analytics.reports.summing import FEW_VALUES, row_sums, row_sums_together, totals_of_days
 
 # A request is written at the latest this long after it was asked, or marks its hour.
-_ON_TIME = timedelta(minutes=10)
+ON_TIME = timedelta(minutes=10)
 # An hour is summed this long after its end: twice as late, should clocks differ.
 _REST = timedelta(minutes=20)
 _WRITTEN_TOGETHER = 2_000
@@ -46,7 +46,7 @@ def mark_stale(times: Iterable[datetime]) -> None:
 
 def mark_late(times: Iterable[datetime]) -> None:
     """Those of them that are so long ago that their hour may have been summed."""
-    since = datetime.now(UTC) - _ON_TIME
+    since = datetime.now(UTC) - ON_TIME
     times = sorted(times)
     if times and times[0] < since:
         mark_stale(times[: bisect_left(times, since)])

@@ -55,6 +55,8 @@ class Budgets:
         self._prices = prices
         self._version: object = None
         self._budgets: list[Budget] | None = None
+        self.any = True
+        """Whether a budget could refuse a request. While budgets cannot be read one might."""
         self.worker = uuid.uuid4().hex
 
     def refresh(self) -> None:
@@ -63,6 +65,7 @@ class Budgets:
         if version != self._version or self._budgets is None:
             self._budgets = self._source.budgets_load()
             self._version = version
+            self.any = bool(self._budgets)
 
     def say_alive(self) -> None:
         """So that what this worker holds is not taken for lost. Writes to the database."""
@@ -73,13 +76,6 @@ class Budgets:
     def known(self) -> bool:
         """Whether they have been read: until then any request might be under one."""
         return self._budgets is not None
-
-    @property
-    def any(self) -> bool:
-        """Whether there is a budget that could refuse a request. While they cannot be read there
-        may be.
-        """
-        return self._budgets is None or bool(self._budgets)
 
     def concern(self, request: GatewayRequest) -> bool:
         """Whether what ``request`` may cost must be held before it is called."""

@@ -10,13 +10,14 @@ from typing import Any
 
 from analytics.budgets.claims import Refusal
 from optimizer.budgets.reservations import Budgets, Reservation
+from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.options import RequestOptions
 from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client, storable_id
 from optimizer.domain.result import CompletionResult, RoutingUnavailable
 from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
-from optimizer.gateway.recording.ledger_entries import AnalyzedRequest, Timing
+from optimizer.gateway.recording.ledger_entries import Timing
 from providers.chat import Chat
 from providers.completion import Choice, Completion, most_embedded_tokens
 from providers.embedding import Embedder

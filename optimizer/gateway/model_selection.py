@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from optimizer.budgets.reservations import Budgets, Reservation, must_refuse
+from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.request import stricter
 from optimizer.domain.result import RoutingUnavailable
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.prompt_cache import PromptCaches
 from optimizer.gateway.recording.accounting import Accounting
-from optimizer.gateway.recording.ledger_entries import AnalyzedRequest
 from routing.engine import RoutingEngine
 from routing.models import NoEligibleModel, RoutingContext, RoutingDecision
 
@@ -38,7 +38,9 @@ class ModelSelector:
     def bounded(self, analyzed: AnalyzedRequest) -> bool:
         """Whether the completion needs a bound, so that its cost has one."""
         capped = analyzed.effect.cost_cap is not None or analyzed.request.max_cost is not None
-        return capped or (self._budgets is not None and self._budgets.concern(analyzed.request))
+        return capped or bool(
+            self._budgets and self._budgets.any and self._budgets.concern(analyzed.request)
+        )
 
     def preview(self, analyzed: AnalyzedRequest) -> RoutingDecision:
         """What would be decided now, without exploring, whatever budgets say."""
@@ -58,9 +60,9 @@ class ModelSelector:
         :class:`optimizer.domain.result.BudgetExceeded` and
         :class:`analytics.ledger.ledger.BudgetsUnavailable`.
         """
-        reservation = (
-            self._budgets.reservation(analyzed.request) if self._budgets is not None else None
-        )
+        reservation = None
+        if self._budgets is not None and self._budgets.any:
+            reservation = self._budgets.reservation(analyzed.request)
         if reservation is None:
             return await self._route(analyzed, started), None
         over_budget = reservation.over_budget(self._options.options())
@@ -91,7 +93,7 @@ class ModelSelector:
                 "ANTHROPIC_API_KEY, OPENROUTER_API_KEY or OPENAI_API_KEY, or LOCAL_PROVIDER=on."
             )
             await self._accounting.record_failure(analyzed, None, (), started, message)
-            raise RoutingUnavailable(message, recorded_for=analyzed.request_id) from None
+            raise RoutingUnavailable(message, recorded_for=analyzed.request.request_id) from None
 
     def _context(
         self, analyzed: AnalyzedRequest, *, explore: bool, over_budget: OverBudget = _NOTHING
@@ -108,7 +110,9 @@ class ModelSelector:
             required_capabilities=frozenset(request.needs),
             explore=explore,
             only=request.only,
-            cached_conversation=self._prompt_caches.find(request.chat),
+            cached_conversation=self._prompt_caches.find(request.chat)
+            if len(request.chat.messages) > 1
+            else None,
             effect=analyzed.effect,
             over_budget=over_budget,
         )

@@ -8,11 +8,11 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from providers.chat import Chat
-from providers.completion import Usage
+from providers.completion import Completion
 from routing.models import CachedConversation
 
 # Providers keep nothing shorter, and nothing for longer, unless asked to.
-_LEAST_TOKENS = 1024
+LEAST_CACHED_TOKENS = 1024
 _KEPT_SECONDS = 300.0
 _MOST_CONVERSATIONS = 20_000
 # These cache by themselves and report it only once they have read from it.
@@ -31,7 +31,7 @@ class PromptCaches:
 
     def find(self, chat: Chat) -> CachedConversation | None:
         """Who holds the longest known beginning of ``chat``, if anyone still does."""
-        if len(chat.turns) < 2 or chat.estimated_tokens() < _LEAST_TOKENS:
+        if len(chat.turns) < 2 or chat.estimated_tokens() < LEAST_CACHED_TOKENS:
             return None
         now = time.monotonic()
         for key in reversed(list(_prefixes(chat))):
@@ -40,15 +40,19 @@ class PromptCaches:
                 return found[1]
         return None
 
-    def remember(self, chat: Chat, provider: str, wire: str, model: str, usage: Usage) -> None:
-        """``provider`` has just read ``chat`` for ``model``."""
+    def remember(self, chat: Chat, wire: str, answer: Completion) -> None:
+        """Remember that the provider of ``answer``, which speaks ``wire``, has read ``chat``."""
+        usage = answer.usage
         cached = usage.cache_read_tokens + usage.cache_write_tokens
         if wire in _UNASKED:
             cached = max(cached, usage.input_tokens)
-        if cached < _LEAST_TOKENS:
+        if cached < LEAST_CACHED_TOKENS:
             return
         *_, key = _prefixes(chat)
-        self._held[key] = (time.monotonic(), CachedConversation(provider, model, cached))
+        self._held[key] = (
+            time.monotonic(),
+            CachedConversation(answer.provider, answer.model, cached),
+        )
         self._held.move_to_end(key)
         while len(self._held) > _MOST_CONVERSATIONS:
             self._held.popitem(last=False)

@@ -6,13 +6,16 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import starmap
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from analytics.cache import cache_key
 from analytics.reports.usage import routing_metrics
 from optimizer.budgets.reservations import Budgets
+from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.request import GatewayRequest, apply_client
 from optimizer.domain.request_ids import new_request_id
@@ -20,10 +23,10 @@ from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUna
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.model_selection import ModelSelector
-from optimizer.gateway.prompt_cache import PromptCaches
+from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS, PromptCaches
 from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
 from optimizer.gateway.recording.decisions import shared_decision
-from optimizer.gateway.recording.ledger_entries import AnalyzedRequest, Timing
+from optimizer.gateway.recording.ledger_entries import Timing
 from optimizer.gateway.single_flight import SingleFlight
 from optimizer.gateway.streaming.client_stream import ClientStream
 from optimizer.gateway.streaming.shared_stream import SharedStream, SharedStreams
@@ -32,21 +35,13 @@ from optimizer.policies.rules import ActiveRules
 from optimizer.quality.judge import Judge
 from optimizer.shared.tasks import Background
 from providers.chat import Chat
-from providers.completion import CompletionRequest
 from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
 from routing.engine import RoutingEngine
-from routing.models import RoutingDecision
+from routing.models import ModelRef, RoutingDecision
 from routing.rules import NO_EFFECT
 
 Shared = TypeVar("Shared")
-
-
-@dataclass(frozen=True, slots=True)
-class _Landed:
-    """What a flight brings home: the shareable answer, and the leader's own result if fresh."""
-
-    found: CacheHit
-    fresh: CompletionResult | None = None
+_REF = itemgetter("provider", "model")
 
 
 class RoutingService:
@@ -73,8 +68,8 @@ class RoutingService:
         self._experiments = experiments
         self._prompt_caches = PromptCaches()
         self._selector = ModelSelector(engine, options, accounting, self._prompt_caches, budgets)
-        self._flights: SingleFlight[_Landed] = SingleFlight()
-        self._live = SharedStreams()
+        self._flights: SingleFlight[CacheHit | Recorded] = SingleFlight()
+        self._streams = SharedStreams()
         self._background = Background()
 
     async def route_and_complete(
@@ -128,40 +123,45 @@ class RoutingService:
         """
         started = time.perf_counter()
         analyzed = self._analyze(request)
-        landed, leads = await self._with_others(
+        key = self._shared_key(analyzed)
+        answer, leads = await self._retry_own_budget(
             analyzed,
             started,
-            lambda: self._flights.run(self._shared(analyzed), lambda: self._fly(analyzed, started)),
+            lambda: self._flights.run(key, lambda: self._find_or_call(analyzed, started)),
         )
-        if leads and landed.fresh is not None:
-            return landed.fresh
-        found = landed.found
-        return await self._accounting.record_hit(analyzed, found.entry, started, found.likeness)
+        if isinstance(answer, CacheHit):
+            entry, likeness = answer.entry, answer.likeness
+        elif leads:
+            return answer.result
+        else:
+            entry, likeness = answer.entry, None
+        return await self._accounting.record_hit(analyzed, entry, started, likeness)
 
     async def stream(self, request: GatewayRequest) -> ClientStream:
-        """A stream of the answer that has begun to speak; iterate over it, and close it.
+        """Return a stream of the answer once it has begun; iterate over it, and close it.
 
-        Raises what :meth:`complete` does, before anything has been said.
+        Raises what :meth:`complete` does, before the first event.
         """
         started = time.perf_counter()
         analyzed = self._analyze(request)
-        found = await self._cache.find(analyzed)
-        if found is not None:
-            hit = await self._accounting.record_hit(analyzed, found.entry, started, found.likeness)
-            return ClientStream.of_cached(hit)
-        live, leads = await self._with_others(
+        cached = await self._cache.find(analyzed)
+        if cached is not None:
+            result = await self._accounting.record_hit(
+                analyzed, cached.entry, started, cached.likeness
+            )
+            return ClientStream.of_cached(result)
+        key = self._shared_key(analyzed)
+        shared, leads = await self._retry_own_budget(
             analyzed,
             started,
-            lambda: self._live.listen(
-                self._shared(analyzed), lambda: self._open(analyzed, started)
-            ),
+            lambda: self._streams.join(key, lambda: self._open(analyzed, started)),
         )
         if leads:
-            return ClientStream.of_shared(live, live.served, _own_result, lambda _: None)
+            return ClientStream.of_shared(shared, shared.served, _own_result, lambda _: None)
         return ClientStream.of_shared(
-            live,
-            shared_decision(analyzed, live.served),
-            lambda booked: self._accounting.record_hit(analyzed, booked.entry, started),
+            shared,
+            shared_decision(analyzed, shared.served),
+            lambda recorded: self._accounting.record_hit(analyzed, recorded.entry, started),
             lambda code: self._background.run(
                 self._accounting.record_abandoned(analyzed, code, started)
             ),
@@ -202,7 +202,7 @@ class RoutingService:
     async def drain(self) -> None:
         """Wait for calls in flight, so that none goes unrecorded at shutdown."""
         await self._flights.drain()
-        await self._live.drain()
+        await self._streams.drain()
         await self._background.drain()
         if self._judge is not None:
             await self._judge.drain()
@@ -212,10 +212,12 @@ class RoutingService:
             off = replace(request.cache, read=False, write=False)
             request = replace(request, cache=off)
         assignment = None
-        if self._experiments is not None and assign:
+        if assign and self._experiments is not None and self._experiments.running:
             request, assignment = self._experiments.assign(request)
         analysis = request.analyze()
-        effect = self._rules.effect(request, analysis) if self._rules else NO_EFFECT
+        effect = NO_EFFECT
+        if self._rules is not None and self._rules.rules:
+            effect = self._rules.effect(request, analysis)
         if request.client.models:
             effect = replace(effect, allowed=request.client.models)
         if assignment is not None:
@@ -227,31 +229,33 @@ class RoutingService:
         return analyzed
 
     @staticmethod
-    def _shared(analyzed: AnalyzedRequest) -> str:
-        """Requests with the same are answered by one call.
+    def _shared_key(analyzed: AnalyzedRequest) -> str:
+        """Return the key of the call that answers this request; requests with one key share it.
 
-        Without the cache, or with wishes about what is in it, nobody may be given another's
-        answer, so it is the request's own.
+        A request that does without the cache, or restricts what it takes from it, may not be
+        given another's answer: its key is its own.
         """
-        use = analyzed.request.cache
-        if use.read and use.write and not use.only and use.max_age is None:
-            return analyzed.cache_key + analyzed.request.semantic_key
-        return str(analyzed.request_id)
+        policy = analyzed.request.cache
+        if policy.read and policy.write and not policy.only and policy.max_age is None:
+            return analyzed.request.cache_key + analyzed.request.semantic_key
+        return str(analyzed.request.request_id)
 
-    async def _with_others(
+    async def _retry_own_budget(
         self, analyzed: AnalyzedRequest, started: float, share: Callable[[], Awaitable[Shared]]
     ) -> Shared:
-        """What ``share`` gives, a call that others may have begun."""
+        """Return what ``share`` gives: a call that another request may have begun.
+
+        That another request's budget has no room does not concern this one: it tries again.
+        """
         while True:
             try:
                 return await share()
             except RoutingUnavailable as error:
-                if error.recorded_for != analyzed.request_id:
+                if error.recorded_for != analyzed.request.request_id:
                     await self._accounting.record_shared_failure(analyzed, error, started)
                 raise
             except BudgetExceeded as error:
-                # Another's budget had no room: that says nothing of one's own.
-                if error.recorded_for == analyzed.request_id:
+                if error.recorded_for == analyzed.request.request_id:
                     raise
 
     async def _open(self, analyzed: AnalyzedRequest, started: float) -> SharedStream:
@@ -261,7 +265,7 @@ class RoutingService:
         try:
             opened = await self._caller.open_stream(
                 _chain(decision),
-                lambda model: CompletionRequest(model, analyzed.request.chat),
+                analyzed.request.chat,
                 attempts,
                 reservation.authorize if reservation else None,
             )
@@ -280,29 +284,31 @@ class RoutingService:
             opened,
             started=started,
             called=called,
-            done=lambda booked: self._remember(analyzed, booked.result),
+            done=lambda recorded: self._remember(analyzed, recorded.result),
         )
 
-    async def _fly(self, analyzed: AnalyzedRequest, started: float) -> _Landed:
-        found = await self._cache.find(analyzed)
-        if found is not None:
-            return _Landed(found)
+    async def _find_or_call(self, analyzed: AnalyzedRequest, started: float) -> CacheHit | Recorded:
+        cached = await self._cache.find(analyzed)
+        if cached is not None:
+            return cached
         decision, reservation = await self._selector.select(analyzed, started)
         called = time.perf_counter()
+        attempts: list[Attempt] = []
         try:
-            outcome = await self._caller.call(
+            completion = await self._caller.call(
                 _chain(decision),
-                lambda model: CompletionRequest(model, analyzed.request.chat),
+                analyzed.request.chat,
+                attempts,
                 reservation.authorize if reservation else None,
             )
         except AllProvidersFailed as error:
             raise await self._unavailable(analyzed, decision, error, started) from None
         timing = Timing(milliseconds_since(started), milliseconds_since(called))
-        booked = await self._accounting.record_answer(
-            analyzed, decision, outcome.completion, outcome.attempts, timing
+        recorded = await self._accounting.record_answer(
+            analyzed, decision, completion, attempts, timing
         )
-        self._remember(analyzed, booked.result)
-        return _Landed(CacheHit(booked.entry), booked.result)
+        self._remember(analyzed, recorded.result)
+        return recorded
 
     async def _unavailable(
         self,
@@ -314,7 +320,7 @@ class RoutingService:
         await self._accounting.record_failure(analyzed, decision, error.attempts, started)
         return RoutingUnavailable(
             "Routing unavailable: every provider failed.",
-            recorded_for=analyzed.request_id,
+            recorded_for=analyzed.request.request_id,
             attempts=error.attempts,
             deadline_passed=error.deadline_passed,
         )
@@ -323,21 +329,17 @@ class RoutingService:
         self._cache.remember(analyzed, result)
         if self._judge is not None:
             self._judge.consider(analyzed, result)
-        provider = self._caller.providers.get(result.provider)
-        if provider is not None:
-            self._prompt_caches.remember(
-                analyzed.request.chat, result.provider, provider.wire, result.model,
-                result.completion.usage,
-            )  # fmt: skip
+        completion = result.completion
+        provider = self._caller.providers.get(completion.provider)
+        if provider is not None and completion.usage.input_tokens >= LEAST_CACHED_TOKENS:
+            self._prompt_caches.remember(analyzed.request.chat, provider.wire, completion)
 
 
-async def _own_result(booked: Recorded) -> CompletionResult:
-    """Of the client for whom the answer was asked for."""
-    return booked.result
+async def _own_result(recorded: Recorded) -> CompletionResult:
+    return recorded.result
 
 
-def _chain(decision: RoutingDecision) -> list[tuple[str, str]]:
-    """The models to try, best first."""
-    return [(decision.provider, decision.model)] + [
-        (ref["provider"], ref["model"]) for ref in decision.metadata["fallback_chain"]
-    ]
+def _chain(decision: RoutingDecision) -> list[ModelRef]:
+    """Return the models to try, best first."""
+    fallbacks = map(_REF, decision.metadata["fallback_chain"])
+    return [ModelRef(decision.provider, decision.model), *starmap(ModelRef, fallbacks)]

@@ -13,7 +13,7 @@ from optimizer.monitoring.otlp_metrics import Counts
 from optimizer.monitoring.tracing import Tracer
 
 if TYPE_CHECKING:
-    from optimizer.monitoring.observers import Observer
+    from analytics.ledger.ledger import Observer
 
 logger = logging.getLogger(__name__)
 

@@ -19,18 +19,18 @@ class RequestContext:
     trace_parent: str = ""
 
 
-_current: ContextVar[RequestContext | None] = ContextVar("_current", default=None)
+CURRENT_REQUEST: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
 """Tasks begun for a request inherit it."""
 
 
 def current_request() -> RequestContext | None:
-    return _current.get()
+    return CURRENT_REQUEST.get()
 
 
 @contextmanager
 def working_on(request_id: uuid.UUID, trace_parent: str) -> Iterator[None]:
-    token = _current.set(RequestContext(request_id, trace_parent))
+    token = CURRENT_REQUEST.set(RequestContext(request_id, trace_parent))
     try:
         yield
     finally:
-        _current.reset(token)
+        CURRENT_REQUEST.reset(token)

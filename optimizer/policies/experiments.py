@@ -9,31 +9,15 @@ from dataclasses import dataclass, replace
 
 from analytics.cache import scoped_cache_key
 from analytics.models import Experiment
+from optimizer.domain.analyzed_request import Assignment
 from optimizer.domain.model_names import ModelNames
 from optimizer.domain.request import GatewayRequest, stricter
 from optimizer.policies.policy import PolicyError, PolicySpec, leaves_choice, read_arm
-from routing.rules import Effect, Rule
+from routing.rules import Rule
 
 logger = logging.getLogger(__name__)
 
 _BUCKETS = 2**64
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """The experiment and the arm of a request; ``prefers`` where that is a model."""
-
-    experiment: str
-    arm: str
-    prefers: Rule | None = None
-
-    def on(self, effect: Effect) -> Effect:
-        """What rules and the arm want together. A model is preferred rather than forced: that
-        it cannot serve must not cost the client an answer. Operators' rules come first.
-        """
-        if self.prefers is None or effect.preferred is not None:
-            return effect
-        return replace(effect, preferred=self.prefers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +40,14 @@ class Experiments:
     def __init__(self, names: ModelNames, load: Callable[[], Experiment | None]) -> None:
         self._names = names
         self._load = load
-        self._running: _Running | None = None
+        self.running: _Running | None = None
         self._left_out = ""
 
     def refresh(self) -> None:
         """Take over what has begun or ended; one with a policy that cannot be read is left out."""
         found = self._load()
         if found is None:
-            self._running = None
+            self.running = None
             return
         try:
             arms = {
@@ -73,15 +57,15 @@ class Experiments:
         except PolicyError as error:
             if found.name != self._left_out:  # said once, not at every refresh
                 logger.error("The experiment %s is left out: %s", found.name, error)
-            self._left_out, self._running = found.name, None
+            self._left_out, self.running = found.name, None
             return
-        self._running = _Running(found.name, found.unit, found.share, arms)
+        self.running = _Running(found.name, found.unit, found.share, arms)
 
     def assign(self, request: GatewayRequest) -> tuple[GatewayRequest, Assignment | None]:
         """``request`` as its arm has it, where it takes part: it leaves the choice to us, and says
         whose it is.
         """
-        running = self._running
+        running = self.running
         if (
             running is None
             or not leaves_choice(request.requested_model)

@@ -52,11 +52,7 @@ class ActiveRules:
         self._load = load
         self._from_file = read_rules_file(file) if file else []
         self._read_at = self._changed_at()
-        self._rules: tuple[Rule, ...] = tuple(self._from_file)
-
-    @property
-    def rules(self) -> tuple[Rule, ...]:
-        return self._rules
+        self.rules: tuple[Rule, ...] = tuple(self._from_file)
 
     def refresh(self) -> None:
         """Take over what has changed; a file that has become unreadable stays as it was."""
@@ -67,7 +63,7 @@ class ActiveRules:
                 self._from_file = read_rules_file(self._file)
             except RulesFileError as error:
                 logger.error("The rules of before stay in force. %s", error)
-        self._rules = self.together_with(())
+        self.rules = self.together_with(())
 
     def together_with(self, names: Collection[str]) -> tuple[Rule, ...]:
         """The rules in force and the admin's rules of these names, all in their order."""
@@ -75,9 +71,9 @@ class ActiveRules:
 
     def effect(self, request: GatewayRequest, analysis: PromptAnalysis) -> Effect:
         """What the rules want of ``request``."""
-        if not self._rules:
+        if not self.rules:
             return NO_EFFECT
-        return effect_of(self._rules, subject_of(request, analysis))
+        return effect_of(self.rules, subject_of(request, analysis))
 
     def _changed_at(self) -> float | None:
         try:

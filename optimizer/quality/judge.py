@@ -28,13 +28,13 @@ from analytics.models import Comparison
 from analytics.quality.comparisons import Compared, Judged, comparison_record
 from analytics.quality.report import judging_cost
 from optimizer.budgets.reservations import Budgets
+from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.request import ASSUMED_MAX_TOKENS
 from optimizer.domain.result import CompletionResult
-from optimizer.gateway.recording.ledger_entries import AnalyzedRequest
 from optimizer.quality.judge_prompt import Side, question, said_in, verdict_of
 from optimizer.shared.tasks import Background
 from providers.chat import Chat, Text
-from providers.completion import Completion, CompletionRequest
+from providers.completion import Completion
 from providers.pricing import PriceBook
 from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
 
@@ -202,15 +202,12 @@ class Judge:
         if reservation is not None:
             chat = replace(chat, max_tokens=chat.max_tokens or ASSUMED_MAX_TOKENS)
         completion = None
+        attempts: list[Attempt] = []
+        authorize = reservation.authorize if reservation else None
         try:
-            outcome = await self._caller.call(
-                [model],
-                lambda name: CompletionRequest(name, chat),
-                reservation.authorize if reservation else None,
-            )
-            completion, attempts = outcome.completion, outcome.attempts
-        except AllProvidersFailed as error:
-            attempts = error.attempts
+            completion = await self._caller.call([model], chat, attempts, authorize)
+        except AllProvidersFailed:
+            pass  # the attempts say why
         except BudgetsUnavailable:
             raise Unjudged("the budgets could not be asked") from None
         charges = self._charges(completion, attempts)
@@ -256,7 +253,7 @@ def _baseline(metadata: dict[str, Any]) -> Model | None:
 
 def _record(case: _Case, score: float | None, error: str, judge: str) -> None:
     comparison_record(
-        case.analyzed.request_id,
+        case.analyzed.request.request_id,
         Compared(*case.candidate, score),
         Compared(*case.reference, None if score is None else _EVEN),
         source=Comparison.Source.JUDGE,

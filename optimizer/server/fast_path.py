@@ -26,7 +26,7 @@ from optimizer.api.http.json_out import as_json
 from optimizer.api.http.sse import HEADERS as STREAM_HEADERS
 from optimizer.domain.client import ANONYMOUS
 from optimizer.domain.request_ids import new_request_id
-from optimizer.monitoring.request_context import working_on
+from optimizer.monitoring.request_context import CURRENT_REQUEST, RequestContext
 from optimizer.server.errors import App, Header, Receive, Scope, Send
 from optimizer.wiring.services import Services
 
@@ -69,8 +69,12 @@ class FastPath:
         request_id = new_request_id()
         trace_parent = headers.get(b"traceparent", b"").decode("latin-1")
         reply = _Reply(send, [*head, (b"x-request-id", str(request_id).encode())])
-        with working_on(request_id, trace_parent), _DisconnectWatcher(receive):
-            await self._serve(endpoint, scope, headers, body, request_id, reply)
+        token = CURRENT_REQUEST.set(RequestContext(request_id, trace_parent))
+        try:
+            with _DisconnectWatcher(receive):
+                await self._serve(endpoint, scope, headers, body, request_id, reply)
+        finally:
+            CURRENT_REQUEST.reset(token)
 
     async def _serve(
         self, endpoint: ApiEndpoint, scope: Scope, headers: dict[bytes, bytes], body: bytes,
@@ -150,8 +154,9 @@ class _Reply:
         self.head += [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
-            *_encoded(answer.headers),
         ]
+        if answer.headers:
+            self.head += _encoded(answer.headers)
         await self._begin(answer.status)
         await self._send({"type": "http.response.body", "body": body})
 

@@ -13,7 +13,7 @@ from optimizer.access.concurrency.limiter import ConcurrencyTimeout
 from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
 from optimizer.api.http.failures import Failure, Kind, retry_headers
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
-from optimizer.wiring.build import get_services
+from optimizer.wiring.build import PROCESS, get_services
 
 # The admin has its own login; the rest tells nothing that is not public.
 _OPEN = re.compile(r"^/(admin|static|docs|schema|health|ready|favicon\.ico)(/|$)")
@@ -48,7 +48,7 @@ class Gatekeeper:
         if _OPEN.match(path) or path == "/":
             await self._app(scope, receive, send)
             return
-        services = get_services()
+        services = PROCESS.services or get_services()
         try:
             client = services.api_keys.authenticate(
                 _shown_key(scope["headers"]),
@@ -57,7 +57,9 @@ class Gatekeeper:
             )
             # Only what may cost something is counted.
             counted = scope["method"] == "POST" and path not in _SCOPES
-            windows = await services.limits.admit(client) if counted else []
+            rates = (client.requests_per_minute, client.tokens_per_minute)
+            limited = counted and rates != (None, None)
+            windows = await services.limits.admit(client) if limited else []
         except AccessDenied as refused:
             await _refuse(scope["path"], _failure(refused), receive, send)
             return

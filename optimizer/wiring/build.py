@@ -44,7 +44,6 @@ from optimizer.lab.rule_preview import RuleTrials
 from optimizer.lab.whatif import WhatIf
 from optimizer.monitoring.alerts import watch
 from optimizer.monitoring.live.feed import Feed
-from optimizer.monitoring.observers import Observers
 from optimizer.monitoring.otlp import configured_telemetry
 from optimizer.monitoring.prometheus import Meter
 from optimizer.policies.experiments import Experiments, running_experiment
@@ -66,25 +65,29 @@ from providers.resilience import ResiliencePolicy, ResilientCaller
 logger = logging.getLogger(__name__)
 
 
-_lock = threading.Lock()
-_services: Services | None = None
+class _Process:
+    """Holds the services of this process; requests read them here."""
+
+    services: Services | None = None
+    lock = threading.Lock()
+
+
+PROCESS = _Process()
 
 
 def get_services() -> Services:
-    """The process's services, built on first use."""
-    global _services
-    if _services is None:
-        with _lock:
-            if _services is None:
-                _services = build_services()
-    return _services
+    """Return the process's services, built on first use."""
+    if PROCESS.services is None:
+        with PROCESS.lock:
+            if PROCESS.services is None:
+                PROCESS.services = build_services()
+    return PROCESS.services
 
 
 def forget_services() -> Services | None:
-    """Detach the current services and hand them to the caller, who stops them."""
-    global _services
-    with _lock:
-        services, _services = _services, None
+    """Detach the current services and return them; the caller stops them."""
+    with PROCESS.lock:
+        services, PROCESS.services = PROCESS.services, None
     return services
 
 
@@ -203,9 +206,9 @@ def build_services() -> Services:
     feed = Feed(settings.SHARED_STORE)
     meter = Meter(lambda: {name: caller.circuit_state(name) for name in registry.providers})
     telemetry = configured_telemetry()
-    observers = [meter.observe, lambda entry: feed.publish(entry.request), *telemetry.observers]
+    observers = [meter.observe, feed.observe, *telemetry.observers]
     recorder = LedgerEntryBuilder(storage_policy())
-    accounting = Accounting(prices, ledger, recorder, limits, Observers(observers))
+    accounting = Accounting(prices, ledger, recorder, limits, observers)
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = ActiveRules(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
     experiments = Experiments(names, running_experiment)

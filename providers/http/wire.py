@@ -73,11 +73,13 @@ class WireClient(ABC):
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """The model's answer. Raises :class:`ProviderError`."""
-        body = await self.post(
+        raw = await self._post(
             self._path(request, stream=False), self._payload(request), self._headers(request)
         )
         with self._reading():
-            completion = storable_completion(self._parse(request, body))
+            completion = self._parse(request, self._object(raw))
+            if b"\\u" in raw:  # no other spelling of JSON holds what a database cannot keep
+                completion = storable_completion(completion)
         if not request.chat.allow_empty and not completion.text.strip():
             usage = completion.usage
             if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
@@ -111,8 +113,15 @@ class WireClient(ABC):
         self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
     ) -> dict[str, Any]:
         """POST JSON and read a JSON object. Raises :class:`ProviderError`."""
+        return self._object(await self._post(path, payload, headers))
+
+    async def _post(
+        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> bytes:
         async with self._open(path, payload, headers) as response:
-            raw = await self._read(response)
+            return await self._read(response)
+
+    def _object(self, raw: bytes) -> dict[str, Any]:
         try:
             body = json.loads(raw)
         except (ValueError, RecursionError) as error:

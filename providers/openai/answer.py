@@ -107,6 +107,9 @@ def signature_of(call: Mapping[str, Any]) -> str:
 
 
 def unknown_fields(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields with a value that no other wire knows."""
+    if message.keys() <= KNOWN_FIELDS:
+        return {}
     return {k: v for k, v in message.items() if k not in KNOWN_FIELDS and v}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from routing.adjustments.substitution import substitute
 from routing.models import RoutingDecision
 from routing.rules import names
-from routing.strategies.base import Situation, complexity_chain
+from routing.strategies.base import Situation
 
 
 def prefer_rule_model(decision: RoutingDecision, situation: Situation) -> RoutingDecision:
@@ -18,7 +18,7 @@ def prefer_rule_model(decision: RoutingDecision, situation: Situation) -> Routin
         return decision
     if names(rule.models, decision.provider, decision.model):
         return decision
-    for option in complexity_chain(situation):
+    for option in situation.chain:
         if names(rule.models, option.provider, option.model):
             return substitute(
                 decision,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Protocol
 
 from routing.models import (
@@ -21,7 +22,15 @@ from routing.models import (
 EXPECTED_OUTPUT_TOKENS: dict[Tier, int] = {"simple": 120, "moderate": 400, "complex": 800}
 
 
-@dataclass(frozen=True, slots=True)
+# For each tier of prompt, the place of each tier of model: its own, stronger ones, weaker ones.
+_CHAIN: dict[Tier, dict[Tier, int]] = {
+    "simple": {"simple": 0, "moderate": 1, "complex": 2},
+    "moderate": {"moderate": 0, "complex": 1, "simple": 2},
+    "complex": {"complex": 0, "moderate": 1, "simple": 2},
+}
+
+
+@dataclass(frozen=True)
 class Situation:
     """One request ready to be decided: its analysis and the models that can serve it.
 
@@ -33,10 +42,24 @@ class Situation:
     eligible: tuple[ModelOption, ...]
     excluded: tuple[tuple[ModelOption, str], ...] = ()
 
-    @property
+    @cached_property
     def expected_output(self) -> int:
         """Tokens that the completion is expected to have."""
         return min(EXPECTED_OUTPUT_TOKENS[self.analysis.tier], self.context.max_tokens)
+
+    @cached_property
+    def chain(self) -> tuple[ModelOption, ...]:
+        """Eligible models in the order complexity would try them.
+
+        The prompt's own tier first, in the catalogue's order; then stronger tiers,
+        nearest first, because a dearer answer beats a poor one; then weaker tiers.
+        """
+        if len(self.eligible) == 1:
+            return self.eligible
+        place = _CHAIN[self.analysis.tier]
+        return tuple(
+            sorted(self.eligible, key=lambda o: (place[o.tier], o.rank, o.provider, o.model))
+        )
 
     def expected_cost(self, option: ModelOption) -> Decimal | None:
         """USD for this request on ``option`` at the expected completion length.
@@ -80,23 +103,3 @@ class Strategy(Protocol):
 def tier_distance(one: Tier, other: Tier) -> int:
     """How many tiers apart: 0, 1 or 2."""
     return abs(TIERS.index(one) - TIERS.index(other))
-
-
-# For each tier of prompt, the place of each tier of model: its own, stronger ones, weaker ones.
-_CHAIN: dict[Tier, dict[Tier, int]] = {
-    "simple": {"simple": 0, "moderate": 1, "complex": 2},
-    "moderate": {"moderate": 0, "complex": 1, "simple": 2},
-    "complex": {"complex": 0, "moderate": 1, "simple": 2},
-}
-
-
-def complexity_chain(situation: Situation) -> tuple[ModelOption, ...]:
-    """Eligible models in the order complexity would try them.
-
-    The prompt's own tier first, in the catalogue's order; then stronger tiers,
-    nearest first, because a dearer answer beats a poor one; then weaker tiers.
-    """
-    place = _CHAIN[situation.analysis.tier]
-    return tuple(
-        sorted(situation.eligible, key=lambda o: (place[o.tier], o.rank, o.provider, o.model))
-    )

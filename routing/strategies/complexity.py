@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from routing.complexity import MODERATE_BELOW, SIMPLE_BELOW
 from routing.models import Candidate, Confidence, ModelOption, RoutingDecision
-from routing.strategies.base import Situation, complexity_chain
+from routing.strategies.base import Situation
 
 _CLEAR_MARGIN = 0.1
 _THIN_MARGIN = 0.03
@@ -17,7 +17,7 @@ class ComplexityStrategy:
 
     def decide(self, situation: Situation) -> RoutingDecision:
         analysis = situation.analysis
-        chain = complexity_chain(situation)
+        chain = situation.chain
         chosen = chain[0]
         reasoning = (
             f"Complexity {analysis.complexity:.2f} is {analysis.tier}; "

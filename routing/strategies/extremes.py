@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from routing.models import TIERS, Candidate, Confidence, RoutingDecision, StrategyName
-from routing.strategies.base import Situation, complexity_chain
+from routing.strategies.base import Situation
 from routing.strategies.learning import LearningStrategy, Weighed
 
 _ZERO = Decimal(0)
@@ -72,7 +72,7 @@ class NamedStrategy:
     name = "named"
 
     def decide(self, situation: Situation) -> RoutingDecision:
-        chain = complexity_chain(situation)
+        chain = situation.chain
         chosen = chain[0]
         return RoutingDecision(
             provider=chosen.provider,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 
 import pytest
 import stamina
@@ -11,7 +12,7 @@ import stamina
 from providers.chat import Chat, Text
 from providers.completion import Choice, Completion, CompletionRequest, Usage
 from providers.errors import AuthenticationFailed, Overloaded, ProviderError, RateLimited
-from providers.resilience import AllProvidersFailed, ResiliencePolicy, ResilientCaller
+from providers.resilience import AllProvidersFailed, Attempt, ResiliencePolicy, ResilientCaller
 
 OK = "ok"
 
@@ -39,11 +40,17 @@ def caller(*providers: Scripted, **policy: object) -> ResilientCaller:
     return ResilientCaller({p.name: p for p in providers}, ResiliencePolicy(**policy))
 
 
-async def call(caller: ResilientCaller, *chain: str):
-    return await caller.call(
-        [(name, f"{name}-model") for name in chain],
-        lambda m: CompletionRequest(m, Chat.of_prompt("p", 5)),
-    )
+@dataclass
+class Answered:
+    completion: Completion
+    attempts: tuple[Attempt, ...]
+
+
+async def call(caller: ResilientCaller, *chain: str) -> Answered:
+    attempts: list[Attempt] = []
+    models = [(name, f"{name}-model") for name in chain]
+    completion = await caller.call(models, Chat.of_prompt("p", 5), attempts)
+    return Answered(completion, tuple(attempts))
 
 
 @pytest.fixture(autouse=True)

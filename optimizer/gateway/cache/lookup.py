@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from analytics.cache import CacheReader
 from analytics.models import CachedResponse
+from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.result import CompletionResult, NotCached
 from optimizer.gateway.cache.semantic.cache import SemanticCache
-from optimizer.gateway.recording.ledger_entries import AnalyzedRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +25,9 @@ class AnswerCache:
     def __init__(self, exact: CacheReader | None, semantic: SemanticCache | None = None) -> None:
         self._exact = exact
         self._semantic = semantic
-
-    @property
-    def on(self) -> bool:
-        return self._exact is not None
-
-    @property
-    def semantic(self) -> bool:
+        self.on = exact is not None
+        self.semantic = self.on and semantic is not None
         """Whether questions in other words are found."""
-        return self._exact is not None and self._semantic is not None
 
     async def find(self, analyzed: AnalyzedRequest) -> CacheHit | None:
         """Raises :class:`NotCached` where only a cached answer is wanted."""

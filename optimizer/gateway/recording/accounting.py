@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 
-from analytics.ledger.ledger import Ledger, LedgerEntry
+from analytics.ledger.ledger import Ledger, LedgerEntry, Observer
 from analytics.ledger.savings import savings_of_call, savings_of_hit
 from analytics.models import CachedResponse
 from optimizer.access.rate_limits import RateLimits, tokens_of
+from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.result import CompletionResult, RoutingUnavailable
 from optimizer.gateway.recording.cached_answers import cached_completion
 from optimizer.gateway.recording.decisions import cached_decision, failure_summary, served_decision
 from optimizer.gateway.recording.ledger_entries import (
-    AnalyzedRequest,
     BaselineCost,
     Charges,
     LedgerEntryBuilder,
     Timing,
     describe_attempts,
 )
-from optimizer.monitoring.observers import Observers
 from providers.completion import Completion, Usage
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
 from routing.models import RoutingDecision
 
+logger = logging.getLogger(__name__)
+
 _ZERO = Decimal(0)
+_MODEL = attrgetter("provider", "model")
 # Other endings (a content filter's, say) are one answer's bad luck, not worth repeating to all.
 _CACHEABLE_ENDINGS = frozenset({"stop", "length", "tool_calls"})
 
@@ -47,6 +51,15 @@ def milliseconds_since(started: float) -> float:
     return (time.perf_counter() - started) * 1000
 
 
+def notify(observers: Sequence[Observer], entry: LedgerEntry) -> None:
+    """Call each observer of recorded requests; an error in one does not affect the others."""
+    for observer in observers:
+        try:
+            observer(entry)
+        except Exception as error:  # the answer is paid for and recorded: it goes out
+            logger.error("A request could not be counted", exc_info=error)
+
+
 class Accounting:
     """Prices and records what happened to a request; returns once the record is durable.
 
@@ -60,7 +73,7 @@ class Accounting:
         ledger: Ledger,
         entries: LedgerEntryBuilder,
         limits: RateLimits | None = None,
-        observers: Observers | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._limits = limits
         self._observers = observers
@@ -82,14 +95,14 @@ class Accounting:
         """A provider answered, after the failed ``attempts``; ``cut_off`` is why not to the end."""
         answer_cost = self._prices.cost(completion.provider, completion.model, completion.usage)
         charges = self._charges(answer_cost, attempts)
-        baseline = self._baseline(analyzed, decision, completion, attempts)
+        baseline = self._baseline(analyzed, decision, completion, attempts, answer_cost)
         savings = savings_of_call(charges.cost, baseline.cost if baseline else None)
-        served = served_decision(decision, completion, attempts)
-        cacheable = (
-            analyzed.request.cache.write
-            and not cut_off
-            and all(c.finish_reason in _CACHEABLE_ENDINGS for c in completion.choices)
-        )
+        served = decision
+        if (completion.provider, completion.model) != (decision.provider, decision.model):
+            served = served_decision(decision, completion, attempts)
+        cacheable = analyzed.request.cache.write and not cut_off
+        for choice in completion.choices:
+            cacheable = cacheable and choice.finish_reason in _CACHEABLE_ENDINGS
         entry, cached = self._entries.for_answer(
             analyzed,
             served,
@@ -104,10 +117,10 @@ class Accounting:
             cut_off=cut_off,
         )
         total = await self._record(entry)
-        if self._limits is not None:
+        if self._limits is not None and analyzed.request.client.tokens_per_minute is not None:
             await self._limits.spend(analyzed.request.client, tokens_of(completion.usage))
         result = CompletionResult(
-            request_id=analyzed.request_id,
+            request_id=analyzed.request.request_id,
             completion=completion,
             decision=served,
             complexity=analyzed.analysis.complexity,
@@ -115,7 +128,7 @@ class Accounting:
             cost=charges.cost,
             total_cost_today=total,
             cache_hit=False,
-            cache_key=analyzed.cache_key if cacheable else None,
+            cache_key=analyzed.request.cache_key if cacheable else None,
             original_cost=answer_cost,
             savings=savings.total,
         )
@@ -139,7 +152,7 @@ class Accounting:
             )
         )
         return CompletionResult(
-            request_id=analyzed.request_id,
+            request_id=analyzed.request.request_id,
             completion=cached_completion(entry),
             decision=decision,
             complexity=analyzed.analysis.complexity,
@@ -187,8 +200,7 @@ class Accounting:
     async def _record(self, entry: LedgerEntry) -> Decimal | None:
         """Make ``entry`` durable; USD spent today after it, where known."""
         receipt = await self._ledger.record(entry)
-        if self._observers is not None:
-            self._observers.notify(entry)
+        notify(self._observers, entry)
         today = entry.request.created_at
         if receipt.total_cost_today is not None:
             self._spent_today = (today, receipt.total_cost_today)
@@ -202,6 +214,8 @@ class Accounting:
 
     def _charges(self, answer_cost: Decimal | None, attempts: Sequence[Attempt]) -> Charges:
         """What the request cost in all: the answer and whatever failed attempts used up."""
+        if not attempts:
+            return Charges(answer_cost, _ZERO, [])
         costs = [self._prices.charged(a.provider, a.model, a.usage) for a in attempts]
         failed = sum(costs, _ZERO)
         cost = None if answer_cost is None else answer_cost + failed
@@ -213,21 +227,29 @@ class Accounting:
         decision: RoutingDecision,
         completion: Completion,
         attempts: Sequence[Attempt],
+        answer_cost: Decimal | None,
     ) -> BaselineCost | None:
         """The model to compare with, priced on this request's tokens: the one that the client
         named, else complexity's choice among those that worked.
         """
-        if analyzed.request.baseline is not None:
-            return self._priced(*analyzed.request.baseline, completion.usage)
-        failed = {(a.provider, a.model) for a in attempts}
-        for ref in decision.metadata["baseline_chain"]:
-            provider, model = ref["provider"], ref["model"]
-            if (provider, model) not in failed:
-                return self._priced(provider, model, completion.usage)
-        return None
+        ref: tuple[str, str] | None = analyzed.request.baseline
+        if ref is None:
+            failed = list(map(_MODEL, attempts))
+            for model in decision.metadata["baseline_chain"]:
+                ref = (model["provider"], model["model"])
+                if ref not in failed:
+                    break
+            else:
+                return None
+        provider, model = ref
+        cost = answer_cost
+        if ref != (completion.provider, completion.model):
+            cost = self._prices.cost(provider, model, completion.usage)
+        return self._priced(provider, model, completion.usage, cost)
 
-    def _priced(self, provider: str, model: str, usage: Usage) -> BaselineCost:
-        cost = self._prices.cost(provider, model, usage)
+    def _priced(
+        self, provider: str, model: str, usage: Usage, cost: Decimal | None
+    ) -> BaselineCost:
         if cost is None:
             return BaselineCost(provider, model, None)
         asked = self._prices.cost(provider, model, replace(usage, output_tokens=0))

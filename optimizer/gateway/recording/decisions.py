@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from analytics.models import CachedResponse
-from optimizer.gateway.recording.ledger_entries import AnalyzedRequest
+from optimizer.domain.analyzed_request import AnalyzedRequest
 from providers.completion import Completion
 from providers.resilience import Attempt
 from routing.models import RoutingDecision

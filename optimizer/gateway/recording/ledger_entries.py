@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,13 +13,11 @@ from analytics.database.bulk_write import maker_of
 from analytics.ledger.ledger import LedgerEntry
 from analytics.ledger.savings import Savings
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
-from optimizer.domain.request import GatewayRequest
+from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.gateway.recording.cached_answers import answer_json
-from optimizer.policies.experiments import Assignment
 from providers.completion import Completion
 from providers.resilience import Attempt
-from routing.models import PromptAnalysis, RoutingDecision
-from routing.rules import NO_EFFECT, Effect
+from routing.models import RoutingDecision
 
 _request = maker_of(RequestRecord)
 _decision = maker_of(RoutingMetric)
@@ -40,28 +37,10 @@ class StoragePolicy:
 
     def expiry(self, now: datetime, wanted: int | None = None) -> datetime | None:
         """When an answer of ``now`` is given no more: the sooner of ours and the client's wish."""
-        limits = [
-            seconds for seconds in (self.cache_seconds or None, wanted) if seconds is not None
-        ]
-        return now + timedelta(seconds=min(limits)) if limits else None
-
-
-@dataclass(frozen=True, slots=True)
-class AnalyzedRequest:
-    """What is known of a request before anyone answers it."""
-
-    request: GatewayRequest
-    analysis: PromptAnalysis
-    effect: Effect = NO_EFFECT
-    assignment: Assignment | None = None
-
-    @property
-    def request_id(self) -> uuid.UUID:
-        return self.request.request_id
-
-    @property
-    def cache_key(self) -> str:
-        return self.request.cache_key
+        seconds = self.cache_seconds or wanted
+        if seconds is None:
+            return None
+        return now + timedelta(seconds=seconds if wanted is None else min(seconds, wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +103,11 @@ class LedgerEntryBuilder:
         ``cut_off`` is why the answer did not come to its end.
         """
         usage = completion.usage
+        prompt_fields = self._policy.prompt_fields(analyzed.request.prompt)
+        finish_reason = completion.choices[0].finish_reason
         request = _request(
             {
-                **self._request_fields(analyzed, decision),
+                **self._request_fields(analyzed, decision, prompt_fields),
                 "provider": completion.provider,
                 "model": completion.model,
                 "tokens_in": usage.input_tokens,
@@ -135,7 +116,7 @@ class LedgerEntryBuilder:
                 "cache_write_tokens": usage.cache_write_tokens,
                 "reasoning_tokens": usage.reasoning_tokens,
                 "usage_estimated": usage.estimated,
-                "finish_reason": completion.finish_reason,
+                "finish_reason": finish_reason,
                 "cost": charges.cost,
                 "failed_cost": charges.failed,
                 "savings": savings.total,
@@ -149,14 +130,14 @@ class LedgerEntryBuilder:
             request.status, request.error_code = RequestRecord.Status.PARTIAL, cut_off
         cached = _answer(
             {
-                "cache_key": analyzed.cache_key,
+                "cache_key": analyzed.request.cache_key,
                 "semantic_key": analyzed.request.semantic_key,
                 "tenant": analyzed.request.client.tenant,
-                **self._policy.prompt_fields(analyzed.request.prompt),
+                **prompt_fields,
                 "max_tokens": analyzed.request.chat.max_tokens,
                 "response": completion.text,
                 "answer": answer_json(completion),
-                "finish_reason": completion.finish_reason,
+                "finish_reason": finish_reason,
                 "provider": completion.provider,
                 "model": completion.model,
                 "pattern": analyzed.analysis.pattern,
@@ -237,13 +218,18 @@ class LedgerEntryBuilder:
         return LedgerEntry(request, metric)
 
     def _request_fields(
-        self, analyzed: AnalyzedRequest, decision: RoutingDecision | None
+        self,
+        analyzed: AnalyzedRequest,
+        decision: RoutingDecision | None,
+        prompt_fields: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         request = analyzed.request
+        if prompt_fields is None:
+            prompt_fields = self._policy.prompt_fields(request.prompt)
         return {
             "id": request.request_id,
             "created_at": request.asked_at,
-            **self._policy.prompt_fields(request.prompt),
+            **prompt_fields,
             "max_tokens": request.chat.max_tokens,
             "auto_route": request.strategy == "hybrid",
             "endpoint": request.endpoint,
@@ -258,7 +244,7 @@ class LedgerEntryBuilder:
             "tokens_estimated": analyzed.analysis.token_count,
             "strategy": decision.strategy_used if decision else analyzed.request.strategy,
             "confidence": decision.confidence if decision else "low",
-            "cache_key": analyzed.cache_key,
+            "cache_key": analyzed.request.cache_key,
             "replayed": self._replayed,
             "api_key": request.client.key,
             "tenant": request.client.tenant,
@@ -277,7 +263,7 @@ class LedgerEntryBuilder:
     ) -> RoutingMetric:
         return _decision(
             {
-                "request_id": analyzed.request_id,
+                "request_id": analyzed.request.request_id,
                 "created_at": analyzed.request.asked_at,
                 "provider": decision.provider,
                 "model": decision.model,

@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from typing import Any
 
+from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
 from optimizer.gateway.recording.decisions import served_decision
-from optimizer.gateway.recording.ledger_entries import AnalyzedRequest, Timing
+from optimizer.gateway.recording.ledger_entries import Timing
 from optimizer.gateway.streaming.event_queue import EventQueue
 from providers.assembly import CompletionBuilder, completion_events
 from providers.errors import ClientGone, ProviderError
@@ -187,7 +188,7 @@ class SharedStreams:
     def __init__(self) -> None:
         self._by_key: dict[str, _Opening] = {}
 
-    async def listen(
+    async def join(
         self, key: str, open_answer: Callable[[], Coroutine[Any, Any, SharedStream]]
     ) -> tuple[SharedStream, bool]:
         """The answer under ``key``, opened if there is none, and whether it was opened for

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from analytics.ledger.ledger import LedgerEntry
 from analytics.models import RequestRecord
 from optimizer.monitoring.live.relay import Relay
 from optimizer.monitoring.live.request_event import Happening, request_event
@@ -63,8 +64,12 @@ class Feed:
         self._relay = Relay(redis_url, self._spread) if redis_url else None
         self._over = False
 
+    def observe(self, entry: LedgerEntry) -> None:
+        """Publish a request that was recorded."""
+        self.publish(entry.request)
+
     def publish(self, request: RequestRecord) -> None:
-        """``request`` has been recorded."""
+        """Show ``request`` to everyone who watches, on all workers."""
         if not self._watchers and (self._relay is None or self._relay.idle):
             return
         event = request_event(request)

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from analytics.access.keys import key_make
 from analytics.models import ApiKey, RequestRecord
-from optimizer.access.concurrency.fair_queue import FairQueue
-from optimizer.access.concurrency.limiter import ConcurrencyLimiter, ConcurrencyTimeout
+from optimizer.access.concurrency.limiter import ConcurrencyLimiter, ConcurrencyTimeout, FairQueue
 from optimizer.access.concurrency.slots import SharedSlots
 from optimizer.domain.client import Client
 from optimizer.wiring.build import get_services

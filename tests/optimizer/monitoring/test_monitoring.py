@@ -19,11 +19,11 @@ from analytics.access.keys import key_make
 from analytics.ledger.journal import Journal
 from analytics.ledger.ledger import LedgerEntry
 from analytics.models import ApiKey, RequestRecord
+from optimizer.gateway.recording.accounting import notify
 from optimizer.monitoring import health
 from optimizer.monitoring import shared_metrics as sharing
 from optimizer.monitoring.conventions import DURATIONS
 from optimizer.monitoring.logs import AboutRequest, JsonFormatter
-from optimizer.monitoring.observers import Observers
 from optimizer.monitoring.otlp import Telemetry, configured_telemetry, this_service
 from optimizer.monitoring.otlp_metrics import Counts
 from optimizer.monitoring.prometheus import SHARED_FOLDER
@@ -111,7 +111,7 @@ class TestMetrics:
         def fails(entry: Any) -> None:
             raise ValueError("a secret prompt")
 
-        Observers([fails, told.append]).notify("entry")  # type: ignore[arg-type]
+        notify([fails, told.append], "entry")  # type: ignore[arg-type]
         assert told == ["entry"]
         assert "could not be counted" in caplog.text
 

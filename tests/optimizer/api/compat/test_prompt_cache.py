@@ -9,7 +9,7 @@ import openai
 from analytics.models import RequestRecord, RoutingMetric
 from optimizer.gateway.prompt_cache import PromptCaches
 from providers.chat import Chat, Message, Text
-from providers.completion import Usage
+from providers.completion import Choice, Completion, Usage
 from routing.models import CachedConversation
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.wires import anthropic_message
@@ -26,12 +26,16 @@ def chat(*turns: str) -> Chat:
     return Chat(tuple(Message(roles[i % 2], (Text(t),)) for i, t in enumerate(turns)))
 
 
+def answer(provider: str, model: str, usage: Usage) -> Completion:
+    return Completion(provider, model, (Choice((Text("Yes."),), "stop"),), usage)
+
+
 def test_the_longest_known_beginning_tells_who_holds_it() -> None:
     known = PromptCaches()
-    known.remember(chat(LONG), "claude", "anthropic", "old", Usage(3600, 5, 0, 3500))
+    known.remember(chat(LONG), "anthropic", answer("claude", "old", Usage(3600, 5, 0, 3500)))
     assert known.find(chat(LONG, "Hm.", "Go on.")) == CachedConversation("claude", "old", 3500)
     later = chat(LONG, "Hm.", "Go on.")
-    known.remember(later, "openai", "openai", "new", Usage(3700, 5))
+    known.remember(later, "openai", answer("openai", "new", Usage(3700, 5)))
     assert known.find(chat(LONG, "Hm.", "Go on.", "Well.", "And?")) == CachedConversation(
         "openai", "new", 3700
     )
@@ -45,8 +49,8 @@ def test_the_longest_known_beginning_tells_who_holds_it() -> None:
 def test_what_no_provider_keeps_is_not_remembered() -> None:
     known = PromptCaches()
     # Anthropic keeps only what it is asked to keep, and nobody keeps little.
-    known.remember(chat(LONG), "claude", "anthropic", "m", Usage(3600, 5))
-    known.remember(chat("Short."), "openai", "openai", "m", Usage(3, 5))
+    known.remember(chat(LONG), "anthropic", answer("claude", "m", Usage(3600, 5)))
+    known.remember(chat("Short."), "openai", answer("openai", "m", Usage(3, 5)))
     assert known.find(chat(LONG, "Hm.", "Go on.")) is None
 
 

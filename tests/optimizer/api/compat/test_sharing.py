@@ -110,7 +110,7 @@ async def test_who_asked_first_may_leave(sdk: openai.AsyncOpenAI, fake: FakeProv
 async def test_even_before_the_first_word(sdk: openai.AsyncOpenAI, fake: FakeProvider) -> None:
     fake.gate = asyncio.Event()
     first, second = Listener(sdk), Listener(sdk)
-    live = get_services().routing._live._by_key
+    live = get_services().routing._streams._by_key
     await eventually(lambda: any(opening._waiting == 2 for opening in live.values()))
     await first.leave()
     fake.gate.set()
