@@ -148,7 +148,8 @@ def _cards(
     known = difference["mean"] is not None
     quality_text = f"{difference['mean']:+.3f}" if known else "–"
     basis = (
-        f"compared with the baseline, tolerance {quality['tolerance']:g}; from {quality['basis']}"
+        f"compared with the baseline, tolerance {quality['tolerance']:g}; "
+        f"based on {quality['basis']}"
         if known
         else "rate answers or configure a judge"
     )
