@@ -140,7 +140,7 @@ def pages() -> list[str]:
     from django.contrib import admin
     from django.urls import reverse
 
-    from optimizer.control_room.pages.period import Period
+    from optimizer.control_room.pages.period import ReportPeriod
 
     found = [f"{reverse('admin:index')}?days={days}" for days in (1, 7, 30, 90)]
     found.append(f"{reverse('admin:whose')}?days=30")
@@ -155,7 +155,8 @@ def pages() -> list[str]:
     found += [f"{reverse('admin:charts')}?days={days}" for days in (1, 7, 30, 90)]
     # What the home leads to: frequent values and rare ones.
     requests = reverse("admin:analytics_requestrecord_changelist")
-    found += [f"{requests}?{Period.of_days(30).rows(**{by: value})}" for by, value in _LED_TO]
+    month = ReportPeriod.last_days(30)
+    found += [f"{requests}?{month.list_query(**{by: value})}" for by, value in _LED_TO]
     return found
 
 

@@ -1,4 +1,4 @@
-"""How figures are written in the admin's templates."""
+"""Template filters that format money and numbers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ register = template.Library()
 
 @register.filter
 def figure(value: Any) -> str:
-    """Money as dollars, anything else as it is."""
+    """Format a Decimal as USD; return anything else as text."""
     return format_dollars(value) if isinstance(value, Decimal) else str(value)
 
 
 @register.filter
 def dollars(value: Any) -> str:
-    """USD from a Decimal or the string that JSON keeps of one."""
+    """Format USD given as a Decimal, or as the text that JSON stores for one."""
     return format_dollars(None if value in (None, "") else Decimal(str(value)))
 
 
 @register.filter
 def rate(value: Decimal | None) -> str:
-    """USD per million tokens: cents at least, and no zeros that say nothing."""
+    """Format USD per million tokens, with at least two decimals and no further trailing zeros."""
     if value is None:
         return "unknown"
     text = f"{value.normalize():f}"
@@ -36,7 +36,7 @@ def rate(value: Decimal | None) -> str:
 
 @register.filter
 def short(value: int) -> str:
-    """A number of tokens, to three digits: 131 k, 1.05 M."""
+    """Format a number of tokens to three digits: 131 k, 1.05 M."""
     for unit, size in (("M", 1_000_000), ("k", 1_000)):
         if value >= size:
             return f"{value / size:.3g} {unit}"

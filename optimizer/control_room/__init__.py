@@ -1,1 +1,1 @@
-"""The admin's home: what is spent and saved, whether quality holds, what is broken."""
+"""The admin: spending, savings, quality, problems, and the pages to act on them."""

@@ -1,4 +1,4 @@
-"""Who may see a page that runs on the event loop; the admin's own guard is for threads."""
+"""Permission checks for asynchronous admin views; the admin's own check is synchronous."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 AsyncView = Callable[..., Awaitable[HttpResponseBase]]
 
 
-def staff_with(permission: str) -> Callable[[AsyncView], AsyncView]:
-    """Lets staff with ``permission`` pass; others get 401 or 403 as JSON, for scripts to read."""
+def staff_permission_required(permission: str) -> Callable[[AsyncView], AsyncView]:
+    """Admit only staff users who have ``permission``.
 
-    def guarded(view: AsyncView) -> AsyncView:
+    Others get 401 or 403 as JSON, because scripts call these views.
+    """
+
+    def decorator(view: AsyncView) -> AsyncView:
         @wraps(view)
-        async def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        async def checked_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             user = await request.auser()
             if not (user.is_active and user.is_staff):  # type: ignore[union-attr]
                 return JsonResponse({"detail": "Log in to the admin first."}, status=401)
             if not await user.ahas_perm(permission):  # type: ignore[union-attr]
-                return JsonResponse({"detail": f"This needs {permission}."}, status=403)
+                detail = f"You need the permission {permission}."
+                return JsonResponse({"detail": detail}, status=403)
             return await view(request, *args, **kwargs)
 
-        return inner
+        return checked_view
 
-    return guarded
+    return decorator

@@ -1,4 +1,4 @@
-"""The admin's tables, grouped by what operators come for."""
+"""Groups of the admin's tables, named for the tasks of operators."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "Alerts": ("AlertRule", "Alert"),
     "Access": ("ApiKey", "Team", "Project", "User", "Group", "LogEntry"),
 }
-_REST = "Logins"
+_OTHER_MODELS = "Logins"
 
 
-def grouped(apps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The models of Django's list of apps under our headings, in our order; those of no heading,
-    such as what guards logins, come last. A heading whose models nobody may see is not there.
+def group_models(apps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Arrange the models of Django's app list under our headings, in our order.
+
+    Models without a heading, such as those that guard logins, come last. A heading is left out
+    if the user may see none of its models.
     """
     models = {model["object_name"]: (app, model) for app in apps for model in app["models"]}
-    found = []
-    for name, members in _GROUPS.items():
-        there = [models.pop(member) for member in members if member in models]
-        if there:
-            found.append(_group(name, there))
-    return [*found, *([_group(_REST, list(models.values()))] if models else [])]
+    groups = []
+    for name, object_names in _GROUPS.items():
+        members = [models.pop(object_name) for object_name in object_names if object_name in models]
+        if members:
+            groups.append(_group(name, members))
+    return [*groups, *([_group(_OTHER_MODELS, list(models.values()))] if models else [])]
 
 
 def _group(name: str, members: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any]:

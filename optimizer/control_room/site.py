@@ -1,4 +1,4 @@
-"""The admin site: Django's own, with the control room for its home."""
+"""The admin site: Django's own, with the control room as its home page."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from django.template.response import TemplateResponse
 from django.urls import path
 
 from analytics.database.replicas import reading_elsewhere
-from optimizer.control_room.grouping import grouped
+from optimizer.control_room.grouping import group_models
 from optimizer.control_room.pages.charts import charts
 from optimizer.control_room.pages.first_run import start_page, test_connection
 from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
-from optimizer.control_room.pages.overview import overview, whose
+from optimizer.control_room.pages.overview import cost_breakdown, overview
 from optimizer.control_room.pages.period import PERIODS, ReportPeriod
 from optimizer.control_room.pages.playground import (
     choices_view,
@@ -27,14 +27,15 @@ from optimizer.control_room.pages.playground import (
 
 
 class ControlRoom(AdminSite):
-    """Its home shows the figures to whoever may see requests."""
+    """The admin site. Its home page shows figures to users who may view requests."""
 
     index_template = "admin/control_room.html"
 
     def get_urls(self) -> list[Any]:
+        """Return the URLs of the control room's pages, then those of Django's admin."""
         return [
             path("charts/", self.admin_view(self.charts), name="charts"),
-            path("whose/", self.admin_view(self.whose), name="whose"),
+            path("whose/", self.admin_view(self.cost_breakdown), name="whose"),
             path("live/", self.admin_view(live_page), name="live"),
             path("live/events", live_events, name="live_events"),  # type: ignore[arg-type]
             path("playground/", self.admin_view(playground_page), name="playground"),
@@ -48,33 +49,36 @@ class ControlRoom(AdminSite):
         ]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """By what operators come for, not by which module a table is of."""
+        """Group the tables by the tasks of operators, not by the app that defines them."""
         apps = super().get_app_list(request, app_label)
-        return apps if app_label else grouped(apps)
+        return apps if app_label else group_models(apps)
 
     @reading_elsewhere()
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        more: dict[str, Any] = {"periods": PERIODS}
+        """Show the home page, with the figures of the period that the query names."""
+        context: dict[str, Any] = {"periods": PERIODS}
         if request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
-            more["room"] = overview(ReportPeriod.asked(request.GET), _circuits())
-        return super().index(request, {**(extra_context or {}), **more})
+            context["room"] = overview(ReportPeriod.from_query(request.GET), _circuits())
+        return super().index(request, {**(extra_context or {}), **context})
 
     @reading_elsewhere()
-    def whose(self, request: HttpRequest) -> HttpResponse:
-        """A piece of the home page that comes after it."""
+    def cost_breakdown(self, request: HttpRequest) -> HttpResponse:
+        """Return the part of the home page that a script loads later: users, tags, prompts."""
         if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
             raise PermissionDenied
-        return TemplateResponse(request, "admin/whose.html", whose(ReportPeriod.asked(request.GET)))
+        context = cost_breakdown(ReportPeriod.from_query(request.GET))
+        return TemplateResponse(request, "admin/whose.html", context)
 
     @reading_elsewhere()
     def charts(self, request: HttpRequest) -> HttpResponse:
-        """The figures of the page's pictures, as JSON."""
+        """Return the data of the home page's charts as JSON."""
         if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
             raise PermissionDenied
-        return JsonResponse(charts(ReportPeriod.asked(request.GET)))
+        return JsonResponse(charts(ReportPeriod.from_query(request.GET)))
 
 
 def _circuits() -> dict[str, str]:
+    """Return the state of each provider's circuit breaker."""
     from optimizer.wiring.build import get_services
 
     caller = get_services().caller

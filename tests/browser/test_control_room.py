@@ -151,7 +151,9 @@ def test_a_budget_burns_down(open_page: Open, shots: Path) -> None:
 def test_a_rolling_budget_shows_when_it_is_whole_again(open_page: Open) -> None:
     page = open_page("/admin/")
     picture = page.locator("#burn-downs figure", has_text="Any day").locator("canvas")
-    expect(picture).to_have_attribute("aria-label", re.compile(r"of \$0\.02.* left; whole"))
+    expect(picture).to_have_attribute(
+        "aria-label", re.compile(r"of \$0\.02.* left; all of it available")
+    )
     lines = picture.evaluate("it => Chart.getChart(it).data.datasets.map((one) => one.label)")
     assert lines == ["Left", "If nothing more is spent"]
 
@@ -170,7 +172,7 @@ def test_live_shows_requests_as_they_come(open_page: Open, service: Service, sho
     service.ask(f"Paused, at {datetime.now(UTC)}?")
     page.wait_for_timeout(500)
     expect(page.locator("#requests")).to_have_text(f"{before + 1:,}")
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     expect(page.locator("#requests")).to_have_text(f"{before + 2:,}")
 
     row = page.locator("#happenings tbody tr").first
@@ -201,8 +203,8 @@ def test_live_connects_again_after_the_network_was_away(open_page: Open, service
     before = requests_today(page)
     page.context.set_offline(True)
     page.get_by_role("button", name="Pause").click()
-    page.get_by_role("button", name="Go on").click()
-    expect(page.get_by_role("status")).to_contain_text("Connecting again")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("status")).to_contain_text("Reconnecting")
     service.ask(f"Meanwhile, at {datetime.now(UTC)}?")
     page.context.set_offline(False)
     expect(page.get_by_role("status")).to_have_text("Live.")
@@ -213,7 +215,7 @@ def test_a_decision_tells_its_story(open_page: Open, service: Service, shots: Pa
     asked = service.chat(f"{PROMPT} Told at {datetime.now(UTC)}.", "dora", "search")
     page = open_page(f"/admin/analytics/routingmetric/{asked}/change/")
     expect(page.locator(".headline")).to_contain_text("The baseline asked for")
-    for chapter in ("Asked", "Looked at", "Decided", "Called", "Paid", "Rated"):
+    for chapter in ("Request", "Analysis", "Decision", "Provider call", "Cost", "Ratings"):
         expect(page.get_by_role("heading", name=chapter, exact=True)).to_be_visible()
     expect(page.locator(".parts tbody tr").first).to_contain_text("demanding work")
     wait_for_pictures(page)
@@ -241,9 +243,9 @@ def test_the_playground_compares_runs_and_learns(open_page: Open, shots: Path) -
         expect(answer.locator("pre")).to_have_text(ANSWER)
         expect(answer.locator(".facts")).to_contain_text("tokens in")
     answers.nth(1).get_by_role("button", name="Good").click()
-    expect(answers.nth(1).locator(".rating")).to_contain_text("learned from")
+    expect(answers.nth(1).locator(".rating")).to_contain_text("Routing learns from it")
     shoot(page, shots / "playground.png")
-    answers.nth(1).get_by_role("link", name="Its story").click()
+    answers.nth(1).get_by_role("link", name="Decision details").click()
     expect(page.get_by_text("1.00 by operator")).to_be_visible()
 
 
@@ -252,7 +254,7 @@ def test_a_viewer_compares_and_cannot_run(open_page: Open) -> None:
     page.get_by_role("button", name="Compare strategies").click()
     expect(page.get_by_role("rowheader", name="hybrid", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Run")).to_have_count(0)
-    expect(page.get_by_text("for those who may ask")).to_be_visible()
+    expect(page.get_by_text("needs the role analyst or operator")).to_be_visible()
 
 
 def test_models_and_prices(open_page: Open, shots: Path) -> None:
@@ -273,7 +275,7 @@ def test_models_and_prices(open_page: Open, shots: Path) -> None:
     page.get_by_label("Model:").fill("claude/claude-haiku-5-5")
     page.get_by_label("Input:").fill("10")
     page.get_by_label("Output:").fill("20")
-    page.get_by_role("button", name="Reckon").click()
+    page.get_by_role("button", name="Calculate").click()
     expect(page.get_by_role("row", name=re.compile("Difference"))).to_contain_text("$")
     shoot(page, shots / "models.png")
 
@@ -288,7 +290,7 @@ def test_getting_started_leads_to_the_first_request(
     page.get_by_role("button", name="Copy").first.click()
     assert "curl -s" in page.evaluate("navigator.clipboard.readText()")
     service.ask(f"Did it come, at {datetime.now(UTC)}?")
-    expect(page.locator("#arrived")).to_contain_text("A request has come")
+    expect(page.locator("#arrived")).to_contain_text("A request has arrived")
     shoot(page, shots / "start.png")
     page.locator("#arrived a").click()
     expect(page.locator(".headline")).to_be_visible()

@@ -61,7 +61,7 @@ def test_nor_in_what_comes_later(open_page: Open, service: Service, axe: Axe) ->
     page.get_by_role("button", name="Compare strategies").click()
     expect(page.get_by_role("rowheader", name="hybrid", exact=True)).to_be_visible()
     page.get_by_role("button", name="Run").click()
-    expect(page.get_by_role("link", name="Its story")).to_be_visible()
+    expect(page.get_by_role("link", name="Decision details")).to_be_visible()
     assert grave(page, axe) == []
 
 

@@ -1,10 +1,10 @@
-/* Budgets as burn-downs: what is left of each in its period, and how it goes on. */
+/* Burn-down charts of budgets: what is left of each in its period, and the outlook. */
 import { axis, faint, onTheme, place, quiet, themed } from "./drawing.js";
 import { dollars, shortDollars } from "./words.js";
 
 const time = (at) => new Date(at).getTime();
 const DAY = 86_400_000;
-/* As much of a time as tells apart those of a picture that is `whole` milliseconds long. */
+/* The part of a time that distinguishes the points of a chart that spans `whole` milliseconds. */
 const shortTime = (at, whole) => {
   const [date, clock] = [new Date(at).toISOString().slice(5, 10), new Date(at).toISOString().slice(11, 16)];
   if (whole > 4 * DAY) return date;
@@ -20,17 +20,17 @@ const atTimes = (points) => points.map(([at, left]) => ({ x: time(at), y: Number
 const outlook = (plot, length) => {
   if (!plot.rolling) return plot.runs_out ? `used up at this pace by ${shortTime(plot.runs_out, length)}` : "it lasts at this pace";
   const whole = plot.ahead.find(([, left]) => Number(left) >= Number(plot.limit));
-  return `whole ${whole === plot.ahead[0] ? "now" : `again by ${shortTime(whole[0], length)} if nothing more is spent`}`;
+  return `all of it available ${whole === plot.ahead[0] ? "now" : `by ${shortTime(whole[0], length)} if nothing more is spent`}`;
 };
 
-/** Draws one on `canvas`. */
+/** Draws the burn-down chart of one budget on `canvas`. */
 export const drawBurnDown = (canvas, plot) => {
   const [start, end] = [plot.start, plot.end].map(time);
   const limit = Number(plot.limit);
   const points = atTimes(plot.points);
   const last = points[points.length - 1];
   const spent = themed("--tone-spent");
-  const even = line("Evenly", [{ x: start, y: limit }, { x: end, y: 0 }], themed("--body-quiet-color"), { borderDash: [2, 4], borderWidth: 1 });
+  const even = line("Even pace", [{ x: start, y: limit }, { x: end, y: 0 }], themed("--body-quiet-color"), { borderDash: [2, 4], borderWidth: 1 });
   const x = axis();
   const y = axis();
   canvas.setAttribute("aria-label", `${plot.name}: ${dollars(last.y)} of ${dollars(limit)} left; ${outlook(plot, end - start)}`);
@@ -58,7 +58,7 @@ export const drawBurnDown = (canvas, plot) => {
   });
 };
 
-/* On a budget's own page the figures stand beside their pictures. */
+/* A budget's own page has the data of each chart next to its canvas. */
 const drawAll = () => {
   for (const figure of document.querySelectorAll(".burn-down:has(script)")) {
     drawBurnDown(figure.querySelector("canvas"), JSON.parse(figure.querySelector("script").textContent));

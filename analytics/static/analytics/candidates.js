@@ -1,4 +1,4 @@
-/* The candidates of a decision: what each is expected to cost and to be worth. */
+/* The chart of a decision's candidates: the expected cost and quality of each. */
 import { axis, onTheme, place, quiet, themed } from "./drawing.js";
 import { dollars, shortDollars } from "./words.js";
 
@@ -7,7 +7,7 @@ const TONES = { chosen: "--tone-saved", baseline: "--series-3", other: "--body-q
 
 const meets = (one, other) => one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;
 
-/* Each point's interval and, where there is room on one of its sides, its name. */
+/* Draws the interval of each point and, if there is room on one side, its name. */
 const marks = {
   id: "marks",
   afterDatasetsDraw(chart) {
@@ -95,7 +95,7 @@ const drawOne = (figure) => {
   });
 };
 
-/** Draws every picture of candidates within `root`. */
+/** Draws all charts of candidates within `root`. */
 export const drawCandidates = (root) => {
   for (const figure of root.querySelectorAll(".candidates-chart")) drawOne(figure);
 };

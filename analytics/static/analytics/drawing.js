@@ -1,10 +1,10 @@
-/* Draws the figures of the server with Chart.js, in the page's own colours, light or dark. */
+/* Draws the server's figures with Chart.js, in the colours of the page, light or dark. */
 import { bounds, shortDollars, words } from "./words.js";
 
 const SERIES_COLOURS = 6;
 const TONES = new Set(["spent", "saved", "quality", "cache", "limit"]);
 
-/* What a variable says of a colour depends on where it is used, so it is used. */
+/* The value of a colour variable depends on the element that uses it, so an element uses it here. */
 const probe = document.body.appendChild(document.createElement("i"));
 probe.hidden = true;
 export const themed = (name) => {
@@ -13,26 +13,26 @@ export const themed = (name) => {
 };
 export const faint = (colour, share) => `color-mix(in srgb, ${colour} ${share}%, transparent)`;
 
-/** What every picture has in common. */
+/** The options that all charts share. */
 export const quiet = () => {
   Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
   return { animation: false, responsive: true, maintainAspectRatio: false };
 };
 
-/** An axis whose lines are seen and do not shout. */
+/** An axis with visible but unobtrusive lines. */
 export const axis = () => ({
   grid: { color: themed("--hairline-color") },
   border: { display: false },
   ticks: { color: themed("--body-quiet-color") },
 });
 
-/** Makes a picture on `canvas`, in place of the one that is there. */
+/** Draws a chart on `canvas`, and replaces the chart that is there. */
 export const place = (canvas, config) => {
   Chart.getChart(canvas)?.destroy();
   return new Chart(canvas, config);
 };
 
-/** Calls `again` whenever the page turns light or dark. */
+/** Calls `again` whenever the page switches between light and dark. */
 export const onTheme = (again) => {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   new MutationObserver(again).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
@@ -55,7 +55,7 @@ const dataset = (series, n, stacked) => {
   };
 };
 
-/* The band of an interval: its lower bound unseen, its upper one filled down to it. */
+/* The band of an interval: an invisible line at the lower bound, and one at the upper bound, filled down to it. */
 const band = (series, n) => {
   if (!series.low.some((value) => value !== null)) return [];
   const edge = { type: "line", order: 2, borderWidth: 0, pointRadius: 0, pointHoverRadius: 0, unnamed: true };
@@ -80,12 +80,12 @@ const plugins = (chart, titles) => ({
       title: ([item]) => (item ? titles[item.dataIndex] : ""),
       label: ({ dataset: { label, told }, dataIndex: n }) =>
         `${label}: ${words(chart.unit, told.values[n])}${bounds(chart.unit, told, n)}`,
-      footer: () => (chart.rows.length ? "Click for the rows" : ""),
+      footer: () => (chart.rows.length ? "Click to see the requests" : ""),
     },
   },
 });
 
-/** Draws a chart over time; `labels` stand below its steps, `titles` on top of what is pointed at. */
+/** Draws a chart over time; `labels` are the texts below its steps, `titles` the headings of its tooltips. */
 export const draw = (canvas, chart, labels, titles) => {
   const leads = (active) => active.length > 0 && chart.rows.length > 0;
   const x = axis();

@@ -1,6 +1,6 @@
-/* Figures in words, as the server writes them. */
+/* Formats figures as text, in the same way as the server. */
 
-/** USD to as many places as it takes to see something. */
+/** USD with two decimals, or with six for amounts below one dollar. */
 export const dollars = (amount) => {
   if (amount === null) return "unknown";
   const value = Number(amount);
@@ -11,7 +11,7 @@ export const dollars = (amount) => {
   return `${value < 0 ? "-" : ""}$${text}`;
 };
 
-/** The same beside an axis, where zeros at the end say nothing. */
+/** USD for the labels of an axis, without trailing zeros. */
 export const shortDollars = (value) => {
   const text = Math.abs(value).toLocaleString("en-US", { maximumSignificantDigits: 3 });
   return `${value < 0 ? "-" : ""}$${text}`;
@@ -25,9 +25,9 @@ const UNITS = {
   score: (value) => value.toFixed(3),
 };
 
-/** A value of a unit; what is not known is a dash. */
+/** A value with its unit; an unknown value is a dash. */
 export const words = (unit, value) => (value === null ? "–" : UNITS[unit](Number(value)));
 
-/** " (low to high)" where step `n` of a series has an interval, else nothing. */
+/** " (low to high)" where step `n` of a series has an interval, else an empty text. */
 export const bounds = (unit, series, n) =>
   series.low.length && series.low[n] !== null ? ` (${words(unit, series.low[n])} to ${words(unit, series.high[n])})` : "";

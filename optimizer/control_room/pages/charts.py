@@ -1,4 +1,4 @@
-"""The pictures of the admin's home, as figures that a script on the page draws."""
+"""Data of the charts on the admin's home page; a script on the page draws them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ from analytics.reports.over_time import Course, course
 from optimizer.control_room.pages.period import ReportPeriod
 
 Value = str | float | int | None
-"""Money is told as the exact decimal; the script rounds it to pixels."""
+"""A value of a chart. Money is an exact decimal as text; the script rounds it to pixels."""
 Unit = Literal["usd", "count", "percent", "ms", "score"]
 
-_MOST = 6
-"""Lines or layers of a picture: more cannot be told apart."""
+_MAX_SERIES = 6
+"""The most lines or layers of a chart; a reader cannot distinguish more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One value a step. ``kind`` is "bar", "line", "dashed" (what was before) or "limit";
-    ``tone`` what it means where that has a colour of its own. ``low`` and ``high`` bound the
-    values with 95 % confidence.
+    """A series of values, one for each step of the chart.
+
+    ``kind`` is "bar", "line", "dashed" (the previous period) or "limit". ``tone`` names the
+    meaning of the series if that meaning has a colour of its own. ``low`` and ``high`` are the
+    bounds of the values' 95 % confidence intervals.
     """
 
     name: str
@@ -45,7 +47,11 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """``rows`` lead to the requests behind each step; ``stacked`` bars stand on each other."""
+    """A chart over the steps of a period.
+
+    ``rows`` holds, for each step, the address of the list of requests behind it. ``stacked``
+    draws the bars on top of each other.
+    """
 
     id: str
     title: str
@@ -58,37 +64,43 @@ class Chart:
 
 
 def charts(period: ReportPeriod, *, now: datetime | None = None) -> dict[str, Any]:
-    """All of them for a period, ready for JSON: ``labels`` of the steps, the ``charts``, and the
-    ``budgets`` used most as they stand now.
+    """Return all charts of a period, ready for JSON.
 
-    Reads the database: not for the event loop.
+    The keys are ``step`` (the kind of step), ``labels`` (the start of each step, ISO 8601),
+    ``charts``, and ``budgets``: the current burn-downs of the most used budgets.
+
+    This function reads the database, so do not call it on the event loop.
     """
     now = now or datetime.now(UTC)
     until = period.until or now
-    found = course(period.since, until, period.before)
-    rows = _rows(found, period.since, until)
-    drawn = [
-        _spend(found, rows("requestrecord")),
-        _causes(found, rows("routingmetric")),
-        _quality(found, rows("comparison")),
-        _mix("models", "Requests by model", found.by["model"], rows("requestrecord")),
-        _mix("strategies", "Requests by strategy", found.by["strategy"], rows("requestrecord")),
-        _hits(found, rows("requestrecord", cache_hit__exact="1")),
+    by_step = course(period.since, until, period.before)
+    rows = _row_links(by_step, period.since, until)
+    models, strategies = by_step.by["model"], by_step.by["strategy"]
+    all_charts = [
+        _spend(by_step, rows("requestrecord")),
+        _savings_by_cause(by_step, rows("routingmetric")),
+        _quality(by_step, rows("comparison")),
+        _requests_by("models", "Requests by model", models, rows("requestrecord")),
+        _requests_by("strategies", "Requests by strategy", strategies, rows("requestrecord")),
+        _hit_rate(by_step, rows("requestrecord", cache_hit__exact="1")),
         _durations(
-            "latency", "Latency by provider", found, rows("requestrecord", cache_hit__exact="0")
+            "latency", "Latency by provider", by_step, rows("requestrecord", cache_hit__exact="0")
         ),
-        _durations("first_token", "Time to first token by provider", found, rows("requestrecord")),
-        _failures(found, rows("requestrecord", status__exact="error")),
+        _durations(
+            "first_token", "Time to first token by provider", by_step, rows("requestrecord")
+        ),
+        _failures(by_step, rows("requestrecord", status__exact="error")),
     ]  # fmt: skip
     return {
-        "step": found.steps.kind,
-        "labels": [start.isoformat() for start in found.steps.starts],
-        "charts": [asdict(chart) for chart in drawn],
+        "step": by_step.steps.kind,
+        "labels": [start.isoformat() for start in by_step.steps.starts],
+        "charts": [asdict(chart) for chart in all_charts],
         "budgets": _budgets(now),
     }
 
 
 def _budgets(now: datetime) -> list[dict[str, Any]]:
+    """Return the burn-downs of the most used budgets, each with the address of its page."""
     accounts = most_used(Budget.objects.filter(enabled=True), now=now)
     return [
         {**plot, "page": reverse("admin:analytics_budget_change", args=[plot["budget"]])}
@@ -96,94 +108,96 @@ def _budgets(now: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _rows(found: Course, since: datetime, until: datetime) -> Callable[..., list[str]]:
-    """``rows(model, **filters)``: the addresses of the lists behind each step."""
-    bounds = [*found.steps.starts, until]
+def _row_links(by_step: Course, since: datetime, until: datetime) -> Callable[..., list[str]]:
+    """Return ``links(model, **filters)``: the address of the list behind each step."""
+    bounds = [*by_step.steps.starts, until]
     spans = [ReportPeriod(max(start, since), end, start, "") for start, end in pairwise(bounds)]
 
-    def listed(model: str, **filters: str) -> list[str]:
+    def links(model: str, **filters: str) -> list[str]:
         page = reverse(f"admin:analytics_{model}_changelist")
-        return [f"{page}?{span.rows(**filters)}" for span in spans]
+        return [f"{page}?{span.list_query(**filters)}" for span in spans]
 
-    return listed
+    return links
 
 
-def _spend(found: Course, rows: list[str]) -> Chart:
+def _spend(by_step: Course, rows: list[str]) -> Chart:
     return Chart(
         "spend", "Spent and saved", "usd",
         [
-            Series("Spent", _money(found.totals, "cost"), tone="spent"),
+            Series("Spent", _money(by_step.totals, "cost"), tone="spent"),
             Series(
-                "Saved", [str(saved) for saved in found.saved], "line", "saved",
-                [str(one.low) if one else None for one in found.intervals],
-                [str(one.high) if one else None for one in found.intervals],
+                "Saved", [str(saved) for saved in by_step.saved], "line", "saved",
+                [str(interval.low) if interval else None for interval in by_step.intervals],
+                [str(interval.high) if interval else None for interval in by_step.intervals],
             ),
-            Series("Spent, period before", _money(found.before, "cost"), "dashed", "spent"),
+            Series("Spent, previous period", _money(by_step.before, "cost"), "dashed", "spent"),
         ],
-        "the band holds what was saved with 95 % confidence", wide=True, rows=rows,
+        "the band is the 95 % confidence interval of the savings", wide=True, rows=rows,
     )  # fmt: skip
 
 
-def _causes(found: Course, rows: list[str]) -> Chart:
-    def each(of: Callable[[Figures], Decimal]) -> list[Value]:
-        return [str(of(figures)) for figures in found.totals]
+def _savings_by_cause(by_step: Course, rows: list[str]) -> Chart:
+    def amounts(amount_of: Callable[[Figures], Decimal]) -> list[Value]:
+        return [str(amount_of(figures)) for figures in by_step.totals]
 
-    def chosen(figures: Figures) -> Decimal:
-        by_choice: Decimal = (
+    def saved_by_choice(figures: Figures) -> Decimal:
+        saved: Decimal = (
             figures["routing_saved"] - figures["explored_saved"] - figures["prompt_cache_saved"]
         )
-        return by_choice
+        return saved
 
     series = [
-        Series("Cheaper models", each(chosen)),
-        Series("Response cache", _money(found.totals, "cache_saved")),
-        Series("Prompt caches", _money(found.totals, "prompt_cache_saved")),
-        Series("Exploring", _money(found.totals, "explored_saved")),
-        Series("Failed requests", each(lambda figures: -figures["lost_cost"])),
-        Series("Judging", [str(-step.judging) for step in found.quality]),
+        Series("Cheaper models", amounts(saved_by_choice)),
+        Series("Response cache", _money(by_step.totals, "cache_saved")),
+        Series("Prompt caches", _money(by_step.totals, "prompt_cache_saved")),
+        Series("Exploration", _money(by_step.totals, "explored_saved")),
+        Series("Failed requests", amounts(lambda figures: -figures["lost_cost"])),
+        Series("Quality judge", [str(-step.judging) for step in by_step.quality]),
     ]
-    told = [one for one in series if any(Decimal(str(value)) for value in one.values)]
+    nonzero = [cause for cause in series if any(Decimal(str(value)) for value in cause.values)]
     return Chart(
-        "causes", "Saved by cause", "usd", told or series[:1], "together what was saved",
-        stacked=True, rows=rows,
+        "causes", "Saved by cause", "usd", nonzero or series[:1],
+        "the causes add up to the total saved", stacked=True, rows=rows,
     )  # fmt: skip
 
 
-def _quality(found: Course, rows: list[str]) -> Chart:
-    if any(step.difference.count for step in found.quality):
+def _quality(by_step: Course, rows: list[str]) -> Chart:
+    if any(step.difference.count for step in by_step.quality):
         tolerance = -settings.QUALITY_TOLERANCE
         return Chart(
-            "quality", "Quality beside the baseline's", "score",
+            "quality", "Quality compared with the baseline", "score",
             [
-                _verdicts("Difference", [step.difference for step in found.quality]),
-                Series("Tolerance", [tolerance] * len(found.quality), "limit", "limit"),
+                _mean_series("Difference", [step.difference for step in by_step.quality]),
+                Series("Tolerance", [tolerance] * len(by_step.quality), "limit", "limit"),
             ],
-            "of prompts that both answered; the line is what is tolerated", rows=rows,
+            "on prompts that both answered; the line is the tolerance", rows=rows,
         )  # fmt: skip
     return Chart(
-        "quality", "How answers were rated", "score",
-        [_verdicts("Rating", [step.rated for step in found.quality])],
-        "0 to 1; with a judge, the difference to the baseline stands here",
+        "quality", "Answer ratings", "score",
+        [_mean_series("Rating", [step.rated for step in by_step.quality])],
+        "0 to 1; with a judge, this chart shows the difference to the baseline",
     )  # fmt: skip
 
 
-def _verdicts(name: str, means: Sequence[Mean]) -> Series:
+def _mean_series(name: str, means: Sequence[Mean]) -> Series:
     return Series(
-        name, [one.mean for one in means], "line", "quality",
-        [one.low for one in means], [one.high for one in means],
+        name, [mean.mean for mean in means], "line", "quality",
+        [mean.low for mean in means], [mean.high for mean in means],
     )  # fmt: skip
 
 
-def _mix(id_: str, title: str, values: Mapping[str, list[Figures]], rows: list[str]) -> Chart:
+def _requests_by(
+    id_: str, title: str, values: Mapping[str, list[Figures]], rows: list[str]
+) -> Chart:
     layers = {
-        name.strip("/") or "nobody": [figures["requests"] for figures in steps]
+        name.strip("/") or "none": [figures["requests"] for figures in steps]
         for name, steps in values.items()
     }
-    series = [Series(name, counts) for name, counts in _greatest(layers)]
+    series = [Series(name, counts) for name, counts in _largest(layers)]
     return Chart(id_, title, "count", series, stacked=True, rows=rows)
 
 
-def _hits(found: Course, rows: list[str]) -> Chart:
+def _hit_rate(by_step: Course, rows: list[str]) -> Chart:
     def rates(steps: Sequence[Figures]) -> list[Value]:
         return [
             _share(figures["cache_hits"], figures["requests"] - figures["failed"])
@@ -193,43 +207,44 @@ def _hits(found: Course, rows: list[str]) -> Chart:
     return Chart(
         "hits", "Answered from the cache", "percent",
         [
-            Series("Hit rate", rates(found.totals), "line", "cache"),
-            Series("Period before", rates(found.before), "dashed", "cache"),
+            Series("Hit rate", rates(by_step.totals), "line", "cache"),
+            Series("Previous period", rates(by_step.before), "dashed", "cache"),
         ],
         rows=rows,
     )  # fmt: skip
 
 
-def _durations(dimension: str, title: str, found: Course, rows: list[str]) -> Chart:
-    providers = found.durations[dimension]
+def _durations(dimension: str, title: str, by_step: Course, rows: list[str]) -> Chart:
+    providers = by_step.durations[dimension]
     series = [
         Series(name, [spread.p95 if spread else None for spread in spreads], "line")
-        for name, spreads in list(providers.items())[:_MOST]
+        for name, spreads in list(providers.items())[:_MAX_SERIES]
     ]
-    note = "what 95 % of calls do not exceed; cached answers are no calls"
+    note = "95th percentile of calls; cached answers are not calls"
     return Chart(dimension.replace("_", "-"), title, "ms", series, note, rows=rows)
 
 
-def _failures(found: Course, rows: list[str]) -> Chart:
+def _failures(by_step: Course, rows: list[str]) -> Chart:
     layers: dict[str, list[int]] = {}
-    for model, steps in found.by["model"].items():
-        # Requests that nobody answered are of no model.
-        provider = model.partition("/")[0] or "nobody"
-        before = layers.get(provider, [0] * len(steps))
-        layers[provider] = [n + step["failed"] for n, step in zip(before, steps, strict=True)]
-    series = [Series(name, counts) for name, counts in _greatest(layers) if any(counts)]
+    for model, steps in by_step.by["model"].items():
+        # A request that no model answered has no provider.
+        provider = model.partition("/")[0] or "none"
+        counts = layers.get(provider, [0] * len(steps))
+        layers[provider] = [n + step["failed"] for n, step in zip(counts, steps, strict=True)]
+    series = [Series(name, counts) for name, counts in _largest(layers) if any(counts)]
     return Chart(
         "failures", "Failed requests by provider", "count", series, stacked=True, rows=rows
     )
 
 
-def _greatest(layers: Mapping[str, list[int]]) -> list[tuple[str, list[int]]]:
-    """The greatest layers, the others as one."""
+def _largest(layers: Mapping[str, list[int]]) -> list[tuple[str, list[int]]]:
+    """Return the largest layers, with the rest added up as "others"."""
     ordered = sorted(layers.items(), key=lambda layer: (-sum(layer[1]), layer[0]))
-    if len(ordered) <= _MOST:
+    if len(ordered) <= _MAX_SERIES:
         return ordered
-    others = [sum(counts) for counts in zip(*(one for _, one in ordered[_MOST - 1 :]), strict=True)]
-    return [*ordered[: _MOST - 1], ("others", others)]
+    rest = [counts for _, counts in ordered[_MAX_SERIES - 1 :]]
+    others = [sum(counts) for counts in zip(*rest, strict=True)]
+    return [*ordered[: _MAX_SERIES - 1], ("others", others)]
 
 
 def _money(steps: Sequence[Figures], figure: str) -> list[Value]:

@@ -1,4 +1,4 @@
-"""Getting started: from no key to the first routed request."""
+"""The page "Getting started": from no provider key to the first routed request."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from django.urls import reverse
 
 from analytics.models import RequestRecord
 from analytics.money import dollars
-from optimizer.control_room.access import staff_with
+from optimizer.control_room.access import staff_permission_required
 from optimizer.lab.connection_test import NotConfigured
 from optimizer.wiring.build import get_services
 
-_SEE, _ASK = "analytics.view_requestrecord", "analytics.ask_requestrecord"
+_MAY_VIEW, _MAY_ASK = "analytics.view_requestrecord", "analytics.ask_requestrecord"
 
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """``install`` is the command that its client needs, if any."""
+    """An example request; ``install`` is the command that installs its client, if any."""
 
     name: str
     code: str
@@ -30,48 +30,53 @@ class Snippet:
 
 
 def start_page(request: HttpRequest) -> HttpResponse:
-    """The steps, and how far they are done; a script tests connections and sees requests come."""
-    if not request.user.has_perm(_SEE):  # type: ignore[union-attr]
+    """Show the steps and their progress.
+
+    A script on the page tests connections and waits for the first request.
+    """
+    if not request.user.has_perm(_MAY_VIEW):  # type: ignore[union-attr]
         raise PermissionDenied
     services = get_services()
     base = f"{request.scheme}://{request.get_host()}"
-    keyed = services.api_keys.required
+    keys_required = services.api_keys.required
     states = services.connections.states()
     context: dict[str, Any] = {
         **admin.site.each_context(request),
         "title": "Getting started",
         "states": states,
         "configured": [state for state in states if state.configured],
-        "keyed": keyed,
-        "snippets": snippets(base, "YOUR_KEY" if keyed else "any"),
-        "first": RequestRecord.objects.order_by("created_at").values_list("pk", flat=True).first(),
-        "may_ask": request.user.has_perm(_ASK),  # type: ignore[union-attr]
+        "keys_required": keys_required,
+        "snippets": snippets(base, "YOUR_KEY" if keys_required else "any"),
+        "first_request": RequestRecord.objects.order_by("created_at")
+        .values_list("pk", flat=True)
+        .first(),
+        "may_ask": request.user.has_perm(_MAY_ASK),  # type: ignore[union-attr]
         "may_add_keys": request.user.has_perm("analytics.add_apikey"),  # type: ignore[union-attr]
     }
     return TemplateResponse(request, "admin/start.html", context)
 
 
-@staff_with(_ASK)
+@staff_permission_required(_MAY_ASK)
 async def test_connection(request: HttpRequest) -> HttpResponseBase:
-    """Whether the provider named in the form answers, as JSON."""
+    """Test whether the provider named in the form answers, and return the result as JSON."""
     name = request.POST.get("provider", "")
     user = await request.auser()
     try:
         result = await get_services().connections.test(name, user.get_username())
     except NotConfigured:
-        return JsonResponse({"detail": "No such provider is configured."}, status=404)
-    said: dict[str, Any] = {"works": result.works, "words": f"{result.words} {result.hint}".strip()}
+        return JsonResponse({"detail": "No provider of this name is configured."}, status=404)
+    body: dict[str, Any] = {"works": result.works, "words": f"{result.words} {result.hint}".strip()}
     if result.works:
-        said["words"] = (
+        body["words"] = (
             f"{result.words} {result.model} in {result.took_ms:,.0f} ms, {dollars(result.cost)}."
         )
         page = "admin:analytics_routingmetric_change"
-        said["story"] = reverse(page, args=[result.request_id])
-    return JsonResponse(said)
+        body["story"] = reverse(page, args=[result.request_id])
+    return JsonResponse(body)
 
 
 def snippets(base: str, key: str) -> list[Snippet]:
-    """The first request in the ways people ask, to be copied as they are."""
+    """Return a first request for each common client, ready to copy and run."""
     question = "What is the capital of France?"
     header = "" if key == "any" else f"  -H 'authorization: Bearer {key}' \\\n"
     return [

@@ -1,4 +1,4 @@
-"""The live page: decisions and spend as they happen."""
+"""The live page: decisions and spending as requests are recorded."""
 
 from __future__ import annotations
 
@@ -16,46 +16,50 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.template.response import TemplateResponse
 
 from optimizer.api.http.sse import EventStream, sse
-from optimizer.control_room.access import staff_with
+from optimizer.control_room.access import staff_permission_required
 from optimizer.monitoring.live.feed import TooManyWatch, Watcher
 from optimizer.monitoring.live.request_event import Happening, recent
 from optimizer.monitoring.live.sums import RunningSums
 from optimizer.wiring.build import get_services
 
-_SEEN = "analytics.view_requestrecord"
-_FIRST, _AGAIN = 30, 200
-_QUIET = 15.0
-"""Seconds after which silence is broken, so that nobody in between takes it for the end."""
-_LONGEST = 300.0
-"""Seconds after which the browser must ask again, and is looked at again."""
+_MAY_VIEW = "analytics.view_requestrecord"
+_INITIAL_EVENTS, _RESUME_EVENTS = 30, 200
+"""How many past requests a new connection gets at most, and how many one that resumes."""
+_HEARTBEAT_SECONDS = 15.0
+"""Silence after which a comment is sent, so that no proxy closes the connection as idle."""
+_MAX_STREAM_SECONDS = 300.0
+"""Length of a stream; then the browser connects again, and its permission is checked again."""
 _RETRY = b"retry: 1000\n\n"
 
 
 def live_page(request: HttpRequest) -> HttpResponse:
-    """The page; a script on it reads :func:`live_events`."""
-    if not request.user.has_perm(_SEEN):  # type: ignore[union-attr]
+    """Show the page; a script on it reads :func:`live_events`."""
+    if not request.user.has_perm(_MAY_VIEW):  # type: ignore[union-attr]
         raise PermissionDenied
     context = {
         **admin.site.each_context(request),
         "title": "Live",
-        "others_unseen": settings.WORKERS > 1 and not settings.SHARED_STORE,
+        "other_workers_hidden": settings.WORKERS > 1 and not settings.SHARED_STORE,
     }
     return TemplateResponse(request, "admin/live.html", context)
 
 
-@staff_with(_SEEN)
+@staff_permission_required(_MAY_VIEW)
 async def live_events(request: HttpRequest) -> HttpResponseBase:
-    """Server-sent events: ``request`` for each recorded one, ``sums`` of today and of the minutes
-    that moved, ``missed`` with how many were too fast for this reader. Begins with the latest
-    requests or, where the browser says which it saw last, with those since.
+    """Stream the recorded requests as server-sent events.
+
+    The events are ``request`` for each recorded request, ``sums`` of today and of the minutes
+    that changed, and ``missed`` with the number of requests that came too fast for this reader.
+    The stream begins with the latest requests, or with those since the ``Last-Event-ID`` if the
+    browser sends one. A worker with too many watchers answers 503.
     """
-    watching = ExitStack()
+    subscription = ExitStack()
     try:
-        watcher = watching.enter_context(get_services().feed.watch())
+        watcher = subscription.enter_context(get_services().feed.watch())
     except TooManyWatch as error:
         return JsonResponse({"detail": str(error)}, status=503, headers={"Retry-After": "10"})
-    told = _told(watcher, _last_seen(request))
-    return EventStream(told, watching.close, {})
+    events = _event_stream(watcher, _last_seen(request))
+    return EventStream(events, subscription.close, {})
 
 
 def _last_seen(request: HttpRequest) -> str:
@@ -65,37 +69,38 @@ def _last_seen(request: HttpRequest) -> str:
         return ""
 
 
-async def _told(watcher: Watcher, last_seen: str) -> AsyncGenerator[bytes, None]:
-    until = time.monotonic() + _LONGEST
+async def _event_stream(watcher: Watcher, last_seen: str) -> AsyncGenerator[bytes, None]:
+    until = time.monotonic() + _MAX_STREAM_SECONDS
     yield _RETRY
-    # Watching began before this is read, so nothing falls between; what is in both is told once.
-    sums, first = await sync_to_async(_so_far)(last_seen)
-    told = {happening["id"] for happening in first}
-    yield _events(first, sums, 0)
+    # The watcher subscribed before this read, so no request is lost in between. A request that
+    # is in both is sent once.
+    sums, past_events = await sync_to_async(_initial_state)(last_seen)
+    sent_ids = {event["id"] for event in past_events}
+    yield _encode(past_events, sums, 0)
     missed = 0
     while not watcher.over and time.monotonic() < until:
-        happenings = await watcher.take(_QUIET)
-        fresh = [happening for happening in happenings if happening["id"] not in told]
-        told -= {happening["id"] for happening in happenings}
-        for happening in fresh:
-            sums.add(happening)
-        if fresh:
-            yield _events(fresh, sums, watcher.missed - missed)
+        events = await watcher.take(_HEARTBEAT_SECONDS)
+        new_events = [event for event in events if event["id"] not in sent_ids]
+        sent_ids -= {event["id"] for event in events}
+        for event in new_events:
+            sums.add(event)
+        if new_events:
+            yield _encode(new_events, sums, watcher.missed - missed)
             missed = watcher.missed
-            # A busy service is told of a few times a second, not thousands.
+            # A busy service sends a few batches a second, not thousands of single events.
             await asyncio.sleep(0.2)
-        elif not happenings:
+        elif not events:
             yield b": still here\n\n"
 
 
-def _so_far(last_seen: str) -> tuple[RunningSums, list[Happening]]:
+def _initial_state(last_seen: str) -> tuple[RunningSums, list[Happening]]:
     sums = RunningSums()
     sums.read()
-    return sums, recent(_AGAIN if last_seen else _FIRST, last_seen)
+    return sums, recent(_RESUME_EVENTS if last_seen else _INITIAL_EVENTS, last_seen)
 
 
-def _events(happenings: list[Happening], sums: RunningSums, missed: int) -> bytes:
-    said = [sse(happening, "request", happening["id"]) for happening in happenings]
+def _encode(events: list[Happening], sums: RunningSums, missed: int) -> bytes:
+    messages = [sse(event, "request", event["id"]) for event in events]
     if missed:
-        said.append(sse({"count": missed}, "missed"))
-    return b"".join([*said, sse(sums.summary(), "sums")])
+        messages.append(sse({"count": missed}, "missed"))
+    return b"".join([*messages, sse(sums.summary(), "sums")])

@@ -1,4 +1,4 @@
-"""The page of models and prices: what there is, what moved, what another price would do."""
+"""The page "Models and prices": the catalogue, price changes, the effect of another price."""
 
 from __future__ import annotations
 
@@ -33,48 +33,52 @@ class EffectForm(forms.Form):
     )
 
     def clean_of(self) -> tuple[str, str]:
+        """Return the provider and the id of the model; an unknown model is an error."""
         provider, _, model = self.cleaned_data["of"].strip().partition("/")
         spec = get_services().catalogue.find(provider, model)
         if spec is None:
-            raise forms.ValidationError("The catalogue has no such model: provider/model.")
+            raise forms.ValidationError(
+                "The catalogue has no such model. Write it as provider/model."
+            )
         return spec.provider, spec.id
 
     @property
     def price(self) -> dict[str, Decimal]:
-        found = {unit: self.cleaned_data.get(unit) for unit in PRICE_UNITS}
-        return {unit: value for unit, value in found.items() if value is not None}
+        """The given rates by unit, USD per million tokens."""
+        rates = {unit: self.cleaned_data.get(unit) for unit in PRICE_UNITS}
+        return {unit: rate for unit, rate in rates.items() if rate is not None}
 
 
 def models_page(request: HttpRequest) -> HttpResponse:
-    """The catalogue with its prices; with a query, what a price would have done to a month."""
+    """Show the catalogue with its prices, and the effect of the price in the query, if any."""
     if not request.user.has_perm("analytics.view_priceseen"):  # type: ignore[union-attr]
         raise PermissionDenied
-    keeper = get_services().price_service
-    keeper.refresh()
-    models = keeper.models()
-    asked = "of" in request.GET
-    form = EffectForm(request.GET if asked else None)
+    price_service = get_services().price_service
+    price_service.refresh()
+    models = price_service.models()
+    submitted = "of" in request.GET
+    form = EffectForm(request.GET if submitted else None)
     context: dict[str, Any] = {
         **admin.site.each_context(request),
         "title": "Models and prices",
         "models": models,
         "warnings": list(_warnings(models)),
-        "moves": keeper.moves(),
+        "moves": price_service.moves(),
         "form": form,
         "may_set": request.user.has_perm("analytics.add_priceoverride"),  # type: ignore[union-attr]
     }
-    if asked and form.is_valid():
+    if submitted and form.is_valid():
         provider, model = form.cleaned_data["of"]
-        context["effect"] = keeper.effect(provider, model, form.price)
+        context["effect"] = price_service.effect(provider, model, form.price)
     return TemplateResponse(request, "admin/models.html", context)
 
 
 def _warnings(models: list[ModelPrice]) -> Any:
-    """What somebody should do something about, of models that can be chosen."""
+    """Yield the problems of configured models that an operator should solve."""
     for model in models:
         if not model.enabled:
             continue
         if model.source == "unknown":
-            yield f"No price is known for {model.spec.ref}: its requests count as of unknown cost."
+            yield f"No price is known for {model.spec.ref}: the cost of its requests is unknown."
         if model.deprecated:
-            yield f"{model.spec.ref} is deprecated: its provider will take it away."
+            yield f"{model.spec.ref} is deprecated: its provider will remove it."

@@ -1,6 +1,7 @@
-"""The figures of the admin's home: one period beside the one before it.
+"""The figures of the admin's home page: one period compared with the previous one.
 
-The same sums as ``routing_report``. Reads the database: not for the event loop.
+The sums are the same as those of ``routing_report``. The functions read the database, so do not
+call them on the event loop.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from analytics.reports.sums import RememberedSums, ReportSums, total_of
 from analytics.reports.usage import by_provider, dearest_requests
 from optimizer.control_room.pages.period import ReportPeriod
 
-_MOST = 8
+_MAX_ROWS = 8
 _DIMENSIONS = ("strategy", "model", "group", "latency", "first_token")
-_WHOSE = ("user", "tag", "pattern")
+_BREAKDOWN_DIMENSIONS = ("user", "tag", "pattern")
 _FIGURES = (
     "requests", "decided", "failed", "cache_hits", "paired", "tokens_in", "tokens_out",
     "latency_us", "cost", "lost_cost", "paired_cost", "baseline_cost", "routing_saved",
@@ -38,13 +39,13 @@ _FIGURES = (
 _VERDICTS = {
     "holds": "Quality holds",
     "falls short": "Quality falls short",
-    "not shown": "Quality not shown",
+    "not shown": "Quality inconclusive",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A figure in words, what it was before, and the query of the list behind it."""
+    """A figure as text, a note that compares it, and the query of the list behind it."""
 
     label: str
     value: str
@@ -56,9 +57,11 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class ProviderFigures:
-    """``latency`` and ``first_token`` are those of its calls and streams, if there were any, in
-    ms; ``circuit`` closed, open or half open; ``query`` that of the list
-    of its requests.
+    """The figures of one provider; ``cost`` and ``saved`` are USD.
+
+    ``latency`` is that of its calls and ``first_token`` that of its streams, both in
+    milliseconds and ``None`` if there were none. ``circuit`` is closed, open, half open or not
+    configured. ``query`` selects the list of its requests.
     """
 
     name: str
@@ -73,80 +76,89 @@ class ProviderFigures:
 
     @property
     def durations(self) -> tuple[Spread | None, Spread | None]:
+        """Latency and time to first token, in milliseconds."""
         return self.latency, self.first_token
 
 
 def overview(
     period: ReportPeriod, circuits: Mapping[str, str], *, now: datetime | None = None
 ) -> dict[str, Any]:
-    """What the page shows of a period; ``circuits`` are those of the providers."""
+    """Return what the home page shows of a period.
+
+    ``circuits`` maps each provider to the state of its circuit breaker.
+    """
     now = now or datetime.now(UTC)
     since, until = period.since, period.until
-    asked = [SumQuery(_DIMENSIONS, since, until), SumQuery(["strategy"], period.before, since)]
-    sums = RememberedSums.of(asked, _FIGURES)
+    queries = [SumQuery(_DIMENSIONS, since, until), SumQuery(["strategy"], period.before, since)]
+    sums = RememberedSums.of(queries, _FIGURES)
     by_strategy, by_model = sums.by("strategy", since, until), sums.by("model", since, until)
     totals = total_of(by_strategy)
-    earlier = total_of(sums.by("strategy", period.before, since))
+    previous = total_of(sums.by("strategy", period.before, since))
     savings = cost_savings(since, until, sums)
     quality = quality_report(settings.QUALITY_TOLERANCE, since, until)
-    accounts = most_used(Budget.objects.filter(enabled=True), most=_MOST, now=now)
+    accounts = most_used(Budget.objects.filter(enabled=True), most=_MAX_ROWS, now=now)
     return {
         "period": period,
         "renews": period.until is None,
         "empty": totals["requests"] == 0,
-        "cards": _cards(totals, earlier, savings, quality, period),
-        "troubles": list(_troubles(totals, circuits, quality, accounts)),
+        "cards": _cards(totals, previous, savings, quality, period),
+        "problems": list(_problems(totals, circuits, quality, accounts)),
         "providers": _providers(by_model, sums, circuits, period),
-        "models": _shares(by_model, lambda name: _rows_of(period, name)),
-        "strategies": _shares(by_strategy, lambda name: period.rows(strategy__exact=name)),
+        "models": _shares(by_model, lambda name: _model_query(period, name)),
+        "strategies": _shares(by_strategy, lambda name: period.list_query(strategy__exact=name)),
         "budgets": [(account, account.runs_out_at(now)) for account in accounts],
     }
 
 
-def whose(period: ReportPeriod) -> dict[str, Any]:
-    """Who and what the money of a period went to, dearest first: ``lists`` of caption, heading
-    and rows, and the ``dearest`` prompts.
+def cost_breakdown(period: ReportPeriod) -> dict[str, Any]:
+    """Return the cost of a period by user, tag and pattern, and its most expensive prompts.
+
+    ``lists`` holds a caption, a heading and the rows, most expensive first, for each dimension;
+    ``prompts`` holds the prompts.
     """
     since, until = period.since, period.until
-    sums = RememberedSums.of([SumQuery(_WHOSE, since, until)], _FIGURES)
+    sums = RememberedSums.of([SumQuery(_BREAKDOWN_DIMENSIONS, since, until)], _FIGURES)
     lists = []
     for caption, heading, dimension, column in (
         ("Users", "User", "user", "user_id"),
         ("Tags", "Tag", "tag", "tag"),
         ("Kinds of prompt", "Kind", "pattern", "pattern__exact"),
     ):
-        rows = breakdown(dimension, since, until, most=_MOST, source=sums)
+        rows = breakdown(dimension, since, until, most=_MAX_ROWS, source=sums)
         for row in rows:
-            row["query"] = "" if row["name"] in SUMMED else period.rows(**{column: row["name"]})
+            row["query"] = (
+                "" if row["name"] in SUMMED else period.list_query(**{column: row["name"]})
+            )
         lists.append((caption, heading, rows))
-    return {"lists": lists, "dearest": dearest_requests(since, until)}
+    return {"lists": lists, "prompts": dearest_requests(since, until)}
 
 
 def _cards(
-    totals: Figures, earlier: Figures, savings: dict[str, Any], quality: dict[str, Any],
+    totals: Figures, previous: Figures, savings: dict[str, Any], quality: dict[str, Any],
     period: ReportPeriod,
 ) -> list[Card]:  # fmt: skip
-    query = period.rows()
+    query = period.list_query()
     answered = totals["requests"] - totals["failed"]
-    answered_before = earlier["requests"] - earlier["failed"]
+    answered_before = previous["requests"] - previous["failed"]
     saved = f"{savings['percent_saved']:.1f} % of the baseline"
     if savings["saved_low"] is not None:
         between = f"{dollars(savings['saved_low'])} to {dollars(savings['saved_high'])}"
-        saved += f"; with 95 % confidence {between}"
+        saved += f"; 95 % confidence: {between}"
     difference = quality["difference"]
     known = difference["mean"] is not None
-    shown = f"{difference['mean']:+.3f}" if known else "–"
+    quality_text = f"{difference['mean']:+.3f}" if known else "–"
     basis = (
-        f"beside the baseline, tolerance {quality['tolerance']:g}; on {quality['basis']}"
+        f"compared with the baseline, tolerance {quality['tolerance']:g}; "
+        f"based on {quality['basis']}"
         if known
-        else "rate answers, or name a judge"
+        else "rate answers or configure a judge"
     )
-    hits, hits_before = totals["cache_hits"], earlier["cache_hits"]
+    hits, hits_before = totals["cache_hits"], previous["cache_hits"]
     failed = percent(totals["failed"], totals["requests"])
     return [
         Card(
             "Spent", dollars(totals["cost"]),
-            _change(totals["cost"], earlier["cost"]), query=query,
+            _change(totals["cost"], previous["cost"]), query=query,
         ),
         Card(
             "Saved", dollars(savings["total_saved"]), saved,
@@ -154,24 +166,24 @@ def _cards(
         ),
         Card(
             "Requests", f"{totals['requests']:,}",
-            _change(totals["requests"], earlier["requests"]), query=query,
+            _change(totals["requests"], previous["requests"]), query=query,
         ),
         Card(
             "From the cache", f"{percent(hits, answered):.1f} %",
             f"{percent(hits_before, answered_before):.1f} % before",
-            query=period.rows(cache_hit__exact="1"),
+            query=period.list_query(cache_hit__exact="1"),
         ),
         Card(
             "Failed", f"{failed:.1f} %",
-            f"{percent(earlier['failed'], earlier['requests']):.1f} % before",
-            query=period.rows(status__exact="error"), alarming=failed > 5,
+            f"{percent(previous['failed'], previous['requests']):.1f} % before",
+            query=period.list_query(status__exact="error"), alarming=failed > 5,
         ),
         Card(
-            "Mean latency", f"{_latency(totals):,.0f} ms", f"{_latency(earlier):,.0f} ms before",
+            "Mean latency", f"{_latency(totals):,.0f} ms", f"{_latency(previous):,.0f} ms before",
             query=query,
         ),
         Card(
-            _VERDICTS[quality["verdict"]], shown, basis,
+            _VERDICTS[quality["verdict"]], quality_text, basis,
             "analytics_comparison_changelist", alarming=quality["verdict"] == "falls short",
         ),
     ]  # fmt: skip
@@ -179,8 +191,8 @@ def _cards(
 
 def _change(now: Decimal | int, before: Decimal | int) -> str:
     if not before:
-        return "nothing before"
-    return f"{100 * Decimal(now - before) / before:+.0f} % on the period before"
+        return "no data for the previous period"
+    return f"{100 * Decimal(now - before) / before:+.0f} % on the previous period"
 
 
 def _latency(figures: Figures) -> float:
@@ -194,7 +206,7 @@ def _providers(
     period: ReportPeriod,
 ) -> list[ProviderFigures]:
     known = {name: no_figures() for name in circuits} | by_provider(by_model)
-    known.pop("", None)  # of requests that nobody answered
+    known.pop("", None)  # requests that no provider answered
     latency, first_token = (
         counts_by_provider(sums.by(dimension, period.since, period.until))
         for dimension in ("latency", "first_token")
@@ -209,73 +221,76 @@ def _providers(
             Spread.of(first_token.get(name, {})),
             percent(figures["failed"], figures["requests"]),
             circuits.get(name, "not configured"),
-            period.rows(provider=name),
+            period.list_query(provider=name),
         )
         for name, figures in known.items()
     ]
     return sorted(rows, key=lambda row: (-row.cost, -row.requests, row.name))
 
 
-def _shares(sums: Mapping[str, Figures], rows_of: Callable[[str], str]) -> list[dict[str, Any]]:
-    """Each value's share of the requests, greatest first."""
+def _shares(sums: Mapping[str, Figures], query_of: Callable[[str], str]) -> list[dict[str, Any]]:
+    """Return each value's share of the requests, largest first."""
     total = sum(figures["requests"] for figures in sums.values())
     rows = [
         {
-            "name": name.strip("/") or "nobody",
-            "query": rows_of(name),
+            "name": name.strip("/") or "none",
+            "query": query_of(name),
             "requests": figures["requests"],
             "percent": percent(figures["requests"], total),
             "cost": figures["cost"],
         }
         for name, figures in sums.items()
     ]
-    return sorted(rows, key=lambda row: (-row["requests"], row["name"]))[:_MOST]
+    return sorted(rows, key=lambda row: (-row["requests"], row["name"]))[:_MAX_ROWS]
 
 
-def _rows_of(period: ReportPeriod, model: str) -> str:
-    """The query of the list of a "provider/model"'s requests."""
+def _model_query(period: ReportPeriod, model: str) -> str:
+    """Return the query of the list of requests that ``model`` ("provider/model") answered."""
     provider, _, name = model.partition("/")
-    return period.rows(provider=provider, model=name) if name else ""
+    return period.list_query(provider=provider, model=name) if name else ""
 
 
-def _troubles(
+def _problems(
     totals: Figures,
     circuits: Mapping[str, str],
     quality: dict[str, Any],
     accounts: list[AccountStanding],
 ) -> Any:
-    """What somebody should look at, with the page to look at."""
+    """Yield each problem that needs attention, with the name of the page that shows it."""
     for name, state in sorted(circuits.items()):
         if state != "closed":
             yield f"{name} failed too often: its circuit is {state.replace('_', ' ')}.", ""
     unpriced = totals["decided"] - totals["paired"]
     if unpriced:
-        without = f"{unpriced} requests have no known price, or none of their baseline"
-        yield f"{without}; no saving is counted for them.", "analytics_routingmetric_changelist"
+        problem = f"{unpriced} requests have no known price, or their baseline has none"
+        yield f"{problem}; no savings are counted for them.", "analytics_routingmetric_changelist"
     if quality["verdict"] == "falls short":
-        yield "Answers are surely worse than the baseline's.", "analytics_comparison_changelist"
+        yield (
+            "Answers are significantly worse than the baseline's.",
+            "analytics_comparison_changelist",
+        )
     for standing in accounts:
         if standing.left is not None and standing.used_percent >= 100:
-            whose = f" of {standing.subject}" if standing.budget.each else ""
-            yield f"The budget {standing.budget}{whose} is used up.", "analytics_budget_changelist"
-    lost, waiting = _left_over()
-    if lost:
+            owner = f" of {standing.subject}" if standing.budget.each else ""
+            yield f"The budget {standing.budget}{owner} is used up.", "analytics_budget_changelist"
+    lost_holds, undelivered = _lost_holds_and_undelivered_alerts()
+    if lost_holds:
         yield (
-            f"{lost} holds were lost with a worker and stay counted.",
+            f"{lost_holds} holds belong to workers that stopped; budgets still count them.",
             "analytics_budgethold_changelist",
         )
-    if waiting:
-        yield f"{waiting} alerts could not be delivered.", "analytics_alert_changelist"
+    if undelivered:
+        yield f"{undelivered} alerts could not be delivered.", "analytics_alert_changelist"
 
 
-def _left_over() -> tuple[int, int]:
-    """How many holds dead workers left, and how many alerts reached nobody."""
+def _lost_holds_and_undelivered_alerts() -> tuple[int, int]:
+    """Count the holds of workers that stopped, and the alerts that could not be delivered."""
     counted = {"n": Count("pk")}
-    holds = BudgetHold.objects.filter(lost_at__isnull=False).annotate(what=Value("holds"))
+    holds = BudgetHold.objects.filter(lost_at__isnull=False).annotate(kind=Value("holds"))
     alerts = (
-        Alert.objects.filter(delivered_at=None).exclude(error="").annotate(what=Value("alerts"))
+        Alert.objects.filter(delivered_at=None).exclude(error="").annotate(kind=Value("alerts"))
     )
-    parts = [rows.order_by().values("what").annotate(**counted) for rows in (holds, alerts)]
+    parts = [rows.order_by().values("kind").annotate(**counted) for rows in (holds, alerts)]
     both: Any = parts[0].union(parts[1], all=True)
-    found = {row["what"]: row["n"] for row in both}
-    return found.get("holds", 0), found.get("alerts", 0)
+    counts = {row["kind"]: row["n"] for row in both}
+    return counts.get("holds", 0), counts.get("alerts", 0)

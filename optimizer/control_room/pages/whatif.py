@@ -1,4 +1,4 @@
-"""The admin's page that says what a policy would do, before anyone switches."""
+"""The page "What if": the estimated effect of a policy on past traffic."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from optimizer.presentation.guarantee import said
 from optimizer.presentation.whatif import basis, cost_rows, quality_rows, shares, verdict
 from optimizer.wiring.build import get_services
 
-_MOST = 5_000
-"""Decided anew while somebody waits: a second or two."""
+_MAX_REQUESTS = 5_000
+"""The most requests that are decided again while the user waits: it takes a second or two."""
 
 
 class PolicyField(forms.CharField):
-    """A policy by its name, as the command has it; files are for the command."""
+    """The name of a policy, written as for ``manage.py whatif``; files are not accepted."""
 
     def clean(self, value: Any) -> PolicySpec:
+        """Return the policy of this name; an unknown policy is an error."""
         text = super().clean(value).strip()
         if text.endswith(".toml"):
-            raise forms.ValidationError("Files are for manage.py whatif.")
+            raise forms.ValidationError("Policy files work only with manage.py whatif.")
         try:
             return read_policy(text, get_services().names)
         except PolicyError as error:
@@ -35,38 +36,40 @@ class PolicyField(forms.CharField):
 
 
 class WhatIfForm(forms.Form):
+    """A policy, and the number of past days to estimate it on."""
+
     policy = PolicyField(
         initial="hybrid",
         widget=forms.TextInput(attrs={"list": "policies", "size": 40, "autocomplete": "off"}),
-        help_text="A strategy or a model; @0.8 behind it sets the quality target.",
+        help_text="A strategy or a model. Append @0.8 to set the quality target.",
     )
     days = forms.IntegerField(initial=30, min_value=1, max_value=365)
 
 
 def whatif_view(request: HttpRequest) -> HttpResponse:
-    """The form and, once it is filled in, the answer."""
+    """Show the form and, after it is submitted, the estimate."""
     if not request.user.has_perm("analytics.view_routingmetric"):  # type: ignore[union-attr]
         raise PermissionDenied
-    asked = "policy" in request.GET
-    form = WhatIfForm(request.GET if asked else None)
+    submitted = "policy" in request.GET
+    form = WhatIfForm(request.GET if submitted else None)
     services = get_services()
     context: dict[str, Any] = {
         **admin.site.each_context(request),
         "title": "What if",
         "form": form,
         "guarantee": said(services.guarantee.guarantee()) if services.guarantee else [],
-        "known": [*STRATEGIES, *sorted({spec.id for spec in services.names.available()})],
+        "policies": [*STRATEGIES, *sorted({spec.id for spec in services.names.available()})],
     }
-    if asked and form.is_valid():
+    if submitted and form.is_valid():
         services.rules.refresh()
         services.evidence.refresh()
         since = period_start(form.cleaned_data["days"])
-        answer = services.what_if.ask(form.cleaned_data["policy"], since, most=_MOST)
+        estimate = services.what_if.ask(form.cleaned_data["policy"], since, most=_MAX_REQUESTS)
         context |= {
-            "answer": answer,
-            "verdict": verdict(answer, settings.QUALITY_TOLERANCE),
-            "basis": basis(answer),
-            "figures": [*cost_rows(answer), *quality_rows(answer)],
-            "mix": shares(answer),
+            "estimate": estimate,
+            "verdict": verdict(estimate, settings.QUALITY_TOLERANCE),
+            "basis": basis(estimate),
+            "figures": [*cost_rows(estimate), *quality_rows(estimate)],
+            "mix": shares(estimate),
         }
     return TemplateResponse(request, "admin/whatif.html", context)

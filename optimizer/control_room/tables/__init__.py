@@ -1,4 +1,4 @@
-"""The admin's tables that decide or change something."""
+"""Model admins that need the service: rules, experiments, prices, and the audit trail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The admin's experiments: written, begun, looked at, ended."""
+"""Model admin of experiments: write, start, read and end them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from optimizer.wiring.build import get_services
 
 
 class ExperimentForm(forms.ModelForm):
-    """Says at the field what is no policy."""
+    """An experiment whose arms must be valid policies."""
 
     class Meta:
         model = Experiment
@@ -34,12 +34,14 @@ class ExperimentForm(forms.ModelForm):
         )  # fmt: skip
 
     def clean_control(self) -> str:
-        return self._policy("control")
+        """Check that the control arm is a policy."""
+        return self._checked_policy("control")
 
     def clean_treatment(self) -> str:
-        return self._policy("treatment")
+        """Check that the treatment arm is a policy."""
+        return self._checked_policy("treatment")
 
-    def _policy(self, arm: str) -> str:
+    def _checked_policy(self, arm: str) -> str:
         text: str = self.cleaned_data[arm]
         try:
             read_arm(text, get_services().names)
@@ -50,7 +52,7 @@ class ExperimentForm(forms.ModelForm):
 
 @admin.register(Experiment)
 class ExperimentAdmin(admin.ModelAdmin):
-    """What has begun is not changed any more: that would falsify it."""
+    """Experiments; only a draft can be changed, because a later change would falsify results."""
 
     form = ExperimentForm
     list_display = (
@@ -62,38 +64,44 @@ class ExperimentAdmin(admin.ModelAdmin):
     readonly_fields = ("status", "results", "started_at", "ended_at", "end_reason")
 
     def get_fields(self, request: HttpRequest, obj: Experiment | None = None) -> Any:
-        story = self.readonly_fields if obj is not None and obj.started_at else ()
-        return (*story, *ExperimentForm.Meta.fields)
+        """Show the results above the fields once the experiment has started."""
+        result_fields = self.readonly_fields if obj is not None and obj.started_at else ()
+        return (*result_fields, *ExperimentForm.Meta.fields)
 
     def has_change_permission(self, request: HttpRequest, obj: Experiment | None = None) -> bool:
+        """Return whether the user may change ``obj``, which must be a draft."""
         draft = obj is None or obj.status == Experiment.Status.DRAFT
         return draft and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Experiment | None = None) -> bool:
+        """Return whether the user may delete ``obj``, which must be a draft."""
         draft = obj is None or obj.status == Experiment.Status.DRAFT
         return draft and super().has_delete_permission(request, obj)
 
     def get_actions(self, request: HttpRequest) -> Any:
+        """Return the actions without Django's bulk deletion."""
         actions = super().get_actions(request)
-        # It would delete also what has begun.
+        # It would also delete experiments that have started.
         actions.pop("delete_selected", None)
         return actions
 
-    @admin.display(description="what it shows")
+    @admin.display(description="results")
     def results(self, experiment: Experiment) -> str:
-        found = experiment_results(experiment)
+        """Return the results of both arms as HTML."""
+        arm_results = experiment_results(experiment)
         return render_to_string(
             "admin/experiment_results.html",
             {
                 "experiment": experiment,
-                "results": found,
-                "rows": result_rows(found),
-                "verdict": verdict(experiment, found),
+                "results": arm_results,
+                "rows": result_rows(arm_results),
+                "verdict": verdict(experiment, arm_results),
             },
         )
 
     @admin.action(description="Start", permissions=["change"])
     def start_selected(self, request: HttpRequest, queryset: QuerySet[Experiment]) -> None:
+        """Start the selected experiments, and report each that cannot start."""
         for experiment in queryset:
             try:
                 experiment_start(experiment)
@@ -105,6 +113,7 @@ class ExperimentAdmin(admin.ModelAdmin):
 
     @admin.action(description="End", permissions=["change"])
     def stop_selected(self, request: HttpRequest, queryset: QuerySet[Experiment]) -> None:
+        """End the selected experiments, and report each that is not running."""
         for experiment in queryset:
             if experiment_stop(experiment, f"Ended by {request.user.get_username()}."):
                 self.log_change(request, experiment, "ended")

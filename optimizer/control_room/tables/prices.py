@@ -1,4 +1,4 @@
-"""The admin's prices: what operators set, and how prices moved."""
+"""Model admins of prices: those that operators set, and the history of price changes."""
 
 from __future__ import annotations
 
@@ -17,27 +17,32 @@ from optimizer.wiring.build import get_services
 
 
 class PriceOverrideForm(forms.ModelForm):
-    """Takes a model of the catalogue by its name or an alias."""
+    """A price for a model of the catalogue, which may be given by its id or an alias."""
 
     class Meta:
         model = PriceOverride
         fields = ("provider", "model", *PRICE_UNITS, "valid_from", "valid_until", "note")
 
     def clean(self) -> dict[str, Any]:
-        found = super().clean() or {}
-        provider, model = found.get("provider"), found.get("model")
+        """Check that the catalogue has the model, and replace an alias by the model's id."""
+        data = super().clean() or {}
+        provider, model = data.get("provider"), data.get("model")
         if provider and model:
             spec = get_services().catalogue.find(provider, model)
             if spec is None:
-                known = f"The catalogue has no {provider}/{model}; the page “Models” lists it."
-                raise ValidationError({"model": known})
-            found["model"] = spec.id
-        return found
+                message = f"The catalogue has no {provider}/{model}; see the page “Models”."
+                raise ValidationError({"model": message})
+            data["model"] = spec.id
+        return data
 
 
 @admin.register(PriceOverride)
 class PriceOverrideAdmin(admin.ModelAdmin):
-    """What has begun is ended, not changed or deleted: requests were priced by it."""
+    """Prices that operators set.
+
+    A price that is already valid can only be ended, not changed or deleted, because requests were
+    priced by it.
+    """
 
     form = PriceOverrideForm
     list_display = ("__str__", "input", "output", "valid_from", "valid_until", "note")
@@ -45,31 +50,37 @@ class PriceOverrideAdmin(admin.ModelAdmin):
     search_fields = ("provider", "model", "note")
     date_hierarchy = "valid_from"
     fieldsets = (
-        ("Whose price", {"fields": ("provider", "model")}),
+        ("Model", {"fields": ("provider", "model")}),
         (
             "USD per million tokens",
-            {"fields": PRICE_UNITS, "description": "It takes the place of every other price."},
+            {
+                "fields": PRICE_UNITS,
+                "description": "This price replaces every other price of the model.",
+            },
         ),
         ("When", {"fields": ("valid_from", "valid_until", "note")}),
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return all fields but the end and the note, if the price is already valid."""
         if obj is None or not obj.has_begun:
             return ()
         return ("provider", "model", *PRICE_UNITS, "valid_from")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the user may delete ``obj``, which must not be valid yet."""
         allowed = super().has_delete_permission(request, obj)
         return allowed and obj is not None and not obj.has_begun
 
     def save_model(self, request: HttpRequest, obj: PriceOverride, form: Any, change: bool) -> None:
+        """Save the price, and apply it in this worker at once."""
         save_followed(obj)
         get_services().price_service.refresh()
 
 
 @admin.register(PriceSeen)
 class PriceSeenAdmin(ReadOnlyAdmin):
-    """Every change of a price, from whatever source."""
+    """The history of price changes from all sources, read-only."""
 
     list_display = (
         "seen_at", "provider", "model", "input", "output", "cache_read", "cache_write", "source",

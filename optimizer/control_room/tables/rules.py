@@ -1,4 +1,4 @@
-"""The admin's rules: written, tried on past requests, switched on; and who changed what."""
+"""Model admins of routing rules: write, test and enable them, and see the history of changes."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from routing.models import TIERS
 from routing.patterns import PATTERNS
 from routing.rule_reading import WEEKDAYS, RuleError, read_rule
 
-_TRIED = 1000
+_TRIAL_REQUESTS = 1000
 
 
 class RuleForm(forms.ModelForm):
-    """Says at the field what is wrong with a rule."""
+    """A routing rule; each error is shown at its field."""
 
     patterns = ChoicesField(PATTERNS)
-    tiers = ChoicesField(TIERS, help_text="Of the prompt, by complexity.")
+    tiers = ChoicesField(TIERS, help_text="Tier of the prompt, by its complexity.")
     weekdays = ChoicesField(WEEKDAYS)
-    tags = LinesField(help_text="One a line; a request with any of them matches.")
-    users = LinesField(help_text="One a line, with * and ?.")
-    texts = LinesField(help_text="One a line; sought in the prompt, whatever the case.")
+    tags = LinesField(help_text="One per line. A request with any of them matches.")
+    users = LinesField(help_text="One per line. * and ? are wildcards.")
+    texts = LinesField(help_text="One per line. Matched anywhere in the prompt, ignoring case.")
     model_names = LinesField(
-        label="Models", help_text="One a line: provider/model or model, with * and ?."
+        label="Models", help_text="One per line: provider/model or model. * and ? are wildcards."
     )
 
     class Meta:
@@ -53,12 +53,14 @@ class RuleForm(forms.ModelForm):
         try:
             read_rule(rule_fields(self.instance))
         except RuleError as error:
-            place = "model_names" if error.field == "models" else error.field
-            self.add_error(place, ValidationError(error.message))
+            form_field = "model_names" if error.field == "models" else error.field
+            self.add_error(form_field, ValidationError(error.message))
 
 
 @admin.register(RoutingRule)
 class RoutingRuleAdmin(admin.ModelAdmin):
+    """Routing rules, with an action that tests them on past requests."""
+
     form = RuleForm
     list_display = ("position", "name", "enabled", "action", "models_named", "note")
     list_display_links = ("name",)
@@ -68,7 +70,7 @@ class RoutingRuleAdmin(admin.ModelAdmin):
     fieldsets = (
         (None, {"fields": ("name", "position", "enabled", "note")}),
         (
-            "For which requests (all that is given must hold)",
+            "Conditions (a request must meet all that are set)",
             {
                 "fields": (
                     "patterns", "tiers", "tags", "users", "texts", ("min_tokens", "max_tokens"),
@@ -76,29 +78,36 @@ class RoutingRuleAdmin(admin.ModelAdmin):
                 )
             },
         ),
-        ("What it does", {"fields": ("action", "model_names", "quality_target", "cost_cap")}),
+        ("Action", {"fields": ("action", "model_names", "quality_target", "cost_cap")}),
     )  # fmt: skip
 
     @admin.display(description="models")
     def models_named(self, rule: RoutingRule) -> str:
+        """Return the models that the rule names."""
         return ", ".join(rule.model_names) or "–"
 
     def save_model(self, request: HttpRequest, obj: RoutingRule, form: Any, change: bool) -> None:
+        """Save the rule, and record who changed it."""
         rule_save(obj, who=request.user.get_username())
 
     def delete_model(self, request: HttpRequest, obj: RoutingRule) -> None:
+        """Delete the rule, and record who deleted it."""
         rule_delete(obj, who=request.user.get_username())
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[RoutingRule]) -> None:
+        """Delete the rules one by one, so that each deletion is recorded."""
         for rule in queryset:
             rule_delete(rule, who=request.user.get_username())
 
-    @admin.action(description="Try on past requests, with the rules in force", permissions=["view"])
+    @admin.action(
+        description="Try on past requests, together with the active rules", permissions=["view"]
+    )
     def try_selected(self, request: HttpRequest, queryset: QuerySet[RoutingRule]) -> HttpResponse:
+        """Decide past requests again with the selected and the active rules, and show changes."""
         services = get_services()
         services.rules.refresh()
         rules = services.rules.together_with([rule.name for rule in queryset])
-        trial = services.rule_trials.of_last(_TRIED, rules)
+        trial = services.rule_trials.of_last(_TRIAL_REQUESTS, rules)
         context = {
             **self.admin_site.each_context(request),
             "title": "Rules tried on past requests",
@@ -116,12 +125,15 @@ class RoutingRuleAdmin(admin.ModelAdmin):
 
 @admin.register(RuleChange)
 class RuleChangeAdmin(ReadOnlyAdmin):
-    list_display = ("at", "rule", "who", "what")
-    list_filter = ("rule",)
-    fields = ("at", "rule", "who", "what")
+    """The history of changes to rules, read-only."""
 
-    @admin.display(description="what changed")
-    def what(self, change: RuleChange) -> SafeString | str:
+    list_display = ("at", "rule", "who", "changes")
+    list_filter = ("rule",)
+    fields = ("at", "rule", "who", "changes")
+
+    @admin.display(description="changes")
+    def changes(self, change: RuleChange) -> SafeString | str:
+        """Return each changed field with its value before and after."""
         before, after = change.before or {}, change.after or {}
         if change.after is None:
             return "deleted"
@@ -131,4 +143,4 @@ class RuleChangeAdmin(ReadOnlyAdmin):
             if before.get(name) != after.get(name)
         ]
         text = format_html_join("", "{}: {} → {}<br>", lines)
-        return format_html("{}{}", "" if change.before else "written; ", text)
+        return format_html("{}{}", "" if change.before else "created; ", text)

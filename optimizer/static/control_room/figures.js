@@ -1,7 +1,7 @@
-/* A chart's figures as a table, and the rows of tables. */
+/* Shows a chart's figures as a table, and builds table cells. */
 import { bounds, words } from "../analytics/words.js";
 
-/** Who is on a link there must not lose it. */
+/** Whether the focus is inside the element; replacing its content would lose the focus. */
 export const isRead = (there) => there.contains(document.activeElement);
 
 export const cell = (row, tag, text, href) => {
@@ -16,7 +16,7 @@ export const cell = (row, tag, text, href) => {
   row.append(made);
 };
 
-/** The same figures for who cannot see a picture, or wants them to the cent. */
+/** Fills a table with the exact figures of a chart, also for users who cannot see the chart. */
 export const fillTable = (table, chart, step, titles) => {
   if (isRead(table)) return;
   table.replaceChildren();

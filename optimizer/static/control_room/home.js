@@ -1,4 +1,4 @@
-/* The home page: its pictures, what comes after the figures, and both kept up to date. */
+/* The home page: draws the charts, loads the lists below the figures, and refreshes both. */
 import { drawBurnDown } from "../analytics/burn_down.js";
 import { draw, onTheme } from "../analytics/drawing.js";
 import { dollars } from "../analytics/words.js";
@@ -30,7 +30,7 @@ const figureOf = (chart) => {
   made.id = id;
   made.classList.toggle("wide", chart.wide);
   const canvas = made.querySelector("canvas");
-  canvas.setAttribute("aria-label", `${chart.title}; its figures stand in the table below`);
+  canvas.setAttribute("aria-label", `${chart.title}; the table below has the figures`);
   place.append(made);
   return made;
 };
@@ -73,7 +73,7 @@ const show = () => {
 const answer = async (address) => {
   const response = await fetch(address);
   if (response.redirected) throw new Error("you are logged out");
-  if (!response.ok) throw new Error(`the server says ${response.status}`);
+  if (!response.ok) throw new Error(`the server answered with status ${response.status}`);
   return response;
 };
 
@@ -91,7 +91,7 @@ const showWhose = async () => {
   whose.innerHTML = await response.text(); // escaped by the server
 };
 
-/* Figures and tables as a new visit would show them; where one is reading stays as it is. */
+/* Replaces figures and tables by those of a new request, except where the focus is. */
 const renew = async () => {
   const response = await answer(location.href);
   const page = new DOMParser().parseFromString(await response.text(), "text/html");

@@ -1,4 +1,4 @@
-/* The live page: reads one stream of server-sent events, and keeps what it shows bounded. */
+/* The live page: reads one stream of server-sent events, and limits the rows it keeps. */
 import { draw, onTheme } from "../analytics/drawing.js";
 import { dollars } from "../analytics/words.js";
 import { cell, fillTable } from "./figures.js";
@@ -11,7 +11,7 @@ const page = document.getElementById("live");
 const body = document.querySelector("#happenings tbody");
 const picture = document.querySelector("#minutes canvas");
 const byId = (id) => document.getElementById(id);
-const minutes = new Map(); // what each of the last minutes adds up to, by its start
+const minutes = new Map(); // the sums of each of the last minutes, by its start
 let source = null;
 let paused = false;
 let lastSeen = "";
@@ -21,14 +21,14 @@ const stateOf = (one) => {
   if (one.status === "error") return "failed";
   if (one.status === "partial") return "cut off";
   if (one.cache_hit) return "from the cache";
-  return one.fallbacks ? `answered after ${one.fallbacks} failed` : "answered";
+  return one.fallbacks ? `answered after ${one.fallbacks} failed calls` : "answered";
 };
 
 const show = (one) => {
   const row = document.createElement("tr");
   row.className = one.status === "ok" ? "" : "failed";
   cell(row, "th", new Date(one.at).toISOString().slice(11, 19), `${page.dataset.decision}${one.id}/change/`);
-  cell(row, "td", one.provider ? `${one.provider}/${one.model}` : "nobody");
+  cell(row, "td", one.provider ? `${one.provider}/${one.model}` : "none");
   cell(row, "td", one.strategy);
   cell(row, "td", `${one.pattern}, ${one.tier}`);
   cell(row, "td", dollars(one.cost));
@@ -62,7 +62,7 @@ const showMinutes = () => {
   byId("spent-lately").textContent = `${dollars(sum("spent"))} in ${MINUTES} minutes`;
   byId("saved-lately").textContent = `${dollars(sum("saved"))} in ${MINUTES} minutes`;
 
-  // However much comes; and who points at a picture reads it.
+  // Redraw at a limited rate, and not while somebody points at the chart and reads it.
   if (Date.now() - drawn < DRAWN_EVERY || picture.matches(":hover")) return;
   drawn = Date.now();
   drawMinutes(starts, sums);
@@ -74,10 +74,10 @@ const open = () => {
   source = new EventSource(page.dataset.events);
   source.onopen = () => say("Live.");
   source.onerror = () => {
-    // The browser tries again by itself, unless it was refused.
+    // The browser reconnects by itself, unless the server refused it.
     say(source.readyState === EventSource.CLOSED
-      ? "Refused: too many watch, or you are logged out. Load the page again."
-      : "Connecting again …");
+      ? "Refused: too many viewers, or you are logged out. Reload the page."
+      : "Reconnecting …");
   };
   source.addEventListener("request", (event) => {
     const one = JSON.parse(event.data);
@@ -94,7 +94,7 @@ const open = () => {
     showMinutes();
   });
   source.addEventListener("missed", (event) => {
-    say(`Live, but too fast to show all: ${JSON.parse(event.data).count} left out.`);
+    say(`Live. Requests arrive too fast to show all: ${JSON.parse(event.data).count} are left out.`);
   });
 };
 
@@ -104,10 +104,10 @@ const clear = () => { body.replaceChildren(); minutes.clear(); };
 byId("pause").addEventListener("click", (event) => {
   paused = !paused;
   event.target.setAttribute("aria-pressed", String(paused));
-  event.target.textContent = paused ? "Go on" : "Pause";
+  event.target.textContent = paused ? "Resume" : "Pause";
   if (paused) { close(); say("Paused."); } else { clear(); open(); }
 });
-// A page that nobody sees takes no place among those who watch.
+// A hidden page closes its stream, so that it does not count as a viewer.
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) close();
   else if (!paused && !source) { clear(); open(); }

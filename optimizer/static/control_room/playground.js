@@ -1,4 +1,4 @@
-/* The playground: asks what would be chosen, and streams answers side by side. */
+/* The playground: shows the choice of each strategy, and streams answers side by side. */
 import { drawCandidates } from "../analytics/candidates.js";
 import { dollars } from "../analytics/words.js";
 
@@ -15,7 +15,7 @@ const trouble = (text) => {
 
 const words = (body, status) => {
   const errors = body.errors ? ` ${JSON.stringify(body.errors)}` : "";
-  return `${body.detail || `The server said ${status}.`}${errors}`;
+  return `${body.detail || `The server answered with status ${status}.`}${errors}`;
 };
 
 const post = (url, body, signal) => fetch(url, {
@@ -71,10 +71,10 @@ const rate = async (panel, id, button) => {
   try {
     const response = await post(form.dataset.rate, { request_id: id, rating: Number(button.dataset.rating) });
     said.textContent = response.ok
-      ? `Thank you: rated ${(await response.json()).quality_score.toFixed(2)}, and learned from.`
+      ? `Rated ${(await response.json()).quality_score.toFixed(2)}. Routing learns from it.`
       : await refusal(response);
   } catch (error) {
-    said.textContent = `Not rated: ${error.message}`;
+    said.textContent = `The rating was not saved: ${error.message}`;
   }
 };
 
@@ -83,7 +83,7 @@ const ended = (panel, piece) => {
   const writing = (piece.took_ms - (piece.first_token_ms ?? piece.took_ms)) / 1000;
   const speed = writing > 0.05 ? `, ${Math.round(piece.tokens_out / writing)} tokens/s` : "";
   const first = piece.first_token_ms === null ? "" : `, first token after ${Math.round(piece.first_token_ms)} ms`;
-  panel.querySelector(".facts").textContent = `${piece.cost === null ? "cost unknown" : dollars(piece.cost)}; ${piece.tokens_in} tokens in, ${piece.tokens_out} out; ${seconds.toFixed(2)} s${first}${speed}; ended with “${piece.finish_reason}”.`;
+  panel.querySelector(".facts").textContent = `${piece.cost === null ? "cost unknown" : dollars(piece.cost)}; ${piece.tokens_in} tokens in, ${piece.tokens_out} out; ${seconds.toFixed(2)} s${first}${speed}; finish reason “${piece.finish_reason}”.`;
   const rating = panel.querySelector(".rating");
   rating.hidden = false;
   rating.querySelector("a").href = `${form.dataset.decisions}${piece.request_id}/change/`;
@@ -119,7 +119,7 @@ const runOne = async (model, asked, signal) => {
       for (const message of messages) hear(panel, JSON.parse(message.slice("data: ".length)));
     }
   } catch (error) {
-    facts.textContent = error.name === "AbortError" ? "Stopped; what it wrote so far is charged." : `Broken off: ${error.message}`;
+    facts.textContent = error.name === "AbortError" ? "Stopped. The text written so far is charged." : `Interrupted: ${error.message}`;
   }
 };
 
@@ -127,7 +127,7 @@ byId("run")?.addEventListener("click", async () => {
   trouble("");
   const models = [...form.querySelectorAll("[name=model]:checked")].map((box) => box.value);
   if (!models.length) { trouble("Pick at least one model."); return; }
-  if (models.length > MOST_AT_ONCE) { trouble(`At most ${MOST_AT_ONCE} at once.`); return; }
+  if (models.length > MOST_AT_ONCE) { trouble(`Pick at most ${MOST_AT_ONCE} models.`); return; }
   byId("answers").replaceChildren();
   running = new AbortController();
   byId("run").disabled = true;

@@ -1,5 +1,5 @@
 "use strict";
-/* Getting started: tests connections, copies snippets, sees the first request come. */
+/* Getting started: tests connections, copies snippets, shows the first request. */
 (() => {
   const page = document.getElementById("start");
   const token = page.querySelector("[name=csrfmiddlewaretoken]").value;
@@ -8,7 +8,7 @@
     const said = button.nextElementSibling;
     button.addEventListener("click", async () => {
       button.disabled = true;
-      said.textContent = "Asking …";
+      said.textContent = "Testing …";
       said.className = "";
       try {
         const response = await fetch(page.dataset.test, {
@@ -41,8 +41,8 @@
     if (new Date(one.at).getTime() < opened) return;
     const link = document.createElement("a");
     link.href = `${page.dataset.decision}${one.id}/change/`;
-    link.textContent = `${one.provider}/${one.model}, ${one.strategy}: its story`;
-    document.getElementById("arrived").replaceChildren("A request has come: ", link);
+    link.textContent = `${one.provider}/${one.model}, ${one.strategy}: decision details`;
+    document.getElementById("arrived").replaceChildren("A request has arrived: ", link);
   });
   addEventListener("pagehide", () => source.close());
 })();

@@ -112,7 +112,7 @@ def test_the_page_shows_prompt_candidates_answer_and_ratings(admin_client: Clien
     )  # fmt: skip
     FeedbackFactory(request=decision.request, score=0.75, comment="clear")
     page = page_of(decision, admin_client)
-    for text in (PROMPT, "What makes it complex", "One of them loses its clock.", "0.75", "clear"):
+    for text in (PROMPT, "Complexity by signal", "One of them loses its clock.", "0.75", "clear"):
         assert text in page
 
 

@@ -37,7 +37,7 @@ def some_days() -> None:
 
 
 def drawn(**query: str) -> dict[str, Any]:
-    found = charts(ReportPeriod.asked(query))
+    found = charts(ReportPeriod.from_query(query))
     return {chart["id"]: chart for chart in found["charts"]}
 
 
@@ -54,13 +54,13 @@ def test_they_show_what_the_report_says() -> None:
     some_days()
     found, report = drawn(days="7"), routing_report(7)
     assert total(series(found["spend"], "Spent")) == report["totals"]["cost"]
-    assert total(series(found["spend"], "Spent, period before")) == Decimal("0.5")
+    assert total(series(found["spend"], "Spent, previous period")) == Decimal("0.5")
     saved = report["savings"]["total_saved"]
     assert total(series(found["spend"], "Saved")) == saved
     assert sum(total(one["values"]) for one in found["causes"]["series"]) == saved
     assert total(series(found["causes"], "Response cache")) == Decimal("0.005")
     assert total(series(found["causes"], "Failed requests")) == Decimal("-0.001")
-    assert sum(series(found["failures"], "nobody")) == 1
+    assert sum(series(found["failures"], "none")) == 1
 
 
 def test_many_models_are_summed_up_to_what_can_be_told_apart() -> None:
@@ -112,6 +112,6 @@ def test_money_is_told_to_the_last_place(admin_client: Client) -> None:
 
 
 def test_nothing_asked_is_nothing_drawn() -> None:
-    for chart in charts(ReportPeriod.of_days(7))["charts"]:
+    for chart in charts(ReportPeriod.last_days(7))["charts"]:
         values = [value for one in chart["series"] for value in one["values"]]
         assert not any(Decimal(str(value)) for value in values if value is not None)

@@ -102,7 +102,7 @@ def test_the_page_knows_how_far_one_has_come(admin_client: Client) -> None:
     assert "Waiting for the first request" in page
     assert "No key is needed yet" in page
     RequestRecordFactory()
-    assert "Requests have come." in admin_client.get(PAGE).content.decode()
+    assert "Requests have arrived." in admin_client.get(PAGE).content.decode()
 
 
 @own_database

@@ -19,7 +19,7 @@ from analytics.budgets.report import AccountStanding
 from analytics.models import RequestRecord
 from analytics.money import dollars
 from analytics.reports.report import routing_report
-from optimizer.control_room.pages.overview import overview, whose
+from optimizer.control_room.pages.overview import cost_breakdown, overview
 from optimizer.control_room.pages.period import ReportPeriod
 from tests.factories import BudgetFactory, RequestRecordFactory, RoutingMetricFactory
 from tests.optimizer.control_room.test_budget_pages import spend
@@ -42,7 +42,7 @@ def some_requests() -> None:
 
 def test_figures_are_the_report_s(admin_client: Client) -> None:
     some_requests()
-    room, report = overview(ReportPeriod.of_days(7), {"claude": "closed"}), routing_report(7)
+    room, report = overview(ReportPeriod.last_days(7), {"claude": "closed"}), routing_report(7)
     cards = {card.label: card for card in room["cards"]}
     assert cards["Spent"].value == dollars(report["totals"]["cost"])
     assert cards["Saved"].value == dollars(report["savings"]["total_saved"])
@@ -50,7 +50,7 @@ def test_figures_are_the_report_s(admin_client: Client) -> None:
     assert cards["From the cache"].value == f"{report['cache']['hit_rate_percent']:.1f} %"
     assert cards["Failed"].value == "14.3 %"
     assert cards["Failed"].alarming
-    assert cards["Spent"].note == "+200 % on the period before"
+    assert cards["Spent"].note == "+200 % on the previous period"
     page = admin_client.get(HOME).content.decode()
     for card in cards.values():
         assert card.label in page
@@ -72,8 +72,8 @@ def test_every_figure_leads_to_rows(admin_client: Client) -> None:
 def test_the_rows_behind_a_figure_are_those_it_counts(admin_client: Client) -> None:
     some_requests()
     RequestRecordFactory(user_id="é ann", tags=["a b&c", 'say "so"'], created_at=NOW)
-    period = ReportPeriod.of_days(7)
-    room, lists = overview(period, {}), whose(period)["lists"]
+    period = ReportPeriod.last_days(7)
+    room, lists = overview(period, {}), cost_breakdown(period)["lists"]
     counted = [*room["models"], *room["strategies"], *(row for _, _, rows in lists for row in rows)]
     counted += [{"requests": row.requests, "query": row.query} for row in room["providers"]]
     leading = [row for row in counted if row["query"]]
@@ -107,8 +107,8 @@ def test_what_is_broken_stands_on_top(admin_client: Client) -> None:
     RoutingMetricFactory(baseline_cost=None, routing_saved=None)
     texts = [
         text
-        for text, _ in overview(ReportPeriod.of_days(7), {"claude": "open", "gemini": "closed"})[
-            "troubles"
+        for text, _ in overview(ReportPeriod.last_days(7), {"claude": "open", "gemini": "closed"})[
+            "problems"
         ]
     ]
     assert texts[0] == "claude failed too often: its circuit is open."
@@ -142,7 +142,7 @@ def test_any_dates_beside_as_many_before(admin_client: Client) -> None:
     room = overview(ReportPeriod.between(date(2026, 3, 4), date(2026, 3, 5)), {})
     cards = {card.label: card for card in room["cards"]}
     assert (cards["Spent"].value, cards["Requests"].value) == ("$2.00", "1")
-    assert cards["Spent"].note == "+100 % on the period before"
+    assert cards["Spent"].note == "+100 % on the previous period"
     dates = "?from=2026-03-04&to=2026-03-05"
     page = html.unescape(admin_client.get(HOME + dates).content.decode())
     assert page.count("from=2026-03-04&to=2026-03-05") == 3
@@ -197,7 +197,7 @@ def test_durations_are_those_of_answered_calls_and_streams(admin_client: Client)
         (9000.0, 9000.0, {"status": "error"}),
     ):
         RequestRecordFactory(provider_ms=took, ttft_ms=first, **fields)
-    (row,) = overview(ReportPeriod.of_days(7), {"claude": "closed"})["providers"]
+    (row,) = overview(ReportPeriod.last_days(7), {"claude": "closed"})["providers"]
     assert row.latency is not None
     assert row.latency.median == pytest.approx(104, rel=0.2)
     assert row.latency.p95 == pytest.approx(5000, rel=0.3)
@@ -219,7 +219,7 @@ def test_no_page_asks_the_database_much(admin_client: Client) -> None:
 
 def test_a_new_operator_is_told_what_to_do(admin_client: Client) -> None:
     page = admin_client.get(HOME).content.decode()
-    assert "Nothing was asked in this period" in page
+    assert "No requests in this period" in page
     assert "curl -s" in page
     assert "There are no budgets." in page
 

@@ -173,7 +173,7 @@ async def test_what_was_not_answered_cannot_be_rated(analyst: AsyncClient) -> No
 
 async def test_a_viewer_sees_choices_and_asks_nobody(analyst: AsyncClient) -> None:
     viewer = await logged_in(VIEWER)
-    assert "for those who may ask" in (await viewer.get(PAGE)).content.decode()
+    assert "needs the role analyst or operator" in (await viewer.get(PAGE)).content.decode()
     assert (await post(viewer, CHOICES, {"turns": TURNS})).status_code == 200
     for url in (RUN, RATE):
         assert (await post(viewer, url, {"turns": TURNS})).status_code == 403
