@@ -27,9 +27,9 @@ class Command(TeachingCommand):
         "Train the predictor that learned routing starts from: how likely a weak and a strong "
         "model are to answer a prompt well. DATA is JSON lines, plain or .gz: id, benchmark, "
         "prompt, outcomes by model with quality (0-1), input_tokens, output_tokens; an id of the "
-        "form benchmark/topic/number names a topic. Takes about a minute for 8 000 prompts; the same "
-        "data and seed give the same file. Prompts are written as hashes only, never as text. Set "
-        "ROUTER_ARTIFACT to the file and restart to use it.\n"
+        "form benchmark/topic/number names a topic. Takes about a minute for 8 000 prompts; the "
+        "same data and seed give the same file. Prompts are written as hashes only, never as text. "
+        "Set ROUTER_ARTIFACT to the file and restart to use it.\n"
         "Example: manage.py train_router --data outcomes.jsonl.gz --output data/router.npz"
     )
 
