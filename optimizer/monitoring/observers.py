@@ -1,4 +1,4 @@
-"""Everybody who is told of a request once it is recorded."""
+"""Observers, which are called with each request once it is recorded."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ Observer = Callable[[LedgerEntry], None]
 
 
 class Observers:
-    """Told one after the other; what one of them cannot do is said, and harms nobody."""
+    """Calls observers in order; an error of one is logged and does not affect the others."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
 
     def notify(self, entry: LedgerEntry) -> None:
+        """Call every observer with ``entry``."""
         for observer in self._observers:
             try:
                 observer(entry)
-            except Exception as error:  # the answer is paid for and recorded: it goes out
+            except Exception as error:  # the answer is paid for and recorded, so it must be sent
                 logger.error("A request could not be counted", exc_info=error)
