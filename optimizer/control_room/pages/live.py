@@ -17,8 +17,8 @@ from django.template.response import TemplateResponse
 
 from optimizer.api.http.sse import EventStream, sse
 from optimizer.control_room.access import staff_with
-from optimizer.monitoring.live.feed import TooManyWatch, Watcher
-from optimizer.monitoring.live.request_event import Happening, recent
+from optimizer.monitoring.live.feed import TooManyWatchers, Watcher
+from optimizer.monitoring.live.request_event import RequestEvent, recent
 from optimizer.monitoring.live.sums import RunningSums
 from optimizer.wiring.build import get_services
 
@@ -52,7 +52,7 @@ async def live_events(request: HttpRequest) -> HttpResponseBase:
     watching = ExitStack()
     try:
         watcher = watching.enter_context(get_services().feed.watch())
-    except TooManyWatch as error:
+    except TooManyWatchers as error:
         return JsonResponse({"detail": str(error)}, status=503, headers={"Retry-After": "10"})
     told = _told(watcher, _last_seen(request))
     return EventStream(told, watching.close, {})
@@ -88,13 +88,13 @@ async def _told(watcher: Watcher, last_seen: str) -> AsyncGenerator[bytes, None]
             yield b": still here\n\n"
 
 
-def _so_far(last_seen: str) -> tuple[RunningSums, list[Happening]]:
+def _so_far(last_seen: str) -> tuple[RunningSums, list[RequestEvent]]:
     sums = RunningSums()
     sums.read()
     return sums, recent(_AGAIN if last_seen else _FIRST, last_seen)
 
 
-def _events(happenings: list[Happening], sums: RunningSums, missed: int) -> bytes:
+def _events(happenings: list[RequestEvent], sums: RunningSums, missed: int) -> bytes:
     said = [sse(happening, "request", happening["id"]) for happening in happenings]
     if missed:
         said.append(sse({"count": missed}, "missed"))

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 from analytics.models import RequestRecord
 from optimizer.monitoring.live.relay import Relay
-from optimizer.monitoring.live.request_event import Happening, request_event
+from optimizer.monitoring.live.request_event import RequestEvent, request_event
 
 _MAX_WATCHERS = 32
 _MAX_UNREAD = 500
 
 
-class TooManyWatch(Exception):
+class TooManyWatchers(Exception):
     """The worker has the maximum number of watchers."""
 
 
@@ -23,12 +23,12 @@ class Watcher:
     """The unread events of one reader; beyond some hundreds the oldest are ``missed``."""
 
     def __init__(self) -> None:
-        self._unread: deque[Happening] = deque(maxlen=_MAX_UNREAD)
+        self._unread: deque[RequestEvent] = deque(maxlen=_MAX_UNREAD)
         self._changed = asyncio.Event()
         self.missed = 0
         self.over = False
 
-    def put(self, event: Happening) -> None:
+    def put(self, event: RequestEvent) -> None:
         """Add an event, and wake the reader."""
         self.missed += len(self._unread) == _MAX_UNREAD
         self._unread.append(event)
@@ -39,7 +39,7 @@ class Watcher:
         self.over = True
         self._changed.set()
 
-    async def take(self, seconds: float) -> list[Happening]:
+    async def take(self, seconds: float) -> list[RequestEvent]:
         """Wait for events and return all unread ones.
 
         Returns an empty list after ``seconds`` without an event, and at the end.
@@ -79,9 +79,9 @@ class Feed:
 
     @contextmanager
     def watch(self) -> Iterator[Watcher]:
-        """Yield a watcher that receives all events from now on. Raises :class:`TooManyWatch`."""
+        """Yield a watcher that receives all events from now on. Raises :class:`TooManyWatchers`."""
         if len(self._watchers) >= _MAX_WATCHERS:
-            raise TooManyWatch(f"{_MAX_WATCHERS} already watch on this worker.")
+            raise TooManyWatchers(f"{_MAX_WATCHERS} already watch on this worker.")
         watcher = Watcher()
         if self._ended:
             watcher.end()
@@ -107,7 +107,7 @@ class Feed:
         if self._relay is not None:
             await self._relay.aclose()
 
-    def _distribute(self, events: list[Happening]) -> None:
+    def _distribute(self, events: list[RequestEvent]) -> None:
         for watcher in self._watchers:
             for event in events:
                 watcher.put(event)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from optimizer.monitoring.live.request_event import Happening
+from optimizer.monitoring.live.request_event import RequestEvent
 from optimizer.shared.redis_channel import Channel
 
 _IDLE_SECONDS = 1.0
@@ -23,11 +23,11 @@ class Relay:
     so that watching never delays requests.
     """
 
-    def __init__(self, redis_url: str, on_events: Callable[[list[Happening]], None]) -> None:
+    def __init__(self, redis_url: str, on_events: Callable[[list[RequestEvent]], None]) -> None:
         self._channel = Channel(
             redis_url, "happenings", on_events, "Other workers' requests are not shown live"
         )
-        self._waiting: list[Happening] = []
+        self._waiting: list[RequestEvent] = []
         self._idle_until = 0.0
         self._sending: asyncio.Task[None] | None = None
 
@@ -36,7 +36,7 @@ class Relay:
         """Whether there were no listeners at the last attempt, a moment ago."""
         return time.monotonic() < self._idle_until
 
-    def publish(self, event: Happening) -> None:
+    def publish(self, event: RequestEvent) -> None:
         """Send the event soon; it is dropped if too many are waiting."""
         if self.idle or len(self._waiting) >= _MAX_WAITING:
             return

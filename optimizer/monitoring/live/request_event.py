@@ -7,12 +7,12 @@ from typing import Any
 
 from analytics.models import RequestRecord
 
-Happening = dict[str, Any]
+RequestEvent = dict[str, Any]
 """JSON-ready: ``id``, ``at`` (ISO 8601, UTC), the model that answered and why, ``cost`` and
 ``saved`` as decimal text in USD or ``None`` if unknown, ``latency_ms``."""
 
 
-def request_event(request: RequestRecord) -> Happening:
+def request_event(request: RequestRecord) -> RequestEvent:
     """Return what watchers may see of ``request``."""
     return {
         "id": str(request.pk),
@@ -37,7 +37,7 @@ def _text(amount: Decimal | None) -> str | None:
     return None if amount is None else f"{amount:f}"
 
 
-def recent(most: int, after: str = "") -> list[Happening]:
+def recent(most: int, after: str = "") -> list[RequestEvent]:
     """Return at most ``most`` of the latest events, oldest first.
 
     With ``after``, the id of a request, only events recorded after it. Reads the database.

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from analytics.ledger.totals import minute_sums, sums_since
-from optimizer.monitoring.live.request_event import Happening
+from optimizer.monitoring.live.request_event import RequestEvent
 
 _MINUTES = 30
 
@@ -23,7 +23,7 @@ class LiveSums:
     spent: Decimal = Decimal(0)
     saved: Decimal = Decimal(0)
 
-    def add(self, event: Happening) -> None:
+    def add(self, event: RequestEvent) -> None:
         """Add one request."""
         self.requests += 1
         self.failed += event["status"] == "error"
@@ -59,7 +59,7 @@ class RunningSums:
             self._minutes[minute] = LiveSums(**figures)
         self._changed = set(self._minutes)
 
-    def add(self, event: Happening) -> None:
+    def add(self, event: RequestEvent) -> None:
         """Add one request to its day and its minute; older minutes are dropped."""
         at = datetime.fromisoformat(event["at"]).astimezone(UTC)
         if at.date() > self._day:

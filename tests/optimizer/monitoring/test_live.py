@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from analytics.models import RequestRecord
 from optimizer.api.http.sse import EventStream
-from optimizer.monitoring.live.feed import _MAX_UNREAD, _MAX_WATCHERS, Feed, TooManyWatch
+from optimizer.monitoring.live.feed import _MAX_UNREAD, _MAX_WATCHERS, Feed, TooManyWatchers
 from optimizer.monitoring.live.request_event import recent, request_event
 from optimizer.monitoring.live.sums import RunningSums
 from optimizer.wiring.build import get_services
@@ -118,7 +118,7 @@ async def test_more_watchers_than_a_worker_has_room_for_are_told_so(watching: As
         one.__enter__()
     response = await watching.get(EVENTS)
     assert (response.status_code, response["Retry-After"]) == (503, "10")
-    with pytest.raises(TooManyWatch), feed.watch():
+    with pytest.raises(TooManyWatchers), feed.watch():
         pass
     for one in held:
         one.__exit__(None, None, None)
