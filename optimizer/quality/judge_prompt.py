@@ -25,11 +25,11 @@ Verdict: tie"""
 _VERDICT = re.compile(r"verdict\W+(first|second|tie)\b", re.IGNORECASE)
 
 
-def question(asked: str, first: str, second: str) -> Chat:
+def question(request: str, first: str, second: str) -> Chat:
     """Return the chat that shows the judge the request and both answers, in this order."""
     # The mark is random, so that no prompt or answer can contain it and end its part early.
     mark = secrets.token_hex(4)
-    parts = (("REQUEST", asked), ("FIRST ANSWER", first), ("SECOND ANSWER", second))
+    parts = (("REQUEST", request), ("FIRST ANSWER", first), ("SECOND ANSWER", second))
     shown = "\n\n".join(f"[{name} {mark}]\n{_cut(text)}\n[END {mark}]" for name, text in parts)
     return Chat(
         (
