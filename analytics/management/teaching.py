@@ -1,4 +1,4 @@
-"""Commands whose --help shows its examples as they are written."""
+"""The base class of commands whose --help keeps the line breaks of its examples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFo
 
 
 class _Formatter(DjangoHelpFormatter):
-    """Wraps paragraphs and leaves lines that are indented alone."""
+    """Wraps paragraphs, and leaves indented lines as they are."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         lines = (
@@ -20,9 +20,10 @@ class _Formatter(DjangoHelpFormatter):
 
 
 class TeachingCommand(BaseCommand):
-    """``help`` is paragraphs, one a line, and examples, each on an indented line."""
+    """A command whose ``help`` has one paragraph or one indented example per line."""
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Return a parser that shows ``help`` with its line breaks."""
         return super().create_parser(
             prog_name, subcommand, **{"formatter_class": _Formatter, **kwargs}
         )

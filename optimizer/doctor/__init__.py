@@ -1,1 +1,1 @@
-"""Looking an installation over: what is wrong with it, and how to mend it."""
+"""Checks of an installation: what is wrong with it, and how to fix it."""

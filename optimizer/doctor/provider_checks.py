@@ -1,4 +1,4 @@
-"""Providers, prices, keys, and what routing and learning need."""
+"""Checks of providers, prices and API keys."""
 
 from __future__ import annotations
 
@@ -20,63 +20,64 @@ _OLD_PRICES_DAYS = 90
 
 
 def configured_providers(catalogue: Catalogue, *, local: bool) -> Iterator[Finding]:
+    """Check that a provider is configured; ``local``: whether the embedded model is enabled."""
     names = [n for n, spec in catalogue.providers.items() if is_configured(spec, os.environ)]
     if names:
         yield ok("providers", f"Configured: {', '.join(names)}.")
     elif local:
         yield warning(
             "providers",
-            "Only the embedded model.",
+            "Only the embedded model is available.",
             "Set GEMINI_API_KEY, ANTHROPIC_API_KEY, OPENROUTER_API_KEY or OPENAI_API_KEY.",
         )
     else:
         yield wrong(
             "providers",
-            "None is configured: every request is refused.",
+            "No provider is configured: every request is refused.",
             "Set GEMINI_API_KEY, ANTHROPIC_API_KEY, OPENROUTER_API_KEY or OPENAI_API_KEY.",
         )
 
 
-async def connections(found: Connections) -> list[Finding]:
-    """Asks each configured provider's cheapest model for a few tokens, which costs money."""
-    said = []
-    for state in found.states():
+async def check_connections(connections: Connections) -> list[Finding]:
+    """Ask each configured provider's cheapest model for a few tokens, which costs money."""
+    findings = []
+    for state in connections.states():
         if not state.configured:
             continue
         about = f"provider {state.name}"
         try:
-            result = await found.test(state.name, "doctor")
+            result = await connections.test(state.name, "doctor")
         except NotConfigured:
             continue
         if result.works:
-            said.append(ok(about, f"{result.model} answers in {result.took_ms:.0f} ms."))
+            findings.append(ok(about, f"{result.model} answers in {result.took_ms:.0f} ms."))
         else:
-            said.append(wrong(about, result.words, result.hint))
-    return said
+            findings.append(wrong(about, result.words, result.hint))
+    return findings
 
 
 def prices(catalogue: Catalogue, book: PriceBook) -> Iterator[Finding]:
-    """Whether each model that can be asked has a price, and how old the table is."""
-    asked = [
+    """Check that each model of a configured provider has a price, and how old the table is."""
+    models = [
         (spec.provider, spec.id)
         for spec in (*catalogue.models, *catalogue.embeddings)
         if is_configured(catalogue.providers[spec.provider], os.environ)
     ]
-    unpriced = [f"{p}/{m}" for p, m in asked if book.source(p, m) == "unknown"]
+    unpriced = [f"{p}/{m}" for p, m in models if book.source(p, m) == "unknown"]
     if unpriced:
         yield warning(
             "prices",
-            f"None is known for {', '.join(unpriced)}: what they cost is recorded as unknown.",
-            "Set one in the admin, under Prices, or in CATALOGUE_FILE.",
+            f"No price is known for {', '.join(unpriced)}: their cost is recorded as unknown.",
+            "Set a price in the admin, under Prices, or in CATALOGUE_FILE.",
         )
-    elif asked:
-        yield ok("prices", f"Known for all {len(asked)} models that can be asked.")
-    leaving = [f"{p}/{m}" for p, m in asked if book.deprecated(p, m)]
-    if leaving:
+    elif models:
+        yield ok("prices", f"Prices are known for all {len(models)} models that can be called.")
+    deprecated = [f"{p}/{m}" for p, m in models if book.deprecated(p, m)]
+    if deprecated:
         yield warning(
             "prices",
-            f"On their way out by the price table: {', '.join(leaving)}.",
-            "Name their successors in CATALOGUE_FILE.",
+            f"Deprecated according to the price table: {', '.join(deprecated)}.",
+            "Set their successors in CATALOGUE_FILE.",
         )
     yield _age_of_prices()
 
@@ -84,28 +85,28 @@ def prices(catalogue: Catalogue, book: PriceBook) -> Iterator[Finding]:
 def _age_of_prices() -> Finding:
     package = "genai-prices"
     try:
-        made = distribution(package).locate_file("genai_prices/data.py")
-        day = datetime.fromtimestamp(os.stat(str(made)).st_mtime, UTC)
+        table = distribution(package).locate_file("genai_prices/data.py")
+        day = datetime.fromtimestamp(os.stat(str(table)).st_mtime, UTC)
     except (PackageNotFoundError, OSError):
         return wrong("prices", f"{package} is not installed.", "Run make run again.")
     age = (datetime.now(UTC) - day).days
     words = f"{package} {version(package)}, installed {age} days ago."
     if age > _OLD_PRICES_DAYS:
-        return warning("prices", words, f"pip install --upgrade {package}: prices move.")
+        return warning("prices", words, f"pip install --upgrade {package}: prices change.")
     return ok("prices", words)
 
 
 def api_keys() -> Iterator[Finding]:
-    """Whether strangers could ask."""
+    """Check whether requests need an API key, and whether there is one."""
     count = keys_version()[1]
     if settings.AUTH == "off":
-        yield warning("API keys", "AUTH is off: whoever reaches the service may ask.",
-                      "Leave it so only behind something else that asks.")  # fmt: skip
+        yield warning("API keys", "AUTH is off: anyone who reaches the service may use it.",
+                      "Use AUTH=off only behind a proxy that authenticates.")  # fmt: skip
     elif count:
-        yield ok("API keys", f"{count}, and one is asked for.")
+        yield ok("API keys", f"{count} exist, and every request needs one.")
     elif settings.AUTH == "on":
-        yield wrong("API keys", "There is none, and one is asked for: nobody may ask.",
+        yield wrong("API keys", "There is none, but every request needs one: all are refused.",
                     "Create one: manage.py create_key NAME")  # fmt: skip
     else:
-        yield warning("API keys", "There is none: only this machine may ask.",
+        yield warning("API keys", "There is none: only this machine is served.",
                       "Create one: manage.py create_key NAME")  # fmt: skip

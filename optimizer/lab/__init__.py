@@ -1,1 +1,1 @@
-"""Trying things out: playground, what-if, rule previews, replay, connection tests."""
+"""Tools to try things out: playground, what-if, rule previews, replay, connection tests."""

@@ -1,4 +1,4 @@
-"""The way from no key to the first answer: which providers there are, and whether they answer."""
+"""Connection tests: which providers are configured, and whether they answer."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ TAG = "connection test"
 _PROMPT = "Say hello."
 _MAX_TOKENS = 16
 _HINTS = {
-    "authentication_failed": "Is the key right, and is it this provider's?",
-    "permission_denied": "The key is known, but may not use this model.",
+    "authentication_failed": "Check the key. Does it belong to this provider?",
+    "permission_denied": "The key is valid, but may not use this model.",
     "insufficient_credit": "The account has no credit left.",
-    "model_not_found": "Is the base URL right, and may this key use the model?",
-    "rate_limited": "The key works; it is asked too much just now.",
-    "connection_failed": "Can this machine reach it? A proxy or the base URL may be in the way.",
-    "timeout": "It did not answer in time. Is the base URL right?",
-    "malformed_response": "Something else than this provider answers there. Is the URL right?",
-    "circuit_open": "It failed too often lately, and is left alone for some seconds.",
+    "model_not_found": "Check the base URL. May this key use the model?",
+    "rate_limited": "The key works, but its rate limit is reached. Try again later.",
+    "connection_failed": "This machine cannot reach it. Check the base URL and any proxy.",
+    "timeout": "It did not answer in time. Check the base URL.",
+    "malformed_response": "The answer is not in this provider's format. Check the base URL.",
+    "circuit_open": "It failed too often recently. It is not called for some seconds.",
 }
 
 
@@ -38,8 +38,11 @@ class NotConfigured(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class ProviderState:
-    """``variables`` are the names of its environment variables, each with whether it is set;
-    ``model`` is the one that a test would ask.
+    """A provider of the catalogue and its state.
+
+    ``variables`` are the names of its environment variables, each with whether it is set.
+    ``model`` is the model that a test would call. ``circuit`` is empty if the provider is
+    not configured.
     """
 
     name: str
@@ -51,7 +54,7 @@ class ProviderState:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionResult:
-    """Whether a provider answered; ``cost`` is USD, ``None`` where unknown."""
+    """The result of a connection test; ``cost`` is USD, ``None`` if unknown."""
 
     works: bool
     words: str
@@ -63,7 +66,10 @@ class ConnectionResult:
 
 
 class Connections:
-    """``environment`` is where keys are looked for; their values go nowhere."""
+    """Lists providers and tests them.
+
+    ``environment`` is searched for the names of keys; their values are not used.
+    """
 
     def __init__(
         self,
@@ -80,13 +86,15 @@ class Connections:
         self._routing = routing
 
     def states(self) -> list[ProviderState]:
-        """Every provider of the catalogue, those that are configured first."""
-        found = [self._state(spec) for spec in self._catalogue.providers.values()]
-        return sorted(found, key=lambda state: not state.configured)
+        """Return every provider of the catalogue, configured ones first."""
+        states = [self._state(spec) for spec in self._catalogue.providers.values()]
+        return sorted(states, key=lambda state: not state.configured)
 
     async def test(self, provider: str, user: str) -> ConnectionResult:
-        """Ask the provider's cheapest model for a few tokens, as ``user``: a real request, which
-        is recorded and costs what it costs. Raises :class:`NotConfigured`.
+        """Ask the provider's cheapest model for a few tokens, as ``user``.
+
+        This is a real request: it is recorded, and the provider charges for it.
+        Raises :class:`NotConfigured`.
         """
         option = self._cheapest(provider)
         if option is None:
@@ -124,7 +132,7 @@ class Connections:
         )
 
     def _cheapest(self, provider: str) -> ModelOption | None:
-        options = [one for one in self._options.options() if one.provider == provider]
+        options = [option for option in self._options.options() if option.provider == provider]
         return min(options, key=_price, default=None)
 
 
@@ -134,8 +142,8 @@ def _price(option: ModelOption) -> tuple[bool, Decimal, int]:
 
 
 def _gateway_request(option: ModelOption, user: str) -> GatewayRequest:
-    named = (option.provider, option.model)
-    # A model that thinks first may have nothing to say within so few tokens.
+    model = (option.provider, option.model)
+    # A model that thinks first may produce no text within so few tokens.
     chat = Chat((Message("user", (Text(_PROMPT),)),), _MAX_TOKENS, allow_empty=True)
     return isolated_request(
         chat,
@@ -143,6 +151,6 @@ def _gateway_request(option: ModelOption, user: str) -> GatewayRequest:
         tag=TAG,
         strategy="named",
         requested_model=option.ref,
-        only=frozenset({named}),
-        baseline=named,
+        only=frozenset({model}),
+        baseline=model,
     )

@@ -1,4 +1,4 @@
-"""Past requests decided anew, by what is known now."""
+"""New decisions for past requests, based on what is known now."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from routing.rules import NO_EFFECT, Effect, Rule, Subject, effect_of
 
 @dataclass(frozen=True, slots=True)
 class PastRequests:
-    """What a request needed beyond its prompt (tools, images) is not in the log."""
+    """Decides and prices past requests.
+
+    The log does not contain what a request needed beyond its prompt (tools, images).
+    """
 
     engine: RoutingEngine
     names: ModelNames
@@ -32,50 +35,51 @@ class PastRequests:
         effect: Effect = NO_EFFECT,
         policy: PolicySpec | None = None,
     ) -> RoutingDecision | str:
-        """The decision, or why there is none; under ``policy`` where the request leaves the
-        choice to us.
+        """Return the decision, or the reason why there is none.
+
+        ``policy`` applies if the request leaves the choice of the model to the service.
         """
-        wanted = policy if policy and leaves_choice(record.requested_model) else _asked_for(record)
-        if wanted is None:
+        applies = policy and leaves_choice(record.requested_model)
+        spec = policy if applies else _requested_policy(record)
+        if spec is None:
             try:
                 selection = self.names.select(record.requested_model)
             except UnknownModel:
-                return f"the model {record.requested_model} is not to be had any more"
-            wanted = PolicySpec("", selection.strategy, selection.only)
+                return f"the model {record.requested_model} is no longer available"
+            spec = PolicySpec("", selection.strategy, selection.only)
         context = RoutingContext(
             prompt=record.prompt,
             max_tokens=record.max_tokens or ASSUMED_MAX_TOKENS,
-            max_cost=stricter(effect.cost_cap, wanted.cost_cap, min),
-            min_quality=stricter(effect.quality_target, wanted.quality_target, max),
-            only=wanted.only,
+            max_cost=stricter(effect.cost_cap, spec.cost_cap, min),
+            min_quality=stricter(effect.quality_target, spec.quality_target, max),
+            only=spec.only,
             effect=effect,
         )
         try:
-            return self.engine.route(
-                context, strategy=wanted.strategy, analysis=analysis_of(record)
-            )
+            return self.engine.route(context, strategy=spec.strategy, analysis=analysis_of(record))
         except NoEligibleModel as error:
             reasons = Counter(error.excluded.values())
             return reasons.most_common(1)[0][0] if reasons else "no provider is configured"
 
     def cost(self, record: RequestRecord, provider: str, model: str) -> Decimal | None:
-        """USD for the request's own tokens on another model, ``None`` without a price."""
+        """Return the USD cost of the request's tokens on another model; ``None`` if unpriced."""
         return self.prices.cost(provider, model, Usage(record.tokens_in, record.tokens_out))
 
 
-def _asked_for(record: RequestRecord) -> PolicySpec | None:
-    """As a request without a model was routed; ``None`` where it named one."""
+def _requested_policy(record: RequestRecord) -> PolicySpec | None:
+    """Return how a request without a model was routed; ``None`` if it named a model."""
     if record.requested_model:
         return None
     return PolicySpec("", "hybrid" if record.auto_route else "complexity")
 
 
 def effect_on(rules: tuple[Rule, ...], record: RequestRecord) -> Effect:
-    """What ``rules`` want of a past request."""
+    """Return the combined effect of ``rules`` on a past request."""
     return effect_of(rules, subject_of(record)) if rules else NO_EFFECT
 
 
 def subject_of(record: RequestRecord) -> Subject:
+    """Return the properties of a past request that rules match on."""
     return Subject(
         prompt=record.prompt,
         pattern=record.pattern,
@@ -88,11 +92,13 @@ def subject_of(record: RequestRecord) -> Subject:
 
 
 def analysis_of(record: RequestRecord) -> PromptAnalysis:
-    """As it was recorded, with the prompt read anew where it was kept."""
-    known = PromptAnalysis(
+    """Return the recorded analysis, with the text analyzed again if the prompt is stored."""
+    recorded = PromptAnalysis(
         record.pattern,
         record.complexity,
         record.tier,  # type: ignore[arg-type]  # one of the tiers: routing wrote it
         record.tokens_in,
     )
-    return replace(known, text=analyze_prompt(record.prompt).text) if record.prompt else known
+    if not record.prompt:
+        return recorded
+    return replace(recorded, text=analyze_prompt(record.prompt).text)

@@ -1,4 +1,4 @@
-"""Trying a prompt: what each strategy would choose, and what one model or another answers."""
+"""The playground: what each strategy would choose for a prompt, and what a model answers."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ class Question:
 
     @property
     def chat(self) -> Chat:
+        """The conversation as a chat for providers."""
         messages = tuple(Message(role, (Text(text),)) for role, text in self.turns)
         return Chat(messages, self.max_tokens, allow_empty=False)
 
 
 @dataclass(frozen=True, slots=True)
 class StrategyChoice:
-    """What a strategy would choose; ``impossible`` says why it can choose nothing."""
+    """What a strategy would choose; ``impossible`` is the reason if it can choose nothing."""
 
     strategy: str
     decision: RoutingDecision | None = None
@@ -44,29 +45,29 @@ class StrategyChoice:
 
 
 class Playground:
-    """Asks like any client, of no cache, under the tag "playground"."""
+    """Sends requests like any client, without the cache and with the tag "playground"."""
 
     def __init__(self, routing: RoutingService, names: ModelNames) -> None:
         self._routing = routing
         self._names = names
 
     def models(self) -> list[str]:
-        """What can be run: the automatic ways, then every chat model that is configured."""
-        found = [spec.ref for spec in self._names.available() if spec.kind == "chat"]
-        return [*(name for name in AUTO if name != "auto:hybrid"), *found]
+        """Return what can be run: the automatic choices, then every configured chat model."""
+        models = [spec.ref for spec in self._names.available() if spec.kind == "chat"]
+        return [*(name for name in AUTO if name != "auto:hybrid"), *models]
 
     def choices(self, question: Question) -> list[StrategyChoice]:
-        """What each strategy would choose now. Calls nobody, records nothing."""
+        """Return what each strategy would choose now. Calls no provider and records nothing."""
         request = _gateway_request(question)
         return [self._choice(replace(request, strategy=strategy)) for strategy in STRATEGIES]
 
     async def run(
         self, question: Question, model: str
     ) -> tuple[GatewayRequest, ClientStream, float]:
-        """The answer of ``model`` as it comes, and when it was asked for (``perf_counter``).
+        """Return the request, the stream of ``model`` and the start time (``perf_counter``).
 
         Raises :class:`optimizer.domain.model_names.UnknownModel` and what
-        :meth:`RoutingService.stream` does.
+        :meth:`RoutingService.stream` raises.
         """
         selection = self._names.select(model)
         request = replace(
@@ -75,7 +76,7 @@ class Playground:
             only=selection.only,
             requested_model=model,
             streamed=True,
-            # To ask for a model by name is neither a saving nor a loss.
+            # A model chosen by name is its own baseline: neither a saving nor a loss.
             baseline=next(iter(selection.only)) if selection.only else None,
         )
         started = time.perf_counter()
@@ -92,9 +93,13 @@ def _gateway_request(question: Question) -> GatewayRequest:
     return isolated_request(question.chat, user=question.user, tag=TAG)
 
 
-async def pieces(stream: ClientStream, started: float) -> AsyncGenerator[dict[str, Any], None]:
-    """What to show of an answer as it comes: who was chosen, its text, and in the end what it
-    cost (USD) and how long it took (milliseconds). Raises what the stream does.
+async def stream_messages(
+    stream: ClientStream, started: float
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Yield what the page shows of an answer, as JSON-ready messages.
+
+    The first message has the chosen model, the next ones the text, and the last one the
+    cost (USD) and the durations (milliseconds). Raises what the stream raises.
     """
     decision = stream.decision
     yield {
@@ -106,10 +111,9 @@ async def pieces(stream: ClientStream, started: float) -> AsyncGenerator[dict[st
     first: float | None = None
     async with aclosing(stream.events) as batches:
         async for events in batches:
-            said = {kind: _said(events, kind) for kind in ("text", "thinking")}
-            for kind, text in said.items():
-                if text:
-                    first = first if first is not None else _since(started)
+            for kind in ("text", "thinking"):
+                if text := _text_of(events, kind):
+                    first = first if first is not None else _elapsed_ms(started)
                     yield {"type": kind, "text": text}
     result = stream.result
     assert result is not None
@@ -120,15 +124,15 @@ async def pieces(stream: ClientStream, started: float) -> AsyncGenerator[dict[st
         "tokens_in": result.tokens_in,
         "tokens_out": result.tokens_out,
         "first_token_ms": first,
-        "took_ms": _since(started),
+        "took_ms": _elapsed_ms(started),
         "finish_reason": result.completion.finish_reason,
     }
 
 
-def _said(events: list[Event], kind: str) -> str:
+def _text_of(events: list[Event], kind: str) -> str:
     kinds = (TextDelta, RefusalDelta) if kind == "text" else (ThinkingDelta,)
     return "".join(event.text for event in events if isinstance(event, kinds))
 
 
-def _since(started: float) -> float:
+def _elapsed_ms(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 1)

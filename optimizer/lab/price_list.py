@@ -1,4 +1,4 @@
-"""An operator's price list for models that only recordings know."""
+"""An operator's price list for recorded models that the catalogue does not have."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 class PriceListError(ValueError):
-    """The file is no price list; the message names it."""
+    """The file is not a price list; the message names it."""
 
 
 def read_price_list(path: Path | None) -> dict[str, tuple[Decimal, Decimal]]:
-    """USD per million input and output tokens by model; empty without a file.
+    """Return (input, output) prices by model, USD per million tokens; empty without a file.
 
     TOML: ``"model" = { input = "0.6", output = "0.6" }``. Raises :class:`PriceListError`.
     """

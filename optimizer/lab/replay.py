@@ -1,9 +1,9 @@
-"""Recorded prompts and outcomes sent through the real service, as traffic.
+"""Replay: recorded prompts and outcomes sent through the real service as traffic.
 
-The models that were recorded become a catalogue of their own, of a provider
-``replay`` that answers with the recorded token counts. Routing, pricing, the
-ledger and learning are the service's own. No text was recorded, so none is
-kept: the cache takes no part, and no client is ever given a replayed answer.
+The recorded models form their own catalogue with one provider, ``replay``, which
+answers with the recorded token counts. Routing, pricing, the ledger and learning are
+the service's own. No answer text was recorded, so none is stored: the cache is not
+used, and no client ever receives a replayed answer.
 """
 
 from __future__ import annotations
@@ -37,11 +37,14 @@ PROVIDER = "replay"
 TEXT = "(Replayed: the answer's text was not recorded.)"
 MAX_TOKENS = 4000
 _CONTEXT_WINDOW = 1_000_000
-_LEARN_EVERY = 50
+_REFRESH_EVERY = 50
 
 
 def replay_catalogue(prompts: Sequence[RecordedPrompt], prices: Prices) -> Catalogue:
-    """The recorded models; the better a third of them did on average, the higher its tier."""
+    """Return the recorded models as a catalogue.
+
+    The models are ranked by average quality; each third of the ranking gets a higher tier.
+    """
     scores: dict[str, list[float]] = {}
     for prompt in prompts:
         for model, outcome in prompt.outcomes.items():
@@ -51,19 +54,19 @@ def replay_catalogue(prompts: Sequence[RecordedPrompt], prices: Prices) -> Catal
         ModelSpec(
             provider=PROVIDER,
             id=model,
-            tier=TIERS[_third(place, len(ranked))],
-            rank=place,
+            tier=TIERS[_third(rank, len(ranked))],
+            rank=rank,
             context_window=_CONTEXT_WINDOW,
             price=_price(prices[model]) if model in prices else None,
         )
-        for place, model in enumerate(ranked)
+        for rank, model in enumerate(ranked)
     ]
     return Catalogue.of({PROVIDER: ProviderSpec(PROVIDER, wire="local")}, tuple(models))
 
 
-def _third(place: int, count: int) -> int:
-    """0, 1 or 2; of two models the weaker is simple, the stronger complex."""
-    return round(2 * place / max(1, count - 1))
+def _third(rank: int, count: int) -> int:
+    """Return 0, 1 or 2; with two models the weaker is simple, the stronger complex."""
+    return round(2 * rank / max(1, count - 1))
 
 
 def _price(price: tuple[Decimal, Decimal]) -> dict[str, Decimal]:
@@ -71,7 +74,7 @@ def _price(price: tuple[Decimal, Decimal]) -> dict[str, Decimal]:
 
 
 class ReplayProvider:
-    """Answers a recorded prompt as the recorded model did, as far as it was recorded."""
+    """A provider that answers with the recorded token counts of the recorded models."""
 
     name = PROVIDER
     wire = "openai"
@@ -81,6 +84,7 @@ class ReplayProvider:
         self._outcomes = {prompt.prompt: prompt.outcomes for prompt in prompts}
 
     async def complete(self, request: CompletionRequest) -> Completion:
+        """Return the recorded outcome; raise :class:`ProviderError` if there is none."""
         outcome = self._outcomes[request.chat.messages[-1].text].get(request.model)
         if outcome is None:
             raise ProviderError(PROVIDER, "no outcome of this model was recorded")
@@ -89,18 +93,21 @@ class ReplayProvider:
         return Completion(PROVIDER, request.model, (Choice((Text(TEXT),), "stop"),), usage)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
+        """Yield the recorded outcome as events."""
         for event in completion_events(await self.complete(request)):
             yield event
 
     async def aclose(self) -> None:
-        pass
+        """Do nothing: there is no connection to close."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayPlan:
-    """How to replay: ``speed`` in requests a second (0: as fast as can be), spread in the
-    records over the last ``days`` (0: now), with ``at_once`` requests in flight, each beside
-    the model ``baseline`` ("": complexity's choice).
+    """How to replay.
+
+    ``speed`` is in requests per second (0: as fast as possible). The recorded times are
+    spread over the last ``days`` (0: now). ``at_once`` requests run at the same time. Each
+    is compared with the model ``baseline`` ("": the choice of complexity).
     """
 
     speed: float = 0.0
@@ -111,7 +118,7 @@ class ReplayPlan:
 
 
 class Replay:
-    """Replays prompts one after the other; each answer is rated with its recorded quality."""
+    """Sends prompts through the service in order, and rates each with its recorded quality."""
 
     def __init__(
         self,
@@ -128,36 +135,36 @@ class Replay:
         self._database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="replay")
 
     def close(self) -> None:
-        """End the thread that rates, and its connection to the database."""
+        """End the rating thread and its connection to the database."""
         self._database.submit(connections.close_all)
         self._database.shutdown(wait=True)
 
     async def run(
         self, prompts: Sequence[RecordedPrompt], plan: ReplayPlan, step: Callable[[], None]
     ) -> None:
-        """Returns once every request is recorded and rated; calls ``step`` after each."""
-        begun = asyncio.get_running_loop().time()
+        """Return once every request is recorded and rated; call ``step`` after each."""
+        loop_started = asyncio.get_running_loop().time()
         started = datetime.now(UTC)
-        places = asyncio.Semaphore(plan.at_once)
+        slots = asyncio.Semaphore(plan.at_once)
         async with asyncio.TaskGroup() as tasks:
             for number, prompt in enumerate(prompts):
                 if plan.speed:
-                    due = begun + number / plan.speed
+                    due = loop_started + number / plan.speed
                     await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
-                await places.acquire()
+                await slots.acquire()
                 asked_at = None
                 if plan.days:
                     share = (number + 1) / len(prompts)
                     asked_at = started - timedelta(days=plan.days * (1 - share))
-                task = tasks.create_task(self._one(prompt, plan, asked_at))
+                task = tasks.create_task(self._replay_prompt(prompt, plan, asked_at))
 
                 def finished(_: asyncio.Task[None]) -> None:
-                    places.release()
+                    slots.release()
                     step()
 
                 task.add_done_callback(finished)
 
-    async def _one(
+    async def _replay_prompt(
         self, prompt: RecordedPrompt, plan: ReplayPlan, asked_at: datetime | None
     ) -> None:
         answer = await self._routing.route_and_complete(
@@ -173,7 +180,7 @@ class Replay:
         await loop.run_in_executor(self._database, self._rate, prompt, answer, plan.baseline)
 
     def _rate(self, prompt: RecordedPrompt, answer: CompletionResult, baseline: str) -> None:
-        """The answer's recorded quality is learned from, and the baseline's stands beside it."""
+        """Record the answer's quality as feedback, and compare it with the baseline's."""
         score = prompt.outcomes[answer.model].quality
         feedback_record(
             request_id=answer.request_id,
@@ -191,5 +198,5 @@ class Replay:
                 expected=answer.decision.metadata.get("quality_score"),
             )
         self._rated += 1
-        if self._rated % _LEARN_EVERY == 0:
+        if self._rated % _REFRESH_EVERY == 0:
             self._evidence.refresh()

@@ -1,9 +1,9 @@
-"""What rules would have done to past requests, before they go live.
+"""Rule previews: what rules would have done to past requests, before they go live.
 
-Each past request is decided twice by what is known now, without rules and with
-them, and priced on its own tokens, so that like is compared with like. Answers
-from the cache cost nothing either way and are left out. What a request needed
-beyond its prompt (tools, images) is not in the log.
+Each past request is decided twice, without and with the rules, based on what is known
+now. Both decisions are priced on the request's own tokens, so that the costs are
+comparable. Answers from the cache cost nothing either way and are left out. The log does
+not contain what a request needed beyond its prompt (tools, images).
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ _ZERO = Decimal(0)
 
 @dataclass(slots=True)
 class Trial:
-    """Over ``requests`` past ones. Costs are USD of those that could be decided and priced
-    both ways; ``unservable`` maps a reason to how many would be refused for it.
+    """The effect of rules on ``requests`` past requests.
+
+    Costs are USD, of the requests that could be decided and priced both ways.
+    ``unservable`` maps a reason to the number of requests that would be refused for it.
     """
 
     requests: int = 0
@@ -40,17 +42,18 @@ class Trial:
 
 
 class RuleTrials:
-    """Decides past requests anew. Reads the database: not for the event loop."""
+    """Tries rules on past requests. Reads the database: not for the event loop."""
 
     def __init__(self, past: PastRequests) -> None:
         self._past = past
 
     def of_last(self, count: int, rules: Sequence[Rule]) -> Trial:
-        """``rules`` tried on the last ``count`` requests that a provider was asked for."""
-        asked = RequestRecord.objects.filter(cache_hit=False).exclude(endpoint="embeddings")
-        return self.of(asked.order_by("-created_at")[:count].iterator(), rules)
+        """Try ``rules`` on the last ``count`` requests that called a provider."""
+        called = RequestRecord.objects.filter(cache_hit=False).exclude(endpoint="embeddings")
+        return self.of(called.order_by("-created_at")[:count].iterator(), rules)
 
     def of(self, records: Iterable[RequestRecord], rules: Sequence[Rule]) -> Trial:
+        """Try ``rules`` on ``records``."""
         trial = Trial()
         for record in records:
             trial.requests += 1
@@ -62,7 +65,7 @@ class RuleTrials:
         trial.matched.update(effect.applied)
         without = self._past.decide(record)
         if isinstance(without, str):
-            return  # nobody could serve it now, rules or not
+            return  # no model can serve it now, with or without rules
         if not effect.applied:
             decided: RoutingDecision | str = without
         else:

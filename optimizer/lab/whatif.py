@@ -1,11 +1,11 @@
-"""What a policy would do to traffic like the logged one: cost, quality and mix, beforehand.
+"""What-if: estimate cost, quality and model mix of a policy on logged traffic.
 
-Every logged request that left the choice to us is decided anew under the policy.
-Where the log holds the outcome of the model so chosen, that is what counts;
-where it does not, doubly robust estimation (:mod:`routing.evaluation.off_policy`)
-on the propensities that were written down with each decision. Costs need no
-outcome: prices are known, and only the completion's length is estimated, by the
-ratio of the models' answers (:mod:`analytics.reports.lengths`).
+Every logged request that left the choice of the model to the service is decided again
+under the policy. If the log has the outcome of the chosen model, that outcome counts. If
+not, it is estimated by doubly robust estimation (:mod:`routing.evaluation.off_policy`)
+with the propensities that were recorded with each decision. Costs need no outcome: prices
+are known, and only the completion's length is estimated, by the ratio of the lengths of
+the models' answers (:mod:`analytics.reports.lengths`).
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ from routing.evaluation.off_policy import (
     rated_share,
 )
 
-MOST = 20_000
-"""The latest so many requests are decided anew; more make intervals little narrower."""
-FEWEST = 100
-_LIST_PRICE = 0.01
+MAX_REQUESTS = 20_000
+"""The number of latest requests that are decided; more hardly narrow the intervals."""
+MIN_REQUESTS = 100
+_MIN_COST_PROPENSITY = 0.01
 
 Step = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A figure as it was, as it would be, and the difference with its 95 % interval."""
+    """A figure as it was and under the policy, and the change with its 95 % interval."""
 
     before: Estimate
     after: Estimate
@@ -61,9 +61,11 @@ class Change:
 
 @dataclass(slots=True)
 class Answer:
-    """Of ``requests`` that could be decided. ``cost`` is USD a request, ``quality`` 0-1;
-    ``no_cost`` and ``no_quality`` say why the log cannot tell. ``lengths_known`` is the share
-    of requests whose completion's length on the other model rests on data.
+    """The estimate for a policy, over ``requests`` that could be decided.
+
+    ``cost`` is USD per request, ``quality`` 0-1; ``no_cost`` and ``no_quality`` are the
+    reasons if the log cannot tell. ``lengths_known`` is the share of requests for which
+    the completion's length on the other model is based on data.
     """
 
     policy: PolicySpec
@@ -82,7 +84,7 @@ class Answer:
 
 @dataclass(slots=True)
 class _Logged:
-    """One request: who answered and who would, with what is known of it. Costs in USD."""
+    """One logged request: the model that answered, and the target of the policy. Costs in USD."""
 
     kind: str
     model: str
@@ -95,19 +97,20 @@ class _Logged:
 
     @property
     def agrees(self) -> bool:
+        """Whether the policy would choose the model that answered."""
         return self.model == self.target
 
 
 class WhatIf:
-    """Reads the database: not for the event loop."""
+    """Estimates policies on the log. Reads the database: not for the event loop."""
 
     def __init__(self, past: PastRequests, rules: ActiveRules) -> None:
         self._past = past
         self._rules = rules
 
     def count(self, since: datetime, until: datetime | None = None) -> int:
-        """How many requests :meth:`ask` would decide."""
-        return min(MOST, self._requests(since, until).count())
+        """Return how many requests :meth:`ask` would decide."""
+        return min(MAX_REQUESTS, self._requests(since, until).count())
 
     def ask(
         self,
@@ -115,23 +118,23 @@ class WhatIf:
         since: datetime,
         until: datetime | None = None,
         *,
-        most: int = MOST,
+        most: int = MAX_REQUESTS,
         step: Step = lambda: None,
     ) -> Answer:
-        """From the latest ``most`` requests of the period; ``step`` is called after each."""
+        """Estimate ``policy`` on the latest ``most`` requests; ``step`` is called after each."""
         answer = Answer(policy)
         lengths = AnswerLengths(RECORDED.by("answer", since, until))
         records = list(self._requests(since, until).order_by("-created_at")[:most])
-        scores = _mean_verdicts([record.pk for record in records])
+        scores = _mean_scores([record.pk for record in records])
         logged = []
         for record in records:
-            found = self._one(record, policy, lengths, scores.get(record.pk), answer)
-            if found is not None:
-                logged.append(found)
+            decided = self._decide(record, policy, lengths, scores.get(record.pk), answer)
+            if decided is not None:
+                logged.append(decided)
             step()
-        if len(logged) < FEWEST:
+        if len(logged) < MIN_REQUESTS:
             answer.no_cost = answer.no_quality = (
-                f"{len(logged)} requests are too few; {FEWEST} are needed"
+                f"{len(logged)} requests are too few; {MIN_REQUESTS} are needed"
             )
             return answer
         logged.reverse()
@@ -141,13 +144,13 @@ class WhatIf:
 
     @staticmethod
     def _requests(since: datetime, until: datetime | None) -> Any:
-        """Answered by a provider, at a known price, and with the choice left to us."""
+        """Return requests with a decision that a provider answered at a known price."""
         rows = requests_in(since, until).filter(
             cache_hit=False, status=RequestRecord.Status.OK, cost__isnull=False, replayed=False
         )
         return rows.filter(decision__isnull=False).select_related("decision")
 
-    def _one(
+    def _decide(
         self,
         record: RequestRecord,
         policy: PolicySpec,
@@ -192,31 +195,31 @@ class WhatIf:
 
 
 def propensities(decision: Any) -> dict[str, float]:
-    """The chance that each model had of answering: 1 for who did, unless chance took part.
+    """Return each model's probability of being chosen; 1 for the one that answered without chance.
 
-    Where something else than the strategy had the last word (a rule, the
-    conversation's cache, a fallback), chance did not.
+    If something other than the strategy made the final choice (a rule, the
+    conversation's cache, a fallback), chance played no part.
     """
     metadata = decision.metadata
     served = f"{decision.provider}/{decision.model}"
     if {"rejected_model", "intended_model"} & metadata.keys():
         return {served: 1.0}
-    found = {
+    recorded = {
         f"{candidate['provider']}/{candidate['model']}": float(candidate["propensity"])
         for candidate in metadata.get("candidates", [])
         if candidate.get("propensity") is not None
     }
-    return found or {served: 1.0}
+    return recorded or {served: 1.0}
 
 
-def _mean_verdicts(requests: list[Any]) -> dict[Any, float]:
-    """What the answer of each request was found to be worth, 0-1, where anyone said so."""
-    verdicts = Feedback.objects.filter(request__in=requests).values("request_id").order_by()
-    return {row["request_id"]: row["score"] for row in verdicts.annotate(score=Avg("score"))}
+def _mean_scores(requests: list[Any]) -> dict[Any, float]:
+    """Return the mean score, 0-1, of each rated request's answer."""
+    feedback = Feedback.objects.filter(request__in=requests).values("request_id").order_by()
+    return {row["request_id"]: row["score"] for row in feedback.annotate(score=Avg("score"))}
 
 
-def _places(names: Iterable[str]) -> dict[str, int]:
-    return {name: place for place, name in enumerate(sorted(set(names)))}
+def _indices(names: Iterable[str]) -> dict[str, int]:
+    return {name: index for index, name in enumerate(sorted(set(names)))}
 
 
 def _estimate_cost(answer: Answer, logged: list[_Logged]) -> None:
@@ -224,25 +227,25 @@ def _estimate_cost(answer: Answer, logged: list[_Logged]) -> None:
     spent = np.array([float(r.cost) for r in logged])
     agreed = np.array([r.agrees for r in logged])
     before = Seen(spent, spent, np.ones(len(spent)))
-    # Prices are known for every model, so a prediction without a correction is no guess:
-    # only what the log paid beyond them (failed tries, a prompt cache) is corrected for.
+    # Prices are known for every model, so a prediction needs no correction for the price
+    # itself: only extra costs in the log (failed tries, a prompt cache) are corrected for.
     after = Seen(
         np.array([float(r.target_expected) for r in logged]),
         np.where(agreed, spent, np.nan),
-        np.array([max(r.target_propensity, _LIST_PRICE) for r in logged]),
+        np.array([max(r.target_propensity, _MIN_COST_PROPENSITY) for r in logged]),
     )
     change, low, high = difference(after, before, most=np.inf)
-    answer.cost = Change(_plain(before), _plain(after), change, low, high)
+    answer.cost = Change(_cost_estimate(before), _cost_estimate(after), change, low, high)
 
 
-def _plain(seen: Seen) -> Estimate:
+def _cost_estimate(seen: Seen) -> Estimate:
     mean, low, high = interval_of(seen.phi)
     return Estimate(mean, max(0.0, low), high, float(len(seen.phi)), 1.0)
 
 
 def _estimate_quality(answer: Answer, logged: list[_Logged]) -> None:
-    kinds = _places(r.kind for r in logged)
-    models = _places(name for r in logged for name in (r.model, r.target))
+    kinds = _indices(r.kind for r in logged)
+    models = _indices(name for r in logged for name in (r.model, r.target))
     kind = np.array([kinds[r.kind] for r in logged])
     model = np.array([models[r.model] for r in logged])
     target = np.array([models[r.target] for r in logged])
@@ -259,7 +262,7 @@ def _estimate_quality(answer: Answer, logged: list[_Logged]) -> None:
     )
     try:
         estimates = estimate(before), estimate(after)
-    except Unsupported as why:
-        answer.no_quality = str(why)
+    except Unsupported as error:
+        answer.no_quality = str(error)
         return
     answer.quality = Change(*estimates, *difference(after, before))

@@ -1,1 +1,1 @@
-"""What operators' own tools see: metrics, traces, and which request a log line is about."""
+"""Metrics, traces, logs, alerts and health: what operators' own tools read."""

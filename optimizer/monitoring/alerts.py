@@ -1,4 +1,4 @@
-"""Telling people: a webhook, an e-mail, or both; until it has arrived."""
+"""Delivery of alerts by webhook, e-mail or both, repeated until it succeeds."""
 
 from __future__ import annotations
 
@@ -20,20 +20,26 @@ _TIMEOUT = 5.0
 
 
 def watch() -> None:
-    """Raise what is passed, deliver what waits. Reads the database: not for the event loop."""
+    """Raise triggered alerts and deliver waiting ones.
+
+    Reads the database: not for the event loop.
+    """
     for alert in (*alerts_raise(), *budget_alerts_raise()):
         logger.warning("Alert: %s", alert.text)
     for alert in alerts_waiting():
         alert_settle(alert, "; ".join(deliver(alert.told, alert.text, _message(alert))))
 
 
-def deliver(told: NotificationTarget, text: str, message: dict[str, Any]) -> Iterable[str]:
-    """Tell everybody whom it names; what went wrong, one a channel."""
+def deliver(target: NotificationTarget, text: str, message: dict[str, Any]) -> Iterable[str]:
+    """Send ``message`` to the webhook and ``text`` to the recipients.
+
+    Returns the errors, at most one per channel.
+    """
     errors = []
-    if told.webhook:
-        errors.append(_post(told.webhook, message))
-    if told.recipients:
-        errors.append(_mail(told.recipients, text))
+    if target.webhook:
+        errors.append(_post(target.webhook, message))
+    if target.recipients:
+        errors.append(_mail(target.recipients, text))
     return [error for error in errors if error]
 
 
@@ -42,14 +48,14 @@ def _message(alert: Alert) -> dict[str, Any]:
         "text": alert.text,
         "alert": alert.source,
         "value": float(alert.value),
-        **_watched(alert),
+        **_watched_limit(alert),
         "period_start": alert.period_start.isoformat(),
         "raised_at": alert.raised_at.isoformat(),
         "id": alert.pk,
     }
 
 
-def _watched(alert: Alert) -> dict[str, Any]:
+def _watched_limit(alert: Alert) -> dict[str, Any]:
     if alert.usage is not None:
         budget = alert.usage.account.budget
         return {
@@ -76,6 +82,6 @@ def _mail(recipients: list[str], text: str) -> str:
         return "e-mail: EMAIL_URL is not set"
     try:
         send_mail(f"[AI Cost Optimizer] {text[:120]}", text, None, recipients)
-    except OSError as error:  # smtplib's errors and the network's are all of them
+    except OSError as error:  # the base class of smtplib's and of network errors
         return f"e-mail: {type(error).__name__}"
     return ""

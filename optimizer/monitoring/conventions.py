@@ -1,4 +1,4 @@
-"""OpenTelemetry's conventions for generative AI, as far as a request's record tells.
+"""OpenTelemetry's conventions for generative AI, as far as a request's record has the data.
 
 https://opentelemetry.io/docs/specs/semconv/gen-ai/ (names, attributes, buckets).
 """
@@ -24,11 +24,12 @@ FIRST_TOKEN = (
 
 
 def operation_of(request: RequestRecord) -> str:
+    """Return the value of ``gen_ai.operation.name``."""
     return "embeddings" if request.endpoint == RequestRecord.Endpoint.EMBEDDINGS else "chat"
 
 
 def attributes_of_call(request: RequestRecord) -> dict[str, Any]:
-    """What metrics of a provider's call are told apart by."""
+    """Return the attributes that distinguish metrics of provider calls."""
     return {
         "gen_ai.operation.name": operation_of(request),
         "gen_ai.provider.name": request.provider,
@@ -37,10 +38,10 @@ def attributes_of_call(request: RequestRecord) -> dict[str, Any]:
 
 
 def seconds_of_call(request: RequestRecord) -> float:
-    """The provider's part; all of it where nobody answered."""
+    """Return the seconds spent at the provider; the whole duration if no provider answered."""
     return (request.provider_ms or request.latency_ms) / 1000
 
 
 def is_call(request: RequestRecord) -> bool:
-    """Whether a provider was called for it."""
+    """Return whether a provider was called for the request."""
     return bool(request.provider) and not request.cache_hit

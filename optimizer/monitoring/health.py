@@ -1,4 +1,4 @@
-"""Whether the service is well, and whether this worker can take requests."""
+"""Health of the service, and readiness of this worker to take requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from optimizer import __version__
 
 
 def database_ok() -> bool:
-    """Whether the database answers."""
+    """Return whether the database answers."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -23,19 +23,19 @@ def database_ok() -> bool:
 
 
 def cache_ok() -> bool:
-    """Whether the shared cache (Redis, or this process's memory) keeps what it is given."""
+    """Return whether the shared cache (Redis, or this process's memory) stores a value."""
     key, value = f"health-{uuid.uuid4()}", "ok"
     try:
         cache.set(key, value, timeout=10)
-        kept = cache.get(key) == value
+        stored = cache.get(key) == value
         cache.delete(key)
-        return bool(kept)
-    except Exception:  # noqa: BLE001 - each backend raises errors of its own kind; all mean "not well"
+        return bool(stored)
+    except Exception:  # noqa: BLE001 - each backend raises its own errors; all mean "unavailable"
         return False
 
 
 def health(providers: list[str], *, journal_backlog: bool) -> dict[str, Any]:
-    """The body of ``GET /health``; ``status`` is "ok" or "unavailable"."""
+    """Return the body of ``GET /health``; ``status`` is "ok" or "unavailable"."""
     database, shared_cache = database_ok(), cache_ok()
     ready = database and shared_cache and bool(providers)
     return {
@@ -56,21 +56,21 @@ def readiness(
     budgets_known: bool,
     journal: Journal,
 ) -> dict[str, Any]:
-    """The body of ``GET /ready``; ``status`` is "ready" or "not ready", with ``reasons``.
+    """Return the body of ``GET /ready``; ``status`` is "ready" or "not ready", with ``reasons``.
 
-    Not the same as being well: without its database a worker answers all the same, as long
-    as it can keep records on its disk; without Redis it answers by its own memory.
+    Readiness differs from health: without the database a worker can still answer, as long as
+    it can write records to its disk; without Redis it uses its own memory.
     """
     reasons = []
     if ending:
-        reasons.append("This worker is ending.")
+        reasons.append("This worker is shutting down.")
     if not providers:
         reasons.append("No provider is configured.")
     if not keys_known:
         reasons.append("The API keys have not been read yet.")
     if not budgets_known:
         reasons.append("The budgets have not been read yet.")
-    # In this order: a database that hangs is waited for.
+    # The journal is checked first, because a hanging database would delay the answer.
     if not journal.writable() and not database_ok():
         reasons.append("Neither the database nor the journal on disk can be written.")
     return {"status": "not ready" if reasons else "ready", "reasons": reasons}

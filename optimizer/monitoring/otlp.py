@@ -1,5 +1,6 @@
-"""Traces and metrics over OTLP, where OpenTelemetry's own variables ask for them:
-OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME and the rest.
+"""Traces and metrics over OTLP, configured by OpenTelemetry's own environment variables.
+
+These are OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME and the rest.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from optimizer import __version__
-from optimizer.monitoring.otlp_metrics import Counts
+from optimizer.monitoring.otlp_metrics import OtlpMetrics
 from optimizer.monitoring.tracing import Tracer
 
 if TYPE_CHECKING:
@@ -17,29 +18,33 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_ANY = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 class Telemetry:
-    """What is sent. ``observers`` are to be told of requests."""
+    """The exporters in use: traces, metrics, both or none."""
 
-    def __init__(self, tracer: Tracer | None, counts: Counts | None) -> None:
-        self._parts = [part for part in (tracer, counts) if part is not None]
+    def __init__(self, tracer: Tracer | None, metrics: OtlpMetrics | None) -> None:
+        self._exporters = [part for part in (tracer, metrics) if part is not None]
 
     @property
     def observers(self) -> list[Observer]:
-        return [part.observe for part in self._parts]
+        """The observers to call with each recorded request."""
+        return [exporter.observe for exporter in self._exporters]
 
     def close(self) -> None:
-        """Send what is waiting."""
-        for part in self._parts:
-            part.close()
+        """Send what is buffered, and stop."""
+        for exporter in self._exporters:
+            exporter.close()
 
 
 def configured_telemetry() -> Telemetry:
-    """By what the environment says."""
-    traces = _wanted("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_EXPORTER")
-    metrics = _wanted("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_METRICS_EXPORTER")
+    """Return the exporters that the environment configures.
+
+    Logs a warning if the packages for them are not installed.
+    """
+    traces = _enabled("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_EXPORTER")
+    metrics = _enabled("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_METRICS_EXPORTER")
     if not traces and not metrics:
         return Telemetry(None, None)
     try:
@@ -48,27 +53,27 @@ def configured_telemetry() -> Telemetry:
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
     except ImportError:
         logger.warning(
-            "%s is set, but its packages are not installed: "
+            "%s is set, but the packages for it are not installed: "
             "pip install -r requirements/observability.txt",
-            _ANY,
+            _ENDPOINT,
         )
         return Telemetry(None, None)
     return Telemetry(
         Tracer(this_service(), OTLPSpanExporter()) if traces else None,
-        Counts(this_service(), PeriodicExportingMetricReader(OTLPMetricExporter()))
+        OtlpMetrics(this_service(), PeriodicExportingMetricReader(OTLPMetricExporter()))
         if metrics
         else None,
     )
 
 
-def _wanted(endpoint: str, exporter: str) -> bool:
-    somewhere = os.environ.get(_ANY) or os.environ.get(endpoint)
-    return bool(somewhere) and os.environ.get(exporter, "otlp") != "none"
+def _enabled(endpoint: str, exporter: str) -> bool:
+    address = os.environ.get(_ENDPOINT) or os.environ.get(endpoint)
+    return bool(address) and os.environ.get(exporter, "otlp") != "none"
 
 
 def this_service() -> Any:
-    """Who speaks, as a resource."""
+    """Return this service as an OpenTelemetry resource: its name and version."""
     from opentelemetry.sdk.resources import Resource
 
-    named = os.environ.get("OTEL_SERVICE_NAME", "ai-cost-optimizer")
-    return Resource.create({"service.name": named, "service.version": __version__})
+    name = os.environ.get("OTEL_SERVICE_NAME", "ai-cost-optimizer")
+    return Resource.create({"service.name": name, "service.version": __version__})

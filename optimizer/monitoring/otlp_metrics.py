@@ -1,4 +1,4 @@
-"""Metrics by OpenTelemetry: the conventions' histograms of providers' calls."""
+"""Metrics for OpenTelemetry: the conventions' histograms of provider calls."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
 
-class Counts:
-    """``reader`` takes them to wherever they go, from a thread of its own."""
+class OtlpMetrics:
+    """Records provider calls; ``reader`` exports the metrics from its own thread."""
 
     def __init__(self, resource: Resource, reader: MetricReader) -> None:
         from opentelemetry.sdk.metrics import MeterProvider
@@ -32,23 +32,24 @@ class Counts:
         self._duration = meter.create_histogram(
             "gen_ai.client.operation.duration",
             unit="s",
-            description="Calls of providers, retries and fallbacks included.",
+            description="Duration of provider calls, including retries and fallbacks.",
             explicit_bucket_boundaries_advisory=DURATIONS,
         )
         self._tokens = meter.create_histogram(
             "gen_ai.client.token.usage",
             unit="{token}",
-            description="Tokens of calls.",
+            description="Tokens of provider calls.",
             explicit_bucket_boundaries_advisory=TOKENS,
         )
         self._first = meter.create_histogram(
             "gen_ai.server.time_to_first_token",
             unit="s",
-            description="Of streams, from the request's arrival.",
+            description="Time to the first token of streams, from the request's arrival.",
             explicit_bucket_boundaries_advisory=FIRST_TOKEN,
         )
 
     def observe(self, entry: LedgerEntry) -> None:
+        """Record the request if a provider was called for it."""
         request = entry.request
         if not is_call(request):
             return
@@ -63,5 +64,5 @@ class Counts:
             self._first.record(request.ttft_ms / 1000, call)
 
     def close(self) -> None:
-        """Send what is waiting."""
+        """Send what is buffered, and stop."""
         self._provider.shutdown()

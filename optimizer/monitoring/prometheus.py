@@ -1,7 +1,7 @@
 """Metrics for Prometheus: the generative-AI conventions of OpenTelemetry, and money.
 
-Of the conventions' names dots become underscores and units suffixes, as Prometheus has it.
-Amounts are floats here: for watching, not for accounting, which the ledger is for.
+The conventions' names follow Prometheus here: dots become underscores, units become suffixes.
+Amounts are floats: they are for monitoring. Accounting uses the ledger.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from optimizer.monitoring.conventions import (
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Where workers keep their counts for each other; the library reads it when it is imported."""
+"""Names the folder where workers share their counts; the library reads it on import."""
 
 _OVERHEAD = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 1, 5, 10)
 _CALL = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type")
@@ -38,7 +38,7 @@ _CIRCUITS = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
 
 
 class _Labelled:
-    """A metric's children by their labels: the library looks each up under a lock."""
+    """Caches a metric's children by labels, because the library looks them up under a lock."""
 
     def __init__(self, metric: Any) -> None:
         self._metric = metric
@@ -52,8 +52,10 @@ class _Labelled:
 
 
 class Meter:
-    """Counts what is recorded. ``circuits`` is asked when somebody looks: how this worker's
-    stand ("closed", "half_open", "open"), by provider.
+    """Counts recorded requests.
+
+    ``circuits`` is called at each scrape and returns the state of this worker's circuits
+    ("closed", "half_open", "open") by provider.
     """
 
     def __init__(self, circuits: Callable[[], Mapping[str, str]] = dict) -> None:
@@ -62,7 +64,7 @@ class Meter:
         self._requests = _Labelled(
             Counter(
                 "optimizer_requests",
-                "Requests by how they ended.",
+                "Requests by their outcome.",
                 ("endpoint", "strategy", "status", "cache_hit"),
                 registry=registry,
             )
@@ -70,7 +72,7 @@ class Meter:
         self._latency = _Labelled(
             Histogram(
                 "optimizer_request_duration_seconds",
-                "From a request's arrival to its record.",
+                "Time from a request's arrival to its record.",
                 ("endpoint",),
                 buckets=DURATIONS,
                 registry=registry,
@@ -79,7 +81,7 @@ class Meter:
         self._overhead = _Labelled(
             Histogram(
                 "optimizer_overhead_seconds",
-                "Of a request, all but the provider's part.",
+                "Time of a request without the provider's part.",
                 ("endpoint",),
                 buckets=_OVERHEAD,
                 registry=registry,
@@ -88,28 +90,28 @@ class Meter:
         self._cost = _Labelled(
             Counter(
                 "optimizer_cost_usd",
-                "What providers charge.",
+                "Cost charged by providers.",
                 ("provider", "model"),
                 registry=registry,
             )
         )
         self._baseline = Counter(
             "optimizer_baseline_usd",
-            "What the same requests would have cost on the baseline's model.",
+            "Cost of the same requests on the baseline's model.",
             registry=registry,
         )
         self._compared = Counter(
             "optimizer_compared_usd",
-            "What those requests cost that have such a baseline: less of it is saved.",
+            "Cost of the requests that have a baseline; the difference to the baseline is saved.",
             registry=registry,
         )
         self._cache_saved = Counter(
-            "optimizer_cache_saved_usd", "What answers from the cache saved.", registry=registry
+            "optimizer_cache_saved_usd", "Cost saved by answers from the cache.", registry=registry
         )
         self._calls = _Labelled(
             Histogram(
                 "gen_ai_client_operation_duration_seconds",
-                "Calls of providers, retries and fallbacks included.",
+                "Duration of provider calls, including retries and fallbacks.",
                 _CALL,
                 buckets=DURATIONS,
                 registry=registry,
@@ -118,7 +120,7 @@ class Meter:
         self._tokens = _Labelled(
             Histogram(
                 "gen_ai_client_token_usage",
-                "Tokens of calls.",
+                "Tokens of provider calls.",
                 (*_CALL[:3], "gen_ai_token_type"),
                 buckets=TOKENS,
                 registry=registry,
@@ -127,7 +129,7 @@ class Meter:
         self._first = _Labelled(
             Histogram(
                 "gen_ai_server_time_to_first_token_seconds",
-                "Of streams, from the request's arrival.",
+                "Time to the first token of streams, from the request's arrival.",
                 _CALL[:3],
                 buckets=FIRST_TOKEN,
                 registry=registry,
@@ -136,7 +138,7 @@ class Meter:
         self._circuits = _Labelled(
             Gauge(
                 "optimizer_circuit_open",
-                "Whether a provider is left alone: 1 open, 0.5 about to be tried again, 0 closed.",
+                "State of a provider's circuit: 1 open, 0.5 half open, 0 closed.",
                 ("provider",),
                 multiprocess_mode="livemax",
                 registry=registry,
@@ -144,7 +146,7 @@ class Meter:
         )
         self._tasks = Gauge(
             "optimizer_tasks",
-            "What is under way on the event loop: what does not end again is a leak.",
+            "Tasks on the event loop; a number that keeps growing is a leak.",
             multiprocess_mode="livesum",
             registry=registry,
         )
@@ -155,24 +157,27 @@ class Meter:
         self._build.labels(__version__).set(1)
 
     def count_tasks(self, number: int) -> None:
-        """Of this worker's event loop, every now and then."""
+        """Set the number of tasks on this worker's event loop."""
         self._tasks.set(number)
 
     def observe(self, entry: LedgerEntry) -> None:
+        """Count the request, its durations, its cost and its savings."""
         request, decision = entry.request, entry.decision
         hit = "true" if request.cache_hit else "false"
         self._requests(request.endpoint, request.strategy, str(request.status), hit).inc()
         self._latency(request.endpoint).observe(request.latency_ms / 1000)
-        elsewhere = request.provider_ms or 0.0
-        self._overhead(request.endpoint).observe(max(0.0, request.latency_ms - elsewhere) / 1000)
+        provider_ms = request.provider_ms or 0.0
+        self._overhead(request.endpoint).observe(max(0.0, request.latency_ms - provider_ms) / 1000)
         if request.cost:
             self._cost(request.provider, request.model).inc(float(request.cost))
         if decision is not None:
-            self._saved(decision.cache_saved, decision.routing_saved, decision.baseline_cost)
+            self._count_savings(
+                decision.cache_saved, decision.routing_saved, decision.baseline_cost
+            )
         if is_call(request):
-            self._call(request)
+            self._count_call(request)
 
-    def _saved(
+    def _count_savings(
         self, by_cache: Decimal | None, by_routing: Decimal | None, baseline: Decimal | None
     ) -> None:
         if by_cache:
@@ -181,32 +186,32 @@ class Meter:
             self._baseline.inc(float(baseline))
             self._compared.inc(max(0.0, float(baseline - by_routing)))
 
-    def _call(self, request: RequestRecord) -> None:
-        who = (operation_of(request), request.provider, request.model)
+    def _count_call(self, request: RequestRecord) -> None:
+        labels = (operation_of(request), request.provider, request.model)
         seconds = seconds_of_call(request)
-        self._calls(*who, request.error_code).observe(seconds)
+        self._calls(*labels, request.error_code).observe(seconds)
         if request.status == RequestRecord.Status.ERROR:
             return
-        self._tokens(*who, "input").observe(request.tokens_in)
-        self._tokens(*who, "output").observe(request.tokens_out)
+        self._tokens(*labels, "input").observe(request.tokens_in)
+        self._tokens(*labels, "output").observe(request.tokens_out)
         if request.ttft_ms is not None:
-            self._first(*who).observe(request.ttft_ms / 1000)
+            self._first(*labels).observe(request.ttft_ms / 1000)
 
     def exposition(self) -> bytes:
-        """What a scrape is given: of this worker, or of all where they share a folder."""
+        """Return the text of a scrape: of this worker, or of all workers that share a folder."""
         for provider, state in self._circuits_now().items():
             self._circuits(provider).set(_CIRCUITS[state])
         folder = os.environ.get(SHARED_FOLDER)
         if not folder:
             return generate_latest(self.registry)
-        _forget_the_dead(Path(folder))
-        everybody = CollectorRegistry()
-        MultiProcessCollector(everybody, path=folder)  # type: ignore[no-untyped-call]
-        return generate_latest(everybody)
+        _remove_dead_workers(Path(folder))
+        all_workers = CollectorRegistry()
+        MultiProcessCollector(all_workers, path=folder)  # type: ignore[no-untyped-call]
+        return generate_latest(all_workers)
 
 
-def _forget_the_dead(folder: Path) -> None:
-    """What a worker that is no more last said of itself holds no longer; what it counted does."""
+def _remove_dead_workers(folder: Path) -> None:
+    """Remove the gauges of workers that have ended; their counters are kept."""
     for path in folder.glob("gauge_live*_*.db"):
         pid = path.stem.rpartition("_")[2]
         if pid.isdigit() and not is_alive(int(pid)):
@@ -214,7 +219,7 @@ def _forget_the_dead(folder: Path) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process."""
+    """Return whether a process with this id exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Which request is being worked on, wherever its work goes on."""
+"""The request that the current task works on."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """``trace_parent`` is what the client sent as ``traceparent``
-    (https://www.w3.org/TR/trace-context/), empty where it sent none.
+    """The ids of a request and its trace.
+
+    ``trace_parent`` is the client's ``traceparent`` header
+    (https://www.w3.org/TR/trace-context/), empty if it sent none.
     """
 
     request_id: uuid.UUID
@@ -20,15 +22,17 @@ class RequestContext:
 
 
 CURRENT_REQUEST: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
-"""Tasks begun for a request inherit it."""
+"""Tasks that are started for a request inherit it."""
 
 
 def current_request() -> RequestContext | None:
+    """Return the current request; ``None`` outside of one."""
     return CURRENT_REQUEST.get()
 
 
 @contextmanager
 def working_on(request_id: uuid.UUID, trace_parent: str) -> Iterator[None]:
+    """Set the current request inside the ``with`` block."""
     token = CURRENT_REQUEST.set(RequestContext(request_id, trace_parent))
     try:
         yield

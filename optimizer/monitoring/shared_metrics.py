@@ -1,4 +1,4 @@
-"""Metrics of several workers, told by whichever of them is asked."""
+"""Metrics of several workers, so that any of them can return the sum of all."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path
 from optimizer.monitoring.prometheus import SHARED_FOLDER, is_alive
 
 _PREFIX = "optimizer-metrics-"
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder that nobody else can read is made in it
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a private folder is created in it
 
 
 @contextmanager
 def metrics_shared() -> Iterator[None]:
-    """For workers begun inside: they count in files of one folder, from nothing.
+    """Let workers that are started inside share their counts, starting at zero.
 
-    Workers replaced by others leave what they counted, so counters never fall. The files are
-    mapped into memory, where a disk that is full would end the process that writes; so they
-    are in memory where the system has a place for that.
+    The counts are files in one folder. A replaced worker leaves its counts there, so counters
+    never decrease. The files are mapped into memory, and a full disk would end the process
+    that writes to them, so they are stored in memory (/dev/shm) if the system has it.
     """
     if os.environ.get(SHARED_FOLDER):
-        yield  # the operator has a place for them
+        yield  # the operator has set a folder
         return
-    where = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-    _clear_away(where)
+    parent = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    _remove_leftovers(parent)
     with tempfile.TemporaryDirectory(
-        prefix=f"{_PREFIX}{os.getpid()}-", dir=where, ignore_cleanup_errors=True
+        prefix=f"{_PREFIX}{os.getpid()}-", dir=parent, ignore_cleanup_errors=True
     ) as folder:
         os.environ[SHARED_FOLDER] = folder
         try:
@@ -38,9 +38,9 @@ def metrics_shared() -> Iterator[None]:
             del os.environ[SHARED_FOLDER]
 
 
-def _clear_away(where: Path) -> None:
-    """What services that were killed have left."""
-    for folder in where.glob(f"{_PREFIX}*"):
+def _remove_leftovers(parent: Path) -> None:
+    """Remove the folders of services that were killed."""
+    for folder in parent.glob(f"{_PREFIX}*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
         if pid.isdigit() and not is_alive(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)

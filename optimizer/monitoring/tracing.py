@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry, after the fact: what is recorded says when each part began and ended.
+"""Traces for OpenTelemetry, built from the recorded start and end times of each part.
 
 Prompts and answers are left out.
 """
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 
 class Tracer:
-    """Two spans a request: it, and in it the call of a provider. A ``traceparent`` of the
-    client's makes them part of its trace.
+    """Exports two spans per request: the request, and inside it the provider's call.
+
+    If the client sends a ``traceparent``, they become part of its trace.
     """
 
     def __init__(self, resource: Resource, exporter: SpanExporter) -> None:
@@ -31,7 +32,7 @@ class Tracer:
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         self._provider = TracerProvider(resource=resource)
-        # Sends in batches from a thread of its own; drops rather than waits.
+        # Sends in batches from its own thread; drops spans instead of waiting.
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("ai-cost-optimizer", __version__)
         self._kinds, self._codes = SpanKind, StatusCode
@@ -39,9 +40,10 @@ class Tracer:
         self._parent = TraceContextTextMapPropagator()
 
     def observe(self, entry: LedgerEntry) -> None:
+        """Export the spans of a recorded request."""
         request = entry.request
-        begun = int(request.created_at.timestamp() * 1e9)
-        ended = begun + int(request.latency_ms * 1e6)
+        started_ns = int(request.created_at.timestamp() * 1e9)
+        ended_ns = started_ns + int(request.latency_ms * 1e6)
         context = current_request()
         carrier = {"traceparent": context.trace_parent} if context else {}
         name = operation_of(request)
@@ -49,44 +51,44 @@ class Tracer:
             f"{name} {request.requested_model or 'auto'}",
             context=self._parent.extract(carrier),
             kind=self._kinds.SERVER,
-            attributes=_of_request(request, entry.decision),
-            start_time=begun,
+            attributes=_request_attributes(request, entry.decision),
+            start_time=started_ns,
         )
         if request.provider_ms is not None:
             call = self._tracer.start_span(
                 f"{name} {request.model}",
                 context=self._inside(span),
                 kind=self._kinds.CLIENT,
-                attributes=_of_call(request),
-                start_time=ended - int(request.provider_ms * 1e6),
+                attributes=_call_attributes(request),
+                start_time=ended_ns - int(request.provider_ms * 1e6),
             )
-            call.end(ended)
+            call.end(ended_ns)
         if request.status == RequestRecord.Status.ERROR:
             span.set_status(self._codes.ERROR, request.error_code)
-        span.end(ended)
+        span.end(ended_ns)
 
     def close(self) -> None:
-        """Send what is waiting."""
+        """Send what is buffered, and stop."""
         self._provider.shutdown()
 
 
-def _of_call(request: RequestRecord) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _call_attributes(request: RequestRecord) -> dict[str, Any]:
+    attributes: dict[str, Any] = {
         **attributes_of_call(request),
         "gen_ai.response.model": request.model,
         "gen_ai.usage.input_tokens": request.tokens_in,
         "gen_ai.usage.output_tokens": request.tokens_out,
     }
     if request.max_tokens is not None:
-        found["gen_ai.request.max_tokens"] = request.max_tokens
+        attributes["gen_ai.request.max_tokens"] = request.max_tokens
     if request.finish_reason:
-        found["gen_ai.response.finish_reasons"] = [request.finish_reason]
-    return found
+        attributes["gen_ai.response.finish_reasons"] = [request.finish_reason]
+    return attributes
 
 
-def _of_request(request: RequestRecord, decision: RoutingMetric | None) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        **_of_call(request),
+def _request_attributes(request: RequestRecord, decision: RoutingMetric | None) -> dict[str, Any]:
+    attributes: dict[str, Any] = {
+        **_call_attributes(request),
         "optimizer.request_id": str(request.pk),
         "optimizer.endpoint": request.endpoint,
         "optimizer.strategy": request.strategy,
@@ -98,13 +100,13 @@ def _of_request(request: RequestRecord, decision: RoutingMetric | None) -> dict[
         "optimizer.streamed": request.streamed,
         "optimizer.fallbacks": len(request.attempts),
     }
-    # USD as text: exact.
+    # USD as text, so that amounts stay exact.
     if request.cost is not None:
-        found["optimizer.cost_usd"] = f"{request.cost:f}"
+        attributes["optimizer.cost_usd"] = f"{request.cost:f}"
     if request.savings is not None:
-        found["optimizer.savings_usd"] = f"{request.savings:f}"
+        attributes["optimizer.savings_usd"] = f"{request.savings:f}"
     if decision is not None and decision.baseline_model:
-        found["optimizer.baseline_model"] = decision.baseline_model
+        attributes["optimizer.baseline_model"] = decision.baseline_model
     if request.error_code:
-        found["error.type"] = request.error_code
-    return found
+        attributes["error.type"] = request.error_code
+    return attributes

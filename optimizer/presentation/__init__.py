@@ -1,1 +1,1 @@
-"""Findings in words, the same for terminal and admin."""
+"""Results as text, the same for the terminal and the admin."""

@@ -1,4 +1,4 @@
-"""An experiment's results in words and figures, the same for terminal and admin."""
+"""An experiment's results as text and figures, the same for the terminal and the admin."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ Write = Callable[[float], str]
 
 
 def result_rows(results: Results) -> list[tuple[str, str, str, str, str]]:
-    """(what, control, treatment, difference, its 95 % confidence sequence)."""
+    """Return one row per measure.
+
+    Each row is (measure, control, treatment, difference, 95 % confidence sequence of it).
+    """
     return [
-        _row("cost a request", results.cost, _usd),
+        _row("cost per request", results.cost, _usd),
         _row("quality", results.quality, "{:.3f}".format),
         _row("failed requests", results.failures, "{:.2%}".format),
     ]
 
 
 def verdict(experiment: Experiment, results: Results) -> str:
-    """What can be said now; it may be asked at any time."""
+    """Return what the results show now; valid at any time, not only at the end."""
     if min(results.units.values()) < FEWEST_UNITS:
-        return f"Nothing can be said before both arms have {FEWEST_UNITS} {experiment.unit}s."
-    cost = _said(results.cost, "cheaper", "dearer", "not shown to differ in cost")
-    quality = _said(results.quality, "worse", "better", "not shown to differ in quality")
+        return f"No conclusion is possible before both arms have {FEWEST_UNITS} {experiment.unit}s."
+    cost = _conclusion(results.cost, "cheaper", "more expensive", "not shown to differ in cost")
+    quality = _conclusion(results.quality, "worse", "better", "not shown to differ in quality")
     if results.quality.difference is None or results.quality.low is None:
         quality = "of unknown quality, as too few answers were rated"
     elif results.quality.low >= -experiment.quality_harm and quality.startswith("not"):
@@ -37,20 +40,20 @@ def verdict(experiment: Experiment, results: Results) -> str:
     )
 
 
-def _said(found: ArmsCompared, less: str, more: str, neither: str) -> str:
-    if found.high is not None and found.high < 0:
+def _conclusion(arms: ArmsCompared, less: str, more: str, neither: str) -> str:
+    if arms.high is not None and arms.high < 0:
         return less
-    return more if found.low is not None and found.low > 0 else neither
+    return more if arms.low is not None and arms.low > 0 else neither
 
 
-def _row(what: str, found: ArmsCompared, write: Write) -> tuple[str, str, str, str, str]:
-    def shown(value: float | None) -> str:
+def _row(measure: str, arms: ArmsCompared, write: Write) -> tuple[str, str, str, str, str]:
+    def text(value: float | None) -> str:
         return "–" if value is None else write(value)
 
-    bounds = "too few to say"
-    if found.low is not None and found.high is not None:
-        bounds = f"{write(found.low)} to {write(found.high)}"
-    return what, shown(found.control), shown(found.treatment), shown(found.difference), bounds
+    bounds = "too little data"
+    if arms.low is not None and arms.high is not None:
+        bounds = f"{write(arms.low)} to {write(arms.high)}"
+    return measure, text(arms.control), text(arms.treatment), text(arms.difference), bounds
 
 
 def _usd(value: float) -> str:

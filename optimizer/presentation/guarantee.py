@@ -1,24 +1,26 @@
-"""The guarantee in words, the same for terminal and admin."""
+"""The guarantee as text, the same for the terminal and the admin."""
 
 from __future__ import annotations
 
 from routing.adjustments.guard import Guarantee
 
 
-def said(guarantee: Guarantee) -> list[str]:
-    """What is promised, and how it is kept for now."""
-    promise, found = guarantee.promise, guarantee.calibration
+def guarantee_lines(guarantee: Guarantee) -> list[str]:
+    """Return what is promised, and how the promise is kept at present."""
+    promise, calibration = guarantee.promise, guarantee.calibration
     promised = (
-        f"Promised: on average at most {promise.tolerance:g} below "
+        f"Promise: on average at most {promise.tolerance:g} below "
         f"{'/'.join(guarantee.reference)}, with {1 - promise.delta:.0%} confidence."
     )
-    kept = (
-        f"{found.samples} compared answers are too few: the reference answers everything for now."
+    state = (
+        f"{calibration.samples} compared answers are too few: "
+        "the reference answers everything for now."
     )
-    if found.threshold is not None:
-        kept = (
-            f"Answers expected to be of {found.threshold:.2f} or more are routed, "
-            f"{found.routed:.0%} of requests; the reference answers the rest. So the loss is at "
-            f"most {found.bound:.4f}; it was {found.loss:.4f} over {found.samples} of them."
+    if calibration.threshold is not None:
+        state = (
+            f"Requests with an expected quality of {calibration.threshold:.2f} or more are routed, "
+            f"{calibration.routed:.0%} of requests; the reference answers the rest. This keeps the "
+            f"loss at {calibration.bound:.4f} or less; over {calibration.samples} compared answers "
+            f"it was {calibration.loss:.4f}."
         )
-    return [promised, kept]
+    return [promised, state]

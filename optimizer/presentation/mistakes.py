@@ -1,10 +1,10 @@
-"""What a row's check found, in one line for a terminal."""
+"""Validation errors as one line for the terminal."""
 
 from __future__ import annotations
 
 from django.core.exceptions import ValidationError
 
 
-def mistakes_in(error: ValidationError) -> str:
-    """Each field with what is wrong with it."""
-    return "; ".join(f"{name}: {' '.join(found)}" for name, found in error.message_dict.items())
+def validation_message(error: ValidationError) -> str:
+    """Return each field with its messages."""
+    return "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items())

@@ -1,1 +1,1 @@
-"""Prices as operators set them, and the baselines that savings are compared with."""
+"""Prices set by operators, and the baselines that savings are compared with."""

@@ -1,4 +1,4 @@
-"""What a report can compare with: complexity's choice, a model always, or the one asked for."""
+"""The baselines of reports: complexity's choice, one fixed model, or the requested model."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from providers.pricing import PriceBook, Rate, Rates
 
 
 class UnknownBaseline(ValueError):
-    """There is nothing of this name to compare with; the message says what there is."""
+    """There is no baseline with this name; the message lists the possible ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baselines:
-    """Finds the sums that compare with a baseline."""
+    """Finds the sums of a report for a baseline."""
 
     names: ModelNames
     prices: PriceBook
 
     def sums(self, name: str) -> tuple[ReportSums, str]:
-        """``name`` is "complexity", "requested" or a model's; with how to call it in a report.
+        """Return the sums for a baseline and its name in a report.
+
+        ``name`` is "complexity", "requested" or the name of a model.
 
         Raises :class:`UnknownBaseline`.
         """
         if name == "complexity":
             return RECORDED, COMPLEXITY
         if name == "requested":
-            asked = Baseline("the model asked for", self._requested, self._tariff)
-            return RepricedSums(asked), asked.name
+            requested = Baseline("the model asked for", self._requested, self._tariff)
+            return RepricedSums(requested), requested.name
         try:
             model = self.names.one(name)
         except UnknownModel as error:
@@ -45,11 +47,11 @@ class Baselines:
         always = Baseline(f"always {'/'.join(model)}", lambda _: model, self._tariff)
         return RepricedSums(always), always.name
 
-    def _requested(self, asked_for: str) -> tuple[str, str] | None:
+    def _requested(self, requested_model: str) -> tuple[str, str] | None:
         try:
-            return self.names.one(asked_for)
+            return self.names.one(requested_model)
         except UnknownModel:
-            return None  # "auto", none at all, or a model that is gone from the catalogue
+            return None  # "auto", no model, or a model that is no longer in the catalogue
 
     def _tariff(self, provider: str, model: str, at: datetime) -> Tariff | None:
         rates = self.prices.rates(provider, model, at)
@@ -57,10 +59,10 @@ class Baselines:
 
 
 def tariff_of(rates: Rates) -> Tariff:
-    """One step for each size of input at which one of the rates changes."""
-    priced = [rate for rate in (rates.input, rates.output, rates.cache_read, rates.cache_write)
+    """Return the tariff with one step per input size at which a rate changes."""
+    known = [rate for rate in (rates.input, rates.output, rates.cache_read, rates.cache_write)
               if rate is not None]  # fmt: skip
-    starts = sorted({start for rate in priced for start, _ in rate.tiers})
+    starts = sorted({start for rate in known for start, _ in rate.tiers})
     return tuple(_step(rates, above) for above in (-1, *starts))
 
 

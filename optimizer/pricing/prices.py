@@ -1,4 +1,4 @@
-"""Prices as operators see them: set here, moved at their source, and what that would change."""
+"""Prices as operators see them: current, set here, changed at their source, and their effect."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ _ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class ModelPrice:
-    """A model of the catalogue with its price now, and what it did in the last thirty days:
-    ``requests`` and ``spent`` (USD).
+    """A model of the catalogue, its current price, and its use.
+
+    ``requests`` and ``spent`` (USD) are those of the last thirty days.
     """
 
     spec: ModelSpec
@@ -45,7 +46,7 @@ class ModelPrice:
 
     @property
     def long_input(self) -> int | None:
-        """Input tokens above which it costs otherwise."""
+        """The number of input tokens above which another rate applies, if there is one."""
         if self.rates is None or not self.rates.input.tiers:
             return None
         return self.rates.input.tiers[0][0]
@@ -53,10 +54,11 @@ class ModelPrice:
 
 @dataclass(frozen=True, slots=True)
 class PriceEffect:
-    """The last ``days`` days of a model at other prices, USD: as ``charged`` then, at the
-    prices of ``now`` (``None`` where there is none), and at the ``new`` ones.
+    """The cost in USD of a model's last ``days`` days at other prices.
 
-    Which model is chosen is left as it was; ``unpriced`` requests had no price then.
+    ``charged`` is the recorded cost, ``now`` the cost at today's prices (``None`` if there
+    are none), and ``new`` the cost at the new prices. The choice of models stays as it was;
+    ``unpriced`` requests had no price when they were recorded.
     """
 
     days: int
@@ -68,12 +70,12 @@ class PriceEffect:
 
     @property
     def difference(self) -> Decimal:
-        """What the new prices would have cost more than today's, or than was charged."""
+        """The extra cost at the new prices, compared with today's or with what was charged."""
         return self.new - (self.charged if self.now is None else self.now)
 
 
 class PriceService:
-    """Keeps the process's price book up to date with what operators set."""
+    """Keeps the process's price book up to date with the prices that operators set."""
 
     def __init__(self, catalogue: Catalogue, prices: PriceBook, caller: ResilientCaller) -> None:
         self._catalogue = catalogue
@@ -82,23 +84,23 @@ class PriceService:
         self._version: object = (None, 0)
 
     def refresh(self) -> None:
-        """Read what operators set, if it has changed."""
+        """Read the prices that operators set, if they have changed."""
         version = overrides_version()
         if version != self._version:
-            self._prices.set_dated(prices_set_here())
+            self._prices.set_dated(load_operator_prices())
             self._version = version
 
     def note(self) -> None:
-        """Write down which prices have changed."""
-        prices_note(self._found(spec) for spec in self._specs())
+        """Record which prices have changed since the last call."""
+        prices_note(self._price_found(spec) for spec in self._specs())
 
     def models(self) -> list[ModelPrice]:
-        """Those that are configured first, then in the catalogue's order."""
+        """Return all models with their prices, configured ones first, in catalogue order."""
         sums = model_sums(datetime.now(UTC).date() - timedelta(days=_DAYS - 1))
-        found = []
+        models = []
         for spec in self._specs():
             requests, spent = sums.get((spec.provider, spec.id), (0, _ZERO))
-            found.append(
+            models.append(
                 ModelPrice(
                     spec=spec,
                     enabled=spec.provider in self._caller.providers,
@@ -109,14 +111,14 @@ class PriceService:
                     spent=spent,
                 )
             )
-        return sorted(found, key=lambda model: not model.enabled)
+        return sorted(models, key=lambda model: not model.enabled)
 
     def moves(self) -> list[PriceMove]:
-        """The prices that changed in the last thirty days."""
+        """Return the prices that changed in the last thirty days."""
         return price_moves(datetime.now(UTC) - timedelta(days=_DAYS))
 
     def effect(self, provider: str, model: str, price: Mapping[str, Decimal]) -> PriceEffect:
-        """What ``price`` (USD per million tokens by unit) would have done to the last month."""
+        """Return the effect of ``price`` (USD per million tokens by unit) on the last 30 days."""
         rates, new = self._prices.rates(provider, model), tariff_of(rates_of(price))
         now = tariff_of(rates) if rates is not None else None
         rows = tokens_used(provider, model, [step.above for step in now or ()], _DAYS)
@@ -132,7 +134,7 @@ class PriceService:
     def _specs(self) -> list[ModelSpec]:
         return [*self._catalogue.models, *self._catalogue.embeddings]
 
-    def _found(self, spec: ModelSpec) -> PriceFound:
+    def _price_found(self, spec: ModelSpec) -> PriceFound:
         rates = self._prices.rates(spec.provider, spec.id)
         source = self._prices.source(spec.provider, spec.id)
         if rates is None:
@@ -150,8 +152,8 @@ def _charged(rows: Sequence[Mapping[str, Any]], tariff: Tariff) -> Decimal:
     return sum((amount for row in rows for amount in charge_for(row, tariff)), _ZERO)
 
 
-def prices_set_here() -> list[DatedPrice]:
-    """What operators set. Reads the database."""
+def load_operator_prices() -> list[DatedPrice]:
+    """Return the prices that operators set. Reads the database."""
     return [_dated(override) for override in overrides_load()]
 
 

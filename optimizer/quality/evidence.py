@@ -1,4 +1,4 @@
-"""Recorded outcomes kept in memory, so that a decision never waits for the database."""
+"""Recorded outcomes in memory, so that a decision never waits for the database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class EvidenceTable:
     """A snapshot of all outcomes, replaced as a whole at each refresh.
 
     ``load`` reads the database; it runs on a thread, never on the event loop.
-    ``strength`` is what an expectation is worth against outcomes, in ratings.
+    ``strength`` is the weight of an expectation against outcomes, in ratings.
     """
 
     def __init__(
@@ -31,14 +31,18 @@ class EvidenceTable:
         self._readable = True
 
     def posterior(self) -> Posterior:
+        """Return the current snapshot."""
         return self._snapshot
 
     def refresh(self) -> None:
-        """Read anew. When the database cannot be read, what is known stays; said once."""
+        """Replace the snapshot with the current outcomes.
+
+        If the database cannot be read, the last snapshot stays and a warning is logged once.
+        """
         try:
             self._snapshot = Posterior(self._load(), self._strength)
         except Error as error:
-            connection.close()  # the next refresh begins on a new one
+            connection.close()  # the next refresh opens a new one
             if self._readable:
                 kind = type(error).__name__
                 logger.warning("Outcomes cannot be read (%s); the last ones stay", kind)

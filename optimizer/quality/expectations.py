@@ -1,4 +1,4 @@
-"""What is expected of a model on a prompt before anyone has rated it."""
+"""The expected score of a model on a prompt, before there are ratings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from routing.models import Tier
 
 
 class Expectations:
-    """Expected scores by the trained predictor or, without it or the prompt, by tiers."""
+    """Expected scores from the trained predictor; without it or the prompt, from the tiers."""
 
     def __init__(self, catalogue: Catalogue, predictor: QualityPredictor | None) -> None:
         self._catalogue = catalogue
         self._predictor = predictor
 
     def expected(self, prompt: str, tier: str, provider: str, model: str) -> float:
-        """Score, 0-1, expected of ``model`` on ``prompt`` (empty if not stored) of ``tier``."""
+        """Return the score, 0-1, expected of ``model`` on ``prompt`` of ``tier``.
+
+        ``prompt`` is empty if it is not stored.
+        """
         spec = self._catalogue.find(provider, model)
         strength = cast(Tier, spec.tier if spec else "moderate")
         if self._predictor is None or not prompt:

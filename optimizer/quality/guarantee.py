@@ -1,4 +1,4 @@
-"""The guarantee in force: its threshold chosen anew as comparisons come in."""
+"""The guarantee in force; its threshold is recalibrated as comparisons come in."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ Model = tuple[str, str]
 
 
 class Pairs(Protocol):
-    """Where compared answers are read."""
+    """A source of compared answers."""
 
     def latest(self, reference: Model) -> int:
-        """Grows with every pair."""
+        """Return a number that grows with every pair."""
         ...
 
     def compared(self, reference: Model) -> tuple[Floats, Floats]:
-        """(n,) expected qualities and (n,) losses, in the order in which they came."""
+        """Return (n,) expected qualities and (n,) losses, in the order of their arrival."""
         ...
 
 
 class ActiveGuarantee:
-    """Answers from memory; ``refresh`` reads the comparisons: not for the event loop."""
+    """Keeps the guarantee in memory; ``refresh`` reads the database: not for the event loop."""
 
     def __init__(self, reference: Model, promise: Promise, pairs: Pairs) -> None:
         self._pairs = pairs
-        self._seen = -1
+        self._calibrated_at = -1
         self._guarantee = Guarantee(reference, promise, NO_EVIDENCE)
 
     def guarantee(self) -> Guarantee:
+        """Return the guarantee with its latest calibration."""
         return self._guarantee
 
     def refresh(self) -> None:
-        """Calibrate on what is known now, where that is more than before."""
-        now = self._guarantee
-        latest = self._pairs.latest(now.reference)
-        if latest == self._seen:
+        """Calibrate again if there are new comparisons."""
+        current = self._guarantee
+        latest = self._pairs.latest(current.reference)
+        if latest == self._calibrated_at:
             return
-        scores, losses = self._pairs.compared(now.reference)
-        self._seen = latest
-        found = calibrate(scores, losses, now.promise)
-        self._guarantee = Guarantee(now.reference, now.promise, found)
+        scores, losses = self._pairs.compared(current.reference)
+        self._calibrated_at = latest
+        calibration = calibrate(scores, losses, current.promise)
+        self._guarantee = Guarantee(current.reference, current.promise, calibration)

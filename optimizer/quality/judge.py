@@ -1,11 +1,11 @@
-"""Judging a sample of answers beside the reference's, off the client's path.
+"""The judge: compare a sample of answers with the reference model's, in the background.
 
-For a share of the answered requests the reference model (the baseline) is asked
-the same, and a judge is shown both answers, in both orders, so that a liking for
-the first place cancels out (Zheng et al. 2023, "Judging LLM-as-a-Judge", section
-3.4). The score is the share of the two verdicts that the routed answer won, a tie
-counting half; the reference's is 0.5, as in AlpacaEval. Where the routed answer
-is the reference's own, there is nothing to judge: both are 0.5.
+For a share of the answered requests the reference model (the baseline) receives the same
+request. A judge is shown both answers in both orders, so that a preference for the first
+position cancels out (Zheng et al. 2023, "Judging LLM-as-a-Judge", section 3.4). The score
+is the share of the two verdicts that the routed answer won, and a tie counts half; the
+reference's score is 0.5, as in AlpacaEval. If the routed answer is the reference's own,
+there is nothing to judge: both are 0.5.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.request import ASSUMED_MAX_TOKENS
 from optimizer.domain.result import CompletionResult
-from optimizer.quality.judge_prompt import Side, question, said_in, verdict_of
+from optimizer.quality.judge_prompt import Side, conversation_text, question, verdict_of
 from optimizer.shared.tasks import Background
 from providers.chat import Chat, Text
 from providers.completion import Completion
@@ -44,7 +44,7 @@ _ZERO = Decimal(0)
 _EVEN = 0.5
 _POINTS: dict[Side, float] = {"first": 1.0, "tie": _EVEN, "second": 0.0}
 _REVERSED: dict[Side, Side] = {"first": "second", "second": "first", "tie": "tie"}
-_WAITING_AT_MOST = 100
+_MAX_WAITING = 100
 
 Model = tuple[str, str]
 Store = Callable[..., Awaitable[Any]]
@@ -53,8 +53,10 @@ Store = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class JudgePolicy:
-    """``model`` judges a share ``rate`` (0-1) of answers, for at most ``daily_budget`` USD a UTC
-    day. ``reference`` is who is compared with: ``None`` for the request's own baseline.
+    """How much to judge, and against which model.
+
+    ``model`` judges a share ``rate`` (0-1) of answers, for at most ``daily_budget`` USD per
+    UTC day. ``reference`` is the model to compare with; ``None`` means the request's baseline.
     """
 
     model: Model
@@ -65,7 +67,7 @@ class JudgePolicy:
 
 @dataclass(slots=True)
 class _Case:
-    """One request under judgement, and what it has cost so far in USD."""
+    """One request that is being judged, and its cost so far in USD."""
 
     analyzed: AnalyzedRequest
     candidate: Model
@@ -78,12 +80,12 @@ class _Case:
     costs: list[Cost] = field(default_factory=list)
 
 
-class Unjudged(Exception):
-    """It came to nothing; the message says why, without a word of prompt or answer."""
+class JudgingFailed(Exception):
+    """There is no verdict; the message says why, without any text of prompt or answer."""
 
 
 class Judge:
-    """One per process. Judges one answer at a time, whatever the traffic."""
+    """Judges one answer at a time, regardless of traffic. One per process."""
 
     def __init__(
         self,
@@ -106,19 +108,19 @@ class Judge:
         self._background = Background()
 
     def consider(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
-        """Judge this answer later, if the lot falls on it."""
-        if self._random.random() >= self._policy.rate or self._waiting >= _WAITING_AT_MOST:
+        """Judge this answer in the background, if it falls into the random sample."""
+        if self._random.random() >= self._policy.rate or self._waiting >= _MAX_WAITING:
             return
         if (case := self._case(analyzed, result)) is not None:
             self._waiting += 1
-            self._background.run(self._try(case, result.completion.text))
+            self._background.run(self._judge_and_record(case, result.completion.text))
 
     async def drain(self) -> None:
-        """Wait for what is being judged."""
+        """Wait until all started judgements are done."""
         await self._background.drain()
 
     def _case(self, analyzed: AnalyzedRequest, result: CompletionResult) -> _Case | None:
-        """``None`` where there are no two texts to compare."""
+        """Return the case to judge; ``None`` if there are no two texts to compare."""
         completion, metadata = result.completion, result.decision.metadata
         if completion.finish_reason != "stop" or not completion.text:
             return None
@@ -128,15 +130,15 @@ class Judge:
         reference = self._policy.reference or analyzed.request.baseline or _baseline(metadata)
         if reference is None:
             return None
-        kept_from = metadata.get("guarantee", {}).get("instead_of")
-        if kept_from and served == reference:
-            # The reference answered so that the guarantee holds; the other is on trial.
-            candidate = (kept_from["provider"], kept_from["model"])
+        replaced = metadata.get("guarantee", {}).get("instead_of")
+        if replaced and served == reference:
+            # The reference answered to keep the guarantee; the model it replaced is judged.
+            candidate = (replaced["provider"], replaced["model"])
             expected = metadata["guarantee"]["expected"]
             return _Case(analyzed, candidate, reference, expected, served=False)
         return _Case(analyzed, served, reference, _expected(metadata), served=True)
 
-    async def _try(self, case: _Case, text: str) -> None:
+    async def _judge_and_record(self, case: _Case, text: str) -> None:
         score, error = None, ""
         try:
             async with self._one_at_a_time:
@@ -146,14 +148,14 @@ class Judge:
                     score = await self._judge(case, text)
                 else:
                     return
-        except Unjudged as unjudged:
-            error = str(unjudged)
+        except JudgingFailed as failed:
+            error = str(failed)
         finally:
             self._waiting -= 1
         judge = "/".join(self._policy.model)
         try:
             await self._store(_record, case, score, error, judge)
-        except DatabaseFailure as failure:  # nobody else would hear of it
+        except DatabaseFailure as failure:  # this task runs in the background: log it here
             spent = case.judge_cost + case.answer_cost
             kind = type(failure).__name__
             logger.error("A comparison that cost $%s could not be recorded (%s)", spent, kind)
@@ -164,23 +166,25 @@ class Judge:
         return spent < self._policy.daily_budget
 
     async def _judge(self, case: _Case, text: str) -> float:
-        """The candidate's share of the verdicts."""
+        """Return the candidate's share of the two verdicts, 0-1."""
         other = await self._other_answer(case)
         candidate, reference = (text, other) if case.served else (other, text)
-        asked = said_in(case.analyzed.request.chat)
-        first = await self._ask_judge(case, question(asked, candidate, reference))
-        second = _REVERSED[await self._ask_judge(case, question(asked, reference, candidate))]
+        conversation = conversation_text(case.analyzed.request.chat)
+        first = await self._ask_judge(case, question(conversation, candidate, reference))
+        second = _REVERSED[
+            await self._ask_judge(case, question(conversation, reference, candidate))
+        ]
         return (_POINTS[first] + _POINTS[second]) / 2
 
     async def _other_answer(self, case: _Case) -> str:
-        """Of the one who did not serve: paid for only to be compared."""
+        """Return the answer of the model that did not serve; it is paid for only to compare."""
         model = case.reference if case.served else case.candidate
         completion, cost = await self._call(case, model, case.analyzed.request.chat)
         case.answer_cost += cost
         if completion is None:
-            raise Unjudged("the other model did not answer")
+            raise JudgingFailed("the other model did not answer")
         if completion.finish_reason != "stop" or not completion.text:
-            raise Unjudged("the other model gave no whole answer")
+            raise JudgingFailed("the other model gave no complete answer")
         return completion.text
 
     async def _ask_judge(self, case: _Case, chat: Chat) -> Side:
@@ -188,16 +192,16 @@ class Judge:
         case.judge_cost += cost
         side = verdict_of(completion.text) if completion is not None else None
         if side is None:
-            raise Unjudged("the judge gave no verdict")
+            raise JudgingFailed("the judge gave no verdict")
         case.verdicts.append(side)
         return side
 
     async def _call(
         self, case: _Case, model: Model, chat: Chat
     ) -> tuple[Completion | None, Decimal]:
-        """The answer, if there is one, and what was charged for it and for failed tries."""
+        """Return the answer, if any, and the charge in USD for it and for failed tries."""
         if self._prices.rates(*model) is None:
-            raise Unjudged(f"no price is known for {'/'.join(model)}")
+            raise JudgingFailed(f"no price is known for {'/'.join(model)}")
         reservation = self._budgets.own_reservation(chat) if self._budgets is not None else None
         if reservation is not None:
             chat = replace(chat, max_tokens=chat.max_tokens or ASSUMED_MAX_TOKENS)
@@ -209,14 +213,14 @@ class Judge:
         except AllProvidersFailed:
             pass  # the attempts say why
         except BudgetsUnavailable:
-            raise Unjudged("the budgets could not be asked") from None
+            raise JudgingFailed("the budgets could not be checked") from None
         charges = self._charges(completion, attempts)
-        asked = (
+        request_id, at = (
             (reservation.request_id, reservation.asked_at)
             if reservation
             else (uuid.uuid4(), datetime.now(UTC))
         )
-        case.costs.append(Cost(*asked, Payer(), charges))
+        case.costs.append(Cost(request_id, at, Payer(), charges))
         return completion, sum((charge.amount for charge in charges), _ZERO)
 
     def _charges(
@@ -233,17 +237,17 @@ class Judge:
 
 
 def _only_text(chat: Chat) -> bool:
-    plain = all(isinstance(part, Text) for part in chat.parts())
-    return plain and not chat.tools and not chat.native and chat.n == 1
+    text_parts = all(isinstance(part, Text) for part in chat.parts())
+    return text_parts and not chat.tools and not chat.native and chat.n == 1
 
 
 def _expected(metadata: dict[str, Any]) -> float | None:
-    """Of the model that served; unknown where it only stood in for another."""
+    """Return the expected quality of the model that served; ``None`` if it was a fallback."""
     if "intended_model" in metadata:
         return None
     guarantee = metadata.get("guarantee")
-    found: float | None = guarantee["expected"] if guarantee else metadata.get("quality_score")
-    return found
+    expected: float | None = guarantee["expected"] if guarantee else metadata.get("quality_score")
+    return expected
 
 
 def _baseline(metadata: dict[str, Any]) -> Model | None:

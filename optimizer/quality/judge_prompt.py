@@ -1,4 +1,4 @@
-"""What the judge is asked, and how its verdict is read."""
+"""The judge's prompt, and how its verdict is read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from providers.chat import Chat, Message, Text
 Side = Literal["first", "second", "tie"]
 
 MAX_TOKENS = 700
-_MOST_CHARS = 24_000
+_MAX_CHARS = 24_000
 _INSTRUCTIONS = """\
 You compare two answers to the same request. Decide which one serves the person who asked better:
 first by whether it is correct, then by whether it does all that was asked, then by clarity. Length
@@ -25,11 +25,11 @@ Verdict: tie"""
 _VERDICT = re.compile(r"verdict\W+(first|second|tie)\b", re.IGNORECASE)
 
 
-def question(asked: str, first: str, second: str) -> Chat:
-    """The chat that shows both answers in this order."""
-    # Nobody who writes a prompt or an answer can know the mark, and so end its part early.
+def question(request: str, first: str, second: str) -> Chat:
+    """Return the chat that shows the judge the request and both answers, in this order."""
+    # The mark is random, so that no prompt or answer can contain it and end its part early.
     mark = secrets.token_hex(4)
-    parts = (("REQUEST", asked), ("FIRST ANSWER", first), ("SECOND ANSWER", second))
+    parts = (("REQUEST", request), ("FIRST ANSWER", first), ("SECOND ANSWER", second))
     shown = "\n\n".join(f"[{name} {mark}]\n{_cut(text)}\n[END {mark}]" for name, text in parts)
     return Chat(
         (
@@ -41,21 +41,21 @@ def question(asked: str, first: str, second: str) -> Chat:
 
 
 def verdict_of(text: str) -> Side | None:
-    """The last verdict in what the judge said; ``None`` where there is none."""
-    found = _VERDICT.findall(text)
-    return found[-1].lower() if found else None
+    """Return the last verdict in the judge's answer; ``None`` if there is none."""
+    verdicts = _VERDICT.findall(text)
+    return verdicts[-1].lower() if verdicts else None
 
 
-def said_in(chat: Chat) -> str:
-    """A conversation as the judge is shown it."""
+def conversation_text(chat: Chat) -> str:
+    """Return a conversation as the text that the judge is shown."""
     if len(chat.messages) == 1:
         return chat.messages[0].text
     return "\n\n".join(f"{message.role}: {message.text}" for message in chat.messages)
 
 
 def _cut(text: str) -> str:
-    """The beginning and the end of what is too long to be shown whole."""
-    if len(text) <= _MOST_CHARS:
+    """Return ``text``, or its beginning and end if it is too long to be shown whole."""
+    if len(text) <= _MAX_CHARS:
         return text
-    half = _MOST_CHARS // 2
+    half = _MAX_CHARS // 2
     return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"

@@ -1,1 +1,1 @@
-"""What workers share: Redis, circuits, background tasks, secrets."""
+"""Shared building blocks: Redis, circuits between workers, background tasks, secret files."""

@@ -1,12 +1,13 @@
-"""Circuits between workers: a provider that one of them leaves alone, all leave alone.
+"""Circuits shared by workers: a circuit that opens on one of them opens on all.
 
-Seconds that are left are shared, not moments: machines' clocks differ.
+Workers share the remaining seconds, not points in time, because machines' clocks differ.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 from optimizer.shared.redis import in_time
 from optimizer.shared.redis_channel import Channel
@@ -17,36 +18,40 @@ _KEY = "optimizer:circuit:"
 
 
 class SharedCircuits:
-    """Without ``redis_url``, or while Redis is away, each worker learns by itself."""
+    """Shares circuits over Redis; without it, each worker only uses its own."""
 
     def __init__(self, circuits: Circuits, providers: Iterable[str], redis_url: str = "") -> None:
         self._circuits = circuits
         self._providers = tuple(providers)
-        self._telling = Background()
+        self._background = Background()
         self._channel: Channel | None = None
         if redis_url:
             self._channel = Channel(
                 redis_url,
                 "circuits",
-                lambda told: self._telling.run(circuits.adopt(told["provider"], told["seconds"])),
+                self._adopt,
                 "Circuits are this worker's own",
                 self._adopt_open,
             )
-            circuits.on_change(self._tell)
+            circuits.on_change(self._share_later)
 
     def begin(self) -> None:
-        """Adopt what others have found, and listen from now on."""
+        """Adopt the open circuits of other workers, and listen for changes from now on."""
         if self._channel is not None:
             self._channel.listen()
 
     async def aclose(self) -> None:
-        await self._telling.drain()
+        """Send the changes that are waiting, and close the connection to Redis."""
+        await self._background.drain()
         if self._channel is not None:
             await self._channel.aclose()
 
-    def _tell(self, provider: str, seconds: float) -> None:
-        # Beside the call that found it: whoever waits for an answer does not wait for this.
-        self._telling.run(self._share(provider, seconds))
+    def _adopt(self, change: dict[str, Any]) -> None:
+        self._background.run(self._circuits.adopt(change["provider"], change["seconds"]))
+
+    def _share_later(self, provider: str, seconds: float) -> None:
+        # In the background, so that the client of the failed call does not wait for Redis.
+        self._background.run(self._share(provider, seconds))
 
     async def _share(self, provider: str, seconds: float) -> None:
         assert self._channel is not None
@@ -56,16 +61,16 @@ class SharedCircuits:
                 await in_time(self._channel.redis.set(key, "open", px=max(1, int(seconds * 1000))))
             else:
                 await in_time(self._channel.redis.delete(key))
-        except self._channel.trouble as error:
-            self._channel.say_away(error)
+        except self._channel.errors as error:
+            self._channel.log_unreachable(error)
         else:
-            await self._channel.say({"provider": provider, "seconds": seconds})
+            await self._channel.publish({"provider": provider, "seconds": seconds})
 
     async def _adopt_open(self) -> None:
-        """What was said while this worker did not listen, or was not there."""
+        """Adopt the circuits that opened while this worker did not listen."""
         assert self._channel is not None
-        asked = (self._channel.redis.pttl(_KEY + name) for name in self._providers)
-        left = await in_time(asyncio.gather(*asked))
-        for provider, milliseconds in zip(self._providers, left, strict=True):
+        queries = (self._channel.redis.pttl(_KEY + name) for name in self._providers)
+        remaining = await in_time(asyncio.gather(*queries))
+        for provider, milliseconds in zip(self._providers, remaining, strict=True):
             if milliseconds > 0 and self._circuits.state(provider) == "closed":
                 await self._circuits.adopt(provider, milliseconds / 1000)

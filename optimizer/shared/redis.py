@@ -1,4 +1,4 @@
-"""Redis, which workers share: how it is reached, and for how long it is waited for."""
+"""The connection to the shared Redis, and the time limit of its commands."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 SECONDS = 1.0
-"""Longer than a healthy Redis ever takes: what is asked of it is no reason to keep a client
-waiting."""
+"""The time limit of a command: longer than a healthy Redis takes, short enough for clients."""
 
 Answer = TypeVar("Answer")
 
 
 def connect(redis_url: str) -> Any:
-    """A client of ``redis_url``, to be asked :func:`in_time`.
+    """Return a client of ``redis_url``; await its commands with :func:`in_time`.
 
-    It has no time limit of its own for a command: redis-py keeps that with
-    ``asyncio.wait_for``, which up to Python 3.11 may lose a cancellation, so that a
-    request whose time is up, or a worker that ends, would go on for ever.
+    The client itself has no time limit for commands. redis-py would use
+    ``asyncio.wait_for``, which can lose a cancellation up to Python 3.11. A request that
+    has timed out, or a worker that shuts down, would then never end.
     """
     from redis.asyncio import Redis
 
     return Redis.from_url(redis_url, socket_timeout=None, socket_connect_timeout=SECONDS)
 
 
-async def in_time(asked: Awaitable[Answer]) -> Answer:
-    """What ``asked`` gives. Raises :class:`TimeoutError` if it takes longer than a moment."""
+async def in_time(command: Awaitable[Answer]) -> Answer:
+    """Return the result of ``command``; raise :class:`TimeoutError` after :data:`SECONDS`."""
     async with asyncio.timeout(SECONDS):
-        return await asked
+        return await command

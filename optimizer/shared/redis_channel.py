@@ -1,4 +1,4 @@
-"""A channel between workers, over Redis: what one of them says, the others hear."""
+"""A publish/subscribe channel between workers, over Redis."""
 
 from __future__ import annotations
 
@@ -15,70 +15,81 @@ logger = logging.getLogger(__name__)
 
 
 class Channel:
-    """``heard`` is given what other workers say while this one listens; ``on_joining`` is awaited
-    each time it begins to. A Redis that is away is said once, as ``loss``, and tried again.
+    """Publishes messages to other workers, and receives theirs.
+
+    ``on_message`` is called with the messages of other workers while this one listens.
+    ``on_joining`` is awaited each time the subscription starts. If Redis cannot be reached,
+    this is logged once, starting with the text ``loss``, and tried again.
     """
 
     def __init__(
         self,
         redis_url: str,
         name: str,
-        heard: Callable[[Any], None],
+        on_message: Callable[[Any], None],
         loss: str,
         on_joining: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         from redis.exceptions import RedisError
 
-        self.trouble = (RedisError, OSError)  # TimeoutError is one of the latter
+        self.errors = (RedisError, OSError)  # TimeoutError is an OSError
         self.redis = connect(redis_url)
-        # What is said crosses databases, unlike what is kept: whoever has another one shares
-        # the Redis with us and nothing else.
+        # Unlike stored keys, messages reach all databases of a Redis. The name contains the
+        # database, so that installations on other databases do not receive them.
         database = self.redis.get_connection_kwargs().get("db") or 0
         self._name = f"optimizer:{database}:{name}"
-        self._heard = heard
+        self._on_message = on_message
         self._loss = loss
         self._on_joining = on_joining
-        self._own = uuid.uuid4().hex
-        self._away = False
+        self._own_id = uuid.uuid4().hex
+        self._unreachable = False
         self.joined = False
-        """Whether it hears now what others say."""
+        """Whether the subscription is active."""
         self._listening: asyncio.Task[None] | None = None
 
     @property
     def listens(self) -> bool:
+        """Whether this worker has started to listen."""
         return self._listening is not None
 
-    async def say(self, told: Any) -> int:
-        """How many workers heard it, this one not counted; none while Redis is away."""
-        message = json.dumps({"from": self._own, "told": told})
+    async def publish(self, content: Any) -> int:
+        """Send ``content`` and return how many other workers received it.
+
+        Returns 0 if Redis cannot be reached.
+        """
+        message = json.dumps({"from": self._own_id, "told": content})
         try:
             listeners = int(await in_time(self.redis.publish(self._name, message)))
-        except self.trouble as error:
-            self.say_away(error)
+        except self.errors as error:
+            self.log_unreachable(error)
             return 0
-        self._away = False
+        self._unreachable = False
         return listeners - self.listens
 
     def listen(self) -> None:
+        """Start to receive messages; do nothing if already listening."""
         if self._listening is None:
             self._listening = asyncio.create_task(self._listen())
 
     def stop_listening(self) -> None:
+        """Stop receiving messages."""
         if self._listening is not None:
             self._listening.cancel()
             self._listening = None
 
     async def aclose(self) -> None:
+        """Stop listening, and close the connection to Redis."""
         listening = self._listening
         self.stop_listening()
         if listening is not None:
             await asyncio.gather(listening, return_exceptions=True)
         await self.redis.aclose()
 
-    def say_away(self, error: Exception) -> None:
-        if not self._away:
+    def log_unreachable(self, error: Exception) -> None:
+        """Log that Redis cannot be reached, once until it can be reached again."""
+        if not self._unreachable:
             logger.warning("%s: Redis cannot be reached (%s)", self._loss, type(error).__name__)
-        self._away = True
+        self._unreachable = True
 
     async def _listen(self) -> None:
         while True:
@@ -87,17 +98,17 @@ class Channel:
                     await in_time(channel.subscribe(self._name))
                     if self._on_joining is not None:
                         await self._on_joining()
-                    self.joined, self._away = True, False
+                    self.joined, self._unreachable = True, False
                     while True:
                         message = await channel.get_message(timeout=None)
                         if message is not None:
-                            self._take(message["data"])
-            except self.trouble as error:
+                            self._receive(message["data"])
+            except self.errors as error:
                 self.joined = False
-                self.say_away(error)
+                self.log_unreachable(error)
                 await asyncio.sleep(SECONDS)
 
-    def _take(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         message = json.loads(data)
-        if message["from"] != self._own:
-            self._heard(message["told"])
+        if message["from"] != self._own_id:
+            self._on_message(message["told"])

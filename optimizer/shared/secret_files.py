@@ -1,4 +1,4 @@
-"""Secrets from files, as Docker, Kubernetes and systemd hand them over."""
+"""Secrets from files, as Docker, Kubernetes and systemd provide them."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _NAMES = frozenset(
         "ENCRYPTION_KEY",
     }
 )
-_KEYS = "_API_KEY"
+_KEY_SUFFIX = "_API_KEY"
 
 
 def read_secret_files(environ: MutableMapping[str, str]) -> None:
-    """For every secret X, set X to what stands in the file that X_FILE names.
+    """Set every secret X to the content of the file that X_FILE names.
 
-    Secrets are :data:`_NAMES` and every ``…_API_KEY``. Raises ``ImproperlyConfigured``
-    where both are given or the file cannot be read; never says what is in it.
+    Secrets are :data:`_NAMES` and every ``…_API_KEY``. Raises ``ImproperlyConfigured`` if
+    both are set or the file cannot be read; the message never contains the content.
     """
     for variable, path in list(environ.items()):
         name = variable.removesuffix(_SUFFIX)
-        if name == variable or not path or not (name in _NAMES or name.endswith(_KEYS)):
+        if name == variable or not path or not (name in _NAMES or name.endswith(_KEY_SUFFIX)):
             continue
         if environ.get(name):
-            raise ImproperlyConfigured(f"Give either {name} or {variable}, not both.")
+            raise ImproperlyConfigured(f"Set either {name} or {variable}, not both.")
         try:
             environ[name] = Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Work that is done to its end, whoever still waits for it."""
+"""Background tasks that run to completion, even if no caller waits for them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 
 class Background:
-    """Holds its tasks until they are done."""
+    """Keeps references to its tasks until they are done."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def run(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Start ``work`` as a task."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
@@ -21,9 +22,9 @@ class Background:
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            # Mark as seen: when the client has gone, nobody else will retrieve it.
+            # Mark the exception as retrieved: no other code does if the client has disconnected.
             task.exception()
 
     async def drain(self) -> None:
-        """Wait for all of it."""
+        """Wait until all tasks are done."""
         await asyncio.gather(*self._tasks, return_exceptions=True)

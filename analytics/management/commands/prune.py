@@ -1,4 +1,4 @@
-"""manage.py prune: forget what is old."""
+"""manage.py prune: delete old requests, decisions and cached answers."""
 
 from __future__ import annotations
 
@@ -15,29 +15,35 @@ from analytics.management.teaching import TeachingCommand
 
 
 class Command(TeachingCommand):
+    """Delete what is older than a number of days."""
+
     help = (
         "Delete requests and decisions older than DAYS, and cached answers that expired, were "
-        "invalidated or went unused that long. Daily totals and feedback stay. Works in short "
-        "transactions, so the service may go on; a run that is cut off can be repeated."
+        "invalidated or were unused for that long. Daily totals and feedback are kept. Works in "
+        "short transactions, so the service can keep running; an interrupted run can be repeated."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options of the command."""
         parser.add_argument("--days", type=int, required=True, help="keep this many days")
         parser.add_argument(
-            "--batch-size", type=int, default=2000, help="rows a transaction (%(default)s)"
+            "--batch-size", type=int, default=2000, help="rows per transaction (%(default)s)"
         )
-        parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="only show what would be deleted"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Delete in batches and show the progress, or only count with --dry-run."""
         if options["days"] < 1:
             raise CommandError("--days must be at least 1")
         if options["batch_size"] < 1:
             raise CommandError("--batch-size must be at least 1")
         before = timezone.now() - timedelta(days=options["days"])
         plan = prune_plan(before=before)
-        what = f"{plan.requests} requests and {plan.cache_entries} cached answers"
+        summary = f"{plan.requests} requests and {plan.cache_entries} cached answers"
         if options["dry_run"]:
-            self.stdout.write(f"Would delete {what}.")
+            self.stdout.write(f"Would delete {summary}.")
             return
         total = plan.requests + plan.cache_entries
         if not total:
@@ -49,4 +55,4 @@ class Command(TeachingCommand):
             task = progress.add_task("rows", total=total)
             for deleted in prune(before=before, batch_size=options["batch_size"]):
                 progress.advance(task, deleted)
-        self.stdout.write(f"Deleted {what}.")
+        self.stdout.write(f"Deleted {summary}.")

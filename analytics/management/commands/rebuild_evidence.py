@@ -1,4 +1,4 @@
-"""manage.py rebuild_evidence: add up all verdicts anew."""
+"""manage.py rebuild_evidence: rebuild what routing has learned from all feedback."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from analytics.quality.evidence import evidence_rebuild
 
 
 class Command(TeachingCommand):
+    """Rebuild the evidence from all feedback."""
+
     help = (
-        "Make what routing has learned anew from all feedback, replayed and imported outcomes "
-        "included. Needed only after feedback was changed by hand; the service may go on."
+        "Rebuild what routing has learned from all feedback, including replayed and imported "
+        "outcomes. Only needed after feedback was changed by hand; the service can keep running."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"Learned anew from {evidence_rebuild()} verdicts.")
+        """Rebuild the evidence and print how many verdicts it contains."""
+        self.stdout.write(f"Rebuilt from {evidence_rebuild()} verdicts.")

@@ -1,4 +1,4 @@
-"""manage.py rebuild_totals: sum the requests of every hour anew, or see whether that is needed."""
+"""manage.py rebuild_totals: rebuild the hourly totals of requests, or check them."""
 
 from __future__ import annotations
 
@@ -10,42 +10,49 @@ from django.core.management.base import CommandError, CommandParser
 from analytics.ledger.rollups import totals_differ, totals_rebuild, totals_update
 from analytics.management.teaching import TeachingCommand
 
-_SHOWN = 20
+_MAX_SHOWN = 20
+_AGREE = "The hourly totals are what their requests add up to."
 
 
 class Command(TeachingCommand):
+    """Rebuild, check or update the hourly totals."""
+
     help = (
-        "Make the hourly totals that reports read anew from the requests. Needed only after "
-        "requests were changed by hand; the service may go on, and reports read the requests "
-        "until it is done. Hours whose requests were pruned stay as they are.\n"
-        "  manage.py rebuild_totals --check    say where they differ, change nothing\n"
-        "  manage.py rebuild_totals --update   only sum what is new, as the service does by itself"
+        "Rebuild the hourly totals that reports read from the requests. Only needed after "
+        "requests were changed by hand. The service can keep running, and reports read the "
+        "requests until the rebuild is done. Hours whose requests were pruned stay as they are.\n"
+        "  manage.py rebuild_totals --check    show where totals differ, change nothing\n"
+        "  manage.py rebuild_totals --update   only add new requests, as the service does"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        what = parser.add_mutually_exclusive_group()
-        what.add_argument("--check", action="store_true", help="compare with the requests")
-        what.add_argument("--update", action="store_true", help="sum what is new")
+        """Declare the options of the command."""
+        actions = parser.add_mutually_exclusive_group()
+        actions.add_argument(
+            "--check", action="store_true", help="only compare the totals with the requests"
+        )
+        actions.add_argument("--update", action="store_true", help="only add new requests")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Check, update or rebuild the totals, and print the progress."""
         if options["check"]:
             self._check()
             return
         steps = totals_update() if options["update"] else totals_rebuild()
         for done in steps:
             if options["verbosity"] > 0:
-                self.stderr.write(f"Summed until {done:%Y-%m-%d %H:%M} UTC")
-        self.stdout.write("The hourly totals are what their requests add up to.")
+                self.stderr.write(f"Added up to {done:%Y-%m-%d %H:%M} UTC")
+        self.stdout.write(_AGREE)
 
     def _check(self) -> None:
-        found = list(islice(totals_differ(), _SHOWN + 1))
-        if not found:
-            self.stdout.write("The hourly totals are what their requests add up to.")
+        differences = list(islice(totals_differ(), _MAX_SHOWN + 1))
+        if not differences:
+            self.stdout.write(_AGREE)
             return
-        for hour, dimension, value in found[:_SHOWN]:
+        for hour, dimension, value in differences[:_MAX_SHOWN]:
             self.stderr.write(f"{hour:%Y-%m-%d %H:%M} UTC: {dimension} {value or '(none)'}")
-        more = "" if len(found) <= _SHOWN else " and more"
+        more = "" if len(differences) <= _MAX_SHOWN else " and more"
         raise CommandError(
-            f"{min(len(found), _SHOWN)}{more} totals differ from what they add up. "
-            "manage.py rebuild_totals makes them anew."
+            f"{min(len(differences), _MAX_SHOWN)}{more} totals differ from their requests. "
+            "Rebuild them: manage.py rebuild_totals"
         )

@@ -1,4 +1,4 @@
-"""manage.py reencrypt: store prompts and answers with the first of ENCRYPTION_KEY's keys."""
+"""manage.py reencrypt: encrypt stored prompts and answers with the first key."""
 
 from __future__ import annotations
 
@@ -14,20 +14,26 @@ from analytics.privacy.reencryption import reencrypt
 
 
 class Command(TeachingCommand):
+    """Encrypt stored prompts and answers with the first key of ENCRYPTION_KEY."""
+
     help = (
-        "Encrypt the prompts and answers that were stored without a key or with an older one, with "
-        "the first key of ENCRYPTION_KEY. Short transactions: the service may go on, and a run "
-        "that is cut off may be repeated.\n"
+        "Encrypt prompts and answers that were stored without a key or with an older one. Uses the "
+        "first key of ENCRYPTION_KEY. Works in short transactions, so the service can keep "
+        "running; an interrupted run can be repeated.\n"
         "  manage.py reencrypt --new-key    print a new key and do nothing else\n"
         "  manage.py reencrypt\n"
-        "To replace a key set ENCRYPTION_KEY=new,old, restart, run this, then drop the old one."
+        "To replace a key, set ENCRYPTION_KEY=new,old, restart, run this, then remove the old key."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--new-key", action="store_true", help="print one")
-        parser.add_argument("--batch-size", type=int, default=500, help="rows (%(default)s)")
+        """Declare the options of the command."""
+        parser.add_argument("--new-key", action="store_true", help="print a new key")
+        parser.add_argument(
+            "--batch-size", type=int, default=500, help="rows per batch (%(default)s)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Print a new key, or encrypt the stored rows and show the progress."""
         if options["new_key"]:
             try:
                 from cryptography.fernet import Fernet
@@ -39,11 +45,11 @@ class Command(TeachingCommand):
             raise CommandError("ENCRYPTION_KEY is not set.")
         if options["batch_size"] < 1:
             raise CommandError("--batch-size must be at least 1")
-        looked = changed = 0
+        read = changed = 0
         console = Console(file=self.stderr, highlight=False)  # type: ignore[arg-type]
         with Progress(TextColumn("{task.description}"), console=console) as progress:
             task = progress.add_task("Reading …", total=None)
-            for seen, stored in reencrypt(options["batch_size"]):
-                looked, changed = looked + seen, changed + stored
-                progress.update(task, description=f"{looked} rows, {changed} encrypted anew")
-        self.stdout.write(f"{changed} of {looked} rows were encrypted anew.")
+            for batch_read, batch_changed in reencrypt(options["batch_size"]):
+                read, changed = read + batch_read, changed + batch_changed
+                progress.update(task, description=f"{read} rows, {changed} re-encrypted")
+        self.stdout.write(f"{changed} of {read} rows were re-encrypted.")

@@ -1,4 +1,4 @@
-"""manage.py statement: a month, by user or tag."""
+"""manage.py statement: the use, cost and savings of a month, by user or tag."""
 
 from __future__ import annotations
 
@@ -17,42 +17,48 @@ _WRITERS = {"json": as_json, "csv": as_csv, "html": as_html}
 
 
 class Command(TeachingCommand):
+    """Show what each user or tag used, cost and saved in a month."""
+
     help = (
-        "What each user or tag used, cost and saved in a calendar month (UTC):\n"
+        "Show what each user or tag used, cost and saved in a calendar month (UTC):\n"
         "  manage.py statement                                    last month, every user\n"
         "  manage.py statement --month 2026-10 --by tag\n"
         "  manage.py statement --name ann --format html --output ann.html\n"
-        "A request with several tags counts under each of them."
+        "A request with several tags counts for each of them."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--month", metavar="YYYY-MM", help="(the month before this one)")
+        """Declare the options of the command."""
+        parser.add_argument("--month", metavar="YYYY-MM", help="month (default: last month)")
         parser.add_argument("--by", choices=BY, default="user")
-        parser.add_argument("--name", help="one user or tag, with its models and days")
+        parser.add_argument("--name", help="show only this user or tag, with its models and days")
         parser.add_argument("--format", choices=("table", *_WRITERS), default="table")
-        parser.add_argument("--output", type=Path, metavar="FILE", help="not to the screen")
+        parser.add_argument(
+            "--output", type=Path, metavar="FILE", help="write to FILE instead of the screen"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Build the statement of the month and write it in the chosen format."""
         month = options["month"] or last_month()
         try:
             if options["name"]:
-                found = statement(month, options["by"], options["name"])
-                empty = not found["total"]["requests"] and not found["pruned"]
+                figures = statement(month, options["by"], options["name"])
+                empty = not figures["total"]["requests"] and not figures["pruned"]
             else:
-                found = statements(month, options["by"])
-                empty = not found["rows"]
+                figures = statements(month, options["by"])
+                empty = not figures["rows"]
         except ValueError:
             raise CommandError(
-                f"--month is a year and a month, like 2026-10, not {month}"
+                f"--month must be a year and a month, like 2026-10, not {month}"
             ) from None
         if empty:
-            whose = f" of {options['by']} {options['name']}" if options["name"] else ""
-            raise CommandError(f"There are no requests{whose} in {month}.")
-        put_out(self, options["output"], lambda file: self._write(found, options["format"], file))
+            subject = f" of {options['by']} {options['name']}" if options["name"] else ""
+            raise CommandError(f"There are no requests{subject} in {month}.")
+        put_out(self, options["output"], lambda file: self._write(figures, options["format"], file))
 
     @staticmethod
-    def _write(found: dict[str, Any], kind: str, file: Any) -> None:
+    def _write(figures: dict[str, Any], kind: str, file: Any) -> None:
         if kind == "table":
-            as_table(found, Console(file=file, highlight=False))
+            as_table(figures, Console(file=file, highlight=False))
         else:
-            file.write(_WRITERS[kind](found))
+            file.write(_WRITERS[kind](figures))

@@ -17,8 +17,8 @@ from django.template.response import TemplateResponse
 
 from optimizer.api.http.sse import EventStream, sse
 from optimizer.control_room.access import staff_permission_required
-from optimizer.monitoring.live.feed import TooManyWatch, Watcher
-from optimizer.monitoring.live.request_event import Happening, recent
+from optimizer.monitoring.live.feed import TooManyWatchers, Watcher
+from optimizer.monitoring.live.request_event import RequestEvent, recent
 from optimizer.monitoring.live.sums import RunningSums
 from optimizer.wiring.build import get_services
 
@@ -56,7 +56,7 @@ async def live_events(request: HttpRequest) -> HttpResponseBase:
     subscription = ExitStack()
     try:
         watcher = subscription.enter_context(get_services().feed.watch())
-    except TooManyWatch as error:
+    except TooManyWatchers as error:
         return JsonResponse({"detail": str(error)}, status=503, headers={"Retry-After": "10"})
     events = _event_stream(watcher, _last_seen(request))
     return EventStream(events, subscription.close, {})
@@ -93,13 +93,13 @@ async def _event_stream(watcher: Watcher, last_seen: str) -> AsyncGenerator[byte
             yield b": still here\n\n"
 
 
-def _initial_state(last_seen: str) -> tuple[RunningSums, list[Happening]]:
+def _initial_state(last_seen: str) -> tuple[RunningSums, list[RequestEvent]]:
     sums = RunningSums()
     sums.read()
     return sums, recent(_RESUME_EVENTS if last_seen else _INITIAL_EVENTS, last_seen)
 
 
-def _encode(events: list[Happening], sums: RunningSums, missed: int) -> bytes:
+def _encode(events: list[RequestEvent], sums: RunningSums, missed: int) -> bytes:
     messages = [sse(event, "request", event["id"]) for event in events]
     if missed:
         messages.append(sse({"count": missed}, "missed"))

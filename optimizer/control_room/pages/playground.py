@@ -22,7 +22,7 @@ from optimizer.api.http.fields import StrictSerializer, TextField, WholeNumberFi
 from optimizer.api.http.sse import EventStream, sse
 from optimizer.control_room.access import staff_permission_required
 from optimizer.gateway.streaming.client_stream import ClientStream
-from optimizer.lab.playground import STRATEGIES, Question, StrategyChoice, pieces
+from optimizer.lab.playground import STRATEGIES, Question, StrategyChoice, stream_messages
 from optimizer.wiring.build import get_services
 
 _MAY_VIEW, _MAY_ASK = "analytics.view_routingmetric", "analytics.ask_requestrecord"
@@ -146,7 +146,7 @@ def _question(data: dict[str, Any], user: str) -> Question:
 
 async def _event_stream(stream: ClientStream, started: float) -> AsyncGenerator[bytes, None]:
     try:
-        async for piece in pieces(stream, started):
+        async for piece in stream_messages(stream, started):
             yield sse(piece)
     except Exception as error:  # noqa: BLE001 - the status line is already sent
         yield sse({"type": "failed", "detail": failure_of(error).message})

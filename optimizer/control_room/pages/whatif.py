@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 
 from analytics.reports.usage import period_start
 from optimizer.policies.policy import STRATEGIES, PolicyError, PolicySpec, read_policy
-from optimizer.presentation.guarantee import said
+from optimizer.presentation.guarantee import guarantee_lines
 from optimizer.presentation.whatif import basis, cost_rows, quality_rows, shares, verdict
 from optimizer.wiring.build import get_services
 
@@ -57,7 +57,7 @@ def whatif_view(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": "What if",
         "form": form,
-        "guarantee": said(services.guarantee.guarantee()) if services.guarantee else [],
+        "guarantee": guarantee_lines(services.guarantee.guarantee()) if services.guarantee else [],
         "policies": [*STRATEGIES, *sorted({spec.id for spec in services.names.available()})],
     }
     if submitted and form.is_valid():

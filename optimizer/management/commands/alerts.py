@@ -1,4 +1,4 @@
-"""manage.py alerts: what is watched, how it stands, who is told."""
+"""manage.py alerts: show each alert, its current value and its last notification."""
 
 from __future__ import annotations
 
@@ -15,21 +15,27 @@ from optimizer.monitoring.alerts import deliver, watch
 
 
 class Command(TeachingCommand):
+    """Show, check and test the alerts."""
+
     help = (
-        "Show every alert with how it stands now. Alerts are written in the admin: spend above a "
-        "limit, savings or quality below one, by day, week or month. The service looks every "
-        "minute and tells people once a period, by webhook or e-mail (EMAIL_URL).\n"
-        "  manage.py alerts                    how each stands\n"
-        "  manage.py alerts --watch            look and tell now, as the service does\n"
-        "  manage.py alerts --test 'Day cap'   tell its people that this is a test"
+        "Show every alert and its current value. Alerts are created in the admin: spend above a "
+        "limit, savings or quality below one, by day, week or month. The service checks them every "
+        "minute and notifies people once per period, by webhook or e-mail (EMAIL_URL).\n"
+        "  manage.py alerts                    show the current values\n"
+        "  manage.py alerts --watch            check and notify now, as the service does\n"
+        "  manage.py alerts --test 'Day cap'   send a test message to the alert's recipients"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        what = parser.add_mutually_exclusive_group()
-        what.add_argument("--watch", action="store_true", help="raise and deliver what is due")
-        what.add_argument("--test", metavar="NAME", help="send a test message")
+        """Declare the options of the command."""
+        actions = parser.add_mutually_exclusive_group()
+        actions.add_argument(
+            "--watch", action="store_true", help="check the alerts and send what is due"
+        )
+        actions.add_argument("--test", metavar="NAME", help="send a test message of this alert")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Send the test message, or check if asked to and show all alerts."""
         if options["test"]:
             self._test(options["test"])
             return
@@ -37,17 +43,21 @@ class Command(TeachingCommand):
             watch()
         rules = list(AlertRule.objects.all())
         if not rules:
-            self.stdout.write("Nothing is watched. Write alerts in the admin.")
+            self.stdout.write("There are no alerts. Create one in the admin.")
             return
-        table = Table("alert", "stands", "passed", "last told")
+        table = Table("alert", "current value", "triggered", "last sent")
         for rule in rules:
             reading = read_rule(rule)
-            last = rule.alerts.first()
-            told = "–"
-            if last is not None:
-                told = f"{last.delivered_at:%Y-%m-%d %H:%M}" if last.delivered_at else last.error
-            stands = reading.text if rule.enabled else "switched off"
-            table.add_row(rule.name, stands, "yes" if reading.passed else "no", told or "waiting")
+            latest = rule.alerts.first()
+            sent = "–"
+            if latest is not None:
+                sent = (
+                    f"{latest.delivered_at:%Y-%m-%d %H:%M}"
+                    if latest.delivered_at
+                    else latest.error or "waiting"
+                )
+            value = reading.text if rule.enabled else "switched off"
+            table.add_row(rule.name, value, "yes" if reading.passed else "no", sent)
         Console(file=self.stdout, highlight=False).print(table)  # type: ignore[arg-type]
 
     def _test(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""manage.py doctor: what is wrong with this installation, and how to mend it."""
+"""manage.py doctor: show what is wrong with this installation, and how to fix it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.table import Table
 from analytics.management.teaching import TeachingCommand
 from optimizer.doctor import provider_checks, system_checks
 from optimizer.doctor.findings import Finding, wrong
-from optimizer.pricing.prices import prices_set_here
+from optimizer.pricing.prices import load_operator_prices
 from optimizer.wiring.build import (
     build_services,
     installed_catalogue,
@@ -29,24 +29,30 @@ _SIGNS = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "wrong": 
 
 
 class Command(TeachingCommand):
+    """Check the installation and show the findings."""
+
     help = (
-        "Looks this installation over: settings, disk, database, migrations, Redis, clocks, "
-        "providers, prices and API keys; says what is wrong and how to mend it. Changes nothing, "
-        "and ends with 1 if something is wrong.\n"
+        "Check this installation: settings, disk, database, migrations, Redis, clocks, providers, "
+        "prices and API keys. Show what is wrong and how to fix it. Changes nothing; the exit "
+        "status is 1 if something is wrong.\n"
         "  manage.py doctor\n"
         "  manage.py doctor --call     ask each provider for a few tokens, which costs money\n"
         "  manage.py doctor --json     for programs"
     )
-    # It says itself what they find.
+    # The report contains what Django's checks find, so they do not run before it.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options of the command."""
         parser.add_argument(
             "--call", action="store_true", help="also ask each configured provider for a few tokens"
         )
-        parser.add_argument("--json", action="store_true", help="one object, for programs")
+        parser.add_argument(
+            "--json", action="store_true", help="print one JSON object, for programs"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Run all checks and show their findings; exit with 1 if something is wrong."""
         findings = list(_findings(call=options["call"]))
         if options["json"]:
             body = {"findings": [finding.as_dict() for finding in findings]}
@@ -65,9 +71,7 @@ class Command(TeachingCommand):
                 table.add_row("", "", f"[dim]{finding.cure}[/dim]")
         console.print(table)
         count = {level: sum(f.level == level for f in findings) for level in _SIGNS}
-        console.print(
-            f"\n{count['ok']} well, {count['warning']} to look at, {count['wrong']} wrong."
-        )
+        console.print(f"\n{count['ok']} ok, {count['warning']} to check, {count['wrong']} wrong.")
 
 
 def _findings(*, call: bool) -> Iterator[Finding]:
@@ -81,7 +85,7 @@ def _findings(*, call: bool) -> Iterator[Finding]:
     try:
         catalogue = installed_catalogue()
     except CatalogueError as error:
-        yield wrong("catalogue", str(error), "Mend CATALOGUE_FILE, or leave it out.")
+        yield wrong("catalogue", str(error), "Fix CATALOGUE_FILE, or unset it.")
         return
     local = local_enabled(catalogue)
     yield from _safely(
@@ -90,7 +94,7 @@ def _findings(*, call: bool) -> Iterator[Finding]:
     book = PriceBook(catalogue)
     if reachable:
         yield from _safely("API keys", provider_checks.api_keys)
-        book.set_dated(prices_set_here())
+        book.set_dated(load_operator_prices())
     yield from _safely("prices", lambda: provider_checks.prices(catalogue, book))
     if call and reachable:
         yield from asyncio.run(_call())
@@ -99,14 +103,17 @@ def _findings(*, call: bool) -> Iterator[Finding]:
 async def _call() -> list[Finding]:
     services = await asyncio.to_thread(build_services)
     try:
-        return await provider_checks.connections(services.connections)
+        return await provider_checks.check_connections(services.connections)
     finally:
         await services.stop()
 
 
 def _safely(about: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """A check that fails is a finding too: the others still say what they found."""
+    """Yield the findings of ``check``, or one finding if the check itself fails.
+
+    A failing check must not hide the findings of the others.
+    """
     try:
         yield from check()
-    except Exception as error:  # noqa: BLE001 - told below
-        yield wrong(about, f"It could not be looked at ({type(error).__name__}).", "")
+    except Exception as error:  # noqa: BLE001 - reported as a finding
+        yield wrong(about, f"The check failed ({type(error).__name__}).", "")

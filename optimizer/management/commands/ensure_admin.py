@@ -1,4 +1,4 @@
-"""manage.py ensure_admin: an account for the admin, once."""
+"""manage.py ensure_admin: create an administrator if there is none."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from analytics.management.teaching import TeachingCommand
 
 
 class Command(TeachingCommand):
+    """Create the first administrator."""
+
     help = (
-        "Create an administrator with a random password, printed this once. "
-        "Does nothing when there is one already."
+        "Create an administrator with a random password, which is printed only once. "
+        "Does nothing if there is an administrator already."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--username", default="admin", help="its name (%(default)s)")
+        """Declare the options of the command."""
+        parser.add_argument("--username", default="admin", help="name of the account (%(default)s)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Create the administrator and print the password, unless one exists."""
         users = get_user_model()._default_manager
         if users.filter(is_superuser=True).exists():
             if options["verbosity"] > 1:

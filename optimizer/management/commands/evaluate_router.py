@@ -1,4 +1,4 @@
-"""manage.py evaluate_router: how much quality a router keeps, and what that costs."""
+"""manage.py evaluate_router: measure the quality that a router keeps, and its cost."""
 
 from __future__ import annotations
 
@@ -23,44 +23,55 @@ from routing.training.train import FEWEST_PROMPTS
 
 
 class Command(TeachingCommand):
+    """Compare routers on recorded outcomes."""
+
     help = (
         "Compare routers on recorded outcomes (JSON lines, plain or .gz: id, benchmark, prompt, "
         "outcomes by model with quality, input_tokens, output_tokens). APGR is the mean share of "
         "the quality gap between the weak and the strong model that is recovered (random 0.5, "
-        "higher is better); CPTx the share of strong calls needed to recover x % of it, and 'cost "
-        "at 95 %' what reaching 95 % of the strong model's quality costs, as a share of always "
-        "using it (lower is better). Brackets hold 95 % bootstrap intervals. 'learning' is trained "
-        "on the other folds only, and 'hybrid' is learning overridden by complexity; 'trained' is "
-        "the artifact as it is, 'transfer' is trained on the other benchmarks given; 'oracle' "
-        "knows the outcomes. With more than two models and prices, quality over cost is compared "
-        "with mixing models at random: the mean quality over all costs, and at each model's cost.\n"
+        "higher is better). CPTx is the share of strong calls needed to recover x % of the gap, "
+        "and 'cost at 95 %' is the cost of reaching 95 % of the strong model's quality, as a share "
+        "of always using it (lower is better). Brackets show 95 % bootstrap intervals. 'learning' "
+        "is trained on the other folds only, and 'hybrid' is learning overridden by complexity; "
+        "'trained' is the artifact as it is, 'transfer' is trained on the other benchmarks given; "
+        "'oracle' knows the outcomes. With more than two models and prices, quality over cost is "
+        "compared with mixing models at random: the mean quality over all costs, and at each "
+        "model's cost.\n"
         "Example: manage.py evaluate_router --data outcomes.jsonl.gz --prices prices.toml "
         "--plot curves.png"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options of the command."""
         parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="PATH")
         parser.add_argument(
             "--router", nargs="+", choices=list(SCORERS), metavar="NAME",
-            help=f"which of {', '.join(SCORERS)} (all that the data allow)",
+            help=f"which of {', '.join(SCORERS)} (default: all that the data allow)",
         )  # fmt: skip
         parser.add_argument(
             "--artifact", type=Path, default=SHIPPED, metavar="FILE",
-            help="what 'trained' uses (the one that comes with the service)",
+            help="artifact that 'trained' uses (default: the one shipped with the service)",
         )  # fmt: skip
-        parser.add_argument("--weak", help="the weak model (worst on average)")
-        parser.add_argument("--strong", help="the strong model (best on average)")
+        parser.add_argument("--weak", help="the weak model (default: worst on average)")
+        parser.add_argument("--strong", help="the strong model (default: best on average)")
         parser.add_argument(
             "--prices", type=Path, metavar="FILE",
             help='TOML: "model" = { input = "0.6", output = "0.6" }, USD per million tokens',
         )  # fmt: skip
-        parser.add_argument("--folds", type=int, default=5, help="cross-validation (%(default)s)")
-        parser.add_argument("--resamples", type=int, default=1000, help="bootstrap (%(default)s)")
+        parser.add_argument(
+            "--folds", type=int, default=5, help="folds of the cross-validation (%(default)s)"
+        )
+        parser.add_argument(
+            "--resamples", type=int, default=1000, help="resamples of the bootstrap (%(default)s)"
+        )
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--format", choices=("table", "json"), default="table")
-        parser.add_argument("--plot", type=Path, metavar="FILE", help="a picture of it, PNG")
+        parser.add_argument(
+            "--plot", type=Path, metavar="FILE", help="write a plot to this PNG file"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Evaluate the routers on each benchmark, and show or plot the results."""
         for name, least in (("folds", 2), ("resamples", 1)):
             if options[name] < least:
                 raise CommandError(f"--{name} must be at least {least}")
@@ -88,7 +99,7 @@ class Command(TeachingCommand):
             if report.seen:
                 self.stderr.write(
                     f"{report.benchmark}: the artifact was trained on {report.seen} of these "
-                    f"{report.prompts} prompts, so 'trained' would be flattered by them."
+                    f"{report.prompts} prompts, so the figures of 'trained' would be too good."
                 )
 
     def _evaluate(self, options: dict[str, Any]) -> list[BenchmarkReport]:
@@ -116,7 +127,7 @@ class Command(TeachingCommand):
         except ArtifactError as error:
             if "trained" in (options["router"] or ()):
                 raise CommandError(str(error)) from None
-            self.stderr.write(f"Without 'trained': {error}")
+            self.stderr.write(f"'trained' is left out: {error}")
             return None
 
     def _plot(self, reports: list[BenchmarkReport], path: Path) -> None:
@@ -132,8 +143,8 @@ class Command(TeachingCommand):
 def _applicable(
     benchmarks: Mapping[str, Sequence[RecordedPrompt]], benchmark: str, artifact: Artifact | None
 ) -> list[str]:
-    """All routers but those that the data do not allow or would flatter."""
-    others = sum(len(found) for name, found in benchmarks.items() if name != benchmark)
+    """Return all routers except those with too few data or with results that would be too good."""
+    others = sum(len(prompts) for name, prompts in benchmarks.items() if name != benchmark)
     left_out = set()
     if len(benchmarks[benchmark]) < FEWEST_PROMPTS:
         left_out |= {"learning", "hybrid"}

@@ -1,4 +1,4 @@
-"""manage.py guarantee: what is promised about quality, and how it is kept."""
+"""manage.py guarantee: show the quality guarantee in force, and what others would require."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 from analytics.management.teaching import TeachingCommand
 from analytics.quality import guarantee_pairs as pairs
 from optimizer.domain.model_names import UnknownModel
-from optimizer.presentation.guarantee import said
+from optimizer.presentation.guarantee import guarantee_lines
 from optimizer.wiring.build import get_services
 from routing.guarantee.calibration import Promise, calibrate
 
@@ -19,20 +19,29 @@ _TOLERANCES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 
 
 class Command(TeachingCommand):
+    """Show the guarantee in force and what other promises would require."""
+
     help = (
-        "Show the guarantee in force: how far routed answers may lie below the reference model's, "
-        "the threshold chosen on the comparisons so far, and the bound that it keeps. Or see what "
-        "other promises would take, on the same comparisons:\n"
+        "Show the guarantee in force: how far the quality of routed answers may be below the "
+        "reference model's, the threshold chosen from the comparisons so far, and the bound that "
+        "it keeps. Also show what other promises would require, based on the same comparisons:\n"
         "  manage.py guarantee\n"
         "  manage.py guarantee --reference claude-sonnet-5-5 --confidence 0.9\n"
-        "Nothing is changed; GUARANTEE_REFERENCE and its neighbours in .env put one in force."
+        "Changes nothing. To put a guarantee in force, set GUARANTEE_REFERENCE in .env, and "
+        "GUARANTEE_TOLERANCE and GUARANTEE_CONFIDENCE if needed."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--reference", metavar="MODEL", help="instead of the one in force")
-        parser.add_argument("--confidence", type=float, default=0.95, help="(%(default)s)")
+        """Declare the options of the command."""
+        parser.add_argument(
+            "--reference", metavar="MODEL", help="reference model, instead of the one in force"
+        )
+        parser.add_argument(
+            "--confidence", type=float, default=0.95, help="of the promises (%(default)s)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Show the guarantee in force, then a table of other tolerances."""
         if not 0 < options["confidence"] < 1:
             raise CommandError("--confidence must be between 0 and 1")
         services = get_services()
@@ -42,7 +51,7 @@ class Command(TeachingCommand):
             services.guarantee.refresh()
             guarantee = services.guarantee.guarantee()
             reference = guarantee.reference
-            for line in said(guarantee):
+            for line in guarantee_lines(guarantee):
                 console.print(line)
         if options["reference"]:
             try:
@@ -52,25 +61,23 @@ class Command(TeachingCommand):
         if reference is None:
             raise CommandError(
                 "No guarantee is in force. Set GUARANTEE_REFERENCE, or give --reference to see "
-                "what one would take."
+                "what one would require."
             )
-        self._what_others_take(console, reference, options["confidence"])
+        self._other_tolerances(console, reference, options["confidence"])
 
-    def _what_others_take(
+    def _other_tolerances(
         self, console: Console, reference: tuple[str, str], confidence: float
     ) -> None:
         scores, losses = pairs.compared(reference)
-        console.print(f"What other tolerances would take, on {len(scores)} compared answers:")
-        table = Table(
-            "tolerance", "threshold", "loss so far", "bound", "need not go to the reference"
-        )
+        console.print(f"Other tolerances, based on {len(scores)} compared answers:")
+        table = Table("tolerance", "threshold", "loss so far", "bound", "requests routed")
         for tolerance in _TOLERANCES:
-            found = calibrate(scores, losses, Promise(tolerance, 1 - confidence))
-            if found.threshold is None:
+            calibration = calibrate(scores, losses, Promise(tolerance, 1 - confidence))
+            if calibration.threshold is None:
                 table.add_row(f"{tolerance:g}", "none yet", "–", "–", "0 %")
             else:
                 table.add_row(
-                    f"{tolerance:g}", f"{found.threshold:.2f}", f"{found.loss:.4f}",
-                    f"{found.bound:.4f}", f"{found.routed:.0%}",
+                    f"{tolerance:g}", f"{calibration.threshold:.2f}", f"{calibration.loss:.4f}",
+                    f"{calibration.bound:.4f}", f"{calibration.routed:.0%}",
                 )  # fmt: skip
         console.print(table)

@@ -1,4 +1,4 @@
-"""manage.py import_outcomes: learn from what was judged elsewhere."""
+"""manage.py import_outcomes: learn from outcomes that were judged elsewhere."""
 
 from __future__ import annotations
 
@@ -17,26 +17,30 @@ from providers.catalogue import Catalogue
 from routing.analysis import analyze_prompt
 from routing.outcomes import OutcomesError, RecordedPrompt, read_outcomes
 
-_TOGETHER = 1000
+_BATCH_SIZE = 1000
 
 
 class Command(TeachingCommand):
+    """Import outcomes that were judged elsewhere."""
+
     help = (
         "Learn from outcomes judged elsewhere (JSON lines, plain or .gz: id, benchmark, prompt, "
-        "outcomes by model with quality 0-1). Name the model of the catalogue that each recorded "
-        "model stands for. An outcome counts once however often it is imported; running services "
-        "take it up within EVIDENCE_REFRESH_SECONDS.\n"
+        "outcomes by model with quality 0-1). Name the catalogue's model for each recorded model. "
+        "An outcome counts once, however often it is imported; running services use it within "
+        "EVIDENCE_REFRESH_SECONDS.\n"
         "Example: manage.py import_outcomes judged.jsonl --model gpt-x=openai/gpt-6-luna"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options of the command."""
         parser.add_argument("data", type=Path, nargs="+", metavar="PATH")
         parser.add_argument(
             "--model", nargs="+", required=True, metavar="RECORDED=PROVIDER/MODEL",
-            help="others are left out",
+            help="the catalogue's model for a recorded one; models without are left out",
         )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Import the outcomes of the mapped models, and print how many were new."""
         services = get_services()
         names = _names(options["model"], services.catalogue)
         try:
@@ -49,11 +53,11 @@ class Command(TeachingCommand):
                 f"No outcome of {', '.join(absent)}; there are {', '.join(sorted(recorded))}"
             )
         total = new = 0
-        for group in batched(_judged(prompts, names, services.expectations), _TOGETHER):
+        for group in batched(_judged(prompts, names, services.expectations), _BATCH_SIZE):
             total += len(group)
             new += outcomes_import(group)
         services.evidence.refresh()
-        self.stdout.write(f"Learned from {new} outcomes; {total - new} were known already.")
+        self.stdout.write(f"Learned from {new} outcomes; {total - new} were already known.")
 
 
 def _names(pairs: list[str], catalogue: Catalogue) -> dict[str, tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""manage.py keys: which there are; revoked and replaced."""
+"""manage.py keys: list, revoke and replace API keys."""
 
 from __future__ import annotations
 
@@ -16,47 +16,55 @@ from analytics.models import ApiKey
 
 
 class Command(TeachingCommand):
+    """List, revoke and replace API keys."""
+
     help = (
-        "API keys: list them, revoke one, or replace one.\n"
+        "List the API keys, revoke one, or replace one.\n"
         "  manage.py keys\n"
-        "  manage.py keys revoke ann              opens nothing from the next second on\n"
-        "  manage.py keys rotate ann --hours 24   a new key; the old one goes on for a day\n"
-        "manage.py create_key makes them."
+        "  manage.py keys revoke ann              refused from the next second on\n"
+        "  manage.py keys rotate ann --hours 24   a new key; the old one stays valid for a day\n"
+        "manage.py create_key creates a key."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        commands = parser.add_subparsers(dest="do", metavar="WHAT")
-        commands.add_parser("list", help="all keys (the default)")
-        commands.add_parser("revoke", help="end it at once").add_argument("name")
-        rotate = commands.add_parser("rotate", help="a successor with the same rights")
+        """Declare the options of the command."""
+        commands = parser.add_subparsers(dest="do", metavar="ACTION")
+        commands.add_parser("list", help="list all keys (the default)")
+        commands.add_parser("revoke", help="revoke a key at once").add_argument("name")
+        rotate = commands.add_parser("rotate", help="create a successor with the same rights")
         rotate.add_argument("name")
-        rotate.add_argument("--hours", type=float, default=24, help="both are valid (%(default)s)")
+        rotate.add_argument(
+            "--hours", type=float, default=24, help="hours that both are valid (%(default)s)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Run the chosen action; without one, list all keys."""
         if options["do"] == "revoke":
-            key = self._named(options["name"])
+            key = self._key(options["name"])
             if not key_revoke(key):
-                raise CommandError("It was revoked before.")
+                raise CommandError("The key was revoked before.")
             audit_changed(key, "revoked")
-            self.stdout.write("Revoked. Every worker hears of it within a second.")
+            self.stdout.write("Revoked. Every worker refuses it within a second.")
         elif options["do"] == "rotate":
             if options["hours"] < 0:
                 raise CommandError("--hours must not be negative")
-            key = self._named(options["name"])
+            key = self._key(options["name"])
             if key.revoked_at is not None:
-                raise CommandError("A revoked key has no successor. Make a new one.")
-            made = key_rotate(key, timedelta(hours=options["hours"]))
+                raise CommandError("A revoked key has no successor. Create a new key.")
+            successor = key_rotate(key, timedelta(hours=options["hours"]))
             audit_changed(key, "replaced")
-            audit_added(made.key, f"the successor of {key.prefix}…")
-            self.stderr.write("This is the new key. It is shown only now and kept nowhere:")
-            self.stdout.write(made.secret)
+            audit_added(successor.key, f"the successor of {key.prefix}…")
+            self.stderr.write("This is the new key. It is shown only once and is not stored:")
+            self.stdout.write(successor.secret)
         else:
             self._list()
 
     def _list(self) -> None:
         keys = list(ApiKey.objects.select_related("team", "project"))
         if not keys:
-            self.stdout.write("There are no keys: only this machine is served without one.")
+            self.stdout.write(
+                "There are no keys. Without one, only requests from this machine are served."
+            )
             return
         table = Table("name", "key", "user", "team", "project", "scopes", "until", "last used")
         table.columns[1].no_wrap = True
@@ -71,7 +79,7 @@ class Command(TeachingCommand):
         Console(file=self.stdout, highlight=False).print(table)  # type: ignore[arg-type]
 
     @staticmethod
-    def _named(name: str) -> ApiKey:
+    def _key(name: str) -> ApiKey:
         try:
             return ApiKey.objects.get(name=name)
         except ApiKey.DoesNotExist:

@@ -1,4 +1,4 @@
-"""manage.py replay: recorded prompts through the real service."""
+"""manage.py replay: send recorded prompts through the real service."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
 
 
 class Command(TeachingCommand):
+    """Replay recorded prompts as traffic, or remove replayed requests."""
+
     help = (
         "Send recorded prompts (JSON lines, plain or .gz: id, benchmark, prompt, outcomes by model "
-        "with quality, input_tokens, output_tokens) through the real service: routed, priced, "
-        "recorded and rated with the recorded quality, so that the admin and the reports can be "
-        "seen full of real data. No provider is called; the models are those of the file, under "
-        "the provider 'replay'. Every request is marked as replayed, none is cached, and --remove "
-        "takes all of them back, their totals and what was learned from them included.\n"
+        "with quality, input_tokens, output_tokens) through the real service. They are routed, "
+        "priced, recorded and rated with the recorded quality, so that the admin and the reports "
+        "show realistic data. No provider is called; the models are those of the file, under the "
+        "provider 'replay'. Every request is marked as replayed and none is cached. --remove "
+        "deletes all of them, with their totals and what was learned from them.\n"
         "Example: manage.py replay outcomes.jsonl.gz --prices prices.toml --days 30"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options of the command."""
         parser.add_argument("data", type=Path, nargs="*", metavar="PATH")
         parser.add_argument(
             "--prices", type=Path, metavar="FILE",
@@ -42,24 +45,27 @@ class Command(TeachingCommand):
         )  # fmt: skip
         parser.add_argument(
             "--speed", type=float, default=0.0, metavar="R",
-            help="requests a second (as fast as they go)",
+            help="requests per second (default: as fast as possible)",
         )  # fmt: skip
         parser.add_argument(
             "--days", type=float, default=0.0, metavar="N",
-            help="date them over the last N days instead of now",
+            help="spread their times over the last N days instead of now",
         )  # fmt: skip
-        parser.add_argument("--limit", type=int, metavar="N", help="only the first N prompts")
+        parser.add_argument(
+            "--limit", type=int, metavar="N", help="replay only the first N prompts"
+        )
         parser.add_argument(
             "--complexity", action="store_true", help="route by complexity, without auto_route"
         )
         parser.add_argument(
             "--baseline", default="", metavar="MODEL",
-            help="compare each request with this model of the file, as a client may ask for "
-            "(what complexity would have chosen)",
+            help="compare the cost of each request with this model of the file, as a client may "
+            "request (default: the model that complexity would have chosen)",
         )  # fmt: skip
-        parser.add_argument("--remove", action="store_true", help="take back all that was replayed")
+        parser.add_argument("--remove", action="store_true", help="delete all replayed requests")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Check the options, then replay the files or remove replayed requests."""
         if options["remove"]:
             if options["data"]:
                 raise CommandError("Give either files to replay or --remove.")
@@ -97,7 +103,7 @@ class Command(TeachingCommand):
             asyncio.run(replay(prompts, prices, plan, lambda: progress.advance(task)))
         self.stdout.write(
             f"Replayed {len(prompts)} prompts. They are marked as replayed; "
-            "manage.py replay --remove takes them back."
+            "manage.py replay --remove deletes them."
         )
 
     def _remove(self) -> None:

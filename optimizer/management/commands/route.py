@@ -1,4 +1,4 @@
-"""manage.py route: explain a decision in the terminal."""
+"""manage.py route: explain a routing decision in the terminal."""
 
 from __future__ import annotations
 
@@ -19,22 +19,26 @@ from routing.models import NoEligibleModel, RoutingDecision
 
 
 class Command(TeachingCommand):
+    """Explain which model would answer a prompt."""
+
     help = (
-        "Explain which model would answer PROMPT, and why. Calls nobody and records nothing.\n"
+        "Explain which model would answer PROMPT, and why. Calls no provider and records nothing.\n"
         "Example: manage.py route 'Compare B-trees and LSM trees' --auto-route"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options of the command."""
         parser.add_argument("prompt", metavar="PROMPT", help="the prompt to decide for")
         parser.add_argument(
-            "--auto-route", action="store_true", help="hybrid routing, with what was learned"
+            "--auto-route", action="store_true", help="use hybrid routing, with learned outcomes"
         )
-        parser.add_argument("--json", action="store_true", help="the decision as JSON")
+        parser.add_argument("--json", action="store_true", help="print the decision as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Decide for the prompt, and print the decision as tables or JSON."""
         prompt = options["prompt"]
         if not prompt.strip():
-            raise CommandError("PROMPT may not be blank.")
+            raise CommandError("PROMPT must not be blank.")
         services = get_services()
         services.evidence.refresh()
         try:
@@ -48,19 +52,20 @@ class Command(TeachingCommand):
 
     def _explain(self, prompt: str, decision: RoutingDecision) -> None:
         console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
-        meta = decision.metadata
+        metadata = decision.metadata
         console.print(f"[bold]{decision.provider}/{decision.model}[/bold]")
         console.print(decision.reasoning, markup=False)
         console.print(
             f"\nstrategy {decision.strategy_used}, confidence {decision.confidence}, "
-            f"pattern {meta['pattern']}, about {meta['token_count']} input tokens, "
-            f"estimated cost {dollars(meta['cost_estimate'])}"
+            f"pattern {metadata['pattern']}, about {metadata['token_count']} input tokens, "
+            f"estimated cost {dollars(metadata['cost_estimate'])}"
         )
         if decision.fallback_used:
-            console.print(f"fallback: {meta.get('fallback_reason', '')}", markup=False)
+            console.print(f"fallback: {metadata.get('fallback_reason', '')}", markup=False)
         parts = score_complexity(prompt).parts
         table = Table(
-            title=f"Complexity {meta['complexity']:.2f}: {meta['tier']}", title_justify="left"
+            title=f"Complexity {metadata['complexity']:.2f}: {metadata['tier']}",
+            title_justify="left",
         )
         table.add_column("part")
         table.add_column("adds", justify="right")
@@ -71,9 +76,9 @@ class Command(TeachingCommand):
             console.print(table)
         else:
             console.print(
-                f"Complexity {meta['complexity']:.2f}: {meta['tier']}; nothing adds to it."
+                f"Complexity {metadata['complexity']:.2f}: {metadata['tier']}; no part adds to it."
             )
-        console.print(self._candidates(meta["candidates"]))
+        console.print(self._candidates(metadata["candidates"]))
 
     @staticmethod
     def _candidates(candidates: list[dict[str, Any]]) -> Table:

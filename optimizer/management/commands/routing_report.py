@@ -1,4 +1,4 @@
-"""manage.py routing_report: what was spent, what was saved, by what."""
+"""manage.py routing_report: report costs, savings and quality."""
 
 from __future__ import annotations
 
@@ -19,17 +19,22 @@ from optimizer.wiring.build import get_services
 
 
 class Command(TeachingCommand):
+    """Report costs, savings and quality of a period."""
+
     help = (
-        "Report costs, savings and quality: in all, by strategy, confidence, provider and model, "
-        "the cache, and a trend by day. Costs are USD, days are UTC. The baseline is the same "
-        "requests priced on the model that complexity would have chosen, or on another:\n"
-        "  manage.py routing_report --baseline gpt-5      had every request gone there\n"
-        "  manage.py routing_report --baseline requested  had each gone to the model it asked for\n"
-        "docs/savings.md says how each figure is reckoned."
+        "Report costs, savings and quality: in total, by strategy, confidence, provider and model, "
+        "the cache, and a trend by day. Costs are USD, days are UTC. The baseline is the cost of "
+        "the same requests on the model that complexity would have chosen, or on another:\n"
+        "  manage.py routing_report --baseline gpt-5      all requests on this model\n"
+        "  manage.py routing_report --baseline requested  each request on the model it asked for\n"
+        "docs/savings.md explains how each figure is calculated."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--days", type=int, default=7, help="period, 1-365 (%(default)s)")
+        """Declare the options of the command."""
+        parser.add_argument(
+            "--days", type=int, default=7, help="length of the period, 1-365 (%(default)s)"
+        )
         parser.add_argument(
             "--format",
             choices=("table", "json", "csv", "markdown", "html"),
@@ -38,29 +43,30 @@ class Command(TeachingCommand):
             "charts in one file (%(default)s)",
         )
         parser.add_argument(
-            "--by", choices=DIMENSIONS, help="break costs and savings down by this as well"
+            "--by", choices=DIMENSIONS, help="also break costs and savings down by this"
         )
         parser.add_argument(
             "--baseline", default="complexity", metavar="NAME",
-            help="what to compare with: complexity, requested, or a model (%(default)s)",
+            help="compare with complexity, requested, or a model (%(default)s)",
         )  # fmt: skip
         parser.add_argument(
-            "--output", type=Path, metavar="FILE", help="write to FILE, not to the screen"
+            "--output", type=Path, metavar="FILE", help="write to FILE instead of the screen"
         )
 
     @reading_elsewhere()
     def handle(self, *args: Any, **options: Any) -> None:
+        """Build the report of the period and write it in the chosen format."""
         if not 1 <= options["days"] <= 365:
             raise CommandError("--days must be between 1 and 365")
         kind = options["format"]
-        figures = report_for_pictures if kind == "html" else routing_report
+        build_report = report_for_pictures if kind == "html" else routing_report
         services = get_services()
         try:
             services.price_service.refresh()
             sums, name = Baselines(services.names, services.prices).sums(options["baseline"])
         except UnknownBaseline as error:
             raise CommandError(f"--baseline: {error}") from None
-        report = figures(options["days"], by=options["by"], sums=sums, baseline=name)
+        report = build_report(options["days"], by=options["by"], sums=sums, baseline=name)
         if report["empty"] and kind in {"table", "markdown"}:
             self.stdout.write(
                 f"No requests in the last {options['days']} days. Send some to POST /complete, "
@@ -79,7 +85,7 @@ class Command(TeachingCommand):
 
 
 def _as_html(report: dict[str, Any]) -> str:
-    # Loads matplotlib, which takes a second that no other format should wait for.
+    # Importing matplotlib takes a second, which the other formats should not wait for.
     from analytics.reports.report_html import as_html
 
     return as_html(report)

@@ -1,4 +1,4 @@
-"""manage.py rules: what rules there are, and what they would have done."""
+"""manage.py rules: list the rules, and try rules on past requests."""
 
 from __future__ import annotations
 
@@ -18,27 +18,33 @@ from routing.rules import Rule
 
 
 class Command(TeachingCommand):
+    """List the rules in force, or try rules on past requests."""
+
     help = (
         "List the rules in force, in their order, or try rules on past requests:\n"
         "  manage.py rules\n"
         "  manage.py rules --try --last 5000              the rules in force\n"
-        "  manage.py rules --try --file new-rules.toml    these instead\n"
-        "  manage.py rules --try --with night-shift       and a rule that is still switched off\n"
-        "Trying calls nobody and changes nothing."
+        "  manage.py rules --try --file new-rules.toml    the rules of this file instead\n"
+        "  manage.py rules --try --with night-shift       also a rule that is still switched off\n"
+        "A trial calls no provider and changes nothing."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--try", action="store_true", dest="try_", help="try on past requests")
+        """Declare the options of the command."""
         parser.add_argument(
-            "--last", type=int, default=1000, help="how many past requests (%(default)s)"
+            "--try", action="store_true", dest="try_", help="try the rules on past requests"
         )
-        parser.add_argument("--file", type=Path, help="rules of a TOML file instead of all others")
+        parser.add_argument(
+            "--last", type=int, default=1000, help="number of past requests (%(default)s)"
+        )
+        parser.add_argument("--file", type=Path, help="use the rules of this TOML file only")
         parser.add_argument(
             "--with", action="append", default=[], dest="with_", metavar="NAME",
-            help="a rule of the admin to be tried as if it were switched on",
+            help="also try this rule of the admin, as if it were switched on",
         )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """List the rules, or print what they would have done to past requests."""
         console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
         if options["last"] < 1:
             raise CommandError("--last must be at least 1.")
@@ -54,10 +60,10 @@ class Command(TeachingCommand):
         services.evidence.refresh()
         show_trial(console, services.rule_trials.of_last(options["last"], rules), rules)
 
-    def _rules(self, options: dict[str, Any], book: ActiveRules) -> list[Rule]:
+    def _rules(self, options: dict[str, Any], active: ActiveRules) -> list[Rule]:
         if options["file"]:
             return read_rules_file(options["file"])
-        rules = book.together_with(options["with_"])
+        rules = active.together_with(options["with_"])
         for name in options["with_"]:
             if name not in {rule.name for rule in rules}:
                 raise CommandError(f"There is no rule {name!r} that could be tried.")
@@ -65,40 +71,41 @@ class Command(TeachingCommand):
 
     def _list(self, console: Console, rules: list[Rule]) -> None:
         if not rules:
-            console.print("No rules are in force. Write some in the admin, or set RULES_FILE.")
+            console.print("No rules are in force. Create some in the admin, or set RULES_FILE.")
             return
-        table = Table("", "rule", "for", "does")
+        table = Table("", "rule", "applies to", "action")
         for number, rule in enumerate(rules, 1):
-            table.add_row(str(number), rule.name, said_match(rule), said_action(rule))
+            table.add_row(str(number), rule.name, describe_match(rule), describe_action(rule))
         console.print(table)
 
 
-def said_match(rule: Rule) -> str:
-    """What a rule is for, in words."""
+def describe_match(rule: Rule) -> str:
+    """Return in words which requests a rule applies to."""
     match = rule.match
-    found = [
+    conditions = [
         f"{name} {', '.join(sorted(values))}"
         for name in ("patterns", "tiers", "tags", "users", "texts")
         if (values := getattr(match, name))
     ]
     if match.min_tokens is not None or match.max_tokens is not None:
-        found.append(f"{match.min_tokens or 0} to {match.max_tokens or 'any'} tokens")
+        conditions.append(f"{match.min_tokens or 0} to {match.max_tokens or 'any'} tokens")
     if match.weekdays or match.since or match.until:
-        found.append(f"certain times ({match.zone})")
-    return "; ".join(found) or "every request"
+        conditions.append(f"certain times ({match.zone})")
+    return "; ".join(conditions) or "every request"
 
 
-def said_action(rule: Rule) -> str:
-    """What a rule does, in words."""
-    found = [f"{rule.action} {', '.join(rule.models)}"] if rule.action else []
+def describe_action(rule: Rule) -> str:
+    """Return in words what a rule does."""
+    actions = [f"{rule.action} {', '.join(rule.models)}"] if rule.action else []
     if rule.quality_target is not None:
-        found.append(f"quality target {rule.quality_target:g}")
+        actions.append(f"quality target {rule.quality_target:g}")
     if rule.cost_cap is not None:
-        found.append(f"at most {dollars(rule.cost_cap)}")
-    return "; ".join(found)
+        actions.append(f"at most {dollars(rule.cost_cap)}")
+    return "; ".join(actions)
 
 
 def show_trial(console: Console, trial: Trial, rules: list[Rule]) -> None:
+    """Print what ``rules`` would have changed: models, cost (USD) and refusals."""
     console.print(
         f"{trial.requests} past requests: rules apply to {trial.touched}, "
         f"{trial.changed} would be answered by another model."

@@ -1,4 +1,4 @@
-"""manage.py serve: the service, on uvicorn."""
+"""manage.py serve: run the service on uvicorn."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def _is_local(host: str) -> bool:
     return host.startswith("127.") or host in {"localhost", "::1"}
 
 
-def _keys() -> bool:
-    """Whether there are any; there are none before the first migration."""
+def _has_keys() -> bool:
+    """Return whether there are API keys; before the first migration there are none."""
     try:
         return bool(keys_version()[1])
     except DatabaseError:
@@ -34,28 +34,37 @@ def _keys() -> bool:
 
 
 class Command(TeachingCommand):
+    """Serve the API and the admin."""
+
     help = (
-        "Serve the API and the admin. HOST, PORT and WORKERS come from the environment "
-        "or from the options below."
+        "Serve the API and the admin. HOST, PORT and WORKERS are read from the environment; "
+        "the options below override them."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options of the command."""
         parser.add_argument("--host", default=settings.HOST, help="address to bind (%(default)s)")
         parser.add_argument("--port", type=int, default=settings.PORT, help="port (%(default)s)")
         parser.add_argument(
-            "--workers", type=int, default=settings.WORKERS, help="processes (%(default)s)"
+            "--workers",
+            type=int,
+            default=settings.WORKERS,
+            help="number of processes (%(default)s)",
         )
         parser.add_argument(
-            "--prepare", action="store_true", help="first migrate and see that there is an admin"
+            "--prepare",
+            action="store_true",
+            help="first migrate, and create an administrator if there is none",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Prepare the database if asked to, print the addresses, and serve."""
         host, port = options["host"], options["port"]
         if options["prepare"]:
             call_command("migrate", verbosity=0, interactive=False)
             call_command("ensure_admin", stdout=self.stdout)
-        host = self._safe(host)
-        self._explain(host, port)
+        host = self._safe_host(host)
+        self._print_summary(host, port)
         workers = options["workers"]
         with metrics_shared() if workers > 1 else nullcontext():
             uvicorn.run(
@@ -66,52 +75,54 @@ class Command(TeachingCommand):
                 access_log=False,
                 log_config=None,
                 http="optimizer.server.header_limits:BoundedHead",
-                proxy_headers=False,  # who is trusted, TRUST_PROXY_HEADERS says
+                proxy_headers=False,  # TRUST_PROXY_HEADERS decides which ones are trusted
                 lifespan="on",
                 timeout_graceful_shutdown=30,
             )
 
-    def _safe(self, host: str) -> str:
-        """The address to bind: this machine's alone while anybody could ask without a key."""
-        if settings.AUTH == "off" or _is_local(host) or _keys():
+    def _safe_host(self, host: str) -> str:
+        """Return the address to bind: loopback as long as anyone could ask without a key."""
+        if settings.AUTH == "off" or _is_local(host) or _has_keys():
             return host
         self.stderr.write(
-            f"There is no API key yet, so only this machine is served, not {host}. Create one "
+            f"There is no API key yet, so only this machine is served, not {host}. Create a key "
             "with manage.py create_key NAME and start again, or set AUTH=off."
         )
         return "127.0.0.1"
 
-    def _explain(self, host: str, port: int) -> None:
-        """What runs, on what, and what to set for more."""
+    def _print_summary(self, host: str, port: int) -> None:
+        """Print the version, the providers and the addresses, and which settings are missing."""
         console = Console(file=self.stdout, highlight=False, soft_wrap=True)  # type: ignore[arg-type]
         catalogue = installed_catalogue()
-        keyed = [n for n, p in catalogue.providers.items() if is_configured(p, os.environ)]
+        configured = [n for n, p in catalogue.providers.items() if is_configured(p, os.environ)]
         shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
         base = f"http://{shown}:{port}"
         console.print(f"[bold]AI Cost Optimizer {__version__}[/bold] on {base}")
-        if keyed:
-            console.print(f"  Providers  {', '.join(keyed)}")
+        if configured:
+            console.print(f"  Providers  {', '.join(configured)}")
         elif local_enabled(catalogue):
-            console.print("  Provider   local, the embedded SmolLM2-135M: works, but is no genius.")
             console.print(
-                "             For better answers put GEMINI_API_KEY, ANTHROPIC_API_KEY, "
-                "OPENROUTER_API_KEY\n             or OPENAI_API_KEY into .env and start again."
+                "  Provider   local, the embedded SmolLM2-135M: it works, but its answers are poor."
+            )
+            console.print(
+                "             For better answers set GEMINI_API_KEY, ANTHROPIC_API_KEY, "
+                "OPENROUTER_API_KEY\n             or OPENAI_API_KEY in .env and start again."
             )
         else:
             console.print(
                 "  [yellow]No provider is configured.[/yellow] Set GEMINI_API_KEY, "
                 "ANTHROPIC_API_KEY, OPENROUTER_API_KEY\n  or OPENAI_API_KEY, or LOCAL_PROVIDER=on."
             )
-        asked = settings.AUTH != "off" and (settings.AUTH == "on" or _keys())
-        if asked:
+        key_required = settings.AUTH != "off" and (settings.AUTH == "on" or _has_keys())
+        if key_required:
             console.print("  Keys       every request needs one: manage.py keys")
         elif not _is_local(host):
             console.print(
-                "  [yellow]Reachable from the network, and the API asks for no key.[/yellow]"
+                "  [yellow]Reachable from the network, and the API requires no key.[/yellow]"
             )
         console.print(f"  Admin      {base}/admin/")
         console.print(f"  API        {base}/docs")
-        key = "your api_key" if asked else "any api_key"
+        key = "your api_key" if key_required else "any api_key"
         console.print(f"  OpenAI     base_url {base}/v1, model auto, {key}")
         console.print(f"  Anthropic  base_url {base}, model auto, {key}")
         console.print(

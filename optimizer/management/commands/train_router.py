@@ -1,4 +1,4 @@
-"""manage.py train_router: teach the router from recorded outcomes."""
+"""manage.py train_router: train the router on recorded outcomes."""
 
 from __future__ import annotations
 
@@ -21,27 +21,38 @@ from routing.training.train import Trained, fits_needed, train
 
 
 class Command(TeachingCommand):
+    """Train the predictor of learned routing."""
+
     help = (
         "Train the predictor that learned routing starts from: how likely a weak and a strong "
-        "model answer a prompt well. DATA is JSON lines, plain or .gz: id, benchmark, prompt, "
-        "outcomes by model with quality (0-1), input_tokens, output_tokens; an id of the form "
-        "benchmark/topic/number names a topic. Takes about a minute for 8 000 prompts; equal data "
-        "and seed give an equal file. No prompt's text is written, only hashes. Set "
-        "ROUTER_ARTIFACT to the file and restart to use it.\n"
+        "model are to answer a prompt well. DATA is JSON lines, plain or .gz: id, benchmark, "
+        "prompt, outcomes by model with quality (0-1), input_tokens, output_tokens; an id of the "
+        "form benchmark/topic/number names a topic. Takes about a minute for 8 000 prompts; the "
+        "same data and seed give the same file. Prompts are written as hashes only, never as text. "
+        "Set ROUTER_ARTIFACT to the file and restart to use it.\n"
         "Example: manage.py train_router --data outcomes.jsonl.gz --output data/router.npz"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options of the command."""
         parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="PATH")
         parser.add_argument(
-            "--output", type=Path, metavar="FILE", help="where to write (DATA_DIR/router.npz)"
+            "--output",
+            type=Path,
+            metavar="FILE",
+            help="file to write (default: DATA_DIR/router.npz)",
         )
-        parser.add_argument("--weak", help="the weak model (worst on average, by benchmark)")
-        parser.add_argument("--strong", help="the strong model (best on average, by benchmark)")
-        parser.add_argument("--folds", type=int, default=5, help="held out in turn (%(default)s)")
+        parser.add_argument(
+            "--weak", help="the weak model (default: worst on average, by benchmark)"
+        )
+        parser.add_argument(
+            "--strong", help="the strong model (default: best on average, by benchmark)"
+        )
+        parser.add_argument("--folds", type=int, default=5, help="number of folds (%(default)s)")
         parser.add_argument("--seed", type=int, default=0)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Train on the data, write the artifact, and print its measured quality."""
         if options["folds"] < 2:
             raise CommandError("--folds must be at least 2")
         output: Path = options["output"] or Path(settings.DATA_DIR) / "router.npz"
@@ -75,39 +86,40 @@ class Command(TeachingCommand):
             "scikit-learn": version("scikit-learn"),
             "numpy": version("numpy"),
         }
-        seen = prompt_hashes(prompt.prompt for prompt in prompts)
+        trained_on = prompt_hashes(prompt.prompt for prompt in prompts)
         try:
-            save_artifact(Artifact(trained.predictor, record, seen), output)
+            save_artifact(Artifact(trained.predictor, record, trained_on), output)
         except OSError as error:
             raise CommandError(f"{output}: cannot be written ({error.strerror})") from None
         self._report(output, metrics, trained)
 
     def _report(self, output: Path, metrics: dict[str, dict[str, Any]], trained: Trained) -> None:
-        table = Table(title="On prompts not trained on", title_justify="left")
+        table = Table(title="On held-out prompts", title_justify="left")
         table.add_column("benchmark")
         for heading in (
             "prompts", "weak", "strong", "APGR", "APGR, benchmark left out", "calibration error",
         ):  # fmt: skip
             table.add_column(heading, justify="right")
-        for name, found in metrics.items():
-            left = found["apgr_left_out"]
+        for name, figures in metrics.items():
+            left_out = figures["apgr_left_out"]
+            errors = (figures["calibration_error_weak"], figures["calibration_error_strong"])
             table.add_row(
                 name,
-                str(found["prompts"]),
-                f"{found['weak_quality']:.3f}",
-                f"{found['strong_quality']:.3f}",
-                f"{found['apgr_held_out']:.3f}",
-                "–" if left is None else f"{left:.3f}",
-                f"{found['calibration_error_weak']:.3f} / {found['calibration_error_strong']:.3f}",
+                str(figures["prompts"]),
+                f"{figures['weak_quality']:.3f}",
+                f"{figures['strong_quality']:.3f}",
+                f"{figures['apgr_held_out']:.3f}",
+                "–" if left_out is None else f"{left_out:.3f}",
+                f"{errors[0]:.3f} / {errors[1]:.3f}",
             )
         console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
         console.print(table)
-        covered = ""
+        coverage = ""
         if trained.coverage is not None:
-            covered = f" (its 80 % interval held for {trained.coverage:.0%} of unseen topics)"
+            coverage = f" (its 80 % interval held for {trained.coverage:.0%} of unseen topics)"
         console.print(
-            f"{output}: {output.stat().st_size / 1000:.0f} kB, a prediction is worth "
-            f"{trained.predictor.prior_strength:g} ratings{covered}, SHA-256 {_sha256(output)}",
+            f"{output}: {output.stat().st_size / 1000:.0f} kB, a prediction counts as "
+            f"{trained.predictor.prior_strength:g} ratings{coverage}, SHA-256 {_sha256(output)}",
             soft_wrap=True,
         )
 

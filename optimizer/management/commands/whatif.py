@@ -1,4 +1,4 @@
-"""manage.py whatif: what a policy would do, before you switch."""
+"""manage.py whatif: estimate what a policy would do, before you switch to it."""
 
 from __future__ import annotations
 
@@ -34,36 +34,43 @@ _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
 
 
 class Command(TeachingCommand):
+    """Estimate cost, quality and model mix of a policy on past traffic."""
+
     help = (
-        "Estimate cost, quality and mix of models of a policy on past traffic, with 95 % "
-        "intervals, before it goes live. Calls nobody and changes nothing.\n"
-        "  manage.py whatif --policy hybrid               learned routing for all who leave the "
-        "choice to us\n"
+        "Estimate cost, quality and model mix of a policy on past traffic, with 95 % intervals, "
+        "before it goes live. Calls no provider and changes nothing.\n"
+        "  manage.py whatif --policy hybrid               learned routing for all requests that "
+        "name no model\n"
         "  manage.py whatif --policy hybrid@0.8 --days 7  with another quality target\n"
         "  manage.py whatif --policy claude-haiku-5-5     always this model\n"
         "  manage.py whatif --policy night.toml           strategy or model, quality_target, "
         "cost_cap, [[rules]]\n"
         "  manage.py whatif --policy hybrid --outcomes recorded.jsonl.gz --prices prices.toml\n"
-        "Where the log holds no outcome of what the policy would choose, it is estimated from the "
-        "chances that were written down when exploring (EXPLORATION_RATE); where it holds too "
-        "few, the command says so instead of guessing. docs/savings.md has the formulas."
+        "If the log has no outcome of the model that the policy would choose, the outcome is "
+        "estimated from the probabilities recorded with each decision (EXPLORATION_RATE). If the "
+        "log has too few outcomes, the command reports this instead of guessing. docs/savings.md "
+        "has the formulas."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options of the command."""
         parser.add_argument(
             "--policy", required=True, metavar="FILE|NAME",
             help="complexity, learning, hybrid, cheapest, best, a model, any of them with "
             "@quality-target, or a .toml file",
         )  # fmt: skip
-        parser.add_argument("--days", type=int, default=30, help="of the log (%(default)s)")
+        parser.add_argument(
+            "--days", type=int, default=30, help="days of the log to use (%(default)s)"
+        )
         parser.add_argument(
             "--outcomes", type=Path, nargs="+", metavar="PATH",
-            help="replay recorded outcomes (see manage.py replay) instead of the log",
+            help="use recorded outcomes (see manage.py replay) instead of the log",
         )  # fmt: skip
-        parser.add_argument("--prices", type=Path, metavar="FILE", help="of the recorded models")
+        parser.add_argument("--prices", type=Path, metavar="FILE", help="prices of recorded models")
         parser.add_argument("--format", choices=("table", "json"), default="table")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Estimate the policy from the log or from recorded outcomes, and print it."""
         if not 1 <= options["days"] <= 365:
             raise CommandError("--days must be between 1 and 365")
         try:
@@ -71,8 +78,8 @@ class Command(TeachingCommand):
         except (PolicyError, OutcomesError, PriceListError) as error:
             raise CommandError(str(error)) from None
         if options["format"] == "json":
-            found = [as_figures(answer) for answer in answers]
-            self.stdout.write(json.dumps(found, indent=2))
+            figures = [as_figures(answer) for answer in answers]
+            self.stdout.write(json.dumps(figures, indent=2))
             return
         console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
         for answer in answers:
@@ -85,7 +92,7 @@ class Command(TeachingCommand):
         services.evidence.refresh()
         since = period_start(options["days"])
         with self._progress() as progress:
-            task = progress.add_task("Deciding anew", total=services.what_if.count(since))
+            task = progress.add_task("Deciding again", total=services.what_if.count(since))
             return services.what_if.ask(policy, since, step=lambda: progress.advance(task))
 
     def _replayed(self, options: dict[str, Any]) -> list[Answer]:
@@ -111,6 +118,7 @@ class Command(TeachingCommand):
 
 
 def show(console: Console, answer: Answer, tolerance: float) -> None:
+    """Print the verdict, its basis, the figures (USD, quality 0-1) and the mix of models."""
     console.print(f"[bold]{verdict(answer, tolerance)}[/bold]")
     for line in basis(answer):
         console.print(f"  {line}")

@@ -1,1 +1,1 @@
-"""What is recorded, told to whoever watches at that moment."""
+"""The live feed: recorded requests sent to everyone who watches at that moment."""

@@ -1,4 +1,4 @@
-"""Between workers: what one of them records, the others hear of."""
+"""The relay between workers: each receives the events that the others record."""
 
 from __future__ import annotations
 
@@ -6,57 +6,62 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from optimizer.monitoring.live.request_event import Happening
+from optimizer.monitoring.live.request_event import RequestEvent
 from optimizer.shared.redis_channel import Channel
 
-_NOBODY_SECONDS = 1.0
-"""While nobody listens, it is asked no more often than this."""
-_MOST_WAITING = 2_000
-_TOGETHER = 200
+_IDLE_SECONDS = 1.0
+"""While there are no listeners, events are not published again before this time has passed."""
+_MAX_WAITING = 2_000
+_BATCH_SIZE = 200
 
 
 class Relay:
-    """``tell`` costs nothing while nobody watches anywhere; ``heard`` is given what other
-    workers tell while this one listens. What cannot be told is dropped: watching is no
-    reason to hold up what is watched.
+    """Publishes events to other workers, and receives theirs.
+
+    ``publish`` costs nothing while no worker has watchers. ``on_events`` is called with the
+    events of other workers while this one listens. Events that cannot be sent are dropped,
+    so that watching never delays requests.
     """
 
-    def __init__(self, redis_url: str, heard: Callable[[list[Happening]], None]) -> None:
+    def __init__(self, redis_url: str, on_events: Callable[[list[RequestEvent]], None]) -> None:
         self._channel = Channel(
-            redis_url, "happenings", heard, "Other workers' requests are not shown live"
+            redis_url, "happenings", on_events, "Other workers' requests are not shown live"
         )
-        self._waiting: list[Happening] = []
-        self._nobody_until = 0.0
-        self._telling: asyncio.Task[None] | None = None
+        self._waiting: list[RequestEvent] = []
+        self._idle_until = 0.0
+        self._sending: asyncio.Task[None] | None = None
 
     @property
     def idle(self) -> bool:
-        """Whether nobody listened when it was last asked, a moment ago."""
-        return time.monotonic() < self._nobody_until
+        """Whether there were no listeners at the last attempt, a moment ago."""
+        return time.monotonic() < self._idle_until
 
-    def publish(self, event: Happening) -> None:
-        """Pass it on soon; what cannot be passed on in time is dropped."""
-        if self.idle or len(self._waiting) >= _MOST_WAITING:
+    def publish(self, event: RequestEvent) -> None:
+        """Send the event soon; it is dropped if too many are waiting."""
+        if self.idle or len(self._waiting) >= _MAX_WAITING:
             return
         self._waiting.append(event)
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.create_task(self._pass_on())
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send_waiting())
 
     def listen(self) -> None:
+        """Start to receive the events of other workers."""
         self._channel.listen()
 
     def stop_listening(self) -> None:
+        """Stop receiving the events of other workers."""
         self._channel.stop_listening()
 
     async def aclose(self) -> None:
-        if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.gather(self._telling, return_exceptions=True)
+        """Drop what is waiting, and close the connection to Redis."""
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
         await self._channel.aclose()
 
-    async def _pass_on(self) -> None:
+    async def _send_waiting(self) -> None:
         while self._waiting:
-            told, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
-            if await self._channel.say(told) <= 0:
+            batch, self._waiting = self._waiting[:_BATCH_SIZE], self._waiting[_BATCH_SIZE:]
+            if await self._channel.publish(batch) <= 0:
                 self._waiting = []
-                self._nobody_until = time.monotonic() + _NOBODY_SECONDS
+                self._idle_until = time.monotonic() + _IDLE_SECONDS

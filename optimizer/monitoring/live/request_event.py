@@ -1,4 +1,4 @@
-"""One recorded request as those who watch are told of it: no prompt, no answer, no user."""
+"""The event of one recorded request for watchers: no prompt, no answer, no user."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from analytics.models import RequestRecord
 
-Happening = dict[str, Any]
-"""JSON-ready: ``id``, ``at`` (ISO 8601, UTC), who answered and why, ``cost`` and ``saved`` as
-decimal text in USD or ``None`` where unknown, ``latency_ms``."""
+RequestEvent = dict[str, Any]
+"""JSON-ready: ``id``, ``at`` (ISO 8601, UTC), the model that answered and why, ``cost`` and
+``saved`` as decimal text in USD or ``None`` if unknown, ``latency_ms``."""
 
 
-def request_event(request: RequestRecord) -> Happening:
-    """What may be told of ``request``."""
+def request_event(request: RequestRecord) -> RequestEvent:
+    """Return what watchers may see of ``request``."""
     return {
         "id": str(request.pk),
         "at": request.created_at.isoformat(),
@@ -37,10 +37,10 @@ def _text(amount: Decimal | None) -> str | None:
     return None if amount is None else f"{amount:f}"
 
 
-def recent(most: int, after: str = "") -> list[Happening]:
-    """The latest, oldest first; those recorded since the request ``after``, where one is given.
+def recent(most: int, after: str = "") -> list[RequestEvent]:
+    """Return at most ``most`` of the latest events, oldest first.
 
-    Reads the database.
+    With ``after``, the id of a request, only events recorded after it. Reads the database.
     """
     rows = RequestRecord.objects.order_by("-created_at").defer("prompt", "error_detail", "tags")
     if after:

@@ -1,4 +1,4 @@
-"""What the requests of the day and of the last minutes add up to, counted on as they come."""
+"""Running sums of the requests of the day and of the last minutes."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ from decimal import Decimal
 from typing import Any
 
 from analytics.ledger.daily_totals import minute_sums, sums_since
-from optimizer.monitoring.live.request_event import Happening
+from optimizer.monitoring.live.request_event import RequestEvent
 
 _MINUTES = 30
 
 
 @dataclass(slots=True)
 class LiveSums:
-    """Requests, those of them that failed, and USD spent and saved."""
+    """The number of requests and of failed ones, and the USD spent and saved."""
 
     requests: int = 0
     failed: int = 0
     spent: Decimal = Decimal(0)
     saved: Decimal = Decimal(0)
 
-    def add(self, event: Happening) -> None:
+    def add(self, event: RequestEvent) -> None:
+        """Add one request."""
         self.requests += 1
         self.failed += event["status"] == "error"
         self.spent += Decimal(event["cost"] or 0)
         self.saved += Decimal(event["saved"] or 0)
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON: USD as decimal text."""
+        """Return the sums, ready for JSON: USD as decimal text."""
         return {
             "requests": self.requests,
             "failed": self.failed,
@@ -40,47 +41,48 @@ class LiveSums:
 
 
 class RunningSums:
-    """Of the UTC day, and of each of the last thirty minutes in which something came."""
+    """Sums of the UTC day, and of each of the last thirty minutes with requests."""
 
     def __init__(self) -> None:
         self._day = datetime.now(UTC).date()
         self._today = LiveSums()
         self._minutes: dict[datetime, LiveSums] = defaultdict(LiveSums)
-        self._untold: set[datetime] = set()
+        self._changed: set[datetime] = set()
 
     def read(self) -> None:
-        """Begin with what has been recorded. Reads the database."""
+        """Start with what is already recorded. Reads the database."""
         now = datetime.now(UTC)
         self._day = now.date()
-        found = sums_since(self._day)
-        self._today = LiveSums(found["total_requests"], 0, found["spent"], found["saved"])
-        for minute, counted in minute_sums(self._first(now)).items():
-            self._minutes[minute] = LiveSums(**counted)
-        self._untold = set(self._minutes)
+        today = sums_since(self._day)
+        self._today = LiveSums(today["total_requests"], 0, today["spent"], today["saved"])
+        for minute, figures in minute_sums(self._first_minute(now)).items():
+            self._minutes[minute] = LiveSums(**figures)
+        self._changed = set(self._minutes)
 
-    def add(self, event: Happening) -> None:
+    def add(self, event: RequestEvent) -> None:
+        """Add one request to its day and its minute; older minutes are dropped."""
         at = datetime.fromisoformat(event["at"]).astimezone(UTC)
         if at.date() > self._day:
             self._day, self._today = at.date(), LiveSums()
         if at.date() == self._day:
             self._today.add(event)
         minute = at.replace(second=0, microsecond=0)
-        if minute < (first := self._first(datetime.now(UTC))):
+        if minute < (first := self._first_minute(datetime.now(UTC))):
             return
-        for old in [known for known in self._minutes if known < first]:
+        for old in [start for start in self._minutes if start < first]:
             del self._minutes[old]
         self._minutes[minute].add(event)
-        self._untold.add(minute)
+        self._changed.add(minute)
 
     def summary(self) -> dict[str, Any]:
-        """Ready for JSON: ``today``, and those ``minutes`` that moved since the last telling."""
-        moved = sorted(self._untold & self._minutes.keys())
-        self._untold.clear()
+        """Return ``today`` and the ``minutes`` that changed since the last call, for JSON."""
+        changed = sorted(self._changed & self._minutes.keys())
+        self._changed.clear()
         return {
             "today": self._today.as_dict(),
-            "minutes": [{"at": at.isoformat(), **self._minutes[at].as_dict()} for at in moved],
+            "minutes": [{"at": at.isoformat(), **self._minutes[at].as_dict()} for at in changed],
         }
 
     @staticmethod
-    def _first(now: datetime) -> datetime:
+    def _first_minute(now: datetime) -> datetime:
         return now.replace(second=0, microsecond=0) - timedelta(minutes=_MINUTES - 1)

@@ -79,7 +79,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     RequestRecordFactory(created_at=NOVEMBER)
     for args, words in (
         (["--since", "2026-11-02", "--until", "2026-11-01"], "before"),
-        (["--since", "soon"], "no date"),
+        (["--since", "soon"], "not a date like"),
     ):
         with pytest.raises(CommandError, match=words):
             call_command("export_parquet", str(tmp_path), *args)

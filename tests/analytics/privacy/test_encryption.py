@@ -81,10 +81,10 @@ def test_keys_are_replaced_without_losing_anything(settings: Any) -> None:
         settings.ENCRYPTION_KEYS = keys
         out = io.StringIO()
         call_command("reencrypt", stdout=out, stderr=io.StringIO(), batch_size=1)
-        assert out.getvalue() == "2 of 2 rows were encrypted anew.\n"
+        assert out.getvalue() == "2 of 2 rows were re-encrypted.\n"
         again = io.StringIO()
         call_command("reencrypt", stdout=again, stderr=io.StringIO())
-        assert again.getvalue() == "0 of 2 rows were encrypted anew.\n"
+        assert again.getvalue() == "0 of 2 rows were re-encrypted.\n"
     settings.ENCRYPTION_KEYS = [SECOND]
     assert RequestRecord.objects.get().prompt == SECRET
     entry = CachedResponse.objects.get()

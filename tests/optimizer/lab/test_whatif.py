@@ -205,7 +205,7 @@ class TestTheCommand:
     def test_it_says_cost_and_quality_in_one_breath(self) -> None:
         log(600)
         said = run("--policy", BIG, "--days", 3)
-        assert "dearer; quality rises" in said
+        assert "more expensive; quality rises" in said
         assert "Effective sample size" in said
         found = json.loads(run("--policy", SMALL, "--days", 3, "--format", "json"))
         assert found[0]["cost"]["change_high"] < 0
@@ -216,7 +216,7 @@ class TestTheCommand:
         said = run("--policy", BIG)
         assert "cannot tell what quality would be" in said
         assert "EXPLORATION_RATE" in said
-        assert "quality is not known" in said
+        assert "effect on quality is not known" in said
 
     def test_wrong_arguments_are_said(self) -> None:
         with pytest.raises(CommandError, match="between 1 and 365"):

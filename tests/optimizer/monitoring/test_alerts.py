@@ -212,7 +212,7 @@ class TestTheCommand:
         return " ".join(out.getvalue().split())
 
     def test_it_shows_and_tells(self, hook: Hook) -> None:
-        assert "Nothing is watched" in self.run()
+        assert "There are no alerts" in self.run()
         rule(webhook=hook.url)
         spend("11")
         assert "spent $11.00" in self.run()

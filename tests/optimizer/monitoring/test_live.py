@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from analytics.models import RequestRecord
 from optimizer.api.http.sse import EventStream
-from optimizer.monitoring.live.feed import _MOST_UNREAD, _MOST_WATCHERS, Feed, TooManyWatch
+from optimizer.monitoring.live.feed import _MAX_UNREAD, _MAX_WATCHERS, Feed, TooManyWatchers
 from optimizer.monitoring.live.request_event import recent, request_event
 from optimizer.monitoring.live.sums import RunningSums
 from optimizer.wiring.build import get_services
@@ -113,12 +113,12 @@ async def test_only_who_may_see_requests_is_told(transactional_db: None) -> None
 
 async def test_more_watchers_than_a_worker_has_room_for_are_told_so(watching: AsyncClient) -> None:
     feed = get_services().feed
-    held = [feed.watch() for _ in range(_MOST_WATCHERS)]
+    held = [feed.watch() for _ in range(_MAX_WATCHERS)]
     for one in held:
         one.__enter__()
     response = await watching.get(EVENTS)
     assert (response.status_code, response["Retry-After"]) == (503, "10")
-    with pytest.raises(TooManyWatch), feed.watch():
+    with pytest.raises(TooManyWatchers), feed.watch():
         pass
     for one in held:
         one.__exit__(None, None, None)
@@ -128,11 +128,11 @@ async def test_more_watchers_than_a_worker_has_room_for_are_told_so(watching: As
 async def test_a_slow_watcher_loses_the_oldest_and_knows_how_many() -> None:
     feed = Feed()
     with feed.watch() as watcher:
-        records = [RequestRecordFactory.build(id=uuid.uuid4()) for _ in range(_MOST_UNREAD + 7)]
+        records = [RequestRecordFactory.build(id=uuid.uuid4()) for _ in range(_MAX_UNREAD + 7)]
         for record in records:
             feed.publish(record)
         taken = await watcher.take(1)
-        assert (len(taken), watcher.missed) == (_MOST_UNREAD, 7)
+        assert (len(taken), watcher.missed) == (_MAX_UNREAD, 7)
         assert taken[-1]["id"] == str(records[-1].pk)
         assert await watcher.take(0.01) == []
 

@@ -25,7 +25,7 @@ from optimizer.monitoring import shared_metrics as sharing
 from optimizer.monitoring.conventions import DURATIONS
 from optimizer.monitoring.logs import AboutRequest, JsonFormatter
 from optimizer.monitoring.otlp import Telemetry, configured_telemetry, this_service
-from optimizer.monitoring.otlp_metrics import Counts
+from optimizer.monitoring.otlp_metrics import OtlpMetrics
 from optimizer.monitoring.prometheus import SHARED_FOLDER
 from optimizer.monitoring.request_context import working_on
 from optimizer.monitoring.tracing import Tracer
@@ -174,7 +174,7 @@ class TestOtlpMetrics:
         await client.post("/v1/chat/completions", json={**CHAT, "stream": True})
         record = await RequestRecord.objects.aget()
         reader = InMemoryMetricReader()
-        counts = Counts(this_service(), reader)
+        counts = OtlpMetrics(this_service(), reader)
         counts.observe(LedgerEntry(record))
         (resource,) = reader.get_metrics_data().resource_metrics
         found = {m.name: m for scope in resource.scope_metrics for m in scope.metrics}
@@ -251,7 +251,7 @@ class TestReadiness:
         get_services().ending = True
         response = await client.get("/ready")
         assert response.status_code == 503
-        assert response.json()["reasons"] == ["This worker is ending."]
+        assert response.json()["reasons"] == ["This worker is shutting down."]
 
     async def test_one_that_has_not_read_the_budgets_is_not(
         self, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch

@@ -15,7 +15,7 @@ from django.db import OperationalError
 
 from analytics.models import Comparison, DailyTotal, RequestRecord
 from analytics.reports.report import routing_report
-from optimizer.quality.judge_prompt import question, said_in, verdict_of
+from optimizer.quality.judge_prompt import conversation_text, question, verdict_of
 from optimizer.wiring.build import get_services
 from providers.chat import Chat
 from providers.completion import Usage
@@ -250,7 +250,7 @@ def test_long_texts_keep_beginning_and_end() -> None:
     shown = question("x" * 100_000, "a", "b").messages[1].text
     assert len(shown) < 30_000
     assert "76000 characters left out" in shown
-    assert said_in(Chat.of_prompt("hello")) == "hello"
+    assert conversation_text(Chat.of_prompt("hello")) == "hello"
 
 
 async def test_the_guarantee_s_reference_answers_and_the_other_is_on_trial(

@@ -93,7 +93,7 @@ async def test_databases_of_one_redis_do_not_hear_of_each_other(provider: str) -
         for listener in listeners:
             listener.listen()
             await eventually(lambda listener=listener: listener.joined)
-        assert await speaker.say(provider) == 1
+        assert await speaker.publish(provider) == 1
         await eventually(lambda: heard == [provider])
     finally:
         for channel in channels:

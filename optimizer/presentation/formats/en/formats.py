@@ -1,4 +1,4 @@
-"""Dates as they sort, times to the second and of 24 hours: what one compares with a log."""
+"""Sortable dates, and 24-hour times to the second, so that they compare easily with a log."""
 
 DATE_FORMAT = SHORT_DATE_FORMAT = "Y-m-d"
 TIME_FORMAT = "H:i:s"
