@@ -1,4 +1,4 @@
-"""Alerts: which limits are passed, raised once a period, waiting until they are delivered."""
+"""Alerts: which limits are passed; each is raised once a period and waits for its delivery."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from analytics.money import MoneySum, dollars
 from analytics.quality.report import quality_report
 from analytics.reports.sums import RECORDED
 
-MOST_ATTEMPTS = 20
-_CLAIMED_FOR = timedelta(minutes=2)
+MAX_ATTEMPTS = 20
+_CLAIM_LASTS = timedelta(minutes=2)
 _PLACES = Decimal("1e-10")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a rule watches now; ``value`` is ``None`` where nothing can be said yet."""
+    """The state of a rule now; ``value`` is ``None`` while there is too little data."""
 
     rule: AlertRule
     period_start: date
@@ -33,7 +33,7 @@ class Reading:
 
 
 def period_start(period: str, today: date) -> date:
-    """The first day (UTC) of the period that ``today`` is in; weeks begin on Monday."""
+    """Return the first day (UTC) of the period that ``today`` is in; weeks begin on Monday."""
     if period == AlertRule.Period.MONTH:
         return today.replace(day=1)
     if period == AlertRule.Period.WEEK:
@@ -42,7 +42,7 @@ def period_start(period: str, today: date) -> date:
 
 
 def read_rule(rule: AlertRule, now: datetime | None = None) -> Reading:
-    """What the rule sees now."""
+    """Return the current reading of ``rule``."""
     now = now or timezone.now()
     start = period_start(rule.period, now.astimezone(UTC).date())
     since = datetime(start.year, start.month, start.day, tzinfo=UTC)
@@ -58,7 +58,7 @@ def read_rule(rule: AlertRule, now: datetime | None = None) -> Reading:
 
 
 def alerts_raise(now: datetime | None = None) -> list[Alert]:
-    """Raise what is passed and has not been raised in its period; the new ones."""
+    """Raise an alert for each passed rule, once a period; return the new alerts."""
     raised = []
     for rule in AlertRule.objects.filter(enabled=True):
         reading = read_rule(rule, now)
@@ -75,10 +75,10 @@ def alerts_raise(now: datetime | None = None) -> list[Alert]:
 
 
 def budget_alerts_raise() -> list[Alert]:
-    """Raise what was passed of budgets' soft limits and has not been told; the new ones."""
+    """Raise an alert for each passed soft limit of a budget, once; return the new alerts."""
     raised = []
-    passed = BudgetUsage.objects.filter(soft_passed_at__isnull=False, alert=None)
-    for usage in passed.select_related("account__budget"):
+    usages = BudgetUsage.objects.filter(soft_passed_at__isnull=False, alert=None)
+    for usage in usages.select_related("account__budget"):
         budget = usage.account.budget
         if budget.soft_limit is None:
             continue
@@ -87,7 +87,7 @@ def budget_alerts_raise() -> list[Alert]:
             defaults={
                 "period_start": usage.start.date(),
                 "value": usage.spent,
-                "text": _of_budget(usage, budget)[:500],
+                "text": _soft_limit_text(usage, budget)[:500],
             },
         )
         if new:
@@ -96,17 +96,17 @@ def budget_alerts_raise() -> list[Alert]:
 
 
 def alerts_waiting(now: datetime | None = None) -> Iterator[Alert]:
-    """Alerts to be delivered now, each to one caller only, however many ask."""
+    """Yield the alerts to deliver now; concurrent callers never get the same alert."""
     now = now or timezone.now()
-    free = Q(claimed_at=None) | Q(claimed_at__lt=now - _CLAIMED_FOR)
-    waiting = Alert.objects.filter(free, delivered_at=None, attempts__lt=MOST_ATTEMPTS)
+    unclaimed = Q(claimed_at=None) | Q(claimed_at__lt=now - _CLAIM_LASTS)
+    waiting = Alert.objects.filter(unclaimed, delivered_at=None, attempts__lt=MAX_ATTEMPTS)
     for alert in waiting.select_related("rule", "usage__account__budget").order_by("raised_at"):
-        if Alert.objects.filter(free, pk=alert.pk, delivered_at=None).update(claimed_at=now):
+        if Alert.objects.filter(unclaimed, pk=alert.pk, delivered_at=None).update(claimed_at=now):
             yield alert
 
 
-def alert_settle(alert: Alert, error: str = "") -> None:
-    """It was delivered, or why not: then it is tried again."""
+def alert_record_attempt(alert: Alert, error: str = "") -> None:
+    """Record a delivery; with an ``error``, the delivery is tried again later."""
     alert.attempts += 1
     alert.error = error[:300]
     if not error:
@@ -114,14 +114,16 @@ def alert_settle(alert: Alert, error: str = "") -> None:
     alert.save(update_fields=["attempts", "error", "delivered_at"])
 
 
-def _of_budget(usage: BudgetUsage, budget: Budget) -> str:
-    whose = f" of {usage.account.subject}" if budget.each else ""
-    hard = (
-        f"; at {dollars(budget.limit)} requests are held back" if budget.limit is not None else ""
+def _soft_limit_text(usage: BudgetUsage, budget: Budget) -> str:
+    subject = f" of {usage.account.subject}" if budget.each else ""
+    hard_limit = (
+        f"; at {dollars(budget.limit)} the budget refuses requests"
+        if budget.limit is not None
+        else ""
     )
     return (
-        f"{budget.name}{whose}: the soft limit of {dollars(budget.soft_limit)} {budget.how_often} "
-        f"is passed{hard}."
+        f"{budget.name}{subject}: the soft limit of {dollars(budget.soft_limit)} "
+        f"{budget.how_often} is passed{hard_limit}."
     )
 
 
@@ -133,27 +135,28 @@ def _spend(rule: AlertRule, since: datetime) -> tuple[Decimal | None, str]:
     if rule.user or rule.tag:
         by, name = ("user", rule.user) if rule.user else ("tag", rule.tag)
         figures = RECORDED.by(by, since).get(name)
-        spent, whose = figures["cost"] if figures else Decimal(0), f"{by} {name} has spent "
+        spent, prefix = figures["cost"] if figures else Decimal(0), f"{by} {name} has spent "
     else:
         totals = DailyTotal.objects.filter(date__gte=since.date())
-        spent, whose = totals.aggregate(total=MoneySum("cost"))["total"], "spent "
-    return spent, f"{whose}{dollars(spent)}, limit {dollars(rule.limit)}"
+        spent, prefix = totals.aggregate(total=MoneySum("cost"))["total"], "spent "
+    return spent, f"{prefix}{dollars(spent)}, limit {dollars(rule.limit)}"
 
 
 def _savings(rule: AlertRule, since: datetime) -> tuple[Decimal | None, str]:
-    found = cost_savings(since)
-    if found["saved_low"] is None:
-        return None, "too few requests to speak of savings"
-    share = Decimal(str(found["percent_saved"]))
+    savings = cost_savings(since)
+    if savings["saved_low"] is None:
+        return None, "too few requests to estimate the savings"
+    share = Decimal(str(savings["percent_saved"]))
     return share, (
-        f"saved {share} % of the baseline ({dollars(found['total_saved'])}), limit {rule.limit:f} %"
+        f"saved {share} % of the baseline ({dollars(savings['total_saved'])}), "
+        f"limit {rule.limit:f} %"
     )
 
 
 def _quality(rule: AlertRule, since: datetime) -> tuple[Decimal | None, str]:
     difference = quality_report(float(rule.limit), since)["difference"]
     if difference["high"] is None:
-        return None, "too few verdicts to speak of quality"
+        return None, "too few verdicts to estimate the quality"
     high = Decimal(str(difference["high"])).quantize(_PLACES)
     return high, (
         f"quality differs from the baseline's by {difference['mean']:.3f} (at most {high:.3f} with "

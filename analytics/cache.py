@@ -1,4 +1,4 @@
-"""The response cache: keys, look-ups, what its statistics say."""
+"""The response cache: keys, look-ups, statistics and invalidation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ENTRIES = RowReader(CachedResponse, "cache_key")
 
 
 def cache_key(prompt: str, *, max_tokens: int, auto_route: bool, **parameters: Any) -> str:
-    """SHA-256 over everything that changes the answer, as 64 hex digits."""
+    """Return the SHA-256 of everything that changes the answer, as 64 hex digits."""
     parts = json.dumps(
         [_KEY_VERSION, prompt, max_tokens, auto_route, sorted(parameters.items())],
         ensure_ascii=True,
@@ -36,15 +36,15 @@ def cache_key(prompt: str, *, max_tokens: int, auto_route: bool, **parameters: A
 
 
 def scoped_cache_key(key: str, *owners: str) -> str:
-    """``key`` as ``owners`` alone have it; empty where it is."""
+    """Return a key that only ``owners`` share, derived from ``key``; empty if ``key`` is empty."""
     return hashlib.sha256("\0".join((key, *owners)).encode()).hexdigest() if key else ""
 
 
 class CacheReader:
-    """Looks entries up, many waiting requests in one query.
+    """Looks up cache entries; one query serves all requests that wait.
 
-    A database that cannot be read is a miss, with a warning: the client still
-    gets an answer.
+    If the database cannot be read, the look-up is a miss and logs a warning, so
+    that the client still gets an answer.
     """
 
     def __init__(self) -> None:
@@ -52,48 +52,49 @@ class CacheReader:
         self._batcher: Batcher[str, CachedResponse | None] = Batcher("cache-reader", self._read)
 
     async def find(self, key: str) -> CachedResponse | None:
-        """The live entry under ``key``, if any: not invalidated and not expired."""
+        """Return the live entry under ``key``, if any: not invalidated and not expired."""
         return await self._batcher.call(key)
 
     def abort_stuck_wait(self) -> None:
-        """End a wait for a database that hangs; to be called every second or so."""
+        """End a wait for a database that hangs; call this about once a second."""
         self.database.abort_stuck_wait()
 
     def close(self) -> None:
+        """Stop the batcher's thread."""
         self._batcher.close()
 
     def _read(self, keys: Sequence[str]) -> Sequence[CachedResponse | None]:
         if self.database.is_open:
             return [None] * len(keys)
         try:
-            found = self.database.ask(lambda: _find_live(keys))
+            entries = self.database.ask(lambda: _find_live(keys))
         except Error as error:
             connection.close()
             if self.database.should_log():
                 logger.warning("The response cache cannot be read (%s)", type(error).__name__)
             return [None] * len(keys)
-        return [found.get(key) for key in keys]
+        return [entries.get(key) for key in keys]
 
 
-def _known(keys: Collection[str]) -> list[str]:
-    """Those of them that have an entry: asked first, as most have none."""
-    marks = ", ".join(["%s"] * len(keys))
+def _stored_keys(keys: Collection[str]) -> list[str]:
+    """Return the keys that have an entry; this cheap query comes first, as most have none."""
+    placeholders = ", ".join(["%s"] * len(keys))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT cache_key FROM response_cache WHERE cache_key IN ({marks})",  # noqa: S608
+            f"SELECT cache_key FROM response_cache WHERE cache_key IN ({placeholders})",  # noqa: S608
             list(keys),
         )
         return [key for (key,) in cursor.fetchall()]
 
 
 def _find_live(keys: Sequence[str]) -> dict[str, CachedResponse]:
-    known = _known(set(keys))
-    if not known:
+    stored = _stored_keys(set(keys))
+    if not stored:
         return {}
     now = datetime.now(UTC)
     return {
         entry.cache_key: entry
-        for entry in _ENTRIES.read(known)
+        for entry in _ENTRIES.read(stored)
         if entry.invalidated_at is None
         and (entry.expires_at is None or entry.expires_at > now)
         and entry.response != UNREADABLE
@@ -101,8 +102,9 @@ def _find_live(keys: Sequence[str]) -> dict[str, CachedResponse]:
 
 
 def semantic_entries(after: int, *, limit: int) -> list[tuple[int, str, str, str]]:
-    """Id, semantic key, prompt and cache key of live entries after the id ``after``: the
-    latest ``limit``, oldest first.
+    """Return the latest ``limit`` live entries with an id above ``after``, oldest first.
+
+    Each entry is (id, semantic key, prompt, cache key).
     """
     entries = (
         CachedResponse.objects.filter(pk__gt=after, invalidated_at=None)
@@ -115,8 +117,10 @@ def semantic_entries(after: int, *, limit: int) -> list[tuple[int, str, str, str
 
 
 def cache_stats(*, popular: int = 10, tenant: str | None = None) -> dict[str, Any]:
-    """Live entries, hits, the share of requests served from cache, USD saved, popular prompts:
-    of one tenant or of all.
+    """Return the cache statistics of one tenant or of all.
+
+    They are: live and invalidated entries, hits, the share of answered requests that the
+    cache served (per cent), USD saved, and the ``popular`` prompts with most hits.
     """
     entries = CachedResponse.objects.all()
     if tenant is not None:
@@ -125,14 +129,14 @@ def cache_stats(*, popular: int = 10, tenant: str | None = None) -> dict[str, An
         entries=Count("pk", filter=Q(invalidated_at=None)),
         invalidated=Count("pk", filter=Q(invalidated_at__isnull=False)),
     )
-    served = _served() if tenant is None else _served_to(tenant)
-    answered, hits = served["answered"], served["hits"]
+    usage = _usage() if tenant is None else _tenant_usage(tenant)
+    answered, hits = usage["answered"], usage["hits"]
     return {
         "total_entries": live["entries"],
         "invalidated_entries": live["invalidated"],
         "total_hits": hits,
         "hit_rate_percent": percent(hits, answered),
-        "total_savings": served["saved"],
+        "total_savings": usage["saved"],
         "popular_queries": [
             {
                 "prompt": entry.prompt[:200],
@@ -150,7 +154,7 @@ def cache_stats(*, popular: int = 10, tenant: str | None = None) -> dict[str, An
     }
 
 
-def _served() -> dict[str, Any]:
+def _usage() -> dict[str, Any]:
     return DailyTotal.objects.aggregate(
         answered=Sum(F("requests") - F("errors"), default=0),
         hits=Sum("cache_hits", default=0),
@@ -158,8 +162,8 @@ def _served() -> dict[str, Any]:
     )
 
 
-def _served_to(tenant: str) -> dict[str, Any]:
-    """The daily totals know no tenants, so from the rows."""
+def _tenant_usage(tenant: str) -> dict[str, Any]:
+    """Sum one tenant's requests, as the daily totals are not kept by tenant."""
     requests = RequestRecord.objects.filter(tenant=tenant)
     return requests.aggregate(
         answered=Count("pk", filter=~Q(status=RequestRecord.Status.ERROR)),
@@ -169,7 +173,7 @@ def _served_to(tenant: str) -> dict[str, Any]:
 
 
 def invalidate_entries(entries: QuerySet[CachedResponse], *, reason: str) -> int:
-    """Stop serving ``entries``; how many were live until now."""
+    """Invalidate ``entries``, so that they are no longer served; return how many were live."""
     return entries.filter(invalidated_at=None).update(
         invalidated_at=datetime.now(UTC), invalidation_reason=reason[:200]
     )

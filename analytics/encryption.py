@@ -1,8 +1,9 @@
-"""Columns that are encrypted at rest where a key is given: prompts and answers.
+"""Columns that are encrypted at rest if a key is set: prompts and answers.
 
-Fernet (AES-128-CBC with HMAC-SHA256), of the ``cryptography`` package. The first of
-``ENCRYPTION_KEY``'s keys encrypts, all decrypt, so keys can be replaced. What was
-written without a key is read as it is. Nothing can be searched for in such columns.
+The cipher is Fernet (AES-128-CBC with HMAC-SHA256) of the ``cryptography`` package. The
+first key of ``ENCRYPTION_KEY`` encrypts and all of them decrypt, so keys can be replaced.
+Values that were written without a key are read as they are. Encrypted columns cannot be
+searched.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 
-_MARK = "fernet:v1:"
-UNREADABLE = "(encrypted with a key that is not here)"
+_PREFIX = "fernet:v1:"
+UNREADABLE = "(encrypted with a key that is not configured)"
 
 
 def encrypt(text: str) -> str:
-    """``text`` as it is stored; itself without a key, or where it is empty."""
+    """Return ``text`` as it is stored: unchanged if it is empty or no key is set."""
     cipher = _cipher(tuple(settings.ENCRYPTION_KEYS))
     if cipher is None or not text:
         return text
-    return _MARK + str(cipher.encrypt(text.encode("utf-8", "surrogatepass")).decode())
+    return _PREFIX + str(cipher.encrypt(text.encode("utf-8", "surrogatepass")).decode())
 
 
 def decrypt(stored: str) -> str:
-    """The text behind ``stored``, or :data:`UNREADABLE`."""
-    if not stored.startswith(_MARK):
+    """Return the text that was stored as ``stored``, or :data:`UNREADABLE` without its key."""
+    if not stored.startswith(_PREFIX):
         return stored
     cipher = _cipher(tuple(settings.ENCRYPTION_KEYS))
     if cipher is None:
@@ -37,25 +38,26 @@ def decrypt(stored: str) -> str:
     from cryptography.fernet import InvalidToken
 
     try:
-        found = cipher.decrypt(stored[len(_MARK) :].encode())
+        text = cipher.decrypt(stored[len(_PREFIX) :].encode())
     except InvalidToken:
         return UNREADABLE
-    return str(found.decode("utf-8", "surrogatepass"))
+    return str(text.decode("utf-8", "surrogatepass"))
 
 
 def is_current(stored: str) -> bool:
-    """Whether ``stored`` is as :func:`encrypt` would store it now: with the first key, or plain
-    without one.
+    """Return whether ``stored`` is encrypted with the first key.
+
+    Without any key, every value is current. Empty values are never encrypted.
     """
     keys = tuple(settings.ENCRYPTION_KEYS)
     if not keys or not stored:
         return True
-    if not stored.startswith(_MARK):
+    if not stored.startswith(_PREFIX):
         return False
     from cryptography.fernet import Fernet, InvalidToken
 
     try:
-        Fernet(keys[0]).decrypt(stored[len(_MARK) :].encode())
+        Fernet(keys[0]).decrypt(stored[len(_PREFIX) :].encode())
     except InvalidToken:
         return False
     return True
@@ -76,51 +78,62 @@ def _cipher(keys: tuple[str, ...]) -> Any:
         return MultiFernet([Fernet(key) for key in keys])
     except ValueError:
         raise ImproperlyConfigured(
-            "ENCRYPTION_KEY must be 32 random bytes in URL-safe base64, or several, with commas "
-            "between. Make one with: manage.py reencrypt --new-key"
+            "ENCRYPTION_KEY must be 32 random bytes in URL-safe base64, or several such keys "
+            "separated by commas. Create one with: manage.py reencrypt --new-key"
         ) from None
 
 
 class EncryptedTextField(models.TextField):
+    """A text column that is encrypted at rest."""
+
     def get_prep_value(self, value: Any) -> Any:
+        """Return ``value`` encrypted for the database."""
         value = super().get_prep_value(value)
         return encrypt(value) if isinstance(value, str) else value
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        """Return a value of the database decrypted."""
         return decrypt(value) if isinstance(value, str) else value
 
     def to_python(self, value: Any) -> Any:
+        """Return ``value``, such as one of a journal line, decrypted."""
         value = super().to_python(value)
         return decrypt(value) if isinstance(value, str) else value
 
     def value_to_string(self, obj: models.Model) -> str:
-        """For the journal, which lies on a disk too."""
+        """Return the value encrypted for the journal, which lies on a disk too."""
         return encrypt(super().value_to_string(obj))
 
 
 class EncryptedJSONField(models.JSONField):
+    """A JSON column that is encrypted at rest, as an object with one marked text."""
+
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
-        return super().get_db_prep_value(self._hidden(value), connection, prepared)
+        """Return ``value`` encrypted for the database."""
+        return super().get_db_prep_value(self._encrypted(value), connection, prepared)
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        """Return a value of the database decrypted."""
         return self.to_python(super().from_db_value(value, expression, connection))
 
     def to_python(self, value: Any) -> Any:
-        if not (isinstance(value, dict) and set(value) == {_MARK}):
+        """Return ``value`` decrypted, or ``None`` if its key is not configured."""
+        if not (isinstance(value, dict) and set(value) == {_PREFIX}):
             return value
-        text = decrypt(value[_MARK])
+        text = decrypt(value[_PREFIX])
         return None if text == UNREADABLE else json.loads(text)
 
     def value_to_string(self, obj: models.Model) -> Any:
-        return self._hidden(self.value_from_object(obj))
+        """Return the value encrypted for the journal, which lies on a disk too."""
+        return self._encrypted(self.value_from_object(obj))
 
     @staticmethod
     def is_current(stored: Any) -> bool:
-        """As :func:`is_current`, of a column's own content."""
-        hidden = isinstance(stored, dict) and set(stored) == {_MARK}
-        return is_current(stored[_MARK]) if hidden else not settings.ENCRYPTION_KEYS
+        """Return whether the content of a column is encrypted with the first key."""
+        encrypted = isinstance(stored, dict) and set(stored) == {_PREFIX}
+        return is_current(stored[_PREFIX]) if encrypted else not settings.ENCRYPTION_KEYS
 
-    def _hidden(self, value: Any) -> Any:
+    def _encrypted(self, value: Any) -> Any:
         if value is None or not settings.ENCRYPTION_KEYS or hasattr(value, "as_sql"):
             return value
-        return {_MARK: encrypt(json.dumps(value, cls=self.encoder))}
+        return {_PREFIX: encrypt(json.dumps(value, cls=self.encoder))}

@@ -1,4 +1,4 @@
-"""Experiments: begun, ended, and what they show so far."""
+"""Experiments: how they start and stop, and their results so far."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ UNIT_FIELDS = {"user": "user_id", "session": "session_id", "request": "pk"}
 
 
 class ExperimentError(ValueError):
-    """That cannot be done with this experiment; the message says why."""
+    """An operation that this experiment does not allow; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """``cost`` is USD a request, ``quality`` 0-1 a rated answer, ``failures`` 0-1 a request."""
+    """Results of an experiment by arm, and their comparisons.
+
+    ``cost`` is USD per request, ``quality`` 0-1 per rated answer, ``failures`` 0-1 per request.
+    """
 
     units: dict[str, int]
     requests: dict[str, int]
@@ -34,11 +37,14 @@ class Results:
 
 
 def experiment_start(experiment: Experiment) -> None:
-    """Raises :class:`ExperimentError` unless it has not begun and no other runs."""
+    """Start ``experiment``.
+
+    Raises :class:`ExperimentError` if it has begun before or another experiment runs.
+    """
     if experiment.status != Experiment.Status.DRAFT:
         raise ExperimentError(
-            f"{experiment.name} has begun before; its units would be told apart no more. "
-            "Make a new one."
+            f"{experiment.name} has begun before; a second start would mix the units of both runs. "
+            "Create a new experiment."
         )
     experiment.status, experiment.started_at = Experiment.Status.RUNNING, timezone.now()
     try:
@@ -50,7 +56,7 @@ def experiment_start(experiment: Experiment) -> None:
 
 
 def experiment_stop(experiment: Experiment, reason: str) -> bool:
-    """End it; whether it ran until now."""
+    """End ``experiment``; return whether it was running."""
     ended = Experiment.objects.filter(pk=experiment.pk, status=Experiment.Status.RUNNING).update(
         status=Experiment.Status.STOPPED, ended_at=timezone.now(), end_reason=reason
     )
@@ -58,52 +64,56 @@ def experiment_stop(experiment: Experiment, reason: str) -> bool:
     return bool(ended)
 
 
-def harm_of(experiment: Experiment, results: Results) -> str:
-    """Why it must end now; empty where nothing shows that it must."""
+def harm_reason(experiment: Experiment, results: Results) -> str:
+    """Return why ``experiment`` must end now; empty if the results show no harm."""
     if results.quality.high is not None and results.quality.high < -experiment.quality_harm:
-        return f"its quality is surely lower by more than {experiment.quality_harm:g}"
+        return f"its quality is significantly lower, by more than {experiment.quality_harm:g}"
     if results.failures.low is not None and results.failures.low > experiment.failure_harm:
-        return f"it surely fails more often by more than {experiment.failure_harm:g}"
+        return f"it significantly fails more often, by more than {experiment.failure_harm:g}"
     return ""
 
 
 def stop_on_harm() -> Experiment | None:
-    """End the running experiment where it does harm; the one that was ended."""
+    """End the running experiment if it does harm; return it if it was ended."""
     running = Experiment.objects.filter(status=Experiment.Status.RUNNING).first()
     if running is None:
         return None
-    reason = harm_of(running, experiment_results(running))
-    return running if reason and experiment_stop(running, f"Ended by itself: {reason}.") else None
+    reason = harm_reason(running, experiment_results(running))
+    stopped = reason and experiment_stop(running, f"Stopped automatically: {reason}.")
+    return running if stopped else None
 
 
 def experiment_results(experiment: Experiment) -> Results:
-    """What it shows so far."""
+    """Compare the arms of ``experiment`` on all requests so far."""
     arms = {arm: _requests(experiment, arm) for arm in ARMS}
     unit = UNIT_FIELDS[experiment.unit]
     failures = {arm: _failures(rows, unit) for arm, rows in arms.items()}
 
-    def compared(sums: dict[str, ArmSums]) -> ArmsCompared:
+    def comparison(sums: dict[str, ArmSums]) -> ArmsCompared:
         return compare(sums["control"], sums["treatment"], experiment.planned_units)
 
     return Results(
         units={arm: sums.units for arm, sums in failures.items()},
         requests={arm: int(sums.count) for arm, sums in failures.items()},
-        cost=compared({arm: _costs(rows, unit) for arm, rows in arms.items()}),
-        quality=compared({arm: _ratings(rows, unit) for arm, rows in arms.items()}),
-        failures=compared(failures),
+        cost=comparison({arm: _costs(rows, unit) for arm, rows in arms.items()}),
+        quality=comparison({arm: _ratings(rows, unit) for arm, rows in arms.items()}),
+        failures=comparison(failures),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """A unit's requests over the days before: what a plan is made of."""
+    """Sums over recent requests by unit, from which an experiment's size is planned."""
 
     sums: ArmSums
     units_a_day: float
 
 
 def traffic(unit: str, metric: str, days: int, now: datetime | None = None) -> Traffic:
-    """Of "cost", "quality" or "failures" over the last ``days``, by unit."""
+    """Return the traffic of the last ``days`` by ``unit``, for one metric.
+
+    ``metric`` is "cost", "quality" or "failures".
+    """
     since = (now or timezone.now()) - timedelta(days=days)
     requests = RequestRecord.objects.filter(created_at__gte=since, replayed=False)
     field = UNIT_FIELDS[unit]
@@ -127,7 +137,7 @@ def _failures(requests: QuerySet[RequestRecord], unit: str) -> ArmSums:
 
 
 def _ratings(requests: QuerySet[RequestRecord], unit: str) -> ArmSums:
-    """A request's rating is the mean of its verdicts."""
+    """Sum the ratings by unit; a request's rating is the mean of its verdicts."""
     verdicts = Feedback.objects.filter(request=OuterRef("pk")).order_by().values("request")
     rated = requests.annotate(rating=Subquery(verdicts.annotate(mean=Avg("score")).values("mean")))
     return _by_unit(rated.filter(rating__isnull=False), unit, Sum("rating"))
@@ -135,11 +145,11 @@ def _ratings(requests: QuerySet[RequestRecord], unit: str) -> ArmSums:
 
 def _by_unit(requests: Any, unit: str, total: Any) -> ArmSums:
     units = requests.order_by().values(unit)
-    return _added_up(units.annotate(t=Cast(total, FloatField()), n=Cast(Count("pk"), FloatField())))
+    return _arm_sums(units.annotate(t=Cast(total, FloatField()), n=Cast(Count("pk"), FloatField())))
 
 
-def _added_up(units: Any) -> ArmSums:
-    found = units.aggregate(
+def _arm_sums(units: Any) -> ArmSums:
+    sums = units.aggregate(
         units=Count("*"),
         total=Sum("t", default=0.0),
         count=Sum("n", default=0.0),
@@ -147,4 +157,4 @@ def _added_up(units: Any) -> ArmSums:
         count_squared=Sum(F("n") * F("n"), default=0.0),
         product=Sum(F("t") * F("n"), default=0.0),
     )
-    return ArmSums(**found)
+    return ArmSums(**sums)

@@ -1,4 +1,4 @@
-"""Money: its columns, exact sums on every database, how amounts and shares are written."""
+"""Money: USD columns, exact sums on every database, and amounts and shares as text."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SMALLEST_USD = Decimal(1).scaleb(-_SCALE)
 
 
 def money(**options: Any) -> DecimalField:
-    """A USD column: ten decimal places hold a fraction of one cheap token."""
+    """Return a USD column; its ten decimal places hold a fraction of one cheap token's price."""
     return DecimalField(max_digits=20, decimal_places=_SCALE, **options)
 
 
 def dollars(value: Decimal | None) -> str:
-    """USD to as many places as it takes to see something; "unknown" without a price."""
+    """Format USD: two decimals from $1 on, six below; "unknown" without a price."""
     if value is None:
         return "unknown"
     if value == 0:
@@ -28,11 +28,13 @@ def dollars(value: Decimal | None) -> str:
 
 
 def percent(part: Decimal | int, whole: Decimal | int, places: int = 2) -> float:
-    """``part`` of ``whole`` in per cent; 0 where there is no whole."""
+    """Return ``part`` of ``whole`` in per cent; 0 if ``whole`` is zero."""
     return round(float(100 * part / whole), places) if whole else 0.0
 
 
 class _WholeUnits(Func):
+    """SQLite: USD as a whole number of ten-billionths."""
+
     template = "CAST(ROUND((%(expressions)s) * 1e10) AS INTEGER)"
     output_field = BigIntegerField()
 
@@ -40,8 +42,8 @@ class _WholeUnits(Func):
 class MoneySum(Sum):
     """``SUM`` of a USD column, exact to its ten decimal places.
 
-    SQLite keeps decimals as binary floats and adds them as such; there the sum
-    is taken over whole ten-billionths instead.
+    SQLite stores and adds decimals as binary floats; there the sum is taken over
+    whole ten-billionths instead.
     """
 
     def __init__(self, expression: Any, **extra: Any) -> None:
@@ -51,6 +53,7 @@ class MoneySum(Sum):
         )
 
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """Return the SQL and its parameters for SQLite."""
         whole = self.copy()
         expression, *rest = self.get_source_expressions()
         whole.set_source_expressions([_WholeUnits(expression), *rest])

@@ -1,4 +1,4 @@
-"""Prices that operators set, prices as they were seen, and what was used at them."""
+"""Prices: operators' overrides, the history of prices seen, and the usage charged at them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ ModelKey = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class PriceFound:
-    """A price as it is now: USD per million tokens by unit, empty where unknown; ``steps`` are
-    (input tokens above which, input, output) of long requests.
+class CurrentPrice:
+    """A model's price now.
+
+    ``price`` is USD per million tokens by unit, empty if unknown. ``steps`` are the prices of
+    long requests: (input tokens above which the step applies, input, output).
     """
 
     provider: str
@@ -34,67 +36,68 @@ class PriceFound:
 
 
 @dataclass(frozen=True, slots=True)
-class PriceMove:
-    """A price that changed: how it was seen ``before`` and how it is since ``after.seen_at``."""
+class PriceChange:
+    """A price change: the price ``before``, and the one ``after``, valid since its ``seen_at``."""
 
     before: PriceSeen
     after: PriceSeen
 
 
 def overrides_version() -> tuple[datetime | None, int]:
-    """Changes whenever an override does."""
+    """Return a version that changes whenever an override changes."""
     return version_of(PriceOverride)
 
 
 def overrides_load() -> list[PriceOverride]:
+    """Return all price overrides that operators set."""
     return list(PriceOverride.objects.all())
 
 
-def prices_note(found: Iterable[PriceFound], now: datetime | None = None) -> list[PriceSeen]:
-    """Write down those that differ from how they were seen last; which these are.
+def prices_record(prices: Iterable[CurrentPrice], now: datetime | None = None) -> list[PriceSeen]:
+    """Store the prices that differ from the last ones seen; return the new rows.
 
-    Several workers may do so at the same time: one of them writes.
+    Several workers may call this at the same time: only one of them writes.
     """
     hour = (now or datetime.now(UTC)).replace(minute=0, second=0, microsecond=0)
     last = latest_prices()
-    fresh = []
-    for one in found:
-        before = last.get((one.provider, one.model))
+    rows = []
+    for price in prices:
+        before = last.get((price.provider, price.model))
         row = PriceSeen(
-            provider=one.provider, model=one.model, seen_at=hour, source=one.source,
-            steps=[[above, f"{fresh_in:f}", f"{out:f}"] for above, fresh_in, out in one.steps],
-            first=before is None, **{unit: one.price.get(unit) for unit in PRICE_UNITS},
+            provider=price.provider, model=price.model, seen_at=hour, source=price.source,
+            steps=[[above, f"{input_:f}", f"{output:f}"] for above, input_, output in price.steps],
+            first=before is None, **{unit: price.price.get(unit) for unit in PRICE_UNITS},
         )  # fmt: skip
-        if before is None or _of(row) != _of(before):
-            fresh.append(row)
-    PriceSeen.objects.bulk_create(fresh, ignore_conflicts=True)
-    return fresh
+        if before is None or _amounts(row) != _amounts(before):
+            rows.append(row)
+    PriceSeen.objects.bulk_create(rows, ignore_conflicts=True)
+    return rows
 
 
 def latest_prices() -> dict[ModelKey, PriceSeen]:
-    """How each model's price was seen last."""
+    """Return the last price seen of each model."""
     rows = PriceSeen.objects.order_by("seen_at")
     return {(row.provider, row.model): row for row in rows}
 
 
-def price_moves(since: datetime) -> list[PriceMove]:
-    """The prices that changed since then, latest first."""
-    moves = []
+def price_changes(since: datetime) -> list[PriceChange]:
+    """Return the price changes since then, latest first."""
+    changes = []
     last: dict[ModelKey, PriceSeen] = {}
     for row in PriceSeen.objects.order_by("seen_at"):
         before = last.get((row.provider, row.model))
         if before is not None and row.seen_at >= since:
-            moves.append(PriceMove(before, row))
+            changes.append(PriceChange(before, row))
         last[row.provider, row.model] = row
-    return moves[::-1]
+    return changes[::-1]
 
 
 def tokens_used(
     provider: str, model: str, starts: Iterable[int], days: int = 30
 ) -> list[dict[str, Any]]:
-    """What a model was asked in the last ``days`` days, by the size of the input: ``above`` the
-    greatest of ``starts`` that it passes, -1 for none; requests, cost (USD) and tokens.
+    """Sum a model's requests, cost (USD) and tokens of the last ``days`` days, by input size.
 
+    ``above`` of a row is the greatest of ``starts`` that the input tokens exceed, -1 for none.
     Answers from the cache are left out, as they cost nothing at any price.
     """
     since = datetime.now(UTC) - timedelta(days=days)
@@ -109,18 +112,18 @@ def tokens_used(
         .annotate(
             requests=Count("pk"),
             charged=MoneySum("cost"),
-            # Of it, what failed calls before the answer cost, of whichever model.
+            # The part of ``charged`` for failed calls before the answer, of any model.
             failed=MoneySum("failed_cost"),
-            asked=Sum("tokens_in", default=0),
-            answered=Sum("tokens_out", default=0),
-            read=Sum("cache_read_tokens", default=0),
-            written=Sum("cache_write_tokens", default=0),
+            input_tokens=Sum("tokens_in", default=0),
+            output_tokens=Sum("tokens_out", default=0),
+            cache_read=Sum("cache_read_tokens", default=0),
+            cache_write=Sum("cache_write_tokens", default=0),
             priced=Count("cost"),
         )
     )
     return list(rows)
 
 
-def _of(row: PriceSeen) -> tuple[Any, ...]:
-    """What makes it another price: where it is from does not."""
+def _amounts(row: PriceSeen) -> tuple[Any, ...]:
+    """Return what makes a price differ from another one; its source does not count."""
     return (*(getattr(row, unit) for unit in PRICE_UNITS), row.steps)

@@ -1,4 +1,4 @@
-"""Operators' rules: read for routing, saved with who changed what."""
+"""Operators' rules: loaded for routing, and saved with a record of each change."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from routing.rules import Rule
 
 logger = logging.getLogger(__name__)
 
-_SHOWN = ("position", "enabled", "note", *FIELDS)
+_RECORDED = ("position", "enabled", "note", *FIELDS)
 
 
 def rule_fields(row: RoutingRule) -> dict[str, Any]:
-    """What :func:`routing.rule_reading.read_rule` reads."""
+    """Return the fields of ``row`` that :func:`routing.rule_reading.read_rule` reads."""
     return {name: _value(row, name) for name in FIELDS}
 
 
@@ -28,42 +28,42 @@ def _value(row: RoutingRule, name: str) -> Any:
 
 
 def rules_load(also: Collection[str] = ()) -> list[Rule]:
-    """Rules that are switched on, and those named in ``also``, in their order.
+    """Return the rules that are switched on or named in ``also``, in their order.
 
-    One that cannot be read is left out, and said.
+    A rule that cannot be read is left out, and logged as an error.
     """
-    found = []
+    rules = []
     for row in RoutingRule.objects.filter(Q(enabled=True) | Q(name__in=also)):
         try:
-            found.append(read_rule(rule_fields(row)))
+            rules.append(read_rule(rule_fields(row)))
         except RuleError as error:
             logger.error("The rule %s is left out: %s", row.name, error)
-    return found
+    return rules
 
 
 def rule_save(row: RoutingRule, *, who: str) -> None:
-    """Save ``row`` and remember the change. Raises :class:`routing.rule_reading.RuleError`."""
+    """Save ``row`` and record the change. Raises :class:`routing.rule_reading.RuleError`."""
     read_rule(rule_fields(row))
     with transaction.atomic():
         before = RoutingRule.objects.filter(pk=row.pk).first() if row.pk else None
         row.save()
-        was, now = _shown(before), _shown(row)
-        if was != now:
-            RuleChange.objects.create(rule=row.name, who=who, before=was, after=now)
+        old, new = _recorded(before), _recorded(row)
+        if old != new:
+            RuleChange.objects.create(rule=row.name, who=who, before=old, after=new)
 
 
 def rule_delete(row: RoutingRule, *, who: str) -> None:
-    """Delete ``row`` and remember what it was."""
+    """Delete ``row`` and record its last values."""
     with transaction.atomic():
-        RuleChange.objects.create(rule=row.name, who=who, before=_shown(row))
+        RuleChange.objects.create(rule=row.name, who=who, before=_recorded(row))
         row.delete()
 
 
-def _shown(row: RoutingRule | None) -> dict[str, Any] | None:
-    """What of a rule is given, as the trail of changes keeps it."""
+def _recorded(row: RoutingRule | None) -> dict[str, Any] | None:
+    """Return the fields of a rule that have a value, as the record of changes keeps them."""
     if row is None:
         return None
-    values = {name: _value(row, name) for name in _SHOWN}
+    values = {name: _value(row, name) for name in _RECORDED}
     return {
         name: value if isinstance(value, (bool, list)) else str(value)
         for name, value in values.items()

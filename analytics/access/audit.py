@@ -1,7 +1,7 @@
-"""The audit trail: what operators changed, in the admin (which writes it by itself) or by command.
+"""The audit trail: what operators changed, in the admin (which records it itself) or by command.
 
-It is Django's own log of the admin. Commands write to it as a user who cannot sign in,
-with the name of whoever ran them on that machine.
+The trail is Django's own admin log. Commands write to it as a user who cannot sign in,
+with the login name of the person who ran them on that machine.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from django.db.models import Model
 COMMAND_LINE = "manage.py"
 
 
-def audit_added(row: Model, words: str) -> None:
-    """A command made ``row``."""
-    _audit(row, ADDITION, words)
+def audit_added(row: Model, message: str) -> None:
+    """Record that a command created ``row``."""
+    _audit(row, ADDITION, message)
 
 
-def audit_changed(row: Model, words: str) -> None:
-    """A command changed ``row``."""
-    _audit(row, CHANGE, words)
+def audit_changed(row: Model, message: str) -> None:
+    """Record that a command changed ``row``."""
+    _audit(row, CHANGE, message)
 
 
-def _audit(row: Model, flag: int, words: str) -> None:
-    user, made = User.objects.get_or_create(username=COMMAND_LINE, defaults={"is_active": False})
-    if made:
+def _audit(row: Model, flag: int, message: str) -> None:
+    user, created = User.objects.get_or_create(username=COMMAND_LINE, defaults={"is_active": False})
+    if created:
         user.set_unusable_password()
         user.save()
     LogEntry.objects.log_actions(
-        user.pk, [row], flag, change_message=f"{words} (by {_person()})", single_object=True
+        user.pk, [row], flag, change_message=f"{message} (by {_login_name()})", single_object=True
     )
 
 
-def _person() -> str:
+def _login_name() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container without such a user

@@ -1,4 +1,4 @@
-"""API keys: made, replaced, revoked; and read for those who check them."""
+"""API keys: create, rotate and revoke them, and load them for authentication."""
 
 from __future__ import annotations
 
@@ -15,27 +15,31 @@ from django.utils import timezone
 from analytics.access.versioned_rows import save_followed, version_of
 from analytics.models import ApiKey
 
-_MARK = "aco_"
+_KEY_PREFIX = "aco_"
 _SHOWN = 12
+"""Characters of the secret that stay readable, to recognise a key by."""
 _TEAM = "team:"
 
 
 @dataclass(frozen=True, slots=True)
 class MadeKey:
-    """A new key; ``secret`` is told once and kept nowhere."""
+    """A new key; its ``secret`` is shown once and stored nowhere."""
 
     key: ApiKey
     secret: str
 
 
 def digest_of(secret: str) -> str:
-    """What is kept of a key, and what it is found by: looking it up tells nothing of others."""
+    """Return the SHA-256 digest by which a key is stored and looked up.
+
+    The look-up reveals nothing about other keys.
+    """
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def key_make(key: ApiKey) -> MadeKey:
     """Give ``key`` its secret and save it. Raises Django's ``ValidationError``."""
-    secret = _MARK + secrets.token_urlsafe(32)
+    secret = _KEY_PREFIX + secrets.token_urlsafe(32)
     key.prefix, key.digest = secret[:_SHOWN], digest_of(secret)
     key.origin = key.origin or key.prefix
     save_followed(key)
@@ -43,7 +47,7 @@ def key_make(key: ApiKey) -> MadeKey:
 
 
 def key_revoke(key: ApiKey) -> bool:
-    """From now on it opens nothing; whether it did until now."""
+    """Revoke ``key`` at once; return whether it was valid until now."""
     now = timezone.now()
     revoked = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(
         revoked_at=now, changed_at=now
@@ -53,7 +57,7 @@ def key_revoke(key: ApiKey) -> bool:
 
 @transaction.atomic
 def key_rotate(key: ApiKey, overlap: timedelta) -> MadeKey:
-    """A successor with the same rights; ``key`` goes on for ``overlap``, under another name."""
+    """Create a successor with the same rights; ``key`` stays valid for ``overlap``, renamed."""
     now = timezone.now()
     name, ends = key.name, now + overlap
     key.name = f"{name} until {ends:%Y-%m-%d %H:%M:%S}"[:100]
@@ -80,27 +84,27 @@ def key_rotate(key: ApiKey, overlap: timedelta) -> MadeKey:
 
 
 def keys_version() -> tuple[datetime | None, int]:
-    """Changes whenever a key does."""
+    """Return a version that changes whenever a key changes."""
     return version_of(ApiKey)
 
 
 def keys_load() -> list[ApiKey]:
-    """Keys that are not revoked, with their teams and projects."""
+    """Return the keys that are not revoked, with their teams and projects."""
     return list(ApiKey.objects.filter(revoked_at=None).select_related("team", "project__team"))
 
 
 def keys_used(times: Mapping[int, datetime]) -> None:
-    """When keys were last used, by id."""
+    """Store when keys were last used, by key id."""
     for key, at in times.items():
         ApiKey.objects.filter(pk=key).update(last_used_at=at)
 
 
 def tenant_of(key: ApiKey) -> str:
-    """Whose cached answers it shares: its team's, or its own."""
+    """Return the tenant whose cached answers ``key`` shares: its team, or the key alone."""
     team: Any = key.team or (key.project.team if key.project else None)
     return f"{_TEAM}{team.name}" if team else f"key:{key.prefix}"
 
 
 def team_of(tenant: str) -> str:
-    """The team's name, where the tenant is one."""
+    """Return the team's name; empty if the tenant is not a team."""
     return tenant.removeprefix(_TEAM) if tenant.startswith(_TEAM) else ""

@@ -1,7 +1,7 @@
-"""What people may do in the admin: viewer, analyst, operator; an administrator may do everything.
+"""The roles of the admin: viewer, analyst, operator; an administrator may do everything.
 
-Roles are Django groups of these names, so a user is given one in the admin like any
-other group. Nobody's role can rewrite what was recorded.
+Roles are Django groups with these names, so an administrator assigns them like any other
+group. No role can change recorded requests.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from analytics.models import (
 
 VIEWER, ANALYST, OPERATOR, ADMINISTRATOR = "viewer", "analyst", "operator", "administrator"
 ROLES = (ADMINISTRATOR, OPERATOR, ANALYST, VIEWER)
-"""The one that may most first."""
+"""The role with most rights comes first."""
 
-_CHANGED_BY_ANALYSTS = {
+_ANALYST_ACTIONS = {
     Experiment: ("add", "change", "delete"),
     RequestRecord: ("ask",),
 }
-_CHANGED_BY_OPERATORS = {
+_OPERATOR_ACTIONS = {
     RoutingRule: ("add", "change", "delete"),
     Budget: ("add", "change"),
     BudgetHold: ("change",),
@@ -49,22 +49,23 @@ _CHANGED_BY_OPERATORS = {
 
 
 def roles_make(**_: Any) -> None:
-    """See that the roles exist with their permissions. Runs after each migration; what was
-    added to a role by hand stays.
+    """Create the roles and their permissions after each migration.
+
+    Permissions that were added to a role by hand stay.
     """
     config = apps.get_app_config("analytics")
-    create_permissions(config, verbosity=0)  # they may not be there yet
-    seen = Permission.objects.filter(
+    create_permissions(config, verbosity=0)  # they may not exist yet
+    view_all = Permission.objects.filter(
         content_type__app_label=config.label, codename__startswith="view_"
     )
-    changed: dict[str, list[Permission]] = {VIEWER: [], ANALYST: _to(_CHANGED_BY_ANALYSTS)}
-    changed[OPERATOR] = changed[ANALYST] + _to(_CHANGED_BY_OPERATORS)
-    for name, permissions in changed.items():
-        group, _made = Group.objects.get_or_create(name=name)
-        group.permissions.add(*seen, *permissions)
+    granted: dict[str, list[Permission]] = {VIEWER: [], ANALYST: _permissions(_ANALYST_ACTIONS)}
+    granted[OPERATOR] = granted[ANALYST] + _permissions(_OPERATOR_ACTIONS)
+    for name, permissions in granted.items():
+        group, _created = Group.objects.get_or_create(name=name)
+        group.permissions.add(*view_all, *permissions)
 
 
-def _to(tables: Mapping[Any, tuple[str, ...]]) -> list[Permission]:
+def _permissions(tables: Mapping[Any, tuple[str, ...]]) -> list[Permission]:
     names = [
         f"{verb}_{table._meta.model_name}" for table, verbs in tables.items() for verb in verbs
     ]

@@ -1,6 +1,6 @@
-"""Tables that every worker follows: what changes in them is heard of within a second.
+"""Tables that every worker re-reads within a second of a change.
 
-Their rows have ``changed_at``, which moves with every change.
+Each row has a ``changed_at``, which moves with every change.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ from django.utils import timezone
 
 from analytics.models import ApiKey, Budget, PriceOverride
 
-Followed = ApiKey | Budget | PriceOverride
+VersionedRow = ApiKey | Budget | PriceOverride
 
 
-def version_of(table: type[Followed]) -> tuple[datetime | None, int]:
-    """Changes whenever a row does; costs the same however many there are."""
-    found = table._default_manager.aggregate(latest=Max("changed_at"), count=Count("pk"))
-    return found["latest"], found["count"]
+def version_of(table: type[VersionedRow]) -> tuple[datetime | None, int]:
+    """Return a version that changes whenever a row does, at the same cost for any table size."""
+    newest = table._default_manager.aggregate(latest=Max("changed_at"), count=Count("pk"))
+    return newest["latest"], newest["count"]
 
 
-def save_followed(row: Followed) -> None:
-    """Save a change so that every worker hears of it. Raises Django's ``ValidationError``."""
+def save_followed(row: VersionedRow) -> None:
+    """Save ``row`` so that every worker notices the change.
+
+    Raises Django's ``ValidationError``.
+    """
     row.full_clean()
     row.changed_at = timezone.now()
     row.save()

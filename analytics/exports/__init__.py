@@ -1,1 +1,1 @@
-"""Rows as CSV and Parquet files."""
+"""Exports of rows as CSV and Parquet files."""

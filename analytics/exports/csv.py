@@ -1,4 +1,4 @@
-"""Rows as CSV, streamed: any number of them in constant memory."""
+"""Rows as streamed CSV; memory stays constant for any number of rows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 
 _CHUNK = 2000
-# A spreadsheet takes a cell that begins like this for a formula.
+# A spreadsheet reads a cell that begins with one of these as a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_response(
     rows: QuerySet[Any], columns: Sequence[str], filename: str
 ) -> StreamingHttpResponse:
-    """A download of ``columns`` of ``rows``, with a header line."""
+    """Return a download of ``columns`` of ``rows``, with a header line."""
     return StreamingHttpResponse(
         _lines(rows, columns),
         content_type="text/csv; charset=utf-8",
@@ -33,17 +33,17 @@ async def _lines(rows: QuerySet[Any], columns: Sequence[str]) -> AsyncIterator[s
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(columns)
-    # Not aiterator(): it opens a values_list's cursor on the event loop.
+    # Not aiterator(), which opens the cursor of a values_list on the event loop.
     cursor = rows.values_list(*columns).iterator(chunk_size=_CHUNK)
     while True:
         chunk = await sync_to_async(lambda: list(islice(cursor, _CHUNK)))()
         writer.writerows([csv_cell(value) for value in row] for row in chunk)
-        yield _take(buffer)
+        yield _drain(buffer)
         if len(chunk) < _CHUNK:
             return
 
 
-def _take(buffer: io.StringIO) -> str:
+def _drain(buffer: io.StringIO) -> str:
     text = buffer.getvalue()
     buffer.seek(0)
     buffer.truncate()
@@ -51,7 +51,7 @@ def _take(buffer: io.StringIO) -> str:
 
 
 def csv_cell(value: Any) -> Any:
-    """``value`` as a cell: exact money, ISO times, and no text that a spreadsheet would run."""
+    """Return ``value`` as a cell: exact money, ISO times, and no text that acts as a formula."""
     if value is None:
         return ""
     if isinstance(value, Decimal):

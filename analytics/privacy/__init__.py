@@ -1,1 +1,1 @@
-"""Personal data: masked before it is stored, encrypted at rest."""
+"""Personal data: masking before storage, and encryption at rest."""

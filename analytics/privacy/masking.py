@@ -1,7 +1,7 @@
-"""Taking personal data out of prompts before they are stored.
+"""Mask personal data in prompts before they are stored.
 
-A mask is any function from text to text. It runs on the ledger's thread, not in the
-way of an answer. Where it fails, nothing of the prompt is stored.
+A mask is any function from text to text. It runs on the ledger's thread, so that it does
+not delay answers. If it fails, the prompt is not stored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ PRESIDIO = "presidio"
 
 
 def load_mask(spec: str) -> Mask | None:
-    """The mask that ``spec`` names: "presidio", "package.module:function", or none if empty.
+    """Return the mask that ``spec`` names: "presidio" or "package.module:function".
+
+    Return ``None`` if ``spec`` is empty.
 
     Raises ``ImproperlyConfigured``.
     """
@@ -35,41 +37,43 @@ def load_mask(spec: str) -> Mask | None:
         mask: Mask = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ImproperlyConfigured(
-            f"MASKING is neither presidio nor package.module:function ({type(error).__name__})"
+            f"MASKING must be presidio or package.module:function ({type(error).__name__})"
         ) from None
     if not callable(mask):
-        raise ImproperlyConfigured(f"MASKING: {spec} is no function")
+        raise ImproperlyConfigured(f"MASKING: {spec} is not a function")
     return mask
 
 
 def mask_prompts(request: RequestRecord, store: CachedResponse | None, mask: Mask) -> None:
     """Mask the prompts of rows that are about to be written.
 
-    An answer whose prompt had something to hide is not shared with questions in other
-    words: behind the mask the questions of two people look alike.
+    An answer whose prompt was masked is not found by the semantic cache: behind the mask,
+    the questions of two people look alike.
     """
-    shown = _shown(request.prompt, mask)
-    if shown == request.prompt:
+    masked = _masked(request.prompt, mask)
+    if masked == request.prompt:
         return
-    request.prompt = shown
+    request.prompt = masked
     if store is not None:
-        store.prompt, store.semantic_key = shown, ""
+        store.prompt, store.semantic_key = masked, ""
 
 
-def _shown(prompt: str, mask: Mask) -> str:
+def _masked(prompt: str, mask: Mask) -> str:
     if not prompt:
         return prompt
     try:
-        found = mask(prompt)
-    except Exception as error:  # noqa: BLE001 - whatever the hook does, the record is written
+        masked = mask(prompt)
+    except Exception as error:  # noqa: BLE001 - the record is written whatever the mask raises
         logger.error("A prompt could not be masked (%s); it is not stored", type(error).__name__)
         return ""
-    return found if isinstance(found, str) else ""
+    return masked if isinstance(masked, str) else ""
 
 
 def presidio_mask() -> Mask:
-    """Presidio's recognizers that need no language model: e-mail addresses, cards, IBANs, phone
-    and social security numbers, IP and wallet addresses, each replaced by its kind.
+    """Return a mask of Presidio's recognizers that need no language model.
+
+    They find e-mail addresses, card numbers, IBANs, phone and US social security numbers, IP
+    and crypto wallet addresses; each is replaced by its kind. Raises ``ImproperlyConfigured``.
     """
     try:
         import tldextract.tldextract
@@ -79,7 +83,7 @@ def presidio_mask() -> Mask:
             "MASKING is presidio, but its package is not installed: "
             "pip install -r requirements/masking.txt"
         ) from None
-    # It would fetch its list of suffixes from the network; the one it brings will do.
+    # By default tldextract downloads its list of suffixes; the one in the package is enough.
     tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=())
     recognizers = [
         kinds.EmailRecognizer(), kinds.CreditCardRecognizer(), kinds.IbanRecognizer(),
@@ -88,22 +92,22 @@ def presidio_mask() -> Mask:
     ]  # fmt: skip
 
     def mask(text: str) -> str:
-        found = [
+        results = [
             result
             for recognizer in recognizers
             for result in recognizer.analyze(text, recognizer.supported_entities, None)  # type: ignore[arg-type]
         ]
-        return _replaced(text, found)
+        return _replaced(text, results)
 
     return mask
 
 
-def _replaced(text: str, found: Iterable[Any]) -> str:
-    """``text`` with what was found replaced; of several at one place, the surest and longest."""
-    kept: list[Any] = []
-    for result in sorted(found, key=lambda r: (-r.score, r.start - r.end, r.start)):
-        if all(result.end <= other.start or result.start >= other.end for other in kept):
-            kept.append(result)
-    for result in sorted(kept, key=lambda r: -r.start):
+def _replaced(text: str, results: Iterable[Any]) -> str:
+    """Replace the results in ``text``; where some overlap, the surest and longest one counts."""
+    chosen: list[Any] = []
+    for result in sorted(results, key=lambda r: (-r.score, r.start - r.end, r.start)):
+        if all(result.end <= other.start or result.start >= other.end for other in chosen):
+            chosen.append(result)
+    for result in sorted(chosen, key=lambda r: -r.start):
         text = f"{text[: result.start]}<{result.entity_type}>{text[result.end :]}"
     return text

@@ -1,4 +1,4 @@
-"""Encrypting what was stored before there was a key, or with another."""
+"""Encrypt rows that were stored without a key or with an older one."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ _TABLES: tuple[type[models.Model], ...] = (RequestRecord, CachedResponse)
 
 
 def reencrypt(batch_size: int = 500) -> Iterator[tuple[int, int]]:
-    """Store every encrypted column anew with the first key; yields, batch by batch, how many
-    rows were looked at and how many of them changed. May be cut off and repeated.
+    """Encrypt every encrypted column with the first key.
+
+    Yield, for each batch, the number of rows read and the number of rows changed. It is safe
+    to interrupt this and to run it again.
     """
     for table in _TABLES:
-        fields = _fields(table)
+        fields = _encrypted_fields(table)
         last: Any = None
-        while rows := _after(table, fields, last, batch_size):
+        while rows := _rows_after(table, fields, last, batch_size):
             last = rows[-1][0]
-            stale = [key for key, *stored in rows if not all(map(_current, fields, stored))]
-            yield len(rows), _store_anew(table, fields, stale)
+            stale = [key for key, *stored in rows if not all(map(_is_current, fields, stored))]
+            yield len(rows), _reencrypt_rows(table, fields, stale)
 
 
-def _fields(table: type[models.Model]) -> list[Field]:
+def _encrypted_fields(table: type[models.Model]) -> list[Field]:
     return [f for f in table._meta.concrete_fields if isinstance(f, _KINDS)]
 
 
-def _after(
+def _rows_after(
     table: type[models.Model], fields: list[Field], last: Any, count: int
 ) -> list[tuple[Any, ...]]:
-    """Keys and what is really stored, in the order of keys."""
+    """Return the next rows in the order of their keys: the key and the columns as stored."""
     quote, meta = connection.ops.quote_name, table._meta
     key = quote(str(meta.pk.column))
     columns = ", ".join([key, *(quote(str(field.column)) for field in fields)])
@@ -47,7 +49,7 @@ def _after(
         return list(cursor.fetchall())
 
 
-def _current(field: Field, stored: Any) -> bool:
+def _is_current(field: Field, stored: Any) -> bool:
     if stored is None:
         return True
     if isinstance(field, EncryptedTextField):
@@ -55,13 +57,13 @@ def _current(field: Field, stored: Any) -> bool:
     return EncryptedJSONField.is_current(json.loads(stored) if isinstance(stored, str) else stored)
 
 
-def _store_anew(table: type[models.Model], fields: list[Field], keys: list[Any]) -> int:
+def _reencrypt_rows(table: type[models.Model], fields: list[Field], keys: list[Any]) -> int:
     names = [field.name for field in fields]
     with transaction.atomic():
         rows = [
             row
             for row in table._default_manager.select_for_update().filter(pk__in=keys)
-            # What cannot be read must not be replaced by the words that say so.
+            # A value that cannot be decrypted must not be replaced by its placeholder.
             if all(getattr(row, name) != UNREADABLE for name in names)
         ]
         table._default_manager.bulk_update(rows, names)

@@ -1,1 +1,1 @@
-"""Ratings, judgements and what they say about models."""
+"""Ratings and judgements of answers, and the quality of models estimated from them."""

@@ -1,4 +1,4 @@
-"""Writing down that one prompt was answered by two models."""
+"""Comparisons: records of one prompt that two models answered."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """A model and how good its answer was, 0-1, ``None`` where that could not be judged."""
+class ScoredAnswer:
+    """A model and the score of its answer, 0-1; ``None`` if it could not be judged."""
 
     provider: str
     model: str
@@ -27,9 +27,12 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """Who judged, what that and the second answer cost in USD, and what was said each time, or
-    why it came to nothing. ``costs`` are the same, call by call, for the budgets.
+class Judgement:
+    """The judge, its verdicts and its costs.
+
+    ``judge_cost`` and ``answer_cost`` are what judging and the second answer cost, in USD.
+    ``costs`` are the same amounts, call by call, for the budgets. ``error`` says why there is
+    no verdict.
     """
 
     judge: str = ""
@@ -43,25 +46,28 @@ class Judged:
 @transaction.atomic
 def comparison_record(
     request_id: uuid.UUID,
-    candidate: Compared,
-    reference: Compared,
+    candidate: ScoredAnswer,
+    reference: ScoredAnswer,
     *,
     source: str,
     expected: float | None = None,
     served: bool = True,
-    judged: Judged = Judged(),
+    judged: Judgement = Judgement(),
 ) -> Comparison | None:
-    """``None`` where the request is gone. ``served``: the client had the candidate's answer."""
-    request = RequestRecord.objects.only("created_at", "pattern", "tier", "strategy").filter(
+    """Store a comparison and book its costs; return ``None`` if the request was deleted.
+
+    ``served`` says whether the client received the candidate's answer.
+    """
+    requests = RequestRecord.objects.only("created_at", "pattern", "tier", "strategy").filter(
         pk=request_id
     )
-    record = request.first()
+    record = requests.first()
     book(judged.costs)
     if record is None:
         return None
     return Comparison.objects.create(
         request=record,
-        # The request's time: reports set its quality beside that request's saving.
+        # The request's time, so that reports count its quality with that request's saving.
         created_at=record.created_at,
         source=source,
         pattern=record.pattern,

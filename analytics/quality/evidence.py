@@ -1,4 +1,4 @@
-"""Verdicts added up for learning: one row per kind of prompt and model, kept as they arrive."""
+"""Evidence for learned routing: running sums of verdicts, by kind of prompt and model."""
 
 from __future__ import annotations
 
@@ -16,70 +16,69 @@ from routing.learning.posterior import faded, learn, tier_prior
 from routing.models import Evidence, EvidenceKey
 
 HALF_LIFE_DAYS = 90.0
-"""Without news, what is known weighs half after this time: providers change their models."""
+"""Evidence loses half its weight after this time, as providers change their models."""
 
-_REBUILT_TOGETHER = 2_000
-_SECONDS_A_DAY = 86_400.0
+_BATCH_SIZE = 2_000
+_SECONDS_PER_DAY = 86_400.0
 Outcomes = Sequence[tuple[float, float | None]]
-"""(score, expected score or ``None``) in the order in which they happened."""
+"""(score, expected score or ``None``), oldest first."""
 
 
 def evidence_add(outcomes: Mapping[EvidenceKey, Outcomes], now: datetime | None = None) -> None:
-    """Add outcomes in the current transaction. Concurrent additions wait for each other."""
+    """Add outcomes within the current transaction; concurrent calls wait for each other."""
     now = now or timezone.now()
-    # In one order everywhere, so that two writers never wait for each other in a circle.
+    # All writers lock rows in the same order, so that they cannot deadlock.
     for (pattern, tier, provider, model), scores in sorted(outcomes.items()):
         row = locked_row(
             LearnedEvidence, pattern=pattern, tier=tier, provider=provider, model=model
         )
-        known = _as_known(row, now)
+        evidence = _weighed(row, now)
         for score, expected in scores:
-            likely = tier_prior("moderate", tier) if expected is None else expected
-            known = learn(known, score, likely)
-        row.count, row.weight = known.count, known.weight
-        row.quality_sum, row.expected_sum = known.quality_sum, known.expected_sum
+            prior = tier_prior("moderate", tier) if expected is None else expected
+            evidence = learn(evidence, score, prior)
+        row.count, row.weight = evidence.count, evidence.weight
+        row.quality_sum, row.expected_sum = evidence.quality_sum, evidence.expected_sum
         row.updated_at = now
         row.save()
 
 
 def evidence_load(now: datetime | None = None) -> dict[EvidenceKey, Evidence]:
-    """Everything learned, as it weighs at ``now``."""
+    """Return all evidence, weighed by its age at ``now``."""
     now = now or timezone.now()
     return {
-        (row.pattern, row.tier, row.provider, row.model): _as_known(row, now)  # type: ignore[misc]
+        (row.pattern, row.tier, row.provider, row.model): _weighed(row, now)  # type: ignore[misc]
         for row in LearnedEvidence.objects.all()
     }
 
 
 def evidence_rebuild() -> int:
-    """Make the sums anew from all verdicts, in their order; how many verdicts there were.
+    """Compute the sums again from all verdicts, oldest first; return the number of verdicts.
 
-    One transaction: readers see the old sums until it ends.
+    This is one transaction: readers see the old sums until it ends.
     """
     with transaction.atomic():
         if connection.vendor == "postgresql":
-            # A verdict that arrives meanwhile waits, so that it is counted once.
+            # The lock makes a verdict that arrives now wait, so that it counts once.
             with connection.cursor() as cursor:
                 cursor.execute("LOCK TABLE learned_evidence IN EXCLUSIVE MODE")
         LearnedEvidence.objects.all().delete()
-        verdicts = Feedback.objects.order_by("pk").iterator(_REBUILT_TOGETHER)
-        return sum(_add_verdicts(group) for group in batched(verdicts, _REBUILT_TOGETHER))
+        verdicts = Feedback.objects.order_by("pk").iterator(_BATCH_SIZE)
+        return sum(_add_verdicts(batch) for batch in batched(verdicts, _BATCH_SIZE))
 
 
 def _add_verdicts(verdicts: Sequence[Feedback]) -> int:
     by_day: dict[datetime, dict[EvidenceKey, list[tuple[float, float | None]]]]
     by_day = defaultdict(lambda: defaultdict(list))
-    for v in verdicts:
-        day = v.created_at.replace(hour=0, minute=0, second=0, microsecond=0)
-        by_day[day][(v.pattern, v.tier, v.provider, v.model)].append(  # type: ignore[index]
-            (v.score, v.expected)
-        )
+    for verdict in verdicts:
+        day = verdict.created_at.replace(hour=0, minute=0, second=0, microsecond=0)
+        key = (verdict.pattern, verdict.tier, verdict.provider, verdict.model)
+        by_day[day][key].append((verdict.score, verdict.expected))  # type: ignore[index]
     for day, outcomes in sorted(by_day.items()):
         evidence_add(outcomes, day)
     return len(verdicts)
 
 
-def _as_known(row: LearnedEvidence, now: datetime) -> Evidence:
-    known = Evidence(row.count, row.weight, row.quality_sum, row.expected_sum)
-    days = (now - row.updated_at).total_seconds() / _SECONDS_A_DAY
-    return faded(known, days, HALF_LIFE_DAYS)
+def _weighed(row: LearnedEvidence, now: datetime) -> Evidence:
+    stored = Evidence(row.count, row.weight, row.quality_sum, row.expected_sum)
+    days = (now - row.updated_at).total_seconds() / _SECONDS_PER_DAY
+    return faded(stored, days, HALF_LIFE_DAYS)

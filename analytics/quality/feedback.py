@@ -1,4 +1,4 @@
-"""Feedback: verdicts on answers, what they do to the cache, what they teach routing."""
+"""Feedback: verdicts on answers, and their effect on the cache and on learned routing."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ INVALID_BELOW = 0.3
 _RATING_SCORES = {-1: 0.0, 0: 0.5, 1: 1.0}
 
 Expectation = Callable[[str, str, str, str], float]
-"""The score expected of (prompt, its tier, provider, model) before any outcome, 0-1.
-The prompt is empty where it was not stored."""
+"""Returns the score (0-1) expected of (prompt, tier, provider, model) before any outcome.
+
+The prompt is empty if it was not stored."""
 
 
 class UnknownAnswer(LookupError):
-    """No request or cache entry has the given id. ``field`` names the one at fault."""
+    """No answer has the given id; ``field`` names the input that is wrong."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -34,7 +35,7 @@ class UnknownAnswer(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class FeedbackResult:
-    """``quality_score`` is the mean of all scores of the answer, 0-1."""
+    """The effect of a verdict; ``quality_score`` is the mean of the answer's scores, 0-1."""
 
     quality_score: float
     votes: int
@@ -52,12 +53,12 @@ def feedback_record(
     expect: Expectation | None = None,
     tenant: str = "",
 ) -> FeedbackResult:
-    """Store a verdict, apply it to the cached answer it is about, and learn from it.
+    """Store a verdict, apply it to the cached answer, and add it to the evidence.
 
-    ``rating`` is -1, 0 or 1; ``score`` is 0-1 and wins over it. Three or more
-    votes with a mean under 0.3 invalidate the cache entry. ``expect`` says
-    which score was to be expected. A ``tenant`` rates only its own requests. Raises
-    :class:`UnknownAnswer`.
+    ``rating`` is -1, 0 or 1; a ``score`` (0-1) takes precedence. Three or more votes
+    with a mean below 0.3 invalidate the cache entry. ``expect`` returns the score that
+    was expected. A ``tenant`` can rate only its own requests. Raises :class:`UnknownAnswer`,
+    and ``ValueError`` with neither a rating nor a score.
     """
     if score is None:
         if rating is None:
@@ -67,7 +68,7 @@ def feedback_record(
     if request_id is not None:
         request = RequestRecord.objects.filter(pk=request_id).first()
         if request is None or (tenant and request.tenant != tenant):
-            # Another's is as good as none: its existence is nobody else's business.
+            # Another tenant's request is reported as unknown, so that its id reveals nothing.
             raise UnknownAnswer("request_id", "No request has this id.")
         if request.status != RequestRecord.Status.OK:
             raise UnknownAnswer("request_id", "This request was not answered.")
@@ -82,7 +83,7 @@ def feedback_record(
         if expect is not None:
             expected = expect(answer.prompt, answer.tier, answer.provider, answer.model)
         if entry is not None and request is not None and not is_answer_of(entry, request):
-            # The entry was answered anew since: this verdict is not about its present text.
+            # The entry has a newer answer now, which this verdict is not about.
             entry = None
         Feedback.objects.create(
             request=request,
@@ -108,7 +109,7 @@ def feedback_record(
 
 
 def is_answer_of(entry: CachedResponse, request: RequestRecord) -> bool:
-    """Whether the entry, which may have been answered anew, still is what the request got."""
+    """Return whether ``entry`` still holds the answer of ``request``, not a newer one."""
     if request.cache_hit:
         return request.created_at >= entry.created_at
     return abs((entry.created_at - request.created_at).total_seconds()) < 1e-3
@@ -140,8 +141,10 @@ def _apply_to_entry(entry: CachedResponse, score: float) -> FeedbackResult:
 
 
 def quality_stats(*, shown: int = 10, tenant: str | None = None) -> dict[str, Any]:
-    """Quality by provider and model, best and worst answers, invalidated ones: of one tenant or
-    of all.
+    """Return the quality statistics of one tenant or of all.
+
+    They are: mean scores overall, by provider and by model, and the best, worst and
+    invalidated answers, at most ``shown`` of each.
     """
     feedback, answers = Feedback.objects.all(), CachedResponse.objects.all()
     if tenant is not None:

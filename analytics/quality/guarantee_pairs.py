@@ -1,4 +1,4 @@
-"""The pairs of answers from which a guarantee is calibrated."""
+"""The compared answers from which a guarantee is calibrated."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from analytics.models import Comparison
 from routing.adjustments.guard import COVERED
 
 Floats = NDArray[np.float64]
-MOST = 5_000
-"""The latest so many: models and traffic change."""
+MAX_PAIRS = 5_000
+"""Only the latest pairs count, as models and traffic change."""
 
 
 def latest(reference: tuple[str, str]) -> int:
-    """Grows with every pair that is compared with ``reference``; 0 without any."""
-    found: int | None = _pairs(reference).aggregate(latest=Max("pk"))["latest"]
-    return found or 0
+    """Return the id of the latest pair compared with ``reference``; 0 without any."""
+    newest: int | None = _pairs(reference).aggregate(latest=Max("pk"))["latest"]
+    return newest or 0
 
 
 def compared(reference: tuple[str, str]) -> tuple[Floats, Floats]:
-    """(n,) expected qualities and (n,) losses against ``reference``, in the order they came."""
+    """Return (n,) expected qualities and (n,) losses against ``reference``, oldest first."""
     rows = list(
         _pairs(reference)
         .order_by("-created_at", "-pk")
-        .values_list("expected", "score", "reference_score")[:MOST]
+        .values_list("expected", "score", "reference_score")[:MAX_PAIRS]
     )
-    found = np.array(rows[::-1], dtype=np.float64).reshape(-1, 3)
-    return found[:, 0], found[:, 2] - found[:, 1]
+    pairs = np.array(rows[::-1], dtype=np.float64).reshape(-1, 3)
+    return pairs[:, 0], pairs[:, 2] - pairs[:, 1]
 
 
 def _pairs(reference: tuple[str, str]) -> QuerySet[Comparison]:
-    """Of requests that the guarantee covers, and of which something had been expected. Others,
-    at no loss, would only make the covered ones look better.
+    """Return the pairs of requests that the guarantee covers and that had an expected quality.
+
+    Other requests have no loss, and would only make the covered ones look better.
     """
     return Comparison.objects.filter(
         reference_provider=reference[0],

@@ -1,4 +1,4 @@
-"""Outcomes judged elsewhere, imported as verdicts."""
+"""Import outcomes that were judged elsewhere as verdicts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from routing.models import EvidenceKey, Tier
 
 @dataclass(frozen=True, slots=True)
 class JudgedOutcome:
-    """One model's ``score`` (0-1) on one prompt, where ``expected`` had been expected.
+    """One model's ``score`` (0-1) on one prompt, and the score that was ``expected``.
 
-    ``external_id`` names it for good: it counts once however often it comes.
+    ``external_id`` identifies the outcome, so that it counts once however often it is imported.
     """
 
     external_id: str
@@ -31,11 +31,11 @@ class JudgedOutcome:
 
 @transaction.atomic
 def outcomes_import(outcomes: Sequence[JudgedOutcome]) -> int:
-    """Store those outcomes that are new and learn from them; how many there were."""
+    """Store the new outcomes and add them to the evidence; return how many were new."""
     ids = [outcome.external_id for outcome in outcomes]
-    known = set(Feedback.objects.filter(external_id__in=ids).values_list("external_id", flat=True))
-    new = {o.external_id: o for o in outcomes if o.external_id not in known}.values()
-    # One of two imports at the same time fails here on the constraint, and leaves nothing.
+    stored = set(Feedback.objects.filter(external_id__in=ids).values_list("external_id", flat=True))
+    new = {o.external_id: o for o in outcomes if o.external_id not in stored}.values()
+    # Of two imports at the same time, one fails here on the constraint and is rolled back.
     Feedback.objects.bulk_create(
         Feedback(
             source=Feedback.Source.IMPORT,
@@ -49,9 +49,9 @@ def outcomes_import(outcomes: Sequence[JudgedOutcome]) -> int:
         )
         for outcome in new
     )
-    learned: dict[EvidenceKey, list[tuple[float, float | None]]] = defaultdict(list)
+    by_key: dict[EvidenceKey, list[tuple[float, float | None]]] = defaultdict(list)
     for outcome in new:
         key = (outcome.pattern, outcome.tier, outcome.provider, outcome.model)
-        learned[key].append((outcome.score, outcome.expected))
-    evidence_add(learned)
+        by_key[key].append((outcome.score, outcome.expected))
+    evidence_add(by_key)
     return len(new)

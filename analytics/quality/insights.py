@@ -1,4 +1,4 @@
-"""What has been learned, per pattern and tier."""
+"""Learned quality of models, by pattern and tier."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from typing import Any
 
 from routing.models import Evidence, EvidenceKey
 
-ENOUGH = 20
-SOME = 5
+HIGH_CONFIDENCE_SAMPLES = 20
+MEDIUM_CONFIDENCE_SAMPLES = 5
 
 
 def learned_insights(evidence: dict[EvidenceKey, Evidence]) -> list[dict[str, Any]]:
-    """One row per pattern: its sample size, its best model, and every model's record."""
+    """Return one row per pattern: sample size, best model, and the figures of every model."""
     patterns: dict[str, list[dict[str, Any]]] = {}
-    for (pattern, tier, provider, model), record in evidence.items():
+    for (pattern, tier, provider, model), sums in evidence.items():
         patterns.setdefault(pattern, []).append(
             {
                 "tier": tier,
                 "provider": provider,
                 "model": model,
-                "sample_size": record.count,
-                "quality": round(record.quality_sum / record.weight, 4),
-                "confidence": _confidence(record.count),
+                "sample_size": sums.count,
+                "quality": round(sums.quality_sum / sums.weight, 4),
+                "confidence": _confidence(sums.count),
             }
         )
     rows = []
     for pattern, models in sorted(patterns.items()):
         models.sort(key=lambda m: (-m["quality"], -m["sample_size"], m["provider"], m["model"]))
         samples = sum(m["sample_size"] for m in models)
-        trusted = [m for m in models if m["sample_size"] >= SOME] or models
+        trusted = [m for m in models if m["sample_size"] >= MEDIUM_CONFIDENCE_SAMPLES] or models
         rows.append(
             {
                 "pattern": pattern,
@@ -42,6 +42,6 @@ def learned_insights(evidence: dict[EvidenceKey, Evidence]) -> list[dict[str, An
 
 
 def _confidence(samples: int) -> str:
-    if samples >= ENOUGH:
+    if samples >= HIGH_CONFIDENCE_SAMPLES:
         return "high"
-    return "medium" if samples >= SOME else "low"
+    return "medium" if samples >= MEDIUM_CONFIDENCE_SAMPLES else "low"

@@ -1,1 +1,1 @@
-"""What was spent and saved, summed up: figures, reports, statements."""
+"""Spending and savings: figures, reports and statements."""

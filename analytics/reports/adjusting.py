@@ -1,4 +1,4 @@
-"""Savings as they would be had the baseline read and answered in its own tokens."""
+"""Savings adjusted for the baseline's own token counts of input and answer."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _ZERO = Decimal(0)
 def adjusted_savings(
     savings: Mapping[str, Any], sums: Mapping[str, Figures]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The adjusted totals, and each pair's ratios, dearest first.
+    """Return the adjusted totals, and each pair's ratios, most expensive first.
 
-    ``savings`` are :func:`analytics.ledger.savings.cost_savings`, ``sums`` those by "answer".
+    ``savings`` come from :func:`analytics.ledger.savings.cost_savings`; ``sums`` are by "answer".
     The baseline's cost of the input and of the completion of each pair of models
     are multiplied by the pair's ratios (:mod:`analytics.reports.lengths`); ratios that are
     not known are 1, and ``known_percent`` says how much of the baseline's cost the
-    known ones cover. The interval holds both what the savings' own leaves open and
-    the ratios' errors, taken as independent.
+    known ones cover. The interval combines the savings' own interval with the errors of
+    the ratios, taken as independent.
     """
     lengths = AnswerLengths(sums)
     pairs: dict[tuple[str, str], list[Decimal]] = defaultdict(lambda: [_ZERO, _ZERO])
@@ -41,10 +41,10 @@ def adjusted_savings(
         if not any(costs):
             continue
         ratios = lengths.input_ratio(model, baseline), lengths.ratio(model, baseline)
-        for cost, found in zip(costs, ratios, strict=True):
-            shift += cost * (Decimal(repr(found.ratio)) - 1)
-            variance += (float(cost) * found.error) ** 2
-            known += cost if found.known else _ZERO
+        for cost, ratio in zip(costs, ratios, strict=True):
+            shift += cost * (Decimal(repr(ratio.ratio)) - 1)
+            variance += (float(cost) * ratio.error) ** 2
+            known += cost if ratio.known else _ZERO
         if model != baseline:
             rows.append(_row(model, baseline, sum(costs, _ZERO), *ratios))
     total = sum((sum(costs, _ZERO) for costs in pairs.values()), _ZERO)
@@ -72,16 +72,16 @@ def _totals(
 
 
 def _row(
-    model: str, baseline: str, cost: Decimal, read: LengthRatio, said: LengthRatio
+    model: str, baseline: str, cost: Decimal, input_: LengthRatio, output: LengthRatio
 ) -> dict[str, Any]:
     return {
         "model": model,
         "baseline": baseline,
         "baseline_cost": cost,
-        "input_ratio": round(read.ratio, 4),
-        "input_known": read.known,
-        "output_ratio": round(said.ratio, 4),
-        "output_low": round(said.low, 4),
-        "output_high": round(said.high, 4),
-        "output_known": said.known,
+        "input_ratio": round(input_.ratio, 4),
+        "input_known": input_.known,
+        "output_ratio": round(output.ratio, 4),
+        "output_low": round(output.low, 4),
+        "output_high": round(output.high, 4),
+        "output_known": output.known,
     }

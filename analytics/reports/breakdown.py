@@ -14,7 +14,7 @@ from analytics.reports.sums import RECORDED, ReportSums
 DIMENSIONS = ("day", "model", "provider", "pattern", "user", "tag", "endpoint")
 NONE, OTHERS = "(none)", "(others)"
 SUMMED = frozenset((NONE, OTHERS))
-"""Names of rows that are of no one value."""
+"""Names of rows that stand for no value or for several."""
 _SHOWN = (
     "requests", "failed", "cache_hits", "tokens_in", "tokens_out", "cost", "baseline_cost",
     "routing_saved", "cache_saved",
@@ -29,21 +29,23 @@ def breakdown(
     most: int | None = None,
     source: ReportSums = RECORDED,
 ) -> list[dict[str, Any]]:
-    """One row a value of ``by`` (one of :data:`DIMENSIONS`), dearest first, days in their order.
+    """Return one row per value of ``by``, one of :data:`DIMENSIONS`.
+
+    The most expensive row comes first; days are in their order.
 
     Money is USD. ``saved`` is ``routing_saved + cache_saved - failed_requests_cost``, over
     the requests whose own and baseline price are known, and ``saved_percent`` of their
-    baseline. A request with several tags counts under each of them. ``most`` rows at most, the
-    rest summed up as "(others)".
+    baseline. A request with several tags counts under each of them. There are at most ``most``
+    rows, the last of which sums the rest as "(others)".
     """
     sums: dict[str, Figures] = defaultdict(no_figures)
     for name, figures in _named(by, since, until, source):
         add_figures(sums[name], figures)
-    found = [_finished(name, figures) for name, figures in sums.items()]
+    rows = [_row(name, figures) for name, figures in sums.items()]
     if by == "day":
-        return sorted(found, key=lambda row: row["name"])
-    found.sort(key=lambda row: (-row["cost"], -row["requests"], row["name"]))
-    return found if most is None or len(found) <= most else _shortened(found, most)
+        return sorted(rows, key=lambda row: row["name"])
+    rows.sort(key=lambda row: (-row["cost"], -row["requests"], row["name"]))
+    return rows if most is None or len(rows) <= most else _shortened(rows, most)
 
 
 def _named(
@@ -59,7 +61,7 @@ def _named(
         yield name or NONE, figures
 
 
-def _finished(name: str, figures: Figures) -> dict[str, Any]:
+def _row(name: str, figures: Figures) -> dict[str, Any]:
     saved = saved_of(figures)
     return {
         "name": name,
@@ -76,4 +78,4 @@ def _shortened(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
         for figure in _SHOWN:
             rest[figure] += row[figure]
         rest["lost_cost"] += row["failed_requests_cost"]
-    return [*rows[: most - 1], _finished(OTHERS, rest)]
+    return [*rows[: most - 1], _row(OTHERS, rest)]

@@ -1,4 +1,4 @@
-"""The candidates of a decision as points: what each is expected to cost and to be worth."""
+"""The candidates of a decision as points of expected cost and expected quality."""
 
 from __future__ import annotations
 
@@ -11,30 +11,34 @@ from routing.models import TIERS
 def candidate_plot(
     candidates: Sequence[dict[str, Any]], baseline: tuple[str, str] | None = None
 ) -> dict[str, Any]:
-    """``points`` of ``cost`` (USD, exact, as text) against ``worth``, for a script to draw.
+    """Return ``points`` of ``cost`` (USD, exact, as text) and ``worth``, for a chart script.
 
-    ``candidates`` are as a decision's metadata has them; ``baseline`` is the (provider, model)
+    ``candidates`` come from a decision's metadata; ``baseline`` is the (provider, model)
     that complexity would have chosen. ``worth`` is the expected quality (0-1) with ``low`` and
-    ``high``; where no strategy expected any, the place of its tier in ``tiers``. Candidates
-    without a price, or without a quality beside others that have one, are left out.
+    ``high``; if no candidate has one, it is the index of the model's tier in ``tiers``.
+    Candidates without a price, or without a quality while others have one, are left out.
     """
-    priced = [one for one in candidates if one.get("expected_cost") not in (None, "")]
-    judged = any(one.get("expected_quality") is not None for one in priced)
-    points = [_point(one, judged, baseline) for one in priced]
+    priced = [candidate for candidate in candidates
+              if candidate.get("expected_cost") not in (None, "")]  # fmt: skip
+    judged = any(candidate.get("expected_quality") is not None for candidate in priced)
+    points = [_point(candidate, judged, baseline) for candidate in priced]
     return {
         "points": [point for point in points if point["worth"] is not None],
         "tiers": None if judged else list(TIERS),
     }
 
 
-def _point(one: dict[str, Any], judged: bool, baseline: tuple[str, str] | None) -> dict[str, Any]:
-    role = "baseline" if (one["provider"], one["model"]) == baseline else "other"
+def _point(
+    candidate: dict[str, Any], judged: bool, baseline: tuple[str, str] | None
+) -> dict[str, Any]:
+    model = (candidate["provider"], candidate["model"])
+    role = "baseline" if model == baseline else "other"
     return {
-        "name": one["model"].rpartition("/")[2],
-        "cost": str(one["expected_cost"]),
-        "worth": one.get("expected_quality") if judged else TIERS.index(one["tier"]),
-        "low": one.get("quality_low") if judged else None,
-        "high": one.get("quality_high") if judged else None,
-        "tier": one["tier"],
-        "role": "chosen" if one["chosen"] else role,
+        "name": candidate["model"].rpartition("/")[2],
+        "cost": str(candidate["expected_cost"]),
+        "worth": candidate.get("expected_quality") if judged else TIERS.index(candidate["tier"]),
+        "low": candidate.get("quality_low") if judged else None,
+        "high": candidate.get("quality_high") if judged else None,
+        "tier": candidate["tier"],
+        "role": "chosen" if candidate["chosen"] else role,
     }

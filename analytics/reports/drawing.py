@@ -1,4 +1,4 @@
-"""Pictures as SVG that needs nothing else. Loads matplotlib: only for who draws."""
+"""Self-contained SVG charts. Importing this module loads matplotlib."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from matplotlib.axes import Axes
 
 
 def svg(draw: Callable[[Axes], None], size: tuple[float, float], label: str) -> str:
-    """A picture, without the parts of a file around it; ``label`` is for screen readers."""
-    # The same figures make the same file; text stays text, to be searched and copied.
+    """Return a chart as an ``<svg>`` element; ``label`` is for screen readers.
+
+    ``size`` is in inches.
+    """
+    # The same figures give the same file, and text can be searched and copied.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "report", "font.size": 9}):
         figure, ax = plt.subplots(figsize=size, layout="constrained")
         draw(ax)
@@ -24,5 +27,5 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float], label: str) -> 
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
         plt.close(figure)
     text = out.getvalue()
-    drawn = text[text.index("<svg") :]
-    return drawn.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    element = text[text.index("<svg") :]
+    return element.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

@@ -1,4 +1,4 @@
-"""What reports sum of requests, and by what: one list for rows and for hourly totals alike."""
+"""The figures and dimensions of reports, the same for requests and for hourly totals."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from analytics.money import MoneySum
 from analytics.reports.durations import classes
 
 Figures = dict[str, Any]
-"""Each of :data:`FIGURES` by name: an ``int``, or USD as ``Decimal``."""
+"""The figures of :data:`FIGURES` by name: each an ``int``, or USD as ``Decimal``."""
 
-# Own and baseline price known: only such requests are compared.
+# Only requests whose own and baseline price are known are compared.
 _PAIRED = Q(
     decision__actual_cost__isnull=False,
     decision__baseline_cost__isnull=False,
     decision__routing_saved__isnull=False,
 )
 _FAILED = Q(status=RequestRecord.Status.ERROR)
-# Answers that came to their own end, of counted length: those that tell how long answers are.
-_WHOLE = Q(
+# Complete answers whose tokens the provider counted: only these show how long answers are.
+_COMPLETE = Q(
     status=RequestRecord.Status.OK,
     cache_hit=False,
     finish_reason="stop",
     usage_estimated=False,
     decision__isnull=False,
 )
-# Inputs whose tokens the provider counted, beside our count by characters.
-_COUNTED = (
+# Inputs whose tokens the provider counted, and for which we have an estimate by characters.
+_COUNTED_INPUT = (
     Q(
         cache_hit=False,
         usage_estimated=False,
@@ -45,12 +45,12 @@ _COUNTED = (
 )
 
 
-def _whole(expression: Any) -> Cast:
+def _integer(expression: Any) -> Cast:
     return Cast(expression, BigIntegerField())
 
 
-def _product(one: str, other: str, only: Q) -> Sum:
-    return Sum(_whole(F(one)) * _whole(F(other)), filter=only, default=0)
+def _product(first: str, second: str, condition: Q) -> Sum:
+    return Sum(_integer(F(first)) * _integer(F(second)), filter=condition, default=0)
 
 
 _COUNTS: dict[str, Any] = {
@@ -63,24 +63,24 @@ _COUNTS: dict[str, Any] = {
     "paired": Count("pk", filter=_PAIRED),
     "tokens_in": Sum("tokens_in", default=0),
     "tokens_out": Sum("tokens_out", default=0),
-    "latency_us": Sum(_whole(F("latency_ms") * 1000), default=0),
-    # Streams whose time to the first token is known, and these times.
+    "latency_us": Sum(_integer(F("latency_ms") * 1000), default=0),
+    # Streams whose time to the first token is known, and the sum of these times.
     "streams": Count("ttft_ms"),
-    "first_token_us": Sum(_whole(F("ttft_ms") * 1000), default=0),
-    "answers": Count("pk", filter=_WHOLE),
-    "answer_tokens": Sum("tokens_out", filter=_WHOLE, default=0),
-    "answer_tokens_squared": _product("tokens_out", "tokens_out", _WHOLE),
-    "inputs": Count("pk", filter=_COUNTED),
-    "input_tokens": Sum("tokens_in", filter=_COUNTED, default=0),
-    "input_estimate": Sum("tokens_estimated", filter=_COUNTED, default=0),
-    "input_tokens_squared": _product("tokens_in", "tokens_in", _COUNTED),
-    "input_estimate_squared": _product("tokens_estimated", "tokens_estimated", _COUNTED),
-    "input_product": _product("tokens_in", "tokens_estimated", _COUNTED),
+    "first_token_us": Sum(_integer(F("ttft_ms") * 1000), default=0),
+    "answers": Count("pk", filter=_COMPLETE),
+    "answer_tokens": Sum("tokens_out", filter=_COMPLETE, default=0),
+    "answer_tokens_squared": _product("tokens_out", "tokens_out", _COMPLETE),
+    "inputs": Count("pk", filter=_COUNTED_INPUT),
+    "input_tokens": Sum("tokens_in", filter=_COUNTED_INPUT, default=0),
+    "input_estimate": Sum("tokens_estimated", filter=_COUNTED_INPUT, default=0),
+    "input_tokens_squared": _product("tokens_in", "tokens_in", _COUNTED_INPUT),
+    "input_estimate_squared": _product("tokens_estimated", "tokens_estimated", _COUNTED_INPUT),
+    "input_product": _product("tokens_in", "tokens_estimated", _COUNTED_INPUT),
 }
 _MONEY: dict[str, Any] = {
     "cost": MoneySum("cost"),
     "failed_cost": MoneySum("failed_cost"),
-    # What requests cost that nobody answered.
+    # The cost of requests that failed.
     "lost_cost": MoneySum("cost", filter=_FAILED),
     "paired_cost": MoneySum("decision__actual_cost", filter=_PAIRED),
     "baseline_cost": MoneySum("decision__baseline_cost", filter=_PAIRED),
@@ -102,8 +102,8 @@ def _joined(*names: str) -> Concat:
     return Concat(*parts[:-1], output_field=CharField())
 
 
-# Kept by the hour; "answer" is the kind of prompt, who answered and who would have; "latency"
-# how long calls of providers took: no cache, no waiting of ours.
+# Summed by the hour. "answer" is the kind of prompt, the model that answered and the baseline;
+# "latency" is the duration of provider calls, without the cache and our own waiting.
 KEPT: dict[str, Any] = {
     "strategy": F("strategy"),
     "confidence": F("confidence"),
@@ -126,12 +126,12 @@ DAY = TruncDay("created_at", tzinfo=UTC)
 
 
 def no_figures() -> Figures:
-    """All figures of no requests."""
+    """Return all figures as zero."""
     return {**dict.fromkeys(_COUNTS, 0), **dict.fromkeys(_MONEY, Decimal(0))}
 
 
 def saved_of(figures: Figures) -> Decimal:
-    """USD saved, less what requests cost that nobody answered."""
+    """Return the USD saved, less the cost of failed requests."""
     saved: Decimal = figures["routing_saved"] + figures["cache_saved"] - figures["lost_cost"]
     return saved
 
@@ -143,7 +143,7 @@ def add_figures(total: Figures, more: Mapping[str, Any]) -> None:
 
 
 def values_of(dimension: str, group: Any) -> list[str]:
-    """The values under which a group of requests counts: of its tags, each; else one."""
+    """Return the values under which a group of requests counts: each of its tags, else one."""
     if dimension == "tag":
         return list(dict.fromkeys(group)) or [""]
     return ["" if group == "/" else group]

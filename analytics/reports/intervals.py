@@ -1,15 +1,15 @@
-"""How sure a total is: a paired bootstrap over random groups of requests.
+"""The confidence interval of a total: a paired bootstrap over random groups of requests.
 
-Each request is a pair, its own cost and its baseline's, so their difference is
-resampled, never two different sets. Requests fall into 256 groups by the last
-two digits of their id, which are random; SQL sums each group, and the groups
-are drawn anew with replacement, B times. The total is n * R, with
+Each request is a pair, its own cost and its baseline's, so the bootstrap resamples their
+difference and never two separate sets. Requests fall into 256 groups by the last
+two digits of their id, which are random. SQL sums each group, and the groups
+are drawn again with replacement, B times. The total is n * R, with
 R = (sum of the groups' savings) / (sum of their requests): the number of
-requests is given, what they save is in question. Its standard error is
+requests is fixed, and what they save is estimated. Its standard error is
 n * sqrt(sum of (savings_g - R * requests_g)^2) / (sum of requests_g). The interval
 is the bootstrap-t: from T - t[97.5 %] * se to T - t[2.5 %] * se, where t is
-(T* - T) / se* of a replicate. It follows savings that are skewed, as most are,
-better than percentiles of T* do.
+(T* - T) / se* of a replicate. It fits skewed savings, as most are, better than
+percentiles of T* do.
 
 Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 12; random
 groups and the ratio's variance: Wolter, Introduction to Variance Estimation
@@ -28,13 +28,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-
 GROUPS = 256
 LEVEL = 0.95
 Z = 1.959964
-"""How many standard errors either way hold a normal mean with that probability."""
-# Fewer requests than this say too little about the next ones.
-LEAST = 30
+"""Standard errors on each side of a normal mean that hold it with that probability."""
+MIN_REQUESTS = 30
+"""With fewer requests, a total has no interval."""
 _REPLICATES = 4000
 _SEED = 20_261_124
 _PLACES = Decimal("1e-10")
@@ -42,56 +41,59 @@ _PLACES = Decimal("1e-10")
 
 @dataclass(frozen=True, slots=True)
 class SavingsInterval:
-    """Where a total lies with a probability of :data:`LEVEL`, in its own unit."""
+    """The interval of a total with the confidence :data:`LEVEL`, in the total's unit."""
 
     low: Decimal
     high: Decimal
 
 
 def total_interval(groups: Sequence[tuple[int, Decimal]]) -> SavingsInterval | None:
-    """Of the total saved; ``groups`` are each group's number of requests and their total.
+    """Return the interval of a total; ``groups`` are (number of requests, their total).
 
-    ``None`` where there are fewer than :data:`LEAST` requests. The same groups give
+    Return ``None`` for fewer than :data:`MIN_REQUESTS` requests. The same groups give
     the same interval.
     """
     counts = np.array([count for count, _ in groups], dtype=np.float64)
     totals = np.array([float(total) for _, total in groups], dtype=np.float64)
     n = counts.sum()
-    if n < LEAST:
+    if n < MIN_REQUESTS:
         return None
-    # Groups without a request are groups too: which ones are empty is chance.
+    # Groups without requests count too, as it is chance which groups are empty.
     missing = GROUPS - len(groups)
     counts, totals = np.pad(counts, (0, missing)), np.pad(totals, (0, missing))
     ratio, error = _estimate(np.ones((1, GROUPS)), counts, totals)
-    ratios, errors = _estimate(_drawn(), counts, totals)
-    known = errors > 0
-    if not error[0] or not known.any():
+    ratios, errors = _estimate(_draws(), counts, totals)
+    usable = errors > 0
+    if not error[0] or not usable.any():
         exact = _money(n * ratio[0])  # every request saved the same
         return SavingsInterval(exact, exact)
-    t = (ratios[known] - ratio[0]) / errors[known]
+    t = (ratios[usable] - ratio[0]) / errors[usable]
     low, high = np.percentile(t, [2.5, 97.5])
     return SavingsInterval(
         _money(n * (ratio[0] - high * error[0])), _money(n * (ratio[0] - low * error[0]))
     )
 
 
-def _estimate(drawn: Floats, counts: Floats, totals: Floats) -> tuple[Floats, Floats]:
-    """Savings a request and their standard error, of each row of how often groups were drawn."""
-    requests = np.maximum(drawn @ counts, 1)
-    ratio = drawn @ totals / requests
-    squares = drawn @ totals**2 - 2 * ratio * (drawn @ (totals * counts))
-    squares += ratio**2 * (drawn @ counts**2)
-    # What is left of a difference of equal numbers is no spread.
-    noise = 1e-12 * (drawn @ totals**2)
+def _estimate(draws: Floats, counts: Floats, totals: Floats) -> tuple[Floats, Floats]:
+    """Return the savings per request and their standard error, for each row of ``draws``.
+
+    A row says how often each group was drawn.
+    """
+    requests = np.maximum(draws @ counts, 1)
+    ratio = draws @ totals / requests
+    squares = draws @ totals**2 - 2 * ratio * (draws @ (totals * counts))
+    squares += ratio**2 * (draws @ counts**2)
+    # Rounding errors of a difference of equal numbers must not count as spread.
+    noise = 1e-12 * (draws @ totals**2)
     return ratio, np.where(squares > noise, np.sqrt(np.maximum(squares, 0)), 0) / requests
 
 
 @lru_cache(maxsize=1)
-def _drawn() -> Floats:
-    """How often each group is drawn in each replicate; the same ones every time."""
+def _draws() -> Floats:
+    """Return how often each group is drawn in each replicate; the draws are always the same."""
     shares = np.full(GROUPS, 1 / GROUPS)
-    drawn = np.random.default_rng(_SEED).multinomial(GROUPS, shares, size=_REPLICATES)
-    return drawn.astype(np.float64)
+    counts = np.random.default_rng(_SEED).multinomial(GROUPS, shares, size=_REPLICATES)
+    return counts.astype(np.float64)
 
 
 def _money(value: np.float64) -> Decimal:

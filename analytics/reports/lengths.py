@@ -1,20 +1,19 @@
-"""How many tokens one model takes for what another takes one for, from the log itself.
+"""Ratios of the token counts of two models, estimated from the recorded requests.
 
-A baseline priced on the routed answer's tokens is wrong where the baseline would
-have said more, or less. The ratio of a pair is estimated over the kinds of prompt
+A baseline that is priced on the routed answer's tokens is wrong if the baseline's answer
+would be longer or shorter. The ratio of a pair is estimated over the kinds of prompt
 (pattern and tier) that both have answered,
 
     R = sum_k n_k b_k / sum_k n_k a_k
 
 with n_k answers of the model, of mean length a_k tokens, and the baseline's mean
-length b_k on prompts of that kind: a post-stratified ratio estimator, its variance
-by linearisation (Cochran, Sampling Techniques, 1977, chapters 5A and 6). It
-supposes that within a kind the two were given prompts of the same sort.
+length b_k on prompts of that kind. This is a post-stratified ratio estimator, with its
+variance by linearisation (Cochran, Sampling Techniques, 1977, chapters 5A and 6). It
+assumes that within a kind, both models received the same sort of prompts.
 
-Of the input that need not be supposed: each model's tokenizer is known by how
-many tokens it made of texts whose characters we counted, so with d the tokens of
-an estimated token of that kind, R = sum_k e_k d_bk / sum_k e_k d_ak for e_k
-estimated tokens of the model's prompts.
+The input needs no such assumption. How many tokens a model's tokenizer makes is known from
+texts whose characters we counted: with d the model's tokens per estimated token of that
+kind, R = sum_k e_k d_bk / sum_k e_k d_ak for e_k estimated tokens of the model's prompts.
 """
 
 from __future__ import annotations
@@ -27,16 +26,17 @@ from math import exp, sqrt
 from analytics.reports.figures import Figures
 from analytics.reports.intervals import Z
 
-LEAST = 30
-"""Answers of each model; fewer say nothing, and the ratio is taken as 1."""
-_LEAST_OF_A_KIND = 5
-_COVERED = 0.5
+MIN_ANSWERS = 30
+"""Answers needed of each model; with fewer, the ratio is taken as 1."""
+_MIN_ANSWERS_OF_A_KIND = 5
+_MIN_SHARE_COVERED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class LengthRatio:
-    """The baseline's tokens for each of the model's: ``ratio``, its standard error, and
-    whether it is ``known``; if not it is 1.
+    """The baseline's tokens per token of the model, with the standard error of the ratio.
+
+    If the ratio is not ``known``, it is 1.
     """
 
     ratio: float
@@ -45,11 +45,12 @@ class LengthRatio:
 
     @property
     def low(self) -> float:
-        """Where the ratio begins, with 95 % confidence; by its logarithm, as it is skewed."""
+        """The lower bound of the 95 % interval, taken on a log scale as ratios are skewed."""
         return self.ratio * exp(-Z * self.error / self.ratio)
 
     @property
     def high(self) -> float:
+        """The upper bound of the 95 % interval, taken on a log scale as ratios are skewed."""
         return self.ratio * exp(Z * self.error / self.ratio)
 
 
@@ -59,7 +60,7 @@ SAME = LengthRatio(1.0, 0.0, known=True)
 
 @dataclass(slots=True)
 class _Kind:
-    """One model's prompts and answers of one kind, in sums."""
+    """Sums of one model's prompts and answers of one kind."""
 
     answers: int = 0
     answer_tokens: int = 0
@@ -86,7 +87,7 @@ class _Kind:
 
     @property
     def density(self) -> float:
-        """Input tokens of an estimated one."""
+        """Input tokens per estimated token."""
         return self.input_tokens / self.input_estimate
 
     @property
@@ -98,7 +99,10 @@ class _Kind:
 
 
 class AnswerLengths:
-    """Read from sums by "answer" (:data:`analytics.reports.figures.KEPT`)."""
+    """Token ratios of pairs of models, from sums by "answer".
+
+    See :data:`analytics.reports.figures.KEPT`.
+    """
 
     def __init__(self, sums: Mapping[str, Figures]) -> None:
         self._by_model: dict[str, dict[str, _Kind]] = defaultdict(dict)
@@ -107,39 +111,39 @@ class AnswerLengths:
             self._by_model[model].setdefault(kind, _Kind()).add(figures)
 
     def ratio(self, model: str, baseline: str) -> LengthRatio:
-        """The output tokens of "provider/model" baseline for each of the model's."""
+        """Return the output tokens of ``baseline`` ("provider/model") per token of ``model``."""
         if model == baseline:
             return SAME
         kinds = self._shared(model, baseline, "answers")
-        said = sum(mine.answer_tokens for mine, _ in kinds)
+        actual = sum(mine.answer_tokens for mine, _ in kinds)
         expected = sum(mine.answers * other.mean_answer for mine, other in kinds)
-        if not said or not expected:
+        if not actual or not expected:
             return UNKNOWN
-        ratio = expected / said
+        ratio = expected / actual
         variance = sum(
             mine.answers**2 * other.answer_variance / other.answers
             + ratio**2 * mine.answers * mine.answer_variance
             for mine, other in kinds
         )
-        return LengthRatio(ratio, sqrt(variance) / said, known=True)
+        return LengthRatio(ratio, sqrt(variance) / actual, known=True)
 
     def input_ratio(self, model: str, baseline: str) -> LengthRatio:
-        """The input tokens of the baseline for each of the model's, of the same text."""
+        """Return the input tokens of ``baseline`` per token of ``model``, for the same text."""
         if model == baseline:
             return SAME
         kinds = self._shared(model, baseline, "inputs")
-        read = sum(mine.input_tokens for mine, _ in kinds)
-        if not read:
+        actual = sum(mine.input_tokens for mine, _ in kinds)
+        if not actual:
             return UNKNOWN
-        ratio = sum(mine.input_estimate * other.density for mine, other in kinds) / read
+        ratio = sum(mine.input_estimate * other.density for mine, other in kinds) / actual
         variance = sum(
             mine.input_estimate**2 * (other.density_variance + ratio**2 * mine.density_variance)
             for mine, other in kinds
         )
-        return LengthRatio(ratio, sqrt(variance) / read, known=True)
+        return LengthRatio(ratio, sqrt(variance) / actual, known=True)
 
     def _shared(self, model: str, baseline: str, counted: str) -> list[tuple[_Kind, _Kind]]:
-        """Both models' figures of the kinds that both know; none where that is too little."""
+        """Return both models' sums of each kind that both have; empty if these are too few."""
         ours, theirs = self._by_model.get(model, {}), self._by_model.get(baseline, {})
 
         def count(kind: _Kind) -> int:
@@ -148,16 +152,20 @@ class AnswerLengths:
         kinds = [
             (ours[kind], theirs[kind])
             for kind in sorted(ours.keys() & theirs.keys())
-            if min(count(ours[kind]), count(theirs[kind])) >= _LEAST_OF_A_KIND
+            if min(count(ours[kind]), count(theirs[kind])) >= _MIN_ANSWERS_OF_A_KIND
         ]
         mine, other = sum(count(a) for a, _ in kinds), sum(count(b) for _, b in kinds)
-        if min(mine, other) < LEAST or mine < _COVERED * sum(count(k) for k in ours.values()):
+        total = sum(count(kind) for kind in ours.values())
+        if min(mine, other) < MIN_ANSWERS or mine < _MIN_SHARE_COVERED * total:
             return []
         return kinds
 
 
 def parts_of(value: str) -> tuple[str, str, str]:
-    """A value of "answer" as kind of prompt, model and baseline, each "provider/model" or "/"."""
+    """Split a value of "answer" into kind of prompt, model and baseline.
+
+    Model and baseline are "provider/model", or "/" if there is none.
+    """
     answered, _, baseline = value.partition(">")
     pattern, tier, model = answered.split("/", 2)
     return f"{pattern}/{tier}", model, baseline

@@ -1,4 +1,4 @@
-"""Where a command's findings go: to a file that is named, else to the screen."""
+"""Write a command's output to a file or to the screen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 
 def put_out(command: BaseCommand, output: Path | None, write: Callable[[Any], None]) -> None:
-    """``write`` is given the file. Raises ``CommandError`` where it cannot be written."""
+    """Call ``write`` with the file ``output``, or with the screen without one.
+
+    Raises ``CommandError`` if the file cannot be written.
+    """
     if output is None:
         write(command.stdout)
         return

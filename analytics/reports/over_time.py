@@ -1,4 +1,4 @@
-"""A period's figures step by step, for charts: the same sums as the reports', by time."""
+"""A period's figures by time step, for charts; the sums are those of the reports."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ from analytics.reports.summing import Grouped, Step, SumQuery, sums_together
 _HOURS, _DAYS, _WEEKS = timedelta(days=2), timedelta(days=45), timedelta(days=190)
 _SHOWN = (
     "requests", "failed", "cache_hits", "cost", "lost_cost", "routing_saved", "cache_saved",
-"prompt_cache_saved", "explored_saved",
+    "prompt_cache_saved", "explored_saved",
 )  # fmt: skip
-_VALUES, _DURATIONS = ("strategy", "model"), ("latency", "first_token")
-_PAIRS = ("paired", "paired_cost", "lost_cost", "baseline_cost")
+_DIMENSIONS, _DURATIONS = ("strategy", "model"), ("latency", "first_token")
+_PAIR_FIGURES = ("paired", "paired_cost", "lost_cost", "baseline_cost")
 _ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """``kind`` is "hour", "day", "week" or "month" (UTC, weeks from Monday), as long as keeps
-    a chart readable; ``starts`` are those of all that the period touches.
+    """The time steps of a period.
+
+    ``kind`` is "hour", "day", "week" or "month" (UTC, weeks begin on Monday), chosen so that a
+    chart stays readable. ``starts`` are the starts of all steps that the period touches.
     """
 
     kind: str
@@ -39,7 +41,7 @@ class Steps:
 
     @classmethod
     def of(cls, since: datetime, until: datetime) -> Steps:
-        """Those of ``[since, until)``."""
+        """Return the steps of ``[since, until)``."""
         length = until - since
         if length <= _HOURS:
             return cls("hour", TruncHour, _every(HOUR, hour_of(since), until))
@@ -53,12 +55,13 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a period went. All lists have one item for each of ``steps.starts``.
+    """The figures of a period by time step. All lists have one item per ``steps.starts``.
 
-    ``saved`` is what each step saved, judging paid, in USD, with its 95 % interval where it
-    has enough requests; ``by`` the figures by "model" (as provider/model) and "strategy";
-    ``durations`` how long calls ("latency") and their "first_token" took, by provider;
-    ``before`` the figures of as many steps of the period before.
+    ``saved`` is what each step saved in USD, less the cost of judging; ``intervals`` are its
+    95 % intervals, ``None`` with too few requests. ``by`` holds the figures by "model" (as
+    provider/model) and by "strategy"; ``durations`` the durations of calls ("latency") and of
+    their first token ("first_token"), by provider; ``before`` the figures of as many steps of
+    the period before.
     """
 
     steps: Steps
@@ -72,20 +75,20 @@ class Course:
 
 
 def course(since: datetime, until: datetime, before: datetime) -> Course:
-    """Of ``[since, until)``, beside ``[before, since)``. Reads the database."""
+    """Read the figures of ``[since, until)``, and of ``[before, since)`` to compare with."""
     steps = Steps.of(since, until)
     earlier = Steps(steps.kind, steps.by, Steps.of(before, since).starts)
     horizon = Horizon.now(before)
     if steps.kind == "hour":
         horizon = horizon.by_hours()
-    asked = [
-        SumQuery((*_VALUES, *_DURATIONS), since, until),
+    queries = [
+        SumQuery((*_DIMENSIONS, *_DURATIONS), since, until),
         SumQuery(("strategy",), before, since),
     ]
-    now, then = sums_together(asked, horizon, steps.by, _SHOWN)
-    pairs = sums_together([SumQuery(("group",), since, until)], horizon, steps.by, _PAIRS)[0][
-        "group"
-    ]
+    now, previous = sums_together(queries, horizon, steps.by, _SHOWN)
+    pairs = sums_together([SumQuery(("group",), since, until)], horizon, steps.by, _PAIR_FIGURES)[
+        0
+    ]["group"]
     verdicts = quality_by(steps.by, since, until)
     quality = [verdicts.get(start, QualityStep()) for start in steps.starts]
     totals = _totals(now["strategy"], steps.starts)
@@ -96,9 +99,9 @@ def course(since: datetime, until: datetime, before: datetime) -> Course:
         [saved_of(figures) - step.judging for figures, step in zip(totals, quality, strict=True)],
         intervals,
         quality,
-        {name: _by_value(now[name], steps.starts) for name in _VALUES},
+        {name: _by_value(now[name], steps.starts) for name in _DIMENSIONS},
         {name: _spreads(now[name], steps.starts) for name in _DURATIONS},
-        _as_many(_totals(then["strategy"], earlier.starts), len(steps.starts)),
+        _of_length(_totals(previous["strategy"], earlier.starts), len(steps.starts)),
     )
 
 
@@ -108,8 +111,8 @@ def _every(length: timedelta, first: datetime, until: datetime) -> list[datetime
 
 def _months(since: datetime, until: datetime) -> list[datetime]:
     starts = [day_of(since).replace(day=1)]
-    while (after := (starts[-1] + 32 * DAY).replace(day=1)) < until:
-        starts.append(after)
+    while (following := (starts[-1] + 32 * DAY).replace(day=1)) < until:
+        starts.append(following)
     return starts
 
 
@@ -121,15 +124,17 @@ def _totals(grouped: Grouped, starts: Sequence[datetime]) -> list[Figures]:
 
 
 def _by_value(grouped: Grouped, starts: Sequence[datetime]) -> dict[str, list[Figures]]:
-    """Each value's figures, step by step."""
-    nothing = no_figures()
+    """Return the figures of each value, one item per step."""
+    zero = no_figures()
     values = sorted({value for _, value in grouped})
-    return {value: [grouped.get((start, value), nothing) for start in starts] for value in values}
+    return {value: [grouped.get((start, value), zero) for start in starts] for value in values}
 
 
 def _spreads(grouped: Grouped, starts: Sequence[datetime]) -> dict[str, list[Spread | None]]:
     steps = [
-        counts_by_provider({value: one for (at, value), one in grouped.items() if at == start})
+        counts_by_provider(
+            {value: figures for (at, value), figures in grouped.items() if at == start}
+        )
         for start in starts
     ]
     providers = sorted({provider for step in steps for provider in step})
@@ -142,17 +147,20 @@ def _intervals(
     pairs: Grouped, starts: Sequence[datetime], judging: Sequence[Decimal]
 ) -> list[SavingsInterval | None]:
     groups: dict[datetime, list[tuple[int, Decimal]]] = defaultdict(list)
-    # In one order, so that the same requests give the same interval.
-    for (at, _), one in sorted(pairs.items()):
-        saved = one["baseline_cost"] - one["paired_cost"] - one["lost_cost"]
-        groups[at].append((one["paired"], saved))
-    found = [total_interval(groups[start]) if start in groups else None for start in starts]
+    # Sorted, so that the same requests give the same interval.
+    for (at, _), figures in sorted(pairs.items()):
+        saved = figures["baseline_cost"] - figures["paired_cost"] - figures["lost_cost"]
+        groups[at].append((figures["paired"], saved))
+    intervals = [total_interval(groups[start]) if start in groups else None for start in starts]
     return [
-        SavingsInterval(one.low - paid, one.high - paid) if one else None
-        for one, paid in zip(found, judging, strict=True)
+        SavingsInterval(interval.low - cost, interval.high - cost) if interval else None
+        for interval, cost in zip(intervals, judging, strict=True)
     ]
 
 
-def _as_many(steps: list[Figures], count: int) -> list[Figures]:
-    """Weeks and months of a period before it may be one more or less."""
+def _of_length(steps: list[Figures], count: int) -> list[Figures]:
+    """Cut or pad ``steps`` to ``count``.
+
+    The period before may touch one week or month more, or one less.
+    """
     return (steps + [no_figures() for _ in range(count)])[:count]

@@ -1,4 +1,4 @@
-"""The figures of ``routing_report``: one period, everything a finance lead asks first."""
+"""The figures of ``routing_report``: the costs, savings and quality of one period."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def routing_report(
     sums: ReportSums = RECORDED,
     baseline: str = COMPLEXITY,
 ) -> dict[str, Any]:
-    """Savings, quality, strategies, confidence, providers, models, cache and a trend by day.
+    """Return savings and quality, and breakdowns by strategy, confidence, provider, model, day.
 
-    Money is ``Decimal`` USD. ``empty`` is true when nothing was recorded. With ``by``
-    (one of :data:`analytics.reports.breakdown.DIMENSIONS`) there is a ``breakdown`` too.
-    ``sums`` compares with the ``baseline`` of this name.
+    Money is ``Decimal`` USD. ``empty`` is true if nothing was recorded. With ``by``
+    (one of :data:`analytics.reports.breakdown.DIMENSIONS`), there is a ``breakdown`` too.
+    ``sums`` are compared with a baseline that is named ``baseline``.
     """
     now = now or datetime.now(UTC)
     since, sums = period_start(days, now), RememberedSums(sums)
@@ -40,7 +40,7 @@ def routing_report(
     metrics = routing_metrics(days, now, sums)
     savings = metrics["cost_savings"]
     adjusted, lengths = adjusted_savings(savings, sums.by("answer", since))
-    asked = {"breakdown": {"by": by, "rows": breakdown(by, since, source=sums)}} if by else {}
+    chosen = {"breakdown": {"by": by, "rows": breakdown(by, since, source=sums)}} if by else {}
     return {
         "period": {"days": days, "from": since, "to": now},
         "baseline": baseline,
@@ -66,14 +66,16 @@ def routing_report(
             "saved": savings["cache_saved"],
         },
         "by_day": _by_day(since, now, sums),
-        **asked,
+        **chosen,
     }
 
 
-def report_for_pictures(days: int, *, sums: ReportSums = RECORDED, **asked: Any) -> dict[str, Any]:
-    """:func:`routing_report` with what its charts show: ``days`` and ``models``, broken down."""
+def report_for_pictures(
+    days: int, *, sums: ReportSums = RECORDED, **options: Any
+) -> dict[str, Any]:
+    """Return :func:`routing_report` with the rows of its charts: ``days`` and ``models``."""
     sums = RememberedSums(sums)
-    report = routing_report(days, sums=sums, **asked)
+    report = routing_report(days, sums=sums, **options)
     since = report["period"]["from"]
     return {
         **report,
@@ -83,13 +85,13 @@ def report_for_pictures(days: int, *, sums: ReportSums = RECORDED, **asked: Any)
 
 
 def _by_day(since: datetime, now: datetime, sums: ReportSums) -> list[dict[str, Any]]:
-    """One row a UTC day, days without requests included, oldest first."""
-    known = {row["name"]: row for row in breakdown("day", since, source=sums)}
-    nothing = {"requests": 0, "cost": Decimal(0), "saved": Decimal(0)}
+    """Return one row per UTC day, including days without requests, oldest first."""
+    rows = {row["name"]: row for row in breakdown("day", since, source=sums)}
+    empty = {"requests": 0, "cost": Decimal(0), "saved": Decimal(0)}
     days = []
     day = since.date()
     while day <= now.date():
-        row = known.get(day.isoformat(), nothing)
-        days.append({"date": day, **{figure: row[figure] for figure in nothing}})
+        row = rows.get(day.isoformat(), empty)
+        days.append({"date": day, **{figure: row[figure] for figure in empty}})
         day += timedelta(days=1)
     return days

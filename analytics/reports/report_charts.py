@@ -1,4 +1,4 @@
-"""The report's pictures, as SVG that needs nothing else."""
+"""The report's charts, as self-contained SVG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SPENT, _ROUTING, _CACHE = "#1565c0", "#2e7d32", "#f9a825"
 
 
 def days_chart(days: Sequence[dict[str, Any]]) -> str:
-    """What each day cost, and what it saved by routing and by the cache, in USD."""
+    """Draw what each day cost, and what it saved by routing and by the cache, in USD."""
     names = [day["name"][5:] for day in days]
     places = range(len(days))
 
@@ -23,12 +23,12 @@ def days_chart(days: Sequence[dict[str, Any]]) -> str:
         def heights(figure: str) -> list[float]:
             return [float(day[figure]) for day in days]
 
-        nothing = [0.0] * len(days)
+        zeros = [0.0] * len(days)
         routing, cache = heights("routing_saved"), heights("cache_saved")
-        above = [max(0.0, height) for height in routing]
-        _bars(ax, -0.4, nothing, heights("cost"), _SPENT, "spent")
-        _bars(ax, 0.0, nothing, routing, _ROUTING, "saved by routing")
-        _bars(ax, 0.0, above, cache, _CACHE, "saved by the cache")
+        bottoms = [max(0.0, height) for height in routing]
+        _bars(ax, -0.4, zeros, heights("cost"), _SPENT, "spent")
+        _bars(ax, 0.0, zeros, routing, _ROUTING, "saved by routing")
+        _bars(ax, 0.0, bottoms, cache, _CACHE, "saved by the cache")
         ax.autoscale_view()
         step = max(1, len(names) // 15)
         ax.set_xticks(list(places)[::step], names[::step], rotation=45, ha="right")
@@ -36,7 +36,7 @@ def days_chart(days: Sequence[dict[str, Any]]) -> str:
         ax.set_ylabel("USD")
         ax.legend(frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, 1.15))
 
-    return svg(draw, (9, 3.2), "Spent and saved a day, USD")
+    return svg(draw, (9, 3.2), "Spent and saved per day, USD")
 
 
 def _bars(
@@ -47,7 +47,7 @@ def _bars(
     colour: str,
     label: str,
 ) -> None:
-    """A bar a day, all as one shape: as a shape each they take most of the drawing's time."""
+    """Draw one bar per day, all as one shape; separate shapes take most of the drawing time."""
     width = 0.4
     corners = [
         [(left, low), (left, low + height), (left + width, low + height), (left + width, low)]
@@ -59,7 +59,7 @@ def _bars(
 
 
 def bars_chart(rows: Sequence[dict[str, Any]], label: str) -> str:
-    """What each row cost and saved, in USD, the dearest on top."""
+    """Draw what each row cost and saved, in USD, the most expensive on top."""
     shown = list(reversed(rows))
 
     def draw(ax: Axes) -> None:
@@ -79,5 +79,5 @@ def bars_chart(rows: Sequence[dict[str, Any]], label: str) -> str:
 
 
 def _short(name: str) -> str:
-    # Dollars would begin a formula.
+    # matplotlib reads text between dollar signs as a formula.
     return (name if len(name) <= 40 else f"{name[:39]}…").replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""A report as a table for the terminal, JSON, CSV or Markdown."""
+"""A report as tables for the terminal, JSON, CSV or Markdown."""
 
 from __future__ import annotations
 
@@ -23,26 +23,25 @@ _SECTIONS = (
     ("by_provider", "Providers"),
     ("by_model", "Models"),
 )
-
-
 _PAIR = ("model", "baseline")
 _NARROW = ("name", "requests", "cost", "baseline_cost", "saved", "saved_percent")
 
 
 class ReportEncoder(DjangoJSONEncoder):
-    """Money as JSON numbers, like the API."""
+    """Encodes money as JSON numbers, like the API."""
 
     def default(self, o: Any) -> Any:
+        """Return ``o`` as a value that JSON has."""
         return float(o) if isinstance(o, Decimal) else super().default(o)
 
 
 def as_json(report: dict[str, Any]) -> str:
-    """The report's own structure; money as numbers of USD."""
+    """Return the report as JSON; money is a number of USD."""
     return json.dumps(report, indent=2, cls=ReportEncoder) + "\n"
 
 
 def _for_a_terminal(report: dict[str, Any]) -> dict[str, Any]:
-    """The breakdown without the columns that eighty characters have no room for."""
+    """Drop the columns of the breakdown that do not fit into eighty characters."""
     chosen = report.get("breakdown")
     if chosen is None:
         return report
@@ -53,7 +52,7 @@ def _for_a_terminal(report: dict[str, Any]) -> dict[str, Any]:
 def _long_sections(
     report: dict[str, Any],
 ) -> Iterator[tuple[str, list[dict[str, Any]], tuple[str, ...]]]:
-    """Section, its rows, and which of their columns name them."""
+    """Yield each section: its name, its rows, and the columns that name a row."""
     yield "by_strategy", report["by_strategy"], ("strategy",)
     yield "by_confidence", report["by_confidence"], ("confidence",)
     yield "by_provider", report["by_provider"], ("provider",)
@@ -65,7 +64,10 @@ def _long_sections(
 
 
 def as_csv(report: dict[str, Any]) -> str:
-    """Long form: section, name, figure, value. One figure a line, so columns never change."""
+    """Return one line per figure: section, name, figure, value.
+
+    With this long form, the columns are the same for every report.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["section", "name", "figure", "value"])
@@ -84,7 +86,7 @@ def as_csv(report: dict[str, Any]) -> str:
 
 
 def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
-    """What is asked first, in words and figures; parts of a sum are indented."""
+    """Return the main figures as (label, text); the labels of parts are indented."""
     totals, savings, cache = report["totals"], report["savings"], report["cache"]
     rows = [
         ("Requests", f"{totals['requests']} ({totals['failed']} failed)"),
@@ -92,78 +94,82 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("  on failed attempts", dollars(totals["failed_attempts_cost"])),
         (f"Baseline ({report['baseline']})", dollars(savings["baseline_cost"])),
         ("Saved", f"{dollars(savings['total_saved'])} ({savings['percent_saved']} %)"),
-        ("  with 95 % confidence", _between(savings["saved_low"], savings["saved_high"])),
+        (_INTERVAL, _between(savings["saved_low"], savings["saved_high"])),
         ("  by routing", dollars(savings["routing_saved"])),
         ("  by the cache", dollars(savings["cache_saved"])),
-        ("  lost on requests nobody answered", dollars(-savings["failed_requests_cost"])),
+        ("  lost on failed requests", dollars(-savings["failed_requests_cost"])),
         ("  spent on judging answers", dollars(-savings["judging_cost"])),
-        ("Saved by providers' prompt caches", dollars(savings["prompt_cache_saved"])),
+        ("Saved by prompt caches (not in the total)", dollars(savings["prompt_cache_saved"])),
         *_adjusted(report["adjusted"]),
         *_quality(report["quality"]),
         ("Cache hits", f"{cache['hits']} ({cache['hit_rate_percent']} %)"),
         ("Average latency", f"{totals['avg_latency_ms']:.0f} ms"),
     ]
     if savings["unpriced_requests"]:
-        rows.append(("Not compared (price unknown or failed)", str(savings["unpriced_requests"])))
+        rows.append(
+            ("Requests not compared (failed or no price)", str(savings["unpriced_requests"]))
+        )
     return rows
 
 
-def _adjusted(found: dict[str, Any]) -> list[tuple[str, str]]:
-    known = f"known for {found['known_percent']} % of the baseline's cost"
+def _adjusted(adjusted: dict[str, Any]) -> list[tuple[str, str]]:
+    known = f"known for {adjusted['known_percent']} % of the baseline's cost"
     return [
         (
             "Saved, with the baseline's own tokens",
-            f"{dollars(found['total_saved'])} ({found['percent_saved']} %)",
+            f"{dollars(adjusted['total_saved'])} ({adjusted['percent_saved']} %)",
         ),
-        ("  with 95 % confidence", _between(found["saved_low"], found["saved_high"])),
-        ("  token counts", known),
+        (_INTERVAL, _between(adjusted["saved_low"], adjusted["saved_high"])),
+        ("  baseline's token counts", known),
     ]
 
 
+_INTERVAL = "  95 % confidence interval"
 _VERDICTS = {
-    "holds": "holds: no more than {0:g} below the baseline's",
-    "falls short": "FALLS SHORT of the baseline's by more than {0:g}",
-    "not shown": "NOT SHOWN to be within {0:g} of the baseline's",
+    "holds": "holds: at most {0:g} below the baseline's",
+    "falls short": "FALLS SHORT: more than {0:g} below the baseline's",
+    "not shown": "NOT SHOWN to be at most {0:g} below the baseline's",
 }
 
 
 def _quality(quality: dict[str, Any]) -> list[tuple[str, str]]:
-    """Quality stands beside every saving, also where nothing is known of it."""
+    """Return the rows on quality, which every report of savings shows, even if it is unknown."""
     rows = [("Quality", _VERDICTS[quality["verdict"]].format(quality["tolerance"]))]
     for label, name in (
-        ("  of routed answers", "routed"),
-        ("  of the baseline's", "baseline"),
+        ("  routed answers", "routed"),
+        ("  the baseline's answers", "baseline"),
         ("  difference", "difference"),
     ):
         rows.append((label, _mean(quality[name])))
     return rows
 
 
-def _mean(found: dict[str, Any]) -> str:
-    if found["mean"] is None:
-        return "not known"
-    if found["low"] is None:
-        return f"{found['mean']:.3f} ({found['count']} verdicts: too few to say more)"
-    return f"{found['mean']:.3f} ({found['low']:.3f} to {found['high']:.3f}, {found['count']})"
+def _mean(mean: dict[str, Any]) -> str:
+    if mean["mean"] is None:
+        return "unknown"
+    if mean["low"] is None:
+        return f"{mean['mean']:.3f} ({mean['count']} verdicts, too few for an interval)"
+    interval = f"{mean['low']:.3f} to {mean['high']:.3f}"
+    return f"{mean['mean']:.3f} ({interval}, {mean['count']} verdicts)"
 
 
 def _between(low: Decimal | None, high: Decimal | None) -> str:
     if low is None or high is None:
-        return "too few requests to say"
+        return "too few requests"
     return f"{dollars(low)} to {dollars(high)}"
 
 
 def sections(report: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The tables that have rows, with their titles."""
-    found = [(title, report[section]) for section, title in _SECTIONS]
-    found.append(("The baseline's tokens for each of the model's", _known_lengths(report)))
+    """Return the tables that have rows, with their titles."""
+    tables = [(title, report[section]) for section, title in _SECTIONS]
+    tables.append(("Baseline tokens per token of the model", _known_lengths(report)))
     if chosen := report.get("breakdown"):
-        found.append((f"By {chosen['by']}", chosen["rows"]))
-    return [(title, rows) for title, rows in found if rows]
+        tables.append((f"By {chosen['by']}", chosen["rows"]))
+    return [(title, rows) for title, rows in tables if rows]
 
 
 def _known_lengths(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Those pairs of models of which something is known, short enough to be read."""
+    """Return the pairs of models with a known ratio, in short columns."""
     return [
         {
             "model, baseline": " > ".join(row[name].rsplit("/", 1)[-1] for name in _PAIR),
@@ -184,13 +190,13 @@ def _trend(report: dict[str, Any]) -> list[tuple[str, str]]:
 
     def spark(figure: str) -> str:
         values = [max(0.0, float(day[figure])) for day in days]
-        # The scale starts at zero; of nothing but zeros the package would draw half-high bars.
+        # The scale starts at zero. For all zeros, the package would draw half-high bars.
         return str(sparklines(values, minimum=0, maximum=max(values) or 1)[0])
 
     return [
-        (f"Requests a day, {span}", spark("requests")),
-        ("Spent a day", spark("cost")),
-        ("Saved a day", spark("saved")),
+        (f"Requests per day, {span}", spark("requests")),
+        ("Spent per day", spark("cost")),
+        ("Saved per day", spark("saved")),
     ]
 
 
@@ -213,7 +219,7 @@ def as_table(report: dict[str, Any], console: Console) -> None:
 
 
 def as_markdown(report: dict[str, Any]) -> str:
-    """The report as Markdown tables."""
+    """Return the report as Markdown tables."""
     lines = [f"# Routing report, last {report['period']['days']} days", "", "| | |", "|---|---:|"]
     lines += [
         f"| {label.strip()} | {value} |" for label, value in (*headline(report), *_trend(report))

@@ -1,4 +1,4 @@
-"""A report as one HTML file: nothing to load from anywhere, to be mailed or printed."""
+"""A report as one self-contained HTML file, to mail or to print."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_BARS = 12
 
 
 def as_html(report: dict[str, Any]) -> str:
-    """The report with its pictures; figures are those of every other format."""
+    """Return the report with its charts; the figures are those of every other format."""
     charts = []
     if not report["empty"]:
         charts = [("Spent and saved, day by day", days_chart(report["days"]))]
@@ -30,7 +30,7 @@ def as_html(report: dict[str, Any]) -> str:
             "report": report,
             "headline": [(label.strip(), value, label != label.strip())
                          for label, value in headline(report)],
-            # Drawn by matplotlib, which escapes what it is given.
+            # The SVG is safe: matplotlib escapes the text in it.
             "charts": [(title, mark_safe(svg)) for title, svg in charts],  # noqa: S308
             "sections": [
                 (title, _headings(rows[0]), _cells(rows))
@@ -41,12 +41,12 @@ def as_html(report: dict[str, Any]) -> str:
 
 
 def _headings(row: dict[str, Any]) -> list[tuple[str, bool]]:
-    """Each column's name with whether figures stand below it."""
+    """Return each column's name, and whether the column holds figures."""
     return [(name.replace("_", " "), _is_figure(value)) for name, value in row.items()]
 
 
 def _cells(rows: list[dict[str, Any]]) -> list[list[tuple[Any, bool]]]:
-    """Each cell with whether it is a figure."""
+    """Return each cell, and whether it is a figure."""
     return [[(value, _is_figure(value)) for value in row.values()] for row in rows]
 
 

@@ -1,9 +1,10 @@
-"""Savings against another baseline than the recorded one: a model always, or the one asked for.
+"""Savings against another baseline than the recorded one.
 
+The baseline is one model for all requests, or the model that each request asked for.
 Each request's own tokens are priced on that model at the prices of its day.
-Prices are linear in tokens between the sizes of input at which they change, so
-SQL sums the tokens and only the sums are priced: exact, but for the rounding of
-single requests to ten places.
+Prices are linear in tokens between the input sizes at which they change, so
+SQL sums the tokens and only the sums are priced. The result is exact, except that
+single requests are not rounded to ten places.
 """
 
 from __future__ import annotations
@@ -49,12 +50,14 @@ class TariffStep(NamedTuple):
 
 
 Tariff = tuple[TariffStep, ...]
-"""From the smallest requests to the largest; the first is above -1."""
+"""Steps from the smallest inputs to the largest; the first has ``above`` -1."""
 
 
 class Baseline(NamedTuple):
-    """``of`` names the model to compare a request with, by the model it asked for, ``None``
-    where there is none; ``tariff`` is what a model charges at a time, if known.
+    """A baseline to compare with.
+
+    ``of`` returns the model to compare a request with, given the model that it asked for;
+    ``None`` if there is none. ``tariff`` returns a model's prices at a time, if known.
     """
 
     name: str
@@ -63,7 +66,7 @@ class Baseline(NamedTuple):
 
 
 class RepricedSums:
-    """Sums like the recorded ones, compared with ``baseline`` instead."""
+    """Sums like the recorded ones, but compared with ``baseline``."""
 
     def __init__(self, baseline: Baseline) -> None:
         self._baseline = baseline
@@ -71,6 +74,7 @@ class RepricedSums:
     def by(
         self, dimension: str, since: datetime, until: datetime | None = None
     ) -> dict[str, Figures]:
+        """Return the figures of each value of ``dimension`` in ``[since, until)``."""
         sums = {
             value: _without_comparison(figures)
             for value, figures in RECORDED.by(dimension, since, until).items()
@@ -83,6 +87,7 @@ class RepricedSums:
         return sums
 
     def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
+        """Return the figures of each UTC day, by its start."""
         sums = {
             day: _without_comparison(figures)
             for day, figures in RECORDED.by_day(since, until).items()
@@ -93,9 +98,9 @@ class RepricedSums:
 
     def _priced(
         self, by: Any, since: datetime, until: datetime | None
-    ) -> Iterator[tuple[dict[str, Any], _Compared]]:
-        asked = requests_in(since, until).filter(_ANSWERED)
-        names = asked.order_by().values_list("requested_model", flat=True).distinct()
+    ) -> Iterator[tuple[dict[str, Any], _Comparison]]:
+        requests = requests_in(since, until).filter(_ANSWERED)
+        names = requests.order_by().values_list("requested_model", flat=True).distinct()
         models = {name: self._baseline.of(name) for name in names}
         for span, tariffs in self._spans(set(filter(None, models.values())), since, until):
             for row in _token_sums(by, span, tariffs):
@@ -107,28 +112,30 @@ class RepricedSums:
     def _spans(
         self, models: set[Model], since: datetime, until: datetime | None
     ) -> Iterator[tuple[Span, dict[Model, Tariff]]]:
-        """The period in stretches over which no price changes."""
+        """Yield the spans of the period over which no price changes, with their tariffs."""
         until = until or datetime.now(UTC) + timedelta(minutes=1)
-        start, known = since, self._tariffs(models, since)
+        start, tariffs = since, self._tariffs(models, since)
         day = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         while (day := day + timedelta(days=1)) < until:
-            if (found := self._tariffs(models, day)) != known:
-                yield (start, day), known
-                start, known = day, found
-        yield (start, until), known
+            if (new_tariffs := self._tariffs(models, day)) != tariffs:
+                yield (start, day), tariffs
+                start, tariffs = day, new_tariffs
+        yield (start, until), tariffs
 
     def _tariffs(self, models: set[Model], at: datetime) -> dict[Model, Tariff]:
-        found = {model: self._baseline.tariff(*model, at) for model in models}
-        return {model: tariff for model, tariff in found.items() if tariff is not None}
+        tariffs = {model: self._baseline.tariff(*model, at) for model in models}
+        return {model: tariff for model, tariff in tariffs.items() if tariff is not None}
 
 
-class _Compared(NamedTuple):
+class _Comparison(NamedTuple):
+    """The baseline's model, and the figures of requests compared with it."""
+
     model: Model
     figures: dict[str, Any]
 
 
 def input_size(starts: Iterable[int]) -> Case:
-    """The greatest of ``starts`` that a request's input tokens pass, -1 where they pass none."""
+    """Return the greatest of ``starts`` that a request's input tokens exceed, else -1."""
     return Case(
         *(
             When(tokens_in__gt=start, then=Value(start))
@@ -151,31 +158,34 @@ def _token_sums(by: Any, span: Span, tariffs: dict[Model, Tariff]) -> Any:
             paired=Count("pk"),
             spent=MoneySum("cost"),
             hits_cost=MoneySum("original_cost", filter=hit),
-            asked=Sum("tokens_in", default=0),
-            answered=Sum("tokens_out", default=0),
-            read=Sum("cache_read_tokens", default=0),
-            written=Sum("cache_write_tokens", default=0),
+            input_tokens=Sum("tokens_in", default=0),
+            output_tokens=Sum("tokens_out", default=0),
+            cache_read=Sum("cache_read_tokens", default=0),
+            cache_write=Sum("cache_write_tokens", default=0),
         )
         .order_by()
     )
 
 
 def charge_for(row: Mapping[str, Any], tariff: Tariff) -> tuple[Decimal, Decimal]:
-    """USD that the tokens of ``row`` (asked, answered, read from and written to the prompt
-    cache, of inputs ``above`` a size) cost at ``tariff``: for input, for output.
+    """Return the USD that the tokens of ``row`` cost at ``tariff``: (input, output).
+
+    ``row`` has ``input_tokens``, ``output_tokens``, ``cache_read`` and ``cache_write`` (tokens
+    of the prompt cache), and the input size that it is ``above``.
     """
     step = max(step for step in tariff if step.above <= row["above"])
-    fresh = row["asked"] - row["read"] - row["written"]
-    asked = step.input * fresh + step.cache_read * row["read"] + step.cache_write * row["written"]
-    output = (step.output * row["answered"] / _MILLION).quantize(_PLACES)
-    return (asked / _MILLION).quantize(_PLACES), output
+    uncached = row["input_tokens"] - row["cache_read"] - row["cache_write"]
+    input_ = step.input * uncached
+    input_ += step.cache_read * row["cache_read"] + step.cache_write * row["cache_write"]
+    output = (step.output * row["output_tokens"] / _MILLION).quantize(_PLACES)
+    return (input_ / _MILLION).quantize(_PLACES), output
 
 
-def _compare(row: dict[str, Any], model: Model, tariff: Tariff) -> _Compared:
-    asked, output = charge_for(row, tariff)
-    baseline = asked + output
+def _compare(row: dict[str, Any], model: Model, tariff: Tariff) -> _Comparison:
+    input_, output = charge_for(row, tariff)
+    baseline = input_ + output
     routing = baseline - row["spent"] - row["hits_cost"]
-    return _Compared(
+    return _Comparison(
         model,
         {
             "paired": row["paired"],
@@ -190,8 +200,8 @@ def _compare(row: dict[str, Any], model: Model, tariff: Tariff) -> _Compared:
 
 
 def _without_comparison(figures: Figures) -> Figures:
-    nothing = no_figures()
-    return {**figures, **{name: nothing[name] for name in _COMPARED}}
+    zero = no_figures()
+    return {**figures, **{name: zero[name] for name in _COMPARED}}
 
 
 def _add(total: Figures, more: dict[str, Any]) -> None:

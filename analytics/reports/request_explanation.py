@@ -1,4 +1,4 @@
-"""What happened to one request, told in order: asked, looked at, decided, called, paid, rated."""
+"""The explanation of one request: analysis, decision, provider calls, cost and ratings."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from analytics.money import dollars, percent
 from analytics.quality.feedback import is_answer_of
 from routing.complexity import MODERATE_BELOW, SIMPLE_BELOW, score_complexity
 
-_NAMES = {"demanding_work": "demanding work"}
-_FAITHFUL = 5e-5
-"""Scores are kept to four places."""
+_SIGNAL_NAMES = {"demanding_work": "demanding work"}
+_TOLERANCE = 5e-5
+"""Scores are stored with four decimals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How much a signal adds to the complexity, 0-1."""
+    """What a signal adds to the complexity, 0-1."""
 
     name: str
     value: float
@@ -28,8 +28,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class RequestExplanation:
-    """``headline`` is the whole of it in a sentence. ``parts`` is empty where the prompt is not
-    stored or was more than its last turn; ``answer`` is ``None`` where none is stored.
+    """What happened to a request, section by section.
+
+    ``headline`` sums it up in one or two sentences. ``parts`` is empty if the prompt is not
+    stored or the score covers more than its last turn; ``answer`` is ``None`` if it is not
+    stored.
     """
 
     headline: str
@@ -43,12 +46,12 @@ class RequestExplanation:
 
     @property
     def attempts(self) -> list[dict[str, Any]]:
-        """Failed calls: provider, model, error, message, status, cost (USD)."""
+        """The failed calls, each with provider, model, error, message, status and cost (USD)."""
         return self.request.attempts  # type: ignore[no-any-return]
 
 
 def explain_request(decision: RoutingMetric) -> RequestExplanation:
-    """The story of a decision whose request is at hand; asks for the answer and its ratings."""
+    """Explain a decision; read its request's stored answer and ratings from the database."""
     request = decision.request
     verdicts = request.feedback.order_by("created_at").values_list("score", "source", "comment")
     return RequestExplanation(
@@ -64,66 +67,72 @@ def explain_request(decision: RoutingMetric) -> RequestExplanation:
 
 
 def complexity_parts(prompt: str, recorded: float) -> list[Part]:
-    """The signals that add up to the complexity, greatest first; none where ``prompt`` alone
-    does not make the ``recorded`` score.
+    """Return the signals that add up to the complexity, greatest first.
+
+    The list is empty if the ``recorded`` score is not that of ``prompt`` alone.
     """
     if not prompt:
         return []
-    found = score_complexity(prompt)
-    if abs(found.score - recorded) > _FAITHFUL:
+    complexity = score_complexity(prompt)
+    if abs(complexity.score - recorded) > _TOLERANCE:
         return []
-    parts = [Part(_NAMES.get(name, name), value) for name, value in found.parts.items() if value]
+    parts = [
+        Part(_SIGNAL_NAMES.get(name, name), value)
+        for name, value in complexity.parts.items()
+        if value
+    ]
     return sorted(parts, key=lambda part: -part.value)
 
 
 def _headline(decision: RoutingMetric, request: RequestRecord) -> str:
     chosen = f"{decision.provider}/{decision.model}"
     if request.status == RequestRecord.Status.ERROR:
-        return f"{chosen} was chosen, and nobody answered."
+        return f"{chosen} was chosen, but no model answered."
     served = f"{request.provider}/{request.model}"
     if request.cache_hit:
         return (
-            f"Answered from the cache for nothing; {served} had charged "
-            f"{dollars(request.original_cost)} for it."
+            f"Answered from the cache at no cost; {served} charged "
+            f"{dollars(request.original_cost)} for the original answer."
         )
-    told = f"Answered by {served} for {dollars(request.cost)}"
+    summary = f"Answered by {served} for {dollars(request.cost)}"
     if served != chosen:
-        told += f", after {chosen} was chosen and failed"
+        summary += f", after {chosen} was chosen and failed"
     if request.status == RequestRecord.Status.PARTIAL:
-        told += ", but cut off"
-    return f"{told}. {_comparison(decision)}"
+        summary += ", but cut off"
+    return f"{summary}. {_comparison(decision)}"
 
 
 def _comparison(decision: RoutingMetric) -> str:
     saved = Savings(decision.routing_saved, decision.cache_saved).total
     if decision.baseline_cost is None or saved is None:
-        return "What complexity's choice would have cost is unknown."
+        return "The cost of the baseline is unknown."
     baseline = f"{decision.baseline_provider}/{decision.baseline_model}"
-    whose = "Complexity's choice" if _is_of_complexity(decision) else "The baseline asked for"
+    role = "Complexity's choice" if _is_complexity_choice(decision) else "The requested baseline"
     if saved == 0:
-        return f"{whose}, {baseline}, would have cost the same."
-    would = f"{whose}, {baseline}, would have cost {dollars(decision.baseline_cost)}"
+        return f"{role}, {baseline}, would have cost the same."
+    cost = f"{role}, {baseline}, would have cost {dollars(decision.baseline_cost)}"
     share = percent(abs(saved), decision.baseline_cost, 0)
-    return f"{would}: {dollars(abs(saved))} ({share:.0f} %) {'saved' if saved > 0 else 'more'}."
+    return f"{cost}: {dollars(abs(saved))} ({share:.0f} %) {'saved' if saved > 0 else 'more'}."
 
 
-def _is_of_complexity(decision: RoutingMetric) -> bool:
-    """Whether the baseline is what complexity would have chosen, not one that a client named."""
+def _is_complexity_choice(decision: RoutingMetric) -> bool:
+    """Return whether complexity would have chosen the baseline, and no client named it."""
     chain = decision.metadata.get("baseline_chain")
     return not chain or _ref(chain[0]) == f"{decision.baseline_provider}/{decision.baseline_model}"
 
 
-def _ref(named: dict[str, str]) -> str:
-    return f"{named['provider']}/{named['model']}"
+def _ref(model: dict[str, str]) -> str:
+    return f"{model['provider']}/{model['model']}"
 
 
 def _looked_at(decision: RoutingMetric, request: RequestRecord) -> Iterator[str]:
     yield (
-        f"A prompt of the kind “{decision.pattern}”, of about {request.tokens_estimated:,} tokens."
+        f"The prompt is of the kind “{decision.pattern}” and has about "
+        f"{request.tokens_estimated:,} tokens."
     )
     yield (
-        f"Complexity {decision.complexity:.2f}, so {decision.tier}: simple is below "
-        f"{SIMPLE_BELOW}, complex from {MODERATE_BELOW}."
+        f"Its complexity is {decision.complexity:.2f}, which is {decision.tier}: scores below "
+        f"{SIMPLE_BELOW} are simple, scores from {MODERATE_BELOW} on are complex."
     )
 
 
@@ -132,30 +141,30 @@ def _decided(decision: RoutingMetric) -> Iterator[str]:
     yield f"Strategy {decision.strategy_used}, confidence {decision.confidence}."
     if validation := decision.metadata.get("validation"):
         rejected = decision.metadata.get("rejected_model")
-        than = f" in place of {_ref(rejected)}" if rejected else ""
-        yield f"Complexity's validation of what learning chose: {validation}{than}."
-    chance = decision.metadata.get("propensity", 1)
+        instead = f" in place of {_ref(rejected)}" if rejected else ""
+        yield f"Complexity's check of the learned choice: {validation}{instead}."
+    propensity = decision.metadata.get("propensity", 1)
     if decision.metadata.get("explored"):
-        yield f"Tried in order to learn, with a chance of {chance:.1%}."
-    elif chance < 1:
-        yield f"Chosen with a chance of {chance:.1%}, as a little is left to exploring."
+        yield f"Chosen at random to explore, with a probability of {propensity:.1%}."
+    elif propensity < 1:
+        yield f"Chosen with a probability of {propensity:.1%}; the rest is for exploration."
     if reason := decision.metadata.get("fallback_reason"):
         yield f"Fell back to complexity: {reason}."
     for rule in decision.metadata.get("rules", ()):
-        yield f"The rule “{rule}” took part."
+        yield f"The rule “{rule}” applied."
 
 
 def _paid(decision: RoutingMetric, request: RequestRecord) -> Iterator[tuple[str, str]]:
-    yield "Estimated before", dollars(decision.cost_estimate)
+    yield "Estimated before the call", dollars(decision.cost_estimate)
     yield "Charged", dollars(request.cost)
     if request.failed_cost:
-        yield "Of it for failed calls", dollars(request.failed_cost)
+        yield "Failed calls, included in the charge", dollars(request.failed_cost)
     yield "Baseline", dollars(decision.baseline_cost)
     yield "Saved by routing", dollars(decision.routing_saved)
     yield "Saved by the cache", dollars(decision.cache_saved)
     if decision.prompt_cache_saved:
         yield (
-            "By the provider's prompt cache, within the charge",
+            "Saved by the provider's prompt cache, included in the charge",
             dollars(Decimal(decision.prompt_cache_saved)),
         )
 

@@ -1,4 +1,4 @@
-"""What of a period is summed already, by day or by hour, and what must be read from the rows."""
+"""Which parts of a period have daily or hourly totals, and which must be read from requests."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from analytics.models import StaleRollupHour, TotalsState
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Span = tuple[datetime, datetime]
-"""A start and, not included, an end."""
+"""A start and an end, which is not included."""
 
 
 def hour_of(moment: datetime) -> datetime:
-    """The start of the hour (UTC) that ``moment`` is in."""
+    """Return the start of the hour (UTC) that ``moment`` is in."""
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def day_of(moment: datetime) -> datetime:
-    """The start of the day (UTC) that ``moment`` is in."""
+    """Return the start of the day (UTC) that ``moment`` is in."""
     return hour_of(moment).replace(hour=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A period in three: whole days, whole hours, and stretches of requests."""
+    """The parts of a period: whole days, whole hours, and spans to read from the requests."""
 
     days: list[Span]
     hours: list[Span]
@@ -35,7 +35,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """How far sums reach at this moment; ``stale`` hours in between are to be summed anew."""
+    """How far the totals reach now; the ``stale`` hours before that must be summed again."""
 
     hours_until: datetime | None
     days_until: datetime | None
@@ -43,7 +43,7 @@ class Horizon:
 
     @classmethod
     def now(cls, since: datetime) -> Horizon:
-        """As far as it matters to periods from ``since`` on. Reads the database."""
+        """Read from the database how far the totals reach, for periods from ``since`` on."""
         state = TotalsState.objects.first()
         stale = StaleRollupHour.objects.filter(hour__gte=hour_of(since)).order_by("hour")
         return cls(
@@ -53,11 +53,11 @@ class Horizon:
         )
 
     def by_hours(self) -> Horizon:
-        """The same, without the days' sums."""
+        """Return the same horizon without daily totals."""
         return replace(self, days_until=None)
 
     def parts(self, since: datetime, until: datetime | None = None) -> Parts:
-        """How to read ``[since, until)``."""
+        """Return how to read ``[since, until)``."""
         until = until or datetime.max.replace(tzinfo=UTC)
         first = hour_of(since) if since == hour_of(since) else hour_of(since) + HOUR
         last = min(self.hours_until, hour_of(until)) if self.hours_until else first
@@ -65,16 +65,16 @@ class Horizon:
             return Parts([], [], [(since, until)])
         stale = [(hour, hour + HOUR) for hour in self.stale if first <= hour < last]
         rows = _merged([(since, first), *stale, (last, until)])
-        kept = [(before[1], after[0]) for before, after in pairwise(rows) if before[1] < after[0]]
+        summed = [(before[1], after[0]) for before, after in pairwise(rows) if before[1] < after[0]]
         days, hours = [], []
-        for span in kept:
-            whole = self._days_in(span)
-            days += [whole] if whole else []
-            hours += _around(span, whole)
+        for span in summed:
+            whole_days = self._days_in(span)
+            days += [whole_days] if whole_days else []
+            hours += _without(span, whole_days)
         return Parts(days, hours, [span for span in rows if span[0] < span[1]])
 
     def _days_in(self, span: Span) -> Span | None:
-        """The whole days of ``span`` that are summed, if there are any."""
+        """Return the whole days of ``span`` with daily totals, if there are any."""
         if self.days_until is None:
             return None
         first = day_of(span[0]) if span[0] == day_of(span[0]) else day_of(span[0]) + DAY
@@ -82,8 +82,8 @@ class Horizon:
         return (first, last) if first < last else None
 
 
-def _around(span: Span, middle: Span | None) -> list[Span]:
-    """``span`` without its ``middle``."""
+def _without(span: Span, middle: Span | None) -> list[Span]:
+    """Return the parts of ``span`` before and after its ``middle``."""
     if middle is None:
         return [span]
     sides = [(span[0], middle[0]), (middle[1], span[1])]
@@ -91,11 +91,11 @@ def _around(span: Span, middle: Span | None) -> list[Span]:
 
 
 def _merged(spans: list[Span]) -> list[Span]:
-    """Spans in their order, those that touch as one."""
-    found = spans[:1]
+    """Return sorted spans with those that touch merged into one."""
+    merged = spans[:1]
     for start, end in spans[1:]:
-        if start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        if start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
-            found.append((start, end))
-    return found
+            merged.append((start, end))
+    return merged

@@ -1,4 +1,4 @@
-"""A month's statement: what each user or tag used, cost and saved."""
+"""Monthly statements: what each user or tag used, cost and saved."""
 
 from __future__ import annotations
 
@@ -15,23 +15,30 @@ _SHOWN = ("requests", "failed", "cache_hits", "tokens_in", "tokens_out", "cost",
 
 
 def month_of(text: str) -> tuple[datetime, datetime]:
-    """Start and end (not included), UTC, of "2026-10". Raises ``ValueError``."""
+    """Return the start and the end (not included) of a month like "2026-10", in UTC.
+
+    Raises ``ValueError``.
+    """
     start = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
-    later = start.month == 12
-    return start, start.replace(year=start.year + later, month=1 if later else start.month + 1)
+    december = start.month == 12
+    end_month = 1 if december else start.month + 1
+    return start, start.replace(year=start.year + december, month=end_month)
 
 
 def statements(month: str, by: str) -> dict[str, Any]:
-    """One row a user or tag, dearest first; USD. Raises ``ValueError`` for what is no month."""
+    """Return one row per user or tag, most expensive first, in USD.
+
+    Raises ``ValueError`` if ``month`` is not a month.
+    """
     since, until = month_of(month)
     return {"month": month, "by": by, "rows": breakdown(by, since, until)}
 
 
 def statement(month: str, by: str, name: str) -> dict[str, Any]:
-    """One user's or tag's month, in all, by model and by day; read from the requests.
+    """Return one user's or tag's month: total, by model and by day; read from the requests.
 
-    ``pruned`` says whether requests of the month are no more there; then what stands
-    here is not all of it.
+    ``pruned`` says whether requests of the month were deleted, so that the statement is
+    incomplete. Raises ``ValueError`` if ``month`` is not a month.
     """
     since, until = month_of(month)
     models: dict[str, Figures] = {}
@@ -42,28 +49,28 @@ def statement(month: str, by: str, name: str) -> dict[str, Any]:
         for sums, key in ((models, model), (days, day.date().isoformat())):
             add_figures(sums.setdefault(key, no_figures()), figures)
         add_figures(total, figures)
-    kept = next((row for row in breakdown(by, since, until) if row["name"] == name), None)
+    summed = next((row for row in breakdown(by, since, until) if row["name"] == name), None)
     return {
         "month": month,
         "by": by,
         "name": name,
-        "total": _shown(total),
+        "total": _row(total),
         "models": [
-            {"model": model, **_shown(figures)}
+            {"model": model, **_row(figures)}
             for model, figures in sorted(models.items(), key=lambda m: (-m[1]["cost"], m[0]))
         ],
-        "days": [{"day": day, **_shown(figures)} for day, figures in sorted(days.items())],
-        "pruned": kept is not None and kept["requests"] != total["requests"],
+        "days": [{"day": day, **_row(figures)} for day, figures in sorted(days.items())],
+        "pruned": summed is not None and summed["requests"] != total["requests"],
     }
 
 
 def last_month(now: datetime | None = None) -> str:
-    """The month before this one, as "2026-10"."""
+    """Return the month before this one, like "2026-10"."""
     now = now or datetime.now(UTC)
     return f"{now.year - (now.month == 1)}-{(now.month - 2) % 12 + 1:02d}"
 
 
-def _shown(figures: Figures) -> dict[str, Any]:
+def _row(figures: Figures) -> dict[str, Any]:
     saved = saved_of(figures)
     return {
         **{name: figures[name] for name in _SHOWN},

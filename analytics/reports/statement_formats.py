@@ -1,4 +1,4 @@
-"""A statement as a table for the terminal, JSON, CSV, or HTML to be printed and sent."""
+"""A statement as tables for the terminal, JSON, CSV, or HTML to print and send."""
 
 from __future__ import annotations
 
@@ -18,32 +18,33 @@ from analytics.reports.report_formats import ReportEncoder
 _MONEY = {"cost", "baseline_cost", "saved", "routing_saved", "cache_saved", "failed_requests_cost"}
 _OVERVIEW = ("name", "requests", "tokens_in", "tokens_out", "cost", "baseline_cost", "saved")
 _DETAIL = ("requests", "tokens_in", "tokens_out", "cost", "saved")
+_INCOMPLETE = "Some requests of this month were pruned, so this statement is incomplete."
 
 
-def title_of(found: dict[str, Any]) -> str:
-    """What it is a statement of."""
-    whose = f"{found['by']} {found['name']}" if "name" in found else f"every {found['by']}"
-    return f"Statement of {found['month']}, {whose}"
+def title_of(figures: dict[str, Any]) -> str:
+    """Return the title of a statement."""
+    subject = f"{figures['by']} {figures['name']}" if "name" in figures else f"all {figures['by']}s"
+    return f"Statement of {figures['month']}, {subject}"
 
 
-def as_json(found: dict[str, Any]) -> str:
-    """The statement's own structure; money as numbers of USD."""
-    return json.dumps(found, indent=2, cls=ReportEncoder) + "\n"
+def as_json(figures: dict[str, Any]) -> str:
+    """Return the statement as JSON; money is a number of USD."""
+    return json.dumps(figures, indent=2, cls=ReportEncoder) + "\n"
 
 
-def as_csv(found: dict[str, Any]) -> str:
-    """Long form like the report's: section, name, figure, value."""
+def as_csv(figures: dict[str, Any]) -> str:
+    """Return one line per figure, like the report: section, name, figure, value."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["section", "name", "figure", "value"])
-    if "rows" in found:
-        sections = [(found["by"], found["rows"], "name")]
+    if "rows" in figures:
+        sections = [(figures["by"], figures["rows"], "name")]
     else:
-        total = {"name": found["name"], **found["total"]}
+        total = {"name": figures["name"], **figures["total"]}
         sections = [
             ("total", [total], "name"),
-            ("model", found["models"], "model"),
-            ("day", found["days"], "day"),
+            ("model", figures["models"], "model"),
+            ("day", figures["days"], "day"),
         ]
     for section, rows, key in sections:
         for row in rows:
@@ -53,14 +54,14 @@ def as_csv(found: dict[str, Any]) -> str:
     return out.getvalue()
 
 
-def tables_of(found: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
-    """(title, headings, rows) for people."""
-    if "rows" in found:
-        return [_table("", _OVERVIEW, found["rows"])]
+def tables_of(figures: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Return the tables to show, each as (title, headings, rows)."""
+    if "rows" in figures:
+        return [_table("", _OVERVIEW, figures["rows"])]
     return [
-        _table("In all", _DETAIL, [found["total"]]),
-        _table("By model", ("model", *_DETAIL), found["models"]),
-        _table("By day", ("day", *_DETAIL), found["days"]),
+        _table("Total", _DETAIL, [figures["total"]]),
+        _table("By model", ("model", *_DETAIL), figures["models"]),
+        _table("By day", ("day", *_DETAIL), figures["days"]),
     ]
 
 
@@ -74,12 +75,12 @@ def _table(
     return title, [name.replace("_", " ") for name in columns], cells
 
 
-def as_table(found: dict[str, Any], console: Console) -> None:
-    """Print it to a terminal."""
-    console.print(f"[bold]{title_of(found)}[/bold] (USD, days are UTC)")
-    if found.get("pruned"):
-        console.print("[yellow]Requests of this month were pruned: this is not all of it.[/yellow]")
-    for title, headings, rows in tables_of(found):
+def as_table(figures: dict[str, Any], console: Console) -> None:
+    """Print the statement to a terminal."""
+    console.print(f"[bold]{title_of(figures)}[/bold] (USD, days are UTC)")
+    if figures.get("pruned"):
+        console.print(f"[yellow]{_INCOMPLETE}[/yellow]")
+    for title, headings, rows in tables_of(figures):
         table = Table(title=title or None, title_justify="left")
         for index, heading in enumerate(headings):
             table.add_column(heading, justify="left" if index == 0 else "right")
@@ -88,7 +89,11 @@ def as_table(found: dict[str, Any], console: Console) -> None:
         console.print(table)
 
 
-def as_html(found: dict[str, Any]) -> str:
-    """One file that loads nothing from anywhere."""
-    context = {"title": title_of(found), "tables": tables_of(found), "pruned": found.get("pruned")}
+def as_html(figures: dict[str, Any]) -> str:
+    """Return the statement as one self-contained HTML file."""
+    context = {
+        "title": title_of(figures),
+        "tables": tables_of(figures),
+        "pruned": figures.get("pruned"),
+    }
     return render_to_string("analytics/statement.html", context)

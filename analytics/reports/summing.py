@@ -1,7 +1,7 @@
-"""Sums of a period's requests: of whole days, of hours, and of the rows for the rest.
+"""Sums of a period's requests, from daily totals, hourly totals, and requests for the rest.
 
-All give the same to the last place. Hours that began before the period, that
-are not summed yet or whose requests changed since are read from the requests.
+All three give exactly the same sums. Hours that began before the period, that are not
+summed yet, or whose requests have changed are read from the requests.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ from analytics.reports.spans import Horizon, Span
 from analytics.reports.tags import tagged
 
 Grouped = dict[tuple[Any, str], Figures]
-"""Figures by time, ``None`` where by no time, and value."""
+"""Figures by (time, value); the time is ``None`` without a :data:`Step`."""
 
 Step = type[TruncBase]
-"""By how long a time: ``TruncHour``, ``TruncDay``, ``TruncWeek`` or ``TruncMonth``, of UTC."""
+"""The length of a step: ``TruncHour``, ``TruncDay``, ``TruncWeek`` or ``TruncMonth``, in UTC."""
 
-# Of these even all combinations are few.
+# Even all combinations of these dimensions' values are few.
 FEW_VALUES = frozenset(("strategy", "confidence", "model", "pattern", "endpoint"))
-_AND = "\x1f"
-"""The unit separator: no name has it."""
+_SEPARATOR = "\x1f"
+"""The unit separator, which no name contains."""
 _MONEY = {name for name, sum_ in FIGURES.items() if isinstance(sum_, MoneySum)}
-_KEPT_SUMS: dict[str, Any] = {
+_ROLLUP_SUMS: dict[str, Any] = {
     name: MoneySum(name) if name in _MONEY else Sum(name, default=0) for name in FIGURES
 }
 
 
 def requests_in(since: datetime, until: datetime | None = None) -> QuerySet[RequestRecord]:
-    """Requests, answered or not, in ``[since, until)``."""
+    """Return the requests, answered or not, in ``[since, until)``."""
     requests = RequestRecord.objects.filter(created_at__gte=since)
     return requests if until is None else requests.filter(created_at__lt=until)
 
 
 @dataclass(frozen=True, slots=True)
 class SumQuery:
-    """The figures of each value of ``dimensions`` in ``[since, until)``."""
+    """A query for the figures of each value of ``dimensions`` in ``[since, until)``."""
 
     dimensions: Sequence[str]
     since: datetime
@@ -63,38 +63,39 @@ class SumQuery:
 
 
 def row_sums(dimension: str, span: Span, by: Any = None) -> Grouped:
-    """Summed from the requests themselves, by a truncation ``by`` of their time as well."""
+    """Sum the requests of ``span`` by a dimension, and by a truncation ``by`` of their time."""
     return grouped(dimension, requests_in(*span), by)
 
 
 def row_sums_together(
     dimensions: Sequence[str], span: Span, by: Any
 ) -> dict[str, dict[tuple[Any, str], Figures]]:
-    """:func:`row_sums` of several dimensions, reading the requests once. For dimensions whose
-    values, combined, are far fewer than the requests.
+    """Return :func:`row_sums` of several dimensions, reading the requests once.
+
+    Use it for dimensions whose combined values are far fewer than the requests.
     """
     groups = {f"group_{name}": KEPT[name] for name in dimensions}
     rows: Any = requests_in(*span).annotate(at=by, **groups).values("at", *groups)
     sums: dict[str, dict[tuple[Any, str], Figures]] = {
         name: defaultdict(no_figures) for name in dimensions
     }
-    for row in rows.annotate(**_apart(FIGURES)).order_by():
-        found = _together(row)
+    for row in rows.annotate(**_prefixed(FIGURES)).order_by():
+        figures = _figures(row)
         for name in dimensions:
             for value in values_of(name, row[f"group_{name}"]):
-                add_figures(sums[name][row["at"], value], found)
+                add_figures(sums[name][row["at"], value], figures)
     return sums
 
 
 def totals_of_days(span: Span) -> dict[tuple[str, str], Figures]:
-    """What the hourly totals of ``span`` add up to, by dimension and value."""
+    """Sum the hourly totals of ``span`` by dimension and value."""
     rows: Any = HourlyRollup.objects.filter(hour__gte=span[0], hour__lt=span[1])
-    rows = rows.values("dimension", "value").annotate(**_apart(_KEPT_SUMS)).order_by()
-    return {(row["dimension"], row["value"]): _together(row) for row in rows}
+    rows = rows.values("dimension", "value").annotate(**_prefixed(_ROLLUP_SUMS)).order_by()
+    return {(row["dimension"], row["value"]): _figures(row) for row in rows}
 
 
 def rows_by(dimension: str, value: str, span: Span) -> dict[tuple[datetime, str], Figures]:
-    """Of the requests with one value of "user" or "tag", by UTC day and model."""
+    """Sum the requests with one value of "user" or "tag" by UTC day and model."""
     rows: Any = requests_in(*span)
     if dimension == "user":
         rows = rows.filter(user_id=value)
@@ -102,93 +103,97 @@ def rows_by(dimension: str, value: str, span: Span) -> dict[tuple[datetime, str]
         rows = tagged(rows, value) if value else rows.filter(tags=[])
     rows = rows.annotate(model_ref=KEPT["model"], at=DAY).values("at", "model_ref")
     return {
-        (row["at"], row["model_ref"]): _together(row)
-        for row in rows.annotate(**_apart(FIGURES)).order_by()
+        (row["at"], row["model_ref"]): _figures(row)
+        for row in rows.annotate(**_prefixed(FIGURES)).order_by()
     }
 
 
 def sums_together(
-    asked: Sequence[SumQuery],
+    queries: Sequence[SumQuery],
     horizon: Horizon,
     by: Step | None = None,
     figures: Collection[str] = FIGURES,
 ) -> list[dict[str, Grouped]]:
-    """Of each that is asked, by time as well or not: in one reading of what is summed and one of
-    the requests that are not. A ``by`` of hours needs a ``horizon`` without days.
+    """Return each query's sums by dimension, and by time with a ``by``.
+
+    One SQL query reads the totals of all ``queries``, another the requests that are not summed
+    yet. A ``by`` of hours needs a ``horizon`` without days.
     """
-    nothing = no_figures()
+    zero = no_figures()
 
-    def none_yet() -> Figures:
-        return {name: nothing[name] for name in figures}
+    def zero_figures() -> Figures:
+        return {name: zero[name] for name in figures}
 
-    found: list[dict[str, Grouped]] = [
-        {name: defaultdict(none_yet) for name in one.dimensions} for one in asked
+    results: list[dict[str, Grouped]] = [
+        {name: defaultdict(zero_figures) for name in query.dimensions} for query in queries
     ]
-    kept: list[Any] = []
-    rows: list[Any] = []
-    for number, one in enumerate(asked):
-        parts = horizon.parts(one.since, one.until)
+    total_selects: list[Any] = []
+    row_selects: list[Any] = []
+    for number, query in enumerate(queries):
+        parts = horizon.parts(query.since, query.until)
         for table, column, spans in (
             (DailyRollup, "day", parts.days), (HourlyRollup, "hour", parts.hours),
         ):  # fmt: skip
             if spans:
                 totals = table._default_manager.filter(
-                    _within(column, spans), dimension__in=one.dimensions
+                    _within(column, spans), dimension__in=query.dimensions
                 )
-                named = {"of": F("dimension"), "group": F("value")}
-                kept.append(
-                    _labelled(
-                        totals, number, started(by, column), named, _chosen(_KEPT_SUMS, figures)
-                    )
-                )
+                labels = {"of": F("dimension"), "group": F("value")}
+                sums = _chosen(_ROLLUP_SUMS, figures)
+                total_selects.append(_labelled(totals, number, truncated(by, column), labels, sums))
         if parts.rows:
             requests = RequestRecord.objects.filter(_within("created_at", parts.rows))
-            at = started(by, "created_at")
-            rows += [
-                _labelled(requests, number, at, _named(names), _chosen(FIGURES, figures))
-                for names in _read_together(one.dimensions)
+            at = truncated(by, "created_at")
+            row_selects += [
+                _labelled(requests, number, at, _row_labels(names), _chosen(FIGURES, figures))
+                for names in _combined(query.dimensions)
             ]
-    for row in _union(kept):
-        into = found[row["number"]][row["of"]]
-        add_figures(into[row.get("at"), row["group"]], _together(row, figures))
-    for row in _union(rows):
-        summed = _together(row, figures)
-        for name, group in zip(row["of"].split(_AND), row["group"].split(_AND), strict=True):
-            into = found[row["number"]][name]
+    for row in _union(total_selects):
+        target = results[row["number"]][row["of"]]
+        add_figures(target[row.get("at"), row["group"]], _figures(row, figures))
+    for row in _union(row_selects):
+        summed = _figures(row, figures)
+        names, groups = row["of"].split(_SEPARATOR), row["group"].split(_SEPARATOR)
+        for name, group in zip(names, groups, strict=True):
+            target = results[row["number"]][name]
             for value in values_of(name, json.loads(group) if name == "tag" else group):
-                add_figures(into[row.get("at"), value], summed)
-    return found
+                add_figures(target[row.get("at"), value], summed)
+    return results
 
 
-def started(by: Step | None, column: str) -> TruncBase | None:
+def truncated(by: Step | None, column: str) -> TruncBase | None:
+    """Return ``column`` truncated to steps of ``by`` (UTC); ``None`` without a ``by``."""
     return None if by is None else by(column, tzinfo=UTC)
 
 
-def _read_together(dimensions: Sequence[str]) -> list[list[str]]:
-    """Those with few values in one reading of the requests, the others in one each."""
+def _combined(dimensions: Sequence[str]) -> list[list[str]]:
+    """Return the groups of dimensions to read together.
+
+    One group has all dimensions with few values; each other dimension is a group of its own.
+    """
     few = [name for name in dimensions if name in FEW_VALUES]
     return [*([few] if few else []), *([name] for name in dimensions if name not in FEW_VALUES)]
 
 
-def _named(dimensions: Sequence[str]) -> dict[str, Any]:
-    # As text, that dimensions can stand under each other: tags are JSON.
+def _row_labels(dimensions: Sequence[str]) -> dict[str, Any]:
+    # Values are cast to text, so that a UNION can combine dimensions: tags are JSON.
     parts: list[Any] = [Cast(KEPT[name], TextField()) for name in dimensions]
     group = parts[0]
     for part in parts[1:]:
-        group = Concat(group, Value(_AND), part, output_field=TextField())
-    return {"of": Value(_AND.join(dimensions), output_field=TextField()), "group": group}
+        group = Concat(group, Value(_SEPARATOR), part, output_field=TextField())
+    return {"of": Value(_SEPARATOR.join(dimensions), output_field=TextField()), "group": group}
 
 
-def _labelled(rows: Any, number: int, by: Any, named: dict[str, Any], sums: dict[str, Any]) -> Any:
-    rows = rows.annotate(number=_whole_number(number), **named)
-    return _by_time(rows, by, "number", "of", "group").annotate(**_apart(sums)).order_by()
+def _labelled(rows: Any, number: int, by: Any, labels: dict[str, Any], sums: dict[str, Any]) -> Any:
+    rows = rows.annotate(number=_integer(number), **labels)
+    return _by_time(rows, by, "number", "of", "group").annotate(**_prefixed(sums)).order_by()
 
 
 def _chosen(sums: dict[str, Any], figures: Collection[str]) -> dict[str, Any]:
     return {name: sums[name] for name in figures}
 
 
-def _whole_number(number: int) -> Value:
+def _integer(number: int) -> Value:
     return Value(number, output_field=IntegerField())
 
 
@@ -199,32 +204,32 @@ def _union(selects: Sequence[Any]) -> Any:
 
 
 def grouped(dimension: str, requests: Any, by: Any) -> Grouped:
-    """The figures of ``requests`` by time and value."""
+    """Return the figures of ``requests`` by time and value."""
     rows = _by_time(requests.annotate(group=KEPT[dimension]), by, "group")
     sums: Grouped = defaultdict(no_figures)
-    for row in rows.annotate(**_apart(FIGURES)).order_by():
-        found = _together(row)
+    for row in rows.annotate(**_prefixed(FIGURES)).order_by():
+        figures = _figures(row)
         for value in values_of(dimension, row["group"]):
-            add_figures(sums[row.get("at"), value], found)
+            add_figures(sums[row.get("at"), value], figures)
     return sums
 
 
 def _by_time(rows: Any, by: Any, *columns: str) -> Any:
-    """To be summed by ``columns`` and, where there is a ``by``, that truncation of their time."""
+    """Group ``rows`` by ``columns`` and by the truncated time ``by``, if there is one."""
     return rows.values(*columns) if by is None else rows.annotate(at=by).values(*columns, "at")
 
 
 def _within(column: str, spans: Sequence[Span]) -> Q:
-    found = Q()
+    condition = Q()
     for start, end in spans:
-        found |= Q(**{f"{column}__gte": start, f"{column}__lt": end})
-    return found
+        condition |= Q(**{f"{column}__gte": start, f"{column}__lt": end})
+    return condition
 
 
-def _apart(sums: dict[str, Any]) -> dict[str, Any]:
-    """Under names that no column has, which an annotation may not take."""
+def _prefixed(sums: dict[str, Any]) -> dict[str, Any]:
+    """Return ``sums`` under other names, as an annotation cannot have the name of a column."""
     return {f"sum_{name}": sum_ for name, sum_ in sums.items()}
 
 
-def _together(row: dict[str, Any], figures: Collection[str] = FIGURES) -> Figures:
+def _figures(row: dict[str, Any], figures: Collection[str] = FIGURES) -> Figures:
     return {name: row[f"sum_{name}"] for name in figures}

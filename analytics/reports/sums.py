@@ -1,4 +1,4 @@
-"""Where a report finds what requests add up to: against one baseline or another."""
+"""Sources of a report's sums, each compared with one baseline."""
 
 from __future__ import annotations
 
@@ -17,54 +17,57 @@ from analytics.reports.summing import (
     SumQuery,
     grouped,
     requests_in,
-    started,
     sums_together,
+    truncated,
 )
 
 
 class ReportSums(Protocol):
-    """Where a report finds what requests add up to: against one baseline or another."""
+    """A source of a report's sums, compared with one baseline."""
 
     def by(
         self, dimension: str, since: datetime, until: datetime | None = None
     ) -> dict[str, Figures]:
-        """The figures of each value of ``dimension`` in ``[since, until)``."""
+        """Return the figures of each value of ``dimension`` in ``[since, until)``."""
         ...
 
     def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
-        """The figures of each UTC day, by its start."""
+        """Return the figures of each UTC day, by its start."""
         ...
 
 
 class RecordedSums:
-    """Against the baseline that was recorded with each request: complexity's choice, or the
-    model that the client gave as its baseline.
+    """Sums compared with the baseline that was recorded with each request.
+
+    That is complexity's choice, or the model that the client named as its baseline.
     """
 
     def by(
         self, dimension: str, since: datetime, until: datetime | None = None
     ) -> dict[str, Figures]:
+        """Return the figures of each value of ``dimension`` in ``[since, until)``."""
         return _by_value(self._read(dimension, since, until, None))
 
     def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
+        """Return the figures of each UTC day, by its start."""
         days: dict[datetime, Figures] = defaultdict(no_figures)
-        found = self._read("strategy", since, until, TruncDay)
-        for (day, _), figures in found.items():
+        by_strategy = self._read("strategy", since, until, TruncDay)
+        for (day, _), figures in by_strategy.items():
             add_figures(days[day], figures)
         return dict(days)
 
     def _read(
         self, dimension: str, since: datetime, until: datetime | None, by: Step | None
     ) -> Grouped:
-        asked = SumQuery([dimension], since, until)
-        return sums_together([asked], Horizon.now(since), by)[0][dimension]
+        query = SumQuery([dimension], since, until)
+        return sums_together([query], Horizon.now(since), by)[0][dimension]
 
 
 RECORDED = RecordedSums()
 
 
 class TenantSums(RecordedSums):
-    """The same for one tenant's requests alone; read from the rows."""
+    """Recorded sums of one tenant's requests; they are read from the requests."""
 
     def __init__(self, tenant: str) -> None:
         self._tenant = tenant
@@ -73,52 +76,59 @@ class TenantSums(RecordedSums):
         self, dimension: str, since: datetime, until: datetime | None, by: Step | None
     ) -> Grouped:
         requests = requests_in(since, until).filter(tenant=self._tenant)
-        return grouped(dimension, requests, started(by, "created_at"))
+        return grouped(dimension, requests, truncated(by, "created_at"))
 
 
 class RememberedSums:
-    """Others' sums, each read once: what one report says twice agrees, and costs one reading."""
+    """Another source's sums, each read once.
+
+    Figures that a report shows twice agree, and cost one query.
+    """
 
     def __init__(self, sums: ReportSums) -> None:
         self._sums = sums
         self._read: dict[tuple[Any, ...], Any] = {}
 
     @classmethod
-    def of(cls, asked: Sequence[SumQuery], figures: Collection[str] = FIGURES) -> RememberedSums:
-        """The recorded ones, with several dimensions and periods read at once; of ``figures``
-        alone, where not all are wanted: summing is what takes the time.
+    def of(cls, queries: Sequence[SumQuery], figures: Collection[str] = FIGURES) -> RememberedSums:
+        """Read the recorded sums of several dimensions and periods at once.
+
+        ``figures`` names the figures to sum, as summing takes most of the time.
         """
         sums = cls(RECORDED)
-        horizon = Horizon.now(min(one.since for one in asked))
-        for one, found in zip(asked, sums_together(asked, horizon, None, figures), strict=True):
-            for dimension, figures_of in found.items():
-                sums._read[dimension, one.since, one.until] = _by_value(figures_of)
+        horizon = Horizon.now(min(query.since for query in queries))
+        results = sums_together(queries, horizon, None, figures)
+        for query, by_dimension in zip(queries, results, strict=True):
+            for dimension, grouped_figures in by_dimension.items():
+                sums._read[dimension, query.since, query.until] = _by_value(grouped_figures)
         return sums
 
     def by(
         self, dimension: str, since: datetime, until: datetime | None = None
     ) -> dict[str, Figures]:
+        """Return the figures of each value of ``dimension`` in ``[since, until)``."""
         key = (dimension, since, until)
         if key not in self._read:
             self._read[key] = self._sums.by(dimension, since, until)
-        found: dict[str, Figures] = self._read[key]
-        return found
+        figures: dict[str, Figures] = self._read[key]
+        return figures
 
     def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
+        """Return the figures of each UTC day, by its start."""
         key = (since, until)
         if key not in self._read:
             self._read[key] = self._sums.by_day(since, until)
-        found: dict[datetime, Figures] = self._read[key]
-        return found
+        figures: dict[datetime, Figures] = self._read[key]
+        return figures
 
 
 def total_of(sums: Mapping[Any, Figures]) -> Figures:
-    """All of them together."""
+    """Return the sum of all figures in ``sums``."""
     total = no_figures()
     for figures in sums.values():
         add_figures(total, figures)
     return total
 
 
-def _by_value(found: Grouped) -> dict[str, Figures]:
-    return {value: figures for (_, value), figures in found.items()}
+def _by_value(sums: Grouped) -> dict[str, Figures]:
+    return {value: figures for (_, value), figures in sums.items()}

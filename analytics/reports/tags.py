@@ -1,4 +1,4 @@
-"""Requests by their tags, on every database."""
+"""Filter requests by tag, on every database."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from django.db.models.functions import Cast, StrIndex
 
 
 def tagged(requests: Any, tag: str) -> Any:
-    """Those of a query that have ``tag`` among theirs."""
+    """Return the requests of a query that have ``tag``."""
     if connection.features.supports_json_field_contains:
-        # The index knows only requests that have tags; the planner must be told that this does.
+        # The index covers only requests with tags; exclude() lets the planner use it.
         return requests.filter(tags__contains=[tag]).exclude(tags=[])
-    # SQLite: the tag as it stands in the JSON text, quotes included.
+    # SQLite: search the JSON text for the tag with its quotes.
     place = StrIndex(Cast("tags", TextField()), Value(json.dumps(tag)))
     return requests.annotate(place=place).filter(place__gt=0)

@@ -1,4 +1,4 @@
-"""What the JSON endpoints report about requests and decisions. All sums are done in SQL."""
+"""Statistics of requests and decisions for the JSON endpoints. All sums are done in SQL."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from analytics.reports.figures import Figures, add_figures, no_figures
 from analytics.reports.summing import requests_in
 from analytics.reports.sums import RECORDED, ReportSums, TenantSums
 
-# In whole or in part: what was delivered before a cut was charged too.
+# Includes partial answers, as the part that was delivered was charged too.
 _ANSWERED = ~Q(status=RequestRecord.Status.ERROR)
 
 
 def period_start(days: int, now: datetime | None = None) -> datetime:
-    """The moment ``days`` times 24 hours ago."""
+    """Return the moment ``days`` times 24 hours ago."""
     return (now or datetime.now(UTC)) - timedelta(days=days)
 
 
 def average(total: Decimal, count: int) -> Decimal:
-    """USD per request; zero for none."""
+    """Return USD per request; zero without requests."""
     return (total / count).quantize(Decimal("1e-10")) if count else Decimal(0)
 
 
@@ -38,9 +38,10 @@ def routing_metrics(
     *,
     tenant: str | None = None,
 ) -> dict[str, Any]:
-    """Savings and averages of the last ``days`` days, by strategy, confidence and provider.
+    """Return savings and averages of the last ``days`` days, by strategy, confidence, provider.
 
-    Of one tenant, where one is given; what judging cost is nobody's own.
+    With a ``tenant``, only its requests count, and no cost of judging, as that belongs to no
+    tenant.
     """
     since = period_start(days, now)
     judging = None
@@ -52,55 +53,55 @@ def routing_metrics(
         "by_strategy": [
             {
                 "strategy": name,
-                "count": found["decided"],
-                "avg_cost": average(found["cost"], found["priced"]),
-                "high_confidence_pct": percent(found["high"], found["decided"]),
+                "count": figures["decided"],
+                "avg_cost": average(figures["cost"], figures["priced"]),
+                "high_confidence_pct": percent(figures["high"], figures["decided"]),
             }
-            for name, found in _most_first(sums.by("strategy", since))
+            for name, figures in _most_first(sums.by("strategy", since))
         ],
         "by_confidence": [
             {
                 "confidence": name,
-                "count": found["decided"],
-                "avg_cost": average(found["cost"], found["priced"]),
+                "count": figures["decided"],
+                "avg_cost": average(figures["cost"], figures["priced"]),
             }
-            for name, found in _most_first(sums.by("confidence", since))
+            for name, figures in _most_first(sums.by("confidence", since))
         ],
         "by_provider": [
             {
                 "provider": name,
-                "count": found["decided"],
-                "total_cost": found["cost"],
-                "avg_cost": average(found["cost"], found["priced"]),
+                "count": figures["decided"],
+                "total_cost": figures["cost"],
+                "avg_cost": average(figures["cost"], figures["priced"]),
             }
-            for name, found in _most_first(by_provider(sums.by("model", since)))
+            for name, figures in _most_first(by_provider(sums.by("model", since)))
         ],
     }
 
 
 def model_costs(since: datetime, sums: ReportSums = RECORDED) -> list[dict[str, Any]]:
-    """What each model's requests cost and saved by routing, those with most requests first."""
+    """Return what each model's requests cost and saved by routing, most requests first."""
     return [
         {
             "provider": name.split("/", 1)[0],
             "model": name.split("/", 1)[1],
-            "count": found["decided"],
-            "total_cost": found["cost"],
-            "avg_cost": average(found["cost"], found["priced"]),
-            "routing_saved": found["routing_saved"],
+            "count": figures["decided"],
+            "total_cost": figures["cost"],
+            "avg_cost": average(figures["cost"], figures["priced"]),
+            "routing_saved": figures["routing_saved"],
         }
-        for name, found in _most_first(sums.by("model", since))
+        for name, figures in _most_first(sums.by("model", since))
     ]
 
 
 def _most_first(sums: Mapping[str, Figures]) -> list[tuple[str, Figures]]:
-    """Those with decisions, most of them first."""
+    """Return the values that have decisions, most decisions first."""
     decided = [(name, figures) for name, figures in sums.items() if figures["decided"]]
-    return sorted(decided, key=lambda named: (-named[1]["decided"], named[0]))
+    return sorted(decided, key=lambda item: (-item[1]["decided"], item[0]))
 
 
 def by_provider(models: Mapping[str, Figures]) -> dict[str, Figures]:
-    """The figures of "provider/model", by provider."""
+    """Sum the figures of "provider/model" by provider."""
     sums: dict[str, Figures] = defaultdict(no_figures)
     for model, figures in models.items():
         add_figures(sums[model.split("/", 1)[0]], figures)
@@ -108,8 +109,9 @@ def by_provider(models: Mapping[str, Figures]) -> dict[str, Figures]:
 
 
 def usage_stats(*, recent: int = 10, tenant: str | None = None) -> dict[str, Any]:
-    """Everything recorded so far, of one tenant or of all: totals, by provider, by tier, and
-    the latest requests.
+    """Return statistics of all recorded requests, of one tenant or of all.
+
+    They are: totals, sums by provider and by tier, and the ``recent`` latest requests.
     """
     requests = RequestRecord.objects.all()
     if tenant is not None:
@@ -175,9 +177,9 @@ def usage_stats(*, recent: int = 10, tenant: str | None = None) -> dict[str, Any
 def dearest_requests(
     since: datetime, until: datetime | None = None, *, most: int = 8, among: int = 2_000
 ) -> list[RequestRecord]:
-    """Those decided that cost most ``among`` the latest of a period.
+    """Return the most expensive requests with a decision ``among`` the latest of a period.
 
-    Bounded, so that it costs the same at any size of the ledger.
+    The bound keeps the query's cost the same for any size of the ledger.
     """
     latest = requests_in(since, until).order_by("-created_at").values("pk")[:among]
     rows = RequestRecord.objects.filter(pk__in=latest, cost__gt=0, decision__isnull=False)

@@ -18,7 +18,7 @@ from decimal import Decimal
 from django.db import connections
 
 from analytics.models import Comparison, Feedback
-from analytics.quality.comparisons import Compared, comparison_record
+from analytics.quality.comparisons import ScoredAnswer, comparison_record
 from analytics.quality.feedback import Expectation, feedback_record
 from optimizer.domain.request_ids import new_request_id
 from optimizer.domain.result import CompletionResult
@@ -192,8 +192,8 @@ class Replay:
         if (outcome := prompt.outcomes.get(baseline)) is not None:
             comparison_record(
                 answer.request_id,
-                Compared(PROVIDER, answer.model, score),
-                Compared(PROVIDER, baseline, outcome.quality),
+                ScoredAnswer(PROVIDER, answer.model, score),
+                ScoredAnswer(PROVIDER, baseline, outcome.quality),
                 source=Comparison.Source.REPLAY,
                 expected=answer.decision.metadata.get("quality_score"),
             )

@@ -10,7 +10,12 @@ import httpx
 from django.conf import settings
 from django.core.mail import send_mail
 
-from analytics.alerts import alert_settle, alerts_raise, alerts_waiting, budget_alerts_raise
+from analytics.alerts import (
+    alert_record_attempt,
+    alerts_raise,
+    alerts_waiting,
+    budget_alerts_raise,
+)
 from analytics.models import Alert
 from analytics.models.notification_target import NotificationTarget
 
@@ -27,7 +32,7 @@ def watch() -> None:
     for alert in (*alerts_raise(), *budget_alerts_raise()):
         logger.warning("Alert: %s", alert.text)
     for alert in alerts_waiting():
-        alert_settle(alert, "; ".join(deliver(alert.told, alert.text, _message(alert))))
+        alert_record_attempt(alert, "; ".join(deliver(alert.told, alert.text, _message(alert))))
 
 
 def deliver(target: NotificationTarget, text: str, message: dict[str, Any]) -> Iterable[str]:

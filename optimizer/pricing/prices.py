@@ -11,12 +11,12 @@ from typing import Any
 from analytics.ledger.daily_totals import model_sums
 from analytics.models import PriceOverride
 from analytics.prices import (
-    PriceFound,
-    PriceMove,
+    CurrentPrice,
+    PriceChange,
     overrides_load,
     overrides_version,
-    price_moves,
-    prices_note,
+    price_changes,
+    prices_record,
     tokens_used,
 )
 from analytics.reports.repricing import Tariff, charge_for
@@ -92,7 +92,7 @@ class PriceService:
 
     def note(self) -> None:
         """Record which prices have changed since the last call."""
-        prices_note(self._price_found(spec) for spec in self._specs())
+        prices_record(self._price_found(spec) for spec in self._specs())
 
     def models(self) -> list[ModelPrice]:
         """Return all models with their prices, configured ones first, in catalogue order."""
@@ -113,9 +113,9 @@ class PriceService:
             )
         return sorted(models, key=lambda model: not model.enabled)
 
-    def moves(self) -> list[PriceMove]:
+    def moves(self) -> list[PriceChange]:
         """Return the prices that changed in the last thirty days."""
-        return price_moves(datetime.now(UTC) - timedelta(days=_DAYS))
+        return price_changes(datetime.now(UTC) - timedelta(days=_DAYS))
 
     def effect(self, provider: str, model: str, price: Mapping[str, Decimal]) -> PriceEffect:
         """Return the effect of ``price`` (USD per million tokens by unit) on the last 30 days."""
@@ -134,18 +134,18 @@ class PriceService:
     def _specs(self) -> list[ModelSpec]:
         return [*self._catalogue.models, *self._catalogue.embeddings]
 
-    def _price_found(self, spec: ModelSpec) -> PriceFound:
+    def _price_found(self, spec: ModelSpec) -> CurrentPrice:
         rates = self._prices.rates(spec.provider, spec.id)
         source = self._prices.source(spec.provider, spec.id)
         if rates is None:
-            return PriceFound(spec.provider, spec.id, source, {})
+            return CurrentPrice(spec.provider, spec.id, source, {})
         units = {
             "input": rates.input, "output": rates.output, "cache_read": rates.cache_read,
             "cache_write": rates.cache_write, "cache_write_1h": rates.cache_write_1h,
         }  # fmt: skip
         base = {unit: rate.base for unit, rate in units.items() if rate is not None}
         steps = [(step.above, step.input, step.output) for step in tariff_of(rates)[1:]]
-        return PriceFound(spec.provider, spec.id, source, base, steps)
+        return CurrentPrice(spec.provider, spec.id, source, base, steps)
 
 
 def _charged(rows: Sequence[Mapping[str, Any]], tariff: Tariff) -> Decimal:

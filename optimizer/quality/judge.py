@@ -25,7 +25,7 @@ from django.db import Error as DatabaseFailure
 from analytics.budgets.claims import Charge, Cost, Payer
 from analytics.ledger.ledger import BudgetsUnavailable
 from analytics.models import Comparison
-from analytics.quality.comparisons import Compared, Judged, comparison_record
+from analytics.quality.comparisons import Judgement, ScoredAnswer, comparison_record
 from analytics.quality.report import judging_cost
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
@@ -258,10 +258,12 @@ def _baseline(metadata: dict[str, Any]) -> Model | None:
 def _record(case: _Case, score: float | None, error: str, judge: str) -> None:
     comparison_record(
         case.analyzed.request.request_id,
-        Compared(*case.candidate, score),
-        Compared(*case.reference, None if score is None else _EVEN),
+        ScoredAnswer(*case.candidate, score),
+        ScoredAnswer(*case.reference, None if score is None else _EVEN),
         source=Comparison.Source.JUDGE,
         expected=case.expected,
         served=case.served,
-        judged=Judged(judge, case.judge_cost, case.answer_cost, case.verdicts, error, case.costs),
+        judged=Judgement(
+            judge, case.judge_cost, case.answer_cost, case.verdicts, error, case.costs
+        ),
     )

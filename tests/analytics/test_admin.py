@@ -86,7 +86,7 @@ def test_a_choice_made_to_learn_says_so_and_by_what_chance(admin_client: Client)
         metadata={"validation": "experimental", "explored": True, "propensity": 0.0125}
     )
     page = admin_client.get(url("routingmetric", "change", decision.pk)).content.decode()
-    assert "Tried in order to learn, with a chance of 1.2%." in page
+    assert "Chosen at random to explore, with a probability of 1.2%." in page
     assert "experimental" in page
 
 

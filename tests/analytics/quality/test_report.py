@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from analytics.ledger.savings import cost_savings
 from analytics.models import Comparison
-from analytics.quality.report import LEAST, judging_cost, mean_of, quality_report
+from analytics.quality.report import MIN_VERDICTS, judging_cost, mean_of, quality_report
 from analytics.reports.report import routing_report
 from analytics.reports.report_formats import headline
 from tests.factories import ComparisonFactory, FeedbackFactory, RoutingMetricFactory
@@ -21,7 +21,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 scores = st.floats(0, 1)
 
 
-@given(st.lists(scores, min_size=LEAST, max_size=200))
+@given(st.lists(scores, min_size=MIN_VERDICTS, max_size=200))
 def test_an_interval_holds_its_mean_and_stays_within_bounds(values: list[float]) -> None:
     found = mean_of(len(values), sum(values), sum(v * v for v in values))
     assert 0 <= found.low <= found.high <= 1
@@ -30,7 +30,7 @@ def test_an_interval_holds_its_mean_and_stays_within_bounds(values: list[float])
 
 
 def test_few_verdicts_have_no_interval() -> None:
-    assert mean_of(LEAST - 1, 10.0, 8.0).low is None
+    assert mean_of(MIN_VERDICTS - 1, 10.0, 8.0).low is None
     assert mean_of(0, 0.0, 0.0).mean is None
 
 

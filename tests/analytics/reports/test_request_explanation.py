@@ -59,7 +59,7 @@ def test_a_baseline_that_a_client_named_is_not_called_complexity_s() -> None:
         "baseline_chain": [cheap], "validation": "overridden", "rejected_model": cheap,
     }  # fmt: skip
     story = explain_request(decision)
-    assert "The baseline asked for, claude/claude-opus-5-5, would have cost" in story.headline
+    assert "The requested baseline, claude/claude-opus-5-5, would have cost" in story.headline
     assert story.decided[-1].endswith("overridden in place of claude/claude-haiku-5-5.")
 
 
@@ -72,9 +72,9 @@ def test_a_loss_is_not_called_a_saving() -> None:
 @pytest.mark.parametrize(
     ("request_fields", "told"),
     [
-        ({"status": "error"}, "claude/claude-haiku-5-5 was chosen, and nobody answered."),
+        ({"status": "error"}, "claude/claude-haiku-5-5 was chosen, but no model answered."),
         ({"status": "partial"}, "but cut off"),
-        ({"cache_hit": True, "original_cost": Decimal("0.5")}, "from the cache for nothing"),
+        ({"cache_hit": True, "original_cost": Decimal("0.5")}, "from the cache at no cost"),
     ],
 )
 def test_other_endings(request_fields: dict[str, object], told: str) -> None:

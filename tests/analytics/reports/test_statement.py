@@ -97,7 +97,7 @@ def test_what_was_pruned_is_said() -> None:
     for _ in totals_update():
         pass
     RequestRecord.objects.filter(user_id="ann", tags=["a"]).delete()
-    assert "not all of it" in run("--month", "2026-10", "--name", "ann")
+    assert "this statement is incomplete" in run("--month", "2026-10", "--name", "ann")
 
 
 def test_it_writes_to_a_file(tmp_path) -> None:

@@ -21,7 +21,7 @@ from analytics.experiments import (
     experiment_results,
     experiment_start,
     experiment_stop,
-    harm_of,
+    harm_reason,
     stop_on_harm,
 )
 from analytics.models import Experiment, RequestRecord, RoutingMetric
@@ -212,7 +212,7 @@ class TestResults:
         assert found.cost.high < 0
         assert found.quality.low < 0 < found.quality.high
         assert "hybrid is cheaper than complexity" in verdict(experiment, found)
-        assert harm_of(experiment, found) == ""
+        assert harm_reason(experiment, found) == ""
         assert stop_on_harm() is None
 
     def test_it_ends_by_itself_where_quality_falls(self, experiment: Experiment) -> None:
@@ -221,7 +221,7 @@ class TestResults:
         assert stop_on_harm() == experiment
         experiment.refresh_from_db()
         assert experiment.status == "stopped"
-        assert "quality is surely lower" in experiment.end_reason
+        assert "quality is significantly lower" in experiment.end_reason
         assert stop_on_harm() is None
 
     def test_or_where_it_fails(self, experiment: Experiment) -> None:

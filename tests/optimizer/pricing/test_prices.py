@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from analytics.access.roles import OPERATOR, VIEWER, roles_make
 from analytics.access.versioned_rows import save_followed
 from analytics.models import PriceOverride, PriceSeen
-from analytics.prices import PriceFound, price_moves, prices_note
+from analytics.prices import CurrentPrice, price_changes, prices_record
 from analytics.templatetags.analytics_format import rate, short
 from optimizer.wiring.build import get_services
 from optimizer.wiring.services import Services
@@ -163,37 +163,37 @@ def test_a_day_has_the_price_that_was_set_for_it(
 class TestWhatMoved:
     NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 
-    def found(self, price: str, **changes: Any) -> PriceFound:
+    def found(self, price: str, **changes: Any) -> CurrentPrice:
         units = {"input": Decimal(price), "output": Decimal(2)}
         fields: dict[str, Any] = {"provider": "p", "model": "m", "source": "genai-prices",
                                   "price": units, **changes}  # fmt: skip
-        return PriceFound(**fields)
+        return CurrentPrice(**fields)
 
     def test_only_changes_are_written_down(self) -> None:
         for n, price in enumerate(("1", "1.00", "3")):
-            prices_note([self.found(price)], self.NOW + timedelta(hours=n))
+            prices_record([self.found(price)], self.NOW + timedelta(hours=n))
         rows = list(PriceSeen.objects.order_by("seen_at").values_list("input", "first"))
         assert rows == [(Decimal(1), True), (Decimal(3), False)]
 
     def test_two_workers_write_it_down_once(self) -> None:
-        prices_note([self.found("1")], self.NOW)
+        prices_record([self.found("1")], self.NOW)
         PriceSeen.objects.update(input=Decimal(9))  # as the other worker read it before
-        prices_note([self.found("1")], self.NOW)
+        prices_record([self.found("1")], self.NOW)
         assert PriceSeen.objects.count() == 1
 
     def test_a_price_that_is_lost_is_a_change(self) -> None:
-        prices_note([self.found("1")], self.NOW)
+        prices_record([self.found("1")], self.NOW)
         lost = replace(self.found("1"), price={}, source="unknown")
-        prices_note([lost], self.NOW + timedelta(hours=1))
-        (move,) = price_moves(self.NOW)
+        prices_record([lost], self.NOW + timedelta(hours=1))
+        (move,) = price_changes(self.NOW)
         assert (move.before.words, move.after.words) == ("$1.00 in, $2.00 out", "unknown")
 
     def test_long_requests_count_too(self) -> None:
-        prices_note([self.found("1")], self.NOW)
+        prices_record([self.found("1")], self.NOW)
         steps = [(100_000, Decimal(5), Decimal(9))]
         later = self.NOW + timedelta(hours=1)
-        assert len(prices_note([self.found("1", steps=steps)], later)) == 1
-        assert prices_note([self.found("1", steps=steps)], later + timedelta(hours=1)) == []
+        assert len(prices_record([self.found("1", steps=steps)], later)) == 1
+        assert prices_record([self.found("1", steps=steps)], later + timedelta(hours=1)) == []
 
     def test_every_model_of_the_catalogue_is_followed(self, services: Services) -> None:
         services.price_service.note()
