@@ -120,7 +120,7 @@ def _of_budget(usage: BudgetUsage, budget: Budget) -> str:
         f"; at {dollars(budget.limit)} requests are held back" if budget.limit is not None else ""
     )
     return (
-        f"{budget.name}{whose}: the soft limit of {dollars(budget.soft_limit)} {budget.how_often} "
+        f"{budget.name}{whose}: the soft limit of {dollars(budget.soft_limit)} {budget.period_text} "
         f"is passed{hard}."
     )
 

@@ -91,7 +91,7 @@ class Command(TeachingCommand):
             **_amounts(options),
         )
         budget_open(budget)
-        audit_added(budget, f"{budget.of_whom}: {_named(budget)}")
+        audit_added(budget, f"{budget.applies_to}: {_named(budget)}")
 
     @staticmethod
     def _change(options: dict[str, Any]) -> None:
@@ -123,7 +123,7 @@ class Command(TeachingCommand):
             for standing in own:
                 table.add_row(*_row(standing), end_section=True)
             if not own:
-                table.add_row(_named(budget), budget.of_whom, "nothing")
+                table.add_row(_named(budget), budget.applies_to, "nothing")
         Console(file=self.stdout, highlight=False).print(table)  # type: ignore[arg-type]
 
 
@@ -143,7 +143,7 @@ def _amounts(options: dict[str, Any]) -> dict[str, Any]:
 
 def _row(standing: AccountStanding) -> list[str]:
     budget = standing.budget
-    whose = f"{budget.get_scope_display()} {standing.subject}" if budget.each else budget.of_whom
+    whose = f"{budget.get_scope_display()} {standing.subject}" if budget.each else budget.applies_to
     held = dollars(standing.held)
     if standing.lost:
         held += f" ({dollars(standing.lost)} lost)"
@@ -162,4 +162,4 @@ def _named(budget: Budget) -> str:
     """With its limit, and whether it is off."""
     soft = budget.limit is None
     amount = f"{'soft ' if soft else ''}{dollars(budget.soft_limit if soft else budget.limit)}"
-    return f"{budget.name}: {amount} {budget.how_often}{'' if budget.enabled else ' (off)'}"
+    return f"{budget.name}: {amount} {budget.period_text}{'' if budget.enabled else ' (off)'}"

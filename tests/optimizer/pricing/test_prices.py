@@ -128,12 +128,12 @@ class TestHistoryIsLeftAlone:
         )
         override.refresh_from_db()
         override.valid_until = None
-        with pytest.raises(ValidationError, match="The past is recorded"):
+        with pytest.raises(ValidationError, match="The past is already recorded"):
             save_followed(override)
 
     def test_two_do_not_hold_at_the_same_time(self) -> None:
         PriceOverrideFactory(valid_until=TOMORROW)
-        with pytest.raises(ValidationError, match="at the same time"):
+        with pytest.raises(ValidationError, match="Its days overlap with another price"):
             save_followed(PriceOverrideFactory.build())
         save_followed(PriceOverrideFactory.build(valid_from=TOMORROW))
         save_followed(PriceOverrideFactory.build(model="claude-opus-5-5"))
