@@ -181,7 +181,7 @@ class TestWriting:
         ("fields", "error"),
         [
             ({}, "a webhook or an e-mail address to notify"),
-            ({"emails": "nobody"}, "no e-mail address"),
+            ({"emails": "nobody"}, "is not an e-mail address"),
             ({"webhook": "ftp://x/"}, "valid URL"),
             ({"emails": "a@example.com", "user": "x", "tag": "y"}, "either a user or a tag"),
             ({"emails": "a@example.com", "user": "x", "metric": "savings"}, "Only spend"),
