@@ -45,7 +45,9 @@ class PriceOverride(models.Model):
         null=True, blank=True, help_text="Written to the prompt cache; empty: the input price."
     )
     cache_write_1h = _price(
-        null=True, blank=True, help_text="Written to the cache for an hour; empty: the price above."
+        null=True,
+        blank=True,
+        help_text="Written to the prompt cache for an hour; empty: the cache write price.",
     )
     valid_from = models.DateField(default=_today, help_text="UTC. Today: from now on.")
     valid_until = models.DateField(

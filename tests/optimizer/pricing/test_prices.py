@@ -96,7 +96,9 @@ class TestSettingAPrice:
 @pytest.mark.django_db
 class TestHistoryIsLeftAlone:
     def test_none_begins_in_the_past(self) -> None:
-        with pytest.raises(ValidationError, match="The day is in the past: its costs are already recorded"):
+        with pytest.raises(
+            ValidationError, match="The day is in the past: its costs are already recorded"
+        ):
             save_followed(PriceOverrideFactory.build(valid_from=YESTERDAY))
 
     def test_none_ends_before_it_begins(self) -> None:
@@ -110,7 +112,9 @@ class TestHistoryIsLeftAlone:
         override = begun()
         for name, value in change.items():
             setattr(override, name, value)
-        with pytest.raises(ValidationError, match="The price already applies. End it and add another"):
+        with pytest.raises(
+            ValidationError, match="The price already applies. End it and add another"
+        ):
             save_followed(override)
 
     def test_what_has_begun_may_end_today_and_no_sooner(self) -> None:
