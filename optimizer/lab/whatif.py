@@ -30,14 +30,14 @@ from optimizer.policies.rules import ActiveRules
 from providers.completion import Usage
 from routing.evaluation.off_policy import (
     Estimate,
-    Outcomes,
-    Seen,
+    LoggedOutcomes,
+    PolicyOutcomes,
     Unsupported,
     difference,
     estimate,
     interval_of,
     predictions,
-    rated_share,
+    rating_chance,
 )
 
 MOST = 20_000
@@ -223,10 +223,10 @@ def _estimate_cost(answer: Answer, logged: list[_Logged]) -> None:
     answer.lengths_known = float(np.mean([r.length_known for r in logged]))
     spent = np.array([float(r.cost) for r in logged])
     agreed = np.array([r.agrees for r in logged])
-    before = Seen(spent, spent, np.ones(len(spent)))
+    before = PolicyOutcomes(spent, spent, np.ones(len(spent)))
     # Prices are known for every model, so a prediction without a correction is no guess:
     # only what the log paid beyond them (failed tries, a prompt cache) is corrected for.
-    after = Seen(
+    after = PolicyOutcomes(
         np.array([float(r.target_expected) for r in logged]),
         np.where(agreed, spent, np.nan),
         np.array([max(r.target_propensity, _LIST_PRICE) for r in logged]),
@@ -235,7 +235,7 @@ def _estimate_cost(answer: Answer, logged: list[_Logged]) -> None:
     answer.cost = Change(_plain(before), _plain(after), change, low, high)
 
 
-def _plain(seen: Seen) -> Estimate:
+def _plain(seen: PolicyOutcomes) -> Estimate:
     mean, low, high = interval_of(seen.phi)
     return Estimate(mean, max(0.0, low), high, float(len(seen.phi)), 1.0)
 
@@ -249,13 +249,15 @@ def _estimate_quality(answer: Answer, logged: list[_Logged]) -> None:
     score = np.array([np.nan if r.score is None else r.score for r in logged])
     rated = ~np.isnan(score)
     (at,) = np.nonzero(rated)
-    known = Outcomes(at, kind[at], model[at], score[at], len(logged))
-    before = Seen(predictions(known, kind, model), score, rated_share(rated, kind, model))
-    after = Seen(
+    known = LoggedOutcomes(at, kind[at], model[at], score[at], len(logged))
+    before = PolicyOutcomes(
+        predictions(known, kind, model), score, rating_chance(rated, kind, model)
+    )
+    after = PolicyOutcomes(
         predictions(known, kind, target),
         np.where(model == target, score, np.nan),
         np.array([r.target_propensity for r in logged])
-        * rated_share(rated, kind, model, of=target),
+        * rating_chance(rated, kind, model, of=target),
     )
     try:
         estimates = estimate(before), estimate(after)

@@ -105,7 +105,8 @@ class Linear:
 class Words:
     """A linear model of hashed words and word pairs.
 
-    ``idf`` has the shape (buckets,), ``weight`` (buckets, 2), ``base`` (2,). A prompt's terms are weighted ``(1 + ln count) * idf`` and scaled to length 1.
+    ``idf`` has the shape (buckets,), ``weight`` (buckets, 2), ``base`` (2,). A prompt's
+    terms are weighted ``(1 + ln count) * idf`` and scaled to length 1.
     """
 
     idf: NDArray[np.float32]
@@ -130,7 +131,7 @@ class Blend:
     slope: Floats
 
     def logits(self, parts: Floats) -> Floats:
-        """Return the anchors' logits, shape (..., 2), from those of the parts, shape (..., 4, 2)."""
+        """Return the anchors' logits, shape (..., 2), from those of the parts, (..., 4, 2)."""
         return self.base + self.slope * (self.weight @ parts)
 
 
