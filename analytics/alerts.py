@@ -123,7 +123,7 @@ def _soft_limit_text(usage: BudgetUsage, budget: Budget) -> str:
     )
     return (
         f"{budget.name}{subject}: the soft limit of {dollars(budget.soft_limit)} "
-        f"{budget.how_often} is passed{hard_limit}."
+        f"{budget.period_text} is passed{hard_limit}."
     )
 
 

@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.evaluation.off_policy import (
-    Outcomes,
-    Seen,
+    LoggedOutcomes,
+    PolicyOutcomes,
     Unsupported,
     estimate,
     predictions,
-    rated_share,
+    rating_chance,
 )
 
 Floats = NDArray[np.float64]
@@ -69,13 +69,13 @@ def held(world: World, n: int, rng: np.random.Generator) -> bool | None:
     rated = rng.random(n) < world.rated[kind, chosen]
     target = world.target[kind]
     (at,) = np.nonzero(rated)
-    known = Outcomes(at, kind[at], chosen[at], good[at], n)
+    known = LoggedOutcomes(at, kind[at], chosen[at], good[at], n)
     predicted = predictions(known, kind, target)
     agreed = chosen == target
     observed = np.where(agreed & rated, good, np.nan)
-    chance = world.logging[kind, target] * rated_share(rated, kind, chosen, of=target)
+    chance = world.logging[kind, target] * rating_chance(rated, kind, chosen, of=target)
     try:
-        found = estimate(Seen(predicted, observed, chance))
+        found = estimate(PolicyOutcomes(predicted, observed, chance))
     except Unsupported:
         return None
     return found.low <= world.truth <= found.high

@@ -1,4 +1,4 @@
-"""Recorded outcomes: what several models made of the same prompts.
+"""Recorded outcomes: the results of several models on the same prompts.
 
 One JSON object a line, plain or gzipped: ``id``, ``benchmark``, ``prompt`` and
 ``outcomes``, which maps a model to its ``quality`` (0-1), ``input_tokens`` and
@@ -25,7 +25,7 @@ class OutcomesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one model did: ``quality`` 0-1; tokens ``None`` where they were not recorded."""
+    """The result of one model: ``quality`` 0-1; tokens are ``None`` if not recorded."""
 
     quality: float
     input_tokens: int | None
@@ -34,7 +34,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class RecordedPrompt:
-    """One prompt and every model's outcome on it."""
+    """One prompt and the outcome of every model on it."""
 
     id: str
     benchmark: str
@@ -43,7 +43,7 @@ class RecordedPrompt:
 
 
 def read_outcomes(paths: Iterable[Path]) -> Iterator[RecordedPrompt]:
-    """The prompts of all files, in order. Raises :class:`OutcomesError`."""
+    """Yield the prompts of all files, in order. Raise :class:`OutcomesError` for a bad file."""
     for path in paths:
         try:
             with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
@@ -61,7 +61,7 @@ def _recorded(line: str, where: str) -> RecordedPrompt:
             str(raw["id"]),
             str(raw["benchmark"]),
             str(raw["prompt"]),
-            {model: _outcome(found) for model, found in raw["outcomes"].items()},
+            {model: _outcome(entry) for model, entry in raw["outcomes"].items()},
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise OutcomesError(f"{where}: not a recorded prompt ({error})") from error

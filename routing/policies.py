@@ -1,8 +1,9 @@
-"""From expected qualities to a choice. The score is one thing, what to do with it another.
+"""Policies: rules that choose a candidate from expected qualities and costs.
 
-A policy sees candidates ordered from cheapest to dearest (unknown prices last)
-and picks one for each row of qualities: one row to decide, many to explore.
-Among equals the first, and so the cheaper, wins.
+A score and the policy that uses it are kept apart. A policy sees candidates
+ordered from cheapest to most expensive (unknown prices last) and picks one for
+each row of qualities: one row to decide, many to explore. Among equals the first,
+and so the cheaper, wins.
 """
 
 from __future__ import annotations
@@ -20,26 +21,28 @@ Qualities = NDArray[np.float64]
 Costs = Sequence[Decimal | None]
 """USD of each candidate, ascending, ``None`` (unknown) last."""
 Picks = NDArray[np.intp]
-"""Shape (rows,): the place of the candidate picked."""
+"""Shape (rows,): the index of the candidate picked."""
 
 
 class Policy(Protocol):
-    """Picks a candidate from qualities (less their uncertainty) and costs."""
+    """Picks a candidate by quality (less its uncertainty) and cost."""
 
-    def pick(self, quality: Qualities, costs: Costs) -> Picks: ...
+    def pick(self, quality: Qualities, costs: Costs) -> Picks:
+        """Return the index of the candidate to use for each row of ``quality``."""
+        ...
 
     def reason(self, quality: float) -> str:
-        """Why a candidate of this quality was picked, to be read after "is the"."""
+        """Return why a candidate of this quality was picked, to be read after "is the"."""
         ...
 
     def reaches(self, quality: float) -> bool:
-        """Whether a candidate of this quality meets what the policy asks for."""
+        """Return whether a candidate of this quality meets the policy's target."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CheapestAboveTarget:
-    """The cheapest candidate that reaches ``target`` (0-1); if none does, the best there is.
+    """The cheapest candidate that reaches ``target`` (0-1); if none does, the best one.
 
     Raising the target never lowers the quality picked.
     """
@@ -47,37 +50,43 @@ class CheapestAboveTarget:
     target: float = 0.7
 
     def pick(self, quality: Qualities, costs: Costs) -> Picks:
+        """Return the first candidate at or above the target, else the best one."""
         enough = quality >= self.target
         return np.where(enough.any(axis=1), enough.argmax(axis=1), quality.argmax(axis=1))
 
     def reason(self, quality: float) -> str:
+        """Return whether the pick clears the target or is only the best available."""
         clears = f"quality, less its uncertainty, clears {self.target:.2f}"
         return (
             f"cheapest whose {clears}"
             if self.reaches(quality)
-            else f"best there is, as no {clears}"
+            else f"best available, as no {clears}"
         )
 
     def reaches(self, quality: float) -> bool:
+        """Return whether ``quality`` is at or above the target."""
         return quality >= self.target
 
 
 @dataclass(frozen=True, slots=True)
 class BestUnderCap:
-    """The best candidate expected to cost at most ``cap`` USD; if none does, the cheapest."""
+    """The best candidate expected to cost at most ``cap`` USD; if there is none, the cheapest."""
 
     cap: Decimal
 
     def pick(self, quality: Qualities, costs: Costs) -> Picks:
+        """Return the best affordable candidate, else the cheapest."""
         affordable = np.array([cost is not None and cost <= self.cap for cost in costs])
         if not affordable.any():
             return np.zeros(len(quality), dtype=np.intp)
         return np.where(affordable, quality, -np.inf).argmax(axis=1)
 
     def reason(self, quality: float) -> str:
+        """Return the cap as the reason."""
         return f"best that is expected to cost at most ${self.cap:f}"
 
     def reaches(self, quality: float) -> bool:
+        """Return true: the policy has no quality target."""
         return True
 
 
@@ -88,13 +97,16 @@ class QualityMinusCost:
     penalty: Decimal
 
     def pick(self, quality: Qualities, costs: Costs) -> Picks:
-        # An unknown price is taken as the dearest: never as free.
+        """Return the candidate with the greatest quality less its weighted cost."""
+        # An unknown price counts as the most expensive one, never as free.
         dearest = max((cost for cost in costs if cost is not None), default=Decimal(0))
         price = [float(self.penalty * (dearest if cost is None else cost)) for cost in costs]
         return (quality - np.array(price)).argmax(axis=1)
 
     def reason(self, quality: float) -> str:
-        return f"best once a dollar is worth {self.penalty:f} of quality"
+        """Return the penalty as the reason."""
+        return f"best by quality minus {self.penalty:f} per dollar of cost"
 
     def reaches(self, quality: float) -> bool:
+        """Return true: the policy has no quality target."""
         return True

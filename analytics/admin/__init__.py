@@ -1,4 +1,4 @@
-"""The admin: its title, and the pages that Django looks for here."""
+"""The Django admin: site titles and the registered pages."""
 
 from __future__ import annotations
 

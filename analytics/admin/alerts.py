@@ -1,4 +1,4 @@
-"""The admin's alerts: what is watched, and what was raised."""
+"""Admin pages of alert rules and raised alerts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from analytics.models import Alert, AlertRule
 
 @admin.register(AlertRule)
 class AlertRuleAdmin(admin.ModelAdmin):
+    """Lists and edits alert rules."""
+
     list_display = ("name", "enabled", "metric", "limit", "period", "user", "tag", "emails")
     list_filter = ("enabled", "metric", "period")
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     fieldsets = (
         (None, {"fields": ("name", "enabled")}),
         ("When", {"fields": ("metric", "limit", "period", "user", "tag")}),
-        ("Who is told, once a period", {"fields": ("webhook", "emails")}),
+        ("Notify, once per period", {"fields": ("webhook", "emails")}),
     )
 
 
 @admin.register(Alert)
 class AlertAdmin(ReadOnlyAdmin):
+    """Lists the alerts that were raised, and whether each was delivered."""
+
     list_display = ("raised_at", "source", "text", "delivered_at", "attempts", "error")
     list_filter = ("rule",)
     list_select_related = ("rule", "usage__account__budget")

@@ -1,4 +1,4 @@
-"""The admin's budgets: how they stand, what is held, and what was lost with a worker."""
+"""Admin pages of budgets and of the money held for requests."""
 
 from __future__ import annotations
 
@@ -28,73 +28,90 @@ _COUNTED = ("scope", "subject", "period", "rolling_minutes", "time_zone")
 
 @admin.register(Budget)
 class BudgetAdmin(admin.ModelAdmin):
-    """Budgets are switched off, not deleted: what they counted is history."""
+    """Lists and edits budgets.
 
-    list_display = ("name", "enabled", "of_whom", "how_often", "amount", "at_limit", "stands")
+    Budgets are switched off, not deleted: what they counted is history.
+    """
+
+    list_display = ("name", "enabled", "applies_to", "per", "amount", "at_limit", "used")
     list_filter = ("enabled", "scope", "period", "at_limit")
     list_per_page = 25
     search_fields = ("name", "subject")
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     fieldsets = (
         (None, {"fields": ("name", "enabled")}),
-        ("What it counts, for good", {"fields": _COUNTED}),
-        ("How much", {"fields": ("limit", "at_limit", "soft_limit")}),
-        ("Who is told at the soft limit, once a period", {"fields": ("webhook", "emails")}),
+        ("What it counts (cannot change later)", {"fields": _COUNTED}),
+        ("Limits", {"fields": ("limit", "at_limit", "soft_limit")}),
+        ("Notify at the soft limit, once per period", {"fields": ("webhook", "emails")}),
     )
 
     class Media:
+        """Scripts that draw the burn-down chart."""
+
         js = ("chartjs/chart.js", Script("analytics/burn_down.js", type="module"))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return false: budgets are switched off instead."""
         return False
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        now = (("How it stands", {"fields": ("standing",)}),) if obj is not None else ()
+        """Return the fieldsets; an existing budget begins with its current use."""
+        now = (("Current use", {"fields": ("standing",)}),) if obj is not None else ()
         return (*now, *self.fieldsets)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fields that decide what an existing budget counts, as read-only."""
         return (*_COUNTED, "standing") if obj is not None else ()
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
+        """Save a changed budget, or open a new one with what its period has cost so far."""
         if change:
             save_followed(obj)
         else:
             budget_open(obj)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """With how the budgets of the page stand, read at once."""
+        """Return the list with the current use of its budgets, read in one go."""
         changes = super().get_changelist_instance(request)
-        first = {found.budget: found for found in standings(changes.result_list, most=1)}
+        largest = {account.budget: account for account in standings(changes.result_list, most=1)}
         for budget in changes.result_list:
-            budget.first = first.get(budget)
+            budget.largest_account = largest.get(budget)
         return changes
+
+    @admin.display(description="period")
+    def per(self, budget: Budget) -> str:
+        """Return the period as text."""
+        return budget.period_text
 
     @admin.display(description="limit")
     def amount(self, budget: Budget) -> str:
+        """Return the limit as USD."""
         return "soft only" if budget.limit is None else dollars(budget.limit)
 
-    @admin.display(description="stands at")
-    def stands(self, budget: Any) -> str:
-        found: AccountStanding | None = budget.first
-        if found is None:
+    @admin.display(description="used")
+    def used(self, budget: Any) -> str:
+        """Return the use of the account that has spent most, as a meter, percent and USD."""
+        account: AccountStanding | None = budget.largest_account
+        if account is None:
             return "–"
-        whose = f"{found.subject}: " if budget.each else ""
+        subject = f"{account.subject}: " if budget.each else ""
         return format_html(
             '<meter min="0" max="100" high="80" optimum="0" value="{}">{} %</meter> {}{}',
-            found.used_percent, found.used_percent, whose, dollars(found.spent),
+            account.used_percent, account.used_percent, subject, dollars(account.spent),
         )  # fmt: skip
 
     @admin.display(description="now")
     def standing(self, budget: Budget) -> str:
+        """Return the budget's largest accounts as a table, with burn-down charts."""
         now = timezone.now()
-        found = standings([budget], most=20, now=now)
-        shown = {"budget": budget, "standings": found, "plots": burn_downs(found, now)}
-        return render_to_string("admin/analytics/budget_standing.html", shown)
+        accounts = standings([budget], most=20, now=now)
+        context = {"budget": budget, "standings": accounts, "plots": burn_downs(accounts, now)}
+        return render_to_string("admin/analytics/budget_standing.html", context)
 
 
 @admin.register(BudgetHold)
 class BudgetHoldAdmin(ReadOnlyAdmin):
-    """What requests under way may still cost, and what dead workers left behind."""
+    """Lists money held for requests in progress, and holds that dead workers left behind."""
 
     list_display = ("made_at", "request_id", "account", "model", "amount", "worker", "lost_at")
     list_filter = (("lost_at", admin.EmptyFieldListFilter), "account__budget")
@@ -104,16 +121,18 @@ class BudgetHoldAdmin(ReadOnlyAdmin):
     actions = ("release_lost",)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return true for the list alone, which offers the action; rows cannot be edited."""
         return admin.ModelAdmin.has_change_permission(self, request, obj) and obj is None
 
-    @admin.action(description="Give back what was lost", permissions=["change"])
+    @admin.action(description="Release lost holds", permissions=["change"])
     def release_lost(self, request: HttpRequest, queryset: QuerySet[BudgetHold]) -> None:
+        """Give the money of the selected lost holds back to their budgets."""
         lost = list(queryset.filter(lost_at__isnull=False))
-        for held in lost:
-            self.log_change(request, held, f"gave back {held}")
+        for lost_hold in lost:
+            self.log_change(request, lost_hold, f"released {lost_hold}")
         count = holds_release(lost)
         self.message_user(
             request,
-            f"{count} given back. What belongs to requests under way stays held.",
+            f"{count} released. Holds of requests in progress stay.",
             messages.SUCCESS if count else messages.WARNING,
         )

@@ -8,7 +8,7 @@ from django import forms
 
 
 class ChoicesField(forms.MultipleChoiceField):
-    """Boxes to tick."""
+    """A list of fixed values, chosen with checkboxes."""
 
     widget = forms.CheckboxSelectMultiple
 
@@ -19,14 +19,16 @@ class ChoicesField(forms.MultipleChoiceField):
 
 
 class LinesField(forms.CharField):
-    """A text a line."""
+    """A list of strings, written one per line."""
 
     def __init__(self, **options: Any) -> None:
         widget = forms.Textarea(attrs={"rows": 3, "cols": 60})
         super().__init__(required=False, widget=widget, **options)
 
     def prepare_value(self, value: Any) -> Any:
+        """Return a list as lines of text."""
         return "\n".join(value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
+        """Return the lines of text that are not blank."""
         return [line.strip() for line in (value or "").splitlines() if line.strip()]

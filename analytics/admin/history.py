@@ -1,4 +1,4 @@
-"""An admin list of any length: read, filtered and exported, never rewritten."""
+"""Base classes of admin lists of any length: read, filtered and exported, never edited."""
 
 from __future__ import annotations
 
@@ -19,68 +19,80 @@ NOT_STORED = "(not stored)"
 
 
 class _ValueFilter(admin.SimpleListFilter):
-    """Rows whose column of the parameter's name has the value in the address."""
+    """Filters by the column named like the parameter, with the value from the URL."""
 
     parameter_name: str
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
-        return self.having(queryset, value) if value else queryset
+        return self.filter_by(queryset, value) if value else queryset
 
-    def having(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+    def filter_by(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
         return queryset.filter(**{self.parameter_name: value})
 
 
 class _KnownValuesFilter(_ValueFilter):
-    """Offers values from the daily totals: a DISTINCT over the ledger would read it whole."""
+    """Offers values from the daily totals: a DISTINCT over the ledger would read all of it."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(value, value) for value in known_values(self.parameter_name)]
 
 
 class ProviderFilter(_KnownValuesFilter):
+    """Filters by provider."""
+
     title = parameter_name = "provider"
 
 
 class ModelFilter(_KnownValuesFilter):
+    """Filters by model."""
+
     title = parameter_name = "model"
 
 
-class _GivenFilter(_ValueFilter):
-    """Offers the value in the address alone, to be taken back: there may be too many to list."""
+class _UrlValueFilter(_ValueFilter):
+    """Offers only the value in the URL, so that it can be removed; there are too many to list."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         value = self.value()
         return [(value, value)] if value else []
 
 
-class UserFilter(_GivenFilter):
+class UserFilter(_UrlValueFilter):
+    """Filters by user."""
+
     title = "user"
     parameter_name = "user_id"
 
 
-class TagFilter(_GivenFilter):
+class TagFilter(_UrlValueFilter):
+    """Filters by tag."""
+
     title = parameter_name = "tag"
 
-    def having(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+    def filter_by(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        """Return the rows that carry the tag."""
         return tagged(queryset, value)  # type: ignore[no-any-return]
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that nobody adds, changes or deletes by hand."""
+    """Rows that cannot be added, changed or deleted in the admin."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return false."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return false."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return false."""
         return False
 
 
 class HistoryAdmin(ReadOnlyAdmin):
-    """A list of any length, to be read, filtered and exported, not rewritten."""
+    """A list of any length that can be read, filtered and exported, but not edited."""
 
     paginator = CappedPaginator
     show_full_result_count = False
@@ -97,17 +109,18 @@ class HistoryAdmin(ReadOnlyAdmin):
     actions: Any = ("export_selected",)
 
     def prompt_of(self, row: Any) -> str:
-        """The prompt behind a row; empty where prompts are not kept."""
+        """Return the prompt of a row; empty if prompts are not stored."""
         return row.prompt
 
     @admin.display(description="prompt")
     def prompt_start(self, row: Any) -> str:
+        """Return the first 60 characters of the prompt."""
         return self.prompt_of(row)[:60] or NOT_STORED
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """An id or a cache key is looked up by index; anything else is sought in the prompts."""
+        """Look up an id or a cache key by index; search the prompts for anything else."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -123,6 +136,7 @@ class HistoryAdmin(ReadOnlyAdmin):
         return queryset.filter(pk=request_id)
 
     def get_urls(self) -> list[Any]:
+        """Return the admin's URLs with that of the CSV export."""
         name = f"{self.opts.app_label}_{self.opts.model_name}_export"
         export = path("export/", self.admin_site.admin_view(self.export_view), name=name)
         return [export, *super().get_urls()]
@@ -130,6 +144,7 @@ class HistoryAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
+        """Render the list with a link to the CSV export."""
         context = {
             "export_url": reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_export"),
             "counted_rows": COUNTED_ROWS,
@@ -138,10 +153,11 @@ class HistoryAdmin(ReadOnlyAdmin):
         return super().changelist_view(request, context)
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """The list as it is filtered now, all of it, as CSV."""
+        """Return all rows of the list as it is filtered now, as CSV."""
         rows = self.get_changelist_instance(request).get_queryset(request)
         return csv_response(rows, self.csv_columns, f"{self.opts.db_table}.csv")
 
     @admin.action(description="Export selected rows as CSV")
     def export_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase:
+        """Return the selected rows as CSV."""
         return csv_response(queryset, self.csv_columns, f"{self.opts.db_table}.csv")

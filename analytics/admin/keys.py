@@ -1,4 +1,4 @@
-"""The admin's teams, projects and API keys."""
+"""Admin pages of teams, projects and API keys."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ _OVERLAP = timedelta(days=1)
 
 @admin.register(Team)
 class TeamAdmin(admin.ModelAdmin):
+    """Lists and edits teams."""
+
     list_display = ("name",)
     search_fields = ("name",)
 
 
 class ProjectForm(forms.ModelForm):
-    tags = LinesField(help_text="One a line; they stand on every request.")
+    """Edits a project; its tags are written one per line."""
+
+    tags = LinesField(help_text="One per line; every request carries them.")
 
     class Meta:
         model = Project
@@ -37,21 +41,25 @@ class ProjectForm(forms.ModelForm):
 
 @admin.register(Project)
 class ProjectAdmin(admin.ModelAdmin):
+    """Lists and edits projects."""
+
     form = ProjectForm
     list_display = ("name", "team", "tags")
 
 
 class ApiKeyForm(forms.ModelForm):
+    """Edits what a key may do and its limits."""
+
     scopes = ChoicesField(
         SCOPES,
         required=True,
         initial=default_scopes,
-        help_text="read: everybody's statistics, for reports and dashboards.",
+        help_text="read: the statistics of all tenants, for reports and dashboards.",
     )
     model_names = LinesField(
-        label="Models", help_text="It may use, one a line, with * and ?; empty: all."
+        label="Models", help_text="Allowed models, one per line, with * and ?; empty: all."
     )
-    addresses = LinesField(help_text="Or networks it may be used from, one a line; empty: all.")
+    addresses = LinesField(help_text="Allowed IP addresses or networks, one per line; empty: all.")
 
     class Meta:
         model = ApiKey
@@ -64,25 +72,31 @@ class ApiKeyForm(forms.ModelForm):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):
-    """Keys are revoked, not deleted: requests were made with them."""
+    """Lists, makes, replaces and revokes API keys.
+
+    Keys are revoked, not deleted: requests were made with them.
+    """
 
     form = ApiKeyForm
     list_display = (
-        "name", "shown", "user", "team", "project", "scopes", "state", "last_used_at",
+        "name", "key_start", "user", "team", "project", "scopes", "state", "last_used_at",
     )  # fmt: skip
     list_filter = ("team", "project")
     search_fields = ("name", "prefix", "user")
     actions = ("revoke_selected", "rotate_selected")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return false: keys are revoked instead."""
         return False
 
     @admin.display(description="key")
-    def shown(self, key: ApiKey) -> str:
+    def key_start(self, key: ApiKey) -> str:
+        """Return the beginning of the key."""
         return f"{key.prefix}…"
 
     @admin.display(description="state")
     def state(self, key: ApiKey) -> str:
+        """Return whether the key is valid, and until or since when (UTC)."""
         if key.revoked_at is not None:
             return f"revoked {key.revoked_at:%Y-%m-%d}"
         if key.expires_at is None:
@@ -91,30 +105,34 @@ class ApiKeyAdmin(admin.ModelAdmin):
         return f"{'expired' if ended else 'valid until'} {key.expires_at:%Y-%m-%d %H:%M}"
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        """Save a changed key, or make a new one and remember its secret for this response."""
         if change:
             save_followed(obj)
         else:
             request.made_keys = [key_make(obj)]  # type: ignore[attr-defined]
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: Any = None) -> Any:
+        """Show the secret of the new key, once."""
         return self._show(request, request.made_keys)  # type: ignore[attr-defined]
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        """Revoke the selected keys."""
         for key in queryset:
             if key_revoke(key):
                 self.log_change(request, key, "revoked")
         self.message_user(
-            request, "Revoked. Every worker hears of it within a second.", messages.SUCCESS
+            request, "Revoked. All workers apply this within a second.", messages.SUCCESS
         )
 
-    @admin.action(description="Replace, the old one valid for a day more", permissions=["change"])
+    @admin.action(description="Replace, old key valid for one more day", permissions=["change"])
     def rotate_selected(
         self, request: HttpRequest, queryset: QuerySet[ApiKey]
     ) -> HttpResponse | None:
+        """Replace the selected keys and show the new secrets, once."""
         keys = list(queryset.filter(revoked_at=None))
         if not keys:
-            self.message_user(request, "Revoked keys have no successors.", messages.ERROR)
+            self.message_user(request, "Revoked keys cannot be replaced.", messages.ERROR)
             return None
         made = []
         for key in keys:
@@ -123,7 +141,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
         return self._show(request, made)
 
     def _show(self, request: HttpRequest, made: list[MadeKey]) -> HttpResponse:
-        """In the answer itself: a redirect would have to keep the secret somewhere."""
+        """Return the keys in the response itself: a redirect would need to store the secret."""
         context = {
             **self.admin_site.each_context(request),
             "title": "API key" if len(made) == 1 else "API keys",

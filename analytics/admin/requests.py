@@ -1,4 +1,4 @@
-"""The admin's requests and the decisions behind them."""
+"""Admin pages of requests and of routing decisions."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from analytics.reports.request_explanation import explain_request
 
 @admin.register(RoutingMetric)
 class RoutingMetricAdmin(HistoryAdmin):
+    """Lists routing decisions; each page explains one decision."""
+
     list_display = (
         "created_at", "prompt_start", "model_chosen", "cost", "saved", "strategy_used",
         "confidence", "pattern", "tier", "request_link", "cache_link",
@@ -52,6 +54,7 @@ class RoutingMetricAdmin(HistoryAdmin):
     change_form_template = "admin/analytics/decision.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RoutingMetric]:
+        """Return the decisions with their requests, in one query."""
         return super().get_queryset(request).select_related("request")
 
     def change_view(
@@ -61,6 +64,7 @@ class RoutingMetricAdmin(HistoryAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
+        """Render one decision: what happened, and the candidates as a table and a plot."""
         decision = self.get_object(request, unquote(object_id))
         more: dict[str, Any] = dict(extra_context or {})
         if decision is not None and self.has_view_permission(request, decision):
@@ -78,31 +82,38 @@ class RoutingMetricAdmin(HistoryAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
+        """Render the list below a summary of savings."""
         return super().changelist_view(
             request, {**(extra_context or {}), "savings": savings_summary()}
         )
 
     def prompt_of(self, row: RoutingMetric) -> str:
+        """Return the prompt of the decision's request."""
         return row.request.prompt
 
     @admin.display(description="model")
     def model_chosen(self, decision: RoutingMetric) -> str:
+        """Return ``provider/model``."""
         return f"{decision.provider}/{decision.model}"
 
     @admin.display(description="cost")
     def cost(self, decision: RoutingMetric) -> str:
+        """Return what the request cost, as USD."""
         return dollars(decision.actual_cost)
 
     @admin.display(description="saved")
     def saved(self, decision: RoutingMetric) -> str:
+        """Return what routing and the cache saved together, as USD."""
         return dollars(Savings(decision.routing_saved, decision.cache_saved).total)
 
     @admin.display(description="estimated cost")
     def estimate(self, decision: RoutingMetric) -> str:
+        """Return the cost expected before the call, as USD."""
         return dollars(decision.cost_estimate)
 
     @admin.display(description="baseline (complexity's choice)")
     def baseline(self, decision: RoutingMetric) -> str:
+        """Return what the baseline would have cost, as USD, and its model."""
         if not decision.baseline_model:
             return dollars(decision.baseline_cost)
         model = f"{decision.baseline_provider}/{decision.baseline_model}"
@@ -110,15 +121,19 @@ class RoutingMetricAdmin(HistoryAdmin):
 
     @admin.display(description="request")
     def request_link(self, decision: RoutingMetric) -> SafeString:
+        """Return a link to the request."""
         return link_to("requestrecord", decision.pk, str(decision.pk)[-8:])
 
     @admin.display(description="cache entry")
     def cache_link(self, decision: RoutingMetric) -> SafeString | str:
+        """Return a link to the cache entry of the request, or a dash."""
         return cache_link_to(decision.request.cache_key)
 
 
 @admin.register(RequestRecord)
 class RequestRecordAdmin(HistoryAdmin):
+    """Lists requests: the ledger."""
+
     list_display = (
         "created_at", "prompt_start", "status", "asked_for", "served_by", "strategy", "tier",
         "tokens_in", "tokens_out", "spent", "saved", "cache_hit", "latency", "first_token",
@@ -143,33 +158,40 @@ class RequestRecordAdmin(HistoryAdmin):
 
     @admin.display(description="asked for")
     def asked_for(self, record: RequestRecord) -> str:
-        """The model as the client named it and the API it spoke."""
+        """Return the model as the client named it, and the API that the client called."""
         return f"{record.requested_model} ({record.endpoint})" if record.requested_model else "–"
 
     @admin.display(description="first token")
     def first_token(self, record: RequestRecord) -> str:
+        """Return the time to the first token in milliseconds, or a dash if not streamed."""
         return "–" if record.ttft_ms is None else f"{record.ttft_ms:,.0f} ms"
 
     @admin.display(description="answered by")
     def served_by(self, record: RequestRecord) -> str:
+        """Return ``provider/model``, or a dash if no model answered."""
         return f"{record.provider}/{record.model}" if record.provider else "–"
 
     @admin.display(description="cost")
     def spent(self, record: RequestRecord) -> str:
+        """Return what the request cost, as USD."""
         return dollars(record.cost)
 
     @admin.display(description="saved")
     def saved(self, record: RequestRecord) -> str:
+        """Return what the request saved, as USD."""
         return dollars(record.savings)
 
     @admin.display(description="latency")
     def latency(self, record: RequestRecord) -> str:
+        """Return the latency in milliseconds."""
         return f"{record.latency_ms:,.0f} ms"
 
     @admin.display(description="decision")
     def decision_link(self, record: RequestRecord) -> SafeString | str:
+        """Return a link to the routing decision."""
         return link_to("routingmetric", record.pk, record.strategy)
 
     @admin.display(description="cache entry")
     def cache_link(self, record: RequestRecord) -> SafeString | str:
+        """Return a link to the cache entry, or a dash."""
         return cache_link_to(record.cache_key)

@@ -1,4 +1,4 @@
-"""The admin's sums: each day's totals, and what was learned."""
+"""Admin pages of daily totals and of learned evidence."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from analytics.models import DailyTotal, LearnedEvidence
 
 @admin.register(DailyTotal)
 class DailyTotalAdmin(ReadOnlyAdmin):
+    """Lists each day's totals per provider, model and strategy."""
+
     list_display = (
         "date", "provider", "model", "strategy", "requests", "errors", "cache_hits", "tokens_in",
         "tokens_out", "cost", "baseline_cost", "routing_saved", "cache_saved",
@@ -21,24 +23,30 @@ class DailyTotalAdmin(ReadOnlyAdmin):
 
 @admin.register(LearnedEvidence)
 class LearnedEvidenceAdmin(ReadOnlyAdmin):
+    """Lists what the router has learned about each model and kind of prompt."""
+
     list_display = (
-        "pattern", "tier", "rated", "count", "weighs", "quality", "expected", "updated_at",
+        "pattern", "tier", "rated", "count", "ratings_weight", "quality", "expected", "updated_at",
     )  # fmt: skip
     list_filter = ("pattern", "tier", ProviderFilter, ModelFilter)
     ordering = ("pattern", "tier", "-weight")
 
     @admin.display(description="model", ordering="model")
-    def rated(self, known: LearnedEvidence) -> str:
-        return f"{known.provider}/{known.model}"
+    def rated(self, evidence: LearnedEvidence) -> str:
+        """Return ``provider/model``."""
+        return f"{evidence.provider}/{evidence.model}"
 
-    @admin.display(description="weighs, in ratings", ordering="weight")
-    def weighs(self, known: LearnedEvidence) -> str:
-        return f"{known.weight:.1f}"
+    @admin.display(description="weight, in ratings", ordering="weight")
+    def ratings_weight(self, evidence: LearnedEvidence) -> str:
+        """Return how many new ratings the evidence weighs."""
+        return f"{evidence.weight:.1f}"
 
     @admin.display(description="mean quality")
-    def quality(self, known: LearnedEvidence) -> str:
-        return f"{known.quality_sum / known.weight:.2f}" if known.weight else "–"
+    def quality(self, evidence: LearnedEvidence) -> str:
+        """Return the weighted mean of the scores, 0-1."""
+        return f"{evidence.quality_sum / evidence.weight:.2f}" if evidence.weight else "–"
 
-    @admin.display(description="had been expected")
-    def expected(self, known: LearnedEvidence) -> str:
-        return f"{known.expected_sum / known.weight:.2f}" if known.weight else "–"
+    @admin.display(description="expected quality")
+    def expected(self, evidence: LearnedEvidence) -> str:
+        """Return the weighted mean of the scores expected before the outcomes, 0-1."""
+        return f"{evidence.expected_sum / evidence.weight:.2f}" if evidence.weight else "–"

@@ -1,1 +1,1 @@
-"""Budgets that hold: money is held before a call, and what it cost is booked after it."""
+"""Budgets: money is held before a call, and its cost is booked after the call."""

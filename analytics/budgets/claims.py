@@ -1,4 +1,4 @@
-"""What is claimed of budgets: by whom, for which models, how much; and what came of it."""
+"""Claims on budgets before a call, the costs after it, and the reasons for a refusal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from analytics.models import ApiKey, Budget, RequestRecord
 
 
 class Charge(NamedTuple):
-    """USD for calls of one model."""
+    """An amount in USD for calls of one model."""
 
     provider: str
     model: str
@@ -25,7 +25,7 @@ class Charge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Who asks: the beginning of their key, their user, team and project; empty where unknown."""
+    """The client that pays: beginning of its key, user, team and project; empty if unknown."""
 
     key: str = ""
     user: str = ""
@@ -34,10 +34,12 @@ class Payer:
 
     @classmethod
     def of(cls, *, key: str, user: str, tenant: str, project: str) -> Payer:
+        """Return a payer, with the team that the tenant stands for."""
         return cls(key, user, team_of(tenant), project)
 
     @classmethod
     def of_record(cls, record: RequestRecord) -> Payer:
+        """Return the payer of a recorded request."""
         return cls.of(
             key=record.api_key, user=record.user_id, tenant=record.tenant, project=record.project
         )
@@ -45,9 +47,11 @@ class Payer:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A request that may come to ``charges``: what was charged so far and the worst that the
-    call of ``model`` may add. ``at`` is when it was asked, which decides its period;
-    ``first`` whether nothing was held for it before.
+    """The most that a request may cost, claimed before a call of ``model``.
+
+    ``charges`` are what was charged so far and the worst case of the call. ``at``
+    is when the request arrived, which decides its period. ``first`` is true if
+    nothing was held for the request before.
     """
 
     request_id: uuid.UUID
@@ -61,7 +65,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What a claim or a cost takes from one account, in ``window``."""
+    """The amount in USD that a claim or a cost takes from one account, in ``window``."""
 
     budget: Budget
     subject: str
@@ -70,12 +74,13 @@ class Draw:
 
     @property
     def account(self) -> tuple[int, str]:
+        """Return the account's key: the budget's id and the subject."""
         return self.budget.pk, self.subject
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What came of a request: what it was charged, perhaps nothing."""
+    """What a finished request was charged; the charges may be empty."""
 
     request_id: uuid.UUID
     at: datetime
@@ -84,13 +89,16 @@ class Cost:
 
     @classmethod
     def of_record(cls, record: RequestRecord) -> Cost:
+        """Return the cost of a recorded request."""
         return cls(record.pk, record.created_at, Payer.of_record(record), charges_of(record))
 
 
 class Refusal(NamedTuple):
-    """Of one budget: ``available`` is what could be had of it for all models alike or, of a
-    provider's or model's budget, for that alone. ``resets_at`` is ``None`` where waiting is no
-    help, as the limit is smaller than the claim.
+    """A refusal by one budget.
+
+    ``available`` is the amount left in USD: for all models or, in the budget of a
+    provider or model, for that provider or model alone. ``resets_at`` is ``None``
+    if waiting does not help, because the limit is smaller than the claim.
     """
 
     budget: str
@@ -102,44 +110,46 @@ class Refusal(NamedTuple):
 
     @property
     def of_models(self) -> bool:
-        """Whether only some models are out of it, whoever asks."""
+        """Return whether the budget refuses only some models, to every client."""
         return self.scope in (Budget.Scope.PROVIDER, Budget.Scope.MODEL)
 
 
 def charges_of(record: RequestRecord) -> tuple[Charge, ...]:
-    """What was charged for a request, model by model: its answer and its failed attempts."""
-    found = [
+    """Return what a request was charged per model: for its failed attempts and its answer."""
+    charges = [
         Charge(attempt["provider"], attempt["model"], Decimal(str(attempt["cost"])))
         for attempt in record.attempts
     ]
     if record.cost is not None:
         answer = record.cost - record.failed_cost
-        found.append(Charge(record.provider, record.model, answer))
-    return tuple(charge for charge in found if charge.amount)
+        charges.append(Charge(record.provider, record.model, answer))
+    return tuple(charge for charge in charges if charge.amount)
 
 
 def draws(
-    budgets: Iterable[Budget], asked: Claim | Cost, origins: Mapping[str, str]
+    budgets: Iterable[Budget], entry: Claim | Cost, origins: Mapping[str, str]
 ) -> Iterator[Draw]:
-    """What ``asked`` takes from the accounts of ``budgets``; ``origins`` maps the beginning of
-    a key to that of the first it replaced.
+    """Yield what a claim or a cost takes from the accounts of ``budgets``.
+
+    ``origins`` maps the beginning of a key to that of the first key it replaced.
     """
-    by_scope = _sums(asked.payer, asked.charges, origins)
+    by_scope = _sums(entry.payer, entry.charges, origins)
     for budget in budgets:
-        window = window_at(budget, asked.at)
+        window = window_at(budget, entry.at)
         for subject, amount in by_scope[budget.scope].items():
-            if not budget.subject or subject == _wanted(budget, origins):
+            if not budget.subject or subject == _subject(budget, origins):
                 yield Draw(budget, subject, amount, window)
 
 
 def key_origins(budgets: Iterable[Budget]) -> dict[str, str]:
-    """Which keys replaced which; read only where a budget is of keys."""
+    """Return which key replaced which; empty, without a query, if no budget is for keys."""
     if not any(budget.scope == Budget.Scope.KEY for budget in budgets):
         return {}
     return dict(ApiKey.objects.exclude(origin="").values_list("prefix", "origin"))
 
 
-def _wanted(budget: Budget, origins: Mapping[str, str]) -> str:
+def _subject(budget: Budget, origins: Mapping[str, str]) -> str:
+    """Return the subject of ``budget``; for a key, the first key that it replaced."""
     if budget.scope == Budget.Scope.KEY:
         return origins.get(budget.subject, budget.subject)
     return budget.subject
@@ -148,13 +158,14 @@ def _wanted(budget: Budget, origins: Mapping[str, str]) -> str:
 def _sums(
     payer: Payer, charges: Sequence[Charge], origins: Mapping[str, str]
 ) -> dict[str, dict[str, Decimal]]:
+    """Return USD by scope and subject."""
     total = sum((charge.amount for charge in charges), Decimal(0))
     by_provider: dict[str, Decimal] = defaultdict(Decimal)
     by_model: dict[str, Decimal] = defaultdict(Decimal)
     for charge in charges:
         by_provider[charge.provider] += charge.amount
         by_model[f"{charge.provider}/{charge.model}"] += charge.amount
-    whose = {
+    payers = {
         Budget.Scope.KEY: origins.get(payer.key, payer.key),
         Budget.Scope.USER: payer.user,
         Budget.Scope.TEAM: payer.team,
@@ -162,7 +173,7 @@ def _sums(
     }
     return {
         Budget.Scope.EVERYTHING: {"": total},
-        **{scope: {name: total} if name else {} for scope, name in whose.items()},
+        **{scope: {name: total} if name else {} for scope, name in payers.items()},
         Budget.Scope.PROVIDER: by_provider,
         Budget.Scope.MODEL: by_model,
     }

@@ -1,8 +1,8 @@
-"""Holding money for calls that are to be made, and booking what they cost.
+"""Holds money for calls before they are made, and books what they cost.
 
-Whoever changes what an account stands at holds its lock, so that no two claims
-are weighed at once: what is spent and held together never passes the limit, and
-a claim is refused only if it does not fit beside what is spent and held.
+Every change of an account's balance happens under the account's lock, so that no
+two claims on it are decided at once: spent and held money together never passes
+the limit, and a claim is refused only if it does not fit beside them.
 """
 
 from __future__ import annotations
@@ -19,57 +19,62 @@ from django.utils import timezone
 from analytics.budgets.claims import Claim, Cost, Draw, Refusal, draws, key_origins
 from analytics.budgets.opening import budgets_load
 from analytics.budgets.periods import window_at
-from analytics.budgets.standing import Key, Standing, locked_accounts
+from analytics.budgets.standing import Balances, Key, lock_accounts
 from analytics.models import Budget, BudgetAccount, BudgetHold, BudgetUsage
 from analytics.money import MoneySum
 
-Granted = tuple[Refusal, ...]
-"""Empty where the money is held."""
+Refusals = tuple[Refusal, ...]
+"""The refusals of a claim; empty if the money is held."""
 
 
 @transaction.atomic
-def hold(claims: Sequence[Claim]) -> list[Granted]:
-    """Hold money for each claim from every budget it concerns, or from none.
+def hold(claims: Sequence[Claim]) -> list[Refusals]:
+    """Hold money for each claim in every budget it concerns, or in none of them.
 
-    A claim takes the place of what was held for the same request. Returns why
-    each was refused, nothing where it was not.
+    A claim replaces what was held for the same request. Return the refusals of
+    each claim, empty where the money is held.
     """
     budgets = budgets_load()
     origins = key_origins(budgets)
-    drawn = [list(draws(budgets, claim, origins)) for claim in claims]
-    accounts = locked_accounts(draw.account for found in drawn for draw in found)
-    standing = Standing((accounts[draw.account], draw.window) for found in drawn for draw in found)
-    holds = _Holds(claims, accounts, standing)
-    results = [holds.weigh(claim, found) for claim, found in zip(claims, drawn, strict=True)]
+    draws_by_claim = [list(draws(budgets, claim, origins)) for claim in claims]
+    every_draw = [draw for claim_draws in draws_by_claim for draw in claim_draws]
+    accounts = lock_accounts(draw.account for draw in every_draw)
+    balances = Balances((accounts[draw.account], draw.window) for draw in every_draw)
+    holds = _Holds(claims, accounts, balances)
+    results = [
+        holds.decide(claim, claim_draws)
+        for claim, claim_draws in zip(claims, draws_by_claim, strict=True)
+    ]
     holds.save()
     return results
 
 
 class _Holds:
-    """The holds of some requests while their claims are weighed, one after the other."""
+    """The holds of some requests while their claims are decided, one after the other."""
 
     def __init__(
-        self, claims: Sequence[Claim], accounts: Mapping[Key, BudgetAccount], standing: Standing
+        self, claims: Sequence[Claim], accounts: Mapping[Key, BudgetAccount], balances: Balances
     ) -> None:
         self._accounts = accounts
-        self._standing = standing
+        self._balances = balances
         self._now = timezone.now()
-        self._held: dict[UUID, list[BudgetHold]] = defaultdict(list)
-        again = [claim.request_id for claim in claims if not claim.first]
+        self._holds: dict[UUID, list[BudgetHold]] = defaultdict(list)
+        repeated = [claim.request_id for claim in claims if not claim.first]
         self._before: list[BudgetHold] = (
-            list(BudgetHold.objects.filter(request_id__in=again)) if again else []
+            list(BudgetHold.objects.filter(request_id__in=repeated)) if repeated else []
         )
-        for held in self._before:
-            self._held[held.request_id].append(held)
+        for old_hold in self._before:
+            self._holds[old_hold.request_id].append(old_hold)
         self._refused: list[tuple[BudgetAccount, datetime]] = []
 
-    def weigh(self, claim: Claim, drawn: Sequence[Draw]) -> Granted:
-        own = self._held[claim.request_id]
+    def decide(self, claim: Claim, claim_draws: Sequence[Draw]) -> Refusals:
+        """Hold the money for ``claim`` if all its budgets have it; return those that refuse."""
+        own = self._holds[claim.request_id]
         self._count(own, -1)
-        refusals = tuple(found for draw in drawn if (found := self._refusal(draw)))
+        refusals = tuple(refusal for draw in claim_draws if (refusal := self._refusal(draw)))
         if not refusals:
-            self._held[claim.request_id] = own = [
-                self._hold(claim, draw) for draw in drawn if draw.amount
+            self._holds[claim.request_id] = own = [
+                self._hold(claim, draw) for draw in claim_draws if draw.amount
             ]
         self._count(own, 1)
         return refusals
@@ -77,12 +82,12 @@ class _Holds:
     def _refusal(self, draw: Draw) -> Refusal | None:
         budget, account, window = draw.budget, self._accounts[draw.account], draw.window
         assert budget.limit is not None
-        used = self._standing.spent(account, window) + self._standing.held(account, window)
+        used = self._balances.spent(account, window) + self._balances.held(account, window)
         if draw.amount == 0 or used + draw.amount <= budget.limit:
             return None
         self._refused.append((account, window.start))
         available = max(budget.limit - used, Decimal(0))
-        resets_at = self._standing.fits_again(budget, account, window, draw.amount)
+        resets_at = self._balances.available_at(budget, account, window, draw.amount)
         return Refusal(
             budget.name, budget.scope, draw.subject, budget.at_limit, available, resets_at
         )
@@ -99,16 +104,17 @@ class _Holds:
         )
 
     def _count(self, holds: Sequence[BudgetHold], sign: int) -> None:
-        for held in holds:
-            self._standing.hold(held.account_id, held.start, sign * held.amount)
+        for entry in holds:
+            self._balances.add_hold(entry.account_id, entry.start, sign * entry.amount)
 
     def save(self) -> None:
-        now = [held for holds in self._held.values() for held in holds]
-        kept = {(held.request_id, held.account_id) for held in now}
-        gone = [h.pk for h in self._before if (h.request_id, h.account_id) not in kept]
-        if gone:
-            BudgetHold.objects.filter(pk__in=gone).delete()
-        if new := [held for held in now if held.pk is None]:
+        """Write new holds, delete replaced ones and count refusals."""
+        current = [entry for holds in self._holds.values() for entry in holds]
+        current_keys = {(entry.request_id, entry.account_id) for entry in current}
+        replaced = [h.pk for h in self._before if (h.request_id, h.account_id) not in current_keys]
+        if replaced:
+            BudgetHold.objects.filter(pk__in=replaced).delete()
+        if new := [entry for entry in current if entry.pk is None]:
             BudgetHold.objects.bulk_create(
                 new,
                 update_conflicts=True,
@@ -122,39 +128,45 @@ class _Holds:
 
 
 def book(costs: Iterable[Cost]) -> None:
-    """Count ``costs`` and give back what was held for their requests.
+    """Add ``costs`` to the budgets' usage and release what was held for their requests.
 
-    Runs in the transaction that writes them, after the rows are inserted: see
-    :func:`analytics.budgets.opening.budget_open`.
+    It runs in the transaction that writes the requests, after their rows are
+    inserted: see :func:`analytics.budgets.opening.budget_open`.
     """
     if not _any_budgets():
         return
     costs = list(costs)
     budgets = {budget.pk: budget for budget in Budget.objects.all()}
-    drawn = _drawn(list(budgets.values()), costs)
-    accounts = locked_accounts(key for key, _ in drawn)
+    amounts_by_period = _amounts_by_period(list(budgets.values()), costs)
+    accounts = lock_accounts(key for key, _ in amounts_by_period)
     if accounts:
-        _add(budgets, {(accounts[key], start): amounts for (key, start), amounts in drawn.items()})
+        _add(
+            budgets,
+            {
+                (accounts[key], start): amounts
+                for (key, start), amounts in amounts_by_period.items()
+            },
+        )
     BudgetHold.objects.filter(request_id__in=[cost.request_id for cost in costs]).delete()
 
 
 def _any_budgets() -> bool:
-    """Asked with every commit, so without the ORM's making of a statement."""
+    """Return whether a budget exists; raw SQL, as every commit asks and the ORM costs more."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT 1 FROM {Budget._meta.db_table} LIMIT 1")  # noqa: S608 - ours
         return cursor.fetchone() is not None
 
 
-def _drawn(
+def _amounts_by_period(
     budgets: Sequence[Budget], costs: Sequence[Cost]
 ) -> dict[tuple[Key, datetime], list[Decimal]]:
-    """What each account's periods are charged, cost by cost."""
+    """Return the amounts (USD) to add to each account's periods, one for each cost."""
     origins = key_origins(budgets)
-    found: dict[tuple[Key, datetime], list[Decimal]] = defaultdict(list)
+    amounts: dict[tuple[Key, datetime], list[Decimal]] = defaultdict(list)
     for cost in costs:
         for draw in draws(budgets, cost, origins) if cost.charges else ():
-            found[draw.account, draw.window.start].append(draw.amount)
-    return found
+            amounts[draw.account, draw.window.start].append(draw.amount)
+    return amounts
 
 
 def _add(
@@ -164,7 +176,7 @@ def _add(
         account__in={account.pk for account, _ in costs}, start__in={start for _, start in costs}
     )
     known = {(row.account_id, row.start): row for row in rows}
-    # Without their ids: the conflict to be solved is that of account and start.
+    # The rows carry no ids: the conflict to resolve is that of account and start.
     changed = [
         BudgetUsage(
             account=account,
@@ -184,11 +196,11 @@ def _add(
     for usage in changed:
         budget, row = budgets[usage.account.budget_id], known.get((usage.account_id, usage.start))
         if budget.soft_limit is not None and (row is None or row.soft_passed_at is None):
-            _look_at_soft_limit(budget, usage)
+            _check_soft_limit(budget, usage)
 
 
-def _look_at_soft_limit(budget: Budget, usage: BudgetUsage) -> None:
-    """Take down when it was passed, once a period: of a rolling one, once in its length."""
+def _check_soft_limit(budget: Budget, usage: BudgetUsage) -> None:
+    """Record when the soft limit was passed, once per period (or length of a rolling period)."""
     assert budget.soft_limit is not None
     window = window_at(budget, usage.start)
     rows = BudgetUsage.objects.filter(account=usage.account)

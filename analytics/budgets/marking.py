@@ -1,7 +1,7 @@
-"""How budgets are used up, written down as it happens: a budget's row knows only its sum.
+"""Records how budgets are used up over time, since a usage row holds only the sum.
 
-A chore marks it each time another hundredth of the limit is gone, so a period has about a
-hundred marks at most, whatever the traffic.
+A periodic task writes a mark each time another 1 % of the limit is spent, so a period has about
+a hundred marks at most, whatever the traffic.
 """
 
 from __future__ import annotations
@@ -12,25 +12,28 @@ from decimal import Decimal
 from django.db.models import Max, Q
 from django.utils import timezone
 
-from analytics.budgets.report import bearing_on, most_used
+from analytics.budgets.report import most_used, rows_in_windows
 from analytics.models import Budget, BudgetAccount, BudgetMark
 
 _MOST = 200
-"""Accounts that are followed: those used up most. Nobody looks at more at once."""
+"""Accounts with marks: those that have used most of their limit. No page shows more of them."""
 _MARKS = 100
 
 
 def budgets_mark(now: datetime | None = None) -> int:
-    """Write down what the accounts used most have spent, where it moved; how many did.
+    """Write a mark for each of the most used accounts that has moved; return how many did.
 
-    A rolling budget needs no marks: its steps are all kept.
+    A rolling budget needs no marks: all its steps are stored.
     """
     now = now or timezone.now()
-    found = most_used(Budget.objects.filter(enabled=True), most=_MOST, now=now)
-    followed = {one.key: one for one in found if one.spent and one.whole and not one.window.rolling}
-    bearing = bearing_on({one.budget: one.window for one in followed.values()})
-    of_them = Q(account__subject__in={subject for _, subject in followed})
-    marked = BudgetMark.objects.filter(bearing & of_them).order_by()
+    accounts = {
+        account.key: account
+        for account in most_used(Budget.objects.filter(enabled=True), most=_MOST, now=now)
+        if account.spent and account.effective_limit and not account.window.rolling
+    }
+    in_windows = rows_in_windows({account.budget: account.window for account in accounts.values()})
+    of_subjects = Q(account__subject__in={subject for _, subject in accounts})
+    marked = BudgetMark.objects.filter(in_windows & of_subjects).order_by()
     before: dict[tuple[int, str], Decimal] = {
         (row["account__budget_id"], row["account__subject"]): row["most"]
         for row in marked.values("account__budget_id", "account__subject").annotate(
@@ -38,20 +41,20 @@ def budgets_mark(now: datetime | None = None) -> int:
         )
     }
     moved = {
-        key: one
-        for key, one in followed.items()
-        if key not in before or one.spent - before[key] >= one.whole / _MARKS
+        key: account
+        for key, account in accounts.items()
+        if key not in before or account.spent - before[key] >= account.effective_limit / _MARKS
     }
     if not moved:
         return 0
-    accounts = BudgetAccount.objects.filter(
+    rows = BudgetAccount.objects.filter(
         budget__in={budget for budget, _ in moved}, subject__in={subject for _, subject in moved}
     )
     marks = [
-        BudgetMark(account=account, start=moved[key].window.start, at=now, spent=moved[key].spent)
-        for account in accounts
-        if (key := (account.budget_id, account.subject)) in moved
+        BudgetMark(account=row, start=moved[key].window.start, at=now, spent=moved[key].spent)
+        for row in rows
+        if (key := (row.budget_id, row.subject)) in moved
     ]
-    # Several workers may look at once: what one has marked at a moment, another need not.
+    # Several workers may run this at once: a mark that another has written is not needed twice.
     BudgetMark.objects.bulk_create(marks, ignore_conflicts=True)
     return len(marks)

@@ -1,4 +1,4 @@
-"""Budgets opened with what their period has cost so far, and followed."""
+"""Opens budgets with what their current period has cost so far, and reads budgets."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _COLUMNS = (
 
 @transaction.atomic
 def budget_open(budget: Budget) -> None:
-    """Save a new budget, which begins with what its current period has cost already.
+    """Save a new budget, with what its current period has cost so far as its usage.
 
-    Raises Django's ``ValidationError``.
+    Raise Django's ``ValidationError`` if the budget is invalid.
     """
     budget.full_clean()
     budget.save()
     if connection.vendor == "postgresql":
-        # Wait for those who are writing and do not know of it; whoever writes from now on
-        # waits for us and then reads of it, as costs are booked after rows are inserted.
+        # Wait for transactions that write requests and do not see the new budget. Later ones
+        # wait for this one and then see it, as costs are booked after rows are inserted.
         with connection.cursor() as cursor:
             cursor.execute("LOCK TABLE requests IN SHARE MODE")
     for subject, start, spent, requests in _so_far(budget):
@@ -41,16 +41,17 @@ def budget_open(budget: Budget) -> None:
 
 
 def budgets_version() -> tuple[datetime | None, int]:
-    """Changes whenever a budget does."""
+    """Return a value that changes whenever a budget changes."""
     return version_of(Budget)
 
 
 def budgets_load() -> list[Budget]:
-    """Those that can refuse a request."""
+    """Return the budgets that can refuse a request: enabled, with a limit."""
     return list(Budget.objects.filter(enabled=True, limit__isnull=False))
 
 
 def _so_far(budget: Budget) -> Iterator[tuple[str, datetime, Decimal, int]]:
+    """Yield subject, start of period or step, USD spent and number of requests."""
     since = window_at(budget, timezone.now()).since
     origins = key_origins([budget])
     spent: dict[tuple[str, datetime], list[Decimal]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""When a budget begins anew: calendar periods in a time zone, or steps of a rolling one."""
+"""When a budget resets: calendar periods in a time zone, or the steps of a rolling period."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from analytics.models import Budget
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STEPS = 120
-"""Of a rolling period. What was spent in one is free again when all of it is old enough."""
+"""Steps of a rolling period. What a step spent leaves the period when the whole step is too old."""
 _SHORT = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1)}
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetWindow:
-    """``start`` is that of the period or step a request belongs to; what is spent from
-    ``since`` on bears on it. Aware, UTC.
+    """The time over which spending counts against the limit; aware, UTC.
+
+    ``start`` and ``end`` are those of the period, or rolling step, that a request
+    belongs to. Everything spent from ``since`` on counts.
     """
 
     start: datetime
@@ -29,24 +31,24 @@ class BudgetWindow:
 
     @property
     def rolling(self) -> bool:
-        """Whether earlier steps bear on it too."""
+        """Return whether earlier steps count too."""
         return self.since < self.start
 
     def counts(self, start: datetime) -> bool:
-        """Whether what began at ``start`` bears on it."""
+        """Return whether the period or step that began at ``start`` counts."""
         return start >= self.since if self.rolling else start == self.start
 
     @property
     def rows(self) -> Q:
-        """The same, of rows by their column ``start``."""
+        """Return a filter for rows that count, by their column ``start``."""
         return Q(start__gte=self.since) if self.rolling else Q(start=self.start)
 
 
 def window_at(budget: Budget, at: datetime) -> BudgetWindow:
-    """The budget's window for a request asked at ``at`` (aware).
+    """Return the budget's window for a request made at ``at`` (aware).
 
-    A rolling one of W seconds takes in every step that any of the last W seconds
-    is in, so no W seconds whatever see more than the limit spent.
+    A rolling window of W seconds includes every step that any of the last W seconds
+    falls in, so that spending in any W seconds never passes the limit.
     """
     if budget.period == Budget.Period.ROLLING:
         length = rolling_length(budget)
@@ -58,20 +60,20 @@ def window_at(budget: Budget, at: datetime) -> BudgetWindow:
 
 
 def rolling_length(budget: Budget) -> timedelta:
-    """Of a rolling period."""
+    """Return the length of a rolling period."""
     return timedelta(minutes=budget.rolling_minutes or 1)
 
 
 def windows_between(budget: Budget, first: datetime, last: datetime) -> Iterator[BudgetWindow]:
-    """One after the other, from that of ``first`` to that of ``last`` (aware)."""
+    """Yield the windows in order, from that of ``first`` to that of ``last`` (aware)."""
     window = window_at(budget, first)
     while window.start <= last:
         yield window
         window = window_at(budget, window.end)
 
 
-def free_again(budget: Budget, start: datetime) -> datetime:
-    """When what was spent in the step that began at ``start`` no longer bears on anything."""
+def freed_at(budget: Budget, start: datetime) -> datetime:
+    """Return when spending of the rolling step that began at ``start`` no longer counts."""
     length = rolling_length(budget)
     # The first moment whose window begins with the next step.
     return start + length / STEPS + length
@@ -85,12 +87,12 @@ def _period_start(budget: Budget, at: datetime) -> datetime:
     zone = zoneinfo.ZoneInfo(budget.time_zone)
     local = at.astimezone(zone)
     if budget.period in _SHORT:
-        into = timedelta(
+        elapsed = timedelta(
             minutes=local.minute if budget.period == Budget.Period.HOUR else 0,
             seconds=local.second,
             microseconds=local.microsecond,
         )
-        return (local.astimezone(UTC) - into).astimezone(UTC)
+        return (local.astimezone(UTC) - elapsed).astimezone(UTC)
     day = local.date()
     if budget.period == Budget.Period.WEEK:
         day -= timedelta(days=day.weekday())
@@ -103,5 +105,5 @@ def _period_end(budget: Budget, start: datetime) -> datetime:
     if budget.period in _SHORT:
         return start + _SHORT[budget.period]
     days = {"day": 1, "week": 7, "month": 31}[budget.period]
-    # Half a day more, as a day may have 25 hours; the start of the period that this is in.
+    # Half a day more, as a day may have 25 hours; then back to the start of that period.
     return _period_start(budget, start + timedelta(days=days, hours=12))

@@ -1,4 +1,4 @@
-"""How budgets stand now, for people."""
+"""The current use of budgets, for pages and commands."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ _ZERO = Decimal(0)
 
 @dataclass(slots=True)
 class AccountStanding:
-    """One subject's, in USD: ``lost`` is the part of ``held`` whose requests will never be
-    finished.
+    """The current use of one account, in USD.
+
+    ``lost`` is the part of ``held`` whose requests will never finish, because
+    their worker died. ``refused`` is the number of refused requests.
     """
 
     budget: Budget
@@ -35,33 +37,35 @@ class AccountStanding:
 
     @property
     def key(self) -> tuple[int, str]:
-        """The account's: its budget's and whose it is."""
+        """Return the account's key: the budget's id and the subject."""
         return self.budget.pk, self.subject
 
     @property
     def left(self) -> Decimal | None:
-        """What may still be held; ``None`` without a limit."""
+        """Return what can still be held; ``None`` without a limit."""
         limit = self.budget.limit
         return None if limit is None else max(limit - self.spent - self.held, _ZERO)
 
     @property
-    def whole(self) -> Decimal:
-        """The limit or, without one, the soft limit."""
+    def effective_limit(self) -> Decimal:
+        """Return the limit or, without one, the soft limit."""
         limit = self.budget.limit if self.budget.limit is not None else self.budget.soft_limit
         return limit or _ZERO
 
     @property
     def used_percent(self) -> float:
-        return percent(self.spent + self.held, self.whole)
+        """Return spent and held money as a percentage of the effective limit."""
+        return percent(self.spent + self.held, self.effective_limit)
 
     @property
     def ends_at(self) -> datetime | None:
-        """When it begins anew; a rolling one does so bit by bit."""
+        """Return when the budget resets; ``None`` if it is rolling and frees money in steps."""
         return None if self.window.rolling else self.window.end
 
     def runs_out_at(self, now: datetime) -> datetime | None:
-        """When it is used up if spending goes on as it has since it began; ``None`` where it
-        lasts until it begins anew, has no limit, or gives back bit by bit.
+        """Return when the budget is used up at the pace of its period so far.
+
+        ``None`` if it lasts until it resets, has no limit, or is rolling.
         """
         if self.window.rolling or self.left is None:
             return None
@@ -79,20 +83,21 @@ class AccountStanding:
 def standings(
     budgets: Iterable[Budget], *, most: int = 10, now: datetime | None = None
 ) -> list[AccountStanding]:
-    """Each budget's accounts that have spent most, at most so many of each; a budget that is not
-    each one's own is there even if nothing was spent.
+    """Return the accounts of each budget that have spent most, at most ``most`` of each.
+
+    A budget with a single account is included even if nothing was spent.
     """
     windows = {budget: window_at(budget, now or timezone.now()) for budget in budgets}
-    # Those of one account each together; of the others, who may be many, the first of each.
+    # One query for all budgets with a single account; one query for each budget with many.
     single = {budget: window for budget, window in windows.items() if not budget.each}
-    found = _read(single, most=len(single)) if single else {}
+    accounts = _read(single, most=len(single)) if single else {}
     for budget, window in windows.items():
         if budget.each:
-            found |= _read({budget: window}, most)
+            accounts |= _read({budget: window}, most)
     return [
         standing
         for budget, window in windows.items()
-        for standing in found.get(budget.pk)
+        for standing in accounts.get(budget.pk)
         or ([] if budget.each else [AccountStanding(budget, budget.subject, window)])
     ]
 
@@ -100,36 +105,36 @@ def standings(
 def most_used(
     budgets: Iterable[Budget], *, most: int = 10, now: datetime | None = None
 ) -> list[AccountStanding]:
-    """The accounts of all of them that are used up most, so many in all."""
+    """Return the ``most`` accounts of all budgets that have used most of their limit."""
     windows = {budget: window_at(budget, now or timezone.now()) for budget in budgets}
     if not windows:
         return []
-    found = [one for standing in _read(windows, most).values() for one in standing]
-    known = {one.budget for one in found}
-    # A budget of one account is there even if nothing was spent.
-    found += [
+    accounts = [account for group in _read(windows, most).values() for account in group]
+    known = {account.budget for account in accounts}
+    # A budget with a single account is included even if nothing was spent.
+    accounts += [
         AccountStanding(budget, budget.subject, window)
         for budget, window in windows.items()
         if budget not in known and not budget.each
     ]
-    return sorted(found, key=lambda standing: -standing.used_percent)[:most]
+    return sorted(accounts, key=lambda account: -account.used_percent)[:most]
 
 
 def _read(windows: Mapping[Budget, BudgetWindow], most: int) -> dict[int, list[AccountStanding]]:
-    """The ``most`` accounts that are used up most, by budget."""
+    """Return the ``most`` accounts that have used most of their limit, by budget."""
     by_id = {budget.pk: budget for budget in windows}
     accounts: dict[tuple[int, str], AccountStanding] = {}
-    # Of budgets with the same limit, those that have spent most; without one, by the soft one.
-    whole = Cast(Coalesce("account__budget__limit", "account__budget__soft_limit"), FloatField())
-    used = _bearing(BudgetUsage, windows).annotate(
+    # The order is by share of the limit or, without one, of the soft limit.
+    limit = Cast(Coalesce("account__budget__limit", "account__budget__soft_limit"), FloatField())
+    used = _rows_by_account(BudgetUsage, windows).annotate(
         all=MoneySum("spent"),
         turned=Sum("refused"),
-        share=Cast(Sum("spent"), FloatField()) / NullIf(whole, 0.0),
+        share=Cast(Sum("spent"), FloatField()) / NullIf(limit, 0.0),
     )
     for pk, subject, spent, refused, _ in used.order_by(F("share").desc(nulls_first=True))[:most]:
         window = windows[by_id[pk]]
         accounts[pk, subject] = AccountStanding(by_id[pk], subject, window, spent, refused=refused)
-    held = _bearing(BudgetHold, windows).annotate(
+    held = _rows_by_account(BudgetHold, windows).annotate(
         all=MoneySum("amount"), gone=MoneySum("amount", filter=Q(lost_at__isnull=False))
     )
     for pk, subject, amount, lost in held:
@@ -137,26 +142,26 @@ def _read(windows: Mapping[Budget, BudgetWindow], most: int) -> dict[int, list[A
             accounts[pk, subject] = AccountStanding(by_id[pk], subject, windows[by_id[pk]])
         if standing := accounts.get((pk, subject)):
             standing.held, standing.lost = amount, lost
-    found: dict[int, list[AccountStanding]] = {}
+    by_budget: dict[int, list[AccountStanding]] = {}
     for standing in accounts.values():
-        found.setdefault(standing.budget.pk, []).append(standing)
-    return found
+        by_budget.setdefault(standing.budget.pk, []).append(standing)
+    return by_budget
 
 
-def bearing_on(windows: Mapping[Budget, BudgetWindow]) -> Q:
-    """Rows of accounts that bear on the budgets in those windows."""
-    wanted = Q(pk__in=())
+def rows_in_windows(windows: Mapping[Budget, BudgetWindow]) -> Q:
+    """Return a filter for the rows of the budgets' accounts that count in the given windows."""
+    condition = Q(pk__in=())
     for budget, window in windows.items():
-        wanted |= Q(account__budget=budget) & window.rows
-    return wanted
+        condition |= Q(account__budget=budget) & window.rows
+    return condition
 
 
-def _bearing(
+def _rows_by_account(
     rows: type[BudgetUsage] | type[BudgetHold], windows: Mapping[Budget, BudgetWindow]
 ) -> Any:
-    """Rows that bear on the budgets now, by budget and subject."""
+    """Return a query for the rows that count in ``windows``, grouped by budget and subject."""
     return (
-        rows._default_manager.filter(bearing_on(windows))
+        rows._default_manager.filter(rows_in_windows(windows))
         .order_by()
         .values_list("account__budget_id", "account__subject")
     )

@@ -21,7 +21,7 @@ from django.db import connection, transaction
 from django.db.models import Model
 
 from analytics.budgets.claims import Claim, Cost
-from analytics.budgets.holding import Granted, book, hold
+from analytics.budgets.holding import Refusals, book, hold
 from analytics.database.availability import DATABASE_UNAVAILABLE, DatabaseCircuit
 from analytics.database.batcher import Batcher, batched
 from analytics.database.bulk_write import RowWriter, execute_many
@@ -75,7 +75,7 @@ class Receipt:
 
 
 _Item = LedgerEntry | Claim | None
-_Result = Receipt | Granted
+_Result = Receipt | Refusals
 
 
 class Ledger:
@@ -97,7 +97,7 @@ class Ledger:
         assert isinstance(receipt, Receipt)
         return receipt
 
-    async def hold(self, claim: Claim) -> Granted:
+    async def hold(self, claim: Claim) -> Refusals:
         """Hold money for a call; why not, if it is refused. Given back once the request is
         recorded. Raises :class:`BudgetsUnavailable`.
         """
@@ -145,7 +145,7 @@ class Ledger:
             for item in items
         ]
 
-    def _hold(self, claims: Sequence[Claim]) -> Sequence[Granted | Exception]:
+    def _hold(self, claims: Sequence[Claim]) -> Sequence[Refusals | Exception]:
         if not self.database.is_open:
             try:
                 return self.database.ask(lambda: hold(claims))

@@ -1,4 +1,4 @@
-"""The tables. Money is USD in ``Decimal``, null where a price is unknown. Times are aware UTC."""
+"""Database tables. Money is USD in ``Decimal``, null if a price is unknown; times are aware UTC."""
 
 from __future__ import annotations
 

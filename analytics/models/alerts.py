@@ -11,17 +11,21 @@ from analytics.models.notification_target import NotificationTarget
 
 
 class AlertRule(NotificationTarget):
-    """When somebody is to be told: spend above, savings or quality below a limit.
+    """A limit to watch: spend above it, or savings or quality below it.
 
-    Periods are calendar ones in UTC. Whoever is told is told once a period.
+    Periods are calendar periods in UTC. A notification is sent once per period.
     """
 
     class Metric(models.TextChoices):
+        """What is compared with the limit."""
+
         SPEND = "spend", "spend above, USD"
         SAVINGS = "savings", "savings below, % of the baseline"
-        QUALITY = "quality", "quality surely lower than the baseline's by more than, 0-1"
+        QUALITY = "quality", "quality surely below the baseline's by more than, 0-1"
 
     class Period(models.TextChoices):
+        """The calendar period that is summed, in UTC."""
+
         DAY = "day", "day"
         WEEK = "week", "week"
         MONTH = "month", "month"
@@ -32,7 +36,7 @@ class AlertRule(NotificationTarget):
     limit = models.DecimalField(max_digits=20, decimal_places=4)
     period = models.CharField(max_length=10, choices=Period.choices, default=Period.DAY)
     user = models.CharField(
-        max_length=128, blank=True, help_text="Only this user's spend; empty for everybody's."
+        max_length=128, blank=True, help_text="Only this user's spend; empty: all users."
     )
     tag = models.CharField(max_length=128, blank=True, help_text="Only requests with this tag.")
 
@@ -41,9 +45,10 @@ class AlertRule(NotificationTarget):
         ordering = ("name",)
 
     def clean(self) -> None:
+        """Raise ``ValidationError`` without a recipient or with filters the metric cannot use."""
         super().clean()
         if not self.recipients and not self.webhook:
-            raise ValidationError("Give a webhook or an e-mail address: somebody is to be told.")
+            raise ValidationError("Give a webhook or an e-mail address to notify.")
         if (self.user or self.tag) and self.metric != self.Metric.SPEND:
             raise ValidationError("Only spend can be watched by user or tag.")
         if self.user and self.tag:
@@ -54,8 +59,9 @@ class AlertRule(NotificationTarget):
 
 
 class Alert(models.Model):
-    """A limit that was passed, a rule's or a budget's soft one: once a period. Kept until it is
-    delivered, and after.
+    """A passed limit of an alert rule or a soft limit of a budget, once per period.
+
+    The row stays after the alert is delivered.
     """
 
     rule = models.ForeignKey(AlertRule, null=True, on_delete=models.CASCADE, related_name="alerts")
@@ -79,8 +85,8 @@ class Alert(models.Model):
         ]
 
     @property
-    def told(self) -> NotificationTarget:
-        """Who is to hear of it."""
+    def target(self) -> NotificationTarget:
+        """Return the budget or the alert rule that names the recipients."""
         if self.usage is not None:
             return self.usage.account.budget
         assert self.rule is not None
@@ -88,8 +94,8 @@ class Alert(models.Model):
 
     @property
     def source(self) -> str:
-        """What it comes from, by name."""
-        return str(self.told)
+        """Return the name of the budget or alert rule that raised the alert."""
+        return str(self.target)
 
     def __str__(self) -> str:
         return self.text

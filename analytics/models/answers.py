@@ -17,15 +17,20 @@ from routing.patterns import PATTERNS
 
 
 class CachedResponse(models.Model):
-    """An answer that can be given again for nothing."""
+    """An answer that is returned again at no cost when the same request comes."""
 
     cache_key = models.CharField(max_length=64, unique=True)
     semantic_key = models.CharField(
         max_length=64,
         blank=True,
-        help_text="Of all but the last question, where the semantic cache may give this answer.",
+        help_text="Key of the conversation without its last question; set if the semantic cache "
+        "may return this answer.",
     )
-    tenant = models.CharField(max_length=80, blank=True, help_text="Whose it is alone.")
+    tenant = models.CharField(
+        max_length=80,
+        blank=True,
+        help_text="Tenant that owns this answer; no other tenant receives it.",
+    )
     prompt = EncryptedTextField(blank=True)
     prompt_hash = models.CharField(max_length=64)
     max_tokens = models.PositiveIntegerField(null=True, blank=True)
@@ -34,7 +39,7 @@ class CachedResponse(models.Model):
         null=True,
         blank=True,
         encoder=DjangoJSONEncoder,
-        help_text="The whole answer, where it is more than its text.",
+        help_text="The complete answer, if it holds more than text.",
     )
     finish_reason = models.CharField(max_length=20, blank=True)
     provider = models.CharField(max_length=64)
@@ -69,7 +74,7 @@ class CachedResponse(models.Model):
 
     @property
     def saved_by_hits(self) -> Decimal | None:
-        """USD that giving this answer again has saved; ``None`` without a price."""
+        """Return the USD that cache hits have saved; ``None`` without a price."""
         return None if self.original_cost is None else self.original_cost * self.hit_count
 
     def __str__(self) -> str:

@@ -15,14 +15,17 @@ from analytics.money import dollars, money
 
 
 class Budget(NotificationTarget):
-    """How much may be spent in a period, on whom or on what.
+    """How much a subject (a user, a team, a model, ...) may spend in a period.
 
-    ``limit`` is never passed, ``soft_limit`` only told of; USD. An empty
-    ``subject`` is each user, team, … on its own. What it counts cannot be
-    changed once it counts: make another.
+    Spending never passes ``limit``; passing ``soft_limit`` only sends a
+    notification. Both are USD. With an empty ``subject`` every user, team, ...
+    has a budget of its own. Scope, subject and period cannot change once the
+    budget counts: make another budget instead.
     """
 
     class Scope(models.TextChoices):
+        """The kind of subject whose spending is counted."""
+
         EVERYTHING = "everything", "everything"
         KEY = "key", "API key"
         USER = "user", "user"
@@ -32,6 +35,8 @@ class Budget(NotificationTarget):
         MODEL = "model", "model"
 
     class Period(models.TextChoices):
+        """The period after which the budget resets."""
+
         MINUTE = "minute", "minute"
         HOUR = "hour", "hour"
         DAY = "day", "day"
@@ -40,36 +45,41 @@ class Budget(NotificationTarget):
         ROLLING = "rolling", "rolling"
 
     class AtLimit(models.TextChoices):
+        """What happens to a request that does not fit the limit."""
+
         REFUSE = "refuse", "refuse the request"
         DOWNGRADE = "downgrade", "use cheaper models while one fits, then refuse"
 
     name = models.CharField(max_length=100, unique=True)
-    enabled = models.BooleanField(default=True, help_text="Off: it only counts.")
+    enabled = models.BooleanField(default=True, help_text="If off, the budget only counts.")
     scope = models.CharField(max_length=10, choices=Scope.choices, default=Scope.EVERYTHING)
     subject = models.CharField(
         max_length=200,
         blank=True,
-        help_text="Which one: a user, a team's or project's name, the beginning of a key, a "
-        "provider, or provider/model. Empty: each on its own.",
+        help_text="A user, the name of a team or project, the beginning of a key, a provider, "
+        "or provider/model. Empty: a separate budget for each.",
     )
     period = models.CharField(max_length=10, choices=Period.choices, default=Period.MONTH)
     rolling_minutes = models.PositiveIntegerField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
-        help_text="Length of a rolling period; what was spent is free again in steps of 1/120.",
+        help_text="Length of a rolling period. Spending leaves the period in steps of 1/120 of it.",
     )
     time_zone = models.CharField(
-        max_length=64, default="UTC", help_text="In which days, weeks and months begin."
+        max_length=64, default="UTC", help_text="Time zone in which days, weeks and months begin."
     )
     limit = money(
-        null=True, blank=True, validators=[MinValueValidator(0)], help_text="USD; never passed."
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="USD. Spending never exceeds it.",
     )
     soft_limit = money(
         null=True,
         blank=True,
         validators=[MinValueValidator(0)],
-        help_text="USD; above it people are told, and nothing is refused.",
+        help_text="USD. Above it a notification is sent, and nothing is refused.",
     )
     at_limit = models.CharField(max_length=10, choices=AtLimit.choices, default=AtLimit.REFUSE)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -80,38 +90,43 @@ class Budget(NotificationTarget):
         ordering = ("name",)
 
     def clean(self) -> None:
+        """Raise ``ValidationError`` if limits, period, time zone and subject do not agree."""
         super().clean()
         if self.limit is None and self.soft_limit is None:
             raise ValidationError({"limit": "Give a limit, a soft limit or both."})
         if None not in (self.limit, self.soft_limit) and self.soft_limit > self.limit:
-            raise ValidationError({"soft_limit": "It is above the limit, so it is never passed."})
+            raise ValidationError(
+                {"soft_limit": "The soft limit is above the limit, so it is never reached."}
+            )
         if self.time_zone not in zoneinfo.available_timezones():
             raise ValidationError(
-                {"time_zone": "No such time zone. One is named like Europe/Berlin."}
+                {"time_zone": "Unknown time zone. Use a name such as Europe/Berlin."}
             )
         if (self.period == self.Period.ROLLING) != (self.rolling_minutes is not None):
             raise ValidationError(
-                {"rolling_minutes": "It belongs to a rolling period, which needs it."}
+                {"rolling_minutes": "Set it for a rolling period only; it is required there."}
             )
         if self.scope == self.Scope.EVERYTHING and self.subject:
-            raise ValidationError({"subject": "Everything is everything: leave it empty."})
+            raise ValidationError({"subject": "Leave it empty: the budget covers everything."})
         if self.scope == self.Scope.MODEL and self.subject and "/" not in self.subject:
-            raise ValidationError({"subject": "Name it as provider/model."})
+            raise ValidationError({"subject": "Write it as provider/model."})
 
     @property
     def each(self) -> bool:
-        """Whether everybody has it on their own."""
+        """Return whether each subject has a budget of its own."""
         return not self.subject and self.scope != self.Scope.EVERYTHING
 
     @property
-    def of_whom(self) -> str:
+    def applies_to(self) -> str:
+        """Return whose spending is counted, for people: ``each user``, ``team research``."""
         if self.scope == self.Scope.EVERYTHING:
             return "everything"
         scope = self.get_scope_display()
         return f"each {scope}" if self.each else f"{scope} {self.subject}"
 
     @property
-    def how_often(self) -> str:
+    def period_text(self) -> str:
+        """Return the period as it follows an amount: ``a month``, ``in any 90 minutes``."""
         if self.period == self.Period.ROLLING:
             return f"in any {self.rolling_minutes} minutes"
         return f"a {self.period}"
@@ -121,7 +136,10 @@ class Budget(NotificationTarget):
 
 
 class BudgetAccount(models.Model):
-    """One subject's own standing with a budget. Its row is the lock of all that follows."""
+    """One subject's account with a budget.
+
+    Its row is the lock for the account's usage, marks and holds.
+    """
 
     budget = models.ForeignKey(Budget, on_delete=models.CASCADE, related_name="accounts")
     subject = models.CharField(max_length=200, blank=True)
@@ -136,7 +154,7 @@ class BudgetAccount(models.Model):
 
 
 class BudgetUsage(models.Model):
-    """What an account's requests of one period (or one step of a rolling one) came to, USD."""
+    """What an account spent in one period, or in one step of a rolling period, in USD."""
 
     account = models.ForeignKey(BudgetAccount, on_delete=models.CASCADE, related_name="usage")
     start = models.DateTimeField()
@@ -148,8 +166,8 @@ class BudgetUsage(models.Model):
     class Meta:
         db_table = "budget_usage"
         ordering = ("-start",)
-        verbose_name = "budget use"
-        verbose_name_plural = "budget use"
+        verbose_name = "budget usage"
+        verbose_name_plural = "budget usage"
         constraints = [models.UniqueConstraint(fields=["account", "start"], name="one_usage")]
         indexes = [
             models.Index(
@@ -164,7 +182,7 @@ class BudgetUsage(models.Model):
 
 
 class BudgetMark(models.Model):
-    """What an account had spent of one period at a moment, USD: one for each hundredth."""
+    """What an account had spent in a period at a moment, in USD: one mark per 1 % of the limit."""
 
     account = models.ForeignKey(BudgetAccount, on_delete=models.CASCADE, related_name="marks")
     start = models.DateTimeField()
@@ -180,9 +198,9 @@ class BudgetMark(models.Model):
 
 
 class BudgetHold(models.Model):
-    """What a request under way may still come to: counted as if it were spent, USD.
+    """Money in USD held for a request in progress: counted as if it were spent.
 
-    ``lost_at`` is when the worker that made it was found to be gone: what the
+    ``lost_at`` is when the worker that made the hold was found dead. What the
     provider charged will never be known, so the worst case stays counted.
     """
 
@@ -206,7 +224,7 @@ class BudgetHold(models.Model):
 
 
 class Worker(models.Model):
-    """A process that holds money, and when it was last seen alive."""
+    """A process that holds money, and the time of its last heartbeat."""
 
     id = models.CharField(max_length=32, primary_key=True)
     seen_at = models.DateTimeField(default=timezone.now)

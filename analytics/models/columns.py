@@ -1,8 +1,8 @@
-"""What columns of several tables have in common."""
+"""Helpers for columns that several tables share."""
 
 from __future__ import annotations
 
 
 def choices(values: tuple[str, ...]) -> list[tuple[str, str]]:
-    """A column's choices, each called what it is."""
+    """Return the choices of a column, each value being its own label."""
     return [(value, value) for value in values]

@@ -16,13 +16,15 @@ from analytics.money import money
 class Comparison(models.Model):
     """One prompt answered by two models, and how good each answer was, 0-1.
 
-    ``strategy`` is what chose the model, ``expected`` what was expected of it before. ``served``
-    says whether the model's answer is the one that the client was given; if not,
-    it was the reference's. Kind and models are copied here, so that a comparison
-    outlives its request.
+    ``strategy`` chose the model, and ``expected`` is the quality expected of it
+    before. ``served`` is true if the client received the model's answer; if not,
+    the client received the reference's. Pattern, tier and models are copied here,
+    so that a comparison outlives its request.
     """
 
     class Source(models.TextChoices):
+        """Where the scores come from."""
+
         JUDGE = "judge", "judged by a model"
         REPLAY = "replay", "recorded outcomes"
 
@@ -41,7 +43,7 @@ class Comparison(models.Model):
     provider = models.CharField(max_length=64)
     model = models.CharField(max_length=128)
     score = models.FloatField(
-        null=True, blank=True, help_text="Unknown where the judging failed; its cost stands."
+        null=True, blank=True, help_text="Empty if judging failed; its cost still counts."
     )
     expected = models.FloatField(null=True, blank=True)
     served = models.BooleanField(default=True)
@@ -71,7 +73,7 @@ class Comparison(models.Model):
 
     @property
     def gain(self) -> float | None:
-        """Quality won (below zero: lost) against the reference; ``None`` where unknown."""
+        """Return the quality gained over the reference (negative: lost); ``None`` if unknown."""
         if self.score is None or self.reference_score is None:
             return None
         return self.score - self.reference_score

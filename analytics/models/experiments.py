@@ -8,20 +8,25 @@ from django.utils import timezone
 
 
 class Experiment(models.Model):
-    """Two policies side by side: units (users, say) are split between them for good.
+    """Two policies compared: each unit (a user, say) stays in one arm for good.
 
     Policies are written as ``manage.py whatif`` takes them. ``planned_units`` is
-    where the sequential test is tightest. It is stopped by itself where the
-    treatment's quality is surely lower by more than ``quality_harm``, or its
-    failures surely more frequent by more than ``failure_harm``.
+    the number of units at which the sequential test is tightest. The experiment
+    stops by itself if the treatment's quality is surely lower by more than
+    ``quality_harm``, or its share of failures surely higher by more than
+    ``failure_harm``.
     """
 
     class Status(models.TextChoices):
-        DRAFT = "draft", "not begun"
+        """The stage of an experiment."""
+
+        DRAFT = "draft", "not started"
         RUNNING = "running", "running"
         STOPPED = "stopped", "ended"
 
     class Unit(models.TextChoices):
+        """What is assigned to an arm at random."""
+
         USER = "user", "users"
         SESSION = "session", "sessions"
         REQUEST = "request", "requests"
@@ -31,22 +36,24 @@ class Experiment(models.Model):
         unique=True,
         validators=[RegexValidator(r"^[\w.-]+$", "Letters, digits, '.', '-' and '_' only.")],
     )
-    note = models.CharField(max_length=500, blank=True, help_text="What it is to find out.")
+    note = models.CharField(max_length=500, blank=True, help_text="The question to answer.")
     unit = models.CharField(
         max_length=10,
         choices=Unit.choices,
         default=Unit.USER,
-        help_text="Who is split. Requests that do not say their user or session take no part.",
+        help_text="What is assigned to an arm. Requests without a user or session take no part.",
     )
     control = models.CharField(max_length=200, default="complexity")
     treatment = models.CharField(max_length=200, default="hybrid")
     share = models.FloatField(
         default=0.5,
         validators=[MinValueValidator(0.01), MaxValueValidator(0.99)],
-        help_text="Of the units that get the treatment, 0.01 to 0.99.",
+        help_text="Share of units that get the treatment, 0.01 to 0.99.",
     )
     planned_units = models.PositiveIntegerField(
-        default=1000, validators=[MinValueValidator(100)], help_text="manage.py experiments plan."
+        default=1000,
+        validators=[MinValueValidator(100)],
+        help_text="Units in both arms; “manage.py experiments plan” computes the number.",
     )
     quality_harm = models.FloatField(
         default=0.05, validators=[MinValueValidator(0.0), MaxValueValidator(1.0)]

@@ -13,18 +13,19 @@ from django.utils import timezone
 from analytics.money import money
 
 SCOPES = ("complete", "feedback", "read")
-"""Ask for completions; rate one's own answers; read everybody's statistics, not only one's own
-tenant's."""
+"""``complete``: ask for completions. ``feedback``: rate answers to own requests. ``read``: read the
+statistics of all tenants, not only of the key's own."""
 
 _LIST: dict[str, Any] = {"default": list, "blank": True}
 
 
 def default_scopes() -> list[str]:
+    """Return the scopes of a new key."""
     return ["complete", "feedback"]
 
 
 class Team(models.Model):
-    """Whose keys share cached answers, and see no other team's."""
+    """A team: its keys share cached answers and see no other team's."""
 
     name = models.CharField(max_length=64, unique=True)
 
@@ -37,7 +38,7 @@ class Team(models.Model):
 
 
 class Project(models.Model):
-    """What keys are for; its tags stand on every request made with them."""
+    """A project that keys belong to; every request made with them carries its tags."""
 
     name = models.CharField(max_length=64, unique=True)
     team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.PROTECT)
@@ -52,9 +53,10 @@ class Project(models.Model):
 
 
 class ApiKey(models.Model):
-    """A client's key. Only its SHA-256 is kept: it is random, so nothing slower is needed.
+    """A client's API key.
 
-    ``changed_at`` moves with every change that workers must hear of.
+    Only its SHA-256 is stored: the key is random, so no slower hash is needed.
+    ``changed_at`` is set by every change that workers must reload.
     """
 
     name = models.CharField(max_length=100, unique=True)
@@ -64,12 +66,12 @@ class ApiKey(models.Model):
         max_length=16,
         default="",
         editable=False,
-        help_text="The prefix of the first of its predecessors.",
+        help_text="Prefix of the first key that this one replaces.",
     )
     user = models.CharField(
         max_length=128,
         blank=True,
-        help_text="Who all its requests are by; empty: whoever the client says.",
+        help_text="User of all its requests; empty: the user that the client names.",
     )
     team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.PROTECT)
     project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.PROTECT)
@@ -83,28 +85,28 @@ class ApiKey(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
-        help_text="Of input and output.",
+        help_text="Input and output tokens together.",
     )
     concurrent_requests = models.PositiveIntegerField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
-        help_text="Under way at the same time.",
+        help_text="Requests in progress at the same time.",
     )
     quality_target = models.FloatField(
         null=True,
         blank=True,
         validators=[MinValueValidator(0), MaxValueValidator(1)],
-        help_text="0 to 1; a request may ask for more, not for less.",
+        help_text="0 to 1. A request may ask for more, not for less.",
     )
     cost_cap = money(
         null=True,
         blank=True,
         validators=[MinValueValidator(0)],
-        help_text="USD a request may cost at most; it may ask for less.",
+        help_text="Most that a request may cost, USD. A request may set less.",
     )
     auto_route = models.BooleanField(
-        default=False, help_text="Learned routing for /complete where a request does not say."
+        default=False, help_text="Learned routing for /complete if a request does not choose."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     changed_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -119,6 +121,7 @@ class ApiKey(models.Model):
         indexes = [models.Index(fields=["-changed_at"], name="api_keys_changed")]
 
     def clean(self) -> None:
+        """Raise ``ValidationError`` for unknown scopes, bad addresses or another team's project."""
         if unknown := set(self.scopes) - set(SCOPES):
             raise ValidationError({"scopes": f"Unknown: {', '.join(sorted(unknown))}."})
         for address in self.addresses:
@@ -126,10 +129,10 @@ class ApiKey(models.Model):
                 ipaddress.ip_network(address, strict=False)
             except ValueError:
                 raise ValidationError(
-                    {"addresses": f"{address!r} is no address or network."}
+                    {"addresses": f"{address!r} is not an IP address or network."}
                 ) from None
         if self.project and self.team and self.project.team_id not in (None, self.team_id):
-            raise ValidationError({"project": "It belongs to another team."})
+            raise ValidationError({"project": "This project belongs to another team."})
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"

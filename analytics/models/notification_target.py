@@ -1,4 +1,4 @@
-"""Columns of whatever tells people of something: whom."""
+"""Columns of models that send notifications: the recipients."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from django.db import models
 
 
 class NotificationTarget(models.Model):
-    """A webhook and e-mail addresses; either may be empty."""
+    """A webhook and e-mail addresses to notify; either may be empty."""
 
     webhook = models.URLField(
         max_length=500,
         blank=True,
         validators=[URLValidator(schemes=["http", "https"])],
-        help_text="Gets a JSON POST whose text field chat services show as it is.",
+        help_text="Receives a JSON POST. Chat services show its text field.",
     )
     emails = models.CharField(max_length=500, blank=True, help_text="Separated by commas.")
 
@@ -23,11 +23,15 @@ class NotificationTarget(models.Model):
 
     @property
     def recipients(self) -> list[str]:
+        """Return the e-mail addresses."""
         return [address.strip() for address in self.emails.split(",") if address.strip()]
 
     def clean(self) -> None:
+        """Raise ``ValidationError`` for an invalid e-mail address."""
         for address in self.recipients:
             try:
                 validate_email(address)
             except ValidationError:
-                raise ValidationError({"emails": f"{address!r} is no e-mail address."}) from None
+                raise ValidationError(
+                    {"emails": f"{address!r} is not an e-mail address."}
+                ) from None

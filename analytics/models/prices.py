@@ -15,7 +15,7 @@ from django.utils import timezone
 from analytics.money import dollars, money
 
 PRICE_UNITS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
-"""USD per million tokens each; the last three are of the provider's prompt cache."""
+"""USD per million tokens each; the last three are for the provider's prompt cache."""
 
 
 def _today() -> date:
@@ -27,11 +27,11 @@ def _price(**options: Any) -> models.DecimalField:
 
 
 class PriceOverride(models.Model):
-    """What a model costs on certain days, whatever the price table says.
+    """A model's price on certain days, which takes the place of the price table.
 
-    USD per million tokens, on UTC days from ``valid_from`` until before
-    ``valid_until``. What it was on a day that has begun is history: only its end
-    can be moved then, and not into the past.
+    Prices are USD per million tokens, on UTC days from ``valid_from`` until before
+    ``valid_until``. A price that has begun to apply is history: only its end can
+    change, and not into the past.
     """
 
     provider = models.CharField(max_length=64)
@@ -39,21 +39,23 @@ class PriceOverride(models.Model):
     input = _price(help_text="USD per million input tokens.")
     output = _price(help_text="USD per million output tokens.")
     cache_read = _price(
-        null=True, blank=True, help_text="Read from the prompt cache; empty: as other input."
+        null=True, blank=True, help_text="Read from the prompt cache; empty: the input price."
     )
     cache_write = _price(
-        null=True, blank=True, help_text="Written to the prompt cache; empty: as other input."
+        null=True, blank=True, help_text="Written to the prompt cache; empty: the input price."
     )
     cache_write_1h = _price(
-        null=True, blank=True, help_text="Written for an hour; empty: as other writing."
+        null=True,
+        blank=True,
+        help_text="Written to the prompt cache for an hour; empty: the cache write price.",
     )
-    valid_from = models.DateField(default=_today, help_text="UTC. Today: at once.")
+    valid_from = models.DateField(default=_today, help_text="UTC. Today: from now on.")
     valid_until = models.DateField(
         null=True,
         blank=True,
-        help_text="The first day, UTC, on which it no longer holds. Empty: no end.",
+        help_text="First UTC day on which the price no longer applies. Empty: no end.",
     )
-    note = models.CharField(max_length=200, blank=True, help_text="Why: a contract, a discount.")
+    note = models.CharField(max_length=200, blank=True, help_text="Reason: a contract, a discount.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     changed_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -62,53 +64,57 @@ class PriceOverride(models.Model):
         ordering = ("provider", "model", "-valid_from")
 
     def clean(self) -> None:
+        """Raise ``ValidationError`` if the price changes the past or overlaps with another."""
         super().clean()
         if self.valid_from is None:
-            return  # its own message says so
+            return  # the field reports its own error
         if self.valid_until is not None and self.valid_until < self.valid_from:
-            raise ValidationError({"valid_until": "It would end before it begins."})
+            raise ValidationError({"valid_until": "The end is before the start."})
         before = PriceOverride.objects.filter(pk=self.pk).first() if self.pk else None
         if before is None or before.valid_from != self.valid_from:
-            self._begin_no_earlier_than_today()
+            self._check_start()
         if before is not None and before.has_begun:
-            self._leave_history_alone(before)
-        self._meet_no_other()
+            self._check_history(before)
+        self._check_overlap()
 
-    def _begin_no_earlier_than_today(self) -> None:
+    def _check_start(self) -> None:
         if self.valid_from < _today():
             raise ValidationError(
-                {"valid_from": "It is past: what requests cost then has been recorded."}
+                {"valid_from": "The day is in the past: its costs are already recorded."}
             )
 
-    def _leave_history_alone(self, before: PriceOverride) -> None:
+    def _check_history(self, before: PriceOverride) -> None:
         for name in ("provider", "model", "valid_from", *PRICE_UNITS):
             if getattr(self, name) != getattr(before, name):
-                message = "It holds already. End it, and add another."
+                message = "The price already applies. End it and add another."
                 raise ValidationError({name: message})
         if self.valid_until == before.valid_until:
             return
         ended = before.valid_until is not None and before.valid_until < _today()
         if ended or (self.valid_until is not None and self.valid_until < _today()):
-            raise ValidationError({"valid_until": "The past is recorded: today at the earliest."})
+            raise ValidationError(
+                {"valid_until": "The past is already recorded: choose today or later."}
+            )
 
-    def _meet_no_other(self) -> None:
+    def _check_overlap(self) -> None:
         others = PriceOverride.objects.filter(provider=self.provider, model=self.model)
         others = others.filter(Q(valid_until=None) | Q(valid_until__gt=self.valid_from))
         if self.valid_until is not None:
             others = others.filter(valid_from__lt=self.valid_until)
         other = others.exclude(pk=self.pk).first()
         if other is not None and self.valid_from != self.valid_until:
-            raise ValidationError(f"It would hold at the same time as another: {other}. End that.")
+            raise ValidationError(f"Its days overlap with another price: {other}. End that one.")
 
     @property
     def has_begun(self) -> bool:
+        """Return whether the price applies today or applied before."""
         return self.valid_from <= _today()
 
     @property
     def price(self) -> dict[str, Decimal]:
-        """USD per million tokens, of the units that it sets."""
-        found = {unit: getattr(self, unit) for unit in PRICE_UNITS}
-        return {unit: value for unit, value in found.items() if value is not None}
+        """Return the prices that are set, by unit, in USD per million tokens."""
+        prices = {unit: getattr(self, unit) for unit in PRICE_UNITS}
+        return {unit: value for unit, value in prices.items() if value is not None}
 
     def __str__(self) -> str:
         until = f" until {self.valid_until}" if self.valid_until else ""
@@ -116,9 +122,10 @@ class PriceOverride(models.Model):
 
 
 class PriceSeen(models.Model):
-    """A model's price as it was found, where it differs from how it was found before.
+    """A model's price as it was observed, recorded when it differs from the one before.
 
-    ``seen_at`` is an hour: it cannot have changed long before. Empty prices are unknown.
+    ``seen_at`` is a full hour; the change happened shortly before it. Empty prices
+    are unknown.
     """
 
     provider = models.CharField(max_length=64)
@@ -133,13 +140,13 @@ class PriceSeen(models.Model):
     steps = models.JSONField(
         default=list,
         blank=True,
-        help_text="Of long requests: above so many input tokens, USD per million in and out.",
+        help_text="Prices of long requests: above input tokens, USD per million in and out.",
     )
-    first = models.BooleanField(default=False, help_text="The model had not been seen before.")
+    first = models.BooleanField(default=False, help_text="First price seen of this model.")
 
     class Meta:
         db_table = "price_history"
-        verbose_name = "price as seen"
+        verbose_name = "observed price"
         verbose_name_plural = "price history"
         ordering = ("-seen_at", "provider", "model")
         constraints = [
@@ -150,7 +157,7 @@ class PriceSeen(models.Model):
 
     @property
     def words(self) -> str:
-        """Input and output, as people say them."""
+        """Return the input and output price as text."""
         if self.input is None:
             return "unknown"
         return f"{dollars(self.input)} in, {dollars(self.output)} out"

@@ -1,4 +1,4 @@
-"""Tables: requests, routing_metrics. History: written once, never changed."""
+"""Tables: requests, routing_metrics. Rows are written once and never changed."""
 
 from __future__ import annotations
 
@@ -17,19 +17,23 @@ from routing.patterns import PATTERNS
 
 
 class RequestRecord(models.Model):
-    """One request: what was asked, who answered, what it cost. The ledger.
+    """One row of the ledger: a request, the model that answered it and what it cost.
 
-    ``cost`` is everything we were charged for it, ``failed_cost`` the part that
-    failed attempts used up. ``id`` is time-ordered (UUIDv7), so it is also the
-    order of arrival.
+    ``cost`` is everything that providers charged for the request, ``failed_cost``
+    the part spent on failed attempts. ``id`` is time-ordered (UUIDv7), so it is
+    also the order of arrival.
     """
 
     class Status(models.TextChoices):
+        """How the request ended."""
+
         OK = "ok", "answered"
         PARTIAL = "partial", "cut off"
         ERROR = "error", "failed"
 
     class Endpoint(models.TextChoices):
+        """Where the request came in."""
+
         COMPLETE = "complete", "/complete"
         CHAT = "chat/completions", "OpenAI chat completions"
         RESPONSES = "responses", "OpenAI responses"
@@ -46,7 +50,7 @@ class RequestRecord(models.Model):
     auto_route = models.BooleanField(default=False)
     endpoint = models.CharField(max_length=32, choices=Endpoint.choices, default=Endpoint.COMPLETE)
     requested_model = models.CharField(
-        max_length=200, blank=True, help_text="As the client named it."
+        max_length=200, blank=True, help_text="Model name as the client sent it."
     )
     streamed = models.BooleanField(default=False)
     tags = models.JSONField(default=list, blank=True)
@@ -62,7 +66,7 @@ class RequestRecord(models.Model):
     tokens_in = models.PositiveIntegerField(default=0)
     tokens_out = models.PositiveIntegerField(default=0)
     tokens_estimated = models.PositiveIntegerField(
-        default=0, help_text="Of the input, by its characters: the same for every tokenizer."
+        default=0, help_text="Input tokens estimated by characters: equal for every tokenizer."
     )
     cache_read_tokens = models.PositiveIntegerField(default=0)
     cache_write_tokens = models.PositiveIntegerField(default=0)
@@ -83,13 +87,15 @@ class RequestRecord(models.Model):
     attempts = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.TextField(blank=True)
-    api_key = models.CharField("API key", max_length=16, blank=True, help_text="Its beginning.")
+    api_key = models.CharField(
+        "API key", max_length=16, blank=True, help_text="Beginning of the key."
+    )
     tenant = models.CharField(max_length=80, blank=True)
     project = models.CharField(max_length=64, blank=True)
     experiment = models.CharField(max_length=60, blank=True)
     arm = models.CharField(max_length=10, blank=True)
     replayed = models.BooleanField(
-        default=False, help_text="Recorded elsewhere and replayed here: no client asked this."
+        default=False, help_text="Recorded elsewhere and replayed here; no client sent it."
     )
 
     objects = LargeTableQuerySet.as_manager()
@@ -127,11 +133,12 @@ class RequestRecord(models.Model):
 
 
 class RoutingMetric(models.Model):
-    """The decision behind one request, and what complexity's choice would have cost.
+    """The routing decision for one request, and the cost of the baseline's choice.
 
-    ``baseline_output_cost`` is the part of ``baseline_cost`` that is for the
-    completion; ``prompt_cache_saved`` what the provider's prompt cache made
-    cheaper of ``actual_cost``, less what writing to it cost.
+    The baseline is the model that the complexity strategy would choose.
+    ``baseline_output_cost`` is the part of ``baseline_cost`` for output tokens.
+    ``prompt_cache_saved`` is what the provider's prompt cache saved in
+    ``actual_cost``, less what writing to that cache cost.
     """
 
     request = models.OneToOneField(
@@ -157,7 +164,7 @@ class RoutingMetric(models.Model):
     routing_saved = money(null=True)
     cache_saved = money(null=True)
     prompt_cache_saved = money(null=True)
-    explored = models.BooleanField(default=False, help_text="Tried in order to learn.")
+    explored = models.BooleanField(default=False, help_text="Chosen to learn about the model.")
     metadata = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
 
     objects = LargeTableQuerySet.as_manager()

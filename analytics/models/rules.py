@@ -14,14 +14,14 @@ _LIST: Any = {"default": list, "blank": True}
 
 
 class RoutingRule(models.Model):
-    """A rule as :mod:`routing.rules` has it. Lists hold texts."""
+    """A routing rule, with the fields of :mod:`routing.rules`. Lists hold strings."""
 
     name = models.CharField(max_length=100, unique=True)
-    position = models.IntegerField(default=100, help_text="Lower ones come first.")
+    position = models.IntegerField(default=100, help_text="Rules with a lower position come first.")
     enabled = models.BooleanField(
         default=False, help_text="Try it on past requests before you switch it on."
     )
-    note = models.CharField(max_length=500, blank=True, help_text="Why there is this rule.")
+    note = models.CharField(max_length=500, blank=True, help_text="Reason for this rule.")
     patterns = models.JSONField(**_LIST)
     tiers = models.JSONField(**_LIST)
     tags = models.JSONField(**_LIST)
@@ -39,7 +39,7 @@ class RoutingRule(models.Model):
     model_names = models.JSONField("models", **_LIST)
     quality_target = models.FloatField(null=True, blank=True, help_text="0 to 1.")
     cost_cap = models.DecimalField(
-        max_digits=20, decimal_places=10, null=True, blank=True, help_text="USD a request."
+        max_digits=20, decimal_places=10, null=True, blank=True, help_text="USD per request."
     )
 
     class Meta:
@@ -51,7 +51,7 @@ class RoutingRule(models.Model):
 
 
 class RuleChange(models.Model):
-    """Who changed which rule, when, from what to what. Never changed itself."""
+    """One change of a rule: who made it, when, and the rule before and after. Never changes."""
 
     rule = models.CharField(max_length=100)
     who = models.CharField(max_length=150)

@@ -1,4 +1,4 @@
-"""Tables: daily_totals, hourly_totals, day_sums, and how far hours and days are summed."""
+"""Tables: daily_totals, hourly_totals, day_sums, stale_hours, totals_state."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from analytics.money import money
 
 
 class DailyTotal(models.Model):
-    """A day's sums per provider, model and strategy, kept in the ledger's own transaction.
+    """Sums of a UTC day per provider, model and strategy, written in the ledger's transaction.
 
-    What must be known at once (today's spend, the savings above a list) is read
-    from here, so it costs the same at any size of the ledger.
+    Figures that must be current (today's spend, the savings above a list) are read
+    from here, so reading them takes the same time whatever the size of the ledger.
     """
 
     date = models.DateField()
@@ -50,8 +50,9 @@ _SUM: dict[str, Any] = {"default": Decimal(0)}
 
 
 class Totals(models.Model):
-    """Sums for one value of one dimension (a model, a user, a tag, ...);
-    :mod:`analytics.reports.figures` says what each figure is.
+    """Sums for one value of one dimension (a model, a user, a tag, ...).
+
+    :mod:`analytics.reports.figures` defines each figure.
     """
 
     dimension = models.CharField(max_length=12)
@@ -93,7 +94,7 @@ class Totals(models.Model):
 
 
 class HourlyRollup(Totals):
-    """An hour's, made from the requests once their hour is over, for reports over many."""
+    """Sums of one hour, made from its requests once it is over, for reports over many hours."""
 
     hour = models.DateTimeField()
 
@@ -108,9 +109,9 @@ class HourlyRollup(Totals):
 
 
 class DailyRollup(Totals):
-    """A UTC day's, made from its hours once they are all summed, for reports over months."""
+    """Sums of one UTC day, made from its hours once all are summed, for reports over months."""
 
-    day = models.DateTimeField(help_text="Its start.")
+    day = models.DateTimeField(help_text="Start of the day, UTC.")
 
     class Meta:
         db_table = "day_sums"
@@ -123,7 +124,7 @@ class DailyRollup(Totals):
 
 
 class StaleRollupHour(models.Model):
-    """An hour whose requests changed after it may have been summed: to be summed anew."""
+    """An hour to sum again, because its requests changed after it may have been summed."""
 
     hour = models.DateTimeField(primary_key=True)
     marked_at = models.DateTimeField(default=timezone.now)
@@ -136,8 +137,10 @@ class StaleRollupHour(models.Model):
 
 
 class TotalsState(models.Model):
-    """The one row that says how far hours and days are summed, and before when requests were
-    pruned.
+    """The progress of the roll-ups, in a single row.
+
+    Hours before ``summed_until`` and days before ``days_until`` are summed;
+    requests before ``pruned_before`` were deleted.
     """
 
     summed_until = models.DateTimeField(null=True)

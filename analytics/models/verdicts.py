@@ -14,15 +14,17 @@ from routing.patterns import PATTERNS
 
 
 class Feedback(models.Model):
-    """A verdict on an answer. Provider, model, pattern and tier are copied here so
-    that learning survives the pruning of requests.
+    """A verdict on an answer.
 
-    ``expected`` is the score that was expected of this model on this prompt
-    before any outcome; ``external_id`` names an imported outcome, so that it
-    counts once however often it is imported.
+    Provider, model, pattern and tier are copied here, so that learning survives
+    the pruning of requests. ``expected`` is the score that was expected of this
+    model on this prompt before any outcome. ``external_id`` identifies an imported
+    outcome, so that it counts once even if it is imported several times.
     """
 
     class Source(models.TextChoices):
+        """Where the verdict comes from."""
+
         CLIENT = "client", "given by a client"
         OPERATOR = "operator", "given in the admin"
         IMPORT = "import", "imported outcome"
@@ -74,10 +76,10 @@ class Feedback(models.Model):
 
 
 class LearnedEvidence(models.Model):
-    """What all verdicts on one kind of prompt and one model add up to, old ones faded.
+    """Sums of all verdicts on one model for one kind of prompt; old verdicts weigh less.
 
-    Changed under a lock in the verdict's own transaction, so that none is lost;
-    ``manage.py rebuild_evidence`` makes it anew from the verdicts.
+    The row changes under a lock in the verdict's own transaction, so that no
+    verdict is lost. ``manage.py rebuild_evidence`` rebuilds it from the verdicts.
     """
 
     pattern = models.CharField(max_length=20, choices=choices(PATTERNS))

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Protocol
 
 from analytics.budgets.claims import Charge, Claim, Payer, Refusal
-from analytics.budgets.holding import Granted
-from analytics.budgets.workers import worker_alive
+from analytics.budgets.holding import Refusals
+from analytics.budgets.workers import worker_heartbeat
 from analytics.models import Budget
 from optimizer.domain.request import ASSUMED_MAX_TOKENS, GatewayRequest
 from optimizer.domain.result import BudgetExceeded
@@ -35,7 +35,7 @@ _UNPRICED = "its price is unknown, so no budget could be kept"
 class Holder(Protocol):
     """Who can hold money."""
 
-    async def hold(self, claim: Claim) -> Granted: ...
+    async def hold(self, claim: Claim) -> Refusals: ...
 
 
 class BudgetSource(Protocol):
@@ -70,7 +70,7 @@ class Budgets:
     def say_alive(self) -> None:
         """So that what this worker holds is not taken for lost. Writes to the database."""
         if self._budgets:
-            worker_alive(self.worker)
+            worker_heartbeat(self.worker)
 
     @property
     def known(self) -> bool:

@@ -30,14 +30,14 @@ from optimizer.policies.rules import ActiveRules
 from providers.completion import Usage
 from routing.evaluation.off_policy import (
     Estimate,
-    Outcomes,
-    Seen,
+    LoggedOutcomes,
+    PolicyOutcomes,
     Unsupported,
     difference,
     estimate,
     interval_of,
     predictions,
-    rated_share,
+    rating_chance,
 )
 
 MAX_REQUESTS = 20_000
@@ -226,10 +226,10 @@ def _estimate_cost(answer: Answer, logged: list[_Logged]) -> None:
     answer.lengths_known = float(np.mean([r.length_known for r in logged]))
     spent = np.array([float(r.cost) for r in logged])
     agreed = np.array([r.agrees for r in logged])
-    before = Seen(spent, spent, np.ones(len(spent)))
+    before = PolicyOutcomes(spent, spent, np.ones(len(spent)))
     # Prices are known for every model, so a prediction needs no correction for the price
     # itself: only extra costs in the log (failed tries, a prompt cache) are corrected for.
-    after = Seen(
+    after = PolicyOutcomes(
         np.array([float(r.target_expected) for r in logged]),
         np.where(agreed, spent, np.nan),
         np.array([max(r.target_propensity, _MIN_COST_PROPENSITY) for r in logged]),
@@ -238,7 +238,7 @@ def _estimate_cost(answer: Answer, logged: list[_Logged]) -> None:
     answer.cost = Change(_cost_estimate(before), _cost_estimate(after), change, low, high)
 
 
-def _cost_estimate(seen: Seen) -> Estimate:
+def _cost_estimate(seen: PolicyOutcomes) -> Estimate:
     mean, low, high = interval_of(seen.phi)
     return Estimate(mean, max(0.0, low), high, float(len(seen.phi)), 1.0)
 
@@ -252,13 +252,15 @@ def _estimate_quality(answer: Answer, logged: list[_Logged]) -> None:
     score = np.array([np.nan if r.score is None else r.score for r in logged])
     rated = ~np.isnan(score)
     (at,) = np.nonzero(rated)
-    known = Outcomes(at, kind[at], model[at], score[at], len(logged))
-    before = Seen(predictions(known, kind, model), score, rated_share(rated, kind, model))
-    after = Seen(
+    known = LoggedOutcomes(at, kind[at], model[at], score[at], len(logged))
+    before = PolicyOutcomes(
+        predictions(known, kind, model), score, rating_chance(rated, kind, model)
+    )
+    after = PolicyOutcomes(
         predictions(known, kind, target),
         np.where(model == target, score, np.nan),
         np.array([r.target_propensity for r in logged])
-        * rated_share(rated, kind, model, of=target),
+        * rating_chance(rated, kind, model, of=target),
     )
     try:
         estimates = estimate(before), estimate(after)

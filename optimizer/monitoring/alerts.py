@@ -32,7 +32,7 @@ def watch() -> None:
     for alert in (*alerts_raise(), *budget_alerts_raise()):
         logger.warning("Alert: %s", alert.text)
     for alert in alerts_waiting():
-        alert_record_attempt(alert, "; ".join(deliver(alert.told, alert.text, _message(alert))))
+        alert_record_attempt(alert, "; ".join(deliver(alert.target, alert.text, _message(alert))))
 
 
 def deliver(target: NotificationTarget, text: str, message: dict[str, Any]) -> Iterable[str]:

@@ -15,7 +15,7 @@ from django.conf import settings
 from analytics.access import keys
 from analytics.budgets import opening as budget_source
 from analytics.budgets.marking import budgets_mark
-from analytics.budgets.workers import holds_lost
+from analytics.budgets.workers import holds_mark_lost
 from analytics.cache import CacheReader, semantic_entries
 from analytics.experiments import stop_on_harm
 from analytics.ledger.journal import Journal
@@ -162,7 +162,7 @@ def periodic_tasks_of_installation(note_prices: Callable[[], object]) -> Periodi
             PeriodicTask("Watching limits", 60, watch),
             PeriodicTask("Marking how budgets are used up", 60, budgets_mark),
             PeriodicTask("Writing down changed prices", 600, note_prices),
-            PeriodicTask("Looking for what dead workers held", 30, holds_lost),
+            PeriodicTask("Looking for what dead workers held", 30, holds_mark_lost),
         ]
     )
 

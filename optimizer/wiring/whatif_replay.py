@@ -15,7 +15,7 @@ from optimizer.wiring.routing import installed_predictor, learned_evidence, rout
 from providers.pricing import PriceBook
 from providers.resilience import ResiliencePolicy, ResilientCaller
 from routing.engine import RoutingEngine
-from routing.evaluation.off_policy import Estimate, Seen, difference, interval_of
+from routing.evaluation.off_policy import Estimate, PolicyOutcomes, difference, interval_of
 from routing.models import NoEligibleModel, RoutingContext
 from routing.outcomes import Outcome, Prices, RecordedPrompt
 
@@ -103,6 +103,6 @@ def _cost(prices: Prices, model: str | None, outcome: Outcome | None) -> Decimal
 
 def _change(before: np.ndarray, after: np.ndarray) -> Change:
     certain = np.ones(len(before))
-    seen = [Seen(values, values, certain) for values in (before, after)]
+    seen = [PolicyOutcomes(values, values, certain) for values in (before, after)]
     was, will = (Estimate(*interval_of(one.phi), float(len(before)), 1.0) for one in seen)
     return Change(was, will, *difference(seen[1], seen[0]))

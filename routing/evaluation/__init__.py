@@ -1,1 +1,1 @@
-"""How good a router is: recorded outcomes in, APGR, CPT and costs with intervals out."""
+"""Evaluates routers on recorded outcomes: APGR, CPT and costs, with intervals."""

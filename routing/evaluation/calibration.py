@@ -1,4 +1,4 @@
-"""Does "80 % likely good" come true eight times in ten?"""
+"""Calibration: whether "80 % likely good" comes true eight times in ten."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Predictions in bins of equal size: mean ``predicted``, mean ``observed``, ``count``, (b,)."""
+    """Bins of equal size: mean ``predicted``, mean ``observed`` and ``count``, each (bins,)."""
 
     predicted: Floats
     observed: Floats
@@ -22,16 +22,16 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error: mean of ``|observed - predicted|`` weighted by bin.
+        """Return the expected calibration error: the mean of ``|observed - predicted|`` by bin.
 
-        Naeini et al. 2015, "Obtaining Well Calibrated Probabilities Using
-        Bayesian Binning", with bins of equal size.
+        Bins are weighted by their count. Source: Naeini et al. 2015, "Obtaining Well
+        Calibrated Probabilities Using Bayesian Binning", with bins of equal size.
         """
         return float(np.average(np.abs(self.observed - self.predicted), weights=self.count))
 
 
 def reliability(predicted: Floats, quality: Floats, bins: int = BINS) -> Reliability:
-    """``predicted`` and ``quality`` are (n,), 0-1."""
+    """Sort predictions into bins. ``predicted`` and ``quality`` are (n,), 0-1."""
     groups = [g for g in np.array_split(np.argsort(predicted, kind="stable"), bins) if len(g)]
     return Reliability(
         np.array([predicted[g].mean() for g in groups]),

@@ -1,8 +1,8 @@
-"""A router between a weak and a strong model, as a curve.
+"""The curve of a router between a weak and a strong model.
 
-Prompts are sorted by the router's score; the point ``k`` sends the ``k``
-highest to the strong model. PGR (performance gap recovered), APGR and CPT are
-those of RouteLLM (Ong et al. 2024, arXiv 2406.18665, section 3): PGR is
+Prompts are sorted by the router's score; the point ``k`` sends the ``k`` prompts
+with the highest scores to the strong model. PGR (performance gap recovered), APGR
+and CPT are those of RouteLLM (Ong et al. 2024, arXiv 2406.18665, section 3): PGR is
 ``(quality - weak) / (strong - weak)``, APGR its mean over the share of strong
 calls, taken at eleven points by the trapezoidal rule, and CPT(x) the smallest
 share of strong calls whose PGR reaches x.
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 SHARES = (0.5, 0.8, 0.95)
-"""The gap shares for which CPT is reported, and (the last) the quality share for the cost."""
+"""Gap shares for which CPT is reported; the last is also the quality share for the cost."""
 _ROUNDING = 1e-9
 _POINTS = np.linspace(0.0, 1.0, 11)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Both models on the same ``n`` prompts: qualities 0-1, costs in USD, each of shape (n,)."""
+    """Both models on the same ``n`` prompts: qualities 0-1 and costs in USD, each (n,)."""
 
     ids: Sequence[str]
     weak_quality: Floats
@@ -35,18 +35,19 @@ class Pair:
     strong_cost: Floats
 
     def ranked(self, scores: Sequence[float]) -> NDArray[np.intp]:
-        """Prompts by falling score; equal scores in an order that means nothing."""
+        """Return the prompts' indices by falling score; ties are in an arbitrary, fixed order."""
         ties = np.array([zlib.crc32(i.encode()) for i in self.ids])
         return np.lexsort((ties, -np.asarray(scores, dtype=float)))
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """``cpt`` maps a gap share to the share of strong calls that reaches it.
+    """A router's figures.
 
+    ``cpt`` maps a gap share to the share of strong calls that reaches it.
     ``cost_at_95`` is the cost at which the mean quality reaches 95 % of the
-    strong model's, as a share of always using the strong model. ``nan`` where
-    undefined, as when the strong model is no better than the weak one.
+    strong model's, as a share of always using the strong model. ``nan`` means
+    undefined, for example if the strong model is no better than the weak one.
     """
 
     apgr: float
@@ -64,7 +65,7 @@ class Interval:
 
 
 def figures(pair: Pair, scores: Sequence[float], weights: Floats | None = None) -> Figures:
-    """The router's figures; ``weights`` (n,) counts how often each prompt occurs."""
+    """Return the router's figures; ``weights`` (n,) counts how often each prompt occurs."""
     return _figures(pair, pair.ranked(scores), weights)
 
 
@@ -81,20 +82,20 @@ def _figures(pair: Pair, order: NDArray[np.intp], weights: Floats | None) -> Fig
     enough = np.argmax(quality >= SHARES[-1] * quality[-1] - _ROUNDING)
     return Figures(
         apgr,
-        {wanted: float(share[np.argmax(pgr >= wanted - _ROUNDING)]) for wanted in SHARES},
+        {gap_share: float(share[np.argmax(pgr >= gap_share - _ROUNDING)]) for gap_share in SHARES},
         float(cost[enough] / cost[-1]) if cost[-1] > 0 else np.nan,
     )
 
 
 def _along(order: NDArray[np.intp], count: Floats, weak: Floats, strong: Floats) -> Floats:
-    """Mean over all prompts at each point of the curve, shape (n + 1,)."""
+    """Return the mean over all prompts at each point of the curve, shape (n + 1,)."""
     gained = np.cumsum(count * (strong - weak)[order])
     start = (count * weak[order]).sum()
     return np.concatenate(([start], start + gained)) / count.sum()
 
 
 def pgr_curve(pair: Pair, scores: Sequence[float]) -> tuple[Floats, Floats]:
-    """Share of strong calls and the share of the quality gap recovered, both (n + 1,)."""
+    """Return the share of strong calls and the share of the gap recovered, both (n + 1,)."""
     n = len(pair.ids)
     quality = _along(pair.ranked(scores), np.ones(n), pair.weak_quality, pair.strong_quality)
     gap = quality[-1] - quality[0]
@@ -105,12 +106,12 @@ def pgr_curve(pair: Pair, scores: Sequence[float]) -> tuple[Floats, Floats]:
 def bootstrap(
     pair: Pair, scores: Sequence[float], *, resamples: int = 1000, seed: int = 0
 ) -> dict[str, Interval]:
-    """Each figure with its 95 % interval over ``resamples`` draws of the prompts."""
+    """Return each figure with its 95 % interval over ``resamples`` draws of the prompts."""
     order = pair.ranked(scores)
     draw = np.random.default_rng(seed)
     n = len(order)
-    found = _named(_figures(pair, order, None))
-    samples: dict[str, list[float]] = {name: [] for name in found}
+    values = _named(_figures(pair, order, None))
+    samples: dict[str, list[float]] = {name: [] for name in values}
     for _ in range(resamples):
         weights = np.bincount(draw.integers(0, n, n), minlength=n).astype(float)
         for name, value in _named(_figures(pair, order, weights)).items():
@@ -118,10 +119,10 @@ def bootstrap(
                 samples[name].append(value)
     return {
         name: Interval(value, *np.quantile(samples[name] or [np.nan], (0.025, 0.975)).tolist())
-        for name, value in found.items()
+        for name, value in values.items()
     }
 
 
 def _named(f: Figures) -> dict[str, float]:
-    cpt = {f"cpt{round(100 * wanted)}": value for wanted, value in f.cpt.items()}
+    cpt = {f"cpt{round(100 * share)}": value for share, value in f.cpt.items()}
     return {"apgr": f.apgr, **cpt, "cost_at_95": f.cost_at_95}

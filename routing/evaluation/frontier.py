@@ -1,10 +1,10 @@
-"""A router among many models, as a curve of quality over cost.
+"""A router's curve of quality over cost among many models.
 
-The router expects a quality and a cost of every model for every prompt, and
-takes the greatest ``quality - penalty * cost``; sweeping the penalty draws its
-curve. What it must beat is chance: sending a random share of prompts to each
-of two models reaches every point between them, and so the upper hull of the
-models' own points (cost, quality).
+The router expects a quality and a cost of every model for every prompt and picks
+the greatest ``quality - penalty * cost``; varying the penalty gives its curve. It
+must beat random mixing: sending a random share of prompts to each of two models
+reaches every point between them, and so the upper hull of the models' own points
+(cost, quality).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _GRID = 101
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """``n`` prompts and ``m`` models: true ``quality`` 0-1 and ``cost`` USD, both (n, m)."""
+class ModelResults:
+    """True ``quality`` (0-1) and ``cost`` (USD) of ``m`` models on ``n`` prompts, both (n, m)."""
 
     models: Sequence[str]
     quality: Floats
@@ -32,21 +32,24 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Points by rising cost, shape (k,): mean cost in USD a prompt, mean quality 0-1."""
+    """Points by rising cost, shape (k,): mean cost in USD per prompt, mean quality 0-1."""
 
     cost: Floats
     quality: Floats
 
     def at(self, cost: Floats | float) -> Floats:
-        """Quality at ``cost``, mixing neighbouring points; flat beyond the ends."""
+        """Return the quality at ``cost``, interpolated between points and flat beyond the ends."""
         return np.asarray(np.interp(cost, self.cost, self.quality))
 
 
 @dataclass(frozen=True, slots=True)
 class FrontierFigures:
-    """``area`` is the mean quality over all costs between the cheapest and the dearest model,
-    ``gain`` by how much that is above random mixing, ``least_gain`` the least gain at any cost
-    strictly between them, and ``at_equal_cost`` the quality above each model at its own cost.
+    """A curve's figures, each with its 95 % interval.
+
+    ``area`` is the mean quality over all costs between the cheapest and the most
+    expensive model, ``gain`` how much that is above random mixing, ``least_gain`` the
+    smallest gain at any cost strictly between them, and ``at_equal_cost`` the quality
+    above each single model at that model's own cost.
     """
 
     area: Interval
@@ -55,28 +58,28 @@ class FrontierFigures:
     at_equal_cost: dict[str, Interval]
 
 
-def mixing_curve(field: Field, weights: Floats | None = None) -> Curve:
-    """The upper hull of the single models' points: what random mixing reaches."""
-    cost = np.average(field.cost, axis=0, weights=weights)
-    quality = np.average(field.quality, axis=0, weights=weights)
+def mixing_curve(results: ModelResults, weights: Floats | None = None) -> Curve:
+    """Return the upper hull of the single models' points, which random mixing reaches."""
+    cost = np.average(results.cost, axis=0, weights=weights)
+    quality = np.average(results.quality, axis=0, weights=weights)
     hull: list[int] = []
-    for place in np.lexsort((-quality, cost)):
-        if hull and quality[place] <= quality[hull[-1]]:
+    for index in np.lexsort((-quality, cost)):
+        if hull and quality[index] <= quality[hull[-1]]:
             continue
-        while len(hull) > 1 and _below(cost, quality, hull[-2], hull[-1], place):
+        while len(hull) > 1 and _below(cost, quality, hull[-2], hull[-1], index):
             hull.pop()
-        hull.append(int(place))
+        hull.append(int(index))
     return Curve(cost[hull], quality[hull])
 
 
 def _below(cost: Floats, quality: Floats, left: int, middle: int, right: int) -> bool:
-    """Whether the middle point lies on or under the line between the others."""
+    """Return whether the middle point lies on or under the line between the others."""
     rise = (quality[right] - quality[left]) * (cost[middle] - cost[left])
     return bool((quality[middle] - quality[left]) * (cost[right] - cost[left]) <= rise)
 
 
-def picks(expected_quality: Floats, expected_cost: Floats) -> NDArray[np.intp]:
-    """The model picked for each prompt (rows) at each penalty (columns), dearest choice last."""
+def picks_by_penalty(expected_quality: Floats, expected_cost: Floats) -> NDArray[np.intp]:
+    """Return the model picked for each prompt (rows) at each falling penalty (columns)."""
     spread = np.ptp(expected_cost.mean(axis=0))
     scale = 1 / max(float(spread), 1e-12)
     penalties = np.concatenate(([np.inf], np.geomspace(1e3, 1e-4, _PENALTIES) * scale, [0.0]))
@@ -87,43 +90,48 @@ def picks(expected_quality: Floats, expected_cost: Floats) -> NDArray[np.intp]:
     return chosen
 
 
-def curve(field: Field, chosen: NDArray[np.intp], weights: Floats | None = None) -> Curve:
-    """What ``chosen`` came to; of points that cost the same, the one of the highest penalty."""
+def curve(results: ModelResults, chosen: NDArray[np.intp], weights: Floats | None = None) -> Curve:
+    """Return the curve of the picks ``chosen``, (prompts, penalties).
+
+    Of points with equal cost, the one with the highest penalty stays.
+    """
     rows = np.arange(len(chosen))[:, None]
-    cost = np.average(field.cost[rows, chosen], axis=0, weights=weights)
-    quality = np.average(field.quality[rows, chosen], axis=0, weights=weights)
+    cost = np.average(results.cost[rows, chosen], axis=0, weights=weights)
+    quality = np.average(results.quality[rows, chosen], axis=0, weights=weights)
     rising, first = np.unique(cost, return_index=True)
     return Curve(rising, quality[first])
 
 
 def frontier_figures(
-    field: Field, chosen: NDArray[np.intp], *, resamples: int = 1000, seed: int = 0
+    results: ModelResults, chosen: NDArray[np.intp], *, resamples: int = 1000, seed: int = 0
 ) -> FrontierFigures:
-    """Figures of the curve that ``chosen`` draws, with bootstrap 95 % intervals."""
+    """Return the figures of the curve of ``chosen``, with bootstrap 95 % intervals."""
     draw = np.random.default_rng(seed)
     n = len(chosen)
-    found = _figures(field, chosen, None)
+    values = _figures(results, chosen, None)
     samples = np.array(
         [
-            _figures(field, chosen, np.bincount(draw.integers(0, n, n), minlength=n).astype(float))
+            _figures(
+                results, chosen, np.bincount(draw.integers(0, n, n), minlength=n).astype(float)
+            )
             for _ in range(resamples)
         ]
     )
     low, high = np.quantile(samples, (0.025, 0.975), axis=0)
     area, gain, least, *equal = (
         Interval(float(value), float(bottom), float(top))
-        for value, bottom, top in zip(found, low, high, strict=True)
+        for value, bottom, top in zip(values, low, high, strict=True)
     )
-    return FrontierFigures(area, gain, least, dict(zip(field.models, equal, strict=True)))
+    return FrontierFigures(area, gain, least, dict(zip(results.models, equal, strict=True)))
 
 
-def _figures(field: Field, chosen: NDArray[np.intp], weights: Floats | None) -> Floats:
-    routed, mixed = curve(field, chosen, weights), mixing_curve(field, weights)
-    single_cost = np.average(field.cost, axis=0, weights=weights)
-    single_quality = np.average(field.quality, axis=0, weights=weights)
+def _figures(results: ModelResults, chosen: NDArray[np.intp], weights: Floats | None) -> Floats:
+    routed, mixed = curve(results, chosen, weights), mixing_curve(results, weights)
+    single_cost = np.average(results.cost, axis=0, weights=weights)
+    single_quality = np.average(results.quality, axis=0, weights=weights)
     costs = np.linspace(single_cost.min(), single_cost.max(), _GRID)
     ahead = routed.at(costs) - mixed.at(costs)
-    # At the ends there is nothing to choose: one model answers everything.
+    # At both ends one model answers everything, so there is nothing to choose.
     inner = (costs > mixed.cost[0]) & (costs < mixed.cost[-1])
     equal = routed.at(single_cost) - single_quality
     least = ahead[inner].min() if inner.any() else np.nan

@@ -1,4 +1,4 @@
-"""Routers among more than two models: what each expects, and the curve that comes of it."""
+"""Routers among more than two models: their expectations and their curves."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from routing.complexity import score_complexity
 from routing.evaluation.curves import Floats
 from routing.evaluation.frontier import (
     Curve,
-    Field,
     FrontierFigures,
+    ModelResults,
     curve,
     frontier_figures,
     mixing_curve,
-    picks,
+    picks_by_penalty,
 )
 from routing.evaluation.scorers import ScorerComparison
 from routing.learning.features import structure
@@ -33,9 +33,9 @@ _COST_SHRINKAGE = 300.0
 
 @dataclass(frozen=True, slots=True)
 class ManyModels:
-    """``curves`` and ``figures`` by router; ``mixing`` is what chance reaches."""
+    """Curves and figures by router; ``mixing`` is the curve of random mixing."""
 
-    field: Field
+    results: ModelResults
     mixing: Curve
     curves: dict[str, Curve]
     figures: dict[str, FrontierFigures]
@@ -44,7 +44,7 @@ class ManyModels:
 def compare_many(
     task: ScorerComparison, routers: Sequence[str], prices: Prices, *, resamples: int
 ) -> ManyModels | None:
-    """The routers among all models of a benchmark; ``None`` for two models or without prices."""
+    """Compare routers among all models of a benchmark; ``None`` for two models or no prices."""
     models = sorted(set.intersection(*(set(p.outcomes) for p in task.prompts)))
     if len(models) < 3 or not _priced(task.prompts, models, prices):
         return None
@@ -54,7 +54,7 @@ def compare_many(
          for p in task.prompts],
         dtype=float,
     )  # fmt: skip
-    field = Field(
+    results = ModelResults(
         models,
         np.array([[p.outcomes[m].quality for m in models] for p in task.prompts]),
         tokens[..., 0] * price[0] + tokens[..., 1] * price[1],
@@ -68,19 +68,19 @@ def compare_many(
     curves, figures = {}, {}
     for router in routers:
         if router == "oracle":
-            chosen = picks(field.quality, field.cost)
+            chosen = picks_by_penalty(results.quality, results.cost)
         elif router in signals:
-            expected = _cross_regressed(signals[router], field.quality, groups)
-            chosen = picks(expected, expected_cost)
+            expected = _cross_regressed(signals[router], results.quality, groups)
+            chosen = picks_by_penalty(expected, expected_cost)
         else:
             continue
-        curves[router] = curve(field, chosen)
-        figures[router] = frontier_figures(field, chosen, resamples=resamples, seed=task.seed)
-    return ManyModels(field, mixing_curve(field), curves, figures)
+        curves[router] = curve(results, chosen)
+        figures[router] = frontier_figures(results, chosen, resamples=resamples, seed=task.seed)
+    return ManyModels(results, mixing_curve(results), curves, figures)
 
 
 def _signals(task: ScorerComparison, x: Floats) -> dict[str, Floats]:
-    """What each router knows of a prompt, (n, k): a model's quality is regressed on it."""
+    """Return each router's features of the prompts, (n, k), to regress the qualities on."""
     prompts = [p.prompt for p in task.prompts]
     signals = {
         "length": np.array([[np.log1p(len(prompt))] for prompt in prompts]),
@@ -95,22 +95,26 @@ def _signals(task: ScorerComparison, x: Floats) -> dict[str, Floats]:
 
 
 def _cross_regressed(x: Floats, y: Floats, groups: Groups, shrinkage: float = _SHRINKAGE) -> Floats:
-    """Each prompt's ``y`` (n, m) as regressed on ``x`` (n, k) of the other folds' prompts."""
+    """Predict ``y`` (n, m) from ``x`` (n, k), each fold by a regression on the other folds."""
     expected = np.empty_like(y)
     for group in np.unique(groups):
-        held = groups == group
-        expected[held] = Ridge(shrinkage).fit(x[~held], y[~held]).predict(x[held])
+        held_out = groups == group
+        model = Ridge(shrinkage).fit(x[~held_out], y[~held_out])
+        expected[held_out] = model.predict(x[held_out])
     return expected
 
 
 def _expected_output(x: Floats, tokens: Floats, groups: Groups) -> Floats:
-    """Output tokens expected of each model, from the other folds: a regression of their
-    logarithm, scaled so that the sums agree (Duan 1983, smearing).
+    """Return the output tokens expected of each model, (n, m), from the other folds.
+
+    It is a regression of their logarithm, scaled so that the sums agree (Duan 1983,
+    smearing).
     """
     expected = np.exp(_cross_regressed(x, np.log1p(tokens), groups, _COST_SHRINKAGE))
     for group in np.unique(groups):
-        held = groups == group
-        expected[held] *= tokens[~held].mean(axis=0) / expected[~held].mean(axis=0)
+        held_out = groups == group
+        scale = tokens[~held_out].mean(axis=0) / expected[~held_out].mean(axis=0)
+        expected[held_out] *= scale
     return expected
 
 

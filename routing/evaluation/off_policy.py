@@ -1,22 +1,22 @@
-"""What a policy would have done, from the log of another: doubly robust estimation.
+"""Estimates a policy's results from the log of another: doubly robust estimation.
 
-For each logged request the outcome of the model that the policy would choose is
-predicted, and where the log happens to hold it the prediction's error is added,
-weighted by how unlikely that was:
+For each logged request, the outcome of the model that the policy would choose is
+predicted. If the log holds that outcome, the prediction's error is added, weighted
+by how unlikely it was to be there:
 
     phi_i = q_i + [outcome known] / p_i * (r_i - q_i),     V = mean(phi)
 
-with q the prediction, r the outcome and p the chance that it would be known: of
-the model being chosen (its propensity) times that of the answer being rated. V
-is unbiased if either p or q is right (Robins, Rotnitzky & Zhao 1994; Dudik,
-Langford & Li 2011, equation 4). Where the policy agrees with a log that left
-nothing to chance, p is 1 and V is the plain mean of what was seen: a replay.
-Predictions are cross-fitted: none rests on the request it is for (Chernozhukov
+with q the prediction, r the outcome and p the chance that it would be known: the
+chance that the model is chosen (its propensity) times the chance that the answer
+is rated. V is unbiased if either p or q is right (Robins, Rotnitzky & Zhao 1994;
+Dudik, Langford & Li 2011, equation 4). If the policy agrees with a log that chose
+without randomness, p is 1 and V is the mean of the observed outcomes: a replay.
+Predictions are cross-fitted: none uses the request that it is for (Chernozhukov
 et al. 2018).
 
-Where the outcome had no chance at all of being known nothing corrects the
-prediction, so for those requests the interval admits every possible value; if
-they are many, or the known ones weigh like few, there is no estimate.
+If an outcome had no chance of being known, nothing corrects its prediction, so the
+interval admits every possible value for that request. If there are many such
+requests, or the known outcomes weigh like few, there is no estimate.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 LEAST_EFFECTIVE = 100.0
-"""Fewer requests than this, as the weights count them, support no estimate."""
+"""The least effective sample size that supports an estimate."""
 MOST_UNSUPPORTED = 0.05
 """The greatest share of requests whose outcome had no chance of being known."""
 
@@ -40,13 +40,15 @@ _SHRINK = 5.0
 
 
 class Unsupported(Exception):
-    """The log cannot answer; the message says why."""
+    """The log does not support an estimate; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with its 95 % interval. ``effective`` is the effective sample size
-    (sum w)^2 / sum w^2, ``supported`` the share of requests that had a chance.
+    """A mean with its 95 % interval.
+
+    ``effective`` is the effective sample size (sum w)^2 / sum w^2, ``supported`` the
+    share (0-1) of requests whose outcome had a chance of being known.
     """
 
     mean: float
@@ -57,9 +59,11 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Of the models that a policy chooses on ``n`` requests, each (n,): the outcome ``predicted``,
-    the one ``observed`` (NaN where unknown), and the ``chance``, 0-1, that it would be.
+class PolicyOutcomes:
+    """The outcomes of the models that a policy chooses on ``n`` requests, each (n,).
+
+    ``predicted`` is the predicted outcome, ``observed`` the logged one (NaN if unknown),
+    and ``chance`` the chance (0-1) that it would be known.
     """
 
     predicted: Floats
@@ -68,74 +72,79 @@ class Seen:
 
     @property
     def known(self) -> NDArray[np.bool_]:
+        """Return which outcomes are known and had a chance of being known."""
         return ~np.isnan(self.observed) & (self.chance > 0)
 
     @property
     def phi(self) -> Floats:
-        """The doubly robust score of each request."""
-        known, found = self.known, self.predicted.copy()
-        found[known] += (self.observed[known] - self.predicted[known]) / self.chance[known]
-        return found
+        """Return the doubly robust score of each request."""
+        known, scores = self.known, self.predicted.copy()
+        scores[known] += (self.observed[known] - self.predicted[known]) / self.chance[known]
+        return scores
 
-    def doubt(self, least: float, most: float) -> tuple[float, float]:
-        """How far the mean may lie below and above, as nothing corrects some predictions."""
-        loose = self.predicted[self.chance <= 0]
+    def uncorrected_margin(self, least: float, most: float) -> tuple[float, float]:
+        """Return how far the mean may lie below and above, as some predictions stay uncorrected."""
+        uncorrected = self.predicted[self.chance <= 0]
         n = len(self.predicted)
-        return float((loose - least).sum() / n), float((most - loose).sum() / n)
+        return float((uncorrected - least).sum() / n), float((most - uncorrected).sum() / n)
 
 
-def effective_size(seen: Seen) -> float:
-    """How many outcomes with equal weights the known ones are worth (Kish 1965), or are
-    expected to be worth, whichever is less: where a chance is small the outcomes that weigh
-    most may simply not have come up.
+def effective_size(outcomes: PolicyOutcomes) -> float:
+    """Return how many equally weighted outcomes the known ones are worth (Kish 1965).
+
+    The result is the smaller of the actual and the expected number: if chances are
+    small, the outcomes that weigh most may not have occurred.
     """
-    chance, known = seen.chance, seen.known
+    chance, known = outcomes.chance, outcomes.known
     possible = chance > 0
     if not known.any():
         return 0.0
     weights = 1 / chance[known]
-    found = weights.sum() ** 2 / (weights**2).sum()
+    actual = weights.sum() ** 2 / (weights**2).sum()
     expected = possible.sum() ** 2 / (1 / chance[possible]).sum()
-    return float(min(found, expected))
+    return float(min(actual, expected))
 
 
-def estimate(seen: Seen, *, least: float = 0.0, most: float = 1.0) -> Estimate:
-    """The mean outcome, where outcomes lie between ``least`` and ``most``.
+def estimate(outcomes: PolicyOutcomes, *, least: float = 0.0, most: float = 1.0) -> Estimate:
+    """Estimate the mean outcome, if outcomes lie between ``least`` and ``most``.
 
-    Raises :class:`Unsupported`.
+    Raise :class:`Unsupported` if the log does not support an estimate.
     """
-    share = float((seen.chance > 0).mean()) if len(seen.chance) else 0.0
-    effective = effective_size(seen)
+    share = float((outcomes.chance > 0).mean()) if len(outcomes.chance) else 0.0
+    effective = effective_size(outcomes)
     if 1 - share > MOST_UNSUPPORTED:
         raise Unsupported(
             f"for {1 - share:.0%} of the requests the policy chooses a model that this log never "
-            f"tried on them, or tried without chance; {MOST_UNSUPPORTED:.0%} can be borne"
+            f"tried on them, or tried without randomness; at most {MOST_UNSUPPORTED:.0%} may be so"
         )
     if effective < LEAST_EFFECTIVE:
         raise Unsupported(
-            f"the outcomes that bear on it weigh like {effective:.0f}; "
+            f"the outcomes that count for it weigh like {effective:.0f}; "
             f"{LEAST_EFFECTIVE:.0f} are needed"
         )
-    mean, low, high = interval_of(seen.phi)
-    down, up = seen.doubt(least, most)
+    mean, low, high = interval_of(outcomes.phi)
+    down, up = outcomes.uncorrected_margin(least, most)
     return Estimate(mean, max(least, low - down), min(most, high + up), effective, share)
 
 
 def difference(
-    after: Seen, before: Seen, *, least: float = 0.0, most: float = 1.0
+    after: PolicyOutcomes, before: PolicyOutcomes, *, least: float = 0.0, most: float = 1.0
 ) -> tuple[float, float, float]:
-    """The mean outcome of ``after`` less that of ``before`` on the same requests, pair by pair,
-    with its 95 % interval.
+    """Return the mean outcome of ``after`` less that of ``before``, with its 95 % interval.
+
+    Both are on the same requests and are compared pair by pair.
     """
     mean, low, high = interval_of(after.phi - before.phi)
-    down, up = after.doubt(least, most)
-    fewer, more = before.doubt(least, most)
-    return mean, low - down - more, high + up + fewer
+    after_down, after_up = after.uncorrected_margin(least, most)
+    before_down, before_up = before.uncorrected_margin(least, most)
+    return mean, low - after_down - before_up, high + after_up + before_down
 
 
 def interval_of(values: Floats) -> tuple[float, float, float]:
-    """Mean and its 95 % interval, corrected for skewness (Hall 1992, The Bootstrap and Edgeworth
-    Expansion, section 3.8): rare outcomes that weigh much pull to one side.
+    """Return the mean and its 95 % interval, corrected for skewness.
+
+    Rare outcomes with a large weight skew the distribution. Source: Hall 1992, The
+    Bootstrap and Edgeworth Expansion, section 3.8.
     """
     n, mean = len(values), float(values.mean())
     spread = float(values.std(ddof=1)) if n > 1 else 0.0
@@ -148,9 +157,12 @@ def interval_of(values: Floats) -> tuple[float, float, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcomes:
-    """What is known, one row an outcome: the request's place, its ``kind`` of prompt, the
-    ``model`` and its ``value``, each (k,); ``requests`` is how many requests there are.
+class LoggedOutcomes:
+    """The known outcomes, one row each.
+
+    ``request`` is the index of the request, ``kind`` its kind of prompt, ``model`` the
+    model that answered and ``value`` the outcome, each (k,). ``requests`` is the number
+    of requests.
     """
 
     request: Ints
@@ -160,25 +172,25 @@ class Outcomes:
     requests: int
 
 
-def predictions(known: Outcomes, kind: Ints, model: Ints, *, folds: int = 5) -> Floats:
-    """The value expected of ``model`` on prompts of ``kind``, shape (n,), cross-fitted.
+def predictions(known: LoggedOutcomes, kind: Ints, model: Ints, *, folds: int = 5) -> Floats:
+    """Predict the outcome of ``model`` on prompts of ``kind``, shape (n,), cross-fitted.
 
-    The mean of that kind and model over the other folds' requests, shrunk to the
-    model's mean, shrunk to the mean of all.
+    A prediction is the mean of that kind and model over the other folds' requests,
+    shrunk towards the model's mean, which is shrunk towards the mean of all.
     """
-    found = np.empty(len(kind))
+    values = np.empty(len(kind))
     shape = (max([*kind, *known.kind, 0]) + 1, max([*model, *known.model, 0]) + 1)
-    # In turns, so that every fold sees the whole period.
+    # Requests are dealt in turns, so that every fold covers the whole period.
     fold_of = np.arange(known.requests) % folds
     for fold in range(folds):
-        mine = fold_of == fold
+        in_fold = fold_of == fold
         others = fold_of[known.request] != fold
         table = _means(known, others, shape)
-        found[mine] = table[kind[mine], model[mine]]
-    return found
+        values[in_fold] = table[kind[in_fold], model[in_fold]]
+    return values
 
 
-def _means(known: Outcomes, chosen: NDArray[np.bool_], shape: tuple[int, int]) -> Floats:
+def _means(known: LoggedOutcomes, chosen: NDArray[np.bool_], shape: tuple[int, int]) -> Floats:
     cells = known.kind[chosen] * shape[1] + known.model[chosen]
     size = shape[0] * shape[1]
     counts = np.bincount(cells, minlength=size).reshape(shape)
@@ -188,13 +200,15 @@ def _means(known: Outcomes, chosen: NDArray[np.bool_], shape: tuple[int, int]) -
     return np.asarray((sums + _SHRINK * by_model) / (counts + _SHRINK))
 
 
-def rated_share(
+def rating_chance(
     rated: NDArray[np.bool_], kind: Ints, model: Ints, *, of: Ints | None = None
 ) -> Floats:
-    """The chance, 0-1, that an answer to its kind by ``of`` (else its own model) is rated, (n,)."""
+    """Return the chance (0-1) that an answer by ``of`` (default: ``model``) is rated, (n,)."""
     of = model if of is None else of
-    outcomes = Outcomes(np.arange(len(rated)), kind, model, rated.astype(np.float64), len(rated))
+    outcomes = LoggedOutcomes(
+        np.arange(len(rated)), kind, model, rated.astype(np.float64), len(rated)
+    )
     models = int(max(model.max(initial=0), of.max(initial=0))) + 1
-    everyone = np.ones(len(rated), dtype=bool)
-    table = _means(outcomes, everyone, (int(kind.max(initial=0)) + 1, models))
+    all_rows = np.ones(len(rated), dtype=bool)
+    table = _means(outcomes, all_rows, (int(kind.max(initial=0)) + 1, models))
     return np.asarray(table[kind, of])

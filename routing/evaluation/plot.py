@@ -1,4 +1,4 @@
-"""The figures as a picture: a row a benchmark, with curves and calibration."""
+"""Plots reports: one row per benchmark, with curves and calibration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLOURS = {
 
 
 def plot_reports(reports: Sequence[BenchmarkReport], path: Path) -> None:
-    """Write a PNG. Raises ``OSError``."""
+    """Write a PNG with one row per report. Raise ``OSError`` if it cannot be written."""
     columns = 3 if any(report.many for report in reports) else 2
     figure, axes = plt.subplots(
         len(reports), columns, figsize=(5.2 * columns, 4.2 * len(reports)), squeeze=False,
@@ -55,10 +55,8 @@ def _recovered(ax: Axes, report: BenchmarkReport) -> None:
 
 def _calibration(ax: Axes, report: BenchmarkReport) -> None:
     ax.plot([0, 1], [0, 1], color="#9e9e9e", lw=1)
-    for model, found in report.reliability.items():
-        ax.plot(
-            found.predicted, found.observed, marker="o", ms=4, label=f"{model}: {found.error:.3f}"
-        )
+    for model, bins in report.reliability.items():
+        ax.plot(bins.predicted, bins.observed, marker="o", ms=4, label=f"{model}: {bins.error:.3f}")
     ax.set(
         title="reliability (expected calibration error)",
         xlabel="quality predicted, held out",
@@ -74,18 +72,19 @@ def _frontier(ax: Axes, report: BenchmarkReport) -> None:
         ax.axis("off")
         return
     many = report.many
-    # Straight in cost, and so bent on its logarithm.
+    # Many points, as a line that is straight in cost is curved on its logarithm.
     costs = np.geomspace(many.mixing.cost[0], many.mixing.cost[-1], 200)
-    ax.plot(costs * 1000, many.mixing.at(costs), "--", color="#616161", label="mixing at random")
-    for router, found in many.curves.items():
-        ax.plot(found.cost * 1000, found.quality, color=_COLOURS[router], label=router, lw=1.6)
-    for place, model in enumerate(many.field.models):
-        cost, quality = many.field.cost[:, place].mean(), many.field.quality[:, place].mean()
+    ax.plot(costs * 1000, many.mixing.at(costs), "--", color="#616161", label="random mixing")
+    for router, points in many.curves.items():
+        ax.plot(points.cost * 1000, points.quality, color=_COLOURS[router], label=router, lw=1.6)
+    results = many.results
+    for index, model in enumerate(results.models):
+        cost, quality = results.cost[:, index].mean(), results.quality[:, index].mean()
         ax.plot(cost * 1000, quality, "k.", ms=5)
         ax.annotate(model, (cost * 1000, quality), fontsize=6, textcoords="offset points",
                     xytext=(3, -7))  # fmt: skip
     ax.set(
-        title=f"{len(many.field.models)} models: quality over cost",
+        title=f"{len(results.models)} models: quality over cost",
         xlabel="USD per 1000 prompts",
         ylabel="mean quality",
         xscale="log",

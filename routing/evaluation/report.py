@@ -1,4 +1,4 @@
-"""One table of figures per benchmark: every router between the same two models, and among all."""
+"""Evaluates routers per benchmark: between the same two models, and among all models."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from routing.training.train import anchor_models
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkReport:
-    """``routers`` maps a router to its figures and ``scores`` to its score of each prompt.
+    """The figures of one benchmark.
 
-    Qualities are means, 0-1. ``reliability`` is of the cross-validated
-    predictions for the weak and the strong model, empty unless learning was
+    ``routers`` maps a router to its figures, ``scores`` to its score of each prompt.
+    Qualities are means, 0-1. ``reliability`` holds the calibration of cross-validated
+    predictions for the weak and the strong model; it is empty unless learning was
     evaluated. ``seen`` counts prompts that the artifact was trained on.
     """
 
@@ -38,6 +39,7 @@ class BenchmarkReport:
 
     @property
     def prompts(self) -> int:
+        """Return the number of prompts."""
         return len(self.pair.ids)
 
 
@@ -57,11 +59,11 @@ def evaluate(
     """Evaluate ``routers`` on one of ``benchmarks``.
 
     The strong model is the best on average, the weak one the worst, unless
-    named. Raises :class:`OutcomesError` when the prompts do not allow it.
+    named. Raise :class:`OutcomesError` if the prompts do not allow it.
     """
     prompts = benchmarks[benchmark]
     weak, strong = anchor_models(prompts, weak, strong)
-    others = [p for name, found in benchmarks.items() if name != benchmark for p in found]
+    others = [p for name, group in benchmarks.items() if name != benchmark for p in group]
     task = ScorerComparison(prompts, weak, strong, folds, seed, others, artifact)
     pair = Pair(
         [p.id for p in prompts],
@@ -93,7 +95,7 @@ def _reliability(task: ScorerComparison, pair: Pair) -> dict[str, Reliability]:
 
 
 def _cost(prompt: RecordedPrompt, model: str, prices: Prices) -> float:
-    """USD as a float: a statistic, never an account."""
+    """Return the cost in USD, a float as it is a statistic; ``nan`` without price or tokens."""
     outcome = prompt.outcomes[model]
     if model not in prices or outcome.input_tokens is None or outcome.output_tokens is None:
         return float("nan")

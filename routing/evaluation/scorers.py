@@ -1,6 +1,6 @@
-"""Scores to compare: the higher, the more a prompt needs the strong model.
+"""Scores to compare: the higher the score, the more a prompt needs the strong model.
 
-The score is apart from the policy that turns it into a decision.
+A score is kept apart from the policy that turns it into a decision.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from routing.training.cross_fitting import (
     cross_logits,
     cross_parts,
     random_groups,
-    transferred,
+    transfer_logits,
 )
 from routing.training.train import FEWEST_PROMPTS, examples_of
 
 
 @dataclass(frozen=True)
 class ScorerComparison:
-    """What is scored: prompts, the two models, and how what is trained is cross-validated.
+    """The input of scorers: prompts, the two models, and how trained scorers are validated.
 
-    ``others`` are prompts of other benchmarks, and ``artifact`` a predictor
-    trained before, for those who need them.
+    Some scorers also need ``others``, the prompts of other benchmarks, or
+    ``artifact``, a predictor trained before.
     """
 
     prompts: Sequence[RecordedPrompt]
@@ -46,7 +46,7 @@ class ScorerComparison:
 
     @cached_property
     def cross_logits(self) -> Floats:
-        """Both models' logits on each prompt, by a predictor trained on the other folds, (n, 2)."""
+        """Return both models' logits, (n, 2), each fold by a predictor trained on the others."""
         if len(self.prompts) < FEWEST_PROMPTS:
             raise OutcomesError(
                 f"{self.prompts[0].benchmark}: {len(self.prompts)} prompts are too few to learn "
@@ -60,38 +60,38 @@ class ScorerComparison:
 
 
 Scorer = Callable[[ScorerComparison], list[float]]
-"""One score a prompt, in the order of the prompts."""
+"""Returns one score per prompt, in the order of the prompts."""
 
 _OVERRIDE: dict[Tier, float] = {"simple": -2.0, "moderate": 0.0, "complex": 2.0}
-"""More than any gap, which lies between -1 and 1."""
+"""Larger than any gap, which lies between -1 and 1."""
 
 
 def score_randomly(task: ScorerComparison) -> list[float]:
-    """The floor: a router that knows nothing."""
+    """Score at random: the lower limit, a router without information."""
     draw = random.Random(task.seed)  # noqa: S311 - a baseline, no secret
     return [draw.random() for _ in task.prompts]
 
 
 def score_by_length(task: ScorerComparison) -> list[float]:
-    """Longer prompts to the strong model."""
+    """Score by length, so that longer prompts go to the strong model."""
     return [float(len(p.prompt)) for p in task.prompts]
 
 
 def score_by_complexity(task: ScorerComparison) -> list[float]:
-    """The default strategy's own score."""
+    """Return the score of the default strategy."""
     return [score_complexity(p.prompt).score for p in task.prompts]
 
 
 def score_by_learning(task: ScorerComparison) -> list[float]:
-    """The gap expected by a predictor trained on the other folds' prompts only."""
+    """Return the gap expected by a predictor trained only on the other folds' prompts."""
     return [quality_gap((weak, strong)) for weak, strong in task.cross_logits]
 
 
 def score_by_hybrid(task: ScorerComparison) -> list[float]:
-    """Learning, overridden by complexity where the two are two tiers apart.
+    """Score by learning, overridden by complexity if the two are two tiers apart.
 
-    The weak model stands for the simple tier, the strong one for the complex
-    tier, and confidence is taken to be high, so that complexity always may.
+    The weak model stands for the simple tier and the strong one for the complex
+    tier. Confidence counts as high, so that complexity may always override.
     """
     gaps = score_by_learning(task)
     tiers = [analyze_prompt(p.prompt).tier for p in task.prompts]
@@ -99,7 +99,7 @@ def score_by_hybrid(task: ScorerComparison) -> list[float]:
 
 
 def score_by_trained(task: ScorerComparison) -> list[float]:
-    """The gap expected by the artifact as it is."""
+    """Return the gap expected by the given artifact."""
     if task.artifact is None:
         raise OutcomesError("the router 'trained' needs an artifact")
     predictor = task.artifact.predictor
@@ -107,13 +107,13 @@ def score_by_trained(task: ScorerComparison) -> list[float]:
 
 
 def score_by_transfer(task: ScorerComparison) -> list[float]:
-    """The gap expected by a predictor trained on the other benchmarks only."""
+    """Return the gap expected by a predictor trained only on the other benchmarks."""
     if len(task.others) < FEWEST_PROMPTS:
         raise OutcomesError(
             f"the router 'transfer' needs {FEWEST_PROMPTS} prompts of other benchmarks"
         )
     with threadpool_limits(1):
-        logits = transferred(
+        logits = transfer_logits(
             examples_of(task.others),
             examples_of(task.prompts, task.weak, task.strong),
             task.seed,
@@ -129,7 +129,7 @@ def _read(prompt: RecordedPrompt) -> tuple[PromptText, str]:
 
 
 def score_by_oracle(task: ScorerComparison) -> list[float]:
-    """The ceiling: knows both outcomes beforehand."""
+    """Return the true gap: the upper limit, a router that knows both outcomes."""
     return [p.outcomes[task.strong].quality - p.outcomes[task.weak].quality for p in task.prompts]
 
 

@@ -1,8 +1,8 @@
-"""Comparing two arms of an experiment at any time, as often as one likes.
+"""Compares two arms of an experiment at any time, as often as needed.
 
-A confidence interval holds at one look, fixed beforehand; who looks every day and
-stops when it pleases him finds a difference in four of ten experiments without
-one. A confidence sequence holds at all times at once. This is the asymptotic one
+A confidence interval is valid for one look, fixed in advance. Looking every day and
+stopping at the first difference finds one in four of ten experiments without any. A
+confidence sequence is valid at all times at once. This is the asymptotic sequence
 of Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas, "Time-uniform central limit
 theory and asymptotic confidence sequences" (2021, Theorem 2.2):
 
@@ -22,7 +22,7 @@ from math import inf, log, sqrt
 ALPHA = 0.05
 POWER = 0.8
 FEWEST_UNITS = 50
-"""Of each arm; before, nothing is said, as the theory is asymptotic."""
+"""Units of each arm below which no interval is given, as the theory is asymptotic."""
 
 _Z_OF_POWER = 0.841621
 _MOST_UNITS = 10**9
@@ -30,8 +30,10 @@ _MOST_UNITS = 10**9
 
 @dataclass(frozen=True, slots=True)
 class ArmSums:
-    """Over an arm's units: sums of a unit's total, of its number of requests, and of their
-    squares and product.
+    """Sums over the units of one arm.
+
+    ``total`` and ``count`` sum the units' totals and numbers of requests; the other
+    fields sum their squares and their product.
     """
 
     units: int = 0
@@ -43,12 +45,12 @@ class ArmSums:
 
     @property
     def mean(self) -> float | None:
-        """The total of a request."""
+        """Return the mean per request; ``None`` without requests."""
         return self.total / self.count if self.count else None
 
     @property
     def variance(self) -> float:
-        """Of :attr:`mean`: sum of (total_u - mean * count_u)^2 / count^2."""
+        """Return the variance of :attr:`mean`: sum of (total_u - mean * count_u)^2 / count^2."""
         if not self.count:
             return 0.0
         mean = self.total / self.count
@@ -58,7 +60,7 @@ class ArmSums:
 
 @dataclass(frozen=True, slots=True)
 class ArmsCompared:
-    """Treatment less control, with a 95 % confidence sequence, ``None`` while too few."""
+    """Treatment less control, with a 95 % confidence sequence; ``None`` with too few units."""
 
     control: float | None
     treatment: float | None
@@ -68,7 +70,7 @@ class ArmsCompared:
 
 
 def compare(control: ArmSums, treatment: ArmSums, planned: int = 1000) -> ArmsCompared:
-    """``planned`` is the number of units, of both arms, at which it shall be tightest."""
+    """Compare two arms; the sequence is tightest at ``planned`` units of both arms together."""
     means = control.mean, treatment.mean
     if means[0] is None or means[1] is None:
         return ArmsCompared(*means, None, None, None)
@@ -78,29 +80,30 @@ def compare(control: ArmSums, treatment: ArmSums, planned: int = 1000) -> ArmsCo
     units = control.units + treatment.units
     error = sqrt(control.variance + treatment.variance)
     if not error:
-        # No failure among a hundred units is no certainty that there will be none.
+        # No failure among a hundred units does not prove that there will be none.
         return ArmsCompared(*means, difference, None, None)
     half = half_width(units, error, planned)
     return ArmsCompared(*means, difference, difference - half, difference + half)
 
 
 def half_width(units: int, error: float, planned: int = 1000, alpha: float = ALPHA) -> float:
-    """Of the confidence sequence after ``units`` where the standard error is ``error``."""
-    tight = (-2 * log(alpha) + log(-2 * log(alpha) + 1)) / planned
-    grown = units * tight
+    """Return half the width of the sequence after ``units`` with the standard error ``error``."""
+    tightness = (-2 * log(alpha) + log(-2 * log(alpha) + 1)) / planned
+    grown = units * tightness
     return error * sqrt(2 * (grown + 1) / grown * log(sqrt(grown + 1) / alpha))
 
 
 def units_needed(variance: float, effect: float, share: float = 0.5) -> int:
-    """How many units, of both arms, show ``effect`` with a probability of :data:`POWER`.
+    """Return how many units of both arms show ``effect`` with a probability of :data:`POWER`.
 
     ``variance`` is that of one unit's contribution to the mean, ``share`` the
-    treatment's part of the units. The plan is the number itself.
+    treatment's share of the units. The sequence is tightest at the returned number.
+    Raise ``ValueError`` if ``effect`` is not above zero.
     """
     if variance <= 0:
         return 2 * FEWEST_UNITS
     if effect <= 0:
-        raise ValueError("an effect to be shown is above zero")
+        raise ValueError("the effect must be above zero")
     low, high = 2 * FEWEST_UNITS, 4 * FEWEST_UNITS
     while _missing(high, variance, effect, share) > 0 and high < _MOST_UNITS:
         low, high = high, 2 * high
@@ -114,7 +117,7 @@ def units_needed(variance: float, effect: float, share: float = 0.5) -> int:
 
 
 def _missing(units: int, variance: float, effect: float, share: float) -> float:
-    """By how much what can be shown after ``units`` exceeds ``effect``."""
+    """Return how far the effect detectable after ``units`` exceeds ``effect``."""
     if not 0 < share < 1:
         return inf
     error = sqrt(variance / (units * share) + variance / (units * (1 - share)))

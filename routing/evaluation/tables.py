@@ -1,4 +1,4 @@
-"""A report to be read: as tables in a terminal, or as plain values for JSON."""
+"""Formats a report: as tables for a terminal, or as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _HEADINGS = {
 }
 
 
-def plain(report: BenchmarkReport) -> dict[str, Any]:
-    """The report without its curves; undefined figures are ``None``."""
+def report_values(report: BenchmarkReport) -> dict[str, Any]:
+    """Return the report without its curves, as JSON values; undefined figures are ``None``."""
     weak, strong = report.pair.weak_quality.mean(), report.pair.strong_quality.mean()
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "benchmark": report.benchmark,
         "prompts": report.prompts,
         "weak": {"model": report.weak, "quality": round(float(weak), 6)},
@@ -37,7 +37,7 @@ def plain(report: BenchmarkReport) -> dict[str, Any]:
         "trained_on": report.seen,
     }
     if report.many is not None:
-        found["many_models"] = {
+        values["many_models"] = {
             router: {
                 "area": _numbers(figures.area),
                 "gain_over_mixing": _numbers(figures.gain),
@@ -48,10 +48,11 @@ def plain(report: BenchmarkReport) -> dict[str, Any]:
             }
             for router, figures in report.many.figures.items()
         }
-    return found
+    return values
 
 
-def tables(report: BenchmarkReport) -> Iterator[Table]:
+def report_tables(report: BenchmarkReport) -> Iterator[Table]:
+    """Yield the table of the two models and, if there are more models, the table of all."""
     weak, strong = report.pair.weak_quality.mean(), report.pair.strong_quality.mean()
     table = Table(
         title=f"{report.benchmark}: {report.prompts} prompts, {report.weak} "
@@ -61,11 +62,11 @@ def tables(report: BenchmarkReport) -> Iterator[Table]:
     table.add_column("router")
     for heading in _HEADINGS.values():
         table.add_column(heading, justify="right")
-    for router, found in report.routers.items():
-        table.add_row(router, *(_cell(found[name]) for name in _HEADINGS))
+    for router, figures in report.routers.items():
+        table.add_row(router, *(_cell(figures[name]) for name in _HEADINGS))
     if report.reliability:
         table.caption = "calibration error of learning, held out: " + ", ".join(
-            f"{model} {found.error:.3f}" for model, found in report.reliability.items()
+            f"{model} {bins.error:.3f}" for model, bins in report.reliability.items()
         )
     yield table
     if report.many is not None:
@@ -74,7 +75,7 @@ def tables(report: BenchmarkReport) -> Iterator[Table]:
 
 def _many(benchmark: str, many: ManyModels) -> Table:
     table = Table(
-        title=f"{benchmark}: {len(many.field.models)} models, quality over cost",
+        title=f"{benchmark}: {len(many.results.models)} models, quality over cost",
         title_justify="left",
         caption="at equal cost: quality above the single model, at that model's mean cost",
     )
@@ -82,13 +83,12 @@ def _many(benchmark: str, many: ManyModels) -> Table:
     for heading in ("area", "above mixing", "least above mixing"):
         table.add_column(heading, justify="right")
     table.add_column("at equal cost")
-    for router, found in many.figures.items():
+    for router, figures in many.figures.items():
         equal = "\n".join(
-            f"{model} {interval.value:+.3f}" for model, interval in found.at_equal_cost.items()
+            f"{model} {interval.value:+.3f}" for model, interval in figures.at_equal_cost.items()
         )
-        table.add_row(
-            router, *(_cell(i, places=3) for i in (found.area, found.gain, found.least_gain)), equal
-        )
+        intervals = (figures.area, figures.gain, figures.least_gain)
+        table.add_row(router, *(_cell(interval, places=3) for interval in intervals), equal)
     return table
 
 

@@ -1,4 +1,4 @@
-"""What is measured of a predictor while it is trained: the figures an artifact carries."""
+"""Metrics of a predictor measured in training, which its artifact stores."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from scipy.special import expit
 from routing.evaluation.calibration import reliability
 from routing.evaluation.curves import Pair, figures
 from routing.outcomes import RecordedPrompt
-from routing.training.train import Trained, anchor_models
+from routing.training.train import TrainingResult, anchor_models
 
 _PLACES = 6
 
 
 def training_metrics(
     prompts: Sequence[RecordedPrompt],
-    trained: Trained,
+    trained: TrainingResult,
     weak: str | None = None,
     strong: str | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """By benchmark: prompts, models, APGR held out and left out, calibration errors.
+    """Return by benchmark: prompts, models, APGR held out and left out, calibration errors.
 
-    "Held out" is trained on other prompts of the same benchmarks, "left out"
-    on the other benchmarks only (``None`` where there is no other).
+    "Held out" means trained on other prompts of the same benchmarks, "left out"
+    trained on the other benchmarks only (``None`` if there is no other).
     """
     names = np.array([p.benchmark for p in prompts])
-    found: dict[str, dict[str, Any]] = {}
+    metrics: dict[str, dict[str, Any]] = {}
     for benchmark in sorted(set(names.tolist())):
         here = names == benchmark
         chosen = [p for p in prompts if p.benchmark == benchmark]
@@ -38,7 +38,7 @@ def training_metrics(
             reliability(expit(trained.held_out[here, a]), trained.quality[here, a]).error
             for a in range(2)
         ]
-        found[benchmark] = {
+        metrics[benchmark] = {
             "prompts": len(chosen),
             "weak": models[0],
             "strong": models[1],
@@ -49,7 +49,7 @@ def training_metrics(
             "calibration_error_weak": round(errors[0], _PLACES),
             "calibration_error_strong": round(errors[1], _PLACES),
         }
-    return found
+    return metrics
 
 
 def _apgr(
@@ -57,7 +57,7 @@ def _apgr(
 ) -> float | None:
     if np.isnan(logits).any():
         return None
-    nothing = np.zeros(len(prompts))
-    pair = Pair([p.id for p in prompts], quality[:, 0], quality[:, 1], nothing, nothing)
+    no_cost = np.zeros(len(prompts))
+    pair = Pair([p.id for p in prompts], quality[:, 0], quality[:, 1], no_cost, no_cost)
     gap = expit(logits[:, 1]) - expit(logits[:, 0])
     return round(figures(pair, gap.tolist()).apgr, _PLACES)

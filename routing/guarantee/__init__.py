@@ -1,1 +1,1 @@
-"""A promise about quality: how far routed answers may lie below a reference model's."""
+"""The quality guarantee: how far routed answers may lie below a reference model's."""

@@ -1,11 +1,11 @@
-"""Choosing the threshold under which the reference model answers instead.
+"""Chooses the threshold below which the reference model answers instead.
 
-Each pair of answers tells a request's score (the quality expected of the routed
+Each pair of answers gives a request's score (the quality expected of the routed
 model before it answered) and its loss (the reference's quality less the routed
-answer's, -1 to 1). With threshold t the reference answers what scores below t,
-at no loss, so the risk is the mean of loss * [score >= t]. Thresholds are tried
-from the safest down, each by a test at level delta that its risk is within the
-tolerance, until one fails; the last that passed is taken. Its risk exceeds the
+answer's, -1 to 1). With threshold t the reference answers requests that score
+below t, at no loss, so the risk is the mean of loss * [score >= t]. Thresholds are
+tried from the safest down, each with a test at level delta that its risk is within
+the tolerance, until one fails; the last that passed is chosen. Its risk exceeds the
 tolerance with a probability of at most delta, whatever the distribution and
 however good the scores: risk control by fixed-sequence testing (Angelopoulos,
 Bates, Candes, Jordan & Lei, "Learn then Test", 2021, section 2; Bates et al.,
@@ -26,13 +26,14 @@ from routing.guarantee.betting import is_smaller, upper_bound
 Floats = NDArray[np.float64]
 
 GRID = np.linspace(1, 0, 101).round(2)
-"""Thresholds from the safest to the boldest: fixed, so that no look at the data is spent on it."""
+"""Thresholds from the safest to the riskiest; fixed in advance, so independent of the data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Mean quality at most ``tolerance`` (0-1) below the reference's, wrongly so with a
-    probability of at most ``delta``.
+    """The promise that mean quality is at most ``tolerance`` (0-1) below the reference's.
+
+    It is wrong with a probability of at most ``delta``.
     """
 
     tolerance: float
@@ -41,9 +42,12 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """``threshold`` is ``None`` while the evidence is too short for any: then the reference
-    answers everything. ``bound`` is what the mean loss is at most, ``loss`` what it was,
-    ``routed`` the share of requests that the reference need not answer; of ``samples``.
+    """A chosen threshold and the evidence for it, from ``samples`` pairs of answers.
+
+    ``threshold`` is ``None`` while there is too little evidence for any threshold;
+    then the reference answers everything. ``bound`` is the upper bound of the mean
+    loss, ``loss`` the observed mean loss, and ``routed`` the share of requests (0-1)
+    that the reference need not answer.
     """
 
     threshold: float | None
@@ -59,10 +63,10 @@ NO_EVIDENCE = Calibration(None, 0.0, 0.0, 0.0, 0)
 def calibrate(
     scores: Floats, losses: Floats, promise: Promise, *, following: float = np.inf
 ) -> Calibration:
-    """Choose from pairs in the order in which they came, each array (n,).
+    """Choose a threshold from pairs in their order of arrival; both arrays are (n,).
 
-    The promise is about the distribution they come from or, with ``following``, about
-    the mean over that many requests that come after them.
+    The promise covers the distribution of the pairs or, with ``following``, the mean
+    over that many requests after them.
     """
     chosen: float | None = None
     for threshold in GRID:
@@ -85,12 +89,12 @@ def calibrate(
 
 
 def _scaled(scores: Floats, losses: Floats, threshold: float) -> Floats:
-    """Losses under the threshold, from -1..1 to 0..1."""
+    """Return the losses under the threshold, scaled from -1..1 to 0..1."""
     return (np.where(scores >= threshold, losses, 0.0) + 1) / 2
 
 
 def _mean_of_all(values: Floats, tolerance: float, following: float) -> float:
-    """The mean of these and of the following at which the following just lose the tolerance."""
+    """Return the mean of all values at which the following ones lose exactly the tolerance."""
     limit = (tolerance + 1) / 2
     if np.isinf(following):
         return limit
@@ -98,7 +102,7 @@ def _mean_of_all(values: Floats, tolerance: float, following: float) -> float:
 
 
 def _mean_of_following(values: Floats, bound: float, following: float) -> float:
-    """The loss of what follows when the mean of all is ``bound``."""
+    """Return the mean loss of the following requests if the mean of all is ``bound``."""
     if not np.isinf(following):
         bound = ((len(values) + following) * bound - values.sum()) / following
     return float(min(1.0, 2 * bound - 1))

@@ -1,1 +1,1 @@
-"""What outcomes teach: estimates of each model's quality on each kind of prompt."""
+"""Estimates of each model's quality on each kind of prompt, learned from outcomes."""

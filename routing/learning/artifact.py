@@ -1,4 +1,4 @@
-"""A trained predictor as a file: arrays and a header, no code, checked before it is believed.
+"""A trained predictor as a file: arrays and a header, no code, verified when loaded.
 
 The file is a NumPy ``.npz`` archive read without pickle. Its header (JSON)
 carries the format version, the version of the features, a digest of all
@@ -33,7 +33,7 @@ from routing.learning.predictor import (
 
 FORMAT = 1
 SHIPPED = Path(__file__).with_name("predictor.npz")
-"""The artifact that comes with the service."""
+"""The artifact that ships with the service."""
 
 _TYPES = {"trees": Trees, "linear": Linear, "words": Words, "blend": Blend}
 _STORED = {"words.idf": np.float16, "words.weight": np.float16}
@@ -41,13 +41,16 @@ _FEATURES = hashlib.sha256(f"{BUCKET_BITS} {' '.join(NAMES)}".encode()).hexdiges
 
 
 class ArtifactError(Exception):
-    """The file is no usable predictor; the message says which file and why."""
+    """The file is not a usable predictor; the message names the file and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """``training`` says what it was trained on and how well it did; ``seen`` holds the
-    hashes of the prompts it was trained on, ascending, so that evaluation can leave them out.
+    """A trained predictor with the record of its training.
+
+    ``training`` describes the training data and the metrics measured on it. ``seen``
+    holds the hashes of the training prompts, ascending, so that evaluation can leave
+    these prompts out.
     """
 
     predictor: QualityPredictor
@@ -55,22 +58,24 @@ class Artifact:
     seen: NDArray[np.uint64]
 
     def has_seen(self, prompt: str) -> bool:
-        """Whether ``prompt`` was among the training prompts."""
-        wanted = prompt_hash(prompt)
-        place = int(np.searchsorted(self.seen, wanted))
-        return place < len(self.seen) and bool(self.seen[place] == wanted)
+        """Return whether ``prompt`` was among the training prompts."""
+        digest = prompt_hash(prompt)
+        index = int(np.searchsorted(self.seen, digest))
+        return index < len(self.seen) and bool(self.seen[index] == digest)
 
 
 def prompt_hash(prompt: str) -> np.uint64:
+    """Return the first 64 bits of the SHA-256 of the stripped prompt."""
     return np.uint64(int.from_bytes(hashlib.sha256(prompt.strip().encode()).digest()[:8], "big"))
 
 
 def prompt_hashes(prompts: Iterable[str]) -> NDArray[np.uint64]:
+    """Return the distinct hashes of the prompts, ascending."""
     return np.unique(np.array([prompt_hash(prompt) for prompt in prompts], dtype=np.uint64))
 
 
 def as_stored(predictor: QualityPredictor) -> QualityPredictor:
-    """The predictor as it will be after writing and reading: word weights are rounded."""
+    """Return the predictor as it is after saving and loading: word weights are rounded."""
     words = predictor.words
     rounded = Words(
         words.idf.astype(np.float16).astype(np.float32),
@@ -83,15 +88,14 @@ def as_stored(predictor: QualityPredictor) -> QualityPredictor:
 
 
 def save_artifact(artifact: Artifact, path: Path) -> None:
-    """Write ``artifact``; equal artifacts make equal bytes. Raises ``OSError``."""
+    """Write ``artifact`` to a file; equal artifacts give equal bytes. Raise ``OSError``."""
     arrays = {"seen": artifact.seen}
     for part in PARTS:
-        holder = getattr(artifact.predictor, part)
-        for field in fields(holder):
+        component = getattr(artifact.predictor, part)
+        for field in fields(component):
             name = f"{part}.{field.name}"
-            arrays[name] = getattr(holder, field.name).astype(
-                _STORED.get(name, getattr(holder, field.name).dtype)
-            )
+            array = getattr(component, field.name)
+            arrays[name] = array.astype(_STORED.get(name, array.dtype))
     header = {
         "format": FORMAT,
         "features": _FEATURES,
@@ -107,10 +111,10 @@ def save_artifact(artifact: Artifact, path: Path) -> None:
 
 
 def load_artifact(path: Path) -> Artifact:
-    """Read and check an artifact. Raises :class:`ArtifactError`."""
+    """Read and verify an artifact. Raise :class:`ArtifactError` if it cannot be used."""
     try:
         content = path.read_bytes()
-        # Checksums first: numpy meets a damaged array header with errors of a dozen kinds.
+        # Checksums first: numpy raises a dozen kinds of errors for a damaged array header.
         with zipfile.ZipFile(io.BytesIO(content)) as members:
             if (damaged := members.testzip()) is not None:
                 raise ArtifactError(f"{path}: damaged, {damaged} does not match its checksum")
@@ -119,10 +123,12 @@ def load_artifact(path: Path) -> Artifact:
             if header["format"] != FORMAT:
                 raise ArtifactError(
                     f"{path}: written in format {header['format']}, this version reads {FORMAT}; "
-                    "train it anew"
+                    "train it again"
                 )
             if header["features"] != _FEATURES:
-                raise ArtifactError(f"{path}: trained on another version's features; train it anew")
+                raise ArtifactError(
+                    f"{path}: trained on another version's features; train it again"
+                )
             arrays = {name: archive[name] for name in archive.files if name != "header"}
         if _digest(arrays) != header["digest"]:
             raise ArtifactError(f"{path}: damaged, its contents do not match their digest")
@@ -137,7 +143,7 @@ def load_artifact(path: Path) -> Artifact:
         RuntimeError, MemoryError,
     ) as error:  # fmt: skip
         kind = type(error).__name__
-        raise ArtifactError(f"{path}: not a predictor that can be read ({kind})") from error
+        raise ArtifactError(f"{path}: not a predictor, or unreadable ({kind})") from error
     if wrong := shape_errors(predictor):
         raise ArtifactError(f"{path}: damaged ({', '.join(wrong)})")
     return Artifact(predictor, training, seen)

@@ -1,11 +1,11 @@
-"""Trying what might be better: Thompson sampling on a budget, with every chance written down.
+"""Exploration: Thompson sampling for a share of decisions, with recorded propensities.
 
 With probability ``rate`` the policy is given one draw of each candidate's
 quality from its posterior instead of the careful estimate (Thompson 1933;
-Chapelle & Li 2011). The chance of each candidate to be chosen, its propensity,
-is kept with the decision, so that what was logged can later be weighed without
-bias (Horvitz & Thompson 1952). It is exact: the draws are made first, and one
-of them is then chosen.
+Chapelle & Li 2011). The probability of each candidate to be chosen, its
+propensity, is stored with the decision, so that logged outcomes can later be
+weighted without bias (Horvitz & Thompson 1952). It is exact: the draws are made
+first, and one of them is then chosen.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DRAWS = 128
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """``choice`` is the place of the candidate to use, ``propensity`` (n,) each one's chance."""
+    """The index of the candidate to use, and each candidate's ``propensity`` (n,), 0-1."""
 
     choice: int
     explored: bool
@@ -30,7 +30,7 @@ class Exploration:
 
 
 class Explorer:
-    """Explores a share ``rate`` (0-1) of decisions. Safe for use from several threads."""
+    """Explores a share ``rate`` (0-1) of decisions. Safe for use by several threads."""
 
     def __init__(self, rate: float, seed: int | None = None) -> None:
         self.rate = rate
@@ -46,7 +46,7 @@ class Explorer:
     ) -> Exploration:
         """Choose among candidates with posteriors ``mean`` and ``deviation``, each (n,).
 
-        ``exploit`` is the place that the policy picks without exploring.
+        ``exploit`` is the index that the policy picks without exploring.
         """
         n = len(mean)
         drawn = mean + deviation * self._random.standard_normal((DRAWS, n))

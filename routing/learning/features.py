@@ -1,8 +1,8 @@
-"""What a prompt looks like, as numbers: structure that tells hard from easy on any subject.
+"""Features of a prompt: structure that separates hard from easy prompts on any subject.
 
-Words say what a prompt is about and help only on subjects seen in training; its
-build (length, quantities, negation, how alike the options are) carries over to
-prompts of another kind. So each is given to its own learner: see ``training``.
+Words tell what a prompt is about and help only on subjects seen in training. Its
+structure (length, quantities, negation, how similar the options are) carries over
+to prompts of another kind. So each is given to its own learner: see ``training``.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ NAMES: tuple[str, ...] = (
 
 
 def structure(text: PromptText) -> NDArray[np.float64]:
-    """The structural features of ``text``, shape ``(len(NAMES),)``, all finite.
+    """Return the structural features of ``text``, shape ``(len(NAMES),)``, all finite.
 
     Counts are on a log scale, shares 0-1. Deterministic.
     """
@@ -147,8 +147,8 @@ def _characters(text: PromptText) -> tuple[float, ...]:
     size = max(1, len(raw))
     count = text.sample.count
 
-    def share(of: bytes) -> float:
-        return (len(raw) - len(raw.translate(None, of))) / size
+    def share(characters: bytes) -> float:
+        return (len(raw) - len(raw.translate(None, characters))) / size
 
     return (
         share(_UPPER),
@@ -196,8 +196,8 @@ def _options(options: list[str], stem: str) -> tuple[float, ...]:
     mean = sum(sizes) / count
     spread = math.sqrt(sum([(size - mean) ** 2 for size in sizes]) / count)
     words = [set(option.lower().split()) for option in options]
-    asked = set(stem.lower().split())
-    shared = sum([len(w & asked) / (len(w) or 1) for w in words]) / count
+    stem_words = set(stem.lower().split())
+    shared = sum([len(w & stem_words) / (len(w) or 1) for w in words]) / count
     alike = [len(a & b) / (len(a | b) or 1) for a, b in pairwise(words)]
     return (
         count,
@@ -215,9 +215,9 @@ def _options(options: list[str], stem: str) -> tuple[float, ...]:
 
 
 def _lexicons(text: PromptText) -> list[float]:
-    found = _LEXICONS.count(text).values()
-    count = max(1, len(text.words))
-    return [*map(math.log1p, found), *[n / count for n in found]]
+    counts = _LEXICONS.count(text).values()
+    words = max(1, len(text.words))
+    return [*map(math.log1p, counts), *[n / words for n in counts]]
 
 
 @lru_cache(maxsize=50_000)
@@ -226,14 +226,14 @@ def _hash(word: str) -> int:
 
 
 def terms(text: PromptText) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Buckets of the prompt's words and word pairs, ascending, and how often each occurs."""
+    """Return the buckets of the prompt's words and word pairs, ascending, and their counts."""
     words = np.fromiter(map(_hash, text.words), dtype=np.uint32, count=len(text.words))
     pairs = (words[:-1] * _PAIR) ^ words[1:]
     mixed = np.concatenate((words, pairs))
     mixed ^= mixed >> np.uint32(BUCKET_BITS)
     mixed &= np.uint32(_BUCKETS - 1)
     mixed.sort()
-    # What np.unique does, without its many options.
+    # The same as np.unique, without the cost of its many options.
     new = np.ones(len(mixed) + 1, dtype=bool)
     np.not_equal(mixed[1:], mixed[:-1], out=new[1:-1])
     starts = new.nonzero()[0]

@@ -1,16 +1,16 @@
 """A model's expected quality on a prompt, with its uncertainty.
 
-Before any outcome a model is expected to do what its tier does on this prompt:
-``prior``, from the trained predictor or, without one, from a table. Outcomes
-are kept by (pattern, tier, model) as sums of scores and of what had been
-expected of them. Expectation and outcome meet as in a Beta posterior whose
-prior is worth ``strength`` ratings; how far it moves, in logits, is how far
-this prompt's expectation is moved. A model better than expected on some
-prompts of a kind so is expected better on all of them, the harder ones
-included: the additive form of item response theory (Rasch 1960).
+Before any outcome, a model is expected to have the quality of its tier on this
+prompt: ``prior``, from the trained predictor or, without one, from a table.
+Outcomes are stored by (pattern, tier, model) as sums of scores and of the scores
+that were expected. Both are combined in a Beta posterior whose prior weighs
+``strength`` ratings; the shift of its mean, in logits, is the shift applied to
+this prompt's expectation. A model that does better than expected on some prompts
+of a kind is thus expected to do better on all of them, the harder ones included:
+the additive form of item response theory (Rasch 1960).
 
-Outcomes of the same model on other tiers or patterns count for less and, in
-all, never for more than ``NEIGHBOURS_WORTH`` ratings. Old outcomes fade: see
+Outcomes of the same model on other tiers or patterns count less, and together
+never more than ``NEIGHBOURS_WORTH`` ratings. Old outcomes lose weight: see
 ``learn`` and ``faded``.
 """
 
@@ -25,15 +25,15 @@ from typing import NamedTuple
 from routing.models import NO_EVIDENCE, Evidence, EvidenceKey, Tier
 
 PRIOR_STRENGTH = 4.0
-"""What the table of priors is worth, in ratings; a trained predictor knows its own worth."""
+"""Weight of the table of priors, in ratings; a trained predictor carries its own weight."""
 MEMORY = 0.98
-"""Each rating leaves its predecessors of the same kind this share of their weight: some fifty
-ratings are remembered, so that a model that turns bad is left after about a dozen."""
+"""Share of their weight that earlier ratings of the same kind keep at each new rating. About fifty
+ratings are remembered, so that a model that turns bad is dropped after about a dozen."""
 SAME_PATTERN = 0.3
 OTHER_PATTERN = 0.1
 NEIGHBOURS_WORTH = 10.0
 Z = 1.2816
-"""One-sided 90 % normal quantile: the bound is exceeded by the truth nine times in ten."""
+"""One-sided 90 % normal quantile: the truth is above the lower bound nine times in ten."""
 
 _SURE = 1e-3
 _TIER_PRIOR: Mapping[Tier, Mapping[Tier, float]] = {
@@ -44,12 +44,12 @@ _TIER_PRIOR: Mapping[Tier, Mapping[Tier, float]] = {
 
 
 def tier_prior(model: Tier, prompt: Tier) -> float:
-    """Expected quality of a model of a tier on a prompt of a tier, where nothing was trained."""
+    """Return the quality (0-1) expected of a tier's model on a tier's prompt, untrained."""
     return _TIER_PRIOR[model][prompt]
 
 
 def learn(known: Evidence, score: float, expected: float) -> Evidence:
-    """``known`` after one more outcome. Scores are 0-1."""
+    """Return the evidence ``known`` with one more outcome added. Scores are 0-1."""
     return Evidence(
         count=known.count + 1,
         weight=known.weight * MEMORY + 1,
@@ -59,7 +59,7 @@ def learn(known: Evidence, score: float, expected: float) -> Evidence:
 
 
 def faded(known: Evidence, days: float, half_life: float) -> Evidence:
-    """``known`` after ``days`` without news: it weighs half after each ``half_life`` days."""
+    """Return the evidence ``known`` aged by ``days``; its weight halves each ``half_life`` days."""
     if half_life <= 0 or days <= 0:
         return known
     keep = 0.5 ** (days / half_life)
@@ -70,11 +70,11 @@ def faded(known: Evidence, days: float, half_life: float) -> Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What bears on one kind of prompt and model: own outcomes and discounted neighbours.
+    """The evidence for one model and kind of prompt: its outcomes and discounted neighbours.
 
-    ``sample_size`` counts the outcomes of this very kind, undiscounted;
-    ``weight`` is what all of them weigh, in ratings, and ``shift`` how much
-    better than expected the model is for them, in logits.
+    ``sample_size`` counts the outcomes of exactly this kind, undiscounted. ``weight``
+    is the weight of all outcomes, in ratings, and ``shift`` how much better than
+    expected the model did in them, in logits.
     """
 
     sample_size: int
@@ -88,8 +88,8 @@ _NOTHING = Observed(0, 0.0, 0.0)
 class QualityEstimate(NamedTuple):
     """Expected quality with an 80 % interval, all 0-1; ``deviation`` is its standard deviation.
 
-    ``sample_size`` counts ratings of this very kind of prompt;
-    ``effective_size`` weighs them by age and adds the discounted neighbours.
+    ``sample_size`` counts ratings of exactly this kind of prompt;
+    ``effective_size`` weights them by age and adds the discounted neighbours.
     """
 
     mean: float
@@ -101,13 +101,14 @@ class QualityEstimate(NamedTuple):
 
     @property
     def half_width(self) -> float:
+        """Return half the width of the interval."""
         return (self.high - self.low) / 2
 
 
 class Posterior:
-    """All outcomes at one moment, ready to be asked on every decision. Never changed.
+    """An immutable snapshot of all outcomes, for use by every decision.
 
-    ``strength`` is what a prior is worth, in ratings.
+    ``strength`` is the weight of a prior, in ratings.
     """
 
     def __init__(
@@ -121,12 +122,12 @@ class Posterior:
         self._observed: dict[EvidenceKey, Observed] = {}
 
     def observed(self, pattern: str, tier: Tier, provider: str, model: str) -> Observed:
-        """What is known of a model on a kind of prompt."""
+        """Return the evidence for a model on a kind of prompt."""
         key = (pattern, tier, provider, model)
-        found = self._observed.get(key)
-        if found is None:
-            found = self._observed[key] = self._pool(pattern, tier, (provider, model))
-        return found
+        observed = self._observed.get(key)
+        if observed is None:
+            observed = self._observed[key] = self._pool(pattern, tier, (provider, model))
+        return observed
 
     def _pool(self, pattern: str, tier: Tier, model: tuple[str, str]) -> Observed:
         own = self.evidence.get((pattern, tier, *model))
@@ -152,7 +153,7 @@ class Posterior:
         return Observed(own.count, weight, logit(outcome) - logit(expected))
 
     def estimate(self, prior: float, seen: Observed) -> QualityEstimate:
-        """The quality of a model of which ``prior``, a logit, was expected and ``seen`` seen.
+        """Return the quality expected from ``prior``, a logit, and the evidence ``seen``.
 
         The interval is mean +/- Z * sd of a Beta of the pooled strength, clipped to [0, 1].
         """
@@ -170,11 +171,13 @@ class Posterior:
 
 
 def logit(p: float) -> float:
+    """Return the log-odds of ``p``, which is first clipped away from 0 and 1."""
     p = min(1 - _SURE, max(_SURE, p))
     return math.log(p / (1 - p))
 
 
 def expit(x: float) -> float:
+    """Return the probability whose log-odds are ``x``, without overflow."""
     if x >= 0:
         return 1 / (1 + math.exp(-x))
     e = math.exp(x)

@@ -1,12 +1,12 @@
-"""How well a weak and a strong model would answer a prompt, from the prompt alone.
+"""Predicts from a prompt alone how well a weak and a strong model would answer it.
 
 Three learners each give a logit per anchor (the weak and the strong model):
 boosted trees over the prompt's structure, a heavily regularised linear model
-over the same, and a linear model over its words. A fixed prior speaks for kinds
-of prompts that benchmarks with answers to check hardly hold. Their weighted
-sum, scaled to be calibrated on prompts not trained on, is ``logit P(answer is
-good)``. Any other model is placed between the anchors by its ability, as in
-item response theory (Rasch 1960): a difference of ability is one of logits.
+over the same, and a linear model over its words. A fixed prior covers kinds of
+prompts that are rare in benchmarks with checkable answers. Their weighted sum,
+scaled to be calibrated on prompts not trained on, is ``logit P(answer is good)``.
+Any other model is placed between the anchors by its ability, as in item response
+theory (Rasch 1960): a difference in ability is a difference in logits.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from routing.text import PromptText
 
 Floats = NDArray[np.float64]
 SPLITS = 7
-"""Most splits in a tree; its leaves, one more, fit the bits of a byte."""
+"""Maximum splits in a tree; its leaves, one more, fit the bits of a byte."""
 CLIP = 3.0
-"""Standard deviations beyond which a linear feature counts no further."""
+"""Standard deviations at which a linear feature is clipped."""
 
 _FIRST_LEFT = np.array([(~n & n + 1).bit_length() - 1 & 7 for n in range(256)], dtype=np.intp)
-"""The lowest leaf that is still reachable, by the bits of those that are not."""
+"""The lowest leaf that is still reachable, by the bits of the unreachable leaves."""
 _OPTIONS, _CHARACTERS = NAMES.index("options"), NAMES.index("characters")
 # Logits added for the weak and the strong model on prompts that offer no options to choose
 # from: small models fall behind least in writing and explaining, most in code, mathematics and
@@ -43,7 +43,7 @@ _OPEN_PRIOR = {
     "general": (0.2, 0.1),
 }
 _NO_PRIOR = (0.0, 0.0)
-# And the longer such a prompt, the harder: logits for each e-fold of characters beyond these.
+# Longer prompts of these kinds are harder: logits for each e-fold of characters beyond these.
 _USUAL_LENGTH = math.log(200)
 _LENGTH_PRIOR = (-0.2, -0.1)
 _ABILITY: dict[Tier, float] = {"simple": 0.0, "moderate": 0.5, "complex": 1.0}
@@ -51,7 +51,7 @@ _ABILITY: dict[Tier, float] = {"simple": 0.0, "moderate": 0.5, "complex": 1.0}
 
 @dataclass(frozen=True)
 class Trees:
-    """Boosted trees of one anchor after the other, laid out to be read all at once.
+    """Boosted trees of both anchors, one after the other, laid out to evaluate all at once.
 
     For each tree (rows) and split (columns): ``feature``, ``threshold`` and
     ``mask``, the leaves still reachable when the feature exceeds the threshold
@@ -66,26 +66,29 @@ class Trees:
     base: Floats
 
     def logits(self, x: Floats) -> Floats:
-        """Shape (2,) for the features of one prompt."""
-        # Reading by take and multiplying by what applies: a quarter faster than the like by where.
+        """Return the logits of both anchors, shape (2,), for the features of one prompt."""
+        # Indexing with take and multiplying by the mask is a quarter faster than np.where.
         applies = x.take(self.feature) > self.threshold
         first = _FIRST_LEFT.take(np.bitwise_or.reduce(applies * self._dropped, axis=1))
         return self.base + self.leaves.take(self._rows + first).reshape(2, -1).sum(axis=1)
 
     @cached_property
     def _dropped(self) -> NDArray[np.uint8]:
-        """The leaves no longer reachable when a split applies."""
+        """Return the leaves that become unreachable when a split applies."""
         return ~self.mask
 
     @cached_property
     def _rows(self) -> NDArray[np.intp]:
-        """Where each tree's leaves begin."""
+        """Return the index at which each tree's leaves begin."""
         return np.arange(0, self.leaves.size, SPLITS + 1, dtype=np.intp)
 
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """Over standardised features: ``mean`` and ``scale`` (F,), ``weight`` (2, F), ``base`` (2,)."""
+    """A linear model of standardised features.
+
+    ``mean`` and ``scale`` have the shape (F,), ``weight`` (2, F), ``base`` (2,).
+    """
 
     mean: Floats
     scale: Floats
@@ -93,15 +96,17 @@ class Linear:
     base: Floats
 
     def logits(self, x: Floats) -> Floats:
+        """Return the logits of both anchors, shape (2,), for the features of one prompt."""
         standard = (x - self.mean) / self.scale
         return self.base + self.weight @ np.minimum(np.maximum(standard, -CLIP), CLIP)
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Over hashed words and word pairs: ``idf`` (buckets,), ``weight`` (buckets, 2), ``base`` (2,).
+    """A linear model of hashed words and word pairs.
 
-    A prompt's terms are weighted ``(1 + ln count) * idf`` and scaled to length 1.
+    ``idf`` has the shape (buckets,), ``weight`` (buckets, 2), ``base`` (2,). A prompt's
+    terms are weighted ``(1 + ln count) * idf`` and scaled to length 1.
     """
 
     idf: NDArray[np.float32]
@@ -109,6 +114,7 @@ class Words:
     base: Floats
 
     def logits(self, text: PromptText) -> Floats:
+        """Return the logits of both anchors, shape (2,), for the words of one prompt."""
         buckets, counts = terms(text)
         if not len(buckets):
             return self.base
@@ -125,7 +131,7 @@ class Blend:
     slope: Floats
 
     def logits(self, parts: Floats) -> Floats:
-        """From the parts' logits, shape (..., 4, 2), to the anchors', shape (..., 2)."""
+        """Return the anchors' logits, shape (..., 2), from those of the parts, (..., 4, 2)."""
         return self.base + self.slope * (self.weight @ parts)
 
 
@@ -133,8 +139,8 @@ class Blend:
 class QualityPredictor:
     """A trained predictor.
 
-    ``prior_strength`` is how many ratings a prediction is worth against what
-    is observed, estimated from how far topics not trained on lay from theirs.
+    ``prior_strength`` is how many observed ratings a prediction weighs. It is
+    estimated from the errors of predictions on topics that were not trained on.
     """
 
     trees: Trees
@@ -144,7 +150,7 @@ class QualityPredictor:
     prior_strength: float
 
     def parts(self, text: PromptText, pattern: str) -> Floats:
-        """Each learner's and the prior's logits of both anchors, shape (4, 2)."""
+        """Return the logits of each learner and of the prior for both anchors, shape (4, 2)."""
         x = structure(text)
         parts = np.empty((4, 2))
         parts[0] = self.trees.logits(x)
@@ -154,13 +160,13 @@ class QualityPredictor:
         return parts
 
     def anchors(self, text: PromptText, pattern: str) -> tuple[float, float]:
-        """Logits that a weak and a strong model answer ``text`` well."""
+        """Return the logits that a weak and a strong model answer ``text`` well."""
         weak, strong = self.blend.logits(self.parts(text, pattern)).tolist()
         return weak, strong
 
 
 def open_prior(x: Floats, pattern: str) -> tuple[float, float]:
-    """What is known of kinds of prompts beforehand, for the prompt with the features ``x``."""
+    """Return the fixed prior logits of the weak and the strong model for the features ``x``."""
     if x[_OPTIONS] >= 2:
         return _NO_PRIOR
     longer = float(x[_CHARACTERS]) - _USUAL_LENGTH
@@ -169,23 +175,23 @@ def open_prior(x: Floats, pattern: str) -> tuple[float, float]:
 
 
 def logit_of_tier(anchors: tuple[float, float], tier: Tier) -> float:
-    """Logit P(good) of a model of ``tier`` of which nothing else is known."""
+    """Return logit P(good) of a model of which only its ``tier`` is known."""
     weak, strong = anchors
     return weak + _ABILITY[tier] * (strong - weak)
 
 
 def quality_gap(anchors: tuple[float, float]) -> float:
-    """How much better the strong model is expected to do: the router's score, -1 to 1."""
+    """Return the strong model's expected advantage in quality: the router's score, -1 to 1."""
     weak, strong = anchors
     return expit(strong) - expit(weak)
 
 
 def shape_errors(predictor: QualityPredictor) -> list[str]:
-    """What does not fit this version's features; empty when the predictor can be used."""
+    """Return the arrays that do not fit this version; empty if the predictor can be used."""
     features, buckets = len(NAMES), 1 << BUCKET_BITS
     trees = predictor.trees
     grid = (len(trees.leaves), SPLITS)
-    wanted = {
+    expected = {
         "trees.feature": (trees.feature, grid),
         "trees.threshold": (trees.threshold, grid),
         "trees.mask": (trees.mask, grid),
@@ -202,8 +208,8 @@ def shape_errors(predictor: QualityPredictor) -> list[str]:
             for name in ("trees", "linear", "words", "blend")
         },
     }
-    wrong = [name for name, (array, shape) in wanted.items() if array.shape != shape]
-    wrong += [name for name, (array, _) in wanted.items() if not _usable(array)]
+    wrong = [name for name, (array, shape) in expected.items() if array.shape != shape]
+    wrong += [name for name, (array, _) in expected.items() if not _usable(array)]
     if len(trees.leaves) % 2:
         wrong.append("trees")
     if trees.feature.size and not 0 <= trees.feature.min() <= trees.feature.max() < features:
@@ -214,7 +220,7 @@ def shape_errors(predictor: QualityPredictor) -> list[str]:
 
 
 def _usable(array: NDArray[np.generic]) -> bool:
-    # A split that never applies has an infinite threshold; nothing may be nan.
+    # A split that never applies has an infinite threshold, so only nan is an error.
     return not np.isnan(array.astype(np.float64)).any()
 
 

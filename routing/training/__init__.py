@@ -1,1 +1,1 @@
-"""From recorded outcomes to a trained predictor. Used by commands, never by a request."""
+"""Trains a predictor on recorded outcomes. Used by commands, never by a request."""

@@ -1,6 +1,6 @@
 """Fits the predictor's learners to recorded outcomes. Needs scikit-learn; routing does not.
 
-What is fitted is chosen for prompts of kinds not seen in training: few and
+The learners are chosen to work on kinds of prompts not seen in training: few and
 shallow trees, and a linear model so heavily regularised that each feature gets
 about the weight it would have alone.
 """
@@ -32,7 +32,7 @@ from routing.learning.predictor import (
 from routing.text import PromptText
 
 BLEND = np.array([0.4, 0.3, 0.3, 1.0])
-"""Trees, linear, words, prior. Fixed: weights fitted within a benchmark favour its own words."""
+"""Trees, linear, words, prior. Fixed, as weights fitted within a benchmark favour its words."""
 
 _ROUNDS = 60
 _LEARNING_RATE = 0.04
@@ -48,8 +48,8 @@ class Examples:
 
     ``x`` is (n, features), ``words`` (n, buckets) of ``1 + ln count``, and
     ``quality`` (n, 2), each 0-1: the weak model's, the strong model's.
-    ``prior`` (n, 2) is what is known beforehand of a prompt's kind, as logits,
-    and ``copies`` (n,) says how often each prompt counts in fitting.
+    ``prior`` (n, 2) holds the logits of the fixed prior for a prompt's kind, and
+    ``copies`` (n,) is how often each prompt counts in fitting.
     """
 
     x: Floats
@@ -60,6 +60,7 @@ class Examples:
 
     @classmethod
     def of(cls, prompts: Sequence[str], quality: Floats, copies: NDArray[np.intp]) -> Examples:
+        """Return the features of ``prompts`` with their qualities and weights."""
         texts = [PromptText.read(prompt) for prompt in prompts]
         rows = [terms(text) for text in texts]
         x = np.array([structure(text) for text in texts])
@@ -80,21 +81,22 @@ class Examples:
         )
 
     def take(self, chosen: NDArray[Any]) -> Examples:
+        """Return the examples chosen by indices or by a mask."""
         return Examples(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def copied(self) -> Examples:
-        """Each prompt as often as it counts."""
+        """Return the examples with each prompt repeated as often as it counts."""
         return self.take(np.repeat(np.arange(len(self.x)), self.copies))
 
 
 def fit_trees(examples: Examples, seed: int) -> Trees:
-    """Bags of boosted trees (Friedman 2001; Newton steps on the log loss), averaged."""
+    """Fit bags of boosted trees (Friedman 2001; Newton steps on the log loss), averaged."""
     rows: list[tuple[NDArray[Any], ...]] = []
     base = np.zeros(2)
     for anchor in range(2):
         x, y, weight = _binary(examples.x, examples.quality[:, anchor])
         if len(np.unique(y)) < 2:
-            # Nothing tells one prompt from another: the other learners say how sure that is.
+            # All outcomes are equal: only the constant is fitted, and no tree can split.
             base[anchor] = _certain_logit(y)
             rows += [_row(_STUMP, 1)] * (_BAGS * _ROUNDS)
             continue
@@ -109,17 +111,17 @@ def fit_trees(examples: Examples, seed: int) -> Trees:
                 early_stopping=False,
                 random_state=seed + bag,
             ).fit(x, y, sample_weight=weight)
-            # Nothing public gives the trees; the release is pinned and a test compares outputs.
+            # No public API gives the trees; the release is pinned and a test compares outputs.
             rows += [_row(stage[0].nodes, _BAGS) for stage in model._predictors]
-            # What the trees do not explain of the model's own output is its constant.
-            plain = sum(_leaf_value(stage[0].nodes, x[0]) for stage in model._predictors)
-            base[anchor] += (float(model.decision_function(x[:1])[0]) - plain) / _BAGS
+            # The model's constant is its output minus the sum of its trees.
+            tree_sum = sum(_leaf_value(stage[0].nodes, x[0]) for stage in model._predictors)
+            base[anchor] += (float(model.decision_function(x[:1])[0]) - tree_sum) / _BAGS
     feature, threshold, mask, leaves = (np.stack(column) for column in zip(*rows, strict=True))
     return Trees(feature, threshold, mask, leaves, base)
 
 
 def fit_linear(examples: Examples) -> Linear:
-    """Logistic regression whose shrinkage is undone in size, not in direction."""
+    """Fit a logistic regression; its shrinkage is undone in size, not in direction."""
     mean, spread = examples.x.mean(axis=0), examples.x.std(axis=0)
     scale = np.where(spread > 1e-9, spread, 1.0)
     standard = np.clip((examples.x - mean) / scale, -CLIP, CLIP)
@@ -133,7 +135,7 @@ def fit_linear(examples: Examples) -> Linear:
 
 
 def fit_words(examples: Examples) -> Words:
-    """Logistic regression on tf-idf; a term seen in one prompt only gets no weight."""
+    """Fit a logistic regression on tf-idf; a term seen in only one prompt gets no weight."""
     count = np.asarray((examples.words > 0).sum(axis=0)).ravel()
     idf = (np.log((1 + len(examples.x)) / (1 + count)) + 1).astype(np.float16).astype(np.float64)
     weighted = examples.words.multiply(idf[None, :]).tocsr()
@@ -150,23 +152,24 @@ def fit_words(examples: Examples) -> Words:
 
 
 def fit_blend(parts: Floats, quality: Floats) -> Blend:
-    """Scale the blended logits, taken on prompts not trained on, so that they are calibrated
-    (Platt 1999). ``parts`` is (n, 4, 2), ``quality`` (n, 2).
+    """Fit the scale of the blended logits so that they are calibrated (Platt 1999).
+
+    ``parts``, (n, 4, 2), must come from prompts not trained on; ``quality`` is (n, 2).
     """
     raw = Blend(BLEND, np.zeros(2), np.ones(2)).logits(parts)
     base, slope = np.zeros(2), np.zeros(2)
     for anchor in range(2):
         size, base[anchor] = _logistic(raw[:, anchor : anchor + 1], quality[:, anchor], 1e3)
-        # Less than nothing would turn every score round: then the prompt tells nothing.
+        # A negative slope would reverse every score; zero means that prompts carry no signal.
         slope[anchor] = max(0.0, float(size[0]))
     return Blend(BLEND, base, slope)
 
 
 def fit_ability(logits: Floats, quality: Floats) -> tuple[float, float, float]:
-    """Where a model stands between the anchors: ``logit P = base + weak * w + strong * s``.
+    """Fit a model's place between the anchors: ``logit P = base + weak * w + strong * s``.
 
-    ``logits`` is (n, 2), ``quality`` (n,). Drawn towards the plain base rate,
-    so that a few outcomes claim little.
+    ``logits`` is (n, 2), ``quality`` (n,). The fit is shrunk towards the base rate,
+    so that a few outcomes change little.
     """
     centre = logits.mean(axis=0)
     (weak, strong), base = _logistic(logits - centre, quality, 0.05)
@@ -182,15 +185,15 @@ def _logistic(x: Any, quality: Floats, c: float) -> tuple[Floats, float]:
 
 
 def _certain_logit(y: NDArray[np.int8]) -> float:
-    """Always right or always wrong: as sure as one unlike outcome more would leave us."""
+    """Return the logit for outcomes that are all equal: as if there were one of the other kind."""
     logit = float(np.log(len(y) + 1))
     return logit if y[0] else -logit
 
 
 def _binary(x: Any, quality: Floats) -> tuple[Any, NDArray[np.int8], Floats | None]:
-    """Graded outcomes as weighted right and wrong ones: 0.7 is 0.7 of a right, 0.3 of a wrong.
+    """Return graded outcomes as weighted binary ones: 0.7 is 0.7 of a right and 0.3 of a wrong.
 
-    Weights are ``None`` where every outcome is right or wrong, which fits much faster.
+    Weights are ``None`` if every outcome is fully right or wrong, which fits much faster.
     """
     if np.isin(quality, (0.0, 1.0)).all():
         return x, quality.astype(np.int8), None
@@ -203,17 +206,17 @@ def _binary(x: Any, quality: Floats) -> tuple[Any, NDArray[np.int8], Floats | No
 
 
 def _row(nodes: NDArray[Any], bags: int) -> tuple[NDArray[Any], ...]:
-    """One tree as :class:`Trees` stores it."""
+    """Return one tree as :class:`Trees` stores it."""
     feature = np.zeros(SPLITS, dtype=np.intp)
     threshold = np.full(SPLITS, np.inf)
     mask = np.full(SPLITS, 255, dtype=np.uint8)
     leaves = np.zeros(SPLITS + 1)
     splits, reached = 0, 0
 
-    def walk(place: int) -> int:
-        """The bits of the leaves under ``place``, left to right."""
+    def walk(index: int) -> int:
+        """Return the bits of the leaves under the node ``index``, left to right."""
         nonlocal splits, reached
-        node = nodes[place]
+        node = nodes[index]
         if node["is_leaf"]:
             leaves[reached] = node["value"] / bags
             reached += 1
@@ -229,7 +232,7 @@ def _row(nodes: NDArray[Any], bags: int) -> tuple[NDArray[Any], ...]:
 
 
 _STUMP = np.array([(1, 0.0)], dtype=[("is_leaf", np.uint8), ("value", np.float64)])
-"""A tree that is all leaf and adds nothing."""
+"""A tree with a single leaf that adds nothing."""
 
 
 def _leaf_value(nodes: NDArray[Any], x: Floats) -> float:

@@ -1,4 +1,4 @@
-"""Train the predictor on recorded outcomes, and measure it on prompts held back."""
+"""Trains the predictor on recorded outcomes and measures it on held-out prompts."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from routing.training.cross_fitting import (
     Step,
     cross_logits,
     cross_parts,
-    grouped,
+    label_groups,
     random_groups,
-    transferred,
+    transfer_logits,
 )
 from routing.training.fitting import Examples, fit_blend
 
@@ -35,10 +35,12 @@ _STRENGTH_RANGE = (4.0, 40.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """The predictor and its logits (n, 2) on prompts it had not seen: ``held_out`` by random
-    folds, ``left_out`` with the prompt's whole benchmark left out (``nan`` if there is one only).
-    ``coverage`` is the share of topics left out whose mean lay in its 80 % interval.
+class TrainingResult:
+    """The predictor and its logits (n, 2) on prompts that it was not trained on.
+
+    ``held_out`` is from random folds, ``left_out`` from training without the prompt's
+    whole benchmark (``nan`` if there is only one). ``coverage`` is the share (0-1) of
+    left-out topics whose mean lay in its 80 % interval.
     """
 
     predictor: QualityPredictor
@@ -51,9 +53,9 @@ class Trained:
 def anchor_models(
     prompts: Sequence[RecordedPrompt], weak: str | None = None, strong: str | None = None
 ) -> tuple[str, str]:
-    """The weak and the strong model of one benchmark: worst and best on average unless named.
+    """Return the weak and strong model of a benchmark: worst and best on average unless named.
 
-    Raises :class:`OutcomesError` when the prompts do not allow it.
+    Raise :class:`OutcomesError` if the prompts do not allow it.
     """
     common = set.intersection(*(set(p.outcomes) for p in prompts))
     benchmark = prompts[0].benchmark
@@ -73,15 +75,15 @@ def anchor_models(
 def examples_of(
     prompts: Sequence[RecordedPrompt], weak: str | None = None, strong: str | None = None
 ) -> Examples:
-    """Features and both anchors' qualities; the anchors are found in each benchmark."""
+    """Return features and both anchors' qualities; each benchmark has its own anchors."""
     by_benchmark: dict[str, list[RecordedPrompt]] = defaultdict(list)
     for prompt in prompts:
         by_benchmark[prompt.benchmark].append(prompt)
-    anchors = {name: anchor_models(found, weak, strong) for name, found in by_benchmark.items()}
+    anchors = {name: anchor_models(group, weak, strong) for name, group in by_benchmark.items()}
     quality = [[p.outcomes[model].quality for model in anchors[p.benchmark]] for p in prompts]
-    # A benchmark of a tenth of the prompts counts as of a third, so that each is heard.
+    # A benchmark with a tenth of the prompts counts like a third, so that each has influence.
     largest = max(map(len, by_benchmark.values()))
-    copies = {name: round(math.sqrt(largest / len(found))) for name, found in by_benchmark.items()}
+    copies = {name: round(math.sqrt(largest / len(group))) for name, group in by_benchmark.items()}
     return Examples.of(
         [p.prompt for p in prompts],
         np.array(quality),
@@ -90,7 +92,7 @@ def examples_of(
 
 
 def fits_needed(prompts: Sequence[RecordedPrompt], folds: int) -> int:
-    """How many times ``train`` reports a step."""
+    """Return how many steps ``train`` reports."""
     benchmarks = len({p.benchmark for p in prompts})
     return 1 + folds + (TOPIC_GROUPS if _has_topics(prompts) else 0) + benchmarks * (benchmarks > 1)
 
@@ -103,16 +105,16 @@ def train(
     folds: int = 5,
     seed: int = 0,
     step: Step = lambda: None,
-) -> Trained:
+) -> TrainingResult:
     """Train on all ``prompts``. Equal input and seed give equal bits.
 
-    Raises :class:`OutcomesError` when there is too little to learn from.
+    Raise :class:`OutcomesError` if there are too few prompts.
     """
     if len(prompts) < FEWEST_PROMPTS:
         raise OutcomesError(
             f"{len(prompts)} prompts are too few to learn from; give at least {FEWEST_PROMPTS}"
         )
-    # One thread: sums in another order would differ in the last bits.
+    # One thread, as sums in another order differ in the last bits.
     with threadpool_limits(1):
         examples = examples_of(prompts, weak, strong)
         groups = random_groups(len(prompts), folds, seed)
@@ -127,7 +129,7 @@ def train(
             fit_blend(parts, examples.quality),
             strength,
         )
-        return Trained(
+        return TrainingResult(
             as_stored(predictor),
             examples.quality,
             cross_logits(parts, examples.quality, groups),
@@ -139,23 +141,24 @@ def train(
 def _left_out(
     prompts: Sequence[RecordedPrompt], examples: Examples, folds: int, seed: int, step: Step
 ) -> Floats:
+    """Return the logits on each benchmark of a predictor trained on the others, (n, 2)."""
     labels = np.array([p.benchmark for p in prompts])
     logits = np.full((len(prompts), 2), np.nan)
     if len(set(labels)) > 1:
         for benchmark in sorted(set(labels)):
             here = labels == benchmark
-            logits[here] = transferred(examples.take(~here), examples.take(here), seed, folds)
+            logits[here] = transfer_logits(examples.take(~here), examples.take(here), seed, folds)
             step()
     return logits
 
 
 def topic_of(prompt: RecordedPrompt) -> str:
-    """``mmlu/virology`` of the id ``mmlu/virology/12``: what comes before the last slash."""
+    """Return the id up to its last slash: ``mmlu/virology`` for ``mmlu/virology/12``."""
     return prompt.id.rpartition("/")[0] or prompt.benchmark
 
 
 def _topics(prompts: Sequence[RecordedPrompt]) -> list[str]:
-    """Topics with prompts enough to compare their mean with what was predicted."""
+    """Return the topics with enough prompts to compare their mean with the prediction."""
     counts = Counter(topic_of(p) for p in prompts)
     return [topic for topic, n in counts.items() if n >= _FEWEST_OF_A_TOPIC]
 
@@ -167,27 +170,27 @@ def _has_topics(prompts: Sequence[RecordedPrompt]) -> bool:
 def _prior_strength(
     prompts: Sequence[RecordedPrompt], examples: Examples, seed: int, step: Step
 ) -> tuple[float, float | None]:
-    """How many ratings a prediction on an unseen topic is worth, and how often that holds.
+    """Return how many ratings a prediction on an unseen topic weighs, and its coverage.
 
     The topics' true means scatter around the predicted ones like a Beta of
     this strength: by moments, ``strength = p (1 - p) / variance - 1``, where the
     variance is that of the means less what sampling explains (the method of
-    moments of DerSimonian & Laird 1986, equal weights). The second figure is
-    the share of topics whose mean lies in its 80 % interval, ``None`` without topics.
+    moments of DerSimonian & Laird 1986, equal weights). The coverage is the share
+    of topics whose mean lies in its 80 % interval, ``None`` without topics.
     """
     if not _has_topics(prompts):
         return _DEFAULT_STRENGTH, None
     topics = np.array([topic_of(p) for p in prompts])
-    groups = grouped(topics.tolist(), TOPIC_GROUPS, seed)
+    groups = label_groups(topics.tolist(), TOPIC_GROUPS, seed)
     parts = cross_parts(examples, groups, seed, step)
     predicted = expit(cross_logits(parts, examples.quality, groups))
     members = [topics == topic for topic in _topics(prompts)]
-    likely = np.array([predicted[m].mean(axis=0) for m in members])
-    off = np.array([examples.quality[m].mean(axis=0) for m in members]) - likely
-    bound = likely * (1 - likely)
-    sampling = bound / np.array([[m.sum()] for m in members])
-    variance = max(1e-6, float((off**2).mean() - sampling.mean()))
+    expected = np.array([predicted[m].mean(axis=0) for m in members])
+    error = np.array([examples.quality[m].mean(axis=0) for m in members]) - expected
+    binomial = expected * (1 - expected)
+    sampling = binomial / np.array([[m.sum()] for m in members])
+    variance = max(1e-6, float((error**2).mean() - sampling.mean()))
     low, high = _STRENGTH_RANGE
-    strength = round(min(high, max(low, float(bound.mean()) / variance - 1)), 2)
-    covered = np.abs(off) <= Z * np.sqrt(bound / (strength + 1) + sampling)
+    strength = round(min(high, max(low, float(binomial.mean()) / variance - 1)), 2)
+    covered = np.abs(error) <= Z * np.sqrt(binomial / (strength + 1) + sampling)
     return strength, float(covered.mean())

@@ -113,7 +113,7 @@ def test_with_a_predictor_learning_decides_without_any_rating() -> None:
 def test_where_nothing_is_good_enough_it_says_so() -> None:
     engine = engine_over(Fixed(), predictor=PREDICTOR)
     decision = engine.route(context(min_quality=0.999), strategy="learning")
-    wanted = "is the best there is, as no quality, less its uncertainty, clears 1.00"
+    wanted = "is the best available, as no quality, less its uncertainty, clears 1.00"
     assert wanted in decision.reasoning
 
 

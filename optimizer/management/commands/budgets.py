@@ -103,7 +103,7 @@ class Command(TeachingCommand):
             **_amounts(options),
         )
         budget_open(budget)
-        audit_added(budget, f"{budget.of_whom}: {_described(budget)}")
+        audit_added(budget, f"{budget.applies_to}: {_described(budget)}")
 
     @staticmethod
     def _change(options: dict[str, Any]) -> None:
@@ -137,7 +137,7 @@ class Command(TeachingCommand):
             for account in own_accounts:
                 table.add_row(*_row(account), end_section=True)
             if not own_accounts:
-                table.add_row(_described(budget), budget.of_whom, "nothing")
+                table.add_row(_described(budget), budget.applies_to, "nothing")
         Console(file=self.stdout, highlight=False).print(table)  # type: ignore[arg-type]
 
 
@@ -160,7 +160,7 @@ def _amounts(options: dict[str, Any]) -> dict[str, Any]:
 
 def _row(standing: AccountStanding) -> list[str]:
     budget = standing.budget
-    payer = f"{budget.get_scope_display()} {standing.subject}" if budget.each else budget.of_whom
+    payer = f"{budget.get_scope_display()} {standing.subject}" if budget.each else budget.applies_to
     held = dollars(standing.held)
     if standing.lost:
         held += f" ({dollars(standing.lost)} lost)"
@@ -179,4 +179,4 @@ def _described(budget: Budget) -> str:
     """Return the budget's name with its limit, and "(off)" if it is switched off."""
     soft = budget.limit is None
     amount = f"{'soft ' if soft else ''}{dollars(budget.soft_limit if soft else budget.limit)}"
-    return f"{budget.name}: {amount} {budget.how_often}{'' if budget.enabled else ' (off)'}"
+    return f"{budget.name}: {amount} {budget.period_text}{'' if budget.enabled else ' (off)'}"

@@ -16,7 +16,7 @@ from analytics.management.teaching import TeachingCommand
 from optimizer.lab.price_list import PriceListError, read_price_list
 from routing.evaluation.report import BenchmarkReport, evaluate
 from routing.evaluation.scorers import SCORERS
-from routing.evaluation.tables import plain, tables
+from routing.evaluation.tables import report_tables, report_values
 from routing.learning.artifact import SHIPPED, Artifact, ArtifactError, load_artifact
 from routing.outcomes import OutcomesError, RecordedPrompt, read_outcomes
 from routing.training.train import FEWEST_PROMPTS
@@ -87,11 +87,11 @@ class Command(TeachingCommand):
         if options["plot"]:
             self._plot(reports, options["plot"])
         if options["format"] == "json":
-            self.stdout.write(json.dumps([plain(report) for report in reports], indent=2))
+            self.stdout.write(json.dumps([report_values(report) for report in reports], indent=2))
             return
         console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
         for report in reports:
-            for table in tables(report):
+            for table in report_tables(report):
                 console.print(table)
 
     def _warn(self, reports: list[BenchmarkReport]) -> None:

@@ -17,7 +17,7 @@ from analytics.management.teaching import TeachingCommand
 from routing.evaluation.training_report import training_metrics
 from routing.learning.artifact import Artifact, prompt_hashes, save_artifact
 from routing.outcomes import OutcomesError, read_outcomes
-from routing.training.train import Trained, fits_needed, train
+from routing.training.train import TrainingResult, fits_needed, train
 
 
 class Command(TeachingCommand):
@@ -93,7 +93,9 @@ class Command(TeachingCommand):
             raise CommandError(f"{output}: cannot be written ({error.strerror})") from None
         self._report(output, metrics, trained)
 
-    def _report(self, output: Path, metrics: dict[str, dict[str, Any]], trained: Trained) -> None:
+    def _report(
+        self, output: Path, metrics: dict[str, dict[str, Any]], trained: TrainingResult
+    ) -> None:
         table = Table(title="On held-out prompts", title_justify="left")
         table.add_column("benchmark")
         for heading in (

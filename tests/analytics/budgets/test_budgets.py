@@ -20,8 +20,8 @@ from analytics.alerts import budget_alerts_raise
 from analytics.budgets.claims import Charge, Claim, Cost, Payer
 from analytics.budgets.holding import book, hold
 from analytics.budgets.opening import budget_open
-from analytics.budgets.periods import free_again, window_at
-from analytics.budgets.workers import SILENT, holds_lost, worker_alive
+from analytics.budgets.periods import freed_at, window_at
+from analytics.budgets.workers import DEAD_AFTER, holds_mark_lost, worker_heartbeat
 from analytics.ledger.ledger import LedgerEntry, write_entries
 from analytics.ledger.retention import prune
 from analytics.models import (
@@ -340,7 +340,7 @@ def test_a_rolling_window_takes_in_all_of_its_length_and_little_more(
         assert counts
     if second - first >= length + step:
         assert not counts
-    free = free_again(budget, window_at(budget, first).start)
+    free = freed_at(budget, window_at(budget, first).start)
     assert not window_at(budget, free).counts(window_at(budget, first).start)
 
 
@@ -417,12 +417,12 @@ def test_what_a_dead_worker_held_is_marked_and_stays_counted() -> None:
     BudgetFactory(limit=Decimal("1"))
     lost, late = claim("0.6"), claim("0.3")
     hold([lost, late])
-    worker_alive("worker")
-    long_ago = datetime.now(UTC) - 2 * SILENT
+    worker_heartbeat("worker")
+    long_ago = datetime.now(UTC) - 2 * DEAD_AFTER
     BudgetHold.objects.update(made_at=long_ago)
-    assert holds_lost() == 0
+    assert holds_mark_lost() == 0
     Worker.objects.update(seen_at=long_ago)
-    assert holds_lost() == 2
+    assert holds_mark_lost() == 2
     assert hold([claim("0.2")])[0]
     # It was only slow: what it held is given back when it books after all.
     book([cost(late, "0.1")])

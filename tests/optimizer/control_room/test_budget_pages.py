@@ -144,5 +144,5 @@ def test_what_was_lost_is_given_back_in_the_admin_and_nothing_else(admin_client:
         {"action": "release_lost", "_selected_action": chosen},
         follow=True,
     )
-    assert "1 given back" in answer.content.decode()
+    assert "1 released" in answer.content.decode()
     assert BudgetHold.objects.get().amount == 2

@@ -180,8 +180,8 @@ class TestWriting:
     @pytest.mark.parametrize(
         ("fields", "error"),
         [
-            ({}, "somebody is to be told"),
-            ({"emails": "nobody"}, "no e-mail address"),
+            ({}, "a webhook or an e-mail address to notify"),
+            ({"emails": "nobody"}, "is not an e-mail address"),
             ({"webhook": "ftp://x/"}, "valid URL"),
             ({"emails": "a@example.com", "user": "x", "tag": "y"}, "either a user or a tag"),
             ({"emails": "a@example.com", "user": "x", "metric": "savings"}, "Only spend"),
@@ -197,7 +197,10 @@ class TestWriting:
             "user": "", "tag": "", "webhook": "", "emails": "",
         }  # fmt: skip
         add = reverse("admin:analytics_alertrule_add")
-        assert "somebody is to be told" in admin_client.post(add, form).content.decode()
+        assert (
+            "a webhook or an e-mail address to notify"
+            in admin_client.post(add, form).content.decode()
+        )
         assert admin_client.post(add, {**form, "emails": "a@example.com"}).status_code == 302
         spend("11")
         watch()

@@ -260,7 +260,7 @@ class TestTheCommand:
     def test_from_the_plan_to_the_end(self) -> None:
         assert "No experiments" in run()
         assert "Created" in run("create", "try", "--unit", "user", "--planned", "400")
-        assert "not begun" in run("list")
+        assert "not started" in run("list")
         assert "Started" in run("start", "try")
         take_part("control", 120, cost="0.01")
         take_part("treatment", 120, cost="0.004")

@@ -96,11 +96,13 @@ class TestSettingAPrice:
 @pytest.mark.django_db
 class TestHistoryIsLeftAlone:
     def test_none_begins_in_the_past(self) -> None:
-        with pytest.raises(ValidationError, match="what requests cost then has been recorded"):
+        with pytest.raises(
+            ValidationError, match="The day is in the past: its costs are already recorded"
+        ):
             save_followed(PriceOverrideFactory.build(valid_from=YESTERDAY))
 
     def test_none_ends_before_it_begins(self) -> None:
-        with pytest.raises(ValidationError, match="before it begins"):
+        with pytest.raises(ValidationError, match="The end is before the start"):
             save_followed(PriceOverrideFactory.build(valid_until=YESTERDAY))
 
     @pytest.mark.parametrize(
@@ -110,13 +112,15 @@ class TestHistoryIsLeftAlone:
         override = begun()
         for name, value in change.items():
             setattr(override, name, value)
-        with pytest.raises(ValidationError, match="End it, and add another"):
+        with pytest.raises(
+            ValidationError, match="The price already applies. End it and add another"
+        ):
             save_followed(override)
 
     def test_what_has_begun_may_end_today_and_no_sooner(self) -> None:
         override = begun()
         override.valid_until = YESTERDAY
-        with pytest.raises(ValidationError, match="today at the earliest"):
+        with pytest.raises(ValidationError, match="choose today or later"):
             save_followed(override)
         override.valid_until = TODAY
         save_followed(override)
@@ -128,12 +132,12 @@ class TestHistoryIsLeftAlone:
         )
         override.refresh_from_db()
         override.valid_until = None
-        with pytest.raises(ValidationError, match="The past is recorded"):
+        with pytest.raises(ValidationError, match="The past is already recorded"):
             save_followed(override)
 
     def test_two_do_not_hold_at_the_same_time(self) -> None:
         PriceOverrideFactory(valid_until=TOMORROW)
-        with pytest.raises(ValidationError, match="at the same time"):
+        with pytest.raises(ValidationError, match="Its days overlap with another price"):
             save_followed(PriceOverrideFactory.build())
         save_followed(PriceOverrideFactory.build(valid_from=TOMORROW))
         save_followed(PriceOverrideFactory.build(model="claude-opus-5-5"))

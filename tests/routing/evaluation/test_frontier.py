@@ -8,23 +8,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.evaluation.calibration import reliability
-from routing.evaluation.frontier import Field, curve, frontier_figures, mixing_curve, picks
+from routing.evaluation.frontier import (
+    ModelResults,
+    curve,
+    frontier_figures,
+    mixing_curve,
+    picks_by_penalty,
+)
 
 
-def made(n: int = 300, m: int = 4, seed: int = 0) -> Field:
+def made(n: int = 300, m: int = 4, seed: int = 0) -> ModelResults:
     draw = np.random.default_rng(seed)
     quality = (draw.random((n, m)) < np.linspace(0.3, 0.9, m)).astype(float)
     cost = np.geomspace(1e-4, 1e-2, m) * draw.uniform(0.5, 1.5, (n, m))
-    return Field([f"m{k}" for k in range(m)], quality, cost)
+    return ModelResults([f"m{k}" for k in range(m)], quality, cost)
 
 
 def test_mixing_reaches_every_model_on_the_hull_and_none_above_it() -> None:
-    field = Field(
+    results = ModelResults(
         ["cheap", "bad", "good"],
         np.array([[0.2, 0.3, 0.8]]),
         np.array([[0.0, 0.5, 1.0]]),
     )
-    mixed = mixing_curve(field)
+    mixed = mixing_curve(results)
     assert mixed.at(0.0) == 0.2
     assert mixed.at(0.5) == pytest.approx(0.5)
     assert mixed.at(1.0) == 0.8
@@ -32,28 +38,28 @@ def test_mixing_reaches_every_model_on_the_hull_and_none_above_it() -> None:
 
 @given(st.integers(0, 50))
 def test_knowing_the_outcomes_beats_mixing_everywhere(seed: int) -> None:
-    field = made(seed=seed)
-    costs = np.linspace(field.cost.mean(axis=0).min(), field.cost.mean(axis=0).max(), 30)
-    oracle = curve(field, picks(field.quality, field.cost))
-    assert (oracle.at(costs) >= mixing_curve(field).at(costs) - 1e-9).all()
+    results = made(seed=seed)
+    costs = np.linspace(results.cost.mean(axis=0).min(), results.cost.mean(axis=0).max(), 30)
+    oracle = curve(results, picks_by_penalty(results.quality, results.cost))
+    assert (oracle.at(costs) >= mixing_curve(results).at(costs) - 1e-9).all()
 
 
 def test_knowing_nothing_gains_nothing() -> None:
-    field = made(n=2000)
-    even = np.tile(field.cost.mean(axis=0), (2000, 1))
-    expected = np.tile(field.quality.mean(axis=0), (2000, 1))
-    found = frontier_figures(field, picks(expected, even), resamples=20)
+    results = made(n=2000)
+    even = np.tile(results.cost.mean(axis=0), (2000, 1))
+    expected = np.tile(results.quality.mean(axis=0), (2000, 1))
+    found = frontier_figures(results, picks_by_penalty(expected, even), resamples=20)
     assert found.gain.value == pytest.approx(0, abs=0.02)
 
 
 def test_figures_are_reproducible_and_lie_in_their_intervals() -> None:
-    field = made()
-    chosen = picks(field.quality, field.cost)
-    first = frontier_figures(field, chosen, resamples=50, seed=4)
-    assert first == frontier_figures(field, chosen, resamples=50, seed=4)
+    results = made()
+    chosen = picks_by_penalty(results.quality, results.cost)
+    first = frontier_figures(results, chosen, resamples=50, seed=4)
+    assert first == frontier_figures(results, chosen, resamples=50, seed=4)
     assert first.area.low <= first.area.value <= first.area.high
     assert first.gain.low > 0
-    assert set(first.at_equal_cost) == set(field.models)
+    assert set(first.at_equal_cost) == set(results.models)
 
 
 def test_calibration_error_is_how_far_off_predictions_are() -> None:

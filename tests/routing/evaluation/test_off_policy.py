@@ -9,22 +9,24 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from routing.evaluation.off_policy import (
-    Outcomes,
-    Seen,
+    LoggedOutcomes,
+    PolicyOutcomes,
     Unsupported,
     difference,
     effective_size,
     estimate,
     interval_of,
     predictions,
-    rated_share,
+    rating_chance,
 )
 
 ONES = np.ones(400)
 
 
-def seen(predicted: float, observed: np.ndarray, chance: float) -> Seen:
-    return Seen(np.full(len(observed), predicted), observed, np.full(len(observed), chance))
+def seen(predicted: float, observed: np.ndarray, chance: float) -> PolicyOutcomes:
+    return PolicyOutcomes(
+        np.full(len(observed), predicted), observed, np.full(len(observed), chance)
+    )
 
 
 @hypothesis_settings(max_examples=50)
@@ -56,7 +58,7 @@ def test_good_predictions_narrow_the_interval() -> None:
 
 
 def test_a_policy_that_the_log_never_tried_is_not_answered() -> None:
-    never = Seen(0.5 * ONES, np.full(400, np.nan), 0 * ONES)
+    never = PolicyOutcomes(0.5 * ONES, np.full(400, np.nan), 0 * ONES)
     with pytest.raises(Unsupported, match="100% of the requests"):
         estimate(never)
 
@@ -71,18 +73,20 @@ def test_few_outcomes_that_weigh_much_are_not_enough() -> None:
 def test_a_small_rest_that_was_never_tried_may_be_anything() -> None:
     chance = np.where(np.arange(400) < 390, 1.0, 0.0)
     observed = np.where(chance > 0, 0.7, np.nan)
-    found = estimate(Seen(0.7 * ONES, observed, chance))
+    found = estimate(PolicyOutcomes(0.7 * ONES, observed, chance))
     assert found.low == pytest.approx(0.7 - 0.7 * 10 / 400)
     assert found.high == pytest.approx(0.7 + 0.3 * 10 / 400)
     assert found.supported == 0.975
-    before = Seen(0.7 * ONES, 0.7 * ONES, ONES)
-    assert difference(Seen(0.7 * ONES, observed, chance), before)[1] == pytest.approx(-0.0175)
+    before = PolicyOutcomes(0.7 * ONES, 0.7 * ONES, ONES)
+    assert difference(PolicyOutcomes(0.7 * ONES, observed, chance), before)[1] == pytest.approx(
+        -0.0175
+    )
 
 
 def test_the_difference_is_paired() -> None:
     rng = np.random.default_rng(3)
     values = rng.random(400)
-    one, other = Seen(values, values, ONES), Seen(values, values - 0.1, ONES)
+    one, other = PolicyOutcomes(values, values, ONES), PolicyOutcomes(values, values - 0.1, ONES)
     change = difference(other, one)
     assert change == pytest.approx((-0.1, -0.1, -0.1))
 
@@ -90,14 +94,14 @@ def test_the_difference_is_paired() -> None:
 def test_small_chances_that_never_came_up_count_too() -> None:
     chance = np.where(np.arange(400) < 300, 1.0, 0.001)
     observed = np.where(chance == 1.0, 1.0, np.nan)
-    assert effective_size(Seen(ONES, observed, chance)) < 10
+    assert effective_size(PolicyOutcomes(ONES, observed, chance)) < 10
 
 
 def test_predictions_rest_on_other_requests_only() -> None:
     kind, model = np.zeros(10, dtype=int), np.zeros(10, dtype=int)
     value = np.zeros(10)
     value[3] = 1.0
-    known = Outcomes(np.arange(10), kind, model, value, 10)
+    known = LoggedOutcomes(np.arange(10), kind, model, value, 10)
     found = predictions(known, kind, model)
     assert found[3] == min(found)
     assert found[3] < found[4]
@@ -108,7 +112,7 @@ def test_predictions_shrink_to_what_is_known_of_the_model() -> None:
     n = 2000
     kind, model = rng.integers(3, size=n), rng.integers(2, size=n)
     good = (rng.random(n) < np.where(model == 1, 0.9, 0.4)).astype(float)
-    known = Outcomes(np.arange(n), kind, model, good, n)
+    known = LoggedOutcomes(np.arange(n), kind, model, good, n)
     found = predictions(known, np.full(n, 3), np.ones(n, dtype=int))
     assert found.mean() == pytest.approx(0.9, abs=0.04)
     unheard_of = predictions(known, np.full(n, 3), np.full(n, 2))
@@ -119,9 +123,9 @@ def test_the_chance_of_a_rating_is_of_its_kind_and_model() -> None:
     rng = np.random.default_rng(5)
     kind, model = rng.integers(2, size=4000), rng.integers(2, size=4000)
     rated = rng.random(4000) < np.where(model == 1, 0.6, 0.1)
-    share = rated_share(rated, kind, model)
+    share = rating_chance(rated, kind, model)
     assert share[model == 1].mean() == pytest.approx(0.6, abs=0.04)
-    other = rated_share(rated, kind, model, of=1 - model)
+    other = rating_chance(rated, kind, model, of=1 - model)
     assert other[model == 1].mean() == pytest.approx(0.1, abs=0.04)
 
 

@@ -28,29 +28,29 @@ from routing.learning.predictor import Trees, logit_of_tier, quality_gap
 from routing.outcomes import Outcome, OutcomesError, RecordedPrompt
 from routing.text import PromptText
 from routing.training.fitting import Examples, fit_trees
-from routing.training.train import Trained, examples_of, train
+from routing.training.train import TrainingResult, examples_of, train
 from tests.routing.learning.made_outcomes import made_outcomes
 
 
 @pytest.fixture(scope="module")
-def trained() -> Trained:
+def trained() -> TrainingResult:
     return train(made_outcomes(), folds=3)
 
 
-def anchors(trained: Trained, prompt: str) -> tuple[float, float]:
+def anchors(trained: TrainingResult, prompt: str) -> tuple[float, float]:
     analysis = analyze_prompt(prompt)
     assert analysis.text is not None
     return trained.predictor.anchors(analysis.text, analysis.pattern)
 
 
-def test_the_gap_is_wide_where_only_the_strong_model_answers(trained: Trained) -> None:
+def test_the_gap_is_wide_where_only_the_strong_model_answers(trained: TrainingResult) -> None:
     fresh = made_outcomes(count=40, seed=7)
     hard = [quality_gap(anchors(trained, p.prompt)) for p in fresh[0::2]]
     easy = [quality_gap(anchors(trained, p.prompt)) for p in fresh[1::2]]
     assert min(hard) > max(easy)
 
 
-def test_predicted_qualities_recover_the_true_ones(trained: Trained) -> None:
+def test_predicted_qualities_recover_the_true_ones(trained: TrainingResult) -> None:
     fresh = made_outcomes(count=200, seed=8)
     for tier, hard, easy in (("simple", 0.15, 0.9), ("complex", 0.85, 0.9)):
         likely = [expit(logit_of_tier(anchors(trained, p.prompt), tier)) for p in fresh]
@@ -58,7 +58,7 @@ def test_predicted_qualities_recover_the_true_ones(trained: Trained) -> None:
         assert np.mean(likely[1::2]) == pytest.approx(easy, abs=0.15)
 
 
-def test_a_moderate_model_lies_between_the_two(trained: Trained) -> None:
+def test_a_moderate_model_lies_between_the_two(trained: TrainingResult) -> None:
     found = anchors(trained, "Tell me about the proof of the theorem.")
     simple, moderate, complex_ = (
         logit_of_tier(found, t) for t in ("simple", "moderate", "complex")
@@ -66,7 +66,7 @@ def test_a_moderate_model_lies_between_the_two(trained: Trained) -> None:
     assert simple < moderate < complex_
 
 
-def test_held_out_logits_come_from_prompts_not_trained_on(trained: Trained) -> None:
+def test_held_out_logits_come_from_prompts_not_trained_on(trained: TrainingResult) -> None:
     # With outcomes that belong to nothing in the prompt there is nothing to hold out.
     draw = np.random.default_rng(3)
     noise = [
@@ -82,7 +82,7 @@ def test_held_out_logits_come_from_prompts_not_trained_on(trained: Trained) -> N
     assert np.corrcoef(trained.held_out[:, 0], trained.quality[:, 0])[0, 1] > 0.5
 
 
-def test_equal_data_and_seed_give_an_equal_file(trained: Trained, tmp_path: Path) -> None:
+def test_equal_data_and_seed_give_an_equal_file(trained: TrainingResult, tmp_path: Path) -> None:
     again = train(made_outcomes(), folds=3)
     files = []
     for number, result in enumerate((trained, again)):
@@ -130,13 +130,13 @@ def test_trees_are_those_that_were_grown() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-def artifact(trained: Trained) -> Artifact:
+def artifact(trained: TrainingResult) -> Artifact:
     seen = prompt_hashes(p.prompt for p in made_outcomes())
     return Artifact(trained.predictor, {"seed": 0, "data": {"made": "x"}}, seen)
 
 
 class TestArtifact:
-    def test_it_comes_back_as_it_was(self, trained: Trained, tmp_path: Path) -> None:
+    def test_it_comes_back_as_it_was(self, trained: TrainingResult, tmp_path: Path) -> None:
         save_artifact(artifact(trained), tmp_path / "a.npz")
         loaded = load_artifact(tmp_path / "a.npz")
         text = PromptText.read("Tell me about the river.")
@@ -147,14 +147,14 @@ class TestArtifact:
         assert loaded.has_seen(made_outcomes()[3].prompt)
         assert not loaded.has_seen("Never seen before.")
 
-    def test_it_holds_no_word_of_a_prompt(self, trained: Trained, tmp_path: Path) -> None:
+    def test_it_holds_no_word_of_a_prompt(self, trained: TrainingResult, tmp_path: Path) -> None:
         save_artifact(artifact(trained), tmp_path / "a.npz")
         with zipfile.ZipFile(tmp_path / "a.npz") as archive:
             whole = b"".join(archive.read(name) for name in archive.namelist())
         assert b"theorem" not in whole
 
     @pytest.mark.parametrize("cut", [0, 10, 1000, -1, -300])
-    def test_a_cut_file_is_refused(self, trained: Trained, tmp_path: Path, cut: int) -> None:
+    def test_a_cut_file_is_refused(self, trained: TrainingResult, tmp_path: Path, cut: int) -> None:
         save_artifact(artifact(trained), tmp_path / "a.npz")
         whole = (tmp_path / "a.npz").read_bytes()
         (tmp_path / "a.npz").write_bytes(whole[:cut])
@@ -191,7 +191,7 @@ class TestArtifact:
         ("change", "said"), [({"format": 99}, "format 99"), ({"features": "x"}, "features")]
     )
     def test_another_version_s_file_is_refused(
-        self, trained: Trained, tmp_path: Path, change: dict, said: str
+        self, trained: TrainingResult, tmp_path: Path, change: dict, said: str
     ) -> None:
         path = tmp_path / "a.npz"
         save_artifact(artifact(trained), path)
