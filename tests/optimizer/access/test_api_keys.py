@@ -318,7 +318,7 @@ def test_addresses_are_read_as_they_come(address: str, admitted: bool) -> None:
     ("fields", "error"),
     [
         ({"scopes": ["everything"]}, "Unknown: everything"),
-        ({"addresses": ["10.0.0.0/99"]}, "no address or network"),
+        ({"addresses": ["10.0.0.0/99"]}, "is not an IP address or network"),
     ],
 )
 def test_mistakes_are_said(db: None, fields: dict, error: str) -> None:
@@ -393,7 +393,7 @@ class TestTheAdmin:
         assert "This field is required" in none.content.decode()
         assert admin_client.get(add).content.decode().count("checked") == 2
         wrong = admin_client.post(add, {**form, "name": "b", "addresses": "nowhere"})
-        assert "no address or network" in wrong.content.decode()
+        assert "is not an IP address or network" in wrong.content.decode()
 
 
 class TestWishes:

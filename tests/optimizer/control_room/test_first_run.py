@@ -59,9 +59,12 @@ async def test_a_thinking_model_that_has_nothing_to_say_yet_answers_too(
 @pytest.mark.parametrize(
     ("reply", "hint"),
     [
-        (Reply({"error": {"message": "bad key dummy-key-for-tests"}}, status=401), "Is the key"),
-        (Reply({"error": {"message": "no such model"}}, status=404), "Is the base URL right"),
-        (Reply(b"<html>a proxy</html>"), "Something else than this provider"),
+        (
+            Reply({"error": {"message": "bad key dummy-key-for-tests"}}, status=401),
+            "Check the key.",
+        ),
+        (Reply({"error": {"message": "no such model"}}, status=404), "Check the base URL."),
+        (Reply(b"<html>a proxy</html>"), "is not in this provider's format"),
     ],
 )
 async def test_one_that_does_not_answer_says_why_and_what_to_look_at(
