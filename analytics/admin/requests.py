@@ -16,7 +16,7 @@ from analytics.ledger.daily_totals import savings_summary
 from analytics.ledger.savings import Savings
 from analytics.models import RequestRecord, RoutingMetric
 from analytics.money import dollars
-from analytics.reports.candidate_plot import candidate_plot
+from analytics.reports.plots import candidate_plot
 from analytics.reports.request_explanation import explain_request
 
 

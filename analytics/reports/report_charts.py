@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
-from analytics.reports.drawing import svg
+from analytics.reports.plots import svg
 
 _SPENT, _ROUTING, _CACHE = "#1565c0", "#2e7d32", "#f9a825"
 

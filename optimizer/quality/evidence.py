@@ -1,14 +1,18 @@
-"""Recorded outcomes in memory, so that a decision never waits for the database."""
+"""Recorded outcomes in memory, and the score expected of a model before there are ratings."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import cast
 
 from django.db import Error, connection
 
-from routing.learning.posterior import PRIOR_STRENGTH, Posterior
-from routing.models import Evidence, EvidenceKey
+from providers.catalogue import Catalogue
+from routing.analysis import analyze_prompt
+from routing.learning.posterior import PRIOR_STRENGTH, Posterior, expit, tier_prior
+from routing.learning.predictor import QualityPredictor, logit_of_tier
+from routing.models import Evidence, EvidenceKey, Tier
 
 logger = logging.getLogger(__name__)
 
@@ -49,3 +53,25 @@ class EvidenceTable:
             self._readable = False
         else:
             self._readable = True
+
+
+class Expectations:
+    """Expected scores from the trained predictor; without it or the prompt, from the tiers."""
+
+    def __init__(self, catalogue: Catalogue, predictor: QualityPredictor | None) -> None:
+        self._catalogue = catalogue
+        self._predictor = predictor
+
+    def expected(self, prompt: str, tier: str, provider: str, model: str) -> float:
+        """Return the score, 0-1, expected of ``model`` on ``prompt`` of ``tier``.
+
+        ``prompt`` is empty if it is not stored.
+        """
+        spec = self._catalogue.find(provider, model)
+        strength = cast(Tier, spec.tier if spec else "moderate")
+        if self._predictor is None or not prompt:
+            return tier_prior(strength, cast(Tier, tier))
+        analysis = analyze_prompt(prompt)
+        assert analysis.text is not None
+        anchors = self._predictor.anchors(analysis.text, analysis.pattern)
+        return expit(logit_of_tier(anchors, strength))

@@ -49,7 +49,7 @@ from optimizer.monitoring.prometheus import Meter
 from optimizer.policies.experiments import Experiments, running_experiment
 from optimizer.policies.rules import ActiveRules
 from optimizer.pricing.prices import PriceService
-from optimizer.quality.expectations import Expectations
+from optimizer.quality.evidence import Expectations
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.quality import configured_guarantee, configured_judge

@@ -19,7 +19,7 @@ from optimizer.lab.replay import (
     ReplayProvider,
     replay_catalogue,
 )
-from optimizer.quality.expectations import Expectations
+from optimizer.quality.evidence import Expectations
 from optimizer.wiring.build import journal
 from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
 from providers.pricing import PriceBook

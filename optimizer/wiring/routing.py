@@ -17,10 +17,12 @@ from routing.learning.posterior import PRIOR_STRENGTH
 from routing.learning.predictor import QualityPredictor
 from routing.models import OptionSource
 from routing.policies import BestUnderCap, CheapestAboveTarget, Policy, QualityMinusCost
+from routing.strategies.best import BestStrategy
+from routing.strategies.cheapest import CheapestStrategy
 from routing.strategies.complexity import ComplexityStrategy
-from routing.strategies.extremes import BestStrategy, CheapestStrategy, NamedStrategy
 from routing.strategies.hybrid import HybridStrategy
 from routing.strategies.learning import LearningStrategy
+from routing.strategies.named import NamedStrategy
 
 logger = logging.getLogger(__name__)
 

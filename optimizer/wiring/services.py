@@ -33,8 +33,7 @@ from optimizer.monitoring.prometheus import Meter
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
 from optimizer.pricing.prices import PriceService
-from optimizer.quality.evidence import EvidenceTable
-from optimizer.quality.expectations import Expectations
+from optimizer.quality.evidence import EvidenceTable, Expectations
 from optimizer.quality.guarantee import ActiveGuarantee
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.fast_refresh import FastRefresher

@@ -165,17 +165,6 @@ def fit_blend(parts: Floats, quality: Floats) -> Blend:
     return Blend(BLEND, base, slope)
 
 
-def fit_ability(logits: Floats, quality: Floats) -> tuple[float, float, float]:
-    """Fit a model's place between the anchors: ``logit P = base + weak * w + strong * s``.
-
-    ``logits`` is (n, 2), ``quality`` (n,). The fit is shrunk towards the base rate,
-    so that a few outcomes change little.
-    """
-    centre = logits.mean(axis=0)
-    (weak, strong), base = _logistic(logits - centre, quality, 0.05)
-    return float(base - centre @ (weak, strong)), float(weak), float(strong)
-
-
 def _logistic(x: Any, quality: Floats, c: float) -> tuple[Floats, float]:
     rows, y, weight = _binary(x, quality)
     if len(np.unique(y)) < 2:

@@ -9,10 +9,12 @@ from routing.engine import RoutingEngine
 from routing.learning.posterior import Posterior
 from routing.models import Evidence, EvidenceKey, ModelOption, PromptAnalysis, RoutingContext, Tier
 from routing.policies import CheapestAboveTarget, Policy
+from routing.strategies.best import BestStrategy
+from routing.strategies.cheapest import CheapestStrategy
 from routing.strategies.complexity import ComplexityStrategy
-from routing.strategies.extremes import BestStrategy, CheapestStrategy, NamedStrategy
 from routing.strategies.hybrid import HybridStrategy
 from routing.strategies.learning import LearningStrategy
+from routing.strategies.named import NamedStrategy
 
 EASY = "What is the capital of France?"
 HARD = (

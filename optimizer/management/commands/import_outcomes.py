@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 from analytics.database.batcher import batched
 from analytics.management.teaching import TeachingCommand
 from analytics.quality.import_outcomes import JudgedOutcome, outcomes_import
-from optimizer.quality.expectations import Expectations
+from optimizer.quality.evidence import Expectations
 from optimizer.wiring.build import get_services
 from providers.catalogue import Catalogue
 from routing.analysis import analyze_prompt

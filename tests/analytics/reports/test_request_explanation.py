@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from analytics.models import RoutingMetric
-from analytics.reports.candidate_plot import candidate_plot
+from analytics.reports.plots import candidate_plot
 from analytics.reports.request_explanation import complexity_parts, explain_request
 from routing.complexity import score_complexity
 from tests.factories import (
