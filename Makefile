@@ -55,7 +55,7 @@ audit: $(VENV)/.dev ## Look for known vulnerabilities in the installed packages 
 	@.ci/audit
 
 benchmark: $(VENV)/.dev ## Measure the service beside a bare Django view (needs wrk)
-	@$(BIN)/python -m benchmarks.complete
+	@$(BIN)/python -m benchmarks.gateway.complete
 
 clean: ## Remove the virtual environment; data/ stays
 	@rm -rf $(VENV)

@@ -20,7 +20,7 @@ import psycopg
 from psycopg import sql
 from rich.console import Console
 
-from benchmarks.complete import ROOT, service_environment
+from benchmarks.gateway.complete import ROOT, service_environment
 from benchmarks.gateway.load import Load, drive, median
 from benchmarks.gateway.targets import ours, upstream, versions
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.gateway.servers import LOAD_CORES, Server
 
-_SCRIPT = Path(__file__).resolve().parent.parent / "requests.lua"
+_SCRIPT = Path(__file__).with_name("requests.lua")
 
 
 @dataclass(frozen=True)

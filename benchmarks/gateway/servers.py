@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.complete import ROOT
+from benchmarks.gateway.complete import ROOT
 
 SERVER_CORES = {0}
 LOAD_CORES = {(os.cpu_count() or 1) - 1}

@@ -11,10 +11,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.complete import free_port
+from benchmarks.gateway.complete import free_port
 from benchmarks.gateway.servers import LOAD_CORES, started
+from benchmarks.gateway.streaming import compare, percentile
 from benchmarks.gateway.targets import LITELLM, OURS, litellm, ours, uvicorn_command, versions
-from benchmarks.streaming import compare, percentile
 
 _PACES = (
     ("first token after 50 ms, then one each 5 ms; 60 tokens",
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     for title, pace, tokens in _PACES:
         with tempfile.TemporaryDirectory() as temporary:
             folder, port = Path(temporary), free_port()
-            command = uvicorn_command("benchmarks.upstream:application", port)
+            command = uvicorn_command("benchmarks.gateway.upstream:application", port)
             with (
                 started(command, port, pace, cores=LOAD_CORES) as upstream,
                 ours(folder / "ours", upstream.url) as service,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.complete import ROOT, free_port, service_environment
+from benchmarks.gateway.complete import ROOT, free_port, service_environment
 from benchmarks.gateway.load import Load
 from benchmarks.gateway.servers import LOAD_CORES, UNSET, Server, started
 
@@ -72,7 +72,7 @@ def upstream(folder: Path, latency_ms: int) -> Iterator[str]:
             yield server.url
         return
     port = free_port()
-    command = uvicorn_command("benchmarks.upstream:application", port)
+    command = uvicorn_command("benchmarks.gateway.upstream:application", port)
     environment = {"UPSTREAM_MS": str(latency_ms)}
     with started(command, port, environment, cores=LOAD_CORES) as server:
         yield server.url

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.upstream import read_body
+from benchmarks.gateway.upstream import read_body
 
 _JSON = {"content-type": "application/json"}
 _HEAD = [(b"content-type", b"application/json")]

@@ -1,4 +1,4 @@
-"""python -m benchmarks.admin_pages: what each page of the admin costs over a million requests.
+"""python -m benchmarks.control_room.admin_pages: the cost of each admin page over a million requests.
 
 Fills a scratch database on PostgreSQL (DATABASE_URL; it is made and, without
 --keep, dropped) with made-up requests over thirty days, sums their hours, and
@@ -19,7 +19,9 @@ MOST_QUERIES, MOST_MS = 15, 300.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.admin_pages", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.control_room.admin_pages", description=__doc__
+    )
     parser.add_argument("--requests", type=int, default=1_000_000, help="(%(default)s)")
     parser.add_argument("--times", type=int, default=7, help="each page is opened (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep the database for another run")
@@ -48,7 +50,7 @@ def fill(count: int) -> None:
 
     from analytics.ledger.rollups import totals_update
     from analytics.models import HourlyRollup, RequestRecord
-    from benchmarks.report import DECIDE, FILL
+    from benchmarks.analytics.report import DECIDE, FILL
 
     with connection.cursor() as cursor:
         if not RequestRecord.objects.exists():

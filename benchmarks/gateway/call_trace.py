@@ -1,4 +1,4 @@
-"""`python -m benchmarks.call_trace`: how many files and calls one answered request runs through.
+"""python -m benchmarks.gateway.call_trace: the files and calls that one request runs through.
 
 The service runs in this process against a fake provider; a new prompt is answered once
 so that everything is loaded, then a second one is counted, on every thread. Only the
@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from benchmarks.complete import ROOT, served, service_environment
+from benchmarks.gateway.complete import ROOT, served, service_environment
 
 PACKAGES = ("optimizer", "analytics", "providers", "routing")
 _RESUMABLE = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
@@ -149,7 +149,7 @@ def main() -> None:
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        served("benchmarks.upstream:application", {}) as upstream,
+        served("benchmarks.gateway.upstream:application", {}) as upstream,
     ):
         os.environ.update(service_environment(upstream, folder, None))
         os.environ["DATA_DIR"] = folder

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.complete import ROOT, Measured, drive, rows_of, served, service_environment
+from benchmarks.gateway.complete import ROOT, Measured, drive, rows_of, served, service_environment
 
 _BUDGETS = {
     "none": [],
@@ -33,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     table = Table("concurrency", "budgets", "requests/s", "of none", "p50 ms", "p99 ms", "errors")
     with ExitStack() as stack:
-        upstream = stack.enter_context(served("benchmarks.upstream:application", {}))
+        upstream = stack.enter_context(served("benchmarks.gateway.upstream:application", {}))
         targets = {}
         for name, budgets in _BUDGETS.items():
             folder = stack.enter_context(tempfile.TemporaryDirectory())

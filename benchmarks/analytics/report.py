@@ -1,4 +1,4 @@
-"""python -m benchmarks.report: how long a report over a million requests takes.
+"""python -m benchmarks.analytics.report: how long a report over a million requests takes.
 
 Fills a scratch database on PostgreSQL (DATABASE_URL; it is made and dropped) with
 made-up requests over thirty days, then times the report read from the requests
@@ -67,7 +67,9 @@ def timed(work: Callable[[], Any], times: int = 3) -> tuple[float, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.analytics.report", description=__doc__
+    )
     parser.add_argument("--requests", type=int, default=1_000_000, help="(%(default)s)")
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "optimizer.settings")

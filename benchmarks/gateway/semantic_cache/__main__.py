@@ -1,4 +1,4 @@
-"""python -m benchmarks.semantic: hit rates on paraphrases and on near misses, by threshold.
+"""python -m benchmarks.gateway.semantic_cache: hit rates on paraphrases and near misses.
 
 A near miss is a question that looks like another but wants a different answer
 (another number, name, direction, a "not"): the hardest there are, and much
@@ -46,7 +46,9 @@ def shown(hits: int, of: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.semantic", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gateway.semantic_cache", description=__doc__
+    )
     parser.add_argument("--word-threshold", type=float, default=0.6)
     parser.add_argument("files", nargs="*", type=Path, help="TOML files of questions of your own")
     arguments = parser.parse_args()

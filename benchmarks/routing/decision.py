@@ -1,4 +1,4 @@
-"""`python -m benchmarks.decision`: how long routing takes, by strategy and prompt length.
+"""`python -m benchmarks.routing.decision`: how long routing takes, by strategy and prompt length.
 
 The reference is ``json.dumps`` of the same decision's candidates, measured beside it.
 """

@@ -1,4 +1,4 @@
-"""python -m benchmarks.experiments: false alarms of an experiment that is looked at often.
+"""python -m benchmarks.routing.experiments: false alarms of an experiment that is looked at often.
 
 Experiments are simulated in which users are split, each with some requests that
 resemble each other, and looked at after every hundred users. Without a
@@ -60,7 +60,9 @@ def looks(rng: np.random.Generator, most: int, factor: float, planned: int) -> t
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.experiments", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.routing.experiments", description=__doc__
+    )
     parser.add_argument("--experiments", type=int, default=500, help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

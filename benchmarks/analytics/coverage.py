@@ -1,4 +1,4 @@
-"""python -m benchmarks.coverage: how often the interval of the savings holds the truth.
+"""python -m benchmarks.analytics.coverage: how often the interval of the savings holds the truth.
 
 Logs are simulated whose expected saving a request is known exactly. A log's
 interval should hold n times that in 95 % of logs. The kinds of traffic are made
@@ -55,7 +55,9 @@ def grouped(savings: Savings, rng: np.random.Generator) -> list[tuple[int, Decim
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.analytics.coverage", description=__doc__
+    )
     parser.add_argument("--logs", type=int, default=1000, help="simulated of each (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""python -m benchmarks.replayed FILE...: does the report say what the file says?
+"""python -m benchmarks.analytics.replayed FILE...: does the report say what the file says?
 
 Replays recorded outcomes through the service in a scratch database, reads the
 report, and works the same figures out from the file alone: what each request
@@ -53,7 +53,9 @@ def priced(price: tuple[Decimal, Decimal], outcome: Any) -> Decimal:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.replayed", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.analytics.replayed", description=__doc__
+    )
     parser.add_argument("data", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--prices", type=Path, required=True, metavar="FILE", help="TOML")
     options = parser.parse_args()

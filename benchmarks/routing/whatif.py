@@ -1,4 +1,4 @@
-"""python -m benchmarks.whatif: how often an estimate from the log holds the truth.
+"""python -m benchmarks.routing.whatif: how often an estimate from the log holds the truth.
 
 Logs are simulated whose truth is known: prompts of several kinds, models of
 different quality and cost, a logging policy that leaves something to chance and
@@ -91,7 +91,9 @@ KINDS: dict[str, Callable[[np.random.Generator], World]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.whatif", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.routing.whatif", description=__doc__
+    )
     parser.add_argument("--logs", type=int, default=1000, help="simulated of each (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

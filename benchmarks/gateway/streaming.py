@@ -1,4 +1,4 @@
-"""python -m benchmarks.streaming: what the gateway adds to a stream.
+"""python -m benchmarks.gateway.streaming: what the gateway adds to a stream.
 
 The same stream is asked for directly, through a Django view that only passes
 bytes on, and through the service with routing, pricing and ledger on; in turn,
@@ -27,7 +27,7 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.complete import ROOT, served, service_environment
+from benchmarks.gateway.complete import ROOT, served, service_environment
 
 _numbers = itertools.count()
 
@@ -96,7 +96,9 @@ async def compare(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.streaming", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gateway.streaming", description=__doc__
+    )
     parser.add_argument("--rounds", type=int, default=30, help="of each (%(default)s)")
     options = parser.parse_args()
     console = Console(highlight=False, width=110)
@@ -109,7 +111,7 @@ def main() -> None:
     ):
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            upstream = stack.enter_context(served("benchmarks.upstream:application", pace))
+            upstream = stack.enter_context(served("benchmarks.gateway.upstream:application", pace))
             environment = service_environment(upstream, folder, None)
             subprocess.run(
                 [sys.executable, "manage.py", "migrate", "-v0"],
@@ -118,7 +120,7 @@ def main() -> None:
             service = stack.enter_context(served("optimizer.asgi:application", environment))
             passed = stack.enter_context(
                 served(
-                    "benchmarks.passthrough:application",
+                    "benchmarks.gateway.passthrough:application",
                     {"UPSTREAM": f"{upstream}/chat/completions"},
                 )
             )

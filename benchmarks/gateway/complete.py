@@ -28,7 +28,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("requests.lua")
 
 
@@ -143,14 +143,14 @@ def main() -> None:
     console.print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {packages}")
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        upstream = stack.enter_context(served("benchmarks.upstream:application", {}))
+        upstream = stack.enter_context(served("benchmarks.gateway.upstream:application", {}))
         environment = service_environment(upstream, folder, options.database)
         subprocess.run(
             [sys.executable, "manage.py", "migrate", "-v0"],
             cwd=ROOT, env={**os.environ, **environment}, check=True,
         )  # fmt: skip
         service = stack.enter_context(served("optimizer.asgi:application", environment))
-        bare = stack.enter_context(served("benchmarks.bare:application", {}))
+        bare = stack.enter_context(served("benchmarks.gateway.bare:application", {}))
         targets = {
             "bare Django view": (bare, "hit"),
             "/complete, hit": (service, "hit"),

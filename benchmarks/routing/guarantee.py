@@ -1,4 +1,4 @@
-"""python -m benchmarks.guarantee FILE...: how often the guarantee is broken.
+"""python -m benchmarks.routing.guarantee FILE...: how often the guarantee is broken.
 
 Recorded outcomes of two models are split in two at random, again and again. On
 the one half the threshold is chosen; the other half is what follows, and the
@@ -49,7 +49,9 @@ def pair_of(prompts: Sequence[RecordedPrompt]) -> tuple[str, str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.guarantee", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.routing.guarantee", description=__doc__
+    )
     parser.add_argument("data", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--splits", type=int, default=500, help="of each (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
