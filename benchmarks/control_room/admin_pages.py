@@ -1,4 +1,4 @@
-"""python -m benchmarks.control_room.admin_pages: the cost of each admin page over a million requests.
+"""python -m benchmarks.control_room.admin_pages: the cost of admin pages over a million rows.
 
 Fills a scratch database on PostgreSQL (DATABASE_URL; it is made and, without
 --keep, dropped) with made-up requests over thirty days, sums their hours, and
