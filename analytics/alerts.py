@@ -14,7 +14,7 @@ from analytics.ledger.savings import cost_savings
 from analytics.models import Alert, AlertRule, Budget, BudgetUsage, DailyTotal
 from analytics.money import MoneySum, dollars
 from analytics.quality.report import quality_report
-from analytics.reports.sums import RECORDED
+from analytics.reports.sum_sources import RECORDED
 
 MAX_ATTEMPTS = 20
 _CLAIM_LASTS = timedelta(minutes=2)

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from analytics.access.versioned_rows import save_followed, version_of
+from analytics.access.versioned_rows import save_versioned, version_of
 from analytics.models import ApiKey
 
 _KEY_PREFIX = "aco_"
@@ -22,7 +22,7 @@ _TEAM = "team:"
 
 
 @dataclass(frozen=True, slots=True)
-class MadeKey:
+class NewKey:
     """A new key; its ``secret`` is shown once and stored nowhere."""
 
     key: ApiKey
@@ -37,13 +37,13 @@ def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def key_make(key: ApiKey) -> MadeKey:
+def key_make(key: ApiKey) -> NewKey:
     """Give ``key`` its secret and save it. Raises Django's ``ValidationError``."""
     secret = _KEY_PREFIX + secrets.token_urlsafe(32)
     key.prefix, key.digest = secret[:_SHOWN], digest_of(secret)
     key.origin = key.origin or key.prefix
-    save_followed(key)
-    return MadeKey(key, secret)
+    save_versioned(key)
+    return NewKey(key, secret)
 
 
 def key_revoke(key: ApiKey) -> bool:
@@ -56,13 +56,13 @@ def key_revoke(key: ApiKey) -> bool:
 
 
 @transaction.atomic
-def key_rotate(key: ApiKey, overlap: timedelta) -> MadeKey:
+def key_rotate(key: ApiKey, overlap: timedelta) -> NewKey:
     """Create a successor with the same rights; ``key`` stays valid for ``overlap``, renamed."""
     now = timezone.now()
     name, ends = key.name, now + overlap
     key.name = f"{name} until {ends:%Y-%m-%d %H:%M:%S}"[:100]
     key.expires_at = min(key.expires_at or ends, ends)
-    save_followed(key)
+    save_versioned(key)
     return key_make(
         ApiKey(
             name=name,

@@ -21,7 +21,7 @@ def version_of(table: type[VersionedRow]) -> tuple[datetime | None, int]:
     return newest["latest"], newest["count"]
 
 
-def save_followed(row: VersionedRow) -> None:
+def save_versioned(row: VersionedRow) -> None:
     """Save ``row`` so that every worker notices the change.
 
     Raises Django's ``ValidationError``.

@@ -13,7 +13,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.html import format_html
 
-from analytics.access.versioned_rows import save_followed
+from analytics.access.versioned_rows import save_versioned
 from analytics.admin.history import ReadOnlyAdmin
 from analytics.budgets.burn_down import burn_downs
 from analytics.budgets.opening import budget_open
@@ -66,7 +66,7 @@ class BudgetAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
         """Save a changed budget, or open a new one with what its period has cost so far."""
         if change:
-            save_followed(obj)
+            save_versioned(obj)
         else:
             budget_open(obj)
 

@@ -12,8 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from analytics.access.keys import MadeKey, key_make, key_revoke, key_rotate
-from analytics.access.versioned_rows import save_followed
+from analytics.access.keys import NewKey, key_make, key_revoke, key_rotate
+from analytics.access.versioned_rows import save_versioned
 from analytics.admin.fields import ChoicesField, LinesField
 from analytics.models import ApiKey, Project, Team
 from analytics.models.keys import SCOPES, default_scopes
@@ -107,7 +107,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         """Save a changed key, or make a new one and remember its secret for this response."""
         if change:
-            save_followed(obj)
+            save_versioned(obj)
         else:
             request.made_keys = [key_make(obj)]  # type: ignore[attr-defined]
 
@@ -140,7 +140,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
             made.append(key_rotate(key, _OVERLAP))
         return self._show(request, made)
 
-    def _show(self, request: HttpRequest, made: list[MadeKey]) -> HttpResponse:
+    def _show(self, request: HttpRequest, made: list[NewKey]) -> HttpResponse:
         """Return the keys in the response itself: a redirect would need to store the secret."""
         context = {
             **self.admin_site.each_context(request),

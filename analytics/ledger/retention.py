@@ -16,7 +16,7 @@ from django.utils import timezone
 from analytics.budgets.periods import window_at
 from analytics.ledger.rollups import totals_forget_before, totals_update
 from analytics.models import Budget, BudgetMark, BudgetUsage, CachedResponse, RequestRecord
-from analytics.reports.spans import hour_of
+from analytics.reports.rollup_coverage import hour_of
 
 
 @dataclass(frozen=True, slots=True)

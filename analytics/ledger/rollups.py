@@ -19,8 +19,8 @@ from django.db.models.functions import TruncHour
 from analytics.database.batcher import batched
 from analytics.models import DailyRollup, HourlyRollup, RequestRecord, StaleRollupHour, TotalsState
 from analytics.reports.figures import FIGURES, KEPT
-from analytics.reports.spans import DAY, HOUR, Span, day_of, hour_of
-from analytics.reports.summing import FEW_VALUES, row_sums, row_sums_together, totals_of_days
+from analytics.reports.rollup_coverage import DAY, HOUR, Span, day_of, hour_of
+from analytics.reports.sum_queries import FEW_VALUES, row_sums, row_sums_together, totals_of_days
 
 # A request is written at the latest this long after it was asked, or marks its hour.
 ON_TIME = timedelta(minutes=10)

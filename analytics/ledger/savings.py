@@ -17,7 +17,7 @@ from analytics.money import percent
 from analytics.quality.report import judging_cost
 from analytics.reports.figures import Figures, add_figures, no_figures
 from analytics.reports.intervals import total_interval
-from analytics.reports.sums import RECORDED, ReportSums
+from analytics.reports.sum_sources import RECORDED, ReportSums
 
 _ZERO = Decimal(0)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from analytics.money import percent
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
-from analytics.reports.sums import RECORDED, ReportSums
+from analytics.reports.sum_sources import RECORDED, ReportSums
 
 DIMENSIONS = ("day", "model", "provider", "pattern", "user", "tag", "endpoint")
 NONE, OTHERS = "(none)", "(others)"

@@ -10,9 +10,9 @@ from django.conf import settings
 
 from analytics.money import percent
 from analytics.quality.report import quality_report
-from analytics.reports.adjusting import adjusted_savings
 from analytics.reports.breakdown import breakdown
-from analytics.reports.sums import RECORDED, RememberedSums, ReportSums, total_of
+from analytics.reports.sum_sources import RECORDED, CachedSums, ReportSums, total_of
+from analytics.reports.token_adjusted_savings import adjusted_savings
 from analytics.reports.usage import model_costs, period_start, routing_metrics
 
 _MOST_BARS = 12
@@ -34,7 +34,7 @@ def routing_report(
     ``sums`` are compared with a baseline that is named ``baseline``.
     """
     now = now or datetime.now(UTC)
-    since, sums = period_start(days, now), RememberedSums(sums)
+    since, sums = period_start(days, now), CachedSums(sums)
     totals = total_of(sums.by("strategy", since))
     answered = totals["requests"] - totals["failed"]
     metrics = routing_metrics(days, now, sums)
@@ -70,11 +70,9 @@ def routing_report(
     }
 
 
-def report_for_pictures(
-    days: int, *, sums: ReportSums = RECORDED, **options: Any
-) -> dict[str, Any]:
+def report_with_charts(days: int, *, sums: ReportSums = RECORDED, **options: Any) -> dict[str, Any]:
     """Return :func:`routing_report` with the rows of its charts: ``days`` and ``models``."""
-    sums = RememberedSums(sums)
+    sums = CachedSums(sums)
     report = routing_report(days, sums=sums, **options)
     since = report["period"]["from"]
     return {

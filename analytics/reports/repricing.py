@@ -19,9 +19,9 @@ from django.db.models import Case, Count, F, IntegerField, Q, Sum, Value, When
 from analytics.models import RequestRecord
 from analytics.money import MoneySum
 from analytics.reports.figures import DAY, KEPT, Figures, no_figures, values_of
-from analytics.reports.spans import Span
-from analytics.reports.summing import requests_in
-from analytics.reports.sums import RECORDED
+from analytics.reports.rollup_coverage import Span
+from analytics.reports.sum_queries import requests_in
+from analytics.reports.sum_sources import RECORDED
 
 _MILLION = Decimal(1_000_000)
 _PLACES = Decimal("1e-10")

@@ -8,7 +8,7 @@ from typing import Any
 from analytics.money import percent
 from analytics.reports.breakdown import NONE, breakdown
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
-from analytics.reports.summing import rows_by
+from analytics.reports.sum_queries import rows_by
 
 BY = ("user", "tag")
 _SHOWN = ("requests", "failed", "cache_hits", "tokens_in", "tokens_out", "cost", "baseline_cost")

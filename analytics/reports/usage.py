@@ -14,8 +14,8 @@ from analytics.ledger.savings import cost_savings
 from analytics.models import RequestRecord
 from analytics.money import MoneySum, percent
 from analytics.reports.figures import Figures, add_figures, no_figures
-from analytics.reports.summing import requests_in
-from analytics.reports.sums import RECORDED, ReportSums, TenantSums
+from analytics.reports.sum_queries import requests_in
+from analytics.reports.sum_sources import RECORDED, ReportSums, TenantSums
 
 # Includes partial answers, as the part that was delivered was charged too.
 _ANSWERED = ~Q(status=RequestRecord.Status.ERROR)
@@ -174,7 +174,7 @@ def usage_stats(*, recent: int = 10, tenant: str | None = None) -> dict[str, Any
     }
 
 
-def dearest_requests(
+def most_expensive_requests(
     since: datetime, until: datetime | None = None, *, most: int = 8, among: int = 2_000
 ) -> list[RequestRecord]:
     """Return the most expensive requests with a decision ``among`` the latest of a period.

@@ -22,7 +22,7 @@ _ZERO = Decimal(0)
 
 
 @dataclass(slots=True)
-class Trial:
+class RulePreview:
     """The effect of rules on ``requests`` past requests.
 
     Costs are USD, of the requests that could be decided and priced both ways.
@@ -41,26 +41,26 @@ class Trial:
     cost_after: Decimal = _ZERO
 
 
-class RuleTrials:
+class RulePreviews:
     """Tries rules on past requests. Reads the database: not for the event loop."""
 
     def __init__(self, past: PastRequests) -> None:
         self._past = past
 
-    def of_last(self, count: int, rules: Sequence[Rule]) -> Trial:
+    def of_last(self, count: int, rules: Sequence[Rule]) -> RulePreview:
         """Try ``rules`` on the last ``count`` requests that called a provider."""
         called = RequestRecord.objects.filter(cache_hit=False).exclude(endpoint="embeddings")
         return self.of(called.order_by("-created_at")[:count].iterator(), rules)
 
-    def of(self, records: Iterable[RequestRecord], rules: Sequence[Rule]) -> Trial:
+    def of(self, records: Iterable[RequestRecord], rules: Sequence[Rule]) -> RulePreview:
         """Try ``rules`` on ``records``."""
-        trial = Trial()
+        trial = RulePreview()
         for record in records:
             trial.requests += 1
             self._try(record, rules, trial)
         return trial
 
-    def _try(self, record: RequestRecord, rules: Sequence[Rule], trial: Trial) -> None:
+    def _try(self, record: RequestRecord, rules: Sequence[Rule], trial: RulePreview) -> None:
         effect = effect_on(tuple(rules), record)
         trial.matched.update(effect.applied)
         without = self._past.decide(record)

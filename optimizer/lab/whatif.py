@@ -5,7 +5,7 @@ under the policy. If the log has the outcome of the chosen model, that outcome c
 not, it is estimated by doubly robust estimation (:mod:`routing.evaluation.off_policy`)
 with the propensities that were recorded with each decision. Costs need no outcome: prices
 are known, and only the completion's length is estimated, by the ratio of the lengths of
-the models' answers (:mod:`analytics.reports.lengths`).
+the models' answers (:mod:`analytics.reports.token_ratios`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import numpy as np
 from django.db.models import Avg
 
 from analytics.models import Feedback, RequestRecord
-from analytics.reports.lengths import AnswerLengths
-from analytics.reports.summing import requests_in
-from analytics.reports.sums import RECORDED
+from analytics.reports.sum_queries import requests_in
+from analytics.reports.sum_sources import RECORDED
+from analytics.reports.token_ratios import AnswerLengths
 from optimizer.lab.past_requests import PastRequests, effect_on
 from optimizer.policies.policy import PolicySpec, leaves_choice
 from optimizer.policies.rules import ActiveRules

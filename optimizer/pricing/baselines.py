@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from analytics.reports.report import COMPLEXITY
 from analytics.reports.repricing import Baseline, RepricedSums, Tariff, TariffStep
-from analytics.reports.sums import RECORDED, ReportSums
+from analytics.reports.sum_sources import RECORDED, ReportSums
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from providers.pricing import PriceBook, Rate, Rates
 

@@ -40,7 +40,7 @@ from optimizer.gateway.service import RoutingService
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests
 from optimizer.lab.playground import Playground
-from optimizer.lab.rule_preview import RuleTrials
+from optimizer.lab.rule_preview import RulePreviews
 from optimizer.lab.whatif import WhatIf
 from optimizer.monitoring.alerts import watch
 from optimizer.monitoring.live.feed import Feed
@@ -252,7 +252,7 @@ def build_services() -> Services:
         rules=rules,
         experiments=experiments,
         guarantee=guarantee,
-        rule_trials=RuleTrials(past),
+        rule_previews=RulePreviews(past),
         what_if=WhatIf(past, rules),
         names=names,
         limits=limits,

@@ -25,7 +25,7 @@ from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.service import RoutingService
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.playground import Playground
-from optimizer.lab.rule_preview import RuleTrials
+from optimizer.lab.rule_preview import RulePreviews
 from optimizer.lab.whatif import WhatIf
 from optimizer.monitoring.live.feed import Feed
 from optimizer.monitoring.otlp import Telemetry
@@ -70,7 +70,7 @@ class Services:
     rules: ActiveRules
     experiments: Experiments
     guarantee: ActiveGuarantee | None
-    rule_trials: RuleTrials
+    rule_previews: RulePreviews
     what_if: WhatIf
     names: ModelNames
     api_keys: ApiKeys

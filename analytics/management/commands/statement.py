@@ -9,9 +9,9 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 
 from analytics.management.teaching import TeachingCommand
-from analytics.reports.output import put_out
 from analytics.reports.statement import BY, last_month, statement, statements
 from analytics.reports.statement_formats import as_csv, as_html, as_json, as_table
+from analytics.reports.write_output import write_output
 
 _WRITERS = {"json": as_json, "csv": as_csv, "html": as_html}
 
@@ -54,7 +54,9 @@ class Command(TeachingCommand):
         if empty:
             subject = f" of {options['by']} {options['name']}" if options["name"] else ""
             raise CommandError(f"There are no requests{subject} in {month}.")
-        put_out(self, options["output"], lambda file: self._write(figures, options["format"], file))
+        write_output(
+            self, options["output"], lambda file: self._write(figures, options["format"], file)
+        )
 
     @staticmethod
     def _write(figures: dict[str, Any], kind: str, file: Any) -> None:

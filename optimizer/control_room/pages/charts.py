@@ -17,7 +17,7 @@ from analytics.budgets.report import most_used
 from analytics.models import Budget
 from analytics.quality.report import Mean
 from analytics.reports.figures import Figures
-from analytics.reports.over_time import Course, course
+from analytics.reports.time_series import TimeSeries, time_series
 from optimizer.control_room.pages.period import ReportPeriod
 
 Value = str | float | int | None
@@ -73,7 +73,7 @@ def charts(period: ReportPeriod, *, now: datetime | None = None) -> dict[str, An
     """
     now = now or datetime.now(UTC)
     until = period.until or now
-    by_step = course(period.since, until, period.before)
+    by_step = time_series(period.since, until, period.before)
     rows = _row_links(by_step, period.since, until)
     models, strategies = by_step.by["model"], by_step.by["strategy"]
     all_charts = [
@@ -108,7 +108,7 @@ def _budgets(now: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _row_links(by_step: Course, since: datetime, until: datetime) -> Callable[..., list[str]]:
+def _row_links(by_step: TimeSeries, since: datetime, until: datetime) -> Callable[..., list[str]]:
     """Return ``links(model, **filters)``: the address of the list behind each step."""
     bounds = [*by_step.steps.starts, until]
     spans = [ReportPeriod(max(start, since), end, start, "") for start, end in pairwise(bounds)]
@@ -120,7 +120,7 @@ def _row_links(by_step: Course, since: datetime, until: datetime) -> Callable[..
     return links
 
 
-def _spend(by_step: Course, rows: list[str]) -> Chart:
+def _spend(by_step: TimeSeries, rows: list[str]) -> Chart:
     return Chart(
         "spend", "Spent and saved", "usd",
         [
@@ -136,7 +136,7 @@ def _spend(by_step: Course, rows: list[str]) -> Chart:
     )  # fmt: skip
 
 
-def _savings_by_cause(by_step: Course, rows: list[str]) -> Chart:
+def _savings_by_cause(by_step: TimeSeries, rows: list[str]) -> Chart:
     def amounts(amount_of: Callable[[Figures], Decimal]) -> list[Value]:
         return [str(amount_of(figures)) for figures in by_step.totals]
 
@@ -161,7 +161,7 @@ def _savings_by_cause(by_step: Course, rows: list[str]) -> Chart:
     )  # fmt: skip
 
 
-def _quality(by_step: Course, rows: list[str]) -> Chart:
+def _quality(by_step: TimeSeries, rows: list[str]) -> Chart:
     if any(step.difference.count for step in by_step.quality):
         tolerance = -settings.QUALITY_TOLERANCE
         return Chart(
@@ -197,7 +197,7 @@ def _requests_by(
     return Chart(id_, title, "count", series, stacked=True, rows=rows)
 
 
-def _hit_rate(by_step: Course, rows: list[str]) -> Chart:
+def _hit_rate(by_step: TimeSeries, rows: list[str]) -> Chart:
     def rates(steps: Sequence[Figures]) -> list[Value]:
         return [
             _share(figures["cache_hits"], figures["requests"] - figures["failed"])
@@ -214,7 +214,7 @@ def _hit_rate(by_step: Course, rows: list[str]) -> Chart:
     )  # fmt: skip
 
 
-def _durations(dimension: str, title: str, by_step: Course, rows: list[str]) -> Chart:
+def _durations(dimension: str, title: str, by_step: TimeSeries, rows: list[str]) -> Chart:
     providers = by_step.durations[dimension]
     series = [
         Series(name, [spread.p95 if spread else None for spread in spreads], "line")
@@ -224,7 +224,7 @@ def _durations(dimension: str, title: str, by_step: Course, rows: list[str]) -> 
     return Chart(dimension.replace("_", "-"), title, "ms", series, note, rows=rows)
 
 
-def _failures(by_step: Course, rows: list[str]) -> Chart:
+def _failures(by_step: TimeSeries, rows: list[str]) -> Chart:
     layers: dict[str, list[int]] = {}
     for model, steps in by_step.by["model"].items():
         # A request that no model answered has no provider.

@@ -23,9 +23,9 @@ from analytics.quality.report import quality_report
 from analytics.reports.breakdown import SUMMED, breakdown
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, no_figures, saved_of
-from analytics.reports.summing import SumQuery
-from analytics.reports.sums import RememberedSums, ReportSums, total_of
-from analytics.reports.usage import by_provider, dearest_requests
+from analytics.reports.sum_queries import SumQuery
+from analytics.reports.sum_sources import CachedSums, ReportSums, total_of
+from analytics.reports.usage import by_provider, most_expensive_requests
 from optimizer.control_room.pages.period import ReportPeriod
 
 _MAX_ROWS = 8
@@ -90,7 +90,7 @@ def overview(
     now = now or datetime.now(UTC)
     since, until = period.since, period.until
     queries = [SumQuery(_DIMENSIONS, since, until), SumQuery(["strategy"], period.before, since)]
-    sums = RememberedSums.of(queries, _FIGURES)
+    sums = CachedSums.of(queries, _FIGURES)
     by_strategy, by_model = sums.by("strategy", since, until), sums.by("model", since, until)
     totals = total_of(by_strategy)
     previous = total_of(sums.by("strategy", period.before, since))
@@ -117,7 +117,7 @@ def cost_breakdown(period: ReportPeriod) -> dict[str, Any]:
     ``prompts`` holds the prompts.
     """
     since, until = period.since, period.until
-    sums = RememberedSums.of([SumQuery(_BREAKDOWN_DIMENSIONS, since, until)], _FIGURES)
+    sums = CachedSums.of([SumQuery(_BREAKDOWN_DIMENSIONS, since, until)], _FIGURES)
     lists = []
     for caption, heading, dimension, column in (
         ("Users", "User", "user", "user_id"),
@@ -130,7 +130,7 @@ def cost_breakdown(period: ReportPeriod) -> dict[str, Any]:
                 "" if row["name"] in SUMMED else period.list_query(**{column: row["name"]})
             )
         lists.append((caption, heading, rows))
-    return {"lists": lists, "prompts": dearest_requests(since, until)}
+    return {"lists": lists, "prompts": most_expensive_requests(since, until)}
 
 
 def _cards(

@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
-from analytics.access.versioned_rows import save_followed
+from analytics.access.versioned_rows import save_versioned
 from analytics.admin.history import ReadOnlyAdmin
 from analytics.models import PriceOverride, PriceSeen
 from analytics.models.prices import PRICE_UNITS
@@ -74,7 +74,7 @@ class PriceOverrideAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: PriceOverride, form: Any, change: bool) -> None:
         """Save the price, and apply it in this worker at once."""
-        save_followed(obj)
+        save_versioned(obj)
         get_services().price_service.refresh()
 
 

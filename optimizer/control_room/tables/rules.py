@@ -107,7 +107,7 @@ class RoutingRuleAdmin(admin.ModelAdmin):
         services = get_services()
         services.rules.refresh()
         rules = services.rules.together_with([rule.name for rule in queryset])
-        trial = services.rule_trials.of_last(_TRIAL_REQUESTS, rules)
+        trial = services.rule_previews.of_last(_TRIAL_REQUESTS, rules)
         context = {
             **self.admin_site.each_context(request),
             "title": "Rules tried on past requests",

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics.access.audit import audit_added, audit_changed
-from analytics.access.versioned_rows import save_followed
+from analytics.access.versioned_rows import save_versioned
 from analytics.budgets.opening import budget_open
 from analytics.budgets.report import AccountStanding, standings
 from analytics.management.teaching import TeachingCommand
@@ -115,7 +115,7 @@ class Command(TeachingCommand):
             setattr(budget, field, value)
         if options["enabled"] is not None:
             budget.enabled = options["enabled"]
-        save_followed(budget)
+        save_versioned(budget)
         audit_changed(budget, _described(budget))
 
     def _list(self, most: int) -> None:

@@ -11,9 +11,9 @@ from rich.console import Console
 from analytics.database.replicas import reading_elsewhere
 from analytics.management.teaching import TeachingCommand
 from analytics.reports.breakdown import DIMENSIONS
-from analytics.reports.output import put_out
-from analytics.reports.report import report_for_pictures, routing_report
+from analytics.reports.report import report_with_charts, routing_report
 from analytics.reports.report_formats import as_csv, as_json, as_markdown, as_table
+from analytics.reports.write_output import write_output
 from optimizer.pricing.baselines import Baselines, UnknownBaseline
 from optimizer.wiring.build import get_services
 
@@ -59,7 +59,7 @@ class Command(TeachingCommand):
         if not 1 <= options["days"] <= 365:
             raise CommandError("--days must be between 1 and 365")
         kind = options["format"]
-        build_report = report_for_pictures if kind == "html" else routing_report
+        build_report = report_with_charts if kind == "html" else routing_report
         services = get_services()
         try:
             services.price_service.refresh()
@@ -73,7 +73,7 @@ class Command(TeachingCommand):
                 "or look further back with --days."
             )
             return
-        put_out(self, options["output"], lambda file: self._write(report, kind, file))
+        write_output(self, options["output"], lambda file: self._write(report, kind, file))
 
     @staticmethod
     def _write(report: dict[str, Any], kind: str, file: Any) -> None:

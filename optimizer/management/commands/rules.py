@@ -11,7 +11,7 @@ from rich.table import Table
 
 from analytics.management.teaching import TeachingCommand
 from analytics.money import dollars
-from optimizer.lab.rule_preview import Trial
+from optimizer.lab.rule_preview import RulePreview
 from optimizer.policies.rules import ActiveRules, RulesFileError, read_rules_file
 from optimizer.wiring.build import get_services
 from routing.rules import Rule
@@ -58,7 +58,7 @@ class Command(TeachingCommand):
             self._list(console, rules)
             return
         services.evidence.refresh()
-        show_trial(console, services.rule_trials.of_last(options["last"], rules), rules)
+        show_trial(console, services.rule_previews.of_last(options["last"], rules), rules)
 
     def _rules(self, options: dict[str, Any], active: ActiveRules) -> list[Rule]:
         if options["file"]:
@@ -104,7 +104,7 @@ def describe_action(rule: Rule) -> str:
     return "; ".join(actions)
 
 
-def show_trial(console: Console, trial: Trial, rules: list[Rule]) -> None:
+def show_trial(console: Console, trial: RulePreview, rules: list[Rule]) -> None:
     """Print what ``rules`` would have changed: models, cost (USD) and refusals."""
     console.print(
         f"{trial.requests} past requests: rules apply to {trial.touched}, "

@@ -22,9 +22,9 @@ from analytics.models import DailyRollup, HourlyRollup, RequestRecord, StaleRoll
 from analytics.reports.breakdown import DIMENSIONS, breakdown
 from analytics.reports.figures import FIGURES, KEPT
 from analytics.reports.report import routing_report
-from analytics.reports.spans import HOUR, Horizon, day_of
-from analytics.reports.summing import SumQuery, row_sums
-from analytics.reports.sums import RECORDED, RememberedSums
+from analytics.reports.rollup_coverage import HOUR, RollupCoverage, day_of
+from analytics.reports.sum_queries import SumQuery, row_sums
+from analytics.reports.sum_sources import RECORDED, CachedSums
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 
 NOW = datetime(2026, 3, 10, 12, 34, 56, tzinfo=UTC)
@@ -216,7 +216,7 @@ def test_a_period_s_parts_are_all_of_it_and_nothing_twice(
 ) -> None:  # fmt: skip
     since, until = sorted((since, until))
     days_until = None if days is None or hours is None else min(day_of(days), day_of(hours))
-    horizon = Horizon(hours, days_until, sorted(stale))
+    horizon = RollupCoverage(hours, days_until, sorted(stale))
     parts = horizon.parts(since, until)
     spans = sorted([*parts.days, *parts.hours, *parts.rows])
     if since < until:
@@ -293,7 +293,7 @@ def test_several_dimensions_read_at_once_are_those_read_one_by_one() -> None:
     mark_late([datetime.now(UTC) - timedelta(hours=30)])
     since = datetime.now(UTC) - timedelta(hours=48)
     dimensions = ("strategy", "model", "group", "user", "tag")
-    together = RememberedSums.of([SumQuery(dimensions, since)])
+    together = CachedSums.of([SumQuery(dimensions, since)])
     with CaptureQueriesContext(connection) as none:
         found = {name: together.by(name, since) for name in dimensions}
     assert not none.captured_queries

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.ledger.savings import cost_savings
-from analytics.reports.adjusting import adjusted_savings
 from analytics.reports.figures import no_figures
-from analytics.reports.lengths import AnswerLengths
 from analytics.reports.repricing import Baseline, RepricedSums, TariffStep
-from analytics.reports.sums import RECORDED
+from analytics.reports.sum_sources import RECORDED
+from analytics.reports.token_adjusted_savings import adjusted_savings
+from analytics.reports.token_ratios import AnswerLengths
 from tests.analytics.reports.test_reports import run
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 

@@ -15,7 +15,7 @@ from django.db.models import Q, Sum
 
 import analytics.ledger.ledger as ledger_module
 from analytics.access.keys import key_make
-from analytics.access.versioned_rows import save_followed
+from analytics.access.versioned_rows import save_versioned
 from analytics.budgets.opening import budget_open
 from analytics.models import (
     ApiKey,
@@ -480,7 +480,7 @@ async def test_embeddings_are_held_too(
         assert (await client.post("/v1/embeddings", json=body)).status_code == 200
         assert await booked() == await recorded() > 0
         budget.limit = Decimal("0.0000001")
-        await sync_to_async(save_followed)(budget)
+        await sync_to_async(save_versioned)(budget)
         await hear()
         assert (await client.post("/v1/embeddings", json=body)).status_code == 429
 

@@ -177,7 +177,7 @@ async def test_a_trial_says_what_rules_would_have_done(
         'action = "forbid"\nmodels = ["*"]\n'
     )
     services = get_services()
-    trial = await sync_to_async(services.rule_trials.of_last)(100, read_rules_file(path))
+    trial = await sync_to_async(services.rule_previews.of_last)(100, read_rules_file(path))
     assert (trial.requests, trial.touched, trial.changed) == (8, 2, 2)
     assert (trial.matched["dear"], trial.matched["none"]) == (2, 0)
     (cheap,) = trial.before

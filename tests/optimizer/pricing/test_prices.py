@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.access.roles import OPERATOR, VIEWER, roles_make
-from analytics.access.versioned_rows import save_followed
+from analytics.access.versioned_rows import save_versioned
 from analytics.models import PriceOverride, PriceSeen
 from analytics.prices import CurrentPrice, price_changes, prices_record
 from analytics.templatetags.analytics_format import rate, short
@@ -52,7 +52,7 @@ def begun(**changes: Any) -> PriceOverride:
 class TestSettingAPrice:
     def test_it_holds_from_its_first_day_until_before_its_last(self, services: Services) -> None:
         table = services.prices.cost(*MODEL, USAGE)
-        save_followed(
+        save_versioned(
             PriceOverrideFactory.build(input=Decimal(7), output=Decimal(8), valid_until=TOMORROW)
         )
         services.price_service.refresh()
@@ -68,14 +68,14 @@ class TestSettingAPrice:
             return next(o.input_price for o in options if (o.provider, o.model) == MODEL)
 
         before = price()
-        save_followed(PriceOverrideFactory.build(input=Decimal(77)))
+        save_versioned(PriceOverrideFactory.build(input=Decimal(77)))
         services.price_service.refresh()
         assert (before, price()) == (before, Decimal(77))
         assert before != Decimal(77)
 
     def test_an_alias_costs_what_its_model_does(self, services: Services) -> None:
         spec = next(spec for spec in services.catalogue.models if spec.aliases)
-        save_followed(
+        save_versioned(
             PriceOverrideFactory.build(provider=spec.provider, model=spec.id, input=Decimal(3))
         )
         services.price_service.refresh()
@@ -99,11 +99,11 @@ class TestHistoryIsLeftAlone:
         with pytest.raises(
             ValidationError, match="The day is in the past: its costs are already recorded"
         ):
-            save_followed(PriceOverrideFactory.build(valid_from=YESTERDAY))
+            save_versioned(PriceOverrideFactory.build(valid_from=YESTERDAY))
 
     def test_none_ends_before_it_begins(self) -> None:
         with pytest.raises(ValidationError, match="The end is before the start"):
-            save_followed(PriceOverrideFactory.build(valid_until=YESTERDAY))
+            save_versioned(PriceOverrideFactory.build(valid_until=YESTERDAY))
 
     @pytest.mark.parametrize(
         "change", [{"input": Decimal(99)}, {"model": "claude-opus-5-5"}, {"valid_from": TODAY}]
@@ -115,15 +115,15 @@ class TestHistoryIsLeftAlone:
         with pytest.raises(
             ValidationError, match="The price already applies. End it and add another"
         ):
-            save_followed(override)
+            save_versioned(override)
 
     def test_what_has_begun_may_end_today_and_no_sooner(self) -> None:
         override = begun()
         override.valid_until = YESTERDAY
         with pytest.raises(ValidationError, match="choose today or later"):
-            save_followed(override)
+            save_versioned(override)
         override.valid_until = TODAY
-        save_followed(override)
+        save_versioned(override)
 
     def test_what_has_ended_does_not_begin_again(self) -> None:
         override = begun()
@@ -133,14 +133,14 @@ class TestHistoryIsLeftAlone:
         override.refresh_from_db()
         override.valid_until = None
         with pytest.raises(ValidationError, match="The past is already recorded"):
-            save_followed(override)
+            save_versioned(override)
 
     def test_two_do_not_hold_at_the_same_time(self) -> None:
         PriceOverrideFactory(valid_until=TOMORROW)
         with pytest.raises(ValidationError, match="Its days overlap with another price"):
-            save_followed(PriceOverrideFactory.build())
-        save_followed(PriceOverrideFactory.build(valid_from=TOMORROW))
-        save_followed(PriceOverrideFactory.build(model="claude-opus-5-5"))
+            save_versioned(PriceOverrideFactory.build())
+        save_versioned(PriceOverrideFactory.build(valid_from=TOMORROW))
+        save_versioned(PriceOverrideFactory.build(model="claude-opus-5-5"))
 
 
 DAYS = st.dates(date(2026, 1, 1), date(2026, 1, 20))
@@ -259,7 +259,7 @@ class TestThePages:
         services.price_service.note()
         earlier = datetime.now(UTC) - timedelta(days=2)
         PriceSeen.objects.update(seen_at=earlier)
-        save_followed(PriceOverrideFactory.build(input=Decimal(50), output=Decimal(60)))
+        save_versioned(PriceOverrideFactory.build(input=Decimal(50), output=Decimal(60)))
         services.price_service.refresh()
         services.price_service.note()
         RoutingMetricFactory(request__provider=MODEL[0], request__model=MODEL[1])

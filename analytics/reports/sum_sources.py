@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from django.db.models.functions import TruncDay
 
 from analytics.reports.figures import FIGURES, Figures, add_figures, no_figures
-from analytics.reports.spans import Horizon
-from analytics.reports.summing import (
+from analytics.reports.rollup_coverage import RollupCoverage
+from analytics.reports.sum_queries import (
     Grouped,
     Step,
     SumQuery,
@@ -60,7 +60,7 @@ class RecordedSums:
         self, dimension: str, since: datetime, until: datetime | None, by: Step | None
     ) -> Grouped:
         query = SumQuery([dimension], since, until)
-        return sums_together([query], Horizon.now(since), by)[0][dimension]
+        return sums_together([query], RollupCoverage.now(since), by)[0][dimension]
 
 
 RECORDED = RecordedSums()
@@ -79,7 +79,7 @@ class TenantSums(RecordedSums):
         return grouped(dimension, requests, truncated(by, "created_at"))
 
 
-class RememberedSums:
+class CachedSums:
     """Another source's sums, each read once.
 
     Figures that a report shows twice agree, and cost one query.
@@ -90,13 +90,13 @@ class RememberedSums:
         self._read: dict[tuple[Any, ...], Any] = {}
 
     @classmethod
-    def of(cls, queries: Sequence[SumQuery], figures: Collection[str] = FIGURES) -> RememberedSums:
+    def of(cls, queries: Sequence[SumQuery], figures: Collection[str] = FIGURES) -> CachedSums:
         """Read the recorded sums of several dimensions and periods at once.
 
         ``figures`` names the figures to sum, as summing takes most of the time.
         """
         sums = cls(RECORDED)
-        horizon = Horizon.now(min(query.since for query in queries))
+        horizon = RollupCoverage.now(min(query.since for query in queries))
         results = sums_together(queries, horizon, None, figures)
         for query, by_dimension in zip(queries, results, strict=True):
             for dimension, grouped_figures in by_dimension.items():

@@ -28,7 +28,7 @@ from analytics.reports.figures import (
     no_figures,
     values_of,
 )
-from analytics.reports.spans import Horizon, Span
+from analytics.reports.rollup_coverage import RollupCoverage, Span
 from analytics.reports.tags import tagged
 
 Grouped = dict[tuple[Any, str], Figures]
@@ -110,7 +110,7 @@ def rows_by(dimension: str, value: str, span: Span) -> dict[tuple[datetime, str]
 
 def sums_together(
     queries: Sequence[SumQuery],
-    horizon: Horizon,
+    horizon: RollupCoverage,
     by: Step | None = None,
     figures: Collection[str] = FIGURES,
 ) -> list[dict[str, Grouped]]:

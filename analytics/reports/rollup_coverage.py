@@ -25,7 +25,7 @@ def day_of(moment: datetime) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class PeriodParts:
     """The parts of a period: whole days, whole hours, and spans to read from the requests."""
 
     days: list[Span]
@@ -34,7 +34,7 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class Horizon:
+class RollupCoverage:
     """How far the totals reach now; the ``stale`` hours before that must be summed again."""
 
     hours_until: datetime | None
@@ -42,7 +42,7 @@ class Horizon:
     stale: Sequence[datetime]
 
     @classmethod
-    def now(cls, since: datetime) -> Horizon:
+    def now(cls, since: datetime) -> RollupCoverage:
         """Read from the database how far the totals reach, for periods from ``since`` on."""
         state = TotalsState.objects.first()
         stale = StaleRollupHour.objects.filter(hour__gte=hour_of(since)).order_by("hour")
@@ -52,17 +52,17 @@ class Horizon:
             list(stale.values_list("hour", flat=True)),
         )
 
-    def by_hours(self) -> Horizon:
+    def by_hours(self) -> RollupCoverage:
         """Return the same horizon without daily totals."""
         return replace(self, days_until=None)
 
-    def parts(self, since: datetime, until: datetime | None = None) -> Parts:
+    def parts(self, since: datetime, until: datetime | None = None) -> PeriodParts:
         """Return how to read ``[since, until)``."""
         until = until or datetime.max.replace(tzinfo=UTC)
         first = hour_of(since) if since == hour_of(since) else hour_of(since) + HOUR
         last = min(self.hours_until, hour_of(until)) if self.hours_until else first
         if last <= first:
-            return Parts([], [], [(since, until)])
+            return PeriodParts([], [], [(since, until)])
         stale = [(hour, hour + HOUR) for hour in self.stale if first <= hour < last]
         rows = _merged([(since, first), *stale, (last, until)])
         summed = [(before[1], after[0]) for before, after in pairwise(rows) if before[1] < after[0]]
@@ -71,7 +71,7 @@ class Horizon:
             whole_days = self._days_in(span)
             days += [whole_days] if whole_days else []
             hours += _without(span, whole_days)
-        return Parts(days, hours, [span for span in rows if span[0] < span[1]])
+        return PeriodParts(days, hours, [span for span in rows if span[0] < span[1]])
 
     def _days_in(self, span: Span) -> Span | None:
         """Return the whole days of ``span`` with daily totals, if there are any."""

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 
-def put_out(command: BaseCommand, output: Path | None, write: Callable[[Any], None]) -> None:
+def write_output(command: BaseCommand, output: Path | None, write: Callable[[Any], None]) -> None:
     """Call ``write`` with the file ``output``, or with the screen without one.
 
     Raises ``CommandError`` if the file cannot be written.

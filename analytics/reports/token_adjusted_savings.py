@@ -11,7 +11,7 @@ from typing import Any
 from analytics.money import percent
 from analytics.reports.figures import Figures
 from analytics.reports.intervals import Z
-from analytics.reports.lengths import AnswerLengths, LengthRatio, parts_of
+from analytics.reports.token_ratios import AnswerLengths, LengthRatio, parts_of
 
 _PLACES = Decimal("1e-10")
 _ZERO = Decimal(0)
@@ -24,7 +24,7 @@ def adjusted_savings(
 
     ``savings`` come from :func:`analytics.ledger.savings.cost_savings`; ``sums`` are by "answer".
     The baseline's cost of the input and of the completion of each pair of models
-    are multiplied by the pair's ratios (:mod:`analytics.reports.lengths`); ratios that are
+    are multiplied by the pair's ratios (:mod:`analytics.reports.token_ratios`); ratios that are
     not known are 1, and ``known_percent`` says how much of the baseline's cost the
     known ones cover. The interval combines the savings' own interval with the errors of
     the ratios, taken as independent.

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from analytics.ledger.rollups import totals_update
 from analytics.ledger.savings import cost_savings
 from analytics.reports.figures import saved_of
-from analytics.reports.over_time import Steps, course
-from analytics.reports.sums import RECORDED, total_of
+from analytics.reports.sum_sources import RECORDED, total_of
+from analytics.reports.time_series import Steps, time_series
 from tests.analytics.ledger.test_rollups import NOW, make
 from tests.factories import ComparisonFactory, FeedbackFactory, RoutingMetricFactory
 
@@ -49,7 +49,7 @@ def test_the_steps_add_up_to_the_report(days: int, summed: bool) -> None:
     if summed:
         list(totals_update(NOW - timedelta(hours=3)))
     since, before = NOW - timedelta(days=days), NOW - timedelta(days=2 * days)
-    found = course(since, NOW, before)
+    found = time_series(since, NOW, before)
     report = total_of(RECORDED.by("strategy", since, NOW))
     earlier = total_of(RECORDED.by("strategy", before, since))
     for figure in ("requests", "failed", "cost", "routing_saved", "cache_hits"):
@@ -72,7 +72,7 @@ def test_a_step_s_interval_is_that_of_its_savings() -> None:
             routing_saved=Decimal(n) / 100 - Decimal("0.01"), cache_saved=Decimal(0),
         )  # fmt: skip
     ComparisonFactory(created_at=NOW, judge_cost=Decimal("0.5"), answer_cost=Decimal("0.25"))
-    found = course(NOW - 3 * _DAY, NOW + timedelta(hours=1), NOW - 6 * _DAY)
+    found = time_series(NOW - 3 * _DAY, NOW + timedelta(hours=1), NOW - 6 * _DAY)
     whole = cost_savings(NOW.replace(hour=0, minute=0), NOW + timedelta(hours=1))
     last = found.intervals[-1]
     assert last is not None
@@ -86,7 +86,7 @@ def test_quality_is_told_step_by_step() -> None:
     for n in range(30):
         ComparisonFactory(created_at=NOW, score=1.0, reference_score=0.5 + 0.5 * (n % 2))
         FeedbackFactory(request__created_at=NOW - _DAY, score=n % 2)
-    found = course(NOW - 3 * _DAY, NOW + timedelta(hours=1), NOW - 6 * _DAY).quality
+    found = time_series(NOW - 3 * _DAY, NOW + timedelta(hours=1), NOW - 6 * _DAY).quality
     assert found[-1].difference.mean == 0.25
     assert found[-1].difference.low is not None
     assert found[-1].difference.low < 0.25
@@ -100,5 +100,5 @@ def test_any_length_takes_as_many_queries(days: int) -> None:
     make(10)
     list(totals_update(NOW))
     with CaptureQueriesContext(connection) as queries:
-        course(NOW - timedelta(days=days), NOW, NOW - timedelta(days=2 * days))
+        time_series(NOW - timedelta(days=days), NOW, NOW - timedelta(days=2 * days))
     assert len(queries) <= 8

@@ -14,8 +14,8 @@ from analytics.quality.report import QualityStep, quality_by
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
 from analytics.reports.intervals import SavingsInterval, total_interval
-from analytics.reports.spans import DAY, HOUR, Horizon, day_of, hour_of
-from analytics.reports.summing import Grouped, Step, SumQuery, sums_together
+from analytics.reports.rollup_coverage import DAY, HOUR, RollupCoverage, day_of, hour_of
+from analytics.reports.sum_queries import Grouped, Step, SumQuery, sums_together
 
 _HOURS, _DAYS, _WEEKS = timedelta(days=2), timedelta(days=45), timedelta(days=190)
 _SHOWN = (
@@ -54,7 +54,7 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class TimeSeries:
     """The figures of a period by time step. All lists have one item per ``steps.starts``.
 
     ``saved`` is what each step saved in USD, less the cost of judging; ``intervals`` are its
@@ -74,11 +74,11 @@ class Course:
     before: list[Figures]
 
 
-def course(since: datetime, until: datetime, before: datetime) -> Course:
+def time_series(since: datetime, until: datetime, before: datetime) -> TimeSeries:
     """Read the figures of ``[since, until)``, and of ``[before, since)`` to compare with."""
     steps = Steps.of(since, until)
     earlier = Steps(steps.kind, steps.by, Steps.of(before, since).starts)
-    horizon = Horizon.now(before)
+    horizon = RollupCoverage.now(before)
     if steps.kind == "hour":
         horizon = horizon.by_hours()
     queries = [
@@ -93,7 +93,7 @@ def course(since: datetime, until: datetime, before: datetime) -> Course:
     quality = [verdicts.get(start, QualityStep()) for start in steps.starts]
     totals = _totals(now["strategy"], steps.starts)
     intervals = _intervals(pairs, steps.starts, [step.judging for step in quality])
-    return Course(
+    return TimeSeries(
         steps,
         totals,
         [saved_of(figures) - step.judging for figures, step in zip(totals, quality, strict=True)],
