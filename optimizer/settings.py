@@ -20,7 +20,7 @@ env = environ.Env()
 env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
 read_secret_files(os.environ)
 
-# --- where we run ---------------------------------------------------------------
+# --- environment ----------------------------------------------------------------
 
 ENVIRONMENT = env.str("ENVIRONMENT", default="development")
 if ENVIRONMENT not in {"development", "production"}:
@@ -45,7 +45,7 @@ def _folder_of(package: str) -> Path:
 
 
 def _secret_key() -> str:
-    """The key from the environment or, outside production, one made once and kept."""
+    """Return the key from the environment or, outside production, one created once and stored."""
     if key := env.str("SECRET_KEY", default=""):
         return key
     if PRODUCTION:
@@ -61,9 +61,9 @@ SECRET_KEY = _secret_key()
 
 TRUST_PROXY_HEADERS = env.bool("TRUST_PROXY_HEADERS", default=False)
 if PRODUCTION:
-    # Off only behind a proxy that redirects by itself or on a private network.
+    # Turn it off only behind a proxy that redirects itself, or on a private network.
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
-    # Load balancers and Prometheus ask without TLS.
+    # Load balancers and Prometheus use these paths without TLS.
     SECURE_REDIRECT_EXEMPT = [r"^(api/v1/)?(health|ready|metrics)$"]
     SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
@@ -73,7 +73,7 @@ if PRODUCTION:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
-# The admin loads nothing from elsewhere, and runs no script that stands in a page.
+# The admin loads nothing from other hosts, and runs no inline scripts.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
@@ -92,7 +92,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 # --- Django ---------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    # Ours first: our templates come before the admin's.
+    # Our apps come first, so that our templates override the admin's.
     "analytics",
     "optimizer",
     "optimizer.control_room.apps.ControlRoomConfig",  # django.contrib.admin
@@ -107,7 +107,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "axes",
 ]
-# Each is a stock middleware that steps aside for API requests: see optimizer/server/middleware.py.
+# Each is a standard middleware that skips API requests: see optimizer/server/middleware.py.
 MIDDLEWARE = [
     "optimizer.server.middleware.RequestId",
     "optimizer.server.middleware.Security",
@@ -120,7 +120,8 @@ MIDDLEWARE = [
     "optimizer.server.middleware.ContentPolicy",
     "optimizer.server.middleware.LoginLimit",
 ]
-# The checks look for the stock classes by name; ours are those, and tests hold the headers.
+# The checks look for the standard classes by name. Ours are subclasses of them, and tests check
+# the headers.
 SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "security.W003", "axes.W002"]
 ROOT_URLCONF = "optimizer.urls"
 ASGI_APPLICATION = "optimizer.asgi.application"
@@ -147,7 +148,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-# Ten wrong passwords from one address, and it has to wait.
+# After ten wrong passwords from one address, that address has to wait.
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
@@ -159,7 +160,7 @@ AXES_VERBOSE = False
 AXES_LOCKOUT_TEMPLATE = "admin/too_many_logins.html"
 AXES_HTTP_RESPONSE_CODE = 429
 AXES_CLIENT_IP_CALLABLE = "optimizer.access.client_address.address_of_request"
-# Single sign-on to the admin, where a client of an OpenID Connect provider is given.
+# Single sign-on to the admin, if the client id of an OpenID Connect provider is set.
 OIDC_RP_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
 if OIDC_RP_CLIENT_ID:
     if find_spec("mozilla_django_oidc") is None:
@@ -193,7 +194,7 @@ FORMAT_MODULE_PATH = "optimizer.presentation.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
-# Chart.js, of the package that carries it; nothing else of that package is used.
+# Chart.js, from a package that contains it; nothing else of that package is used.
 STATICFILES_DIRS = [("chartjs", _folder_of("unfold") / "static/unfold/js/chart")]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -204,11 +205,12 @@ DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     _database["OPTIONS"] = {
-        # Writers queue for the lock instead of failing half-way through a transaction.
+        # Writers wait for the lock at the start, instead of failing within a transaction.
         "transaction_mode": "IMMEDIATE",
         "timeout": DATABASE_TIMEOUT,
-        # FULL: a committed record survives a power cut, not only a crash. A page that many
-        # commits change is written back once for all within 32 MB of them, not once for 4 MB.
+        # FULL: a committed record survives a power failure, not only a crash. Checkpoints come
+        # every 32 MB instead of every 4 MB of commits, so that a page which many commits change
+        # is written back less often.
         "init_command": (
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
             "PRAGMA wal_autocheckpoint=8000; PRAGMA journal_size_limit=67108864;"
@@ -217,22 +219,22 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     # Threads of one process share the test database only if it is a file.
     _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 elif _database["ENGINE"] == "django.db.backends.postgresql":
-    # A server out of reach or a locked table must not hold answers up for ever. Compiling the
-    # wide sums of a report takes the server longer than running them.
+    # An unreachable server or a locked table must not delay answers without a limit. JIT is off,
+    # as compiling the wide sums of a report takes longer than running them.
     _database.setdefault("OPTIONS", {}).update(
         connect_timeout=DATABASE_TIMEOUT,
-        # A host that is gone without a word shows within that time too, by TCP's own means.
+        # TCP's own timeouts detect a host that vanished without closing the connection.
         tcp_user_timeout=DATABASE_TIMEOUT * 1000,
         keepalives_idle=DATABASE_TIMEOUT,
         keepalives_interval=1,
         keepalives_count=3,
         options=f"-c lock_timeout={DATABASE_TIMEOUT}s -c jit=off",
     )
-# Where reports read, if not where requests are written.
+# The database for reports, if they do not read where requests are written.
 if _replica := env.str("DATABASE_REPLICA_URL", default=""):
     DATABASES["replica"] = {
         **environ.Env.db_url_config(_replica),
-        # As there, but that nothing is written.
+        # The same options, except the one for writing.
         "OPTIONS": {
             name: option
             for name, option in _database.get("OPTIONS", {}).items()
@@ -242,18 +244,18 @@ if _replica := env.str("DATABASE_REPLICA_URL", default=""):
     }
     DATABASE_ROUTERS = ["analytics.database.replicas.ReplicaRouter"]
 # No CONN_MAX_AGE: under ASGI each synchronous view runs on a thread of its own, which would
-# leave its connection behind. The ledger's and the cache's threads keep theirs by themselves.
-# Limits are shared where the cache is: over Redis.
+# leave its connection open. The threads of the ledger and the cache keep their connections open.
+# Limits are shared over Redis if the cache is in Redis.
 _cache_url = env.str("CACHE_URL", default="").replace("rediscache://", "redis://", 1)
 SHARED_STORE = _cache_url if _cache_url.startswith(("redis://", "rediss://")) else ""
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 if SHARED_STORE:
-    # One that hangs is not well, and is not waited for to be told so.
+    # A Redis that hangs counts as unavailable after one second.
     CACHES["default"].setdefault("OPTIONS", {}).update(socket_timeout=1, socket_connect_timeout=1)
 
 # --- background work ------------------------------------------------------------
 
-# Roll-ups, alerts and the like: by Celery where there is a broker, else in each worker.
+# Roll-ups, alerts and other periodic tasks run on Celery if there is a broker, else in each worker.
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
 
 # --- e-mail, for alerts ---------------------------------------------------------
@@ -271,7 +273,7 @@ def _usd(name: str, default: str) -> Decimal:
     except InvalidOperation:
         amount = Decimal("nan")
     if not amount.is_finite() or amount < 0:
-        raise ImproperlyConfigured(f"{name} must be an amount of zero or more")
+        raise ImproperlyConfigured(f"{name} must be an amount in USD, zero or more")
     return amount
 
 
@@ -408,7 +410,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        # A client's mistake is answered, not logged.
+        # A client's error is reported in the response, not in the log.
         "django.request": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
         "django.security.DisallowedHost": {"handlers": [], "propagate": False},
         "axes": {"level": "WARNING"},

@@ -50,7 +50,7 @@ def _nothing_left_behind(settings: object) -> Iterator[None]:
     services = forget_services()
     if services is not None:
         services.close()
-    ours = {"close-watch", "ledger-writer", "cache-reader"}
+    ours = {"fast-refresher", "ledger-writer", "cache-reader"}
     left = [one for one in set(threading.enumerate()) - before if one.name in ours]
     assert not left, f"Threads go on after the test: {left}."
     for path in journal().pending():

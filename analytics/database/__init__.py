@@ -1,1 +1,1 @@
-"""How the database is reached: batches, bulk SQL, locks, waiting, replicas."""
+"""Access to the database: batches, bulk SQL, locks, availability, large tables, replicas."""

@@ -1,8 +1,8 @@
-"""How long a thread waits for the database, and how long it then leaves it alone.
+"""The database's circuit breaker: bounds waits, and pauses calls after a failure.
 
-A database that is gone refuses at once. One that hangs (a stalled disk, a host
-without power, a network that swallows packets) says nothing, and its driver
-waits for as long as the connection stands.
+A database that is down refuses connections at once. One that hangs (a stalled disk, a host
+without power, a network that drops packets) does not respond, and its driver waits as long as
+the connection is open.
 """
 
 from __future__ import annotations
@@ -21,43 +21,47 @@ from django.db import InterfaceError, OperationalError, connection, connections
 Result = TypeVar("Result")
 
 DATABASE_UNAVAILABLE = (OperationalError, InterfaceError)
-"""What a database raises that cannot be asked now."""
+"""The errors of a database that is unavailable."""
 _AT_ONCE = 1.0
-"""Seconds within which a connection that the server has dropped shows that it is."""
+"""Seconds within which a connection that the server has closed raises an error."""
 _SHORTEST_REST, _LONGEST_REST = 1.0, 10.0
-_SAID_AGAIN = 60.0
+_LOG_AGAIN = 60.0
 
 
 class DatabaseCircuit:
-    """One thread's. After a failure the database is to be left alone ten times as long as the
-    failure took to show, one to ten seconds: so hardly anybody waits in vain, and a database
-    that is back soon is used soon.
+    """The circuit breaker of one thread.
+
+    After a failure it is open for ten times as long as the failure took, at least one and at
+    most ten seconds. So few callers wait in vain, and a database that returns soon is used soon.
     """
 
     def __init__(self) -> None:
-        # Twice what PostgreSQL may wait for a lock: that it says itself.
+        # Twice the time that PostgreSQL may wait for a lock: it reports that timeout itself.
         self._patience = 2.0 * settings.DATABASE_TIMEOUT
         self._rests_until = 0.0
-        self._said_at: float | None = None
+        self._logged_at: float | None = None
         self._lock = threading.Lock()
-        self._asked: Any = None
+        self._waiting_on: Any = None
         self._since = 0.0
 
     @property
     def is_open(self) -> bool:
+        """Return whether the database must not be called now."""
         return time.monotonic() < self._rests_until
 
     def reset(self) -> None:
-        """It need not be left alone any longer."""
+        """Close the circuit: the database may be called again."""
         self._rests_until = 0.0
 
     def ask(self, work: Callable[[], Result]) -> Result:
-        """What ``work`` gives. Raises what it raises; of :data:`AWAY`, only if a new connection
-        does no better or has been waited for already.
+        """Return the result of ``work``. Raises what ``work`` raises.
+
+        An error of :data:`DATABASE_UNAVAILABLE` is raised only if a second attempt on a new
+        connection fails too, or if the first one took longer than a second.
         """
         began = time.monotonic()
         try:
-            # SQLite bounds its waiting itself.
+            # SQLite has a timeout of its own.
             sqlite = connection.vendor == "sqlite"
             result = work() if sqlite else self._once_or_again(work, began)
         except DATABASE_UNAVAILABLE:
@@ -65,15 +69,15 @@ class DatabaseCircuit:
             now = time.monotonic()
             self._rests_until = now + min(max(10 * (now - began), _SHORTEST_REST), _LONGEST_REST)
             raise
-        self._said_at = None
+        self._logged_at = None
         return result
 
     def should_log(self) -> bool:
-        """Whether a failure is news: the first since something worked, or in a minute."""
+        """Return whether to log a failure: the first after a success, or the first in a minute."""
         now = time.monotonic()
-        if self._said_at is not None and now - self._said_at < _SAID_AGAIN:
+        if self._logged_at is not None and now - self._logged_at < _LOG_AGAIN:
             return False
-        self._said_at = now
+        self._logged_at = now
         return True
 
     def _once_or_again(self, work: Callable[[], Result], began: float) -> Result:
@@ -82,35 +86,36 @@ class DatabaseCircuit:
         except DATABASE_UNAVAILABLE:
             if time.monotonic() - began > _AT_ONCE:
                 raise
-            # The server may have dropped an idle connection.
+            # The server may have closed an idle connection.
             connection.close()
             return self._bounded(work)
 
     def _bounded(self, work: Callable[[], Result]) -> Result:
         with self._lock:
-            self._asked, self._since = connections["default"], time.monotonic()
+            self._waiting_on, self._since = connections["default"], time.monotonic()
         try:
             return work()
         finally:
             with self._lock:
-                self._asked = None
+                self._waiting_on = None
 
     def abort_stuck_wait(self) -> bool:
-        """End the thread's wait if it has taken too long: it sees a connection that broke.
+        """End the thread's wait if it takes too long, and return whether it did.
 
-        For another thread, every second or so. Whether it was so.
+        The waiting thread gets the error of a broken connection. Another thread must call this
+        about every second.
         """
         with self._lock:
-            if self._asked is None or time.monotonic() - self._since < self._patience:
+            if self._waiting_on is None or time.monotonic() - self._since < self._patience:
                 return False
             self._since = time.monotonic()
-            _cut(self._asked)
+            _cut(self._waiting_on)
             return True
 
 
 def _cut(wrapper: Any) -> None:
-    """By a handle of its own: the driver's is its thread's to close."""
-    # A connection that is being made or is broken already has none, and ends by itself.
+    """Shut the connection's socket down, through a copy: only its thread may close the original."""
+    # A connection that is being opened or is already broken has no socket, and ends by itself.
     with (
         suppress(AttributeError, OSError, wrapper.Database.Error),
         socket.socket(fileno=os.dup(wrapper.connection.pgconn.socket)) as handle,

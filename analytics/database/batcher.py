@@ -1,4 +1,4 @@
-"""Group calls that arrive together into one, on a thread that owns its database connection."""
+"""Groups calls that arrive together into one, on a thread that owns its database connection."""
 
 from __future__ import annotations
 
@@ -21,28 +21,27 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _GATHERED_SECONDS = 0.005
-"""No caller is kept longer for the sake of those beside it: a provider takes far longer."""
+"""The longest a caller waits for others to join its batch: a provider takes far longer."""
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """``items`` in lists of at most ``size``."""
+    """Yield ``items`` in lists of at most ``size``."""
     source = iter(items)
     while group := list(islice(source, size)):
         yield group
 
 
 class BatcherClosed(RuntimeError):
-    """Submitted after the batcher was closed."""
+    """An item was submitted after the batcher was closed."""
 
 
 class Batcher(Generic[Item, Result]):
-    """Hands items to ``process`` in batches: whatever has queued while it was busy.
+    """Passes items to ``process`` in batches: all items that were queued while it was busy.
 
-    Callers on an event loop are gathered until an iteration of it brings no more of
-    them: alone, an item goes at once; under load, those that come together share a batch
-    and the thread does not fight the loop for the interpreter. ``process`` returns one
-    result per item, in order; a result that is an exception is raised to that item's
-    caller alone.
+    Items from an event loop are gathered until an iteration of the loop adds no more. A single
+    item goes at once; under load, items that arrive together share a batch, and the thread
+    does not compete with the loop for the interpreter. ``process`` returns one result per
+    item, in order; a result that is an exception is raised to that item's caller alone.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class Batcher(Generic[Item, Result]):
         self._max_batch = max_batch
         self._queue: queue.SimpleQueue[list[_Queued[Item, Result]] | None] = queue.SimpleQueue()
         self._gathering: dict[asyncio.AbstractEventLoop, list[_Queued[Item, Result]]] = {}
-        self._lock = threading.Lock()  # between callers, the loop's turns and who closes
+        self._lock = threading.Lock()  # shared by callers, callbacks of the loop, and close
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -74,7 +73,7 @@ class Batcher(Generic[Item, Result]):
     async def call(self, item: Item) -> Result:
         """Queue ``item`` and wait for its result.
 
-        A caller that is cancelled does not take its item back: what was queued is processed.
+        Cancelling the caller does not remove its item from the queue: it is processed anyway.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
@@ -88,13 +87,16 @@ class Batcher(Generic[Item, Result]):
         return await future
 
     def _pass_on(self, loop: asyncio.AbstractEventLoop, before: int, until: float) -> None:
-        """Give the thread what is gathered, unless more came since ``before`` were there."""
+        """Pass the gathered items to the thread, unless there are more than ``before`` now.
+
+        ``until`` is the latest time to do so, a reading of ``time.monotonic``.
+        """
         number = len(self._gathering.get(loop, ()))
         if number > before and time.monotonic() < until:
             loop.call_soon(self._pass_on, loop, number, until)
             return
         with self._lock:
-            if gathered := self._gathering.pop(loop, None):  # else who closed has taken it
+            if gathered := self._gathering.pop(loop, None):  # else ``close`` has taken them
                 self._queue.put(gathered)
 
     def close(self) -> None:
@@ -133,7 +135,7 @@ class Batcher(Generic[Item, Result]):
             results = self._process(list(map(_ITEM, batch)))
         except Exception as error:  # noqa: BLE001
             results = [error] * len(batch)
-        # All callers of one event loop wake it once.
+        # One event loop is woken once for all of its callers.
         by_loop: dict[asyncio.AbstractEventLoop, list[_Settled[Result]]] = defaultdict(list)
         for (_, future), result in zip(batch, results, strict=True):
             if isinstance(future, Future):
@@ -141,7 +143,7 @@ class Batcher(Generic[Item, Result]):
             else:
                 by_loop[future.get_loop()].append((future, result))
         for loop, waiting in by_loop.items():
-            with suppress(RuntimeError):  # the loop has ended, and with it who waited
+            with suppress(RuntimeError):  # the loop has ended, and its callers with it
                 loop.call_soon_threadsafe(_resolve, waiting)
 
 

@@ -1,8 +1,7 @@
-"""Rows of one table by the values of one column, by a statement that is written once.
+"""Reads rows of a table by the values of one column, with an SQL statement that is built once.
 
-The ORM writes the statement of a query anew each time, which took nine tenths of
-reading an answer from the cache. What comes out of the columns is the same, made by the same
-fields.
+The ORM builds the statement again for each query, which took nine tenths of the time to read
+an answer from the cache. The values of the rows are the same: the same fields convert them.
 """
 
 from __future__ import annotations
@@ -27,33 +26,34 @@ class RowReader(Generic[Row]):
         self._made: dict[str, Made] = {}
 
     def read(self, values: Collection[Any]) -> list[Row]:
-        """In no order. ``values`` as the driver takes them."""
-        own = connections["default"]
-        if own.vendor not in self._made:
-            self._made[own.vendor] = self._make(own)
-        sql, converters = self._made[own.vendor]
+        """Return the rows, in no order. ``values`` must have types that the driver accepts."""
+        connection = connections["default"]
+        if connection.vendor not in self._made:
+            self._made[connection.vendor] = self._make(connection)
+        sql, converters = self._made[connection.vendor]
         marks = ", ".join(["%s"] * len(values))
-        with own.cursor() as cursor:
+        with connection.cursor() as cursor:
             cursor.execute(f"{sql} ({marks})", list(values))
-            found: Sequence[Sequence[Any]] = cursor.fetchall()
+            lines: Sequence[Sequence[Any]] = cursor.fetchall()
         rows = []
-        for line in found:
+        for line in lines:
             columns = list(line)
             for place, convert, column in converters:
-                columns[place] = convert(columns[place], column, own)
-            rows.append(self._table.from_db(own.alias, self._names, columns))
+                columns[place] = convert(columns[place], column, connection)
+            rows.append(self._table.from_db(connection.alias, self._names, columns))
         return rows
 
-    def _make(self, own: Any) -> Made:
-        """The statement up to its values, and what makes of a column what the field holds."""
-        quote = own.ops.quote_name
+    def _make(self, connection: Any) -> Made:
+        """Return the statement up to its values, and the converters from columns to fields."""
+        quote = connection.ops.quote_name
         table = self._table._meta.db_table
         columns = ", ".join(quote(field.column) for field in self._fields)
-        (wanted,) = (field.column for field in self._fields if field.name == self._column)
-        sql = f"SELECT {columns} FROM {quote(table)} WHERE {quote(wanted)} IN"  # noqa: S608 - ours
+        (key,) = (field.column for field in self._fields if field.name == self._column)
+        sql = f"SELECT {columns} FROM {quote(table)} WHERE {quote(key)} IN"  # noqa: S608 - ours
         converters = [
             (place, convert, column)
             for place, column in enumerate(field.get_col(table) for field in self._fields)
-            for convert in own.ops.get_db_converters(column) + column.get_db_converters(own)
+            for convert in connection.ops.get_db_converters(column)
+            + column.get_db_converters(connection)
         ]
         return sql, converters

@@ -1,4 +1,4 @@
-"""Querying tables of millions of rows the way the admin asks, without reading them whole."""
+"""Queries for the admin on tables of millions of rows, without reading all rows."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 COUNTED_ROWS = 10_000
-"""Lists count no further than this; dates, filters and search lead to older rows."""
+"""The most rows that a list counts; dates, filters and search lead to older rows."""
 
 
 class LargeTableQuerySet(models.QuerySet[Any]):
-    """Finds a date column's periods by jumping along its index, not by reading every row."""
+    """Finds the periods of a date column by look-ups in its index, without reading every row."""
 
     def datetimes(
         self, field_name: str, kind: str, order: str = "ASC", tzinfo: tzinfo | None = None
     ) -> Any:
-        """Starts of the periods (``year``, ``month`` or ``day``) that have rows, in order.
+        """Return the starts of the periods (``year``, ``month`` or ``day``) with rows, in order.
 
-        One indexed look-up per period found: the admin's date hierarchy needs
-        at most 31 at a time.
+        Each period takes one indexed look-up: the admin's date hierarchy needs at most 31 of
+        them at a time.
         """
         zone = tzinfo or timezone.get_current_timezone()
         column = self.order_by(field_name).values_list(field_name, flat=True)
-        found: list[datetime] = []
+        starts: list[datetime] = []
         moment = column.first()
         while moment is not None:
             start = _period_start(moment.astimezone(zone), kind)
-            found.append(start)
+            starts.append(start)
             moment = column.filter(**{f"{field_name}__gte": _next_start(start, kind)}).first()
-        return found if order == "ASC" else found[::-1]
+        return starts if order == "ASC" else starts[::-1]
 
 
 def _period_start(moment: datetime, kind: str) -> datetime:
@@ -49,9 +49,10 @@ def _next_start(start: datetime, kind: str) -> datetime:
 
 
 class CappedPaginator(Paginator):
-    """Pages through the first ``COUNTED_ROWS`` rows and never counts beyond them."""
+    """Pages through the first ``COUNTED_ROWS`` rows, and never counts more."""
 
     @cached_property
     def count(self) -> int:
+        """Return the number of rows, at most ``COUNTED_ROWS``."""
         rows = cast("models.QuerySet[Any]", self.object_list)
         return min(rows.order_by()[: COUNTED_ROWS + 1].count(), COUNTED_ROWS)

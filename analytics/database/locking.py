@@ -1,4 +1,4 @@
-"""Rows that many writers add to."""
+"""Locks for rows that many writers change."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Row = TypeVar("Row", bound=Model)
 
 
 def locked_row(table: type[Row], **key: Any) -> Row:
-    """The row with ``key``, made if there is none, locked until the transaction ends.
+    """Return the row with ``key``, created if missing, and locked until the transaction ends.
 
-    Read, add and write under a lock rather than add in SQL: SQLite would add
-    decimals as binary floats, and what fades needs the time of the last change.
+    Callers read, add and write under the lock, and do not add in SQL: SQLite would add
+    decimals as binary floats, and values that fade with time need the time of the last change.
     """
     rows = table._default_manager
     row = rows.select_for_update().filter(**key).first()

@@ -1,7 +1,7 @@
-"""Reports read from a replica, where there is one, so that they never slow a request down.
+"""Reads reports from a replica, if there is one, so that they never slow a request down.
 
-A replica is a little behind. What must be exact now (budgets, keys, the cache, learning)
-is always read where it is written.
+A replica lags a little behind. Data that must be exact (budgets, keys, the cache, learning) is
+always read from the database where it is written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _elsewhere: ContextVar[bool] = ContextVar("_elsewhere", default=False)
 
 @contextmanager
 def reading_elsewhere() -> Iterator[None]:
-    """What is read inside may be a moment old."""
+    """Read from the replica inside this context; the data may be a moment old."""
     token = _elsewhere.set(True)
     try:
         yield
@@ -33,13 +33,16 @@ def _is_elsewhere() -> bool:
 
 
 class ReplicaRouter:
-    """Django's way to choose a database."""
+    """Routes queries to a database, as Django's ``DATABASE_ROUTERS`` require."""
 
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        """Return the replica's alias inside :func:`reading_elsewhere`, else ``None``."""
         return ALIAS if _is_elsewhere() else None
 
     def allow_relation(self, one: Any, other: Any, **hints: Any) -> bool:
-        return True  # they are the same rows
+        """Allow every relation: both databases contain the same rows."""
+        return True
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        """Forbid migrations on the replica, which gets them from the main database."""
         return False if db == ALIAS else None

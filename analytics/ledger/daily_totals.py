@@ -1,4 +1,4 @@
-"""Sums that must be there at once: of days from their totals, of minutes from their requests."""
+"""Sums that must be up to date at once: of days, kept as totals, and of minutes, from requests."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Decided = tuple[RequestRecord, RoutingMetric | None]
 
 
 def total_cost_on(day: date) -> Decimal:
-    """USD spent on a UTC day, all requests whose price is known."""
+    """Return the USD spent on a UTC day by all requests whose price is known."""
     with connection.cursor() as cursor:
         cursor.execute(
-            # Whole ten-billionths: SQLite would add decimals as binary floats.
+            # Summed as integers of 1e-10 USD: SQLite would add decimals as binary floats.
             "SELECT SUM(CAST(ROUND(cost * 10000000000) AS BIGINT)) FROM daily_totals"
             " WHERE date = %s",
             [connection.ops.adapt_datefield_value(day)],
@@ -40,8 +40,8 @@ def total_cost_on(day: date) -> Decimal:
 
 
 def totals_add(requests: Iterable[Decided]) -> None:
-    """Add requests to their days' totals. Runs in the caller's transaction."""
-    # In one order everywhere, so that two workers never wait for each other in a circle.
+    """Add requests to their days' totals, in the caller's transaction."""
+    # All workers lock rows in the same order, so that they cannot deadlock.
     totals = sorted(_sums(requests), key=_BY_KEY)
     day = connection.ops.adapt_datefield_value
     amounts = str if connection.vendor == "sqlite" else Decimal
@@ -56,7 +56,7 @@ def totals_add(requests: Iterable[Decided]) -> None:
 @cache
 def _adding(vendor: str) -> str:
     names = (*_KEY, *_COUNTS, *_MONEY)
-    # SQLite adds binary floats, which are far closer to the sum than half of a last place.
+    # SQLite adds binary floats, whose error is far less than half of the last decimal place.
     added = "ROUND({0}, 10)" if vendor == "sqlite" else "{0}"
     changes = [f"{name} = daily_totals.{name} + EXCLUDED.{name}" for name in _COUNTS]
     changes += [f"{name} = {added.format(f'daily_totals.{name} + EXCLUDED.{name}')}"
@@ -69,11 +69,11 @@ def _adding(vendor: str) -> str:
 
 
 def totals_take_back(requests: Iterable[Decided]) -> None:
-    """As if they had never been. Runs in the caller's transaction."""
-    for less in sorted(_sums(requests), key=_BY_KEY):
-        total = locked_row(DailyTotal, **{name: getattr(less, name) for name in _KEY})
+    """Subtract requests from their days' totals, in the caller's transaction."""
+    for removed in sorted(_sums(requests), key=_BY_KEY):
+        total = locked_row(DailyTotal, **{name: getattr(removed, name) for name in _KEY})
         for name in (*_COUNTS, *_MONEY):
-            setattr(total, name, getattr(total, name) - getattr(less, name))
+            setattr(total, name, getattr(total, name) - getattr(removed, name))
         if total.requests:
             total.save()
         else:
@@ -108,7 +108,7 @@ def _add(total: DailyTotal, request: RequestRecord, decision: RoutingMetric | No
 
 
 def savings_summary(today: date | None = None) -> list[dict[str, Any]]:
-    """Spent and saved today, in the last 7 and 30 days, and in all, USD."""
+    """Return what was spent and saved (USD) today, in the last 7 and 30 days, and in all."""
     today = today or datetime.now(UTC).date()
     periods = [
         ("Today", today),
@@ -120,7 +120,7 @@ def savings_summary(today: date | None = None) -> list[dict[str, Any]]:
 
 
 def sums_since(start: date) -> dict[str, Any]:
-    """Requests, hits, spent and saved (USD) from the UTC day ``start`` on."""
+    """Return the requests, hits, spent and saved (USD) from the UTC day ``start`` on."""
     sums = DailyTotal.objects.filter(date__gte=start).aggregate(
         total_requests=Sum("requests", default=0),
         total_hits=Sum("cache_hits", default=0),
@@ -138,8 +138,10 @@ def sums_since(start: date) -> dict[str, Any]:
 
 
 def minute_sums(since: datetime) -> dict[datetime, dict[str, Any]]:
-    """``requests``, how many of them ``failed``, ``spent`` and ``saved`` (USD) of each UTC minute
-    from ``since`` on in which something was asked. Reads the requests.
+    """Return ``requests``, ``failed``, ``spent`` and ``saved`` (USD) of each UTC minute.
+
+    It has the minutes from ``since`` on with at least one request; ``failed`` is the number of
+    failed requests. The sums are read from the requests themselves.
     """
     rows: Any = RequestRecord.objects.filter(created_at__gte=since)
     rows = rows.annotate(at=TruncMinute("created_at", tzinfo=UTC)).values("at")
@@ -153,7 +155,7 @@ def minute_sums(since: datetime) -> dict[datetime, dict[str, Any]]:
 
 
 def model_sums(start: date) -> dict[tuple[str, str], tuple[int, Decimal]]:
-    """Requests and USD spent from the UTC day ``start`` on, by (provider, model)."""
+    """Return requests and USD spent from the UTC day ``start`` on, by (provider, model)."""
     rows = (
         DailyTotal.objects.filter(date__gte=start)
         .values("provider", "model")
@@ -164,7 +166,7 @@ def model_sums(start: date) -> dict[tuple[str, str], tuple[int, Decimal]]:
 
 
 def known_values(field: str) -> list[str]:
-    """The providers or models that have answered so far, without reading the ledger."""
+    """Return all values of ``field`` (such as ``provider``) so far, without reading the ledger."""
     return list(
         DailyTotal.objects.exclude(**{field: ""})
         .order_by(field)

@@ -1,8 +1,8 @@
-"""Where ledger entries wait on disk while the database cannot take them.
+"""The journal: stores ledger entries on disk while the database is unavailable.
 
-One JSON line an entry, flushed to the disk before the answer leaves. Replayed
-when the database is back; an entry that was already committed is skipped, so a
-replay that is cut off may simply be repeated.
+An entry is one JSON line, flushed to the disk before the answer is delivered. The journal is
+replayed once the database is available; an entry that was already committed is skipped, so an
+interrupted replay can simply be repeated.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from django.db import models
 logger = logging.getLogger(__name__)
 
 _PROBE_BYTES = 64 * 1024
-"""As much as a long entry takes: a disk may have room for nothing but an empty file."""
+"""The size of a long entry: a full disk may still have room for an empty file."""
 
 
 class Journal:
-    """Append-only files in ``folder``, one a process. Any process may replay any of them.
+    """Append-only files in ``folder``, one per process. Any process may replay any file.
 
-    A file is locked while it is written and while it is replayed, so a worker
-    that replays another's file never removes a line it has not read.
+    A file is locked while it is written and while it is replayed, so a worker that replays
+    another worker's file never removes a line that it has not read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,11 +42,11 @@ class Journal:
         self._append_lines(self._path, lines)
 
     def set_aside(self, rows: list[models.Model]) -> None:
-        """Keep an entry that the database refuses, out of the way of the others."""
+        """Store an entry that the database refuses apart from the others, in ``refused.txt``."""
         self._keep(json.dumps(serializers.serialize("json", rows)) + "\n")
 
     def writable(self) -> bool:
-        """Whether an entry could be kept now: a file is written and flushed to see."""
+        """Return whether an entry can be stored now; a probe file is written to find out."""
         probe = self._folder / f"probe-{uuid.uuid4().hex[:8]}"
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -62,20 +62,20 @@ class Journal:
         return True
 
     def pending(self) -> list[Path]:
-        """Files with entries that have not been replayed."""
+        """Return the files with entries that have not been replayed."""
         if not self._folder.is_dir():
             return []
         return sorted(self._folder.glob("*.jsonl"))
 
     @contextmanager
     def replaying(self, path: Path) -> Iterator[Iterator[list[models.Model]]]:
-        """The entries of a file; the file is removed if the block succeeds.
+        """Give the entries of a file, and remove the file if the block succeeds.
 
-        A line that cannot be read, as one that a crash cut off, is skipped and set aside.
+        A line that cannot be read, such as one cut off by a crash, is set aside and skipped.
         """
         try:
             file = path.open(encoding="utf-8", errors="replace")
-        except FileNotFoundError:  # another worker was faster
+        except FileNotFoundError:  # another worker has already replayed it
             yield iter(())
             return
         with file:
@@ -92,7 +92,7 @@ class Journal:
             if rows:
                 yield rows
             else:
-                logger.error("Set an unreadable line of the ledger journal %s aside", name)
+                logger.error("An unreadable line of the ledger journal %s is set aside", name)
                 self._keep(line)
 
     def _keep(self, line: str) -> None:

@@ -1,9 +1,9 @@
-"""The ledger: every request's record, committed before its answer leaves.
+"""The ledger: the record of every request, committed before its answer is delivered.
 
 Concurrent requests share a transaction (group commit, through
-:class:`analytics.database.batcher.Batcher`). When the database cannot be written, the
-entry goes to a journal on disk and is replayed later; when neither can, the
-answer is not delivered.
+:class:`analytics.database.batcher.Batcher`). If the database cannot be written, the entry goes
+to a journal on disk and is replayed later; if neither can be written, the answer is not
+delivered.
 """
 
 from __future__ import annotations
@@ -46,29 +46,32 @@ class LedgerUnavailable(Exception):
 
 
 class BudgetsUnavailable(Exception):
-    """The database is away, so no money can be held."""
+    """The database is unavailable, so no money can be held."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One request's rows, written together or not at all."""
+    """The rows of one request, written together or not at all."""
 
     request: RequestRecord
     decision: RoutingMetric | None = None
     cache_store: CachedResponse | None = None
 
     def rows(self) -> list[Model]:
+        """Return the rows that the entry has."""
         return [row for row in (self.request, self.decision, self.cache_store) if row is not None]
 
 
 Observer = Callable[[LedgerEntry], object]
-"""Is called with each entry once it is recorded."""
+"""A function that is called with each entry once it is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof that an entry is durable. ``total_cost_today`` is USD for the UTC day,
-    ``None`` when the entry waits in the journal and the sum is not known.
+    """Proof that an entry is durable.
+
+    ``total_cost_today`` is the USD spent on this UTC day, ``None`` if the entry waits in the
+    journal and the sum is unknown.
     """
 
     total_cost_today: Decimal | None
@@ -79,8 +82,9 @@ _Result = Receipt | Refusals
 
 
 class Ledger:
-    """Writes entries in groups. ``close`` flushes what is queued. ``mask`` is what prompts go
-    through before they are written.
+    """Writes entries in groups.
+
+    ``mask`` is applied to prompts before they are written. ``close`` writes all queued entries.
     """
 
     def __init__(self, journal: Journal, mask: Mask | None = None) -> None:
@@ -92,39 +96,41 @@ class Ledger:
         self._batcher: Batcher[_Item, _Result] = Batcher("ledger-writer", self._write)
 
     async def record(self, entry: LedgerEntry) -> Receipt:
-        """Returns once ``entry`` is durable. Raises :class:`LedgerUnavailable`."""
+        """Write ``entry``, and return once it is durable. Raises :class:`LedgerUnavailable`."""
         receipt = await self._batcher.call(entry)
         assert isinstance(receipt, Receipt)
         return receipt
 
     async def hold(self, claim: Claim) -> Refusals:
-        """Hold money for a call; why not, if it is refused. Given back once the request is
-        recorded. Raises :class:`BudgetsUnavailable`.
+        """Hold money for a call, and return the refusals: none if the money is held.
+
+        The money is released once the request is recorded. Raises :class:`BudgetsUnavailable`.
         """
-        granted = await self._batcher.call(claim)
-        assert isinstance(granted, tuple)
-        return granted
+        refusals = await self._batcher.call(claim)
+        assert isinstance(refusals, tuple)
+        return refusals
 
     async def catch_up(self) -> None:
-        """Replay what waits in the journal, if anything does and the database is back."""
+        """Replay the entries that wait in the journal, if the database is available again."""
         if self._replay_due:
             await self._batcher.call(None)
 
     @property
     def journal_backlog(self) -> bool:
-        """Whether entries wait on disk for the database."""
+        """Return whether entries wait on disk for the database."""
         return self._replay_due
 
     def abort_stuck_wait(self) -> None:
-        """End a wait for a database that hangs; to be called every second or so."""
+        """End a wait for a database that hangs. Call this about every second."""
         if self.database.abort_stuck_wait():
-            logger.warning("The database does not answer; the ledger waits no longer")
+            logger.warning("The database does not respond; the ledger stops waiting for it")
 
     def close(self) -> None:
+        """Write all queued entries, and end the thread."""
         self._batcher.close()
 
     def _write(self, items: Sequence[_Item]) -> Sequence[_Result | Exception]:
-        """One result per item; ``None`` among them only asks for a replay."""
+        """Return one result per item; an item of ``None`` only asks for a replay."""
         entries: list[LedgerEntry] = []
         claims: list[Claim] = []
         for item in items:
@@ -135,13 +141,15 @@ class Ledger:
         if self._mask is not None:
             for entry in entries:
                 mask_prompts(entry.request, entry.cache_store, self._mask)
-        # What requests cost before what others may: it makes room.
+        # Entries come before claims: recording a request releases the money held for it.
         written = self._write_entries(entries) if entries or not claims else ()
         if len(entries) == len(items):
             return written
-        recorded, held = iter(written), iter(self._hold(claims) if claims else ())
+        receipts, refusals = iter(written), iter(self._hold(claims) if claims else ())
         return [
-            Receipt(None) if item is None else next(held if isinstance(item, Claim) else recorded)
+            Receipt(None)
+            if item is None
+            else next(refusals if isinstance(item, Claim) else receipts)
             for item in items
         ]
 
@@ -151,9 +159,9 @@ class Ledger:
                 return self.database.ask(lambda: hold(claims))
             except DATABASE_UNAVAILABLE as error:
                 self._say_that_it_is_away(error)
-            except Exception as error:  # must not become that of the entries beside them
-                logger.error("Budgets cannot be asked", exc_info=error)
-        return [BudgetsUnavailable("budgets cannot be asked")] * len(claims)
+            except Exception as error:  # must not fail the entries of the same batch
+                logger.error("Budgets cannot be checked", exc_info=error)
+        return [BudgetsUnavailable("budgets cannot be checked")] * len(claims)
 
     def _write_entries(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
         if self.database.is_open:
@@ -167,9 +175,9 @@ class Ledger:
             self._replay_due = True
             self._say_that_it_is_away(error)
             return self._write_to_journal(entries)
-        except Exception as error:  # whatever one row causes must not reach its neighbours
+        except Exception as error:  # one bad row must not fail the other entries
             if len(entries) == 1:
-                logger.error("A ledger entry was refused", exc_info=error)
+                logger.error("The database refused a ledger entry", exc_info=error)
                 return [LedgerUnavailable("the record was refused by the database")]
             return [result for entry in entries for result in self._write_entries([entry])]
 
@@ -197,7 +205,7 @@ class Ledger:
         except DATABASE_UNAVAILABLE:
             raise
         except Exception as error:
-            # The journal's trouble must not become that of every request.
+            # An error of the journal must not fail every request.
             self._replay_at = time.monotonic() + _REPLAY_AGAIN_SECONDS
             logger.error("The ledger journal cannot be replayed now", exc_info=error)
 
@@ -218,7 +226,9 @@ class Ledger:
         except Exception as error:
             if len(group) > 1:
                 return sum(self._replay_group([entry]) for entry in group)
-            logger.error("A journalled record was refused; it is set aside", exc_info=error)
+            logger.error(
+                "The database refused a record of the journal; it is set aside", exc_info=error
+            )
             self._journal.set_aside(group[0].rows())
             return 0
 
@@ -235,7 +245,7 @@ def _entry_of(rows: list[Model]) -> LedgerEntry:
 
 
 def write_missing(entries: Sequence[LedgerEntry]) -> int:
-    """Write those of ``entries`` that are not in the ledger yet; how many there were."""
+    """Write the entries that are not in the ledger yet, and return their number."""
     ids = [entry.request.pk for entry in entries]
     known = set(RequestRecord.objects.filter(pk__in=ids).values_list("pk", flat=True))
     missing = [entry for entry in entries if entry.request.pk not in known]
@@ -245,7 +255,7 @@ def write_missing(entries: Sequence[LedgerEntry]) -> int:
 
 
 def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
-    """Write all entries in one transaction; today's total cost in USD after them."""
+    """Write all entries in one transaction, and return today's total cost after it, in USD."""
     answers: dict[str, CachedResponse] = {}
     decisions: list[RoutingMetric] = []
     pairs: list[Decided] = []
@@ -260,7 +270,7 @@ def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
             decisions.append(decision)
         if request.cache_hit:
             hits[request.cache_key].append(request.created_at)
-        elif not request.replayed:  # what is replayed was spent elsewhere
+        elif not request.replayed:  # the money of a replayed request was not spent here
             charged.append(request)
         pairs.append((request, decision))
         times.append(request.created_at)
@@ -274,13 +284,13 @@ def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
             mark_late(times)
         if charged:
             book(map(Cost.of_record, charged))
-        # Last, as from here on every other worker's commit waits for this one's.
+        # The totals come last: from here on, the commits of all other workers wait for this one.
         totals_add(pairs)
         return total_cost_on(datetime.now(UTC).date())
 
 
 def _count_hits(hits: Mapping[str, Sequence[datetime]]) -> None:
-    # In one order everywhere, so that two workers never wait for each other in a circle.
+    # All workers lock rows in the same order, so that they cannot deadlock.
     when = connection.ops.adapt_datetimefield_value
     execute_many(
         "UPDATE response_cache SET hit_count = hit_count + %s, last_hit_at = %s"

@@ -1,6 +1,4 @@
-"""Forgetting: old requests and their decisions, expired and invalidated cache entries, what
-budgets counted in periods long over.
-"""
+"""Retention: deletes old requests and their decisions, dead cache entries, and old budget usage."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ from analytics.reports.rollup_coverage import hour_of
 
 @dataclass(frozen=True, slots=True)
 class PrunePlan:
-    """How many rows a pruning would delete."""
+    """The number of rows that pruning would delete."""
 
     requests: int
     cache_entries: int
@@ -32,34 +30,34 @@ def _old_requests(before: datetime) -> QuerySet[RequestRecord]:
 
 
 def _dead_entries(before: datetime) -> QuerySet[CachedResponse]:
-    """Entries that no longer answer, and those nobody asked for since ``before``."""
+    """Return entries that are expired or invalidated, and those not used since ``before``."""
     gone = Q(invalidated_at__lt=before) | Q(expires_at__lt=timezone.now())
     unused = Q(created_at__lt=before) & (Q(last_hit_at=None) | Q(last_hit_at__lt=before))
     return CachedResponse.objects.filter(gone | unused)
 
 
 def _old_usage(before: datetime) -> tuple[QuerySet[Any], ...]:
-    """What bears on no budget any more, and how it came about."""
-    found = Q(pk__in=())
+    """Return the usage of periods that no budget needs any more, and its burn-down marks."""
+    expired = Q(pk__in=())
     for budget in Budget.objects.all():
         now = window_at(budget, timezone.now())
-        # Of a rolling one also the period before, as a burn-down shows how it came about.
+        # The period before the current one stays too: a rolling budget's burn-down shows it.
         since = min(before, window_at(budget, now.since).since)
-        found |= Q(account__budget=budget, start__lt=since)
-    return BudgetUsage.objects.filter(found), BudgetMark.objects.filter(found)
+        expired |= Q(account__budget=budget, start__lt=since)
+    return BudgetUsage.objects.filter(expired), BudgetMark.objects.filter(expired)
 
 
 def prune_plan(*, before: datetime) -> PrunePlan:
-    """What :func:`prune` would delete."""
+    """Return how many rows :func:`prune` would delete."""
     before = hour_of(before)
     return PrunePlan(_old_requests(before).count(), _dead_entries(before).count())
 
 
 def prune(*, before: datetime, batch_size: int = 2000) -> Iterator[int]:
-    """Delete in batches, each its own short transaction; yields rows deleted per batch.
+    """Delete in batches, each in its own short transaction; yield the rows deleted per batch.
 
-    Daily and hourly totals and feedback stay: they are what was learned and spent. So
-    that no hour is kept by half, requests go by whole hours.
+    Daily and hourly totals and feedback stay: they hold what was spent and learned. Requests
+    are deleted by whole hours, so that no hour keeps only a part of its requests.
     """
     for _ in totals_update():
         pass

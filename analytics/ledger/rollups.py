@@ -1,9 +1,8 @@
-"""Keeping the hourly totals and the days' sums: exactly what their requests add up to, at no
-cost to a request.
+"""Roll-ups: hourly and daily sums of requests, exact and computed in the background.
 
-An hour is summed once it is over and all of its requests must have been written.
-A request that is written later all the same (from the journal, say), or taken
-back, marks its hour as stale in its own transaction; the hour is summed anew.
+An hour is summed once it is over and all of its requests must have been written. A request
+that is written later (from the journal, for example) or removed marks its hour as stale in its
+own transaction; the hour is then summed again.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from analytics.reports.figures import FIGURES, KEPT
 from analytics.reports.rollup_coverage import DAY, HOUR, Span, day_of, hour_of
 from analytics.reports.sum_queries import FEW_VALUES, row_sums, row_sums_together, totals_of_days
 
-# A request is written at the latest this long after it was asked, or marks its hour.
+# A request that is written later than this after its arrival marks its hour as stale.
 ON_TIME = timedelta(minutes=10)
-# An hour is summed this long after its end: twice as late, should clocks differ.
+# An hour is summed this long after its end: twice ``ON_TIME``, as clocks may differ.
 _REST = timedelta(minutes=20)
 _WRITTEN_TOGETHER = 2_000
 _SUMMED_TOGETHER = (*sorted(FEW_VALUES), "answer")
@@ -32,10 +31,10 @@ _HOURS = TruncHour("created_at", tzinfo=UTC)
 
 
 def mark_stale(times: Iterable[datetime]) -> None:
-    """The hours of these times are to be summed anew. In the caller's transaction."""
+    """Mark the hours of these times to be summed again, in the caller's transaction."""
     hours = sorted({hour_of(at) for at in times})
-    # An update rather than nothing on a conflict: it locks the row, so that whoever sums
-    # the hour waits for this transaction and then sees its requests.
+    # A conflict updates the row instead of doing nothing: the update locks it, so a worker that
+    # sums the hour waits for this transaction and then sees its requests.
     StaleRollupHour.objects.bulk_create(
         (StaleRollupHour(hour=hour) for hour in hours),
         update_conflicts=True,
@@ -45,7 +44,7 @@ def mark_stale(times: Iterable[datetime]) -> None:
 
 
 def mark_late(times: Iterable[datetime]) -> None:
-    """Those of them that are so long ago that their hour may have been summed."""
+    """Mark as stale the hours of those times that are so old that they may have been summed."""
     since = datetime.now(UTC) - ON_TIME
     times = sorted(times)
     if times and times[0] < since:
@@ -53,9 +52,10 @@ def mark_late(times: Iterable[datetime]) -> None:
 
 
 def totals_update(now: datetime | None = None) -> Iterator[datetime]:
-    """Sum what is to be summed, in order, each step its own transaction; yields its end.
+    """Sum all hours and days that are due, in order; yield the end of each step.
 
-    Several may run at the same time: they wait for each other.
+    Each step is a transaction of its own. Several processes may run this at the same time:
+    they wait for each other.
     """
     now = now or datetime.now(UTC)
     until = hour_of(now - _REST)
@@ -68,7 +68,10 @@ def totals_update(now: datetime | None = None) -> Iterator[datetime]:
 
 
 def totals_forget_before(moment: datetime) -> None:
-    """Requests before ``moment``, the start of an hour, are pruned: their sums are history."""
+    """Note that requests before ``moment``, the start of an hour, are pruned.
+
+    Their sums can no longer be computed again, so they stay as they are.
+    """
     with transaction.atomic():
         state = _locked_state()
         state.pruned_before = max(moment, state.pruned_before or moment)
@@ -76,14 +79,17 @@ def totals_forget_before(moment: datetime) -> None:
 
 
 def totals_rebuild() -> Iterator[datetime]:
-    """Make all of them anew, but for hours whose requests were pruned; yields as it goes."""
+    """Compute all roll-ups again, except hours whose requests were pruned.
+
+    Yields the end of each step.
+    """
     with transaction.atomic():
         state = _locked_state()
-        rest = HourlyRollup.objects.all()
+        hours = HourlyRollup.objects.all()
         if state.pruned_before is not None:
-            rest = rest.filter(hour__gte=state.pruned_before)
-        rest.delete()
-        # Days are made of hours, which are kept of those that were pruned.
+            hours = hours.filter(hour__gte=state.pruned_before)
+        hours.delete()
+        # Days are sums of hours, and the hours of pruned requests are still there.
         DailyRollup.objects.all().delete()
         state.summed_until, state.days_until = state.pruned_before, None
         state.save()
@@ -91,7 +97,10 @@ def totals_rebuild() -> Iterator[datetime]:
 
 
 def totals_differ() -> Iterator[tuple[datetime, str, str]]:
-    """Where hourly totals are not what their requests add up to: hour, dimension, value."""
+    """Yield (hour, dimension, value) of each roll-up that differs from the sum of its requests.
+
+    Daily roll-ups are compared with their hours, and have the start of the day for the hour.
+    """
     state = TotalsState.objects.first()
     first = RequestRecord.objects.order_by("created_at").values_list("created_at", flat=True)
     if state is None or state.summed_until is None or not first[:1]:
@@ -101,29 +110,29 @@ def totals_differ() -> Iterator[tuple[datetime, str, str]]:
     for dimension in KEPT:
         for span in _days(start, state.summed_until):
             rows = row_sums(dimension, span, _HOURS)
-            kept = {
+            stored = {
                 (total.hour, total.value): {name: getattr(total, name) for name in FIGURES}
                 for total in HourlyRollup.objects.filter(
                     dimension=dimension, hour__gte=span[0], hour__lt=span[1]
                 )
             }
-            for hour, value in sorted(rows.keys() | kept.keys()):
-                if hour not in stale and rows.get((hour, value)) != kept.get((hour, value)):
+            for hour, value in sorted(rows.keys() | stored.keys()):
+                if hour not in stale and rows.get((hour, value)) != stored.get((hour, value)):
                     yield hour, dimension, value
     yield from _days_differ()
 
 
 def _days_differ() -> Iterator[tuple[datetime, str, str]]:
-    """Where a day is not what its hours add up to."""
+    """Yield (day, dimension, value) of each daily roll-up that differs from its hours' sum."""
     days = DailyRollup.objects.order_by("day").values_list("day", flat=True).distinct()
     for day in list(days):
         hours = totals_of_days((day, day + DAY))
-        kept = {
+        stored = {
             (total.dimension, total.value): {name: getattr(total, name) for name in FIGURES}
             for total in DailyRollup.objects.filter(day=day)
         }
-        for dimension, value in sorted(hours.keys() | kept.keys()):
-            if hours.get((dimension, value)) != kept.get((dimension, value)):
+        for dimension, value in sorted(hours.keys() | stored.keys()):
+            if hours.get((dimension, value)) != stored.get((dimension, value)):
                 yield day, dimension, value
 
 
@@ -142,7 +151,7 @@ def _next_step(until: datetime) -> datetime | None:
             waiting = waiting.filter(created_at__gte=state.summed_until)
         first = waiting.values_list("created_at", flat=True).first()
         if first is None:
-            # Nothing to sum; said only when it changes something.
+            # Nothing to sum: the state is written only if it changes.
             if state.summed_until is not None and state.summed_until < until:
                 state.summed_until = until
                 state.save()
@@ -160,7 +169,7 @@ def _sum_a_stale_hour() -> datetime | None:
         state = _locked_state()
         if state.summed_until is None:
             return None
-        # Later ones are summed when their time comes, and only then cease to be stale.
+        # Later hours have not been summed yet, and stay stale until they are.
         stale = StaleRollupHour.objects.select_for_update().filter(hour__lt=state.summed_until)
         marked = stale.order_by("hour").first()
         if marked is None:
@@ -175,7 +184,7 @@ def _sum_a_stale_hour() -> datetime | None:
 
 
 def _sum_the_next_day() -> datetime | None:
-    """The end of the day that was summed, ``None`` where the next one is not over."""
+    """Sum the next day, and return its end; ``None`` if not all of its hours are summed yet."""
     with transaction.atomic():
         state = _locked_state()
         if state.summed_until is None:

@@ -1,9 +1,9 @@
-"""What routing and the cache saved, request by request.
+"""Savings of routing and of the cache, request by request.
 
-The baseline of a request is the **same request** priced on the model that
-complexity would have chosen: its tokens, that model's price. A cache hit saves
-what its answer once cost; had routing chosen a cheaper model for it than
-complexity, the rest of the baseline is routing's saving.
+The baseline of a request is the **same request** priced on the model that complexity would
+have chosen: its tokens at that model's price. A cache hit saves what its answer cost
+originally. If routing chose a cheaper model for that answer than complexity, the rest of the
+baseline is a saving of routing.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Savings:
-    """USD saved by routing and by the cache; ``None`` where a price is unknown.
+    """USD saved by routing and by the cache; ``None`` if a price is unknown.
 
-    Negative where we cost more than the baseline. ``baseline = cost + routing + cache``.
+    A saving is negative if the cost is above the baseline. ``baseline = cost + routing + cache``.
     """
 
     routing: Decimal | None
@@ -34,21 +34,24 @@ class Savings:
 
     @property
     def total(self) -> Decimal | None:
-        """USD saved in all, as far as it is known."""
+        """Return the USD saved in all, as far as it is known."""
         if self.routing is None or self.cache is None:
             return self.cache if self.routing is None else self.routing
         return self.routing + self.cache
 
 
 def savings_of_call(cost: Decimal | None, baseline_cost: Decimal | None) -> Savings:
-    """Savings of a request that a provider answered. ``cost`` includes failed attempts."""
+    """Return the savings of a request that a provider answered.
+
+    ``cost`` (USD) includes failed attempts.
+    """
     if cost is None or baseline_cost is None:
         return Savings(None, _ZERO)
     return Savings(baseline_cost - cost, _ZERO)
 
 
 def savings_of_hit(original_cost: Decimal | None, baseline_cost: Decimal | None) -> Savings:
-    """Savings of a request answered from the cache."""
+    """Return the savings of a request answered from the cache; both costs are USD."""
     if original_cost is None:
         return Savings(None, None)
     routing = None if baseline_cost is None else baseline_cost - original_cost
@@ -62,21 +65,20 @@ def cost_savings(
     *,
     judging: Decimal | None = None,
 ) -> dict[str, Any]:
-    """Totals over the requests decided in a period, pair by pair, in USD.
+    """Return the totals of the requests decided in a period, compared pair by pair, in USD.
 
-    Only requests whose own and baseline price are both known are compared;
-    ``unpriced_requests`` counts the others. What requests cost that nobody
-    answered is a loss against the baseline, which is taken to have cost nothing
-    for them; so is what was spent on judging answers. So ``total_saved`` is exactly
-    ``baseline_cost - intelligent_cost``, and ``routing_saved + cache_saved -
-    failed_requests_cost - judging_cost``.
+    Only requests whose own price and baseline price are both known are compared;
+    ``unpriced_requests`` counts the others. The cost of requests that no provider answered is
+    a loss, as their baseline is assumed to be zero; the cost of judging answers is a loss too.
+    So ``total_saved`` is exactly ``baseline_cost - intelligent_cost``, and also
+    ``routing_saved + cache_saved - failed_requests_cost - judging_cost``.
     ``saved_low`` and ``saved_high`` bound it with 95 % confidence
-    (:mod:`analytics.reports.intervals`), ``None`` where there are too few requests.
-    ``judging`` is what judging cost, in USD, where that is not the period's.
+    (:mod:`analytics.reports.intervals`); they are ``None`` if there are too few requests.
+    ``judging`` is the cost of judging in USD; by default that of the period.
     """
     totals = no_figures()
     pairs = []
-    # In one order, so that the same requests give the same interval.
+    # A fixed order, so that the same requests give the same interval.
     for _, group in sorted(sums.by("group", since, until).items()):
         add_figures(totals, group)
         pairs.append((group["paired"], _saved(group)))

@@ -1,4 +1,4 @@
-"""Taking back what was replayed, as if it had never been: rows, totals and what was learned."""
+"""Removes replayed requests completely: their rows, their totals and what was learned from them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from analytics.quality.evidence import evidence_rebuild
 
 
 def replayed_count() -> int:
-    """How many replayed requests there are."""
+    """Return the number of replayed requests."""
     return RequestRecord.objects.filter(replayed=True).count()
 
 
 def replayed_remove(batch_size: int = 2000) -> Iterator[int]:
-    """Remove replayed requests in batches, each its own transaction; yields rows removed."""
+    """Remove replayed requests in batches, each in its own transaction; yield the rows removed."""
     while removed := _remove_batch(batch_size):
         yield removed
-    # Verdicts whose request was pruned before.
+    # The verdicts on requests that were pruned before.
     Feedback.objects.filter(source=Feedback.Source.REPLAY).delete()
     Comparison.objects.filter(source=Comparison.Source.REPLAY).delete()
     evidence_rebuild()

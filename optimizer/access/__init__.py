@@ -1,1 +1,1 @@
-"""Who may call the API, from where, how often and how much at once."""
+"""Access control: API keys, client addresses, rate limits, concurrency limits, single sign-on."""

@@ -1,4 +1,4 @@
-"""The API keys in memory, refreshed twice a second so that a revoked key does not linger."""
+"""The API keys in memory, read again twice a second so that a revoked key stops working at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class AccessDenied(Exception):
-    """Who asks may not; the message says why. ``status`` is HTTP's 401, 403 or 503."""
+    """A request is not allowed; the message says why. ``status`` is HTTP's 401, 403 or 503."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class AccessDenied(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """A key as it is kept in memory."""
+    """An API key as this process keeps it in memory."""
 
     id: int
     client: Client
@@ -34,15 +34,15 @@ class KnownKey:
     expires_at: datetime | None = None
 
     def admits(self, address: str) -> bool:
-        """Whether it may be used from there."""
+        """Return whether the key may be used from ``address``."""
         if not self.networks:
             return True
         try:
-            found = ipaddress.ip_address(address)
+            ip = ipaddress.ip_address(address)
         except ValueError:
             return False
-        mapped = getattr(found, "ipv4_mapped", None)
-        return any((mapped or found) in network for network in self.networks)
+        mapped = getattr(ip, "ipv4_mapped", None)
+        return any((mapped or ip) in network for network in self.networks)
 
 
 Mode = Literal["auto", "on", "off"]
@@ -52,20 +52,27 @@ _HOW = "Create one with: manage.py create_key NAME"
 
 
 class KeySource(Protocol):
-    """Where keys are read, and where it is written down when they were used."""
+    """Reads API keys, and writes when they were last used."""
 
-    def keys_version(self) -> object: ...
+    def keys_version(self) -> object:
+        """Return a value that differs once a key has been added, changed or revoked."""
 
-    def keys_load(self) -> list[ApiKey]: ...
+    def keys_load(self) -> list[ApiKey]:
+        """Return every key that may be used."""
 
-    def keys_used(self, times: dict[int, datetime]) -> None: ...
+    def keys_used(self, times: dict[int, datetime]) -> None:
+        """Write when keys were last used, by the key's id."""
 
-    def tenant_of(self, key: ApiKey) -> str: ...
+    def tenant_of(self, key: ApiKey) -> str:
+        """Return the tenant whose cached answers the key shares."""
 
 
 class ApiKeys:
-    """``mode``: auto asks for a key as soon as there is one, and until then serves this machine
-    alone; on always asks; off never. ``refresh`` reads the database: not for the event loop.
+    """Authenticates requests by API key.
+
+    ``mode`` is ``on`` (a key is always required), ``off`` (never) or ``auto``: a key is
+    required as soon as one exists; until then only this machine is served.
+    ``refresh`` reads the database, so do not call it on the event loop.
     """
 
     def __init__(
@@ -84,16 +91,16 @@ class ApiKeys:
 
     @property
     def required(self) -> bool:
-        """Whether a request needs a key."""
+        """Return whether a request needs a key."""
         return self._mode == "on" or (self._mode == "auto" and self._any)
 
     @property
     def known(self) -> bool:
-        """Whether the keys have been read."""
+        """Return whether the keys have been read."""
         return self._known is not None
 
     def refresh(self) -> None:
-        """Take over what has changed, and write down what was used."""
+        """Read the keys if they have changed, and write when keys were used every 30 seconds."""
         version = self._source.keys_version()
         if version != self._version or self._known is None:
             keys = self._source.keys_load()
@@ -104,34 +111,36 @@ class ApiKeys:
             self.write_usage()
 
     def write_usage(self) -> None:
-        """Write down when keys were last used."""
+        """Write when keys were last used."""
         with self._lock:
             used, self._used = self._used, {}
         self._usage_written_at = time.monotonic()
         self._source.keys_used(used)
 
     def authenticate(self, digest: str | None, address: str, scope: str) -> Client:
-        """Who asks, from this address, for something that takes ``scope``; ``digest`` is that of
-        the key that was shown, if any. Raises :class:`AccessDenied`.
+        """Return the client that sent a request from ``address``.
+
+        ``scope`` is what the endpoint requires; ``digest`` is that of the request's API key,
+        ``None`` if it has none. Raises :class:`AccessDenied`.
         """
         if self._mode == "off":
             return ANONYMOUS
         if self._known is None:
-            raise AccessDenied(503, "API keys cannot be read just now. Try again shortly.")
+            raise AccessDenied(503, "API keys cannot be read now. Try again shortly.")
         if not self.required:
             if _is_this_machine(address):
                 return ANONYMOUS
             raise AccessDenied(
-                401, f"There is no API key yet, so only this machine is served. {_HOW}"
+                401, f"No API key exists yet, so only this machine is served. {_HOW}"
             )
         if digest is None:
             raise AccessDenied(
-                401, "An API key is needed: Authorization: Bearer <key>, or x-api-key: <key>."
+                401, "An API key is required: Authorization: Bearer <key>, or x-api-key: <key>."
             )
         known = self._known.get(digest)
         now = datetime.now(UTC)
         if known is None or (known.expires_at is not None and known.expires_at <= now):
-            # The same for a wrong, an expired and a revoked one.
+            # One message for wrong, expired and revoked keys: it does not reveal which one it is.
             raise AccessDenied(401, "This API key is not valid.")
         if not known.admits(address):
             raise AccessDenied(403, "This API key may not be used from this address.")

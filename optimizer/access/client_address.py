@@ -1,4 +1,4 @@
-"""Where a request comes from."""
+"""The IP address of a client."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from django.http import HttpRequest
 
 
 def address_of_scope(scope: Mapping[str, Any], *, behind_proxy: bool) -> str:
-    """The client's address; ``behind_proxy`` it is the last of X-Forwarded-For, which the proxy
-    itself put there.
+    """Return the client's address, read from an ASGI scope.
+
+    ``behind_proxy`` takes the last address of ``X-Forwarded-For``: the proxy itself wrote that one.
     """
     if behind_proxy:
         for name, value in reversed(scope["headers"]):
@@ -22,7 +23,10 @@ def address_of_scope(scope: Mapping[str, Any], *, behind_proxy: bool) -> str:
 
 
 def address_of_request(request: HttpRequest) -> str:
-    """The same for Django's requests, as settings have it."""
+    """Return the client's address, read from a Django request.
+
+    ``TRUST_PROXY_HEADERS`` decides whether ``X-Forwarded-For`` is read.
+    """
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
     if settings.TRUST_PROXY_HEADERS and forwarded:
         return _last(forwarded)

@@ -1,4 +1,4 @@
-"""Requests and tokens a minute, by key: shared over Redis, or this process's own."""
+"""Limits on requests and tokens a minute, by key: shared over Redis, or in this process alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REQUESTS, _TOKENS = "requests", "tokens"
 
 @dataclass(frozen=True, slots=True)
 class RateWindow:
-    """How a client stands against its limit of ``what``; ``reset`` is in seconds."""
+    """A client's current window of one limit; ``what`` is its unit, ``reset`` is in seconds."""
 
     what: str
     limit: int
@@ -33,16 +33,16 @@ class RateWindow:
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """As the clients of OpenAI and of Anthropic read them."""
-        ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.reset))
+        """Return the headers that the client libraries of OpenAI and Anthropic read."""
+        resets_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.reset))
         values = {"limit": str(self.limit), "remaining": str(self.remaining)}
-        found = [
+        headers = [
             *((f"x-ratelimit-{name}-{self.what}", text) for name, text in values.items()),
             (f"x-ratelimit-reset-{self.what}", f"{self.reset:.3f}s"),
             *((f"anthropic-ratelimit-{self.what}-{name}", text) for name, text in values.items()),
-            (f"anthropic-ratelimit-{self.what}-reset", ends),
+            (f"anthropic-ratelimit-{self.what}-reset", resets_at),
         ]
-        return [(name.encode(), text.encode()) for name, text in found]
+        return [(name.encode(), text.encode()) for name, text in headers]
 
 
 class RateLimitExceeded(Exception):
@@ -58,10 +58,11 @@ class RateLimitExceeded(Exception):
 
 
 class RateLimits:
-    """``redis_url`` is what processes share; without one each counts for itself.
+    """Limits requests and tokens a minute, by API key.
 
-    A store that cannot be reached lets requests pass, which is said: limits guard
-    against too much, not against everything.
+    The counts are shared over ``redis_url``; without one, each process counts for itself.
+    If the store cannot be reached, requests pass and an error is logged: a missing limit
+    does less harm than an outage.
     """
 
     def __init__(self, redis_url: str = "") -> None:
@@ -73,12 +74,12 @@ class RateLimits:
             options = {"implementation": "redispy", "connection_pool": self._pool}
         storage: Any = storage_from_string(uri, wrap_exceptions=True, **options)
         self._requests = SlidingWindowCounterRateLimiter(storage)
-        # Counts also what goes beyond: tokens are known only once they are spent.
+        # It also counts what goes beyond the limit: tokens are known only once they are spent.
         self._tokens = FixedWindowRateLimiter(storage)
         self._away = False
 
     async def admit(self, client: Client) -> list[RateWindow]:
-        """Count a request, and say how the client stands. Raises :class:`RateLimitExceeded`."""
+        """Count a request and return the client's windows. Raises :class:`RateLimitExceeded`."""
         if client.requests_per_minute is None and client.tokens_per_minute is None:
             return []
         try:
@@ -90,7 +91,7 @@ class RateLimits:
         return windows
 
     async def spend(self, client: Client, tokens: int) -> None:
-        """Count what a client's request used, input and output."""
+        """Count the input and output tokens that a client's request used."""
         if client.tokens_per_minute is None or not tokens:
             return
         limit = RateLimitItemPerMinute(client.tokens_per_minute)
@@ -100,13 +101,14 @@ class RateLimits:
             self._say_away(error)
 
     async def aclose(self) -> None:
+        """Close the connections to Redis."""
         if self._pool is not None:
             await self._pool.aclose()
 
     async def _admit(self, client: Client) -> list[RateWindow]:
         windows, reached = [], None
         if client.tokens_per_minute is not None:
-            # Tokens first: a request that they refuse must not count as one.
+            # Tokens first: a request that this limit refuses must not count as a request.
             limit = RateLimitItemPerMinute(client.tokens_per_minute)
             allowed = await self._tokens.test(limit, _TOKENS, client.key)
             windows.append(await self._window(self._tokens, _TOKENS, limit, client))
@@ -122,17 +124,17 @@ class RateLimits:
 
     @staticmethod
     async def _window(limiter: Any, what: str, limit: RateLimitItem, client: Client) -> RateWindow:
-        found = await limiter.get_window_stats(limit, what, client.key)
-        reset = max(0.0, found.reset_time - time.time())
-        return RateWindow(what, limit.amount, max(0, found.remaining), reset)
+        stats = await limiter.get_window_stats(limit, what, client.key)
+        reset = max(0.0, stats.reset_time - time.time())
+        return RateWindow(what, limit.amount, max(0, stats.remaining), reset)
 
     def _say_away(self, error: Exception) -> None:
         if not self._away:
             kind = type(error.__cause__ or error).__name__
-            logger.error("Rate limits are not kept: their store cannot be reached (%s)", kind)
+            logger.error("Rate limits are not enforced: their store cannot be reached (%s)", kind)
         self._away = True
 
 
 def tokens_of(usage: Usage) -> int:
-    """Input and output tokens of a call, as a limit counts them."""
+    """Return the tokens of a call that count against a limit: input plus output."""
     return usage.input_tokens + usage.output_tokens

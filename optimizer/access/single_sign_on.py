@@ -1,8 +1,8 @@
-"""Signing in to the admin through an OpenID Connect provider: who is let in, and as what.
+"""Single sign-on to the admin through an OpenID Connect provider: which users, in which roles.
 
-The protocol is mozilla-django-oidc's, with PKCE, nonce and signed tokens. A user is
-known by the provider's ``sub``, which unlike an e-mail address is never given to
-another, and has the role that the provider's groups give, as long as they do.
+mozilla-django-oidc implements the protocol, with PKCE, nonce and signed tokens. The provider's
+``sub`` identifies a user: unlike an e-mail address, it is never given to another person. The
+provider's groups give the role, which ends when the user leaves the group.
 """
 
 from __future__ import annotations
@@ -32,21 +32,26 @@ logger = logging.getLogger(__name__)
 
 
 class SingleSignOn(OIDCAuthenticationBackend):
-    """Lets in the members of ``OIDC_ROLES``' groups, by the claim ``OIDC_GROUPS_CLAIM``; of
-    several roles, the one that may most counts.
+    """Signs in the members of the groups in ``OIDC_ROLES``.
+
+    ``OIDC_GROUPS_CLAIM`` names the claim with a user's groups. A user with several roles gets
+    the one with the most permissions.
     """
 
     def authenticate(self, request: HttpRequest | None, **kwargs: Any) -> Any:
-        """The user, or ``None``: a provider that fails or lies is no server error of ours."""
+        """Return the user, or ``None``: a provider's failure or false token is no server error."""
         try:
             return super().authenticate(request, **kwargs)
         except _FAILURES as error:
-            # The type alone: the message may hold a token.
+            # Only the type is logged: the message may contain a token.
             logger.warning("Single sign-on failed: %s", type(error).__name__)
             return None
 
     def verify_token(self, token: str, **kwargs: Any) -> Any:
-        """Also whom the token is for and who issued it (OpenID Connect Core, 3.1.3.7)."""
+        """Verify the token, its audience and its issuer (OpenID Connect Core, 3.1.3.7).
+
+        Raises ``SuspiciousOperation``.
+        """
         payload = super().verify_token(token, **kwargs)
         audience = payload.get("aud")
         if settings.OIDC_RP_CLIENT_ID not in (
@@ -54,28 +59,32 @@ class SingleSignOn(OIDCAuthenticationBackend):
         ):
             raise SuspiciousOperation("the token is for another client")
         if payload.get("iss") != settings.OIDC_ISSUER:
-            raise SuspiciousOperation("the token is of another issuer")
+            raise SuspiciousOperation("the token is from another issuer")
         return payload
 
     def verify_claims(self, claims: dict[str, Any]) -> bool:
+        """Return whether the user is in a group with a role; if not, revoke the admin access."""
         allowed = bool(claims.get("sub")) and _role(claims) is not None
         if not allowed:
-            # Whoever was let in before is so no longer.
+            # A user who was in one of the groups before loses the access.
             self.filter_users_by_claims(claims).update(is_staff=False, is_superuser=False)
-            logger.warning("Single sign-on refused somebody who is in none of its groups")
+            logger.warning("Single sign-on refused a user who is in none of its groups")
         return allowed
 
     def filter_users_by_claims(self, claims: dict[str, Any]) -> Any:
+        """Return the users with the ``sub`` of ``claims``: one or none."""
         if not claims.get("sub"):
             return self.UserModel.objects.none()
         return self.UserModel.objects.filter(username=_username(claims))
 
     def create_user(self, claims: dict[str, Any]) -> Any:
+        """Create a user without a password."""
         user = self.UserModel(username=_username(claims))
         user.set_unusable_password()
         return self.update_user(user, claims)
 
     def update_user(self, user: Any, claims: dict[str, Any]) -> Any:
+        """Set the user's name, e-mail address and role from ``claims``."""
         user.email = str(claims.get("email") or "")
         user.first_name = str(claims.get("given_name") or claims.get("name") or "")[:150]
         user.last_name = str(claims.get("family_name") or "")[:150]
@@ -88,8 +97,8 @@ class SingleSignOn(OIDCAuthenticationBackend):
 
 def _role(claims: dict[str, Any]) -> str | None:
     groups = claims.get(settings.OIDC_GROUPS_CLAIM) or []
-    wanted = ((role, settings.OIDC_ROLES.get(role)) for role in ROLES)
-    return next((role for role, group in wanted if group and group in groups), None)
+    role_groups = ((role, settings.OIDC_ROLES.get(role)) for role in ROLES)
+    return next((role for role, group in role_groups if group and group in groups), None)
 
 
 def _username(claims: dict[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""Budgets: money is held before a call and settled after it."""
+"""Budgets: the service holds money before a call and settles it afterwards."""

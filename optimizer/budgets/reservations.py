@@ -1,4 +1,4 @@
-"""Budgets before a call: who is under one, and the money that is held for a request."""
+"""Budgets before a call: which budgets concern a request, and the money held for it."""
 
 from __future__ import annotations
 
@@ -29,25 +29,31 @@ _WHO = {
     Budget.Scope.PROJECT: "project",
 }
 _DOES_NOT_FIT = "what it may cost does not fit into a budget"
-_UNPRICED = "its price is unknown, so no budget could be kept"
+_UNPRICED = "its price is unknown, so no budget can be enforced"
 
 
 class Holder(Protocol):
-    """Who can hold money."""
+    """Holds money against budgets."""
 
-    async def hold(self, claim: Claim) -> Refusals: ...
+    async def hold(self, claim: Claim) -> Refusals:
+        """Hold what ``claim`` asks for, and return the refusals: none if it is held."""
 
 
 class BudgetSource(Protocol):
-    """Where budgets are read."""
+    """Reads budgets."""
 
-    def budgets_version(self) -> object: ...
+    def budgets_version(self) -> object:
+        """Return a value that differs once a budget has been added, changed or removed."""
 
-    def budgets_load(self) -> list[Budget]: ...
+    def budgets_load(self) -> list[Budget]:
+        """Return the budgets that can refuse a request."""
 
 
 class Budgets:
-    """One per process. ``refresh`` reads the database: not for the event loop."""
+    """The budgets in memory, one instance per process.
+
+    ``refresh`` reads the database, so do not call it on the event loop.
+    """
 
     def __init__(self, source: BudgetSource, holder: Holder, prices: PriceBook) -> None:
         self._source = source
@@ -56,11 +62,11 @@ class Budgets:
         self._version: object = None
         self._budgets: list[Budget] | None = None
         self.any = True
-        """Whether a budget could refuse a request. While budgets cannot be read one might."""
+        """Whether a budget could refuse a request; true as long as budgets have not been read."""
         self.worker = uuid.uuid4().hex
 
     def refresh(self) -> None:
-        """Take over what has changed."""
+        """Read the budgets if they have changed."""
         version = self._source.budgets_version()
         if version != self._version or self._budgets is None:
             self._budgets = self._source.budgets_load()
@@ -68,24 +74,24 @@ class Budgets:
             self.any = bool(self._budgets)
 
     def say_alive(self) -> None:
-        """So that what this worker holds is not taken for lost. Writes to the database."""
+        """Write to the database that this worker is alive, so that its holds are not lost."""
         if self._budgets:
             worker_heartbeat(self.worker)
 
     @property
     def known(self) -> bool:
-        """Whether they have been read: until then any request might be under one."""
+        """Return whether the budgets have been read: until then any request may be under one."""
         return self._budgets is not None
 
     def concern(self, request: GatewayRequest) -> bool:
-        """Whether what ``request`` may cost must be held before it is called."""
+        """Return whether money must be held for ``request`` before a model is called."""
         if not self._budgets:
             return self._budgets is None
         payer = payer_of(request)
         return any(_concerns(budget, payer) for budget in self._budgets)
 
     def reservation(self, request: GatewayRequest) -> Reservation | None:
-        """What pays for a chat, where a budget concerns it."""
+        """Return the reservation for a chat, ``None`` if no budget concerns it."""
         if not self.concern(request):
             return None
         return self.reservation_for(
@@ -95,41 +101,43 @@ class Budgets:
     def reservation_for(
         self, request: GatewayRequest, input_tokens: int, output_tokens: int
     ) -> Reservation:
-        """What pays for a request of at most so many tokens."""
-        asked = (request.request_id, request.asked_at, payer_of(request))
-        return self._open(asked, input_tokens, output_tokens)
+        """Return the reservation for a request of at most so many tokens."""
+        origin = (request.request_id, request.asked_at, payer_of(request))
+        return self._open(origin, input_tokens, output_tokens)
 
     def own_reservation(self, chat: Chat) -> Reservation | None:
-        """What pays for a chat that nobody asked for but the service itself."""
+        """Return the reservation for a chat of the service itself, ``None`` without budgets."""
         if not self.any:
             return None
-        asked = (uuid.uuid4(), datetime.now(UTC), Payer())
+        origin = (uuid.uuid4(), datetime.now(UTC), Payer())
         outputs = (chat.max_tokens or ASSUMED_MAX_TOKENS) * chat.n
-        return self._open(asked, most_input_tokens(chat), outputs)
+        return self._open(origin, most_input_tokens(chat), outputs)
 
     def _open(
-        self, asked: tuple[uuid.UUID, datetime, Payer], input_tokens: int, output_tokens: int
+        self, origin: tuple[uuid.UUID, datetime, Payer], input_tokens: int, output_tokens: int
     ) -> Reservation:
+        _, _, payer = origin
+
         def worst(provider: str, model: str) -> Decimal | None:
             return self._prices.most(provider, model, input_tokens, output_tokens)
 
         def limited(provider: str, model: str) -> bool:
             return self._budgets is None or any(
-                _concerns(budget, asked[2]) and _is_of(budget, provider, f"{provider}/{model}")
+                _concerns(budget, payer) and _is_of(budget, provider, f"{provider}/{model}")
                 for budget in self._budgets
             )
 
         charged = self._prices.charged
-        return Reservation(self._holder, worst, charged, limited, *asked, self.worker)
+        return Reservation(self._holder, worst, charged, limited, *origin, self.worker)
 
 
 @dataclass(slots=True)
 class Reservation:
-    """The money held for one request. It is given back once the request is recorded.
+    """The money held for one request. It is released once the request is recorded.
 
-    ``worst`` is USD that a call of (provider, model) may cost, ``None`` where the
-    price is unknown; ``charged`` what a call that used so much did; ``limited``
-    whether any budget concerns a call of (provider, model).
+    ``worst`` returns the most that a call of (provider, model) may cost in USD, ``None`` if
+    the price is unknown. ``charged`` returns what a call cost, by its usage. ``limited``
+    returns whether any budget concerns a call of (provider, model).
     """
 
     holder: Holder
@@ -145,8 +153,10 @@ class Reservation:
     async def hold(
         self, provider: str, model: str, attempts: Sequence[Attempt] = ()
     ) -> Sequence[Refusal]:
-        """Hold enough for a call of the model beside what ``attempts`` cost; why not, if
-        refused. Raises :class:`providers.errors.CallNotAuthorized` where its price is unknown, and
+        """Hold enough for a call of the model and for what ``attempts`` cost.
+
+        Returns the refusals, none if the money is held. Raises
+        :class:`providers.errors.CallNotAuthorized` if the model's price is unknown, and
         :class:`analytics.ledger.ledger.BudgetsUnavailable`.
         """
         if not self._held and not self.limited(provider, model):
@@ -177,8 +187,9 @@ class Reservation:
         return refusals
 
     async def authorize(self, provider: str, model: str, attempts: Sequence[Attempt]) -> None:
-        """Asked before each call: a fallback may cost more than the model before it.
-        Raises :class:`providers.errors.CallNotAuthorized`.
+        """Hold the money for a call, or raise :class:`providers.errors.CallNotAuthorized`.
+
+        It is called before each call: a fallback may cost more than the model before it.
         """
         if await self.hold(provider, model, attempts):
             raise CallNotAuthorized(provider, _DOES_NOT_FIT)
@@ -186,33 +197,34 @@ class Reservation:
     def over_budget(
         self, options: Iterable[ModelOption], refusals: Sequence[Refusal] = ()
     ) -> dict[tuple[str, str], str]:
-        """The models that are out for this request, each with the reason."""
-        found = {}
+        """Return the models that this request may not use, each with the reason."""
+        reasons = {}
         for option in options:
             if not self.limited(option.provider, option.model):
                 continue
             worst = self.worst(option.provider, option.model)
             if worst is None:
-                found[option.provider, option.model] = _UNPRICED
+                reasons[option.provider, option.model] = _UNPRICED
             elif any(_bars(refusal, option, worst) for refusal in refusals):
-                found[option.provider, option.model] = _DOES_NOT_FIT
-        return found
+                reasons[option.provider, option.model] = _DOES_NOT_FIT
+        return reasons
 
     def exceeded(self, refusals: Sequence[Refusal]) -> BudgetExceeded:
-        """What to tell the client."""
-        ends = [refusal.resets_at for refusal in refusals]
-        known = [end for end in ends if end is not None]
-        resets_at = max(known) if len(known) == len(ends) else None
-        whose = " and ".join(sorted({_whose(refusal) for refusal in refusals}))
-        left = f"What is left of {whose} does not cover what this request may cost"
+        """Return the error that tells the client which budgets refuse, and when they reset."""
+        resets = [refusal.resets_at for refusal in refusals]
+        known = [moment for moment in resets if moment is not None]
+        resets_at = max(known) if len(known) == len(resets) else None
+        budgets = " and ".join(sorted({_whose(refusal) for refusal in refusals}))
+        reason = f"What is left of {budgets} does not cover what this request may cost"
         if resets_at is None:
-            message = f"{left}, and never will: ask for fewer max_tokens."
+            message = f"{reason}, and never will. Set a lower max_tokens."
         else:
-            message = f"{left}. There is more at {resets_at:%Y-%m-%dT%H:%M:%SZ}."
+            message = f"{reason}. More is available at {resets_at:%Y-%m-%dT%H:%M:%SZ}."
         return BudgetExceeded(message, recorded_for=self.request_id, resets_at=resets_at)
 
 
 def payer_of(request: GatewayRequest) -> Payer:
+    """Return the key, user, team and project whose budgets pay for ``request``."""
     client = request.client
     return Payer.of(
         key=client.key, user=request.user_id, tenant=client.tenant, project=client.project
@@ -220,7 +232,10 @@ def payer_of(request: GatewayRequest) -> Payer:
 
 
 def must_refuse(refusals: Iterable[Refusal]) -> bool:
-    """Whether no cheaper model is wanted: some budget of who asks refuses."""
+    """Return whether a budget of the client refuses the request, whatever model it uses.
+
+    Such a budget is set to refuse at its limit, so no cheaper model is tried.
+    """
     return any(r.at_limit == Budget.AtLimit.REFUSE and not r.of_models for r in refusals)
 
 
@@ -229,7 +244,7 @@ def _bars(refusal: Refusal, option: ModelOption, worst: Decimal) -> bool:
 
 
 def _is_of(limit: Budget | Refusal, provider: str, ref: str) -> bool:
-    """Whether a limit of providers or models is of this one; any other is of all."""
+    """Return whether a limit concerns this model; one of a client concerns every model."""
     if not limit.subject:
         return True
     if limit.scope == Budget.Scope.PROVIDER:
@@ -247,8 +262,8 @@ def _whose(refusal: Refusal) -> str:
 def _concerns(budget: Budget, payer: Payer) -> bool:
     if budget.scope not in _WHO:
         return True
-    mine = getattr(payer, budget.scope)
-    # Which keys replaced which is known to the database alone.
-    return bool(mine) and (
-        not budget.subject or budget.scope == Budget.Scope.KEY or mine == budget.subject
+    subject = getattr(payer, budget.scope)
+    # Only the database knows which keys replaced which.
+    return bool(subject) and (
+        not budget.subject or budget.scope == Budget.Scope.KEY or subject == budget.subject
     )

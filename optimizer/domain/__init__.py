@@ -1,1 +1,1 @@
-"""The nouns of the service: a request, its client, its options, its result."""
+"""The data types of the service: a request, its client, its options, its result."""

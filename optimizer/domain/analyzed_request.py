@@ -1,4 +1,4 @@
-"""A request and what is known of it before a model answers."""
+"""A request together with everything known about it before a model answers."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Assignment:
     prefers: Rule | None = None
 
     def on(self, effect: Effect) -> Effect:
-        """Return what rules and the arm want together.
+        """Return the combined effect of the rules and the experiment's arm.
 
-        A model is preferred rather than forced: that it cannot serve must not cost the client
-        an answer. Operators' rules come first.
+        The arm prefers its model and does not force it: the client must get an answer even if
+        that model cannot serve the request. Operators' rules take precedence.
         """
         if self.prefers is None or effect.preferred is not None:
             return effect
@@ -30,7 +30,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class AnalyzedRequest:
-    """A request with its analysis, what the rules want of it, and its experiment, if any."""
+    """A request with its analysis, the effect of the rules on it, and its experiment, if any."""
 
     request: GatewayRequest
     analysis: PromptAnalysis

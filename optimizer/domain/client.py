@@ -1,4 +1,4 @@
-"""A client, as far as its requests are concerned."""
+"""A client and the limits that hold for its requests."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ EVERYTHING = frozenset({"complete", "feedback", "read"})
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """``key`` is its key's prefix, ``models`` are those it may use ("provider/model" or
-    "model", with * and ?; empty: all), ``tenant`` whose cached answers it shares. Limits of
-    ``None`` are none; tokens are those of input and output. ``quality_target`` (0-1) and
-    ``cost_cap`` (USD) hold for each request, ``auto_route`` where it does not say.
+    """The client that sends a request.
+
+    ``key`` is the prefix of its API key. ``models`` are the models it may use
+    ("provider/model" or "model", with * and ?; empty: all). ``tenant`` names the group of
+    clients whose cached answers it shares. A limit of ``None`` means no limit; limits on
+    tokens count input and output. ``quality_target`` (0-1) and ``cost_cap`` (USD) hold for
+    each request; ``auto_route`` is the default where a request does not set it.
     """
 
     key: str = ""
@@ -32,4 +35,4 @@ class Client:
 
 
 ANONYMOUS = Client()
-"""Where no keys are asked for."""
+"""The client of requests that need no API key."""

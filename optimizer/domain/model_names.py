@@ -1,4 +1,4 @@
-"""What a client may name as the model: a way to choose, or a model of the catalogue."""
+"""The model names that clients may use: a routing strategy, or a model of the catalogue."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ AUTO: dict[str, str] = {
 
 
 class UnknownModel(Exception):
-    """The request names a model that is not to be had here; the message says what is."""
+    """The request names a model that is not available; the message says which ones are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """How to choose: by ``strategy``, among the (provider, model) pairs of ``only`` if given."""
+    """A strategy, and the (provider, model) pairs it may choose from; ``None`` for any."""
 
     strategy: str
     only: frozenset[tuple[str, str]] | None = None
@@ -38,14 +38,14 @@ class ModelNames:
         self._embedding = _by_name(catalogue.embeddings)
 
     def select(self, name: str) -> Selection:
-        """Raises :class:`UnknownModel`."""
+        """Return how to choose a model for ``name``. Raises :class:`UnknownModel`."""
         if name in AUTO:
             return Selection(AUTO[name])
         specs = self._enabled(name, self._chat, "chat")
         return Selection("named", frozenset((spec.provider, spec.id) for spec in specs))
 
     def one(self, name: str) -> tuple[str, str]:
-        """The (provider, model) of a chat model, configured or not.
+        """Return the (provider, model) of a chat model, whether its provider is configured or not.
 
         Raises :class:`UnknownModel`.
         """
@@ -57,14 +57,14 @@ class ModelNames:
         return spec.provider, spec.id
 
     def embedding(self, name: str) -> list[ModelSpec]:
-        """The models that embed under this name, first choice first.
+        """Return the embedding models with this name, first choice first.
 
         Raises :class:`UnknownModel`.
         """
         return self._enabled(name, self._embedding, "embedding")
 
     def available(self) -> list[ModelSpec]:
-        """Every model that can be named now."""
+        """Return every model of the configured providers."""
         return [
             spec
             for spec in (*self._catalogue.models, *self._catalogue.embeddings)
@@ -75,19 +75,19 @@ class ModelNames:
         self, name: str, by_name: dict[str, list[ModelSpec]], kind: str
     ) -> list[ModelSpec]:
         specs = by_name.get(name, [])
-        found = [spec for spec in specs if spec.provider in self._caller.providers]
-        if found:
-            return found
+        enabled = [spec for spec in specs if spec.provider in self._caller.providers]
+        if enabled:
+            return enabled
         if specs:
             raise UnknownModel(
                 f"The model '{name}' is known, but its provider is not configured: "
                 + "; ".join(self._how_to_enable(spec.provider) for spec in specs)
                 + "."
             )
-        more = " Name 'auto' to have one chosen." if kind == "chat" else ""
+        hint = " Use 'auto' to let the service choose one." if kind == "chat" else ""
         raise UnknownModel(
             f"The {kind} model '{name}' does not exist here. "
-            f"GET /v1/models lists those that do.{more}"
+            f"GET /v1/models lists the available models.{hint}"
         )
 
     def _how_to_enable(self, provider: str) -> str:
@@ -97,11 +97,11 @@ class ModelNames:
 
 
 def _by_name(specs: tuple[ModelSpec, ...]) -> dict[str, list[ModelSpec]]:
-    found: dict[str, list[ModelSpec]] = {}
+    by_name: dict[str, list[ModelSpec]] = {}
     for spec in specs:
         for name in (spec.id, *spec.aliases):
             for known_as in (name, f"{spec.provider}/{name}"):
-                members = found.setdefault(known_as, [])
+                members = by_name.setdefault(known_as, [])
                 if spec not in members:
                     members.append(spec)
-    return found
+    return by_name

@@ -1,4 +1,4 @@
-"""What a client may wish for beyond what its API knows, and what that means for the cache."""
+"""The options that a request may set beyond its API's own fields, and their effect on the cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from optimizer.domain.request import CachePolicy
 from providers.chat import Chat, Text
 
 _KEY_VERSION = 2
-# Who asks, and how the answer is to be delivered, changes nothing about the answer.
+# The user and the way of delivery do not change the answer.
 _NOT_IN_KEY = frozenset(
     {"stream", "stream_options", "user", "safety_identifier", "metadata", "store", "optimizer"}
 )
@@ -21,7 +21,10 @@ _NOT_IN_KEY = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class CacheControl:
-    """The request's ``Cache-Control`` (RFC 9111, section 5.2.1), as far as it matters."""
+    """The directives of the request's ``Cache-Control`` header that the service obeys.
+
+    See RFC 9111, section 5.2.1. ``max_age`` is in seconds.
+    """
 
     no_store: bool = False
     no_cache: bool = False
@@ -31,9 +34,11 @@ class CacheControl:
 
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
-    """``quality_target`` 0-1, ``max_cost`` in USD, ``baseline`` a model's name, ``cache_ttl``
-    in seconds. ``read_only_tools`` are tools whose calls change nothing in the world;
-    ``True`` stands for all of them.
+    """The options of one request.
+
+    ``quality_target`` is 0-1, ``max_cost`` USD, ``baseline`` a model's name, ``cache_ttl``
+    seconds. ``read_only_tools`` are the tools whose calls have no side effects; ``True`` means
+    all of them.
     """
 
     quality_target: float | None = None
@@ -48,19 +53,22 @@ class RequestOptions:
 
 
 def cache_policy(chat: Chat, options: RequestOptions, *, hottest: float | None) -> CachePolicy:
-    """What of the cache a chat may use. ``hottest`` is the highest temperature at which
-    a repeated question may get a repeated answer, ``None`` where there is no cache.
+    """Return how a chat may use the cache.
+
+    ``hottest`` is the highest temperature at which a repeated question may get a cached
+    answer, ``None`` if there is no cache.
     """
     control = options.cache_control
     bypass_reason = _bypass_reason(chat, options, hottest)
-    kept = not (control.no_store or bypass_reason) and options.cache_ttl != 0
+    cacheable = not (control.no_store or bypass_reason) and options.cache_ttl != 0
     return CachePolicy(
-        read=kept and not control.no_cache,
-        write=kept,
+        read=cacheable and not control.no_cache,
+        write=cacheable,
         only=control.only_if_cached,
         max_age=control.max_age,
         ttl=options.cache_ttl,
-        bypass_reason=bypass_reason or ("no-store" if control.no_store else "" if kept else "ttl"),
+        bypass_reason=bypass_reason
+        or ("no-store" if control.no_store else "" if cacheable else "ttl"),
     )
 
 
@@ -72,17 +80,18 @@ def _bypass_reason(chat: Chat, options: RequestOptions, hottest: float | None) -
     if chat.n > 1:
         return "n"
     if "tools" in chat.native:
-        return "tools"  # the provider itself runs them
+        return "tools"  # the provider itself runs these tools
     if options.read_only_tools is not True:
-        harmless = options.read_only_tools or frozenset()
-        if any(tool.name not in harmless for tool in chat.tools):
+        read_only = options.read_only_tools or frozenset()
+        if any(tool.name not in read_only for tool in chat.tools):
             return "tools"
     return ""
 
 
 def semantic_key(chat: Chat, options: RequestOptions) -> str:
-    """Like :func:`chat_key`, but over all except the last question; empty where the last
-    message is something else than a text.
+    """Return a key like that of :func:`chat_key`, over everything except the last question.
+
+    It is empty if the last message is not a text of the user.
     """
     assert chat.source is not None
     last = chat.messages[-1]
@@ -93,7 +102,7 @@ def semantic_key(chat: Chat, options: RequestOptions) -> str:
 
 
 def chat_key(chat: Chat, options: RequestOptions) -> str:
-    """SHA-256 over everything that changes the answer to ``chat``, as 64 hex digits."""
+    """Return the SHA-256 of everything that changes the answer to ``chat``, as 64 hex digits."""
     assert chat.source is not None
     return _key(chat, options, chat.source.body)
 

@@ -1,4 +1,4 @@
-"""What a client asks of the service, whichever endpoint it came through."""
+"""The request of a client in one form, whichever endpoint it came through."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from providers.storable import storable_text
 from routing.analysis import analyze_conversation, analyze_prompt
 from routing.models import PromptAnalysis
 
-# A completion's bound where the client gives none: for the context window and the cost cap.
+# The assumed length of a completion, in tokens, where the client sets no limit: for checks
+# against the context window and the cost cap.
 ASSUMED_MAX_TOKENS = 4096
 _LONGEST_ID = 128
 Bound = TypeVar("Bound", float | None, Decimal | None)
 
 
 def storable_id(text: str) -> str:
-    """A client's own name for a user, as the ledger keeps it."""
+    """Return a client's own id of a user as the ledger stores it: at most 128 characters."""
     return storable_text(text)[:_LONGEST_ID]
 
 
 @dataclass(frozen=True, slots=True)
 class CachePolicy:
-    """What of the response cache a request may use.
+    """How a request may use the response cache.
 
-    ``max_age`` is the oldest answer it takes, in seconds; ``ttl`` how long its
-    own may be kept, ``None`` for as long as the service keeps any. ``only`` is
-    for a cached answer or none. ``bypass_reason`` says what keeps the cache out of it.
+    ``max_age`` is the greatest age of an answer that it accepts, in seconds. ``ttl`` is how
+    long its own answer may be stored, in seconds, ``None`` for as long as the service stores
+    any. ``only`` accepts a cached answer or none. ``bypass_reason`` says why the cache is not
+    used, "" if it is.
     """
 
     read: bool = True
@@ -47,18 +49,20 @@ class CachePolicy:
 
     @property
     def bypassed(self) -> bool:
+        """Return whether the request neither reads nor writes the cache."""
         return not (self.read or self.write)
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayRequest:
-    """One request. ``prompt`` is what is analysed, stored and shown of it: the last user turn.
+    """One request of a client.
 
-    ``only`` are the (provider, model) pairs that may answer, ``baseline`` the
-    one to compare the cost with, where the client names them. ``max_cost`` is
-    USD, ``min_quality`` 0-1. Requests with the same ``cache_key`` may be given
-    the same answer; so may those with the same ``semantic_key``, if any, whose
-    prompts ask the same in other words.
+    ``prompt`` is the last user turn: the part that is analysed, stored and shown. ``only``
+    are the (provider, model) pairs that may answer, ``baseline`` the model to compare the
+    cost with; both are ``None`` unless the client names them. ``max_cost`` is USD,
+    ``min_quality`` 0-1. Requests with the same ``cache_key`` may share an answer. Requests
+    with the same ``semantic_key`` (unless it is empty) may share one too, if their prompts
+    have the same meaning.
     """
 
     chat: Chat
@@ -83,16 +87,16 @@ class GatewayRequest:
 
     @property
     def max_tokens(self) -> int:
-        """The completion's bound for everything that reckons with one, in tokens."""
+        """Return the limit of the completion in tokens, assumed where the client sets none."""
         return self.chat.max_tokens or ASSUMED_MAX_TOKENS
 
     @property
     def needs(self) -> dict[str, str]:
-        """What it needs of a model, each with the request's field that needs it."""
+        """Return the capabilities it needs of a model, each with the field that requires it."""
         return features.needs(self.chat)
 
     def analyze(self) -> PromptAnalysis:
-        """Pattern, complexity, tier and estimated input tokens."""
+        """Return the pattern, complexity, tier and estimated input tokens."""
         chat = self.chat
         alone = len(chat.messages) == 1 and not chat.tools and chat.messages[0].role == "user"
         if alone and all(isinstance(part, Text) for part in chat.parts()):
@@ -129,8 +133,10 @@ def apply_client(request: GatewayRequest, client: Client) -> GatewayRequest:
 
 
 def isolated_request(chat: Chat, *, user: str, tag: str, **more: Any) -> GatewayRequest:
-    """An operator's question of their own: no cache is read or written for it, and nobody shares
-    its call.
+    """Return a request of an operator that neither uses the cache nor shares a call.
+
+    ``tag`` is the request's tag, and the reason why it bypasses the cache. ``more`` are other
+    fields of :class:`GatewayRequest`.
     """
     request_id = new_request_id()
     return GatewayRequest(

@@ -10,7 +10,7 @@ from datetime import datetime
 
 
 def new_request_id(at: datetime | None = None) -> uuid.UUID:
-    """48 bits of Unix milliseconds (now, or ``at``), version, variant and 74 random bits."""
+    """Return a new id: 48 bits of Unix milliseconds (now, or ``at``), and 74 random bits."""
     milliseconds = time.time_ns() // 1_000_000 if at is None else int(at.timestamp() * 1000)
     value = (milliseconds & ((1 << 48) - 1)) << 80
     value |= 0x7 << 76
@@ -22,8 +22,10 @@ def new_request_id(at: datetime | None = None) -> uuid.UUID:
 
 
 class _Randomness:
-    """The system's random bytes, many with one call: each call leaves the process, which
-    costs more than all the rest of an id. A forked process takes its own.
+    """Random bytes of the operating system, read in blocks.
+
+    Each read is a system call, which costs more than the rest of an id. A forked process
+    discards its parent's bytes and reads its own.
     """
 
     _SIZE = 10
@@ -35,7 +37,7 @@ class _Randomness:
         os.register_at_fork(after_in_child=self._forget)
 
     def take(self) -> bytes:
-        """80 random bits, never given before."""
+        """Return 80 random bits that no other caller gets."""
         with self._lock:
             if not self._parts:
                 size = self._SIZE

@@ -1,4 +1,4 @@
-"""What the routing service gives back: an answer, or why there is none."""
+"""The results of the routing service: an answer, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from routing.models import RoutingDecision
 
 
 class RoutingUnavailable(Exception):
-    """No provider answered. ``failures`` says which were asked and why they failed.
+    """No provider answered. ``failures`` lists the providers that were called, with their errors.
 
-    ``recorded_for`` is the request under which the failed calls stand in the ledger.
+    ``recorded_for`` is the id of the request whose ledger entry holds the failed calls.
     """
 
     def __init__(
@@ -35,12 +35,13 @@ class RoutingUnavailable(Exception):
 
     @property
     def all_rejected(self) -> bool:
-        """Whether every provider that was asked found the request itself at fault."""
+        """Return whether every provider that was called rejected the request itself."""
         faults = {"request_rejected", "request_too_large", "content_blocked"}
         return bool(self.attempts) and all(a.error in faults for a in self.attempts)
 
     @property
     def failures(self) -> list[dict[str, str]]:
+        """Return the provider, model, error code and message of each failed call."""
         return [
             {"provider": a.provider, "model": a.model, "error": a.error, "message": a.message}
             for a in self.attempts
@@ -48,10 +49,10 @@ class RoutingUnavailable(Exception):
 
 
 class BudgetExceeded(Exception):
-    """A budget has no room for what the request may cost; nobody was called.
+    """What is left of a budget does not cover what the request may cost; no model was called.
 
-    ``resets_at`` (aware) is when it may fit, ``None`` if never. ``recorded_for`` is
-    the request that was refused.
+    ``resets_at`` (aware) is when the request may fit, ``None`` if never. ``recorded_for`` is
+    the id of the request that was refused.
     """
 
     def __init__(
@@ -63,22 +64,22 @@ class BudgetExceeded(Exception):
 
     @property
     def retry_after(self) -> int | None:
-        """Whole seconds until then."""
+        """Return the whole seconds until ``resets_at``, at least 1; ``None`` if it never fits."""
         if self.resets_at is None:
             return None
         return max(1, ceil((self.resets_at - datetime.now(UTC)).total_seconds()))
 
 
 class NotCached(Exception):
-    """The client wanted a cached answer or none, and there is none."""
+    """The client accepts only a cached answer, and there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionResult:
-    """What a client is told; ``completion`` is the answer itself.
+    """The answer to a request (``completion``), with its decision and its costs.
 
-    Costs are USD, ``None`` where a price is unknown. ``likeness`` is that of the
-    prompts, where a cached answer was given to the same question in other words.
+    Costs are USD, ``None`` if a price is unknown. ``likeness`` is the similarity of the two
+    prompts (-1 to 1) if the semantic cache answered, else ``None``.
     """
 
     request_id: uuid.UUID
@@ -96,20 +97,25 @@ class CompletionResult:
 
     @property
     def response(self) -> str:
+        """Return the text of the answer."""
         return self.completion.text
 
     @property
     def provider(self) -> str:
+        """Return the provider that answered."""
         return self.completion.provider
 
     @property
     def model(self) -> str:
+        """Return the model that answered."""
         return self.completion.model
 
     @property
     def tokens_in(self) -> int:
+        """Return the input tokens of the answer's call."""
         return self.completion.usage.input_tokens
 
     @property
     def tokens_out(self) -> int:
+        """Return the output tokens of the answer's call."""
         return self.completion.usage.output_tokens

@@ -1,4 +1,4 @@
-"""A chat on a client's wire made into a request of ours."""
+"""Builds the gateway's requests from the chats of all client APIs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ChatQuery:
-    """What a client's wire said: the ``model`` it named, the chat, its wishes."""
+    """A chat request of a client API: the ``model`` it names, the chat and its options."""
 
     model: str
     chat: Chat
@@ -31,8 +31,10 @@ class ChatQuery:
 
 
 class ChatRequestBuilder:
-    """``hottest`` is the highest temperature at which answers are cached, ``None`` if none are.
-    ``semantic`` is whether questions in other words may share an answer.
+    """Builds gateway requests.
+
+    ``hottest`` is the highest temperature at which answers are cached, ``None`` if none are.
+    ``semantic`` is whether the semantic cache is on.
     """
 
     def __init__(
@@ -51,7 +53,10 @@ class ChatRequestBuilder:
     def build(
         self, query: ChatQuery, *, endpoint: str, request_id: uuid.UUID, client: Client = ANONYMOUS
     ) -> GatewayRequest:
-        """Raises :class:`optimizer.domain.model_names.UnknownModel`."""
+        """Return the gateway request of a client's chat.
+
+        Raises :class:`optimizer.domain.model_names.UnknownModel`.
+        """
         chat, options = query.chat, query.options
         selection = self.names.select(query.model)
         request = GatewayRequest(
@@ -81,11 +86,11 @@ class ChatRequestBuilder:
         return semantic_key(chat, options)
 
     async def count_tokens(self, query: ChatQuery) -> int:
-        """Input tokens of ``query``: by the named model's own provider where it counts for
-        nothing, else estimated.
+        """Return the input tokens of ``query``.
 
+        The named model's provider counts them if it does so for free; else they are estimated.
         Raises :class:`optimizer.domain.model_names.UnknownModel`, and
-        :class:`providers.errors.RequestRejected` where the provider finds fault with it.
+        :class:`providers.errors.RequestRejected` if the provider rejects the request.
         """
         for provider_name, model in self.names.select(query.model).only or ():
             provider = self._caller.providers[provider_name]
@@ -95,5 +100,5 @@ class ChatRequestBuilder:
                 except RequestRejected:
                     raise
                 except ProviderError as error:
-                    logger.warning("Tokens are estimated: %s", error)
+                    logger.warning("Tokens are estimated, as counting failed: %s", error)
         return query.chat.estimated_tokens()

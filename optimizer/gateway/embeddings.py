@@ -30,7 +30,7 @@ _NO_CACHE = CachePolicy(read=False, write=False, bypass_reason="embeddings")
 
 
 class EmbeddingService:
-    """One a process; safe for concurrent use."""
+    """Sends embedding requests to providers. One per process; safe for concurrent use."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class EmbeddingService:
         request_id: uuid.UUID,
         client: Client = ANONYMOUS,
     ) -> tuple[Mapping[str, Any], CompletionResult]:
-        """The provider's answer, and what is told of it; returns once the record is durable.
+        """Return the provider's answer and the result of the request, once the record is durable.
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`,
         :class:`optimizer.domain.result.RoutingUnavailable`,
@@ -69,7 +69,7 @@ class EmbeddingService:
         ]
         if not chain:
             raise UnknownModel(
-                f"No configured provider of '{model}' embeds over this API for this client."
+                f"No configured provider of '{model}' offers embeddings to this client."
             )
         analyzed = _analyzed(model, body, options, request_id, client)
         decision = _decision(chain, analyzed.analysis)
@@ -82,29 +82,32 @@ class EmbeddingService:
             chain = await _afforded(reservation, chain)
             authorize = reservation.authorize
         try:
-            made = await self._caller.embed(chain, body, attempts, authorize)
+            answer = await self._caller.embed(chain, body, attempts, authorize)
         except AllProvidersFailed as error:
             await self._accounting.record_failure(analyzed, decision, error.attempts, started)
             raise RoutingUnavailable(
-                "No provider could embed this.",
+                "Embeddings unavailable: every provider failed.",
                 recorded_for=request_id,
                 attempts=error.attempts,
                 deadline_passed=error.deadline_passed,
             ) from None
-        took = milliseconds_since(started)
-        completion = Completion(made.provider, made.model, (Choice((), "stop"),), made.usage)
-        booked = await asyncio.shield(
+        elapsed = milliseconds_since(started)
+        completion = Completion(answer.provider, answer.model, (Choice((), "stop"),), answer.usage)
+        recorded = await asyncio.shield(
             self._accounting.record_answer(
-                analyzed, decision, completion, attempts, Timing(took, took)
+                analyzed, decision, completion, attempts, Timing(elapsed, elapsed)
             )
         )
-        return made.body, booked.result
+        return answer.body, recorded.result
 
 
 async def _afforded(
     reservation: Reservation, chain: list[tuple[str, str]]
 ) -> list[tuple[str, str]]:
-    """``chain`` from the first model on whose cost could be held."""
+    """Return ``chain`` from the first model whose cost could be held.
+
+    Raises :class:`optimizer.domain.result.BudgetExceeded` if there is none.
+    """
     refusals: Sequence[Refusal] = ()
     for place, (provider, model) in enumerate(chain):
         refusals = await reservation.hold(provider, model)
@@ -120,8 +123,8 @@ def _analyzed(
     request_id: uuid.UUID,
     client: Client,
 ) -> AnalyzedRequest:
-    given = body.get("input")
-    first = given[0] if isinstance(given, list) and given else given
+    inputs = body.get("input")
+    first = inputs[0] if isinstance(inputs, list) and inputs else inputs
     text = storable_text(first) if isinstance(first, str) else ""
     request = GatewayRequest(
         chat=Chat.of_prompt(text),
@@ -141,7 +144,7 @@ def _analyzed(
 
 def _decision(chain: list[tuple[str, str]], analysis: PromptAnalysis) -> RoutingDecision:
     provider, model = chain[0]
-    refs = [{"provider": p, "model": m} for p, m in chain]
+    refs = [{"provider": name, "model": id_} for name, id_ in chain]
     return RoutingDecision(
         provider=provider,
         model=model,

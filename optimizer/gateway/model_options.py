@@ -1,4 +1,4 @@
-"""Which models can be chosen now: the catalogue's, of configured providers, at today's prices."""
+"""The models that can be chosen now: those of configured providers, at today's prices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from routing.models import LongInputPrices, ModelOption
 
 
 class AvailableModels:
-    """Routing's view of the catalogue, rebuilt once an hour, and when somebody sets a price."""
+    """The catalogue as routing needs it, rebuilt once an hour and whenever a price is set."""
 
     def __init__(self, catalogue: Catalogue, prices: PriceBook, caller: ResilientCaller) -> None:
         self._catalogue = catalogue
@@ -21,6 +21,7 @@ class AvailableModels:
         self._options: tuple[ModelOption, ...] = ()
 
     def options(self) -> tuple[ModelOption, ...]:
+        """Return the chat models of configured providers, with prices in USD per million tokens."""
         now = (int(time.time()) // 3600, self._prices.version)
         if now != self._built_for:
             self._options = self._build()
@@ -28,7 +29,7 @@ class AvailableModels:
         return self._options
 
     def available_providers(self) -> frozenset[str]:
-        """Providers whose circuit lets calls through."""
+        """Return the providers whose circuit breaker lets calls through."""
         return frozenset(
             name for name in self._caller.providers if self._caller.circuit_state(name) != "open"
         )
@@ -45,7 +46,7 @@ class AvailableModels:
                 ModelOption(
                     provider=spec.provider,
                     model=spec.id,
-                    tier=spec.tier,  # type: ignore[arg-type]  # the catalogue checked it
+                    tier=spec.tier,  # type: ignore[arg-type]  # checked when the catalogue was read
                     rank=spec.rank,
                     input_price=rates.input.base if rates else None,
                     output_price=rates.output.base if rates else None,
@@ -59,7 +60,7 @@ class AvailableModels:
 
 
 def _long_input(rates: Rates) -> tuple[LongInputPrices, ...]:
-    """The rates above each size of input at which one of them changes."""
+    """Return the prices above each input size (tokens) at which one of them changes."""
     priced = [rate for rate in (rates.input, rates.output, rates.cache_read) if rate is not None]
     return tuple(
         LongInputPrices(

@@ -1,4 +1,4 @@
-"""Which model answers a request, given what its budgets have room for."""
+"""Selects the model that answers a request, within what its budgets allow."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from routing.engine import RoutingEngine
 from routing.models import NoEligibleModel, RoutingContext, RoutingDecision
 
 OverBudget = Mapping[tuple[str, str], str]
+"""The (provider, model) pairs that budgets exclude, each with the reason."""
 _NOTHING: OverBudget = {}
 
 
 class ModelSelector:
-    """Asks the engine, and records requests for which there is no provider at all."""
+    """Selects models through the engine; records a request if no provider is configured."""
 
     def __init__(
         self,
@@ -36,14 +37,14 @@ class ModelSelector:
         self._budgets = budgets
 
     def bounded(self, analyzed: AnalyzedRequest) -> bool:
-        """Whether the completion needs a bound, so that its cost has one."""
+        """Return whether the completion needs a limit on its tokens, so that its cost has one."""
         capped = analyzed.effect.cost_cap is not None or analyzed.request.max_cost is not None
         return capped or bool(
             self._budgets and self._budgets.any and self._budgets.concern(analyzed.request)
         )
 
     def preview(self, analyzed: AnalyzedRequest) -> RoutingDecision:
-        """What would be decided now, without exploring, whatever budgets say."""
+        """Return the decision for a request now, without exploration and without budgets."""
         context = self._context(analyzed, explore=False)
         return self._engine.route(
             context, strategy=analyzed.request.strategy, analysis=analyzed.analysis
@@ -52,10 +53,11 @@ class ModelSelector:
     async def select(
         self, analyzed: AnalyzedRequest, started: float
     ) -> tuple[RoutingDecision, Reservation | None]:
-        """The model that answers, and what pays for it where a budget concerns the request.
+        """Return the decision, and the reservation if a budget concerns the request.
 
-        A budget that has no room either refuses or leaves cheaper models to choose
-        from. Raises :class:`routing.models.NoEligibleModel`,
+        A budget without enough money left either refuses the request or restricts the choice
+        to cheaper models. ``started`` is a reading of ``time.perf_counter``. Raises
+        :class:`routing.models.NoEligibleModel`,
         :class:`optimizer.domain.result.RoutingUnavailable`,
         :class:`optimizer.domain.result.BudgetExceeded` and
         :class:`analytics.ledger.ledger.BudgetsUnavailable`.

@@ -85,10 +85,11 @@ class RoutingService:
         asked_at: datetime | None = None,
         baseline: tuple[str, str] | None = None,
     ) -> CompletionResult:
-        """Answer ``prompt`` and record it; ``asked_at`` (aware) is when it was asked, if not now,
-        ``baseline`` the (provider, model) that it is compared with, if not complexity's choice.
+        """Answer ``prompt`` and record it.
 
-        Raises what :meth:`complete` does.
+        ``asked_at`` (aware) is the time of the request, if not now. ``baseline`` is the
+        (provider, model) to compare the cost with, if not complexity's choice. Raises what
+        :meth:`complete` raises.
         """
         return await self.complete(
             apply_client(
@@ -113,13 +114,12 @@ class RoutingService:
     async def complete(self, request: GatewayRequest) -> CompletionResult:
         """Answer ``request`` and record it; returns once the record is durable.
 
-        Raises :class:`RoutingUnavailable` when no provider answers,
-        :class:`NotCached` when only a cached answer was wanted and there is none,
-        :class:`routing.models.NoEligibleModel` when no model can serve such a
-        request, :class:`BudgetExceeded` when a budget has no room for it,
-        :class:`analytics.ledger.ledger.BudgetsUnavailable` when none can be asked,
-        :class:`analytics.ledger.ledger.LedgerUnavailable` when the answer could not be
-        recorded.
+        Raises :class:`RoutingUnavailable` if no provider answers,
+        :class:`optimizer.domain.result.NotCached` if the client accepts only a cached answer
+        and there is none, :class:`routing.models.NoEligibleModel` if no model can serve the
+        request, :class:`BudgetExceeded` if what is left of a budget does not cover it,
+        :class:`analytics.ledger.ledger.BudgetsUnavailable` if budgets cannot be read, and
+        :class:`analytics.ledger.ledger.LedgerUnavailable` if the answer cannot be recorded.
         """
         started = time.perf_counter()
         analyzed = self._analyze(request)
@@ -138,9 +138,9 @@ class RoutingService:
         return await self._accounting.record_hit(analyzed, entry, started, likeness)
 
     async def stream(self, request: GatewayRequest) -> ClientStream:
-        """Return a stream of the answer once it has begun; iterate over it, and close it.
+        """Return a stream of the answer once it has begun; the caller must close it.
 
-        Raises what :meth:`complete` does, before the first event.
+        Raises what :meth:`complete` raises, before the first event.
         """
         started = time.perf_counter()
         analyzed = self._analyze(request)
@@ -170,7 +170,7 @@ class RoutingService:
     def get_recommendation(
         self, prompt: str, *, max_tokens: int = 1000, client: Client = ANONYMOUS
     ) -> RoutingDecision:
-        """What hybrid routing would choose. Calls nobody, records nothing."""
+        """Return what hybrid routing would choose, without a call and without a record."""
         return self.decide(prompt, max_tokens=max_tokens, auto_route=True, client=client)
 
     def decide(
@@ -181,7 +181,7 @@ class RoutingService:
         auto_route: bool = True,
         client: Client = ANONYMOUS,
     ) -> RoutingDecision:
-        """The decision that ``route_and_complete`` would take now, past the cache."""
+        """Return the decision that ``route_and_complete`` would take now, without the cache."""
         strategy = "hybrid" if auto_route else "complexity"
         chat = Chat.of_prompt(prompt, max_tokens)
         return self.preview(
@@ -189,18 +189,22 @@ class RoutingService:
         )
 
     def preview(self, request: GatewayRequest) -> RoutingDecision:
-        """Return the decision for ``request`` now, past cache and experiments. Calls nobody."""
+        """Return the decision for ``request`` now, without cache and experiments.
+
+        Calls no model.
+        """
         return self._selector.preview(self._analyze(request, assign=False))
 
     @staticmethod
     def get_routing_metrics(days: int = 7, tenant: str | None = None) -> dict[str, Any]:
-        """Savings and averages of the last ``days`` days, of one tenant or of all. Reads the
-        database: not for the loop.
+        """Return savings and averages of the last ``days`` days, of one tenant or of all.
+
+        It reads the database, so do not call it on the event loop.
         """
         return routing_metrics(days, tenant=tenant)
 
     async def drain(self) -> None:
-        """Wait for calls in flight, so that none goes unrecorded at shutdown."""
+        """Wait for calls in progress, so that all of them are recorded before shutdown."""
         await self._flights.drain()
         await self._streams.drain()
         await self._background.drain()
@@ -232,8 +236,8 @@ class RoutingService:
     def _shared_key(analyzed: AnalyzedRequest) -> str:
         """Return the key of the call that answers this request; requests with one key share it.
 
-        A request that does without the cache, or restricts what it takes from it, may not be
-        given another's answer: its key is its own.
+        A request that bypasses the cache, or restricts which answers it accepts, may not get
+        another request's answer, so it has a key of its own.
         """
         policy = analyzed.request.cache
         if policy.read and policy.write and not policy.only and policy.max_age is None:
@@ -243,9 +247,10 @@ class RoutingService:
     async def _retry_own_budget(
         self, analyzed: AnalyzedRequest, started: float, share: Callable[[], Awaitable[Shared]]
     ) -> Shared:
-        """Return what ``share`` gives: a call that another request may have begun.
+        """Return the result of ``share``: of a call that another request may have begun.
 
-        That another request's budget has no room does not concern this one: it tries again.
+        If the budget of the other request refuses the call, this request tries again: it has
+        budgets of its own.
         """
         while True:
             try:
@@ -272,7 +277,7 @@ class RoutingService:
         except AllProvidersFailed as error:
             raise await self._unavailable(analyzed, decision, error, started) from None
         except asyncio.CancelledError:
-            # The client went away before the first token; what was asked for may be charged.
+            # The client left before the first token; the provider may charge for the call anyway.
             self._background.run(
                 self._accounting.record_failure(analyzed, decision, attempts, started)
             )

@@ -1,4 +1,4 @@
-"""Identical work in flight is done once."""
+"""Single flight: does identical concurrent work only once."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ Result = TypeVar("Result")
 
 
 class SingleFlight(Generic[Result]):
-    """Runs ``work`` once per key at a time; all who ask meanwhile share its result.
+    """Runs ``work`` once per key at a time; concurrent callers with that key share the result.
 
-    The work outlives a caller that goes away: what a provider was asked for
-    will be charged, so it is recorded whoever still listens.
+    The work continues if its caller goes away: the provider will charge for the call, so it
+    must be recorded, whether or not a caller still waits.
     """
 
     def __init__(self) -> None:
         self._flights: dict[str, asyncio.Task[Result]] = {}
 
     async def run(self, key: str, work: Callable[[], Awaitable[Result]]) -> tuple[Result, bool]:
-        """The result and whether this caller led (started) the work."""
+        """Return the result, and whether this caller led (started) the work."""
         task = self._flights.get(key)
         leads = task is None
         if task is None:
@@ -37,5 +37,5 @@ class SingleFlight(Generic[Result]):
     def _land(self, key: str, task: asyncio.Task[Result]) -> None:
         self._flights.pop(key, None)
         if not task.cancelled():
-            # Mark as seen: when every caller has gone, nobody else will retrieve it.
+            # Marks the exception as retrieved: if every caller has gone, no other code does.
             task.exception()

@@ -1,4 +1,4 @@
-"""Counting with a tokenizer of the caller's choice, where it is at hand."""
+"""Counts tokens with a tokenizer of the client's choice, if it is installed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
 
 @dataclass(frozen=True, slots=True)
 class TokenizerCount:
-    """Tokens of prompt and answer by the named tokenizer, and how dense they are.
+    """Tokens of prompt and answer by the named tokenizer, and their density.
 
-    ``note`` says why there are no counts, when there are none.
+    ``note`` says why the counts are missing, ``None`` if they are there.
     """
 
     tokens_in: int | None = None
@@ -30,18 +30,18 @@ class TokenizerCount:
 def count_with_tokenizer(
     tokenizer_id: str, prompt: str, response: str, folder: Path
 ) -> TokenizerCount:
-    """Count with ``folder/<id>/tokenizer.json`` or one in the Hugging Face cache.
+    """Count with ``folder/<id>/tokenizer.json``, or with a tokenizer in the Hugging Face cache.
 
-    Nothing is downloaded, and nothing is raised: a completion never fails for its count.
+    Nothing is downloaded and nothing is raised: a completion never fails because of its count.
     """
     if not _ID.fullmatch(tokenizer_id) or ".." in tokenizer_id:
-        return TokenizerCount(note="tokenizer_id is not a valid tokenizer name; counts left out.")
+        return TokenizerCount(note="tokenizer_id is not a valid tokenizer name: no counts.")
     try:
         path = _find(tokenizer_id, folder)
         if path is None:
             return TokenizerCount(
                 note=(
-                    f"Tokenizer '{tokenizer_id}' is not at hand; counts left out. "
+                    f"Tokenizer '{tokenizer_id}' is not installed: no counts. "
                     f"Put its tokenizer.json under TOKENIZERS_DIR/{tokenizer_id}/."
                 )
             )
@@ -50,7 +50,7 @@ def count_with_tokenizer(
         tokens_out = len(tokenizer.encode(response, add_special_tokens=False).ids)  # type: ignore[attr-defined]
     except Exception as error:  # noqa: BLE001 - the library raises bare Exception for a broken file
         logger.warning("Tokenizer %s cannot be used (%s)", tokenizer_id, type(error).__name__)
-        return TokenizerCount(note=f"Tokenizer '{tokenizer_id}' cannot be used; counts left out.")
+        return TokenizerCount(note=f"Tokenizer '{tokenizer_id}' cannot be used: no counts.")
     size = len(prompt.encode()) + len(response.encode())
     tokens = tokens_in + tokens_out
     return TokenizerCount(

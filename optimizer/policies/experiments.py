@@ -1,4 +1,4 @@
-"""Which arm of the running experiment a request belongs to, and how it is routed there."""
+"""The running experiment: assigns a request to an arm, and routes it by the arm's policy."""
 
 from __future__ import annotations
 
@@ -29,13 +29,19 @@ class _Running:
 
 
 def arm_of(experiment: str, unit: str, share: float) -> str:
-    """The same unit has the same arm for ever, whatever it has in other experiments."""
+    """Return ``control`` or ``treatment``; ``share`` is the treatment's, 0-1.
+
+    A unit always has the same arm in an experiment, independent of its arms in others.
+    """
     digest = hashlib.sha256(f"{experiment}\0{unit}".encode()).digest()
     return "treatment" if int.from_bytes(digest[:8]) < share * _BUCKETS else "control"
 
 
 class Experiments:
-    """``load`` reads the running experiment, if any. ``refresh`` is not for the event loop."""
+    """Assigns requests to the arms of the running experiment, which ``load`` reads.
+
+    ``refresh`` reads the database, so do not call it on the event loop.
+    """
 
     def __init__(self, names: ModelNames, load: Callable[[], Experiment | None]) -> None:
         self._names = names
@@ -44,26 +50,29 @@ class Experiments:
         self._left_out = ""
 
     def refresh(self) -> None:
-        """Take over what has begun or ended; one with a policy that cannot be read is left out."""
-        found = self._load()
-        if found is None:
+        """Read the running experiment; one whose policies cannot be read is left out."""
+        experiment = self._load()
+        if experiment is None:
             self.running = None
             return
         try:
             arms = {
-                "control": read_arm(found.control, self._names),
-                "treatment": read_arm(found.treatment, self._names),
+                "control": read_arm(experiment.control, self._names),
+                "treatment": read_arm(experiment.treatment, self._names),
             }
         except PolicyError as error:
-            if found.name != self._left_out:  # said once, not at every refresh
-                logger.error("The experiment %s is left out: %s", found.name, error)
-            self._left_out, self.running = found.name, None
+            if experiment.name != self._left_out:  # logged once, not at every refresh
+                logger.error("The experiment %s is left out: %s", experiment.name, error)
+            self._left_out, self.running = experiment.name, None
             return
-        self.running = _Running(found.name, found.unit, found.share, arms)
+        self.running = _Running(experiment.name, experiment.unit, experiment.share, arms)
 
     def assign(self, request: GatewayRequest) -> tuple[GatewayRequest, Assignment | None]:
-        """``request`` as its arm has it, where it takes part: it leaves the choice to us, and says
-        whose it is.
+        """Return ``request`` under the policy of its arm, and the assignment.
+
+        A request takes part if it leaves the choice of the model to the service and has the
+        experiment's unit (a user, a session or the request itself). Any other request is
+        returned as it is, with ``None``.
         """
         running = self.running
         if (
@@ -79,16 +88,16 @@ class Experiments:
             return request, None
         arm = arm_of(running.name, unit, running.share)
         policy = running.arms[arm]
-        asked = replace(
+        assigned = replace(
             request,
             strategy="complexity" if policy.only else policy.strategy,
             min_quality=stricter(request.min_quality, policy.quality_target, max),
             max_cost=stricter(request.max_cost, policy.cost_cap, min),
-            # Neither arm is given answers of the other, or of before.
+            # An arm gets no cached answers of the other arm, or from before the experiment.
             cache_key=scoped_cache_key(request.cache_key, running.name, arm),
             semantic_key=scoped_cache_key(request.semantic_key, running.name, arm),
         )
-        return asked, Assignment(running.name, arm, _preference(running.name, policy))
+        return assigned, Assignment(running.name, arm, _preference(running.name, policy))
 
 
 def _preference(experiment: str, policy: PolicySpec) -> Rule | None:
@@ -99,5 +108,5 @@ def _preference(experiment: str, policy: PolicySpec) -> Rule | None:
 
 
 def running_experiment() -> Experiment | None:
-    """From the database."""
+    """Return the running experiment, read from the database."""
     return Experiment.objects.filter(status=Experiment.Status.RUNNING).first()

@@ -1,4 +1,7 @@
-"""A policy: how requests that leave the choice to us are to be routed, named or in a file."""
+"""A policy: how to route requests that leave the choice of the model to the service.
+
+It is a name (of a strategy or a model) or a TOML file.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,16 @@ _FIELDS = {"strategy", "model", "quality_target", "cost_cap", "rules"}
 
 
 class PolicyError(ValueError):
-    """It is no policy; the message says what of it is wrong."""
+    """The text or file is not a policy; the message says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicySpec:
-    """``only`` are the (provider, model) pairs of a policy that always uses one model.
+    """A policy that has been read.
 
-    ``quality_target`` is 0-1, ``cost_cap`` USD a request; ``None``: as configured.
-    ``rules`` come before those in force.
+    ``only`` are the (provider, model) pairs of a policy that always uses one model.
+    ``quality_target`` is 0-1, ``cost_cap`` USD per request; ``None`` means as configured.
+    ``rules`` take precedence over the active rules.
     """
 
     name: str
@@ -37,20 +41,24 @@ class PolicySpec:
 
 
 def read_arm(text: str, names: ModelNames) -> PolicySpec:
-    """A policy for live requests: by name only. Raises :class:`PolicyError`."""
+    """Return the policy of an experiment's arm, which may not be a file.
+
+    Raises :class:`PolicyError`.
+    """
     if text.endswith(".toml"):
-        raise PolicyError("an experiment's policies are named, not files; rules hold for both arms")
+        raise PolicyError("an experiment's policies are names, not files; rules apply to both arms")
     return read_policy(text, names)
 
 
 def leaves_choice(requested_model: str) -> bool:
-    """Whether a request that named this leaves it to us who answers."""
+    """Return whether a request with this model name lets the service choose the model."""
     return not requested_model or requested_model in AUTO
 
 
 def read_policy(text: str, names: ModelNames) -> PolicySpec:
-    """A strategy's or a model's name, with "@0.8" for a quality target, or a TOML file.
+    """Return the policy of a name or a TOML file.
 
+    A name is that of a strategy or a model, with "@0.8" behind it for a quality target.
     Raises :class:`PolicyError`.
     """
     if text.endswith(".toml"):
@@ -69,8 +77,8 @@ def _named(name: str, names: ModelNames) -> PolicySpec:
         selection = names.select(name)
     except UnknownModel:
         raise PolicyError(
-            f"There is no policy {name!r}: it is one of {', '.join(STRATEGIES)}, a model that can "
-            "be called now, or a .toml file."
+            f"There is no policy {name!r}. A policy is one of {', '.join(STRATEGIES)}, a model of "
+            "a configured provider, or a .toml file."
         ) from None
     return PolicySpec(name, selection.strategy, selection.only)
 

@@ -1,4 +1,4 @@
-"""The rules in force: the file's first, then the admin's; read anew when they change."""
+"""The active rules: those of the file first, then the admin's; read again when they change."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 class RulesFileError(Exception):
-    """The file of rules cannot be read; the message names the file and the rule."""
+    """The rules file cannot be read; the message names the file and the rule."""
 
 
 def read_rules_file(path: Path) -> list[Rule]:
-    """The ``[[rules]]`` of a TOML file, in their order. Raises :class:`RulesFileError`."""
+    """Return the ``[[rules]]`` of a TOML file, in order. Raises :class:`RulesFileError`."""
     raw = read_toml(path, RulesFileError)
     if set(raw) - {"rules"}:
         raise RulesFileError(f"{path}: may only hold [[rules]]")
@@ -29,7 +29,7 @@ def read_rules_file(path: Path) -> list[Rule]:
 
 
 def read_rule_entries(entries: Any, where: str, error_type: type[Exception]) -> list[Rule]:
-    """Rules as TOML has them; raises ``error_type``, which names ``where`` and the rule."""
+    """Return the rules of TOML entries; raise ``error_type``, naming ``where`` and the rule."""
     if not isinstance(entries, list):
         raise error_type(f"{where}: may only hold [[rules]]")
     rules = []
@@ -43,8 +43,10 @@ def read_rule_entries(entries: Any, where: str, error_type: type[Exception]) -> 
 
 
 class ActiveRules:
-    """``load`` reads the admin's rules that are on, and those it is given the names of. Not
-    for the event loop, and neither are ``refresh`` and ``together_with``.
+    """The rules that apply to requests now: the file's, then the admin's.
+
+    ``load`` reads the admin's rules that are switched on, and also those whose names it gets.
+    It reads the database, so do not call ``refresh`` and ``together_with`` on the event loop.
     """
 
     def __init__(self, file: Path | None, load: Callable[[Collection[str]], list[Rule]]) -> None:
@@ -55,22 +57,22 @@ class ActiveRules:
         self.rules: tuple[Rule, ...] = tuple(self._from_file)
 
     def refresh(self) -> None:
-        """Take over what has changed; a file that has become unreadable stays as it was."""
+        """Read the rules that have changed; if the file is unreadable now, keep its last rules."""
         changed_at = self._changed_at()
         if self._file is not None and changed_at != self._read_at:
             self._read_at = changed_at
             try:
                 self._from_file = read_rules_file(self._file)
             except RulesFileError as error:
-                logger.error("The rules of before stay in force. %s", error)
+                logger.error("The last readable rules stay active. %s", error)
         self.rules = self.together_with(())
 
     def together_with(self, names: Collection[str]) -> tuple[Rule, ...]:
-        """The rules in force and the admin's rules of these names, all in their order."""
+        """Return the active rules and the admin's rules with these names, in order."""
         return (*self._from_file, *self._load(names))
 
     def effect(self, request: GatewayRequest, analysis: PromptAnalysis) -> Effect:
-        """What the rules want of ``request``."""
+        """Return the effect of the active rules on ``request``."""
         if not self.rules:
             return NO_EFFECT
         return effect_of(self.rules, subject_of(request, analysis))
@@ -83,6 +85,7 @@ class ActiveRules:
 
 
 def subject_of(request: GatewayRequest, analysis: PromptAnalysis) -> Subject:
+    """Return the part of a request that rules are matched against."""
     return Subject(
         prompt=request.prompt,
         pattern=analysis.pattern,

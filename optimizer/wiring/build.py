@@ -66,7 +66,7 @@ logger = logging.getLogger(__name__)
 
 
 class _Process:
-    """Holds the services of this process; requests read them here."""
+    """Holds the services of this process, where requests find them."""
 
     services: Services | None = None
     lock = threading.Lock()
@@ -92,15 +92,15 @@ def forget_services() -> Services | None:
 
 
 def journal() -> Journal:
-    """Where this installation's ledger entries wait while the database is away."""
+    """Return the journal: where ledger entries wait while the database is unavailable."""
     return Journal(Path(settings.DATA_DIR) / "ledger-journal")
 
 
 def local_enabled(catalogue: Catalogue) -> bool:
-    """Whether the embedded model takes part.
+    """Return whether the embedded model is used.
 
-    By default only outside production and while no provider has a key: it is
-    there so that the first request works, not to stand in for a real model.
+    By default it is used only outside production and while no provider has a key: it exists
+    so that the first request works, not to replace a real model.
     """
     if settings.LOCAL_PROVIDER == "off":
         return False
@@ -115,7 +115,7 @@ def local_enabled(catalogue: Catalogue) -> bool:
 
 
 def installed_catalogue() -> Catalogue:
-    """The catalogue with the operator's file over it.
+    """Return the catalogue, in which the operator's file overrides the shipped entries.
 
     Raises :class:`providers.catalogue.CatalogueError`.
     """
@@ -123,12 +123,12 @@ def installed_catalogue() -> Catalogue:
 
 
 def storage_policy() -> StoragePolicy:
-    """What is kept of prompts and answers."""
+    """Return what to store of prompts and answers, as the settings say."""
     return StoragePolicy(settings.STORE_PROMPTS, settings.RESPONSE_CACHE_SECONDS)
 
 
 def semantic_cache() -> SemanticCache | None:
-    """The semantic cache where it is on and its package installed."""
+    """Return the semantic cache, ``None`` if it is off or its package is not installed."""
     if not settings.SEMANTIC_CACHE:
         return None
     if not semantic_available():
@@ -148,13 +148,16 @@ def semantic_cache() -> SemanticCache | None:
 
 
 def sum_some_hours() -> None:
-    """A few at a time: after an upgrade there may be years of them, and other work waits."""
+    """Sum up to eight steps of hourly totals.
+
+    After an upgrade there may be years of hours to sum, and other work must not wait for all.
+    """
     for _ in islice(totals_update(), 8):
         pass
 
 
 def periodic_tasks_of_installation(note_prices: Callable[[], object]) -> PeriodicTasks:
-    """What comes round again and again, once for the whole installation."""
+    """Return the tasks that one process at a time runs for the whole installation."""
     return PeriodicTasks(
         [
             PeriodicTask("Summing the hours", 60, sum_some_hours),
@@ -207,12 +210,12 @@ def build_services() -> Services:
     meter = Meter(lambda: {name: caller.circuit_state(name) for name in registry.providers})
     telemetry = configured_telemetry()
     observers = [meter.observe, feed.observe, *telemetry.observers]
-    recorder = LedgerEntryBuilder(storage_policy())
-    accounting = Accounting(prices, ledger, recorder, limits, observers)
+    entries = LedgerEntryBuilder(storage_policy())
+    accounting = Accounting(prices, ledger, entries, limits, observers)
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = ActiveRules(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
     experiments = Experiments(names, running_experiment)
-    # Whatever other workers, the admin or a command may change.
+    # Data that other workers, the admin or a command may change.
     refreshes: dict[str, Callable[[], object]] = {
         "the outcomes": evidence.refresh,
         "the rules": rules.refresh,
@@ -275,7 +278,7 @@ def build_services() -> Services:
         embedding=EmbeddingService(names, caller, accounting, budgets),
         background=background,
         refreshes=PeriodicTasks(
-            [PeriodicTask(f"Reading {what}", 0, read) for what, read in refreshes.items()]
+            [PeriodicTask(f"Reading {source}", 0, read) for source, read in refreshes.items()]
         ),
         periodic_tasks=periodic_tasks_of_installation(price_service.note),
     )

@@ -1,7 +1,7 @@
-"""The background work on Celery: ``celery -A optimizer.wiring.celery worker --beat``.
+"""The periodic tasks on Celery: ``celery -A optimizer.wiring.celery worker --beat``.
 
-The same chores that every worker does by itself where there is no broker, each by whoever
-takes its turn from the queue. One beat is enough for an installation.
+These are the tasks that every worker runs by itself if there is no broker. One beat is enough
+for an installation; any Celery worker runs the tasks that it queues.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ app.conf.update(
             "task": TASK,
             "schedule": seconds,
             "args": [name],
-            # Turns that nobody took in time are not caught up on.
+            # A run that no worker took in time is dropped, as the next one does its work.
             "options": {"expires": seconds},
         }
         for name, seconds in periodic_tasks_of_installation(lambda: None).every.items()
@@ -44,8 +44,8 @@ app.conf.update(
 
 
 @app.task(name=TASK)
-def chore(name: str) -> None:
-    """Do the chore ``name`` now."""
+def run_periodic_task(name: str) -> None:
+    """Run the periodic task ``name`` now."""
     close_old_connections()
     try:
         get_services().periodic_tasks.do(name)

@@ -1,4 +1,4 @@
-"""Following keys and budgets, twice a second, on a thread that nothing else holds up."""
+"""Reads keys, budgets and prices twice a second, on a thread that no other work blocks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from django.db import connections
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 
 _SECONDS = 0.5
-"""A revoked key opens nothing, and a new budget holds, after this and the time of a query."""
+"""Seconds between readings: a revoked key or a new budget takes effect within this and a query."""
 _LAST_SECONDS = 10.0
-"""For what is left: a database that hangs keeps no worker from ending."""
+"""Seconds for the last tasks: a worker must be able to end while the database hangs."""
 
 
 class FastRefresher:
-    """Runs ``periodic_tasks`` again and again; ends with ``last`` and closes the connection."""
+    """Runs ``periodic_tasks`` every ``seconds``; at the end runs ``last`` and disconnects."""
 
     def __init__(
         self,
@@ -24,20 +24,20 @@ class FastRefresher:
         last: Sequence[PeriodicTask],
         seconds: float = _SECONDS,
     ) -> None:
-        self._chores = PeriodicTasks(periodic_tasks)
+        self._tasks = PeriodicTasks(periodic_tasks)
         self._last = PeriodicTasks(last)
         self._seconds = seconds
         self._over = threading.Event()
         self._read = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="close-watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="fast-refresher", daemon=True)
 
     def begin(self) -> None:
-        """Returns after the first round, whether it could be done or not."""
+        """Start the thread, and return after its first round, whether it succeeded or not."""
         self._thread.start()
         self._read.wait()
 
     def close(self) -> None:
-        """Do what is left, if it can be done, and end."""
+        """Run the last tasks, if the database answers within ten seconds, and end the thread."""
         if not self._over.is_set():
             self._over.set()
             self._thread.join(_LAST_SECONDS)
@@ -45,7 +45,7 @@ class FastRefresher:
     def _run(self) -> None:
         try:
             while True:
-                self._chores.run_due()
+                self._tasks.run_due()
                 self._read.set()
                 if self._over.wait(self._seconds):
                     break

@@ -1,4 +1,4 @@
-"""Work that comes round again and again beside the requests, on a thread of its own."""
+"""Periodic tasks, which run beside the requests on a thread of their own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class PeriodicTask:
-    """``work`` is done every ``seconds``; it reads or writes the database."""
+    """A task that runs every ``seconds``; its ``work`` reads or writes the database."""
 
     name: str
     seconds: float
@@ -24,39 +24,43 @@ class PeriodicTask:
 
 
 class PeriodicTasks:
-    """Does what is due, one after the other. A chore that fails is tried again when next due."""
+    """Runs the tasks that are due, one after the other.
+
+    A task that fails runs again when it is next due.
+    """
 
     def __init__(self, periodic_tasks: Sequence[PeriodicTask]) -> None:
-        self._chores = periodic_tasks
+        self._tasks = periodic_tasks
 
     @property
     def every(self) -> Mapping[str, float]:
-        """Each chore's name, and its seconds."""
-        return {chore.name: chore.seconds for chore in self._chores}
+        """Return the seconds between two runs of each task, by its name."""
+        return {task.name: task.seconds for task in self._tasks}
 
     def do(self, name: str) -> None:
-        """One of them now, whether due or not. Raises ``LookupError`` and what it raises."""
-        for chore in self._chores:
-            if chore.name == name:
-                chore.work()
+        """Run one task now, whether due or not. Raises ``LookupError``, and what it raises."""
+        for task in self._tasks:
+            if task.name == name:
+                task.work()
                 return
         raise LookupError(name)
 
     def run_due(self) -> None:
-        for chore in self._chores:
-            if time.monotonic() >= chore.due:
-                self._run(chore)
+        """Run every task that is due; an error is logged, and does not stop the others."""
+        for task in self._tasks:
+            if time.monotonic() >= task.due:
+                self._run(task)
 
     @staticmethod
-    def _run(chore: PeriodicTask) -> None:
+    def _run(task: PeriodicTask) -> None:
         try:
-            chore.work()
+            task.work()
         except Exception as error:
-            connection.close()  # the next one begins on a new connection
-            if not chore.failing:  # said once, not every time
-                logger.error("%s cannot be done now", chore.name, exc_info=error)
-            chore.failing = True
+            connection.close()  # so that the next task starts on a new connection
+            if not task.failing:  # logged once, not at every run
+                logger.error("%s cannot be done now", task.name, exc_info=error)
+            task.failing = True
         else:
-            chore.failing = False
+            task.failing = False
         finally:
-            chore.due = time.monotonic() + chore.seconds
+            task.due = time.monotonic() + task.seconds

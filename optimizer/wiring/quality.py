@@ -1,4 +1,4 @@
-"""What watches over quality, as settings have it."""
+"""Builds the judge and the quality guarantee from settings."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def configured_judge(
     guarantee: ActiveGuarantee | None,
     budgets: Budgets | None = None,
 ) -> Judge | None:
-    """The judge where one is named that can be called and whose price is known.
+    """Return the judge, ``None`` if its model is not set, not configured or has no known price.
 
-    With a guarantee, its reference is compared with always.
+    With a guarantee, the judge always compares answers with the guarantee's reference model.
     """
     if not settings.JUDGE_MODEL:
         return None
@@ -43,8 +43,8 @@ def configured_judge(
         logger.error("JUDGE_MODEL: %s Nothing is judged.", error)
         return None
     if model[0] not in caller.providers or prices.rates(*model) is None:
-        why = "has no known price" if model[0] in caller.providers else "is not configured"
-        logger.error("JUDGE_MODEL: %s %s. Nothing is judged.", "/".join(model), why)
+        reason = "has no known price" if model[0] in caller.providers else "is not configured"
+        logger.error("JUDGE_MODEL: %s %s. Nothing is judged.", "/".join(model), reason)
         return None
 
     async def store(work: Callable[..., Any], *args: Any) -> Any:
@@ -56,7 +56,10 @@ def configured_judge(
 
 
 def configured_guarantee(names: ModelNames, caller: ResilientCaller) -> ActiveGuarantee | None:
-    """The guarantee where a reference model is named that can be called."""
+    """Return the guarantee, ``None`` if no reference model is set.
+
+    Raises ``ImproperlyConfigured`` if the model is unknown or its provider is not configured.
+    """
     if not settings.GUARANTEE_REFERENCE:
         return None
     try:

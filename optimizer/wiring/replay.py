@@ -1,4 +1,4 @@
-"""The composition root of a replay: the service's own parts around recorded answers."""
+"""Runs a replay: builds the gateway's own parts around a provider of recorded answers."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ async def replay(
     plan: ReplayPlan,
     step: Callable[[], None] = lambda: None,
 ) -> None:
-    """Send ``prompts`` through routing, pricing, ledger and learning; ``step`` after each.
+    """Send ``prompts`` through routing, pricing, ledger and learning; call ``step`` after each.
 
-    Benchmark by benchmark, as each has models of its own.
+    Benchmarks are replayed one after the other, as each has models of its own.
     """
     benchmarks: dict[str, list[RecordedPrompt]] = defaultdict(list)
     for prompt in prompts:
@@ -48,27 +48,29 @@ async def _replay(
     prompts: Sequence[RecordedPrompt], prices: Prices, plan: ReplayPlan, step: Callable[[], None]
 ) -> None:
     catalogue = replay_catalogue(prompts, prices)
-    book = PriceBook(catalogue)
+    price_book = PriceBook(catalogue)
     provider = ReplayProvider(prompts)
     caller = ResilientCaller({provider.name: provider}, ResiliencePolicy(retries=0))
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
-    options = AvailableModels(catalogue, book, caller)
+    options = AvailableModels(catalogue, price_book, caller)
     ledger = Ledger(journal())
     routing = RoutingService(
         engine=routing_engine(options, evidence, predictor),
         options=options,
         caller=caller,
         accounting=Accounting(
-            book, ledger, LedgerEntryBuilder(StoragePolicy(settings.STORE_PROMPTS), replayed=True)
+            price_book,
+            ledger,
+            LedgerEntryBuilder(StoragePolicy(settings.STORE_PROMPTS), replayed=True),
         ),
         cache=AnswerCache(None),
     )
     expectations = Expectations(catalogue, predictor)
-    player = Replay(routing, provider, evidence, expectations.expected)
+    run = Replay(routing, provider, evidence, expectations.expected)
     try:
-        await player.run(prompts, plan, step)
+        await run.run(prompts, plan, step)
         await routing.drain()
     finally:
-        player.close()
+        run.close()
         ledger.close()

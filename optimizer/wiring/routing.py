@@ -1,4 +1,4 @@
-"""What learned routing is made of, as settings have it."""
+"""Builds the routing engine from settings: strategies, evidence, predictor and policy."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ logger = logging.getLogger(__name__)
 
 
 def installed_predictor() -> QualityPredictor | None:
-    """The trained predictor; ``None`` when it is off or, which is said, cannot be used."""
+    """Return the trained predictor; ``None`` if it is off or, with an error logged, unusable."""
     if settings.ROUTER_ARTIFACT == "off":
         return None
     path = Path(settings.ROUTER_ARTIFACT) if settings.ROUTER_ARTIFACT else SHIPPED
     try:
         return load_artifact(path).predictor
     except ArtifactError as error:
-        logger.error("Routing goes on without a trained predictor. %s", error)
+        logger.error("Routing continues without a trained predictor. %s", error)
         return None
 
 
 def learned_evidence(predictor: QualityPredictor | None) -> EvidenceTable:
-    """The outcomes' table, with what the predictor's expectations are worth against them."""
+    """Return the table of outcomes, weighted against the predictor's expectations."""
     return EvidenceTable(evidence_load, predictor.prior_strength if predictor else PRIOR_STRENGTH)
 
 
@@ -50,7 +50,7 @@ def routing_engine(
     predictor: QualityPredictor | None,
     guarantees: GuaranteeSource | None = None,
 ) -> RoutingEngine:
-    """All strategies over the same options, evidence and predictor."""
+    """Return an engine whose strategies share the same options, evidence and predictor."""
     complexity = ComplexityStrategy()
     learning = LearningStrategy(
         evidence,
@@ -75,7 +75,7 @@ def routing_engine(
 
 
 def configured_policy() -> Policy:
-    """What learned routing is after."""
+    """Return the policy of learned routing: a quality target, a cost cap or a cost penalty."""
     if settings.ROUTING_POLICY == "cap":
         return BestUnderCap(settings.COST_CAP)
     if settings.ROUTING_POLICY == "penalty":

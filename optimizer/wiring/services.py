@@ -1,4 +1,4 @@
-"""Everything that lives as long as the process: begun with the server, ended in order with it."""
+"""The services of a process: started with the server, and stopped in order when it ends."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Services:
-    """Everything that lives as long as the process."""
+    """Every object that lives as long as the process."""
 
     catalogue: Catalogue
     prices: PriceBook
@@ -88,15 +88,15 @@ class Services:
     refreshes: PeriodicTasks
     periodic_tasks: PeriodicTasks
     ending: bool = False
-    """Whether the server has been told to end: it answers what is under way, and no more."""
+    """Whether the server is shutting down: it answers requests in progress, and no new ones."""
     _fast_refresher: FastRefresher | None = None
     _upkeep: Sequence[asyncio.Task[None]] = ()
     _watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Learn what is known, load the embedded model, go on learning.
+        """Start the background tasks, read what other workers have stored, load the local model.
 
-        Raises ``RuntimeError`` if begun before: the threads of then could no longer be ended.
+        Raises ``RuntimeError`` if already started: the first threads could not be ended anymore.
         """
         if self._fast_refresher is not None:
             raise RuntimeError("The services are running already.")
@@ -117,7 +117,7 @@ class Services:
                 logger.warning("%s", error)
 
     async def _keep_up(self, seconds: float) -> None:
-        """Other workers' feedback arrives this way."""
+        """Read regularly what has changed, such as the feedback that other workers received."""
         while True:
             await asyncio.sleep(seconds)
             await self.in_background(self.refreshes.run_due)
@@ -125,13 +125,16 @@ class Services:
                 await self.in_background(self.periodic_tasks.run_due)
 
     async def _catch_up(self) -> None:
-        """Records that wait for the database arrive this way, whether or not others come."""
+        """Write records from the journal to the database, even if no new requests arrive."""
         while True:
             await asyncio.sleep(1)
             await self.ledger.catch_up()
 
     async def _watch_itself(self) -> None:
-        """Apart from what waits for the database: it ends such waits, up to the worker's end."""
+        """End stuck waits for the database, until the worker ends.
+
+        This is a task of its own, as the other tasks may themselves wait for the database.
+        """
         while True:
             await asyncio.sleep(1)
             self.meter.count_tasks(len(asyncio.all_tasks()))
@@ -145,7 +148,7 @@ class Services:
         return await loop.run_in_executor(self.background, work, *args)  # type: ignore[arg-type]
 
     async def stop(self) -> None:
-        """Finish what is in flight, record it, release everything."""
+        """Finish and record the requests in progress, then release everything."""
         for task in self._upkeep:
             task.cancel()
         await self.routing.drain()
@@ -171,13 +174,13 @@ class Services:
 
 
 def fast_refresher(api_keys: ApiKeys, budgets: Budgets, prices: PriceService) -> FastRefresher:
-    """What may not wait for the other readings: a revoked key, a budget just made."""
+    """Return the refresher of data that must be up to date at once, such as revoked keys."""
     return FastRefresher(
         [
             PeriodicTask("Reading the API keys", 0, api_keys.refresh),
             PeriodicTask("Reading the budgets", 0, budgets.refresh),
             PeriodicTask("Reading the prices set here", 0, prices.refresh),
-            PeriodicTask("Saying that this worker is alive", 5, budgets.say_alive),
+            PeriodicTask("Reporting that this worker is alive", 5, budgets.say_alive),
         ],
-        [PeriodicTask("Writing down when keys were used", 0, api_keys.write_usage)],
+        [PeriodicTask("Storing when keys were used", 0, api_keys.write_usage)],
     )

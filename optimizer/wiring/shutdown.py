@@ -1,7 +1,7 @@
-"""Doing something at once when the server is told to end.
+"""Runs work as soon as the server gets a signal to end.
 
-The server waits for open answers before it tells the application: too late for one that would
-stay open for ever.
+The server waits for open responses before it notifies the application: too late for a response
+that would stay open without an end.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ from types import FrameType
 
 
 def before_the_server_ends(work: Callable[[], None]) -> None:
-    """Call ``work`` on SIGTERM and SIGINT, then whoever handled them. Outside the main thread
-    signals are not ours, and nothing is done.
+    """Call ``work`` on SIGTERM and SIGINT, then the previous handler.
+
+    Does nothing outside the main thread, where signals cannot be handled.
     """
     if threading.current_thread() is not threading.main_thread():
         return
     for number in (signal.SIGTERM, signal.SIGINT):
-        before = signal.getsignal(number)
-        if callable(before):
-            signal.signal(number, _both(work, before))
+        previous = signal.getsignal(number)
+        if callable(previous):
+            signal.signal(number, _both(work, previous))
 
 
 def _both(
-    work: Callable[[], None], before: Callable[[int, FrameType | None], object]
+    work: Callable[[], None], previous: Callable[[int, FrameType | None], object]
 ) -> Callable[[int, FrameType | None], None]:
     def handle(number: int, frame: FrameType | None) -> None:
         work()
-        before(number, frame)
+        previous(number, frame)
 
     return handle

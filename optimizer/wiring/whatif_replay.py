@@ -1,4 +1,4 @@
-"""What a policy does where every model's outcome is recorded: a replay, nothing estimated."""
+"""Replays a policy on prompts for which every model's outcome is recorded: nothing is estimated."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ def ask_outcomes(
     prices: Prices,
     step: Callable[[], None] = lambda: None,
 ) -> Answer:
-    """``policy`` beside complexity on recorded prompts of one benchmark.
+    """Return how ``policy`` compares with complexity on the recorded prompts of one benchmark.
 
-    Prompts on which either's model has no recorded outcome or price are left out
-    and counted. A policy that names a model means one of the file's.
+    Prompts for which the model of one of them has no recorded outcome or price are left out
+    and counted. A policy that names a model means a model of the file. ``step`` is called for
+    each prompt.
     """
     engine = _engine(prompts, prices)
     answer = Answer(policy)
-    seen: list[tuple[Decimal, Decimal, float, float]] = []
+    rows: list[tuple[Decimal, Decimal, float, float]] = []
     for prompt in prompts:
         step()
-        models = [_choose(engine, prompt, one) for one in (_BEFORE, policy)]
+        models = [_choose(engine, prompt, choice) for choice in (_BEFORE, policy)]
         outcomes = [prompt.outcomes.get(model or "") for model in models]
         costs = [_cost(prices, m, o) for m, o in zip(models, outcomes, strict=True)]
         before, after = outcomes
@@ -51,18 +52,18 @@ def ask_outcomes(
         answer.changed += models[0] != models[1]
         answer.before[str(models[0])] += 1
         answer.after[str(models[1])] += 1
-        seen.append((costs[0], costs[1], before.quality, after.quality))
-    if len(seen) < 2:
+        rows.append((costs[0], costs[1], before.quality, after.quality))
+    if len(rows) < 2:
         answer.no_cost = answer.no_quality = "there are no prompts to compare"
         return answer
-    figures = np.array([[float(value) for value in row] for row in seen])
+    figures = np.array([[float(value) for value in row] for row in rows])
     answer.cost = _change(figures[:, 0], figures[:, 1])
     answer.quality = _change(figures[:, 2], figures[:, 3])
     return answer
 
 
 def of_recorded(policy_text: str, prompts: Sequence[RecordedPrompt]) -> PolicySpec | None:
-    """A policy that always uses a model of the recording; ``None`` if it names none."""
+    """Return a policy that always uses a model of the recording; ``None`` if it names none."""
     if any(policy_text in prompt.outcomes for prompt in prompts):
         only = frozenset({(PROVIDER, policy_text)})
         return PolicySpec(policy_text, "named", only)
@@ -97,12 +98,12 @@ def _cost(prices: Prices, model: str | None, outcome: Outcome | None) -> Decimal
         return None
     if outcome.input_tokens is None or outcome.output_tokens is None:
         return None
-    of_input, of_output = prices[model]
-    return (of_input * outcome.input_tokens + of_output * outcome.output_tokens) / _MILLION
+    input_price, output_price = prices[model]
+    return (input_price * outcome.input_tokens + output_price * outcome.output_tokens) / _MILLION
 
 
 def _change(before: np.ndarray, after: np.ndarray) -> Change:
     certain = np.ones(len(before))
-    seen = [PolicyOutcomes(values, values, certain) for values in (before, after)]
-    was, will = (Estimate(*interval_of(one.phi), float(len(before)), 1.0) for one in seen)
-    return Change(was, will, *difference(seen[1], seen[0]))
+    old, new = (PolicyOutcomes(values, values, certain) for values in (before, after))
+    was, will = (Estimate(*interval_of(run.phi), float(len(before)), 1.0) for run in (old, new))
+    return Change(was, will, *difference(new, old))

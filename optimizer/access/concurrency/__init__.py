@@ -1,1 +1,1 @@
-"""How many requests are served at the same time, and who is next when there are more."""
+"""Limits on concurrent requests, with a fair queue for those beyond the limit."""

@@ -1,4 +1,4 @@
-"""Limits concurrent requests: a slot of the key's own first, then a fair place in this worker."""
+"""Limits concurrent requests: first by the key's own limit, then by this worker's fair queue."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from optimizer.domain.client import Client
 
 
 class FairQueue:
-    """``places`` requests at the same time, 0 for any number.
+    """Lets ``places`` requests run at the same time, 0 for any number.
 
-    Among those who wait, the one with the fewest requests under way is next, of
-    several the one that has waited longest (max-min fairness): a client that sends
-    a thousand at once delays its own, not the others'.
+    The next client is the one with the fewest requests in progress; among several, the one
+    that has waited longest (max-min fairness). So a client that sends a thousand requests at
+    once delays only its own requests.
     """
 
     def __init__(self, places: int) -> None:
@@ -28,18 +28,18 @@ class FairQueue:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """Return the number of requests that wait."""
         return sum(map(len, self._waiting.values()))
 
     def enter_now(self, who: str) -> bool:
-        """Whether there was a place without waiting; then it is ``who``'s."""
+        """Take a place for ``who`` if one is free, and return whether it was."""
         free = not self._places or (self._taken < self._places and not self._waiting)
         if free:
             self._take(who)
         return free
 
     async def enter(self, who: str) -> None:
-        """Returns once ``who`` has a place; to be left with :meth:`leave`, unless cancelled."""
+        """Wait until ``who`` has a place; call :meth:`leave` afterwards, unless cancelled."""
         if self.enter_now(who):
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -48,13 +48,13 @@ class FairQueue:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.leave(who)  # it came in the same moment
+                self.leave(who)  # the place was granted at the moment of the cancellation
             else:
                 self._give_up(who, turn)
             raise
 
     def leave(self, who: str) -> None:
-        """Give the place to whoever is next."""
+        """Free a place of ``who``, and give it to the next request in the queue."""
         self._taken -= 1
         self._under_way[who] -= 1
         if not self._under_way[who]:
@@ -88,26 +88,28 @@ class FairQueue:
 logger = logging.getLogger(__name__)
 
 _LOOK_AGAIN = 0.05
-"""Seconds after which whoever is first in a key's row looks for a slot freed elsewhere."""
+"""Seconds after which the first in a key's queue checks for slots freed by other workers."""
 
 
 class ConcurrencyTimeout(Exception):
-    """Waited as long as is allowed; ``own`` is whether for the key's own limit."""
+    """A request waited as long as it may; ``own`` is whether it waited for its key's own limit."""
 
     def __init__(self, *, own: int | None, seconds: float) -> None:
         self.own = own is not None
-        waited = f"and none ended within {seconds:g} seconds"
+        waited = f"and none of them ended within {seconds:g} seconds"
         super().__init__(
-            f"This API key may have {own} requests at the same time, {waited}."
+            f"This API key has reached its limit of {own} concurrent requests, {waited}."
             if self.own
-            else f"As many requests are under way as can be served at the same time, {waited}."
+            else f"The server has reached its limit of concurrent requests, {waited}."
         )
 
 
 class ConcurrencyLimiter:
-    """``places`` are those of this worker (0: any number), ``timeout`` is in seconds.
+    """Limits how many requests run at the same time.
 
-    A store of slots that cannot be reached lets requests pass, which is said.
+    ``places`` is the limit of this worker (0: any number); ``timeout`` is how long a request
+    waits for a place, in seconds. If the store of slots cannot be reached, requests pass and
+    an error is logged.
     """
 
     def __init__(self, places: int, timeout: float, redis_url: str = "") -> None:
@@ -120,7 +122,7 @@ class ConcurrencyLimiter:
 
     @asynccontextmanager
     async def slot(self, client: Client) -> AsyncIterator[None]:
-        """Inside, the request counts as under way. Raises :class:`ConcurrencyTimeout`."""
+        """Count a request as in progress while inside. Raises :class:`ConcurrencyTimeout`."""
         token = await self._own_slot(client) if client.concurrent_requests is not None else None
         try:
             await self._place(client)
@@ -133,6 +135,7 @@ class ConcurrencyLimiter:
                 await asyncio.shield(self._free(client.key, token))
 
     async def aclose(self) -> None:
+        """Close the connection to the store of slots."""
         await self._slots.aclose()
 
     async def _place(self, client: Client) -> None:
@@ -145,30 +148,33 @@ class ConcurrencyLimiter:
             raise ConcurrencyTimeout(own=None, seconds=self._timeout) from None
 
     async def _own_slot(self, client: Client) -> str | None:
-        most = client.concurrent_requests
-        assert most is not None
+        limit = client.concurrent_requests
+        assert limit is not None
         try:
             async with asyncio.timeout(self._timeout):
-                # A lock lets in one after the other, in the order in which they came.
+                # A lock lets requests in one after the other, in the order of their arrival.
                 async with self._rows[client.key]:
-                    while (token := await self._take(client.key, most)) is None:
+                    while (token := await self._take(client.key, limit)) is None:
                         self._freed.clear()
-                        # Not wait_for: it takes the end of our patience for its own, if both
-                        # come in the same moment, and the waiting goes on.
+                        # Not wait_for: if its timeout and ours end at the same moment, it treats
+                        # ours as its own, and the request waits on.
                         with suppress(TimeoutError):
                             async with asyncio.timeout(_LOOK_AGAIN):
                                 await self._freed.wait()
                     return token or None
         except TimeoutError:
-            raise ConcurrencyTimeout(own=most, seconds=self._timeout) from None
+            raise ConcurrencyTimeout(own=limit, seconds=self._timeout) from None
 
     async def _take(self, who: str, most: int) -> str | None:
-        """A token, none, or an empty one where nobody can count."""
+        """Return a token, ``None`` if all slots are taken, or "" if slots cannot be counted."""
         try:
             token = await self._slots.take(who, most)
-        except SlotsUnavailable as away:
+        except SlotsUnavailable as error:
             if not self._away:
-                logger.error("Limits on concurrent requests are not kept: Redis is away (%s)", away)
+                logger.error(
+                    "Limits on concurrent requests are not enforced: Redis cannot be reached (%s)",
+                    error,
+                )
             self._away = True
             return ""
         self._away = False
@@ -177,6 +183,6 @@ class ConcurrencyLimiter:
     async def _free(self, who: str, token: str) -> None:
         try:
             await self._slots.free(who, token)
-        except SlotsUnavailable as away:
-            logger.warning("A slot could not be freed (%s); its lease ends", away)
+        except SlotsUnavailable as error:
+            logger.warning("A slot could not be freed (%s); its lease will end by itself", error)
         self._freed.set()

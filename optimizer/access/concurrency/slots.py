@@ -1,4 +1,4 @@
-"""A key's requests at the same time: counted over all workers in Redis, or in this process."""
+"""Counts a key's concurrent requests: over all workers in Redis, or in this process alone."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from optimizer.shared.redis import connect, in_time
 
 _PREFIX = "slots:"
 _LEASE = 30.0
-"""Seconds after which a slot is free if the worker that took it says no more of it."""
+"""Seconds after which a slot is free again if the worker that took it does not renew it."""
 _RENEWED = _LEASE / 3
 
-# Forget whoever let the lease run out, then take a slot if one is free. Redis's own clock: those
-# of the workers may differ.
+# Drop the slots whose lease has ended, then take a slot if one is free. The time is Redis's own:
+# the clocks of the workers may differ.
 _TAKE = """
 local now = redis.call('TIME')
 local at = tonumber(now[1]) + tonumber(now[2]) / 1e6
@@ -36,45 +36,53 @@ return 1
 
 
 class SlotsUnavailable(Exception):
-    """Nobody can count just now; the message is the kind of the trouble."""
+    """The slots cannot be counted now; the message is the type of the error."""
 
 
 class Slots(Protocol):
-    """Where slots are counted. ``take`` gives a token, or ``None`` where all are taken.
+    """Counts the slots of each key. ``who`` is the key's prefix, ``most`` its limit."""
 
-    ``take`` and ``free`` raise :class:`SlotsUnavailable`.
-    """
+    async def take(self, who: str, most: int) -> str | None:
+        """Take a slot and return its token, or ``None`` if all are taken.
 
-    async def take(self, who: str, most: int) -> str | None: ...
+        Raises :class:`SlotsUnavailable`.
+        """
 
-    async def free(self, who: str, token: str) -> None: ...
+    async def free(self, who: str, token: str) -> None:
+        """Free the slot that ``token`` stands for. Raises :class:`SlotsUnavailable`."""
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Release the connection, if there is one."""
 
 
 class OwnSlots:
-    """Of this process alone."""
+    """Counts the slots of this process alone."""
 
     def __init__(self) -> None:
         self._taken: Counter[str] = Counter()
 
     async def take(self, who: str, most: int) -> str | None:
+        """Take a slot and return its token, or ``None`` if all are taken."""
         if self._taken[who] >= most:
             return None
         self._taken[who] += 1
         return who
 
     async def free(self, who: str, token: str) -> None:
+        """Free a slot of ``who``."""
         self._taken[who] -= 1
         if not self._taken[who]:
             del self._taken[who]
 
     async def aclose(self) -> None:
-        return None
+        """Do nothing: this process needs no connection to count."""
 
 
 class SharedSlots:
-    """Of all workers, in Redis. A slot is leased, so that none is lost with a worker."""
+    """Counts the slots of all workers in Redis.
+
+    A slot is leased, so that the slots of a worker that dies become free again.
+    """
 
     def __init__(self, redis_url: str) -> None:
         from redis.exceptions import RedisError
@@ -87,25 +95,30 @@ class SharedSlots:
         self._renewing: asyncio.Task[None] | None = None
 
     async def take(self, who: str, most: int) -> str | None:
+        """Take a slot and return its token, or ``None`` if all are taken.
+
+        Raises :class:`SlotsUnavailable`.
+        """
         token = uuid.uuid4().hex
-        taken = self._taken.setdefault(who, set())
-        # Noted first: a cancelled caller may have taken it all the same.
-        taken.add(token)
-        got = False
+        tokens = self._taken.setdefault(who, set())
+        # Added before the call: Redis may have given the slot to a caller that is then cancelled.
+        tokens.add(token)
+        granted = False
         try:
-            got = await in_time(self._take(keys=[_PREFIX + who], args=[most, token, _LEASE]))
+            granted = await in_time(self._take(keys=[_PREFIX + who], args=[most, token, _LEASE]))
         except self._trouble as error:
             raise SlotsUnavailable(type(error).__name__) from error
         finally:
-            if not got:
+            if not granted:
                 self._forget(who, token)
-        if not got:
+        if not granted:
             return None
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.create_task(self._go_on_renewing())
         return token
 
     async def free(self, who: str, token: str) -> None:
+        """Free the slot that ``token`` stands for. Raises :class:`SlotsUnavailable`."""
         self._forget(who, token)
         try:
             await in_time(self._redis.zrem(_PREFIX + who, token))
@@ -113,15 +126,16 @@ class SharedSlots:
             raise SlotsUnavailable(type(error).__name__) from error
 
     async def aclose(self) -> None:
+        """Stop renewing leases, and close the connection to Redis."""
         if self._renewing is not None:
             self._renewing.cancel()
         await self._redis.aclose()
 
     def _forget(self, who: str, token: str) -> None:
-        taken = self._taken.get(who)
-        if taken is not None:
-            taken.discard(token)
-            if not taken:
+        tokens = self._taken.get(who)
+        if tokens is not None:
+            tokens.discard(token)
+            if not tokens:
                 del self._taken[who]
 
     async def _go_on_renewing(self) -> None:
@@ -133,4 +147,4 @@ class SharedSlots:
                 try:
                     await in_time(self._renew(keys=[_PREFIX + who], args=[_LEASE, *tokens]))
                 except self._trouble:
-                    break  # it is said where slots are taken; the next round may get through
+                    break  # logged where slots are taken; the next round may succeed

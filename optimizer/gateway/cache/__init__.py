@@ -1,1 +1,1 @@
-"""Finds answers that were given before."""
+"""The response cache: finds answers given before."""

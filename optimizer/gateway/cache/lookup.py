@@ -1,4 +1,4 @@
-"""Answers given before: the same question's, or the same in other words where that is on."""
+"""Looks an answer up: by the same question, or by the same meaning if the semantic cache is on."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ from optimizer.gateway.cache.semantic.cache import SemanticCache
 
 @dataclass(frozen=True, slots=True)
 class CacheHit:
-    """An answer, and how alike its prompt is where it is not the same."""
+    """A cached answer; ``likeness`` (-1 to 1) is set if its prompt differs from the request's."""
 
     entry: CachedResponse
     likeness: float | None = None
 
 
 class AnswerCache:
-    """Without ``exact`` nothing is ever found; ``semantic`` may be left out."""
+    """Finds cached answers. Without ``exact`` the cache is off; ``semantic`` is optional."""
 
     def __init__(self, exact: CacheReader | None, semantic: SemanticCache | None = None) -> None:
         self._exact = exact
         self._semantic = semantic
         self.on = exact is not None
         self.semantic = self.on and semantic is not None
-        """Whether questions in other words are found."""
+        """Whether the semantic cache is used."""
 
     async def find(self, analyzed: AnalyzedRequest) -> CacheHit | None:
-        """Raises :class:`NotCached` where only a cached answer is wanted."""
+        """Return the cached answer to a request, ``None`` if there is none.
+
+        Raises :class:`NotCached` if there is none and the client accepts only a cached answer.
+        """
         request = analyzed.request
         if self._exact is not None and request.cache.read:
             if entry := await self._live(self._exact, analyzed, request.cache_key):
@@ -44,7 +47,7 @@ class AnswerCache:
         return None
 
     def remember(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
-        """An answer that was just stored may be found by its meaning from now on."""
+        """Add an answer that was just stored to the semantic cache."""
         if self._semantic is not None and result.cache_key is not None:
             self._semantic.add(
                 analyzed.request.semantic_key, analyzed.request.prompt, result.cache_key
@@ -54,13 +57,13 @@ class AnswerCache:
     async def _live(
         cache: CacheReader, analyzed: AnalyzedRequest, key: str
     ) -> CachedResponse | None:
-        """The entry under ``key`` if it is as fresh as asked for and no rule forbids its model."""
+        """Return the entry under ``key`` if it is fresh enough and no rule forbids its model."""
         entry = await cache.find(key)
         if (
             entry is None
             or analyzed.effect.exclusion_reason(entry.provider, entry.model) is not None
         ):
             return None
-        oldest = analyzed.request.cache.max_age
+        max_age = analyzed.request.cache.max_age
         age = (analyzed.request.asked_at - entry.created_at).total_seconds()
-        return entry if oldest is None or age <= oldest else None
+        return entry if max_age is None or age <= max_age else None

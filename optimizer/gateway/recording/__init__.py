@@ -1,1 +1,1 @@
-"""Prices requests and writes their records."""
+"""Recording: prices requests and writes their records to the ledger."""

@@ -1,4 +1,4 @@
-"""What a request cost, what it saved, and its record: priced, written, summed up."""
+"""Accounting: prices requests, computes what they saved, and records them in the ledger."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ logger = logging.getLogger(__name__)
 
 _ZERO = Decimal(0)
 _MODEL = attrgetter("provider", "model")
-# Other endings (a content filter's, say) are one answer's bad luck, not worth repeating to all.
+# Other endings (such as a content filter's) may not occur again, so they are not given to others.
 _CACHEABLE_ENDINGS = frozenset({"stop", "length", "tool_calls"})
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What the client is told, and the answer as others may be given it."""
+    """The result for the client, and the cache entry from which others may get the answer."""
 
     result: CompletionResult
     entry: CachedResponse
 
 
 def milliseconds_since(started: float) -> float:
-    """Since ``started``, a reading of ``time.perf_counter``."""
+    """Return the milliseconds since ``started``, a reading of ``time.perf_counter``."""
     return (time.perf_counter() - started) * 1000
 
 
@@ -56,15 +56,17 @@ def notify(observers: Sequence[Observer], entry: LedgerEntry) -> None:
     for observer in observers:
         try:
             observer(entry)
-        except Exception as error:  # the answer is paid for and recorded: it goes out
-            logger.error("A request could not be counted", exc_info=error)
+        except Exception as error:  # the answer is paid for and recorded, so it must be delivered
+            logger.error(
+                "A request could not be counted in metrics or the live page", exc_info=error
+            )
 
 
 class Accounting:
-    """Prices and records what happened to a request; returns once the record is durable.
+    """Prices and records requests. Each method returns once the record is durable.
 
-    Every method raises :class:`analytics.ledger.ledger.LedgerUnavailable` where it could
-    not be recorded.
+    Every method raises :class:`analytics.ledger.ledger.LedgerUnavailable` if the record cannot
+    be stored. ``started`` is always a reading of ``time.perf_counter``.
     """
 
     def __init__(
@@ -92,7 +94,10 @@ class Accounting:
         *,
         cut_off: str = "",
     ) -> Recorded:
-        """A provider answered, after the failed ``attempts``; ``cut_off`` is why not to the end."""
+        """Record a provider's answer that followed the failed ``attempts``.
+
+        ``cut_off`` is the error code of an answer that broke off, "" for a complete one.
+        """
         answer_cost = self._prices.cost(completion.provider, completion.model, completion.usage)
         charges = self._charges(answer_cost, attempts)
         baseline = self._baseline(analyzed, decision, completion, attempts, answer_cost)
@@ -141,8 +146,9 @@ class Accounting:
         started: float,
         likeness: float | None = None,
     ) -> CompletionResult:
-        """``entry`` is given again, at no cost; ``likeness`` is that of the prompts, where
-        they are not the same.
+        """Record an answer that is given from the cache, at no cost.
+
+        ``likeness`` is the similarity of the prompts (-1 to 1), ``None`` if they are the same.
         """
         savings = savings_of_hit(entry.original_cost, entry.baseline_cost)
         decision = cached_decision(analyzed, entry, likeness)
@@ -174,7 +180,7 @@ class Accounting:
         started: float,
         detail: str = "",
     ) -> None:
-        """Nobody answered."""
+        """Record a request that no provider answered; ``detail`` says why, beside ``attempts``."""
         entry = self._entries.for_failure(
             analyzed,
             decision=decision,
@@ -188,24 +194,24 @@ class Accounting:
     async def record_shared_failure(
         self, analyzed: AnalyzedRequest, error: RoutingUnavailable, started: float
     ) -> None:
-        """A request that waited for another's failed call: recorded, but charged only once."""
+        """Record a request that waited for another request's failed call, which is charged once."""
         unpaid = [replace(attempt, usage=None) for attempt in error.attempts]
         await self.record_failure(analyzed, None, unpaid, started, str(error))
 
     async def record_abandoned(self, analyzed: AnalyzedRequest, code: str, started: float) -> None:
-        """A request that heard another's answer, but not to its end: at no cost."""
-        attempts = [Attempt("", "", code, "the answer that was listened to did not end")]
+        """Record, at no cost, a request that did not get all of another request's stream."""
+        attempts = [Attempt("", "", code, "the shared stream ended before the answer was complete")]
         await self.record_failure(analyzed, None, attempts, started)
 
     async def _record(self, entry: LedgerEntry) -> Decimal | None:
-        """Make ``entry`` durable; USD spent today after it, where known."""
+        """Store ``entry``, and return the USD spent today including it, ``None`` if unknown."""
         receipt = await self._ledger.record(entry)
         notify(self._observers, entry)
         today = entry.request.created_at
         if receipt.total_cost_today is not None:
             self._spent_today = (today, receipt.total_cost_today)
         elif self._spent_today is not None and self._spent_today[0].date() == today.date():
-            # The database is away: count on from the last sum it gave.
+            # The database is unavailable: add to the last sum that was read from it.
             spent = self._spent_today[1] + (entry.request.cost or _ZERO)
             self._spent_today = (today, spent)
         else:
@@ -213,7 +219,7 @@ class Accounting:
         return self._spent_today[1]
 
     def _charges(self, answer_cost: Decimal | None, attempts: Sequence[Attempt]) -> Charges:
-        """What the request cost in all: the answer and whatever failed attempts used up."""
+        """Return what the request cost in all: the answer and the failed attempts."""
         if not attempts:
             return Charges(answer_cost, _ZERO, [])
         costs = [self._prices.charged(a.provider, a.model, a.usage) for a in attempts]
@@ -229,8 +235,10 @@ class Accounting:
         attempts: Sequence[Attempt],
         answer_cost: Decimal | None,
     ) -> BaselineCost | None:
-        """The model to compare with, priced on this request's tokens: the one that the client
-        named, else complexity's choice among those that worked.
+        """Return the baseline: the model to compare with, priced on this request's tokens.
+
+        It is the model that the client named as baseline, else complexity's first choice that
+        did not fail. ``None`` if all of them failed.
         """
         ref: tuple[str, str] | None = analyzed.request.baseline
         if ref is None:
@@ -252,14 +260,16 @@ class Accounting:
     ) -> BaselineCost:
         if cost is None:
             return BaselineCost(provider, model, None)
-        asked = self._prices.cost(provider, model, replace(usage, output_tokens=0))
-        return BaselineCost(provider, model, cost, None if asked is None else cost - asked)
+        input_cost = self._prices.cost(provider, model, replace(usage, output_tokens=0))
+        output_cost = None if input_cost is None else cost - input_cost
+        return BaselineCost(provider, model, cost, output_cost)
 
     def _saved_by_prompt_cache(
         self, completion: Completion, cost: Decimal | None
     ) -> Decimal | None:
-        """USD that the answer would have cost more without the provider's prompt cache; less
-        than zero where writing to it cost more than reading from it saved.
+        """Return the USD saved by the provider's prompt cache, ``None`` if a price is unknown.
+
+        It is negative if writing to the cache cost more than reading from it saved.
         """
         usage = completion.usage
         if cost is None or not (usage.cache_read_tokens or usage.cache_write_tokens):

@@ -1,4 +1,4 @@
-"""A completion as the response cache keeps it, and back."""
+"""Converts a completion to the form that the response cache stores, and back."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from providers.storable import storable_json
 
 
 def answer_json(completion: Completion) -> dict[str, Any] | None:
-    """What the entry's text alone cannot say; ``None`` where it says everything."""
-    only = completion.choices[0]
-    plain = len(completion.choices) == 1 and not (only.refusal or only.logprobs)
-    if plain and not completion.extra and only.parts == (Text(only.text),):
+    """Return the JSON of an answer; ``None`` if the entry's text alone is the whole answer."""
+    first = completion.choices[0]
+    plain = len(completion.choices) == 1 and not (first.refusal or first.logprobs)
+    if plain and not completion.extra and first.parts == (Text(first.text),):
         return None
     answer: dict[str, Any] = storable_json(
         {
@@ -26,7 +26,7 @@ def answer_json(completion: Completion) -> dict[str, Any] | None:
 
 
 def cached_completion(entry: CachedResponse) -> Completion:
-    """The answer that ``entry`` keeps."""
+    """Return the answer that is stored in ``entry``."""
     choices: tuple[Choice, ...] = (
         Choice((Text(entry.response),), entry.finish_reason or "stop"),  # type: ignore[arg-type]
     )

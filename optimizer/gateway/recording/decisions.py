@@ -1,4 +1,4 @@
-"""Decisions as they turned out: served by a fallback, or by the cache."""
+"""The decisions to record if a fallback, the cache or a shared stream answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from routing.models import RoutingDecision
 def served_decision(
     decision: RoutingDecision, completion: Completion, attempts: Sequence[Attempt]
 ) -> RoutingDecision:
-    """The decision as it turned out: another model's name in it when the first one failed."""
+    """Return the decision with the model that answered: a fallback if the first choice failed."""
     if (completion.provider, completion.model) == (decision.provider, decision.model):
         return decision
     tried = ", ".join(dict.fromkeys(f"{a.provider}/{a.model}" for a in attempts))
@@ -26,7 +26,7 @@ def served_decision(
         provider=completion.provider,
         model=completion.model,
         fallback_used=True,
-        reasoning=f"{decision.reasoning} It could not answer ({tried}), so {served} did.",
+        reasoning=f"{decision.reasoning} It failed ({tried}), so {served} answered.",
         metadata={
             **decision.metadata,
             "fallback_reason": failure_summary(attempts),
@@ -36,16 +36,17 @@ def served_decision(
 
 
 def failure_summary(attempts: Sequence[Attempt]) -> str:
+    """Return one line with the model and the message of each failed attempt."""
     return "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts)
 
 
 def shared_decision(analyzed: AnalyzedRequest, served: RoutingDecision) -> RoutingDecision:
-    """Of a request that hears what another, asking the same, is being told."""
+    """Return the decision recorded for a request that shares another request's stream."""
     return replace(
         served,
         strategy_used="cached",
         confidence="high",
-        reasoning=f"The same is being answered by {served.provider}/{served.model} just now.",
+        reasoning=f"{served.provider}/{served.model} is answering the same request now.",
         metadata={**served.metadata, "token_count": analyzed.analysis.token_count},
     )
 
@@ -53,18 +54,21 @@ def shared_decision(analyzed: AnalyzedRequest, served: RoutingDecision) -> Routi
 def cached_decision(
     analyzed: AnalyzedRequest, entry: CachedResponse, likeness: float | None
 ) -> RoutingDecision:
-    """``likeness`` is that of the prompts, where they are not the same."""
-    before = "The same prompt was"
+    """Return the decision recorded for an answer from the cache.
+
+    ``likeness`` is the similarity of the prompts (-1 to 1), ``None`` if they are the same.
+    """
+    question = "the same prompt"
     if likeness is not None:
-        before = f"The same question in other words (likeness {likeness:.2f}) was"
+        question = f"the same question in other words (likeness {likeness:.2f})"
     return RoutingDecision(
         provider=entry.provider,
         model=entry.model,
         confidence="high" if likeness is None else "medium",
         strategy_used="cached",
         reasoning=(
-            f"{before} answered by {entry.provider}/{entry.model} before; "
-            "that answer is given again at no cost."
+            f"{entry.provider}/{entry.model} answered {question} before. "
+            "The cache returns that answer at no cost."
         ),
         metadata={
             **({} if likeness is None else {"likeness": round(likeness, 4)}),
@@ -85,7 +89,7 @@ def cached_decision(
                     "sample_size": entry.vote_count,
                     "expected_cost": Decimal(0),
                     "chosen": True,
-                    "reason": "gave this very answer before",
+                    "reason": "gave the cached answer",
                 }
             ],
             "fallback_chain": [],

@@ -1,4 +1,4 @@
-"""Turns what happened to a request into the ledger's rows."""
+"""Builds the ledger's rows for a request that was answered, served from the cache, or failed."""
 
 from __future__ import annotations
 
@@ -26,17 +26,25 @@ _answer = maker_of(CachedResponse)
 
 @dataclass(frozen=True, slots=True)
 class StoragePolicy:
-    """``prompts``: full, hash or none. ``cache_seconds``: how long answers are kept, 0 for ever."""
+    """What is stored of prompts and answers.
+
+    ``prompts`` is "full", "hash" or "none". ``cache_seconds`` is how long answers are kept, 0
+    for no limit.
+    """
 
     prompts: str = "full"
     cache_seconds: int = 0
 
     def prompt_fields(self, prompt: str) -> dict[str, str]:
+        """Return the columns of a prompt: its text and its SHA-256, as far as they are stored."""
         digest = "" if self.prompts == "none" else hashlib.sha256(prompt.encode()).hexdigest()
         return {"prompt": prompt if self.prompts == "full" else "", "prompt_hash": digest}
 
     def expiry(self, now: datetime, wanted: int | None = None) -> datetime | None:
-        """When an answer of ``now`` is given no more: the sooner of ours and the client's wish."""
+        """Return when an answer of ``now`` expires, ``None`` for never.
+
+        ``wanted`` is the client's own limit in seconds; the shorter of both limits counts.
+        """
         seconds = self.cache_seconds or wanted
         if seconds is None:
             return None
@@ -45,8 +53,10 @@ class StoragePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds: ``total`` until the answer was complete, ``provider`` of it since the
-    first call, ``first_token`` until the first content of a stream.
+    """The duration of a request, in milliseconds.
+
+    ``total`` is the time until the answer was complete, ``provider`` the part of it since the
+    first call, ``first_token`` the time until the first content of a stream.
     """
 
     total: float
@@ -56,7 +66,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Charges:
-    """USD: ``cost`` in all, of which ``failed`` went to attempts that delivered nothing."""
+    """What a request cost in USD; ``failed`` is the part of ``cost`` for failed attempts."""
 
     cost: Decimal | None
     failed: Decimal
@@ -65,8 +75,10 @@ class Charges:
 
 @dataclass(frozen=True, slots=True)
 class BaselineCost:
-    """The model complexity would have used and the price of this request on it, USD;
-    ``output_cost`` is the completion's part of it.
+    """The baseline model and the cost of this request on it, in USD.
+
+    The baseline is the model that complexity would have used. ``output_cost`` is the part of
+    ``cost`` for the completion.
     """
 
     provider: str
@@ -76,7 +88,7 @@ class BaselineCost:
 
 
 class LedgerEntryBuilder:
-    """Builds ledger entries under one storage policy; ``replayed`` marks them all as such."""
+    """Builds ledger entries under one storage policy; ``replayed`` marks them as replayed."""
 
     def __init__(self, policy: StoragePolicy, *, replayed: bool = False) -> None:
         self._policy = policy
@@ -97,10 +109,10 @@ class LedgerEntryBuilder:
         cacheable: bool,
         cut_off: str = "",
     ) -> tuple[LedgerEntry, CachedResponse]:
-        """The entry of a provider's answer, and the cache entry that it makes.
+        """Return the entry of a provider's answer, and the cache entry of that answer.
 
-        ``answer_cost`` is the delivered call alone: what a later hit will save.
-        ``cut_off`` is why the answer did not come to its end.
+        ``answer_cost`` (USD) is the cost of the successful call alone: what a later hit saves.
+        ``cut_off`` is the error code of an answer that broke off, "" for a complete one.
         """
         usage = completion.usage
         prompt_fields = self._policy.prompt_fields(analyzed.request.prompt)
@@ -166,10 +178,10 @@ class LedgerEntryBuilder:
         *,
         latency_ms: float,
     ) -> LedgerEntry:
-        """The entry of an answer given from the cache, at no cost."""
+        """Return the entry of an answer given from the cache, at no cost."""
         request = _request(
             {
-                # A hit by meaning has another question's key.
+                # A hit of the semantic cache has the key of another question.
                 **self._request_fields(analyzed, decision),
                 "cache_key": entry.cache_key,
                 "provider": entry.provider,
@@ -197,7 +209,7 @@ class LedgerEntryBuilder:
         charges: Charges,
         latency_ms: float,
     ) -> LedgerEntry:
-        """The entry of a request that nobody answered."""
+        """Return the entry of a request that no provider answered."""
         request = _request(
             {
                 **self._request_fields(analyzed, decision),
@@ -292,7 +304,7 @@ class LedgerEntryBuilder:
 def describe_attempts(
     attempts: Sequence[Attempt], costs: Sequence[Decimal]
 ) -> list[dict[str, Any]]:
-    """Failed attempts as they are stored and shown: no secret, no prompt."""
+    """Return failed attempts as they are stored and shown: without secrets and prompts."""
     return [
         {
             "provider": attempt.provider,

@@ -1,1 +1,1 @@
-"""Streams that several clients may share."""
+"""Streamed answers, which several clients may share."""

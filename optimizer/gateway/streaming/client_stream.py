@@ -1,4 +1,4 @@
-"""A streamed answer as one client is told it, and who hears which."""
+"""The stream of an answer to one client, from the cache or from a shared stream."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from providers.events import Event
 from routing.models import RoutingDecision
 
 Settle = Callable[[Recorded], Awaitable[CompletionResult]]
-"""Records the reader's own request once the answer is; gives what the client is told."""
+"""Records the reader's own request after the shared answer is recorded; returns its result."""
 
 
 @dataclass(slots=True)
 class ClientStream:
-    """What the client is told while the answer comes in.
+    """The stream of an answer to one client.
 
-    ``events`` come as they are there, several at a time if need be, and end with
-    each choice's :class:`providers.events.Finished`, only after the record is
-    durable; ``result`` is known from then on. A stream that breaks raises
+    ``events`` yields events as they arrive, all that have arrived at a time. It ends with each
+    choice's :class:`providers.events.Finished`, which comes only after the record is durable;
+    ``result`` is set from then on. A stream that breaks raises
     :class:`providers.errors.ProviderError`, one that cannot be recorded
-    :class:`analytics.ledger.ledger.LedgerUnavailable`. ``leave`` must be called in the
-    end, however it ends.
+    :class:`analytics.ledger.ledger.LedgerUnavailable`. The caller must call ``leave`` at the
+    end, whether the stream succeeds or not.
     """
 
     decision: RoutingDecision
@@ -39,8 +39,8 @@ class ClientStream:
 
     @classmethod
     def of_cached(cls, result: CompletionResult) -> ClientStream:
-        """An answer that is there already, told as a stream."""
-        return cls(result.decision, _told(result.completion), result)
+        """Return the stream of a complete answer from the cache."""
+        return cls(result.decision, _cached_events(result.completion), result)
 
     @classmethod
     def of_shared(
@@ -50,25 +50,29 @@ class ClientStream:
         settle: Settle,
         failed: Callable[[str], None],
     ) -> ClientStream:
-        """``failed`` is told why the client did not hear it to the end; it or ``settle`` is
-        called, and only once.
+        """Return a stream that reads from ``live``.
+
+        Exactly one of ``settle`` and ``failed`` is called, and only once: ``settle`` at the end
+        of the answer, ``failed`` with an error code if the client did not get all of it.
         """
         reader = live.join()
-        stream = cls(decision, _nothing())
+        stream = cls(decision, _no_events())
         ending = _Ending(settle, failed)
 
         def leave() -> None:
             live.leave(reader)
             ending.fail(ClientGone.code)
 
-        stream.events = _heard(stream, live, reader, ending)
+        stream.events = _shared_events(stream, live, reader, ending)
         stream.leave = leave
         return stream
 
 
 class _Ending:
-    """A request ends once: settled or failed. Who leaves while it is being settled has not
-    failed, as what was handed to the ledger is written.
+    """Ends a request exactly once: settled or failed.
+
+    A client that leaves while its request is being settled has not failed: the ledger writes
+    an entry that it has accepted.
     """
 
     def __init__(self, settle: Settle, failed: Callable[[str], None]) -> None:
@@ -76,9 +80,9 @@ class _Ending:
         self._failed = failed
         self._open = True
 
-    async def settle(self, booked: Recorded) -> CompletionResult:
+    async def settle(self, recorded: Recorded) -> CompletionResult:
         self._open = False
-        return await self._settle(booked)
+        return await self._settle(recorded)
 
     def fail(self, code: str) -> None:
         if self._open:
@@ -86,16 +90,16 @@ class _Ending:
             self._failed(code)
 
 
-async def _told(completion: Completion) -> AsyncGenerator[list[Event], None]:
+async def _cached_events(completion: Completion) -> AsyncGenerator[list[Event], None]:
     yield list(completion_events(completion))
 
 
-async def _nothing() -> AsyncGenerator[list[Event], None]:
+async def _no_events() -> AsyncGenerator[list[Event], None]:
     return
     yield
 
 
-async def _heard(
+async def _shared_events(
     stream: ClientStream,
     live: SharedStream,
     reader: EventQueue,
@@ -105,9 +109,9 @@ async def _heard(
         live.taken()
         yield events
     try:
-        booked = await asyncio.shield(live.outcome)
+        recorded = await asyncio.shield(live.outcome)
     except ProviderError as error:
         ending.fail(error.code)
         raise
-    stream.result = await ending.settle(booked)
+    stream.result = await ending.settle(recorded)
     yield live.endings

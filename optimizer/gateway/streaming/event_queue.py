@@ -1,4 +1,4 @@
-"""Events on their way to one reader, who takes all that have come at once."""
+"""A queue of events for one reader, which takes all waiting events at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from providers.events import Event
 
 
 class EventQueue:
-    """``put`` by one task, ``take`` by another, both of the same loop."""
+    """A queue between two tasks of one event loop: one calls ``put``, the other ``take``."""
 
     def __init__(self, first: Iterable[Event] = ()) -> None:
         self._events: list[Event] = list(first)
@@ -22,18 +22,19 @@ class EventQueue:
         return len(self._events)
 
     def put(self, event: Event) -> None:
+        """Add an event."""
         self._events.append(event)
         self._news.set()
 
     def end(self) -> None:
-        """Nothing more will come."""
+        """Mark the queue as ended: no more events will come."""
         self._ended = True
         self._news.set()
 
     async def take(self) -> list[Event]:
-        """All that has come since the last time; empty when nothing more will."""
+        """Wait for events and return all that have arrived; an empty list once the queue ended."""
         await self._news.wait()
-        taken, self._events = self._events, []
+        events, self._events = self._events, []
         if not self._ended:
             self._news.clear()
-        return taken
+        return events

@@ -1,8 +1,8 @@
-"""An answer that is coming in: read from its provider once, for all who asked for it.
+"""A streamed answer that is read from its provider once, for all clients with the same request.
 
-Whoever asked first pays; others who ask the same meanwhile hear it too and are
-recorded as served from the cache. The provider is read as fast as the fastest
-of them reads, and let go when none is left.
+The first client pays; clients that send the same request meanwhile get the same stream, and
+their requests are recorded as served from the cache. The stream is read from the provider as
+fast as the fastest client reads it. The call ends when no client is left.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ from providers.events import Event, Finished, UsageReported
 from providers.resilience import OpenStream
 from routing.models import RoutingDecision
 
-# Events that may wait for the fastest reader before the provider is held back.
+# Events that may wait for the fastest reader before the stream is no longer read.
 _MOST_WAITING = 256
 
 
 class SharedStream:
-    """``outcome`` is the answer once it is recorded, or why there is none: a
-    :class:`providers.errors.ProviderError`,
-    :class:`analytics.ledger.ledger.LedgerUnavailable`, or cancelled when nobody was left.
+    """A stream that is read once and given to any number of readers.
 
-    ``started`` and ``called`` are readings of ``time.perf_counter``; ``done`` is
-    told of an answer that came to its end.
+    ``outcome`` is a task that returns the answer once it is recorded. It raises
+    :class:`providers.errors.ProviderError` or
+    :class:`analytics.ledger.ledger.LedgerUnavailable`, and is cancelled when no reader is left.
+
+    ``started`` and ``called`` are readings of ``time.perf_counter``; ``done`` is called with
+    an answer that is complete.
     """
 
     def __init__(
@@ -55,23 +57,23 @@ class SharedStream:
         self._called = called
         self._done = done
         self._first_token = milliseconds_since(started)
-        self._collector = CompletionBuilder(opened.provider, opened.request)
+        self._builder = CompletionBuilder(opened.provider, opened.request)
         self._readers: set[EventQueue] = set()
         self._room = asyncio.Event()
         self._begun = asyncio.Event()
         self.endings: list[Event] = []
-        self.served = served_decision(decision, self._collector.completion(), opened.attempts)
+        self.served = served_decision(decision, self._builder.completion(), opened.attempts)
         self.outcome: asyncio.Task[Recorded] = asyncio.create_task(self._run())
         self.outcome.add_done_callback(self._ended)
 
     @property
     def alive(self) -> bool:
-        """Whether it can still be joined."""
+        """Return whether a reader can still join."""
         return not (self.outcome.done() or self.outcome.cancelling())
 
     def join(self) -> EventQueue:
-        """Hear it from the beginning; leave with :meth:`leave`."""
-        reader = EventQueue(self._said_so_far() if self._begun.is_set() else ())
+        """Return a queue with the stream from its beginning; call :meth:`leave` afterwards."""
+        reader = EventQueue(self._events_so_far() if self._begun.is_set() else ())
         if self.outcome.done():
             reader.end()
         self._readers.add(reader)
@@ -79,7 +81,7 @@ class SharedStream:
         return reader
 
     def leave(self, reader: EventQueue | None = None) -> None:
-        """Any number of times. When nobody is left the provider's call ends."""
+        """Remove a reader; the provider's call ends when none is left. May be called repeatedly."""
         if reader is not None:
             self._readers.discard(reader)
         self._room.set()
@@ -88,15 +90,15 @@ class SharedStream:
         if self._begun.is_set():
             self.outcome.cancel()
         else:
-            # A task cancelled before its first step would neither close nor record anything.
+            # A task cancelled before its first step would neither close the stream nor record it.
             self._begun.set()
 
     def taken(self) -> None:
-        """A reader has made room."""
+        """Note that a reader has taken its events, so that the stream is read on."""
         self._room.set()
 
-    def _said_so_far(self) -> Iterator[Event]:
-        for event in completion_events(self._collector.completion()):
+    def _events_so_far(self) -> Iterator[Event]:
+        for event in completion_events(self._builder.completion()):
             if not isinstance(event, (Finished, UsageReported)):
                 yield event
 
@@ -107,7 +109,7 @@ class SharedStream:
                 if not self._readers:
                     raise asyncio.CancelledError
                 async for event in events:
-                    self._collector.add(event)
+                    self._builder.add(event)
                     if isinstance(event, Finished):
                         self.endings.append(event)
                         continue
@@ -120,9 +122,9 @@ class SharedStream:
         except asyncio.CancelledError:
             await self._settle(ClientGone.code)
             raise
-        booked = await self._settle("")
-        self._done(booked)
-        return booked
+        recorded = await self._settle("")
+        self._done(recorded)
+        return recorded
 
     async def _wait_for_a_reader(self) -> None:
         while self._readers and min(map(len, self._readers)) >= _MOST_WAITING:
@@ -136,7 +138,7 @@ class SharedStream:
         return self._accounting.record_answer(
             self._analyzed,
             self._decision,
-            self._collector.completion(),
+            self._builder.completion(),
             self._opened.attempts,
             timing,
             cut_off=cut_off,
@@ -144,14 +146,14 @@ class SharedStream:
 
     def _ended(self, outcome: asyncio.Task[Recorded]) -> None:
         if not outcome.cancelled():
-            # Mark as seen: when every reader has gone, nobody else will retrieve it.
+            # Marks the exception as retrieved: if every reader has gone, no other code does.
             outcome.exception()
         for reader in self._readers:
             reader.end()
 
 
 class _Opening:
-    """An answer that is being opened, and those who wait for that."""
+    """A stream that is being opened, and the number of requests that wait for it."""
 
     def __init__(self, task: asyncio.Task[SharedStream]) -> None:
         self.task = task
@@ -175,7 +177,7 @@ class _Opening:
             self._waiting -= 1
 
     def _give_up(self) -> None:
-        """Nobody waits any more."""
+        """End the call, as no request waits for it any more."""
         if not self.task.done():
             self.task.cancel()
         elif not self.task.cancelled() and not self.task.exception():
@@ -183,7 +185,7 @@ class _Opening:
 
 
 class SharedStreams:
-    """The answers that are coming in now, by what was asked."""
+    """The streams in progress, by the key of their request."""
 
     def __init__(self) -> None:
         self._by_key: dict[str, _Opening] = {}
@@ -191,8 +193,9 @@ class SharedStreams:
     async def join(
         self, key: str, open_answer: Callable[[], Coroutine[Any, Any, SharedStream]]
     ) -> tuple[SharedStream, bool]:
-        """The answer under ``key``, opened if there is none, and whether it was opened for
-        this caller. Raises what ``open_answer`` does.
+        """Return the stream under ``key``, and whether it was opened for this caller.
+
+        ``open_answer`` opens it if there is none. Raises what ``open_answer`` raises.
         """
         opening = self._by_key.get(key)
         leads = opening is None or not opening.alive
@@ -208,15 +211,15 @@ class SharedStreams:
             task.result().outcome.add_done_callback(lambda _: self._forget(key, task))
 
     def _forget(self, key: str, task: asyncio.Task[SharedStream]) -> None:
-        found = self._by_key.get(key)
-        if found is not None and found.task is task:
+        opening = self._by_key.get(key)
+        if opening is not None and opening.task is task:
             del self._by_key[key]
 
     async def drain(self) -> None:
-        """Wait until every one of them is recorded."""
+        """Wait until every stream in progress is recorded."""
         while self._by_key:
             tasks = [opening.task for opening in self._by_key.values()]
-            found = await asyncio.gather(*tasks, return_exceptions=True)
-            outcomes = [live.outcome for live in found if isinstance(live, SharedStream)]
+            streams = await asyncio.gather(*tasks, return_exceptions=True)
+            outcomes = [live.outcome for live in streams if isinstance(live, SharedStream)]
             await asyncio.gather(*outcomes, return_exceptions=True)
             await asyncio.sleep(0)

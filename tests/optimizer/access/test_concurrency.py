@@ -179,7 +179,7 @@ async def test_when_the_service_is_full_waiting_ends(
     for path, body in (("/complete", PROMPT), ("/v1/messages", {**CHAT, "max_tokens": 5})):
         refused = await client.post(path, json=body)
         assert refused.status_code == 503
-        assert "at the same time" in refused.text
+        assert "limit of concurrent requests" in refused.text
     # What costs nothing is not held up.
     assert (await client.get("/stats")).status_code == 200
     fakes["claude"].gate.set()

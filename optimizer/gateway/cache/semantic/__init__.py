@@ -1,1 +1,1 @@
-"""The semantic cache: an answer given again to the same question in other words. Off by default."""
+"""The semantic cache: answers the same question in other words. It is off by default."""

@@ -1,4 +1,4 @@
-"""Finds the answer to the same question in other words, and learns of new answers."""
+"""Finds the answer to the same question in other words, and adds new answers."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from optimizer.gateway.cache.semantic.embedding import TextEmbedder
 from optimizer.gateway.cache.semantic.index import SemanticIndex
 from optimizer.gateway.cache.semantic.wording import may_share_answer, wording_of
 
-# Longer texts say too much for one vector to tell two of them apart.
+# Characters. A longer text says too much for one vector to distinguish it from another.
 LONGEST_PROMPT = 500
 
 Known = tuple[int, str, str, str]
-"""An answer that was stored: its number, context, prompt and cache key."""
+"""A stored answer: its number, context, prompt and cache key."""
 Load = Callable[[int], Iterable[Known]]
-"""Stored answers after a number, in their order."""
+"""Returns the stored answers after a number, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class SemanticMatch:
-    """``likeness`` is the cosine of both questions, -1 to 1; ``key`` the cache entry's."""
+    """A question with the same meaning.
+
+    ``likeness`` is the cosine of both questions, -1 to 1; ``key`` is the cache entry's.
+    """
 
     likeness: float
     prompt: str
@@ -29,8 +32,11 @@ class SemanticMatch:
 
 
 class SemanticCache:
-    """One a process. ``threshold`` is the least likeness of questions, ``word_threshold``
-    that of each word and its counterpart; ``load`` reads what other workers stored.
+    """The semantic cache of this process.
+
+    ``threshold`` is the least likeness of two questions, ``word_threshold`` that of each word
+    and its counterpart. ``load`` reads the answers that other workers stored. ``limit`` is the
+    number of questions kept in memory.
     """
 
     def __init__(
@@ -48,14 +54,14 @@ class SemanticCache:
         self._word_threshold = word_threshold
         self._index = SemanticIndex(limit)
         self._last = 0
-        # The background thread adds what it loads while the event loop looks up.
+        # The background thread adds entries while the event loop looks questions up.
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._index)
 
     def find(self, context: str, prompt: str) -> SemanticMatch | None:
-        """The most alike question of ``context`` that wants the same, if there is one."""
+        """Return the most similar question of ``context`` with the same meaning, if any."""
         if not context or len(prompt) > LONGEST_PROMPT:
             return None
         vector, wording = self._embedder.embed(prompt), wording_of(prompt)
@@ -69,7 +75,7 @@ class SemanticCache:
         return None
 
     def add(self, context: str, prompt: str, key: str) -> None:
-        """``prompt`` has an answer, under ``key`` in the cache."""
+        """Add ``prompt``, whose answer is under ``key`` in the cache."""
         if not context or not prompt or len(prompt) > LONGEST_PROMPT or key in self._index:
             return
         vector = self._embedder.embed(prompt)
@@ -77,7 +83,7 @@ class SemanticCache:
             self._index.add(context, vector, prompt, key)
 
     def refresh(self) -> None:
-        """Add what was stored since the last time, by whichever worker. Reads the database."""
+        """Add the answers that any worker has stored since the last call. Reads the database."""
         for number, context, prompt, key in self._load(self._last):
             self.add(context, prompt, key)
             self._last = number

@@ -1,4 +1,4 @@
-"""Meanings as vectors: static word embeddings, in this process, from what the package carries."""
+"""Text embeddings: static word vectors, computed in this process from the package's own files."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
-"""Shape (dimensions,), of length 1."""
+"""A vector of length 1, with shape (dimensions,)."""
 
 
 def semantic_available() -> bool:
-    """Whether the package with the embeddings is installed."""
+    """Return whether the package with the embeddings is installed."""
     return importlib.util.find_spec("wordllama") is not None
 
 
 class TextEmbedder:
-    """Embeds texts with WordLlama's 256 dimensions: about 50 µs for a question."""
+    """Embeds texts as WordLlama vectors of 256 dimensions: about 50 µs per question."""
 
     def __init__(self) -> None:
         import wordllama
 
-        # The package carries its files, but looks for one of them elsewhere unless told so.
+        # The package contains its files, but downloads one of them unless it gets the folder.
         folder = Path(wordllama.__file__).parent
         self._model: Any = wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
         self._word: Callable[[str], Vector] = lru_cache(maxsize=20_000)(self.embed)
 
     def embed(self, text: str) -> Vector:
-        found: Vector = self._model.embed([text], norm=True)[0].astype(np.float32)
-        return found
+        """Return the vector of ``text``."""
+        vector: Vector = self._model.embed([text], norm=True)[0].astype(np.float32)
+        return vector
 
     def alike(self, word: str, other: str) -> float:
-        """The cosine of two words, -1 to 1."""
+        """Return the cosine of two words, -1 to 1."""
         return float(self._word(word) @ self._word(other))

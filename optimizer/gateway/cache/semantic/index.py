@@ -1,4 +1,4 @@
-"""Questions in memory, by the context they were asked in, searched by meaning."""
+"""An index of questions in memory: grouped by context, searched by meaning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _GROWTH = 16
 
 @dataclass(slots=True)
 class _Context:
-    """``vectors`` has shape (capacity, dimensions); a row of zeros is free."""
+    """The questions of one context.
+
+    ``vectors`` has shape (capacity, dimensions); a row of zeros is free.
+    """
 
     vectors: NDArray[np.float32]
     prompts: list[str] = field(default_factory=list)
@@ -24,7 +27,7 @@ class _Context:
     free: list[int] = field(default_factory=list)
 
     def put(self, vector: Vector, prompt: str, key: str) -> int:
-        """The row that it was put into."""
+        """Store a question in a free row, and return the row's number."""
         if self.free:
             row = self.free.pop()
             self.prompts[row], self.keys[row] = prompt, key
@@ -45,7 +48,7 @@ class _Context:
 
 
 class SemanticIndex:
-    """At most ``limit`` questions; the oldest is forgotten first."""
+    """An index of at most ``limit`` questions; beyond that, the oldest one is removed."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -59,33 +62,36 @@ class SemanticIndex:
         return key in self._places
 
     def add(self, context: str, vector: Vector, prompt: str, key: str) -> None:
-        """``key`` is the cache entry's; one that is known already stays as it is."""
+        """Add a question, unless ``key`` (the cache entry's) is in the index already."""
         if key in self._places:
             return
-        found = self._contexts.get(context)
-        if found is None:
-            found = _Context(np.zeros((0, vector.shape[0]), np.float32))
-            self._contexts[context] = found
-        self._places[key] = (context, found.put(vector, prompt, key))
+        questions = self._contexts.get(context)
+        if questions is None:
+            questions = _Context(np.zeros((0, vector.shape[0]), np.float32))
+            self._contexts[context] = questions
+        self._places[key] = (context, questions.put(vector, prompt, key))
         if len(self._places) > self._limit:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
         _, (context, row) = self._places.popitem(last=False)
-        holder = self._contexts[context]
-        holder.clear(row)
-        if len(holder.free) == len(holder.keys):
+        questions = self._contexts[context]
+        questions.clear(row)
+        if len(questions.free) == len(questions.keys):
             del self._contexts[context]
 
     def nearest(
         self, context: str, vector: Vector, threshold: float, most: int = 5
     ) -> Iterator[tuple[float, str, str]]:
-        """Likeness, prompt and key of questions at least ``threshold`` alike, best first."""
-        found = self._contexts.get(context)
-        if found is None:
+        """Yield likeness, prompt and key of up to ``most`` similar questions, most similar first.
+
+        ``threshold`` is the least likeness, -1 to 1.
+        """
+        questions = self._contexts.get(context)
+        if questions is None:
             return
-        likeness = found.vectors[: len(found.keys)] @ vector
+        likeness = questions.vectors[: len(questions.keys)] @ vector
         near = np.flatnonzero(likeness >= threshold)
         for row in near[np.argsort(-likeness[near], kind="stable")][:most]:
-            if found.keys[row]:
-                yield float(likeness[row]), found.prompts[row], found.keys[row]
+            if questions.keys[row]:
+                yield float(likeness[row]), questions.prompts[row], questions.keys[row]

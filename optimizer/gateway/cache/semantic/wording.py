@@ -1,9 +1,9 @@
-"""What two questions must agree in to have the same answer, however they are worded.
+"""Checks whether two questions in different words may have the same answer.
 
-Sentence embeddings place "10 miles in kilometres" beside "10 kilometres in
-miles" and "enable" beside "disable". So likeness alone never makes a hit: every
-word that carries meaning must have its counterpart in the other question, and
-numbers, negations, directions and what is asked for must be the same.
+Sentence embeddings place "10 miles in kilometres" near "10 kilometres in miles", and "enable"
+near "disable". So likeness alone never makes a hit: every word that carries meaning must have
+a counterpart in the other question, and both must have the same numbers, negations, directions
+and question words.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from functools import lru_cache
 from itertools import zip_longest
 
 Alike = Callable[[str, str], float]
-"""How alike two words are, by the cosine of their embeddings: -1 to 1."""
+"""Returns how similar two words are: the cosine of their embeddings, -1 to 1."""
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|%|[^\w\s.,;:!?'\"“”‘’()-]")
 _NUMBER = re.compile(r"\d")
-# Words that may differ: they shape a question without being what it is about.
+# Words that may differ: they do not change what a question is about.
 _LITTLE = frozenset(
     """a an the is are was were be been being am do does did have has had i me my we our you your
     it its this that these those there here of in on at for with by as and if then so about up can
@@ -31,11 +31,11 @@ _NEGATIONS = frozenset(
     aren't wasn't weren't shouldn't couldn't wouldn't""".split()  # noqa: SIM905
 )
 _DIRECTIONS = frozenset({"to", "into", "from"})
-# Small words that turn a question round.
+# Small words that reverse a question's meaning.
 _BOUNDS = frozenset(
     """before after over under above below within without than until since""".split()  # noqa: SIM905
 )
-# What is asked for, by the words that ask for it.
+# The kind of answer that each question word asks for.
 _ASKED = {
     "why": "cause", "when": "time", "who": "person", "whom": "person", "whose": "person",
     "where": "place", "many": "count",
@@ -45,7 +45,11 @@ _ENDINGS = ("ing", "ied", "ies", "ed", "es", "s", "ly")
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """A question taken apart. ``words`` are its meaningful words in order."""
+    """The parts of a question that decide its answer.
+
+    ``words`` are its meaningful words in order. ``numbers`` are pairs of a number and the stem
+    of the next word. ``asked`` are the kinds of answer that its question words ask for.
+    """
 
     words: tuple[str, ...]
     stems: frozenset[str]
@@ -58,9 +62,10 @@ class Wording:
 
 @lru_cache(maxsize=4096)
 def wording_of(text: str) -> Wording:
+    """Return the parts of the question ``text`` that decide its answer."""
     plain = [_plain(word) for word in _WORD.findall(text.lower())]
-    passed_over = _LITTLE | _ASKED.keys() | _DIRECTIONS | _BOUNDS
-    words = tuple(word for word in plain if word not in passed_over)
+    ignored = _LITTLE | _ASKED.keys() | _DIRECTIONS | _BOUNDS
+    words = tuple(word for word in plain if word not in ignored)
     return Wording(
         words=words,
         stems=frozenset(map(_stem, words)),
@@ -88,14 +93,17 @@ def _stem(word: str) -> str:
 
 
 def _with_next(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Each number with the word after it: its unit, most often."""
+    """Yield each number with the stem of the word after it, which is usually its unit."""
     for word, following in zip_longest(words, words[1:], fillvalue=""):
         if _NUMBER.search(word):
             yield word, _stem(following)
 
 
 def may_share_answer(one: Wording, other: Wording, alike: Alike, least: float) -> bool:
-    """Whether both want the same, each word being at least ``least`` alike its counterpart."""
+    """Return whether both questions may have the same answer.
+
+    ``least`` is the least likeness of a word and its counterpart.
+    """
     if one.numbers != other.numbers or one.negated != other.negated or one.bounds != other.bounds:
         return False
     if one.asked != other.asked and one.asked and other.asked:
