@@ -1,4 +1,4 @@
-"""A rule read from what an operator wrote, each mistake named."""
+"""Read a rule from an operator's input, with an error for each mistake."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIELDS = (
 
 
 class RuleError(ValueError):
-    """What is wrong with a rule; ``field`` says where."""
+    """A mistake in a rule; ``field`` is the field with the mistake."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -29,14 +29,14 @@ class RuleError(ValueError):
 
 
 def read_rule(raw: Mapping[str, Any]) -> Rule:
-    """``raw`` has some of :data:`FIELDS`; empty values count as absent.
+    """Return the rule in ``raw``, which has some of :data:`FIELDS`.
 
-    Raises :class:`RuleError`.
+    Empty values count as absent. Raises :class:`RuleError`.
     """
     given = {key: value for key, value in raw.items() if value not in (None, "", [], ())}
     for key in given:
         if key not in FIELDS:
-            raise RuleError(key, f"is unknown; known are {', '.join(FIELDS)}.")
+            raise RuleError(key, f"is not a known field. The fields are {', '.join(FIELDS)}.")
     name = given.get("name")
     if not isinstance(name, str):
         raise RuleError("name", "is required.")
@@ -49,17 +49,20 @@ def read_rule(raw: Mapping[str, Any]) -> Rule:
         cost_cap=_number(given, "cost_cap", lambda value: Decimal(str(value)), 0, 1_000_000),
     )
     if bool(rule.action) != bool(rule.models):
-        missing = "models" if rule.action else "action"
-        raise RuleError(missing, "an action and the models that it is about go together.")
+        if rule.action:
+            raise RuleError("models", "are required, because the rule has an action.")
+        raise RuleError("action", "is required, because the rule has models.")
     if not rule.action and rule.quality_target is None and rule.cost_cap is None:
-        raise RuleError("action", "the rule does nothing: give an action, a target or a cap.")
+        raise RuleError(
+            "action", "is required, unless the rule has a quality target or a cost cap."
+        )
     return rule
 
 
 def _match(given: Mapping[str, Any]) -> Match:
     least, most = (_number(given, name, int, 0, 10**9) for name in ("min_tokens", "max_tokens"))
     if least is not None and most is not None and least > most:
-        raise RuleError("max_tokens", "is less than min_tokens.")
+        raise RuleError("max_tokens", "must not be less than min_tokens.")
     days = _known(given, "weekdays", WEEKDAYS)
     return Match(
         patterns=_known(given, "patterns", PATTERNS),
@@ -86,10 +89,10 @@ def _texts(given: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def _known(given: Mapping[str, Any], name: str, known: tuple[str, ...]) -> frozenset[str]:
-    found = frozenset(_texts(given, name))
-    if unknown := sorted(found - set(known)):
-        raise RuleError(name, f"{unknown[0]!r} is none of {', '.join(known)}.")
-    return found
+    values = frozenset(_texts(given, name))
+    if unknown := sorted(values - set(known)):
+        raise RuleError(name, f"must be one of {', '.join(known)}, not {unknown[0]!r}.")
+    return values
 
 
 def _one_of(given: Mapping[str, Any], name: str, known: tuple[Any, ...]) -> Any:
@@ -132,5 +135,7 @@ def _zone(given: Mapping[str, Any]) -> str:
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        raise RuleError("zone", f"{zone!r} is no time zone; Europe/Zurich is one.") from None
+        raise RuleError(
+            "zone", f"must be a time zone such as Europe/Zurich, not {zone!r}."
+        ) from None
     return str(zone)

@@ -1,4 +1,4 @@
-"""The default: the prompt's complexity names a tier, the tier's chain names a model."""
+"""Complexity, the default: the prompt's score selects a tier, the tier's chain a model."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ _THIN_MARGIN = 0.03
 
 
 class ComplexityStrategy:
-    """First available model of the tier that the complexity score falls in."""
+    """Chooses the first available model of the tier of the prompt's complexity score."""
 
     name = "complexity"
 
     def decide(self, situation: Situation) -> RoutingDecision:
+        """Return the decision for the first model of the situation's chain."""
         analysis = situation.analysis
         chain = situation.chain
         chosen = chain[0]
@@ -45,7 +46,7 @@ class ComplexityStrategy:
 
     @staticmethod
     def _confidence(situation: Situation, chosen: ModelOption) -> Confidence:
-        """High well inside a tier, low at its edge or when another tier had to serve."""
+        """Return high well inside a tier, low at its edge or for a model of another tier."""
         score = situation.analysis.complexity
         margin = min(abs(score - SIMPLE_BELOW), abs(score - MODERATE_BELOW))
         if chosen.tier != situation.analysis.tier or margin < _THIN_MARGIN:
