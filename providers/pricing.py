@@ -110,19 +110,19 @@ class Rates:
     def cost(self, usage: Usage) -> Decimal:
         """Return the cost of ``usage`` in USD, rounded half-even to ten decimal places."""
         size = usage.input_tokens
-        cached = min(usage.cache_read_tokens, size)
-        written = min(usage.cache_write_tokens, size - cached)
+        cache_reads = min(usage.cache_read_tokens, size)
+        cache_writes = min(usage.cache_write_tokens, size - cache_reads)
         # Most models have no tiers; their only rate needs no search.
         inputs, outputs = self.input, self.output
         rate = inputs.at(size) if inputs.tiers else inputs.base
-        total = rate * (size - cached - written)
+        total = rate * (size - cache_reads - cache_writes)
         total += (outputs.at(size) if outputs.tiers else outputs.base) * usage.output_tokens
-        if cached:
-            total += (self.cache_read or self.input).at(size) * cached
-        if written:
-            hour = min(usage.cache_write_1h_tokens, written)
-            total += (self.cache_write or self.input).at(size) * (written - hour)
-            total += (self.cache_write_1h or self.cache_write or self.input).at(size) * hour
+        if cache_reads:
+            total += (self.cache_read or self.input).at(size) * cache_reads
+        if cache_writes:
+            hour_writes = min(usage.cache_write_1h_tokens, cache_writes)
+            total += (self.cache_write or self.input).at(size) * (cache_writes - hour_writes)
+            total += (self.cache_write_1h or self.cache_write or self.input).at(size) * hour_writes
         return (total / MILLION).quantize(_PLACES, rounding=ROUND_HALF_EVEN)
 
     def most(self, input_tokens: int, output_tokens: int) -> Decimal:
@@ -194,8 +194,8 @@ class PriceBook:
         """
         now = datetime.now(UTC)
         rates = (self.rates(provider, model, at) for at in (now, now + timedelta(hours=1)))
-        known = [rate.most(input_tokens, output_tokens) for rate in rates if rate is not None]
-        return max(known) if len(known) == 2 else None
+        costs = [rate.most(input_tokens, output_tokens) for rate in rates if rate is not None]
+        return max(costs) if len(costs) == 2 else None
 
     def source(self, provider: str, model: str, at: datetime | None = None) -> PriceSource:
         """Return where the rates at ``at`` (default now) come from."""

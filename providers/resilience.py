@@ -195,12 +195,16 @@ class ResilientCaller:
                     except ProviderError as error:
                         attempts.append(_attempt(provider, model, error))
         except TimeoutError:
-            late = ProviderTimeout("deadline", "did not answer before the request's deadline")
-            attempts.append(_attempt(*current, late))
+            deadline_error = ProviderTimeout(
+                "deadline", "did not answer before the request's deadline"
+            )
+            attempts.append(_attempt(*current, deadline_error))
             raise AllProvidersFailed(attempts, deadline_passed=True) from None
         except asyncio.CancelledError:
-            gone = ClientGone(current[0], "had not answered when the client disconnected")
-            attempts.append(_attempt(*current, gone))
+            disconnect_error = ClientGone(
+                current[0], "had not answered when the client disconnected"
+            )
+            attempts.append(_attempt(*current, disconnect_error))
             raise
         raise AllProvidersFailed(attempts)
 

@@ -83,7 +83,7 @@ def read_usage(reported: dict[str, Any] | None) -> Usage | None:
         return None
     cache_read = token_count(reported.get("cache_read_input_tokens"))
     cache_write = token_count(reported.get("cache_creation_input_tokens"))
-    written = reported.get("cache_creation") or {}
+    cache_creation = reported.get("cache_creation") or {}
     details = reported.get("output_tokens_details") or {}
     return Usage(
         # This wire's input_tokens does not include the tokens of the prompt cache.
@@ -93,6 +93,6 @@ def read_usage(reported: dict[str, Any] | None) -> Usage | None:
         cache_write_tokens=cache_write,
         reasoning_tokens=token_count(details.get("thinking_tokens")),
         cache_write_1h_tokens=min(
-            token_count(written.get("ephemeral_1h_input_tokens")), cache_write
+            token_count(cache_creation.get("ephemeral_1h_input_tokens")), cache_write
         ),
     )

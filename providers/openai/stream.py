@@ -91,27 +91,27 @@ class OpenAIStream:
 
     def _call(self, choice: int, call: dict[str, Any]) -> Iterator[Event]:
         function = call.get("function") or {}
-        known = self._calls.setdefault(choice, [])
-        place = _place(known, call.get("index"), call.get("id"))
-        if place == len(known):
-            known.append((call.get("index"), call.get("id")))
+        calls = self._calls.setdefault(choice, [])
+        position = _call_position(calls, call.get("index"), call.get("id"))
+        if position == len(calls):
+            calls.append((call.get("index"), call.get("id")))
             name = function.get("name") or ""
-            yield ToolCallStarted(place, call.get("id") or "", name, signature_of(call), choice)
+            yield ToolCallStarted(position, call.get("id") or "", name, signature_of(call), choice)
         if function.get("arguments"):
-            yield ToolArguments(place, function["arguments"], choice)
+            yield ToolArguments(position, function["arguments"], choice)
 
 
-def _place(
-    known: list[tuple[int | None, str | None]], index: int | None, call_id: str | None
+def _call_position(
+    calls: list[tuple[int | None, str | None]], index: int | None, call_id: str | None
 ) -> int:
-    """Return the index of the call that a delta continues; ``len(known)`` for a new call.
+    """Return the index of the call that a delta continues; ``len(calls)`` for a new call.
 
     Some servers do not number the calls, and some give all of them the same number.
     """
-    for place, (known_index, known_id) in reversed(list(enumerate(known))):
+    for position, (known_index, known_id) in reversed(list(enumerate(calls))):
         if call_id and known_id:
             if call_id == known_id:
-                return place
+                return position
         elif index is None or index == known_index:
-            return place
-    return len(known)
+            return position
+    return len(calls)

@@ -57,9 +57,9 @@ class Situation:
         """
         if len(self.eligible) == 1:
             return self.eligible
-        place = _CHAIN[self.analysis.tier]
+        tier_order = _CHAIN[self.analysis.tier]
         return tuple(
-            sorted(self.eligible, key=lambda o: (place[o.tier], o.rank, o.provider, o.model))
+            sorted(self.eligible, key=lambda o: (tier_order[o.tier], o.rank, o.provider, o.model))
         )
 
     def expected_cost(self, option: ModelOption) -> Decimal | None:

@@ -39,7 +39,8 @@ class ComplexityStrategy:
                 "cost_estimate": situation.expected_cost(chosen),
                 "quality_score": None,
                 "candidates": [
-                    self._candidate(situation, option, place) for place, option in enumerate(chain)
+                    self._candidate(situation, option, position)
+                    for position, option in enumerate(chain)
                 ],
             },
         )
@@ -54,11 +55,11 @@ class ComplexityStrategy:
         return "high" if margin >= _CLEAR_MARGIN else "medium"
 
     @staticmethod
-    def _candidate(situation: Situation, option: ModelOption, place: int) -> Candidate:
-        if place == 0:
+    def _candidate(situation: Situation, option: ModelOption, position: int) -> Candidate:
+        if position == 0:
             reason = f"first available for a {situation.analysis.tier} prompt"
         elif option.tier == situation.analysis.tier:
-            reason = f"fallback {place} of the {option.tier} tier"
+            reason = f"fallback {position} of the {option.tier} tier"
         else:
-            reason = f"fallback {place}, from the {option.tier} tier"
-        return situation.unestimated(option, chosen=place == 0, reason=reason)
+            reason = f"fallback {position}, from the {option.tier} tier"
+        return situation.unestimated(option, chosen=position == 0, reason=reason)

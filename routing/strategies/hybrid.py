@@ -27,20 +27,20 @@ class HybridStrategy:
         self._complexity = complexity
 
     def decide(self, situation: Situation) -> RoutingDecision:
-        """Return learning's or complexity's choice; the metadata's ``validation`` says why."""
+        """Return learning's choice, or complexity's if it overrides or replaces learning's."""
         result = self._learning.learn_about(situation)
         learned = result.choice
         if learned.fallback_used:
-            plain = self._complexity.decide(situation)
+            fallback = self._complexity.decide(situation)
             return replace(
-                plain,
+                fallback,
                 strategy_used="hybrid_fallback",
                 reasoning=(
-                    f"No outcomes are recorded for this kind of prompt yet. {plain.reasoning}"
+                    f"No outcomes are recorded for this kind of prompt yet. {fallback.reasoning}"
                 ),
                 fallback_used=True,
                 metadata={
-                    **plain.metadata,
+                    **fallback.metadata,
                     "fallback_reason": learned.metadata["fallback_reason"],
                 },
             )
@@ -49,27 +49,27 @@ class HybridStrategy:
                 result.explored or learned, "there is little evidence for this kind of prompt"
             )
         tiers = {(o.provider, o.model): o.tier for o in situation.eligible}
-        apart = tier_distance(tiers[(learned.provider, learned.model)], situation.analysis.tier)
-        if apart <= 1 and result.explored is not None:
+        distance = tier_distance(tiers[(learned.provider, learned.model)], situation.analysis.tier)
+        if distance <= 1 and result.explored is not None:
             return self._experiment(result.explored, "this request is used for exploration")
-        if apart <= 1:
+        if distance <= 1:
             return replace(
                 learned,
                 strategy_used="hybrid",
                 reasoning=f"{learned.reasoning} Complexity agrees within one tier.",
                 metadata={**learned.metadata, "validation": "validated"},
             )
-        plain = self._complexity.decide(situation)
+        fallback = self._complexity.decide(situation)
         return replace(
-            plain,
+            fallback,
             strategy_used="hybrid",
             reasoning=(
-                f"Learning prefers {learned.provider}/{learned.model}, but this model is {apart} "
-                f"tiers away from a {situation.analysis.tier} prompt, so complexity decides. "
-                f"{plain.reasoning}"
+                f"Learning prefers {learned.provider}/{learned.model}, which is {distance} tiers "
+                f"away from a {situation.analysis.tier} prompt, so complexity decides. "
+                f"{fallback.reasoning}"
             ),
             metadata={
-                **plain.metadata,
+                **fallback.metadata,
                 "validation": "overridden",
                 "rejected_model": {"provider": learned.provider, "model": learned.model},
             },

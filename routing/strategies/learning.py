@@ -95,18 +95,18 @@ class LearningStrategy:
         best = int(policy.pick(low, costs)[0])
         if self._explorer is None or not situation.context.explore or not self._explorer.rate:
             return Learned(self._decision(situation, weighed, policy, best))
-        tried = self._explorer.choose(
+        exploration = self._explorer.choose(
             policy,
             np.array([w.quality.mean for w in weighed]),
             np.array([w.quality.deviation for w in weighed]),
             costs,
             best,
         )
-        choice = self._decision(situation, weighed, policy, best, tried.propensity)
-        if not tried.explored:
+        choice = self._decision(situation, weighed, policy, best, exploration.propensity)
+        if not exploration.explored:
             return Learned(choice)
         explored = self._decision(
-            situation, weighed, policy, tried.choice, tried.propensity, explored=True
+            situation, weighed, policy, exploration.choice, exploration.propensity, explored=True
         )
         return Learned(choice, explored)
 
@@ -135,12 +135,12 @@ class LearningStrategy:
         situation: Situation,
         weighed: list[Weighed],
         policy: Policy,
-        place: int,
+        index: int,
         propensity: NDArray[np.float64] | None = None,
         *,
         explored: bool = False,
     ) -> RoutingDecision:
-        chosen = weighed[place]
+        chosen = weighed[index]
         if explored:
             why = "one tried for exploration, within the exploration budget"
         else:
@@ -154,16 +154,16 @@ class LearningStrategy:
             metadata={
                 "cost_estimate": chosen.cost,
                 "quality_score": chosen.quality.mean,
-                "candidates": self._candidates(weighed, place, why, policy, propensity),
+                "candidates": self._candidates(weighed, index, why, policy, propensity),
                 "explored": explored,
-                "propensity": 1.0 if propensity is None else round(float(propensity[place]), 6),
+                "propensity": 1.0 if propensity is None else round(float(propensity[index]), 6),
             },
         )
 
     def _without_evidence(self, situation: Situation, weighed: list[Weighed]) -> RoutingDecision:
         decision = self._fallback.decide(situation)
         refs = [(w.option.provider, w.option.model) for w in weighed]
-        place = refs.index((decision.provider, decision.model))
+        index = refs.index((decision.provider, decision.model))
         why = "complexity's choice, because no outcome is recorded for this kind of prompt"
         return RoutingDecision(
             provider=decision.provider,
@@ -172,13 +172,13 @@ class LearningStrategy:
             strategy_used="learning",
             reasoning=(
                 f"No outcome is recorded yet for {situation.analysis.pattern} prompts; "
-                f"{weighed[place].option.ref} is complexity's choice."
+                f"{weighed[index].option.ref} is complexity's choice."
             ),
             fallback_used=True,
             metadata={
-                "cost_estimate": weighed[place].cost,
+                "cost_estimate": weighed[index].cost,
                 "quality_score": None,
-                "candidates": self._candidates(weighed, place, why, None, None),
+                "candidates": self._candidates(weighed, index, why, None, None),
                 "fallback_reason": "no outcome is recorded for this kind of prompt",
             },
         )
@@ -204,19 +204,19 @@ class LearningStrategy:
     @staticmethod
     def _candidates(
         weighed: list[Weighed],
-        place: int,
+        index: int,
         why: str,
         policy: Policy | None,
         propensity: NDArray[np.float64] | None,
     ) -> list[Candidate]:
-        def reason(at: int, quality: QualityEstimate) -> str:
-            if at == place:
+        def reason(i: int, quality: QualityEstimate) -> str:
+            if i == index:
                 return why
             if policy is None:
                 return "no outcome is recorded"
             if not policy.reaches(quality.low):
                 return f"its quality may be as low as {quality.low:.2f}, which is not enough"
-            return "good enough, but not cheaper" if at > place else "cheaper, but not as good"
+            return "good enough, but not cheaper" if i > index else "cheaper, but not as good"
 
         return [
             Candidate(
@@ -228,11 +228,11 @@ class LearningStrategy:
                 quality.high,
                 quality.sample_size,
                 cost,
-                chosen=at == place,
-                reason=reason(at, quality),
-                propensity=None if propensity is None else round(float(propensity[at]), 6),
+                chosen=i == index,
+                reason=reason(i, quality),
+                propensity=None if propensity is None else round(float(propensity[i]), 6),
             )
-            for at, (option, quality, cost) in enumerate(weighed)
+            for i, (option, quality, cost) in enumerate(weighed)
         ]
 
 
