@@ -1,4 +1,4 @@
-"""Clients of LLM providers: one per wire protocol, one registry, one catalogue.
+"""Clients of LLM providers: one for each wire protocol, with one registry and one catalogue.
 
-No ORM and no knowledge of routing.
+This package uses no ORM and does not know routing.
 """

@@ -1,4 +1,4 @@
-"""Completions from events, and events from completions."""
+"""Build completions from events, and events from completions."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from providers.events import (
     UsageReported,
 )
 
-_PIECES_A_BLOCK = 256
+_PIECES_PER_BLOCK = 256
 
 
 class TextBuffer:
-    """``write`` pieces; ``text`` is what they make. No piece is copied more than twice.
+    """A buffer that joins pieces of text and copies no piece more than twice.
 
-    (``io.StringIO`` keeps every piece as an object of its own until it is read.)
+    ``io.StringIO`` would keep every piece as a separate object until it is read.
     """
 
     __slots__ = ("_blocks", "_pieces")
@@ -47,25 +47,28 @@ class TextBuffer:
         self._pieces: list[str] = []
 
     def write(self, piece: str) -> None:
+        """Append ``piece``."""
         self._pieces.append(piece)
-        if len(self._pieces) == _PIECES_A_BLOCK:
+        if len(self._pieces) == _PIECES_PER_BLOCK:
             self._blocks.append("".join(self._pieces))
             self._pieces.clear()
 
     @property
     def text(self) -> str:
+        """All pieces so far, joined."""
         return "".join([*self._blocks, *self._pieces])
 
 
 @dataclass(slots=True)
 class _Part:
-    """A part in the making; ``said`` is its text or its arguments.
+    """An unfinished part; ``buffer`` holds its text or its arguments.
 
-    A buffer, as a long stream must neither be copied nor kept as an object a token.
+    The buffer keeps a long stream from being copied again and again, and from being
+    stored as one object per token.
     """
 
     kind: type[AnswerPart]
-    said: TextBuffer = field(default_factory=TextBuffer)
+    buffer: TextBuffer = field(default_factory=TextBuffer)
     id: str = ""
     name: str = ""
     signature: str = ""
@@ -74,7 +77,7 @@ class _Part:
     wire: str = ""
 
     def finished(self) -> AnswerPart:
-        text = self.said.text
+        text = self.buffer.text
         if self.kind is Text:
             return Text(text)
         if self.kind is Thinking:
@@ -94,14 +97,17 @@ class _Choice:
     stop_sequence: str | None = None
 
     def open(self, kind: type[AnswerPart]) -> _Part:
-        """The part that text of this kind goes on with."""
+        """Return the last part if it is of this kind, else a new one."""
         if not self.parts or self.parts[-1].kind is not kind:
             self.parts.append(_Part(kind))
         return self.parts[-1]
 
 
 class CompletionBuilder:
-    """``add`` every event; ``completion`` is what they make, at any time."""
+    """Builds a completion from the events of a stream.
+
+    Call :meth:`add` for every event; :meth:`completion` works at any time.
+    """
 
     def __init__(self, provider: str, request: CompletionRequest) -> None:
         self._provider = provider
@@ -113,27 +119,28 @@ class CompletionBuilder:
 
     @property
     def finished(self) -> bool:
-        """Whether every choice came to its end."""
+        """Whether every choice is finished."""
         return bool(self._choices) and all(c.finish for c in self._choices.values())
 
     def add(self, event: Event) -> None:
+        """Add the next event of the stream."""
         if isinstance(event, TextDelta):
             choice = self._choice(event.choice)
             if event.text:
-                choice.open(Text).said.write(event.text)
+                choice.open(Text).buffer.write(event.text)
             if event.logprobs:
                 choice.logprobs = choice.logprobs or []
                 choice.logprobs.extend(event.logprobs)
         elif isinstance(event, ToolArguments):
-            self._choice(event.choice).calls[event.index].said.write(event.text)
+            self._choice(event.choice).calls[event.index].buffer.write(event.text)
         elif isinstance(event, UsageReported):
             self._usage = event.usage
         elif isinstance(event, Started):
             self._started = event
         else:
-            self._add_rarer(event)
+            self._add_rare(event)
 
-    def _add_rarer(
+    def _add_rare(
         self, event: ThinkingDelta | RefusalDelta | ToolCallStarted | OpaqueBlock | Finished
     ) -> None:
         choice = self._choice(event.choice)
@@ -143,7 +150,7 @@ class CompletionBuilder:
             choice.parts.append(part)
         elif isinstance(event, ThinkingDelta):
             part = choice.open(Thinking)
-            part.said.write(event.text)
+            part.buffer.write(event.text)
             part.signature += event.signature
             part.redacted += event.redacted
         elif isinstance(event, RefusalDelta):
@@ -161,7 +168,10 @@ class CompletionBuilder:
         return self._choices[index]
 
     def completion(self) -> Completion:
-        """What has arrived. Tokens are estimated where they were not reported to the end."""
+        """Return the completion so far.
+
+        Tokens are estimated if the provider did not report them up to the end.
+        """
         choices = tuple(
             Choice(
                 parts=tuple(part.finished() for part in choice.parts),
@@ -176,31 +186,31 @@ class CompletionBuilder:
             provider=self._provider,
             model=self._request.model,
             choices=choices,
-            usage=self._counted(choices),
+            usage=self._final_usage(choices),
             response_id=self._started.response_id,
             extra={**(self._started.extra or {}), **self._own_ending},
         )
 
-    def _counted(self, choices: tuple[Choice, ...]) -> Usage:
+    def _final_usage(self, choices: tuple[Choice, ...]) -> Usage:
         if self._usage is not None and self.finished:
             return self._usage
         estimate = estimated_usage(self._request.chat, choices)
         if self._usage is None:
             return estimate
-        # Cut off: the last report is of a time before the last token.
+        # The stream was cut off, so the last report is older than the last token.
         output = max(self._usage.output_tokens, estimate.output_tokens)
         return replace(self._usage, output_tokens=output, estimated=True)
 
 
 def completion_events(completion: Completion) -> Iterator[Event]:
-    """The events that a stream of ``completion`` would have had."""
+    """Yield the events that a stream of ``completion`` would have had."""
     yield Started(completion.response_id, completion.extra)
     for index, choice in enumerate(completion.choices):
-        yield from _choice(index, choice, completion.extra.get("stop_reason") or "")
+        yield from _choice_events(index, choice, completion.extra.get("stop_reason") or "")
     yield UsageReported(completion.usage)
 
 
-def _choice(index: int, choice: Choice, own_ending: str) -> Iterator[Event]:
+def _choice_events(index: int, choice: Choice, own_ending: str) -> Iterator[Event]:
     calls, logprobs = 0, choice.logprobs
     for part in choice.parts:
         if isinstance(part, Text):

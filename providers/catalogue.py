@@ -1,6 +1,6 @@
-"""Which providers and models exist: tiers, capabilities, context windows, aliases.
+"""The catalogue of providers and models: tiers, capabilities, context windows, aliases.
 
-Read once from ``catalogue.toml`` and, where given, an operator's own file.
+It is read once from ``catalogue.toml`` and, if there is one, the operator's own file.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class CatalogueError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
-    """A provider: its wire, where it is reached, and where its key is found.
+    """A provider: its wire, its base URL, and the variables that hold its key.
 
-    ``lacks`` names what its wire can say but it does not honour
+    ``lacks`` names the features of its wire that this provider does not support
     (:mod:`providers.features`).
     """
 
@@ -44,9 +44,11 @@ class ProviderSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model. ``price`` overrides the price table: USD per million tokens by unit.
+    """A model of a provider.
 
-    ``kind`` is "chat" or "embedding"; ``lacks`` as for the provider.
+    ``price`` overrides the price table: USD per million tokens by unit. ``kind`` is "chat"
+    or "embedding". ``lacks`` names features that this model does not support. ``rank`` is
+    the model's place in the catalogue, 0 first.
     """
 
     provider: str
@@ -62,12 +64,13 @@ class ModelSpec:
 
     @property
     def ref(self) -> str:
+        """The model as "provider/id"."""
         return f"{self.provider}/{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Providers by name; chat models in the order in which they are tried; embedding models."""
+    """Providers by name, chat models in the order in which they are tried, embedding models."""
 
     providers: Mapping[str, ProviderSpec]
     models: tuple[ModelSpec, ...]
@@ -76,6 +79,7 @@ class Catalogue:
 
     @classmethod
     def of(cls, providers: Mapping[str, ProviderSpec], models: tuple[ModelSpec, ...]) -> Catalogue:
+        """Build a catalogue; a model is found by its id and by its aliases."""
         by_key = {
             (model.provider, name): model for model in models for name in (*model.aliases, model.id)
         }
@@ -84,14 +88,14 @@ class Catalogue:
         return cls(providers, chat, embeddings, by_key)
 
     def find(self, provider: str, model: str) -> ModelSpec | None:
-        """The model by its id or one of its aliases."""
+        """Return the model with this id or alias, or ``None``."""
         return self._by_key.get((provider, model))
 
 
 def load_catalogue(operator_file: Path | None = None) -> Catalogue:
-    """The built-in catalogue, with the operator's entries over it.
+    """Return the built-in catalogue; entries of the operator's file replace built-in ones.
 
-    Raises :class:`CatalogueError` naming the file and the entry at fault.
+    Raises :class:`CatalogueError`, which names the file and the wrong entry.
     """
     providers: dict[str, ProviderSpec] = {}
     entries: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}

@@ -1,8 +1,8 @@
-"""What is asked of a model, apart from how any wire spells it.
+"""A request for a completion, independent of any wire format.
 
-A client's wire is read into a :class:`Chat`; a provider's client writes it out
-on its own. Where both speak the same wire, ``Chat.source`` lets the request go
-out as it came in, so that nothing is lost on the way.
+The API reads a client's request into a :class:`Chat`, and a provider's client writes
+the chat in the provider's format. If both use the same wire, ``Chat.source`` holds the
+original request, which is sent unchanged so that nothing is lost.
 """
 
 from __future__ import annotations
@@ -14,24 +14,29 @@ from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
 
-# An image's tokens are not known before the provider counts them: a usual size.
+# Only the provider can count an image's tokens; this is a usual size.
 _TOKENS_PER_IMAGE = 1200
 _TOKENS_PER_MESSAGE = 4
 
 
 def estimate_tokens(text: str) -> int:
-    """Token count where nobody else counts: characters / 4, rounded up."""
+    """Return the estimated number of tokens: characters / 4, rounded up.
+
+    It is used where no provider reports a count.
+    """
     return (len(text) + 3) // 4
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
+    """A part that is plain text."""
+
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image as base64 ``data`` of ``media_type``, or where to fetch it."""
+    """An image, as base64 ``data`` of ``media_type`` or as the ``url`` to fetch it from."""
 
     media_type: str = ""
     data: str = ""
@@ -41,9 +46,9 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool that the model wants called. ``arguments`` is JSON text, as the model wrote it.
+    """A call of a tool by the model. ``arguments`` is JSON text, as the model wrote it.
 
-    ``signature`` is a provider's sealed reasoning, to be handed back unread.
+    ``signature`` is the provider's encrypted reasoning; it goes back to the provider as it is.
     """
 
     id: str
@@ -53,17 +58,17 @@ class ToolCall:
 
     @property
     def input(self) -> dict[str, Any]:
-        """The arguments as an object. A model's malformed ones are kept as text within one."""
+        """The arguments as an object; malformed ones are text under the key "arguments"."""
         try:
-            found = json.loads(self.arguments or "{}")
+            value = json.loads(self.arguments or "{}")
         except (ValueError, RecursionError):
-            found = None
-        return found if isinstance(found, dict) else {"arguments": self.arguments}
+            value = None
+        return value if isinstance(value, dict) else {"arguments": self.arguments}
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool gave back for the call ``call_id``."""
+    """The result of a tool for the call ``call_id``."""
 
     call_id: str
     content: tuple[Text | Image, ...]
@@ -71,12 +76,13 @@ class ToolResult:
 
     @property
     def text(self) -> str:
+        """The text of the result, without its images."""
         return "".join(part.text for part in self.content if isinstance(part, Text))
 
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """A part that only providers speaking the request's own wire can read."""
+    """A part that only providers of the request's own wire can read; ``kind`` names it."""
 
     kind: str
 
@@ -86,7 +92,7 @@ Part = Text | Image | ToolCall | ToolResult | Native
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. Results of tools are part of a user's turn."""
+    """One turn of the conversation. Tool results belong to the user's turn."""
 
     role: Role
     parts: tuple[Part, ...]
@@ -94,6 +100,7 @@ class Message:
 
     @property
     def text(self) -> str:
+        """The text parts, one per line."""
         return "\n".join(part.text for part in self.parts if isinstance(part, Text))
 
 
@@ -109,7 +116,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """``auto``, ``none``, ``required`` (any tool) or ``named`` (the tool ``name``)."""
+    """How the model uses tools: ``auto``, ``none``, ``required`` (any) or ``named`` (``name``)."""
 
     mode: Literal["auto", "none", "required", "named"] = "auto"
     name: str = ""
@@ -117,7 +124,7 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class JsonOutput:
-    """The completion shall be JSON; of ``schema`` where there is one."""
+    """A request for JSON output, with a JSON ``schema`` or without one."""
 
     schema: Mapping[str, Any] | None = None
     name: str = "answer"
@@ -127,7 +134,7 @@ class JsonOutput:
 
 @dataclass(frozen=True, slots=True)
 class OriginalRequest:
-    """The request as it came: its wire, its body, and the wire's own headers."""
+    """The request as it came in: its wire, its body, and the headers of that wire."""
 
     wire: str
     body: Mapping[str, Any]
@@ -136,11 +143,11 @@ class OriginalRequest:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """One request for a completion. ``None`` means: as the provider has it by default.
+    """One request for a completion. ``None`` means the provider's default.
 
-    ``max_tokens`` bounds the completion in tokens. ``native`` names the fields
-    that only the source's own wire knows. ``allow_empty`` is whether an answer
-    without any content is an answer.
+    ``max_tokens`` limits the completion, in tokens. ``native`` names the fields that only
+    the wire of ``source`` knows. ``allow_empty`` allows an answer without content;
+    otherwise such an answer is an error.
     """
 
     messages: tuple[Message, ...]
@@ -167,12 +174,12 @@ class Chat:
 
     @classmethod
     def of_prompt(cls, prompt: str, max_tokens: int | None = None) -> Chat:
-        """One user's turn that wants a text for an answer."""
+        """Return a chat of one user's turn, whose answer must have text."""
         return cls((Message("user", (Text(prompt),)),), max_tokens, allow_empty=False)
 
     @property
     def system(self) -> str:
-        """The system prompts, one a paragraph."""
+        """The system prompts, one per paragraph."""
         return "\n\n".join(m.text for m in self.messages if m.role == "system")
 
     @property
@@ -182,16 +189,17 @@ class Chat:
 
     @property
     def last_words(self) -> str:
-        """The text of the last user's turn that has any."""
+        """The text of the last user's turn that has text, else an empty string."""
         turns = (m.text for m in reversed(self.messages) if m.role == "user")
         return next(filter(None, turns), "")
 
     def parts(self) -> Iterator[Part]:
+        """Yield the parts of all messages, in order."""
         for message in self.messages:
             yield from message.parts
 
     def estimated_tokens(self) -> int:
-        """Input tokens, estimated: text at four characters a token, images at a usual size."""
+        """Return the estimated input tokens: four characters a token, a usual size per image."""
         tokens = sum(
             estimate_tokens(str(tool.parameters) + tool.description) for tool in self.tools
         )

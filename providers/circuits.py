@@ -1,8 +1,8 @@
-"""A circuit breaker per provider: one that failed too often is left alone for a while.
+"""A circuit breaker per provider: a provider that fails too often is not called for a while.
 
-The breaker is purgatory's, kept in this process, so that a call asks nobody. Whoever
-shares what it finds with other workers listens by :meth:`Circuits.on_change` and tells
-what they found by :meth:`Circuits.adopt`.
+The breaker is purgatory's and its state is in this process, so that a call needs no network.
+Code that shares the state with other workers listens with :meth:`Circuits.on_change` and
+passes on what other workers found with :meth:`Circuits.adopt`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ from providers.errors import CircuitOpen, ProviderError
 
 CircuitState = Literal["closed", "open", "half_open"]
 Changed = Callable[[str, float], None]
-"""Told (provider, seconds): it is left alone for these, from now on; 0 when it answers again."""
+"""Called with (provider, seconds): the provider is not called for so many seconds from now on;
+0 if it answers again."""
 
 
 class Guard:
-    """Lets a call of its provider through, and learns how it ended. Used by any number at once."""
+    """A context manager around a call of one provider, which counts failures.
+
+    Any number of calls may use it at the same time.
+    """
 
     def __init__(self, provider: str, breaker: AsyncCircuitBreaker) -> None:
         self.provider = provider
@@ -35,15 +39,18 @@ class Guard:
         self._breaker = breaker
 
     async def __aenter__(self) -> None:
-        """Raises :class:`providers.errors.CircuitOpen`."""
+        """Let the call through. Raises :class:`providers.errors.CircuitOpen`."""
         state = self.context._state
         if isinstance(state, OpenedState):
-            # Clocks that were set back would otherwise leave it alone until they are there again.
+            # If the clock was set back, the circuit would otherwise stay open until the clock
+            # reaches the old time again.
             state.opened_at = min(state.opened_at, time.time())
         try:
             await self._breaker.__aenter__()
         except OpenedState:
-            raise CircuitOpen(self.provider, "failed too often just now; not called") from None
+            raise CircuitOpen(
+                self.provider, "failed too often recently and is not called for now"
+            ) from None
 
     async def __aexit__(
         self,
@@ -55,7 +62,10 @@ class Guard:
 
 
 class Circuits:
-    """``failures`` in a row that open a circuit; ``seconds`` until its provider is tried again."""
+    """The circuit breakers of all providers.
+
+    ``failures`` in a row open a circuit; after ``seconds`` its provider is tried again.
+    """
 
     def __init__(self, failures: int, seconds: float) -> None:
         self.seconds = seconds
@@ -63,8 +73,8 @@ class Circuits:
         self._factory = AsyncCircuitBreakerFactory(
             default_threshold=failures,
             default_ttl=seconds,
-            # A refused key or prompt says nothing about the provider's health, and neither
-            # does a client that no longer waits.
+            # A rejected key or prompt does not tell anything about the provider's health, and
+            # neither does a client that disconnects.
             exclude=[
                 (ProviderError, lambda error: not error.retryable),
                 asyncio.CancelledError,
@@ -72,17 +82,21 @@ class Circuits:
         )
 
     def on_change(self, changed: Changed) -> None:
-        """Tell ``changed`` of every circuit that opens or closes here, on the event loop."""
+        """Call ``changed``, on the event loop, for every circuit that opens or closes here."""
 
         def hook(provider: str, kind: str, event: Event) -> None:
-            # That its seconds are over, every worker finds by itself.
+            # Every worker notices by itself that the seconds are over.
             if isinstance(event, ContextChanged) and event.state != "half-opened":
                 changed(provider, self.seconds if event.state == "opened" else 0.0)
 
         self._factory.add_listener(hook)
 
     def state(self, provider: str) -> CircuitState:
-        """Closed: called as usual. Open: not called. Half open: the next call is a probe."""
+        """Return the state of the provider's circuit.
+
+        Closed: it is called as usual. Open: it is not called. Half open: the next call is a
+        probe.
+        """
         guard = self._guards.get(provider)
         if guard is None or guard.context.state == "closed":
             return "closed"
@@ -92,12 +106,13 @@ class Circuits:
         return "half_open" if time.time() > opened_at + self.seconds else "open"
 
     async def guard(self, provider: str) -> Guard:
-        """What a call of ``provider`` is made within."""
-        return self._guards.get(provider) or await self._guard(provider)
+        """Return the context manager for calls of ``provider``."""
+        return self._guards.get(provider) or await self._new_guard(provider)
 
     async def adopt(self, provider: str, seconds: float) -> None:
-        """Another worker found that ``provider`` is to be left alone for ``seconds`` more, or,
-        if 0, that it answers again.
+        """Take over what another worker found out about ``provider``.
+
+        The circuit is open for ``seconds`` more; with 0 it closes, as the provider answers again.
         """
         context = (await self.guard(provider)).context
         if seconds > 0:
@@ -106,9 +121,9 @@ class Circuits:
             context.set_state(opened)
         elif context.state != "closed":
             context.set_state(ClosedState())
-        # What others have said is not said again.
+        # Do not report a change that came from another worker.
         context.messages.clear()
 
-    async def _guard(self, provider: str) -> Guard:
+    async def _new_guard(self, provider: str) -> Guard:
         breaker = await self._factory.get_breaker(provider)
         return self._guards.setdefault(provider, Guard(provider, breaker))

@@ -1,4 +1,4 @@
-"""What every provider client accepts and returns, what it used, and the most it may use."""
+"""The input and output of every provider client, its token usage, and upper bounds for tokens."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Usage:
     """Tokens of one call, as the provider reported them.
 
     ``input_tokens`` counts all input, including ``cache_read_tokens`` and
-    ``cache_write_tokens``, of which ``cache_write_1h_tokens`` are kept for an
-    hour; ``output_tokens`` counts all output, including ``reasoning_tokens``.
-    ``estimated`` marks counts that are ours because the provider reported none.
+    ``cache_write_tokens``; ``cache_write_1h_tokens`` are those written to the cache for
+    an hour. ``output_tokens`` counts all output, including ``reasoning_tokens``.
+    ``estimated`` marks our own counts, used if the provider reported none.
     """
 
     input_tokens: int
@@ -42,7 +42,7 @@ class CompletionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """Reasoning that the model shows. ``redacted`` is such that only its maker can read."""
+    """Reasoning that the model shows. ``redacted`` can only be read by the model's provider."""
 
     text: str = ""
     signature: str = ""
@@ -51,7 +51,7 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A piece of the answer that only the wire it came on can carry; ``text`` is its text."""
+    """A part of the answer that only its own wire can represent; ``text`` is its text."""
 
     wire: str
     value: Mapping[str, Any]
@@ -81,6 +81,7 @@ class Choice:
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The parts that are tool calls."""
         return tuple(part for part in self.parts if isinstance(part, ToolCall))
 
 
@@ -88,8 +89,8 @@ class Choice:
 class Completion:
     """A model's answer: at least one choice.
 
-    ``response_id`` is the provider's own id, where it gives one; ``extra`` what
-    else it said about the whole answer, by its wire's names.
+    ``response_id`` is the provider's own id, if it gives one. ``extra`` holds other fields
+    about the whole answer, under the names of the provider's wire.
     """
 
     provider: str
@@ -106,15 +107,15 @@ class Completion:
 
     @property
     def finish_reason(self) -> FinishReason:
-        """The first choice's."""
+        """The first choice's finish reason."""
         return self.choices[0].finish_reason
 
 
 class Provider(Protocol):
     """A source of completions.
 
-    ``wire`` names the protocol it speaks, ``features`` what of a request it can
-    honour (:mod:`providers.features`). ``complete`` and ``stream`` raise
+    ``wire`` names its protocol, ``features`` the features of a request that it supports
+    (:mod:`providers.features`). ``complete`` and ``stream`` raise
     :class:`providers.errors.ProviderError` and nothing else of their own;
     cancellation passes through, and closing the stream ends the call.
     """
@@ -123,18 +124,27 @@ class Provider(Protocol):
     wire: str
     features: frozenset[str]
 
-    async def complete(self, request: CompletionRequest) -> Completion: ...
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Return the model's whole answer."""
+        ...
 
-    def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]: ...
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
+        """Yield the events of the answer as they arrive."""
+        ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Release what the provider holds."""
+        ...
 
 
 _MOST_TOKENS = 2_000_000_000
 
 
 def token_count(value: Any) -> int:
-    """A usage field as a non-negative integer; absent is 0, anything else is malformed."""
+    """Return a usage field as a non-negative integer, 0 if it is absent.
+
+    Raises ``ValueError`` for anything that is not a number from 0 to 2 billion.
+    """
     if value is None:
         return 0
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -145,7 +155,7 @@ def token_count(value: Any) -> int:
 
 
 def estimated_usage(chat: Chat, choices: tuple[Choice, ...]) -> Usage:
-    """Tokens of a call by our own count, marked as such."""
+    """Return our own estimate of a call's tokens, marked as estimated."""
     output = sum(
         estimate_tokens(part.name + part.arguments)
         if isinstance(part, ToolCall)
@@ -158,54 +168,55 @@ def estimated_usage(chat: Chat, choices: tuple[Choice, ...]) -> Usage:
     return Usage(chat.estimated_tokens(), output, estimated=True)
 
 
-# Providers put a few tokens of their own around each message, and a page around tools.
-_AROUND_A_MESSAGE = 16
-_AROUND_TOOLS = 2_000
-# More than any of them charges for the largest picture it takes.
-_IMAGE = 8_000
+# Providers add a few tokens of their own to each message, and a page of text to tools.
+_MESSAGE_OVERHEAD = 16
+_TOOLS_OVERHEAD = 2_000
+# More than any provider charges for the largest image that it accepts.
+_LARGEST_IMAGE = 8_000
 
 
 def most_input_tokens(chat: Chat) -> int:
-    """More tokens than any tokenizer makes of ``chat``: they all go down to single bytes.
+    """Return an upper bound of the input tokens of ``chat``, for any tokenizer.
 
-    An image counts as the largest that providers take; it is the one part whose
-    bound is an assumption.
+    It counts bytes, because no token is shorter than one byte. An image counts as the
+    largest that providers accept; only this part of the bound is an assumption.
     """
-    around = _AROUND_A_MESSAGE * (len(chat.messages) + 1) + (_AROUND_TOOLS if chat.tools else 0)
+    overhead = _MESSAGE_OVERHEAD * (len(chat.messages) + 1)
+    overhead += _TOOLS_OVERHEAD if chat.tools else 0
     if chat.native and chat.source is not None:
-        # Parts that only their own wire can read are in there somewhere.
-        return around + _size(json.dumps(chat.source.body, ensure_ascii=False, default=str))
+        # The body includes the parts that only its own wire can read, wherever they are.
+        return overhead + _size(json.dumps(chat.source.body, ensure_ascii=False, default=str))
     tools = sum(
         _size(tool.name) + _size(tool.description) + _size(json.dumps(dict(tool.parameters)))
         for tool in chat.tools
     )
     output = chat.output
     schema = _size(json.dumps(output.schema)) if output and output.schema else 0
-    return around + tools + schema + sum(map(_part, chat.parts()))
+    return overhead + tools + schema + sum(map(_part_size, chat.parts()))
 
 
 def most_embedded_tokens(body: Mapping[str, Any]) -> int:
-    """The same for the texts, or the tokens, of a request for embeddings."""
-    given = body.get("input")
-    items = given if isinstance(given, list) else [given]
+    """Return the same bound for the texts, or the tokens, of a request for embeddings."""
+    inputs = body.get("input")
+    items = inputs if isinstance(inputs, list) else [inputs]
     return sum(
-        _size(item) + _AROUND_A_MESSAGE
+        _size(item) + _MESSAGE_OVERHEAD
         if isinstance(item, str)
         else (len(item) if isinstance(item, list) else 1)
         for item in items
     )
 
 
-def _part(part: Part) -> int:
+def _part_size(part: Part) -> int:
     if isinstance(part, Text):
         return _size(part.text)
     if isinstance(part, ToolCall):
-        return _size(part.name) + _size(part.arguments) + _size(part.id) + _AROUND_A_MESSAGE
+        return _size(part.name) + _size(part.arguments) + _size(part.id) + _MESSAGE_OVERHEAD
     if isinstance(part, ToolResult):
-        return _size(part.call_id) + _AROUND_A_MESSAGE + sum(map(_part, part.content))
-    return _IMAGE if isinstance(part, Image) else 0
+        return _size(part.call_id) + _MESSAGE_OVERHEAD + sum(map(_part_size, part.content))
+    return _LARGEST_IMAGE if isinstance(part, Image) else 0
 
 
 def _size(text: str) -> int:
-    """In bytes of UTF-8; a lone surrogate takes three."""
+    """Return the size in bytes of UTF-8; a lone surrogate takes three."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""Embeddings: passed through as the provider gives them, and counted."""
+"""Embeddings: the provider's answer, passed through unchanged, with its token usage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from providers.completion import Usage
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """``body`` is the provider's answer, in the shape of OpenAI's embeddings."""
+    """An answer with embeddings; ``body`` has the shape of OpenAI's embeddings."""
 
     provider: str
     model: str
@@ -21,6 +21,11 @@ class Embeddings:
 
 @runtime_checkable
 class Embedder(Protocol):
-    """A provider that embeds texts. Raises :class:`providers.errors.ProviderError`."""
+    """A provider that computes embeddings."""
 
-    async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings: ...
+    async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings:
+        """Return the embeddings for ``body``, a request in the shape of OpenAI's.
+
+        Raises :class:`providers.errors.ProviderError`.
+        """
+        ...

@@ -1,8 +1,9 @@
-"""What can go wrong with a provider, named by what the caller should do.
+"""The errors of provider calls, one class for each way in which a caller should react.
 
-``retryable`` says whether the same request to the same provider may succeed if
-repeated. Every error lets another provider be tried. Messages are written
-here: they never carry a key, a prompt or the provider's raw body.
+``retryable`` is whether the same request to the same provider may succeed if repeated.
+After any of these errors another provider may be tried. Messages are our own: they never
+contain a key, a prompt or the provider's raw body. A message is the end of a sentence
+that begins with the provider's name.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from providers.completion import Usage
 class ProviderError(Exception):
     """A provider did not deliver a usable completion.
 
-    ``status`` is the HTTP status where there was one; ``retry_after`` is
-    seconds; ``usage`` is set when the failed call was charged all the same.
-    ``words`` are the provider's own on what is wrong with the request: for the
-    client who sent it, never for a log or a table.
+    ``status`` is the HTTP status, if there was one; ``retry_after`` is in seconds;
+    ``usage`` is set if the provider charges for the failed call. ``words`` is the
+    provider's own explanation of what is wrong with the request: it is for the client
+    that sent the request and must not be written to a log or a table.
     """
 
     code = "provider_error"
@@ -71,13 +72,13 @@ class RequestRejected(ProviderError):
 
 
 class RequestTooLarge(ProviderError):
-    """413: more than the provider accepts."""
+    """413: the request is larger than the provider accepts."""
 
     code = "request_too_large"
 
 
 class CallNotAuthorized(ProviderError):
-    """Not called: what it may cost does not fit into a budget."""
+    """Not called: the call may cost more than a budget has left."""
 
     code = "budget_exceeded"
 
@@ -96,21 +97,21 @@ class RequestTimedOut(ProviderError):
 
 
 class Conflict(ProviderError):
-    """409: another operation is in the way."""
+    """409: the request conflicts with another operation."""
 
     code = "conflict"
     retryable = True
 
 
 class RateLimited(ProviderError):
-    """429: too many requests; ``retry_after`` says when to come back, if told."""
+    """429: too many requests; ``retry_after`` is the wait, if the provider gives one."""
 
     code = "rate_limited"
     retryable = True
 
 
 class ProviderUnavailable(ProviderError):
-    """5xx: the provider is broken for now."""
+    """5xx: the provider has an internal failure."""
 
     code = "provider_unavailable"
     retryable = True
@@ -123,41 +124,41 @@ class Overloaded(ProviderUnavailable):
 
 
 class ConnectionFailed(ProviderError):
-    """No connection, or it dropped before the answer was complete."""
+    """There is no connection, or it was lost before the answer was complete."""
 
     code = "connection_failed"
     retryable = True
 
 
 class ProviderTimeout(ProviderError):
-    """The answer did not come in time."""
+    """The answer did not arrive in time."""
 
     code = "timeout"
     retryable = True
 
 
 class MalformedResponse(ProviderError):
-    """The answer is not what the wire protocol promises."""
+    """The answer does not follow the wire protocol."""
 
     code = "malformed_response"
     retryable = True
 
 
 class EmptyCompletion(ProviderError):
-    """The provider answered with no text at all."""
+    """The provider's answer has no content."""
 
     code = "empty_completion"
     retryable = True
 
 
 class CircuitOpen(ProviderError):
-    """Not called: the provider failed too often a moment ago."""
+    """Not called: the provider failed too often recently."""
 
     code = "circuit_open"
 
 
 class ClientGone(ProviderError):
-    """Nobody waits for the answer any more, so the call was ended."""
+    """The client disconnected, so the call was ended."""
 
     code = "client_disconnected"
 
@@ -168,11 +169,11 @@ _BY_STATUS: dict[int, tuple[type[ProviderError], str]] = {
     402: (InsufficientCredit, "reports that the account has no credit left"),
     403: (PermissionDenied, "does not allow this key to use the model"),
     404: (ModelNotFound, "does not know the model"),
-    408: (RequestTimedOut, "timed out reading the request"),
-    409: (Conflict, "reports a conflict"),
-    413: (RequestTooLarge, "finds the request too large"),
+    408: (RequestTimedOut, "timed out while reading the request"),
+    409: (Conflict, "reports a conflict with another operation"),
+    413: (RequestTooLarge, "rejected the request as too large"),
     422: (RequestRejected, "rejected the request as invalid"),
-    429: (RateLimited, "is rate limiting"),
+    429: (RateLimited, "received too many requests"),
     503: (Overloaded, "is overloaded"),
     529: (Overloaded, "is overloaded"),
 }
@@ -181,11 +182,11 @@ _BY_STATUS: dict[int, tuple[type[ProviderError], str]] = {
 def error_for_status(
     provider: str, status: int, *, retry_after: float | None = None
 ) -> ProviderError:
-    """The typed error for an HTTP status that is not a success."""
+    """Return the error for an HTTP status that is not a success."""
     kind, message = _BY_STATUS.get(
         status,
-        (ProviderUnavailable, "failed")
+        (ProviderUnavailable, "reports an internal failure")
         if status >= 500
-        else (RequestRejected, "answered with an unexpected status"),
+        else (RequestRejected, "returned an unexpected status"),
     )
     return kind(provider, f"{message} (HTTP {status})", status=status, retry_after=retry_after)

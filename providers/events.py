@@ -1,4 +1,7 @@
-"""What happens while a model answers, apart from how any wire spells it."""
+"""The events of a streamed answer, independent of any wire format.
+
+``choice`` is the number of the answer that an event belongs to, from 0.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The provider took the call. ``extra`` is what its wire said about the whole answer."""
+    """The provider accepted the call.
+
+    ``extra`` holds fields about the whole answer, under the names of the provider's wire.
+    """
 
     response_id: str | None = None
     extra: Mapping[str, Any] | None = None
@@ -20,6 +26,8 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
+    """A piece of the answer's text; ``logprobs`` are those of its tokens, in OpenAI's shape."""
+
     text: str
     choice: int = 0
     logprobs: list[Any] | None = None
@@ -27,6 +35,8 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
+    """A piece of the model's reasoning, as in :class:`providers.completion.Thinking`."""
+
     text: str = ""
     signature: str = ""
     redacted: str = ""
@@ -35,13 +45,15 @@ class ThinkingDelta:
 
 @dataclass(frozen=True, slots=True)
 class RefusalDelta:
+    """A piece of the text with which the model refuses to answer."""
+
     text: str
     choice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallStarted:
-    """``index`` numbers a choice's tool calls from 0."""
+    """A tool call begins; ``index`` numbers the tool calls of a choice from 0."""
 
     index: int
     id: str
@@ -52,6 +64,8 @@ class ToolCallStarted:
 
 @dataclass(frozen=True, slots=True)
 class ToolArguments:
+    """A piece of the arguments of the tool call ``index``, as JSON text."""
+
     index: int
     text: str
     choice: int = 0
@@ -59,10 +73,10 @@ class ToolArguments:
 
 @dataclass(frozen=True, slots=True)
 class OpaqueBlock:
-    """A piece of the answer that only its own wire can carry.
+    """A part of the answer that only its own wire can represent.
 
-    ``attached`` is whether it belongs to the text before it (a citation, say)
-    rather than standing alone.
+    ``attached`` is true if it belongs to the text before it (a citation, for example),
+    and false if it stands alone.
     """
 
     wire: str
@@ -73,7 +87,7 @@ class OpaqueBlock:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A choice is complete. ``own`` is the ending's name where only its wire knows it."""
+    """A choice is complete. ``own`` is a stop reason that only the provider's wire knows."""
 
     reason: FinishReason
     choice: int = 0
@@ -83,7 +97,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class UsageReported:
-    """Tokens so far, or in all; a later report replaces an earlier one."""
+    """Tokens used so far, or in total; a later report replaces an earlier one."""
 
     usage: Usage
 

@@ -1,7 +1,7 @@
-"""What a request needs of whoever answers it, and which wires can give that.
+"""The features that a request needs, and the wires that support them.
 
-A need is named in words, as it stands in the answer to a client that no model
-can serve. Every need maps to the field of the request it comes from.
+Features are named in words. The same words are in the answer to a client whose request
+no model can serve. Every needed feature maps to the request field that needs it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ TOOLS = "tools"
 VISION = "vision"
 JSON = "json"
 
-# What a wire can or cannot say; the three above are what a model can or cannot do.
+# Features of wires: whether a protocol can express them. The three above are features of models.
 JSON_OBJECT = "JSON without a schema"
 JSON_SCHEMA = "JSON schemas"
 STRICT_TOOLS = "strict tools"
@@ -51,9 +51,9 @@ GEMINI = EVERY_WIRE | {JSON_OBJECT, SEVERAL_CHOICES, SEED, PENALTIES, HOT, TOP_K
 
 
 def needs(chat: Chat) -> dict[str, str]:
-    """Return what ``chat`` needs, each with the field of the request that needs it."""
+    """Return the features that ``chat`` needs, each with the request field that needs it."""
     needed: dict[str, str] = {}
-    _add_needs_of_sampling(chat, needed)
+    _add_sampling_needs(chat, needed)
     if chat.output is not None:
         needed[JSON] = "response_format"
         needed[JSON_OBJECT if chat.output.schema is None else JSON_SCHEMA] = "response_format"
@@ -63,24 +63,25 @@ def needs(chat: Chat) -> dict[str, str]:
             needed[STRICT_TOOLS] = "tools"
         if not chat.parallel_tools:
             needed[SINGLE_TOOL_CALLS] = "parallel_tool_calls"
-    _add_needs_of_messages(chat, needed)
+    _add_message_needs(chat, needed)
     if chat.source is not None and chat.native:
         needed[f"the {chat.source.wire} API"] = ", ".join(chat.native)
     if PREFILL in needed and chat.source is not None and chat.source.wire == "openai":
-        # There it is no beginning to go on with, but a turn after which another shall follow.
+        # With OpenAI's API a new turn follows the assistant's last message. Other APIs continue
+        # that message instead.
         needed.setdefault("the openai API", needed.pop(PREFILL))
     return needed
 
 
-def _add_needs_of_sampling(chat: Chat, needed: dict[str, str]) -> None:
-    # One is every provider's default temperature and top_p, so asking for it asks for nothing.
+def _add_sampling_needs(chat: Chat, needed: dict[str, str]) -> None:
+    # 1 is every provider's default for temperature and top_p, so it needs no feature.
     if chat.temperature not in (None, 1):
         needed[TEMPERATURE] = "temperature"
         if chat.temperature > 1:
             needed[HOT] = "temperature"
     if chat.top_p not in (None, 1):
         needed[TOP_P] = "top_p"
-    for feature, place, value in (
+    for feature, request_field, value in (
         (SEVERAL_CHOICES, "n", chat.n > 1),
         (LOGPROBS, "logprobs", chat.logprobs),
         (LOGIT_BIAS, "logit_bias", chat.logit_bias),
@@ -91,39 +92,39 @@ def _add_needs_of_sampling(chat: Chat, needed: dict[str, str]) -> None:
         (FOUR_STOPS, "stop", len(chat.stop) > 4),
     ):
         if value:
-            needed[feature] = place  # noqa: PERF403 - one of several sources
+            needed[feature] = request_field  # noqa: PERF403 - one of several sources
 
 
-def _add_needs_of_messages(chat: Chat, needed: dict[str, str]) -> None:
-    spoken = False
+def _add_message_needs(chat: Chat, needed: dict[str, str]) -> None:
+    conversation_started = False
     for message in chat.messages:
         if message.name:
             needed[NAMES] = "messages"
         if message.role != "system":
-            spoken = True
-        elif spoken:
+            conversation_started = True
+        elif conversation_started:
             needed[LATER_SYSTEM] = "messages"
         for part in message.parts:
             if type(part) is not Text:
-                needed.update(_content(part, chat))
+                needed.update(_part_needs(part, chat))
     if chat.messages and chat.messages[-1].role == "assistant":
         needed[PREFILL] = "messages"
 
 
-def _content(part: Part, chat: Chat) -> Iterator[tuple[str, str]]:
+def _part_needs(part: Part, chat: Chat) -> Iterator[tuple[str, str]]:
     if isinstance(part, Image):
-        yield from _image(part)
+        yield from _image_needs(part)
     elif isinstance(part, ToolResult):
         yield TOOLS, "messages"
         for inner in part.content:
             if isinstance(inner, Image):
                 yield TOOL_RESULT_IMAGES, "messages"
-                yield from _image(inner)
+                yield from _image_needs(inner)
     elif isinstance(part, Native) and chat.source is not None:
         yield f"the {chat.source.wire} API", f"{part.kind} content"
 
 
-def _image(image: Image) -> Iterator[tuple[str, str]]:
+def _image_needs(image: Image) -> Iterator[tuple[str, str]]:
     yield VISION, "messages"
     if image.url:
         yield IMAGE_URLS, "messages"

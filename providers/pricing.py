@@ -1,9 +1,9 @@
-"""What a call costs, in USD, as an exact Decimal.
+"""The cost of a call in USD, as an exact Decimal.
 
-Rates come from the ``genai-prices`` package, by date; the catalogue overrides them, and
-what operators set for certain days overrides both. The sums are done here, on rates
-looked up once an hour per model, since the package's own calculation takes longer than
-routing does. A test holds both equal to the last digit.
+Rates come from the ``genai-prices`` package, by date. The catalogue overrides them, and
+prices that operators set for certain days override both. This module computes the cost
+itself, from rates looked up once an hour per model, because the package's own calculation
+takes longer than routing. A test checks that both results are equal to the last digit.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from providers.completion import Usage
 
 @dataclass(frozen=True, slots=True)
 class DatedPrice:
-    """``price`` is USD per million tokens by unit, as in the catalogue; it holds on UTC days
-    from ``since`` until before ``until``, ``None`` for no end.
+    """A price that an operator set for certain days.
+
+    ``price`` is USD per million tokens by unit, as in the catalogue. It holds on the UTC
+    days from ``since`` to the day before ``until``; ``None`` means no end.
     """
 
     provider: str
@@ -36,23 +38,25 @@ class DatedPrice:
     until: date | None = None
 
     def holds_on(self, day: date) -> bool:
+        """Return whether the price holds on this UTC day."""
         return self.since <= day and (self.until is None or day < self.until)
 
 
 class DatedPrices:
-    """All of them, by model; replaced as a whole."""
+    """All dated prices by model; they are replaced as a whole."""
 
     def __init__(self) -> None:
         self._by_model: dict[tuple[str, str], list[DatedPrice]] = {}
 
     def replace(self, prices: Iterable[DatedPrice]) -> None:
-        found: dict[tuple[str, str], list[DatedPrice]] = defaultdict(list)
+        """Replace all prices by ``prices``."""
+        by_model: dict[tuple[str, str], list[DatedPrice]] = defaultdict(list)
         for price in prices:
-            found[price.provider, price.model].append(price)
-        self._by_model = dict(found)
+            by_model[price.provider, price.model].append(price)
+        self._by_model = dict(by_model)
 
     def on(self, provider: str, model: str, day: date) -> Mapping[str, Decimal] | None:
-        """What was set for that day, if anything."""
+        """Return the price set for that day (USD per million tokens by unit), or ``None``."""
         for dated in self._by_model.get((provider, model), ()):
             if dated.holds_on(day):
                 return dated.price
@@ -71,30 +75,31 @@ PriceSource = Literal["set here", "catalogue", "genai-prices", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """USD per million tokens: ``base``, or the rate of the highest tier passed.
+    """A price in USD per million tokens: ``base``, or that of the highest tier exceeded.
 
-    A tier holds for *all* tokens of a call whose input exceeds its start, as
-    the providers that have tiers bill it.
+    A tier applies to *all* tokens of a call whose input is larger than the tier's start;
+    providers with tiers bill in this way.
     """
 
     base: Decimal
     tiers: Tiers = ()
 
     def at(self, input_tokens: int) -> Decimal:
+        """Return the price for a call with so many input tokens."""
         for start, price in reversed(self.tiers):
             if input_tokens > start:
                 return price
         return self.base
 
     def most(self, input_tokens: int) -> Decimal:
-        """The highest for any input of at most so many tokens."""
-        passed = [price for start, price in self.tiers if input_tokens > start]
-        return max([self.base, *passed])
+        """Return the highest price for any input of at most so many tokens."""
+        exceeded = [price for start, price in self.tiers if input_tokens > start]
+        return max([self.base, *exceeded])
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """A model's rates at one time; cached tokens fall back to the input rate."""
+    """A model's rates at one time; a missing rate for cached tokens is the input rate."""
 
     input: Rate
     output: Rate
@@ -103,27 +108,30 @@ class Rates:
     cache_write_1h: Rate | None = None
 
     def cost(self, usage: Usage) -> Decimal:
-        """USD for ``usage``, rounded half-even to ten decimal places."""
+        """Return the cost of ``usage`` in USD, rounded half-even to ten decimal places."""
         size = usage.input_tokens
-        cached = min(usage.cache_read_tokens, size)
-        written = min(usage.cache_write_tokens, size - cached)
-        # Most models have no tiers: their one rate is at hand.
+        cache_reads = min(usage.cache_read_tokens, size)
+        cache_writes = min(usage.cache_write_tokens, size - cache_reads)
+        # Most models have no tiers; their only rate needs no search.
         inputs, outputs = self.input, self.output
         rate = inputs.at(size) if inputs.tiers else inputs.base
-        total = rate * (size - cached - written)
+        total = rate * (size - cache_reads - cache_writes)
         total += (outputs.at(size) if outputs.tiers else outputs.base) * usage.output_tokens
-        if cached:
-            total += (self.cache_read or self.input).at(size) * cached
-        if written:
-            hour = min(usage.cache_write_1h_tokens, written)
-            total += (self.cache_write or self.input).at(size) * (written - hour)
-            total += (self.cache_write_1h or self.cache_write or self.input).at(size) * hour
+        if cache_reads:
+            total += (self.cache_read or self.input).at(size) * cache_reads
+        if cache_writes:
+            hour_writes = min(usage.cache_write_1h_tokens, cache_writes)
+            total += (self.cache_write or self.input).at(size) * (cache_writes - hour_writes)
+            total += (self.cache_write_1h or self.cache_write or self.input).at(size) * hour_writes
         return (total / MILLION).quantize(_PLACES, rounding=ROUND_HALF_EVEN)
 
     def most(self, input_tokens: int, output_tokens: int) -> Decimal:
-        """USD that a call of at most so many tokens can cost, however they are billed."""
-        writes = (self.cache_write, self.cache_write_1h, self.cache_read)
-        inputs = [self.input, *(rate for rate in writes if rate is not None)]
+        """Return the most that a call of at most so many tokens can cost, in USD.
+
+        It holds however the tokens are billed, and is rounded up to ten decimal places.
+        """
+        cached = (self.cache_write, self.cache_write_1h, self.cache_read)
+        inputs = [self.input, *(rate for rate in cached if rate is not None)]
         total = max(rate.most(input_tokens) for rate in inputs) * input_tokens
         total += self.output.most(input_tokens) * output_tokens
         return (total / MILLION).quantize(_PLACES, rounding=ROUND_CEILING)
@@ -138,32 +146,33 @@ class PriceBook:
         self._rates: dict[tuple[str, str, int], Rates | None] = {}
         self._warned: set[tuple[str, str]] = set()
         self.version = 0
-        """Moves when what was looked up before may not hold any more."""
+        """Increases whenever rates that were looked up before may be wrong now."""
 
     def set_dated(self, prices: Iterable[DatedPrice]) -> None:
-        """What operators set, all of it: it takes the place of what was set before."""
+        """Replace all prices set by operators by ``prices``."""
         self._dated.replace(prices)
         self._rates = {}
         self._warned = set()
         self.version += 1
 
     def rates(self, provider: str, model: str, at: datetime | None = None) -> Rates | None:
-        """The model's rates at ``at`` (aware, default now); ``None`` when unknown."""
+        """Return the model's rates at ``at`` (aware, default now), or ``None`` if unknown."""
         at = at or datetime.now(UTC)
         # Prices change by date or by time of day, never within an hour.
         key = (provider, model, int(at.timestamp()) // 3600)
-        # What is looked up while prices are set on another thread goes where it is forgotten.
-        known = self._rates
-        if key not in known:
-            if len(known) > 10_000:
-                known.clear()
-            known[key] = self._look_up(provider, model, at)
-        return known[key]
+        # If another thread sets prices during the lookup, the result goes into the old dict,
+        # which is no longer used.
+        cache = self._rates
+        if key not in cache:
+            if len(cache) > 10_000:
+                cache.clear()
+            cache[key] = self._look_up(provider, model, at)
+        return cache[key]
 
     def cost(
         self, provider: str, model: str, usage: Usage, at: datetime | None = None
     ) -> Decimal | None:
-        """USD for ``usage``, or ``None`` (and one warning) when the price is unknown."""
+        """Return the cost in USD, or ``None`` (and log one warning) if the price is unknown."""
         rates = self.rates(provider, model, at)
         if rates is not None:
             return rates.cost(usage)
@@ -173,22 +182,23 @@ class PriceBook:
         return None
 
     def charged(self, provider: str, model: str, usage: Usage | None) -> Decimal:
-        """USD for a call that used this up, as far as that is known: of none, zero."""
+        """Return the cost of ``usage`` in USD; 0 without usage or if the price is unknown."""
         return _ZERO if usage is None else self.cost(provider, model, usage) or _ZERO
 
     def most(
         self, provider: str, model: str, input_tokens: int, output_tokens: int
     ) -> Decimal | None:
-        """USD that a call of at most so many tokens can cost if it ends within the hour,
-        ``None`` when the price is unknown.
+        """Return the most that a call of at most so many tokens can cost, in USD.
+
+        It holds for a call that ends within an hour. ``None`` means that the price is unknown.
         """
         now = datetime.now(UTC)
         rates = (self.rates(provider, model, at) for at in (now, now + timedelta(hours=1)))
-        known = [rate.most(input_tokens, output_tokens) for rate in rates if rate is not None]
-        return max(known) if len(known) == 2 else None
+        costs = [rate.most(input_tokens, output_tokens) for rate in rates if rate is not None]
+        return max(costs) if len(costs) == 2 else None
 
     def source(self, provider: str, model: str, at: datetime | None = None) -> PriceSource:
-        """Where the rates at ``at`` (default now) come from."""
+        """Return where the rates at ``at`` (default now) come from."""
         at = at or datetime.now(UTC)
         if self.rates(provider, model, at) is None:
             return "unknown"
@@ -199,7 +209,7 @@ class PriceBook:
         return "catalogue" if spec is not None and spec.price is not None else "genai-prices"
 
     def deprecated(self, provider: str, model: str) -> bool:
-        """Whether the price table says that the model is on its way out."""
+        """Return whether the price table marks the model as deprecated."""
         info = self._info(provider, model)
         return info is not None and bool(info.deprecated)
 
@@ -254,7 +264,7 @@ def _rate(price: Decimal | TieredPrices) -> Rate:
 
 
 def rates_of(price: Mapping[str, Decimal]) -> Rates:
-    """Of USD per million tokens by unit, the same for any size of input."""
+    """Return rates without tiers from ``price``, in USD per million tokens by unit."""
     rates = {unit: Rate(value) for unit, value in price.items()}
     return Rates(
         input=rates["input"],

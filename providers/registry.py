@@ -1,4 +1,4 @@
-"""The process's providers: those that are configured, over one pooled HTTP client."""
+"""The configured providers of the process, over one pooled HTTP client."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _WIRES: dict[str, type[WireClient]] = {
 
 
 def configured_key(spec: ProviderSpec, environment: Mapping[str, str]) -> str:
-    """The provider's API key from the first variable that has one, else empty."""
+    """Return the provider's API key from the first variable that has one, else empty."""
     return next((environment[name] for name in spec.key_env if environment.get(name)), "")
 
 
 def is_configured(spec: ProviderSpec, environment: Mapping[str, str]) -> bool:
-    """Whether a provider reached over HTTP can be called with what the environment holds."""
+    """Return whether ``environment`` has what a call of this provider over HTTP needs."""
     if spec.wire == "local":
         return False
     if not base_url(spec, environment):
@@ -40,12 +40,12 @@ def is_configured(spec: ProviderSpec, environment: Mapping[str, str]) -> bool:
 
 
 def base_url(spec: ProviderSpec, environment: Mapping[str, str]) -> str:
-    """Where the provider is reached: the environment's override or the catalogue's."""
+    """Return the provider's base URL: the environment's override, or the catalogue's."""
     return environment.get(spec.base_url_env, "") or spec.base_url
 
 
 class ProviderRegistry:
-    """Configured providers by name. ``environment`` is where keys and URLs are read."""
+    """The configured providers by name. Keys and URLs are read from ``environment``."""
 
     def __init__(
         self,

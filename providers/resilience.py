@@ -1,7 +1,7 @@
-"""Keeps one provider's trouble from becoming the client's.
+"""Keep a provider's failure from becoming the client's failure.
 
-Retries with jitter (stamina), a circuit breaker per provider, and
-the fallback chain: the next model when one cannot answer.
+The means are retries with jitter (stamina), a circuit breaker per provider, and the
+fallback chain: if one model cannot answer, the next one is called.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from providers.events import Event, Started, UsageReported
 
 Made = TypeVar("Made")
 Permit = Callable[[str, str, Sequence["Attempt"]], Awaitable[None]]
-"""Asked before each call of (provider, model), after the failed attempts; raises what to make of
-it otherwise: a :class:`providers.errors.ProviderError` to pass over this model."""
+"""Called with (provider, model, failed attempts) before each call. It raises an error to prevent
+the call: a :class:`providers.errors.ProviderError` skips this model."""
 
-# Waiting longer than this for one provider is worse than asking the next.
+# A longer wait for one provider is worse than a call of the next one.
 _LONGEST_WAIT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One failed call: to whom, why, and what it used up.
+    """One failed call: the model, the reason, and the tokens that it used.
 
-    ``retry_after`` is how many seconds the provider asks to be left alone.
-    ``words`` are the provider's own, for the client who asked and nobody else.
+    ``retry_after`` is how many seconds the provider asks clients to wait. ``words`` is the
+    provider's own explanation, which only the client that sent the request may see.
     """
 
     provider: str
@@ -54,7 +54,7 @@ class Attempt:
 
 
 class AllProvidersFailed(Exception):
-    """No model of the chain answered. ``attempts`` says which were tried and why they failed."""
+    """No model of the chain answered. ``attempts`` lists the calls and why they failed."""
 
     def __init__(self, attempts: Sequence[Attempt], *, deadline_passed: bool = False) -> None:
         self.attempts = tuple(attempts)
@@ -64,9 +64,9 @@ class AllProvidersFailed(Exception):
 
 @dataclass(slots=True)
 class OpenStream:
-    """A stream that has begun to speak, and the failed attempts that came before it.
+    """A stream whose first content has arrived, and the failed attempts before it.
 
-    ``events`` begin with the first one of all; close them when done.
+    ``events`` start with the very first event; close the generator when done.
     """
 
     provider: str
@@ -77,8 +77,11 @@ class OpenStream:
 
 @dataclass(frozen=True, slots=True)
 class ResiliencePolicy:
-    """``retries`` beyond the first try on the same model; ``breaker_*`` per provider;
-    ``deadline`` in seconds for the whole request, all models together.
+    """The limits of retries, circuit breakers and time.
+
+    ``retries`` follow the first call of the same model. ``breaker_failures`` in a row stop
+    calls of a provider for ``breaker_seconds``. ``deadline``, in seconds, is for the whole
+    request with all its models.
     """
 
     retries: int = 1
@@ -99,7 +102,11 @@ class ResilientCaller:
         self.circuits = Circuits(self.policy.breaker_failures, self.policy.breaker_seconds)
 
     def circuit_state(self, provider: str) -> CircuitState:
-        """Closed: called as usual. Open: not called. Half open: the next call is a probe."""
+        """Return the state of the provider's circuit.
+
+        Closed: it is called as usual. Open: it is not called. Half open: the next call is a
+        probe.
+        """
         return self.circuits.state(provider)
 
     async def call(
@@ -111,7 +118,7 @@ class ResilientCaller:
     ) -> Completion:
         """Return the first completion that a (provider, model) of ``chain`` delivers.
 
-        ``attempts`` is filled with what failed before. Raises :class:`AllProvidersFailed`;
+        Failed calls are added to ``attempts``. Raises :class:`AllProvidersFailed`;
         cancellation passes through.
         """
 
@@ -127,8 +134,10 @@ class ResilientCaller:
         attempts: list[Attempt],
         authorize: Permit | None = None,
     ) -> Embeddings:
-        """The first answer of ``chain``, whose providers all embed; ``attempts`` is filled
-        with what failed before. Raises :class:`AllProvidersFailed`.
+        """Return the first embeddings that a (provider, model) of ``chain`` delivers.
+
+        All providers of the chain must be :class:`Embedder`. Failed calls are added to
+        ``attempts``. Raises :class:`AllProvidersFailed`.
         """
 
         async def make(client: Provider, model: str) -> Embeddings:
@@ -144,25 +153,25 @@ class ResilientCaller:
         attempts: list[Attempt],
         authorize: Permit | None = None,
     ) -> OpenStream:
-        """The first stream of ``chain`` that brings content; whoever fails before is passed over.
+        """Return the first stream of ``chain`` that delivers content.
 
-        The deadline holds until then; after that every event has the
-        connection's own time limit. ``attempts`` is filled with what failed,
-        also when the caller is cancelled: the call that was under way then is
-        the last of them. Raises :class:`AllProvidersFailed`.
+        A model that fails before its first content is skipped. The deadline applies until
+        the first content; after it, every event has the connection's own timeout. Failed
+        calls are added to ``attempts``, also if the caller is cancelled: the call that was
+        running then is the last attempt. Raises :class:`AllProvidersFailed`.
         """
-        begun: list[tuple[str, str]] = []
+        started: list[tuple[str, str]] = []
 
         def begin(client: Provider, model: str) -> Awaitable[OpenStream]:
-            begun.append((client.name, model))
+            started.append((client.name, model))
             return self._begin(client, CompletionRequest(model, chat))
 
         try:
             stream = await self._first(chain, begin, attempts, authorize)
         except asyncio.CancelledError:
             last = attempts[-1]
-            if begun and begun[-1] == (last.provider, last.model):
-                # Whoever had read the prompt by then will charge for it.
+            if started and started[-1] == (last.provider, last.model):
+                # The provider may have read the prompt by then, and charges for it.
                 usage = estimated_usage(chat, ())
                 attempts[-1] = replace(last, usage=usage)
             raise
@@ -176,22 +185,26 @@ class ResilientCaller:
         attempts: list[Attempt],
         authorize: Permit | None,
     ) -> Made:
-        tried = chain[0]
+        current = chain[0]
         try:
             async with asyncio.timeout(self.policy.deadline):
                 for provider, model in chain:
-                    tried = (provider, model)
+                    current = (provider, model)
                     try:
                         return await self._call_one(provider, model, make, attempts, authorize)
                     except ProviderError as error:
                         attempts.append(_attempt(provider, model, error))
         except TimeoutError:
-            late = ProviderTimeout("deadline", "the request's deadline passed")
-            attempts.append(_attempt(*tried, late))
+            deadline_error = ProviderTimeout(
+                "deadline", "did not answer before the request's deadline"
+            )
+            attempts.append(_attempt(*current, deadline_error))
             raise AllProvidersFailed(attempts, deadline_passed=True) from None
         except asyncio.CancelledError:
-            gone = ClientGone(tried[0], "was still at it when the client went away")
-            attempts.append(_attempt(*tried, gone))
+            disconnect_error = ClientGone(
+                current[0], "had not answered when the client disconnected"
+            )
+            attempts.append(_attempt(*current, disconnect_error))
             raise
         raise AllProvidersFailed(attempts)
 
@@ -204,21 +217,21 @@ class ResilientCaller:
         authorize: Permit | None,
     ) -> Made:
         tries = 1 + self.policy.retries
-        tried = 0
+        calls = 0
 
         async def once() -> Made:
-            nonlocal tried
-            tried += 1
+            nonlocal calls
+            calls += 1
             try:
                 return await self._call_once(provider, model, make, attempts, authorize)
             except ProviderError as error:
                 # The last failure is recorded by the caller, which knows it was the last.
-                if tried < tries and _worth_repeating(error):
+                if calls < tries and _worth_repeating(error):
                     attempts.append(_attempt(provider, model, error))
                 raise
 
         try:
-            # What most often succeeds needs nobody to count tries.
+            # The first call usually succeeds, so it does without stamina.
             return await once()
         except ProviderError as error:
             failed: ProviderError | None = error
@@ -251,7 +264,7 @@ class ResilientCaller:
             return await make(self.providers[provider], model)
 
     async def _begin(self, client: Provider, request: CompletionRequest) -> OpenStream:
-        """Wait for the first content: until then nothing has been said that cannot be unsaid."""
+        """Wait for the first content; until then the client has received nothing."""
         events = client.stream(request)
         first: list[Event] = []
         try:
@@ -260,13 +273,13 @@ class ResilientCaller:
                 if not isinstance(event, (Started, UsageReported)):
                     break
             else:
-                raise EmptyCompletion(client.name, "streamed no answer")
+                raise EmptyCompletion(client.name, "streamed no content")
         except BaseException:
             await events.aclose()
             raise
-        return OpenStream(client.name, request, self._followed(client.name, first, events))
+        return OpenStream(client.name, request, self._all_events(client.name, first, events))
 
-    async def _followed(
+    async def _all_events(
         self, provider: str, first: list[Event], rest: AsyncGenerator[Event, None]
     ) -> AsyncGenerator[Event, None]:
         async with aclosing(rest):
@@ -276,7 +289,7 @@ class ResilientCaller:
                 async for event in rest:
                     yield event
             except ProviderError as error:
-                # Too late to fall back, but the circuit shall know.
+                # It is too late to fall back, but the circuit must count the failure.
                 with suppress(ProviderError):
                     async with await self.circuits.guard(provider):
                         raise error
@@ -289,7 +302,7 @@ def _worth_repeating(error: ProviderError) -> bool:
 
 
 def _backoff(error: Exception) -> bool | float:
-    """Stamina's hook: whether to try again, or after how many seconds."""
+    """Return, for stamina, whether to try again, or after how many seconds."""
     if not isinstance(error, ProviderError) or not _worth_repeating(error):
         return False
     return True if error.retry_after is None else error.retry_after

@@ -1,4 +1,4 @@
-"""Text that any database takes: JSON can spell what UTF-8 and PostgreSQL cannot hold."""
+"""Make text storable in any database: JSON allows characters that UTF-8 or PostgreSQL reject."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def storable_text(text: str) -> str:
-    """``text`` with NULs and lone surrogates as U+FFFD."""
+    """Return ``text`` with NULs and lone surrogates replaced by U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text
 
 
 def storable_json(value: Any) -> Any:
-    """JSON of whose texts the same holds, keys included."""
+    """Return the JSON ``value`` with all its texts, keys included, made storable."""
     if isinstance(value, str):
         return storable_text(value)
     if isinstance(value, Mapping):
@@ -31,16 +31,16 @@ def storable_json(value: Any) -> Any:
 
 
 def storable_completion(completion: Completion) -> Completion:
-    """``completion`` with storable text throughout; itself when it already is."""
+    """Return ``completion`` with storable texts; the same object if they already are."""
     if any(_UNSTORABLE.search(text) for choice in completion.choices for text in _texts(choice)):
         return replace(completion, choices=tuple(map(_storable_choice, completion.choices)))
     return completion
 
 
 def _texts(choice: Choice) -> list[str]:
-    found = [part.text for part in choice.parts if isinstance(part, (Text, Thinking))]
-    found += [part.arguments for part in choice.tool_calls]
-    return [*found, choice.refusal]
+    texts = [part.text for part in choice.parts if isinstance(part, (Text, Thinking))]
+    texts += [part.arguments for part in choice.tool_calls]
+    return [*texts, choice.refusal]
 
 
 def _storable_choice(choice: Choice) -> Choice:

@@ -1,4 +1,4 @@
-"""A TOML file that an operator wrote."""
+"""Read a TOML file that an operator wrote."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def read_toml(path: Path, refused: type[Exception]) -> dict[str, Any]:
-    """What the file holds. Raises ``refused``, naming the file, where it cannot be read."""
+    """Return the content of the file. Raises ``refused``, which names the file, if it fails."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

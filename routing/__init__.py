@@ -1,5 +1,5 @@
-"""Decides which model answers a prompt.
+"""Decide which model answers a prompt.
 
-Pure Python: no ORM, no HTTP, no Django. What it needs to know about the world
-(which models exist, what they cost, how they did) is handed in as plain values.
+This package is pure Python: no ORM, no HTTP, no Django. Callers pass in everything it needs
+as plain values: which models exist, what they cost, and how well they answered.
 """

@@ -1,7 +1,7 @@
-"""How hard a prompt looks, as one deterministic number.
+"""Score how hard a prompt looks, as one deterministic number.
 
-The score in [0, 1] is a weighted sum of cheap signals: length, the work asked
-for, the reasoning and constraints it carries, code, mathematics and structure.
+The score in [0, 1] is a weighted sum of signals that are cheap to compute: length, the
+kind of work, reasoning and constraints, code, mathematics and structure.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from routing.text import Lexicon, Lexicons, Marks, PromptText
 SIMPLE_BELOW = 0.3
 MODERATE_BELOW = 0.7
 
-# Words that announce demanding work. The other languages are the most used ones,
-# enough that a prompt is not simple for being foreign.
+# Words that signal demanding work. The other languages are the most used ones, so that a
+# prompt is not rated simple only because it is not in English.
 _DEMANDING = Lexicon.of(
     """
     analyze analyse analyzing analysis architect architecture design designing implement
@@ -105,7 +105,7 @@ _STEPS = re.compile(r"^[ \t]{0,8}(?:\d{1,3}[.)]|[-*•])[ \t]", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class ComplexityScore:
-    """``score`` in [0, 1], the tier it falls in, and the parts that add up to it."""
+    """The score in [0, 1], its tier, the prompt's tokens, and the parts that add up to it."""
 
     score: float
     tier: Tier
@@ -114,38 +114,41 @@ class ComplexityScore:
 
 
 def tier_of(score: float) -> Tier:
-    """Below 0.3 simple, below 0.7 moderate, else complex."""
+    """Return the tier of a score: simple below 0.3, moderate below 0.7, else complex."""
     if score < SIMPLE_BELOW:
         return "simple"
     return "moderate" if score < MODERATE_BELOW else "complex"
 
 
 def _saturating(count: float, half: float) -> float:
-    """0 for none, 0.5 at ``half``, towards 1 beyond: the tenth keyword adds less than the first."""
+    """Return 0 for a count of 0, 0.5 at ``half``, and towards 1 for larger counts.
+
+    The tenth keyword thus adds less than the first.
+    """
     return count / (count + half)
 
 
 def score_complexity(prompt: str | PromptText) -> ComplexityScore:
-    """Score how demanding ``prompt`` is.
+    """Return how demanding ``prompt`` is.
 
-    Deterministic, any language, any length from empty to megabytes, well under
-    a millisecond. The score never leaves [0, 1].
+    The score is deterministic and never leaves [0, 1]. It works for any language and any
+    length, from empty to megabytes, and takes well under a millisecond.
     """
     text = prompt if isinstance(prompt, PromptText) else PromptText.read(prompt)
     tokens = text.tokens
     sample = text.sample
-    spoken = _LEXICONS.count(text)
+    counts = _LEXICONS.count(text)
     numbers = min(6, len(text.numbers))
     questions = max(0, sample.count("?") + sample.count("？") - 1)
     parts = {
-        # 0 at a dozen tokens, full near two thousand: length on a log scale.
+        # Length on a log scale: 0 at 12 tokens, the full weight at 2000.
         "length": 0.35 * min(1.0, max(0.0, math.log(tokens / 12) / math.log(2000 / 12))),
-        "demanding_work": 0.60 * _saturating(spoken["demanding"], 1.3),
-        "reasoning": 0.12 * _saturating(spoken["reasoning"], 1.5),
-        "constraints": 0.22 * _saturating(spoken["constraints"], 2.5),
-        "code": 0.26 * _saturating(spoken["build"] + _CODE_MARKS.count(text) / 2, 1.5),
+        "demanding_work": 0.60 * _saturating(counts["demanding"], 1.3),
+        "reasoning": 0.12 * _saturating(counts["reasoning"], 1.5),
+        "constraints": 0.22 * _saturating(counts["constraints"], 2.5),
+        "code": 0.26 * _saturating(counts["build"] + _CODE_MARKS.count(text) / 2, 1.5),
         "mathematics": 0.22
-        * _saturating(spoken["mathematics"] + _MATH_MARKS.count(text) + numbers / 3, 2.0),
+        * _saturating(counts["mathematics"] + _MATH_MARKS.count(text) + numbers / 3, 2.0),
         "structure": 0.14 * _saturating(len(_STEPS.findall(sample)) + questions, 3.0),
     }
     score = round(min(1.0, max(0.0, sum(parts.values()))), 4)

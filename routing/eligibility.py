@@ -1,4 +1,4 @@
-"""Which models can serve a request at all: its hard constraints."""
+"""Find the models that can serve a request: its hard constraints."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from routing.models import ModelOption, NoEligibleModel, PromptAnalysis, Routing
 from routing.rules import NO_EFFECT
 from routing.strategies.base import Situation
 
-_RESTING = "its provider takes no calls now"
+_UNAVAILABLE = "its provider failed too often recently and is not called for now"
 
 
 def find_eligible(
     options: Iterable[ModelOption], context: RoutingContext, analysis: PromptAnalysis
 ) -> Situation:
-    """Split ``options`` into eligible and excluded.
+    """Split ``options`` into eligible and excluded models.
 
-    Those of providers that take no calls now are eligible only if nobody else is: a call
-    of them is still worth naming, as it fails at once and with the reason. Raises
-    :class:`NoEligibleModel` with each model's reason when none is left.
+    Models of unavailable providers are eligible only if no other model is: a call of such a
+    model fails at once, and its error tells the client the reason. Raises
+    :class:`NoEligibleModel`, with each model's reason, if no model is left.
     """
     eligible: list[ModelOption] = []
-    resting: list[ModelOption] = []
+    unavailable: list[ModelOption] = []
     excluded: list[tuple[ModelOption, str]] = []
     available = context.available_providers
     for option in options:
@@ -31,13 +31,13 @@ def find_eligible(
         if reason is not None:
             excluded.append((option, reason))
         elif available is not None and option.provider not in available:
-            resting.append(option)
+            unavailable.append(option)
         else:
             eligible.append(option)
     if eligible:
-        excluded += [(option, _RESTING) for option in resting]
+        excluded += [(option, _UNAVAILABLE) for option in unavailable]
     else:
-        eligible = resting
+        eligible = unavailable
     if not eligible:
         lacking = (context.required_capabilities - option.capabilities for option, _ in excluded)
         raise NoEligibleModel(
@@ -58,15 +58,17 @@ def _exclusion_reason(
         return over_budget
     needed = analysis.token_count + context.max_tokens
     if needed > option.context_window:
-        return f"needs {needed} tokens of context, has {option.context_window}"
+        return (
+            f"the request needs {needed} tokens of context, the model has {option.context_window}"
+        )
     missing = context.required_capabilities - option.capabilities
     if missing:
         return f"lacks {', '.join(sorted(missing))}"
     if context.max_cost is not None:
-        # A cap must hold even if the completion uses every token it may.
+        # The cap must hold even if the completion has max_tokens.
         worst = option.expected_cost(analysis.token_count, context.max_tokens)
         if worst is None:
-            return "its price is unknown, so the cost cap cannot be kept"
+            return "its price is unknown, so the cost cap cannot be checked"
         if worst > context.max_cost:
-            return f"may cost ${worst:f}, above the cap of ${context.max_cost:f}"
+            return f"may cost ${worst:f}, which is above the cap of ${context.max_cost:f}"
     return None

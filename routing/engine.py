@@ -1,4 +1,7 @@
-"""One door to routing: pick a strategy, check its decision, never fail the client."""
+"""The entry point of routing: choose a strategy and check its decision.
+
+An error in a strategy never fails the client's request.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +32,15 @@ logger = logging.getLogger(__name__)
 
 
 class InvalidDecision(Exception):
-    """A strategy named a model that cannot serve, or spoke another vocabulary."""
+    """A strategy chose a model that is not eligible, or returned an unknown value."""
 
 
 class RoutingEngine:
-    """Decides which model answers.
+    """Decides which model answers a request.
 
-    ``strategies`` maps a name to a strategy; ``auto_route`` chooses "hybrid",
-    else "complexity". Whatever goes wrong inside a strategy ends in
-    complexity's choice with ``fallback_used=True``.
+    ``strategies`` maps names to strategies. ``auto_route`` selects "hybrid", otherwise
+    "complexity" decides. If a strategy fails, the decision is complexity's choice with
+    ``fallback_used=True``.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class RoutingEngine:
         self._complexity = complexity or ComplexityStrategy()
 
     def analyze(self, prompt: str) -> PromptAnalysis:
-        """Pattern, complexity, tier and estimated input tokens of ``prompt``."""
+        """Return the pattern, complexity, tier and estimated input tokens of ``prompt``."""
         return analyze_prompt(prompt)
 
     def route(
@@ -65,10 +68,10 @@ class RoutingEngine:
         strategy: str | None = None,
         analysis: PromptAnalysis | None = None,
     ) -> RoutingDecision:
-        """Decide for ``context``; ``strategy`` overrides what ``auto_route`` would pick.
+        """Return the decision for ``context``; ``strategy`` takes precedence over ``auto_route``.
 
-        Raises :class:`NoEligibleModel` when no model meets the hard
-        constraints, and nothing else.
+        Raises :class:`NoEligibleModel` if no model meets the hard constraints, and no
+        other error.
         """
         analysis = analysis or self.analyze(context.prompt)
         situation = find_eligible(self._options.options(), context, analysis)
@@ -89,7 +92,7 @@ class RoutingEngine:
         return replace(decision, metadata=self._complete(decision, situation))
 
     def _fall_back(self, situation: Situation, name: str, error: Exception) -> RoutingDecision:
-        # The type and place, never the message: it may carry the prompt.
+        # Record the error's type and place, never its message, which may contain the prompt.
         reason = f"{name} strategy failed: {type(error).__name__}"
         logger.warning("%s at %s; complexity decides instead", reason, _place_of(error))
         decision = self._complexity.decide(situation)
@@ -117,13 +120,12 @@ class RoutingEngine:
 
     @staticmethod
     def _complete(decision: RoutingDecision, situation: Situation) -> dict[str, Any]:
-        """What every decision's metadata holds, whichever strategy made it.
+        """Return the decision's metadata with the fields that every decision has.
 
-        ``fallback_chain`` lists the models to try if the chosen one fails: by
-        complexity, unless the strategy gave an ``order`` of its own; and
-        ``baseline_chain`` those complexity would have used, best first.
-        ``propensity`` is the chance that this model was chosen: 1 unless
-        exploration took part.
+        ``fallback_chain`` lists the models to try if the chosen one fails: in complexity's
+        order, unless the strategy set its own ``order``. ``baseline_chain`` lists the models
+        that complexity would have used, best first. ``propensity`` is the probability with
+        which this model was chosen: 1 without exploration.
         """
         analysis = situation.analysis
         baseline = [{"provider": o.provider, "model": o.model} for o in situation.chain]

@@ -1,4 +1,4 @@
-"""The vocabulary of routing: what goes in, what is weighed, what comes out."""
+"""The data types of routing: its input, the candidates, and the decision."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _MILLION = Decimal(1_000_000)
 
 
 class RoutingError(Exception):
-    """Routing could not name a model."""
+    """Routing could not choose a model."""
 
 
 class NoEligibleModel(RoutingError):
     """No configured model satisfies the request's hard constraints.
 
-    ``excluded`` maps "provider/model" to the reason it is out; ``missing`` are
-    the capabilities that were lacking.
+    ``excluded`` maps "provider/model" to the reason for the exclusion; ``missing`` are the
+    capabilities that the models lack.
     """
 
     def __init__(self, excluded: dict[str, str], missing: frozenset[str] = frozenset()) -> None:
@@ -64,9 +64,9 @@ class ModelRef(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> ModelRef:
-        """Read "provider/model"; the model's own name may hold slashes.
+        """Read "provider/model"; the model's own name may contain slashes.
 
-        Raises ``ValueError`` where there is no provider or no model.
+        Raises ``ValueError`` if the provider or the model is missing.
         """
         provider, _, model = text.partition("/")
         if not (provider and model):
@@ -75,8 +75,10 @@ class ModelRef(NamedTuple):
 
 
 class LongInputPrices(NamedTuple):
-    """What a model costs for requests of more than ``above`` input tokens, all tokens of
-    them: USD per million, ``cache_read`` ``None`` where unknown.
+    """A model's prices for requests of more than ``above`` input tokens.
+
+    Prices are USD per million tokens and apply to all tokens of such a request;
+    ``cache_read`` is ``None`` if unknown.
     """
 
     above: int
@@ -89,10 +91,10 @@ class LongInputPrices(NamedTuple):
 class ModelOption:
     """A model that routing may choose, as the catalogue describes it.
 
-    Prices are USD per million tokens, ``None`` where unknown; so is
-    ``cache_read_price``, for input that the provider still has in its prompt
-    cache. ``long_input`` are the prices of longer requests, shortest first.
-    ``rank`` is the model's place in its tier's fallback chain, 0 first.
+    Prices are USD per million tokens, ``None`` if unknown. ``cache_read_price`` is for input
+    that the provider has in its prompt cache. ``long_input`` are the prices of longer
+    requests, shortest first. ``rank`` is the model's place in its tier's fallback chain,
+    0 first.
     """
 
     provider: str
@@ -108,31 +110,33 @@ class ModelOption:
 
     @property
     def ref(self) -> str:
+        """The model as "provider/model"."""
         return f"{self.provider}/{self.model}"
 
     def expected_cost(
         self, input_tokens: int, output_tokens: int, cached_tokens: int = 0
     ) -> Decimal | None:
-        """USD for a call of this size, or ``None`` when a price is unknown.
+        """Return the cost in USD of a call of this size, or ``None`` if a price is unknown.
 
         ``cached_tokens`` of the input are read from the provider's prompt cache.
         """
         if self.input_price is None or self.output_price is None:
             return None
-        fresh, output, cached = self.input_price, self.output_price, self.cache_read_price
+        uncached, output, cached = self.input_price, self.output_price, self.cache_read_price
         for longer in self.long_input:
             if input_tokens > longer.above:
-                _, fresh, output, cached = longer
-        cost = fresh * input_tokens + output * output_tokens
+                _, uncached, output, cached = longer
+        cost = uncached * input_tokens + output * output_tokens
         if cached_tokens and cached is not None:
-            cost -= (fresh - cached) * min(cached_tokens, input_tokens)
+            cost -= (uncached - cached) * min(cached_tokens, input_tokens)
         return cost / _MILLION
 
 
 @dataclass(frozen=True, slots=True)
 class CachedConversation:
-    """The model that answered this conversation last, and how much of it that model's
-    provider still has in its prompt cache, in tokens.
+    """The model that answered this conversation last.
+
+    ``cached_tokens`` of the conversation are still in the prompt cache of its provider.
     """
 
     provider: str
@@ -142,16 +146,15 @@ class CachedConversation:
 
 @dataclass(frozen=True, slots=True)
 class RoutingContext:
-    """One request, as far as routing cares.
+    """One request, with everything that routing needs to know about it.
 
-    ``max_cost`` is USD for the whole call, ``min_quality`` is 0-1,
-    ``max_tokens`` bounds the completion. ``available_providers`` take calls now;
-    ``None`` means that all do. ``explore`` allows a
-    choice made to learn from it, within the exploration budget. ``only`` are
-    the (provider, model) pairs that may serve, where the client named one.
-    ``cached_conversation`` is who answered the conversation so far, ``effect`` what operators'
-    rules want of this request, ``over_budget`` the (provider, model) pairs that are
-    out for it, each with the reason.
+    ``max_cost`` is USD for the whole call, ``min_quality`` is 0-1, ``max_tokens`` limits
+    the completion. ``available_providers`` can be called now; ``None`` means all of
+    them. ``explore`` allows a choice for exploration, within the exploration budget.
+    ``only`` are the (provider, model) pairs that may serve, if the client named a model.
+    ``cached_conversation`` is the model that answered the conversation so far, ``effect``
+    the effect of the operators' rules on this request. ``over_budget`` maps each
+    (provider, model) pair that a budget excludes to the reason.
     """
 
     prompt: str
@@ -171,9 +174,10 @@ class RoutingContext:
 
 @dataclass(frozen=True, slots=True)
 class PromptAnalysis:
-    """What the prompt looks like: computed once a request, shared by all strategies.
+    """The analysis of a prompt, computed once per request for all strategies.
 
-    ``text`` is the prompt as read; without it nothing trained can be asked.
+    ``complexity`` is 0-1, ``token_count`` the estimated input tokens. ``text`` is the prompt
+    as it was read; the trained predictor needs it.
     """
 
     pattern: str
@@ -184,11 +188,11 @@ class PromptAnalysis:
 
 
 class Candidate(NamedTuple):
-    """A model that was weighed, and why it was or was not chosen.
+    """A model that was considered, and the reason why it was or was not chosen.
 
-    ``expected_quality`` with its interval is 0-1 and ``None`` where the
-    strategy does not estimate quality; ``expected_cost`` is USD or ``None``.
-    ``propensity`` is its chance of being chosen, 0-1, where chance took part.
+    ``expected_quality`` and its interval are 0-1, and ``None`` if the strategy does not
+    estimate quality. ``expected_cost`` is USD or ``None``. ``propensity`` is the model's
+    probability of being chosen, 0-1, if the request was open to exploration.
     """
 
     provider: str
@@ -204,15 +208,16 @@ class Candidate(NamedTuple):
     propensity: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        found = dict(zip(self._fields, self, strict=True))
+        """Return the fields by name, without ``propensity`` if it is ``None``."""
+        fields = dict(zip(self._fields, self, strict=True))
         if self.propensity is None:
-            del found["propensity"]
-        return found
+            del fields["propensity"]
+        return fields
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingDecision:
-    """The model that shall answer, and everything needed to explain it later."""
+    """The model that is to answer, and everything needed to explain the choice later."""
 
     provider: str
     model: str
@@ -227,9 +232,9 @@ class RoutingDecision:
 class Evidence:
     """Recorded outcomes of one model on one kind of prompt.
 
-    ``count`` outcomes of which, as old ones fade, ``weight`` still bear on
-    today; ``quality_sum`` and ``expected_sum`` are the weighted sums of their
-    scores and of the scores that had been expected, each 0-1.
+    ``count`` is the number of outcomes, ``weight`` their number after older ones have lost
+    weight. ``quality_sum`` and ``expected_sum`` are the weighted sums of the scores and of
+    the scores that were expected, each 0-1.
     """
 
     count: int
@@ -241,10 +246,12 @@ class Evidence:
 NO_EVIDENCE = Evidence(0, 0.0, 0.0, 0.0)
 
 EvidenceKey = tuple[str, Tier, str, str]
-"""(pattern, tier of the prompt, provider, model)"""
+"""(pattern, tier of the prompt, provider, model)."""
 
 
 class OptionSource(Protocol):
-    """Where routing reads which models can be chosen at this moment."""
+    """Where routing reads which models exist now."""
 
-    def options(self) -> tuple[ModelOption, ...]: ...
+    def options(self) -> tuple[ModelOption, ...]:
+        """Return the models that can be chosen."""
+        ...

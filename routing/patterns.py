@@ -1,7 +1,7 @@
-"""What kind of prompt this is: code, analysis, creative, explanation, factual, reasoning, general.
+"""The pattern of a prompt: code, analysis, creative, explanation, factual, reasoning or general.
 
-Outcomes are remembered by pattern, so a pattern is a bucket of prompts on
-which models tend to do alike, not a claim about the prompt's meaning.
+Outcomes are stored by pattern. A pattern is a group of prompts on which a model's quality
+tends to be similar; it makes no claim about the meaning of a prompt.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PATTERNS: tuple[str, ...] = (
     "factual",
     "general",
 )
-"""In order of precedence: a tie goes to the earlier one."""
+"""In order of precedence: of equal weights the earlier pattern wins."""
 
 _LEXICONS: dict[str, tuple[float, Lexicon]] = {
     "code": (
@@ -105,8 +105,8 @@ _LEXICONS: dict[str, tuple[float, Lexicon]] = {
         ),
     ),
 }
-_SPOKEN = Lexicons({pattern: lexicon for pattern, (_, lexicon) in _LEXICONS.items()})
-_OPENS_A_QUESTION = frozenset(
+_WORDS = Lexicons({pattern: lexicon for pattern, (_, lexicon) in _LEXICONS.items()})
+_QUESTION_OPENERS = frozenset(
     [
         "what",
         "who",
@@ -165,30 +165,30 @@ _ARITHMETIC = re.compile(r"\d ?[-+*/×÷=^%] ?\d")
 
 
 class QueryPatternAnalyzer:
-    """Names the pattern of a prompt by weighing lexical signals."""
+    """Finds the pattern of a prompt from weighted lexical signals."""
 
     patterns = PATTERNS
 
     def analyze(self, prompt: str | PromptText) -> str:
-        """One of :data:`PATTERNS`; ``general`` when no signal speaks. Deterministic."""
+        """Return one of :data:`PATTERNS`, "general" without any signal. It is deterministic."""
         text = prompt if isinstance(prompt, PromptText) else PromptText.read(prompt)
         best, best_weight = "general", 0.0
-        spoken = _SPOKEN.count(text)
+        counts = _WORDS.count(text)
         for pattern, (weight, _) in _LEXICONS.items():
-            total = weight * min(3, spoken[pattern]) + self._marks(pattern, text)
+            total = weight * min(3, counts[pattern]) + self._marks(pattern, text)
             if total > best_weight:
                 best, best_weight = pattern, total
         return best
 
     @staticmethod
     def _marks(pattern: str, text: PromptText) -> float:
-        """Signals that are not words: punctuation of code, arithmetic, an opening question."""
+        """Return the weight of other signals: code punctuation, arithmetic, a question word."""
         if pattern == "code":
             return min(3.0, 1.5 * _CODE_MARKS.count(text))
         if pattern == "reasoning":
             arithmetic = 1.5 if text.numbers and _ARITHMETIC.search(text.sample) else 0.0
             groups = sum(1 + n.count(".") + n.count(",") for n in text.numbers[:3])
             return arithmetic + (1.0 if groups >= 3 else 0.0)
-        if pattern == "factual" and text.words and text.words[0] in _OPENS_A_QUESTION:
+        if pattern == "factual" and text.words and text.words[0] in _QUESTION_OPENERS:
             return 1.0
         return 0.0

@@ -1,4 +1,4 @@
-"""A rule read from what an operator wrote, each mistake named."""
+"""Read a rule from an operator's input, with an error for each mistake."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIELDS = (
 
 
 class RuleError(ValueError):
-    """What is wrong with a rule; ``field`` says where."""
+    """A mistake in a rule; ``field`` is the field with the mistake."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -29,55 +29,60 @@ class RuleError(ValueError):
 
 
 def read_rule(raw: Mapping[str, Any]) -> Rule:
-    """``raw`` has some of :data:`FIELDS`; empty values count as absent.
+    """Return the rule in ``raw``, which has some of :data:`FIELDS`.
 
-    Raises :class:`RuleError`.
+    Empty values count as absent. Raises :class:`RuleError`.
     """
-    given = {key: value for key, value in raw.items() if value not in (None, "", [], ())}
-    for key in given:
+    fields = {key: value for key, value in raw.items() if value not in (None, "", [], ())}
+    for key in fields:
         if key not in FIELDS:
-            raise RuleError(key, f"is unknown; known are {', '.join(FIELDS)}.")
-    name = given.get("name")
+            raise RuleError(key, f"is not a known field. The fields are {', '.join(FIELDS)}.")
+    name = fields.get("name")
     if not isinstance(name, str):
         raise RuleError("name", "is required.")
     rule = Rule(
         name=name,
-        match=_match(given),
-        action=_one_of(given, "action", ACTIONS),
-        models=_texts(given, "models"),
-        quality_target=_number(given, "quality_target", float, 0, 1),
-        cost_cap=_number(given, "cost_cap", lambda value: Decimal(str(value)), 0, 1_000_000),
+        match=_match(fields),
+        action=_one_of(fields, "action", ACTIONS),
+        models=_texts(fields, "models"),
+        quality_target=_number(fields, "quality_target", float, 0, 1),
+        cost_cap=_number(fields, "cost_cap", lambda value: Decimal(str(value)), 0, 1_000_000),
     )
     if bool(rule.action) != bool(rule.models):
-        missing = "models" if rule.action else "action"
-        raise RuleError(missing, "an action and the models that it is about go together.")
+        if rule.action:
+            raise RuleError("models", "are required, because the rule has an action.")
+        raise RuleError("action", "is required, because the rule has models.")
     if not rule.action and rule.quality_target is None and rule.cost_cap is None:
-        raise RuleError("action", "the rule does nothing: give an action, a target or a cap.")
+        raise RuleError(
+            "action", "is required, unless the rule has a quality target or a cost cap."
+        )
     return rule
 
 
-def _match(given: Mapping[str, Any]) -> Match:
-    least, most = (_number(given, name, int, 0, 10**9) for name in ("min_tokens", "max_tokens"))
-    if least is not None and most is not None and least > most:
-        raise RuleError("max_tokens", "is less than min_tokens.")
-    days = _known(given, "weekdays", WEEKDAYS)
+def _match(fields: Mapping[str, Any]) -> Match:
+    min_tokens, max_tokens = (
+        _number(fields, name, int, 0, 10**9) for name in ("min_tokens", "max_tokens")
+    )
+    if min_tokens is not None and max_tokens is not None and min_tokens > max_tokens:
+        raise RuleError("max_tokens", "must not be less than min_tokens.")
+    days = _some_of(fields, "weekdays", WEEKDAYS)
     return Match(
-        patterns=_known(given, "patterns", PATTERNS),
-        tiers=_known(given, "tiers", TIERS),
-        tags=frozenset(_texts(given, "tags")),
-        users=_texts(given, "users"),
-        texts=_texts(given, "texts"),
-        min_tokens=least,
-        max_tokens=most,
+        patterns=_some_of(fields, "patterns", PATTERNS),
+        tiers=_some_of(fields, "tiers", TIERS),
+        tags=frozenset(_texts(fields, "tags")),
+        users=_texts(fields, "users"),
+        texts=_texts(fields, "texts"),
+        min_tokens=min_tokens,
+        max_tokens=max_tokens,
         weekdays=frozenset(WEEKDAYS.index(day) for day in days),
-        since=_time(given, "since"),
-        until=_time(given, "until"),
-        zone=_zone(given),
+        since=_time(fields, "since"),
+        until=_time(fields, "until"),
+        zone=_zone(fields),
     )
 
 
-def _texts(given: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    values = given.get(name, ())
+def _texts(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    values = fields.get(name, ())
     if isinstance(values, str):
         values = [values]
     if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) and v for v in values):
@@ -85,24 +90,24 @@ def _texts(given: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _known(given: Mapping[str, Any], name: str, known: tuple[str, ...]) -> frozenset[str]:
-    found = frozenset(_texts(given, name))
-    if unknown := sorted(found - set(known)):
-        raise RuleError(name, f"{unknown[0]!r} is none of {', '.join(known)}.")
-    return found
+def _some_of(fields: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> frozenset[str]:
+    values = frozenset(_texts(fields, name))
+    if unknown := sorted(values - set(allowed)):
+        raise RuleError(name, f"must be one of {', '.join(allowed)}, not {unknown[0]!r}.")
+    return values
 
 
-def _one_of(given: Mapping[str, Any], name: str, known: tuple[Any, ...]) -> Any:
-    value = given.get(name, "")
-    if value and value not in known:
-        raise RuleError(name, f"must be one of {', '.join(known)}.")
+def _one_of(fields: Mapping[str, Any], name: str, allowed: tuple[Any, ...]) -> Any:
+    value = fields.get(name, "")
+    if value and value not in allowed:
+        raise RuleError(name, f"must be one of {', '.join(allowed)}.")
     return value
 
 
 def _number(
-    given: Mapping[str, Any], name: str, kind: Callable[[Any], Any], low: int, high: int
+    fields: Mapping[str, Any], name: str, kind: Callable[[Any], Any], low: int, high: int
 ) -> Any:
-    value = given.get(name)
+    value = fields.get(name)
     if value is None:
         return None
     try:
@@ -117,8 +122,8 @@ def _number(
     return number
 
 
-def _time(given: Mapping[str, Any], name: str) -> time | None:
-    value = given.get(name)
+def _time(fields: Mapping[str, Any], name: str) -> time | None:
+    value = fields.get(name)
     if value is None or isinstance(value, time):
         return value
     try:
@@ -127,10 +132,12 @@ def _time(given: Mapping[str, Any], name: str) -> time | None:
         raise RuleError(name, "must be a time of day such as 18:30.") from None
 
 
-def _zone(given: Mapping[str, Any]) -> str:
-    zone = given.get("zone", "UTC")
+def _zone(fields: Mapping[str, Any]) -> str:
+    zone = fields.get("zone", "UTC")
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        raise RuleError("zone", f"{zone!r} is no time zone; Europe/Zurich is one.") from None
+        raise RuleError(
+            "zone", f"must be a time zone such as Europe/Zurich, not {zone!r}."
+        ) from None
     return str(zone)

@@ -1,7 +1,7 @@
-"""Rules that operators write: which requests they are for, and what they want of routing.
+"""Rules that operators write: which requests they match, and how they change routing.
 
-All that match a request apply, in their order. Of contrary wishes the first one
-counts; what any of them forbids is forbidden.
+All rules that match a request apply, in their order. If rules contradict each other, the
+first one counts; but a model that any of the rules forbids is forbidden.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ ACTIONS: tuple[Action, ...] = ("force", "forbid", "prefer")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A request as rules see it. ``tokens`` are its estimated input; ``at`` is aware."""
+    """The facts of a request that rules match.
+
+    ``tokens`` are the estimated input tokens; ``at`` is a time with a time zone.
+    """
 
     prompt: str
     pattern: str
@@ -33,11 +36,13 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which requests: all that is given must hold, of several values any.
+    """The requests that a rule is for.
 
-    ``users`` may hold ``*`` and ``?``; ``texts`` are sought in the prompt, whatever
-    their case. ``weekdays`` are 0 (Monday) to 6; ``since`` and ``until`` bound the
-    time of day in ``zone``, over midnight if ``since`` is later.
+    A request must meet every condition that is given; a condition with several values is
+    met by any of them. ``users`` may contain ``*`` and ``?``. ``texts`` are searched for in
+    the prompt, in upper or lower case. ``weekdays`` are 0 (Monday) to 6. ``since`` and
+    ``until`` limit the time of day in ``zone``; the period includes midnight if ``since`` is
+    later than ``until``.
     """
 
     patterns: frozenset[str] = frozenset()
@@ -53,6 +58,7 @@ class Match:
     zone: str = "UTC"
 
     def holds(self, subject: Subject) -> bool:
+        """Return whether the request meets every condition."""
         return (
             (not self.patterns or subject.pattern in self.patterns)
             and (not self.tiers or subject.tier in self.tiers)
@@ -60,11 +66,11 @@ class Match:
             and (self.min_tokens is None or subject.tokens >= self.min_tokens)
             and (self.max_tokens is None or subject.tokens <= self.max_tokens)
             and (not self.users or any(fnmatchcase(subject.user_id, u) for u in self.users))
-            and self._at(subject.at)
-            and self._in(subject.prompt)
+            and self._includes_time(subject.at)
+            and self._matches_text(subject.prompt)
         )
 
-    def _at(self, at: datetime) -> bool:
+    def _includes_time(self, at: datetime) -> bool:
         if not self.weekdays and self.since is None and self.until is None:
             return True
         local = at.astimezone(ZoneInfo(self.zone))
@@ -75,7 +81,7 @@ class Match:
             return now >= since
         return since <= now < until if since <= until else now >= since or now < until
 
-    def _in(self, prompt: str) -> bool:
+    def _matches_text(self, prompt: str) -> bool:
         if not self.texts:
             return True
         lower = prompt.lower()
@@ -84,9 +90,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``models`` are what ``action`` is about: "provider/model" or "model", with ``*`` and ``?``.
+    """A rule: the requests that it is for, and what it changes.
 
-    ``quality_target`` (0-1) is for learned routing, ``cost_cap`` (USD) for a request.
+    ``action`` applies to ``models``: "provider/model" or "model", with ``*`` and ``?``.
+    ``quality_target`` (0-1) is for learned routing; ``cost_cap`` (USD) limits one request.
     """
 
     name: str
@@ -99,8 +106,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What the rules that match a request want of it, by the rules' names; ``allowed`` are the
-    models that its client may use, where not all.
+    """The combined effect of the rules that match a request.
+
+    ``applied`` are the names of these rules. ``allowed`` are the models that the client may
+    use; if it is empty, the client may use all models.
     """
 
     applied: tuple[str, ...] = ()
@@ -112,14 +121,14 @@ class Effect:
     allowed: tuple[str, ...] = ()
 
     def exclusion_reason(self, provider: str, model: str) -> str | None:
-        """Why this model may not answer, if it may not."""
+        """Return why this model must not answer, or ``None`` if it may."""
         if self.allowed and not names(self.allowed, provider, model):
-            return "not allowed to this API key"
+            return "not allowed for this API key"
         for rule in self.forbidding:
             if names(rule.models, provider, model):
                 return f'forbidden by the rule "{rule.name}"'
         if self.forced is not None and not names(self.forced.models, provider, model):
-            return f'the rule "{self.forced.name}" forces another'
+            return f'the rule "{self.forced.name}" forces another model'
         return None
 
 
@@ -127,13 +136,13 @@ NO_EFFECT = Effect()
 
 
 def names(models: Iterable[str], provider: str, model: str) -> bool:
-    """Whether one of ``models`` stands for this one."""
+    """Return whether one of ``models`` (names with ``*`` and ``?``) matches this model."""
     ref = f"{provider}/{model}"
     return any(fnmatchcase(ref, name) or fnmatchcase(model, name) for name in models)
 
 
 def effect_of(rules: Iterable[Rule], subject: Subject) -> Effect:
-    """What ``rules``, in their order, want of ``subject``."""
+    """Return the combined effect of ``rules``, in their order, on the request ``subject``."""
     applied = [rule for rule in rules if rule.match.holds(subject)]
     if not applied:
         return NO_EFFECT

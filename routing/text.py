@@ -1,7 +1,7 @@
-"""A prompt read once: the bounded sample and its words, shared by every analysis.
+"""Read a prompt once: a sample of limited size and its words, for every analysis.
 
-Reading a bounded sample keeps the cost of a 1 MB prompt that of a page of
-text, and looking words up in sets keeps it linear whatever the text is made of.
+With the sample, a prompt of 1 MB costs as much as a page of text. Lookups of words in sets
+keep the time linear for every kind of text.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 _SAMPLE_CHARS = 1_000
-"""Read from the head and again from the tail of a prompt longer than twice this."""
+"""Characters read from the start, and again from the end, of a prompt longer than twice this."""
 
 _WORDS = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _ASCII_WORDS = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)?")
-"""The same for lower-case ASCII, where it is a quarter faster."""
+"""The same for lower-case ASCII text, for which it is a quarter faster."""
 _DIGITS = b"0123456789"
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 def numbers_in(text: str) -> tuple[str, ...]:
-    """Numbers as written, separators included: "1,000" is one."""
+    """Return the numbers as written, with their separators: "1,000" is one number."""
     if text.isascii():
         raw = text.encode()
         if len(raw.translate(None, _DIGITS)) == len(raw):
@@ -33,9 +33,11 @@ def numbers_in(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class PromptText:
-    """``sample`` as written, ``lower`` folded, ``words`` lower-case and ``numbers`` in order.
+    """A prompt as it was read.
 
-    ``wide`` counts characters of scripts that write words without spaces.
+    ``length`` is that of the whole prompt, in characters. ``sample`` is the part that was
+    read, ``lower`` the sample in lower case; ``words`` (lower case) and ``numbers`` are in
+    order. ``wide`` counts characters of scripts that write words without spaces.
     """
 
     length: int
@@ -47,6 +49,7 @@ class PromptText:
 
     @classmethod
     def read(cls, prompt: str) -> PromptText:
+        """Read ``prompt``, or a sample of it if it is long."""
         sample = prompt
         if len(prompt) > 2 * _SAMPLE_CHARS:
             sample = f"{prompt[:_SAMPLE_CHARS]}\n{prompt[-_SAMPLE_CHARS:]}"
@@ -62,17 +65,17 @@ class PromptText:
 
     @property
     def tokens(self) -> int:
-        """Estimated input tokens, at least 1: four characters each, one for a wide character."""
+        """Estimated input tokens, at least 1: one for four characters or one wide character."""
         wide_share = self.wide / max(1, len(self.sample))
         return max(1, math.ceil(self.length * (wide_share + (1 - wide_share) / 4)))
 
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Words that signal something: whole words, phrases, and wide-script terms.
+    """A group of words that signal the same thing: whole words, phrases and wide-script terms.
 
-    Words match whole, so "class" is not found in "classic". Wide terms match
-    anywhere, as those scripts have no word boundary to hold on to.
+    A word matches only a whole word: "class" is not found in "classic". Wide terms match
+    anywhere, because their scripts have no word boundaries.
     """
 
     words: frozenset[str]
@@ -81,51 +84,54 @@ class Lexicon:
 
     @classmethod
     def of(cls, words: str, phrases: Iterable[str] = (), wide: str = "") -> Lexicon:
+        """Build a lexicon; ``words`` and ``wide`` are separated by spaces."""
         return cls(frozenset(words.split()), tuple(phrases), tuple(wide.split()))
 
 
 class Lexicons:
-    """Several lexicons looked up together: each word of a text is looked at once."""
+    """Several lexicons that are searched together, so that each word is looked up only once."""
 
     def __init__(self, lexicons: Mapping[str, Lexicon]) -> None:
-        self._none = dict.fromkeys(lexicons, 0)
-        self._phrases = [(name, p) for name, found in lexicons.items() for p in found.phrases]
-        self._wide = [(name, term) for name, found in lexicons.items() for term in found.wide]
+        self._zeros = dict.fromkeys(lexicons, 0)
+        self._phrases = [(name, p) for name, lexicon in lexicons.items() for p in lexicon.phrases]
+        self._wide = [(name, term) for name, lexicon in lexicons.items() for term in lexicon.wide]
         self._of_word: dict[str, tuple[str, ...]] = {}
         for name, lexicon in lexicons.items():
             for word in lexicon.words:
                 self._of_word[word] = (*self._of_word.get(word, ()), name)
 
     def count(self, text: PromptText) -> dict[str, int]:
-        """How often each lexicon speaks in ``text``; each phrase and wide term counts once."""
-        found = self._none.copy()
+        """Return the matches of each lexicon in ``text``; a phrase or wide term counts once."""
+        counts = self._zeros.copy()
         lower, sample = text.lower, text.sample
         for names in filter(None, map(self._of_word.get, text.words)):
             for name in names:
-                found[name] += 1
+                counts[name] += 1
         for name, phrase in self._phrases:
             if phrase in lower:
-                found[name] += 1
+                counts[name] += 1
         for name, term in self._wide if text.wide else ():
             if term in sample:
-                found[name] += 1
-        return found
+                counts[name] += 1
+        return counts
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Signs that are not words. ``literals`` count as they stand; each pattern of ``guarded``
-    is searched only in a text that holds one of its hints, as most texts hold none.
+    """Signs that are not words.
+
+    ``literals`` are counted directly. Each pattern of ``guarded`` is searched only in a text
+    that contains one of its hints; most texts contain none.
     """
 
     literals: tuple[str, ...]
     guarded: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = ()
 
     def count(self, text: PromptText) -> int:
-        """How many marks there are in ``text``."""
+        """Return the number of signs in ``text``."""
         sample = text.sample
-        found = sum(map(sample.count, self.literals))
+        count = sum(map(sample.count, self.literals))
         for hints, pattern in self.guarded:
             if any(map(sample.__contains__, hints)):
-                found += len(pattern.findall(sample))
-        return found
+                count += len(pattern.findall(sample))
+        return count

@@ -1,1 +1,1 @@
-"""The Anthropic Messages wire."""
+"""The Anthropic Messages API: requests, answers and streams."""

@@ -1,4 +1,4 @@
-"""Anthropic's answers read: a whole ``message``, and the pieces that its stream shares.
+"""Read Anthropic's answers: a whole ``message``, and the pieces that its stream shares.
 
 Wire: https://docs.anthropic.com/en/api/messages
 """
@@ -34,7 +34,10 @@ FINISH: dict[str, FinishReason] = {
 
 
 def read_message(provider: str, request: CompletionRequest, body: dict[str, Any]) -> Completion:
-    """Raises what looking into a misshapen body raises."""
+    """Return the completion in ``body``, a ``message`` object.
+
+    Raises ``KeyError``, ``TypeError`` and the like if the body has an unexpected shape.
+    """
     choice = Choice(
         parts=tuple(_part(block) for block in body["content"]),
         finish_reason=FINISH.get(body.get("stop_reason") or "", "other"),
@@ -46,12 +49,12 @@ def read_message(provider: str, request: CompletionRequest, body: dict[str, Any]
         choices=(choice,),
         usage=read_usage(body.get("usage")) or estimated_usage(request.chat, (choice,)),
         response_id=body.get("id"),
-        extra=dict(_about_the_answer(body)),
+        extra=dict(_extra_fields(body)),
     )
 
 
-def _about_the_answer(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    # Endings that only this wire knows are told to clients of this wire as they are.
+def _extra_fields(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    # A stop reason that only this wire knows is passed on unchanged to clients of this wire.
     if body.get("stop_reason") and body["stop_reason"] not in FINISH:
         yield "stop_reason", body["stop_reason"]
     for name in ("container", "context_management"):
@@ -75,21 +78,21 @@ def _part(block: dict[str, Any]) -> AnswerPart:
 
 
 def read_usage(reported: dict[str, Any] | None) -> Usage | None:
-    """Usage as reported, ``None`` where it is not."""
+    """Return the usage as reported, or ``None`` if it is not reported."""
     if not reported:
         return None
     cache_read = token_count(reported.get("cache_read_input_tokens"))
     cache_write = token_count(reported.get("cache_creation_input_tokens"))
-    written = reported.get("cache_creation") or {}
+    cache_creation = reported.get("cache_creation") or {}
     details = reported.get("output_tokens_details") or {}
     return Usage(
-        # This wire's input_tokens leaves out what went through the prompt cache.
+        # This wire's input_tokens does not include the tokens of the prompt cache.
         input_tokens=token_count(reported["input_tokens"]) + cache_read + cache_write,
         output_tokens=token_count(reported["output_tokens"]),
         cache_read_tokens=cache_read,
         cache_write_tokens=cache_write,
         reasoning_tokens=token_count(details.get("thinking_tokens")),
         cache_write_1h_tokens=min(
-            token_count(written.get("ephemeral_1h_input_tokens")), cache_write
+            token_count(cache_creation.get("ephemeral_1h_input_tokens")), cache_write
         ),
     )

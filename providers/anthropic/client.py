@@ -1,4 +1,4 @@
-"""Anthropic Messages."""
+"""Client of the Anthropic Messages API."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from providers.http.wire import WireClient
 
 
 class AnthropicProvider(WireClient):
-    """``POST {base_url}/v1/messages``."""
+    """Anthropic's API: ``POST {base_url}/v1/messages``."""
 
     wire = WIRE
     features = features.ANTHROPIC
     _streamed = {"stream": True}
 
     async def count_tokens(self, request: CompletionRequest) -> int:
-        """Input tokens by the provider's own count. Raises :class:`ProviderError`."""
+        """Return the provider's own count of input tokens. Raises :class:`ProviderError`."""
         payload = anthropic_payload(request)
         for field in ("max_tokens", "metadata", "stop_sequences", "temperature", "top_k", "top_p"):
             payload.pop(field, None)
@@ -34,8 +34,8 @@ class AnthropicProvider(WireClient):
         return "/v1/messages"
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
-        found = {"x-api-key": self._api_key, "anthropic-version": "2023-06-01"}
-        return {**found, **_betas(request.chat)}
+        headers = {"x-api-key": self._api_key, "anthropic-version": "2023-06-01"}
+        return {**headers, **_beta_headers(request.chat)}
 
     def _payload(self, request: CompletionRequest) -> dict[str, Any]:
         return anthropic_payload(request)
@@ -47,8 +47,8 @@ class AnthropicProvider(WireClient):
         return AnthropicStream(self.name)
 
 
-def _betas(chat: Chat) -> Mapping[str, str]:
-    """Features that the client asked for by header are asked for in turn."""
+def _beta_headers(chat: Chat) -> Mapping[str, str]:
+    """Return the ``anthropic-beta`` header of the client's request, if it has one."""
     if chat.source is None or chat.source.wire != WIRE:
         return {}
     return {k: v for k, v in chat.source.headers.items() if k == "anthropic-beta"}

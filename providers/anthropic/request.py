@@ -1,4 +1,4 @@
-"""A chat as Anthropic's Messages spell it.
+"""Write a chat as a request to Anthropic's Messages API.
 
 Wire: https://docs.anthropic.com/en/api/messages
 """
@@ -12,17 +12,17 @@ from providers.chat import Chat, Image, Message, Native, Part, Text, Tool, ToolC
 from providers.completion import CompletionRequest
 
 WIRE = "anthropic"
-# This wire insists on a bound; as much as any of its models may answer at once.
+# This wire requires max_tokens; every one of its models may answer with this many.
 DEFAULT_MAX_TOKENS = 16384
-_NOT_PASSED_ON = frozenset({"model", "optimizer", "stream"})
+_FIELDS_NOT_SENT = frozenset({"model", "optimizer", "stream"})
 _BAD_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def anthropic_payload(request: CompletionRequest) -> dict[str, Any]:
-    """The JSON body. What came on this very wire goes out as it came."""
+    """Return the JSON body. A request that came in on this wire goes out unchanged."""
     chat = request.chat
     if chat.source is not None and chat.source.wire == WIRE:
-        body = {k: v for k, v in chat.source.body.items() if k not in _NOT_PASSED_ON}
+        body = {k: v for k, v in chat.source.body.items() if k not in _FIELDS_NOT_SENT}
     else:
         body = _translated(chat)
     body["model"] = request.model
@@ -33,7 +33,7 @@ def anthropic_payload(request: CompletionRequest) -> dict[str, Any]:
 
 
 def _translated(chat: Chat) -> dict[str, Any]:
-    # A turn without content says nothing and is refused here.
+    # Anthropic rejects a turn without content.
     messages = [message for turn in chat.turns if (message := _message(turn))["content"]]
     body: dict[str, Any] = {"messages": messages}
     if chat.system:
@@ -50,7 +50,7 @@ def _translated(chat: Chat) -> dict[str, Any]:
         "stop_sequences": list(chat.stop) or None,
         "metadata": {"user_id": chat.user} if chat.user else None,
     }
-    # One is the default, and the newest models accept no other word on it.
+    # 1 is the default and need not be sent; the newest models reject any other value.
     if chat.temperature == 1:
         optional["temperature"] = None
     if chat.top_p == 1:
@@ -61,14 +61,14 @@ def _translated(chat: Chat) -> dict[str, Any]:
 
 def _message(message: Message) -> dict[str, Any]:
     blocks = [block for part in message.parts if (block := _block(part)) is not None]
-    # Results must come before whatever else the user's turn says.
+    # Tool results must come before everything else in the user's turn.
     blocks.sort(key=lambda block: block["type"] != "tool_result")
     return {"role": message.role, "content": blocks}
 
 
 def _block(part: Part) -> dict[str, Any] | None:
     if isinstance(part, Text):
-        # Blocks without text are refused.
+        # Anthropic rejects a text block without text.
         return {"type": "text", "text": part.text} if part.text else None
     if isinstance(part, Image):
         return {"type": "image", "source": _source(part)}
@@ -81,14 +81,14 @@ def _block(part: Part) -> dict[str, Any] | None:
         }
     if isinstance(part, ToolResult):
         content = [block for inner in part.content if (block := _block(inner)) is not None]
-        found: dict[str, Any] = {"type": "tool_result", "tool_use_id": _id(part.call_id)}
+        result: dict[str, Any] = {"type": "tool_result", "tool_use_id": _id(part.call_id)}
         if content:
-            found["content"] = content
+            result["content"] = content
         if part.is_error:
-            found["is_error"] = True
-        return found
+            result["is_error"] = True
+        return result
     assert isinstance(part, Native)
-    return None  # routing sent it to no provider of another wire
+    return None  # routing sends no native part to a provider of another wire
 
 
 def _id(call_id: str) -> str:
@@ -102,24 +102,24 @@ def _source(image: Image) -> dict[str, str]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    definition: dict[str, Any] = {
         "name": tool.name,
         "input_schema": tool.parameters or {"type": "object", "properties": {}},
     }
     if tool.description:
-        found["description"] = tool.description
+        definition["description"] = tool.description
     if tool.strict:
-        found["strict"] = True
-    return found
+        definition["strict"] = True
+    return definition
 
 
 def _tool_choice(chat: Chat) -> dict[str, Any]:
     choice = chat.tool_choice
-    found: dict[str, Any] = {
+    tool_choice: dict[str, Any] = {
         "type": {"required": "any", "named": "tool"}.get(choice.mode, choice.mode)
     }
     if choice.mode == "named":
-        found["name"] = choice.name
+        tool_choice["name"] = choice.name
     if not chat.parallel_tools and choice.mode != "none":
-        found["disable_parallel_tool_use"] = True
-    return found
+        tool_choice["disable_parallel_tool_use"] = True
+    return tool_choice

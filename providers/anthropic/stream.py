@@ -1,4 +1,4 @@
-"""Anthropic's stream read: server-sent events of one message.
+"""Read Anthropic's stream: the server-sent events of one message.
 
 Wire: https://docs.anthropic.com/en/api/messages-streaming
 """
@@ -36,11 +36,11 @@ _STATUS = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-_CARRIED = {"text", "tool_use", "thinking", "redacted_thinking"}
+_KNOWN_BLOCKS = {"text", "tool_use", "thinking", "redacted_thinking"}
 
 
 class AnthropicStream:
-    """Reads one stream. ``complete`` is whether it came to its end."""
+    """Reads one stream. ``complete`` is true once the whole answer has arrived."""
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
@@ -51,7 +51,10 @@ class AnthropicStream:
         self.complete = False
 
     def feed(self, name: str, data: dict[str, Any] | None) -> Iterator[Event]:
-        """Events of one message. Raises :class:`ProviderError` where it reports one."""
+        """Yield the events of one message.
+
+        Raises :class:`ProviderError` if the message reports an error.
+        """
         if data is None:
             return
         kind = data.get("type") or name
@@ -76,10 +79,10 @@ class AnthropicStream:
             self.complete = True
         elif kind == "error":
             raise self._error(data.get("error") or {})
-        # Pings, and whatever is invented later, are passed over as the wire asks.
+        # Pings and unknown messages are ignored, as Anthropic's documentation requires.
 
     def _usage_of(self, reported: dict[str, Any] | None) -> Iterator[Event]:
-        # The counts are cumulative, and the last report leaves out what did not change.
+        # The counts are cumulative, and the last report omits those that did not change.
         self._usage.update({k: v for k, v in (reported or {}).items() if v is not None})
         if reported and {"input_tokens", "output_tokens"} <= set(self._usage):
             usage = read_usage(self._usage)
@@ -99,7 +102,7 @@ class AnthropicStream:
             yield TextDelta(block["text"])
         elif kind == "thinking" and (block.get("thinking") or block.get("signature")):
             yield ThinkingDelta(block.get("thinking") or "", block.get("signature") or "")
-        elif kind not in _CARRIED:
+        elif kind not in _KNOWN_BLOCKS:
             self._foreign[index] = dict(block)
 
     def _delta(self, index: int, delta: dict[str, Any]) -> Iterator[Event]:
@@ -122,12 +125,12 @@ class AnthropicStream:
     def _stop(self, index: int) -> Iterator[Event]:
         block = self._foreign.pop(index, None)
         if block is not None:
-            if written := "".join(self._foreign_json.pop(index, ())):
-                block["input"] = json.loads(written)
+            if input_json := "".join(self._foreign_json.pop(index, ())):
+                block["input"] = json.loads(input_json)
             yield OpaqueBlock("anthropic", block)
 
     def _error(self, error: dict[str, Any]) -> ProviderError:
         status = _STATUS.get(error.get("type") or "")
         if status is None:
-            return MalformedResponse(self._provider, "ended its stream with an unknown error")
+            return MalformedResponse(self._provider, "ended the stream with an unknown error")
         return error_for_status(self._provider, status)

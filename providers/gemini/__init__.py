@@ -1,1 +1,1 @@
-"""The Google generateContent wire."""
+"""Google's generateContent API: requests, answers and streams."""

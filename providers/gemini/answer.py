@@ -1,4 +1,4 @@
-"""Gemini's answers read, whole and streamed: both are ``GenerateContentResponse``.
+"""Read Gemini's answers, whole and streamed: both are ``GenerateContentResponse``.
 
 Wire: https://ai.google.dev/api/generate-content
 """
@@ -46,14 +46,18 @@ _FINISH: dict[str, FinishReason] = {
 
 
 def read_response(provider: str, request: CompletionRequest, body: dict[str, Any]) -> Completion:
-    """Raises :class:`ProviderError`, and what looking into a misshapen body raises."""
+    """Return the completion in ``body``.
+
+    Raises :class:`ProviderError`, or ``KeyError``, ``TypeError`` and the like if the body
+    has an unexpected shape.
+    """
     candidates = body.get("candidates") or []
     usage = read_usage(body.get("usageMetadata"))
     if not candidates:
         usage = usage or estimated_usage(request.chat, ())
         if (body.get("promptFeedback") or {}).get("blockReason"):
             raise ContentBlocked(provider, "blocked the prompt", usage=usage)
-        raise EmptyCompletion(provider, "answered without a candidate", usage=usage)
+        raise EmptyCompletion(provider, "returned no candidates", usage=usage)
     choices = tuple(_choice(candidate) for candidate in candidates)
     return Completion(
         provider=provider,
@@ -67,17 +71,17 @@ def read_response(provider: str, request: CompletionRequest, body: dict[str, Any
 def _choice(candidate: dict[str, Any]) -> Choice:
     parts = tuple(part for raw in _raw_parts(candidate) for part in _parts(raw))
     calls = any(isinstance(part, ToolCall) for part in parts)
-    return Choice(parts, _ending(candidate.get("finishReason") or "", calls=calls))
+    return Choice(parts, _finish_reason(candidate.get("finishReason") or "", calls=calls))
 
 
 def _raw_parts(candidate: dict[str, Any]) -> list[dict[str, Any]]:
     return (candidate.get("content") or {}).get("parts") or []
 
 
-def _ending(reason: str, *, calls: bool) -> FinishReason:
-    found = _FINISH.get(reason, "other")
-    # A call for tools ends in STOP here.
-    return "tool_calls" if calls and found == "stop" else found
+def _finish_reason(reason: str, *, calls: bool) -> FinishReason:
+    finish = _FINISH.get(reason, "other")
+    # Gemini ends an answer that calls tools with STOP.
+    return "tool_calls" if calls and finish == "stop" else finish
 
 
 def _parts(part: dict[str, Any]) -> Iterator[AnswerPart]:
@@ -91,14 +95,14 @@ def _parts(part: dict[str, Any]) -> Iterator[AnswerPart]:
 
 
 def read_usage(reported: dict[str, Any] | None) -> Usage | None:
-    """Usage as reported, ``None`` where it is not."""
+    """Return the usage as reported, or ``None`` if it is not reported."""
     if not reported:
         return None
     reasoning = token_count(reported.get("thoughtsTokenCount"))
     return Usage(
         input_tokens=token_count(reported["promptTokenCount"])
         + token_count(reported.get("toolUsePromptTokenCount")),
-        # Thinking is billed as output but reported beside it.
+        # Thinking is billed as output but reported separately.
         output_tokens=token_count(reported.get("candidatesTokenCount")) + reasoning,
         cache_read_tokens=token_count(reported.get("cachedContentTokenCount")),
         reasoning_tokens=reasoning,
@@ -106,7 +110,7 @@ def read_usage(reported: dict[str, Any] | None) -> Usage | None:
 
 
 class GeminiStream:
-    """Reads one stream. ``complete`` is whether it came to its end."""
+    """Reads one stream. ``complete`` is true once the whole answer has arrived."""
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
@@ -115,14 +119,17 @@ class GeminiStream:
         self.complete = False
 
     def feed(self, name: str, body: dict[str, Any] | None) -> Iterator[Event]:
-        """Events of one response. Raises :class:`ProviderError` where it reports one."""
+        """Yield the events of one response.
+
+        Raises :class:`ProviderError` if the response reports an error.
+        """
         if body is None:
             return
         if isinstance(body.get("error"), dict):
             code = body["error"].get("code")
             if isinstance(code, int) and 400 <= code <= 599:
                 raise error_for_status(self._provider, code)
-            raise MalformedResponse(self._provider, "ended its stream with an unknown error")
+            raise MalformedResponse(self._provider, "ended the stream with an unknown error")
         if not self._started:
             self._started = True
             yield Started(body.get("responseId"))
@@ -140,7 +147,7 @@ class GeminiStream:
                 yield from self._part(part, choice)
         if reason := candidate.get("finishReason"):
             self.complete = True
-            yield Finished(_ending(reason, calls=choice in self._calls), choice)
+            yield Finished(_finish_reason(reason, calls=choice in self._calls), choice)
 
     def _part(self, part: AnswerPart, choice: int) -> Iterator[Event]:
         if isinstance(part, ToolCall):

@@ -1,4 +1,4 @@
-"""Google Gemini generateContent."""
+"""Client of Google Gemini's generateContent API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from providers.http.wire import WireClient
 
 
 class GeminiProvider(WireClient):
-    """``POST {base_url}/v1beta/models/{model}:generateContent``."""
+    """Google's API: ``POST {base_url}/v1beta/models/{model}:generateContent``."""
 
     wire = "gemini"
     features = features.GEMINI
@@ -27,7 +27,7 @@ class GeminiProvider(WireClient):
         return f"/v1beta/models/{quote(request.model, safe='')}:{method}"
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
-        # In a header, never in the query string, where access logs would keep it.
+        # The key goes in a header, because access logs keep the query string.
         return {"x-goog-api-key": self._api_key}
 
     def _payload(self, request: CompletionRequest) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A chat as Google's generateContent spells it.
+"""Write a chat as a request to Google's generateContent API.
 
 Wire: https://ai.google.dev/api/generate-content
 """
@@ -9,28 +9,28 @@ from typing import Any
 
 from providers.chat import Chat, Image, Message, Part, Text, Tool, ToolCall, ToolResult
 
-# Newer models want their sealed reasoning back with each call; this stands in where a call was
-# made by another model. https://ai.google.dev/gemini-api/docs/thought-signatures
+# Newer models need their encrypted reasoning back with each tool call. This value replaces it
+# if another model made the call. https://ai.google.dev/gemini-api/docs/thought-signatures
 _NO_SIGNATURE = "skip_thought_signature_validator"
 
 
 def gemini_payload(chat: Chat) -> dict[str, Any]:
-    """The JSON body."""
+    """Return the JSON body for ``chat``."""
     names = {p.id: p.name for p in chat.parts() if isinstance(p, ToolCall)}
-    # A turn without parts says nothing and is refused here.
+    # Google rejects a turn without parts.
     contents = [content for turn in chat.turns if (content := _content(turn, names))["parts"]]
     body: dict[str, Any] = {"contents": contents}
     if chat.system:
         body["systemInstruction"] = {"parts": [{"text": chat.system}]}
     if chat.tools:
         body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in chat.tools]}]
-        body["toolConfig"] = {"functionCallingConfig": _calling(chat)}
-    if config := _config(chat):
+        body["toolConfig"] = {"functionCallingConfig": _calling_config(chat)}
+    if config := _generation_config(chat):
         body["generationConfig"] = config
     return body
 
 
-def _config(chat: Chat) -> dict[str, Any]:
+def _generation_config(chat: Chat) -> dict[str, Any]:
     config: dict[str, Any] = {
         "maxOutputTokens": chat.max_tokens,
         "temperature": chat.temperature,
@@ -70,22 +70,22 @@ def _part(part: Part, names: dict[str, str]) -> dict[str, Any] | None:
                 "response": {"error" if part.is_error else "output": part.text},
             }
         }
-    return None  # native to another wire: routing never sends such a request here
+    return None  # routing sends no native part to a provider of another wire
 
 
 def _declaration(tool: Tool) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": tool.name}
+    declaration: dict[str, Any] = {"name": tool.name}
     if tool.description:
-        found["description"] = tool.description
+        declaration["description"] = tool.description
     if tool.parameters:
-        found["parametersJsonSchema"] = tool.parameters
-    return found
+        declaration["parametersJsonSchema"] = tool.parameters
+    return declaration
 
 
-def _calling(chat: Chat) -> dict[str, Any]:
+def _calling_config(chat: Chat) -> dict[str, Any]:
     choice = chat.tool_choice
     modes = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
-    found: dict[str, Any] = {"mode": modes[choice.mode]}
+    config: dict[str, Any] = {"mode": modes[choice.mode]}
     if choice.mode == "named":
-        found["allowedFunctionNames"] = [choice.name]
-    return found
+        config["allowedFunctionNames"] = [choice.name]
+    return config

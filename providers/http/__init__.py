@@ -1,1 +1,1 @@
-"""How providers are reached over HTTP."""
+"""HTTP access to providers: the client, the base of the wires, server-sent events."""

@@ -1,4 +1,4 @@
-"""How providers are reached: httpx's requests and responses, straight over its transport."""
+"""The HTTP client for providers: httpx's responses, sent directly over its transport."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from yarl import URL
 
 _USER_AGENT = "ai-cost-optimizer"
 CALL_FAILED = (httpx.HTTPError, aiohttp.ClientError)
-"""What a call may raise. The second is what the transport has no word of httpx's for: an answer
-that is no HTTP."""
+"""The errors that a call may raise. The transport has no httpx error for an answer that is not
+HTTP; it raises aiohttp's error instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """Seconds for connecting and reading; the number of pooled connections."""
+    """Timeouts for connecting and reading, in seconds, and the number of pooled connections."""
 
     connect_timeout: float = 5.0
     read_timeout: float = 60.0
@@ -29,14 +29,13 @@ class ConnectionSettings:
 
     @property
     def timeout(self) -> httpx.Timeout:
+        """The timeouts as an httpx object."""
         return httpx.Timeout(self.read_timeout, connect=self.connect_timeout)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to post, with which headers, how long to wait: read and checked once, however
-    often it is used.
-    """
+    """URL, headers and timeouts of a POST, parsed once and used for many requests."""
 
     url: URL
     headers: CIMultiDict[str]
@@ -44,6 +43,7 @@ class Target:
 
     @classmethod
     def of(cls, url: str, headers: Mapping[str, str], limits: httpx.Timeout) -> Target:
+        """Parse ``url`` and convert the headers and ``limits`` (seconds) for aiohttp."""
         return cls(
             URL(url),
             CIMultiDict({"user-agent": _USER_AGENT, **headers}),
@@ -54,14 +54,14 @@ class Target:
 
 
 async def body_of(response: httpx.Response, most: int) -> bytes | None:
-    """All of the body, ``None`` if it is larger than ``most`` bytes.
+    """Return the whole body, or ``None`` if it is larger than ``most`` bytes.
 
     Raises ``CALL_FAILED``.
     """
-    coded = response.headers.get("content-encoding")
+    encoding = response.headers.get("content-encoding")
     assert isinstance(response.stream, httpx.AsyncByteStream)
-    # What is not compressed needs none of httpx's decoders.
-    source = response.aiter_bytes() if coded else response.stream
+    # An uncompressed body needs none of httpx's decoders.
+    source = response.aiter_bytes() if encoding else response.stream
     chunks: list[bytes] = []
     size = 0
     async for chunk in source:
@@ -73,11 +73,13 @@ async def body_of(response: httpx.Response, most: int) -> bytes | None:
 
 
 class PooledTransport(AiohttpTransport):
-    """Also takes what is ready to be sent: that a request is made of it first, and taken apart
-    again for aiohttp, took a third of the time of a call.
+    """A transport that sends a :class:`Target` and bytes without an httpx request.
+
+    Building an httpx request and converting it for aiohttp took a third of the time of a call.
     """
 
     async def post(self, target: Target, content: bytes) -> httpx.Response:
+        """Return the response with an unread body. Raises ``CALL_FAILED``."""
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self.get_client()
         with map_aiohttp_exceptions():
@@ -92,27 +94,29 @@ class PooledTransport(AiohttpTransport):
         response = httpx.Response(
             answer.status, headers=answer.raw_headers, stream=AiohttpResponseStream(answer)
         )
-        response.headers.encoding = "utf-8"  # else looked for with each look at a header
+        response.headers.encoding = "utf-8"  # otherwise httpx detects it at each header access
         return response
 
 
 class HttpClient:
     """Sends POSTs over pooled connections.
 
-    Not httpx's own client: its redirects, cookies and authentication, none of which a
-    call to a provider may use, took a third of the time of a call.
+    This class replaces httpx's own client. Redirects, cookies and authentication took a third
+    of the time of a call there, and a call to a provider must not use any of them.
     """
 
     def __init__(self, transport: PooledTransport) -> None:
         self._transport = transport
 
     async def post(self, target: Target, content: bytes) -> httpx.Response:
-        """The response, its body unread; to be closed. This and reading it raise
-        ``CALL_FAILED``.
+        """Return the response with an unread body; the caller closes it.
+
+        This call and reading the body raise ``CALL_FAILED``.
         """
         return await self._transport.post(target, content)
 
     async def aclose(self) -> None:
+        """Close the pooled connections."""
         await self._transport.aclose()
 
     async def __aenter__(self) -> HttpClient:
@@ -128,7 +132,7 @@ class HttpClient:
 
 
 def make_transport(settings: ConnectionSettings) -> PooledTransport:
-    """Pooled, on the engine that measured fastest."""
+    """Return a pooled transport on aiohttp, which was the fastest engine in our benchmarks."""
 
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -141,5 +145,5 @@ def make_transport(settings: ConnectionSettings) -> PooledTransport:
 
 
 def make_client(settings: ConnectionSettings) -> HttpClient:
-    """One for the process."""
+    """Return the HTTP client; one is enough for the whole process."""
     return HttpClient(make_transport(settings))

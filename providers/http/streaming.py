@@ -1,4 +1,4 @@
-"""Server-sent events from a provider, bounded; and the text of a stream made whole.
+"""Read a provider's server-sent events, limited in size, and repair characters split in two.
 
 Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -20,23 +20,24 @@ _MOST_EVENT_CHARACTERS = 16 * 1024 * 1024
 
 
 class StreamReader(Protocol):
-    """Turns one wire's messages into events. ``None`` is OpenAI's end marker.
-
-    ``complete`` is whether the stream came to its end, rather than being cut off.
-    """
+    """Turns the messages of one wire into events."""
 
     @property
-    def complete(self) -> bool: ...
+    def complete(self) -> bool:
+        """Whether the whole answer has arrived; false if the stream was cut off."""
+        ...
 
-    def feed(self, name: str, data: dict[str, Any] | None) -> Iterator[Event]: ...
+    def feed(self, name: str, data: dict[str, Any] | None) -> Iterator[Event]:
+        """Yield the events of one message; ``data`` is ``None`` for OpenAI's end marker."""
+        ...
 
 
 class EventTooLarge(Exception):
-    """One event is larger than any that a provider has reason to send."""
+    """One event is larger than 16 Mi characters, more than a provider has reason to send."""
 
 
-class _Bounded:
-    """A response whose text between two events may not grow without end."""
+class _BoundedResponse:
+    """A response that limits the text between two events."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.headers = response.headers
@@ -52,8 +53,8 @@ class _Bounded:
 
 
 async def server_sent_events(response: httpx.Response) -> AsyncIterator[ServerSentEvent]:
-    """The events of ``response``. Raises :class:`EventTooLarge` and httpx's errors."""
-    bounded = _Bounded(response)
+    """Yield the events of ``response``. Raises :class:`EventTooLarge` and httpx's errors."""
+    bounded = _BoundedResponse(response)
     source = EventSource(cast("httpx.Response", bounded))
     async with aclosing(source.aiter_sse()) as events:
         async for event in events:
@@ -62,28 +63,28 @@ async def server_sent_events(response: httpx.Response) -> AsyncIterator[ServerSe
 
 
 class WholeCharacters:
-    """Holds half a character back until its other half arrives.
+    """Keeps half a character back until its other half arrives.
 
-    JSON spells characters beyond the basic plane as two surrogates, which a
-    provider may send in two deltas.
+    JSON writes a character outside the basic multilingual plane as two surrogates, and a
+    provider may send them in two deltas.
     """
 
     def __init__(self) -> None:
-        self._held: dict[tuple[type[Event], int, int], str] = {}
+        self._halves: dict[tuple[type[Event], int, int], str] = {}
 
     def mend(self, event: Event) -> Event | None:
-        """``event`` with whole characters only; ``None`` when nothing is left of it."""
+        """Return ``event`` with whole characters only, or ``None`` if no text is left in it."""
         if not isinstance(event, (TextDelta, ToolArguments, ThinkingDelta, RefusalDelta)):
             return event
         text = event.text
         key = (type(event), event.choice, getattr(event, "index", 0))
-        if self._held or (text and "\ud800" <= text[-1] <= "\udbff"):
-            text = self._held.pop(key, "") + text
+        if self._halves or (text and "\ud800" <= text[-1] <= "\udbff"):
+            text = self._halves.pop(key, "") + text
             if text and "\ud800" <= text[-1] <= "\udbff":
-                self._held[key], text = text[-1], text[:-1]
+                self._halves[key], text = text[-1], text[:-1]
                 if not text:
                     return None
-            # Two halves side by side are one character only after a round through UTF-16.
+            # Encoding to UTF-16 and back joins two adjacent halves into one character.
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         mended = storable_text(text)
         return event if mended == event.text else replace(event, text=mended)

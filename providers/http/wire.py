@@ -1,4 +1,4 @@
-"""What the HTTP clients share: one POST, whole or streamed, and every way it can fail."""
+"""The base of the HTTP clients: one POST, whole or streamed, and the errors it can end in."""
 
 from __future__ import annotations
 
@@ -37,17 +37,16 @@ MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 _LONGEST_RETRY_AFTER = 24 * 3600.0
 _LONGEST_WORDS = 500
 _MOST_TARGETS = 1000
-# What reading an answer of another shape than promised raises.
-_MISREAD = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
+# The errors that reading an answer of an unexpected shape raises.
+_SHAPE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 
 
 class WireClient(ABC):
     """A provider reached by one JSON POST per completion.
 
-    Subclasses know their wire: where to post, with which headers and body, and
-    how to read the answer. ``client`` is the process's pooled client; it is
-    shared and not closed here. ``api_key`` never appears in ``repr``, logs or
-    errors.
+    A subclass defines its wire: the path, the headers, the body, and how to read the
+    answer. ``client`` is the process's pooled client; it is shared and not closed here.
+    ``api_key`` never appears in ``repr``, logs or errors.
     """
 
     wire: str
@@ -72,23 +71,23 @@ class WireClient(ABC):
         return f"<{type(self).__name__} {self.name}>"
 
     async def complete(self, request: CompletionRequest) -> Completion:
-        """The model's answer. Raises :class:`ProviderError`."""
+        """Return the model's answer. Raises :class:`ProviderError`."""
         raw = await self._post(
             self._path(request, stream=False), self._payload(request), self._headers(request)
         )
         with self._reading():
             completion = self._parse(request, self._object(raw))
-            if b"\\u" in raw:  # no other spelling of JSON holds what a database cannot keep
+            if b"\\u" in raw:  # only such an escape can hold characters that no database stores
                 completion = storable_completion(completion)
         if not request.chat.allow_empty and not completion.text.strip():
             usage = completion.usage
             if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
                 raise ContentBlocked(self.name, "blocked the content", usage=usage)
-            raise EmptyCompletion(self.name, "answered with no text", usage=usage)
+            raise EmptyCompletion(self.name, "returned an answer without text", usage=usage)
         return completion
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
-        """The answer's events as they happen. Raises :class:`ProviderError`.
+        """Yield the answer's events as they arrive. Raises :class:`ProviderError`.
 
         Closing the generator ends the call to the provider.
         """
@@ -104,10 +103,10 @@ class WireClient(ABC):
                     if mended is not None:
                         yield mended
         if not reader.complete:
-            raise ConnectionFailed(self.name, "ended its answer early")
+            raise ConnectionFailed(self.name, "ended the stream before the answer was complete")
 
     async def aclose(self) -> None:
-        """Nothing to release: the pooled client belongs to the registry."""
+        """Do nothing: the pooled client belongs to the registry."""
 
     async def post(
         self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
@@ -125,18 +124,18 @@ class WireClient(ABC):
         try:
             body = json.loads(raw)
         except (ValueError, RecursionError) as error:
-            raise MalformedResponse(self.name, "answered with malformed JSON") from error
+            raise MalformedResponse(self.name, "returned malformed JSON") from error
         if not isinstance(body, dict):
-            raise MalformedResponse(self.name, "answered with JSON that is not an object")
+            raise MalformedResponse(self.name, "returned JSON that is not an object")
         return body
 
     async def _messages(
         self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
     ) -> AsyncGenerator[tuple[str, dict[str, Any] | None], None]:
-        """Name and data of each server-sent event; ``None`` for ``[DONE]``."""
+        """Yield the name and the data of each server-sent event; ``None`` for ``[DONE]``."""
         async with self._open(path, payload, headers) as response:
             if "text/event-stream" not in response.headers.get("content-type", ""):
-                raise MalformedResponse(self.name, "did not stream its answer")
+                raise MalformedResponse(self.name, "did not return an event stream")
             try:
                 async for message in server_sent_events(response):
                     if not message.data:
@@ -146,10 +145,10 @@ class WireClient(ABC):
                         return
                     data = json.loads(message.data)
                     if not isinstance(data, dict):
-                        raise MalformedResponse(self.name, "streamed what is not an object")
+                        raise MalformedResponse(self.name, "streamed JSON that is not an object")
                     yield message.event, data
             except EventTooLarge:
-                raise MalformedResponse(self.name, "streamed an event of over 16 MiB") from None
+                raise MalformedResponse(self.name, "streamed an event larger than 16 MiB") from None
             except (ValueError, RecursionError) as error:
                 raise MalformedResponse(self.name, "streamed malformed JSON") from error
 
@@ -157,7 +156,7 @@ class WireClient(ABC):
     async def _open(
         self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
     ) -> AsyncIterator[httpx.Response]:
-        """A successful response, its body unread. Raises :class:`ProviderError`."""
+        """Yield a successful response with an unread body. Raises :class:`ProviderError`."""
         try:
             response = await self._client.post(self._target(path, headers), _as_json(payload))
             try:
@@ -172,7 +171,8 @@ class WireClient(ABC):
             raise ProviderTimeout(self.name, "did not answer in time") from error
         except CALL_FAILED as error:
             raise ConnectionFailed(
-                self.name, f"the connection failed ({type(error).__name__})"
+                self.name,
+                f"could not be reached or the connection was lost ({type(error).__name__})",
             ) from error
 
     def _target(self, path: str, headers: Mapping[str, str]) -> Target:
@@ -181,14 +181,15 @@ class WireClient(ABC):
         if target is None:
             if len(self._targets) >= _MOST_TARGETS:
                 self._targets.clear()
-            every = {"content-type": "application/json", **headers}
-            target = self._targets[key] = Target.of(f"{self._base_url}{path}", every, self._timeout)
+            url = f"{self._base_url}{path}"
+            all_headers = {"content-type": "application/json", **headers}
+            target = self._targets[key] = Target.of(url, all_headers, self._timeout)
         return target
 
     async def _read(self, response: httpx.Response) -> bytes:
         body = await body_of(response, MAX_RESPONSE_BYTES)
         if body is None:
-            raise MalformedResponse(self.name, "answered with more than 16 MiB")
+            raise MalformedResponse(self.name, "returned an answer larger than 16 MiB")
         return body
 
     @contextmanager
@@ -197,9 +198,9 @@ class WireClient(ABC):
             yield
         except ProviderError:
             raise
-        except _MISREAD as error:
+        except _SHAPE_ERRORS as error:
             raise MalformedResponse(
-                self.name, "answered in a shape its protocol does not have"
+                self.name, "returned an answer that does not follow its protocol"
             ) from error
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
@@ -210,16 +211,16 @@ class WireClient(ABC):
         return error
 
     def _words(self, raw: bytes) -> str:
-        """What the provider says is wrong with the request: for the client alone."""
+        """Return the provider's own error message, which only the client may see."""
         try:
-            said = json.loads(raw)["error"]["message"]
-        except _MISREAD:
+            message = json.loads(raw)["error"]["message"]
+        except _SHAPE_ERRORS:
             return ""
-        if not isinstance(said, str) or (self._api_key and self._api_key in said):
+        if not isinstance(message, str) or (self._api_key and self._api_key in message):
             return ""
-        return said[:_LONGEST_WORDS]
+        return message[:_LONGEST_WORDS]
 
-    # What turns a request into one for a stream.
+    # The fields that turn a request into one for a stream.
     _streamed: Mapping[str, Any] = {}
 
     @abstractmethod
@@ -241,15 +242,15 @@ class WireClient(ABC):
 def _as_json(payload: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(payload)
-    except TypeError:  # integers of over 64 bits, characters that are half of one
+    except TypeError:  # integers of more than 64 bits, or lone surrogates
         return json.dumps(payload).encode()
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """``Retry-After`` in seconds: a number or an HTTP date (RFC 9110, section 10.2.3).
+    """Return ``Retry-After`` in seconds: a number or an HTTP date (RFC 9110, section 10.2.3).
 
-    OpenAI and Anthropic also send ``retry-after-ms``. ``None`` where absent or
-    unreadable; never negative, never beyond a day.
+    OpenAI and Anthropic also send ``retry-after-ms``. The result is ``None`` if the header is
+    absent or unreadable, else from 0 seconds to a day.
     """
     try:
         if milliseconds := headers.get("retry-after-ms"):

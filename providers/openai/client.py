@@ -1,4 +1,4 @@
-"""OpenAI chat completions: OpenAI itself and every server that speaks its wire."""
+"""Client of OpenAI's chat completions API, for OpenAI and every server that is compatible."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from providers.openai.stream import OpenAIStream
 
 
 class OpenAIProvider(WireClient):
-    """``POST {base_url}/chat/completions``.
+    """A server with OpenAI's API: ``POST {base_url}/chat/completions``.
 
-    ``max_tokens_field`` is what the server calls the completion's bound:
-    OpenAI's own models take ``max_completion_tokens``, most others only know
-    ``max_tokens``. ``developer_role`` is whether it knows developer messages.
+    ``max_tokens_field`` is the server's name for the completion's limit: OpenAI's own
+    models accept ``max_completion_tokens``, most others only ``max_tokens``.
+    ``developer_role`` is whether it accepts messages with the role "developer".
     """
 
     wire = "openai"
@@ -34,11 +34,11 @@ class OpenAIProvider(WireClient):
     _streamed = {"stream": True, "stream_options": {"include_usage": True}}
 
     async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings:
-        """``POST {base_url}/embeddings``. Raises :class:`ProviderError`."""
+        """Call ``POST {base_url}/embeddings``. Raises :class:`ProviderError`."""
         answer = await self.post("/embeddings", {**body, "model": model}, self.key_headers())
         with self._reading():
             if not answer["data"]:
-                raise EmptyCompletion(self.name, "answered with no embedding")
+                raise EmptyCompletion(self.name, "returned no embeddings")
             usage = read_usage(answer.get("usage"))
         if usage is None:
             tokens = estimate_tokens(json.dumps(body.get("input"), ensure_ascii=False))
@@ -52,6 +52,7 @@ class OpenAIProvider(WireClient):
         return self.key_headers()
 
     def key_headers(self) -> Mapping[str, str]:
+        """Return the header with the API key, or nothing if there is no key."""
         return {"authorization": f"Bearer {self._api_key}"} if self._api_key else {}
 
     def _payload(self, request: CompletionRequest) -> dict[str, Any]:
@@ -66,7 +67,7 @@ class OpenAIProvider(WireClient):
         return OpenAIStream(self.name)
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
-        # "No money left" comes as a 429 that no waiting will cure.
+        # An account without credit also gets a 429, but waiting does not help.
         if response.status_code == 429 and b'"insufficient_quota"' in raw:
             return InsufficientCredit(
                 self.name, "reports that the account has no credit left (HTTP 429)", status=429

@@ -1,4 +1,4 @@
-"""OpenRouter: the OpenAI wire, with the app named and its own charge reported.
+"""Client of OpenRouter: OpenAI's API, with the app's name and full usage accounting.
 
 Wire: https://openrouter.ai/docs/api-reference/overview
 """
@@ -13,7 +13,7 @@ from providers.openai.client import OpenAIProvider
 
 
 class OpenRouterProvider(OpenAIProvider):
-    """Asks for full usage accounting, so that cached and reasoning tokens are reported."""
+    """Requests full usage accounting, so that cached and reasoning tokens are reported."""
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
         return {**super()._headers(request), "x-title": "AI Cost Optimizer"}

@@ -1,4 +1,4 @@
-"""A chat as OpenAI's chat completions spell it.
+"""Write a chat as a request to OpenAI's chat completions API.
 
 Wire: https://platform.openai.com/docs/api-reference/chat/create
 """
@@ -12,8 +12,8 @@ from providers.chat import Chat, Image, Message, Text, Tool, ToolCall, ToolResul
 from providers.completion import CompletionRequest
 
 WIRE = "openai"
-# The service's own, or decided anew for every provider.
-_NOT_PASSED_ON = frozenset(
+# Fields of this service, and fields that are set for each provider.
+_FIELDS_NOT_SENT = frozenset(
     {"model", "optimizer", "stream", "stream_options", "max_tokens", "max_completion_tokens"}
 )
 
@@ -21,14 +21,14 @@ _NOT_PASSED_ON = frozenset(
 def openai_payload(
     request: CompletionRequest, *, max_tokens_field: str, developer_role: bool
 ) -> dict[str, Any]:
-    """The JSON body. What came on this very wire goes out as it came.
+    """Return the JSON body. A request that came in on this wire goes out unchanged.
 
-    ``developer_role`` is whether the server knows the role "developer"; others
-    are sent "system", its older name.
+    ``developer_role`` is whether the server knows the role "developer". Other servers get
+    "system", the older name of this role.
     """
     chat = request.chat
     if chat.source is not None and chat.source.wire == WIRE:
-        body = {k: v for k, v in chat.source.body.items() if k not in _NOT_PASSED_ON}
+        body = {k: v for k, v in chat.source.body.items() if k not in _FIELDS_NOT_SENT}
         if not developer_role:
             body["messages"] = [_as_system(message) for message in body["messages"]]
     else:
@@ -71,7 +71,7 @@ def _translated(chat: Chat) -> dict[str, Any]:
 
 
 def _messages(message: Message) -> Iterator[dict[str, Any]]:
-    """A turn may be several messages here: each tool's result is one of its own."""
+    """Yield the messages of a turn: each tool result is a message of its own."""
     if message.role == "system":
         yield {"role": "system", "content": message.text}
         return
@@ -82,9 +82,9 @@ def _messages(message: Message) -> Iterator[dict[str, Any]]:
         if isinstance(part, ToolResult):
             text = f"Error: {part.text}" if part.is_error else part.text
             yield {"role": "tool", "tool_call_id": part.call_id, "content": text}
-    spoken = [part for part in message.parts if isinstance(part, (Text, Image))]
-    if spoken or not message.parts:
-        yield {"role": "user", "content": _content(spoken)}
+    content = [part for part in message.parts if isinstance(part, (Text, Image))]
+    if content or not message.parts:
+        yield {"role": "user", "content": _content(content)}
 
 
 def _content(parts: list[Text | Image]) -> str | list[dict[str, Any]]:
@@ -99,18 +99,18 @@ def _content(parts: list[Text | Image]) -> str | list[dict[str, Any]]:
 
 
 def _image(image: Image) -> dict[str, str]:
-    found = {"url": image.url or f"data:{image.media_type};base64,{image.data}"}
+    image_url = {"url": image.url or f"data:{image.media_type};base64,{image.data}"}
     if image.detail:
-        found["detail"] = image.detail
-    return found
+        image_url["detail"] = image.detail
+    return image_url
 
 
 def _assistant(message: Message) -> dict[str, Any]:
     calls = [part for part in message.parts if isinstance(part, ToolCall)]
     text = "".join(part.text for part in message.parts if isinstance(part, Text))
-    found: dict[str, Any] = {"role": "assistant", "content": text or None}
+    body: dict[str, Any] = {"role": "assistant", "content": text or None}
     if calls:
-        found["tool_calls"] = [
+        body["tool_calls"] = [
             {
                 "id": call.id,
                 "type": "function",
@@ -119,8 +119,8 @@ def _assistant(message: Message) -> dict[str, Any]:
             for call in calls
         ]
     elif not text:
-        found["content"] = ""
-    return found
+        body["content"] = ""
+    return body
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

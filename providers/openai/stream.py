@@ -1,4 +1,4 @@
-"""OpenAI's stream read: ``chat.completion.chunk`` objects into events.
+"""Read OpenAI's stream: turn ``chat.completion.chunk`` objects into events.
 
 Wire: https://platform.openai.com/docs/api-reference/chat-streaming
 """
@@ -33,7 +33,7 @@ from providers.openai.answer import (
 
 
 class OpenAIStream:
-    """Reads one stream. ``complete`` is whether it came to its end."""
+    """Reads one stream. ``complete`` is true once the whole answer has arrived."""
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
@@ -45,11 +45,15 @@ class OpenAIStream:
 
     @property
     def complete(self) -> bool:
-        # Some servers leave the last line out: a finished answer is one all the same.
+        """Whether the end marker has arrived, or every choice is finished."""
+        # Some servers omit the end marker; an answer whose choices are finished is complete.
         return self._done or (bool(self._finished) and self._open <= self._finished)
 
     def feed(self, name: str, chunk: dict[str, Any] | None) -> Iterator[Event]:
-        """Events of one message; ``None`` is the end marker."""
+        """Yield the events of one message; ``None`` is the end marker.
+
+        Raises :class:`providers.errors.ProviderError` if the message reports an error.
+        """
         if chunk is None:
             self._done = True
             return
@@ -58,7 +62,7 @@ class OpenAIStream:
         if not self._started:
             self._started = True
             yield Started(chunk.get("id"), about_the_answer(chunk))
-        # The chunk that carries the usage has no choice.
+        # The chunk with the usage has no choices.
         for choice in chunk.get("choices") or ():
             yield from self._choice(choice)
         if usage := read_usage(chunk.get("usage")):
@@ -70,8 +74,8 @@ class OpenAIStream:
         index = choice.get("index") or 0
         self._open.add(index)
         delta = choice.get("delta") or {}
-        if thought := reasoning_of(delta):
-            yield ThinkingDelta(thought, choice=index)
+        if reasoning := reasoning_of(delta):
+            yield ThinkingDelta(reasoning, choice=index)
         logprobs = read_logprobs(choice)
         if delta.get("content") or logprobs:
             yield TextDelta(delta.get("content") or "", index, logprobs)
@@ -79,35 +83,35 @@ class OpenAIStream:
             yield RefusalDelta(delta["refusal"], index)
         for call in delta.get("tool_calls") or ():
             yield from self._call(index, call)
-        if more := unknown_fields(delta):
-            yield OpaqueBlock("openai", more, index)
+        if fields := unknown_fields(delta):
+            yield OpaqueBlock("openai", fields, index)
         if choice.get("finish_reason") and index not in self._finished:
             self._finished.add(index)
             yield Finished(FINISH.get(choice["finish_reason"], "other"), index)
 
     def _call(self, choice: int, call: dict[str, Any]) -> Iterator[Event]:
         function = call.get("function") or {}
-        known = self._calls.setdefault(choice, [])
-        place = _place(known, call.get("index"), call.get("id"))
-        if place == len(known):
-            known.append((call.get("index"), call.get("id")))
+        calls = self._calls.setdefault(choice, [])
+        position = _call_position(calls, call.get("index"), call.get("id"))
+        if position == len(calls):
+            calls.append((call.get("index"), call.get("id")))
             name = function.get("name") or ""
-            yield ToolCallStarted(place, call.get("id") or "", name, signature_of(call), choice)
+            yield ToolCallStarted(position, call.get("id") or "", name, signature_of(call), choice)
         if function.get("arguments"):
-            yield ToolArguments(place, function["arguments"], choice)
+            yield ToolArguments(position, function["arguments"], choice)
 
 
-def _place(
-    known: list[tuple[int | None, str | None]], index: int | None, call_id: str | None
+def _call_position(
+    calls: list[tuple[int | None, str | None]], index: int | None, call_id: str | None
 ) -> int:
-    """Which of the calls a delta goes on with; ``len(known)`` for a new one.
+    """Return the index of the call that a delta continues; ``len(calls)`` for a new call.
 
-    Not every server numbers its calls, and some give all of them the same number.
+    Some servers do not number the calls, and some give all of them the same number.
     """
-    for place, (known_index, known_id) in reversed(list(enumerate(known))):
+    for position, (known_index, known_id) in reversed(list(enumerate(calls))):
         if call_id and known_id:
             if call_id == known_id:
-                return place
+                return position
         elif index is None or index == known_index:
-            return place
-    return len(known)
+            return position
+    return len(calls)

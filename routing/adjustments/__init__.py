@@ -1,1 +1,1 @@
-"""What may replace a strategy's choice: a rule's model, a cached conversation's, a guarantee's."""
+"""Adjustments of a strategy's choice: by a rule, a cached conversation or the guarantee."""

@@ -1,4 +1,4 @@
-"""Keeping the promise: what is not sure enough goes to the reference model."""
+"""Keep the guarantee: choices with too low an expected quality go to the reference model."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from routing.models import RoutingDecision
 from routing.strategies.base import Situation
 
 COVERED = frozenset({"learning", "hybrid", "hybrid_fallback"})
-"""The strategies whose choices the promise is about."""
+"""The strategies whose choices the guarantee covers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guarantee:
-    """The promise, the (provider, model) that it is about, and how it is kept for now."""
+    """The promise, the reference (provider, model), and the calibration in force."""
 
     reference: tuple[str, str]
     promise: Promise
@@ -24,54 +24,59 @@ class Guarantee:
 
 
 class GuaranteeSource(Protocol):
-    """Where routing reads the guarantee in force, if any. Must answer from memory."""
+    """Where routing reads the guarantee in force."""
 
-    def guarantee(self) -> Guarantee | None: ...
+    def guarantee(self) -> Guarantee | None:
+        """Return the guarantee in force, or ``None``. It must answer from memory."""
+        ...
 
 
 def keep_promise(
     decision: RoutingDecision, situation: Situation, guarantee: Guarantee | None
 ) -> RoutingDecision:
-    """``decision``, or the reference's where the decision's model is not sure enough.
+    """Return ``decision``, or the reference model if the chosen model is not good enough.
 
-    Choices by complexity alone and models that a client names are the client's
-    own; so is a request that the reference cannot serve.
+    The guarantee does not cover choices by complexity alone, models that a client names,
+    and requests that the reference model cannot serve.
     """
     if guarantee is None or decision.strategy_used not in COVERED:
         return decision
     reference = guarantee.reference
     chosen = (decision.provider, decision.model)
-    expected = _expected_of(decision)
+    expected = _expected_quality(decision)
     threshold = guarantee.calibration.threshold
-    kept: dict[str, Any] = {"threshold": threshold, "expected": expected}
-    sure = expected is not None and threshold is not None and expected >= threshold
-    if sure or chosen == reference:
-        return replace(decision, metadata={**decision.metadata, "guarantee": kept})
+    details: dict[str, Any] = {"threshold": threshold, "expected": expected}
+    good_enough = expected is not None and threshold is not None and expected >= threshold
+    if good_enough or chosen == reference:
+        return replace(decision, metadata={**decision.metadata, "guarantee": details})
     option = next((o for o in situation.eligible if (o.provider, o.model) == reference), None)
     if option is None:
-        outside = {**kept, "outside": "the reference model cannot serve this request"}
+        outside = {**details, "outside": "the reference model cannot serve this request"}
         return replace(decision, metadata={**decision.metadata, "guarantee": outside})
     if threshold is None:
-        why = f"{guarantee.calibration.samples} compared answers are too few to be sure of another"
+        why = f"{guarantee.calibration.samples} compared answers are too few to trust another model"
     elif expected is None:
-        why = "nothing is known of how good another would be"
+        why = f"there is no estimate of the quality of {'/'.join(chosen)}"
     else:
-        why = f"{expected:.2f} expected of {'/'.join(chosen)} is below the {threshold:.2f} promised"
-    kept["instead_of"] = {"provider": decision.provider, "model": decision.model}
+        why = (
+            f"the expected quality of {'/'.join(chosen)} is {expected:.2f}, "
+            f"below the guarantee's threshold of {threshold:.2f}"
+        )
+    details["instead_of"] = {"provider": decision.provider, "model": decision.model}
     substituted = substitute(
         decision,
         situation,
         option,
-        because=f"{option.ref} answers for the guarantee's sake: {why}.",
-        lost="not sure enough for the guarantee",
-        won="the guarantee's reference",
-        guarantee=kept,
+        because=f"The guarantee requires {option.ref}: {why}.",
+        lost="not good enough for the guarantee",
+        won="the guarantee's reference model",
+        guarantee=details,
     )
     return replace(substituted, confidence="high")
 
 
-def _expected_of(decision: RoutingDecision) -> float | None:
-    """The quality expected of the chosen model, also where it was chosen for another reason."""
+def _expected_quality(decision: RoutingDecision) -> float | None:
+    """Return the chosen model's expected quality (0-1), whatever it was chosen for."""
     for candidate in decision.metadata.get("candidates", []):
         if (candidate.provider, candidate.model) == (decision.provider, decision.model):
             return candidate.expected_quality

@@ -1,4 +1,4 @@
-"""The model that an operator's rule prefers, where it can serve."""
+"""Prefer the model that an operator's rule names, if it can serve the request."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from routing.strategies.base import Situation
 
 
 def prefer_rule_model(decision: RoutingDecision, situation: Situation) -> RoutingDecision:
-    """``decision``, or the first preferred model in complexity's order.
+    """Return ``decision``, or the first preferred model in complexity's order.
 
-    A model that the client named stands.
+    A model that the client named stays.
     """
     rule = situation.context.effect.preferred
     if rule is None or decision.strategy_used == "named":
@@ -25,7 +25,7 @@ def prefer_rule_model(decision: RoutingDecision, situation: Situation) -> Routin
                 situation,
                 option,
                 because=f'The rule "{rule.name}" prefers {option.ref}.',
-                lost="a rule prefers another",
+                lost=f'the rule "{rule.name}" prefers another model',
                 won=f'preferred by the rule "{rule.name}"',
                 preferred_by=rule.name,
             )

@@ -1,4 +1,4 @@
-"""Another model put in the place of the one that a strategy chose, and both explained."""
+"""Replace the model that a strategy chose, with reasons for both models."""
 
 from __future__ import annotations
 
@@ -19,9 +19,13 @@ def substitute(
     won: str,
     **metadata: Any,
 ) -> RoutingDecision:
-    """``decision`` with ``option`` chosen; ``lost`` and ``won`` are the candidates' reasons."""
+    """Return ``decision`` with ``option`` as the chosen model.
+
+    ``because`` is added to the decision's reasoning. ``lost`` is the reason of the model
+    that was chosen before, ``won`` that of ``option``.
+    """
     chosen = (decision.provider, decision.model)
-    told = {chosen: (False, lost), (option.provider, option.model): (True, won)}
+    reasons = {chosen: (False, lost), (option.provider, option.model): (True, won)}
     return replace(
         decision,
         provider=option.provider,
@@ -33,8 +37,8 @@ def substitute(
             "quality_score": None,
             "rejected_model": {"provider": chosen[0], "model": chosen[1]},
             "candidates": [
-                c._replace(chosen=told[ref][0], reason=told[ref][1])
-                if (ref := (c.provider, c.model)) in told
+                c._replace(chosen=reasons[ref][0], reason=reasons[ref][1])
+                if (ref := (c.provider, c.model)) in reasons
                 else c
                 for c in decision.metadata.get("candidates", [])
             ],

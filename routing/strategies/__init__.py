@@ -1,1 +1,1 @@
-"""The ways to choose a model. Each takes a :class:`Situation` and returns a decision."""
+"""The strategies: each chooses a model for a :class:`routing.strategies.base.Situation`."""

@@ -1,4 +1,4 @@
-"""What every strategy is given and what it must return."""
+"""The input of every strategy, and the interface that a strategy implements."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from routing.models import (
     Tier,
 )
 
-# A completion's expected length by tier, in tokens, where nothing better is known.
-# Only estimates use it; worst cases use the request's own max_tokens.
+# A completion's expected length in tokens, by the tier of the prompt. Only estimates use it;
+# worst cases use the request's own max_tokens.
 EXPECTED_OUTPUT_TOKENS: dict[Tier, int] = {"simple": 120, "moderate": 400, "complex": 800}
 
 
-# For each tier of prompt, the place of each tier of model: its own, stronger ones, weaker ones.
+# For each tier of prompt, the order of the models' tiers: the same, stronger ones, weaker ones.
 _CHAIN: dict[Tier, dict[Tier, int]] = {
     "simple": {"simple": 0, "moderate": 1, "complex": 2},
     "moderate": {"moderate": 0, "complex": 1, "simple": 2},
@@ -32,9 +32,9 @@ _CHAIN: dict[Tier, dict[Tier, int]] = {
 
 @dataclass(frozen=True)
 class Situation:
-    """One request ready to be decided: its analysis and the models that can serve it.
+    """One request to decide on: its analysis and the models that can serve it.
 
-    ``eligible`` is never empty; ``excluded`` maps "provider/model" to why it is out.
+    ``eligible`` is never empty; ``excluded`` has the other models, each with the reason.
     """
 
     context: RoutingContext
@@ -44,36 +44,37 @@ class Situation:
 
     @cached_property
     def expected_output(self) -> int:
-        """Tokens that the completion is expected to have."""
+        """The expected length of the completion, in tokens."""
         return min(EXPECTED_OUTPUT_TOKENS[self.analysis.tier], self.context.max_tokens)
 
     @cached_property
     def chain(self) -> tuple[ModelOption, ...]:
-        """Eligible models in the order complexity would try them.
+        """The eligible models in the order in which complexity would try them.
 
-        The prompt's own tier first, in the catalogue's order; then stronger tiers,
-        nearest first, because a dearer answer beats a poor one; then weaker tiers.
+        The prompt's own tier comes first, in the catalogue's order. Stronger tiers follow,
+        the nearest first, because a more expensive answer is better than a bad one. Weaker
+        tiers come last.
         """
         if len(self.eligible) == 1:
             return self.eligible
-        place = _CHAIN[self.analysis.tier]
+        tier_order = _CHAIN[self.analysis.tier]
         return tuple(
-            sorted(self.eligible, key=lambda o: (place[o.tier], o.rank, o.provider, o.model))
+            sorted(self.eligible, key=lambda o: (tier_order[o.tier], o.rank, o.provider, o.model))
         )
 
     def expected_cost(self, option: ModelOption) -> Decimal | None:
-        """USD for this request on ``option`` at the expected completion length.
+        """Return the cost in USD of this request on ``option``, at the expected length.
 
-        What the provider still has of the conversation is priced as read from
-        its prompt cache.
+        The part of the conversation that is in the provider's prompt cache has the price
+        for cached input. The result is ``None`` if a price is unknown.
         """
-        held, cached = self.context.cached_conversation, 0
-        if held is not None and (held.provider, held.model) == (option.provider, option.model):
-            cached = held.cached_tokens
-        return option.expected_cost(self.analysis.token_count, self.expected_output, cached)
+        cached, cached_tokens = self.context.cached_conversation, 0
+        if cached and (cached.provider, cached.model) == (option.provider, option.model):
+            cached_tokens = cached.cached_tokens
+        return option.expected_cost(self.analysis.token_count, self.expected_output, cached_tokens)
 
     def unestimated(self, option: ModelOption, *, chosen: bool, reason: str) -> Candidate:
-        """``option`` as a candidate of whom no quality was estimated."""
+        """Return ``option`` as a candidate without an estimate of its quality."""
         return Candidate(
             provider=option.provider,
             model=option.model,
@@ -89,17 +90,19 @@ class Situation:
 
 
 class Strategy(Protocol):
-    """Chooses one of ``situation.eligible``.
+    """Chooses one of the eligible models of a situation.
 
-    Must be deterministic for equal evidence and indifferent to the order of
-    candidates, and must not do I/O.
+    A strategy is deterministic for the same evidence, does not depend on the order of the
+    candidates, and does no I/O.
     """
 
     name: str
 
-    def decide(self, situation: Situation) -> RoutingDecision: ...
+    def decide(self, situation: Situation) -> RoutingDecision:
+        """Return the decision for one of ``situation.eligible``."""
+        ...
 
 
 def tier_distance(one: Tier, other: Tier) -> int:
-    """How many tiers apart: 0, 1 or 2."""
+    """Return the distance of two tiers: 0, 1 or 2."""
     return abs(TIERS.index(one) - TIERS.index(other))

@@ -1,4 +1,4 @@
-"""The default: the prompt's complexity names a tier, the tier's chain names a model."""
+"""Complexity, the default: the prompt's score selects a tier, the tier's chain a model."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ _THIN_MARGIN = 0.03
 
 
 class ComplexityStrategy:
-    """First available model of the tier that the complexity score falls in."""
+    """Chooses the first available model of the tier of the prompt's complexity score."""
 
     name = "complexity"
 
     def decide(self, situation: Situation) -> RoutingDecision:
+        """Return the decision for the first model of the situation's chain."""
         analysis = situation.analysis
         chain = situation.chain
         chosen = chain[0]
@@ -38,14 +39,15 @@ class ComplexityStrategy:
                 "cost_estimate": situation.expected_cost(chosen),
                 "quality_score": None,
                 "candidates": [
-                    self._candidate(situation, option, place) for place, option in enumerate(chain)
+                    self._candidate(situation, option, position)
+                    for position, option in enumerate(chain)
                 ],
             },
         )
 
     @staticmethod
     def _confidence(situation: Situation, chosen: ModelOption) -> Confidence:
-        """High well inside a tier, low at its edge or when another tier had to serve."""
+        """Return high well inside a tier, low at its edge or for a model of another tier."""
         score = situation.analysis.complexity
         margin = min(abs(score - SIMPLE_BELOW), abs(score - MODERATE_BELOW))
         if chosen.tier != situation.analysis.tier or margin < _THIN_MARGIN:
@@ -53,11 +55,11 @@ class ComplexityStrategy:
         return "high" if margin >= _CLEAR_MARGIN else "medium"
 
     @staticmethod
-    def _candidate(situation: Situation, option: ModelOption, place: int) -> Candidate:
-        if place == 0:
+    def _candidate(situation: Situation, option: ModelOption, position: int) -> Candidate:
+        if position == 0:
             reason = f"first available for a {situation.analysis.tier} prompt"
         elif option.tier == situation.analysis.tier:
-            reason = f"fallback {place} of the {option.tier} tier"
+            reason = f"fallback {position} of the {option.tier} tier"
         else:
-            reason = f"fallback {place}, from the {option.tier} tier"
-        return situation.unestimated(option, chosen=place == 0, reason=reason)
+            reason = f"fallback {position}, from the {option.tier} tier"
+        return situation.unestimated(option, chosen=position == 0, reason=reason)

@@ -1,4 +1,4 @@
-"""Learning, validated by complexity."""
+"""Hybrid: learned routing, validated by complexity."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from routing.strategies.learning import LearningStrategy
 
 
 class HybridStrategy:
-    """Trusts learning where complexity agrees or doubt is small; else complexity rules.
+    """Follows learning, unless complexity contradicts it.
 
-    High confidence within one tier of complexity is ``validated``; high but
-    further off is ``overridden`` by complexity; medium or low is learning's
-    choice, capped at medium, ``experimental``, and so is one made to explore.
-    Without evidence the answer is complexity's, as ``hybrid_fallback``.
+    Learning's choice with high confidence is ``validated`` if its tier is at most one from
+    the prompt's tier, else ``overridden`` by complexity's choice. With medium or low
+    confidence, and for exploration, learning's choice is ``experimental`` and its
+    confidence at most medium. Without evidence the decision is complexity's choice, as
+    ``hybrid_fallback``.
     """
 
     name = "hybrid"
@@ -26,43 +27,49 @@ class HybridStrategy:
         self._complexity = complexity
 
     def decide(self, situation: Situation) -> RoutingDecision:
-        known = self._learning.learn_about(situation)
-        learned = known.choice
+        """Return learning's choice, or complexity's if it overrides or replaces learning's."""
+        result = self._learning.learn_about(situation)
+        learned = result.choice
         if learned.fallback_used:
-            plain = self._complexity.decide(situation)
+            fallback = self._complexity.decide(situation)
             return replace(
-                plain,
+                fallback,
                 strategy_used="hybrid_fallback",
-                reasoning=f"Nothing learned yet about such prompts. {plain.reasoning}",
+                reasoning=(
+                    f"No outcomes are recorded for this kind of prompt yet. {fallback.reasoning}"
+                ),
                 fallback_used=True,
                 metadata={
-                    **plain.metadata,
+                    **fallback.metadata,
                     "fallback_reason": learned.metadata["fallback_reason"],
                 },
             )
         if learned.confidence != "high":
-            return self._experiment(known.explored or learned, "evidence is thin")
+            return self._experiment(
+                result.explored or learned, "there is little evidence for this kind of prompt"
+            )
         tiers = {(o.provider, o.model): o.tier for o in situation.eligible}
-        apart = tier_distance(tiers[(learned.provider, learned.model)], situation.analysis.tier)
-        if apart <= 1 and known.explored is not None:
-            return self._experiment(known.explored, "this request explores")
-        if apart <= 1:
+        distance = tier_distance(tiers[(learned.provider, learned.model)], situation.analysis.tier)
+        if distance <= 1 and result.explored is not None:
+            return self._experiment(result.explored, "this request is used for exploration")
+        if distance <= 1:
             return replace(
                 learned,
                 strategy_used="hybrid",
                 reasoning=f"{learned.reasoning} Complexity agrees within one tier.",
                 metadata={**learned.metadata, "validation": "validated"},
             )
-        plain = self._complexity.decide(situation)
+        fallback = self._complexity.decide(situation)
         return replace(
-            plain,
+            fallback,
             strategy_used="hybrid",
             reasoning=(
-                f"Learning prefers {learned.provider}/{learned.model}, {apart} tiers from a "
-                f"{situation.analysis.tier} prompt; complexity overrides it. {plain.reasoning}"
+                f"Learning prefers {learned.provider}/{learned.model}, which is {distance} tiers "
+                f"away from a {situation.analysis.tier} prompt, so complexity decides. "
+                f"{fallback.reasoning}"
             ),
             metadata={
-                **plain.metadata,
+                **fallback.metadata,
                 "validation": "overridden",
                 "rejected_model": {"provider": learned.provider, "model": learned.model},
             },
@@ -74,6 +81,6 @@ class HybridStrategy:
             learned,
             confidence="low" if learned.confidence == "low" else "medium",
             strategy_used="hybrid",
-            reasoning=f"{learned.reasoning} An experiment: {why}.",
+            reasoning=f"{learned.reasoning} This choice is an experiment: {why}.",
             metadata={**learned.metadata, "validation": "experimental"},
         )

@@ -1,4 +1,4 @@
-"""Choose by what outcomes have taught: what was trained, and every rating since."""
+"""Learning: the trained predictor, and every outcome recorded since the training."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ _ZERO = Decimal(0)
 
 
 class PosteriorSource(Protocol):
-    """Where the strategy reads what outcomes have taught. Must answer from memory."""
+    """Where the strategy reads the recorded outcomes."""
 
-    def posterior(self) -> Posterior: ...
+    def posterior(self) -> Posterior:
+        """Return the posterior of all recorded outcomes. It must answer from memory."""
+        ...
 
 
 class Weighed(NamedTuple):
@@ -44,17 +46,17 @@ class Weighed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """``choice`` is what is known to be best; ``explored`` another to be tried instead, if any."""
+    """The best choice by present knowledge, and another one to explore instead, if any."""
 
     choice: RoutingDecision
     explored: RoutingDecision | None = None
 
 
 class LearningStrategy:
-    """Applies a policy to each candidate's expected quality, less its uncertainty, and cost.
+    """Applies a policy to each candidate's cost and expected quality, less its uncertainty.
 
-    ``predictor`` reads the prompt; without one, expectations come from tiers
-    alone, and where no outcome is recorded either, complexity decides.
+    ``predictor`` estimates quality from the prompt. Without a predictor, estimates come from
+    the tiers alone; if no outcome is recorded either, complexity decides.
     """
 
     name = "learning"
@@ -75,11 +77,12 @@ class LearningStrategy:
         self._explorer = explorer
 
     def decide(self, situation: Situation) -> RoutingDecision:
+        """Return the model to explore, if this request explores, else the policy's choice."""
         learned = self.learn_about(situation)
         return learned.explored or learned.choice
 
     def learn_about(self, situation: Situation) -> Learned:
-        """The policy's choice and, if this request explores, the one to try."""
+        """Return the policy's choice and, if this request explores, the model to explore."""
         trained = self._predictor is not None and situation.analysis.text is not None
         weighed = self.weigh(situation)
         if not trained and not any(w.quality.effective_size for w in weighed):
@@ -92,35 +95,35 @@ class LearningStrategy:
         best = int(policy.pick(low, costs)[0])
         if self._explorer is None or not situation.context.explore or not self._explorer.rate:
             return Learned(self._decision(situation, weighed, policy, best))
-        tried = self._explorer.choose(
+        exploration = self._explorer.choose(
             policy,
             np.array([w.quality.mean for w in weighed]),
             np.array([w.quality.deviation for w in weighed]),
             costs,
             best,
         )
-        choice = self._decision(situation, weighed, policy, best, tried.propensity)
-        if not tried.explored:
+        choice = self._decision(situation, weighed, policy, best, exploration.propensity)
+        if not exploration.explored:
             return Learned(choice)
         explored = self._decision(
-            situation, weighed, policy, tried.choice, tried.propensity, explored=True
+            situation, weighed, policy, exploration.choice, exploration.propensity, explored=True
         )
         return Learned(choice, explored)
 
     def weigh(self, situation: Situation) -> list[Weighed]:
-        """Candidates from the cheapest to the dearest; equal prices by quality, then by name."""
+        """Return the candidates, cheapest first; equal prices by quality, then by name."""
         analysis, posterior = situation.analysis, self._source.posterior()
         pattern, tier, prior = analysis.pattern, analysis.tier, self._prior(situation)
         weighed = []
         for option in situation.eligible:
-            seen = posterior.observed(pattern, tier, option.provider, option.model)
-            quality = posterior.estimate(prior[option.tier], seen)
+            observed = posterior.observed(pattern, tier, option.provider, option.model)
+            quality = posterior.estimate(prior[option.tier], observed)
             weighed.append(Weighed(option, quality, situation.expected_cost(option)))
         weighed.sort(key=_by_cost)
         return weighed
 
     def _prior(self, situation: Situation) -> dict[Tier, float]:
-        """Expected quality by the model's tier, as logits."""
+        """Return the expected quality of each tier of model, as logits."""
         analysis = situation.analysis
         if self._predictor is None or analysis.text is None:
             return {tier: logit(tier_prior(tier, analysis.tier)) for tier in TIERS}
@@ -132,14 +135,14 @@ class LearningStrategy:
         situation: Situation,
         weighed: list[Weighed],
         policy: Policy,
-        place: int,
+        index: int,
         propensity: NDArray[np.float64] | None = None,
         *,
         explored: bool = False,
     ) -> RoutingDecision:
-        chosen = weighed[place]
+        chosen = weighed[index]
         if explored:
-            why = "tried in order to learn, within the exploration budget"
+            why = "one tried for exploration, within the exploration budget"
         else:
             why = policy.reason(chosen.quality.low)
         return RoutingDecision(
@@ -151,17 +154,17 @@ class LearningStrategy:
             metadata={
                 "cost_estimate": chosen.cost,
                 "quality_score": chosen.quality.mean,
-                "candidates": self._candidates(weighed, place, why, policy, propensity),
+                "candidates": self._candidates(weighed, index, why, policy, propensity),
                 "explored": explored,
-                "propensity": 1.0 if propensity is None else round(float(propensity[place]), 6),
+                "propensity": 1.0 if propensity is None else round(float(propensity[index]), 6),
             },
         )
 
     def _without_evidence(self, situation: Situation, weighed: list[Weighed]) -> RoutingDecision:
         decision = self._fallback.decide(situation)
         refs = [(w.option.provider, w.option.model) for w in weighed]
-        place = refs.index((decision.provider, decision.model))
-        why = "first by complexity, as no outcome is recorded for this kind of prompt"
+        index = refs.index((decision.provider, decision.model))
+        why = "complexity's choice, because no outcome is recorded for this kind of prompt"
         return RoutingDecision(
             provider=decision.provider,
             model=decision.model,
@@ -169,14 +172,14 @@ class LearningStrategy:
             strategy_used="learning",
             reasoning=(
                 f"No outcome is recorded yet for {situation.analysis.pattern} prompts; "
-                f"{weighed[place].option.ref} is complexity's choice."
+                f"{weighed[index].option.ref} is complexity's choice."
             ),
             fallback_used=True,
             metadata={
-                "cost_estimate": weighed[place].cost,
+                "cost_estimate": weighed[index].cost,
                 "quality_score": None,
-                "candidates": self._candidates(weighed, place, why, None, None),
-                "fallback_reason": "no evidence for this kind of prompt",
+                "candidates": self._candidates(weighed, index, why, None, None),
+                "fallback_reason": "no outcome is recorded for this kind of prompt",
             },
         )
 
@@ -184,11 +187,12 @@ class LearningStrategy:
         samples = chosen.quality.sample_size
         basis = f"{samples} outcome{'' if samples == 1 else 's'}"
         if self._predictor is not None:
-            basis = f"what was trained and {basis}" if samples else "what was trained"
+            basis = f"the trained predictor and {basis}" if samples else "the trained predictor"
         return (
-            f"For this {situation.analysis.tier} {situation.analysis.pattern} prompt "
-            f"{chosen.option.ref} is the {why}: {chosen.quality.mean:.2f} "
-            f"({chosen.quality.low:.2f}-{chosen.quality.high:.2f}) expected from {basis}."
+            f"For this {situation.analysis.tier} {situation.analysis.pattern} prompt, "
+            f"{chosen.option.ref} is the {why}. Its expected quality is "
+            f"{chosen.quality.mean:.2f} ({chosen.quality.low:.2f}-{chosen.quality.high:.2f}), "
+            f"based on {basis}."
         )
 
     @staticmethod
@@ -200,19 +204,19 @@ class LearningStrategy:
     @staticmethod
     def _candidates(
         weighed: list[Weighed],
-        place: int,
+        index: int,
         why: str,
         policy: Policy | None,
         propensity: NDArray[np.float64] | None,
     ) -> list[Candidate]:
-        def reason(at: int, quality: QualityEstimate) -> str:
-            if at == place:
+        def reason(i: int, quality: QualityEstimate) -> str:
+            if i == index:
                 return why
             if policy is None:
-                return "no outcome recorded"
+                return "no outcome is recorded"
             if not policy.reaches(quality.low):
-                return f"its quality may be as low as {quality.low:.2f}: not enough"
-            return "good enough, but dearer or equal" if at > place else "cheaper, but not as good"
+                return f"its quality may be as low as {quality.low:.2f}, which is not enough"
+            return "good enough, but not cheaper" if i > index else "cheaper, but not as good"
 
         return [
             Candidate(
@@ -224,15 +228,15 @@ class LearningStrategy:
                 quality.high,
                 quality.sample_size,
                 cost,
-                chosen=at == place,
-                reason=reason(at, quality),
-                propensity=None if propensity is None else round(float(propensity[at]), 6),
+                chosen=i == index,
+                reason=reason(i, quality),
+                propensity=None if propensity is None else round(float(propensity[i]), 6),
             )
-            for at, (option, quality, cost) in enumerate(weighed)
+            for i, (option, quality, cost) in enumerate(weighed)
         ]
 
 
 def _by_cost(weighed: Weighed) -> tuple[bool, Decimal, float, float, str, str]:
     option, quality, cost = weighed
-    named = (option.provider, option.model)
-    return (cost is None, cost or _ZERO, -quality.low, -quality.mean, *named)
+    ref = (option.provider, option.model)
+    return (cost is None, cost or _ZERO, -quality.low, -quality.mean, *ref)

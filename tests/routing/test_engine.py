@@ -62,7 +62,7 @@ def test_whoever_takes_no_calls_now_is_passed_over_with_the_reason() -> None:
         f"{c['provider']}/{c['model']}": c["reason"] for c in decision.metadata["candidates"]
     }
     assert decision.provider == "b"
-    assert reasons["a/small"] == "its provider takes no calls now"
+    assert reasons["a/small"] == "its provider failed too often recently and is not called for now"
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_with_a_predictor_learning_decides_without_any_rating() -> None:
     decision = engine_over(Fixed(), predictor=PREDICTOR).route(context(), strategy="hybrid")
     assert (decision.strategy_used, decision.confidence) == ("hybrid", "low")
     assert decision.metadata["validation"] == "experimental"
-    assert "what was trained" in decision.reasoning
+    assert "the trained predictor" in decision.reasoning
     assert decision.fallback_used is False
 
 

@@ -79,7 +79,7 @@ def test_of_contrary_wishes_the_first_counts_and_every_ban_holds() -> None:
     assert effect.exclusion_reason("b", "small") is None
     assert effect.exclusion_reason("a", "small") == 'forbidden by the rule "ban a"'
     assert effect.exclusion_reason("b", "big") == 'forbidden by the rule "ban big"'
-    assert effect.exclusion_reason("c", "odd") == 'the rule "force b" forces another'
+    assert effect.exclusion_reason("c", "odd") == 'the rule "force b" forces another model'
 
 
 def decide(prompt: str = EASY, strategy: str = "complexity", **effect: Any) -> RoutingDecision:
@@ -100,7 +100,7 @@ def test_what_is_forbidden_or_not_forced_takes_no_part() -> None:
 
 
 def test_when_rules_leave_nobody_each_model_s_reason_is_told() -> None:
-    with pytest.raises(NoEligibleModel, match='the rule "r" forces another'):
+    with pytest.raises(NoEligibleModel, match='the rule "r" forces another model'):
         decide(forced=rule(action="force", models=["nobody/*"]))
 
 

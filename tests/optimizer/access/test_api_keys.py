@@ -199,7 +199,7 @@ class TestWithAKey:
         named = {**CHAT, "model": "claude-sonnet-5-5"}
         refused = await client.post("/v1/chat/completions", json=named, headers=bearer(secret))
         assert refused.status_code == 400
-        assert "not allowed to this API key" in refused.text
+        assert "not allowed for this API key" in refused.text
 
     async def test_expiry(self, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
         soon = datetime.now(UTC) + timedelta(hours=1)

@@ -81,7 +81,7 @@ async def test_tags_force_and_caps_reach_chats(
     named = {**tagged, "model": "claude-haiku-4-5"}
     refused = await client.post("/v1/chat/completions", json=named)
     assert refused.status_code == 400
-    assert 'the rule "batch" forces another' in refused.json()["error"]["message"]
+    assert 'the rule "batch" forces another model' in refused.json()["error"]["message"]
 
 
 @pytest.mark.django_db
@@ -224,7 +224,7 @@ def test_the_admin_writes_tries_and_shows_who_changed_what(
     }  # fmt: skip
     add = reverse("admin:analytics_routingrule_add")
     wrong = admin_client.post(add, {**form, "action": ""})
-    assert "go together" in wrong.content.decode()
+    assert "is required, because the rule has models." in wrong.content.decode()
     assert admin_client.post(add, form).status_code == 302
     rule = RoutingRule.objects.get()
     assert (rule.users, rule.model_names, rule.weekdays) == (

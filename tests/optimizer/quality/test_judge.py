@@ -262,7 +262,7 @@ async def test_the_guarantee_s_reference_answers_and_the_other_is_on_trial(
     client = await begin()
     answer = (await client.post("/complete", json={"prompt": PROMPT, "auto_route": True})).json()
     assert answer["model"] == OTHER
-    assert "too few to be sure" in answer["routing_metadata"]["reasoning"]
+    assert "too few to trust another model" in answer["routing_metadata"]["reasoning"]
     await get_services().routing.drain()
     (row,) = await compared()
     assert not row.served

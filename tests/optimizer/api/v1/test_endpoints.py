@@ -216,5 +216,7 @@ async def test_an_open_circuit_is_shown_and_avoided(
     named = {"model": "claude/claude-haiku-4-5", "messages": [{"role": "user", "content": "Hi?"}]}
     refused = await client.post("/v1/chat/completions", json=named)
     assert refused.status_code == 503
-    assert "failed too often just now" in refused.json()["error"]["message"]
+    assert (
+        "failed too often recently and is not called for now" in refused.json()["error"]["message"]
+    )
     assert len(fakes["claude"].asked) == calls
