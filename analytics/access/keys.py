@@ -83,6 +83,10 @@ def key_rotate(key: ApiKey, overlap: timedelta) -> NewKey:
     )
 
 
+NO_KEYS = (None, 0)
+"""What :func:`keys_version` returns while there is no key."""
+
+
 def keys_version() -> tuple[datetime | None, int]:
     """Return a version that changes whenever a key changes."""
     return version_of(ApiKey)

@@ -8,10 +8,12 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Literal
 
+from analytics.access.keys import NO_KEYS, keys_load, keys_used, keys_version, tenant_of
 from analytics.models import ApiKey
 from optimizer.domain.client import ANONYMOUS, Client
+from optimizer.shared.snapshot import Snapshot
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -51,22 +53,6 @@ _LAST_USED_EVERY = 30.0
 _HOW = "Create one with: manage.py create_key NAME"
 
 
-class KeySource(Protocol):
-    """Reads API keys, and writes when they were last used."""
-
-    def keys_version(self) -> object:
-        """Return a value that differs once a key has been added, changed or revoked."""
-
-    def keys_load(self) -> list[ApiKey]:
-        """Return every key that may be used."""
-
-    def keys_used(self, times: dict[int, datetime]) -> None:
-        """Write when keys were last used, by the key's id."""
-
-    def tenant_of(self, key: ApiKey) -> str:
-        """Return the tenant whose cached answers the key shares."""
-
-
 class ApiKeys:
     """Authenticates requests by API key.
 
@@ -75,16 +61,9 @@ class ApiKeys:
     ``refresh`` reads the database, so do not call it on the event loop.
     """
 
-    def __init__(
-        self,
-        source: KeySource,
-        mode: Mode,
-    ) -> None:
-        self._source = source
+    def __init__(self, mode: Mode) -> None:
         self._mode = mode
-        self._version: object = None
-        self._known: dict[str, KnownKey] | None = None
-        self._any = False
+        self._keys = Snapshot(_known_keys, keys_version)
         self._used: dict[int, datetime] = {}
         self._lock = threading.Lock()
         self._usage_written_at = time.monotonic()
@@ -92,21 +71,16 @@ class ApiKeys:
     @property
     def required(self) -> bool:
         """Return whether a request needs a key."""
-        return self._mode == "on" or (self._mode == "auto" and self._any)
+        return self._mode == "on" or (self._mode == "auto" and self._keys.version != NO_KEYS)
 
     @property
     def known(self) -> bool:
         """Return whether the keys have been read."""
-        return self._known is not None
+        return self._keys.value is not None
 
     def refresh(self) -> None:
         """Read the keys if they have changed, and write when keys were used every 30 seconds."""
-        version = self._source.keys_version()
-        if version != self._version or self._known is None:
-            keys = self._source.keys_load()
-            self._known = {key.digest: self._known_key(key) for key in keys}
-            self._any = version != (None, 0)
-            self._version = version
+        self._keys.refresh()
         if time.monotonic() - self._usage_written_at >= _LAST_USED_EVERY:
             self.write_usage()
 
@@ -115,7 +89,7 @@ class ApiKeys:
         with self._lock:
             used, self._used = self._used, {}
         self._usage_written_at = time.monotonic()
-        self._source.keys_used(used)
+        keys_used(used)
 
     def authenticate(self, digest: str | None, address: str, scope: str) -> Client:
         """Return the client that sent a request from ``address``.
@@ -125,7 +99,8 @@ class ApiKeys:
         """
         if self._mode == "off":
             return ANONYMOUS
-        if self._known is None:
+        keys = self._keys.value
+        if keys is None:
             raise AccessDenied(503, "API keys cannot be read now. Try again shortly.")
         if not self.required:
             if _is_this_machine(address):
@@ -137,7 +112,7 @@ class ApiKeys:
             raise AccessDenied(
                 401, "An API key is required: Authorization: Bearer <key>, or x-api-key: <key>."
             )
-        known = self._known.get(digest)
+        known = keys.get(digest)
         now = datetime.now(UTC)
         if known is None or (known.expires_at is not None and known.expires_at <= now):
             # One message for wrong, expired and revoked keys: it does not reveal which one it is.
@@ -150,26 +125,6 @@ class ApiKeys:
             self._used[known.id] = now
         return known.client
 
-    def _known_key(self, key: ApiKey) -> KnownKey:
-        project = key.project
-        client = Client(
-            key=key.prefix,
-            user=key.user,
-            tenant=self._source.tenant_of(key),
-            project=project.name if project else "",
-            tags=tuple(project.tags) if project else (),
-            models=tuple(key.model_names),
-            scopes=frozenset(key.scopes),
-            requests_per_minute=key.requests_per_minute,
-            tokens_per_minute=key.tokens_per_minute,
-            concurrent_requests=key.concurrent_requests,
-            quality_target=key.quality_target,
-            cost_cap=key.cost_cap,
-            auto_route=key.auto_route,
-        )
-        networks = tuple(ipaddress.ip_network(text, strict=False) for text in key.addresses)
-        return KnownKey(key.pk, client, networks, key.expires_at)
-
 
 @lru_cache(maxsize=1024)
 def _is_this_machine(address: str) -> bool:
@@ -177,3 +132,28 @@ def _is_this_machine(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return address == "localhost"
+
+
+def _known_keys() -> dict[str, KnownKey]:
+    return {key.digest: _known_key(key) for key in keys_load()}
+
+
+def _known_key(key: ApiKey) -> KnownKey:
+    project = key.project
+    client = Client(
+        key=key.prefix,
+        user=key.user,
+        tenant=tenant_of(key),
+        project=project.name if project else "",
+        tags=tuple(project.tags) if project else (),
+        models=tuple(key.model_names),
+        scopes=frozenset(key.scopes),
+        requests_per_minute=key.requests_per_minute,
+        tokens_per_minute=key.tokens_per_minute,
+        concurrent_requests=key.concurrent_requests,
+        quality_target=key.quality_target,
+        cost_cap=key.cost_cap,
+        auto_route=key.auto_route,
+    )
+    networks = tuple(ipaddress.ip_network(text, strict=False) for text in key.addresses)
+    return KnownKey(key.pk, client, networks, key.expires_at)

@@ -14,6 +14,7 @@ from limits.errors import StorageError
 from limits.storage import storage_from_string
 
 from optimizer.domain.client import Client
+from optimizer.shared.log_once import LogOnce
 from optimizer.shared.redis import connect, in_time
 from providers.completion import Usage
 
@@ -76,7 +77,7 @@ class RateLimits:
         self._requests = SlidingWindowCounterRateLimiter(storage)
         # It also counts what goes beyond the limit: tokens are known only once they are spent.
         self._tokens = FixedWindowRateLimiter(storage)
-        self._away = False
+        self._unenforced = LogOnce(logger, logging.ERROR)
 
     async def admit(self, client: Client) -> list[RateWindow]:
         """Count a request and return the client's windows. Raises :class:`RateLimitExceeded`."""
@@ -85,9 +86,9 @@ class RateLimits:
         try:
             windows = await in_time(self._admit(client))
         except (StorageError, TimeoutError) as error:
-            self._say_away(error)
+            self._log_unenforced(error)
             return []
-        self._away = False
+        self._unenforced.over()
         return windows
 
     async def spend(self, client: Client, tokens: int) -> None:
@@ -98,7 +99,7 @@ class RateLimits:
         try:
             await in_time(self._tokens.hit(limit, _TOKENS, client.key, cost=tokens))
         except (StorageError, TimeoutError) as error:
-            self._say_away(error)
+            self._log_unenforced(error)
 
     async def aclose(self) -> None:
         """Close the connections to Redis."""
@@ -128,11 +129,11 @@ class RateLimits:
         reset = max(0.0, stats.reset_time - time.time())
         return RateWindow(what, limit.amount, max(0, stats.remaining), reset)
 
-    def _say_away(self, error: Exception) -> None:
-        if not self._away:
-            kind = type(error.__cause__ or error).__name__
-            logger.error("Rate limits are not enforced: their store cannot be reached (%s)", kind)
-        self._away = True
+    def _log_unenforced(self, error: Exception) -> None:
+        kind = type(error.__cause__ or error).__name__
+        self._unenforced.log(
+            "Rate limits are not enforced: their store cannot be reached (%s)", kind
+        )
 
 
 def tokens_of(usage: Usage) -> int:

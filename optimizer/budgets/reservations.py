@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Protocol
 
 from analytics.budgets.claims import Charge, Claim, Payer, Refusal
-from analytics.budgets.holding import Refusals
+from analytics.budgets.opening import budgets_load, budgets_version
 from analytics.budgets.workers import worker_heartbeat
+from analytics.ledger.ledger import Ledger
 from analytics.models import Budget
 from optimizer.domain.request import ASSUMED_MAX_TOKENS, GatewayRequest
 from optimizer.domain.result import BudgetExceeded
+from optimizer.shared.snapshot import Snapshot
 from providers.chat import Chat
 from providers.completion import Usage, most_input_tokens
 from providers.errors import CallNotAuthorized
@@ -32,63 +33,42 @@ _DOES_NOT_FIT = "what it may cost does not fit into a budget"
 _UNPRICED = "its price is unknown, so no budget can be enforced"
 
 
-class Holder(Protocol):
-    """Holds money against budgets."""
-
-    async def hold(self, claim: Claim) -> Refusals:
-        """Hold what ``claim`` asks for, and return the refusals: none if it is held."""
-
-
-class BudgetSource(Protocol):
-    """Reads budgets."""
-
-    def budgets_version(self) -> object:
-        """Return a value that differs once a budget has been added, changed or removed."""
-
-    def budgets_load(self) -> list[Budget]:
-        """Return the budgets that can refuse a request."""
-
-
 class Budgets:
     """The budgets in memory, one instance per process.
 
     ``refresh`` reads the database, so do not call it on the event loop.
     """
 
-    def __init__(self, source: BudgetSource, holder: Holder, prices: PriceBook) -> None:
-        self._source = source
-        self._holder = holder
+    def __init__(self, ledger: Ledger, prices: PriceBook) -> None:
+        self._ledger = ledger
         self._prices = prices
-        self._version: object = None
-        self._budgets: list[Budget] | None = None
+        self._budgets = Snapshot(budgets_load, budgets_version)
         self.any = True
         """Whether a budget could refuse a request; true as long as budgets have not been read."""
         self.worker = uuid.uuid4().hex
 
     def refresh(self) -> None:
         """Read the budgets if they have changed."""
-        version = self._source.budgets_version()
-        if version != self._version or self._budgets is None:
-            self._budgets = self._source.budgets_load()
-            self._version = version
-            self.any = bool(self._budgets)
+        if self._budgets.refresh():
+            self.any = bool(self._budgets.value)
 
     def say_alive(self) -> None:
         """Write to the database that this worker is alive, so that its holds are not lost."""
-        if self._budgets:
+        if self._budgets.value:
             worker_heartbeat(self.worker)
 
     @property
     def known(self) -> bool:
         """Return whether the budgets have been read: until then any request may be under one."""
-        return self._budgets is not None
+        return self._budgets.value is not None
 
     def concern(self, request: GatewayRequest) -> bool:
         """Return whether money must be held for ``request`` before a model is called."""
-        if not self._budgets:
-            return self._budgets is None
+        budgets = self._budgets.value
+        if not budgets:
+            return budgets is None
         payer = payer_of(request)
-        return any(_concerns(budget, payer) for budget in self._budgets)
+        return any(_concerns(budget, payer) for budget in budgets)
 
     def reservation(self, request: GatewayRequest) -> Reservation | None:
         """Return the reservation for a chat, ``None`` if no budget concerns it."""
@@ -122,13 +102,14 @@ class Budgets:
             return self._prices.most(provider, model, input_tokens, output_tokens)
 
         def limited(provider: str, model: str) -> bool:
-            return self._budgets is None or any(
+            budgets = self._budgets.value
+            return budgets is None or any(
                 _concerns(budget, payer) and _is_of(budget, provider, f"{provider}/{model}")
-                for budget in self._budgets
+                for budget in budgets
             )
 
         charged = self._prices.charged
-        return Reservation(self._holder, worst, charged, limited, *origin, self.worker)
+        return Reservation(self._ledger, worst, charged, limited, *origin, self.worker)
 
 
 @dataclass(slots=True)
@@ -140,7 +121,7 @@ class Reservation:
     returns whether any budget concerns a call of (provider, model).
     """
 
-    holder: Holder
+    ledger: Ledger
     worst: Callable[[str, str], Decimal | None]
     charged: Callable[[str, str, Usage | None], Decimal]
     limited: Callable[[str, str], bool]
@@ -181,7 +162,7 @@ class Reservation:
             self.worker,
             first=not self._held,
         )
-        refusals = await self.holder.hold(claim)
+        refusals = await self.ledger.hold(claim)
         if not refusals:
             self._held = charges
         return refusals

@@ -13,6 +13,7 @@ from optimizer.domain.analyzed_request import Assignment
 from optimizer.domain.model_names import ModelNames
 from optimizer.domain.request import GatewayRequest, stricter
 from optimizer.policies.policy import PolicyError, PolicySpec, leaves_choice, read_arm
+from optimizer.shared.log_once import LogOnce
 from routing.rules import Rule
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Experiments:
         self._names = names
         self._load = load
         self.running: _Running | None = None
-        self._left_out = ""
+        self._unreadable = LogOnce(logger, logging.ERROR)
 
     def refresh(self) -> None:
         """Read the running experiment; one whose policies cannot be read is left out."""
@@ -61,9 +62,9 @@ class Experiments:
                 "treatment": read_arm(experiment.treatment, self._names),
             }
         except PolicyError as error:
-            if experiment.name != self._left_out:  # logged once, not at every refresh
-                logger.error("The experiment %s is left out: %s", experiment.name, error)
-            self._left_out, self.running = experiment.name, None
+            name = experiment.name
+            self._unreadable.log("The experiment %s is left out: %s", name, error, about=name)
+            self.running = None
             return
         self.running = _Running(experiment.name, experiment.unit, experiment.share, arms)
 

@@ -21,6 +21,7 @@ from analytics.prices import (
 )
 from analytics.reports.repricing import Tariff, charge_for
 from optimizer.pricing.baselines import tariff_of
+from optimizer.shared.snapshot import Snapshot
 from providers.catalogue import Catalogue, ModelSpec
 from providers.pricing import DatedPrice, PriceBook, PriceSource, Rates, rates_of
 from providers.resilience import ResilientCaller
@@ -81,14 +82,12 @@ class PriceService:
         self._catalogue = catalogue
         self._prices = prices
         self._caller = caller
-        self._version: object = (None, 0)
+        self._overrides = Snapshot(load_operator_prices, overrides_version)
 
     def refresh(self) -> None:
         """Read the prices that operators set, if they have changed."""
-        version = overrides_version()
-        if version != self._version:
-            self._prices.set_dated(load_operator_prices())
-            self._version = version
+        if self._overrides.refresh():
+            self._prices.set_dated(self._overrides.value or ())
 
     def note(self) -> None:
         """Record which prices have changed since the last call."""

@@ -8,6 +8,8 @@ from typing import cast
 
 from django.db import Error, connection
 
+from optimizer.shared.log_once import LogOnce
+from optimizer.shared.snapshot import Snapshot
 from providers.catalogue import Catalogue
 from routing.analysis import analyze_prompt
 from routing.learning.posterior import PRIOR_STRENGTH, Posterior, expit, tier_prior
@@ -29,14 +31,13 @@ class EvidenceTable:
         load: Callable[[], dict[EvidenceKey, Evidence]],
         strength: float = PRIOR_STRENGTH,
     ) -> None:
-        self._load = load
-        self._strength = strength
-        self._snapshot = Posterior({}, strength)
-        self._readable = True
+        self._empty = Posterior({}, strength)
+        self._outcomes = Snapshot(lambda: Posterior(load(), strength))
+        self._unreadable = LogOnce(logger)
 
     def posterior(self) -> Posterior:
         """Return the current snapshot."""
-        return self._snapshot
+        return self._outcomes.value or self._empty
 
     def refresh(self) -> None:
         """Replace the snapshot with the current outcomes.
@@ -44,15 +45,13 @@ class EvidenceTable:
         If the database cannot be read, the last snapshot stays and a warning is logged once.
         """
         try:
-            self._snapshot = Posterior(self._load(), self._strength)
+            self._outcomes.refresh()
         except Error as error:
             connection.close()  # the next refresh opens a new one
-            if self._readable:
-                kind = type(error).__name__
-                logger.warning("Outcomes cannot be read (%s); the last ones stay", kind)
-            self._readable = False
+            kind = type(error).__name__
+            self._unreadable.log("Outcomes cannot be read (%s); the last ones stay", kind)
         else:
-            self._readable = True
+            self._unreadable.over()
 
 
 class Expectations:

@@ -2,46 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from functools import partial
 
-from analytics.quality.guarantee_pairs import Floats
+from analytics.quality import guarantee_pairs
+from optimizer.shared.snapshot import Snapshot
 from routing.adjustments.guard import Guarantee
 from routing.guarantee.calibration import NO_EVIDENCE, Promise, calibrate
-
-Model = tuple[str, str]
-
-
-class Pairs(Protocol):
-    """A source of compared answers."""
-
-    def latest(self, reference: Model) -> int:
-        """Return a number that grows with every pair."""
-        ...
-
-    def compared(self, reference: Model) -> tuple[Floats, Floats]:
-        """Return (n,) expected qualities and (n,) losses, in the order of their arrival."""
-        ...
 
 
 class ActiveGuarantee:
     """Keeps the guarantee in memory; ``refresh`` reads the database: not for the event loop."""
 
-    def __init__(self, reference: Model, promise: Promise, pairs: Pairs) -> None:
-        self._pairs = pairs
-        self._calibrated_at = -1
-        self._guarantee = Guarantee(reference, promise, NO_EVIDENCE)
+    def __init__(self, reference: tuple[str, str], promise: Promise) -> None:
+        self._uncalibrated = Guarantee(reference, promise, NO_EVIDENCE)
+        self._calibrated = Snapshot(self._calibrate, partial(guarantee_pairs.latest, reference))
 
     def guarantee(self) -> Guarantee:
         """Return the guarantee with its latest calibration."""
-        return self._guarantee
+        return self._calibrated.value or self._uncalibrated
 
     def refresh(self) -> None:
         """Calibrate again if there are new comparisons."""
-        current = self._guarantee
-        latest = self._pairs.latest(current.reference)
-        if latest == self._calibrated_at:
-            return
-        scores, losses = self._pairs.compared(current.reference)
-        self._calibrated_at = latest
-        calibration = calibrate(scores, losses, current.promise)
-        self._guarantee = Guarantee(current.reference, current.promise, calibration)
+        self._calibrated.refresh()
+
+    def _calibrate(self) -> Guarantee:
+        reference, promise = self._uncalibrated.reference, self._uncalibrated.promise
+        scores, losses = guarantee_pairs.compared(reference)
+        return Guarantee(reference, promise, calibrate(scores, losses, promise))

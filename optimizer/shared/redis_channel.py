@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from optimizer.shared.log_once import LogOnce
 from optimizer.shared.redis import SECONDS, connect, in_time
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Channel:
         self._loss = loss
         self._on_joining = on_joining
         self._own_id = uuid.uuid4().hex
-        self._unreachable = False
+        self._unreachable = LogOnce(logger)
         self.joined = False
         """Whether the subscription is active."""
         self._listening: asyncio.Task[None] | None = None
@@ -63,7 +64,7 @@ class Channel:
         except self.errors as error:
             self.log_unreachable(error)
             return 0
-        self._unreachable = False
+        self._unreachable.over()
         return listeners - self.listens
 
     def listen(self) -> None:
@@ -87,9 +88,8 @@ class Channel:
 
     def log_unreachable(self, error: Exception) -> None:
         """Log that Redis cannot be reached, once until it can be reached again."""
-        if not self._unreachable:
-            logger.warning("%s: Redis cannot be reached (%s)", self._loss, type(error).__name__)
-        self._unreachable = True
+        kind = type(error).__name__
+        self._unreachable.log("%s: Redis cannot be reached (%s)", self._loss, kind)
 
     async def _listen(self) -> None:
         while True:
@@ -98,7 +98,8 @@ class Channel:
                     await in_time(channel.subscribe(self._name))
                     if self._on_joining is not None:
                         await self._on_joining()
-                    self.joined, self._unreachable = True, False
+                    self.joined = True
+                    self._unreachable.over()
                     while True:
                         message = await channel.get_message(timeout=None)
                         if message is not None:

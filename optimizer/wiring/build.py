@@ -12,8 +12,6 @@ from pathlib import Path
 
 from django.conf import settings
 
-from analytics.access import keys
-from analytics.budgets import opening as budget_source
 from analytics.budgets.marking import budgets_mark
 from analytics.budgets.workers import holds_mark_lost
 from analytics.cache import CacheReader, semantic_entries
@@ -205,7 +203,7 @@ def build_services() -> Services:
     cache = CacheReader() if settings.RESPONSE_CACHE else None
     semantic = semantic_cache() if cache else None
     limits = RateLimits(settings.SHARED_STORE)
-    budgets = Budgets(budget_source, ledger, prices)
+    budgets = Budgets(ledger, prices)
     feed = Feed(settings.SHARED_STORE)
     meter = Meter(lambda: {name: caller.circuit_state(name) for name in registry.providers})
     telemetry = configured_telemetry()
@@ -262,7 +260,7 @@ def build_services() -> Services:
         concurrency=ConcurrencyLimiter(
             settings.MAX_CONCURRENT_REQUESTS, settings.QUEUE_SECONDS, settings.SHARED_STORE
         ),
-        api_keys=ApiKeys(keys, settings.AUTH),
+        api_keys=ApiKeys(settings.AUTH),
         budgets=budgets,
         chat_requests=ChatRequestBuilder(
             names,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db import connection
+
+from optimizer.shared.log_once import LogOnce
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +22,7 @@ class PeriodicTask:
     seconds: float
     work: Callable[[], object]
     due: float = 0.0
-    failing: bool = False
+    trouble: LogOnce = field(default_factory=lambda: LogOnce(logger, logging.ERROR))
 
 
 class PeriodicTasks:
@@ -55,12 +57,10 @@ class PeriodicTasks:
     def _run(task: PeriodicTask) -> None:
         try:
             task.work()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged below
             connection.close()  # so that the next task starts on a new connection
-            if not task.failing:  # logged once, not at every run
-                logger.error("%s cannot be done now", task.name, exc_info=error)
-            task.failing = True
+            task.trouble.log("%s cannot be done now", task.name, exc_info=error)
         else:
-            task.failing = False
+            task.trouble.over()
         finally:
             task.due = time.monotonic() + task.seconds

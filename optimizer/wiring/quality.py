@@ -11,7 +11,6 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from analytics.quality import guarantee_pairs as pairs
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.quality.guarantee import ActiveGuarantee
@@ -71,4 +70,4 @@ def configured_guarantee(names: ModelNames, caller: ResilientCaller) -> ActiveGu
             f"GUARANTEE_REFERENCE: the provider of {'/'.join(reference)} is not configured"
         )
     promise = Promise(settings.GUARANTEE_TOLERANCE, 1 - settings.GUARANTEE_CONFIDENCE)
-    return ActiveGuarantee(reference, promise, pairs)
+    return ActiveGuarantee(reference, promise)

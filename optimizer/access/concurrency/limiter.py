@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 from optimizer.access.concurrency.slots import OwnSlots, SharedSlots, Slots, SlotsUnavailable
 from optimizer.domain.client import Client
+from optimizer.shared.log_once import LogOnce
 
 
 class FairQueue:
@@ -118,7 +119,7 @@ class ConcurrencyLimiter:
         self._slots: Slots = SharedSlots(redis_url) if redis_url else OwnSlots()
         self._rows: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._freed = asyncio.Event()
-        self._away = False
+        self._unenforced = LogOnce(logger, logging.ERROR)
 
     @asynccontextmanager
     async def slot(self, client: Client) -> AsyncIterator[None]:
@@ -170,14 +171,12 @@ class ConcurrencyLimiter:
         try:
             token = await self._slots.take(who, most)
         except SlotsUnavailable as error:
-            if not self._away:
-                logger.error(
-                    "Limits on concurrent requests are not enforced: Redis cannot be reached (%s)",
-                    error,
-                )
-            self._away = True
+            self._unenforced.log(
+                "Limits on concurrent requests are not enforced: Redis cannot be reached (%s)",
+                error,
+            )
             return ""
-        self._away = False
+        self._unenforced.over()
         return token
 
     async def _free(self, who: str, token: str) -> None:

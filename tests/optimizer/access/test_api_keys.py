@@ -299,7 +299,7 @@ def test_a_secret_is_kept_nowhere(db: None) -> None:
 
 
 def test_while_keys_cannot_be_read_nobody_passes() -> None:
-    ring = ApiKeys(None, "auto")
+    ring = ApiKeys("auto")
     with pytest.raises(Exception, match="cannot be read") as caught:
         ring.authenticate(None, "127.0.0.1", "complete")
     assert caught.value.status == 503

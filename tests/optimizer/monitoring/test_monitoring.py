@@ -256,7 +256,7 @@ class TestReadiness:
     async def test_one_that_has_not_read_the_budgets_is_not(
         self, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(get_services().budgets, "_budgets", None)
+        monkeypatch.setattr(get_services().budgets._budgets, "value", None)
         response = await client.get("/ready")
         assert response.status_code == 503
         assert response.json()["reasons"] == ["The budgets have not been read yet."]
