@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from importlib.util import find_spec
@@ -20,11 +21,19 @@ env = environ.Env()
 env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
 read_secret_files(os.environ)
 
+
+def _choice(name: str, options: Sequence[str], *, default: str) -> str:
+    """Return the setting, which must be one of ``options``."""
+    value: str = env.str(name, default=default)
+    if value not in options:
+        *others, last = options
+        raise ImproperlyConfigured(f"{name} must be {', '.join(others)} or {last}")
+    return value
+
+
 # --- environment ----------------------------------------------------------------
 
-ENVIRONMENT = env.str("ENVIRONMENT", default="development")
-if ENVIRONMENT not in {"development", "production"}:
-    raise ImproperlyConfigured("ENVIRONMENT must be development or production")
+ENVIRONMENT = _choice("ENVIRONMENT", ("development", "production"), default="development")
 PRODUCTION = ENVIRONMENT == "production"
 DEBUG = env.bool("DEBUG", default=False)
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data")))
@@ -277,17 +286,13 @@ def _usd(name: str, default: str) -> Decimal:
     return amount
 
 
-AUTH = env.str("AUTH", default="on" if PRODUCTION else "auto")
-if AUTH not in {"auto", "on", "off"}:
-    raise ImproperlyConfigured("AUTH must be auto, on or off")
+AUTH = _choice("AUTH", ("auto", "on", "off"), default="on" if PRODUCTION else "auto")
 MAX_PROMPT_CHARS = env.int("MAX_PROMPT_CHARS", default=400_000)
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=8 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 MAX_CONCURRENT_REQUESTS = env.int("MAX_CONCURRENT_REQUESTS", default=512)
 QUEUE_SECONDS = env.float("QUEUE_SECONDS", default=10.0)
-STORE_PROMPTS = env.str("STORE_PROMPTS", default="full")
-if STORE_PROMPTS not in {"full", "hash", "none"}:
-    raise ImproperlyConfigured("STORE_PROMPTS must be full, hash or none")
+STORE_PROMPTS = _choice("STORE_PROMPTS", ("full", "hash", "none"), default="full")
 MASKING = env.str("MASKING", default="")
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEY", default=[])
 RESPONSE_CACHE = env.bool("RESPONSE_CACHE", default=True)
@@ -299,9 +304,7 @@ SEMANTIC_CACHE_WORD_THRESHOLD = env.float("SEMANTIC_CACHE_WORD_THRESHOLD", defau
 SEMANTIC_CACHE_ENTRIES = env.int("SEMANTIC_CACHE_ENTRIES", default=20_000)
 CATALOGUE_FILE = env.str("CATALOGUE_FILE", default="")
 RULES_FILE = env.str("RULES_FILE", default="")
-LOCAL_PROVIDER = env.str("LOCAL_PROVIDER", default="auto")
-if LOCAL_PROVIDER not in {"auto", "on", "off"}:
-    raise ImproperlyConfigured("LOCAL_PROVIDER must be auto, on or off")
+LOCAL_PROVIDER = _choice("LOCAL_PROVIDER", ("auto", "on", "off"), default="auto")
 PROVIDER_CONNECT_TIMEOUT = env.float("PROVIDER_CONNECT_TIMEOUT", default=5.0)
 PROVIDER_READ_TIMEOUT = env.float("PROVIDER_READ_TIMEOUT", default=60.0)
 PROVIDER_MAX_CONNECTIONS = env.int("PROVIDER_MAX_CONNECTIONS", default=512)
@@ -323,9 +326,7 @@ if not 0 < GUARANTEE_TOLERANCE <= 1 or not 0 < GUARANTEE_CONFIDENCE < 1:
     raise ImproperlyConfigured(
         "GUARANTEE_TOLERANCE must be above 0 and at most 1, GUARANTEE_CONFIDENCE between 0 and 1"
     )
-ROUTING_POLICY = env.str("ROUTING_POLICY", default="target")
-if ROUTING_POLICY not in {"target", "cap", "penalty"}:
-    raise ImproperlyConfigured("ROUTING_POLICY must be target, cap or penalty")
+ROUTING_POLICY = _choice("ROUTING_POLICY", ("target", "cap", "penalty"), default="target")
 COST_CAP = _usd("COST_CAP", "0.01")
 COST_PENALTY = _usd("COST_PENALTY", "10")
 EXPLORATION_RATE = env.float("EXPLORATION_RATE", default=0.0)
@@ -380,9 +381,7 @@ SPECTACULAR_SETTINGS = {
 # --- logging --------------------------------------------------------------------
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
-LOG_FORMAT = env.str("LOG_FORMAT", default="line")
-if LOG_FORMAT not in {"line", "json"}:
-    raise ImproperlyConfigured("LOG_FORMAT must be line or json")
+LOG_FORMAT = _choice("LOG_FORMAT", ("line", "json"), default="line")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

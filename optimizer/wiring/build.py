@@ -10,8 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-from django.conf import settings
-
 from analytics.budgets.marking import budgets_mark
 from analytics.budgets.workers import holds_mark_lost
 from analytics.cache import CacheReader, semantic_entries
@@ -50,6 +48,7 @@ from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import Expectations
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
+from optimizer.wiring.product_settings import product_settings
 from optimizer.wiring.quality import configured_guarantee, configured_judge
 from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
 from optimizer.wiring.services import Services
@@ -91,7 +90,7 @@ def forget_services() -> Services | None:
 
 def journal() -> Journal:
     """Return the journal: where ledger entries wait while the database is unavailable."""
-    return Journal(Path(settings.DATA_DIR) / "ledger-journal")
+    return Journal(Path(product_settings().data_dir) / "ledger-journal")
 
 
 def local_enabled(catalogue: Catalogue) -> bool:
@@ -100,11 +99,12 @@ def local_enabled(catalogue: Catalogue) -> bool:
     By default it is used only outside production and while no provider has a key: it exists
     so that the first request works, not to replace a real model.
     """
-    if settings.LOCAL_PROVIDER == "off":
+    product = product_settings()
+    if product.local_provider == "off":
         return False
-    if settings.LOCAL_PROVIDER == "auto":
+    if product.local_provider == "auto":
         configured = any(is_configured(p, os.environ) for p in catalogue.providers.values())
-        if settings.PRODUCTION or configured:
+        if product.production or configured:
             return False
     if not local_available():
         logger.warning("LOCAL_PROVIDER is on, but llama.cpp or its weights are not installed")
@@ -117,17 +117,20 @@ def installed_catalogue() -> Catalogue:
 
     Raises :class:`providers.catalogue.CatalogueError`.
     """
-    return load_catalogue(Path(settings.CATALOGUE_FILE) if settings.CATALOGUE_FILE else None)
+    product = product_settings()
+    return load_catalogue(Path(product.catalogue_file) if product.catalogue_file else None)
 
 
 def storage_policy() -> StoragePolicy:
     """Return what to store of prompts and answers, as the settings say."""
-    return StoragePolicy(settings.STORE_PROMPTS, settings.RESPONSE_CACHE_SECONDS)
+    product = product_settings()
+    return StoragePolicy(product.store_prompts, product.response_cache_seconds)
 
 
 def semantic_cache() -> SemanticCache | None:
     """Return the semantic cache, ``None`` if it is off or its package is not installed."""
-    if not settings.SEMANTIC_CACHE:
+    product = product_settings()
+    if not product.semantic_cache:
         return None
     if not semantic_available():
         logger.warning(
@@ -135,12 +138,12 @@ def semantic_cache() -> SemanticCache | None:
             "pip install -r requirements/semantic.txt"
         )
         return None
-    limit = settings.SEMANTIC_CACHE_ENTRIES
+    limit = product.semantic_cache_entries
     return SemanticCache(
         TextEmbedder(),
         lambda after: semantic_entries(after, limit=limit),
-        threshold=settings.SEMANTIC_CACHE_THRESHOLD,
-        word_threshold=settings.SEMANTIC_CACHE_WORD_THRESHOLD,
+        threshold=product.semantic_cache_threshold,
+        word_threshold=product.semantic_cache_word_threshold,
         limit=limit,
     )
 
@@ -170,28 +173,29 @@ def periodic_tasks_of_installation(note_prices: Callable[[], object]) -> Periodi
 
 def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
+    product = product_settings()
     catalogue = installed_catalogue()
     prices = PriceBook(catalogue)
     registry = ProviderRegistry(
         catalogue,
         os.environ,
         ConnectionSettings(
-            connect_timeout=settings.PROVIDER_CONNECT_TIMEOUT,
-            read_timeout=settings.PROVIDER_READ_TIMEOUT,
-            max_connections=settings.PROVIDER_MAX_CONNECTIONS,
+            connect_timeout=product.provider_connect_timeout,
+            read_timeout=product.provider_read_timeout,
+            max_connections=product.provider_max_connections,
         ),
         local=local_enabled(catalogue),
     )
     caller = ResilientCaller(
         registry.providers,
         ResiliencePolicy(
-            retries=settings.PROVIDER_RETRIES,
-            breaker_failures=settings.BREAKER_FAILURES,
-            breaker_seconds=settings.BREAKER_SECONDS,
-            deadline=settings.REQUEST_DEADLINE,
+            retries=product.provider_retries,
+            breaker_failures=product.breaker_failures,
+            breaker_seconds=product.breaker_seconds,
+            deadline=product.request_deadline,
         ),
     )
-    circuits = SharedCircuits(caller.circuits, registry.providers, settings.SHARED_STORE)
+    circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
@@ -199,19 +203,19 @@ def build_services() -> Services:
     names = ModelNames(catalogue, caller)
     guarantee = configured_guarantee(names, caller)
     engine = routing_engine(options, evidence, predictor, guarantee)
-    ledger = Ledger(journal(), load_mask(settings.MASKING))
-    cache = CacheReader() if settings.RESPONSE_CACHE else None
+    ledger = Ledger(journal(), load_mask(product.masking))
+    cache = CacheReader() if product.response_cache else None
     semantic = semantic_cache() if cache else None
-    limits = RateLimits(settings.SHARED_STORE)
+    limits = RateLimits(product.shared_store)
     budgets = Budgets(ledger, prices)
-    feed = Feed(settings.SHARED_STORE)
+    feed = Feed(product.shared_store)
     meter = Meter(lambda: {name: caller.circuit_state(name) for name in registry.providers})
     telemetry = configured_telemetry()
     observers = [meter.observe, feed.observe, *telemetry.observers]
     entries = LedgerEntryBuilder(storage_policy())
     accounting = Accounting(prices, ledger, entries, limits, observers)
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
-    rules = ActiveRules(Path(settings.RULES_FILE) if settings.RULES_FILE else None, rules_load)
+    rules = ActiveRules(Path(product.rules_file) if product.rules_file else None, rules_load)
     experiments = Experiments(names, running_experiment)
     # Data that other workers, the admin or a command may change.
     refreshes: dict[str, Callable[[], object]] = {
@@ -258,14 +262,14 @@ def build_services() -> Services:
         names=names,
         limits=limits,
         concurrency=ConcurrencyLimiter(
-            settings.MAX_CONCURRENT_REQUESTS, settings.QUEUE_SECONDS, settings.SHARED_STORE
+            product.max_concurrent_requests, product.queue_seconds, product.shared_store
         ),
-        api_keys=ApiKeys(settings.AUTH),
+        api_keys=ApiKeys(product.auth),
         budgets=budgets,
         chat_requests=ChatRequestBuilder(
             names,
             caller,
-            hottest=settings.CACHE_MAX_TEMPERATURE if cache else None,
+            hottest=product.cache_max_temperature if cache else None,
             semantic=semantic is not None,
         ),
         feed=feed,

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.quality.guarantee import ActiveGuarantee
 from optimizer.quality.judge import Judge, JudgePolicy
+from optimizer.wiring.product_settings import product_settings
 from providers.pricing import PriceBook
 from providers.resilience import ResilientCaller
 from routing.guarantee.calibration import Promise
@@ -34,10 +34,11 @@ def configured_judge(
 
     With a guarantee, the judge always compares answers with the guarantee's reference model.
     """
-    if not settings.JUDGE_MODEL:
+    product = product_settings()
+    if not product.judge_model:
         return None
     try:
-        model = names.one(settings.JUDGE_MODEL)
+        model = names.one(product.judge_model)
     except UnknownModel as error:
         logger.error("JUDGE_MODEL: %s Nothing is judged.", error)
         return None
@@ -47,10 +48,11 @@ def configured_judge(
         return None
 
     async def store(work: Callable[..., Any], *args: Any) -> Any:
+        product = product_settings()
         return await asyncio.get_running_loop().run_in_executor(database, work, *args)
 
     reference = guarantee.guarantee().reference if guarantee else None
-    policy = JudgePolicy(model, settings.JUDGE_RATE, settings.JUDGE_DAILY_BUDGET, reference)
+    policy = JudgePolicy(model, product.judge_rate, product.judge_daily_budget, reference)
     return Judge(policy, caller, prices, store, budgets=budgets)
 
 
@@ -59,15 +61,16 @@ def configured_guarantee(names: ModelNames, caller: ResilientCaller) -> ActiveGu
 
     Raises ``ImproperlyConfigured`` if the model is unknown or its provider is not configured.
     """
-    if not settings.GUARANTEE_REFERENCE:
+    product = product_settings()
+    if not product.guarantee_reference:
         return None
     try:
-        reference = names.one(settings.GUARANTEE_REFERENCE)
+        reference = names.one(product.guarantee_reference)
     except UnknownModel as error:
         raise ImproperlyConfigured(f"GUARANTEE_REFERENCE: {error}") from None
     if reference[0] not in caller.providers:
         raise ImproperlyConfigured(
             f"GUARANTEE_REFERENCE: the provider of {'/'.join(reference)} is not configured"
         )
-    promise = Promise(settings.GUARANTEE_TOLERANCE, 1 - settings.GUARANTEE_CONFIDENCE)
+    promise = Promise(product.guarantee_tolerance, 1 - product.guarantee_confidence)
     return ActiveGuarantee(reference, promise)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from django.conf import settings
-
 from analytics.ledger.ledger import Ledger
 from optimizer.gateway.cache.lookup import AnswerCache
 from optimizer.gateway.model_options import AvailableModels
@@ -21,6 +19,7 @@ from optimizer.lab.replay import (
 )
 from optimizer.quality.evidence import Expectations
 from optimizer.wiring.build import journal
+from optimizer.wiring.product_settings import product_settings
 from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
 from providers.pricing import PriceBook
 from providers.resilience import ResiliencePolicy, ResilientCaller
@@ -62,7 +61,7 @@ async def _replay(
         accounting=Accounting(
             price_book,
             ledger,
-            LedgerEntryBuilder(StoragePolicy(settings.STORE_PROMPTS), replayed=True),
+            LedgerEntryBuilder(StoragePolicy(product_settings().store_prompts), replayed=True),
         ),
         cache=AnswerCache(None),
     )

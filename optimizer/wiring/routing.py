@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from django.conf import settings
-
 from analytics.quality.evidence import evidence_load
 from optimizer.quality.evidence import EvidenceTable
+from optimizer.wiring.product_settings import product_settings
 from routing.adjustments.guard import GuaranteeSource
 from routing.engine import RoutingEngine
 from routing.learning.artifact import SHIPPED, ArtifactError, load_artifact
@@ -29,9 +28,10 @@ logger = logging.getLogger(__name__)
 
 def installed_predictor() -> QualityPredictor | None:
     """Return the trained predictor; ``None`` if it is off or, with an error logged, unusable."""
-    if settings.ROUTER_ARTIFACT == "off":
+    product = product_settings()
+    if product.router_artifact == "off":
         return None
-    path = Path(settings.ROUTER_ARTIFACT) if settings.ROUTER_ARTIFACT else SHIPPED
+    path = Path(product.router_artifact) if product.router_artifact else SHIPPED
     try:
         return load_artifact(path).predictor
     except ArtifactError as error:
@@ -57,7 +57,7 @@ def routing_engine(
         configured_policy(),
         complexity,
         predictor=predictor,
-        explorer=Explorer(settings.EXPLORATION_RATE),
+        explorer=Explorer(product_settings().exploration_rate),
     )
     return RoutingEngine(
         options,
@@ -76,8 +76,9 @@ def routing_engine(
 
 def configured_policy() -> Policy:
     """Return the policy of learned routing: a quality target, a cost cap or a cost penalty."""
-    if settings.ROUTING_POLICY == "cap":
-        return BestUnderCap(settings.COST_CAP)
-    if settings.ROUTING_POLICY == "penalty":
-        return QualityMinusCost(settings.COST_PENALTY)
-    return CheapestAboveTarget(settings.QUALITY_TARGET)
+    product = product_settings()
+    if product.routing_policy == "cap":
+        return BestUnderCap(product.cost_cap)
+    if product.routing_policy == "penalty":
+        return QualityMinusCost(product.cost_penalty)
+    return CheapestAboveTarget(product.quality_target)

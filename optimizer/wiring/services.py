@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.db import connections
 
 from analytics.cache import CacheReader
@@ -38,6 +37,7 @@ from optimizer.quality.guarantee import ActiveGuarantee
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.fast_refresh import FastRefresher
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
+from optimizer.wiring.product_settings import product_settings
 from providers.catalogue import Catalogue
 from providers.errors import ProviderError
 from providers.local.client import LocalProvider
@@ -104,7 +104,7 @@ class Services:
         self._fast_refresher = fast_refresher(self.api_keys, self.budgets, self.price_service)
         await asyncio.to_thread(self._fast_refresher.begin)
         await self.in_background(self.refreshes.run_due)
-        seconds = settings.EVIDENCE_REFRESH_SECONDS
+        seconds = product_settings().evidence_refresh_seconds
         self._upkeep = [
             asyncio.create_task(work) for work in (self._keep_up(seconds), self._catch_up())
         ]
@@ -121,7 +121,7 @@ class Services:
         while True:
             await asyncio.sleep(seconds)
             await self.in_background(self.refreshes.run_due)
-            if not settings.CELERY_BROKER_URL:
+            if not product_settings().celery_broker_url:
                 await self.in_background(self.periodic_tasks.run_due)
 
     async def _catch_up(self) -> None:

@@ -1,0 +1,67 @@
+"""The product's settings as one typed object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from pathlib import Path
+
+from django.conf import settings
+
+from optimizer.access.api_keys import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class ProductSettings:
+    """What the services are built from; ``.env.example`` explains each setting.
+
+    A field is the Django setting of the same name. Amounts are USD, times are seconds.
+    """
+
+    auth: Mode
+    breaker_failures: int
+    breaker_seconds: float
+    cache_max_temperature: float
+    catalogue_file: str
+    celery_broker_url: str
+    cost_cap: Decimal
+    cost_penalty: Decimal
+    data_dir: Path
+    evidence_refresh_seconds: float
+    exploration_rate: float
+    guarantee_confidence: float
+    guarantee_reference: str
+    guarantee_tolerance: float
+    judge_daily_budget: Decimal
+    judge_model: str
+    judge_rate: float
+    local_provider: str
+    masking: str
+    max_concurrent_requests: int
+    production: bool
+    provider_connect_timeout: float
+    provider_max_connections: int
+    provider_read_timeout: float
+    provider_retries: int
+    quality_target: float
+    queue_seconds: float
+    request_deadline: float
+    response_cache: bool
+    response_cache_seconds: int
+    router_artifact: str
+    routing_policy: str
+    rules_file: str
+    semantic_cache: bool
+    semantic_cache_entries: int
+    semantic_cache_threshold: float
+    semantic_cache_word_threshold: float
+    shared_store: str
+    store_prompts: str
+
+
+def product_settings() -> ProductSettings:
+    """Return the settings as they are now."""
+    values = {
+        field.name: getattr(settings, field.name.upper()) for field in fields(ProductSettings)
+    }
+    return ProductSettings(**values)
