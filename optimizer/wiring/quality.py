@@ -48,7 +48,6 @@ def configured_judge(
         return None
 
     async def store(work: Callable[..., Any], *args: Any) -> Any:
-        product = product_settings()
         return await asyncio.get_running_loop().run_in_executor(database, work, *args)
 
     reference = guarantee.guarantee().reference if guarantee else None
