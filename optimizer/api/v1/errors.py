@@ -19,7 +19,7 @@ from analytics.ledger.ledger import BudgetsUnavailable, LedgerUnavailable
 from analytics.quality.feedback import UnknownAnswer
 from optimizer.api.compat.error_format import error_of_path
 from optimizer.api.http.endpoint import JsonReply
-from optimizer.api.http.failures import BUDGETS_AWAY, Failure, retry_headers
+from optimizer.api.http.failures import BUDGETS_UNAVAILABLE, Failure, retry_headers
 from optimizer.domain.result import BudgetExceeded, RoutingUnavailable
 from optimizer.server.middleware import ADMIN_PATH
 from routing.models import NoEligibleModel
@@ -83,7 +83,7 @@ def _of_the_service(error: Exception) -> _Said | None:
     if isinstance(error, LedgerUnavailable):
         return _Said(503, "The answer could not be recorded, so it was not delivered. Try again.")
     if isinstance(error, BudgetsUnavailable):
-        return _Said(503, BUDGETS_AWAY)
+        return _Said(503, BUDGETS_UNAVAILABLE)
     if isinstance(error, (OperationalError, InterfaceError)):
         logger.warning("The database is unavailable", exc_info=error)
         return _Said(503, "The database is unavailable. Try again shortly.")
