@@ -1,4 +1,4 @@
-"""Wait for the service, then ask it one real prompt twice and stream it, as a newcomer would."""
+"""Wait for the service, then send one real prompt twice and stream it, as a new user would."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ PROMPT = "What is the capital of France?"
 START_SECONDS = 240
 
 
-def ask(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    request = urllib.request.Request(  # noqa: S310 - loopback, given by the gate
+def request_json(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    request = urllib.request.Request(  # noqa: S310 - a loopback address
         url,
         data=None if body is None else json.dumps(body).encode(),
         headers={"content-type": "application/json"},
@@ -24,8 +24,8 @@ def ask(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         return answer
 
 
-def listen(url: str, body: dict[str, Any]) -> tuple[str, bool]:
-    """The text of a chat completion's stream, and whether it came to its end."""
+def read_stream(url: str, body: dict[str, Any]) -> tuple[str, bool]:
+    """Return the text of a chat completion's stream, and whether it ended with [DONE]."""
     request = urllib.request.Request(  # noqa: S310
         url, data=json.dumps(body).encode(), headers={"content-type": "application/json"}
     )
@@ -45,10 +45,10 @@ def wait_until_ready(base: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            ask(f"{base}/health")
+            request_json(f"{base}/health")
         except (urllib.error.URLError, ConnectionError):
             if time.monotonic() > deadline:
-                sys.exit("the service did not become ready")
+                sys.exit(f"The service did not become ready within {START_SECONDS} seconds.")
             time.sleep(0.2)
         else:
             return
@@ -57,25 +57,26 @@ def wait_until_ready(base: str) -> None:
 def main() -> None:
     base = sys.argv[1]
     wait_until_ready(base)
-    first = ask(f"{base}/complete", {"prompt": PROMPT})
-    second = ask(f"{base}/complete", {"prompt": PROMPT})
+    first = request_json(f"{base}/complete", {"prompt": PROMPT})
+    second = request_json(f"{base}/complete", {"prompt": PROMPT})
     chat = {"model": "auto", "messages": [{"role": "user", "content": PROMPT}], "stream": True}
-    streamed, ended = listen(f"{base}/v1/chat/completions", chat)
+    streamed, ended = read_stream(f"{base}/v1/chat/completions", chat)
+    recorded = request_json(f"{base}/stats")["overall"]["total_requests"]
     problems = [
         problem
-        for problem, found in {
-            "the answer does not name Paris": "Paris" not in first["response"],
-            "the first answer came from the cache": first["cache_hit"],
-            "the second answer did not come from the cache": not second["cache_hit"],
-            "the second answer is not free": second["cost"] != 0,
-            "the stream does not name Paris": "Paris" not in streamed,
-            "the stream did not come to its end": not ended,
-            "the report misses a request": ask(f"{base}/stats")["overall"]["total_requests"] != 3,
+        for problem, occurred in {
+            "The answer does not contain Paris.": "Paris" not in first["response"],
+            "The first answer came from the cache.": first["cache_hit"],
+            "The second answer did not come from the cache.": not second["cache_hit"],
+            "The second answer has a cost other than 0.": second["cost"] != 0,
+            "The stream does not contain Paris.": "Paris" not in streamed,
+            "The stream did not end with [DONE].": not ended,
+            f"/stats reports {recorded} requests instead of 3.": recorded != 3,
         }.items()
-        if found
+        if occurred
     ]
     if problems:
-        sys.exit("; ".join(problems))
+        sys.exit(" ".join(problems))
     print(f"{first['provider']}/{first['model']}: {first['response']}")  # noqa: T201
 
 

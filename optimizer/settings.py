@@ -373,8 +373,8 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "optimizer.api.v1.schema.close_inputs",
-        "optimizer.api.v1.schema.feedback_is_one_verdict_on_one_answer",
-        "optimizer.api.v1.schema.say_what_the_door_says",
+        "optimizer.api.v1.schema.require_one_rating_of_one_answer",
+        "optimizer.api.v1.schema.add_gatekeeper_errors",
     ],
 }
 

@@ -1,4 +1,4 @@
-"""Routes: our endpoints at the root and under /api/v1, other APIs' under /v1, the admin."""
+"""URL routes: our own API at the root and under /api/v1, other APIs under /v1, and the admin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from optimizer.api.v1.routes import urlpatterns as api_urlpatterns
 from optimizer.control_room.pages.whatif import whatif_view
 
 urlpatterns = [
-    # Under the admin, as it alone has sessions.
+    # Under the admin, because only the admin has sessions.
     *(
         [path("admin/sso/", include("mozilla_django_oidc.urls"))]
         if settings.OIDC_RP_CLIENT_ID

@@ -1,1 +1,1 @@
-"""HTTP: translates requests into service calls and results into JSON. No logic."""
+"""The HTTP API: translates requests into service calls and results into JSON. No logic."""

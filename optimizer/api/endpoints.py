@@ -1,4 +1,4 @@
-"""Which paths answer prompts, and the endpoint of each."""
+"""The paths that answer prompts, and the endpoint of each."""
 
 from __future__ import annotations
 

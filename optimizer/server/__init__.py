@@ -1,1 +1,1 @@
-"""What stands before Django: limits, authentication, and the fast path to the endpoints."""
+"""The layers before Django: limits, authentication and the fast path to the endpoints."""

@@ -1,4 +1,4 @@
-"""Bounds the size of request bodies."""
+"""Limits the size of request bodies."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Any
 from optimizer.api.http.failures import Failure
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 
-# Most clients read an answer only once they have sent everything; up to this many
-# bytes are read and dropped so that they see the 413 rather than a reset.
-_DRAINED_BYTES = 64 * 1024 * 1024
+# Most clients read the answer only after they have sent the whole body. Up to this many
+# bytes are read and dropped, so that they see the 413 instead of a connection reset.
+_MAX_DRAINED_BYTES = 64 * 1024 * 1024
 
 
 class BodyLimit:
-    """Refuses a body over ``limit`` bytes with 413, by its declared or its real length."""
+    """Refuses a body of more than ``limit`` bytes with 413, by declared or actual length."""
 
     def __init__(self, app: App, limit: int) -> None:
         self._app = app
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 413."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -33,7 +34,7 @@ class BodyLimit:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            # To the application it looks as if the client had gone: it drops what it has read.
+            # The application sees a disconnected client, so it drops what it has read.
             return {"type": "http.disconnect"} if size > self._limit else message
 
         await self._app(scope, limited, send)
@@ -42,7 +43,7 @@ class BodyLimit:
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         drained, more = 0, True
-        while more and drained < _DRAINED_BYTES:
+        while more and drained < _MAX_DRAINED_BYTES:
             message = await receive()
             drained += len(message.get("body", b""))
             more = message.get("more_body", False)

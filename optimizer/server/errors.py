@@ -1,4 +1,4 @@
-"""Answering before Django does, in the shape of the API that was asked."""
+"""Sends errors found before Django, in the format of the API at the path."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Header = tuple[bytes, bytes]
 async def send_failure(
     send: Send, path: str, failure: Failure, headers: Iterable[Header] = (), **more: Any
 ) -> None:
-    """``more`` stands beside detail and status_code where the API is our own."""
-    ours = {"detail": failure.message, "status_code": failure.status, **more}
-    body = error_of_path(path, failure) or ours
+    """Send ``failure`` as JSON; ``more`` adds fields to the error format of our own API."""
+    own_body = {"detail": failure.message, "status_code": failure.status, **more}
+    body = error_of_path(path, failure) or own_body
     head = [(b"content-type", b"application/json"), *headers]
     await send({"type": "http.response.start", "status": failure.status, "headers": head})
     await send({"type": "http.response.body", "body": json.dumps(body).encode()})

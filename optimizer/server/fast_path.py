@@ -1,10 +1,9 @@
-"""The lane that requests for answers take: ASGI to the endpoint and back.
+"""The fast path for prompts: from ASGI to the endpoint and back, without Django.
 
-Django's request cycle costs a request a thread of its own, three signals and ten
-middlewares, and DRF its parsers, negotiation and serializers, none of which these
-endpoints need. What is out of the ordinary (another method, another content type,
-a compressed body, plain HTTP where TLS is demanded) goes on to Django, which serves
-the same endpoints or says what is wrong.
+For each request, Django uses a thread, three signals and ten middlewares; DRF uses parsers,
+negotiation and serializers. These endpoints need none of them. Unusual requests (another
+method, another content type, a compressed body, plain HTTP where TLS is required) go on to
+Django, which serves the same endpoints or reports what is wrong.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ from optimizer.wiring.services import Services
 
 logger = logging.getLogger(__name__)
 
-_A_WHILE = 0.05
-"""Seconds."""
+_WATCH_AFTER_SECONDS = 0.05
+"""Most answers are complete before this, so they need no watcher."""
 
 
 class FastPath:
-    """Serves POSTs to the endpoints of a process, by path; ``app`` serves everything else."""
+    """Serves POST requests to the endpoints, by path; ``app`` serves all other requests."""
 
     def __init__(
         self, app: App, endpoints_of: Callable[[Services], Mapping[str, ApiEndpoint]]
@@ -50,8 +49,9 @@ class FastPath:
         self._proxy_header = name.removeprefix("HTTP_").replace("_", "-").lower().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request, or pass it on to ``app``."""
         endpoint = None
-        # The gatekeeper lets lifespans and open paths pass without services.
+        # The gatekeeper sets services only for authenticated paths.
         if (services := scope.get("optimizer.services")) and scope["method"] == "POST":
             endpoint = self._endpoints_of(services).get(scope["path"])
         if endpoint is None:
@@ -59,12 +59,12 @@ class FastPath:
             return
         headers = dict(scope["headers"])
         secure = self._is_secure(scope, headers)
-        if not _ordinary(headers) or (self._tls_only and not secure):
+        if not _is_plain_json(headers) or (self._tls_only and not secure):
             await self._app(scope, receive, send)
             return
-        body = await _body(receive)
+        body = await _read_body(receive)
         if body is None:
-            return  # the client has gone, or sent too much, which is said elsewhere
+            return  # the client has left, or BodyLimit answers that the body is too large
         head = self._secure if secure else self._plain
         request_id = new_request_id()
         trace_parent = headers.get(b"traceparent", b"").decode("latin-1")
@@ -89,7 +89,7 @@ class FastPath:
                 header=lambda name: headers.get(name.encode(), b"").decode("latin-1"),
             )
             answer = await endpoint.answer(api_request)
-        except Exception as error:  # noqa: BLE001 - the endpoint knows how to say it
+        except Exception as error:  # noqa: BLE001 - the endpoint reports it in its API's format
             answer = endpoint.failed(request_id, error)
         if isinstance(answer, StreamReply):
             await reply.stream(answer)
@@ -99,15 +99,17 @@ class FastPath:
         await reply.whole(answer)
 
     def _is_secure(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
-        """As Django finds it (HttpRequest.scheme)."""
-        if self._proxy_header and (said := headers.get(self._proxy_header)):
-            return said.split(b",", 1)[0].strip().decode("latin-1") == self._proxy_value
+        """Return whether the request came over TLS, by the rules of ``HttpRequest.scheme``."""
+        if self._proxy_header and (scheme := headers.get(self._proxy_header)):
+            return scheme.split(b",", 1)[0].strip().decode("latin-1") == self._proxy_value
         return bool(scope["scheme"] == "https")
 
 
 class _DisconnectWatcher:
-    """While inside, whoever serves is cancelled if the client leaves; looked for only once it
-    takes a while, as most answers are there before anybody could have left.
+    """Cancels the current task if the client disconnects while inside the ``with`` block.
+
+    It starts to watch only after :data:`_WATCH_AFTER_SECONDS`, because most answers are complete
+    by then.
     """
 
     __slots__ = ("_left", "_receive", "_serving", "_timer", "_watch")
@@ -117,7 +119,9 @@ class _DisconnectWatcher:
         self._left = False
         self._serving = asyncio.current_task()
         self._watch: asyncio.Future[dict[str, Any]] | None = None
-        self._timer = asyncio.get_running_loop().call_later(_A_WHILE, self._look)
+        self._timer = asyncio.get_running_loop().call_later(
+            _WATCH_AFTER_SECONDS, self._start_watching
+        )
 
     def __enter__(self) -> None:
         return None
@@ -127,16 +131,16 @@ class _DisconnectWatcher:
         self._timer.cancel()
         if self._watch is not None:
             self._watch.cancel()
-        # Anybody else's wish to cancel is passed on.
+        # A cancellation from elsewhere is passed on.
         return bool(
             self._left and serving and not serving.uncancel() and kind is asyncio.CancelledError
         )
 
-    def _look(self) -> None:
+    def _start_watching(self) -> None:
         self._watch = asyncio.ensure_future(self._receive())
-        self._watch.add_done_callback(self._gone)
+        self._watch.add_done_callback(self._on_disconnect)
 
-    def _gone(self, watch: asyncio.Future[dict[str, Any]]) -> None:
+    def _on_disconnect(self, watch: asyncio.Future[dict[str, Any]]) -> None:
         if self._serving is not None and not watch.cancelled():
             self._left = True
             self._serving.cancel()
@@ -156,12 +160,12 @@ class _Reply:
             (b"content-length", str(len(body)).encode()),
         ]
         if answer.headers:
-            self.head += _encoded(answer.headers)
+            self.head += _encode_headers(answer.headers)
         await self._begin(answer.status)
         await self._send({"type": "http.response.body", "body": body})
 
     async def stream(self, answer: StreamReply) -> None:
-        self.head += [*_encoded(STREAM_HEADERS), *_encoded(answer.headers)]
+        self.head += [*_encode_headers(STREAM_HEADERS), *_encode_headers(answer.headers)]
         try:
             async with aclosing(answer.source) as events:
                 await self._begin(200)
@@ -176,8 +180,8 @@ class _Reply:
         await self._send({"type": "http.response.start", "status": status, "headers": self.head})
 
 
-async def _body(receive: Receive) -> bytes | None:
-    """All of it; ``None`` if the client leaves before its end."""
+async def _read_body(receive: Receive) -> bytes | None:
+    """Return the whole body; ``None`` if the client disconnects before its end."""
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
         return message.get("body", b"")
@@ -190,8 +194,8 @@ async def _body(receive: Receive) -> bytes | None:
     return None
 
 
-def _ordinary(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether the body is JSON as it stands; an empty one has its own words in Django."""
+def _is_plain_json(headers: Mapping[bytes, bytes]) -> bool:
+    """Return whether the body is uncompressed JSON; Django reports an empty body."""
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     return (
         kind == b"application/json"
@@ -200,12 +204,12 @@ def _ordinary(headers: Mapping[bytes, bytes]) -> bool:
     )
 
 
-def _encoded(headers: Mapping[str, str]) -> list[Header]:
+def _encode_headers(headers: Mapping[str, str]) -> list[Header]:
     return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
 
 
 def _security_headers(*, secure: bool) -> list[Header]:
-    """What Django's own middleware would add, asked of it once."""
+    """Return the headers that Django's security middleware adds; computed once."""
     request = HttpRequest()
     request._get_scheme = lambda: "https" if secure else "http"  # type: ignore[attr-defined]
     request.META["SERVER_NAME"] = "localhost"
@@ -213,4 +217,4 @@ def _security_headers(*, secure: bool) -> list[Header]:
         request, HttpResponse()
     )
     del response["Content-Type"]
-    return _encoded(dict(response.items()))
+    return _encode_headers(dict(response.items()))

@@ -1,4 +1,4 @@
-"""At the door of the API: who asks, and may they."""
+"""Authenticates API requests and enforces scopes, rate limits and concurrency limits."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from optimizer.api.http.failures import Failure, Kind, retry_headers
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 from optimizer.wiring.build import PROCESS, get_services
 
-# The admin has its own login; the rest tells nothing that is not public.
-_OPEN = re.compile(r"^/(admin|static|docs|schema|health|ready|favicon\.ico)(/|$)")
-_OURS = re.compile(r"^/api/v1(?=/)")
+# Paths without a key: the admin has its own login, and the others show only public data.
+_OPEN_PATHS = re.compile(r"^/(admin|static|docs|schema|health|ready|favicon\.ico)(/|$)")
+_OWN_PREFIX = re.compile(r"^/api/v1(?=/)")
 _SCOPES = {
     "/feedback": "feedback",
-    # One's own tenant's, with "read" everybody's.
+    # Without a scope: the figures of the client's own tenant. With "read": of all tenants.
     "/routing/metrics": "",
     "/stats": "",
     "/cache/stats": "",
@@ -28,12 +28,14 @@ _SCOPES = {
     "/insights": "read",
     "/metrics": "read",
 }
-_LONGEST_KEY = 256
+_MAX_KEY_LENGTH = 256
 
 
 class Gatekeeper:
-    """Lets API requests pass with ``scope["optimizer.client"]`` set, or answers 401 or 403 in the
-    API's own shape. ``behind_proxy``: the address is the last of X-Forwarded-For.
+    """Lets API requests pass with ``scope["optimizer.client"]`` set, or answers with an error.
+
+    Errors (401, 403, 429, 503) have the format of the API at the path. With ``behind_proxy``, the
+    client's address is the last one in X-Forwarded-For.
     """
 
     def __init__(self, app: App, *, behind_proxy: bool = False) -> None:
@@ -41,45 +43,47 @@ class Gatekeeper:
         self._behind_proxy = behind_proxy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its client and services set, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path = _OURS.sub("", scope["path"])
-        if _OPEN.match(path) or path == "/":
+        path = _OWN_PREFIX.sub("", scope["path"])
+        if _OPEN_PATHS.match(path) or path == "/":
             await self._app(scope, receive, send)
             return
         services = PROCESS.services or get_services()
         try:
             client = services.api_keys.authenticate(
-                _shown_key(scope["headers"]),
+                _key_digest(scope["headers"]),
                 address_of_scope(scope, behind_proxy=self._behind_proxy),
                 _SCOPES.get(path, "complete"),
             )
-            # Only what may cost something is counted.
+            # Only requests that may cost money count.
             counted = scope["method"] == "POST" and path not in _SCOPES
             rates = (client.requests_per_minute, client.tokens_per_minute)
-            limited = counted and rates != (None, None)
-            windows = await services.limits.admit(client) if limited else []
-        except AccessDenied as refused:
-            await _refuse(scope["path"], _failure(refused), receive, send)
+            has_limits = counted and rates != (None, None)
+            windows = await services.limits.admit(client) if has_limits else []
+        except AccessDenied as error:
+            await _refuse(scope["path"], _access_denied(error), receive, send)
             return
-        except RateLimitExceeded as limited:
-            await _refuse(scope["path"], _too_many(limited), receive, send, limited.windows)
+        except RateLimitExceeded as error:
+            failure = _rate_limit_exceeded(error)
+            await _refuse(scope["path"], failure, receive, send, error.windows)
             return
         scope["optimizer.client"], scope["optimizer.services"] = client, services
-        sending = _with_headers(send, windows) if windows else send
+        send_reply = _with_headers(send, windows) if windows else send
         if not counted:
-            await self._app(scope, receive, sending)
+            await self._app(scope, receive, send_reply)
             return
         try:
             async with services.concurrency.slot(client):
-                await self._app(scope, receive, sending)
-        except ConcurrencyTimeout as crowded:
-            await _refuse(scope["path"], _concurrency_timeout(crowded), receive, sending)
+                await self._app(scope, receive, send_reply)
+        except ConcurrencyTimeout as error:
+            await _refuse(scope["path"], _concurrency_timeout(error), receive, send_reply)
 
 
-def _shown_key(headers: list[tuple[bytes, bytes]]) -> str | None:
-    """The digest of the key in the request; ``None`` where there is none."""
+def _key_digest(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """Return the digest of the key in the request; ``None`` if there is no key."""
     for name, value in headers:
         if name == b"authorization" and value[:7].lower() == b"bearer ":
             return _digest(value[7:])
@@ -89,47 +93,47 @@ def _shown_key(headers: list[tuple[bytes, bytes]]) -> str | None:
 
 
 def _digest(raw: bytes) -> str:
-    return digest_of(raw.strip()[:_LONGEST_KEY].decode("latin-1"))
+    return digest_of(raw.strip()[:_MAX_KEY_LENGTH].decode("latin-1"))
 
 
 def _with_headers(send: Send, windows: list[RateWindow]) -> Send:
-    async def sending(message: dict[str, Any]) -> None:
+    async def send_with_headers(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
             more = [header for window in windows for header in window.headers]
             message = {**message, "headers": [*message["headers"], *more]}
         await send(message)
 
-    return sending
+    return send_with_headers
 
 
-def _too_many(limited: RateLimitExceeded) -> Failure:
+def _rate_limit_exceeded(error: RateLimitExceeded) -> Failure:
     return Failure(
         429,
         "rate_limited",
-        str(limited),
+        str(error),
         code="rate_limit_exceeded",
-        retry_after=limited.retry_after,
+        retry_after=error.retry_after,
     )
 
 
-def _concurrency_timeout(crowded: ConcurrencyTimeout) -> Failure:
-    if crowded.own:
+def _concurrency_timeout(error: ConcurrencyTimeout) -> Failure:
+    if error.own:
         code = "concurrency_limit_exceeded"
-        return Failure(429, "rate_limited", str(crowded), code=code, retry_after=1)
-    return Failure(503, "overloaded", str(crowded), code="overloaded", retry_after=1)
+        return Failure(429, "rate_limited", str(error), code=code, retry_after=1)
+    return Failure(503, "overloaded", str(error), code="overloaded", retry_after=1)
 
 
-def _failure(refused: AccessDenied) -> Failure:
+def _access_denied(error: AccessDenied) -> Failure:
     kinds: dict[int, Kind] = {401: "unauthorized", 403: "forbidden"}
     codes = {401: "invalid_api_key", 403: "permission_denied"}
-    status = refused.status
-    return Failure(status, kinds.get(status, "overloaded"), str(refused), code=codes.get(status))
+    status = error.status
+    return Failure(status, kinds.get(status, "overloaded"), str(error), code=codes.get(status))
 
 
 async def _refuse(
     path: str, failure: Failure, receive: Receive, send: Send, windows: Sequence[RateWindow] = ()
 ) -> None:
-    # Most clients read an answer only once they have sent everything.
+    # Most clients read the answer only after they have sent the whole body.
     while (message := await receive()).get("more_body", False):
         if message["type"] == "http.disconnect":
             break

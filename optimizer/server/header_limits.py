@@ -1,7 +1,7 @@
-"""The server's protocol with bounds on a request's head: its size, and the time it takes.
+"""The server's HTTP protocol with limits on the size of a request's headers and their time.
 
-The parser knows none, so a client could send headers for ever and have them kept
-in memory, or hold a connection with a byte now and then. The body has its bound in
+The parser has no such limits. A client could therefore fill the memory with headers, or keep a
+connection open with a byte now and then. The limit of the body is in
 :class:`optimizer.server.body_limit.BodyLimit`.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MOST_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 SECONDS = 30.0
 
 _TOO_LARGE = b"431 Request Header Fields Too Large"
@@ -19,8 +19,9 @@ _TOO_SLOW = b"408 Request Timeout"
 
 
 class BoundedHead(HttpToolsProtocol):
-    """431 for a head of more than :data:`MOST_BYTES`, 408 for one that is not there after
-    :data:`SECONDS`.
+    """Refuses headers of more than :data:`MAX_BYTES` with 431, and slow headers with 408.
+
+    Headers are slow if they are not complete after :data:`SECONDS`.
     """
 
     _reading_head = True
@@ -28,28 +29,33 @@ class BoundedHead(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the timer for the first request's headers."""
         super().connection_made(transport)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timer."""
         self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Count the bytes of the headers; refuse too many."""
         if self._reading_head:
             self._head_bytes += len(data)
             if self._timer is None:
                 self._await_head()
         super().data_received(data)
-        if self._reading_head and self._head_bytes > MOST_BYTES:
+        if self._reading_head and self._head_bytes > MAX_BYTES:
             self._refuse(_TOO_LARGE, "The request's headers are too large.")
 
     def on_headers_complete(self) -> None:
+        """Stop the timer: the headers have arrived."""
         self._reading_head = False
         self._stop_timer()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        """Expect the headers of the next request."""
         super().on_message_complete()
         self._reading_head = True
         self._head_bytes = 0
@@ -65,9 +71,9 @@ class BoundedHead(HttpToolsProtocol):
     def _too_slow(self) -> None:
         self._timer = None
         if self._head_bytes:
-            self._refuse(_TOO_SLOW, "The request's headers did not come in time.")
+            self._refuse(_TOO_SLOW, "The request's headers did not arrive in time.")
         elif not self.transport.is_closing():
-            self.transport.close()  # a connection that never said anything
+            self.transport.close()  # the client never sent a byte
 
     def _refuse(self, status: bytes, message: str) -> None:
         if self.transport.is_closing():

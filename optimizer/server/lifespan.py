@@ -1,4 +1,4 @@
-"""Starts the services with the server and stops them with it."""
+"""Starts and stops the services with the server."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ logger = logging.getLogger(__name__)
 
 
 class Lifespan:
-    """Starts the services with the server and stops them, in order, with it."""
+    """Starts the services when the server starts and stops them, in order, when it stops."""
 
     def __init__(self, app: App) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle the server's start and stop; pass everything else on."""
         if scope["type"] != "lifespan":
             await self._app(scope, receive, send)
             return
@@ -30,7 +31,7 @@ class Lifespan:
                 try:
                     services = get_services()
                     await services.start()
-                    _let_watchers_go_in_time(services)
+                    _end_live_feeds_at_shutdown(services)
                     _collect_less_often()
                 except Exception as error:
                     logger.exception("The service could not start")
@@ -46,19 +47,22 @@ class Lifespan:
 
 
 def _collect_less_often() -> None:
-    """What has been loaded by now lives as long as the process, and a request's objects rarely
-    need the garbage collector: looking through all of it took a tenth of a request.
+    """Make the garbage collector run less often.
+
+    Objects loaded by now live as long as the process, and the objects of a request rarely need
+    the collector. Its passes over all objects took a tenth of the time of a request.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
 
 
-def _let_watchers_go_in_time(services: Services) -> None:
+def _end_live_feeds_at_shutdown(services: Services) -> None:
+    """End the live feeds on a stop signal, because the server waits for open responses."""
     loop = asyncio.get_running_loop()
 
-    def let_go() -> None:
+    def end_feeds() -> None:
         services.ending = True
         loop.call_soon_threadsafe(services.feed.end)
 
-    before_the_server_ends(let_go)
+    before_the_server_ends(end_feeds)

@@ -1,8 +1,7 @@
-"""Middleware: a request id for all, and Django's own for the admin alone.
+"""Middleware: a request id for all requests, and Django's own middleware for the admin only.
 
-Django's stock middleware is synchronous: each costs an asynchronous request a
-hop to a thread and back. API requests need none of them, so the classes below
-let those pass straight through.
+Django's own middleware is synchronous: each one moves an asynchronous request to a thread and
+back. API requests need none of it, so the classes below let them pass unchanged.
 """
 
 from __future__ import annotations
@@ -38,6 +37,7 @@ class RequestId:
         markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Set the id, and return the response with its header."""
         request_id = request.request_id = new_request_id()  # type: ignore[attr-defined]
         with working_on(request_id, request.headers.get("traceparent", "")):
             response = await self.get_response(request)
@@ -46,7 +46,7 @@ class RequestId:
 
 
 class Security(SecurityMiddleware):
-    """For all requests, on the event loop: it only reads and sets headers."""
+    """Adds Django's security headers to all responses, on the event loop without a thread."""
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
         redirect = self.process_request(request)
@@ -57,7 +57,7 @@ class Security(SecurityMiddleware):
 
 
 class AdminOnly:
-    """Mixed into a stock middleware: requests outside the admin skip it."""
+    """A mixin for a middleware that requests outside the admin skip."""
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path.startswith(ADMIN_PATH):
@@ -66,39 +66,40 @@ class AdminOnly:
 
 
 class Sessions(AdminOnly, SessionMiddleware):
-    pass
+    """Keeps the sessions of the admin."""
 
 
 class Authentication(AdminOnly, AuthenticationMiddleware):
-    pass
+    """Sets the user of an admin request."""
 
 
 class Messages(AdminOnly, MessageMiddleware):
-    pass
+    """Shows messages in the admin."""
 
 
 class Frames(AdminOnly, XFrameOptionsMiddleware):
-    pass
+    """Forbids other sites to show the admin in a frame."""
 
 
 class ContentPolicy(AdminOnly, CSPMiddleware):
-    pass
+    """Adds the content security policy to admin pages."""
 
 
 class LoginLimit(AdminOnly, AxesMiddleware):
-    pass
+    """Limits failed logins to the admin."""
 
 
 class Common(AdminOnly, CommonMiddleware):
-    pass
+    """Adds missing slashes to the URLs of the admin."""
 
 
 class Csrf(AdminOnly, CsrfViewMiddleware):
-    """The JSON endpoints know no cookies, so there is nothing to forge there."""
+    """Protects the admin against forged requests; the JSON endpoints use no cookies."""
 
     def process_view(
         self, request: HttpRequest, callback: Any, callback_args: Any, callback_kwargs: Any
     ) -> Any:
+        """Check the token of an admin request; return ``None`` to go on."""
         if not request.path.startswith(ADMIN_PATH):
             return None
         return super().process_view(request, callback, callback_args, callback_kwargs)

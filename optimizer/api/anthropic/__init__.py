@@ -1,1 +1,1 @@
-"""What the Anthropic API specifies: messages and their tokens counted."""
+"""The endpoints of the Anthropic API: messages and token counts."""

@@ -1,6 +1,6 @@
-"""A completion as Anthropic's Messages spell it, whole.
+"""Writes a complete answer in the format of Anthropic's Messages API.
 
-Wire: https://docs.anthropic.com/en/api/messages
+Format: https://docs.anthropic.com/en/api/messages
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ _STOP: dict[FinishReason, str] = {
 
 
 def message_id(request_id: object) -> str:
+    """Return the id of the message that answers a request."""
     return f"msg_{request_id}"
 
 
 def message(result: CompletionResult) -> dict[str, Any]:
-    """A ``message`` object. This wire knows one choice only, and is never asked for more."""
+    """Return a ``message`` object with the first choice; the API has no field for more."""
     completion = result.completion
     choice = completion.choices[0]
     return {
@@ -45,7 +46,10 @@ def message(result: CompletionResult) -> dict[str, Any]:
 
 
 def stop_reason(own: str | None, finish: FinishReason, stop_sequence: str | None) -> str:
-    """``own`` is an ending that only this wire knows, if it was one of those."""
+    """Return the stop reason; ``own`` is one that only this API has, or empty.
+
+    Such a reason came from an Anthropic provider and is passed on unchanged.
+    """
     if own:
         return own
     return "stop_sequence" if stop_sequence and finish == "stop" else _STOP[finish]
@@ -60,6 +64,7 @@ def _blocks(choice: Choice) -> Iterator[dict[str, Any]]:
 
 
 def block_of(part: AnswerPart) -> dict[str, Any] | None:
+    """Return a part as a content block; ``None`` if it is empty or belongs to another API."""
     if isinstance(part, Text):
         return {"type": "text", "text": part.text} if part.text else None
     if isinstance(part, ToolCall):
@@ -72,9 +77,10 @@ def block_of(part: AnswerPart) -> dict[str, Any] | None:
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
+    """Return the ``usage`` object, in tokens."""
     fresh = usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens
     return {
-        # This wire's input_tokens leaves out what went through the prompt cache.
+        # Here input_tokens excludes the tokens read from or written to the prompt cache.
         "input_tokens": max(0, fresh),
         "cache_read_input_tokens": usage.cache_read_tokens,
         "cache_creation_input_tokens": usage.cache_write_tokens,

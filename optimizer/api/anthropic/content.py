@@ -1,6 +1,6 @@
-"""The turns of a message's request and their content blocks read.
+"""Reads the turns of a Messages request and their content blocks.
 
-Wire: https://docs.anthropic.com/en/api/messages
+Format: https://docs.anthropic.com/en/api/messages
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from providers.chat import Image, Message, Native, Part, Text, ToolCall, ToolRes
 
 
 def read_turns(fields: BodyReader) -> Iterator[Message]:
+    """Yield the turns of ``messages`` in order."""
     if not fields.array("messages"):
         fields.required("messages")
-        raise fields.error("messages", "needs at least one message.")
+        raise fields.error("messages", "must contain at least one message.")
     for message in fields.objects("messages"):
         role = message.text("role", required=True)
         if role not in {"user", "assistant"}:
@@ -24,7 +25,7 @@ def read_turns(fields: BodyReader) -> Iterator[Message]:
 
 
 def read_content(fields: BodyReader, name: str) -> Iterator[Part]:
-    """A string, or blocks."""
+    """Yield the parts of a content field, which is a string or an array of blocks."""
     value = fields.required(name)
     if isinstance(value, str):
         yield Text(value)

@@ -1,6 +1,6 @@
-"""Failures as the Anthropic API spells them.
+"""Writes failures in the error format of the Anthropic API.
 
-Wire: https://docs.anthropic.com/en/api/errors
+Format: https://docs.anthropic.com/en/api/errors
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _TYPES: dict[Kind, str] = {
 
 
 def error_body(failure: Failure, request_id: object = None) -> dict[str, Any]:
+    """Return the JSON body that reports ``failure``."""
     return {
         "type": "error",
         "error": {"type": _TYPES[failure.kind], "message": failure.message},

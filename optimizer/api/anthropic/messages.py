@@ -23,15 +23,19 @@ from optimizer.wiring.services import Services
 
 
 class AnthropicEndpoint(WireEndpoint):
+    """What the endpoints of the Anthropic API share: errors, headers, requests."""
+
     def error_body(self, failure: Failure, request_id: uuid.UUID) -> dict[str, Any]:
+        """Return the JSON body that reports ``failure``."""
         return error_body(failure, request_id)
 
     def headers(self, request_id: uuid.UUID) -> dict[str, str]:
-        # Where this API's clients look for it.
+        """Return the request id in the header where this API's clients expect it."""
         return {"request-id": str(request_id)}
 
     @staticmethod
     def query(api_request: ApiRequest, *, counting: bool = False) -> ChatQuery:
+        """Return the chat that the request asks for; ``counting`` needs no ``max_tokens``."""
         return read_message_query(
             api_request.data,
             api_request.header("cache-control"),
@@ -41,9 +45,12 @@ class AnthropicEndpoint(WireEndpoint):
 
 
 class MessagesEndpoint(AnthropicEndpoint, ChatEndpoint):
+    """Answers ``POST /v1/messages``."""
+
     name = "messages"
 
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
+        """Return the chat that the request asks for, and the format of its answer."""
         return self.query(api_request), ResponseFormat(
             message,
             lambda stream, request: MessageStreamEncoder(
@@ -55,6 +62,8 @@ class MessagesEndpoint(AnthropicEndpoint, ChatEndpoint):
 
 
 class CountTokensEndpoint(AnthropicEndpoint):
+    """Answers ``POST /v1/messages/count_tokens``."""
+
     name = "messages/count_tokens"
 
     def __init__(self, chat_requests: ChatRequestBuilder) -> None:
@@ -66,13 +75,14 @@ class CountTokensEndpoint(AnthropicEndpoint):
         return cls(services.chat_requests)
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
+        """Return the number of input tokens of the message."""
         query = self.query(api_request, counting=True)
         tokens = await self._chat_requests.count_tokens(query)
         return JsonReply({"input_tokens": tokens}, headers=self.headers(api_request.request_id))
 
 
 class MessagesViewSet(EndpointViewSet):
-    """Messages as Anthropic specifies them, by whichever model is chosen or named."""
+    """Serves ``POST /v1/messages``."""
 
     endpoint = MessagesEndpoint
 
@@ -95,11 +105,12 @@ class MessagesViewSet(EndpointViewSet):
         ],
     )
     async def create(self, request: Request) -> HttpResponseBase:
+        """Answer a message as Anthropic's API does, with the model named or a chosen one."""
         return await self.serve(request)
 
 
 class CountTokensViewSet(EndpointViewSet):
-    """A message's input tokens, before it is sent. Costs nothing and is not recorded."""
+    """Serves ``POST /v1/messages/count_tokens``."""
 
     endpoint = CountTokensEndpoint
 
@@ -111,4 +122,5 @@ class CountTokensViewSet(EndpointViewSet):
         responses=documents.ANTHROPIC_RESPONSES,
     )
     async def create(self, request: Request) -> HttpResponseBase:
+        """Count a message's input tokens. This is free and not recorded."""
         return await self.serve(request)

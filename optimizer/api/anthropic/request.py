@@ -1,6 +1,6 @@
-"""A message's request read.
+"""Reads a Messages request.
 
-Wire: https://docs.anthropic.com/en/api/messages
+Format: https://docs.anthropic.com/en/api/messages
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from optimizer.api.http.body_reader import BodyReader
 from optimizer.gateway.chat_requests import ChatQuery
 from providers.chat import Chat, JsonOutput, Message, OriginalRequest, Tool, ToolChoice
 
-_MOST_TOKENS = 10_000_000
-_MOST_STOPS = 1000
-_CHOICES = {"auto": "auto", "any": "required", "none": "none", "tool": "named"}
+_MAX_TOKENS = 10_000_000
+_MAX_STOPS = 1000
+_TOOL_MODES = {"auto": "auto", "any": "required", "none": "none", "tool": "named"}
 
 
 def read_message_query(
     body: Any, cache_control: str, betas: str = "", *, counting: bool = False
 ) -> ChatQuery:
-    """``betas`` is the header ``anthropic-beta``; ``counting`` is for a request that only
-    wants its tokens counted, which needs no ``max_tokens``.
+    """Return the chat that ``body`` asks for.
+
+    ``betas`` is the header ``anthropic-beta``. ``counting`` marks a request for a token
+    count, which needs no ``max_tokens``.
 
     Raises :class:`optimizer.api.http.body_reader.InvalidField`.
     """
@@ -33,7 +35,7 @@ def read_message_query(
     streamed = fields.flag("stream")
     if not counting:
         fields.required("max_tokens")
-    max_tokens = fields.integer("max_tokens", 1, _MOST_TOKENS)
+    max_tokens = fields.integer("max_tokens", 1, _MAX_TOKENS)
     tools, native_tools = _read_tools(fields)
     choice, parallel = _read_tool_choice(fields)
     metadata = fields.object("metadata")
@@ -47,8 +49,8 @@ def read_message_query(
         output=_read_output(fields),
         temperature=fields.number("temperature", 0, 1),
         top_p=fields.number("top_p", 0, 1),
-        top_k=fields.integer("top_k", 0, _MOST_TOKENS),
-        stop=fields.texts("stop_sequences", most=_MOST_STOPS),
+        top_k=fields.integer("top_k", 0, _MAX_TOKENS),
+        stop=fields.texts("stop_sequences", most=_MAX_STOPS),
         user=user,
         native=(*native_tools, *_native(fields, body)),
         source=OriginalRequest("anthropic", body, {"anthropic-beta": betas} if betas else {}),
@@ -57,7 +59,7 @@ def read_message_query(
 
 
 def _native(fields: BodyReader, body: Mapping[str, Any]) -> Iterator[str]:
-    """Fields that only Anthropic's own wire can carry, unless they ask for nothing."""
+    """Yield the fields with an effect that only Anthropic's own API supports."""
     config = body.get("output_config")
     if isinstance(config, dict) and any(v is not None for k, v in config.items() if k != "format"):
         yield "output_config"
@@ -65,7 +67,7 @@ def _native(fields: BodyReader, body: Mapping[str, Any]) -> Iterator[str]:
         value = body[name]
         if name == "thinking" and isinstance(value, dict) and value.get("type") == "disabled":
             continue
-        # A hint that changes the price of what comes next, never the answer.
+        # A hint that changes the price of later requests, never this answer.
         if name == "cache_control" or (name == "service_tier" and value == "auto"):
             continue
         if value not in ([], {}, False):
@@ -80,7 +82,7 @@ def _read_system(fields: BodyReader) -> Iterator[Message]:
 
 
 def _read_tools(fields: BodyReader) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
-    """Functions, and ``("tools",)`` where there are tools that the provider runs."""
+    """Return the functions, and ``("tools",)`` if there are tools that the provider runs."""
     tools: list[Tool] = []
     native: tuple[str, ...] = ()
     for tool in fields.objects("tools"):
@@ -102,25 +104,25 @@ def _read_tools(fields: BodyReader) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
 
 
 def _read_tool_choice(fields: BodyReader) -> tuple[ToolChoice, bool]:
-    """The choice, and whether several tools may be called at once."""
+    """Return the choice, and whether several tools may be called at once."""
     choice = fields.object("tool_choice")
     if choice is None:
         return ToolChoice(), True
     kind = choice.text("type", required=True)
-    if kind not in _CHOICES:
-        raise choice.error("type", f"must be one of {', '.join(_CHOICES)}.")
+    if kind not in _TOOL_MODES:
+        raise choice.error("type", f"must be one of {', '.join(_TOOL_MODES)}.")
     name = choice.text("name", required=True) if kind == "tool" else ""
     parallel = not choice.flag("disable_parallel_tool_use")
-    return ToolChoice(_CHOICES[kind], name), parallel  # type: ignore[arg-type]
+    return ToolChoice(_TOOL_MODES[kind], name), parallel  # type: ignore[arg-type]
 
 
 def _read_output(fields: BodyReader) -> JsonOutput | None:
-    """The schema in ``output_config.format`` or, as it was first called, ``output_format``."""
+    """Return the schema in ``output_config.format`` or, its older name, ``output_format``."""
     config = fields.object("output_config")
-    for holder, name in ((config, "format"), (fields, "output_format")):
-        wanted = holder.object(name) if holder is not None else None
-        if wanted is not None:
-            if wanted.text("type", required=True) != "json_schema":
-                raise wanted.error("type", "must be json_schema.")
-            return JsonOutput(schema=wanted.mapping("schema") or {"type": "object"})
+    for parent, name in ((config, "format"), (fields, "output_format")):
+        output_format = parent.object(name) if parent is not None else None
+        if output_format is not None:
+            if output_format.text("type", required=True) != "json_schema":
+                raise output_format.error("type", "must be json_schema.")
+            return JsonOutput(schema=output_format.mapping("schema") or {"type": "object"})
     return None

@@ -1,6 +1,6 @@
-"""A stream as Anthropic's Messages spell it: blocks, one after the other.
+"""Writes a stream in the format of Anthropic's Messages API: one block after the other.
 
-Wire: https://docs.anthropic.com/en/api/messages-streaming
+Format: https://docs.anthropic.com/en/api/messages-streaming
 """
 
 from __future__ import annotations
@@ -29,33 +29,36 @@ from providers.events import (
     UsageReported,
 )
 
-_Key = tuple[str, int]
+_BlockKey = tuple[str, int]
 
 
 class MessageStreamEncoder:
-    """The events of one message. ``input_tokens`` is our estimate: this wire names the input
-    at the start, where most providers have not counted it yet.
+    """Encodes the events of one message.
+
+    ``input_tokens`` is an estimate: this API reports the input at the start of the stream,
+    before most providers have counted it.
     """
 
     def __init__(self, request_id: object, model: str, *, input_tokens: int) -> None:
         self._request_id = request_id
         self._model = model
         self._usage = Usage(input_tokens, 1)
-        self._begun = False
+        self._started = False
         self._index = -1
-        self._open: _Key | None = None
+        self._open: _BlockKey | None = None
         self._arguments: list[str] = []
         self._waiting: list[Event] = []
         self._finished = Finished("other")
 
     def encode(self, event: Event) -> Iterator[bytes]:
+        """Yield the server-sent events for ``event``."""
         if isinstance(event, Started):
             return
         if isinstance(event, UsageReported):
-            if not self._begun:
+            if not self._started:
                 self._usage = event.usage
             return
-        if not self._begun:
+        if not self._started:
             yield from self._begin()
         if isinstance(event, Finished):
             self._finished = event
@@ -65,17 +68,20 @@ class MessageStreamEncoder:
             yield from self._content(event)
 
     def finish(self, result: CompletionResult) -> Iterator[bytes]:
-        if not self._begun:
+        """Yield the events that end the stream, with usage and cost."""
+        if not self._started:
             yield from self._begin()
         yield from self._release()
         yield from self._close_block()
-        ended = self._finished
+        finished = self._finished
         yield sse(
             {
                 "type": "message_delta",
                 "delta": {
-                    "stop_reason": stop_reason(ended.own, ended.reason, ended.stop_sequence),
-                    "stop_sequence": ended.stop_sequence,
+                    "stop_reason": stop_reason(
+                        finished.own, finished.reason, finished.stop_sequence
+                    ),
+                    "stop_sequence": finished.stop_sequence,
                 },
                 "usage": usage_body(result.completion.usage),
                 "optimizer": stream_summary(result),
@@ -85,10 +91,11 @@ class MessageStreamEncoder:
         yield sse({"type": "message_stop"}, "message_stop")
 
     def error(self, failure: Failure) -> Iterator[bytes]:
+        """Yield the event that reports ``failure``."""
         yield sse(error_body(failure, self._request_id), "error")
 
     def _begin(self) -> Iterator[bytes]:
-        self._begun = True
+        self._started = True
         yield sse(
             {
                 "type": "message_start",
@@ -108,26 +115,26 @@ class MessageStreamEncoder:
         yield sse({"type": "ping"}, "ping")
 
     def _must_wait(self, event: Event) -> bool:
-        """Whether a tool's arguments are still coming in, and ``event`` is about something else.
+        """Return whether a tool's arguments are incomplete and ``event`` is for another block.
 
-        Blocks cannot be interleaved here, as other wires may do with parallel calls.
+        Other APIs may interleave parallel calls. In this format blocks cannot overlap.
         """
-        if self._open is None or self._open[0] != "tool_use" or _key(event) == self._open:
+        if self._open is None or self._open[0] != "tool_use" or _block_key(event) == self._open:
             return False
-        return bool(self._waiting) or not _is_whole("".join(self._arguments))
+        return bool(self._waiting) or not _is_complete("".join(self._arguments))
 
     def _release(self) -> Iterator[bytes]:
-        """Whatever waited, each block's pieces brought together."""
+        """Yield the waiting events, with the pieces of each block together."""
         waiting, self._waiting = self._waiting, []
-        order = {key: place for place, key in reversed(list(enumerate(map(_key, waiting))))}
-        for event in sorted(waiting, key=lambda event: order[_key(event)]):
+        order = {key: place for place, key in reversed(list(enumerate(map(_block_key, waiting))))}
+        for event in sorted(waiting, key=lambda event: order[_block_key(event)]):
             yield from self._content(event)
 
     def _content(self, event: Event) -> Iterator[bytes]:
         if isinstance(event, OpaqueBlock):
             yield from self._opaque(event)
             return
-        key = _key(event)
+        key = _block_key(event)
         if key != self._open or (isinstance(event, ThinkingDelta) and event.redacted):
             yield from self._close_block()
             yield from self._open_block(key, event)
@@ -155,7 +162,7 @@ class MessageStreamEncoder:
             self._open = ("opaque", self._index)
             yield from self._close_block()
 
-    def _open_block(self, key: _Key, event: Event) -> Iterator[bytes]:
+    def _open_block(self, key: _BlockKey, event: Event) -> Iterator[bytes]:
         self._index += 1
         self._open = key
         self._arguments = []
@@ -183,8 +190,8 @@ class MessageStreamEncoder:
             yield sse({"type": "content_block_stop", "index": self._index}, "content_block_stop")
 
 
-def _key(event: Event) -> _Key:
-    """Which block ``event`` belongs to."""
+def _block_key(event: Event) -> _BlockKey:
+    """Return the key of the block to which ``event`` belongs."""
     if isinstance(event, (ToolCallStarted, ToolArguments)):
         return ("tool_use", event.index)
     if isinstance(event, ThinkingDelta):
@@ -192,7 +199,7 @@ def _key(event: Event) -> _Key:
     return ("text", 0)
 
 
-def _is_whole(arguments: str) -> bool:
+def _is_complete(arguments: str) -> bool:
     try:
         json.loads(arguments)
     except ValueError:

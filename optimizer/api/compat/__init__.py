@@ -1,1 +1,1 @@
-"""Other APIs' wires, spoken to clients: read into a chat, answered from a completion."""
+"""What the OpenAI and Anthropic endpoints share: options, streams, errors, routes."""

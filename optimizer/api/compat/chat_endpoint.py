@@ -28,40 +28,49 @@ async def answer(
     encoder: Callable[[ClientStream, GatewayRequest], StreamEncoder],
     headers: Mapping[str, str],
 ) -> Reply:
-    """The reply to ``request``. Raises what :meth:`RoutingService.complete` does."""
+    """Return the reply to ``request``. Raises what :meth:`RoutingService.complete` does."""
     if request.streamed:
         stream = await routing.stream(request)
-        told = _told(stream, encoder(stream, request))
-        return StreamReply(told, stream.leave, {**headers_of_stream(request, stream), **headers})
+        source = _encode_stream(stream, encoder(stream, request))
+        return StreamReply(source, stream.leave, {**headers_of_stream(request, stream), **headers})
     result = await routing.complete(request)
     return JsonReply(whole(result), headers={**headers_of_result(request, result), **headers})
 
 
-async def _told(stream: ClientStream, encoder: StreamEncoder) -> AsyncGenerator[bytes, None]:
+async def _encode_stream(
+    stream: ClientStream, encoder: StreamEncoder
+) -> AsyncGenerator[bytes, None]:
     try:
         async with aclosing(stream.events) as batches:
             async for events in batches:
-                # What came together leaves together.
-                if said := b"".join(m for event in events for m in encoder.encode(event)):
-                    yield said
+                # Events that arrive together are sent together.
+                if chunk := b"".join(m for event in events for m in encoder.encode(event)):
+                    yield chunk
         assert stream.result is not None
         yield b"".join(encoder.finish(stream.result))
-    except Exception as error:  # noqa: BLE001 - the status is long sent: say it in the stream
+    except Exception as error:  # noqa: BLE001 - the status is sent already: report it in the stream
         yield b"".join(encoder.error(failure_of(error)))
     finally:
         stream.leave()
 
 
 def headers_of_stream(request: GatewayRequest, stream: ClientStream) -> dict[str, str]:
-    """Cost and savings are known from the start only where the answer is; else its end tells."""
+    """Return the headers of a stream, which are sent before its first event.
+
+    They hold cost and savings only if the answer is known already; otherwise the last event does.
+    """
     if stream.result is not None:
         return headers_of_result(request, stream.result)
-    # Another's answer that is being listened to is as good as a cached one.
-    heard = stream.decision.strategy_used == "cached"
-    return {**_decided(stream.decision), "X-Optimizer-Cache": _cache_status(request, hit=heard)}
+    # The stream of an identical request is shared; it counts as a cache hit.
+    shared = stream.decision.strategy_used == "cached"
+    return {
+        **_decision_headers(stream.decision),
+        "X-Optimizer-Cache": _cache_status(request, hit=shared),
+    }
 
 
 def headers_of_result(request: GatewayRequest, result: CompletionResult) -> dict[str, str]:
+    """Return the headers of a complete answer."""
     headers = {
         **cost_headers(result),
         "X-Optimizer-Cache": _cache_status(request, hit=result.cache_hit),
@@ -72,15 +81,15 @@ def headers_of_result(request: GatewayRequest, result: CompletionResult) -> dict
 
 
 def cost_headers(result: CompletionResult) -> dict[str, str]:
-    """Who answered, and what it cost and saved, in USD."""
+    """Return headers that name the provider and model, and cost and savings in USD."""
     return {
-        **_decided(result.decision),
+        **_decision_headers(result.decision),
         "X-Optimizer-Cost": _usd(result.cost),
         "X-Optimizer-Savings": _usd(result.savings),
     }
 
 
-def _decided(decision: RoutingDecision) -> dict[str, str]:
+def _decision_headers(decision: RoutingDecision) -> dict[str, str]:
     return {
         "X-Optimizer-Provider": decision.provider,
         "X-Optimizer-Model": decision.model,
@@ -101,35 +110,39 @@ def _usd(amount: Decimal | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """How an answer is told: ``whole``, or piece by piece by a ``encoder``."""
+    """The format of an answer: ``whole`` writes it at once, ``encoder`` as a stream."""
 
     whole: Callable[[CompletionResult], dict[str, Any]]
     encoder: Callable[[ClientStream, GatewayRequest], StreamEncoder]
 
 
 class WireEndpoint:
-    """``error_body`` spells a failure; ``name`` is what the ledger calls the endpoint."""
+    """Reports errors in the format of one API.
+
+    ``name`` is the endpoint's name in the ledger.
+    """
 
     name = ""
 
     def error_body(self, failure: Failure, request_id: uuid.UUID) -> dict[str, Any]:
+        """Return the JSON body that reports ``failure``."""
         raise NotImplementedError
 
     def headers(self, request_id: uuid.UUID) -> dict[str, str]:
-        """What every reply carries."""
+        """Return the headers of every reply."""
         return {}
 
     def failed(
         self, request_id: uuid.UUID, error: Exception, request: GatewayRequest | None = None
     ) -> JsonReply:
-        """``request`` is the request, where it was read."""
+        """Return the reply that reports ``error``; ``request`` is set once it has been read."""
         failure = failure_of(error, request)
         headers = retry_headers(failure.retry_after, failure.code) | self.headers(request_id)
         return JsonReply(self.error_body(failure, request_id), failure.status, headers)
 
 
 class ChatEndpoint(WireEndpoint):
-    """An endpoint that answers chats; ``read`` reads one API's spelling of a chat."""
+    """Answers chats; subclasses implement :meth:`read` for the format of their API."""
 
     def __init__(self, chat_requests: ChatRequestBuilder, routing: RoutingService) -> None:
         self._chat_requests = chat_requests
@@ -141,9 +154,11 @@ class ChatEndpoint(WireEndpoint):
         return cls(services.chat_requests, services.routing)
 
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
+        """Return the chat that the request asks for, and the format of its answer."""
         raise NotImplementedError
 
     async def answer(self, api_request: ApiRequest) -> Reply:
+        """Return the reply; errors become replies as well."""
         request: GatewayRequest | None = None
         try:
             query, response_format = self.read(api_request)
@@ -157,5 +172,5 @@ class ChatEndpoint(WireEndpoint):
                 self._routing, request, response_format.whole, response_format.encoder,
                 self.headers(api_request.request_id),
             )  # fmt: skip
-        except Exception as error:  # noqa: BLE001 - the request that was read helps to tell
+        except Exception as error:  # noqa: BLE001 - the request helps to name the field at fault
             return self.failed(api_request.request_id, error, request)

@@ -1,4 +1,4 @@
-"""Which API a path belongs to, for errors that no view of it has a say in."""
+"""Chooses the error format by path, for errors that occur outside a view."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from optimizer.api.openai.errors import error_body as openai_error
 
 
 def error_of_path(path: str, failure: Failure) -> dict[str, Any] | None:
-    """The error as ``path``'s API spells it; ``None`` where that is our own."""
+    """Return the error in the format of the API at ``path``; ``None`` for our own API."""
     if path.startswith("/v1/messages"):
         return anthropic_error(failure)
     return openai_error(failure) if path.startswith("/v1/") else None

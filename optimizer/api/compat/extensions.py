@@ -1,4 +1,4 @@
-"""What we understand beyond other APIs: the body's ``optimizer`` and ``Cache-Control``."""
+"""Reads our extensions to other APIs: the field ``optimizer`` and ``Cache-Control``."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from optimizer.api.http.body_reader import BodyReader
 from optimizer.domain.options import CacheControl, RequestOptions
 from providers.storable import storable_text
 
-_LONGEST_TEXT = 128
-_MOST_TAGS = 20
-_LONGEST_TTL = 365 * 24 * 3600
+_MAX_TEXT_LENGTH = 128
+_MAX_TAGS = 20
+_MAX_TTL_SECONDS = 365 * 24 * 3600
 
 
 def read_request_options(body: BodyReader, cache_control: str) -> RequestOptions:
-    """``cache_control`` is the request's header, empty if there is none."""
+    """Return the options of a request; ``cache_control`` is its header or empty."""
     control = read_cache_control(cache_control)
-    found = body.object("optimizer")
-    if found is None:
+    fields = body.object("optimizer")
+    if fields is None:
         return RequestOptions(cache_control=control)
-    max_cost = found.number("max_cost", 0, 1_000_000)
+    max_cost = fields.number("max_cost", 0, 1_000_000)
     options = RequestOptions(
-        quality_target=found.number("quality_target", 0, 1),
+        quality_target=fields.number("quality_target", 0, 1),
         max_cost=None if max_cost is None else Decimal(str(max_cost)),
-        baseline=_short(found, "baseline"),
-        tags=_tags(found),
-        session_id=_short(found, "session_id"),
-        cache_ttl=found.integer("cache_ttl", 0, _LONGEST_TTL),
-        read_only_tools=_read_only_tools(found),
-        semantic_cache=found.flag("semantic_cache", True),
+        baseline=_short_text(fields, "baseline"),
+        tags=_tags(fields),
+        session_id=_short_text(fields, "session_id"),
+        cache_ttl=fields.integer("cache_ttl", 0, _MAX_TTL_SECONDS),
+        read_only_tools=_read_only_tools(fields),
+        semantic_cache=fields.flag("semantic_cache", True),
         cache_control=control,
     )
-    if unknown := found.unread():
-        raise found.error(
+    if unknown := fields.unread():
+        raise fields.error(
             unknown[0],
-            "is unknown; known are quality_target, max_cost, baseline, tags, session_id, "
-            "cache_ttl, semantic_cache and read_only_tools.",
+            "is not a known option. Known options: quality_target, max_cost, baseline, tags, "
+            "session_id, cache_ttl, semantic_cache, read_only_tools.",
             "unknown_parameter",
         )
     return options
 
 
-def _short(fields: BodyReader, name: str) -> str:
+def _short_text(fields: BodyReader, name: str) -> str:
     value = fields.text(name)
-    if len(value) > _LONGEST_TEXT:
-        raise fields.error(name, f"may have at most {_LONGEST_TEXT} characters.")
+    if len(value) > _MAX_TEXT_LENGTH:
+        raise fields.error(name, f"must have at most {_MAX_TEXT_LENGTH} characters.")
     return storable_text(value)
 
 
 def _tags(fields: BodyReader) -> tuple[str, ...]:
-    tags = fields.texts("tags", most=_MOST_TAGS)
-    if any(not 0 < len(tag) <= _LONGEST_TEXT for tag in tags):
-        raise fields.error("tags", f"each needs 1 to {_LONGEST_TEXT} characters.")
+    tags = fields.texts("tags", most=_MAX_TAGS)
+    if any(not 0 < len(tag) <= _MAX_TEXT_LENGTH for tag in tags):
+        raise fields.error("tags", f"each tag must have 1 to {_MAX_TEXT_LENGTH} characters.")
     return tuple(map(storable_text, tags))
 
 
@@ -63,7 +63,7 @@ def _read_only_tools(fields: BodyReader) -> frozenset[str] | bool:
 
 
 def read_cache_control(header: str) -> CacheControl:
-    """Directives that are unknown or misspelt are passed over, as the RFC asks."""
+    """Return the directives of the header; unknown ones are ignored, as RFC 9111 requires."""
     directives: dict[str, str] = {}
     for part in header.lower().split(","):
         name, _, value = part.strip().partition("=")

@@ -1,4 +1,4 @@
-"""Shapes of other APIs for our OpenAPI document. Their own documents have the details."""
+"""Schemas of other APIs for our OpenAPI document; the APIs' own documents have the details."""
 
 from __future__ import annotations
 
@@ -11,34 +11,37 @@ ANY_OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
 _OPTIMIZER: dict[str, Any] = {
     "type": "object",
     "nullable": True,
-    "description": "What this service understands beyond the API. Every field is optional.",
+    "description": "Options of this service that the API does not have. Every field is optional.",
     "additionalProperties": False,
     "properties": {
         "quality_target": {
             "type": "number",
             "minimum": 0,
             "maximum": 1,
-            "description": "The cheapest model whose expected quality clears this is taken.",
+            "description": "Use the cheapest model whose expected quality reaches this value.",
         },
         "max_cost": {
             "type": "number",
             "minimum": 0,
-            "description": "USD; models that might cost more take no part.",
+            "description": "USD. Models that may cost more are excluded.",
         },
-        "baseline": {"type": "string", "description": "The model to reckon savings against."},
+        "baseline": {
+            "type": "string",
+            "description": "The model against which savings are computed.",
+        },
         "tags": {
             "type": "array",
             "items": {"type": "string", "minLength": 1, "maxLength": 128},
             "maxItems": 20,
         },
         "session_id": {"type": "string", "maxLength": 128},
-        "cache_ttl": {"type": "integer", "minimum": 0, "description": "Seconds; 0: not kept."},
+        "cache_ttl": {"type": "integer", "minimum": 0, "description": "Seconds. 0: do not store."},
         "semantic_cache": {
             "type": "boolean",
-            "description": "false: no answer to the same question in other words.",
+            "description": "false: do not use the cached answer to a similar question.",
         },
         "read_only_tools": {
-            "description": "Tools whose calls change nothing, so that answers may be cached.",
+            "description": "Tools that only read, so that answers may be cached. true: all tools.",
             "oneOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}],
         },
     },
@@ -60,7 +63,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     },
     "max_tokens": {"type": "integer", "minimum": 1},
     "text": {
-        "description": "A text, or items.",
+        "description": "A text or an array of items.",
         "oneOf": [
             {"type": "string"},
             {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["type"]}},
@@ -77,8 +80,9 @@ _FIELDS: dict[str, dict[str, Any]] = {
 
 
 def request_body(required: dict[str, str]) -> dict[str, Any]:
-    """A JSON body in another API's shape, with our extensions. ``required`` maps its fields to
-    what they are, as :data:`_FIELDS` says; their own documents say more.
+    """Return the schema of a JSON body in another API's format, with our extensions.
+
+    ``required`` maps the required fields to their kinds in :data:`_FIELDS`.
     """
     schema: dict[str, Any] = {
         "type": "object",
@@ -87,7 +91,7 @@ def request_body(required: dict[str, str]) -> dict[str, Any]:
         "properties": {
             "model": {
                 "type": "string",
-                "description": "auto, auto:complexity, auto:cheapest, auto:best, or a model.",
+                "description": "auto, auto:complexity, auto:cheapest, auto:best or a model's name.",
             },
             **{field: _FIELDS[kind] for field, kind in required.items()},
             "stream": {"type": "boolean", "default": False, "nullable": True},
@@ -98,10 +102,14 @@ def request_body(required: dict[str, str]) -> dict[str, Any]:
 
 
 class OpenAIErrorBody(s.Serializer):
+    """An error in the format of the OpenAI API."""
+
     error = s.DictField(help_text="message, type, param, code")
 
 
 class AnthropicErrorBody(s.Serializer):
+    """An error in the format of the Anthropic API."""
+
     type = s.CharField()
     error = s.DictField(help_text="type, message")
     request_id = s.CharField(allow_null=True)
@@ -117,10 +125,10 @@ _JSON, _STREAM = "application/json", "text/event-stream"
 
 
 def _responses(failure: type[s.Serializer], *, streams: bool = False) -> dict[Any, Any]:
-    found: dict[Any, Any] = {(200, _JSON): ANY_OBJECT}
+    responses: dict[Any, Any] = {(200, _JSON): ANY_OBJECT}
     if streams:
-        found[200, _STREAM] = _EVENT
-    return {**found, **{(status, _JSON): failure for status in _FAILURES}}
+        responses[200, _STREAM] = _EVENT
+    return {**responses, **{(status, _JSON): failure for status in _FAILURES}}
 
 
 OPENAI_RESPONSES = _responses(OpenAIErrorBody)

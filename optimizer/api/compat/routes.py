@@ -1,4 +1,4 @@
-"""Other APIs' paths, below /v1 as their clients expect them."""
+"""The paths of other APIs, under /v1 where their clients expect them."""
 
 from __future__ import annotations
 

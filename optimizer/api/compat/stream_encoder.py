@@ -1,4 +1,4 @@
-"""How a stream is told to a client: what every wire must be able to say."""
+"""The interface that encodes a stream in the format of one API."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from providers.events import Event
 
 
 class StreamEncoder(Protocol):
-    """Turns events into server-sent events of one wire; one a stream.
+    """Encodes events as server-sent events of one API; each stream has its own encoder."""
 
-    ``encode`` is given every event, ``finish`` the recorded result at the end,
-    ``error`` what went wrong instead.
-    """
+    def encode(self, event: Event) -> Iterator[bytes]:
+        """Yield the server-sent events for ``event``; called for every event in order."""
+        ...
 
-    def encode(self, event: Event) -> Iterator[bytes]: ...
+    def finish(self, result: CompletionResult) -> Iterator[bytes]:
+        """Yield the events that end the stream; called once the result is recorded."""
+        ...
 
-    def finish(self, result: CompletionResult) -> Iterator[bytes]: ...
-
-    def error(self, failure: Failure) -> Iterator[bytes]: ...
+    def error(self, failure: Failure) -> Iterator[bytes]:
+        """Yield the event that reports ``failure``; called instead of :meth:`finish`."""
+        ...
 
 
 def stream_summary(result: CompletionResult) -> dict[str, Any]:
-    """What a stream's last event says of the whole; other answers say it in their headers."""
+    """Return the summary in a stream's last event; other answers have it in their headers."""
     return {
         "request_id": str(result.request_id),
         "provider": result.provider,

@@ -1,1 +1,1 @@
-"""What every endpoint shares: requests, replies, JSON, server-sent events, failures."""
+"""What all endpoints share: requests, replies, JSON, server-sent events, failures."""

@@ -1,4 +1,4 @@
-"""A client's JSON read field by field, each mistake named by its place in the body."""
+"""Reads a client's JSON field by field; errors name the place in the body."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 
 class InvalidField(Exception):
-    """The client's mistake. ``param`` is the field's place, such as ``messages[0].role``."""
+    """A field of the request is invalid.
+
+    ``param`` is the field's place, such as ``messages[0].role``; ``code`` is the error code.
+    """
 
     def __init__(self, param: str, message: str, code: str | None = None) -> None:
         super().__init__(message)
@@ -16,11 +19,15 @@ class InvalidField(Exception):
 
 
 def is_number(value: Any) -> bool:
+    """Return whether ``value`` is a JSON number: not a boolean and not NaN."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
 
 
 class BodyReader:
-    """One JSON object. ``null`` counts as absent; ``unread`` is what nobody has asked for."""
+    """Reads the fields of one JSON object. ``null`` counts as absent.
+
+    All methods that read a field raise :class:`InvalidField` if it is invalid.
+    """
 
     def __init__(self, value: Any, path: str = "") -> None:
         self.path = path
@@ -30,29 +37,36 @@ class BodyReader:
         self._read: set[str] = set()
 
     def place(self, name: str) -> str:
+        """Return the place of the field ``name`` in the body, such as ``messages[0].role``."""
         return f"{self.path}.{name}" if self.path else name
 
     def error(self, name: str, message: str, code: str | None = None) -> InvalidField:
+        """Return an error that names the place of the field before ``message``."""
         place = self.place(name)
         return InvalidField(place, f"{place}: {message}", code)
 
     def unread(self) -> list[str]:
+        """Return the fields that are present and have not been read."""
         return [k for k, v in self._values.items() if v is not None and k not in self._read]
 
     def raw(self, name: str) -> Any:
+        """Return the field without a check; ``None`` if it is absent."""
         self._read.add(name)
         return self._values.get(name)
 
     def has(self, name: str) -> bool:
+        """Return whether the field is present."""
         return self._values.get(name) is not None
 
     def required(self, name: str) -> Any:
+        """Return the field without a check of its type; it must be present."""
         value = self.raw(name)
         if value is None:
             raise self.error(name, "is required.", "missing_required_parameter")
         return value
 
     def text(self, name: str, default: str = "", *, required: bool = False) -> str:
+        """Return a string; ``default`` if it is absent and not ``required``."""
         value = self.required(name) if required else self.raw(name)
         if value is None:
             return default
@@ -61,12 +75,14 @@ class BodyReader:
         return value
 
     def choice(self, name: str, known: tuple[str, ...], default: str = "") -> str:
+        """Return a string that is one of ``known``; ``default`` if it is absent."""
         value = self.text(name, default)
         if value not in known and value != default:
             raise self.error(name, f"must be one of {', '.join(known)}.", "invalid_value")
         return value
 
     def number(self, name: str, low: float, high: float) -> float | None:
+        """Return a number from ``low`` to ``high``; ``None`` if it is absent."""
         value = self.raw(name)
         if value is None:
             return None
@@ -77,6 +93,7 @@ class BodyReader:
         return value  # type: ignore[no-any-return]
 
     def integer(self, name: str, low: int, high: int) -> int | None:
+        """Return an integer from ``low`` to ``high``; ``None`` if it is absent."""
         value = self.raw(name)
         if value is None:
             return None
@@ -87,6 +104,7 @@ class BodyReader:
         return value
 
     def flag(self, name: str, default: bool = False) -> bool:
+        """Return a boolean; ``default`` if it is absent."""
         value = self.raw(name)
         if value is None:
             return default
@@ -95,16 +113,19 @@ class BodyReader:
         return value
 
     def mapping(self, name: str) -> Mapping[str, Any] | None:
+        """Return an object as a mapping; ``None`` if it is absent."""
         value = self.raw(name)
         if value is not None and not isinstance(value, dict):
             raise self.error(name, "must be an object.", "invalid_type")
         return value
 
     def object(self, name: str) -> BodyReader | None:
+        """Return a reader of an object; ``None`` if it is absent."""
         value = self.mapping(name)
         return None if value is None else BodyReader(value, self.place(name))
 
     def array(self, name: str) -> list[Any]:
+        """Return an array; empty if it is absent."""
         value = self.raw(name)
         if value is None:
             return []
@@ -113,12 +134,13 @@ class BodyReader:
         return value
 
     def texts(self, name: str, *, most: int = 1000) -> tuple[str, ...]:
-        """An array of strings."""
+        """Return an array of at most ``most`` strings; empty if it is absent."""
         values = self.array(name)
         if len(values) > most or not all(isinstance(value, str) for value in values):
             raise self.error(name, f"must be an array of at most {most} strings.", "invalid_type")
         return tuple(values)
 
     def objects(self, name: str) -> Iterator[BodyReader]:
+        """Yield a reader of each object in an array."""
         for number, value in enumerate(self.array(name)):
             yield BodyReader(value, f"{self.place(name)}[{number}]")

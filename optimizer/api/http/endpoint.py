@@ -1,4 +1,4 @@
-"""What an endpoint is asked and what it replies, whoever serves it."""
+"""Requests and replies of the endpoints, independent of the server that carries them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from optimizer.wiring.services import Services
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One request: its body read as JSON, who sent it, and ``header`` for what else it says
-    (lower-case name; empty where it is not there).
+    """One request: ``data`` is its JSON body, ``client`` its sender.
+
+    ``header`` returns a header by its lower-case name; empty if it is absent.
     """
 
     data: Any
@@ -25,7 +26,7 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True)
 class JsonReply:
-    """A reply in one piece, to be sent as JSON."""
+    """A reply that is sent as one JSON object."""
 
     body: Mapping[str, Any]
     status: int = 200
@@ -34,8 +35,9 @@ class JsonReply:
 
 @dataclass(frozen=True, slots=True)
 class StreamReply:
-    """A reply of server-sent events. However it ends, ``source`` is closed and ``leave``
-    called.
+    """A reply of server-sent events.
+
+    However it ends, the sender closes ``source`` and calls ``leave``.
     """
 
     source: AsyncGenerator[bytes, None]
@@ -47,7 +49,7 @@ Reply = JsonReply | StreamReply
 
 
 class ApiEndpoint(Protocol):
-    """Answers a POST in the shape of its API."""
+    """Answers a POST in the format of its API."""
 
     @classmethod
     def of(cls, services: Services) -> Self:
@@ -55,9 +57,9 @@ class ApiEndpoint(Protocol):
         ...
 
     async def answer(self, api_request: ApiRequest) -> Reply:
-        """Return the reply; what this raises is for :meth:`failed`."""
+        """Return the reply; the caller passes errors to :meth:`failed`."""
         ...
 
     def failed(self, request_id: uuid.UUID, error: Exception) -> JsonReply:
-        """Return the reply that reports ``error`` as the API does."""
+        """Return the reply that reports ``error`` in the format of the API."""
         ...

@@ -1,4 +1,4 @@
-"""What went wrong, in words that every wire can spell."""
+"""Errors in a form that every API's error format can express."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """``status`` is HTTP's; ``param`` the field at fault, ``code`` a word for programs, where
-    there are such; ``retry_after`` is in seconds.
+    """One error, before it takes the format of an API.
+
+    ``status`` is the HTTP status, ``message`` is for people and ``code`` for programs;
+    ``param`` is the field at fault, ``retry_after`` is in seconds. ``None`` means not known.
     """
 
     status: int
@@ -49,39 +51,49 @@ class Failure:
 
     @classmethod
     def of_status(cls, status: int, message: str) -> Failure:
-        """What a status alone tells."""
+        """Return the failure for an HTTP status without further details."""
         kinds: dict[int, Kind] = {404: "not_found", 413: "too_large", 429: "rate_limited"}
         kind = kinds.get(status, "invalid" if status < 500 else "internal")
         return cls(status, kind, message)
 
 
-BUDGETS_AWAY = "The budgets cannot be asked just now, so nothing was called. Try again shortly."
-# What needs no look at the exception beyond its type.
-_PLAIN: dict[type[Exception], Failure] = {
-    RecursionError: Failure(400, "invalid", "The body is nested too deeply.", "body"),
-    NotCached: Failure(504, "timeout", "No cached answer, and only one was wanted."),
-    LedgerUnavailable: Failure(
-        503, "overloaded", "The answer could not be recorded, so it does not count. Try again."
+BUDGETS_UNAVAILABLE = (
+    "The budgets cannot be checked right now, so no model was called. Try again shortly."
+)
+# Exceptions for which the type alone determines the failure.
+_BY_TYPE: dict[type[Exception], Failure] = {
+    RecursionError: Failure(400, "invalid", "The request body is nested too deeply.", "body"),
+    NotCached: Failure(
+        504, "timeout", "There is no cached answer, and the request allows only a cached one."
     ),
-    BudgetsUnavailable: Failure(503, "overloaded", BUDGETS_AWAY),
-    Http404: Failure.of_status(404, "There is no such endpoint."),
+    LedgerUnavailable: Failure(
+        503, "overloaded", "The answer could not be recorded, so it must not be used. Try again."
+    ),
+    BudgetsUnavailable: Failure(503, "overloaded", BUDGETS_UNAVAILABLE),
+    Http404: Failure.of_status(404, "This endpoint does not exist."),
 }
-_PATIENCE_SECONDS = 60
-_NO_DATABASE = Failure(503, "overloaded", "The database is unavailable. Try again shortly.")
+_MAX_RETRY_WAIT_SECONDS = 60
+_DATABASE_UNAVAILABLE = Failure(
+    503, "overloaded", "The database is unavailable. Try again shortly."
+)
 
 
 def retry_headers(retry_after: int | None, code: str | None) -> dict[str, str]:
-    """Whether and when to ask again, as clients read it: those of OpenAI and Anthropic ask
-    again at once unless they are told not to.
+    """Return the headers that tell a client whether and when to retry.
+
+    The clients of OpenAI and Anthropic retry at once unless ``X-Should-Retry`` is false.
     """
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-    if code == "budget_exceeded" and (retry_after is None or retry_after > _PATIENCE_SECONDS):
+    if code == "budget_exceeded" and (retry_after is None or retry_after > _MAX_RETRY_WAIT_SECONDS):
         headers["X-Should-Retry"] = "false"
     return headers
 
 
 def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failure:
-    """``request`` is the request, where it was read; it knows which field needs what."""
+    """Return the failure for ``error``.
+
+    ``request`` is set once it has been read; it maps a missing capability to the field at fault.
+    """
     if isinstance(error, InvalidField):
         return Failure(400, "invalid", str(error), error.param, error.code)
     if isinstance(error, UnknownModel):
@@ -91,7 +103,7 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         places = sorted({needs.get(need, "") for need in error.missing} - {""})
         return Failure(400, "invalid", str(error), ", ".join(places) or None, "unsupported_feature")
     if isinstance(error, RoutingUnavailable):
-        return _unavailable(error)
+        return _routing_failure(error)
     if isinstance(error, BudgetExceeded):
         return Failure(
             429, "rate_limited", str(error), code="budget_exceeded", retry_after=error.retry_after
@@ -100,18 +112,18 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         return Failure(400, "invalid", error.words or str(error), code=error.code)
     if isinstance(error, ProviderError):
         return Failure(502, "overloaded", f"{error.provider} {error.message}.", code=error.code)
-    return _PLAIN.get(type(error)) or _of_the_framework(error)
+    return _BY_TYPE.get(type(error)) or _framework_failure(error)
 
 
-def _unavailable(error: RoutingUnavailable) -> Failure:
+def _routing_failure(error: RoutingUnavailable) -> Failure:
     attempts = error.attempts
-    named = "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts)
-    message = f"{error} {named}".strip()
+    calls = "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts)
+    message = f"{error} {calls}".strip()
     if error.deadline_passed:
         return Failure(504, "timeout", message, code="deadline_exceeded")
     if error.all_rejected:
-        words = next((a.words for a in reversed(attempts) if a.words), "")
-        return Failure(400, "invalid", words or message, code=attempts[-1].error)
+        provider_message = next((a.words for a in reversed(attempts) if a.words), "")
+        return Failure(400, "invalid", provider_message or message, code=attempts[-1].error)
     if attempts and all(a.error == "rate_limited" for a in attempts):
         wait = min((a.retry_after for a in attempts if a.retry_after), default=1.0)
         return Failure(
@@ -120,12 +132,16 @@ def _unavailable(error: RoutingUnavailable) -> Failure:
     return Failure(503, "overloaded", message, code="routing_unavailable")
 
 
-def _of_the_framework(error: Exception) -> Failure:
+def _framework_failure(error: Exception) -> Failure:
     if isinstance(error, (OperationalError, InterfaceError)):
         logger.warning("The database is unavailable", exc_info=error)
-        return _NO_DATABASE
+        return _DATABASE_UNAVAILABLE
     if isinstance(error, exceptions.APIException):
         return Failure.of_status(error.status_code, str(error.detail))
     # The formatter names the type and place only; the message may hold a prompt.
     logger.error("An API view failed", exc_info=error)
-    return Failure(500, "internal", "Something went wrong on our side.")
+    return Failure(
+        500,
+        "internal",
+        "Something went wrong on our side. If it happens again, report the request ID.",
+    )

@@ -1,4 +1,4 @@
-"""Serializer fields that take a JSON type at its word: "5" is no number, 1 no boolean."""
+"""Serializer fields that accept only their own JSON type: "5" is not a number, 1 not a boolean."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from rest_framework import serializers
 
 
 class StrictSerializer(serializers.Serializer):
-    """Refuses fields it does not know: a misspelt option must not pass silently."""
+    """Refuses unknown fields, so that a misspelt option is not ignored silently."""
 
     def to_internal_value(self, data: Any) -> Any:
+        """Return the valid fields; raise ``ValidationError`` for unknown ones."""
         if isinstance(data, dict):
             unknown = sorted(str(name) for name in set(data) - set(self.fields))
             if unknown:
@@ -22,44 +23,49 @@ class StrictSerializer(serializers.Serializer):
 
 
 class TextField(serializers.CharField):
-    """A string that says something; kept as sent, surrounding space included."""
+    """A string with more than white space in it; surrounding white space is kept."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(trim_whitespace=False, **options)
 
     def to_internal_value(self, data: Any) -> str:
+        """Return the string; raise ``ValidationError`` for another type."""
         if not isinstance(data, str):
-            raise serializers.ValidationError("Not a string.")
+            raise serializers.ValidationError("Must be a string.")
         return super().to_internal_value(data)
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
+        """Return the text; one of white space alone counts as blank."""
         if isinstance(data, str) and not self.allow_blank and not data.strip():
             self.fail("blank")
         return super().run_validation(data)
 
 
 class WholeNumberField(serializers.IntegerField):
-    """A JSON integer; not a string, a boolean or a fraction."""
+    """A JSON integer; strings, booleans and fractions are refused."""
 
     def to_internal_value(self, data: Any) -> int:
+        """Return the integer; raise ``ValidationError`` for another type."""
         if isinstance(data, bool) or not isinstance(data, int):
             self.fail("invalid")
         return super().to_internal_value(data)
 
 
 class NumberField(serializers.FloatField):
-    """A JSON number."""
+    """A JSON number; strings and booleans are refused."""
 
     def to_internal_value(self, data: Any) -> float:
+        """Return the number; raise ``ValidationError`` for another type."""
         if isinstance(data, bool) or not isinstance(data, (int, float)):
             self.fail("invalid")
         return super().to_internal_value(data)
 
 
 class TruthField(serializers.BooleanField):
-    """true or false."""
+    """A JSON boolean; other values, such as 1, are refused."""
 
     def to_internal_value(self, data: Any) -> bool:
+        """Return the boolean; raise ``ValidationError`` for another type."""
         if not isinstance(data, bool):
             self.fail("invalid", input=data)
         return data

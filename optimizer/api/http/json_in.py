@@ -1,4 +1,4 @@
-"""JSON in: strict, and safe against hostile nesting."""
+"""Reads JSON strictly, and safely if it is nested very deeply."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from rest_framework.parsers import JSONParser
 
 
 class CompressedBody(APIException):
-    """415: nothing is unpacked here, so that nothing can grow beyond the body's bound."""
+    """The body is compressed (415). It could exceed the size limit once decompressed."""
 
     status_code = 415
-    default_detail = "Compressed bodies are not read: send it without Content-Encoding."
+    default_detail = "Compressed bodies are not supported. Send the body without Content-Encoding."
 
 
-def _no_number(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"Out of range float values are not JSON compliant: {name}")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_number)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def read_json(body: bytes) -> Any:
-    """Raises :class:`rest_framework.exceptions.ParseError`."""
+    """Return the JSON value of ``body``.
+
+    Raises :class:`rest_framework.exceptions.ParseError`.
+    """
     try:
         return _DECODER.decode(body.decode())
     except ValueError as error:
@@ -34,9 +37,10 @@ def read_json(body: bytes) -> Any:
 
 
 class JsonParser(JSONParser):
-    """A body that is not UTF-8 JSON, however deep, is the client's mistake."""
+    """Reads request bodies for DRF; invalid UTF-8, JSON or nesting is the client's error."""
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        """Return the JSON value of the body; raise :class:`CompressedBody` if it is compressed."""
         request = (parser_context or {}).get("request")
         if request is not None:
             encoding = request.headers.get("content-encoding", "identity")

@@ -1,4 +1,4 @@
-"""JSON out: money as numbers, times as ISO 8601 in UTC."""
+"""Writes JSON: money as numbers, times as ISO 8601 in UTC."""
 
 from __future__ import annotations
 
@@ -12,35 +12,39 @@ from rest_framework.utils.encoders import JSONEncoder
 
 
 class MoneyEncoder(JSONEncoder):
-    """Decimals as JSON numbers: the shortest that reads back as the same ten places."""
+    """Writes decimals as the shortest JSON numbers that keep ten decimal places."""
 
     def default(self, o: Any) -> Any:
+        """Return a value that JSON has for ``o``."""
         if isinstance(o, Decimal):
             return float(o)
         return super().default(o)
 
 
 _ENCODER = MoneyEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-_OURS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
 
 def as_json(value: Any) -> bytes:
-    """``value`` as every answer writes it, in a fifth of the standard library's time."""
+    """Return ``value`` as JSON. Takes a fifth of the time of the standard library."""
     try:
-        return orjson.dumps(value, _ENCODER.default, _OURS)
+        return orjson.dumps(value, _ENCODER.default, _OPTIONS)
     except TypeError:  # among other things an integer of over 64 bits
         return _ENCODER.encode(value).encode()
 
 
 class AlwaysJson(DefaultContentNegotiation):
-    """There is one format, so an ``Accept`` header that names another is no reason to refuse."""
+    """Answers in JSON whatever the ``Accept`` header asks for; there is no other format."""
 
     def select_renderer(
         self, request: Any, renderers: Any, format_suffix: str | None = None
     ) -> tuple[Any, str]:
+        """Return the first renderer and its media type."""
         return renderers[0], renderers[0].media_type
 
 
 class JsonRenderer(JSONRenderer):
+    """Writes DRF's responses as JSON without a charset in the content type."""
+
     encoder_class = MoneyEncoder
     charset = None

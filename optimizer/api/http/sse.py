@@ -13,14 +13,14 @@ from optimizer.api.http.json_out import as_json
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
-    # Proxies must hand each event on as it comes.
+    # Proxies must forward each event at once.
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",
 }
 
 
 def sse(data: Mapping[str, Any], event: str = "", event_id: str = "") -> bytes:
-    """One event; with ``event_id`` a client that connects again says where it was."""
+    """Return one event; a client that reconnects sends the last ``event_id`` it received."""
     head = f"id: {event_id}\n" if event_id else ""
     if event:
         head += f"event: {event}\n"
@@ -28,7 +28,7 @@ def sse(data: Mapping[str, Any], event: str = "", event_id: str = "") -> bytes:
 
 
 class EventStream(StreamingHttpResponse):
-    """Server-sent events. However it ends, the source is closed and ``leave`` called."""
+    """A response of server-sent events. At its end it closes the source and calls ``leave``."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class EventStream(StreamingHttpResponse):
         self._loop = asyncio.get_running_loop()
 
     def close(self) -> None:
-        """Called from another thread, and also if nobody ever began to read."""
+        """Close the response, also one that was never read; another thread may call this."""
         super().close()
         self._loop.call_soon_threadsafe(self._leave)
 

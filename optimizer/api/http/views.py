@@ -1,4 +1,4 @@
-"""The endpoints as DRF views: they document the endpoints and serve unusual requests."""
+"""DRF views of the endpoints; they document them and serve what the fast path does not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from optimizer.wiring.services import Services
 
 
 class ServicesMixin:
-    """Gives views the process's services."""
+    """Gives a view access to the services of the process."""
 
     @property
     def services(self) -> Services:
@@ -29,11 +29,14 @@ class ServicesMixin:
 
 
 class SyncViewSet(ServicesMixin, viewsets.ViewSet):
-    """A view on a thread, for what reads the database."""
+    """A view that runs on a thread, for views that read the database."""
 
 
 class AsyncViewSet(ServicesMixin, ViewSet):
-    """A view on the event loop; adrf would otherwise look at every method on each request."""
+    """A view that runs on the event loop.
+
+    ``view_is_async`` saves adrf from inspecting every method on each request.
+    """
 
     view_is_async = True
 
@@ -45,7 +48,7 @@ def tenant_of(request: Request) -> str | None:
 
 
 def client_of(request: Request) -> Client:
-    """Return the client that the gatekeeper authenticated; anonymous where there is none."""
+    """Return the client that the gatekeeper authenticated; anonymous if there is none."""
     scope = getattr(request._request, "scope", {})
     client: Client = scope.get("optimizer.client", ANONYMOUS)
     return client
@@ -58,12 +61,12 @@ def request_id_of(request: Request) -> uuid.UUID:
 
 
 class EndpointViewSet(AsyncViewSet):
-    """Serves ``endpoint``; errors that DRF finds take the endpoint's shape."""
+    """Serves ``endpoint``; errors found by DRF are reported in the endpoint's format."""
 
     endpoint: ClassVar[type[ApiEndpoint]]
 
     async def serve(self, request: Request) -> HttpResponseBase:
-        """Return the endpoint's reply as Django sends it."""
+        """Return the endpoint's reply as a Django response."""
         headers = request._request.headers
         reply = await self.endpoint.of(self.services).answer(
             ApiRequest(
@@ -78,7 +81,7 @@ class EndpointViewSet(AsyncViewSet):
         return Response(reply.body, status=reply.status, headers=dict(reply.headers))
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
-        """Return the handler that writes an error as the endpoint does."""
+        """Return the handler that reports an error in the endpoint's format."""
 
         def handle(error: Exception, context: dict[str, Any]) -> Response:
             reply = self.endpoint.of(self.services).failed(request_id_of(self.request), error)

@@ -1,1 +1,1 @@
-"""What the OpenAI API specifies: chat completions, responses, embeddings, models."""
+"""The endpoints of the OpenAI API: chat completions, responses, embeddings, models."""

@@ -1,4 +1,4 @@
-"""Chat completions: read, answered, told."""
+"""POST /v1/chat/completions."""
 
 from __future__ import annotations
 
@@ -22,14 +22,20 @@ from optimizer.gateway.chat_requests import ChatQuery
 
 
 class OpenAIEndpoint(WireEndpoint):
+    """What the endpoints of the OpenAI API share: the error format."""
+
     def error_body(self, failure: Failure, request_id: uuid.UUID) -> dict[str, Any]:
+        """Return the JSON body that reports ``failure``."""
         return error_body(failure)
 
 
 class ChatCompletionsEndpoint(OpenAIEndpoint, ChatEndpoint):
+    """Answers ``POST /v1/chat/completions``."""
+
     name = "chat/completions"
 
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
+        """Return the chat that the request asks for, and the format of its answer."""
         query, with_usage = read_chat_query(api_request.data, api_request.header("cache-control"))
         return query, ResponseFormat(
             chat_completion,
@@ -40,7 +46,7 @@ class ChatCompletionsEndpoint(OpenAIEndpoint, ChatEndpoint):
 
 
 class ChatCompletionsViewSet(EndpointViewSet):
-    """Chat completions as OpenAI specifies them, by whichever model is chosen or named."""
+    """Serves ``POST /v1/chat/completions``."""
 
     endpoint = ChatCompletionsEndpoint
 
@@ -73,4 +79,5 @@ class ChatCompletionsViewSet(EndpointViewSet):
         ],
     )
     async def create(self, request: Request) -> HttpResponseBase:
+        """Answer a chat as OpenAI's API does, with the model named or a chosen one."""
         return await self.serve(request)

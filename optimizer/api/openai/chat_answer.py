@@ -1,6 +1,6 @@
-"""A completion as OpenAI's chat completions spell it, whole.
+"""Writes a complete answer in the format of OpenAI's chat completions.
 
-Wire: https://platform.openai.com/docs/api-reference/chat/object
+Format: https://platform.openai.com/docs/api-reference/chat/object
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ FINISH: dict[FinishReason, str] = {
 
 
 def completion_id(request_id: object) -> str:
+    """Return the id of the completion that answers a request."""
     return f"chatcmpl-{request_id}"
 
 
 def chat_completion(result: CompletionResult) -> dict[str, Any]:
-    """A ``chat.completion`` object."""
+    """Return a ``chat.completion`` object."""
     completion = result.completion
     return {
         "id": completion_id(result.request_id),
@@ -43,59 +44,63 @@ def chat_completion(result: CompletionResult) -> dict[str, Any]:
             for index, choice in enumerate(completion.choices)
         ],
         "usage": usage_body(completion.usage),
-        **about_the_answer(completion.extra),
+        **answer_extras(completion.extra),
     }
 
 
-def about_the_answer(extra: Any) -> dict[str, Any]:
-    """What OpenAI's own servers say of an answer as a whole."""
+def answer_extras(extra: Any) -> dict[str, Any]:
+    """Return the fields that OpenAI's own servers add to an answer as a whole."""
     return {k: v for k, v in (extra or {}).items() if k in {"system_fingerprint", "service_tier"}}
 
 
 def logprobs_body(logprobs: list[Any] | None) -> dict[str, Any] | None:
+    """Return the ``logprobs`` object; ``None`` if there are none."""
     return None if logprobs is None else {"content": logprobs, "refusal": None}
 
 
 def message_body(choice: Choice) -> dict[str, Any]:
+    """Return the ``message`` object of a choice."""
     message: dict[str, Any] = {
         "role": "assistant",
         "content": choice.text or (None if choice.tool_calls or choice.refusal else ""),
         "refusal": choice.refusal or None,
     }
-    thought = "".join(part.text for part in choice.parts if isinstance(part, Thinking))
-    if thought:
-        message["reasoning_content"] = thought
+    reasoning = "".join(part.text for part in choice.parts if isinstance(part, Thinking))
+    if reasoning:
+        message["reasoning_content"] = reasoning
     if choice.tool_calls:
         message["tool_calls"] = [tool_call_body(call) for call in choice.tool_calls]
     for part in choice.parts:
-        message.update(own_fields(part))
+        message.update(opaque_fields(part))
     return message
 
 
-def own_fields(part: AnswerPart) -> dict[str, Any]:
-    """What a server of this very wire said that other wires have no word for."""
+def opaque_fields(part: AnswerPart) -> dict[str, Any]:
+    """Return the fields from an OpenAI-compatible server that other APIs do not have."""
     if isinstance(part, Opaque) and part.wire == "openai":
         return dict(part.value)
     return {}
 
 
 def tool_call_body(call: ToolCall) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    """Return a ``tool_calls`` entry."""
+    body: dict[str, Any] = {
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments},
     }
     if call.signature:
-        found["extra_content"] = signature_body(call.signature)
-    return found
+        body["extra_content"] = signature_body(call.signature)
+    return body
 
 
 def signature_body(signature: str) -> dict[str, Any]:
-    """Gemini's sealed reasoning, as its own servers put it on this wire."""
+    """Return Gemini's encrypted reasoning in the field that Gemini's own servers use for it."""
     return {"google": {"thought_signature": signature}}
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
+    """Return the ``usage`` object, in tokens."""
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,

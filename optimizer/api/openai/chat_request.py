@@ -1,6 +1,6 @@
-"""Reads the request of a chat completion.
+"""Reads a chat completion request.
 
-Wire: https://platform.openai.com/docs/api-reference/chat/create
+Format: https://platform.openai.com/docs/api-reference/chat/create
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", re.DOTALL)
 
 
 def read_messages(fields: BodyReader) -> tuple[Message, ...]:
-    """Turns in order. The results of calls made together are one user's turn."""
+    """Return the turns in order; consecutive tool results become one user turn."""
     if not fields.array("messages"):
         fields.required("messages")
-        raise fields.error("messages", "needs at least one message.", "empty_array")
+        raise fields.error("messages", "must contain at least one message.", "empty_array")
     turns: list[Message] = []
     results: list[Part] = []
     for message in fields.objects("messages"):
@@ -69,7 +69,9 @@ def _result(message: BodyReader) -> ToolResult:
     content = []
     for part in _content(message):
         if not isinstance(part, (Text, Image)):
-            raise message.error("content", "of a tool may only be text.", "invalid_value")
+            raise message.error(
+                "content", "of a tool message must be text or images.", "invalid_value"
+            )
         content.append(part)
     return ToolResult(message.text("tool_call_id", required=True), tuple(content))
 
@@ -123,10 +125,10 @@ def _part(part: BodyReader) -> Part:
 
 
 def read_image(fields: BodyReader, name: str, detail: str) -> Image:
-    """An image by the URL in ``fields[name]``, which may hold the image itself."""
+    """Return the image at the URL in ``fields[name]``; a data URL holds the image itself."""
     url = fields.text(name, required=True)
-    if found := _DATA_URL.fullmatch(url):
-        return Image(media_type=found[1], data=found[2], detail=detail)
+    if match := _DATA_URL.fullmatch(url):
+        return Image(media_type=match[1], data=match[2], detail=detail)
     if not url.startswith(("http://", "https://")):
         raise fields.error(name, "must be an http(s) URL or a base64 data URL.", "invalid_value")
     return Image(url=url, detail=detail)
@@ -136,7 +138,7 @@ _MODES = ("auto", "none", "required")
 
 
 def read_tools(fields: BodyReader) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
-    """Functions, and ``("tools",)`` where there are tools of other kinds."""
+    """Return the functions, and ``("tools",)`` if there are tools of other kinds."""
     tools: list[Tool] = []
     native: tuple[str, ...] = ()
     for tool in fields.objects("tools"):
@@ -152,7 +154,7 @@ def read_tools(fields: BodyReader) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
 
 
 def read_function(function: BodyReader) -> Tool:
-    """``name``, ``description``, ``parameters`` and ``strict``."""
+    """Return a tool from ``name``, ``description``, ``parameters`` and ``strict``."""
     return Tool(
         name=function.text("name", required=True),
         description=function.text("description"),
@@ -162,7 +164,7 @@ def read_function(function: BodyReader) -> Tool:
 
 
 def read_tool_choice(fields: BodyReader) -> tuple[ToolChoice, tuple[str, ...]]:
-    """The choice, and ``("tool_choice",)`` where only OpenAI's own wire can say it."""
+    """Return the choice, and ``("tool_choice",)`` if only OpenAI's own API supports it."""
     value = fields.raw("tool_choice")
     if value is None:
         return ToolChoice(), ()
@@ -174,18 +176,18 @@ def read_tool_choice(fields: BodyReader) -> tuple[ToolChoice, tuple[str, ...]]:
     choice = BodyReader(value, fields.place("tool_choice"))
     if choice.text("type", required=True) != "function":
         return ToolChoice(), ("tool_choice",)
-    # Responses name the function beside the type, chat completions within an object.
+    # Responses have the function's name next to the type, chat completions in an object.
     function = choice.object("function") or choice
     return ToolChoice("named", function.text("name", required=True)), ()
 
 
-MOST_TOKENS = 10_000_000
-_MOST_CHOICES = 128
-_MOST_STOPS = 64
+MAX_TOKENS = 10_000_000
+_MAX_CHOICES = 128
+_MAX_STOPS = 64
 
 
 def read_chat_query(body: Any, cache_control: str) -> tuple[ChatQuery, bool]:
-    """The query, and whether the stream shall end with its usage.
+    """Return the query, and whether the stream ends with its usage.
 
     Raises :class:`optimizer.api.http.body_reader.InvalidField`.
     """
@@ -209,8 +211,8 @@ def _with_usage(fields: BodyReader, streamed: bool) -> bool:
 
 
 def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
-    longest = fields.integer("max_completion_tokens", 1, MOST_TOKENS)
-    older = fields.integer("max_tokens", 1, MOST_TOKENS)
+    max_tokens = fields.integer("max_completion_tokens", 1, MAX_TOKENS)
+    legacy_max_tokens = fields.integer("max_tokens", 1, MAX_TOKENS)
     messages = read_messages(fields)
     choice, native_choice = read_tool_choice(fields)
     tools, native_tools = read_tools(fields)
@@ -220,7 +222,7 @@ def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
         raise fields.error("top_logprobs", "is only allowed when logprobs is true.")
     return Chat(
         messages=messages,
-        max_tokens=older if longest is None else longest,
+        max_tokens=legacy_max_tokens if max_tokens is None else max_tokens,
         tools=tools,
         tool_choice=choice,
         parallel_tools=fields.flag("parallel_tool_calls", True),
@@ -229,7 +231,7 @@ def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
         top_p=fields.number("top_p", 0, 1),
         seed=fields.integer("seed", -(2**63), 2**63 - 1),
         stop=_read_stop(fields),
-        n=fields.integer("n", 1, _MOST_CHOICES) or 1,
+        n=fields.integer("n", 1, _MAX_CHOICES) or 1,
         presence_penalty=fields.number("presence_penalty", -2, 2),
         frequency_penalty=fields.number("frequency_penalty", -2, 2),
         logit_bias=_read_logit_bias(fields),
@@ -242,43 +244,44 @@ def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
 
 
 def _native(fields: BodyReader, body: Mapping[str, Any]) -> Iterator[str]:
-    """Fields that only OpenAI's own wire can carry, unless they ask for nothing."""
+    """Yield the fields with an effect that only OpenAI's own API supports."""
     fields.text("safety_identifier")
     for name in fields.unread():
         value = body[name]
-        asks_nothing = value in (False, "auto", "default", [], {}, ["text"])
-        if name in {"store", "service_tier", "modalities", "metadata"} and asks_nothing:
+        has_no_effect = value in (False, "auto", "default", [], {}, ["text"])
+        if name in {"store", "service_tier", "modalities", "metadata"} and has_no_effect:
             continue
-        # Hints that change the price of what comes next, never the answer.
+        # Hints that change the price of later requests, never this answer.
         if name in {"prompt_cache_key", "prompt_cache_retention"}:
             continue
         yield name
 
 
 def read_response_format(fields: BodyReader) -> JsonOutput | None:
-    found = fields.object("response_format")
-    if found is None:
+    """Return the JSON output that ``response_format`` asks for; ``None`` for text."""
+    response_format = fields.object("response_format")
+    if response_format is None:
         return None
-    kind = found.choice("type", ("text", "json_object", "json_schema"))
+    kind = response_format.choice("type", ("text", "json_object", "json_schema"))
     if kind == "text":
         return None
     if kind == "json_object":
         return JsonOutput()
     if kind != "json_schema":
-        raise found.error("type", "is required.", "missing_required_parameter")
-    described = found.object("json_schema")
-    if described is None:
-        raise found.error("json_schema", "is required.", "missing_required_parameter")
-    return read_json_schema(described)
+        raise response_format.error("type", "is required.", "missing_required_parameter")
+    json_schema = response_format.object("json_schema")
+    if json_schema is None:
+        raise response_format.error("json_schema", "is required.", "missing_required_parameter")
+    return read_json_schema(json_schema)
 
 
-def read_json_schema(described: BodyReader) -> JsonOutput:
-    """``name``, ``description``, ``schema`` and ``strict``."""
+def read_json_schema(json_schema: BodyReader) -> JsonOutput:
+    """Return a format from ``name``, ``description``, ``schema`` and ``strict``."""
     return JsonOutput(
-        schema=described.mapping("schema") or {"type": "object"},
-        name=described.text("name", required=True),
-        description=described.text("description"),
-        strict=described.flag("strict"),
+        schema=json_schema.mapping("schema") or {"type": "object"},
+        name=json_schema.text("name", required=True),
+        description=json_schema.text("description"),
+        strict=json_schema.flag("strict"),
     )
 
 
@@ -286,11 +289,11 @@ def _read_stop(fields: BodyReader) -> tuple[str, ...]:
     value = fields.raw("stop")
     if isinstance(value, str):
         return (value,) if value else ()
-    return fields.texts("stop", most=_MOST_STOPS)
+    return fields.texts("stop", most=_MAX_STOPS)
 
 
 def _read_logit_bias(fields: BodyReader) -> Mapping[str, float] | None:
     bias = fields.mapping("logit_bias")
     if bias and not all(is_number(v) and -100 <= v <= 100 for v in bias.values()):
-        raise fields.error("logit_bias", "values must be numbers between -100 and 100.")
+        raise fields.error("logit_bias", "all values must be numbers between -100 and 100.")
     return bias or None

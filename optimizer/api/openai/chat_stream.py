@@ -1,6 +1,6 @@
-"""A stream as OpenAI's chat completions spell it.
+"""Writes a stream in the format of OpenAI's chat completions.
 
-Wire: https://platform.openai.com/docs/api-reference/chat-streaming
+Format: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from optimizer.api.http.failures import Failure
 from optimizer.api.http.sse import sse
 from optimizer.api.openai.chat_answer import (
     FINISH,
-    about_the_answer,
+    answer_extras,
     completion_id,
     logprobs_body,
     signature_body,
@@ -39,7 +39,10 @@ DONE = b"data: [DONE]\n\n"
 
 
 class ChatStreamEncoder:
-    """``chat.completion.chunk`` objects. ``with_usage`` is whether the last one has the usage."""
+    """Encodes events as ``chat.completion.chunk`` objects.
+
+    ``with_usage`` adds a last chunk with the usage.
+    """
 
     def __init__(self, request_id: object, model: str, *, with_usage: bool) -> None:
         self._head: dict[str, Any] = {
@@ -49,37 +52,40 @@ class ChatStreamEncoder:
             "model": model,
         }
         self._with_usage = with_usage
-        self._spoken: set[int] = set()
+        self._started: set[int] = set()
         self._last: dict[str, Any] | None = None
 
     def encode(self, event: Event) -> Iterator[bytes]:
+        """Yield the server-sent events for ``event``."""
         if isinstance(event, Started):
-            self._head.update(about_the_answer(event.extra))
+            self._head.update(answer_extras(event.extra))
         elif isinstance(event, Finished):
-            # The last of them waits, so that what the whole came to can be said with it.
+            # The last chunk is held back, so that the summary can be sent with it.
             if self._last is not None:
-                yield self._said(self._last)
+                yield self._chunk_event(self._last)
             self._last = self._chunk(event.choice, {}, finish=FINISH[event.reason])
         elif not isinstance(event, UsageReported):
             delta, logprobs = _delta(event)
-            if event.choice not in self._spoken:
-                self._spoken.add(event.choice)
+            if event.choice not in self._started:
+                self._started.add(event.choice)
                 delta = {"role": "assistant", "content": "", **delta}
-            yield self._said(self._chunk(event.choice, delta, logprobs))
+            yield self._chunk_event(self._chunk(event.choice, delta, logprobs))
 
     def finish(self, result: CompletionResult) -> Iterator[bytes]:
-        told = {"optimizer": stream_summary(result)}
+        """Yield the chunks that end the stream, with cost and, if asked for, usage."""
+        summary = {"optimizer": stream_summary(result)}
         last = self._last or {"choices": []}
         if self._with_usage:
-            yield self._said(last)
-            usage = {"choices": [], "usage": usage_body(result.completion.usage), **told}
+            yield self._chunk_event(last)
+            usage = {"choices": [], "usage": usage_body(result.completion.usage), **summary}
             yield sse({**self._head, **usage})
         else:
-            yield self._said({**last, **told})
+            yield self._chunk_event({**last, **summary})
         yield DONE
 
     def error(self, failure: Failure) -> Iterator[bytes]:
-        # No [DONE]: what was said so far must not look like a whole answer.
+        """Yield the event that reports ``failure``."""
+        # No [DONE]: the partial answer must not look complete.
         yield sse(error_body(failure))
 
     def _chunk(
@@ -93,7 +99,7 @@ class ChatStreamEncoder:
         choice["logprobs"] = logprobs_body(logprobs)
         return {"choices": [choice]}
 
-    def _said(self, body: dict[str, Any]) -> bytes:
+    def _chunk_event(self, body: dict[str, Any]) -> bytes:
         usage: dict[str, Any] = {"usage": None} if self._with_usage else {}
         return sse({**self._head, **body, **usage})
 

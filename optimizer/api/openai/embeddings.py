@@ -1,6 +1,6 @@
 """POST /v1/embeddings.
 
-Wire: https://platform.openai.com/docs/api-reference/embeddings/create
+Format: https://platform.openai.com/docs/api-reference/embeddings/create
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from optimizer.domain.options import RequestOptions
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.wiring.services import Services
 
-_MOST_INPUTS = 2048
+_MAX_INPUTS = 2048
 
 
 class EmbeddingsEndpoint(OpenAIEndpoint):
+    """Answers ``POST /v1/embeddings``."""
+
     name = "embeddings"
 
     def __init__(self, embedding: EmbeddingService) -> None:
@@ -38,6 +40,7 @@ class EmbeddingsEndpoint(OpenAIEndpoint):
         return cls(services.embedding)
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
+        """Return the provider's answer, with the cost in the headers."""
         model, body, options = read_embedding_query(
             api_request.data, api_request.header("cache-control")
         )
@@ -48,7 +51,7 @@ class EmbeddingsEndpoint(OpenAIEndpoint):
 
 
 class EmbeddingsViewSet(EndpointViewSet):
-    """Embeddings by a model of the catalogue: passed through, priced and recorded."""
+    """Serves ``POST /v1/embeddings``."""
 
     endpoint = EmbeddingsEndpoint
 
@@ -67,23 +70,24 @@ class EmbeddingsViewSet(EndpointViewSet):
         ],
     )
     async def create(self, request: Request) -> HttpResponseBase:
+        """Compute embeddings with a model of the catalogue. The request is priced and recorded."""
         return await self.serve(request)
 
 
 def read_embedding_query(
     body: Any, cache_control: str
 ) -> tuple[str, Mapping[str, Any], RequestOptions]:
-    """The model's name, the body to pass on, and the options.
+    """Return the model's name, the body for the provider, and the options.
 
     Raises :class:`optimizer.api.http.body_reader.InvalidField`.
     """
     fields = BodyReader(body)
     model = fields.text("model", required=True)
-    given = fields.required("input")
-    if not isinstance(given, (str, list)) or not given:
-        raise fields.error("input", "must be a string or an array, and not empty.")
-    if isinstance(given, list) and isinstance(given[0], str) and len(given) > _MOST_INPUTS:
-        raise fields.error("input", f"may have at most {_MOST_INPUTS} texts.")
+    inputs = fields.required("input")
+    if not isinstance(inputs, (str, list)) or not inputs:
+        raise fields.error("input", "must be a string or an array that is not empty.")
+    if isinstance(inputs, list) and isinstance(inputs[0], str) and len(inputs) > _MAX_INPUTS:
+        raise fields.error("input", f"must have at most {_MAX_INPUTS} texts.")
     fields.choice("encoding_format", ("float", "base64"))
     fields.integer("dimensions", 1, 100_000)
     fields.text("user")

@@ -1,6 +1,6 @@
-"""Failures as the OpenAI API spells them.
+"""Writes failures in the error format of the OpenAI API.
 
-Wire: https://platform.openai.com/docs/guides/error-codes
+Format: https://platform.openai.com/docs/guides/error-codes
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _TYPES: dict[Kind, str] = {
 
 
 def error_body(failure: Failure) -> dict[str, Any]:
+    """Return the JSON body that reports ``failure``."""
     return {
         "error": {
             "message": failure.message,

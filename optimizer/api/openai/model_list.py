@@ -1,6 +1,6 @@
-"""The models' list, as both APIs that have one spell it.
+"""GET /v1/models, in a format that serves clients of OpenAI and Anthropic.
 
-Wire: https://platform.openai.com/docs/api-reference/models,
+Formats: https://platform.openai.com/docs/api-reference/models,
 https://docs.anthropic.com/en/api/models-list
 """
 
@@ -17,18 +17,18 @@ from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat import ChatCompletionsEndpoint
 from optimizer.domain.model_names import AUTO, ModelNames, UnknownModel
 
-# When a model was made is not ours to know; the field is required.
+# The APIs require a creation date, which is not known here.
 _CREATED = 1_700_000_000
 _CREATED_AT = "2023-11-14T22:13:20Z"
-_OURS = "ai-cost-optimizer"
+_SERVICE = "ai-cost-optimizer"
 
 
 def model_list(names: ModelNames) -> dict[str, Any]:
-    """Ways to choose first, then every model that can be named now."""
-    found = dict.fromkeys(AUTO, _OURS)
+    """Return the automatic choices, then every model that is available now."""
+    owners = dict.fromkeys(AUTO, _SERVICE)
     for spec in names.available():
-        found.setdefault(spec.id, spec.provider)
-    models = [_body(name, owner) for name, owner in found.items()]
+        owners.setdefault(spec.id, spec.provider)
+    models = [_body(name, owner) for name, owner in owners.items()]
     return {
         "object": "list",
         "data": models,
@@ -39,13 +39,16 @@ def model_list(names: ModelNames) -> dict[str, Any]:
 
 
 def model_body(names: ModelNames, name: str) -> dict[str, Any]:
-    """Raises :class:`optimizer.domain.model_names.UnknownModel`."""
+    """Return the description of one model.
+
+    Raises :class:`optimizer.domain.model_names.UnknownModel`.
+    """
     if name in AUTO:
-        return _body(name, _OURS)
+        return _body(name, _SERVICE)
     for spec in names.available():
         if name in {spec.id, spec.ref, *spec.aliases}:
             return _body(name, spec.provider)
-    raise UnknownModel(f"The model '{name}' does not exist here.")
+    raise UnknownModel(f"The model '{name}' does not exist here. GET /v1/models lists the models.")
 
 
 def _body(name: str, owner: str) -> dict[str, Any]:
@@ -61,9 +64,9 @@ def _body(name: str, owner: str) -> dict[str, Any]:
 
 
 class ModelsViewSet(EndpointViewSet):
-    """The names that a request may give as its model."""
+    """Serves ``GET /v1/models`` and ``GET /v1/models/{name}``."""
 
-    endpoint = ChatCompletionsEndpoint  # whose errors it shares
+    endpoint = ChatCompletionsEndpoint  # for its error format
 
     @extend_schema(
         operation_id="models",
@@ -72,6 +75,7 @@ class ModelsViewSet(EndpointViewSet):
         responses={200: documents.ANY_OBJECT},
     )
     async def retrieve(self, request: Request) -> Response:
+        """List the names that a request may give as its model."""
         return Response(model_list(self.services.names))
 
     @extend_schema(
@@ -81,4 +85,5 @@ class ModelsViewSet(EndpointViewSet):
         responses=documents.OPENAI_RESPONSES,
     )
     async def describe(self, request: Request, name: str) -> Response:
+        """Describe one model."""
         return Response(model_body(self.services.names, name))

@@ -18,9 +18,12 @@ from optimizer.gateway.chat_requests import ChatQuery
 
 
 class ResponsesEndpoint(OpenAIEndpoint, ChatEndpoint):
+    """Answers ``POST /v1/responses``."""
+
     name = "responses"
 
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
+        """Return the chat that the request asks for, and the format of its answer."""
         query = read_response_query(api_request.data, api_request.header("cache-control"))
         frame = ResponseFrame(api_request.request_id, api_request.data)
         return query, ResponseFormat(
@@ -29,7 +32,7 @@ class ResponsesEndpoint(OpenAIEndpoint, ChatEndpoint):
 
 
 class ResponsesViewSet(EndpointViewSet):
-    """Responses as OpenAI specifies them, as far as they hold within one request."""
+    """Serves ``POST /v1/responses``."""
 
     endpoint = ResponsesEndpoint
 
@@ -48,4 +51,5 @@ class ResponsesViewSet(EndpointViewSet):
         ],
     )
     async def create(self, request: Request) -> HttpResponseBase:
+        """Answer as OpenAI's Responses API does. Nothing is stored between requests."""
         return await self.serve(request)

@@ -1,6 +1,6 @@
-"""A completion as OpenAI's Responses spell it, whole, and the items that its stream shares.
+"""Writes a complete answer in the format of OpenAI's Responses, and the items of its stream.
 
-Wire: https://platform.openai.com/docs/api-reference/responses/object
+Format: https://platform.openai.com/docs/api-reference/responses/object
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from optimizer.domain.result import CompletionResult
 from providers.chat import Text, ToolCall
 from providers.completion import AnswerPart, Choice, FinishReason, Opaque, Thinking, Usage
 
-_CUT_SHORT: dict[FinishReason, str] = {
+_INCOMPLETE_REASONS: dict[FinishReason, str] = {
     "length": "max_output_tokens",
     "content_filter": "content_filter",
 }
-# What the answer repeats of the request, and what it says where the request says nothing.
+# Fields of the request that the answer repeats, with their defaults.
 _REPEATED: dict[str, Any] = {
     "instructions": None, "max_output_tokens": None, "metadata": {}, "parallel_tool_calls": True,
     "reasoning": {"effort": None, "summary": None}, "temperature": None,
@@ -27,7 +27,7 @@ _REPEATED: dict[str, Any] = {
 
 
 class ResponseFrame:
-    """What every state of one response has in common."""
+    """The fields that all states of one response share."""
 
     def __init__(self, request_id: object, request: Mapping[str, Any]) -> None:
         self.id = f"resp_{request_id}"
@@ -39,6 +39,7 @@ class ResponseFrame:
         }
 
     def body(self, model: str, status: str, output: list[Any], **more: Any) -> dict[str, Any]:
+        """Return a ``response`` object; ``more`` replaces or adds fields."""
         return {
             "id": self.id,
             "object": "response",
@@ -57,20 +58,22 @@ class ResponseFrame:
         }
 
     def ended(self, result: CompletionResult, output: list[Any]) -> dict[str, Any]:
-        """The response once everything is said."""
-        why = _CUT_SHORT.get(result.completion.finish_reason)
+        """Return the response in its final state, complete or incomplete."""
+        reason = _INCOMPLETE_REASONS.get(result.completion.finish_reason)
         return self.body(
             result.model,
-            "incomplete" if why else "completed",
+            "incomplete" if reason else "completed",
             output,
-            incomplete_details={"reason": why} if why else None,
+            incomplete_details={"reason": reason} if reason else None,
             usage=usage_body(result.completion.usage),
         )
 
     def whole(self, result: CompletionResult) -> dict[str, Any]:
+        """Return the ``response`` object of a complete answer."""
         return self.ended(result, list(self._items(result.completion.choices[0])))
 
     def item_id(self, prefix: str, place: int) -> str:
+        """Return the id of the output item at ``place``."""
         return f"{prefix}_{self._plain_id}_{place}"
 
     def _items(self, choice: Choice) -> Iterator[dict[str, Any]]:
@@ -96,18 +99,21 @@ class ResponseFrame:
 
 
 def _content_of(part: AnswerPart) -> dict[str, Any] | None:
+    """Return the content part of a text; ``None`` for other parts."""
     if isinstance(part, (Text, Opaque)) and part.text:
         return text_content(part.text)
     return None
 
 
 def text_content(text: str, logprobs: list[Any] | None = None) -> dict[str, Any]:
+    """Return an ``output_text`` content part."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs or []}
 
 
 def message_item(
     item_id: str, content: list[dict[str, Any]], status: str = "completed"
 ) -> dict[str, Any]:
+    """Return a ``message`` output item."""
     return {
         "id": item_id, "type": "message", "role": "assistant", "status": status,
         "content": content,
@@ -115,6 +121,7 @@ def message_item(
 
 
 def reasoning_item(item_id: str, text: str) -> dict[str, Any]:
+    """Return a ``reasoning`` output item."""
     content = [{"type": "reasoning_text", "text": text}] if text else []
     return {"id": item_id, "type": "reasoning", "summary": [], "content": content}
 
@@ -122,6 +129,7 @@ def reasoning_item(item_id: str, text: str) -> dict[str, Any]:
 def call_item(
     item_id: str, call_id: str, name: str, arguments: str, status: str = "completed"
 ) -> dict[str, Any]:
+    """Return a ``function_call`` output item."""
     return {
         "id": item_id, "type": "function_call", "status": status, "call_id": call_id,
         "name": name, "arguments": arguments,
@@ -129,6 +137,7 @@ def call_item(
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
+    """Return the ``usage`` object, in tokens."""
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {

@@ -1,4 +1,4 @@
-"""The input of a response's request as a chat completion's messages."""
+"""Converts the input of a Responses request to the messages of a chat completion."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ _ROLES = ("user", "assistant", "system", "developer")
 
 
 def read_input(fields: BodyReader) -> list[dict[str, Any]]:
-    given = fields.required("input")
-    if isinstance(given, str):
-        return [{"role": "user", "content": given}]
-    if not isinstance(given, list) or not given:
-        raise fields.error("input", "must be a string or an array of items, and not empty.")
+    """Return the messages for ``input``, which is a string or an array of items."""
+    items = fields.required("input")
+    if isinstance(items, str):
+        return [{"role": "user", "content": items}]
+    if not isinstance(items, list) or not items:
+        raise fields.error("input", "must be a string or an array of items that is not empty.")
     messages: list[dict[str, Any]] = []
     for item in fields.objects("input"):
         _add(item, messages)
@@ -39,7 +40,7 @@ def _add(item: BodyReader, messages: list[dict[str, Any]]) -> None:
             },
         }
         if not messages or messages[-1]["role"] != "assistant":
-            # Calls made together, and what was said before them, are one turn.
+            # Parallel calls and the text before them are one turn.
             messages.append({"role": "assistant", "content": None})
         messages[-1].setdefault("tool_calls", []).append(call)
     elif kind == "function_call_output":
@@ -51,9 +52,11 @@ def _add(item: BodyReader, messages: list[dict[str, Any]]) -> None:
             }
         )
     elif kind == "reasoning" and not item.has("encrypted_content"):
-        return  # what was shown of an earlier answer's reasoning; no model takes it back
+        return  # the visible reasoning of an earlier answer; no model accepts it as input
     else:
-        raise item.error("type", f"{kind} items are not supported here.", "unsupported_value")
+        raise item.error(
+            "type", f"items of type {kind} are not supported here.", "unsupported_value"
+        )
 
 
 def _content(item: BodyReader, name: str) -> str | list[dict[str, Any]]:
@@ -78,4 +81,6 @@ def _parts(item: BodyReader, name: str) -> Iterator[dict[str, Any]]:
                 image["detail"] = detail
             yield {"type": "image_url", "image_url": image}
         else:
-            raise part.error("type", f"{kind} parts are not supported here.", "unsupported_value")
+            raise part.error(
+                "type", f"parts of type {kind} are not supported here.", "unsupported_value"
+            )

@@ -1,9 +1,9 @@
-"""A response's request read: made into a chat completion's, whose meaning it shares.
+"""Converts a Responses request to a chat completion request and reads that.
 
-Wire: https://platform.openai.com/docs/api-reference/responses/create
+Format: https://platform.openai.com/docs/api-reference/responses/create
 
-Only what holds within one request is understood. What asks this service to
-keep conversations, or the provider to run tools, is refused by name.
+Only fields whose effect ends with the request are supported. Fields that ask this service
+to store conversations, or the provider to run tools, are refused with an error that names them.
 """
 
 from __future__ import annotations
@@ -12,29 +12,32 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from optimizer.api.http.body_reader import BodyReader
-from optimizer.api.openai.chat_request import MOST_TOKENS, read_chat_query
+from optimizer.api.openai.chat_request import MAX_TOKENS, read_chat_query
 from optimizer.api.openai.responses_input import read_input
 from optimizer.gateway.chat_requests import ChatQuery
 
-# Fields that mean the same in a chat completion.
+# Fields that have the same meaning in a chat completion.
 _SHARED = (
     "model", "stream", "temperature", "top_p", "parallel_tool_calls", "user", "metadata",
     "safety_identifier", "prompt_cache_key", "service_tier", "optimizer",
 )  # fmt: skip
-_KEPT_NOWHERE = {
-    "previous_response_id": "responses are not kept here; send the whole conversation as input.",
-    "conversation": "conversations are not kept here; send the whole of it as input.",
-    "prompt": "prompt templates are not kept here; send instructions and input.",
-    "background": "nothing runs in the background here.",
+_UNSUPPORTED = {
+    "previous_response_id": "responses are not stored here. Send the whole conversation as input.",
+    "conversation": "conversations are not stored here. Send the whole conversation as input.",
+    "prompt": "prompt templates are not stored here. Send instructions and input.",
+    "background": "background responses are not supported here.",
 }
 
 
 def read_response_query(body: Any, cache_control: str) -> ChatQuery:
-    """Raises :class:`optimizer.api.http.body_reader.InvalidField`."""
+    """Return the chat that ``body`` asks for.
+
+    Raises :class:`optimizer.api.http.body_reader.InvalidField`.
+    """
     fields = BodyReader(body)
-    for name, why in _KEPT_NOWHERE.items():
+    for name, message in _UNSUPPORTED.items():
         if fields.raw(name) not in (None, False):
-            raise fields.error(name, why, "unsupported_parameter")
+            raise fields.error(name, message, "unsupported_parameter")
     fields.text("model", required=True)
     chat = {name: fields.raw(name) for name in _SHARED if fields.has(name)}
     chat["messages"] = list(_messages(fields))
@@ -49,8 +52,8 @@ def read_response_query(body: Any, cache_control: str) -> ChatQuery:
             chat["reasoning_effort"] = effort
         for name in ("summary", "generate_summary"):
             reasoning.raw(name)
-        _refuse_rest(reasoning)
-    # Kept by nobody, whatever is said; nothing else is included than what always is.
+        _refuse_unread(reasoning)
+    # Checked and then ignored: nothing is stored, and nothing extra can be included.
     fields.flag("store")
     fields.choice("truncation", ("auto", "disabled"))
     if fields.array("include"):
@@ -58,12 +61,12 @@ def read_response_query(body: Any, cache_control: str) -> ChatQuery:
     options = fields.object("stream_options")
     if options is not None:
         options.flag("include_obfuscation")
-    _refuse_rest(fields)
+    _refuse_unread(fields)
     query, _ = read_chat_query(chat, cache_control)
     return query
 
 
-def _refuse_rest(fields: BodyReader) -> None:
+def _refuse_unread(fields: BodyReader) -> None:
     for name in fields.unread():
         raise fields.error(name, "is not supported here.", "unsupported_parameter")
 
@@ -75,20 +78,22 @@ def _messages(fields: BodyReader) -> Iterator[dict[str, Any]]:
 
 
 def _bounds(fields: BodyReader) -> Iterator[tuple[str, Any]]:
-    longest = fields.integer("max_output_tokens", 1, MOST_TOKENS)
-    if longest is not None:
-        yield "max_completion_tokens", longest
-    likely = fields.integer("top_logprobs", 0, 20)
-    if likely:
+    max_tokens = fields.integer("max_output_tokens", 1, MAX_TOKENS)
+    if max_tokens is not None:
+        yield "max_completion_tokens", max_tokens
+    top_logprobs = fields.integer("top_logprobs", 0, 20)
+    if top_logprobs:
         yield "logprobs", True
-        yield "top_logprobs", likely
+        yield "top_logprobs", top_logprobs
 
 
 def _tool(tool: BodyReader) -> dict[str, Any]:
     kind = tool.text("type", required=True)
     if kind != "function":
         raise tool.error(
-            "type", f"{kind} tools are not supported here; only function is.", "unsupported_value"
+            "type",
+            f"tools of type {kind} are not supported here. Use type function.",
+            "unsupported_value",
         )
     function = {
         name: tool.raw(name) for name in ("name", "description", "parameters") if tool.has(name)
@@ -101,30 +106,30 @@ def _tool(tool: BodyReader) -> dict[str, Any]:
 def _tool_choice(choice: Any, fields: BodyReader) -> Any:
     if isinstance(choice, str):
         return choice
-    named = BodyReader(choice, fields.place("tool_choice"))
-    if named.text("type", required=True) != "function":
-        raise named.error("type", "must be function.", "unsupported_value")
-    return {"type": "function", "function": {"name": named.text("name", required=True)}}
+    function_choice = BodyReader(choice, fields.place("tool_choice"))
+    if function_choice.text("type", required=True) != "function":
+        raise function_choice.error("type", "must be function.", "unsupported_value")
+    return {"type": "function", "function": {"name": function_choice.text("name", required=True)}}
 
 
 def _text(fields: BodyReader) -> Mapping[str, Any]:
-    found: dict[str, Any] = {}
+    chat_fields: dict[str, Any] = {}
     text = fields.object("text")
     if text is None:
-        return found
+        return chat_fields
     if verbosity := text.text("verbosity"):
-        found["verbosity"] = verbosity
-    wanted = text.object("format")
-    if wanted is not None:
-        kind = wanted.text("type", required=True)
-        found["response_format"] = {"type": kind}
+        chat_fields["verbosity"] = verbosity
+    text_format = text.object("format")
+    if text_format is not None:
+        kind = text_format.text("type", required=True)
+        chat_fields["response_format"] = {"type": kind}
         if kind == "json_schema":
             schema = {
-                name: wanted.raw(name)
+                name: text_format.raw(name)
                 for name in ("name", "description", "schema", "strict")
-                if wanted.has(name)
+                if text_format.has(name)
             }
-            wanted.text("name", required=True)
-            found["response_format"]["json_schema"] = schema
-    _refuse_rest(text)
-    return found
+            text_format.text("name", required=True)
+            chat_fields["response_format"]["json_schema"] = schema
+    _refuse_unread(text)
+    return chat_fields

@@ -1,6 +1,6 @@
-"""A stream as OpenAI's Responses spell it: items, each of which may go on at any time.
+"""Writes a stream in the format of OpenAI's Responses: items that may grow in any order.
 
-Wire: https://platform.openai.com/docs/api-reference/responses-streaming
+Format: https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from providers.events import (
     ToolCallStarted,
 )
 
-_Key = tuple[str, int]
+_ItemKey = tuple[str, int]
 
 
 @dataclass(slots=True)
 class _Item:
-    """An output item in the making; ``said`` is its text or arguments."""
+    """An output item that is still growing; ``buffer`` holds its text or arguments."""
 
     kind: str
     id: str
     index: int
     call_id: str = ""
     name: str = ""
-    said: TextBuffer = field(default_factory=TextBuffer)
+    buffer: TextBuffer = field(default_factory=TextBuffer)
     logprobs: list[Any] = field(default_factory=list)
 
     @property
     def text(self) -> str:
-        return self.said.text
+        return self.buffer.text
 
     def body(self, status: str) -> dict[str, Any]:
         if self.kind == "fc":
@@ -65,7 +65,7 @@ class _Item:
         return text_content(self.text, self.logprobs)
 
 
-# By kind of item: the name of its deltas' events, and what the last of them calls the whole.
+# For each kind of item: the name of its delta events, and the field of the complete text.
 _DELTAS = {
     "msg": ("output_text", "text"),
     "refusal": ("refusal", "refusal"),
@@ -75,17 +75,18 @@ _DELTAS = {
 
 
 class ResponseStreamEncoder:
-    """The events of one response."""
+    """Encodes the events of one response."""
 
     def __init__(self, frame: ResponseFrame, model: str) -> None:
         self._frame = frame
         self._model = model
         self._sequence = 0
-        self._begun = False
-        self._items: dict[_Key, _Item] = {}
+        self._started = False
+        self._items: dict[_ItemKey, _Item] = {}
 
     def encode(self, event: Event) -> Iterator[bytes]:
-        if not self._begun:
+        """Yield the server-sent events for ``event``."""
+        if not self._started:
             yield from self._begin()
         if isinstance(event, ToolCallStarted):
             item = self._new("fc", event.index)
@@ -94,35 +95,39 @@ class ResponseStreamEncoder:
         elif isinstance(event, ToolArguments):
             yield self._delta(self._items["fc", event.index], event.text)
         elif isinstance(event, TextDelta) and event.text:
-            yield from self._spoken("msg", event.text, event.logprobs)
+            yield from self._text_delta("msg", event.text, event.logprobs)
         elif isinstance(event, RefusalDelta):
-            yield from self._spoken("refusal", event.text)
+            yield from self._text_delta("refusal", event.text)
         elif isinstance(event, ThinkingDelta) and event.text:
-            yield from self._spoken("rs", event.text)
+            yield from self._text_delta("rs", event.text)
 
     def finish(self, result: CompletionResult) -> Iterator[bytes]:
-        if not self._begun:
+        """Yield the events that complete the items and end the stream."""
+        if not self._started:
             yield from self._begin()
         output = []
         for item in self._items.values():
             yield from self._done(item)
             output.append(item.body("completed"))
         response = {**self._frame.ended(result, output), "optimizer": stream_summary(result)}
-        yield self._said(f"response.{response['status']}", response=response)
+        yield self._event(f"response.{response['status']}", response=response)
 
     def error(self, failure: Failure) -> Iterator[bytes]:
+        """Yield the event that reports ``failure``."""
         error = error_body(failure)["error"]
-        # The API says the error's parts beside its type; its SDKs look for them in "error".
-        told = {k: error[k] for k in ("code", "message", "param")}
-        yield self._said("error", **told, error=error)
+        # The API has the error's fields next to its type; its SDKs look for them in "error".
+        details = {k: error[k] for k in ("code", "message", "param")}
+        yield self._event("error", **details, error=error)
 
     def _begin(self) -> Iterator[bytes]:
-        self._begun = True
+        self._started = True
         body = self._frame.body(self._model, "in_progress", [])
-        yield self._said("response.created", response=body)
-        yield self._said("response.in_progress", response=body)
+        yield self._event("response.created", response=body)
+        yield self._event("response.in_progress", response=body)
 
-    def _spoken(self, kind: str, text: str, logprobs: list[Any] | None = None) -> Iterator[bytes]:
+    def _text_delta(
+        self, kind: str, text: str, logprobs: list[Any] | None = None
+    ) -> Iterator[bytes]:
         item = self._items.get((kind, 0))
         if item is None:
             item = self._new(kind, 0)
@@ -139,15 +144,15 @@ class ResponseStreamEncoder:
 
     def _added(self, item: _Item) -> Iterator[bytes]:
         body = item.body("in_progress")
-        yield self._said("response.output_item.added", output_index=item.index, item=body)
+        yield self._event("response.output_item.added", output_index=item.index, item=body)
         if item.kind != "fc":
-            yield self._said("response.content_part.added", **self._place(item), part=item.part())
+            yield self._event("response.content_part.added", **self._place(item), part=item.part())
 
     def _delta(self, item: _Item, text: str, logprobs: list[Any] | None = None) -> bytes:
-        item.said.write(text)
+        item.buffer.write(text)
         more = {"logprobs": logprobs or []} if item.kind == "msg" else {}
         name = f"response.{_DELTAS[item.kind][0]}.delta"
-        return self._said(name, **self._place(item), delta=text, **more)
+        return self._event(name, **self._place(item), delta=text, **more)
 
     def _done(self, item: _Item) -> Iterator[bytes]:
         name, whole = _DELTAS[item.kind]
@@ -156,20 +161,20 @@ class ResponseStreamEncoder:
             more["logprobs"] = item.logprobs
         if item.kind == "fc":
             more["name"] = item.name
-        yield self._said(f"response.{name}.done", **self._place(item), **more)
+        yield self._event(f"response.{name}.done", **self._place(item), **more)
         if item.kind != "fc":
-            yield self._said("response.content_part.done", **self._place(item), part=item.part())
+            yield self._event("response.content_part.done", **self._place(item), part=item.part())
         body = item.body("completed")
-        yield self._said("response.output_item.done", output_index=item.index, item=body)
+        yield self._event("response.output_item.done", output_index=item.index, item=body)
 
     @staticmethod
     def _place(item: _Item) -> dict[str, Any]:
-        found: dict[str, Any] = {"item_id": item.id, "output_index": item.index}
+        place: dict[str, Any] = {"item_id": item.id, "output_index": item.index}
         if item.kind != "fc":
-            found["content_index"] = 0
-        return found
+            place["content_index"] = 0
+        return place
 
-    def _said(self, kind: str, **fields: Any) -> bytes:
+    def _event(self, kind: str, **fields: Any) -> bytes:
         body = {"type": kind, "sequence_number": self._sequence, **fields}
         self._sequence += 1
         return sse(body, kind)

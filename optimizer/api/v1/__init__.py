@@ -1,1 +1,1 @@
-"""The endpoints of our own API."""
+"""The endpoints of our own API, such as POST /complete."""

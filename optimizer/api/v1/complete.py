@@ -1,4 +1,4 @@
-"""POST /complete: what it takes, how it is answered, how the view documents it."""
+"""POST /complete: its input, its answer and its documentation."""
 
 from __future__ import annotations
 
@@ -23,47 +23,50 @@ from optimizer.gateway.service import RoutingService
 from optimizer.gateway.tokenizers import TokenizerCount, count_with_tokenizer
 from optimizer.wiring.services import Services
 
-_MOST_CHARS: int = settings.MAX_PROMPT_CHARS
-_MOST_TOKENS, _USUAL_TOKENS = 4000, 1000
+_MAX_CHARS: int = settings.MAX_PROMPT_CHARS
+_MAX_TOKENS, _DEFAULT_TOKENS = 4000, 1000
 
 
 @extend_schema_serializer(component_name="CompleteInput")
 class CompleteInput(StrictSerializer):
-    """A prompt, and how it may be answered."""
+    """A prompt and options for its answer."""
 
-    prompt = TextField(max_length=_MOST_CHARS, help_text="What to ask; at least one character.")
+    prompt = TextField(
+        max_length=_MAX_CHARS,
+        help_text="The prompt; at least one character that is not white space.",
+    )
     max_tokens = WholeNumberField(
-        default=_USUAL_TOKENS,
+        default=_DEFAULT_TOKENS,
         min_value=1,
-        max_value=_MOST_TOKENS,
-        help_text="Longest completion, in tokens.",
+        max_value=_MAX_TOKENS,
+        help_text="The maximum length of the answer, in tokens.",
     )
     auto_route = TruthField(
         default=False,
-        help_text="true: hybrid routing, which learns; false: by complexity alone. An API key "
-        "may have true for its default.",
+        help_text="true: hybrid routing, which learns over time. false: routing by complexity "
+        "alone. The default can be set to true for an API key.",
     )
     tokenizer_id = TextField(
         required=False,
         max_length=200,
-        help_text="A Hugging Face tokenizer to count with as well, if it is at hand.",
+        help_text="A Hugging Face tokenizer for an additional token count, if it is installed.",
     )
 
 
-_USUAL = frozenset({"prompt", "max_tokens", "auto_route"})
-# What no database keeps: NUL, and halves of a character.
+_COMMON_FIELDS = frozenset({"prompt", "max_tokens", "auto_route"})
+# Characters that databases cannot store: NUL and surrogates.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def read_complete(data: Any) -> dict[str, Any]:
     """Return the valid fields of ``data``; ``auto_route`` only if the request has it.
 
-    Building a serializer costs more than everything else before routing, so it is used
-    only where something is unusual: it reports best what is wrong.
+    Building a serializer costs more than everything else before routing. It is therefore used
+    only for unusual bodies, because it reports best what is wrong.
 
     Raises :class:`rest_framework.exceptions.ValidationError`.
     """
-    if _is_usual(data):
+    if _is_simple(data):
         return data  # type: ignore[no-any-return]
     serializer = CompleteInput(data=data)
     serializer.is_valid(raise_exception=True)
@@ -73,18 +76,18 @@ def read_complete(data: Any) -> dict[str, Any]:
     return valid
 
 
-def _is_usual(data: Any) -> bool:
-    """Whether the serializer would take ``data`` as it stands."""
-    if type(data) is not dict or not data.keys() <= _USUAL:
+def _is_simple(data: Any) -> bool:
+    """Return whether the serializer would accept ``data`` without a change."""
+    if type(data) is not dict or not data.keys() <= _COMMON_FIELDS:
         return False
-    prompt, tokens = data.get("prompt"), data.get("max_tokens", _USUAL_TOKENS)
+    prompt, tokens = data.get("prompt"), data.get("max_tokens", _DEFAULT_TOKENS)
     return (
         type(prompt) is str
-        and 0 < len(prompt) <= _MOST_CHARS
+        and 0 < len(prompt) <= _MAX_CHARS
         and not prompt.isspace()
         and not _UNSTORABLE.search(prompt)
         and type(tokens) is int
-        and 1 <= tokens <= _MOST_TOKENS
+        and 1 <= tokens <= _MAX_TOKENS
         and type(data.get("auto_route", False)) is bool
     )
 
@@ -108,7 +111,7 @@ class CompleteEndpoint:
         fields, client = read_complete(api_request.data), api_request.client
         result = await self._routing.route_and_complete(
             fields["prompt"],
-            max_tokens=fields.get("max_tokens", _USUAL_TOKENS),
+            max_tokens=fields.get("max_tokens", _DEFAULT_TOKENS),
             auto_route=fields.get("auto_route", client.auto_route),
             request_id=api_request.request_id,
             client=client,
@@ -175,7 +178,7 @@ def tokenizer_body(count: TokenizerCount) -> dict[str, Any]:
 
 
 class CompletionViewSet(EndpointViewSet):
-    """Answers a prompt with the cheapest model that is good enough."""
+    """Serves ``POST /complete``."""
 
     endpoint = CompleteEndpoint
 
@@ -233,4 +236,5 @@ class CompletionViewSet(EndpointViewSet):
         ],
     )
     async def create(self, request: Request) -> HttpResponseBase:
+        """Answer a prompt with the cheapest model that is good enough."""
         return await self.serve(request)

@@ -20,13 +20,13 @@ from optimizer.api.v1.schema import (
     RoutingMetricsBody,
 )
 
-# Servers bound a URL at 64 KiB, and a character takes up to twelve of its bytes.
+# Servers limit a URL to 64 KiB, and a character takes up to twelve bytes of it.
 _URL_CHARS = min(5000, settings.MAX_PROMPT_CHARS)
 _PROMPT = OpenApiParameter(
     "prompt",
     {"type": "string", "minLength": 1, "maxLength": _URL_CHARS},
     required=True,
-    description="The prompt to decide for.",
+    description="The prompt for which a model is chosen.",
 )
 
 
@@ -34,19 +34,20 @@ class _PromptQuery(StrictSerializer):
     prompt = serializers.CharField(max_length=_URL_CHARS, trim_whitespace=False)
 
     def validate_prompt(self, value: str) -> str:
+        """Refuse a prompt of white space alone."""
         if not value.strip():
             raise serializers.ValidationError("This field may not be blank.")
         return value
 
 
-def _checked(serializer: type[StrictSerializer], request: Request) -> dict[str, Any]:
+def _valid_query(serializer: type[StrictSerializer], request: Request) -> dict[str, Any]:
     query = serializer(data=request.query_params.dict())
     query.is_valid(raise_exception=True)
     return query.validated_data  # type: ignore[no-any-return]
 
 
 class RecommendationViewSet(AsyncViewSet):
-    """What hybrid routing would choose. Calls nobody and records nothing."""
+    """Serves ``GET /recommendation``."""
 
     @extend_schema(
         operation_id="recommendation",
@@ -56,7 +57,8 @@ class RecommendationViewSet(AsyncViewSet):
         responses={200: RecommendationBody, 400: ErrorBody, 503: ErrorBody},
     )
     async def retrieve(self, request: Request) -> Response:
-        query = _checked(_PromptQuery, request)
+        """Return the model that hybrid routing would choose. No model is called."""
+        query = _valid_query(_PromptQuery, request)
         decision = self.services.routing.get_recommendation(
             query["prompt"], client=client_of(request)
         )
@@ -73,7 +75,7 @@ class RecommendationViewSet(AsyncViewSet):
 
 
 class RoutingDecisionViewSet(AsyncViewSet):
-    """The decision that a completion would get, with everything behind it."""
+    """Serves ``GET /routing/decision``."""
 
     class QuerySerializer(_PromptQuery):
         auto_route = serializers.BooleanField(default=True)
@@ -84,12 +86,18 @@ class RoutingDecisionViewSet(AsyncViewSet):
         tags=["routing"],
         parameters=[
             _PROMPT,
-            OpenApiParameter("auto_route", bool, default=True, description="Hybrid or complexity."),
+            OpenApiParameter(
+                "auto_route",
+                bool,
+                default=True,
+                description="true: hybrid routing. false: routing by complexity.",
+            ),
         ],
         responses={200: RoutingDecisionBody, 400: ErrorBody, 503: ErrorBody},
     )
     async def retrieve(self, request: Request) -> Response:
-        query = _checked(self.QuerySerializer, request)
+        """Return the decision that a completion would get, and the reasons for it."""
+        query = _valid_query(self.QuerySerializer, request)
         decision = self.services.routing.decide(
             query["prompt"], auto_route=query["auto_route"], client=client_of(request)
         )
@@ -109,7 +117,7 @@ class RoutingDecisionViewSet(AsyncViewSet):
 
 
 class RoutingMetricsViewSet(SyncViewSet):
-    """What routing saved."""
+    """Serves ``GET /routing/metrics``."""
 
     class QuerySerializer(StrictSerializer):
         days = serializers.IntegerField(default=7, min_value=1, max_value=365)
@@ -127,7 +135,8 @@ class RoutingMetricsViewSet(SyncViewSet):
     )
     @reading_elsewhere()
     def retrieve(self, request: Request) -> Response:
-        query = _checked(self.QuerySerializer, request)
+        """Return savings, strategies and confidence of the last days."""
+        query = _valid_query(self.QuerySerializer, request)
         return Response(
             self.services.routing.get_routing_metrics(query["days"], tenant_of(request))
         )

@@ -16,28 +16,33 @@ from optimizer.api.v1.schema import ErrorBody, FeedbackBody
 
 
 class FeedbackViewSet(SyncViewSet):
-    """Says how good an answer was; routing learns from it."""
+    """Serves ``POST /feedback``."""
 
     @extend_schema_serializer(component_name="FeedbackInput")
     class InputSerializer(StrictSerializer):
-        """A verdict on one answer."""
+        """A rating of one answer."""
 
-        request_id = serializers.UUIDField(required=False, help_text="The answered request.")
+        request_id = serializers.UUIDField(
+            required=False, help_text="The request that was answered. Give this or cache_key."
+        )
         cache_key = serializers.RegexField(
-            r"^[0-9a-f]{64}$", required=False, help_text="Or the cached answer."
+            r"^[0-9a-f]{64}$",
+            required=False,
+            help_text="The cached answer. Give this or request_id.",
         )
         rating = WholeNumberField(required=False, min_value=-1, max_value=1)
         score = NumberField(required=False, min_value=0, max_value=1)
         comment = TextField(required=False, max_length=500, allow_blank=True, default="")
 
         def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+            """Require exactly one answer and exactly one rating."""
             if ("request_id" in attrs) == ("cache_key" in attrs):
                 raise serializers.ValidationError(
-                    {"request_id": "Give either request_id or cache_key."}
+                    {"request_id": "Give exactly one of request_id and cache_key."}
                 )
             if ("rating" in attrs) == ("score" in attrs):
                 raise serializers.ValidationError(
-                    {"rating": "Give either rating (-1, 0, 1) or score (0-1)."}
+                    {"rating": "Give exactly one of rating (-1, 0 or 1) and score (0 to 1)."}
                 )
             return attrs
 
@@ -61,6 +66,7 @@ class FeedbackViewSet(SyncViewSet):
         ],
     )
     def create(self, request: Request) -> Response:
+        """Rate an answer. Routing learns from the rating."""
         serializer = self.InputSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         services = self.services

@@ -35,14 +35,14 @@ from providers.resilience import ResilientCaller
 
 
 def available_now(caller: ResilientCaller) -> list[str]:
-    """Configured providers whose circuit is not open."""
+    """Return the configured providers whose circuit is not open."""
     return sorted(name for name in caller.providers if caller.circuit_state(name) != "open")
 
 
 def provider_directory(
     catalogue: Catalogue, prices: PriceBook, caller: ResilientCaller
 ) -> dict[str, Any]:
-    """All models of the catalogue, enabled ones first. Prices are USD per million tokens."""
+    """Return all models of the catalogue, enabled ones first; prices in USD per million tokens."""
     models = []
     for spec in catalogue.models:
         rates = prices.rates(spec.provider, spec.id)
@@ -70,47 +70,52 @@ def provider_directory(
 
 
 class StatsViewSet(SyncViewSet):
-    """Everything recorded so far; without the scope "read", of one's own team or key."""
+    """Serves ``GET /stats``."""
 
     @extend_schema(operation_id="stats", tags=["reports"], responses=StatsBody)
     @reading_elsewhere()
     def retrieve(self, request: Request) -> Response:
+        """Return all recorded usage. Without the scope "read": only that of the own team or key."""
         return Response(usage_stats(tenant=tenant_of(request)))
 
 
 class ProvidersViewSet(SyncViewSet):
-    """Providers and models: prices, tiers, capabilities, circuit states."""
+    """Serves ``GET /providers``."""
 
     @extend_schema(operation_id="providers", tags=["reports"], responses=ProvidersBody)
     def retrieve(self, request: Request) -> Response:
+        """Return providers and models with prices, tiers, capabilities and circuit states."""
         services = self.services
         return Response(provider_directory(services.catalogue, services.prices, services.caller))
 
 
 class CacheStatsViewSet(SyncViewSet):
-    """What the response cache holds and saved."""
+    """Serves ``GET /cache/stats``."""
 
     @extend_schema(operation_id="cache_stats", tags=["reports"], responses=CacheStatsBody)
     @reading_elsewhere()
     def retrieve(self, request: Request) -> Response:
+        """Return the size, hits and savings of the response cache."""
         return Response(cache_stats(tenant=tenant_of(request)))
 
 
 class QualityStatsViewSet(SyncViewSet):
-    """How good the answers were, by those who rated them."""
+    """Serves ``GET /quality/stats``."""
 
     @extend_schema(operation_id="quality_stats", tags=["quality"], responses=QualityStatsBody)
     @reading_elsewhere()
     def retrieve(self, request: Request) -> Response:
+        """Return the quality of answers according to feedback."""
         return Response(quality_stats(tenant=tenant_of(request)))
 
 
 class InsightsViewSet(SyncViewSet):
-    """What has been learned per kind of prompt."""
+    """Serves ``GET /insights``."""
 
     @extend_schema(operation_id="insights", tags=["quality"], responses=InsightsBody)
     @reading_elsewhere()
     def retrieve(self, request: Request) -> Response:
+        """Return what routing has learned for each kind of prompt."""
         evidence = evidence_load()
         return Response(
             {
@@ -121,12 +126,13 @@ class InsightsViewSet(SyncViewSet):
 
 
 class HealthViewSet(SyncViewSet):
-    """Whether the service can answer; 503 when it cannot."""
+    """Serves ``GET /health``."""
 
     @extend_schema(
         operation_id="health", tags=["reports"], responses={200: HealthBody, 503: HealthBody}
     )
     def retrieve(self, request: Request) -> Response:
+        """Return whether the service can answer requests; 503 if it cannot."""
         services = self.services
         body = health(
             available_now(services.caller), journal_backlog=services.ledger.journal_backlog
@@ -135,12 +141,13 @@ class HealthViewSet(SyncViewSet):
 
 
 class ReadyViewSet(SyncViewSet):
-    """Whether this worker takes requests: for load balancers; 503 when it does not."""
+    """Serves ``GET /ready``."""
 
     @extend_schema(
         operation_id="ready", tags=["reports"], responses={200: ReadyBody, 503: ReadyBody}
     )
     def retrieve(self, request: Request) -> Response:
+        """Return whether this worker accepts requests, for load balancers; 503 if it does not."""
         services = self.services
         body = readiness(
             list(services.registry.providers),
@@ -154,5 +161,5 @@ class ReadyViewSet(SyncViewSet):
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Of all workers of this process's service."""
+    """Return the metrics of all workers in the Prometheus text format."""
     return HttpResponse(get_services().meter.exposition(), content_type=CONTENT_TYPE)

@@ -1,4 +1,4 @@
-"""The JSON endpoints' paths, without a trailing slash."""
+"""The paths of our own API, without a trailing slash."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from optimizer.api.v1.reports import (
     metrics,
 )
 
-# Not "list": each answers one object, and the document would call it an array.
+# Not "list": each answer is one object, and the OpenAPI document would make it an array.
 _GET: dict[str, Any] = {"get": "retrieve"}
 _CREATE: dict[str, Any] = {"post": "create"}
 

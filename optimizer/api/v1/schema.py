@@ -1,4 +1,4 @@
-"""Shapes of answers, for the OpenAPI document, and hooks that shape the document itself."""
+"""Schemas of answers for the OpenAPI document, and hooks that adjust the document."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from rest_framework import serializers as s
 
 
 def keep_versioned_paths(endpoints: list[Any], **_: Any) -> list[Any]:
-    """The document lists each endpoint once, ours under /api/v1; the root paths are the same."""
+    """Return each endpoint once: ours under /api/v1, because the root paths are the same."""
     return [endpoint for endpoint in endpoints if endpoint[0].startswith(("/api/v1/", "/v1/"))]
 
 
 def close_inputs(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """What clients send may hold no other field than the document names."""
+    """Mark the schemas of inputs as closed: unknown fields are refused."""
     for name, schema in result["components"]["schemas"].items():
         if name.endswith("InputRequest"):
             schema["additionalProperties"] = False
     return result
 
 
-def feedback_is_one_verdict_on_one_answer(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """What the serializer checks across its fields."""
+def require_one_rating_of_one_answer(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add the rules that the feedback serializer checks across its fields."""
 
     def one_of(*fields: str) -> dict[str, Any]:
         return {"oneOf": [{"required": [field]} for field in fields]}
@@ -31,9 +31,11 @@ def feedback_is_one_verdict_on_one_answer(result: dict[str, Any], **_: Any) -> d
     return result
 
 
-def say_what_the_door_says(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Keys, scopes and limits are looked at before any view is asked: see server/gatekeeper.py."""
-    ours = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}}
+def add_gatekeeper_errors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add the errors of server/gatekeeper.py, which checks keys and limits before any view."""
+    error_schema = {
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
+    }
     for path, operations in result["paths"].items():
         if path.endswith(("/health", "/ready")):
             continue
@@ -41,21 +43,25 @@ def say_what_the_door_says(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             if "requestBody" in operation:
                 operation["requestBody"]["required"] = True
             responses = operation["responses"]
-            error = {k: v for k, v in responses.get("400", ours).items() if k != "description"}
-            for status, why in _AT_THE_DOOR.items():
-                responses.setdefault(status, {**error, "description": why})
+            error = {
+                k: v for k, v in responses.get("400", error_schema).items() if k != "description"
+            }
+            for status, description in _GATEKEEPER_ERRORS.items():
+                responses.setdefault(status, {**error, "description": description})
     return result
 
 
-_AT_THE_DOOR = {
-    "401": "An API key is needed, or the one shown is not valid.",
-    "403": "This API key may not do that, or not from there.",
-    "429": "A limit or a budget is reached.",
-    "503": "It cannot be served just now.",
+_GATEKEEPER_ERRORS = {
+    "401": "The API key is missing or not valid.",
+    "403": "The API key does not allow this request or this client address.",
+    "429": "A rate limit or a budget is exceeded.",
+    "503": "The service is temporarily unavailable.",
 }
 
 
 class ErrorBody(s.Serializer):
+    """An error in the format of this service."""
+
     detail = s.CharField()
     status_code = s.IntegerField()
     errors = s.DictField(child=s.ListField(child=s.CharField()), required=False)  # type: ignore[assignment]
@@ -63,16 +69,22 @@ class ErrorBody(s.Serializer):
     request_id = s.UUIDField(required=False)
     code = s.CharField(required=False, help_text="budget_exceeded")
     resets_at = s.DateTimeField(
-        required=False, allow_null=True, help_text="When a budget may have room again."
+        required=False,
+        allow_null=True,
+        help_text="When the request may fit into the budget; null: never.",
     )
 
 
 class ComplexityMetadata(s.Serializer):
+    """How difficult the prompt is."""
+
     complexity = s.FloatField(help_text="0-1; below 0.3 simple, below 0.7 moderate, else complex")
     token_count = s.IntegerField(help_text="estimated input tokens")
 
 
 class CompleteBody(s.Serializer):
+    """The answer to a prompt, with the routing decision and the cost."""
+
     response = s.CharField()
     provider = s.CharField()
     model = s.CharField()
@@ -86,7 +98,9 @@ class CompleteBody(s.Serializer):
     total_cost_today = s.FloatField(allow_null=True, help_text="USD, UTC day")
     cache_hit = s.BooleanField()
     cache_key = s.CharField(allow_null=True)
-    original_cost = s.FloatField(allow_null=True, help_text="USD of the call that made the answer")
+    original_cost = s.FloatField(
+        allow_null=True, help_text="USD; the cost of the call that produced the answer"
+    )
     savings = s.FloatField(allow_null=True, help_text="USD saved on this request")
     request_id = s.UUIDField()
     tokenizer_tokens_in = s.IntegerField(required=False, allow_null=True)
@@ -97,6 +111,8 @@ class CompleteBody(s.Serializer):
 
 
 class DecisionBody(s.Serializer):
+    """The chosen model and why it was chosen."""
+
     provider = s.CharField()
     model = s.CharField()
     confidence = s.CharField()
@@ -106,6 +122,8 @@ class DecisionBody(s.Serializer):
 
 
 class RecommendationBody(s.Serializer):
+    """The model that hybrid routing would choose."""
+
     provider = s.CharField()
     model = s.CharField()
     confidence = s.CharField()
@@ -115,26 +133,37 @@ class RecommendationBody(s.Serializer):
 
 
 class RoutingDecisionBody(s.Serializer):
+    """A routing decision and the figures behind it."""
+
     decision = DecisionBody()
     metadata = s.DictField()
 
 
 class CostSavingsBody(s.Serializer):
+    """Savings of the period, in USD."""
+
     total_saved = s.FloatField()
     saved_low = s.FloatField(
-        allow_null=True, help_text="bounds total_saved with 95 % confidence; null: too few requests"
+        allow_null=True,
+        help_text="lower end of total_saved's 95 % confidence interval; null: too few requests",
     )
-    saved_high = s.FloatField(allow_null=True)
+    saved_high = s.FloatField(allow_null=True, help_text="upper end of that interval")
     percent_saved = s.FloatField()
     intelligent_cost = s.FloatField()
-    baseline_cost = s.FloatField(help_text="the same requests priced on complexity's choice")
+    baseline_cost = s.FloatField(
+        help_text="the same requests at the price of the model that complexity routing chooses"
+    )
     routing_saved = s.FloatField()
     cache_saved = s.FloatField()
-    failed_requests_cost = s.FloatField(help_text="of requests that nobody answered: a loss")
-    judging_cost = s.FloatField(help_text="of answers judged beside the baseline's: a loss")
-    explored_saved = s.FloatField(help_text="the part of routing_saved made while exploring")
+    failed_requests_cost = s.FloatField(
+        help_text="cost of requests without an answer; counts as a loss"
+    )
+    judging_cost = s.FloatField(
+        help_text="cost of judging answers against the baseline's; counts as a loss"
+    )
+    explored_saved = s.FloatField(help_text="the part of routing_saved from exploration")
     prompt_cache_saved = s.FloatField(
-        help_text="by the providers' prompt caches; the baseline has it too, so not in the total"
+        help_text="by the providers' prompt caches; not in the total, as the baseline saves it too"
     )
     paired_requests = s.IntegerField()
     unpriced_requests = s.IntegerField()
@@ -142,6 +171,8 @@ class CostSavingsBody(s.Serializer):
 
 
 class StrategyRow(s.Serializer):
+    """Requests of one routing strategy; costs in USD."""
+
     strategy = s.CharField()
     count = s.IntegerField()
     avg_cost = s.FloatField()
@@ -149,12 +180,16 @@ class StrategyRow(s.Serializer):
 
 
 class ConfidenceRow(s.Serializer):
+    """Requests of one confidence level; costs in USD."""
+
     confidence = s.CharField()
     count = s.IntegerField()
     avg_cost = s.FloatField()
 
 
 class ProviderRow(s.Serializer):
+    """Requests of one provider; costs in USD."""
+
     provider = s.CharField()
     count = s.IntegerField()
     total_cost = s.FloatField()
@@ -162,6 +197,8 @@ class ProviderRow(s.Serializer):
 
 
 class RoutingMetricsBody(s.Serializer):
+    """Savings of the period, and requests by strategy, confidence and provider."""
+
     cost_savings = CostSavingsBody()
     by_strategy = StrategyRow(many=True)
     by_confidence = ConfidenceRow(many=True)
@@ -169,6 +206,8 @@ class RoutingMetricsBody(s.Serializer):
 
 
 class StatsBody(s.Serializer):
+    """All recorded usage."""
+
     overall = s.DictField()
     by_provider = s.ListField(child=s.DictField())
     by_complexity = s.ListField(child=s.DictField())
@@ -176,6 +215,8 @@ class StatsBody(s.Serializer):
 
 
 class ModelRow(s.Serializer):
+    """One model of the catalogue."""
+
     provider = s.CharField()
     model = s.CharField()
     aliases = s.ListField(child=s.CharField())
@@ -191,11 +232,15 @@ class ModelRow(s.Serializer):
 
 
 class ProvidersBody(s.Serializer):
+    """The enabled providers and all models of the catalogue."""
+
     enabled_providers = s.ListField(child=s.CharField())
     models = ModelRow(many=True)
 
 
 class CacheStatsBody(s.Serializer):
+    """The size, hits and savings of the response cache; savings in USD."""
+
     total_entries = s.IntegerField()
     invalidated_entries = s.IntegerField()
     total_hits = s.IntegerField()
@@ -205,13 +250,17 @@ class CacheStatsBody(s.Serializer):
 
 
 class FeedbackBody(s.Serializer):
+    """The quality of the answer after this rating."""
+
     success = s.BooleanField()
-    quality_score = s.FloatField(help_text="mean of all verdicts on this answer, 0-1")
+    quality_score = s.FloatField(help_text="mean of all ratings of this answer, 0-1")
     invalidated = s.BooleanField()
     message = s.CharField()
 
 
 class QualityStatsBody(s.Serializer):
+    """The quality of answers according to feedback."""
+
     overall = s.DictField()
     by_provider = s.ListField(child=s.DictField())
     by_model = s.ListField(child=s.DictField())
@@ -221,16 +270,22 @@ class QualityStatsBody(s.Serializer):
 
 
 class InsightsBody(s.Serializer):
+    """What routing has learned for each kind of prompt."""
+
     total_outcomes = s.IntegerField()
     patterns = s.ListField(child=s.DictField())
 
 
 class ReadyBody(s.Serializer):
+    """Whether this worker accepts requests, and if not, why."""
+
     status = s.CharField()
     reasons = s.ListField(child=s.CharField())
 
 
 class HealthBody(s.Serializer):
+    """Whether the service can answer requests, and the state of its parts."""
+
     status = s.CharField()
     version = s.CharField()
     providers_available = s.ListField(child=s.CharField())

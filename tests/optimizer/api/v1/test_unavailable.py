@@ -168,7 +168,9 @@ async def test_a_bug_shows_neither_traceback_nor_prompt(
     monkeypatch.setattr("optimizer.domain.request.analyze_prompt", bug)
     response = await client.post("/complete", json={"prompt": SECRET_PROMPT})
     assert response.status_code == 500
-    assert response.json()["detail"] == "Something went wrong on our side."
+    assert response.json()["detail"] == (
+        "Something went wrong on our side. If it happens again, report the request ID."
+    )
     assert "xyzzy" not in response.text + capsys.readouterr().err
 
 
