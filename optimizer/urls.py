@@ -24,7 +24,7 @@ urlpatterns = [
     path("", include((api_urlpatterns, "api"), namespace="root")),
 ]
 
-handler400 = "optimizer.api.v1.errors.bad_request"
-handler403 = "optimizer.api.v1.errors.forbidden"
-handler404 = "optimizer.api.v1.errors.not_found"
-handler500 = "optimizer.api.v1.errors.server_error"
+handler400 = "optimizer.server.errors.bad_request"
+handler403 = "optimizer.server.errors.forbidden"
+handler404 = "optimizer.server.errors.not_found"
+handler500 = "optimizer.server.errors.server_error"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimizer.api.http.failures import Failure
+from optimizer.api.http.errors import Failure
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 
 # Most clients read the answer only after they have sent the whole body. Up to this many

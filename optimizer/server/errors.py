@@ -6,8 +6,13 @@ import json
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+
 from optimizer.api.compat.error_format import error_of_path
-from optimizer.api.http.failures import Failure
+from optimizer.api.http.errors import Failure
+from optimizer.api.v1.errors import error_body
+from optimizer.server.middleware import ADMIN_PATH
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -25,3 +30,39 @@ async def send_failure(
     head = [(b"content-type", b"application/json"), *headers]
     await send({"type": "http.response.start", "status": failure.status, "headers": head})
     await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+
+
+def _error_response(request: HttpRequest, status: int, detail: str) -> JsonResponse:
+    body = error_of_path(request.path, Failure.of_status(status, detail))
+    own_body = error_body(getattr(request, "request_id", None), status, detail)
+    return JsonResponse(body or own_body, status=status)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Return a 404 for a path without a view; Django calls this handler."""
+    if request.path.startswith(ADMIN_PATH):
+        return defaults.page_not_found(request, exception)
+    return _error_response(request, 404, "Not found. GET /docs lists the endpoints.")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Return a 400 for a request that Django refuses; Django calls this handler."""
+    return _error_response(
+        request, 400, "The request is not valid, for example because of its Host header."
+    )
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Return a 403 for ``PermissionDenied``; Django calls this handler."""
+    if request.path.startswith(ADMIN_PATH):
+        return defaults.permission_denied(request, exception)
+    return _error_response(request, 403, "Access denied.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Return a 500 for an unexpected exception; Django calls this handler."""
+    return _error_response(
+        request,
+        500,
+        "Something went wrong on our side. If it happens again, report the request ID.",
+    )

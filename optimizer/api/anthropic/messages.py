@@ -16,7 +16,7 @@ from optimizer.api.anthropic.stream import MessageStreamEncoder
 from optimizer.api.compat import openapi as documents
 from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
-from optimizer.api.http.failures import Failure
+from optimizer.api.http.errors import Failure
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
 from optimizer.wiring.services import Services

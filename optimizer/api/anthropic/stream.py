@@ -12,7 +12,7 @@ from typing import Any
 from optimizer.api.anthropic.answer import message_id, stop_reason, usage_body
 from optimizer.api.anthropic.errors import error_body
 from optimizer.api.compat.stream_encoder import stream_summary
-from optimizer.api.http.failures import Failure
+from optimizer.api.http.errors import Failure
 from optimizer.api.http.sse import sse
 from optimizer.domain.result import CompletionResult
 from providers.completion import Usage

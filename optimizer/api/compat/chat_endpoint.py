@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
-from optimizer.api.http.failures import Failure, failure_of, retry_headers
+from optimizer.api.http.errors import Failure, failure_of, retry_headers
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from optimizer.api.anthropic.errors import error_body as anthropic_error
-from optimizer.api.http.failures import Failure
+from optimizer.api.http.errors import Failure
 from optimizer.api.openai.errors import error_body as openai_error
 
 

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from optimizer.api.compat import openapi as documents
 from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
 from optimizer.api.http.endpoint import ApiRequest
-from optimizer.api.http.failures import Failure
+from optimizer.api.http.errors import Failure
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat_answer import chat_completion
 from optimizer.api.openai.chat_request import read_chat_query

@@ -17,7 +17,7 @@ from rest_framework import serializers
 from analytics.models import Feedback
 from analytics.quality.feedback import UnknownAnswer, feedback_record
 from analytics.reports.plots import candidate_plot
-from optimizer.api.http.failures import failure_of
+from optimizer.api.http.errors import failure_of
 from optimizer.api.http.fields import StrictSerializer, TextField, WholeNumberField
 from optimizer.api.http.sse import EventStream, sse
 from optimizer.control_room.access import staff_permission_required

@@ -1,17 +1,20 @@
-"""Errors in a form that every API's error format can express."""
+"""One table of errors: what each exception means to a client, before an API spells it."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Literal
+from typing import Any, Literal
 
+from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 
 from analytics.ledger.ledger import BudgetsUnavailable, LedgerUnavailable
+from analytics.quality.feedback import UnknownAnswer
 from optimizer.api.http.body_reader import InvalidField
 from optimizer.domain.model_names import UnknownModel
 from optimizer.domain.request import GatewayRequest
@@ -40,6 +43,8 @@ class Failure:
 
     ``status`` is the HTTP status, ``message`` is for people and ``code`` for programs;
     ``param`` is the field at fault, ``retry_after`` is in seconds. ``None`` means not known.
+    Our own API can say more: ``errors`` maps fields to their messages, ``details`` are further
+    fields of its body, and ``summary`` is the message without them.
     """
 
     status: int
@@ -48,6 +53,9 @@ class Failure:
     param: str | None = None
     code: str | None = None
     retry_after: int | None = None
+    errors: Mapping[str, list[str]] | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    summary: str = ""
 
     @classmethod
     def of_status(cls, status: int, message: str) -> Failure:
@@ -67,10 +75,16 @@ _BY_TYPE: dict[type[Exception], Failure] = {
         504, "timeout", "There is no cached answer, and the request allows only a cached one."
     ),
     LedgerUnavailable: Failure(
-        503, "overloaded", "The answer could not be recorded, so it must not be used. Try again."
+        503,
+        "overloaded",
+        "The answer could not be recorded, so it must not be used. Try again.",
+        summary="The answer could not be recorded, so it was not delivered. Try again.",
     ),
     BudgetsUnavailable: Failure(503, "overloaded", BUDGETS_UNAVAILABLE),
-    Http404: Failure.of_status(404, "This endpoint does not exist."),
+    Http404: Failure(404, "not_found", "This endpoint does not exist.", summary="Not found."),
+    PermissionDenied: Failure(
+        403, "forbidden", "You do not have permission to perform this action."
+    ),
 }
 _MAX_RETRY_WAIT_SECONDS = 60
 _DATABASE_UNAVAILABLE = Failure(
@@ -101,13 +115,18 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
     if isinstance(error, NoEligibleModel):
         needs = request.needs if request else {}
         places = sorted({needs.get(need, "") for need in error.missing} - {""})
-        return Failure(400, "invalid", str(error), ", ".join(places) or None, "unsupported_feature")
+        return _no_eligible_model(error, ", ".join(places) or None)
     if isinstance(error, RoutingUnavailable):
         return _routing_failure(error)
     if isinstance(error, BudgetExceeded):
+        code, resets_at = "budget_exceeded", error.resets_at
+        details = {"code": code, "resets_at": resets_at}
         return Failure(
-            429, "rate_limited", str(error), code="budget_exceeded", retry_after=error.retry_after
+            429, "rate_limited", str(error), None, code, error.retry_after, details=details
         )
+    if isinstance(error, UnknownAnswer):
+        errors = {error.field: [str(error)]}
+        return Failure(404, "not_found", str(error), error.field, errors=errors)
     if isinstance(error, RequestRejected):
         return Failure(400, "invalid", error.words or str(error), code=error.code)
     if isinstance(error, ProviderError):
@@ -115,21 +134,48 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
     return _BY_TYPE.get(type(error)) or _framework_failure(error)
 
 
+def _no_eligible_model(error: NoEligibleModel, param: str | None) -> Failure:
+    if not error.excluded:
+        return Failure(
+            503,
+            "overloaded",
+            "Routing unavailable: no provider is configured. "
+            "Set a provider's API key or LOCAL_PROVIDER=on.",
+        )
+    return Failure(
+        400,
+        "invalid",
+        str(error),
+        param,
+        "unsupported_feature",
+        errors={"prompt": [str(error)]},
+        summary="No model can serve this request.",
+    )
+
+
 def _routing_failure(error: RoutingUnavailable) -> Failure:
     attempts = error.attempts
     calls = "; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts)
     message = f"{error} {calls}".strip()
+    unavailable = Failure(
+        503,
+        "overloaded",
+        message,
+        code="routing_unavailable",
+        details={"failures": error.failures},
+        summary=str(error),
+    )
     if error.deadline_passed:
-        return Failure(504, "timeout", message, code="deadline_exceeded")
+        return replace(unavailable, status=504, kind="timeout", code="deadline_exceeded")
     if error.all_rejected:
-        provider_message = next((a.words for a in reversed(attempts) if a.words), "")
-        return Failure(400, "invalid", provider_message or message, code=attempts[-1].error)
+        words = next((a.words for a in reversed(attempts) if a.words), "") or message
+        code = attempts[-1].error
+        return replace(unavailable, status=400, kind="invalid", message=words, code=code)
     if attempts and all(a.error == "rate_limited" for a in attempts):
-        wait = min((a.retry_after for a in attempts if a.retry_after), default=1.0)
-        return Failure(
-            429, "rate_limited", message, code="rate_limit_exceeded", retry_after=ceil(wait)
-        )
-    return Failure(503, "overloaded", message, code="routing_unavailable")
+        wait = ceil(min((a.retry_after for a in attempts if a.retry_after), default=1.0))
+        limited = replace(unavailable, status=429, kind="rate_limited", retry_after=wait)
+        return replace(limited, code="rate_limit_exceeded")
+    return unavailable
 
 
 def _framework_failure(error: Exception) -> Failure:
@@ -137,7 +183,7 @@ def _framework_failure(error: Exception) -> Failure:
         logger.warning("The database is unavailable", exc_info=error)
         return _DATABASE_UNAVAILABLE
     if isinstance(error, exceptions.APIException):
-        return Failure.of_status(error.status_code, str(error.detail))
+        return _request_failure(error)
     # The formatter names the type and place only; the message may hold a prompt.
     logger.error("An API view failed", exc_info=error)
     return Failure(
@@ -145,3 +191,29 @@ def _framework_failure(error: Exception) -> Failure:
         "internal",
         "Something went wrong on our side. If it happens again, report the request ID.",
     )
+
+
+def _request_failure(error: exceptions.APIException) -> Failure:
+    """Return the failure for what DRF finds wrong with a request."""
+    status, detail = error.status_code, error.detail
+    failure = Failure.of_status(status, str(detail))
+    if isinstance(error, exceptions.ValidationError):
+        errors = _by_field(detail)
+        first = "; ".join(f"{name}: {messages[0]}" for name, messages in errors.items())
+        return replace(failure, errors=errors, summary=f"Invalid input. {first}")
+    if isinstance(error, exceptions.ParseError):
+        return replace(failure, errors={"body": [str(detail)]})
+    return failure if detail else replace(failure, summary="The request failed.")
+
+
+def _by_field(detail: Any) -> dict[str, list[str]]:
+    if isinstance(detail, list):
+        return {"body": [str(message) for message in detail]}
+    flat: dict[str, list[str]] = {}
+    for place, messages in detail.items():
+        name = "body" if place == "non_field_errors" else place
+        if isinstance(messages, dict):
+            flat.update({f"{name}.{key}": value for key, value in _by_field(messages).items()})
+        else:
+            flat[name] = [str(message) for message in messages]
+    return flat
