@@ -15,8 +15,8 @@ from analytics.models import PriceOverride, PriceSeen, RequestRecord
 from analytics.models.prices import PRICE_UNITS
 from analytics.money import MoneySum
 from analytics.reports.repricing import input_size
+from routing.models import ModelRef
 
-ModelKey = tuple[str, str]
 """(provider, model)"""
 
 
@@ -62,7 +62,7 @@ def prices_record(prices: Iterable[CurrentPrice], now: datetime | None = None) -
     last = latest_prices()
     rows = []
     for price in prices:
-        before = last.get((price.provider, price.model))
+        before = last.get(ModelRef(price.provider, price.model))
         row = PriceSeen(
             provider=price.provider, model=price.model, seen_at=hour, source=price.source,
             steps=[[above, f"{input_:f}", f"{output:f}"] for above, input_, output in price.steps],
@@ -74,21 +74,22 @@ def prices_record(prices: Iterable[CurrentPrice], now: datetime | None = None) -
     return rows
 
 
-def latest_prices() -> dict[ModelKey, PriceSeen]:
+def latest_prices() -> dict[ModelRef, PriceSeen]:
     """Return the last price seen of each model."""
     rows = PriceSeen.objects.order_by("seen_at")
-    return {(row.provider, row.model): row for row in rows}
+    return {ModelRef(row.provider, row.model): row for row in rows}
 
 
 def price_changes(since: datetime) -> list[PriceChange]:
     """Return the price changes since then, latest first."""
     changes = []
-    last: dict[ModelKey, PriceSeen] = {}
+    last: dict[ModelRef, PriceSeen] = {}
     for row in PriceSeen.objects.order_by("seen_at"):
-        before = last.get((row.provider, row.model))
+        ref = ModelRef(row.provider, row.model)
+        before = last.get(ref)
         if before is not None and row.seen_at >= since:
             changes.append(PriceChange(before, row))
-        last[row.provider, row.model] = row
+        last[ref] = row
     return changes[::-1]
 
 

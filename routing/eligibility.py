@@ -41,7 +41,7 @@ def find_eligible(
     if not eligible:
         lacking = (context.required_capabilities - option.capabilities for option, _ in excluded)
         raise NoEligibleModel(
-            {option.ref: reason for option, reason in excluded}, frozenset().union(*lacking)
+            {str(option.ref): reason for option, reason in excluded}, frozenset().union(*lacking)
         )
     return Situation(context, analysis, tuple(eligible), tuple(excluded))
 
@@ -54,7 +54,7 @@ def _exclusion_reason(
         reason := effect.exclusion_reason(option.provider, option.model)
     ):
         return reason
-    if (over_budget := context.over_budget.get((option.provider, option.model))) is not None:
+    if (over_budget := context.over_budget.get(option.ref)) is not None:
         return over_budget
     needed = analysis.token_count + context.max_tokens
     if needed > option.context_window:

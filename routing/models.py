@@ -109,9 +109,9 @@ class ModelOption:
     long_input: tuple[LongInputPrices, ...] = ()
 
     @property
-    def ref(self) -> str:
+    def ref(self) -> ModelRef:
         """The model as "provider/model"."""
-        return f"{self.provider}/{self.model}"
+        return ModelRef(self.provider, self.model)
 
     def expected_cost(
         self, input_tokens: int, output_tokens: int, cached_tokens: int = 0
@@ -166,10 +166,10 @@ class RoutingContext:
     max_tokens: int = 1000
     required_capabilities: frozenset[str] = frozenset()
     explore: bool = False
-    only: frozenset[tuple[str, str]] | None = None
+    only: frozenset[ModelRef] | None = None
     cached_conversation: CachedConversation | None = None
     effect: Effect = NO_EFFECT
-    over_budget: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    over_budget: Mapping[ModelRef, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +226,11 @@ class RoutingDecision:
     reasoning: str
     fallback_used: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ref(self) -> ModelRef:
+        """The model that is to answer."""
+        return ModelRef(self.provider, self.model)
 
 
 @dataclass(frozen=True, slots=True)

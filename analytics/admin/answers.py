@@ -57,7 +57,7 @@ class CachedResponseAdmin(HistoryAdmin):
     @admin.display(description="answered by")
     def answered_by(self, entry: CachedResponse) -> str:
         """Return ``provider/model``."""
-        return f"{entry.provider}/{entry.model}"
+        return str(entry.ref)
 
     @admin.display(description="original cost")
     def original_price(self, entry: CachedResponse) -> str:

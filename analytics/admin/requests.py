@@ -18,6 +18,7 @@ from analytics.models import RequestRecord, RoutingMetric
 from analytics.money import dollars
 from analytics.reports.plots import candidate_plot
 from analytics.reports.request_explanation import explain_request
+from routing.models import ModelRef
 
 
 @admin.register(RoutingMetric)
@@ -69,7 +70,7 @@ class RoutingMetricAdmin(HistoryAdmin):
         more: dict[str, Any] = dict(extra_context or {})
         if decision is not None and self.has_view_permission(request, decision):
             candidates = decision.metadata.get("candidates", [])
-            baseline = (decision.baseline_provider, decision.baseline_model)
+            baseline = ModelRef(decision.baseline_provider, decision.baseline_model)
             more |= {
                 "title": "What happened to a request",
                 "story": explain_request(decision),
@@ -94,7 +95,7 @@ class RoutingMetricAdmin(HistoryAdmin):
     @admin.display(description="model")
     def model_chosen(self, decision: RoutingMetric) -> str:
         """Return ``provider/model``."""
-        return f"{decision.provider}/{decision.model}"
+        return str(decision.ref)
 
     @admin.display(description="cost")
     def cost(self, decision: RoutingMetric) -> str:
@@ -169,7 +170,7 @@ class RequestRecordAdmin(HistoryAdmin):
     @admin.display(description="answered by")
     def served_by(self, record: RequestRecord) -> str:
         """Return ``provider/model``, or a dash if no model answered."""
-        return f"{record.provider}/{record.model}" if record.provider else "–"
+        return str(record.ref) if record.provider else "–"
 
     @admin.display(description="cost")
     def spent(self, record: RequestRecord) -> str:

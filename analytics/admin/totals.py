@@ -34,7 +34,7 @@ class LearnedEvidenceAdmin(ReadOnlyAdmin):
     @admin.display(description="model", ordering="model")
     def rated(self, evidence: LearnedEvidence) -> str:
         """Return ``provider/model``."""
-        return f"{evidence.provider}/{evidence.model}"
+        return str(evidence.ref)
 
     @admin.display(description="weight, in ratings", ordering="weight")
     def ratings_weight(self, evidence: LearnedEvidence) -> str:

@@ -17,6 +17,7 @@ from analytics.database.bulk_write import execute_many
 from analytics.database.locking import locked_row
 from analytics.models import DailyTotal, RequestRecord, RoutingMetric
 from analytics.money import SMALLEST_USD, MoneySum, percent
+from routing.models import ModelRef
 
 _ZERO = Decimal(0)
 _KEY = ("date", "provider", "model", "strategy")
@@ -154,7 +155,7 @@ def minute_sums(since: datetime) -> dict[datetime, dict[str, Any]]:
     return {row.pop("at"): row for row in rows}
 
 
-def model_sums(start: date) -> dict[tuple[str, str], tuple[int, Decimal]]:
+def model_sums(start: date) -> dict[ModelRef, tuple[int, Decimal]]:
     """Return requests and USD spent from the UTC day ``start`` on, by (provider, model)."""
     rows = (
         DailyTotal.objects.filter(date__gte=start)
@@ -162,7 +163,7 @@ def model_sums(start: date) -> dict[tuple[str, str], tuple[int, Decimal]]:
         .annotate(count=Sum("requests"), spent=MoneySum("cost"))
         .values_list("provider", "model", "count", "spent")
     )
-    return {(provider, model): (count, spent) for provider, model, count, spent in rows}
+    return {ModelRef(provider, model): (count, spent) for provider, model, count, spent in rows}
 
 
 def known_values(field: str) -> list[str]:

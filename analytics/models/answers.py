@@ -10,13 +10,13 @@ from django.utils import timezone
 
 from analytics.database.large_tables import LargeTableQuerySet
 from analytics.encryption import EncryptedJSONField, EncryptedTextField
-from analytics.models.columns import choices
+from analytics.models.columns import ModelRefMixin, choices
 from analytics.money import money
 from routing.models import TIERS
 from routing.patterns import PATTERNS
 
 
-class CachedResponse(models.Model):
+class CachedResponse(ModelRefMixin, models.Model):
     """An answer that is returned again at no cost when the same request comes."""
 
     cache_key = models.CharField(max_length=64, unique=True)
@@ -78,4 +78,4 @@ class CachedResponse(models.Model):
         return None if self.original_cost is None else self.original_cost * self.hit_count
 
     def __str__(self) -> str:
-        return f"{self.cache_key[:12]} ({self.provider}/{self.model})"
+        return f"{self.cache_key[:12]} ({self.ref})"

@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from analytics.models.columns import ModelRefMixin
 from analytics.money import dollars, money
 
 PRICE_UNITS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
@@ -26,7 +27,7 @@ def _price(**options: Any) -> models.DecimalField:
     return money(validators=[MinValueValidator(Decimal(0))], **options)
 
 
-class PriceOverride(models.Model):
+class PriceOverride(ModelRefMixin, models.Model):
     """A model's price on certain days, which takes the place of the price table.
 
     Prices are USD per million tokens, on UTC days from ``valid_from`` until before
@@ -118,10 +119,10 @@ class PriceOverride(models.Model):
 
     def __str__(self) -> str:
         until = f" until {self.valid_until}" if self.valid_until else ""
-        return f"{self.provider}/{self.model} from {self.valid_from}{until}"
+        return f"{self.ref} from {self.valid_from}{until}"
 
 
-class PriceSeen(models.Model):
+class PriceSeen(ModelRefMixin, models.Model):
     """A model's price as it was observed, recorded when it differs from the one before.
 
     ``seen_at`` is a full hour; the change happened shortly before it. Empty prices
@@ -163,4 +164,4 @@ class PriceSeen(models.Model):
         return f"{dollars(self.input)} in, {dollars(self.output)} out"
 
     def __str__(self) -> str:
-        return f"{self.provider}/{self.model}: {self.words}"
+        return f"{self.ref}: {self.words}"

@@ -10,13 +10,13 @@ from django.utils import timezone
 
 from analytics.database.large_tables import LargeTableQuerySet
 from analytics.encryption import EncryptedTextField
-from analytics.models.columns import choices
+from analytics.models.columns import ModelRefMixin, choices
 from analytics.money import money
 from routing.models import CONFIDENCES, STRATEGIES, TIERS
 from routing.patterns import PATTERNS
 
 
-class RequestRecord(models.Model):
+class RequestRecord(ModelRefMixin, models.Model):
     """One row of the ledger: a request, the model that answered it and what it cost.
 
     ``cost`` is everything that providers charged for the request, ``failed_cost``
@@ -132,7 +132,7 @@ class RequestRecord(models.Model):
         return f"{self.id}"
 
 
-class RoutingMetric(models.Model):
+class RoutingMetric(ModelRefMixin, models.Model):
     """The routing decision for one request, and the cost of the baseline's choice.
 
     The baseline is the model that the complexity strategy would choose.
@@ -182,4 +182,4 @@ class RoutingMetric(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.strategy_used}: {self.provider}/{self.model}"
+        return f"{self.strategy_used}: {self.ref}"

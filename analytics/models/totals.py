@@ -8,10 +8,11 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 
+from analytics.models.columns import ModelRefMixin
 from analytics.money import money
 
 
-class DailyTotal(models.Model):
+class DailyTotal(ModelRefMixin, models.Model):
     """Sums of a UTC day per provider, model and strategy, written in the ledger's transaction.
 
     Figures that must be current (today's spend, the savings above a list) are read
@@ -42,7 +43,7 @@ class DailyTotal(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.date} {self.provider}/{self.model} {self.strategy}"
+        return f"{self.date} {self.ref} {self.strategy}"
 
 
 _COUNT: dict[str, Any] = {"default": 0}

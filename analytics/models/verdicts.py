@@ -7,13 +7,13 @@ from django.utils import timezone
 
 from analytics.database.large_tables import LargeTableQuerySet
 from analytics.models.answers import CachedResponse
-from analytics.models.columns import choices
+from analytics.models.columns import ModelRefMixin, choices
 from analytics.models.requests import RequestRecord
 from routing.models import TIERS
 from routing.patterns import PATTERNS
 
 
-class Feedback(models.Model):
+class Feedback(ModelRefMixin, models.Model):
     """A verdict on an answer.
 
     Provider, model, pattern and tier are copied here, so that learning survives
@@ -72,10 +72,10 @@ class Feedback(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.score:.2f} for {self.provider}/{self.model}"
+        return f"{self.score:.2f} for {self.ref}"
 
 
-class LearnedEvidence(models.Model):
+class LearnedEvidence(ModelRefMixin, models.Model):
     """Sums of all verdicts on one model for one kind of prompt; old verdicts weigh less.
 
     The row changes under a lock in the verdict's own transaction, so that no
@@ -102,4 +102,4 @@ class LearnedEvidence(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.pattern}/{self.tier} {self.provider}/{self.model}"
+        return f"{self.pattern}/{self.tier} {self.ref}"

@@ -8,19 +8,20 @@ from numpy.typing import NDArray
 
 from analytics.models import Comparison
 from routing.adjustments.guard import COVERED
+from routing.models import ModelRef
 
 Floats = NDArray[np.float64]
 MAX_PAIRS = 5_000
 """Only the latest pairs count, as models and traffic change."""
 
 
-def latest(reference: tuple[str, str]) -> int:
+def latest(reference: ModelRef) -> int:
     """Return the id of the latest pair compared with ``reference``; 0 without any."""
     newest: int | None = _pairs(reference).aggregate(latest=Max("pk"))["latest"]
     return newest or 0
 
 
-def compared(reference: tuple[str, str]) -> tuple[Floats, Floats]:
+def compared(reference: ModelRef) -> tuple[Floats, Floats]:
     """Return (n,) expected qualities and (n,) losses against ``reference``, oldest first."""
     rows = list(
         _pairs(reference)
@@ -31,7 +32,7 @@ def compared(reference: tuple[str, str]) -> tuple[Floats, Floats]:
     return pairs[:, 0], pairs[:, 2] - pairs[:, 1]
 
 
-def _pairs(reference: tuple[str, str]) -> QuerySet[Comparison]:
+def _pairs(reference: ModelRef) -> QuerySet[Comparison]:
     """Return the pairs of requests that the guarantee covers and that had an expected quality.
 
     Other requests have no loss, and would only make the covered ones look better.

@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from routing.models import TIERS
+from routing.models import TIERS, ModelRef
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float], label: str) -> 
 
 
 def candidate_plot(
-    candidates: Sequence[dict[str, Any]], baseline: tuple[str, str] | None = None
+    candidates: Sequence[dict[str, Any]], baseline: ModelRef | None = None
 ) -> dict[str, Any]:
     """Return ``points`` of ``cost`` (USD, exact, as text) and ``worth``, for a chart script.
 
@@ -58,9 +58,7 @@ def candidate_plot(
     }
 
 
-def _point(
-    candidate: dict[str, Any], judged: bool, baseline: tuple[str, str] | None
-) -> dict[str, Any]:
+def _point(candidate: dict[str, Any], judged: bool, baseline: ModelRef | None) -> dict[str, Any]:
     model = (candidate["provider"], candidate["model"])
     role = "baseline" if model == baseline else "other"
     return {

@@ -22,6 +22,7 @@ from analytics.reports.figures import DAY, KEPT, Figures, no_figures, values_of
 from analytics.reports.rollup_coverage import Span
 from analytics.reports.sum_queries import requests_in
 from analytics.reports.sum_sources import RECORDED
+from routing.models import ModelRef
 
 _MILLION = Decimal(1_000_000)
 _PLACES = Decimal("1e-10")
@@ -35,7 +36,6 @@ _ANSWERED = (
     & (Q(cache_hit=False) | Q(original_cost__isnull=False))
 )
 
-Model = tuple[str, str]
 """(provider, model)"""
 
 
@@ -61,7 +61,7 @@ class Baseline(NamedTuple):
     """
 
     name: str
-    of: Callable[[str], Model | None]
+    of: Callable[[str], ModelRef | None]
     tariff: Callable[[str, str, datetime], Tariff | None]
 
 
@@ -110,8 +110,8 @@ class RepricedSums:
                     yield row, _compare(row, model, tariff)
 
     def _spans(
-        self, models: set[Model], since: datetime, until: datetime | None
-    ) -> Iterator[tuple[Span, dict[Model, Tariff]]]:
+        self, models: set[ModelRef], since: datetime, until: datetime | None
+    ) -> Iterator[tuple[Span, dict[ModelRef, Tariff]]]:
         """Yield the spans of the period over which no price changes, with their tariffs."""
         until = until or datetime.now(UTC) + timedelta(minutes=1)
         start, tariffs = since, self._tariffs(models, since)
@@ -122,7 +122,7 @@ class RepricedSums:
                 start, tariffs = day, new_tariffs
         yield (start, until), tariffs
 
-    def _tariffs(self, models: set[Model], at: datetime) -> dict[Model, Tariff]:
+    def _tariffs(self, models: set[ModelRef], at: datetime) -> dict[ModelRef, Tariff]:
         tariffs = {model: self._baseline.tariff(*model, at) for model in models}
         return {model: tariff for model, tariff in tariffs.items() if tariff is not None}
 
@@ -130,7 +130,7 @@ class RepricedSums:
 class _Comparison(NamedTuple):
     """The baseline's model, and the figures of requests compared with it."""
 
-    model: Model
+    model: ModelRef
     figures: dict[str, Any]
 
 
@@ -146,7 +146,7 @@ def input_size(starts: Iterable[int]) -> Case:
     )
 
 
-def _token_sums(by: Any, span: Span, tariffs: dict[Model, Tariff]) -> Any:
+def _token_sums(by: Any, span: Span, tariffs: dict[ModelRef, Tariff]) -> Any:
     size = input_size(step.above for tariff in tariffs.values() for step in tariff)
     hit = Q(cache_hit=True)
     return (
@@ -181,7 +181,7 @@ def charge_for(row: Mapping[str, Any], tariff: Tariff) -> tuple[Decimal, Decimal
     return (input_ / _MILLION).quantize(_PLACES), output
 
 
-def _compare(row: dict[str, Any], model: Model, tariff: Tariff) -> _Comparison:
+def _compare(row: dict[str, Any], model: ModelRef, tariff: Tariff) -> _Comparison:
     input_, output = charge_for(row, tariff)
     baseline = input_ + output
     routing = baseline - row["spent"] - row["hits_cost"]

@@ -85,10 +85,10 @@ def complexity_parts(prompt: str, recorded: float) -> list[Part]:
 
 
 def _headline(decision: RoutingMetric, request: RequestRecord) -> str:
-    chosen = f"{decision.provider}/{decision.model}"
+    chosen = str(decision.ref)
     if request.status == RequestRecord.Status.ERROR:
         return f"{chosen} was chosen, but no model answered."
-    served = f"{request.provider}/{request.model}"
+    served = str(request.ref)
     if request.cache_hit:
         return (
             f"Answered from the cache at no cost; {served} charged "

@@ -71,7 +71,8 @@ class ApiKeys:
     @property
     def required(self) -> bool:
         """Return whether a request needs a key."""
-        return self._mode == "on" or (self._mode == "auto" and self._keys.version != NO_KEYS)
+        exist = self.known and self._keys.version != NO_KEYS
+        return self._mode == "on" or (self._mode == "auto" and exist)
 
     @property
     def known(self) -> bool:

@@ -21,7 +21,7 @@ from providers.completion import Usage, most_input_tokens
 from providers.errors import CallNotAuthorized
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
-from routing.models import ModelOption
+from routing.models import ModelOption, ModelRef
 
 _WHO = {
     Budget.Scope.KEY: "key",
@@ -177,17 +177,17 @@ class Reservation:
 
     def over_budget(
         self, options: Iterable[ModelOption], refusals: Sequence[Refusal] = ()
-    ) -> dict[tuple[str, str], str]:
+    ) -> dict[ModelRef, str]:
         """Return the models that this request may not use, each with the reason."""
-        reasons = {}
+        reasons: dict[ModelRef, str] = {}
         for option in options:
             if not self.limited(option.provider, option.model):
                 continue
             worst = self.worst(option.provider, option.model)
             if worst is None:
-                reasons[option.provider, option.model] = _UNPRICED
+                reasons[option.ref] = _UNPRICED
             elif any(_bars(refusal, option, worst) for refusal in refusals):
-                reasons[option.provider, option.model] = _DOES_NOT_FIT
+                reasons[option.ref] = _DOES_NOT_FIT
         return reasons
 
     def exceeded(self, refusals: Sequence[Refusal]) -> BudgetExceeded:
@@ -221,7 +221,7 @@ def must_refuse(refusals: Iterable[Refusal]) -> bool:
 
 
 def _bars(refusal: Refusal, option: ModelOption, worst: Decimal) -> bool:
-    return _is_of(refusal, option.provider, option.ref) and worst > refusal.available
+    return _is_of(refusal, option.provider, str(option.ref)) and worst > refusal.available
 
 
 def _is_of(limit: Budget | Refusal, provider: str, ref: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from providers.catalogue import Catalogue, ModelSpec
 from providers.resilience import ResilientCaller
+from routing.models import ModelRef
 
 AUTO: dict[str, str] = {
     "auto": "hybrid",
@@ -25,7 +26,7 @@ class Selection:
     """A strategy, and the (provider, model) pairs it may choose from; ``None`` for any."""
 
     strategy: str
-    only: frozenset[tuple[str, str]] | None = None
+    only: frozenset[ModelRef] | None = None
 
 
 class ModelNames:
@@ -42,9 +43,9 @@ class ModelNames:
         if name in AUTO:
             return Selection(AUTO[name])
         specs = self._enabled(name, self._chat, "chat")
-        return Selection("named", frozenset((spec.provider, spec.id) for spec in specs))
+        return Selection("named", frozenset(ModelRef(spec.provider, spec.id) for spec in specs))
 
-    def one(self, name: str) -> tuple[str, str]:
+    def one(self, name: str) -> ModelRef:
         """Return the (provider, model) of a chat model, whether its provider is configured or not.
 
         Raises :class:`UnknownModel`.
@@ -54,7 +55,7 @@ class ModelNames:
             raise UnknownModel(f"The model '{name}' is not in the catalogue.")
         enabled = [spec for spec in specs if spec.provider in self._caller.providers]
         spec = (enabled or specs)[0]
-        return spec.provider, spec.id
+        return ModelRef(spec.provider, spec.id)
 
     def embedding(self, name: str) -> list[ModelSpec]:
         """Return the embedding models with this name, first choice first.

@@ -16,7 +16,7 @@ from providers import features
 from providers.chat import Chat, Text
 from providers.storable import storable_text
 from routing.analysis import analyze_conversation, analyze_prompt
-from routing.models import PromptAnalysis
+from routing.models import ModelRef, PromptAnalysis
 
 # The assumed length of a completion, in tokens, where the client sets no limit: for checks
 # against the context window and the cost cap.
@@ -72,8 +72,8 @@ class GatewayRequest:
     semantic_key: str = ""
     endpoint: str = "complete"
     requested_model: str = ""
-    only: frozenset[tuple[str, str]] | None = None
-    baseline: tuple[str, str] | None = None
+    only: frozenset[ModelRef] | None = None
+    baseline: ModelRef | None = None
     min_quality: float | None = None
     max_cost: Decimal | None = None
     tags: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ from providers.completion import Choice, Completion, most_embedded_tokens
 from providers.embedding import Embedder
 from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
 from providers.storable import storable_text
-from routing.models import PromptAnalysis, RoutingDecision
+from routing.models import ModelRef, PromptAnalysis, RoutingDecision
 from routing.rules import names
 
 _NO_CACHE = CachePolicy(read=False, write=False, bypass_reason="embeddings")
@@ -62,7 +62,7 @@ class EmbeddingService:
         """
         started = time.perf_counter()
         chain = [
-            (spec.provider, spec.id)
+            ModelRef(spec.provider, spec.id)
             for spec in self._names.embedding(model)
             if isinstance(self._caller.providers[spec.provider], Embedder)
             and (not client.models or names(client.models, spec.provider, spec.id))
@@ -101,9 +101,7 @@ class EmbeddingService:
         return answer.body, recorded.result
 
 
-async def _afforded(
-    reservation: Reservation, chain: list[tuple[str, str]]
-) -> list[tuple[str, str]]:
+async def _afforded(reservation: Reservation, chain: list[ModelRef]) -> list[ModelRef]:
     """Return ``chain`` from the first model whose cost could be held.
 
     Raises :class:`optimizer.domain.result.BudgetExceeded` if there is none.
@@ -142,7 +140,7 @@ def _analyzed(
     return AnalyzedRequest(apply_client(request, client), request.analyze())
 
 
-def _decision(chain: list[tuple[str, str]], analysis: PromptAnalysis) -> RoutingDecision:
+def _decision(chain: list[ModelRef], analysis: PromptAnalysis) -> RoutingDecision:
     provider, model = chain[0]
     refs = [{"provider": name, "model": id_} for name, id_ in chain]
     return RoutingDecision(

@@ -12,9 +12,9 @@ from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.prompt_cache import PromptCaches
 from optimizer.gateway.recording.accounting import Accounting
 from routing.engine import RoutingEngine
-from routing.models import NoEligibleModel, RoutingContext, RoutingDecision
+from routing.models import ModelRef, NoEligibleModel, RoutingContext, RoutingDecision
 
-OverBudget = Mapping[tuple[str, str], str]
+OverBudget = Mapping[ModelRef, str]
 """The (provider, model) pairs that budgets exclude, each with the reason."""
 _NOTHING: OverBudget = {}
 

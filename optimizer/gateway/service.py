@@ -83,7 +83,7 @@ class RoutingService:
         request_id: uuid.UUID | None = None,
         client: Client = ANONYMOUS,
         asked_at: datetime | None = None,
-        baseline: tuple[str, str] | None = None,
+        baseline: ModelRef | None = None,
     ) -> CompletionResult:
         """Answer ``prompt`` and record it.
 

@@ -150,7 +150,7 @@ def _gateway_request(option: ModelOption, user: str) -> GatewayRequest:
         user=user,
         tag=TAG,
         strategy="named",
-        requested_model=option.ref,
+        requested_model=str(option.ref),
         only=frozenset({model}),
         baseline=model,
     )

@@ -104,7 +104,7 @@ async def stream_messages(
     decision = stream.decision
     yield {
         "type": "begun",
-        "model": f"{decision.provider}/{decision.model}",
+        "model": str(decision.ref),
         "reasoning": decision.reasoning,
         "strategy": decision.strategy_used,
     }

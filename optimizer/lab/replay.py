@@ -31,6 +31,7 @@ from providers.chat import Text
 from providers.completion import Choice, Completion, CompletionRequest, Usage
 from providers.errors import ProviderError
 from providers.events import Event
+from routing.models import ModelRef
 from routing.outcomes import Prices, RecordedPrompt
 
 PROVIDER = "replay"
@@ -174,7 +175,7 @@ class Replay:
             user_id=prompt.benchmark,
             request_id=new_request_id(asked_at),
             asked_at=asked_at,
-            baseline=(PROVIDER, plan.baseline) if plan.baseline else None,
+            baseline=ModelRef(PROVIDER, plan.baseline) if plan.baseline else None,
         )
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._database, self._rate, prompt, answer, plan.baseline)

@@ -74,7 +74,7 @@ class RulePreviews:
         if isinstance(decided, str):
             trial.unservable[decided] += 1
             return
-        refs = [f"{d.provider}/{d.model}" for d in (without, decided)]
+        refs = [str(d.ref) for d in (without, decided)]
         trial.before[refs[0]] += 1
         trial.after[refs[1]] += 1
         trial.changed += refs[0] != refs[1]

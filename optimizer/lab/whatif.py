@@ -165,8 +165,8 @@ class WhatIf:
         if isinstance(decided, str):
             answer.undecided[decided] += 1
             return None
-        model = f"{record.provider}/{record.model}"
-        target = f"{decided.provider}/{decided.model}"
+        model = str(record.ref)
+        target = str(decided.ref)
         ratio = lengths.ratio(model, target)
         usage = Usage(
             round(record.tokens_in * lengths.input_ratio(model, target).ratio),
@@ -201,7 +201,7 @@ def propensities(decision: Any) -> dict[str, float]:
     conversation's cache, a fallback), chance played no part.
     """
     metadata = decision.metadata
-    served = f"{decision.provider}/{decision.model}"
+    served = str(decision.ref)
     if {"rejected_model", "intended_model"} & metadata.keys():
         return {served: 1.0}
     recorded = {

@@ -13,6 +13,7 @@ from typing import Any
 from optimizer.domain.model_names import AUTO, ModelNames, UnknownModel
 from optimizer.policies.rules import read_rule_entries
 from providers.toml_file import read_toml
+from routing.models import ModelRef
 from routing.rules import Rule
 
 STRATEGIES = ("complexity", "learning", "hybrid", "cheapest", "best")
@@ -34,7 +35,7 @@ class PolicySpec:
 
     name: str
     strategy: str = "hybrid"
-    only: frozenset[tuple[str, str]] | None = None
+    only: frozenset[ModelRef] | None = None
     quality_target: float | None = None
     cost_cap: Decimal | None = None
     rules: tuple[Rule, ...] = ()

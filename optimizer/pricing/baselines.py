@@ -11,6 +11,7 @@ from analytics.reports.repricing import Baseline, RepricedSums, Tariff, TariffSt
 from analytics.reports.sum_sources import RECORDED, ReportSums
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from providers.pricing import PriceBook, Rate, Rates
+from routing.models import ModelRef
 
 
 class UnknownBaseline(ValueError):
@@ -47,7 +48,7 @@ class Baselines:
         always = Baseline(f"always {'/'.join(model)}", lambda _: model, self._tariff)
         return RepricedSums(always), always.name
 
-    def _requested(self, requested_model: str) -> tuple[str, str] | None:
+    def _requested(self, requested_model: str) -> ModelRef | None:
         try:
             return self.names.one(requested_model)
         except UnknownModel:

@@ -25,6 +25,7 @@ from optimizer.shared.snapshot import Snapshot
 from providers.catalogue import Catalogue, ModelSpec
 from providers.pricing import DatedPrice, PriceBook, PriceSource, Rates, rates_of
 from providers.resilience import ResilientCaller
+from routing.models import ModelRef
 
 _DAYS = 30
 _ZERO = Decimal(0)
@@ -98,7 +99,7 @@ class PriceService:
         sums = model_sums(datetime.now(UTC).date() - timedelta(days=_DAYS - 1))
         models = []
         for spec in self._specs():
-            requests, spent = sums.get((spec.provider, spec.id), (0, _ZERO))
+            requests, spent = sums.get(ModelRef(spec.provider, spec.id), (0, _ZERO))
             models.append(
                 ModelPrice(
                     spec=spec,

@@ -8,12 +8,13 @@ from analytics.quality import guarantee_pairs
 from optimizer.shared.snapshot import Snapshot
 from routing.adjustments.guard import Guarantee
 from routing.guarantee.calibration import NO_EVIDENCE, Promise, calibrate
+from routing.models import ModelRef
 
 
 class ActiveGuarantee:
     """Keeps the guarantee in memory; ``refresh`` reads the database: not for the event loop."""
 
-    def __init__(self, reference: tuple[str, str], promise: Promise) -> None:
+    def __init__(self, reference: ModelRef, promise: Promise) -> None:
         self._uncalibrated = Guarantee(reference, promise, NO_EVIDENCE)
         self._calibrated = Snapshot(self._calibrate, partial(guarantee_pairs.latest, reference))
 

@@ -37,6 +37,7 @@ from providers.chat import Chat, Text
 from providers.completion import Completion
 from providers.pricing import PriceBook
 from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
+from routing.models import ModelRef
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,6 @@ _POINTS: dict[Side, float] = {"first": 1.0, "tie": _EVEN, "second": 0.0}
 _REVERSED: dict[Side, Side] = {"first": "second", "second": "first", "tie": "tie"}
 _MAX_WAITING = 100
 
-Model = tuple[str, str]
 Store = Callable[..., Awaitable[Any]]
 """Runs a function on the thread that may use the database."""
 
@@ -59,10 +59,10 @@ class JudgePolicy:
     UTC day. ``reference`` is the model to compare with; ``None`` means the request's baseline.
     """
 
-    model: Model
+    model: ModelRef
     rate: float
     daily_budget: Decimal
-    reference: Model | None = None
+    reference: ModelRef | None = None
 
 
 @dataclass(slots=True)
@@ -70,8 +70,8 @@ class _Case:
     """One request that is being judged, and its cost so far in USD."""
 
     analyzed: AnalyzedRequest
-    candidate: Model
-    reference: Model
+    candidate: ModelRef
+    reference: ModelRef
     expected: float | None
     served: bool
     judge_cost: Decimal = _ZERO
@@ -126,14 +126,14 @@ class Judge:
             return None
         if not _only_text(analyzed.request.chat):
             return None
-        served = (completion.provider, completion.model)
+        served = ModelRef(completion.provider, completion.model)
         reference = self._policy.reference or analyzed.request.baseline or _baseline(metadata)
         if reference is None:
             return None
         replaced = metadata.get("guarantee", {}).get("instead_of")
         if replaced and served == reference:
             # The reference answered to keep the guarantee; the model it replaced is judged.
-            candidate = (replaced["provider"], replaced["model"])
+            candidate = ModelRef(replaced["provider"], replaced["model"])
             expected = metadata["guarantee"]["expected"]
             return _Case(analyzed, candidate, reference, expected, served=False)
         return _Case(analyzed, served, reference, _expected(metadata), served=True)
@@ -152,7 +152,7 @@ class Judge:
             error = str(failed)
         finally:
             self._waiting -= 1
-        judge = "/".join(self._policy.model)
+        judge = str(self._policy.model)
         try:
             await self._store(_record, case, score, error, judge)
         except DatabaseFailure as failure:  # this task runs in the background: log it here
@@ -197,7 +197,7 @@ class Judge:
         return side
 
     async def _call(
-        self, case: _Case, model: Model, chat: Chat
+        self, case: _Case, model: ModelRef, chat: Chat
     ) -> tuple[Completion | None, Decimal]:
         """Return the answer, if any, and the charge in USD for it and for failed tries."""
         if self._prices.rates(*model) is None:
@@ -250,9 +250,9 @@ def _expected(metadata: dict[str, Any]) -> float | None:
     return expected
 
 
-def _baseline(metadata: dict[str, Any]) -> Model | None:
+def _baseline(metadata: dict[str, Any]) -> ModelRef | None:
     chain = metadata.get("baseline_chain")
-    return (chain[0]["provider"], chain[0]["model"]) if chain else None
+    return ModelRef(chain[0]["provider"], chain[0]["model"]) if chain else None
 
 
 def _record(case: _Case, score: float | None, error: str, judge: str) -> None:

@@ -16,7 +16,7 @@ from providers.pricing import PriceBook
 from providers.resilience import ResiliencePolicy, ResilientCaller
 from routing.engine import RoutingEngine
 from routing.evaluation.off_policy import Estimate, PolicyOutcomes, difference, interval_of
-from routing.models import NoEligibleModel, RoutingContext
+from routing.models import ModelRef, NoEligibleModel, RoutingContext
 from routing.outcomes import Outcome, Prices, RecordedPrompt
 
 _BEFORE = PolicySpec("complexity", "complexity")
@@ -65,7 +65,7 @@ def ask_outcomes(
 def of_recorded(policy_text: str, prompts: Sequence[RecordedPrompt]) -> PolicySpec | None:
     """Return a policy that always uses a model of the recording; ``None`` if it names none."""
     if any(policy_text in prompt.outcomes for prompt in prompts):
-        only = frozenset({(PROVIDER, policy_text)})
+        only = frozenset({ModelRef(PROVIDER, policy_text)})
         return PolicySpec(policy_text, "named", only)
     return None
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from routing.adjustments.substitution import substitute
 from routing.guarantee.calibration import Calibration, Promise
-from routing.models import RoutingDecision
+from routing.models import ModelRef, RoutingDecision
 from routing.strategies.base import Situation
 
 COVERED = frozenset({"learning", "hybrid", "hybrid_fallback"})
@@ -18,7 +18,7 @@ COVERED = frozenset({"learning", "hybrid", "hybrid_fallback"})
 class Guarantee:
     """The promise, the reference (provider, model), and the calibration in force."""
 
-    reference: tuple[str, str]
+    reference: ModelRef
     promise: Promise
     calibration: Calibration
 

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from routing.models import NO_EVIDENCE, Evidence, EvidenceKey, Tier
+from routing.models import NO_EVIDENCE, Evidence, EvidenceKey, ModelRef, Tier
 
 PRIOR_STRENGTH = 4.0
 """Weight of the table of priors, in ratings; a trained predictor carries its own weight."""
@@ -116,9 +116,9 @@ class Posterior:
     ) -> None:
         self.evidence = evidence
         self.strength = strength
-        self._of_model: dict[tuple[str, str], list[tuple[str, Tier, Evidence]]] = defaultdict(list)
+        self._of_model: dict[ModelRef, list[tuple[str, Tier, Evidence]]] = defaultdict(list)
         for (pattern, tier, provider, model), known in evidence.items():
-            self._of_model[(provider, model)].append((pattern, tier, known))
+            self._of_model[ModelRef(provider, model)].append((pattern, tier, known))
         self._observed: dict[EvidenceKey, Observed] = {}
 
     def observed(self, pattern: str, tier: Tier, provider: str, model: str) -> Observed:
@@ -126,10 +126,10 @@ class Posterior:
         key = (pattern, tier, provider, model)
         observed = self._observed.get(key)
         if observed is None:
-            observed = self._observed[key] = self._pool(pattern, tier, (provider, model))
+            observed = self._observed[key] = self._pool(pattern, tier, ModelRef(provider, model))
         return observed
 
-    def _pool(self, pattern: str, tier: Tier, model: tuple[str, str]) -> Observed:
+    def _pool(self, pattern: str, tier: Tier, model: ModelRef) -> Observed:
         own = self.evidence.get((pattern, tier, *model))
         near = [0.0, 0.0, 0.0]
         for other_pattern, other_tier, known in sorted(

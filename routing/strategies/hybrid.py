@@ -64,7 +64,7 @@ class HybridStrategy:
             fallback,
             strategy_used="hybrid",
             reasoning=(
-                f"Learning prefers {learned.provider}/{learned.model}, which is {distance} tiers "
+                f"Learning prefers {learned.ref}, which is {distance} tiers "
                 f"away from a {situation.analysis.tier} prompt, so complexity decides. "
                 f"{fallback.reasoning}"
             ),

@@ -72,7 +72,7 @@ def test_it_stays_where_leaving_would_cost_more() -> None:
     # Read from the prompt cache big costs 0.1 a million, new to small all the same 0.1; the
     # hundred tokens of the answer decide for small, unless small is dearer to read.
     dear_small = tuple(
-        option("a", "small", "simple", 0, "2") if o.ref == "a/small" else o for o in WITH_CACHE
+        option("a", "small", "simple", 0, "2") if str(o.ref) == "a/small" else o for o in WITH_CACHE
     )
     decision = decide(CachedConversation("b", "big", 50_000), 50_000, options=dear_small)
     assert (decision.provider, decision.model) == ("b", "big")
@@ -106,7 +106,7 @@ def test_it_leaves_where_that_saves(
 
 def test_a_prompt_cache_is_no_reason_to_give_a_hard_turn_to_a_weak_model() -> None:
     small = option("a", "small", "simple", 0, "1", cache_read_price=Decimal("0.0001"))
-    options = tuple(small if o.ref == "a/small" else o for o in OPTIONS)
+    options = tuple(small if str(o.ref) == "a/small" else o for o in OPTIONS)
     context = context_of(
         HARD, cached_conversation=CachedConversation("a", "small", 90_000), max_tokens=100
     )

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from routing.models import NoEligibleModel, RoutingDecision
+from routing.models import ModelRef, NoEligibleModel, RoutingDecision
 from routing.strategies.base import Situation
 from tests.routing.catalogue import EASY, OPTIONS, Fixed, context, engine_over
 
@@ -37,7 +37,7 @@ def test_metadata_is_complete_whichever_strategy_decided() -> None:
         ({"available_providers": frozenset({"b"})}, {"b/small", "b/big"}),
         ({"required_capabilities": frozenset({"vision"})}, {"b/big"}),
         ({"max_cost": Decimal("0.0002")}, {"a/small"}),
-        ({"max_tokens": 99_990}, {o.ref for o in OPTIONS}),
+        ({"max_tokens": 99_990}, {str(o.ref) for o in OPTIONS}),
     ],
 )
 def test_hard_constraints_hold(needs: dict, left: set[str]) -> None:
@@ -133,3 +133,12 @@ def test_a_decision_that_is_valid_stands() -> None:
     engine = engine_over(Fixed())
     engine._strategies["hybrid"] = Broken(GOOD)
     assert engine.route(context(EASY), auto_route=True).strategy_used == "learning"
+
+
+def test_a_model_has_one_text_form_and_one_reader() -> None:
+    ref = ModelRef("openrouter", "deepseek/deepseek-coder")
+    assert str(ref) == f"{ref}" == "openrouter/deepseek/deepseek-coder"
+    assert ModelRef.parse(str(ref)) == ref == ("openrouter", "deepseek/deepseek-coder")
+    for wrong in ("", "a", "/a", "a/"):
+        with pytest.raises(ValueError, match="provider/model"):
+            ModelRef.parse(wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.template.response import TemplateResponse
 from analytics.models.prices import PRICE_UNITS
 from optimizer.pricing.prices import ModelPrice
 from optimizer.wiring.build import get_services
+from routing.models import ModelRef
 
 
 class EffectForm(forms.Form):
@@ -32,15 +34,16 @@ class EffectForm(forms.Form):
         min_value=0, max_digits=20, decimal_places=10, required=False, label="Cache write"
     )
 
-    def clean_of(self) -> tuple[str, str]:
+    def clean_of(self) -> ModelRef:
         """Return the provider and the id of the model; an unknown model is an error."""
-        provider, _, model = self.cleaned_data["of"].strip().partition("/")
-        spec = get_services().catalogue.find(provider, model)
+        spec = None
+        with suppress(ValueError):
+            spec = get_services().catalogue.find(*ModelRef.parse(self.cleaned_data["of"].strip()))
         if spec is None:
             raise forms.ValidationError(
                 "The catalogue has no such model. Write it as provider/model."
             )
-        return spec.provider, spec.id
+        return ModelRef(spec.provider, spec.id)
 
     @property
     def price(self) -> dict[str, Decimal]:

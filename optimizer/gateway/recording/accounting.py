@@ -28,7 +28,7 @@ from optimizer.gateway.recording.ledger_entries import (
 from providers.completion import Completion, Usage
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
-from routing.models import RoutingDecision
+from routing.models import ModelRef, RoutingDecision
 
 logger = logging.getLogger(__name__)
 
@@ -240,15 +240,16 @@ class Accounting:
         It is the model that the client named as baseline, else complexity's first choice that
         did not fail. ``None`` if all of them failed.
         """
-        ref: tuple[str, str] | None = analyzed.request.baseline
+        ref: ModelRef | None = analyzed.request.baseline
         if ref is None:
             failed = list(map(_MODEL, attempts))
             for model in decision.metadata["baseline_chain"]:
-                ref = (model["provider"], model["model"])
+                ref = ModelRef(model["provider"], model["model"])
                 if ref not in failed:
                     break
             else:
                 return None
+        assert ref is not None
         provider, model = ref
         cost = answer_cost
         if ref != (completion.provider, completion.model):

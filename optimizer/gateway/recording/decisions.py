@@ -46,7 +46,7 @@ def shared_decision(analyzed: AnalyzedRequest, served: RoutingDecision) -> Routi
         served,
         strategy_used="cached",
         confidence="high",
-        reasoning=f"{served.provider}/{served.model} is answering the same request now.",
+        reasoning=f"{served.ref} is answering the same request now.",
         metadata={**served.metadata, "token_count": analyzed.analysis.token_count},
     )
 
@@ -67,8 +67,7 @@ def cached_decision(
         confidence="high" if likeness is None else "medium",
         strategy_used="cached",
         reasoning=(
-            f"{entry.provider}/{entry.model} answered {question} before. "
-            "The cache returns that answer at no cost."
+            f"{entry.ref} answered {question} before. The cache returns that answer at no cost."
         ),
         metadata={
             **({} if likeness is None else {"likeness": round(likeness, 4)}),

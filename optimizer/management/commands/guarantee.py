@@ -14,6 +14,7 @@ from optimizer.domain.model_names import UnknownModel
 from optimizer.presentation.guarantee import guarantee_lines
 from optimizer.wiring.build import get_services
 from routing.guarantee.calibration import Promise, calibrate
+from routing.models import ModelRef
 
 _TOLERANCES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 
@@ -65,9 +66,7 @@ class Command(TeachingCommand):
             )
         self._other_tolerances(console, reference, options["confidence"])
 
-    def _other_tolerances(
-        self, console: Console, reference: tuple[str, str], confidence: float
-    ) -> None:
+    def _other_tolerances(self, console: Console, reference: ModelRef, confidence: float) -> None:
         scores, losses = pairs.compared(reference)
         console.print(f"Other tolerances, based on {len(scores)} compared answers:")
         table = Table("tolerance", "threshold", "loss so far", "bound", "requests routed")

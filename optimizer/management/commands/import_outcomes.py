@@ -15,6 +15,7 @@ from optimizer.quality.evidence import Expectations
 from optimizer.wiring.build import get_services
 from providers.catalogue import Catalogue
 from routing.analysis import analyze_prompt
+from routing.models import ModelRef
 from routing.outcomes import OutcomesError, RecordedPrompt, read_outcomes
 
 _BATCH_SIZE = 1000
@@ -60,23 +61,26 @@ class Command(TeachingCommand):
         self.stdout.write(f"Learned from {new} outcomes; {total - new} were already known.")
 
 
-def _names(pairs: list[str], catalogue: Catalogue) -> dict[str, tuple[str, str]]:
+def _names(pairs: list[str], catalogue: Catalogue) -> dict[str, ModelRef]:
     names = {}
     for pair in pairs:
         recorded, _, ref = pair.rpartition("=")
-        provider, _, model = ref.partition("/")
-        if not recorded or not model:
+        try:
+            model = ModelRef.parse(ref)
+        except ValueError:
+            recorded = ""
+        if not recorded:
             raise CommandError(f"--model {pair}: write RECORDED=PROVIDER/MODEL")
-        spec = catalogue.find(provider, model)
+        spec = catalogue.find(*model)
         if spec is None:
-            raise CommandError(f"--model {pair}: the catalogue has no {provider}/{model}")
-        names[recorded] = (spec.provider, spec.id)
+            raise CommandError(f"--model {pair}: the catalogue has no {model}")
+        names[recorded] = ModelRef(spec.provider, spec.id)
     return names
 
 
 def _judged(
     prompts: list[RecordedPrompt],
-    names: Mapping[str, tuple[str, str]],
+    names: Mapping[str, ModelRef],
     expectations: Expectations,
 ) -> Iterator[JudgedOutcome]:
     for prompt in prompts:

@@ -53,7 +53,7 @@ class Command(TeachingCommand):
     def _explain(self, prompt: str, decision: RoutingDecision) -> None:
         console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
         metadata = decision.metadata
-        console.print(f"[bold]{decision.provider}/{decision.model}[/bold]")
+        console.print(f"[bold]{decision.ref}[/bold]")
         console.print(decision.reasoning, markup=False)
         console.print(
             f"\nstrategy {decision.strategy_used}, confidence {decision.confidence}, "

@@ -111,7 +111,7 @@ def test_hybrid_overrides_what_is_sure_but_far() -> None:
 
 @pytest.mark.parametrize(("samples", "confidence"), [(1, "low"), (6, "medium"), (19, "medium")])
 def test_hybrid_marks_thin_evidence_as_an_experiment(samples: int, confidence: str) -> None:
-    everyone = {o.ref.replace("/", "_"): (samples, 0.9) for o in OPTIONS}
+    everyone = {str(o.ref).replace("/", "_"): (samples, 0.9) for o in OPTIONS}
     decision = decide(learned(**everyone), "hybrid")
     assert decision.metadata["validation"] == "experimental"
     assert decision.confidence == confidence

@@ -105,7 +105,7 @@ async def test_unreadable_outcomes_leave_routing_by_what_is_known(
         raise OperationalError("gone")
 
     evidence = get_services().evidence
-    monkeypatch.setattr(evidence, "_load", away)
+    monkeypatch.setattr(evidence._outcomes, "_load", away)
     for _ in range(3):
         await get_services().in_background(evidence.refresh)
     answer = (await client.post("/complete", json={**PROMPT, "auto_route": True})).json()
