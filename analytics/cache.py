@@ -12,9 +12,9 @@ from typing import Any
 from django.db import Error, connection
 from django.db.models import Count, F, Q, QuerySet, Sum
 
-from analytics.database.availability import DatabaseCircuit
 from analytics.database.batcher import Batcher
 from analytics.database.bulk_read import RowReader
+from analytics.database.circuit_breaker import DatabaseCircuit
 from analytics.encryption import UNREADABLE
 from analytics.models import CachedResponse, DailyTotal, RequestRecord
 from analytics.money import MoneySum, percent

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from analytics.models import RoutingRule, RuleChange
-from routing.rule_reading import FIELDS, RuleError, read_rule
+from routing.rule_parser import FIELDS, RuleError, read_rule
 from routing.rules import Rule
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ _RECORDED = ("position", "enabled", "note", *FIELDS)
 
 
 def rule_fields(row: RoutingRule) -> dict[str, Any]:
-    """Return the fields of ``row`` that :func:`routing.rule_reading.read_rule` reads."""
+    """Return the fields of ``row`` that :func:`routing.rule_parser.read_rule` reads."""
     return {name: _value(row, name) for name in FIELDS}
 
 
@@ -42,7 +42,7 @@ def rules_load(also: Collection[str] = ()) -> list[Rule]:
 
 
 def rule_save(row: RoutingRule, *, who: str) -> None:
-    """Save ``row`` and record the change. Raises :class:`routing.rule_reading.RuleError`."""
+    """Save ``row`` and record the change. Raises :class:`routing.rule_parser.RuleError`."""
     read_rule(rule_fields(row))
     with transaction.atomic():
         before = RoutingRule.objects.filter(pk=row.pk).first() if row.pk else None

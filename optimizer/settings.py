@@ -404,14 +404,16 @@ LOGGING = {
             "class": "logging.StreamHandler",
             "formatter": LOG_FORMAT,
             "filters": ["request"],
-        }
+        },
+        "nowhere": {"class": "logging.NullHandler"},
     },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         # A client's error is reported in the response, not in the log.
         "django.request": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
-        "django.security.DisallowedHost": {"handlers": [], "propagate": False},
+        # Without a handler of its own, Python would print each wrong Host header's traceback.
+        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
         "axes": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "matplotlib": {"level": "WARNING"},

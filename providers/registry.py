@@ -8,7 +8,7 @@ from providers.anthropic.client import AnthropicProvider
 from providers.catalogue import Catalogue, ProviderSpec
 from providers.completion import Provider
 from providers.gemini.client import GeminiProvider
-from providers.http.http import ConnectionSettings, make_client
+from providers.http.transport import ConnectionSettings, make_client
 from providers.http.wire import WireClient
 from providers.local.client import LocalProvider
 from providers.openai.client import OpenAIOwnProvider, OpenAIProvider

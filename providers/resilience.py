@@ -27,7 +27,7 @@ from providers.errors import (
 from providers.events import Event, Started, UsageReported
 
 Made = TypeVar("Made")
-Permit = Callable[[str, str, Sequence["Attempt"]], Awaitable[None]]
+AuthorizeCall = Callable[[str, str, Sequence["Attempt"]], Awaitable[None]]
 """Called with (provider, model, failed attempts) before each call. It raises an error to prevent
 the call: a :class:`providers.errors.ProviderError` skips this model."""
 
@@ -114,7 +114,7 @@ class ResilientCaller:
         chain: Sequence[tuple[str, str]],
         chat: Chat,
         attempts: list[Attempt],
-        authorize: Permit | None = None,
+        authorize: AuthorizeCall | None = None,
     ) -> Completion:
         """Return the first completion that a (provider, model) of ``chain`` delivers.
 
@@ -132,7 +132,7 @@ class ResilientCaller:
         chain: Sequence[tuple[str, str]],
         body: Mapping[str, Any],
         attempts: list[Attempt],
-        authorize: Permit | None = None,
+        authorize: AuthorizeCall | None = None,
     ) -> Embeddings:
         """Return the first embeddings that a (provider, model) of ``chain`` delivers.
 
@@ -151,7 +151,7 @@ class ResilientCaller:
         chain: Sequence[tuple[str, str]],
         chat: Chat,
         attempts: list[Attempt],
-        authorize: Permit | None = None,
+        authorize: AuthorizeCall | None = None,
     ) -> OpenStream:
         """Return the first stream of ``chain`` that delivers content.
 
@@ -183,7 +183,7 @@ class ResilientCaller:
         chain: Sequence[tuple[str, str]],
         make: Callable[[Provider, str], Awaitable[Made]],
         attempts: list[Attempt],
-        authorize: Permit | None,
+        authorize: AuthorizeCall | None,
     ) -> Made:
         current = chain[0]
         try:
@@ -214,7 +214,7 @@ class ResilientCaller:
         model: str,
         make: Callable[[Provider, str], Awaitable[Made]],
         attempts: list[Attempt],
-        authorize: Permit | None,
+        authorize: AuthorizeCall | None,
     ) -> Made:
         tries = 1 + self.policy.retries
         calls = 0
@@ -256,7 +256,7 @@ class ResilientCaller:
         model: str,
         make: Callable[[Provider, str], Awaitable[Made]],
         attempts: Sequence[Attempt],
-        authorize: Permit | None,
+        authorize: AuthorizeCall | None,
     ) -> Made:
         async with await self.circuits.guard(provider):
             if authorize is not None:

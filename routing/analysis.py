@@ -15,7 +15,7 @@ from dataclasses import replace
 from routing.complexity import score_complexity, tier_of
 from routing.models import PromptAnalysis
 from routing.patterns import QueryPatternAnalyzer
-from routing.text import PromptText
+from routing.prompt_text import PromptText
 
 _PATTERNS = QueryPatternAnalyzer()
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from routing.models import Tier
-from routing.text import Lexicon, Lexicons, Marks, PromptText
+from routing.prompt_text import Lexicon, Lexicons, Marks, PromptText
 
 SIMPLE_BELOW = 0.3
 MODERATE_BELOW = 0.7

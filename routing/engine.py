@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from routing.adjustments.guard import GuaranteeSource, keep_promise
+from routing.adjustments.guarantee import GuaranteeSource, apply_guarantee
 from routing.adjustments.preference import prefer_rule_model
 from routing.adjustments.stickiness import stay_with_cached_model
 from routing.analysis import analyze_prompt
@@ -82,7 +82,7 @@ class RoutingEngine:
             if context.cached_conversation is not None:
                 decision = stay_with_cached_model(decision, situation)
             if self._guarantees is not None:
-                decision = keep_promise(decision, situation, self._guarantees.guarantee())
+                decision = apply_guarantee(decision, situation, self._guarantees.guarantee())
             if context.effect.preferred is not None:
                 decision = prefer_rule_model(decision, situation)
         except NoEligibleModel:

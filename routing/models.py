@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, Protocol
 
+from routing.prompt_text import PromptText
 from routing.rules import NO_EFFECT, Effect
-from routing.text import PromptText
 
 Tier = Literal["simple", "moderate", "complex"]
 Confidence = Literal["high", "medium", "low"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from routing.text import Lexicon, Lexicons, Marks, PromptText
+from routing.prompt_text import Lexicon, Lexicons, Marks, PromptText
 
 PATTERNS: tuple[str, ...] = (
     "code",

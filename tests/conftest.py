@@ -21,7 +21,7 @@ from hypothesis import settings as hypothesis_settings
 from analytics.access.roles import roles_make
 from optimizer.asgi import application
 from optimizer.wiring.build import forget_services, get_services, journal
-from providers.http.http import ConnectionSettings, HttpClient, make_client
+from providers.http.transport import ConnectionSettings, HttpClient, make_client
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import KEY, anthropic_wire, gemini_wire, openai_wire
 

@@ -22,9 +22,9 @@ from django.db.models import Model
 
 from analytics.budgets.claims import Claim, Cost
 from analytics.budgets.holding import Refusals, book, hold
-from analytics.database.availability import DATABASE_UNAVAILABLE, DatabaseCircuit
 from analytics.database.batcher import Batcher, batched
 from analytics.database.bulk_write import RowWriter, execute_many
+from analytics.database.circuit_breaker import DATABASE_UNAVAILABLE, DatabaseCircuit
 from analytics.ledger.daily_totals import Decided, total_cost_on, totals_add
 from analytics.ledger.journal import Journal
 from analytics.ledger.rollups import ON_TIME, mark_late

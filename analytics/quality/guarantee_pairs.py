@@ -7,7 +7,7 @@ from django.db.models import Max, QuerySet
 from numpy.typing import NDArray
 
 from analytics.models import Comparison
-from routing.adjustments.guard import COVERED
+from routing.adjustments.guarantee import COVERED
 from routing.models import ModelRef
 
 Floats = NDArray[np.float64]

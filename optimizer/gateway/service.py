@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import starmap
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -18,15 +16,14 @@ from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.request import GatewayRequest, apply_client
-from optimizer.domain.request_ids import new_request_id
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.model_selection import ModelSelector
 from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS, PromptCaches
-from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
+from optimizer.gateway.recording.accounting import Accounting, Recorded
 from optimizer.gateway.recording.decisions import shared_decision
-from optimizer.gateway.recording.ledger_entries import Timing
+from optimizer.gateway.recording.ledger_entries import CallClock
 from optimizer.gateway.single_flight import SingleFlight
 from optimizer.gateway.streaming.client_stream import ClientStream
 from optimizer.gateway.streaming.shared_stream import SharedStream, SharedStreams
@@ -78,18 +75,13 @@ class RoutingService:
         *,
         max_tokens: int = 1000,
         auto_route: bool = False,
-        user_id: str = "",
-        session_id: str = "",
-        request_id: uuid.UUID | None = None,
         client: Client = ANONYMOUS,
-        asked_at: datetime | None = None,
-        baseline: ModelRef | None = None,
+        **fields: Any,
     ) -> CompletionResult:
         """Answer ``prompt`` and record it.
 
-        ``asked_at`` (aware) is the time of the request, if not now. ``baseline`` is the
-        (provider, model) to compare the cost with, if not complexity's choice. Raises what
-        :meth:`complete` raises.
+        ``fields`` are further fields of :class:`GatewayRequest`, such as ``request_id`` or
+        ``baseline``. Raises what :meth:`complete` raises.
         """
         return await self.complete(
             apply_client(
@@ -101,11 +93,7 @@ class RoutingService:
                     if self._cache.semantic
                     else "",
                     strategy="hybrid" if auto_route else "complexity",
-                    user_id=user_id,
-                    session_id=session_id,
-                    request_id=request_id or new_request_id(),
-                    asked_at=asked_at or datetime.now(UTC),
-                    baseline=baseline,
+                    **fields,
                 ),
                 client,
             )
@@ -287,9 +275,8 @@ class RoutingService:
             analyzed,
             decision,
             opened,
-            started=started,
-            called=called,
-            done=lambda recorded: self._remember(analyzed, recorded.result),
+            CallClock(started, called),
+            lambda recorded: self._remember(analyzed, recorded.result),
         )
 
     async def _find_or_call(self, analyzed: AnalyzedRequest, started: float) -> CacheHit | Recorded:
@@ -308,7 +295,7 @@ class RoutingService:
             )
         except AllProvidersFailed as error:
             raise await self._unavailable(analyzed, decision, error, started) from None
-        timing = Timing(milliseconds_since(started), milliseconds_since(called))
+        timing = CallClock(started, called).timing()
         recorded = await self._accounting.record_answer(
             analyzed, decision, completion, attempts, timing
         )

@@ -10,7 +10,7 @@ from typing import Any
 from optimizer.domain.request import GatewayRequest
 from providers.toml_file import read_toml
 from routing.models import PromptAnalysis
-from routing.rule_reading import RuleError, read_rule
+from routing.rule_parser import RuleError, read_rule
 from routing.rules import NO_EFFECT, Effect, Rule, Subject, effect_of
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routing.adjustments.guard import Guarantee
+from routing.adjustments.guarantee import Guarantee
 
 
 def guarantee_lines(guarantee: Guarantee) -> list[str]:

@@ -6,7 +6,7 @@ from functools import partial
 
 from analytics.quality import guarantee_pairs
 from optimizer.shared.snapshot import Snapshot
-from routing.adjustments.guard import Guarantee
+from routing.adjustments.guarantee import Guarantee
 from routing.guarantee.calibration import NO_EVIDENCE, Promise, calibrate
 from routing.models import ModelRef
 

@@ -53,7 +53,7 @@ from optimizer.wiring.quality import configured_guarantee, configured_judge
 from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
 from optimizer.wiring.services import Services
 from providers.catalogue import Catalogue, load_catalogue
-from providers.http.http import ConnectionSettings
+from providers.http.transport import ConnectionSettings
 from providers.local.client import local_available
 from providers.pricing import PriceBook
 from providers.registry import ProviderRegistry, is_configured

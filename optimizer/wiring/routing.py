@@ -8,7 +8,7 @@ from pathlib import Path
 from analytics.quality.evidence import evidence_load
 from optimizer.quality.evidence import EvidenceTable
 from optimizer.wiring.product_settings import product_settings
-from routing.adjustments.guard import GuaranteeSource
+from routing.adjustments.guarantee import GuaranteeSource
 from routing.engine import RoutingEngine
 from routing.learning.artifact import SHIPPED, ArtifactError, load_artifact
 from routing.learning.exploration import Explorer

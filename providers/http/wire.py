@@ -24,13 +24,13 @@ from providers.errors import (
     error_for_status,
 )
 from providers.events import Event
-from providers.http.http import CALL_FAILED, HttpClient, Target, body_of
 from providers.http.streaming import (
     EventTooLarge,
     StreamReader,
     WholeCharacters,
     server_sent_events,
 )
+from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of
 from providers.storable import storable_completion
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024

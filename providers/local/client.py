@@ -24,7 +24,7 @@ from providers import features
 from providers.completion import Completion, CompletionRequest
 from providers.errors import ConnectionFailed
 from providers.events import Event
-from providers.http.http import HttpClient
+from providers.http.transport import HttpClient
 from providers.openai.client import OpenAIProvider
 
 logger = logging.getLogger(__name__)

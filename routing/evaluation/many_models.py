@@ -24,7 +24,7 @@ from routing.evaluation.scorers import ScorerComparison
 from routing.learning.features import structure
 from routing.learning.predictor import CLIP
 from routing.outcomes import Prices, RecordedPrompt
-from routing.text import PromptText
+from routing.prompt_text import PromptText
 from routing.training.cross_fitting import Groups, random_groups
 
 _SHRINKAGE = 1000.0

@@ -18,7 +18,7 @@ from routing.learning.artifact import Artifact
 from routing.learning.predictor import Floats, quality_gap
 from routing.models import Tier
 from routing.outcomes import OutcomesError, RecordedPrompt
-from routing.text import PromptText
+from routing.prompt_text import PromptText
 from routing.training.cross_fitting import (
     cross_logits,
     cross_parts,

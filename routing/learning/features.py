@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from routing.text import Lexicon, Lexicons, PromptText, numbers_in
+from routing.prompt_text import Lexicon, Lexicons, PromptText, numbers_in
 
 BUCKET_BITS = 16
 """Words and word pairs are hashed into 2**16 buckets, so no prompt's text is in an artifact."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from routing.learning.features import BUCKET_BITS, NAMES, structure, terms
 from routing.learning.posterior import expit
 from routing.models import Tier
-from routing.text import PromptText
+from routing.prompt_text import PromptText
 
 Floats = NDArray[np.float64]
 SPLITS = 7

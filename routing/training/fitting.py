@@ -29,7 +29,7 @@ from routing.learning.predictor import (
     Words,
     open_prior,
 )
-from routing.text import PromptText
+from routing.prompt_text import PromptText
 
 BLEND = np.array([0.4, 0.3, 0.3, 1.0])
 """Trees, linear, words, prior. Fixed, as weights fitted within a benchmark favour its words."""

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from providers.catalogue import CatalogueError, load_catalogue
-from providers.http.http import HttpClient
+from providers.http.transport import HttpClient
 from providers.local.client import LocalProvider
 from providers.registry import ConnectionSettings, ProviderRegistry, is_configured
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from routing.complexity import score_complexity, tier_of
 from routing.patterns import PATTERNS, QueryPatternAnalyzer
-from routing.text import Lexicon, Lexicons, PromptText
+from routing.prompt_text import Lexicon, Lexicons, PromptText
 from tests.routing.catalogue import EASY, HARD
 
 ANALYZER = QueryPatternAnalyzer()

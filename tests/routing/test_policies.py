@@ -16,7 +16,7 @@ from routing.learning.posterior import MEMORY, expit, learn
 from routing.learning.predictor import logit_of_tier
 from routing.models import NO_EVIDENCE, Evidence
 from routing.policies import BestUnderCap, CheapestAboveTarget, Policy, QualityMinusCost
-from routing.text import PromptText
+from routing.prompt_text import PromptText
 from tests.routing.catalogue import (
     EASY,
     HARD,

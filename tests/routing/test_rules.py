@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.models import NoEligibleModel, RoutingDecision
-from routing.rule_reading import FIELDS, RuleError, read_rule
+from routing.rule_parser import FIELDS, RuleError, read_rule
 from routing.rules import Effect, Rule, Subject, effect_of
 from tests.routing.catalogue import EASY, HARD, Fixed, engine_over
 from tests.routing.catalogue import context as context_of

@@ -10,7 +10,7 @@ from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-from providers.http.http import ConnectionSettings, make_transport
+from providers.http.transport import ConnectionSettings, make_transport
 
 settings.configure(ROOT_URLCONF=__name__, SECRET_KEY="benchmark", ALLOWED_HOSTS=["*"])
 _client: list[httpx.AsyncClient] = []

@@ -8,7 +8,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from optimizer.access.concurrency.slots import OwnSlots, SharedSlots, Slots, SlotsUnavailable
+from optimizer.access.concurrency.slots import LocalSlots, RedisSlots, Slots, SlotsUnavailable
 from optimizer.domain.client import Client
 from optimizer.shared.log_once import LogOnce
 
@@ -116,7 +116,7 @@ class ConcurrencyLimiter:
     def __init__(self, places: int, timeout: float, redis_url: str = "") -> None:
         self._queue = FairQueue(places)
         self._timeout = timeout
-        self._slots: Slots = SharedSlots(redis_url) if redis_url else OwnSlots()
+        self._slots: Slots = RedisSlots(redis_url) if redis_url else LocalSlots()
         self._rows: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._freed = asyncio.Event()
         self._unenforced = LogOnce(logger, logging.ERROR)

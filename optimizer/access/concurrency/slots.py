@@ -55,7 +55,7 @@ class Slots(Protocol):
         """Release the connection, if there is one."""
 
 
-class OwnSlots:
+class LocalSlots:
     """Counts the slots of this process alone."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class OwnSlots:
         """Do nothing: this process needs no connection to count."""
 
 
-class SharedSlots:
+class RedisSlots:
     """Counts the slots of all workers in Redis.
 
     A slot is leased, so that the slots of a worker that dies become free again.

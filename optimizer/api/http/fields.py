@@ -22,7 +22,7 @@ class StrictSerializer(serializers.Serializer):
         return super().to_internal_value(data)
 
 
-class TextField(serializers.CharField):
+class StrictTextField(serializers.CharField):
     """A string with more than white space in it; surrounding white space is kept."""
 
     def __init__(self, **options: Any) -> None:
@@ -41,7 +41,7 @@ class TextField(serializers.CharField):
         return super().run_validation(data)
 
 
-class WholeNumberField(serializers.IntegerField):
+class StrictIntegerField(serializers.IntegerField):
     """A JSON integer; strings, booleans and fractions are refused."""
 
     def to_internal_value(self, data: Any) -> int:
@@ -51,7 +51,7 @@ class WholeNumberField(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
-class NumberField(serializers.FloatField):
+class StrictNumberField(serializers.FloatField):
     """A JSON number; strings and booleans are refused."""
 
     def to_internal_value(self, data: Any) -> float:
@@ -61,7 +61,7 @@ class NumberField(serializers.FloatField):
         return super().to_internal_value(data)
 
 
-class TruthField(serializers.BooleanField):
+class StrictBooleanField(serializers.BooleanField):
     """A JSON boolean; other values, such as 1, are refused."""
 
     def to_internal_value(self, data: Any) -> bool:

@@ -14,7 +14,12 @@ from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_s
 from rest_framework.request import Request
 
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
-from optimizer.api.http.fields import StrictSerializer, TextField, TruthField, WholeNumberField
+from optimizer.api.http.fields import (
+    StrictBooleanField,
+    StrictIntegerField,
+    StrictSerializer,
+    StrictTextField,
+)
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.v1.errors import reply_to
 from optimizer.api.v1.schema import CompleteBody, ErrorBody
@@ -31,22 +36,22 @@ _MAX_TOKENS, _DEFAULT_TOKENS = 4000, 1000
 class CompleteInput(StrictSerializer):
     """A prompt and options for its answer."""
 
-    prompt = TextField(
+    prompt = StrictTextField(
         max_length=_MAX_CHARS,
         help_text="The prompt; at least one character that is not white space.",
     )
-    max_tokens = WholeNumberField(
+    max_tokens = StrictIntegerField(
         default=_DEFAULT_TOKENS,
         min_value=1,
         max_value=_MAX_TOKENS,
         help_text="The maximum length of the answer, in tokens.",
     )
-    auto_route = TruthField(
+    auto_route = StrictBooleanField(
         default=False,
         help_text="true: hybrid routing, which learns over time. false: routing by complexity "
         "alone. The default can be set to true for an API key.",
     )
-    tokenizer_id = TextField(
+    tokenizer_id = StrictTextField(
         required=False,
         max_length=200,
         help_text="A Hugging Face tokenizer for an additional token count, if it is installed.",

@@ -10,7 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics.quality.feedback import FeedbackResult, feedback_record
-from optimizer.api.http.fields import NumberField, StrictSerializer, TextField, WholeNumberField
+from optimizer.api.http.fields import (
+    StrictIntegerField,
+    StrictNumberField,
+    StrictSerializer,
+    StrictTextField,
+)
 from optimizer.api.http.views import SyncViewSet, client_of
 from optimizer.api.v1.schema import ErrorBody, FeedbackBody
 
@@ -30,9 +35,9 @@ class FeedbackViewSet(SyncViewSet):
             required=False,
             help_text="The cached answer. Give this or request_id.",
         )
-        rating = WholeNumberField(required=False, min_value=-1, max_value=1)
-        score = NumberField(required=False, min_value=0, max_value=1)
-        comment = TextField(required=False, max_length=500, allow_blank=True, default="")
+        rating = StrictIntegerField(required=False, min_value=-1, max_value=1)
+        score = StrictNumberField(required=False, min_value=0, max_value=1)
+        comment = StrictTextField(required=False, max_length=500, allow_blank=True, default="")
 
         def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
             """Require exactly one answer and exactly one rating."""

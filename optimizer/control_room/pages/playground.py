@@ -18,7 +18,7 @@ from analytics.models import Feedback
 from analytics.quality.feedback import UnknownAnswer, feedback_record
 from analytics.reports.plots import candidate_plot
 from optimizer.api.http.errors import failure_of
-from optimizer.api.http.fields import StrictSerializer, TextField, WholeNumberField
+from optimizer.api.http.fields import StrictIntegerField, StrictSerializer, StrictTextField
 from optimizer.api.http.sse import EventStream, sse
 from optimizer.control_room.access import staff_permission_required
 from optimizer.gateway.streaming.client_stream import ClientStream
@@ -34,15 +34,15 @@ class TurnSerializer(StrictSerializer):
     """One turn of the conversation."""
 
     role = serializers.ChoiceField(choices=("system", "user", "assistant"))
-    text = TextField(max_length=_MAX_CHARS)
+    text = StrictTextField(max_length=_MAX_CHARS)
 
 
 class QuestionSerializer(StrictSerializer):
     """A conversation whose last turn is the prompt, and the model to ask."""
 
     turns = serializers.ListField(child=TurnSerializer(), min_length=1, max_length=_MAX_TURNS)
-    max_tokens = WholeNumberField(default=500, min_value=1, max_value=4000)
-    model = TextField(default="auto", max_length=200)
+    max_tokens = StrictIntegerField(default=500, min_value=1, max_value=4000)
+    model = StrictTextField(default="auto", max_length=200)
 
     def validate_turns(self, turns: list[dict[str, str]]) -> list[dict[str, str]]:
         """Check that the last turn is the user's."""

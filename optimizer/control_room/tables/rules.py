@@ -20,7 +20,7 @@ from analytics.rules import rule_delete, rule_fields, rule_save
 from optimizer.wiring.build import get_services
 from routing.models import TIERS
 from routing.patterns import PATTERNS
-from routing.rule_reading import WEEKDAYS, RuleError, read_rule
+from routing.rule_parser import WEEKDAYS, RuleError, read_rule
 
 _TRIAL_REQUESTS = 1000
 

@@ -22,6 +22,7 @@ from optimizer.gateway.recording.ledger_entries import (
     BaselineCost,
     Charges,
     LedgerEntryBuilder,
+    PricedAnswer,
     Timing,
     describe_attempts,
 )
@@ -108,19 +109,11 @@ class Accounting:
         cacheable = analyzed.request.cache.write and not cut_off
         for choice in completion.choices:
             cacheable = cacheable and choice.finish_reason in _CACHEABLE_ENDINGS
-        entry, cached = self._entries.for_answer(
-            analyzed,
-            served,
-            completion,
-            charges,
-            baseline,
-            savings,
-            timing,
-            answer_cost=answer_cost,
-            prompt_cache_saved=self._saved_by_prompt_cache(completion, answer_cost),
-            cacheable=cacheable,
-            cut_off=cut_off,
+        saved = self._saved_by_prompt_cache(completion, answer_cost)
+        answer = PricedAnswer(
+            completion, answer_cost, charges, baseline, savings, saved, cacheable, cut_off
         )
+        entry, cached = self._entries.for_answer(analyzed, served, answer, timing)
         total = await self._record(entry)
         if self._limits is not None and analyzed.request.client.tokens_per_minute is not None:
             await self._limits.spend(analyzed.request.client, tokens_of(completion.usage))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -65,6 +66,19 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class CallClock:
+    """When a request ``started`` and the provider was ``called``, by ``time.perf_counter``."""
+
+    started: float
+    called: float
+
+    def timing(self, first_token: float | None = None) -> Timing:
+        """Return the time until now; ``first_token`` is in milliseconds."""
+        now = time.perf_counter()
+        return Timing((now - self.started) * 1000, (now - self.called) * 1000, first_token)
+
+
+@dataclass(frozen=True, slots=True)
 class Charges:
     """What a request cost in USD; ``failed`` is the part of ``cost`` for failed attempts."""
 
@@ -87,6 +101,25 @@ class BaselineCost:
     output_cost: Decimal | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PricedAnswer:
+    """A provider's answer with what it cost and saved, in USD.
+
+    ``cost`` is that of the successful call alone: what a later hit saves.
+    ``prompt_cache_saved`` is what the provider's prompt cache saved. ``cut_off`` is the error
+    code of an answer that broke off, "" for a complete one.
+    """
+
+    completion: Completion
+    cost: Decimal | None
+    charges: Charges
+    baseline: BaselineCost | None
+    savings: Savings
+    prompt_cache_saved: Decimal | None
+    cacheable: bool
+    cut_off: str = ""
+
+
 class LedgerEntryBuilder:
     """Builds ledger entries under one storage policy; ``replayed`` marks them as replayed."""
 
@@ -98,23 +131,12 @@ class LedgerEntryBuilder:
         self,
         analyzed: AnalyzedRequest,
         decision: RoutingDecision,
-        completion: Completion,
-        charges: Charges,
-        baseline: BaselineCost | None,
-        savings: Savings,
+        answer: PricedAnswer,
         timing: Timing,
-        *,
-        answer_cost: Decimal | None,
-        prompt_cache_saved: Decimal | None,
-        cacheable: bool,
-        cut_off: str = "",
     ) -> tuple[LedgerEntry, CachedResponse]:
-        """Return the entry of a provider's answer, and the cache entry of that answer.
-
-        ``answer_cost`` (USD) is the cost of the successful call alone: what a later hit saves.
-        ``cut_off`` is the error code of an answer that broke off, "" for a complete one.
-        """
-        usage = completion.usage
+        """Return the entry of a provider's answer, and the cache entry of that answer."""
+        completion, charges, baseline = answer.completion, answer.charges, answer.baseline
+        savings, usage = answer.savings, completion.usage
         prompt_fields = self._policy.prompt_fields(analyzed.request.prompt)
         finish_reason = completion.choices[0].finish_reason
         request = _request(
@@ -138,8 +160,8 @@ class LedgerEntryBuilder:
                 "attempts": charges.attempts,
             }
         )
-        if cut_off:
-            request.status, request.error_code = RequestRecord.Status.PARTIAL, cut_off
+        if answer.cut_off:
+            request.status, request.error_code = RequestRecord.Status.PARTIAL, answer.cut_off
         cached = _answer(
             {
                 "cache_key": analyzed.request.cache_key,
@@ -157,7 +179,7 @@ class LedgerEntryBuilder:
                 "tier": analyzed.analysis.tier,
                 "tokens_in": usage.input_tokens,
                 "tokens_out": usage.output_tokens,
-                "original_cost": answer_cost,
+                "original_cost": answer.cost,
                 "baseline_cost": baseline.cost if baseline else None,
                 "created_at": analyzed.request.asked_at,
                 "expires_at": self._policy.expiry(
@@ -166,8 +188,8 @@ class LedgerEntryBuilder:
             }
         )
         metric = self._metric(analyzed, decision, charges.cost, baseline, savings)
-        metric.prompt_cache_saved = prompt_cache_saved
-        return LedgerEntry(request, metric, cached if cacheable else None), cached
+        metric.prompt_cache_saved = answer.prompt_cache_saved
+        return LedgerEntry(request, metric, cached if answer.cacheable else None), cached
 
     def for_hit(
         self,

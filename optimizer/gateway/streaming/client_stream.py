@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.recording.accounting import Recorded
@@ -33,14 +33,16 @@ class ClientStream:
     """
 
     decision: RoutingDecision
-    events: AsyncGenerator[list[Event], None]
     result: CompletionResult | None = None
+    events: AsyncGenerator[list[Event], None] = field(init=False)
     leave: Callable[[], None] = lambda: None
 
     @classmethod
     def of_cached(cls, result: CompletionResult) -> ClientStream:
         """Return the stream of a complete answer from the cache."""
-        return cls(result.decision, _cached_events(result.completion), result)
+        stream = cls(result.decision, result)
+        stream.events = _cached_events(result.completion)
+        return stream
 
     @classmethod
     def of_shared(
@@ -56,16 +58,30 @@ class ClientStream:
         of the answer, ``failed`` with an error code if the client did not get all of it.
         """
         reader = live.join()
-        stream = cls(decision, _no_events())
+        stream = cls(decision)
         ending = _Ending(settle, failed)
 
         def leave() -> None:
             live.leave(reader)
             ending.fail(ClientGone.code)
 
-        stream.events = _shared_events(stream, live, reader, ending)
+        stream.events = stream._shared_events(live, reader, ending)
         stream.leave = leave
         return stream
+
+    async def _shared_events(
+        self, live: SharedStream, reader: EventQueue, ending: _Ending
+    ) -> AsyncGenerator[list[Event], None]:
+        while events := await reader.take():
+            live.taken()
+            yield events
+        try:
+            recorded = await asyncio.shield(live.outcome)
+        except ProviderError as error:
+            ending.fail(error.code)
+            raise
+        self.result = await ending.settle(recorded)
+        yield live.endings
 
 
 class _Ending:
@@ -92,26 +108,3 @@ class _Ending:
 
 async def _cached_events(completion: Completion) -> AsyncGenerator[list[Event], None]:
     yield list(completion_events(completion))
-
-
-async def _no_events() -> AsyncGenerator[list[Event], None]:
-    return
-    yield
-
-
-async def _shared_events(
-    stream: ClientStream,
-    live: SharedStream,
-    reader: EventQueue,
-    ending: _Ending,
-) -> AsyncGenerator[list[Event], None]:
-    while events := await reader.take():
-        live.taken()
-        yield events
-    try:
-        recorded = await asyncio.shield(live.outcome)
-    except ProviderError as error:
-        ending.fail(error.code)
-        raise
-    stream.result = await ending.settle(recorded)
-    yield live.endings

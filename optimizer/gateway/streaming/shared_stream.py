@@ -15,7 +15,7 @@ from typing import Any
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
 from optimizer.gateway.recording.decisions import served_decision
-from optimizer.gateway.recording.ledger_entries import Timing
+from optimizer.gateway.recording.ledger_entries import CallClock
 from optimizer.gateway.streaming.event_queue import EventQueue
 from providers.assembly import CompletionBuilder, completion_events
 from providers.errors import ClientGone, ProviderError
@@ -34,8 +34,7 @@ class SharedStream:
     :class:`providers.errors.ProviderError` or
     :class:`analytics.ledger.ledger.LedgerUnavailable`, and is cancelled when no reader is left.
 
-    ``started`` and ``called`` are readings of ``time.perf_counter``; ``done`` is called with
-    an answer that is complete.
+    ``done`` is called with an answer that is complete.
     """
 
     def __init__(
@@ -44,19 +43,16 @@ class SharedStream:
         analyzed: AnalyzedRequest,
         decision: RoutingDecision,
         opened: OpenStream,
-        *,
-        started: float,
-        called: float,
+        clock: CallClock,
         done: Callable[[Recorded], None],
     ) -> None:
         self._accounting = accounting
         self._analyzed = analyzed
         self._decision = decision
         self._opened = opened
-        self._started = started
-        self._called = called
+        self._clock = clock
         self._done = done
-        self._first_token = milliseconds_since(started)
+        self._first_token = milliseconds_since(clock.started)
         self._builder = CompletionBuilder(opened.provider, opened.request)
         self._readers: set[EventQueue] = set()
         self._room = asyncio.Event()
@@ -132,9 +128,7 @@ class SharedStream:
             await self._room.wait()
 
     def _settle(self, cut_off: str) -> Awaitable[Recorded]:
-        timing = Timing(
-            milliseconds_since(self._started), milliseconds_since(self._called), self._first_token
-        )
+        timing = self._clock.timing(self._first_token)
         return self._accounting.record_answer(
             self._analyzed,
             self._decision,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from analytics.access.keys import key_make
 from analytics.models import ApiKey, RequestRecord
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter, ConcurrencyTimeout, FairQueue
-from optimizer.access.concurrency.slots import SharedSlots
+from optimizer.access.concurrency.slots import RedisSlots
 from optimizer.domain.client import Client
 from optimizer.wiring.build import get_services
 from tests.conftest import Start
@@ -238,7 +238,7 @@ async def test_what_a_dead_worker_had_is_free_when_its_lease_ends(
 ) -> None:
     monkeypatch.setattr("optimizer.access.concurrency.slots._LEASE", 2.0)
     monkeypatch.setattr("optimizer.access.concurrency.slots._RENEWED", 0.2)
-    dead, alive = SharedSlots(redis_url), SharedSlots(redis_url)
+    dead, alive = RedisSlots(redis_url), RedisSlots(redis_url)
     who = f"test {uuid.uuid4()}"
     assert await dead.take(who, 2)
     kept = await alive.take(who, 2)

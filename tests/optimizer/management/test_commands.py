@@ -14,6 +14,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from optimizer.domain.request_ids import new_request_id
 from optimizer.monitoring.logs import PlainFormatter
@@ -137,3 +138,10 @@ def test_log_lines_carry_no_traceback_and_no_message_of_the_error() -> None:
     assert "ValueError at" in line
     assert "the prompt" not in line
     assert "Traceback" not in line
+
+
+@pytest.mark.django_db
+def test_a_wrong_host_header_prints_no_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    response = Client().get("/admin/login/", headers={"host": "evil.example"})
+    assert response.status_code == 400
+    assert "Traceback" not in capfd.readouterr().err

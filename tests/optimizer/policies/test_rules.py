@@ -20,7 +20,7 @@ from analytics.rules import rule_delete, rule_save, rules_load
 from optimizer.policies.rules import ActiveRules, RulesFileError, read_rules_file
 from optimizer.wiring.build import get_services
 from providers.completion import Usage
-from routing.rule_reading import RuleError
+from routing.rule_parser import RuleError
 from tests.conftest import Start
 from tests.factories import RequestRecordFactory
 from tests.fakes.server import FakeProvider

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from optimizer.access.concurrency.slots import SharedSlots
+from optimizer.access.concurrency.slots import RedisSlots
 from optimizer.access.rate_limits import RateLimits
 from optimizer.domain.client import Client
 from optimizer.monitoring.live.feed import Feed
@@ -33,7 +33,7 @@ async def cancelled_at_every_step(begin: Callable[[], Coroutine[Any, Any, None]]
 
 
 async def test_who_asks_for_slots_can_be_cancelled_at_any_moment() -> None:
-    slots = SharedSlots(redis_url)
+    slots = RedisSlots(redis_url)
     # A connection is there, so that the steps are those of the command.
     assert await slots.take("someone", 1_000_000)
 

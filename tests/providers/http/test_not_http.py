@@ -7,7 +7,7 @@ import pytest
 from providers.chat import Chat
 from providers.completion import CompletionRequest
 from providers.errors import ProviderError
-from providers.http.http import HttpClient
+from providers.http.transport import HttpClient
 from providers.openai.client import OpenAIProvider
 from tests.faults.villain import BODY, says, says_and_leaves, villain
 

@@ -13,7 +13,7 @@ from providers.assembly import CompletionBuilder, completion_events
 from providers.chat import Chat, Message, Text
 from providers.completion import Completion, CompletionRequest, Usage
 from providers.events import Finished, TextDelta, ToolArguments, ToolCallStarted, UsageReported
-from providers.http.http import HttpClient
+from providers.http.transport import HttpClient
 from providers.http.wire import WireClient
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.streams import anthropic_stream, gemini_stream, openai_stream, sse

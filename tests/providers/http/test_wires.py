@@ -20,7 +20,7 @@ from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat, Tool
 from providers.completion import CompletionRequest, Usage
 from providers.gemini.client import GeminiProvider
-from providers.http.http import HttpClient
+from providers.http.transport import HttpClient
 from providers.http.wire import WireClient, retry_after_seconds
 from providers.openai.client import OpenAIOwnProvider, OpenAIProvider
 from providers.openai.openrouter import OpenRouterProvider

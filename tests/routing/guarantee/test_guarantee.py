@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from routing.adjustments.guard import Guarantee, keep_promise
+from routing.adjustments.guarantee import Guarantee, apply_guarantee
 from routing.analysis import analyze_prompt
 from routing.eligibility import find_eligible
 from routing.guarantee.betting import is_smaller, upper_bound
@@ -126,7 +126,7 @@ class TestGuard:
     def test_what_is_not_sure_enough_goes_to_the_reference(
         self, situation, expected, threshold, kept
     ) -> None:
-        found = keep_promise(decided(expected), situation, promised(threshold))
+        found = apply_guarantee(decided(expected), situation, promised(threshold))
         assert ((found.provider, found.model) == SMALL) == kept
         told = found.metadata["guarantee"]
         assert (told["threshold"], told["expected"]) == (threshold, expected)
@@ -138,18 +138,18 @@ class TestGuard:
     @pytest.mark.parametrize("strategy", ["complexity", "named", "cheapest", "best"])
     def test_what_the_client_chose_stands(self, situation, strategy: str) -> None:
         decision = decided(0.1, strategy)
-        assert keep_promise(decision, situation, promised(0.7)) is decision
+        assert apply_guarantee(decision, situation, promised(0.7)) is decision
 
     def test_the_reference_s_own_choice_stands(self, situation) -> None:
         decision = replace(decided(), provider="b", model="big")
-        found = keep_promise(decision, situation, promised(0.7))
+        found = apply_guarantee(decision, situation, promised(0.7))
         assert (found.provider, found.model) == BIG
         assert "instead_of" not in found.metadata["guarantee"]
-        assert keep_promise(decided(), situation, None).model == "small"
+        assert apply_guarantee(decided(), situation, None).model == "small"
 
     def test_a_request_that_the_reference_cannot_serve_is_told_apart(self, situation) -> None:
         others = tuple(o for o in situation.eligible if (o.provider, o.model) != BIG)
-        found = keep_promise(decided(0.1), replace(situation, eligible=others), promised(0.7))
+        found = apply_guarantee(decided(0.1), replace(situation, eligible=others), promised(0.7))
         assert found.model == "small"
         assert "cannot serve" in found.metadata["guarantee"]["outside"]
         assert len(others) < len(OPTIONS)

@@ -26,7 +26,7 @@ from routing.learning.features import NAMES, structure, terms
 from routing.learning.posterior import expit
 from routing.learning.predictor import Trees, logit_of_tier, quality_gap
 from routing.outcomes import Outcome, OutcomesError, RecordedPrompt
-from routing.text import PromptText
+from routing.prompt_text import PromptText
 from routing.training.fitting import Examples, fit_trees
 from routing.training.train import TrainingResult, examples_of, train
 from tests.routing.learning.made_outcomes import made_outcomes

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from optimizer.gateway.recording.ledger_entries import CallClock
 from optimizer.gateway.streaming.shared_stream import SharedStream
 from providers.chat import Chat
 from providers.completion import CompletionRequest
@@ -58,7 +59,7 @@ async def begun(upstream: Upstream) -> tuple[SharedStream, RecordingAccounting]:
     opened = OpenStream("p", CompletionRequest("m", Chat.of_prompt("Hi")), followed())
     books: Any = RecordingAccounting()
     facts: Any = None
-    live = SharedStream(books, facts, DECISION, opened, started=0, called=0, done=lambda _: None)
+    live = SharedStream(books, facts, DECISION, opened, CallClock(0, 0), lambda _: None)
     return live, books
 
 

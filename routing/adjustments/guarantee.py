@@ -31,7 +31,7 @@ class GuaranteeSource(Protocol):
         ...
 
 
-def keep_promise(
+def apply_guarantee(
     decision: RoutingDecision, situation: Situation, guarantee: Guarantee | None
 ) -> RoutingDecision:
     """Return ``decision``, or the reference model if the chosen model is not good enough.

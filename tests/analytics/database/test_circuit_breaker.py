@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 from django.db import OperationalError, connection
 
-from analytics.database import availability as waiting
-from analytics.database.availability import DatabaseCircuit
+from analytics.database import circuit_breaker as waiting
+from analytics.database.circuit_breaker import DatabaseCircuit
 
 postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not hang")
 
