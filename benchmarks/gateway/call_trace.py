@@ -146,6 +146,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--path", choices=[*ROUTES], default="/complete")
     parser.add_argument("--list", action="store_true", help="name each function and its calls")
+    parser.add_argument("--max-files", type=int, help="fail if it runs through more files")
+    parser.add_argument("--max-calls", type=int, help="fail if it runs through more calls")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -163,8 +165,10 @@ def main() -> None:
     if options.list:
         for (file, name), count in sorted(counter.calls.items()):
             print(f"{count:4}  {file}  {name}")
-    files = counter.files
-    print(f"{options.path} (miss): {len(files)} files, {sum(files.values())} calls")
+    files, calls = len(counter.files), sum(counter.files.values())
+    print(f"{options.path} (miss): {files} files, {calls} calls")
+    if files > (options.max_files or files) or calls > (options.max_calls or calls):
+        sys.exit(f"That is more than {options.max_files} files or {options.max_calls} calls.")
 
 
 if __name__ == "__main__":
