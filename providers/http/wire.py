@@ -77,7 +77,7 @@ class WireClient(ABC):
         )
         with self._reading():
             completion = self._parse(request, self._object(raw))
-            if b"\\u" in raw:  # only such an escape can hold characters that no database stores
+            if not _is_plain_ascii(raw):
                 completion = storable_completion(completion)
         if not request.chat.allow_empty and not completion.text.strip():
             usage = completion.usage
@@ -237,6 +237,14 @@ class WireClient(ABC):
 
     @abstractmethod
     def _reader(self, request: CompletionRequest) -> StreamReader: ...
+
+
+def _is_plain_ascii(raw: bytes) -> bool:
+    """Return whether a JSON text holds ASCII alone, unescaped: any database stores that.
+
+    A NUL means another encoding (JSON may be UTF-16), in which escapes look different.
+    """
+    return raw.isascii() and b"\\u" not in raw and b"\0" not in raw
 
 
 def _as_json(payload: Mapping[str, Any]) -> bytes:

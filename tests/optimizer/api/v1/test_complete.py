@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from decimal import Decimal
 
 import httpx
@@ -12,7 +13,7 @@ from analytics.models import CachedResponse, DailyTotal, RequestRecord, RoutingM
 from optimizer.wiring.build import get_services
 from providers.completion import Usage
 from tests.fakes.server import FakeProvider, Reply
-from tests.fakes.wires import ANSWER
+from tests.fakes.wires import ANSWER, anthropic_message
 
 PROMPT = {"prompt": "What is the capital of France?"}
 HARD = (
@@ -192,10 +193,18 @@ async def test_prompts_are_stored_only_as_allowed(
 async def test_text_that_no_database_can_hold_is_made_storable(
     client: httpx.AsyncClient, fakes: dict[str, FakeProvider]
 ) -> None:
-    from tests.fakes.wires import anthropic_message
-
     fakes["claude"].next(Reply(anthropic_message("m", "a\x00b\ud800c")))
     assert (await ask(client, **PROMPT))["response"] == "a\ufffdb\ufffdc"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16", "utf-32-le"])
+@pytest.mark.parametrize("ascii_only", [True, False])
+async def test_however_a_provider_encodes_what_no_database_takes(
+    client: httpx.AsyncClient, fakes: dict[str, FakeProvider], encoding: str, ascii_only: bool
+) -> None:
+    body = json.dumps(anthropic_message("m", "a\ud800b"), ensure_ascii=ascii_only)
+    fakes["claude"].next(Reply(body.encode(encoding, "surrogatepass")))
+    assert (await ask(client, **PROMPT))["response"] == "a\ufffdb"
 
 
 async def test_an_unpriced_model_is_unknown_never_free(
