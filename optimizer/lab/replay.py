@@ -174,7 +174,7 @@ class Replay:
             auto_route=plan.auto_route,
             user_id=prompt.benchmark,
             request_id=new_request_id(asked_at),
-            asked_at=asked_at,
+            asked_at=asked_at or datetime.now(UTC),
             baseline=ModelRef(PROVIDER, plan.baseline) if plan.baseline else None,
         )
         loop = asyncio.get_running_loop()
