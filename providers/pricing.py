@@ -22,6 +22,13 @@ from genai_prices.types import ModelInfo, TieredPrices
 from providers.catalogue import Catalogue
 from providers.completion import Usage
 
+logger = logging.getLogger(__name__)
+_ZERO = Decimal(0)
+MILLION = Decimal(1_000_000)
+_PLACES = Decimal("0.0000000001")
+Tiers = tuple[tuple[int, Decimal], ...]
+PriceSource = Literal["set here", "catalogue", "genai-prices", "unknown"]
+
 
 @dataclass(frozen=True, slots=True)
 class DatedPrice:
@@ -61,16 +68,6 @@ class DatedPrices:
             if dated.holds_on(day):
                 return dated.price
         return None
-
-
-logger = logging.getLogger(__name__)
-
-_ZERO = Decimal(0)
-MILLION = Decimal(1_000_000)
-_PLACES = Decimal("0.0000000001")
-
-Tiers = tuple[tuple[int, Decimal], ...]
-PriceSource = Literal["set here", "catalogue", "genai-prices", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)

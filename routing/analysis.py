@@ -20,6 +20,14 @@ from routing.prompt_text import PromptText
 _PATTERNS = QueryPatternAnalyzer()
 
 
+# A turn of at most this many tokens may only continue an earlier one.
+_FOLLOW_UP_TOKENS = 12
+_FOLLOW_UP_SHARE = 0.85
+_SYSTEM_SHARE = 0.3
+_TOOLS_MOST = 0.25
+_LONG_FROM, _LONG_FULL, _LONG_MOST = 2_000, 64_000, 0.25
+
+
 def analyze_prompt(prompt: str) -> PromptAnalysis:
     """Return the pattern, complexity, tier and estimated input tokens of ``prompt``."""
     text = PromptText.read(prompt)
@@ -31,14 +39,6 @@ def analyze_prompt(prompt: str) -> PromptAnalysis:
         token_count=scored.token_count,
         text=text,
     )
-
-
-# A turn of at most this many tokens may only continue an earlier one.
-_FOLLOW_UP_TOKENS = 12
-_FOLLOW_UP_SHARE = 0.85
-_SYSTEM_SHARE = 0.3
-_TOOLS_MOST = 0.25
-_LONG_FROM, _LONG_FULL, _LONG_MOST = 2_000, 64_000, 0.25
 
 
 def analyze_conversation(

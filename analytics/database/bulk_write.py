@@ -2,7 +2,8 @@
 
 The ORM builds the statement of each ``bulk_create`` again, field by field and row by row,
 which took two thirds of the time of a ledger commit. The values in the columns are the same:
-the same fields convert them.
+the same fields convert them. Only text that looks encrypted is stored as it stands, where a
+field would decrypt it first.
 """
 
 from __future__ import annotations

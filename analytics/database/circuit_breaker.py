@@ -57,7 +57,7 @@ class DatabaseCircuit:
         """Return the result of ``work``. Raises what ``work`` raises.
 
         An error of :data:`DATABASE_UNAVAILABLE` is raised only if a second attempt on a new
-        connection fails too, or if the first one took longer than a second.
+        connection fails too, or if the first one took longer than a second. SQLite is asked once.
         """
         began = time.monotonic()
         try:

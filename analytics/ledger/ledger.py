@@ -158,7 +158,7 @@ class Ledger:
             try:
                 return self.database.ask(lambda: hold(claims))
             except DATABASE_UNAVAILABLE as error:
-                self._say_that_it_is_away(error)
+                self._log_unavailable(error)
             except Exception as error:  # must not fail the entries of the same batch
                 logger.error("Budgets cannot be checked", exc_info=error)
         return [BudgetsUnavailable("budgets cannot be checked")] * len(claims)
@@ -173,7 +173,7 @@ class Ledger:
             return [Receipt(total)] * len(entries)
         except DATABASE_UNAVAILABLE as error:
             self._replay_due = True
-            self._say_that_it_is_away(error)
+            self._log_unavailable(error)
             return self._write_to_journal(entries)
         except Exception as error:  # one bad row must not fail the other entries
             if len(entries) == 1:
@@ -181,7 +181,7 @@ class Ledger:
                 return [LedgerUnavailable("the record was refused by the database")]
             return [result for entry in entries for result in self._write_entries([entry])]
 
-    def _say_that_it_is_away(self, error: Exception) -> None:
+    def _log_unavailable(self, error: Exception) -> None:
         if self.database.should_log():
             logger.warning(
                 "The database cannot be written (%s); records wait in the journal",

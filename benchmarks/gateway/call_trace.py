@@ -136,7 +136,7 @@ async def traced(path: str) -> CallCounter:
 
 
 async def _while_idle(counter: CallCounter) -> set[tuple[str, str]]:
-    """What the service does of its own accord, which is nobody's request."""
+    """Return the calls of periodic tasks, which belong to no request."""
     counter.calls.clear()
     await asyncio.sleep(2.2)
     return set(counter.calls)

@@ -18,6 +18,11 @@ from optimizer.shared.snapshot import Snapshot
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+Mode = Literal["auto", "on", "off"]
+_LAST_USED_EVERY = 30.0
+_HOW = "Create one with: manage.py create_key NAME"
+
+
 class AccessDenied(Exception):
     """A request is not allowed; the message says why. ``status`` is HTTP's 401, 403 or 503."""
 
@@ -45,12 +50,6 @@ class KnownKey:
             return False
         mapped = getattr(ip, "ipv4_mapped", None)
         return any((mapped or ip) in network for network in self.networks)
-
-
-Mode = Literal["auto", "on", "off"]
-
-_LAST_USED_EVERY = 30.0
-_HOW = "Create one with: manage.py create_key NAME"
 
 
 class ApiKeys:

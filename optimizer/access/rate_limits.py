@@ -88,7 +88,7 @@ class RateLimits:
         except (StorageError, TimeoutError) as error:
             self._log_unenforced(error)
             return []
-        self._unenforced.over()
+        self._unenforced.resolved()
         return windows
 
     async def spend(self, client: Client, tokens: int) -> None:

@@ -31,6 +31,8 @@ _WHO = {
 }
 _DOES_NOT_FIT = "what it may cost does not fit into a budget"
 _UNPRICED = "its price is unknown, so no budget can be enforced"
+# A provider's error begins with its name.
+_NOT_CALLED = "was not called: {}"
 
 
 class Budgets:
@@ -52,7 +54,7 @@ class Budgets:
         if self._budgets.refresh():
             self.any = bool(self._budgets.value)
 
-    def say_alive(self) -> None:
+    def write_heartbeat(self) -> None:
         """Write to the database that this worker is alive, so that its holds are not lost."""
         if self._budgets.value:
             worker_heartbeat(self.worker)
@@ -144,7 +146,7 @@ class Reservation:
             return ()
         worst = self.worst(provider, model)
         if worst is None:
-            raise CallNotAuthorized(provider, _UNPRICED)
+            raise CallNotAuthorized(provider, _NOT_CALLED.format(_UNPRICED))
         failed = (
             Charge(a.provider, a.model, cost)
             for a in attempts
@@ -173,7 +175,7 @@ class Reservation:
         It is called before each call: a fallback may cost more than the model before it.
         """
         if await self.hold(provider, model, attempts):
-            raise CallNotAuthorized(provider, _DOES_NOT_FIT)
+            raise CallNotAuthorized(provider, _NOT_CALLED.format(_DOES_NOT_FIT))
 
     def over_budget(
         self, options: Iterable[ModelOption], refusals: Sequence[Refusal] = ()

@@ -81,7 +81,7 @@ class RoutingService:
         """Answer ``prompt`` and record it.
 
         ``fields`` are further fields of :class:`GatewayRequest`, such as ``request_id`` or
-        ``baseline``. Raises what :meth:`complete` raises.
+        ``baseline``; leave out what shall have its default. Raises what :meth:`complete` raises.
         """
         return await self.complete(
             apply_client(
@@ -323,6 +323,7 @@ class RoutingService:
             self._judge.consider(analyzed, result)
         completion = result.completion
         provider = self._caller.providers.get(completion.provider)
+        # Input tokens include cached ones: with fewer, nothing can have been cached.
         if provider is not None and completion.usage.input_tokens >= LEAST_CACHED_TOKENS:
             self._prompt_caches.remember(analyzed.request.chat, provider.wire, completion)
 

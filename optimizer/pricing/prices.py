@@ -92,7 +92,7 @@ class PriceService:
 
     def note(self) -> None:
         """Record which prices have changed since the last call."""
-        prices_record(self._price_found(spec) for spec in self._specs())
+        prices_record(self._current_price(spec) for spec in self._specs())
 
     def models(self) -> list[ModelPrice]:
         """Return all models with their prices, configured ones first, in catalogue order."""
@@ -113,7 +113,7 @@ class PriceService:
             )
         return sorted(models, key=lambda model: not model.enabled)
 
-    def moves(self) -> list[PriceChange]:
+    def changes(self) -> list[PriceChange]:
         """Return the prices that changed in the last thirty days."""
         return price_changes(datetime.now(UTC) - timedelta(days=_DAYS))
 
@@ -134,7 +134,7 @@ class PriceService:
     def _specs(self) -> list[ModelSpec]:
         return [*self._catalogue.models, *self._catalogue.embeddings]
 
-    def _price_found(self, spec: ModelSpec) -> CurrentPrice:
+    def _current_price(self, spec: ModelSpec) -> CurrentPrice:
         rates = self._prices.rates(spec.provider, spec.id)
         source = self._prices.source(spec.provider, spec.id)
         if rates is None:

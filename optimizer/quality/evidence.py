@@ -51,7 +51,7 @@ class EvidenceTable:
             kind = type(error).__name__
             self._unreadable.log("Outcomes cannot be read (%s); the last ones stay", kind)
         else:
-            self._unreadable.over()
+            self._unreadable.resolved()
 
 
 class Expectations:

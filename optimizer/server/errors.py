@@ -1,4 +1,7 @@
-"""Sends errors found before Django, in the format of the API at the path."""
+"""Sends errors found outside a view, in the format of the API at the path.
+
+They are found before Django, or by Django, which calls the handlers below.
+"""
 
 from __future__ import annotations
 

@@ -32,7 +32,10 @@ _MAX_KEY_LENGTH = 256
 
 
 class Gatekeeper:
-    """Lets API requests pass with ``scope["optimizer.client"]`` set, or answers with an error.
+    """Lets API requests pass with their client and the services in the scope, or refuses them.
+
+    The fast path serves only requests that have ``scope["optimizer.services"]``; the client is
+    ``scope["optimizer.client"]``.
 
     Errors (401, 403, 429, 503) have the format of the API at the path. With ``behind_proxy``, the
     client's address is the last one in X-Forwarded-For.

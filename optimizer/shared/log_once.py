@@ -1,4 +1,4 @@
-"""Logs a trouble when it begins, not every time it shows."""
+"""Logs an error when it begins, not every time it occurs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 
 
 class LogOnce:
-    """Logs a trouble once until it is over, or until it is about something else."""
+    """Logs an error once until it is resolved, or until it is about something else."""
 
     def __init__(self, logger: logging.Logger, level: int = logging.WARNING) -> None:
         self._logger = logger
@@ -21,11 +21,11 @@ class LogOnce:
         about: object = None,
         exc_info: BaseException | None = None,
     ) -> None:
-        """Log ``message`` unless a trouble about the same was logged and is not over."""
+        """Log ``message`` unless an error about the same was logged and is not resolved."""
         if not self._logged or about != self._about:
             self._logger.log(self._level, message, *args, exc_info=exc_info)
         self._logged, self._about = True, about
 
-    def over(self) -> None:
-        """Log the next trouble again."""
+    def resolved(self) -> None:
+        """Log the next error again."""
         self._logged = False

@@ -58,13 +58,14 @@ class Channel:
 
         Returns 0 if Redis cannot be reached.
         """
+        # Workers of before and after an upgrade understand each other by these keys.
         message = json.dumps({"from": self._own_id, "told": content})
         try:
             listeners = int(await in_time(self.redis.publish(self._name, message)))
         except self.errors as error:
             self.log_unreachable(error)
             return 0
-        self._unreachable.over()
+        self._unreachable.resolved()
         return listeners - self.listens
 
     def listen(self) -> None:
@@ -99,7 +100,7 @@ class Channel:
                     if self._on_joining is not None:
                         await self._on_joining()
                     self.joined = True
-                    self._unreachable.over()
+                    self._unreachable.resolved()
                     while True:
                         message = await channel.get_message(timeout=None)
                         if message is not None:

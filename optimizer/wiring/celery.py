@@ -21,6 +21,7 @@ from django.db import close_old_connections  # noqa: E402
 
 from optimizer.wiring.build import forget_services, get_services, periodic_tasks_of_installation  # noqa: E402
 
+# Messages on the queue carry it, so it outlives the functions' names.
 TASK = "optimizer.chore"
 
 app = Celery("optimizer", broker=settings.CELERY_BROKER_URL or None)

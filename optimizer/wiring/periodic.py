@@ -22,7 +22,7 @@ class PeriodicTask:
     seconds: float
     work: Callable[[], object]
     due: float = 0.0
-    trouble: LogOnce = field(default_factory=lambda: LogOnce(logger, logging.ERROR))
+    errors: LogOnce = field(default_factory=lambda: LogOnce(logger, logging.ERROR))
 
 
 class PeriodicTasks:
@@ -59,8 +59,8 @@ class PeriodicTasks:
             task.work()
         except Exception as error:  # noqa: BLE001 - logged below
             connection.close()  # so that the next task starts on a new connection
-            task.trouble.log("%s cannot be done now", task.name, exc_info=error)
+            task.errors.log("%s cannot be done now", task.name, exc_info=error)
         else:
-            task.trouble.over()
+            task.errors.resolved()
         finally:
             task.due = time.monotonic() + task.seconds

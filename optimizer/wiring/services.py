@@ -180,7 +180,7 @@ def fast_refresher(api_keys: ApiKeys, budgets: Budgets, prices: PriceService) ->
             PeriodicTask("Reading the API keys", 0, api_keys.refresh),
             PeriodicTask("Reading the budgets", 0, budgets.refresh),
             PeriodicTask("Reading the prices set here", 0, prices.refresh),
-            PeriodicTask("Reporting that this worker is alive", 5, budgets.say_alive),
+            PeriodicTask("Reporting that this worker is alive", 5, budgets.write_heartbeat),
         ],
         [PeriodicTask("Storing when keys were used", 0, api_keys.write_usage)],
     )

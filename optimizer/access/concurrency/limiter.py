@@ -12,6 +12,10 @@ from optimizer.access.concurrency.slots import LocalSlots, RedisSlots, Slots, Sl
 from optimizer.domain.client import Client
 from optimizer.shared.log_once import LogOnce
 
+logger = logging.getLogger(__name__)
+_LOOK_AGAIN = 0.05
+"""Seconds after which the first in a key's queue checks for slots freed by other workers."""
+
 
 class FairQueue:
     """Lets ``places`` requests run at the same time, 0 for any number.
@@ -84,12 +88,6 @@ class FairQueue:
             turns.remove(turn)
             if not turns:
                 del self._waiting[who]
-
-
-logger = logging.getLogger(__name__)
-
-_LOOK_AGAIN = 0.05
-"""Seconds after which the first in a key's queue checks for slots freed by other workers."""
 
 
 class ConcurrencyTimeout(Exception):
@@ -176,7 +174,7 @@ class ConcurrencyLimiter:
                 error,
             )
             return ""
-        self._unenforced.over()
+        self._unenforced.resolved()
         return token
 
     async def _free(self, who: str, token: str) -> None:

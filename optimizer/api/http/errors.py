@@ -44,7 +44,7 @@ class Failure:
     ``status`` is the HTTP status, ``message`` is for people and ``code`` for programs;
     ``param`` is the field at fault, ``retry_after`` is in seconds. ``None`` means not known.
     Our own API can say more: ``errors`` maps fields to their messages, ``details`` are further
-    fields of its body, and ``summary`` is the message without them.
+    fields of its body, and ``summary`` replaces the message there.
     """
 
     status: int
@@ -69,7 +69,7 @@ BUDGETS_UNAVAILABLE = (
     "The budgets cannot be checked right now, so no model was called. Try again shortly."
 )
 # Exceptions for which the type alone determines the failure.
-_BY_TYPE: dict[type[Exception], Failure] = {
+_BY_TYPE: dict[type, Failure] = {
     RecursionError: Failure(400, "invalid", "The request body is nested too deeply.", "body"),
     NotCached: Failure(
         504, "timeout", "There is no cached answer, and the request allows only a cached one."
@@ -131,7 +131,7 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         return Failure(400, "invalid", error.words or str(error), code=error.code)
     if isinstance(error, ProviderError):
         return Failure(502, "overloaded", f"{error.provider} {error.message}.", code=error.code)
-    return _BY_TYPE.get(type(error)) or _framework_failure(error)
+    return _failure_by_type(error)
 
 
 def _no_eligible_model(error: NoEligibleModel, param: str | None) -> Failure:
@@ -178,12 +178,20 @@ def _routing_failure(error: RoutingUnavailable) -> Failure:
     return unavailable
 
 
-def _framework_failure(error: Exception) -> Failure:
+def _failure_by_type(error: Exception) -> Failure:
+    for kind in type(error).__mro__:
+        if kind in _BY_TYPE:
+            return _BY_TYPE[kind]
     if isinstance(error, (OperationalError, InterfaceError)):
         logger.warning("The database is unavailable", exc_info=error)
         return _DATABASE_UNAVAILABLE
     if isinstance(error, exceptions.APIException):
         return _request_failure(error)
+    return internal_failure(error)
+
+
+def internal_failure(error: Exception) -> Failure:
+    """Log an error of our own, and return what clients are told of it."""
     # The formatter names the type and place only; the message may hold a prompt.
     logger.error("An API view failed", exc_info=error)
     return Failure(

@@ -32,6 +32,12 @@ _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.*)", re.DOTALL)
 
 
+_MODES = ("auto", "none", "required")
+MAX_TOKENS = 10_000_000
+_MAX_CHOICES = 128
+_MAX_STOPS = 64
+
+
 def read_messages(fields: BodyReader) -> tuple[Message, ...]:
     """Return the turns in order; consecutive tool results become one user turn."""
     if not fields.array("messages"):
@@ -134,9 +140,6 @@ def read_image(fields: BodyReader, name: str, detail: str) -> Image:
     return Image(url=url, detail=detail)
 
 
-_MODES = ("auto", "none", "required")
-
-
 def read_tools(fields: BodyReader) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
     """Return the functions, and ``("tools",)`` if there are tools of other kinds."""
     tools: list[Tool] = []
@@ -179,11 +182,6 @@ def read_tool_choice(fields: BodyReader) -> tuple[ToolChoice, tuple[str, ...]]:
     # Responses have the function's name next to the type, chat completions in an object.
     function = choice.object("function") or choice
     return ToolChoice("named", function.text("name", required=True)), ()
-
-
-MAX_TOKENS = 10_000_000
-_MAX_CHOICES = 128
-_MAX_STOPS = 64
 
 
 def read_chat_query(body: Any, cache_control: str) -> tuple[ChatQuery, bool]:

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from optimizer.api.http.endpoint import JsonReply
-from optimizer.api.http.errors import failure_of, retry_headers
+from optimizer.api.http.errors import failure_of, internal_failure, retry_headers
 from optimizer.domain.result import RoutingUnavailable
 
 
@@ -35,7 +35,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
 
 def reply_to(error: Exception, request_id: uuid.UUID | None) -> JsonReply:
     """Return the reply that reports ``error``."""
-    failure = failure_of(error)
+    # A body that is nested too deeply has been refused before: this one is our own.
+    ours = isinstance(error, RecursionError)
+    failure = internal_failure(error) if ours else failure_of(error)
     status = failure.status
     if isinstance(error, RoutingUnavailable) and status != 504:
         status = 503  # this API answers so whatever the providers' reasons, which it lists

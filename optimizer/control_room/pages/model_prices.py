@@ -66,7 +66,7 @@ def models_page(request: HttpRequest) -> HttpResponse:
         "title": "Models and prices",
         "models": models,
         "warnings": list(_warnings(models)),
-        "moves": price_service.moves(),
+        "moves": price_service.changes(),
         "form": form,
         "may_set": request.user.has_perm("analytics.add_priceoverride"),  # type: ignore[union-attr]
     }

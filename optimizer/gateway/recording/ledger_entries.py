@@ -91,8 +91,8 @@ class Charges:
 class BaselineCost:
     """The baseline model and the cost of this request on it, in USD.
 
-    The baseline is the model that complexity would have used. ``output_cost`` is the part of
-    ``cost`` for the completion.
+    The baseline is the model that the client named, else the one that complexity would have
+    used. ``output_cost`` is the part of ``cost`` for the completion.
     """
 
     provider: str

@@ -19,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import analytics.ledger.ledger as ledger_module
+from analytics.database.bulk_write import RowWriter
 from analytics.encryption import UNREADABLE, decrypt, encrypt
 from analytics.models import CachedResponse, RequestRecord
 from optimizer.wiring.build import get_services, journal
@@ -149,3 +150,13 @@ async def test_the_journal_on_the_disk_is_encrypted_too(
     await ledger.catch_up()
     assert (await RequestRecord.objects.aget()).prompt == SECRET
     assert SECRET not in await sync_to_async(stored)()
+
+
+@pytest.mark.django_db
+def test_text_that_looks_encrypted_is_stored_as_it_stands() -> None:
+    """A client cannot have its text decrypted by writing the mark before it."""
+    record = RequestRecordFactory.build(prompt="fernet:v1:not by us")
+    RowWriter(RequestRecord).write([record])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT prompt FROM requests")
+        assert cursor.fetchone() == ("fernet:v1:not by us",)

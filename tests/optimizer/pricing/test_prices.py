@@ -204,7 +204,7 @@ class TestWhatMoved:
         services.price_service.note()
         models = len(services.catalogue.models) + len(services.catalogue.embeddings)
         assert PriceSeen.objects.count() == models
-        assert services.price_service.moves() == []
+        assert services.price_service.changes() == []
 
 
 class TestWhatAnotherPriceWouldDo:
