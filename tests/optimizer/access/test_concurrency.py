@@ -262,5 +262,5 @@ async def test_with_redis_away_requests_pass_and_it_is_said_once(
     with caplog.at_level(logging.ERROR):
         async with concurrency.slot(one), concurrency.slot(one):
             pass
-    assert len([r for r in caplog.records if "Redis is away" in r.message]) == 1
+    assert len([r for r in caplog.records if "Redis cannot be reached" in r.message]) == 1
     await concurrency.aclose()
