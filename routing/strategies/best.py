@@ -40,6 +40,6 @@ class BestStrategy:
             "high" if samples >= 20 else "medium",
             f"{best.option.ref} is expected to answer best: {best.quality.mean:.2f} "
             f"({best.quality.low:.2f}-{best.quality.high:.2f}) from {samples} outcomes "
-            "and what was trained.",
+            "and the trained predictor.",
             lambda _: "expected to be no better",
         )
