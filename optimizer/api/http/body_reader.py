@@ -51,6 +51,7 @@ class BodyReader:
 
     def raw(self, name: str) -> Any:
         """Return the field without a check; ``None`` if it is absent."""
+        # The methods below repeat these two lines: a chat has thirty such fields.
         self._read.add(name)
         return self._values.get(name)
 
@@ -67,9 +68,10 @@ class BodyReader:
 
     def text(self, name: str, default: str = "", *, required: bool = False) -> str:
         """Return a string; ``default`` if it is absent and not ``required``."""
-        value = self.required(name) if required else self.raw(name)
+        self._read.add(name)
+        value = self._values.get(name)
         if value is None:
-            return default
+            return str(self.required(name)) if required else default
         if not isinstance(value, str):
             raise self.error(name, "must be a string.", "invalid_type")
         return value
@@ -83,7 +85,8 @@ class BodyReader:
 
     def number(self, name: str, low: float, high: float) -> float | None:
         """Return a number from ``low`` to ``high``; ``None`` if it is absent."""
-        value = self.raw(name)
+        self._read.add(name)
+        value = self._values.get(name)
         if value is None:
             return None
         if not is_number(value):
@@ -94,7 +97,8 @@ class BodyReader:
 
     def integer(self, name: str, low: int, high: int) -> int | None:
         """Return an integer from ``low`` to ``high``; ``None`` if it is absent."""
-        value = self.raw(name)
+        self._read.add(name)
+        value = self._values.get(name)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int):
@@ -105,7 +109,8 @@ class BodyReader:
 
     def flag(self, name: str, default: bool = False) -> bool:
         """Return a boolean; ``default`` if it is absent."""
-        value = self.raw(name)
+        self._read.add(name)
+        value = self._values.get(name)
         if value is None:
             return default
         if not isinstance(value, bool):
@@ -114,7 +119,8 @@ class BodyReader:
 
     def mapping(self, name: str) -> Mapping[str, Any] | None:
         """Return an object as a mapping; ``None`` if it is absent."""
-        value = self.raw(name)
+        self._read.add(name)
+        value = self._values.get(name)
         if value is not None and not isinstance(value, dict):
             raise self.error(name, "must be an object.", "invalid_type")
         return value
@@ -126,7 +132,8 @@ class BodyReader:
 
     def array(self, name: str) -> list[Any]:
         """Return an array; empty if it is absent."""
-        value = self.raw(name)
+        self._read.add(name)
+        value = self._values.get(name)
         if value is None:
             return []
         if not isinstance(value, list):
