@@ -90,7 +90,7 @@ def forget_services() -> Services | None:
 
 def journal() -> Journal:
     """Return the journal: where ledger entries wait while the database is unavailable."""
-    return Journal(Path(product_settings().data_dir) / "ledger-journal")
+    return Journal(product_settings().data_dir / "ledger-journal")
 
 
 def local_enabled(catalogue: Catalogue) -> bool:

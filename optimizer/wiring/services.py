@@ -37,7 +37,7 @@ from optimizer.quality.guarantee import ActiveGuarantee
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.fast_refresh import FastRefresher
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
-from optimizer.wiring.product_settings import product_settings
+from optimizer.wiring.product_settings import ProductSettings, product_settings
 from providers.catalogue import Catalogue
 from providers.errors import ProviderError
 from providers.local.client import LocalProvider
@@ -104,9 +104,9 @@ class Services:
         self._fast_refresher = fast_refresher(self.api_keys, self.budgets, self.price_service)
         await asyncio.to_thread(self._fast_refresher.begin)
         await self.in_background(self.refreshes.run_due)
-        seconds = product_settings().evidence_refresh_seconds
+        product = product_settings()
         self._upkeep = [
-            asyncio.create_task(work) for work in (self._keep_up(seconds), self._catch_up())
+            asyncio.create_task(work) for work in (self._keep_up(product), self._catch_up())
         ]
         self._watching = asyncio.create_task(self._watch_itself())
         local = self.registry.providers.get("local")
@@ -116,12 +116,12 @@ class Services:
             except ProviderError as error:
                 logger.warning("%s", error)
 
-    async def _keep_up(self, seconds: float) -> None:
+    async def _keep_up(self, product: ProductSettings) -> None:
         """Read regularly what has changed, such as the feedback that other workers received."""
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(product.evidence_refresh_seconds)
             await self.in_background(self.refreshes.run_due)
-            if not product_settings().celery_broker_url:
+            if not product.celery_broker_url:
                 await self.in_background(self.periodic_tasks.run_due)
 
     async def _catch_up(self) -> None:

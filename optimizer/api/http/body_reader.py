@@ -69,9 +69,9 @@ class BodyReader:
     def text(self, name: str, default: str = "", *, required: bool = False) -> str:
         """Return a string; ``default`` if it is absent and not ``required``."""
         self._read.add(name)
-        value = self._values.get(name)
+        value = self.required(name) if required else self._values.get(name)
         if value is None:
-            return str(self.required(name)) if required else default
+            return default
         if not isinstance(value, str):
             raise self.error(name, "must be a string.", "invalid_type")
         return value
