@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from providers.chat import Text, ToolCall
+from providers.chat import Text, Thinking, ToolCall
 from providers.completion import (
     AnswerPart,
     Choice,
@@ -14,15 +14,16 @@ from providers.completion import (
     CompletionRequest,
     FinishReason,
     Opaque,
-    Thinking,
     Usage,
     estimated_usage,
 )
 from providers.events import (
     Event,
     Finished,
+    KeepAlive,
     OpaqueBlock,
     RefusalDelta,
+    Relayed,
     Started,
     TextDelta,
     ThinkingDelta,
@@ -73,6 +74,9 @@ class _Part:
     name: str = ""
     signature: str = ""
     redacted: str = ""
+    details: Any = None
+    block: int = 0
+    freeform: bool = False
     value: Any = None
     wire: str = ""
 
@@ -81,9 +85,9 @@ class _Part:
         if self.kind is Text:
             return Text(text)
         if self.kind is Thinking:
-            return Thinking(text, self.signature, self.redacted)
+            return Thinking(text, self.signature, self.redacted, self.details)
         if self.kind is ToolCall:
-            return ToolCall(self.id, self.name, text, self.signature)
+            return ToolCall(self.id, self.name, text, self.signature, freeform=self.freeform)
         return Opaque(self.wire, self.value)
 
 
@@ -96,11 +100,13 @@ class _Choice:
     finish: FinishReason | None = None
     stop_sequence: str | None = None
 
-    def open(self, kind: type[AnswerPart]) -> _Part:
-        """Return the last part if it is of this kind, else a new one."""
-        if not self.parts or self.parts[-1].kind is not kind:
-            self.parts.append(_Part(kind))
-        return self.parts[-1]
+    def open(self, kind: type[AnswerPart], block: int = 0) -> _Part:
+        """Return the last part if it is of this kind and block, else a new one."""
+        last = self.parts[-1] if self.parts else None
+        if last is None or last.kind is not kind or last.block != block:
+            last = _Part(kind, block=block)
+            self.parts.append(last)
+        return last
 
 
 class CompletionBuilder:
@@ -136,8 +142,9 @@ class CompletionBuilder:
         elif isinstance(event, UsageReported):
             self._usage = event.usage
         elif isinstance(event, Started):
-            self._started = event
-        else:
+            if event.response_id or event.extra:
+                self._started = event
+        elif not isinstance(event, (Relayed, KeepAlive)):
             self._add_rare(event)
 
     def _add_rare(
@@ -146,13 +153,15 @@ class CompletionBuilder:
         choice = self._choice(event.choice)
         if isinstance(event, ToolCallStarted):
             part = _Part(ToolCall, id=event.id, name=event.name, signature=event.signature)
+            part.freeform = event.freeform
             choice.calls[event.index] = part
             choice.parts.append(part)
         elif isinstance(event, ThinkingDelta):
-            part = choice.open(Thinking)
+            part = choice.open(Thinking, event.block)
             part.buffer.write(event.text)
             part.signature += event.signature
             part.redacted += event.redacted
+            _add_details(part, event.details)
         elif isinstance(event, RefusalDelta):
             choice.refusal.write(event.text)
         elif isinstance(event, OpaqueBlock):
@@ -202,6 +211,14 @@ class CompletionBuilder:
         return replace(self._usage, output_tokens=output, estimated=True)
 
 
+def _add_details(part: _Part, details: Any) -> None:
+    """Add ``details`` to those of the part: a list grows, anything else is the whole of them."""
+    if isinstance(details, list) and isinstance(part.details, list):
+        part.details = [*part.details, *details]
+    elif details is not None:
+        part.details = details
+
+
 def completion_events(completion: Completion) -> Iterator[Event]:
     """Yield the events that a stream of ``completion`` would have had."""
     yield Started(completion.response_id, completion.extra)
@@ -212,14 +229,16 @@ def completion_events(completion: Completion) -> Iterator[Event]:
 
 def _choice_events(index: int, choice: Choice, own_ending: str) -> Iterator[Event]:
     calls, logprobs = 0, choice.logprobs
-    for part in choice.parts:
+    for block, part in enumerate(choice.parts):
         if isinstance(part, Text):
             yield TextDelta(part.text, index, logprobs)
             logprobs = None
         elif isinstance(part, Thinking):
-            yield ThinkingDelta(part.text, part.signature, part.redacted, index)
+            yield ThinkingDelta(
+                part.text, part.signature, part.redacted, index, block, part.details
+            )
         elif isinstance(part, ToolCall):
-            yield ToolCallStarted(calls, part.id, part.name, part.signature, index)
+            yield ToolCallStarted(calls, part.id, part.name, part.signature, index, part.freeform)
             if part.arguments:
                 yield ToolArguments(calls, part.arguments, index)
             calls += 1

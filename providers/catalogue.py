@@ -91,6 +91,12 @@ class Catalogue:
         """Return the model with this id or alias, or ``None``."""
         return self._by_key.get((provider, model))
 
+    def lacks(self, provider: str, model: str) -> frozenset[str]:
+        """Return the features of its wire that the model, or its provider, does not have."""
+        spec = self._by_key.get((provider, model))
+        lacks = self.providers[provider].lacks
+        return lacks if spec is None else lacks | spec.lacks
+
 
 def load_catalogue(operator_file: Path | None = None) -> Catalogue:
     """Return the built-in catalogue; entries of the operator's file replace built-in ones.

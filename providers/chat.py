@@ -27,34 +27,82 @@ def estimate_tokens(text: str) -> int:
     return (len(text) + 3) // 4
 
 
+CacheMark = Mapping[str, Any]
+"""Where a provider is to cache the prompt up to here, in the form of Anthropic's
+``cache_control``: ``{"type": "ephemeral", "ttl": "5m" or "1h"}``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """A part that is plain text."""
 
     text: str
+    cache: CacheMark | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image, as base64 ``data`` of ``media_type`` or as the ``url`` to fetch it from."""
+    """An image: base64 ``data`` of ``media_type``, a ``url``, or a provider's ``file_id``."""
 
     media_type: str = ""
     data: str = ""
     url: str = ""
     detail: str = ""
+    file_id: str = ""
+    cache: CacheMark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A document, audio or video: base64 ``data``, plain ``text``, a ``url``, or a ``file_id``.
+
+    ``media_type`` is its MIME type ("application/pdf", "audio/wav"), empty if unknown.
+    ``name`` is the file's name or title.
+    """
+
+    media_type: str = ""
+    data: str = ""
+    text: str = ""
+    url: str = ""
+    file_id: str = ""
+    name: str = ""
+    cache: CacheMark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """Reasoning that the model shows. Only its own provider can read what is sealed.
+
+    ``signature`` proves the text to the provider, ``redacted`` is reasoning that only the
+    provider can read, and ``details`` is the reasoning in the form of its wire, where that
+    holds more: OpenRouter's ``reasoning_details`` (a list), or OpenAI's reasoning item.
+    ``provider`` and ``model`` wrote it; they are empty if that is not known.
+    """
+
+    text: str = ""
+    signature: str = ""
+    redacted: str = ""
+    details: Any = None
+    provider: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A call of a tool by the model. ``arguments`` is JSON text, as the model wrote it.
 
-    ``signature`` is the provider's encrypted reasoning; it goes back to the provider as it is.
+    ``signature`` is the encrypted reasoning of the model ``signed_by`` (provider, model); it
+    goes back to that model as it is. ``freeform`` marks a call of a tool whose input is plain
+    text; its arguments are ``{"input": text}``.
     """
 
     id: str
     name: str
     arguments: str
     signature: str = ""
+    signed_by: tuple[str, str] = ("", "")
+    freeform: bool = False
+    cache: CacheMark | None = None
 
     @property
     def input(self) -> dict[str, Any]:
@@ -71,8 +119,9 @@ class ToolResult:
     """The result of a tool for the call ``call_id``."""
 
     call_id: str
-    content: tuple[Text | Image, ...]
+    content: tuple[Text | Image | File, ...]
     is_error: bool = False
+    cache: CacheMark | None = None
 
     @property
     def text(self) -> str:
@@ -87,7 +136,7 @@ class Native:
     kind: str
 
 
-Part = Text | Image | ToolCall | ToolResult | Native
+Part = Text | Image | File | Thinking | ToolCall | ToolResult | Native
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +155,18 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that the model may call; ``parameters`` is a JSON schema."""
+    """A function that the model may call; ``parameters`` is a JSON schema.
+
+    ``freeform`` marks a tool whose input is plain text. Wires without such tools get a
+    function with one parameter, ``input``.
+    """
 
     name: str
     description: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     strict: bool = False
+    freeform: bool = False
+    cache: CacheMark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +188,21 @@ class JsonOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class Reasoning:
+    """How much the model is to reason before it answers, in the words of all wires.
+
+    ``effort`` is "none", "minimal", "low", "medium", "high", "xhigh" or "max"; ``budget`` is
+    the most tokens to reason with; ``adaptive`` lets the model decide. ``shown`` is "omitted"
+    or "summarized" where the client says how much of the reasoning it wants to see.
+    """
+
+    effort: str = ""
+    budget: int | None = None
+    adaptive: bool = False
+    shown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class OriginalRequest:
     """The request as it came in: its wire, its body, and the headers of that wire."""
 
@@ -145,9 +215,12 @@ class OriginalRequest:
 class Chat:
     """One request for a completion. ``None`` means the provider's default.
 
-    ``max_tokens`` limits the completion, in tokens. ``native`` names the fields that only
-    the wire of ``source`` knows. ``allow_empty`` allows an answer without content;
-    otherwise such an answer is an error.
+    ``max_tokens`` limits the completion, in tokens. ``native`` names the fields without which
+    only the wire of ``source`` can answer; ``extras`` names those that other wires drop.
+    ``allow_empty`` allows an answer without content; otherwise such an answer is an error.
+    ``chosen`` is true if this service chooses the model: a request that names its model goes
+    to it unchanged on its own wire. ``sealed`` is true if the conversation holds reasoning
+    under a seal of this service, or without any seal.
     """
 
     messages: tuple[Message, ...]
@@ -168,9 +241,16 @@ class Chat:
     logprobs: bool = False
     top_logprobs: int | None = None
     user: str = ""
+    reasoning: Reasoning | None = None
+    verbosity: str = ""
+    cache: CacheMark | None = None
+    service_tier: str = ""
     native: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
     source: OriginalRequest | None = None
     allow_empty: bool = True
+    chosen: bool = True
+    sealed: bool = False
 
     @classmethod
     def of_prompt(cls, prompt: str, max_tokens: int | None = None) -> Chat:
@@ -215,4 +295,9 @@ def _part_tokens(part: Part) -> int:
         return estimate_tokens(part.name + part.arguments)
     if isinstance(part, ToolResult):
         return sum(map(_part_tokens, part.content))
+    if isinstance(part, Thinking):
+        return estimate_tokens(part.text)
+    if isinstance(part, File) and not part.url and not part.file_id:
+        # base64 is a third longer than the file, and a page of a PDF has few characters.
+        return estimate_tokens(part.text) + len(part.data) // 16
     return _TOKENS_PER_IMAGE

@@ -7,7 +7,17 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from providers.chat import Chat, Image, Part, Text, ToolCall, ToolResult, estimate_tokens
+from providers.chat import (
+    Chat,
+    File,
+    Image,
+    Part,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    estimate_tokens,
+)
 from providers.events import Event
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
@@ -34,19 +44,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """A chat for one model."""
+    """A chat for one model. ``lacks`` are the features that the model does not have."""
 
     model: str
     chat: Chat
-
-
-@dataclass(frozen=True, slots=True)
-class Thinking:
-    """Reasoning that the model shows. ``redacted`` can only be read by the model's provider."""
-
-    text: str = ""
-    signature: str = ""
-    redacted: str = ""
+    lacks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,25 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayedAnswer:
+    """The provider's own answer, for a client that uses the same wire.
+
+    ``body`` is its JSON, ``raw`` the bytes in which it came (empty if ``body`` was repaired),
+    and ``headers`` are those that clients of the wire read.
+    """
+
+    body: Mapping[str, Any]
+    raw: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """A model's answer: at least one choice.
 
     ``response_id`` is the provider's own id, if it gives one. ``extra`` holds other fields
-    about the whole answer, under the names of the provider's wire.
+    about the whole answer, under the names of the provider's wire. ``relayed`` is the answer
+    as it came, if the client uses the provider's wire.
     """
 
     provider: str
@@ -99,6 +115,7 @@ class Completion:
     usage: Usage
     response_id: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    relayed: RelayedAnswer | None = None
 
     @property
     def text(self) -> str:
@@ -214,6 +231,10 @@ def _part_size(part: Part) -> int:
         return _size(part.name) + _size(part.arguments) + _size(part.id) + _MESSAGE_OVERHEAD
     if isinstance(part, ToolResult):
         return _size(part.call_id) + _MESSAGE_OVERHEAD + sum(map(_part_size, part.content))
+    if isinstance(part, File):
+        return _size(part.text) + _size(part.name) + len(part.data) + _MESSAGE_OVERHEAD
+    if isinstance(part, Thinking):
+        return _size(part.text)
     return _LARGEST_IMAGE if isinstance(part, Image) else 0
 
 

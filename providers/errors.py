@@ -8,6 +8,9 @@ that begins with the provider's name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from providers.completion import Usage
 
 
@@ -17,7 +20,9 @@ class ProviderError(Exception):
     ``status`` is the HTTP status, if there was one; ``retry_after`` is in seconds;
     ``usage`` is set if the provider charges for the failed call. ``words`` is the
     provider's own explanation of what is wrong with the request: it is for the client
-    that sent the request and must not be written to a log or a table.
+    that sent the request and must not be written to a log or a table. ``body`` is the
+    provider's error as it came, and ``headers`` are those that clients of its wire read: they
+    are for a client that uses the same ``wire``.
     """
 
     code = "provider_error"
@@ -39,6 +44,9 @@ class ProviderError(Exception):
         self.retry_after = retry_after
         self.usage = usage
         self.words = ""
+        self.wire = ""
+        self.body: Mapping[str, Any] | None = None
+        self.headers: Mapping[str, str] = {}
 
 
 class AuthenticationFailed(ProviderError):

@@ -18,10 +18,14 @@ class Started:
     """The provider accepted the call.
 
     ``extra`` holds fields about the whole answer, under the names of the provider's wire.
+    ``headers`` are those that clients of that wire read. ``relayed`` is whether the messages
+    of the stream follow as :class:`Relayed`.
     """
 
     response_id: str | None = None
     extra: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] | None = None
+    relayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,17 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """A piece of the model's reasoning, as in :class:`providers.completion.Thinking`."""
+    """A piece of the model's reasoning, as in :class:`providers.chat.Thinking`.
+
+    ``block`` numbers the blocks of reasoning of a choice; pieces of two blocks stay apart.
+    """
 
     text: str = ""
     signature: str = ""
     redacted: str = ""
     choice: int = 0
+    block: int = 0
+    details: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,7 @@ class ToolCallStarted:
     name: str
     signature: str = ""
     choice: int = 0
+    freeform: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,28 @@ class UsageReported:
     usage: Usage
 
 
-Event = (
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """A message of the provider's stream, for clients that use the same wire.
+
+    It follows the events that were read from it. ``name`` and ``text`` are the name and the
+    data of the server-sent event as they came; ``data`` is the JSON of it, ``None`` for
+    OpenAI's end marker. ``ending`` marks the messages that a client gets only once the answer
+    is recorded.
+    """
+
+    name: str
+    text: str
+    data: Mapping[str, Any] | None
+    ending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """Nothing has arrived for a while; the client's connection must be kept open."""
+
+
+AnswerEvent = (
     Started
     | TextDelta
     | ThinkingDelta
@@ -113,4 +144,5 @@ Event = (
     | Finished
     | UsageReported
 )
+Event = AnswerEvent | Relayed | KeepAlive
 Content = TextDelta | ThinkingDelta | RefusalDelta | ToolCallStarted | ToolArguments | OpaqueBlock

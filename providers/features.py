@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from providers.chat import Chat, Image, Native, Part, Text, ToolResult
+from providers.chat import Chat, File, Image, Native, Part, Text, ToolResult
 
 TOOLS = "tools"
 VISION = "vision"
@@ -35,23 +35,75 @@ NAMES = "names of participants"
 LATER_SYSTEM = "system messages amid the conversation"
 PREFILL = "continuing an assistant's message"
 
-EVERY_WIRE = frozenset({JSON_SCHEMA, TEMPERATURE, TOP_P})
+REASONING = "reasoning"
+ADAPTIVE = "adaptive thinking"
+BUDGETS = "thinking budgets"
+EFFORT = "effort levels"
+FILES = "documents"
+FILE_URLS = "document URLs"
+AUDIO = "audio"
+VIDEO = "video"
+VERBOSITY = "verbosity"
+SERVICE_TIERS = "service tiers"
+FREEFORM_TOOLS = "freeform tools"
+
+# What a model without the feature can leave out and still give a useful answer. The answer
+# names what was left out. A strict request goes only to models that leave out nothing.
+DROPPABLE = frozenset(
+    {
+        STRICT_TOOLS, SINGLE_TOOL_CALLS, LOGIT_BIAS, SEED, PENALTIES, TEMPERATURE, HOT, TOP_P,
+        TOP_K, FOUR_STOPS, NAMES, REASONING, VERBOSITY, SERVICE_TIERS,
+    }
+)  # fmt: skip
+
+EVERY_WIRE = frozenset({JSON_SCHEMA, TEMPERATURE, TOP_P, REASONING, LATER_SYSTEM})
 OPENAI = EVERY_WIRE | {
     JSON_OBJECT, STRICT_TOOLS, SINGLE_TOOL_CALLS, IMAGE_URLS, SEVERAL_CHOICES, LOGPROBS,
-    LOGIT_BIAS, SEED, PENALTIES, HOT, NAMES, LATER_SYSTEM, "the openai API",
+    LOGIT_BIAS, SEED, PENALTIES, HOT, NAMES, TOOL_RESULT_IMAGES, VERBOSITY, SERVICE_TIERS,
+    EFFORT, "the openai API",
 }  # fmt: skip
 ANTHROPIC = EVERY_WIRE | {
     STRICT_TOOLS, SINGLE_TOOL_CALLS, TOOL_RESULT_IMAGES, IMAGE_URLS, TOP_K, FOUR_STOPS, PREFILL,
-    "the anthropic API",
+    FILES, FILE_URLS, EFFORT, ADAPTIVE, BUDGETS, "the anthropic API",
 }  # fmt: skip
-LLAMA_CPP = EVERY_WIRE | {
-    JSON_OBJECT, SEED, PENALTIES, HOT, FOUR_STOPS, LATER_SYSTEM, LOGPROBS,
+LLAMA_CPP = (EVERY_WIRE - {REASONING}) | {
+    JSON_OBJECT, SEED, PENALTIES, HOT, FOUR_STOPS, LOGPROBS,
 }  # fmt: skip
-GEMINI = EVERY_WIRE | {JSON_OBJECT, SEVERAL_CHOICES, SEED, PENALTIES, HOT, TOP_K}
+GEMINI = EVERY_WIRE | {
+    JSON_OBJECT, SEVERAL_CHOICES, SEED, PENALTIES, HOT, TOP_K, IMAGE_URLS, TOOL_RESULT_IMAGES,
+    FILES, FILE_URLS, AUDIO, VIDEO, EFFORT, BUDGETS, "the gemini API",
+}  # fmt: skip
 
 
-def needs(chat: Chat) -> dict[str, str]:
-    """Return the features that ``chat`` needs, each with the request field that needs it."""
+def needs(chat: Chat, *, strict: bool = False) -> dict[str, str]:
+    """Return the features that ``chat`` needs, each with the request field that needs it.
+
+    A ``strict`` request needs everything it has; others can do without :data:`DROPPABLE`.
+    """
+    needed = _all_features(chat)
+    if strict:
+        if chat.extras:
+            assert chat.source is not None
+            needed.setdefault(f"the {chat.source.wire} API", ", ".join(chat.extras))
+        return needed
+    for feature in DROPPABLE & needed.keys():
+        del needed[feature]
+    return needed
+
+
+def dropped(chat: Chat, features: frozenset[str], *, relayed: bool) -> tuple[str, ...]:
+    """Return the fields of ``chat`` that a model with ``features`` leaves out, sorted.
+
+    ``relayed`` is whether the request goes out on its own wire.
+    """
+    needed = _all_features(chat)
+    fields = {needed[feature] for feature in DROPPABLE & (needed.keys() - features)}
+    if not relayed:
+        fields.update(chat.extras)
+    return tuple(sorted(fields))
+
+
+def _all_features(chat: Chat) -> dict[str, str]:
     needed: dict[str, str] = {}
     _add_sampling_needs(chat, needed)
     if chat.output is not None:
@@ -60,16 +112,16 @@ def needs(chat: Chat) -> dict[str, str]:
     if chat.tools:
         needed[TOOLS] = "tools"
         if any(tool.strict for tool in chat.tools):
-            needed[STRICT_TOOLS] = "tools"
+            needed[STRICT_TOOLS] = "tools.strict"
         if not chat.parallel_tools:
             needed[SINGLE_TOOL_CALLS] = "parallel_tool_calls"
     _add_message_needs(chat, needed)
     if chat.source is not None and chat.native:
         needed[f"the {chat.source.wire} API"] = ", ".join(chat.native)
-    if PREFILL in needed and chat.source is not None and chat.source.wire == "openai":
+    if PREFILL in needed and chat.source is not None and chat.source.wire.startswith("openai"):
         # With OpenAI's API a new turn follows the assistant's last message. Other APIs continue
         # that message instead.
-        needed.setdefault("the openai API", needed.pop(PREFILL))
+        needed.setdefault(f"the {chat.source.wire} API", needed.pop(PREFILL))
     return needed
 
 
@@ -90,6 +142,9 @@ def _add_sampling_needs(chat: Chat, needed: dict[str, str]) -> None:
         (PENALTIES, "frequency_penalty", chat.frequency_penalty),
         (TOP_K, "top_k", chat.top_k is not None),
         (FOUR_STOPS, "stop", len(chat.stop) > 4),
+        (REASONING, "reasoning", chat.reasoning is not None and chat.reasoning.effort != "none"),
+        (VERBOSITY, "verbosity", chat.verbosity),
+        (SERVICE_TIERS, "service_tier", chat.service_tier),
     ):
         if value:
             needed[feature] = request_field  # noqa: PERF403 - one of several sources
@@ -99,7 +154,7 @@ def _add_message_needs(chat: Chat, needed: dict[str, str]) -> None:
     conversation_started = False
     for message in chat.messages:
         if message.name:
-            needed[NAMES] = "messages"
+            needed[NAMES] = "messages.name"
         if message.role != "system":
             conversation_started = True
         elif conversation_started:
@@ -113,18 +168,35 @@ def _add_message_needs(chat: Chat, needed: dict[str, str]) -> None:
 
 def _part_needs(part: Part, chat: Chat) -> Iterator[tuple[str, str]]:
     if isinstance(part, Image):
-        yield from _image_needs(part)
+        yield from _image_needs(part, chat)
+    elif isinstance(part, File):
+        yield from _file_needs(part, chat)
     elif isinstance(part, ToolResult):
         yield TOOLS, "messages"
         for inner in part.content:
             if isinstance(inner, Image):
                 yield TOOL_RESULT_IMAGES, "messages"
-                yield from _image_needs(inner)
+                yield from _image_needs(inner, chat)
+            elif isinstance(inner, File):
+                yield from _file_needs(inner, chat)
     elif isinstance(part, Native) and chat.source is not None:
         yield f"the {chat.source.wire} API", f"{part.kind} content"
 
 
-def _image_needs(image: Image) -> Iterator[tuple[str, str]]:
+def _image_needs(image: Image, chat: Chat) -> Iterator[tuple[str, str]]:
     yield VISION, "messages"
     if image.url:
         yield IMAGE_URLS, "messages"
+    if image.file_id and chat.source is not None:
+        yield f"the {chat.source.wire} API", "images by file id"
+
+
+def _file_needs(file: File, chat: Chat) -> Iterator[tuple[str, str]]:
+    kind = file.media_type.partition("/")[0]
+    if not file.text:
+        yield {"audio": AUDIO, "video": VIDEO}.get(kind, FILES), "messages"
+    if file.url:
+        yield FILE_URLS, "messages"
+    if file.file_id and chat.source is not None:
+        # Only the provider that stored the file knows its id.
+        yield f"the {chat.source.wire} API", "files by id"

@@ -24,7 +24,7 @@ from providers.errors import (
     ProviderError,
     ProviderTimeout,
 )
-from providers.events import Event, Started, UsageReported
+from providers.events import Event, Relayed, Started, UsageReported
 
 Made = TypeVar("Made")
 AuthorizeCall = Callable[[str, str, Sequence["Attempt"]], Awaitable[None]]
@@ -40,7 +40,8 @@ class Attempt:
     """One failed call: the model, the reason, and the tokens that it used.
 
     ``retry_after`` is how many seconds the provider asks clients to wait. ``words`` is the
-    provider's own explanation, which only the client that sent the request may see.
+    provider's own explanation, which only the client that sent the request may see; ``body``
+    and ``headers`` are its error as it came, for a client of the same ``wire``.
     """
 
     provider: str
@@ -51,6 +52,9 @@ class Attempt:
     usage: Usage | None = None
     words: str = field(default="", repr=False)
     retry_after: float | None = None
+    wire: str = ""
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class AllProvidersFailed(Exception):
@@ -66,13 +70,15 @@ class AllProvidersFailed(Exception):
 class OpenStream:
     """A stream whose first content has arrived, and the failed attempts before it.
 
-    ``events`` start with the very first event; close the generator when done.
+    ``events`` start with the very first event; close the generator when done. ``headers`` are
+    those that clients of the provider's wire read, if the request came in on it.
     """
 
     provider: str
     request: CompletionRequest
     events: AsyncGenerator[Event, None]
     attempts: tuple[Attempt, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +98,14 @@ class ResiliencePolicy:
 
 @dataclass(slots=True)
 class ResilientCaller:
-    """Calls models in order until one answers."""
+    """Calls models in order until one answers.
+
+    ``lacks`` returns the features that a (provider, model) does not have.
+    """
 
     providers: Mapping[str, Provider]
     policy: ResiliencePolicy
+    lacks: Callable[[str, str], frozenset[str]] = lambda provider, model: frozenset()
     circuits: Circuits = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,7 +133,8 @@ class ResilientCaller:
         """
 
         def complete(client: Provider, model: str) -> Awaitable[Completion]:
-            return client.complete(CompletionRequest(model, chat))
+            lacks = self.lacks(client.name, model)
+            return client.complete(CompletionRequest(model, chat, lacks))
 
         return await self._first(chain, complete, attempts, authorize)
 
@@ -164,7 +175,8 @@ class ResilientCaller:
 
         def begin(client: Provider, model: str) -> Awaitable[OpenStream]:
             started.append((client.name, model))
-            return self._begin(client, CompletionRequest(model, chat))
+            lacks = self.lacks(client.name, model)
+            return self._begin(client, CompletionRequest(model, chat, lacks))
 
         try:
             stream = await self._first(chain, begin, attempts, authorize)
@@ -270,14 +282,17 @@ class ResilientCaller:
         try:
             async for event in events:
                 first.append(event)
-                if not isinstance(event, (Started, UsageReported)):
+                if not isinstance(event, (Started, UsageReported, Relayed)):
                     break
             else:
                 raise EmptyCompletion(client.name, "streamed no content")
         except BaseException:
             await events.aclose()
             raise
-        return OpenStream(client.name, request, self._all_events(client.name, first, events))
+        headers = next((e.headers for e in first if isinstance(e, Started) and e.headers), {})
+        return OpenStream(
+            client.name, request, self._all_events(client.name, first, events), headers=headers
+        )
 
     async def _all_events(
         self, provider: str, first: list[Event], rest: AsyncGenerator[Event, None]
@@ -318,4 +333,7 @@ def _attempt(provider: str, model: str, error: ProviderError) -> Attempt:
         error.usage,
         error.words,
         error.retry_after,
+        error.wire,
+        error.body,
+        error.headers,
     )

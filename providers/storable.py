@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from providers.chat import Text, ToolCall
-from providers.completion import AnswerPart, Choice, Completion, Thinking
+from providers.chat import Text, Thinking, ToolCall
+from providers.completion import AnswerPart, Choice, Completion
 
 # Lone surrogates (UTF-8) and NUL (PostgreSQL).
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

@@ -62,7 +62,7 @@ class GatewayRequest:
     cost with; both are ``None`` unless the client names them. ``max_cost`` is USD,
     ``min_quality`` 0-1. Requests with the same ``cache_key`` may share an answer. Requests
     with the same ``semantic_key`` (unless it is empty) may share one too, if their prompts
-    have the same meaning.
+    have the same meaning. A ``strict`` request goes only to models that leave out nothing of it.
     """
 
     chat: Chat
@@ -81,6 +81,7 @@ class GatewayRequest:
     session_id: str = ""
     cache: CachePolicy = CachePolicy()
     streamed: bool = False
+    strict: bool = False
     client: Client = ANONYMOUS
     request_id: uuid.UUID = field(default_factory=new_request_id)
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -93,7 +94,7 @@ class GatewayRequest:
     @property
     def needs(self) -> dict[str, str]:
         """Return the capabilities it needs of a model, each with the field that requires it."""
-        return features.needs(self.chat)
+        return features.needs(self.chat, strict=self.strict)
 
     def analyze(self) -> PromptAnalysis:
         """Return the pattern, complexity, tier and estimated input tokens."""

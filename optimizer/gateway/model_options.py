@@ -28,6 +28,13 @@ class AvailableModels:
             self._built_for = now
         return self._options
 
+    def features(self, provider: str, model: str) -> frozenset[str]:
+        """Return the features that the model and its wire have; empty if it is not known."""
+        for option in self.options():
+            if option.model == model and option.provider == provider:
+                return option.capabilities
+        return frozenset()
+
     def available_providers(self) -> frozenset[str]:
         """Return the providers whose circuit breaker lets calls through."""
         return frozenset(

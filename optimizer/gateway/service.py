@@ -31,6 +31,7 @@ from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
 from optimizer.quality.judge import Judge
 from optimizer.shared.tasks import Background
+from providers import features
 from providers.chat import Chat
 from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
 from routing.engine import RoutingEngine
@@ -39,6 +40,8 @@ from routing.rules import NO_EFFECT
 
 Shared = TypeVar("Shared")
 _REF = itemgetter("provider", "model")
+# A stream that has not begun by then is opened for its client, which must not give up.
+OPENS_AFTER_SECONDS = 2.0
 
 
 class RoutingService:
@@ -58,6 +61,7 @@ class RoutingService:
         budgets: Budgets | None = None,
     ) -> None:
         self._caller = caller
+        self._options = options
         self._accounting = accounting
         self._cache = cache
         self._rules = rules
@@ -128,8 +132,24 @@ class RoutingService:
     async def stream(self, request: GatewayRequest) -> ClientStream:
         """Return a stream of the answer once it has begun; the caller must close it.
 
-        Raises what :meth:`complete` raises, before the first event.
+        If it has not begun after :data:`OPENS_AFTER_SECONDS`, the stream is returned all the
+        same and keeps its client waiting. Raises what :meth:`complete` raises, before the first
+        event or, for such a stream, in place of it.
         """
+        decisions: list[RoutingDecision] = []
+        opening = asyncio.ensure_future(self._client_stream(request, decisions.append))
+        try:
+            await asyncio.wait({opening}, timeout=OPENS_AFTER_SECONDS)
+        except asyncio.CancelledError:
+            opening.cancel()
+            raise
+        if opening.done():
+            return opening.result()
+        return ClientStream.of_opening(opening, decisions[0] if decisions else None)
+
+    async def _client_stream(
+        self, request: GatewayRequest, decided: Callable[[RoutingDecision], None]
+    ) -> ClientStream:
         started = time.perf_counter()
         analyzed = self._analyze(request)
         cached = await self._cache.find(analyzed)
@@ -142,7 +162,7 @@ class RoutingService:
         shared, leads = await self._retry_own_budget(
             analyzed,
             started,
-            lambda: self._streams.join(key, lambda: self._open(analyzed, started)),
+            lambda: self._streams.join(key, lambda: self._open(analyzed, started, decided)),
         )
         if leads:
             return ClientStream.of_shared(shared, shared.served, _own_result, lambda _: None)
@@ -154,6 +174,14 @@ class RoutingService:
                 self._accounting.record_abandoned(analyzed, code, started)
             ),
         )
+
+    def dropped(self, request: GatewayRequest, provider: str, model: str) -> tuple[str, ...]:
+        """Return the fields of ``request`` that the model leaves out."""
+        source = request.chat.source
+        if source is None:
+            return ()
+        has = self._options.features(provider, model)
+        return features.dropped(request.chat, has, relayed=f"the {source.wire} API" in has)
 
     def get_recommendation(
         self, prompt: str, *, max_tokens: int = 1000, client: Client = ANONYMOUS
@@ -251,8 +279,14 @@ class RoutingService:
                 if error.recorded_for == analyzed.request.request_id:
                     raise
 
-    async def _open(self, analyzed: AnalyzedRequest, started: float) -> SharedStream:
+    async def _open(
+        self,
+        analyzed: AnalyzedRequest,
+        started: float,
+        decided: Callable[[RoutingDecision], None],
+    ) -> SharedStream:
         decision, reservation = await self._selector.select(analyzed, started)
+        decided(decision)
         called = time.perf_counter()
         attempts: list[Attempt] = []
         try:

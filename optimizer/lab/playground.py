@@ -104,9 +104,9 @@ async def stream_messages(
     decision = stream.decision
     yield {
         "type": "begun",
-        "model": str(decision.ref),
-        "reasoning": decision.reasoning,
-        "strategy": decision.strategy_used,
+        "model": str(decision.ref) if decision else "",
+        "reasoning": decision.reasoning if decision else "",
+        "strategy": decision.strategy_used if decision else "",
     }
     first: float | None = None
     async with aclosing(stream.events) as batches:

@@ -154,7 +154,7 @@ class _Reply:
         self.head = list(head)
 
     async def whole(self, answer: JsonReply) -> None:
-        body = as_json(answer.body)
+        body = answer.body if isinstance(answer.body, bytes) else as_json(answer.body)
         self.head += [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),

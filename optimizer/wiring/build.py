@@ -194,6 +194,7 @@ def build_services() -> Services:
             breaker_seconds=product.breaker_seconds,
             deadline=product.request_deadline,
         ),
+        catalogue.lacks,
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     price_service = PriceService(catalogue, prices, caller)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from providers.chat import Text, ToolCall
+from providers.chat import Text, Thinking, ToolCall
 from providers.completion import (
     AnswerPart,
     Choice,
@@ -17,7 +17,6 @@ from providers.completion import (
     CompletionRequest,
     FinishReason,
     Opaque,
-    Thinking,
     Usage,
     estimated_usage,
     token_count,

@@ -49,6 +49,7 @@ class AnthropicStream:
         self._foreign: dict[int, dict[str, Any]] = {}
         self._foreign_json: dict[int, list[str]] = {}
         self.complete = False
+        self.repaired = False
 
     def feed(self, name: str, data: dict[str, Any] | None) -> Iterator[Event]:
         """Yield the events of one message.

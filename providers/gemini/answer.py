@@ -10,14 +10,13 @@ import secrets
 from collections.abc import Iterator
 from typing import Any
 
-from providers.chat import Text, ToolCall
+from providers.chat import Text, Thinking, ToolCall
 from providers.completion import (
     AnswerPart,
     Choice,
     Completion,
     CompletionRequest,
     FinishReason,
-    Thinking,
     Usage,
     estimated_usage,
     token_count,
@@ -117,6 +116,7 @@ class GeminiStream:
         self._started = False
         self._calls: dict[int, int] = {}
         self.complete = False
+        self.repaired = False
 
     def feed(self, name: str, body: dict[str, Any] | None) -> Iterator[Event]:
         """Yield the events of one response.

@@ -20,7 +20,12 @@ _MOST_EVENT_CHARACTERS = 16 * 1024 * 1024
 
 
 class StreamReader(Protocol):
-    """Turns the messages of one wire into events."""
+    """Turns the messages of one wire into events.
+
+    ``repaired`` is whether the last message was changed in place, as clients would fail on it.
+    """
+
+    repaired: bool
 
     @property
     def complete(self) -> bool:
@@ -37,19 +42,28 @@ class EventTooLarge(Exception):
 
 
 class _BoundedResponse:
-    """A response that limits the text between two events."""
+    """A response that limits the text between two events.
+
+    It omits a byte order mark, and ends the last event also where the server does not.
+    """
 
     def __init__(self, response: httpx.Response) -> None:
-        self.headers = response.headers
+        self.headers = {"content-type": "text/event-stream"}
         self._response = response
         self.size = 0
 
     async def aiter_text(self) -> AsyncIterator[str]:
+        begun = False
         async for text in self._response.aiter_text():
+            if not begun and text:
+                begun = True
+                text = text.removeprefix("\ufeff")
             self.size += len(text)
             if self.size > _MOST_EVENT_CHARACTERS:
                 raise EventTooLarge
-            yield text
+            if text:
+                yield text
+        yield "\n\n"
 
 
 async def server_sent_events(response: httpx.Response) -> AsyncIterator[ServerSentEvent]:
@@ -88,3 +102,34 @@ class WholeCharacters:
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         mended = storable_text(text)
         return event if mended == event.text else replace(event, text=mended)
+
+
+class WholeMessages:
+    """Does the same for messages that are passed on: it mends their texts in place."""
+
+    def __init__(self) -> None:
+        self._halves: dict[tuple[Any, ...], str] = {}
+
+    def mend(self, text: str, data: dict[str, Any] | None) -> bool:
+        """Mend the texts in ``data``, whose JSON is ``text``; return whether anything changed."""
+        if data is None or not (self._halves or "\\ud" in text or "\\uD" in text):
+            return False
+        return self._mend(data, (data.get("index"),))
+
+    def _mend(self, value: Any, place: tuple[Any, ...]) -> bool:
+        changed = False
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in list(items):
+            if isinstance(item, str):
+                whole = self._whole(item, (*place, key))
+                if whole != item:
+                    value[key], changed = whole, True
+            elif isinstance(item, (dict, list)):
+                changed |= self._mend(item, (*place, key))
+        return changed
+
+    def _whole(self, text: str, place: tuple[Any, ...]) -> str:
+        text = self._halves.pop(place, "") + text
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            self._halves[place], text = text[-1], text[:-1]
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -13,7 +15,8 @@ from typing import Any
 import httpx
 import orjson
 
-from providers.completion import Completion, CompletionRequest
+from providers.assembly import completion_events
+from providers.completion import Completion, CompletionRequest, RelayedAnswer
 from providers.errors import (
     ConnectionFailed,
     ContentBlocked,
@@ -23,34 +26,47 @@ from providers.errors import (
     ProviderTimeout,
     error_for_status,
 )
-from providers.events import Event
+from providers.events import Event, Relayed, Started
+from providers.http.client_headers import client_headers
 from providers.http.streaming import (
     EventTooLarge,
     StreamReader,
     WholeCharacters,
+    WholeMessages,
     server_sent_events,
 )
 from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of
 from providers.storable import storable_completion
 
-MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+logger = logging.getLogger(__name__)
+
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _LONGEST_RETRY_AFTER = 24 * 3600.0
 _LONGEST_WORDS = 500
 _MOST_TARGETS = 1000
+_LONGEST_ERROR = 256 * 1024
 # The errors that reading an answer of an unexpected shape raises.
-_SHAPE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
+SHAPE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 
 
 class WireClient(ABC):
     """A provider reached by one JSON POST per completion.
 
     A subclass defines its wire: the path, the headers, the body, and how to read the
-    answer. ``client`` is the process's pooled client; it is shared and not closed here.
-    ``api_key`` never appears in ``repr``, logs or errors.
+    answer. ``wires`` are the wires on which requests pass unchanged, ``wire`` is the one to
+    which all others are translated. ``client`` is the process's pooled client; it is shared
+    and not closed here. ``api_key`` never appears in ``repr``, logs or errors.
     """
 
     wire: str
+    wires: frozenset[str]
     features: frozenset[str]
+
+    def __init_subclass__(cls) -> None:
+        """Set ``wires`` to the wire alone, unless the subclass names more."""
+        super().__init_subclass__()
+        if "wire" in cls.__dict__ and "wires" not in cls.__dict__:
+            cls.wires = frozenset({cls.wire})
 
     def __init__(
         self,
@@ -70,13 +86,20 @@ class WireClient(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
+    def relays(self, request: CompletionRequest) -> bool:
+        """Return whether the request came in on a wire of this provider, and goes out on it."""
+        source = request.chat.source
+        return source is not None and source.wire in self.wires
+
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the model's answer. Raises :class:`ProviderError`."""
-        raw = await self._post(
+        raw, headers = await self._post(
             self._path(request, stream=False), self._payload(request), self._headers(request)
         )
         with self._reading():
-            completion = self._parse(request, self._object(raw))
+            body = self._object(raw)
+            repaired = self._repair(request, body)
+            completion = self._parse(request, body)
             if not _is_plain_ascii(raw):
                 completion = storable_completion(completion)
         if not request.chat.allow_empty and not completion.text.strip():
@@ -84,26 +107,66 @@ class WireClient(ABC):
             if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
                 raise ContentBlocked(self.name, "blocked the content", usage=usage)
             raise EmptyCompletion(self.name, "returned an answer without text", usage=usage)
+        if self.relays(request):
+            relayed = RelayedAnswer(body, b"" if repaired else raw, client_headers(headers))
+            completion = replace(completion, relayed=relayed)
         return completion
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
         """Yield the answer's events as they arrive. Raises :class:`ProviderError`.
 
-        Closing the generator ends the call to the provider.
+        On the request's own wire, each message of the provider follows its events. Closing the
+        generator ends the call to the provider.
         """
         reader, characters = self._reader(request), WholeCharacters()
+        relays, whole = self.relays(request), WholeMessages()
         payload = {**self._payload(request), **self._streamed}
         path, headers = self._path(request, stream=True), self._headers(request)
-        async with aclosing(self._messages(path, payload, headers)) as messages:
-            async for name, data in messages:
-                with self._reading():
-                    events = list(reader.feed(name, data))
-                for event in events:
-                    mended = characters.mend(event)
-                    if mended is not None:
-                        yield mended
+        async with self._open(path, payload, headers) as response:
+            if not _is_event_stream(response):
+                # Some servers answer a request for a stream with the whole answer.
+                for event in await self._whole_events(request, response):
+                    yield event
+                return
+            yield Started(
+                headers=client_headers(response.headers) if relays else None, relayed=relays
+            )
+            async with aclosing(self._messages(response)) as messages:
+                async for name, text, data in messages:
+                    mended_text = relays and whole.mend(text, data)
+                    for event in self._feed(reader, name, data):
+                        mended = characters.mend(event)
+                        if mended is not None:
+                            yield mended
+                    if relays:
+                        repaired = reader.repaired or mended_text
+                        yield Relayed(name, _as_text(data) if repaired else text, data)
         if not reader.complete:
             raise ConnectionFailed(self.name, "ended the stream before the answer was complete")
+
+    def _feed(self, reader: StreamReader, name: str, data: dict[str, Any] | None) -> list[Event]:
+        """Return the events of one message.
+
+        A message that cannot be read is left out: what was sent before and after it is paid for.
+        """
+        events: list[Event] = []
+        try:
+            events.extend(reader.feed(name, data))
+        except SHAPE_ERRORS as error:
+            logger.warning(
+                "%s streamed a message of an unexpected shape", self.name, exc_info=error
+            )
+        return events
+
+    async def _whole_events(
+        self, request: CompletionRequest, response: httpx.Response
+    ) -> list[Event]:
+        raw = await self._read(response)
+        with self._reading():
+            body = self._object(raw)
+            self._repair(request, body)
+            completion = storable_completion(self._parse(request, body))
+        return list(completion_events(completion))
 
     async def aclose(self) -> None:
         """Do nothing: the pooled client belongs to the registry."""
@@ -112,13 +175,14 @@ class WireClient(ABC):
         self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
     ) -> dict[str, Any]:
         """POST JSON and read a JSON object. Raises :class:`ProviderError`."""
-        return self._object(await self._post(path, payload, headers))
+        raw, _ = await self._post(path, payload, headers)
+        return self._object(raw)
 
     async def _post(
         self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
-    ) -> bytes:
+    ) -> tuple[bytes, httpx.Headers]:
         async with self._open(path, payload, headers) as response:
-            return await self._read(response)
+            return await self._read(response), response.headers
 
     def _object(self, raw: bytes) -> dict[str, Any]:
         try:
@@ -130,27 +194,27 @@ class WireClient(ABC):
         return body
 
     async def _messages(
-        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
-    ) -> AsyncGenerator[tuple[str, dict[str, Any] | None], None]:
-        """Yield the name and the data of each server-sent event; ``None`` for ``[DONE]``."""
-        async with self._open(path, payload, headers) as response:
-            if "text/event-stream" not in response.headers.get("content-type", ""):
-                raise MalformedResponse(self.name, "did not return an event stream")
-            try:
-                async for message in server_sent_events(response):
-                    if not message.data:
-                        continue
-                    if message.data.strip() == "[DONE]":
-                        yield message.event, None
-                        return
-                    data = json.loads(message.data)
-                    if not isinstance(data, dict):
-                        raise MalformedResponse(self.name, "streamed JSON that is not an object")
-                    yield message.event, data
-            except EventTooLarge:
-                raise MalformedResponse(self.name, "streamed an event larger than 16 MiB") from None
-            except (ValueError, RecursionError) as error:
-                raise MalformedResponse(self.name, "streamed malformed JSON") from error
+        self, response: httpx.Response
+    ) -> AsyncGenerator[tuple[str, str, dict[str, Any] | None], None]:
+        """Yield the name, the text and the JSON of each event; ``None`` for ``[DONE]``.
+
+        A message that is no JSON object is left out.
+        """
+        try:
+            async for message in server_sent_events(response):
+                text = message.data
+                if not text:
+                    continue
+                if text.strip() == "[DONE]":
+                    yield message.event, text, None
+                    return
+                data = _json_object(text)
+                if data is None:
+                    logger.warning("%s streamed a message that is not a JSON object", self.name)
+                else:
+                    yield message.event, text, data
+        except EventTooLarge:
+            raise MalformedResponse(self.name, "streamed an event larger than 16 MiB") from None
 
     @asynccontextmanager
     async def _open(
@@ -189,7 +253,7 @@ class WireClient(ABC):
     async def _read(self, response: httpx.Response) -> bytes:
         body = await body_of(response, MAX_RESPONSE_BYTES)
         if body is None:
-            raise MalformedResponse(self.name, "returned an answer larger than 16 MiB")
+            raise MalformedResponse(self.name, "returned an answer larger than 64 MiB")
         return body
 
     @contextmanager
@@ -198,7 +262,7 @@ class WireClient(ABC):
             yield
         except ProviderError:
             raise
-        except _SHAPE_ERRORS as error:
+        except SHAPE_ERRORS as error:
             raise MalformedResponse(
                 self.name, "returned an answer that does not follow its protocol"
             ) from error
@@ -208,13 +272,25 @@ class WireClient(ABC):
             self.name, response.status_code, retry_after=retry_after_seconds(response.headers)
         )
         error.words = self._words(raw)
+        error.wire, error.headers = self.wire, client_headers(response.headers)
+        error.body = self._error_body(raw)
         return error
+
+    def _error_body(self, raw: bytes) -> Mapping[str, Any] | None:
+        """Return the provider's error as it came; ``None`` if it holds the key or is no JSON."""
+        if len(raw) > _LONGEST_ERROR or (self._api_key and self._api_key.encode() in raw):
+            return None
+        try:
+            body = json.loads(raw)
+        except (ValueError, RecursionError):
+            return None
+        return body if isinstance(body, dict) and body.get("error") else None
 
     def _words(self, raw: bytes) -> str:
         """Return the provider's own error message, which only the client may see."""
         try:
             message = json.loads(raw)["error"]["message"]
-        except _SHAPE_ERRORS:
+        except SHAPE_ERRORS:
             return ""
         if not isinstance(message, str) or (self._api_key and self._api_key in message):
             return ""
@@ -222,6 +298,10 @@ class WireClient(ABC):
 
     # The fields that turn a request into one for a stream.
     _streamed: Mapping[str, Any] = {}
+
+    def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
+        """Mend in ``body`` what would break every client; return whether anything changed."""
+        return False
 
     @abstractmethod
     def _path(self, request: CompletionRequest, *, stream: bool) -> str: ...
@@ -245,6 +325,24 @@ def _is_plain_ascii(raw: bytes) -> bool:
     A NUL means another encoding (JSON may be UTF-16), in which escapes look different.
     """
     return raw.isascii() and b"\\u" not in raw and b"\0" not in raw
+
+
+def _is_event_stream(response: httpx.Response) -> bool:
+    """Return whether the body is a stream of events; some servers name it as plain text."""
+    kind = response.headers.get("content-type", "text/event-stream").partition(";")[0].strip()
+    return kind.lower() not in {"application/json", "text/html"}
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _as_text(data: Mapping[str, Any] | None) -> str:
+    return "[DONE]" if data is None else json.dumps(data)
 
 
 def _as_json(payload: Mapping[str, Any]) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from providers.chat import Text, ToolCall
+from providers.chat import Text, Thinking, ToolCall
 from providers.completion import (
     AnswerPart,
     Choice,
@@ -16,7 +16,6 @@ from providers.completion import (
     CompletionRequest,
     FinishReason,
     Opaque,
-    Thinking,
     Usage,
     estimated_usage,
     token_count,

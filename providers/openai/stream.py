@@ -42,6 +42,7 @@ class OpenAIStream:
         self._finished: set[int] = set()
         self._calls: dict[int, list[tuple[int | None, str | None]]] = {}
         self._done = False
+        self.repaired = False
 
     @property
     def complete(self) -> bool:

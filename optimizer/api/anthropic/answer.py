@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from optimizer.domain.result import CompletionResult
-from providers.chat import Text, ToolCall
-from providers.completion import AnswerPart, Choice, FinishReason, Thinking, Usage
+from providers.chat import Text, Thinking, ToolCall
+from providers.completion import AnswerPart, Choice, FinishReason, Usage
 
 _STOP: dict[FinishReason, str] = {
     "stop": "end_turn",
@@ -26,15 +26,18 @@ def message_id(request_id: object) -> str:
     return f"msg_{request_id}"
 
 
-def message(result: CompletionResult) -> dict[str, Any]:
-    """Return a ``message`` object with the first choice; the API has no field for more."""
+def message(result: CompletionResult, model: str) -> dict[str, Any]:
+    """Return a ``message`` object with the first choice; the API has no field for more.
+
+    ``model`` is the name that the client asked for: agents take another name for a switch.
+    """
     completion = result.completion
     choice = completion.choices[0]
     return {
         "id": message_id(result.request_id),
         "type": "message",
         "role": "assistant",
-        "model": completion.model,
+        "model": model,
         "content": list(_blocks(choice)),
         "stop_reason": stop_reason(
             completion.extra.get("stop_reason"), choice.finish_reason, choice.stop_sequence

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from optimizer.api.anthropic.answer import message
 from optimizer.api.anthropic.errors import error_body
+from optimizer.api.anthropic.relay import MessageRelayRules
 from optimizer.api.anthropic.request import read_message_query
 from optimizer.api.anthropic.stream import MessageStreamEncoder
 from optimizer.api.compat import openapi as documents
@@ -51,11 +52,13 @@ class MessagesEndpoint(AnthropicEndpoint, ChatEndpoint):
 
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
         """Return the chat that the request asks for, and the format of its answer."""
-        return self.query(api_request), ResponseFormat(
-            message,
+        query = self.query(api_request)
+        return query, ResponseFormat(
+            MessageRelayRules(query.model),
+            lambda result: message(result, query.model),
             lambda stream, request: MessageStreamEncoder(
                 api_request.request_id,
-                stream.decision.model,
+                query.model,
                 input_tokens=request.chat.estimated_tokens(),
             ),
         )

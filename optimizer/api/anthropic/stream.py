@@ -17,7 +17,7 @@ from optimizer.api.http.sse import sse
 from optimizer.domain.result import CompletionResult
 from providers.completion import Usage
 from providers.events import (
-    Event,
+    AnswerEvent,
     Finished,
     OpaqueBlock,
     RefusalDelta,
@@ -47,10 +47,10 @@ class MessageStreamEncoder:
         self._index = -1
         self._open: _BlockKey | None = None
         self._arguments: list[str] = []
-        self._waiting: list[Event] = []
+        self._waiting: list[AnswerEvent] = []
         self._finished = Finished("other")
 
-    def encode(self, event: Event) -> Iterator[bytes]:
+    def encode(self, event: AnswerEvent) -> Iterator[bytes]:
         """Yield the server-sent events for ``event``."""
         if isinstance(event, Started):
             return
@@ -114,7 +114,7 @@ class MessageStreamEncoder:
         )
         yield sse({"type": "ping"}, "ping")
 
-    def _must_wait(self, event: Event) -> bool:
+    def _must_wait(self, event: AnswerEvent) -> bool:
         """Return whether a tool's arguments are incomplete and ``event`` is for another block.
 
         Other APIs may interleave parallel calls. In this format blocks cannot overlap.
@@ -130,7 +130,7 @@ class MessageStreamEncoder:
         for event in sorted(waiting, key=lambda event: order[_block_key(event)]):
             yield from self._content(event)
 
-    def _content(self, event: Event) -> Iterator[bytes]:
+    def _content(self, event: AnswerEvent) -> Iterator[bytes]:
         if isinstance(event, OpaqueBlock):
             yield from self._opaque(event)
             return
@@ -162,7 +162,7 @@ class MessageStreamEncoder:
             self._open = ("opaque", self._index)
             yield from self._close_block()
 
-    def _open_block(self, key: _BlockKey, event: Event) -> Iterator[bytes]:
+    def _open_block(self, key: _BlockKey, event: AnswerEvent) -> Iterator[bytes]:
         self._index += 1
         self._open = key
         self._arguments = []
@@ -190,7 +190,7 @@ class MessageStreamEncoder:
             yield sse({"type": "content_block_stop", "index": self._index}, "content_block_stop")
 
 
-def _block_key(event: Event) -> _BlockKey:
+def _block_key(event: AnswerEvent) -> _BlockKey:
     """Return the key of the block to which ``event`` belongs."""
     if isinstance(event, (ToolCallStarted, ToolArguments)):
         return ("tool_use", event.index)

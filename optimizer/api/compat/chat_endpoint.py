@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
 
+from optimizer.api.compat.relay import RelayEncoder, RelayRules, relayed_headers
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.errors import Failure, failure_of, retry_headers
@@ -24,21 +25,41 @@ from routing.models import RoutingDecision
 async def answer(
     routing: RoutingService,
     request: GatewayRequest,
-    whole: Callable[[CompletionResult], dict[str, Any]],
-    encoder: Callable[[ClientStream, GatewayRequest], StreamEncoder],
+    response_format: ResponseFormat,
     headers: Mapping[str, str],
 ) -> Reply:
     """Return the reply to ``request``. Raises what :meth:`RoutingService.complete` does."""
     if request.streamed:
         stream = await routing.stream(request)
-        source = _encode_stream(stream, encoder(stream, request))
-        return StreamReply(source, stream.leave, {**headers_of_stream(request, stream), **headers})
+        encoder = RelayEncoder(response_format.rules, response_format.encoder(stream, request))
+        headers = {
+            **headers_of_stream(request, stream), **headers, **relayed_headers(stream.headers)
+        }  # fmt: skip
+        if stream.decision is not None:
+            headers.update(_dropped_header(routing, request, *stream.decision.ref))
+        return StreamReply(_encode_stream(stream, encoder, request), stream.leave, headers)
     result = await routing.complete(request)
-    return JsonReply(whole(result), headers={**headers_of_result(request, result), **headers})
+    headers = {**headers_of_result(request, result), **headers}
+    relayed = result.completion.relayed
+    if relayed is None or result.cache_hit:
+        headers.update(_dropped_header(routing, request, result.provider, result.model))
+        return JsonReply(response_format.whole(result), headers=headers)
+    headers.update(relayed_headers(relayed.headers))
+    body = response_format.rules.changed(relayed.body)
+    if body is relayed.body and relayed.raw:
+        return JsonReply(relayed.raw, headers=headers)
+    return JsonReply(relayed.body if body is None else body, headers=headers)
+
+
+def _dropped_header(
+    routing: RoutingService, request: GatewayRequest, provider: str, model: str
+) -> dict[str, str]:
+    dropped = routing.dropped(request, provider, model)
+    return {"X-Optimizer-Dropped": ", ".join(dropped)} if dropped else {}
 
 
 async def _encode_stream(
-    stream: ClientStream, encoder: StreamEncoder
+    stream: ClientStream, encoder: RelayEncoder, request: GatewayRequest
 ) -> AsyncGenerator[bytes, None]:
     try:
         async with aclosing(stream.events) as batches:
@@ -49,7 +70,7 @@ async def _encode_stream(
         assert stream.result is not None
         yield b"".join(encoder.finish(stream.result))
     except Exception as error:  # noqa: BLE001 - the status is sent already: report it in the stream
-        yield b"".join(encoder.error(failure_of(error)))
+        yield b"".join(encoder.error(failure_of(error, request)))
     finally:
         stream.leave()
 
@@ -62,9 +83,10 @@ def headers_of_stream(request: GatewayRequest, stream: ClientStream) -> dict[str
     if stream.result is not None:
         return headers_of_result(request, stream.result)
     # The stream of an identical request is shared; it counts as a cache hit.
-    shared = stream.decision.strategy_used == "cached"
+    decision = stream.decision
+    shared = decision is not None and decision.strategy_used == "cached"
     return {
-        **_decision_headers(stream.decision),
+        **(_decision_headers(decision) if decision is not None else {}),
         "X-Optimizer-Cache": _cache_status(request, hit=shared),
     }
 
@@ -110,8 +132,12 @@ def _usd(amount: Decimal | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """The format of an answer: ``whole`` writes it at once, ``encoder`` as a stream."""
+    """The format of an answer: ``whole`` writes it at once, ``encoder`` as a stream.
 
+    ``rules`` are for an answer that is passed on as the provider gave it.
+    """
+
+    rules: RelayRules
     whole: Callable[[CompletionResult], dict[str, Any]]
     encoder: Callable[[ClientStream, GatewayRequest], StreamEncoder]
 
@@ -138,7 +164,9 @@ class WireEndpoint:
         """Return the reply that reports ``error``; ``request`` is set once it has been read."""
         failure = failure_of(error, request)
         headers = retry_headers(failure.retry_after, failure.code) | self.headers(request_id)
-        return JsonReply(self.error_body(failure, request_id), failure.status, headers)
+        headers |= relayed_headers(failure.headers)
+        body = failure.relayed or self.error_body(failure, request_id)
+        return JsonReply(body, failure.status, headers)
 
 
 class ChatEndpoint(WireEndpoint):
@@ -169,8 +197,7 @@ class ChatEndpoint(WireEndpoint):
                 client=api_request.client,
             )
             return await answer(
-                self._routing, request, response_format.whole, response_format.encoder,
-                self.headers(api_request.request_id),
-            )  # fmt: skip
+                self._routing, request, response_format, self.headers(api_request.request_id)
+            )
         except Exception as error:  # noqa: BLE001 - the request helps to name the field at fault
             return self.failed(api_request.request_id, error, request)

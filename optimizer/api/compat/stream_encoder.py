@@ -7,13 +7,13 @@ from typing import Any, Protocol
 
 from optimizer.api.http.errors import Failure
 from optimizer.domain.result import CompletionResult
-from providers.events import Event
+from providers.events import AnswerEvent
 
 
 class StreamEncoder(Protocol):
     """Encodes events as server-sent events of one API; each stream has its own encoder."""
 
-    def encode(self, event: Event) -> Iterator[bytes]:
+    def encode(self, event: AnswerEvent) -> Iterator[bytes]:
         """Yield the server-sent events for ``event``; called for every event in order."""
         ...
 

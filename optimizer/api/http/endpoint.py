@@ -26,9 +26,9 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True)
 class JsonReply:
-    """A reply that is sent as one JSON object."""
+    """A reply that is sent as one JSON object; ``body`` may be JSON already."""
 
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] | bytes
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 

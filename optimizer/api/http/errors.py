@@ -44,7 +44,8 @@ class Failure:
     ``status`` is the HTTP status, ``message`` is for people and ``code`` for programs;
     ``param`` is the field at fault, ``retry_after`` is in seconds. ``None`` means not known.
     Our own API can say more: ``errors`` maps fields to their messages, ``details`` are further
-    fields of its body, and ``summary`` replaces the message there.
+    fields of its body, and ``summary`` replaces the message there. ``relayed`` is the provider's
+    own error, for a client that uses its wire, and ``headers`` are those that came with it.
     """
 
     status: int
@@ -56,6 +57,8 @@ class Failure:
     errors: Mapping[str, list[str]] | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+    relayed: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_status(cls, status: int, message: str) -> Failure:
@@ -86,6 +89,8 @@ _BY_TYPE: dict[type, Failure] = {
         403, "forbidden", "You do not have permission to perform this action."
     ),
 }
+# What these statuses of a provider say is about the client's request, not about our key.
+_RELAYED = frozenset({400, 404, 409, 413, 422})
 _MAX_RETRY_WAIT_SECONDS = 60
 _DATABASE_UNAVAILABLE = Failure(
     503, "overloaded", "The database is unavailable. Try again shortly."
@@ -117,7 +122,7 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         places = sorted({needs.get(need, "") for need in error.missing} - {""})
         return _no_eligible_model(error, ", ".join(places) or None)
     if isinstance(error, RoutingUnavailable):
-        return _routing_failure(error)
+        return _own_error(error, request) or _routing_failure(error)
     if isinstance(error, BudgetExceeded):
         code, resets_at = "budget_exceeded", error.resets_at
         details = {"code": code, "resets_at": resets_at}
@@ -150,6 +155,24 @@ def _no_eligible_model(error: NoEligibleModel, param: str | None) -> Failure:
         "unsupported_feature",
         errors={"prompt": [str(error)]},
         summary="No model can serve this request.",
+    )
+
+
+def _own_error(error: RoutingUnavailable, request: GatewayRequest | None) -> Failure | None:
+    """Return the provider's own error if it is about the request and the client uses its wire."""
+    last = error.attempts[-1] if error.attempts else None
+    source = request.chat.source if request is not None else None
+    if last is None or source is None or last.body is None or last.status not in _RELAYED:
+        return None
+    # Chat completions and responses report errors in the same form.
+    if source.wire.partition("-")[0] != last.wire.partition("-")[0]:
+        return None
+    if last.status == 404 and (request is None or request.only is None):
+        return None
+    failure = Failure.of_status(last.status, last.words or last.message)
+    wait = None if last.retry_after is None else ceil(last.retry_after)
+    return replace(
+        failure, code=last.error, retry_after=wait, relayed=last.body, headers=last.headers
     )
 
 

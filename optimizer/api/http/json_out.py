@@ -30,7 +30,7 @@ def as_json(value: Any) -> bytes:
     try:
         return orjson.dumps(value, _ENCODER.default, _OPTIONS)
     except TypeError:  # among other things an integer of over 64 bits
-        return _ENCODER.encode(value).encode()
+        return _ENCODER.encode(value).encode("utf-8", "replace")
 
 
 class AlwaysJson(DefaultContentNegotiation):

@@ -27,6 +27,13 @@ def sse(data: Mapping[str, Any], event: str = "", event_id: str = "") -> bytes:
     return b"%bdata: %b\n\n" % (head.encode(), as_json(data))
 
 
+def sse_text(data: str, event: str = "") -> bytes:
+    """Return one event whose ``data`` is text; each line of it gets a line of its own."""
+    head = f"event: {event}\n" if event else ""
+    lines = f"data: {data}" if "\n" not in data else "data: " + data.replace("\n", "\ndata: ")
+    return f"{head}{lines}\n\n".encode()
+
+
 class EventStream(StreamingHttpResponse):
     """A response of server-sent events. At its end it closes the source and calls ``leave``."""
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from adrf.viewsets import ViewSet
-from django.http import HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from optimizer.api.http.endpoint import ApiEndpoint, ApiRequest, StreamReply
+from optimizer.api.http.endpoint import ApiEndpoint, ApiRequest, JsonReply, StreamReply
 from optimizer.api.http.sse import EventStream
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.wiring.build import get_services
@@ -78,13 +78,21 @@ class EndpointViewSet(AsyncViewSet):
         )
         if isinstance(reply, StreamReply):
             return EventStream(reply.source, reply.leave, dict(reply.headers))
-        return Response(reply.body, status=reply.status, headers=dict(reply.headers))
+        return _response(reply)
 
-    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], HttpResponseBase]:
         """Return the handler that reports an error in the endpoint's format."""
 
-        def handle(error: Exception, context: dict[str, Any]) -> Response:
+        def handle(error: Exception, context: dict[str, Any]) -> HttpResponseBase:
             reply = self.endpoint.of(self.services).failed(request_id_of(self.request), error)
-            return Response(reply.body, status=reply.status, headers=dict(reply.headers))
+            return _response(reply)
 
         return handle
+
+
+def _response(reply: JsonReply) -> HttpResponseBase:
+    if isinstance(reply.body, bytes):
+        return HttpResponse(
+            reply.body, "application/json", status=reply.status, headers=dict(reply.headers)
+        )
+    return Response(reply.body, status=reply.status, headers=dict(reply.headers))

@@ -15,6 +15,7 @@ from optimizer.api.http.endpoint import ApiRequest
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat_answer import chat_completion
+from optimizer.api.openai.chat_relay import ChatRelayRules
 from optimizer.api.openai.chat_request import read_chat_query
 from optimizer.api.openai.chat_stream import ChatStreamEncoder
 from optimizer.api.openai.errors import error_body
@@ -38,9 +39,10 @@ class ChatCompletionsEndpoint(OpenAIEndpoint, ChatEndpoint):
         """Return the chat that the request asks for, and the format of its answer."""
         query, with_usage = read_chat_query(api_request.data, api_request.header("cache-control"))
         return query, ResponseFormat(
+            ChatRelayRules(with_usage=with_usage),
             chat_completion,
             lambda stream, _: ChatStreamEncoder(
-                api_request.request_id, stream.decision.model, with_usage=with_usage
+                api_request.request_id, stream.model(query.model), with_usage=with_usage
             ),
         )
 

@@ -9,8 +9,8 @@ import time
 from typing import Any
 
 from optimizer.domain.result import CompletionResult
-from providers.chat import ToolCall
-from providers.completion import AnswerPart, Choice, FinishReason, Opaque, Thinking, Usage
+from providers.chat import Thinking, ToolCall
+from providers.completion import AnswerPart, Choice, FinishReason, Opaque, Usage
 
 FINISH: dict[FinishReason, str] = {
     "stop": "stop",

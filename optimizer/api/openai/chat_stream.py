@@ -23,7 +23,7 @@ from optimizer.api.openai.chat_answer import (
 from optimizer.api.openai.errors import error_body
 from optimizer.domain.result import CompletionResult
 from providers.events import (
-    Event,
+    AnswerEvent,
     Finished,
     OpaqueBlock,
     RefusalDelta,
@@ -55,7 +55,7 @@ class ChatStreamEncoder:
         self._started: set[int] = set()
         self._last: dict[str, Any] | None = None
 
-    def encode(self, event: Event) -> Iterator[bytes]:
+    def encode(self, event: AnswerEvent) -> Iterator[bytes]:
         """Yield the server-sent events for ``event``."""
         if isinstance(event, Started):
             self._head.update(answer_extras(event.extra))

@@ -12,6 +12,7 @@ from optimizer.api.http.endpoint import ApiRequest
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat import OpenAIEndpoint
 from optimizer.api.openai.responses_answer import ResponseFrame
+from optimizer.api.openai.responses_relay import ResponseRelayRules
 from optimizer.api.openai.responses_request import read_response_query
 from optimizer.api.openai.responses_stream import ResponseStreamEncoder
 from optimizer.gateway.chat_requests import ChatQuery
@@ -27,7 +28,9 @@ class ResponsesEndpoint(OpenAIEndpoint, ChatEndpoint):
         query = read_response_query(api_request.data, api_request.header("cache-control"))
         frame = ResponseFrame(api_request.request_id, api_request.data)
         return query, ResponseFormat(
-            frame.whole, lambda stream, _: ResponseStreamEncoder(frame, stream.decision.model)
+            ResponseRelayRules(),
+            frame.whole,
+            lambda stream, _: ResponseStreamEncoder(frame, stream.model(query.model)),
         )
 
 

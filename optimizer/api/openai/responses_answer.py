@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from optimizer.domain.result import CompletionResult
-from providers.chat import Text, ToolCall
-from providers.completion import AnswerPart, Choice, FinishReason, Opaque, Thinking, Usage
+from providers.chat import Text, Thinking, ToolCall
+from providers.completion import AnswerPart, Choice, FinishReason, Opaque, Usage
 
 _INCOMPLETE_REASONS: dict[FinishReason, str] = {
     "length": "max_output_tokens",

@@ -23,7 +23,7 @@ from optimizer.api.openai.responses_answer import (
 from optimizer.domain.result import CompletionResult
 from providers.assembly import TextBuffer
 from providers.events import (
-    Event,
+    AnswerEvent,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -84,7 +84,7 @@ class ResponseStreamEncoder:
         self._started = False
         self._items: dict[_ItemKey, _Item] = {}
 
-    def encode(self, event: Event) -> Iterator[bytes]:
+    def encode(self, event: AnswerEvent) -> Iterator[bytes]:
         """Yield the server-sent events for ``event``."""
         if not self._started:
             yield from self._begin()

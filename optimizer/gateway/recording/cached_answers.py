@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from analytics.models import CachedResponse
-from providers.chat import Text, ToolCall
-from providers.completion import AnswerPart, Choice, Completion, Opaque, Thinking, Usage
+from providers.chat import Text, Thinking, ToolCall
+from providers.completion import AnswerPart, Choice, Completion, Opaque, Usage
 from providers.storable import storable_json
 
 

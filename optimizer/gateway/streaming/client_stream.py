@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.recording.accounting import Recorded
 from optimizer.gateway.streaming.event_queue import EventQueue
-from optimizer.gateway.streaming.shared_stream import SharedStream
+from optimizer.gateway.streaming.shared_stream import KEEP_ALIVE_SECONDS, SharedStream
 from providers.assembly import completion_events
 from providers.completion import Completion
 from providers.errors import ClientGone, ProviderError
-from providers.events import Event
+from providers.events import Event, KeepAlive
 from routing.models import RoutingDecision
 
 Settle = Callable[[Recorded], Awaitable[CompletionResult]]
@@ -30,12 +31,20 @@ class ClientStream:
     :class:`providers.errors.ProviderError`, one that cannot be recorded
     :class:`analytics.ledger.ledger.LedgerUnavailable`. The caller must call ``leave`` at the
     end, whether the stream succeeds or not.
+
+    ``decision`` is ``None`` if the stream began before the model was selected. ``headers`` are
+    those of the provider's own answer, if the client uses its wire.
     """
 
-    decision: RoutingDecision
+    decision: RoutingDecision | None
     result: CompletionResult | None = None
     events: AsyncGenerator[list[Event], None] = field(init=False)
     leave: Callable[[], None] = lambda: None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def model(self, asked_for: str) -> str:
+        """Return the model that answers; the name that was asked for if it is not known yet."""
+        return asked_for if self.decision is None else self.decision.model
 
     @classmethod
     def of_cached(cls, result: CompletionResult) -> ClientStream:
@@ -43,6 +52,37 @@ class ClientStream:
         stream = cls(result.decision, result)
         stream.events = _cached_events(result.completion)
         return stream
+
+    @classmethod
+    def of_opening(
+        cls, opening: asyncio.Task[ClientStream], decision: RoutingDecision | None
+    ) -> ClientStream:
+        """Return a stream that keeps its client waiting until ``opening`` is done."""
+        stream = cls(decision)
+
+        def leave() -> None:
+            if not opening.done():
+                opening.cancel()
+            elif not opening.cancelled() and not opening.exception():
+                opening.result().leave()
+
+        stream.events = stream._events_of(opening)
+        stream.leave = leave
+        return stream
+
+    async def _events_of(
+        self, opening: asyncio.Task[ClientStream]
+    ) -> AsyncGenerator[list[Event], None]:
+        while not opening.done():
+            yield [KeepAlive()]
+            await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
+        opened = opening.result()
+        async with aclosing(opened.events) as batches:
+            async for events in batches:
+                # The last events come once the result is known.
+                self.result = opened.result
+                yield events
+        self.result = opened.result
 
     @classmethod
     def of_shared(
@@ -58,7 +98,7 @@ class ClientStream:
         of the answer, ``failed`` with an error code if the client did not get all of it.
         """
         reader = live.join()
-        stream = cls(decision)
+        stream = cls(decision, headers=live.headers)
         ending = _Ending(settle, failed)
 
         def leave() -> None:

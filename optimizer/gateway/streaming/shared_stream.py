@@ -8,8 +8,9 @@ fast as the fastest client reads it. The call ends when no client is left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from optimizer.domain.analyzed_request import AnalyzedRequest
@@ -19,16 +20,20 @@ from optimizer.gateway.recording.ledger_entries import CallClock
 from optimizer.gateway.streaming.event_queue import EventQueue
 from providers.assembly import CompletionBuilder, completion_events
 from providers.errors import ClientGone, ProviderError
-from providers.events import Event, Finished, UsageReported
+from providers.events import Event, Finished, KeepAlive, Relayed, Started, UsageReported
 from providers.resilience import OpenStream
 from routing.models import RoutingDecision
 
 # Events that may wait for the fastest reader before the stream is no longer read.
 _MOST_WAITING = 256
+# After so long without anything from the provider, clients are told that the stream lives.
+KEEP_ALIVE_SECONDS = 10.0
 
 
 class SharedStream:
     """A stream that is read once and given to any number of readers.
+
+    On the client's own wire, readers get the provider's messages; else they get the events.
 
     ``outcome`` is a task that returns the answer once it is recorded. It raises
     :class:`providers.errors.ProviderError` or
@@ -57,10 +62,16 @@ class SharedStream:
         self._readers: set[EventQueue] = set()
         self._room = asyncio.Event()
         self._begun = asyncio.Event()
+        self._quiet = True
         self.endings: list[Event] = []
+        self._relayed: list[Event] | None = None
+        self.headers: Mapping[str, str] = opened.headers
         self.served = served_decision(decision, self._builder.completion(), opened.attempts)
         self.outcome: asyncio.Task[Recorded] = asyncio.create_task(self._run())
         self.outcome.add_done_callback(self._ended)
+        self._keep_alive = asyncio.get_running_loop().call_later(
+            KEEP_ALIVE_SECONDS, self._keep_readers_alive
+        )
 
     @property
     def alive(self) -> bool:
@@ -94,6 +105,9 @@ class SharedStream:
         self._room.set()
 
     def _events_so_far(self) -> Iterator[Event]:
+        if self._relayed is not None:
+            yield from self._relayed
+            return
         for event in completion_events(self._builder.completion()):
             if not isinstance(event, (Finished, UsageReported)):
                 yield event
@@ -105,10 +119,9 @@ class SharedStream:
                 if not self._readers:
                     raise asyncio.CancelledError
                 async for event in events:
-                    self._builder.add(event)
-                    if isinstance(event, Finished):
-                        self.endings.append(event)
+                    if self._is_ending(event):
                         continue
+                    self._quiet = False
                     for reader in self._readers:
                         reader.put(event)
                     await self._wait_for_a_reader()
@@ -122,10 +135,43 @@ class SharedStream:
         self._done(recorded)
         return recorded
 
+    def _is_ending(self, event: Event) -> bool:
+        """Add ``event`` to the answer; return whether readers do not get it now.
+
+        They get what ends the answer once it is recorded. Of a relayed stream they get the
+        messages, not the events that were read from them.
+        """
+        if self._relayed is None:
+            self._builder.add(event)
+            if isinstance(event, Started) and event.relayed:
+                self._relayed = [event]
+            elif isinstance(event, Finished):
+                self.endings.append(event)
+                return True
+            return False
+        if not isinstance(event, Relayed):
+            self._builder.add(event)
+            return True
+        if self.endings or self._builder.finished:
+            self.endings.append(replace(event, ending=True))
+            return True
+        self._relayed.append(event)
+        return False
+
     async def _wait_for_a_reader(self) -> None:
         while self._readers and min(map(len, self._readers)) >= _MOST_WAITING:
             self._room.clear()
             await self._room.wait()
+
+    def _keep_readers_alive(self) -> None:
+        """Tell readers that the stream lives, if nothing has arrived since the last call."""
+        if self._quiet:
+            for reader in self._readers:
+                reader.put(KeepAlive())
+        self._quiet = True
+        self._keep_alive = asyncio.get_running_loop().call_later(
+            KEEP_ALIVE_SECONDS, self._keep_readers_alive
+        )
 
     def _settle(self, cut_off: str) -> Awaitable[Recorded]:
         timing = self._clock.timing(self._first_token)
@@ -139,6 +185,7 @@ class SharedStream:
         )
 
     def _ended(self, outcome: asyncio.Task[Recorded]) -> None:
+        self._keep_alive.cancel()
         if not outcome.cancelled():
             # Marks the exception as retrieved: if every reader has gone, no other code does.
             outcome.exception()

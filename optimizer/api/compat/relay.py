@@ -1,0 +1,108 @@
+"""Passes a provider's own answer on to a client that uses the same wire.
+
+The answer keeps all that the provider sent. Only what an API's rules require is changed, and
+the summary of this service is added to the last message of a stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from optimizer.api.compat.stream_encoder import StreamEncoder, stream_summary
+from optimizer.api.http.errors import Failure
+from optimizer.api.http.sse import sse, sse_text
+from optimizer.domain.result import CompletionResult
+from providers.events import Event, KeepAlive, Relayed
+
+# The comment of a stream that has nothing to say yet; clients ignore it.
+_ALIVE = b": keep-alive\n\n"
+# The request id in this header is our own.
+_OWN_HEADERS = frozenset({"x-request-id", "retry-after", "retry-after-ms", "x-should-retry"})
+
+
+class RelayRules(Protocol):
+    """What one API changes in a message that is passed on."""
+
+    def changed(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return ``data`` itself if nothing changes, else what replaces it; ``None`` omits it."""
+        ...
+
+    def summarized(
+        self, data: Mapping[str, Any], summary: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """Return ``data`` with the summary, or ``None`` if this message does not carry it."""
+        ...
+
+
+class RelayEncoder:
+    """Encodes the stream of one client: the provider's own messages, or else the events.
+
+    ``events`` encodes the answers of other wires, of the cache, and the errors.
+    """
+
+    def __init__(self, rules: RelayRules, events: StreamEncoder) -> None:
+        self._rules = rules
+        self._events = events
+        self._endings: list[Relayed] = []
+        self._relays = False
+
+    def encode(self, event: Event) -> Iterator[bytes]:
+        """Yield the server-sent events for ``event``."""
+        if isinstance(event, Relayed):
+            self._relays = True
+            if event.ending:
+                self._endings.append(event)
+            elif (message := self._message(event)) is not None:
+                yield message
+        elif isinstance(event, KeepAlive):
+            yield _ALIVE
+        else:
+            yield from self._events.encode(event)
+
+    def finish(self, result: CompletionResult) -> Iterator[bytes]:
+        """Yield the events that end the stream, with the summary in one of them."""
+        if not self._relays:
+            yield from self._events.finish(result)
+            return
+        summary: Mapping[str, Any] | None = stream_summary(result)
+        messages: list[bytes] = []
+        for event in reversed(self._endings):
+            with_summary = self._with_summary(event, summary)
+            if with_summary is not None:
+                messages.append(with_summary)
+                summary = None
+            elif (message := self._message(event)) is not None:
+                messages.append(message)
+        yield from reversed(messages)
+
+    def error(self, failure: Failure) -> Iterator[bytes]:
+        """Yield the event that reports ``failure``."""
+        yield from self._events.error(failure)
+
+    def _message(self, event: Relayed) -> bytes | None:
+        """Return the message for the client; ``None`` omits it."""
+        data = None if event.data is None else self._rules.changed(event.data)
+        if data is event.data:
+            return sse_text(event.text, _name_of(event))
+        return None if data is None else sse(data, _name_of(event))
+
+    def _with_summary(self, event: Relayed, summary: Mapping[str, Any] | None) -> bytes | None:
+        """Return the message with the summary; ``None`` if it carries none."""
+        if summary is None or event.data is None:
+            return None
+        data = self._rules.changed(event.data)
+        summarized = None if data is None else self._rules.summarized(data, summary)
+        return None if summarized is None else sse(summarized, _name_of(event))
+
+
+def _name_of(event: Relayed) -> str:
+    return "" if event.name == "message" else event.name
+
+
+def relayed_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the provider's headers for the client; its request id gets a name of its own."""
+    relayed = {name: value for name, value in headers.items() if name not in _OWN_HEADERS}
+    if upstream_id := headers.get("x-request-id"):
+        relayed["x-optimizer-upstream-request-id"] = upstream_id
+    return relayed
