@@ -27,6 +27,8 @@ def estimate_tokens(text: str) -> int:
     return (len(text) + 3) // 4
 
 
+SEAL_MARK = "aco1:"
+"""How a text begins that this service has put under a seal; no provider understands it."""
 CacheMark = Mapping[str, Any]
 """Where a provider is to cache the prompt up to here, in the form of Anthropic's
 ``cache_control``: ``{"type": "ephemeral", "ttl": "5m" or "1h"}``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.model_names import ModelNames
@@ -51,14 +51,24 @@ class ChatRequestBuilder:
         self._semantic = semantic
 
     def build(
-        self, query: ChatQuery, *, endpoint: str, request_id: uuid.UUID, client: Client = ANONYMOUS
+        self,
+        query: ChatQuery,
+        *,
+        endpoint: str,
+        request_id: uuid.UUID,
+        client: Client = ANONYMOUS,
+        strict: bool = False,
     ) -> GatewayRequest:
         """Return the gateway request of a client's chat.
+
+        A ``strict`` request goes only to models that leave out nothing of it.
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`.
         """
         chat, options = query.chat, query.options
         selection = self.names.select(query.model)
+        if selection.strategy == "named":
+            chat = replace(chat, chosen=False)
         request = GatewayRequest(
             chat=chat,
             prompt=storable_text(chat.last_words),
@@ -76,6 +86,7 @@ class ChatRequestBuilder:
             session_id=options.session_id,
             cache=cache_policy(chat, options, hottest=self._hottest),
             streamed=query.streamed,
+            strict=strict or options.strict,
             request_id=request_id,
         )
         return apply_client(request, client)

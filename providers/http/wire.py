@@ -120,7 +120,7 @@ class WireClient(ABC):
         """
         reader, characters = self._reader(request), WholeCharacters()
         relays, whole = self.relays(request), WholeMessages()
-        payload = {**self._payload(request), **self._streamed}
+        payload = {**self._payload(request), **self._stream_fields(request)}
         path, headers = self._path(request, stream=True), self._headers(request)
         async with self._open(path, payload, headers) as response:
             if not _is_event_stream(response):
@@ -298,6 +298,10 @@ class WireClient(ABC):
 
     # The fields that turn a request into one for a stream.
     _streamed: Mapping[str, Any] = {}
+
+    def _stream_fields(self, request: CompletionRequest) -> Mapping[str, Any]:
+        """Return the fields that turn this request into one for a stream."""
+        return self._streamed
 
     def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
         """Mend in ``body`` what would break every client; return whether anything changed."""

@@ -195,6 +195,7 @@ class ChatEndpoint(WireEndpoint):
                 endpoint=self.name,
                 request_id=api_request.request_id,
                 client=api_request.client,
+                strict=api_request.header("x-optimizer-strict").lower() == "true",
             )
             return await answer(
                 self._routing, request, response_format, self.headers(api_request.request_id)
