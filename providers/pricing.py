@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from typing import Literal
@@ -21,11 +21,13 @@ from genai_prices.types import ModelInfo, TieredPrices
 
 from providers.catalogue import Catalogue
 from providers.completion import Usage
+from providers.fees import NO_FEES, Fees, listed_fees
 
 logger = logging.getLogger(__name__)
 _ZERO = Decimal(0)
 MILLION = Decimal(1_000_000)
-_PLACES = Decimal("0.0000000001")
+PLACES = Decimal("0.0000000001")
+"""The places to which money is kept."""
 Tiers = tuple[tuple[int, Decimal], ...]
 PriceSource = Literal["set here", "catalogue", "genai-prices", "unknown"]
 
@@ -88,6 +90,10 @@ class Rate:
                 return price
         return self.base
 
+    def times(self, factor: Decimal) -> Rate:
+        """Return this price times ``factor``."""
+        return Rate(self.base * factor, tuple((start, p * factor) for start, p in self.tiers))
+
     def most(self, input_tokens: int) -> Decimal:
         """Return the highest price for any input of at most so many tokens."""
         exceeded = [price for start, price in self.tiers if input_tokens > start]
@@ -96,13 +102,16 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """A model's rates at one time; a missing rate for cached tokens is the input rate."""
+    """A model's rates at one time; a missing rate for a kind of tokens is the general one."""
 
     input: Rate
     output: Rate
     cache_read: Rate | None = None
     cache_write: Rate | None = None
     cache_write_1h: Rate | None = None
+    input_audio: Rate | None = None
+    output_audio: Rate | None = None
+    fees: Fees = NO_FEES
 
     def cost(self, usage: Usage) -> Decimal:
         """Return the cost of ``usage`` in USD, rounded half-even to ten decimal places."""
@@ -120,18 +129,65 @@ class Rates:
             hour_writes = min(usage.cache_write_1h_tokens, cache_writes)
             total += (self.cache_write or self.input).at(size) * (cache_writes - hour_writes)
             total += (self.cache_write_1h or self.cache_write or self.input).at(size) * hour_writes
-        return (total / MILLION).quantize(_PLACES, rounding=ROUND_HALF_EVEN)
+        if usage.audio_input_tokens or usage.audio_output_tokens:
+            total += self._more_for_audio(usage, size - cache_reads - cache_writes)
+        fees = self.fees
+        if usage.web_searches or usage.file_searches or fees.requests is not None:
+            total += fees.cost(usage) * MILLION
+        return (total / MILLION).quantize(PLACES, rounding=ROUND_HALF_EVEN)
+
+    def _more_for_audio(self, usage: Usage, uncached: int) -> Decimal:
+        """Return what audio costs more than text, in millionths of a USD."""
+        size, total = usage.input_tokens, _ZERO
+        if self.input_audio is not None:
+            more = self.input_audio.at(size) - self.input.at(size)
+            total += more * min(usage.audio_input_tokens, uncached)
+        if self.output_audio is not None:
+            more = self.output_audio.at(size) - self.output.at(size)
+            total += more * min(usage.audio_output_tokens, usage.output_tokens)
+        return total
+
+    def scaled(self, by: Rates, standard: Rates) -> Rates:
+        """Return these rates times the ratio of ``by`` to ``standard``, for each kind of token."""
+        changes: dict[str, Rate] = {}
+        for kind in _KINDS:
+            rate, other, usual = (getattr(rates, kind) for rates in (self, by, standard))
+            if rate is not None and other is not None and usual is not None and usual.base:
+                changes[kind] = rate.times(other.base / usual.base)
+        return replace(self, **changes)
 
     def most(self, input_tokens: int, output_tokens: int) -> Decimal:
-        """Return the most that a call of at most so many tokens can cost, in USD.
+        """Return the most that the tokens of a call, at most so many, can cost, in USD.
 
-        It holds however the tokens are billed, and is rounded up to ten decimal places.
+        It holds however the tokens are billed, and is rounded up to ten decimal places. It
+        includes the fee of the request, but no searches, whose number nothing limits.
         """
-        cached = (self.cache_write, self.cache_write_1h, self.cache_read)
-        inputs = [self.input, *(rate for rate in cached if rate is not None)]
+        others = (self.cache_write, self.cache_write_1h, self.cache_read, self.input_audio)
+        inputs = [self.input, *(rate for rate in others if rate is not None)]
+        outputs = [self.output, *(() if self.output_audio is None else (self.output_audio,))]
         total = max(rate.most(input_tokens) for rate in inputs) * input_tokens
-        total += self.output.most(input_tokens) * output_tokens
-        return (total / MILLION).quantize(_PLACES, rounding=ROUND_CEILING)
+        total += max(rate.most(input_tokens) for rate in outputs) * output_tokens
+        if self.fees.requests is not None:
+            total += max(self.fees.requests.values()) * 1000
+        return (total / MILLION).quantize(PLACES, rounding=ROUND_CEILING)
+
+
+# Tiers that the price table describes in words only:
+# https://ai.google.dev/gemini-api/docs/pricing, https://ai.google.dev/gemini-api/docs/optimization
+_TIER_FACTORS = {
+    ("google", "flex"): Decimal("0.5"),
+    ("google", "priority"): Decimal("1.8"),
+}
+_UNPRICED = Rate(_ZERO)
+_KINDS = (
+    "input",
+    "output",
+    "cache_read",
+    "cache_write",
+    "cache_write_1h",
+    "input_audio",
+    "output_audio",
+)
 
 
 class PriceBook:
@@ -140,7 +196,7 @@ class PriceBook:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._dated = DatedPrices()
-        self._rates: dict[tuple[str, str, int], Rates | None] = {}
+        self._rates: dict[tuple[str, str, int, str, str], Rates | None] = {}
         self._warned: set[tuple[str, str]] = set()
         self.version = 0
         """Increases whenever rates that were looked up before may be wrong now."""
@@ -152,47 +208,78 @@ class PriceBook:
         self._warned = set()
         self.version += 1
 
-    def rates(self, provider: str, model: str, at: datetime | None = None) -> Rates | None:
-        """Return the model's rates at ``at`` (aware, default now), or ``None`` if unknown."""
+    def rates(
+        self,
+        provider: str,
+        model: str,
+        at: datetime | None = None,
+        service_tier: str = "",
+        speed: str = "",
+    ) -> Rates | None:
+        """Return the model's rates at ``at`` (aware, default now), or ``None`` if unknown.
+
+        ``service_tier`` and ``speed`` name the price variant as :class:`Usage` does.
+        """
         at = at or datetime.now(UTC)
         # Prices change by date or by time of day, never within an hour.
-        key = (provider, model, int(at.timestamp()) // 3600)
+        key = (provider, model, int(at.timestamp()) // 3600, service_tier, speed)
         # If another thread sets prices during the lookup, the result goes into the old dict,
         # which is no longer used.
         cache = self._rates
         if key not in cache:
             if len(cache) > 10_000:
                 cache.clear()
-            cache[key] = self._look_up(provider, model, at)
+            cache[key] = self._look_up(provider, model, at, variant_of(service_tier, speed))
         return cache[key]
 
     def cost(
         self, provider: str, model: str, usage: Usage, at: datetime | None = None
     ) -> Decimal | None:
-        """Return the cost in USD, or ``None`` (and log one warning) if the price is unknown."""
-        rates = self.rates(provider, model, at)
-        if rates is not None:
-            return rates.cost(usage)
+        """Return the cost in USD, or ``None`` (and log one warning) if the price is unknown.
+
+        What the provider says it charged counts before any price table.
+        """
+        if usage.reported_cost is not None:
+            return usage.reported_cost.quantize(PLACES, rounding=ROUND_HALF_EVEN)
+        rates = self.rates(provider, model, at, usage.service_tier, usage.speed)
+        if rates is None:
+            self._warn(provider, model, "No price is known for %s/%s; its cost is unknown")
+            return None
+        if (usage.web_searches or usage.file_searches) and rates.fees.unknown_for(usage):
+            self._warn(provider, model, "No fee is known for searches by %s/%s; none is counted")
+        return rates.cost(usage)
+
+    def _warn(self, provider: str, model: str, message: str) -> None:
         if (provider, model) not in self._warned:
             self._warned.add((provider, model))
-            logger.warning("No price is known for %s/%s; its cost is unknown", provider, model)
-        return None
+            logger.warning(message, provider, model)
 
     def charged(self, provider: str, model: str, usage: Usage | None) -> Decimal:
         """Return the cost of ``usage`` in USD; 0 without usage or if the price is unknown."""
         return _ZERO if usage is None else self.cost(provider, model, usage) or _ZERO
 
     def most(
-        self, provider: str, model: str, input_tokens: int, output_tokens: int
+        self,
+        provider: str,
+        model: str,
+        input_tokens: int,
+        output_tokens: int,
+        service_tier: str = "",
+        speed: str = "",
     ) -> Decimal | None:
         """Return the most that a call of at most so many tokens can cost, in USD.
 
-        It holds for a call that ends within an hour. ``None`` means that the price is unknown.
+        It holds for a call that ends within an hour, served as the request asks or by the
+        standard tier. ``None`` means that the price is unknown.
         """
-        now = datetime.now(UTC)
-        rates = (self.rates(provider, model, at) for at in (now, now + timedelta(hours=1)))
-        costs = [rate.most(input_tokens, output_tokens) for rate in rates if rate is not None]
-        return max(costs) if len(costs) == 2 else None
+        now, costs = datetime.now(UTC), []
+        for at in (now, now + timedelta(hours=1)):
+            for variant in {("", ""), (service_tier, speed)}:
+                rates = self.rates(provider, model, at, *variant)
+                if rates is None:
+                    return None
+                costs.append(rates.most(input_tokens, output_tokens))
+        return max(costs)
 
     def source(self, provider: str, model: str, at: datetime | None = None) -> PriceSource:
         """Return where the rates at ``at`` (default now) come from."""
@@ -217,29 +304,27 @@ class PriceBook:
         spec = self._catalogue.find(provider, model)
         return _find_info(owner.prices, spec.id if spec else model)
 
-    def _look_up(self, provider: str, model: str, at: datetime) -> Rates | None:
+    def _look_up(
+        self, provider: str, model: str, at: datetime, variant: Mapping[str, str]
+    ) -> Rates | None:
         spec = self._catalogue.find(provider, model)
         name = spec.id if spec else model
-        dated = self._dated.on(provider, name, at.astimezone(UTC).date())
-        if dated is not None:
-            return rates_of(dated)
-        if spec is not None and spec.price is not None:
-            return rates_of(spec.price)
-        info = self._info(provider, model)
-        if info is None:
-            return None
-        prices = info.get_prices(at)
-        if prices.input_mtok is None:
-            return None
-        if prices.output_mtok is None and (spec is None or spec.kind == "chat"):
-            return None
-        return Rates(
-            input=_rate(prices.input_mtok),
-            output=_optional(prices.output_mtok) or Rate(Decimal(0)),
-            cache_read=_optional(prices.cache_read_mtok),
-            cache_write=_optional(prices.cache_write_mtok),
-            cache_write_1h=_optional(getattr(prices, "cache_write_1h_mtok", None)),
-        )
+        own = self._dated.on(provider, name, at.astimezone(UTC).date())
+        if own is None and spec is not None:
+            own = spec.price
+        owner = self._catalogue.providers.get(provider)
+        info, prices_id = self._info(provider, model), owner.prices if owner else ""
+        listed = None if info is None else listed_rates(prices_id, info, at, variant)
+        if own is None:
+            chat = spec is None or spec.kind == "chat"
+            return None if listed is None or (chat and listed.output is _UNPRICED) else listed
+        rates = rates_of(own)
+        if listed is None or info is None:
+            return rates
+        rates = replace(rates, fees=listed.fees)
+        standard = listed_rates(prices_id, info, at, {}) if variant else None
+        # A price set here is that of the standard tier; other tiers differ from it as listed.
+        return rates if standard is None else rates.scaled(listed, standard)
 
 
 def _find_info(prices_id: str, model: str) -> ModelInfo | None:
@@ -248,6 +333,38 @@ def _find_info(prices_id: str, model: str) -> ModelInfo | None:
         if provider.id == prices_id:
             return provider.find_model(model, all_providers=snapshot.providers)
     return None
+
+
+def variant_of(service_tier: str, speed: str) -> dict[str, str]:
+    """Return the price table's name of the variant that served a call, {} for the standard."""
+    if service_tier == "batch":
+        return {"processing": "batch"}
+    variant = {"service_tier": service_tier} if service_tier else {}
+    return {**variant, "speed": speed} if speed else variant
+
+
+def listed_rates(
+    prices_id: str, info: ModelInfo, at: datetime, variant: Mapping[str, str]
+) -> Rates | None:
+    """Return the rates of a model of the price table's provider ``prices_id``."""
+    prices = info.get_prices(at, dict(variant))
+    if prices.input_mtok is None:
+        return None
+    rates = Rates(
+        input=_rate(prices.input_mtok),
+        output=_optional(prices.output_mtok) or _UNPRICED,
+        cache_read=_optional(prices.cache_read_mtok),
+        cache_write=_optional(prices.cache_write_mtok),
+        cache_write_1h=_optional(getattr(prices, "cache_write_1h_mtok", None)),
+        input_audio=_optional(getattr(prices, "input_audio_mtok", None)),
+        output_audio=_optional(getattr(prices, "output_audio_mtok", None)),
+        fees=listed_fees(prices_id, info, prices),
+    )
+    factor = _TIER_FACTORS.get((prices_id, variant.get("service_tier", "")))
+    if factor is None or any(v.when == variant for v in info.price_variants or ()):
+        return rates
+    kinds = {kind: rate for kind in _KINDS if (rate := getattr(rates, kind)) is not None}
+    return replace(rates, **{kind: rate.times(factor) for kind, rate in kinds.items()})
 
 
 def _optional(price: Decimal | TieredPrices | None) -> Rate | None:

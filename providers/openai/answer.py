@@ -17,11 +17,10 @@ from providers.completion import (
     FinishReason,
     Opaque,
     Thinking,
-    Usage,
-    estimated_usage,
-    token_count,
+    complete_usage,
 )
 from providers.errors import EmptyCompletion, MalformedResponse, ProviderError, error_for_status
+from providers.usage import read_usage
 
 FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -61,7 +60,7 @@ def read_completion(provider: str, request: CompletionRequest, body: dict[str, A
         provider=provider,
         model=request.model,
         choices=choices,
-        usage=read_usage(body.get("usage")) or estimated_usage(request.chat, choices),
+        usage=complete_usage(read_usage(body), request.chat, choices),
         response_id=body.get("id"),
         extra=about_the_answer(body),
     )
@@ -125,21 +124,6 @@ def read_logprobs(choice: Mapping[str, Any]) -> list[Any] | None:
 def about_the_answer(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields about the whole answer: system fingerprint and service tier."""
     return {name: body[name] for name in _ABOUT_THE_ANSWER if body.get(name) is not None}
-
-
-def read_usage(reported: dict[str, Any] | None) -> Usage | None:
-    """Return the usage as reported, or ``None`` if it is not reported."""
-    if not reported:
-        return None
-    prompt_details = reported.get("prompt_tokens_details") or {}
-    output_details = reported.get("completion_tokens_details") or {}
-    return Usage(
-        input_tokens=token_count(reported["prompt_tokens"]),
-        output_tokens=token_count(reported.get("completion_tokens")),
-        cache_read_tokens=token_count(prompt_details.get("cached_tokens")),
-        cache_write_tokens=token_count(prompt_details.get("cache_write_tokens")),
-        reasoning_tokens=token_count(output_details.get("reasoning_tokens")),
-    )
 
 
 def upstream_error(provider: str, error: dict[str, Any]) -> ProviderError:
