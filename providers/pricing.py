@@ -14,14 +14,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
-from typing import Literal
+from typing import Any, Literal
 
-from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, TieredPrices
 
 from providers.catalogue import Catalogue
 from providers.completion import Usage
-from providers.fees import NO_FEES, Fees, listed_fees
+from providers.fees import NO_FEES, Fees
+from providers.price_table import ListedPrices, find_info, listed_prices, variant_of
 
 logger = logging.getLogger(__name__)
 _ZERO = Decimal(0)
@@ -147,15 +147,6 @@ class Rates:
             total += more * min(usage.audio_output_tokens, usage.output_tokens)
         return total
 
-    def scaled(self, by: Rates, standard: Rates) -> Rates:
-        """Return these rates times the ratio of ``by`` to ``standard``, for each kind of token."""
-        changes: dict[str, Rate] = {}
-        for kind in _KINDS:
-            rate, other, usual = (getattr(rates, kind) for rates in (self, by, standard))
-            if rate is not None and other is not None and usual is not None and usual.base:
-                changes[kind] = rate.times(other.base / usual.base)
-        return replace(self, **changes)
-
     def most(self, input_tokens: int, output_tokens: int) -> Decimal:
         """Return the most that the tokens of a call, at most so many, can cost, in USD.
 
@@ -170,24 +161,6 @@ class Rates:
         if self.fees.requests is not None:
             total += max(self.fees.requests.values()) * 1000
         return (total / MILLION).quantize(PLACES, rounding=ROUND_CEILING)
-
-
-# Tiers that the price table describes in words only:
-# https://ai.google.dev/gemini-api/docs/pricing, https://ai.google.dev/gemini-api/docs/optimization
-_TIER_FACTORS = {
-    ("google", "flex"): Decimal("0.5"),
-    ("google", "priority"): Decimal("1.8"),
-}
-_UNPRICED = Rate(_ZERO)
-_KINDS = (
-    "input",
-    "output",
-    "cache_read",
-    "cache_write",
-    "cache_write_1h",
-    "input_audio",
-    "output_audio",
-)
 
 
 class PriceBook:
@@ -302,73 +275,56 @@ class PriceBook:
         if owner is None or not owner.prices:
             return None
         spec = self._catalogue.find(provider, model)
-        return _find_info(owner.prices, spec.id if spec else model)
+        return find_info(owner.prices, spec.id if spec else model)
 
     def _look_up(
-        self, provider: str, model: str, at: datetime, variant: Mapping[str, str]
+        self, provider: str, model: str, at: datetime, variant: dict[str, str]
     ) -> Rates | None:
         spec = self._catalogue.find(provider, model)
         name = spec.id if spec else model
         own = self._dated.on(provider, name, at.astimezone(UTC).date())
         if own is None and spec is not None:
             own = spec.price
-        owner = self._catalogue.providers.get(provider)
-        info, prices_id = self._info(provider, model), owner.prices if owner else ""
-        listed = None if info is None else listed_rates(prices_id, info, at, variant)
-        if own is None:
-            chat = spec is None or spec.kind == "chat"
-            return None if listed is None or (chat and listed.output is _UNPRICED) else listed
-        rates = rates_of(own)
-        if listed is None or info is None:
-            return rates
-        rates = replace(rates, fees=listed.fees)
-        standard = listed_rates(prices_id, info, at, {}) if variant else None
-        # A price set here is that of the standard tier; other tiers differ from it as listed.
-        return rates if standard is None else rates.scaled(listed, standard)
+        owner, info = self._catalogue.providers.get(provider), self._info(provider, model)
+        listed = standard = None
+        if owner is not None and info is not None:
+            listed = standard = listed_prices(owner.prices, info, at, variant)
+            if variant:
+                standard = listed_prices(owner.prices, info, at, {})
+        if own is not None:
+            return _own_rates(rates_of(own), listed, standard)
+        if listed is None:
+            return None
+        if "output" not in listed.by_kind and (spec is None or spec.kind == "chat"):
+            return None
+        return _listed_rates(listed)
 
 
-def _find_info(prices_id: str, model: str) -> ModelInfo | None:
-    snapshot = data_snapshot.get_snapshot()
-    for provider in snapshot.providers:
-        if provider.id == prices_id:
-            return provider.find_model(model, all_providers=snapshot.providers)
-    return None
+def _listed_rates(listed: ListedPrices) -> Rates:
+    kinds = {kind: _rate(price) for kind, price in listed.by_kind.items()}
+    if listed.factor is not None:
+        kinds = {kind: rate.times(listed.factor) for kind, rate in kinds.items()}
+    kinds.setdefault("output", Rate(_ZERO))
+    return Rates(**kinds, fees=listed.fees)
 
 
-def variant_of(service_tier: str, speed: str) -> dict[str, str]:
-    """Return the price table's name of the variant that served a call, {} for the standard."""
-    if service_tier == "batch":
-        return {"processing": "batch"}
-    variant = {"service_tier": service_tier} if service_tier else {}
-    return {**variant, "speed": speed} if speed else variant
+def _own_rates(own: Rates, listed: ListedPrices | None, standard: ListedPrices | None) -> Rates:
+    """Return rates set here, with the fees of the price table.
 
-
-def listed_rates(
-    prices_id: str, info: ModelInfo, at: datetime, variant: Mapping[str, str]
-) -> Rates | None:
-    """Return the rates of a model of the price table's provider ``prices_id``."""
-    prices = info.get_prices(at, dict(variant))
-    if prices.input_mtok is None:
-        return None
-    rates = Rates(
-        input=_rate(prices.input_mtok),
-        output=_optional(prices.output_mtok) or _UNPRICED,
-        cache_read=_optional(prices.cache_read_mtok),
-        cache_write=_optional(prices.cache_write_mtok),
-        cache_write_1h=_optional(getattr(prices, "cache_write_1h_mtok", None)),
-        input_audio=_optional(getattr(prices, "input_audio_mtok", None)),
-        output_audio=_optional(getattr(prices, "output_audio_mtok", None)),
-        fees=listed_fees(prices_id, info, prices),
-    )
-    factor = _TIER_FACTORS.get((prices_id, variant.get("service_tier", "")))
-    if factor is None or any(v.when == variant for v in info.price_variants or ()):
-        return rates
-    kinds = {kind: rate for kind in _KINDS if (rate := getattr(rates, kind)) is not None}
-    return replace(rates, **{kind: rate.times(factor) for kind, rate in kinds.items()})
-
-
-def _optional(price: Decimal | TieredPrices | None) -> Rate | None:
-    return None if price is None else _rate(price)
+    They are those of the standard variant; another differs from it as it does in the table.
+    """
+    if listed is None:
+        return own
+    own = replace(own, fees=listed.fees)
+    if standard is None or listed is standard:
+        return own
+    variant, usual = _listed_rates(listed), _listed_rates(standard)
+    kinds: dict[str, Any] = {}
+    for kind in listed.by_kind:
+        rate, base = getattr(own, kind), getattr(usual, kind)
+        if rate is not None and base is not None and base.base:
+            kinds[kind] = rate.times(getattr(variant, kind).base / base.base)
+    return replace(own, **kinds)
 
 
 def _rate(price: Decimal | TieredPrices) -> Rate:
