@@ -57,9 +57,14 @@ _BY_CONTEXT = {
 }
 
 
+def provider_fees(prices_id: str) -> Fees:
+    """Return the fees of the price table's provider for models that the table does not know."""
+    return _PROVIDER_FEES.get(prices_id, NO_FEES)
+
+
 def listed_fees(prices_id: str, info: ModelInfo, prices: ModelPrice) -> Fees:
     """Return the fees of a model of the price table's provider ``prices_id``."""
-    usual = _PROVIDER_FEES.get(prices_id, NO_FEES)
+    usual = provider_fees(prices_id)
     web = getattr(prices, "web_searches_kcount", None)
     files = getattr(prices, "storage_searches_kcount", None)
     request = getattr(prices, "requests_kcount", None)

@@ -20,7 +20,7 @@ from genai_prices.types import ModelInfo, TieredPrices
 
 from providers.catalogue import Catalogue
 from providers.completion import Usage
-from providers.fees import NO_FEES, Fees
+from providers.fees import NO_FEES, Fees, provider_fees
 from providers.price_table import ListedPrices, find_info, listed_prices, variant_of
 
 logger = logging.getLogger(__name__)
@@ -292,7 +292,8 @@ class PriceBook:
             if variant:
                 standard = listed_prices(owner.prices, info, at, {})
         if own is not None:
-            return _own_rates(rates_of(own), listed, standard)
+            fees = provider_fees(owner.prices) if owner is not None else NO_FEES
+            return _own_rates(replace(rates_of(own), fees=fees), listed, standard)
         if listed is None:
             return None
         if "output" not in listed.by_kind and (spec is None or spec.kind == "chat"):

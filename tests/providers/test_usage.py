@@ -22,6 +22,7 @@ from providers.completion import (
 from providers.events import Finished, TextDelta, UsageReported
 from providers.gemini.usage import UsageOfStream as GeminiUsageOfStream
 from providers.gemini.usage import read_usage as read_gemini_usage
+from providers.openai.answer import plain_usage
 from providers.usage import UsageOfStream, read_usage
 
 CHAT = Chat.of_prompt("p" * 400)
@@ -231,6 +232,41 @@ def test_no_report_raises_or_counts_below_zero(first: Any, second: Any) -> None:
             ) or (full.estimated)
             assert full.reasoning_tokens <= full.output_tokens
             assert full.input_tokens > 0
+
+
+COUNTS = st.integers(-1, 50) | st.none() | st.booleans() | st.just("7")
+ORDINARY = st.fixed_dictionaries(
+    {"prompt_tokens": COUNTS, "completion_tokens": COUNTS, "total_tokens": st.integers(0, 100)},
+    optional={
+        "prompt_tokens_details": st.none()
+        | st.dictionaries(
+            st.sampled_from(["cached_tokens", "cache_write_tokens", "audio_tokens", "x"]), COUNTS
+        ),
+        "completion_tokens_details": st.none()
+        | st.dictionaries(
+            st.sampled_from(["reasoning_tokens", "audio_tokens", "thinking_tokens"]), COUNTS
+        ),
+        "cost": st.just(1),
+    },
+)
+
+
+@given(ORDINARY, st.sampled_from([None, "default", "flex"]), st.booleans())
+def test_an_ordinary_report_is_read_the_same_in_short(
+    reported: dict[str, Any], tier: str | None, consistent: bool
+) -> None:
+    counts = (reported["prompt_tokens"], reported["completion_tokens"])
+    if consistent and all(isinstance(count, int) for count in counts):
+        reported["total_tokens"] = sum(counts)
+    body = {"usage": reported, "service_tier": tier}
+    short = plain_usage(body)
+    assert short is None or short == read_usage(body)
+
+
+def test_an_ordinary_report_is_read_in_short() -> None:
+    details = {"prompt_tokens_details": {"cached_tokens": 60}, "completion_tokens_details": {}}
+    body = {"usage": {**OPENAI, "total_tokens": 120, **details}, "service_tier": "default"}
+    assert plain_usage(body) == Usage(100, 20, 60)
 
 
 # Streams
