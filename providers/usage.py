@@ -75,9 +75,9 @@ def read_usage(body: Mapping[str, Any]) -> Usage | None:
     usage = body.get("usage")
     if usage and isinstance(usage, Mapping):
         # This is where it stands in all but a few answers.
-        found = read_report(usage, body.get("service_tier"))
-        if found is not None and not found.unreported:
-            return found
+        complete = read_report(usage, body.get("service_tier"))
+        if complete is not None and not complete.unreported:
+            return complete
     report = report_in(body)
     return read_report(report, body.get("service_tier")) if report else None
 
@@ -85,8 +85,8 @@ def read_usage(body: Mapping[str, Any]) -> Usage | None:
 def report_in(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return all that ``body`` reports, in the order in which it stands, in one object."""
     report: dict[str, Any] = {}
-    for found in _reports(body):
-        report = merged(report, found)
+    for part in _reports(body):
+        report = merged(report, part)
     return report
 
 

@@ -31,7 +31,7 @@ from providers.events import (
     ToolCallStarted,
     UsageReported,
 )
-from providers.gemini.usage import UsageOfStream, read_usage
+from providers.gemini.usage import GeminiUsageOfStream, read_usage
 
 _FINISH: dict[str, FinishReason] = {
     "STOP": "stop",
@@ -98,7 +98,7 @@ class GeminiStream:
 
     def __init__(self, provider: str, model: str = "") -> None:
         self._provider = provider
-        self._usage = UsageOfStream(model)
+        self._usage = GeminiUsageOfStream(model)
         self._started = False
         self._calls: dict[int, int] = {}
         self.complete = False

@@ -22,7 +22,7 @@ def read_usage(model: str, body: Mapping[str, Any]) -> Usage | None:
     return _with_searches(model, reports.read_usage(body), set(_queries(body)))
 
 
-class UsageOfStream:
+class GeminiUsageOfStream:
     """Keeps the usage and the searches that the chunks of one stream report."""
 
     def __init__(self, model: str) -> None:

@@ -149,14 +149,12 @@ def plain_usage(body: Mapping[str, Any]) -> Usage | None:
         return None
     if body.get("service_tier") not in _STANDARD_TIERS:
         return None
-    within, out = usage.get("prompt_tokens_details", {}), usage.get("completion_tokens_details", {})
+    within = usage.get("prompt_tokens_details", {})
+    out = usage.get("completion_tokens_details", {})
     if type(within) is not dict or type(out) is not dict:
         return None
-    if (
-        within.keys() - _PLAIN_INPUT_DETAILS
-        or within.get("audio_tokens")
-        or out.get("audio_tokens")
-    ):
+    unusual = within.keys() - _PLAIN_INPUT_DETAILS or "thinking_tokens" in out
+    if unusual or within.get("audio_tokens") or out.get("audio_tokens"):
         return None
     tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
     cached, written = within.get("cached_tokens", 0), within.get("cache_write_tokens", 0)

@@ -20,7 +20,7 @@ from providers.completion import (
     complete_usage,
 )
 from providers.events import Finished, TextDelta, UsageReported
-from providers.gemini.usage import UsageOfStream as GeminiUsageOfStream
+from providers.gemini.usage import GeminiUsageOfStream
 from providers.gemini.usage import read_usage as read_gemini_usage
 from providers.openai.answer import plain_usage
 from providers.usage import UsageOfStream, read_usage
