@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from providers.completion import Usage
 
 _MOST_USD = 1_000_000
 _MOST_SEARCHES = 100_000
@@ -49,6 +52,26 @@ def web_searches(reported: Mapping[str, Any]) -> int:
 def _number(value: Any) -> int:
     number = amount(value)
     return 0 if number is None or number > _MOST_SEARCHES else int(number)
+
+
+def with_hosted_searches(usage: Usage, body: Mapping[str, Any]) -> Usage:
+    """Return ``usage`` with the searches among the ``output`` items of OpenAI's responses.
+
+    Opening a page has no fee: https://platform.openai.com/docs/guides/tools-web-search
+    """
+    response = body.get("response")
+    output = (response if isinstance(response, Mapping) else body).get("output")
+    if not isinstance(output, list):
+        return usage
+    web = files = 0
+    for item in output:
+        kind = item.get("type") if isinstance(item, Mapping) else None
+        if kind == "web_search_call":
+            action = item.get("action")
+            kind_of_action = action.get("type") if isinstance(action, Mapping) else "search"
+            web += kind_of_action == "search"
+        files += kind == "file_search_call"
+    return replace(usage, web_searches=usage.web_searches or web, file_searches=files)
 
 
 def reported_cost(reported: Mapping[str, Any]) -> Decimal | None:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from providers.charges import amount, reported_cost, web_searches
+from providers.charges import amount, reported_cost, web_searches, with_hosted_searches
 from providers.completion import Usage
 
 _MOST_TOKENS = 2_000_000_000
@@ -77,9 +77,10 @@ def read_usage(body: Mapping[str, Any]) -> Usage | None:
         # This is where it stands in all but a few answers.
         complete = read_report(usage, body.get("service_tier"))
         if complete is not None and not complete.unreported:
-            return complete
+            return with_hosted_searches(complete, body)
     report = report_in(body)
-    return read_report(report, body.get("service_tier")) if report else None
+    complete = read_report(report, body.get("service_tier")) if report else None
+    return None if complete is None else with_hosted_searches(complete, body)
 
 
 def report_in(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,13 +116,17 @@ class UsageOfStream:
 
         ``ended`` is false for a report that comes before the output, which it cannot count.
         """
-        if isinstance(event.get("service_tier"), str):
-            self._tier = event["service_tier"]
+        response = event.get("response")
+        for holder in (event, response if isinstance(response, Mapping) else event):
+            if isinstance(holder.get("service_tier"), str):
+                self._tier = holder["service_tier"]
         report = report_in(event)
         if not report:
             return None
         self._report = merged(self._report, report)
         usage = read_report(self._report, self._tier)
+        if usage is not None and "response" in event:
+            usage = with_hosted_searches(usage, event)
         if usage is None or ended or "output" in usage.unreported:
             return usage
         return replace(usage, estimated=True, unreported=(*usage.unreported, "output"))

@@ -421,6 +421,30 @@ def test_searches_are_counted(reported: dict[str, Any], searches: int) -> None:
     assert usage_of({**OPENAI, **reported}).web_searches == searches
 
 
+def test_openai_s_hosted_searches_are_counted_in_the_output() -> None:
+    # https://platform.openai.com/docs/guides/tools-web-search: only search actions have a fee.
+    response = {
+        "service_tier": "flex",
+        "output": [
+            {"type": "web_search_call", "action": {"type": "search", "query": "x"}},
+            {"type": "web_search_call", "action": {"type": "open_page"}},
+            {"type": "web_search_call"},
+            {"type": "file_search_call"},
+            {"type": "message"},
+            None,
+        ],
+        "usage": RESPONSES,
+    }
+    stream = UsageOfStream()
+    for usage in (
+        read_usage(response),
+        stream.add({"type": "response.completed", "response": response}),
+    ):
+        assert usage == Usage(
+            100, 20, 60, reasoning_tokens=15, web_searches=2, file_searches=1, service_tier="flex"
+        )
+
+
 def grounded(*queries: str) -> dict[str, Any]:
     return {
         "candidates": [{"groundingMetadata": {"webSearchQueries": list(queries)}}],

@@ -23,10 +23,16 @@ def body(**usage: Any) -> dict[str, Any]:
     return openai_completion("m", usage={**USAGE, **usage})
 
 
-async def ask(sdk: openai.AsyncOpenAI, **more: Any) -> Any:
+async def ask(
+    sdk: openai.AsyncOpenAI, *, baseline: str = f"openrouter/{MODEL}", **more: Any
+) -> Any:
     messages: list[Any] = [{"role": "user", "content": "What is the capital of France?"}]
     return await sdk.chat.completions.with_raw_response.create(
-        model=MODEL, messages=messages, extra_headers={"cache-control": "no-store"}, **more
+        model=MODEL,
+        messages=messages,
+        extra_headers={"cache-control": "no-store"},
+        extra_body={"optimizer": {"baseline": baseline}},
+        **more,
     )
 
 
@@ -47,9 +53,19 @@ async def test_openrouter_s_charge_is_the_cost(
     assert record.cost == Decimal("0.00231")
     assert not record.usage_estimated
     metric = await RoutingMetric.objects.aget()
-    if metric.baseline_model == MODEL:
-        # The charge is divided as the price table divides it: 0.15 and 0.5 per million.
-        assert metric.baseline_output_cost == Decimal("0.0017769231")
+    assert (metric.baseline_model, metric.baseline_cost) == (MODEL, record.cost)
+    # The charge is divided as the price table divides it: 0.15 and 0.5 per million.
+    assert metric.baseline_output_cost == Decimal("0.0017769231")
+
+
+async def test_another_baseline_is_priced_by_the_table(
+    openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
+) -> None:
+    fakes["openrouter"].always(Reply(body(cost=0.00231)))
+    await ask(openai_sdk, baseline="claude/claude-haiku-4-5")
+    metric = await RoutingMetric.objects.aget()
+    assert metric.baseline_cost == Decimal("0.006")
+    assert metric.routing_saved == Decimal("0.006") - Decimal("0.00231")
 
 
 async def test_a_report_without_output_is_estimated_and_marked(
