@@ -1,4 +1,4 @@
-"""What a provider says of money in its report of usage: its charge, and what has a fee."""
+"""What a provider reports that decides a cost: its charge, the tier, and what has a fee."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from providers.completion import Usage
 _MOST_USD = 1_000_000
 _MOST_SEARCHES = 100_000
 _TICKS_PER_USD = Decimal(10**10)
+_PRICED_TIERS = frozenset({"flex", "priority", "fast", "batch"})
 _XAI_TOOLS = ("server_side_tool_usage_details", "server_side_tool_usage")
 _XAI_SEARCHES = ("web_search_calls", "x_search_calls", "web_search", "x_search")
 
@@ -72,6 +73,25 @@ def with_hosted_searches(usage: Usage, body: Mapping[str, Any]) -> Usage:
             web += kind_of_action == "search"
         files += kind == "file_search_call"
     return replace(usage, web_searches=usage.web_searches or web, file_searches=files)
+
+
+def served_tier(reported: Mapping[str, Any], tier: Any = None) -> str:
+    """Return the tier that served the call, "" for the standard one or an unknown one.
+
+    It is the one that the answer names: a provider may serve another than was asked for.
+    Gemini says ``serviceTier`` (https://github.com/vercel/ai/pull/15488), Vertex
+    ``trafficType`` (https://github.com/theopenco/llmgateway/pull/2549).
+    """
+    for value in (
+        tier,
+        reported.get("service_tier"),
+        reported.get("serviceTier"),
+        reported.get("trafficType"),
+    ):
+        if value and isinstance(value, str):
+            name = value.lower().removeprefix("service_tier_").removeprefix("on_demand_")
+            return name if name in _PRICED_TIERS else ""
+    return ""
 
 
 def reported_cost(reported: Mapping[str, Any]) -> Decimal | None:

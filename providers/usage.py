@@ -18,7 +18,13 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from providers.charges import amount, reported_cost, web_searches, with_hosted_searches
+from providers.charges import (
+    amount,
+    reported_cost,
+    served_tier,
+    web_searches,
+    with_hosted_searches,
+)
 from providers.completion import Usage
 
 _MOST_TOKENS = 2_000_000_000
@@ -53,7 +59,6 @@ _SEARCHES = frozenset(
         "num_search_queries",
     }
 )
-_PRICED_TIERS = frozenset({"flex", "priority", "fast", "batch"})
 
 
 def count(value: Any) -> int | None:
@@ -310,22 +315,3 @@ def _reconciled(counts: _Counts) -> tuple[int | None, int | None]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def served_tier(reported: Mapping[str, Any], tier: Any = None) -> str:
-    """Return the tier that served the call, "" for the standard one or an unknown one.
-
-    It is the one that the answer names: a provider may serve another than was asked for.
-    Gemini says ``serviceTier`` (https://github.com/vercel/ai/pull/15488), Vertex
-    ``trafficType`` (https://github.com/theopenco/llmgateway/pull/2549).
-    """
-    for value in (
-        tier,
-        reported.get("service_tier"),
-        reported.get("serviceTier"),
-        reported.get("trafficType"),
-    ):
-        if value and isinstance(value, str):
-            name = value.lower().removeprefix("service_tier_").removeprefix("on_demand_")
-            return name if name in _PRICED_TIERS else ""
-    return ""

@@ -16,12 +16,12 @@ from analytics.models import Budget
 from optimizer.domain.request import ASSUMED_MAX_TOKENS, GatewayRequest
 from optimizer.domain.result import BudgetExceeded
 from optimizer.shared.snapshot import Snapshot
+from providers.charges import served_tier
 from providers.chat import Chat
 from providers.completion import Usage, most_input_tokens
 from providers.errors import CallNotAuthorized
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
-from providers.usage import served_tier
 from routing.models import ModelOption, ModelRef
 
 _WHO = {
