@@ -16,6 +16,7 @@ from analytics.models import Budget
 from optimizer.domain.request import ASSUMED_MAX_TOKENS, GatewayRequest
 from optimizer.domain.result import BudgetExceeded
 from optimizer.shared.snapshot import Snapshot
+from providers.charges import served_tier
 from providers.chat import Chat
 from providers.completion import Usage, most_input_tokens
 from providers.errors import CallNotAuthorized
@@ -76,9 +77,12 @@ class Budgets:
         """Return the reservation for a chat, ``None`` if no budget concerns it."""
         if not self.concern(request):
             return None
-        return self.reservation_for(
-            request, most_input_tokens(request.chat), request.max_tokens * request.chat.n
-        )
+        chat = request.chat
+        source = chat.source.body if chat.source else {}
+        origin = (request.request_id, request.asked_at, payer_of(request))
+        variant = (served_tier(source), "fast" if source.get("speed") == "fast" else "")
+        outputs = request.max_tokens * chat.n
+        return self._open(origin, most_input_tokens(chat), outputs, variant)
 
     def reservation_for(
         self, request: GatewayRequest, input_tokens: int, output_tokens: int
@@ -96,12 +100,16 @@ class Budgets:
         return self._open(origin, most_input_tokens(chat), outputs)
 
     def _open(
-        self, origin: tuple[uuid.UUID, datetime, Payer], input_tokens: int, output_tokens: int
+        self,
+        origin: tuple[uuid.UUID, datetime, Payer],
+        input_tokens: int,
+        output_tokens: int,
+        variant: tuple[str, str] = ("", ""),
     ) -> Reservation:
         _, _, payer = origin
 
         def worst(provider: str, model: str) -> Decimal | None:
-            return self._prices.most(provider, model, input_tokens, output_tokens)
+            return self._prices.most(provider, model, input_tokens, output_tokens, *variant)
 
         def limited(provider: str, model: str) -> bool:
             budgets = self._budgets.value

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from providers.anthropic.answer import FINISH, read_usage
+from providers.anthropic.answer import FINISH
 from providers.errors import MalformedResponse, ProviderError, error_for_status
 from providers.events import (
     Event,
@@ -22,6 +22,7 @@ from providers.events import (
     ToolCallStarted,
     UsageReported,
 )
+from providers.usage import UsageOfStream
 
 # https://docs.anthropic.com/en/api/errors
 _STATUS = {
@@ -44,7 +45,7 @@ class AnthropicStream:
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
-        self._usage: dict[str, Any] = {}
+        self._usage = UsageOfStream()
         self._calls: dict[int, int] = {}
         self._foreign: dict[int, dict[str, Any]] = {}
         self._foreign_json: dict[int, list[str]] = {}
@@ -62,7 +63,7 @@ class AnthropicStream:
         if kind == "message_start":
             message = data["message"]
             yield Started(message.get("id"))
-            yield from self._usage_of(message.get("usage"))
+            yield from self._usage_of(data, ended=False)
         elif kind == "content_block_start":
             yield from self._start(data["index"], data["content_block"])
         elif kind == "content_block_delta":
@@ -70,24 +71,22 @@ class AnthropicStream:
         elif kind == "content_block_stop":
             yield from self._stop(data["index"])
         elif kind == "message_delta":
-            yield from self._usage_of(data.get("usage"))
+            yield from self._usage_of(data, ended=True)
             reason = data["delta"].get("stop_reason")
             if reason:
                 stop = data["delta"].get("stop_sequence")
                 own = "" if reason in FINISH else reason
                 yield Finished(FINISH.get(reason, "other"), stop_sequence=stop, own=own)
         elif kind == "message_stop":
+            yield from self._usage_of(data, ended=True)
             self.complete = True
         elif kind == "error":
             raise self._error(data.get("error") or {})
         # Pings and unknown messages are ignored, as Anthropic's documentation requires.
 
-    def _usage_of(self, reported: dict[str, Any] | None) -> Iterator[Event]:
+    def _usage_of(self, data: dict[str, Any], *, ended: bool) -> Iterator[Event]:
         # The counts are cumulative, and the last report omits those that did not change.
-        self._usage.update({k: v for k, v in (reported or {}).items() if v is not None})
-        if reported and {"input_tokens", "output_tokens"} <= set(self._usage):
-            usage = read_usage(self._usage)
-            assert usage is not None
+        if usage := self._usage.add(data, ended=ended):
             yield UsageReported(usage)
 
     def _start(self, index: int, block: dict[str, Any]) -> Iterator[Event]:

@@ -37,7 +37,7 @@ class GeminiProvider(WireClient):
         return read_response(self.name, request, body)
 
     def _reader(self, request: CompletionRequest) -> GeminiStream:
-        return GeminiStream(self.name)
+        return GeminiStream(self.name, request.model)
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
         # Google answers a wrong key with 400 INVALID_ARGUMENT.

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
 from providers import features
-from providers.chat import estimate_tokens
-from providers.completion import Completion, CompletionRequest, Usage
+from providers.completion import Completion, CompletionRequest, complete_embedded_usage
 from providers.embedding import Embeddings
 from providers.errors import ContentBlocked, EmptyCompletion, InsufficientCredit, ProviderError
 from providers.http.streaming import StreamReader
 from providers.http.wire import WireClient
-from providers.openai.answer import read_completion, read_usage
+from providers.openai.answer import read_completion
 from providers.openai.request import WIRE, openai_payload
 from providers.openai.responses_answer import WIRE as RESPONSES_WIRE
 from providers.openai.responses_answer import read_response
 from providers.openai.responses_request import responses_payload
 from providers.openai.responses_stream import ResponsesStream
 from providers.openai.stream import OpenAIStream
+from providers.usage import read_usage
 
 
 class OpenAIProvider(WireClient):
@@ -43,10 +42,7 @@ class OpenAIProvider(WireClient):
         with self._reading():
             if not answer["data"]:
                 raise EmptyCompletion(self.name, "returned no embeddings")
-            usage = read_usage(answer.get("usage"))
-        if usage is None:
-            tokens = estimate_tokens(json.dumps(body.get("input"), ensure_ascii=False))
-            usage = Usage(tokens, 0, estimated=True)
+            usage = complete_embedded_usage(read_usage(answer), body)
         return Embeddings(self.name, model, answer, usage)
 
     def _path(self, request: CompletionRequest, *, stream: bool) -> str:

@@ -17,11 +17,10 @@ from providers.completion import (
     CompletionRequest,
     FinishReason,
     Opaque,
-    Usage,
-    estimated_usage,
+    complete_usage,
 )
 from providers.errors import EmptyCompletion, ProviderError, error_for_status
-from providers.openai.answer import read_usage
+from providers.usage import read_usage
 
 WIRE = "openai-responses"
 _INCOMPLETE: dict[str, FinishReason] = {
@@ -47,7 +46,7 @@ def read_response(provider: str, request: CompletionRequest, body: Mapping[str, 
     output = body.get("output")
     items = [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
     parts = tuple(part for item in items for part in item_parts(item))
-    usage = response_usage(body)
+    usage = read_usage(body)
     refusal = "".join(refusals(items))
     if not parts and not refusal and body.get("status") not in _UNFINISHED | {"incomplete"}:
         raise EmptyCompletion(provider, "returned a response without output", usage=usage)
@@ -56,7 +55,7 @@ def read_response(provider: str, request: CompletionRequest, body: Mapping[str, 
         provider=provider,
         model=request.model,
         choices=(choice,),
-        usage=usage or estimated_usage(request.chat, (choice,)),
+        usage=complete_usage(usage, request.chat, (choice,)),
         response_id=text_of(body.get("id")) or None,
         extra={"service_tier": tier} if (tier := text_of(body.get("service_tier"))) else {},
     )
@@ -116,28 +115,13 @@ def refusals(items: Iterable[Mapping[str, Any]]) -> Iterator[str]:
                 yield refusal
 
 
-def response_usage(body: Mapping[str, Any]) -> Usage | None:
-    """Return the usage as reported, or ``None`` if it is not reported."""
-    reported = body.get("usage")
-    if not isinstance(reported, dict):
-        return None
-    return read_usage(
-        {
-            "prompt_tokens": reported.get("input_tokens"),
-            "completion_tokens": reported.get("output_tokens"),
-            "prompt_tokens_details": reported.get("input_tokens_details"),
-            "completion_tokens_details": reported.get("output_tokens_details"),
-        }
-    )
-
-
 def response_error(provider: str, body: Mapping[str, Any]) -> ProviderError:
     """Return the error that a failed response, or an ``error`` event, reports."""
     error = body.get("error")
     fields = error if isinstance(error, dict) else body
     code = text_of(fields.get("code")) or text_of(fields.get("type"))
     found = error_for_status(provider, _STATUS_BY_CODE.get(code, 400 if code else 500))
-    found.usage = response_usage(body)
+    found.usage = read_usage(body)
     found.words = text_of(fields.get("message"))[:500]
     return found
 

@@ -27,9 +27,9 @@ from providers.openai.responses_answer import (
     finish_reason,
     item_parts,
     response_error,
-    response_usage,
     text_of,
 )
+from providers.usage import read_usage
 
 _ENDED = frozenset({"response.completed", "response.incomplete", "response.done"})
 _CALLS = frozenset({"function_call", "custom_tool_call"})
@@ -134,7 +134,7 @@ class ResponsesStream:
             # Some servers send the whole response only.
             for place, item in enumerate(response.get("output") or ()):
                 yield from self._done(place, item)
-        if usage := response_usage(response):
+        if usage := read_usage(response):
             yield UsageReported(usage)
         self.complete = True
         reason = finish_reason(response, ())

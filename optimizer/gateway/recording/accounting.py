@@ -27,7 +27,7 @@ from optimizer.gateway.recording.ledger_entries import (
     describe_attempts,
 )
 from providers.completion import Completion, Usage
-from providers.pricing import PriceBook
+from providers.pricing import PLACES, PriceBook
 from providers.resilience import Attempt
 from routing.models import ModelRef, RoutingDecision
 
@@ -244,18 +244,31 @@ class Accounting:
                 return None
         assert ref is not None
         provider, model = ref
-        cost = answer_cost
+        usage, cost = completion.usage, answer_cost
+        reported = usage.reported_cost is not None
+        if reported:
+            # It is what this provider charged for this model, and says nothing of another.
+            usage = replace(usage, reported_cost=None)
         if ref != (completion.provider, completion.model):
-            cost = self._prices.cost(provider, model, completion.usage)
-        return self._priced(provider, model, completion.usage, cost)
+            reported = False
+            cost = self._prices.cost(provider, model, usage)
+        return self._priced(provider, model, usage, cost, reported=reported)
 
     def _priced(
-        self, provider: str, model: str, usage: Usage, cost: Decimal | None
+        self, provider: str, model: str, usage: Usage, cost: Decimal | None, *, reported: bool
     ) -> BaselineCost:
         if cost is None:
             return BaselineCost(provider, model, None)
-        input_cost = self._prices.cost(provider, model, replace(usage, output_tokens=0))
-        output_cost = None if input_cost is None else cost - input_cost
+        input_only = replace(usage, output_tokens=0, audio_output_tokens=0)
+        input_cost = self._prices.cost(provider, model, input_only)
+        if input_cost is None:
+            return BaselineCost(provider, model, cost)
+        output_cost = cost - input_cost
+        if reported:
+            # The provider reports one sum; the price table says how much of it is for output.
+            listed = self._prices.cost(provider, model, usage)
+            share = (listed - input_cost) / listed if listed else _ZERO
+            output_cost = (cost * share).quantize(PLACES)
         return BaselineCost(provider, model, cost, output_cost)
 
     def _saved_by_prompt_cache(
@@ -266,8 +279,11 @@ class Accounting:
         It is negative if writing to the cache cost more than reading from it saved.
         """
         usage = completion.usage
+        if usage.reported_cost is not None:
+            usage = replace(usage, reported_cost=None)
+            cost = self._prices.cost(completion.provider, completion.model, usage)
         if cost is None or not (usage.cache_read_tokens or usage.cache_write_tokens):
             return None if cost is None else _ZERO
-        plain = Usage(usage.input_tokens, usage.output_tokens)
+        plain = replace(usage, cache_read_tokens=0, cache_write_tokens=0)
         without = self._prices.cost(completion.provider, completion.model, plain)
         return None if without is None else without - cost
