@@ -26,6 +26,7 @@ from optimizer.api.http.sse import HEADERS as STREAM_HEADERS
 from optimizer.domain.client import ANONYMOUS
 from optimizer.domain.request_ids import new_request_id
 from optimizer.monitoring.request_context import CURRENT_REQUEST, RequestContext
+from optimizer.server.body_limit import read_body
 from optimizer.server.errors import App, Header, Receive, Scope, Send
 from optimizer.wiring.services import Services
 
@@ -62,9 +63,9 @@ class FastPath:
         if not _is_plain_json(headers) or (self._tls_only and not secure):
             await self._app(scope, receive, send)
             return
-        body = await _read_body(receive)
+        body = await read_body(receive)
         if body is None:
-            return  # the client has left, or BodyLimit answers that the body is too large
+            return  # the client has left, or BodyLimit answers that the body is too large or late
         head = self._secure if secure else self._plain
         request_id = new_request_id()
         trace_parent = headers.get(b"traceparent", b"").decode("latin-1")
@@ -178,20 +179,6 @@ class _Reply:
 
     async def _begin(self, status: int) -> None:
         await self._send({"type": "http.response.start", "status": status, "headers": self.head})
-
-
-async def _read_body(receive: Receive) -> bytes | None:
-    """Return the whole body; ``None`` if the client disconnects before its end."""
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body", False):
-        return message.get("body", b"")
-    parts = []
-    while message["type"] == "http.request":
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(parts)
-        message = await receive()
-    return None
 
 
 def _is_plain_json(headers: Mapping[bytes, bytes]) -> bool:
