@@ -38,6 +38,7 @@ from routing.models import ModelRef, RoutingDecision
 from routing.rules import NO_EFFECT
 
 Shared = TypeVar("Shared")
+_MANY_MESSAGES = 1_000
 _REF = itemgetter("provider", "model")
 
 
@@ -110,7 +111,7 @@ class RoutingService:
         :class:`analytics.ledger.ledger.LedgerUnavailable` if the answer cannot be recorded.
         """
         started = time.perf_counter()
-        analyzed = self._analyze(request)
+        analyzed = await self._analyze_aside(request)
         key = self._shared_key(analyzed)
         answer, leads = await self._retry_own_budget(
             analyzed,
@@ -131,7 +132,7 @@ class RoutingService:
         Raises what :meth:`complete` raises, before the first event.
         """
         started = time.perf_counter()
-        analyzed = self._analyze(request)
+        analyzed = await self._analyze_aside(request)
         cached = await self._cache.find(analyzed)
         if cached is not None:
             result = await self._accounting.record_hit(
@@ -198,6 +199,12 @@ class RoutingService:
         await self._background.drain()
         if self._judge is not None:
             await self._judge.drain()
+
+    async def _analyze_aside(self, request: GatewayRequest) -> AnalyzedRequest:
+        # A long conversation takes its time, in which the event loop serves others.
+        if len(request.chat.messages) > _MANY_MESSAGES:
+            return await asyncio.to_thread(self._analyze, request)
+        return self._analyze(request)
 
     def _analyze(self, request: GatewayRequest, *, assign: bool = True) -> AnalyzedRequest:
         if not self._cache.on:

@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 _WATCH_AFTER_SECONDS = 0.05
 """Most answers are complete before this, so they need no watcher."""
 
+_LARGE_BYTES = 256 * 1024
+"""Larger bodies are read on a thread, so that other requests are served meanwhile."""
+
 
 class FastPath:
     """Serves POST requests to the endpoints, by path; ``app`` serves all other requests."""
@@ -82,12 +85,15 @@ class FastPath:
         request_id: uuid.UUID, reply: _Reply,
     ) -> None:  # fmt: skip
         answer: Reply
+        large = len(body) > _LARGE_BYTES
         try:
+            data = await asyncio.to_thread(read_json, body) if large else read_json(body)
             api_request = ApiRequest(
-                data=read_json(body),
+                data=data,
                 request_id=request_id,
                 client=scope.get("optimizer.client", ANONYMOUS),
                 header=lambda name: headers.get(name.encode(), b"").decode("latin-1"),
+                large=large,
             )
             answer = await endpoint.answer(api_request)
         except Exception as error:  # noqa: BLE001 - the endpoint reports it in its API's format
