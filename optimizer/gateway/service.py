@@ -19,7 +19,7 @@ from optimizer.domain.request import GatewayRequest, apply_client
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.model_options import AvailableModels
-from optimizer.gateway.model_selection import ModelSelector
+from optimizer.gateway.model_selection import MANY_MESSAGES, ModelSelector
 from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS, PromptCaches
 from optimizer.gateway.recording.accounting import Accounting, Recorded
 from optimizer.gateway.recording.decisions import shared_decision
@@ -38,7 +38,6 @@ from routing.models import ModelRef, RoutingDecision
 from routing.rules import NO_EFFECT
 
 Shared = TypeVar("Shared")
-_MANY_MESSAGES = 1_000
 _REF = itemgetter("provider", "model")
 
 
@@ -202,7 +201,7 @@ class RoutingService:
 
     async def _analyze_aside(self, request: GatewayRequest) -> AnalyzedRequest:
         # A long conversation takes its time, in which the event loop serves others.
-        if len(request.chat.messages) > _MANY_MESSAGES:
+        if len(request.chat.messages) > MANY_MESSAGES:
             return await asyncio.to_thread(self._analyze, request)
         return self._analyze(request)
 
