@@ -163,11 +163,12 @@ class ChatEndpoint(WireEndpoint):
         request: GatewayRequest | None = None
         try:
             if api_request.large:
-                request, response_format = await asyncio.to_thread(self._build, api_request)
+                built, response_format = await asyncio.to_thread(self._build, api_request)
             else:
-                request, response_format = self._build(api_request)
+                built, response_format = self._build(api_request)
+            request = built
             return await answer(
-                self._routing, request, response_format.whole, response_format.encoder,
+                self._routing, built, response_format.whole, response_format.encoder,
                 self.headers(api_request.request_id),
             )  # fmt: skip
         except Exception as error:  # noqa: BLE001 - the request helps to name the field at fault
