@@ -289,6 +289,7 @@ def _usd(name: str, default: str) -> Decimal:
 AUTH = _choice("AUTH", ("auto", "on", "off"), default="on" if PRODUCTION else "auto")
 MAX_PROMPT_CHARS = env.int("MAX_PROMPT_CHARS", default=400_000)
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=8 * 1024 * 1024)
+BODY_TIMEOUT = env.float("BODY_TIMEOUT", default=60.0)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 MAX_CONCURRENT_REQUESTS = env.int("MAX_CONCURRENT_REQUESTS", default=512)
 QUEUE_SECONDS = env.float("QUEUE_SECONDS", default=10.0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.model_names import ModelNames
 from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key
-from optimizer.domain.request import GatewayRequest, apply_client, storable_id
+from optimizer.domain.request import GatewayRequest, apply_client, prompt_of, storable_id
 from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
 from providers.completion import CompletionRequest
@@ -69,11 +69,12 @@ class ChatRequestBuilder:
         selection = self.names.select(query.model)
         if selection.strategy == "named":
             chat = replace(chat, chosen=False)
+        words = prompt_of(chat)
         request = GatewayRequest(
             chat=chat,
-            prompt=storable_text(chat.last_words),
+            prompt=storable_text(words),
             cache_key=chat_key(query.chat, options),
-            semantic_key=self._semantic_key(query.chat, options),
+            semantic_key=self._semantic_key(query.chat, options, words),
             strategy=selection.strategy,
             endpoint=endpoint,
             requested_model=query.model,
@@ -91,9 +92,11 @@ class ChatRequestBuilder:
         )
         return apply_client(request, client)
 
-    def _semantic_key(self, chat: Chat, options: RequestOptions) -> str:
+    def _semantic_key(self, chat: Chat, options: RequestOptions, words: str) -> str:
         if not self._semantic or not options.semantic_cache:
             return ""
+        if chat.messages[-1].text != words:
+            return ""  # the context around the words may differ where the words do not
         return semantic_key(chat, options)
 
     async def count_tokens(self, query: ChatQuery) -> int:

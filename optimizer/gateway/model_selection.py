@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 from optimizer.budgets.reservations import Budgets, Reservation, must_refuse
 from optimizer.domain.analyzed_request import AnalyzedRequest
@@ -17,6 +19,9 @@ from routing.models import ModelRef, NoEligibleModel, RoutingContext, RoutingDec
 OverBudget = Mapping[ModelRef, str]
 """The (provider, model) pairs that budgets exclude, each with the reason."""
 _NOTHING: OverBudget = {}
+
+MANY_MESSAGES = 1_000
+"""Longer conversations are looked at on a thread."""
 
 
 class ModelSelector:
@@ -82,7 +87,10 @@ class ModelSelector:
     async def _route(
         self, analyzed: AnalyzedRequest, started: float, over_budget: OverBudget = _NOTHING
     ) -> RoutingDecision:
-        context = self._context(analyzed, explore=True, over_budget=over_budget)
+        context_of = partial(self._context, analyzed, explore=True, over_budget=over_budget)
+        # The needs and prefixes of a long conversation are found beside the event loop.
+        many = len(analyzed.request.chat.messages) > MANY_MESSAGES
+        context = await asyncio.to_thread(context_of) if many else context_of()
         try:
             return self._engine.route(
                 context, strategy=analyzed.request.strategy, analysis=analyzed.analysis

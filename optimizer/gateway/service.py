@@ -19,7 +19,7 @@ from optimizer.domain.request import GatewayRequest, apply_client
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.model_options import AvailableModels
-from optimizer.gateway.model_selection import ModelSelector
+from optimizer.gateway.model_selection import MANY_MESSAGES, ModelSelector
 from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS, PromptCaches
 from optimizer.gateway.recording.accounting import Accounting, Recorded
 from optimizer.gateway.recording.decisions import shared_decision
@@ -114,7 +114,7 @@ class RoutingService:
         :class:`analytics.ledger.ledger.LedgerUnavailable` if the answer cannot be recorded.
         """
         started = time.perf_counter()
-        analyzed = self._analyze(request)
+        analyzed = await self._analyze_aside(request)
         key = self._shared_key(analyzed)
         answer, leads = await self._retry_own_budget(
             analyzed,
@@ -151,7 +151,7 @@ class RoutingService:
         self, request: GatewayRequest, decided: Callable[[RoutingDecision], None]
     ) -> ClientStream:
         started = time.perf_counter()
-        analyzed = self._analyze(request)
+        analyzed = await self._analyze_aside(request)
         cached = await self._cache.find(analyzed)
         if cached is not None:
             result = await self._accounting.record_hit(
@@ -226,6 +226,12 @@ class RoutingService:
         await self._background.drain()
         if self._judge is not None:
             await self._judge.drain()
+
+    async def _analyze_aside(self, request: GatewayRequest) -> AnalyzedRequest:
+        # A long conversation takes its time, in which the event loop serves others.
+        if len(request.chat.messages) > MANY_MESSAGES:
+            return await asyncio.to_thread(self._analyze, request)
+        return self._analyze(request)
 
     def _analyze(self, request: GatewayRequest, *, assign: bool = True) -> AnalyzedRequest:
         if not self._cache.on:

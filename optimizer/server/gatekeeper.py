@@ -12,6 +12,7 @@ from optimizer.access.client_address import address_of_scope
 from optimizer.access.concurrency.limiter import ConcurrencyTimeout
 from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
 from optimizer.api.http.errors import Failure, Kind, retry_headers
+from optimizer.server.body_limit import ReadBody, read_body
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 from optimizer.wiring.build import PROCESS, get_services
 
@@ -78,6 +79,11 @@ class Gatekeeper:
         if not counted:
             await self._app(scope, receive, send_reply)
             return
+        # The body is read before a place is taken, so that slow senders keep none from others.
+        body = await read_body(receive)
+        if body is None:
+            return  # the client has left, or BodyLimit answers that the body is too large or late
+        receive = ReadBody(body, receive)
         try:
             async with services.concurrency.slot(client):
                 await self._app(scope, receive, send_reply)
@@ -137,9 +143,8 @@ async def _refuse(
     path: str, failure: Failure, receive: Receive, send: Send, windows: Sequence[RateWindow] = ()
 ) -> None:
     # Most clients read the answer only after they have sent the whole body.
-    while (message := await receive()).get("more_body", False):
-        if message["type"] == "http.disconnect":
-            break
+    if await read_body(receive) is None:
+        return  # the client has left, or BodyLimit answers
     headers = [header for window in windows for header in window.headers]
     if failure.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))

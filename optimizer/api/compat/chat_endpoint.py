@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -189,16 +190,24 @@ class ChatEndpoint(WireEndpoint):
         """Return the reply; errors become replies as well."""
         request: GatewayRequest | None = None
         try:
-            query, response_format = self.read(api_request)
-            request = self._chat_requests.build(
-                query,
-                endpoint=self.name,
-                request_id=api_request.request_id,
-                client=api_request.client,
-                strict=api_request.header("x-optimizer-strict").lower() == "true",
-            )
+            if api_request.large:
+                built, response_format = await asyncio.to_thread(self._build, api_request)
+            else:
+                built, response_format = self._build(api_request)
+            request = built
             return await answer(
-                self._routing, request, response_format, self.headers(api_request.request_id)
+                self._routing, built, response_format, self.headers(api_request.request_id)
             )
         except Exception as error:  # noqa: BLE001 - the request helps to name the field at fault
             return self.failed(api_request.request_id, error, request)
+
+    def _build(self, api_request: ApiRequest) -> tuple[GatewayRequest, ResponseFormat]:
+        query, response_format = self.read(api_request)
+        request = self._chat_requests.build(
+            query,
+            endpoint=self.name,
+            request_id=api_request.request_id,
+            client=api_request.client,
+            strict=api_request.header("x-optimizer-strict").lower() == "true",
+        )
+        return request, response_format

@@ -15,13 +15,15 @@ from optimizer.wiring.services import Services
 class ApiRequest:
     """One request: ``data`` is its JSON body, ``client`` its sender.
 
-    ``header`` returns a header by its lower-case name; empty if it is absent.
+    ``header`` returns a header by its lower-case name; empty if it is absent. ``large`` is
+    whether reading the body would hold up the event loop.
     """
 
     data: Any
     request_id: uuid.UUID
     client: Client
     header: Callable[[str], str]
+    large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
