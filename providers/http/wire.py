@@ -44,6 +44,7 @@ MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _LONGEST_RETRY_AFTER = 24 * 3600.0
 _LONGEST_WORDS = 500
 _MOST_TARGETS = 1000
+_SHORTEST_SECRET = 8
 _LONGEST_ERROR = 256 * 1024
 # The errors that reading an answer of an unexpected shape raises.
 SHAPE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
@@ -278,7 +279,7 @@ class WireClient(ABC):
 
     def _error_body(self, raw: bytes) -> Mapping[str, Any] | None:
         """Return the provider's error as it came; ``None`` if it holds the key or is no JSON."""
-        if len(raw) > _LONGEST_ERROR or (self._api_key and self._api_key.encode() in raw):
+        if len(raw) > _LONGEST_ERROR or self._holds_key(raw.decode("latin-1")):
             return None
         try:
             body = json.loads(raw)
@@ -286,13 +287,17 @@ class WireClient(ABC):
             return None
         return body if isinstance(body, dict) and body.get("error") else None
 
+    def _holds_key(self, text: str) -> bool:
+        # A shorter key is no secret; it may be part of any word.
+        return len(self._api_key) >= _SHORTEST_SECRET and self._api_key in text
+
     def _words(self, raw: bytes) -> str:
         """Return the provider's own error message, which only the client may see."""
         try:
             message = json.loads(raw)["error"]["message"]
         except SHAPE_ERRORS:
             return ""
-        if not isinstance(message, str) or (self._api_key and self._api_key in message):
+        if not isinstance(message, str) or self._holds_key(message):
             return ""
         return message[:_LONGEST_WORDS]
 
