@@ -17,11 +17,14 @@ class ProviderError(Exception):
     ``status`` is the HTTP status, if there was one; ``retry_after`` is in seconds;
     ``usage`` is set if the provider charges for the failed call. ``words`` is the
     provider's own explanation of what is wrong with the request: it is for the client
-    that sent the request and must not be written to a log or a table.
+    that sent the request and must not be written to a log or a table. ``maybe_charged`` is
+    whether the provider may have worked on the request and charge for it, so that the same
+    model must not be called with it again.
     """
 
     code = "provider_error"
     retryable = False
+    maybe_charged = False
 
     def __init__(
         self,
@@ -124,10 +127,16 @@ class Overloaded(ProviderUnavailable):
 
 
 class ConnectionFailed(ProviderError):
-    """There is no connection, or it was lost before the answer was complete."""
+    """There was no connection, so the request was not sent."""
 
     code = "connection_failed"
     retryable = True
+
+
+class ConnectionLost(ConnectionFailed):
+    """The connection was lost after the request was sent, before the answer was complete."""
+
+    maybe_charged = True
 
 
 class ProviderTimeout(ProviderError):
@@ -135,6 +144,7 @@ class ProviderTimeout(ProviderError):
 
     code = "timeout"
     retryable = True
+    maybe_charged = True
 
 
 class MalformedResponse(ProviderError):
@@ -142,6 +152,7 @@ class MalformedResponse(ProviderError):
 
     code = "malformed_response"
     retryable = True
+    maybe_charged = True
 
 
 class EmptyCompletion(ProviderError):
@@ -149,6 +160,7 @@ class EmptyCompletion(ProviderError):
 
     code = "empty_completion"
     retryable = True
+    maybe_charged = True
 
 
 class CircuitOpen(ProviderError):
@@ -157,12 +169,21 @@ class CircuitOpen(ProviderError):
     code = "circuit_open"
 
 
+class InternalError(ProviderError):
+    """A client of ours raised an error that it must not raise; the call may have been made."""
+
+    code = "internal_error"
+    maybe_charged = True
+
+
 class ClientGone(ProviderError):
     """The client disconnected, so the call was ended."""
 
     code = "client_disconnected"
 
 
+# A gateway before the provider stopped waiting for the answer (524 is Cloudflare's).
+_GATEWAY_TIMEOUTS = (504, 524)
 _BY_STATUS: dict[int, tuple[type[ProviderError], str]] = {
     400: (RequestRejected, "rejected the request as invalid"),
     401: (AuthenticationFailed, "refused the API key"),
@@ -189,4 +210,6 @@ def error_for_status(
         if status >= 500
         else (RequestRejected, "returned an unexpected status"),
     )
-    return kind(provider, f"{message} (HTTP {status})", status=status, retry_after=retry_after)
+    error = kind(provider, f"{message} (HTTP {status})", status=status, retry_after=retry_after)
+    error.maybe_charged = status in _GATEWAY_TIMEOUTS
+    return error

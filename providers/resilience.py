@@ -1,65 +1,45 @@
 """Keep a provider's failure from becoming the client's failure.
 
-The means are retries with jitter (stamina), a circuit breaker per provider, and the
-fallback chain: if one model cannot answer, the next one is called.
+The means are a bounded number of calls: retries with jitter where nothing was accepted, and the
+fallback chain, in which the next model is called if one cannot answer. Providers that fail too
+often (:mod:`providers.circuits`) and models that limit their rate (:mod:`providers.cooldowns`)
+are spared.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+import json
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-import stamina
-
-from providers.chat import Chat
-from providers.circuits import Circuits, CircuitState
+from providers.attempts import AllProvidersFailed, Attempt
+from providers.chat import Chat, Text, ToolResult, estimate_tokens
+from providers.circuits import Circuits, CircuitState, RequestCircuits
 from providers.completion import Completion, CompletionRequest, Provider, Usage, estimated_usage
+from providers.cooldowns import Cooldowns
 from providers.embedding import Embedder, Embeddings
-from providers.errors import (
-    ClientGone,
-    EmptyCompletion,
-    ProviderError,
-    ProviderTimeout,
-)
+from providers.errors import EmptyCompletion, ProviderError
 from providers.events import Event, Started, UsageReported
+from providers.fallback import (
+    AuthorizeCall,
+    FallbackRun,
+    Question,
+    ResiliencePolicy,
+    internal_error,
+)
 
-Made = TypeVar("Made")
-AuthorizeCall = Callable[[str, str, Sequence["Attempt"]], Awaitable[None]]
-"""Called with (provider, model, failed attempts) before each call. It raises an error to prevent
-the call: a :class:`providers.errors.ProviderError` skips this model."""
+__all__ = [
+    "AllProvidersFailed",
+    "Attempt",
+    "AuthorizeCall",
+    "OpenStream",
+    "ResiliencePolicy",
+    "ResilientCaller",
+]
 
-# A longer wait for one provider is worse than a call of the next one.
-_LONGEST_WAIT_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One failed call: the model, the reason, and the tokens that it used.
-
-    ``retry_after`` is how many seconds the provider asks clients to wait. ``words`` is the
-    provider's own explanation, which only the client that sent the request may see.
-    """
-
-    provider: str
-    model: str
-    error: str
-    message: str
-    status: int | None = None
-    usage: Usage | None = None
-    words: str = field(default="", repr=False)
-    retry_after: float | None = None
-
-
-class AllProvidersFailed(Exception):
-    """No model of the chain answered. ``attempts`` lists the calls and why they failed."""
-
-    def __init__(self, attempts: Sequence[Attempt], *, deadline_passed: bool = False) -> None:
-        self.attempts = tuple(attempts)
-        self.deadline_passed = deadline_passed
-        super().__init__("; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts))
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -75,21 +55,6 @@ class OpenStream:
     attempts: tuple[Attempt, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ResiliencePolicy:
-    """The limits of retries, circuit breakers and time.
-
-    ``retries`` follow the first call of the same model. ``breaker_failures`` in a row stop
-    calls of a provider for ``breaker_seconds``. ``deadline``, in seconds, is for the whole
-    request with all its models.
-    """
-
-    retries: int = 1
-    breaker_failures: int = 5
-    breaker_seconds: float = 30.0
-    deadline: float = 120.0
-
-
 @dataclass(slots=True)
 class ResilientCaller:
     """Calls models in order until one answers."""
@@ -97,9 +62,13 @@ class ResilientCaller:
     providers: Mapping[str, Provider]
     policy: ResiliencePolicy
     circuits: Circuits = field(init=False)
+    cooldowns: Cooldowns = field(init=False, default_factory=Cooldowns)
 
     def __post_init__(self) -> None:
-        self.circuits = Circuits(self.policy.breaker_failures, self.policy.breaker_seconds)
+        policy = self.policy
+        self.circuits = Circuits(
+            policy.breaker_failures, policy.breaker_seconds, policy.breaker_window
+        )
 
     def circuit_state(self, provider: str) -> CircuitState:
         """Return the state of the provider's circuit.
@@ -118,14 +87,15 @@ class ResilientCaller:
     ) -> Completion:
         """Return the first completion that a (provider, model) of ``chain`` delivers.
 
-        Failed calls are added to ``attempts``. Raises :class:`AllProvidersFailed`;
-        cancellation passes through.
+        Failed calls are added to ``attempts``, also if the caller is cancelled: the call that
+        was running then is the last attempt. Raises :class:`AllProvidersFailed`; cancellation
+        and errors of ``authorize`` pass through.
         """
 
         def complete(client: Provider, model: str) -> Awaitable[Completion]:
             return client.complete(CompletionRequest(model, chat))
 
-        return await self._first(chain, complete, attempts, authorize)
+        return await self._run(chain, _question_of(chat), attempts, authorize).first(complete)
 
     async def embed(
         self,
@@ -144,7 +114,12 @@ class ResilientCaller:
             assert isinstance(client, Embedder)
             return await client.embed(model, body)
 
-        return await self._first(chain, make, attempts, authorize)
+        def usage() -> Usage:
+            tokens = estimate_tokens(json.dumps(body.get("input"), ensure_ascii=False))
+            return Usage(tokens, 0, estimated=True)
+
+        question = Question(usage, lambda: hash(str(body.get("input"))))
+        return await self._run(chain, question, attempts, authorize).first(make)
 
     async def open_stream(
         self,
@@ -160,162 +135,97 @@ class ResilientCaller:
         calls are added to ``attempts``, also if the caller is cancelled: the call that was
         running then is the last attempt. Raises :class:`AllProvidersFailed`.
         """
-        started: list[tuple[str, str]] = []
+        run = self._run(chain, _question_of(chat), attempts, authorize)
 
         def begin(client: Provider, model: str) -> Awaitable[OpenStream]:
-            started.append((client.name, model))
-            return self._begin(client, CompletionRequest(model, chat))
+            return _begin(client, CompletionRequest(model, chat), run.circuits)
 
-        try:
-            stream = await self._first(chain, begin, attempts, authorize)
-        except asyncio.CancelledError:
-            last = attempts[-1]
-            if started and started[-1] == (last.provider, last.model):
-                # The provider may have read the prompt by then, and charges for it.
-                usage = estimated_usage(chat, ())
-                attempts[-1] = replace(last, usage=usage)
-            raise
+        stream = await run.first(begin)
         stream.attempts = tuple(attempts)
         return stream
 
-    async def _first(
+    def _run(
         self,
         chain: Sequence[tuple[str, str]],
-        make: Callable[[Provider, str], Awaitable[Made]],
+        question: Question,
         attempts: list[Attempt],
         authorize: AuthorizeCall | None,
-    ) -> Made:
-        current = chain[0]
-        try:
-            async with asyncio.timeout(self.policy.deadline):
-                for provider, model in chain:
-                    current = (provider, model)
-                    try:
-                        return await self._call_one(provider, model, make, attempts, authorize)
-                    except ProviderError as error:
-                        attempts.append(_attempt(provider, model, error))
-        except TimeoutError:
-            deadline_error = ProviderTimeout(
-                "deadline", "did not answer before the request's deadline"
-            )
-            attempts.append(_attempt(*current, deadline_error))
-            raise AllProvidersFailed(attempts, deadline_passed=True) from None
-        except asyncio.CancelledError:
-            disconnect_error = ClientGone(
-                current[0], "had not answered when the client disconnected"
-            )
-            attempts.append(_attempt(*current, disconnect_error))
-            raise
-        raise AllProvidersFailed(attempts)
-
-    async def _call_one(
-        self,
-        provider: str,
-        model: str,
-        make: Callable[[Provider, str], Awaitable[Made]],
-        attempts: list[Attempt],
-        authorize: AuthorizeCall | None,
-    ) -> Made:
-        tries = 1 + self.policy.retries
-        calls = 0
-
-        async def once() -> Made:
-            nonlocal calls
-            calls += 1
-            try:
-                return await self._call_once(provider, model, make, attempts, authorize)
-            except ProviderError as error:
-                # The last failure is recorded by the caller, which knows it was the last.
-                if calls < tries and _worth_repeating(error):
-                    attempts.append(_attempt(provider, model, error))
-                raise
-
-        try:
-            # The first call usually succeeds, so it does without stamina.
-            return await once()
-        except ProviderError as error:
-            failed: ProviderError | None = error
-        async for attempt in stamina.retry_context(
-            on=_backoff,
-            attempts=tries,
-            timeout=None,
-            wait_initial=0.2,
-            wait_max=2.0,
-            wait_jitter=0.3,
-        ):
-            with attempt:
-                if failed is not None:
-                    first, failed = failed, None
-                    raise first
-                return await once()
-        raise AssertionError("stamina ends in a result or an error")
-
-    async def _call_once(
-        self,
-        provider: str,
-        model: str,
-        make: Callable[[Provider, str], Awaitable[Made]],
-        attempts: Sequence[Attempt],
-        authorize: AuthorizeCall | None,
-    ) -> Made:
-        async with await self.circuits.guard(provider):
-            if authorize is not None:
-                await authorize(provider, model, attempts)
-            return await make(self.providers[provider], model)
-
-    async def _begin(self, client: Provider, request: CompletionRequest) -> OpenStream:
-        """Wait for the first content; until then the client has received nothing."""
-        events = client.stream(request)
-        first: list[Event] = []
-        try:
-            async for event in events:
-                first.append(event)
-                if not isinstance(event, (Started, UsageReported)):
-                    break
-            else:
-                raise EmptyCompletion(client.name, "streamed no content")
-        except BaseException:
-            await events.aclose()
-            raise
-        return OpenStream(client.name, request, self._all_events(client.name, first, events))
-
-    async def _all_events(
-        self, provider: str, first: list[Event], rest: AsyncGenerator[Event, None]
-    ) -> AsyncGenerator[Event, None]:
-        async with aclosing(rest):
-            for event in first:
-                yield event
-            try:
-                async for event in rest:
-                    yield event
-            except ProviderError as error:
-                # It is too late to fall back, but the circuit must count the failure.
-                with suppress(ProviderError):
-                    async with await self.circuits.guard(provider):
-                        raise error
-                raise
+    ) -> FallbackRun:
+        return FallbackRun(
+            self.providers,
+            self.policy,
+            self.circuits,
+            self.cooldowns,
+            chain,
+            question,
+            attempts,
+            authorize,
+        )
 
 
-def _worth_repeating(error: ProviderError) -> bool:
-    wait = error.retry_after
-    return error.retryable and (wait is None or wait <= _LONGEST_WAIT_SECONDS)
+def _question_of(chat: Chat) -> Question:
+    return Question(lambda: estimated_usage(chat, ()), lambda: _digest(chat))
 
 
-def _backoff(error: Exception) -> bool | float:
-    """Return, for stamina, whether to try again, or after how many seconds."""
-    if not isinstance(error, ProviderError) or not _worth_repeating(error):
-        return False
-    return True if error.retry_after is None else error.retry_after
+def _digest(chat: Chat) -> int:
+    """Return a hash of the chat's texts; with equal texts it is the same prompt."""
+    texts: list[str] = []
+    for part in chat.parts():
+        if isinstance(part, Text):
+            texts.append(part.text)
+        elif isinstance(part, ToolResult):
+            texts += [inner.text for inner in part.content if isinstance(inner, Text)]
+    return hash(tuple(texts))
 
 
-def _attempt(provider: str, model: str, error: ProviderError) -> Attempt:
-    return Attempt(
-        provider,
-        model,
-        error.code,
-        error.message,
-        error.status,
-        error.usage,
-        error.words,
-        error.retry_after,
-    )
+async def _begin(
+    client: Provider, request: CompletionRequest, circuits: RequestCircuits
+) -> OpenStream:
+    """Wait for the first content; until then the client has received nothing."""
+    events = client.stream(request)
+    first: list[Event] = []
+    try:
+        async for event in events:
+            first.append(event)
+            if not isinstance(event, (Started, UsageReported)):
+                break
+        else:
+            raise EmptyCompletion(client.name, "streamed no content")
+    except BaseException as error:
+        if first and isinstance(error, ProviderError):
+            # The provider accepted the call, and may have said what it charges.
+            error.maybe_charged = True
+            reported = [event.usage for event in first if isinstance(event, UsageReported)]
+            error.usage = error.usage or (reported[-1] if reported else None)
+        await _close(client.name, events)
+        raise
+    return OpenStream(client.name, request, _all_events(client.name, first, events, circuits))
+
+
+async def _all_events(
+    provider: str,
+    first: list[Event],
+    rest: AsyncGenerator[Event, None],
+    circuits: RequestCircuits,
+) -> AsyncGenerator[Event, None]:
+    try:
+        for event in first:
+            yield event
+        async for event in rest:
+            yield event
+    except ProviderError as error:
+        # It is too late to fall back, but the circuit must count the failure.
+        circuits.broke_off(provider, error)
+        raise
+    except Exception as error:
+        raise internal_error(provider, error) from error
+    finally:
+        await _close(provider, rest)
+
+
+async def _close(provider: str, events: AsyncGenerator[Event, None]) -> None:
+    """End the call. An error of closing takes nothing away from what was read before."""
+    try:
+        await events.aclose()
+    except Exception as error:  # noqa: BLE001 - it is logged
+        internal_error(provider, error)

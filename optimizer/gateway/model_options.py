@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from providers.catalogue import Catalogue
 from providers.pricing import PriceBook, Rates
@@ -33,6 +34,10 @@ class AvailableModels:
         return frozenset(
             name for name in self._caller.providers if self._caller.circuit_state(name) != "open"
         )
+
+    def cooling(self) -> Mapping[tuple[str, str], float]:
+        """Return the models whose provider limits the rate of calls, each with for how long (s)."""
+        return self._caller.cooldowns.all()
 
     def _build(self) -> tuple[ModelOption, ...]:
         options = []

@@ -117,4 +117,5 @@ class ModelSelector:
             else None,
             effect=analyzed.effect,
             over_budget=over_budget,
+            cooling=self._options.cooling(),
         )

@@ -16,6 +16,7 @@ import orjson
 from providers.completion import Completion, CompletionRequest
 from providers.errors import (
     ConnectionFailed,
+    ConnectionLost,
     ContentBlocked,
     EmptyCompletion,
     MalformedResponse,
@@ -30,7 +31,7 @@ from providers.http.streaming import (
     WholeCharacters,
     server_sent_events,
 )
-from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of
+from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, was_sent
 from providers.storable import storable_completion
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
@@ -59,12 +60,14 @@ class WireClient(ABC):
         base_url: str,
         api_key: str = "",
         timeout: httpx.Timeout | None = None,
+        stream_timeout: httpx.Timeout | None = None,
     ) -> None:
         self.name = name
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
-        self._timeout = timeout or httpx.Timeout(60.0, connect=5.0)
+        self._timeout = timeout or httpx.Timeout(600.0, connect=5.0)
+        self._stream_timeout = stream_timeout or timeout or httpx.Timeout(120.0, connect=5.0)
         self._targets: dict[tuple[Any, ...], Target] = {}
 
     def __repr__(self) -> str:
@@ -103,7 +106,7 @@ class WireClient(ABC):
                     if mended is not None:
                         yield mended
         if not reader.complete:
-            raise ConnectionFailed(self.name, "ended the stream before the answer was complete")
+            raise ConnectionLost(self.name, "ended the stream before the answer was complete")
 
     async def aclose(self) -> None:
         """Do nothing: the pooled client belongs to the registry."""
@@ -133,7 +136,7 @@ class WireClient(ABC):
         self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
     ) -> AsyncGenerator[tuple[str, dict[str, Any] | None], None]:
         """Yield the name and the data of each server-sent event; ``None`` for ``[DONE]``."""
-        async with self._open(path, payload, headers) as response:
+        async with self._open(path, payload, headers, streamed=True) as response:
             if "text/event-stream" not in response.headers.get("content-type", ""):
                 raise MalformedResponse(self.name, "did not return an event stream")
             try:
@@ -154,36 +157,48 @@ class WireClient(ABC):
 
     @asynccontextmanager
     async def _open(
-        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+        self,
+        path: str,
+        payload: Mapping[str, Any],
+        headers: Mapping[str, str],
+        *,
+        streamed: bool = False,
     ) -> AsyncIterator[httpx.Response]:
         """Yield a successful response with an unread body. Raises :class:`ProviderError`."""
         try:
-            response = await self._client.post(self._target(path, headers), _as_json(payload))
+            response = await self._client.post(
+                self._target(path, headers, streamed), _as_json(payload)
+            )
             try:
                 if not response.is_success:
                     raise self._error(response, await self._read(response))
                 yield response
             finally:
                 await response.aclose()
-        except httpx.ConnectTimeout as error:
-            raise ConnectionFailed(self.name, "could not be reached in time") from error
-        except httpx.TimeoutException as error:
-            raise ProviderTimeout(self.name, "did not answer in time") from error
         except CALL_FAILED as error:
-            raise ConnectionFailed(
-                self.name,
-                f"could not be reached or the connection was lost ({type(error).__name__})",
-            ) from error
+            raise self._call_failed(error) from error
 
-    def _target(self, path: str, headers: Mapping[str, str]) -> Target:
-        key = (path, *headers.items())
+    def _call_failed(self, error: Exception) -> ProviderError:
+        timed_out = isinstance(error, httpx.TimeoutException)
+        if not was_sent(error):
+            words = "could not be reached in time" if timed_out else "could not be reached"
+            return ConnectionFailed(self.name, f"{words} ({type(error).__name__})")
+        # A connection that breaks is mapped to ConnectTimeout, too.
+        if timed_out and not isinstance(error, httpx.ConnectTimeout):
+            return ProviderTimeout(self.name, "did not answer in time")
+        return ConnectionLost(self.name, "lost the connection before the answer was complete")
+
+    def _target(self, path: str, headers: Mapping[str, str], streamed: bool) -> Target:
+        key = (path, streamed, *headers.items())
         target = self._targets.get(key)
         if target is None:
             if len(self._targets) >= _MOST_TARGETS:
                 self._targets.clear()
             url = f"{self._base_url}{path}"
             all_headers = {"content-type": "application/json", **headers}
-            target = self._targets[key] = Target.of(url, all_headers, self._timeout)
+            target = self._targets[key] = Target.of(
+                url, all_headers, self._stream_timeout if streamed else self._timeout
+            )
         return target
 
     async def _read(self, response: httpx.Response) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import count
 from dataclasses import dataclass
 
 import pytest
@@ -15,6 +16,8 @@ from providers.errors import AuthenticationFailed, Overloaded, ProviderError, Ra
 from providers.resilience import AllProvidersFailed, Attempt, ResiliencePolicy, ResilientCaller
 
 OK = "ok"
+# Each request has a prompt of its own: one that is repeated counts once against a circuit.
+PROMPTS = count()
 
 
 class Scripted:
@@ -49,7 +52,7 @@ class Answered:
 async def call(caller: ResilientCaller, *chain: str) -> Answered:
     attempts: list[Attempt] = []
     models = [(name, f"{name}-model") for name in chain]
-    completion = await caller.call(models, Chat.of_prompt("p", 5), attempts)
+    completion = await caller.call(models, Chat.of_prompt(f"prompt {next(PROMPTS)}", 5), attempts)
     return Answered(completion, tuple(attempts))
 
 

@@ -1,0 +1,37 @@
+"""The failed calls of a request, and the error if no model of its chain answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from providers.completion import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One failed call: the model, the reason, and the tokens that it used.
+
+    ``usage`` is an estimate, and marked as such, if the provider may charge for the call and
+    did not say for what. ``retry_after`` is how many seconds the provider asks clients to wait.
+    ``words`` is the provider's own explanation, which only the client that sent the request may
+    see.
+    """
+
+    provider: str
+    model: str
+    error: str
+    message: str
+    status: int | None = None
+    usage: Usage | None = None
+    words: str = field(default="", repr=False)
+    retry_after: float | None = None
+
+
+class AllProvidersFailed(Exception):
+    """No model of the chain answered. ``attempts`` lists the calls and why they failed."""
+
+    def __init__(self, attempts: Sequence[Attempt], *, deadline_passed: bool = False) -> None:
+        self.attempts = tuple(attempts)
+        self.deadline_passed = deadline_passed
+        super().__init__("; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts))
