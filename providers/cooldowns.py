@@ -18,10 +18,10 @@ _LONG = 60.0
 
 @dataclass(slots=True)
 class _Cooldown:
-    """``until`` and ``heard`` are readings of the clock; ``guess`` is 0 if the wait was given."""
+    """``until`` and ``received`` are readings of the clock; ``guess`` is 0 if the wait was given."""
 
     until: float
-    heard: float
+    received: float
     guess: float
 
 
@@ -67,7 +67,7 @@ class Cooldowns:
             return None
         now = self._clock()
         wait = cooldown.until - now
-        return wait if wait > _LONG and now - cooldown.heard < _LONG else None
+        return wait if wait > _LONG and now - cooldown.received < _LONG else None
 
     def all(self) -> dict[tuple[str, str], float]:
         """Return the models that are spared now, each with for how long."""

@@ -63,7 +63,7 @@ class ResiliencePolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class InputSummary:
     """What a request asks, as far as its failures need it.
 
     ``usage`` estimates the tokens of its input, ``digest`` is a hash of it.
@@ -85,11 +85,11 @@ class FallbackRun:
         "_limited",
         "_policy",
         "_providers",
-        "_question",
         "_rejections",
         "_remaining",
         "_running",
         "_spent",
+        "_summary",
         "circuits",
     )
 
@@ -100,14 +100,14 @@ class FallbackRun:
         circuits: Circuits,
         cooldowns: Cooldowns,
         chain: Sequence[tuple[str, str]],
-        question: Question,
+        summary: InputSummary,
         attempts: list[Attempt],
         authorize: AuthorizeCall | None,
     ) -> None:
         self._providers = providers
         self._policy = policy
         self._cooldowns = cooldowns
-        self._question = question
+        self._summary = summary
         self._attempts = attempts
         self._authorize = authorize
         self._remaining = list(chain)
@@ -117,13 +117,13 @@ class FallbackRun:
         self._running = False
         self._spent: set[str] = set()
         self._limited: list[tuple[str, str]] = []
-        self.circuits = RequestCircuits(circuits, question.digest)
+        self.circuits = RequestCircuits(circuits, summary.digest)
 
     async def first(self, make: Callable[[Provider, str], Awaitable[Made]]) -> Made:
         """Return what the first model that answers delivers.
 
-        Failed calls are added to the attempts. Raises :class:`AllProvidersFailed`; cancellation
-        and errors of ``authorize`` pass through.
+        Failed calls are added to the attempts. Raises :class:`AllProvidersFailed`. Cancellation
+        passes through, and so does an error of ``authorize`` before the first call.
         """
         delivered = False
         deadline = asyncio.timeout(self._policy.deadline)
@@ -227,7 +227,7 @@ class FallbackRun:
                 raise RateLimited(provider, words, retry_after=wait)
             self.circuits.admit(provider)
             if self._authorize is not None:
-                await self._authorize(provider, model, self._attempts)
+                await self._authorized(self._authorize, provider, model)
             self._calls += 1
             self._running = True
             try:
@@ -247,12 +247,24 @@ class FallbackRun:
         self._running = False
         return made
 
+    async def _authorized(self, authorize: AuthorizeCall, provider: str, model: str) -> None:
+        try:
+            await authorize(provider, model, self._attempts)
+        except ProviderError:
+            raise
+        except Exception as error:
+            if not self._attempts:
+                raise
+            # Earlier calls may cost something, which only a failure of the request records.
+            logger.warning("A fallback could not be authorized: %s", type(error).__name__)
+            raise CallNotAuthorized(provider, "was not called: no budget can be checked") from error
+
     def _note(self, error: ProviderError) -> None:
         """Add the failed call to the attempts."""
         provider, model = self._current
         usage = error.usage
         if usage is None and error.maybe_charged:
-            usage = self._question.usage()
+            usage = self._summary.usage()
         self._attempts.append(
             Attempt(
                 provider,

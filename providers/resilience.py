@@ -25,7 +25,7 @@ from providers.events import Event, Started, UsageReported
 from providers.fallback import (
     AuthorizeCall,
     FallbackRun,
-    Question,
+    InputSummary,
     ResiliencePolicy,
     internal_error,
 )
@@ -88,14 +88,14 @@ class ResilientCaller:
         """Return the first completion that a (provider, model) of ``chain`` delivers.
 
         Failed calls are added to ``attempts``, also if the caller is cancelled: the call that
-        was running then is the last attempt. Raises :class:`AllProvidersFailed`; cancellation
-        and errors of ``authorize`` pass through.
+        was running then is the last attempt. Raises :class:`AllProvidersFailed`.
+        Cancellation passes through, and so does an error of ``authorize`` before the first call.
         """
 
         def complete(client: Provider, model: str) -> Awaitable[Completion]:
             return client.complete(CompletionRequest(model, chat))
 
-        return await self._run(chain, _question_of(chat), attempts, authorize).first(complete)
+        return await self._run(chain, _summary_of(chat), attempts, authorize).first(complete)
 
     async def embed(
         self,
@@ -118,8 +118,8 @@ class ResilientCaller:
             tokens = estimate_tokens(json.dumps(body.get("input"), ensure_ascii=False))
             return Usage(tokens, 0, estimated=True)
 
-        question = Question(usage, lambda: hash(str(body.get("input"))))
-        return await self._run(chain, question, attempts, authorize).first(make)
+        summary = InputSummary(usage, lambda: hash(str(body.get("input"))))
+        return await self._run(chain, summary, attempts, authorize).first(make)
 
     async def open_stream(
         self,
@@ -135,7 +135,7 @@ class ResilientCaller:
         calls are added to ``attempts``, also if the caller is cancelled: the call that was
         running then is the last attempt. Raises :class:`AllProvidersFailed`.
         """
-        run = self._run(chain, _question_of(chat), attempts, authorize)
+        run = self._run(chain, _summary_of(chat), attempts, authorize)
 
         def begin(client: Provider, model: str) -> Awaitable[OpenStream]:
             return _begin(client, CompletionRequest(model, chat), run.circuits)
@@ -147,7 +147,7 @@ class ResilientCaller:
     def _run(
         self,
         chain: Sequence[tuple[str, str]],
-        question: Question,
+        summary: InputSummary,
         attempts: list[Attempt],
         authorize: AuthorizeCall | None,
     ) -> FallbackRun:
@@ -157,14 +157,14 @@ class ResilientCaller:
             self.circuits,
             self.cooldowns,
             chain,
-            question,
+            summary,
             attempts,
             authorize,
         )
 
 
-def _question_of(chat: Chat) -> Question:
-    return Question(lambda: estimated_usage(chat, ()), lambda: _digest(chat))
+def _summary_of(chat: Chat) -> InputSummary:
+    return InputSummary(lambda: estimated_usage(chat, ()), lambda: _digest(chat))
 
 
 def _digest(chat: Chat) -> int:

@@ -35,7 +35,7 @@ from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, w
 from providers.storable import storable_completion
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
-_LONGEST_RETRY_AFTER = 24 * 3600.0
+LONGEST_RETRY_AFTER = 24 * 3600.0
 _LONGEST_WORDS = 500
 _MOST_TARGETS = 1000
 # The errors that reading an answer of an unexpected shape raises.
@@ -291,4 +291,4 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         return None
     if seconds != seconds:  # NaN
         return None
-    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)
