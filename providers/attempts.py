@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from providers.completion import Usage
+from providers.errors import InternalError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +39,22 @@ class AllProvidersFailed(Exception):
         self.attempts = tuple(attempts)
         self.deadline_passed = deadline_passed
         super().__init__("; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts))
+
+
+def internal_error(provider: str, error: Exception) -> InternalError:
+    """Log an error that a client of ours must not raise, and return the one to record.
+
+    The log names its type and place only; the message may hold a prompt.
+    """
+    kind, place = type(error).__name__, _place_of(error)
+    logger.error("A call of %s failed by an error of ours: %s at %s", provider, kind, place)
+    return InternalError(provider, f"could not be called or read, by an error of ours ({kind})")
+
+
+def _place_of(error: BaseException) -> str:
+    trace = error.__traceback__
+    if trace is None:
+        return "unknown place"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"

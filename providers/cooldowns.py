@@ -18,7 +18,7 @@ _LONG = 60.0
 
 @dataclass(slots=True)
 class _Cooldown:
-    """``until`` and ``received`` are readings of the clock; ``guess`` is 0 if the wait was given."""
+    """``until`` and ``received`` are points in time; ``guess`` is 0 if the wait was given."""
 
     until: float
     received: float
@@ -29,40 +29,39 @@ class Cooldowns:
     """The models that are spared because they limit the rate of calls.
 
     Times are seconds. A 429 without a wait spares the model for a second, and for twice as long
-    each time it follows another.
+    each time it follows another. While ``models`` is empty, no limit is known.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._models: dict[tuple[str, str], _Cooldown] = {}
+        self.models: dict[tuple[str, str], _Cooldown] = {}
 
     def limited(self, provider: str, model: str, retry_after: float | None) -> None:
         """Spare the model for as long as its provider said; what it said last holds."""
         now = self._clock()
         ref = (provider, model)
         if retry_after is not None:
-            self._models[ref] = _Cooldown(now + retry_after, now, 0.0)
+            self.models[ref] = _Cooldown(now + retry_after, now, 0.0)
             return
-        before = self._models.get(ref)
+        before = self.models.get(ref)
         if before is not None and not before.guess and before.until > now:
             return  # what it said still holds
         guess = min(2 * before.guess, _LONGEST_GUESS) if before is not None else 0.0
         guess = guess or _FIRST_GUESS
-        self._models[ref] = _Cooldown(now + guess, now, guess)
+        self.models[ref] = _Cooldown(now + guess, now, guess)
 
     def answered(self, provider: str, model: str) -> None:
         """Forget the model's limit, because it answers."""
-        if self._models:
-            self._models.pop((provider, model), None)
+        self.models.pop((provider, model), None)
 
     def remaining(self, provider: str, model: str) -> float:
         """Return for how long the model is spared, 0 if it is not."""
-        cooldown = self._models.get((provider, model)) if self._models else None
+        cooldown = self.models.get((provider, model))
         return max(0.0, cooldown.until - self._clock()) if cooldown else 0.0
 
     def refused_for(self, provider: str, model: str) -> float | None:
         """Return the wait if a call is useless: the provider asked, lately, for a long one."""
-        cooldown = self._models.get((provider, model)) if self._models else None
+        cooldown = self.models.get((provider, model))
         if cooldown is None or cooldown.guess:
             return None
         now = self._clock()
@@ -71,7 +70,5 @@ class Cooldowns:
 
     def all(self) -> dict[tuple[str, str], float]:
         """Return the models that are spared now, each with for how long."""
-        if not self._models:
-            return {}
         now = self._clock()
-        return {ref: c.until - now for ref, c in self._models.items() if c.until > now}
+        return {ref: c.until - now for ref, c in self.models.items() if c.until > now}

@@ -8,27 +8,24 @@ are spared.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from providers.attempts import AllProvidersFailed, Attempt
+import stamina
+
+from providers.attempts import AllProvidersFailed, Attempt, internal_error
 from providers.chat import Chat, Text, ToolResult, estimate_tokens
 from providers.circuits import Circuits, CircuitState, RequestCircuits
 from providers.completion import Completion, CompletionRequest, Provider, Usage, estimated_usage
 from providers.cooldowns import Cooldowns
 from providers.embedding import Embedder, Embeddings
-from providers.errors import EmptyCompletion, ProviderError
-from providers.events import Event, Started, UsageReported
-from providers.fallback import (
-    AuthorizeCall,
-    FallbackRun,
-    InputSummary,
-    ResiliencePolicy,
-    internal_error,
-)
+from providers.errors import CallNotAuthorized, ClientGone, ProviderError, ProviderTimeout
+from providers.fallback import FallbackState, InputSummary, ResiliencePolicy
+from providers.opened_stream import OpenStream, open_stream
 
 __all__ = [
     "AllProvidersFailed",
@@ -41,18 +38,10 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(slots=True)
-class OpenStream:
-    """A stream whose first content has arrived, and the failed attempts before it.
-
-    ``events`` start with the very first event; close the generator when done.
-    """
-
-    provider: str
-    request: CompletionRequest
-    events: AsyncGenerator[Event, None]
-    attempts: tuple[Attempt, ...] = ()
+Made = TypeVar("Made")
+AuthorizeCall = Callable[[str, str, Sequence[Attempt]], Awaitable[None]]
+"""Called with (provider, model, failed attempts) before each call. It raises an error to prevent
+the call: a :class:`providers.errors.ProviderError` skips this model."""
 
 
 @dataclass(slots=True)
@@ -95,7 +84,8 @@ class ResilientCaller:
         def complete(client: Provider, model: str) -> Awaitable[Completion]:
             return client.complete(CompletionRequest(model, chat))
 
-        return await self._run(chain, _summary_of(chat), attempts, authorize).first(complete)
+        state = self._state(chain, _summary_of(chat), attempts)
+        return await self._first(state, complete, authorize)
 
     async def embed(
         self,
@@ -119,7 +109,7 @@ class ResilientCaller:
             return Usage(tokens, 0, estimated=True)
 
         summary = InputSummary(usage, lambda: hash(str(body.get("input"))))
-        return await self._run(chain, summary, attempts, authorize).first(make)
+        return await self._first(self._state(chain, summary, attempts), make, authorize)
 
     async def open_stream(
         self,
@@ -135,32 +125,146 @@ class ResilientCaller:
         calls are added to ``attempts``, also if the caller is cancelled: the call that was
         running then is the last attempt. Raises :class:`AllProvidersFailed`.
         """
-        run = self._run(chain, _summary_of(chat), attempts, authorize)
+        state = self._state(chain, _summary_of(chat), attempts)
 
         def begin(client: Provider, model: str) -> Awaitable[OpenStream]:
-            return _begin(client, CompletionRequest(model, chat), run.circuits)
+            return open_stream(client, CompletionRequest(model, chat), state.circuits)
 
-        stream = await run.first(begin)
+        stream = await self._first(state, begin, authorize)
         stream.attempts = tuple(attempts)
         return stream
 
-    def _run(
+    def _state(
         self,
         chain: Sequence[tuple[str, str]],
         summary: InputSummary,
         attempts: list[Attempt],
-        authorize: AuthorizeCall | None,
-    ) -> FallbackRun:
-        return FallbackRun(
-            self.providers,
-            self.policy,
-            self.circuits,
-            self.cooldowns,
-            chain,
-            summary,
-            attempts,
-            authorize,
+    ) -> FallbackState:
+        circuits = RequestCircuits(self.circuits, summary.digest)
+        return FallbackState(
+            self.policy, circuits, self.cooldowns, summary, attempts, list(chain[1:]), chain[0]
         )
+
+    async def _first(
+        self,
+        state: FallbackState,
+        make: Callable[[Provider, str], Awaitable[Made]],
+        authorize: AuthorizeCall | None,
+    ) -> Made:
+        """Return what the first model that answers delivers."""
+        delivered = False
+        deadline = asyncio.timeout(self.policy.deadline)
+        try:
+            async with deadline:
+                while True:
+                    try:
+                        made = await self._call_model(state, make, authorize)
+                    except ProviderError:  # it is among the attempts
+                        if not state.choose_next():
+                            break
+                        continue
+                    delivered = True
+                    state.circuits.delivered(state.current[0])
+                    if self.cooldowns.models:
+                        self.cooldowns.answered(*state.current)
+                    return made
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            _note_deadline(state)
+            raise AllProvidersFailed(state.attempts, deadline_passed=True) from None
+        except asyncio.CancelledError:
+            gone = ClientGone(state.current[0], "had not answered when the client disconnected")
+            # The provider may have read the prompt by then, and charges for it.
+            gone.maybe_charged = state.running
+            state.note(gone)
+            raise
+        finally:
+            state.circuits.settle()
+            if state.attempts:
+                state.limit_without_wait(delivered)
+        raise AllProvidersFailed(state.attempts)
+
+    async def _call_model(
+        self,
+        state: FallbackState,
+        make: Callable[[Provider, str], Awaitable[Made]],
+        authorize: AuthorizeCall | None,
+    ) -> Made:
+        try:
+            # The first call usually succeeds, so it does without stamina.
+            return await self._call_once(state, make, authorize)
+        except ProviderError as error:
+            if not self.policy.retries or not state.backoff(error):
+                raise
+            failed: ProviderError | None = error
+        async for attempt in stamina.retry_context(
+            on=state.backoff,
+            attempts=1 + self.policy.retries,
+            timeout=None,
+            wait_initial=0.2,
+            wait_max=2.0,
+            wait_jitter=0.3,
+        ):
+            with attempt:
+                if failed is not None:
+                    first, failed = failed, None
+                    raise first
+                return await self._call_once(state, make, authorize)
+        raise AssertionError("stamina ends in a result or an error")
+
+    async def _call_once(
+        self,
+        state: FallbackState,
+        make: Callable[[Provider, str], Awaitable[Made]],
+        authorize: AuthorizeCall | None,
+    ) -> Made:
+        provider, model = state.current
+        try:
+            if self.cooldowns.models:
+                state.refuse_limited()
+            state.circuits.admit(provider)
+            if authorize is not None:
+                await _authorize(authorize, state)
+            state.calls += 1
+            state.running = True
+            try:
+                made = await make(self.providers[provider], model)
+            except ProviderError:
+                raise
+            except Exception as error:
+                raise internal_error(provider, error) from error
+        except ProviderError as error:
+            state.note(error)
+            state.learn(error)
+            state.running = False
+            raise
+        state.running = False
+        return made
+
+
+async def _authorize(authorize: AuthorizeCall, state: FallbackState) -> None:
+    provider, model = state.current
+    try:
+        await authorize(provider, model, state.attempts)
+    except ProviderError:
+        raise
+    except Exception as error:
+        if not state.attempts:
+            raise
+        # Earlier calls may cost something, which only a failure of the request records.
+        logger.warning("A fallback could not be authorized: %s", type(error).__name__)
+        raise CallNotAuthorized(provider, "was not called: no budget can be checked") from error
+
+
+def _note_deadline(state: FallbackState) -> None:
+    provider, _ = state.current
+    late = ProviderTimeout(provider, "did not answer before the request's deadline")
+    late.maybe_charged = state.running
+    if state.running or not state.attempts:
+        state.note(late)
+    if state.running:
+        state.circuits.failed(provider, late)
 
 
 def _summary_of(chat: Chat) -> InputSummary:
@@ -176,56 +280,3 @@ def _digest(chat: Chat) -> int:
         elif isinstance(part, ToolResult):
             texts += [inner.text for inner in part.content if isinstance(inner, Text)]
     return hash(tuple(texts))
-
-
-async def _begin(
-    client: Provider, request: CompletionRequest, circuits: RequestCircuits
-) -> OpenStream:
-    """Wait for the first content; until then the client has received nothing."""
-    events = client.stream(request)
-    first: list[Event] = []
-    try:
-        async for event in events:
-            first.append(event)
-            if not isinstance(event, (Started, UsageReported)):
-                break
-        else:
-            raise EmptyCompletion(client.name, "streamed no content")
-    except BaseException as error:
-        if first and isinstance(error, ProviderError):
-            # The provider accepted the call, and may have said what it charges.
-            error.maybe_charged = True
-            reported = [event.usage for event in first if isinstance(event, UsageReported)]
-            error.usage = error.usage or (reported[-1] if reported else None)
-        await _close(client.name, events)
-        raise
-    return OpenStream(client.name, request, _all_events(client.name, first, events, circuits))
-
-
-async def _all_events(
-    provider: str,
-    first: list[Event],
-    rest: AsyncGenerator[Event, None],
-    circuits: RequestCircuits,
-) -> AsyncGenerator[Event, None]:
-    try:
-        for event in first:
-            yield event
-        async for event in rest:
-            yield event
-    except ProviderError as error:
-        # It is too late to fall back, but the circuit must count the failure.
-        circuits.broke_off(provider, error)
-        raise
-    except Exception as error:
-        raise internal_error(provider, error) from error
-    finally:
-        await _close(provider, rest)
-
-
-async def _close(provider: str, events: AsyncGenerator[Event, None]) -> None:
-    """End the call. An error of closing takes nothing away from what was read before."""
-    try:
-        await events.aclose()
-    except Exception as error:  # noqa: BLE001 - it is logged
-        internal_error(provider, error)

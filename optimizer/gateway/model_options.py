@@ -10,6 +10,8 @@ from providers.pricing import PriceBook, Rates
 from providers.resilience import ResilientCaller
 from routing.models import LongInputPrices, ModelOption
 
+_NOTHING: Mapping[tuple[str, str], float] = {}
+
 
 class AvailableModels:
     """The catalogue as routing needs it, rebuilt once an hour and whenever a price is set."""
@@ -37,7 +39,8 @@ class AvailableModels:
 
     def cooling(self) -> Mapping[tuple[str, str], float]:
         """Return the models whose provider limits the rate of calls, each with for how long (s)."""
-        return self._caller.cooldowns.all()
+        cooldowns = self._caller.cooldowns
+        return cooldowns.all() if cooldowns.models else _NOTHING
 
     def _build(self) -> tuple[ModelOption, ...]:
         options = []
