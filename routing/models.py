@@ -154,7 +154,8 @@ class RoutingContext:
     ``only`` are the (provider, model) pairs that may serve, if the client named a model.
     ``cached_conversation`` is the model that answered the conversation so far, ``effect``
     the effect of the operators' rules on this request. ``over_budget`` maps each
-    (provider, model) pair that a budget excludes to the reason.
+    (provider, model) pair that a budget excludes to the reason, ``cooling`` each one whose
+    provider limits the rate of calls to how many seconds that lasts.
     """
 
     prompt: str
@@ -170,6 +171,7 @@ class RoutingContext:
     cached_conversation: CachedConversation | None = None
     effect: Effect = NO_EFFECT
     over_budget: Mapping[ModelRef, str] = field(default_factory=dict)
+    cooling: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from providers.resilience import ResilientCaller
 from providers.storable import storable_text
 
 logger = logging.getLogger(__name__)
+# A count is quick, unlike an answer, and an estimate serves as well.
+_MOST_SECONDS_TO_COUNT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +113,12 @@ class ChatRequestBuilder:
             provider = self._caller.providers[provider_name]
             if isinstance(provider, AnthropicProvider):
                 try:
-                    return await provider.count_tokens(CompletionRequest(model, query.chat))
+                    async with asyncio.timeout(_MOST_SECONDS_TO_COUNT):
+                        return await provider.count_tokens(CompletionRequest(model, query.chat))
                 except RequestRejected:
                     raise
+                except TimeoutError:
+                    logger.warning("Tokens are estimated, as counting took too long")
                 except ProviderError as error:
                     logger.warning("Tokens are estimated, as counting failed: %s", error)
         return query.chat.estimated_tokens()

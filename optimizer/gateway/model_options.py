@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from providers.catalogue import Catalogue
 from providers.pricing import PriceBook, Rates
 from providers.resilience import ResilientCaller
 from routing.models import LongInputPrices, ModelOption
+
+_NOTHING: Mapping[tuple[str, str], float] = {}
 
 
 class AvailableModels:
@@ -40,6 +43,11 @@ class AvailableModels:
         return frozenset(
             name for name in self._caller.providers if self._caller.circuit_state(name) != "open"
         )
+
+    def cooling(self) -> Mapping[tuple[str, str], float]:
+        """Return the models whose provider limits the rate of calls, each with for how long (s)."""
+        cooldowns = self._caller.cooldowns
+        return cooldowns.all() if cooldowns.models else _NOTHING
 
     def _build(self) -> tuple[ModelOption, ...]:
         options = []

@@ -125,4 +125,5 @@ class ModelSelector:
             else None,
             effect=analyzed.effect,
             over_budget=over_budget,
+            cooling=self._options.cooling(),
         )

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -48,7 +49,7 @@ from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import Expectations
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
-from optimizer.wiring.product_settings import product_settings
+from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.quality import configured_guarantee, configured_judge
 from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
 from optimizer.wiring.services import Services
@@ -171,6 +172,18 @@ def periodic_tasks_of_installation(note_prices: Callable[[], object]) -> Periodi
     )
 
 
+def _connection_settings(product: ProductSettings) -> ConnectionSettings:
+    """Return the limits of connections; the read time-out that is set holds for all answers."""
+    limits = ConnectionSettings(
+        connect_timeout=product.provider_connect_timeout,
+        # A whole answer is silent while the model writes, so it gets the request's time.
+        read_timeout=product.request_deadline,
+        max_connections=product.provider_max_connections,
+    )
+    read = product.provider_read_timeout
+    return limits if read is None else replace(limits, read_timeout=read, stream_read_timeout=read)
+
+
 def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
     product = product_settings()
@@ -179,18 +192,16 @@ def build_services() -> Services:
     registry = ProviderRegistry(
         catalogue,
         os.environ,
-        ConnectionSettings(
-            connect_timeout=product.provider_connect_timeout,
-            read_timeout=product.provider_read_timeout,
-            max_connections=product.provider_max_connections,
-        ),
+        _connection_settings(product),
         local=local_enabled(catalogue),
     )
     caller = ResilientCaller(
         registry.providers,
         ResiliencePolicy(
             retries=product.provider_retries,
+            max_calls=product.max_upstream_calls,
             breaker_failures=product.breaker_failures,
+            breaker_window=product.breaker_window,
             breaker_seconds=product.breaker_seconds,
             deadline=product.request_deadline,
         ),

@@ -21,6 +21,7 @@ class ProductSettings:
     auth: Mode
     breaker_failures: int
     breaker_seconds: float
+    breaker_window: float
     cache_max_temperature: float
     catalogue_file: str
     celery_broker_url: str
@@ -38,10 +39,11 @@ class ProductSettings:
     local_provider: str
     masking: str
     max_concurrent_requests: int
+    max_upstream_calls: int
     production: bool
     provider_connect_timeout: float
     provider_max_connections: int
-    provider_read_timeout: float
+    provider_read_timeout: float | None
     provider_retries: int
     quality_target: float
     queue_seconds: float

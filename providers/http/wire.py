@@ -19,6 +19,7 @@ from providers.assembly import completion_events
 from providers.completion import Completion, CompletionRequest, RelayedAnswer
 from providers.errors import (
     ConnectionFailed,
+    ConnectionLost,
     ContentBlocked,
     EmptyCompletion,
     MalformedResponse,
@@ -35,13 +36,13 @@ from providers.http.streaming import (
     WholeMessages,
     server_sent_events,
 )
-from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of
+from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, was_sent
 from providers.storable import storable_completion
 
 logger = logging.getLogger(__name__)
 
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
-_LONGEST_RETRY_AFTER = 24 * 3600.0
+LONGEST_RETRY_AFTER = 24 * 3600.0
 _LONGEST_WORDS = 500
 _MOST_TARGETS = 1000
 _SHORTEST_SECRET = 8
@@ -76,12 +77,14 @@ class WireClient(ABC):
         base_url: str,
         api_key: str = "",
         timeout: httpx.Timeout | None = None,
+        stream_timeout: httpx.Timeout | None = None,
     ) -> None:
         self.name = name
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
-        self._timeout = timeout or httpx.Timeout(60.0, connect=5.0)
+        self._timeout = timeout or httpx.Timeout(600.0, connect=5.0)
+        self._stream_timeout = stream_timeout or timeout or httpx.Timeout(120.0, connect=5.0)
         self._targets: dict[tuple[Any, ...], Target] = {}
 
     def __repr__(self) -> str:
@@ -123,7 +126,7 @@ class WireClient(ABC):
         relays, whole = self.relays(request), WholeMessages()
         payload = {**self._payload(request), **self._stream_fields(request)}
         path, headers = self._path(request, stream=True), self._headers(request)
-        async with self._open(path, payload, headers) as response:
+        async with self._open(path, payload, headers, streamed=True) as response:
             if not _is_event_stream(response):
                 # Some servers answer a request for a stream with the whole answer.
                 for event in await self._whole_events(request, response):
@@ -143,7 +146,7 @@ class WireClient(ABC):
                         repaired = reader.repaired or mended_text
                         yield Relayed(name, _as_text(data) if repaired else text, data)
         if not reader.complete:
-            raise ConnectionFailed(self.name, "ended the stream before the answer was complete")
+            raise ConnectionLost(self.name, "ended the stream before the answer was complete")
 
     def _feed(self, reader: StreamReader, name: str, data: dict[str, Any] | None) -> list[Event]:
         """Return the events of one message.
@@ -219,36 +222,48 @@ class WireClient(ABC):
 
     @asynccontextmanager
     async def _open(
-        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+        self,
+        path: str,
+        payload: Mapping[str, Any],
+        headers: Mapping[str, str],
+        *,
+        streamed: bool = False,
     ) -> AsyncIterator[httpx.Response]:
         """Yield a successful response with an unread body. Raises :class:`ProviderError`."""
         try:
-            response = await self._client.post(self._target(path, headers), _as_json(payload))
+            response = await self._client.post(
+                self._target(path, headers, streamed), _as_json(payload)
+            )
             try:
                 if not response.is_success:
                     raise self._error(response, await self._read(response))
                 yield response
             finally:
                 await response.aclose()
-        except httpx.ConnectTimeout as error:
-            raise ConnectionFailed(self.name, "could not be reached in time") from error
-        except httpx.TimeoutException as error:
-            raise ProviderTimeout(self.name, "did not answer in time") from error
         except CALL_FAILED as error:
-            raise ConnectionFailed(
-                self.name,
-                f"could not be reached or the connection was lost ({type(error).__name__})",
-            ) from error
+            raise self._call_failed(error) from error
 
-    def _target(self, path: str, headers: Mapping[str, str]) -> Target:
-        key = (path, *headers.items())
+    def _call_failed(self, error: Exception) -> ProviderError:
+        timed_out = isinstance(error, httpx.TimeoutException)
+        if not was_sent(error):
+            words = "could not be reached in time" if timed_out else "could not be reached"
+            return ConnectionFailed(self.name, f"{words} ({type(error).__name__})")
+        # A connection that breaks is mapped to ConnectTimeout, too.
+        if timed_out and not isinstance(error, httpx.ConnectTimeout):
+            return ProviderTimeout(self.name, "did not answer in time")
+        return ConnectionLost(self.name, "lost the connection before the answer was complete")
+
+    def _target(self, path: str, headers: Mapping[str, str], streamed: bool) -> Target:
+        key = (path, streamed, *headers.items())
         target = self._targets.get(key)
         if target is None:
             if len(self._targets) >= _MOST_TARGETS:
                 self._targets.clear()
             url = f"{self._base_url}{path}"
             all_headers = {"content-type": "application/json", **headers}
-            target = self._targets[key] = Target.of(url, all_headers, self._timeout)
+            target = self._targets[key] = Target.of(
+                url, all_headers, self._stream_timeout if streamed else self._timeout
+            )
         return target
 
     async def _read(self, response: httpx.Response) -> bytes:
@@ -383,4 +398,4 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         return None
     if seconds != seconds:  # NaN
         return None
-    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)
