@@ -48,7 +48,8 @@ class ModelSpec:
 
     ``price`` overrides the price table: USD per million tokens by unit. ``kind`` is "chat"
     or "embedding". ``lacks`` names features that this model does not support. ``rank`` is
-    the model's place in the catalogue, 0 first.
+    the model's place in the catalogue, 0 first. ``snapshot_of`` is the id of the model
+    that this is a dated edition of, else empty.
     """
 
     provider: str
@@ -61,6 +62,7 @@ class ModelSpec:
     price: Mapping[str, Decimal] | None = None
     kind: str = "chat"
     lacks: frozenset[str] = frozenset()
+    snapshot_of: str = ""
 
     @property
     def ref(self) -> str:

@@ -16,16 +16,17 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from typing import Literal
 
-from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, TieredPrices
 
 from providers.catalogue import Catalogue
 from providers.completion import Usage
+from providers.known_models import KnownModels, names_with_its_price, table_entry
 
 logger = logging.getLogger(__name__)
 _ZERO = Decimal(0)
 MILLION = Decimal(1_000_000)
 _PLACES = Decimal("0.0000000001")
+_MOST_WARNINGS = 1_000
 Tiers = tuple[tuple[int, Decimal], ...]
 PriceSource = Literal["set here", "catalogue", "genai-prices", "unknown"]
 
@@ -135,10 +136,15 @@ class Rates:
 
 
 class PriceBook:
-    """Rates of the catalogue's models at a given time."""
+    """Rates of models at a given time.
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    The price of a model that is in no catalogue is the price table's. A snapshot of a
+    catalogue's model has that model's price, unless it has one of its own.
+    """
+
+    def __init__(self, catalogue: Catalogue, models: KnownModels | None = None) -> None:
         self._catalogue = catalogue
+        self._models = models or KnownModels(catalogue)
         self._dated = DatedPrices()
         self._rates: dict[tuple[str, str, int], Rates | None] = {}
         self._warned: set[tuple[str, str]] = set()
@@ -174,6 +180,8 @@ class PriceBook:
         if rates is not None:
             return rates.cost(usage)
         if (provider, model) not in self._warned:
+            if len(self._warned) > _MOST_WARNINGS:
+                self._warned.clear()
             self._warned.add((provider, model))
             logger.warning("No price is known for %s/%s; its cost is unknown", provider, model)
         return None
@@ -199,10 +207,9 @@ class PriceBook:
         at = at or datetime.now(UTC)
         if self.rates(provider, model, at) is None:
             return "unknown"
-        spec = self._catalogue.find(provider, model)
-        name = spec.id if spec else model
-        if self._dated.on(provider, name, at.astimezone(UTC).date()) is not None:
+        if self._set_here(provider, model, at) is not None:
             return "set here"
+        spec = self._models.find(provider, model)
         return "catalogue" if spec is not None and spec.price is not None else "genai-prices"
 
     def deprecated(self, provider: str, model: str) -> bool:
@@ -210,19 +217,30 @@ class PriceBook:
         info = self._info(provider, model)
         return info is not None and bool(info.deprecated)
 
+    def _set_here(self, provider: str, model: str, at: datetime) -> Mapping[str, Decimal] | None:
+        """Return the price that operators set for the model, or for the one it is a snapshot of."""
+        spec = self._models.find(provider, model)
+        for name in (model,) if spec is None else names_with_its_price(spec):
+            dated = self._dated.on(provider, name, at.astimezone(UTC).date())
+            if dated is not None:
+                return dated
+        return None
+
     def _info(self, provider: str, model: str) -> ModelInfo | None:
         owner = self._catalogue.providers.get(provider)
-        if owner is None or not owner.prices:
+        if owner is None:
             return None
-        spec = self._catalogue.find(provider, model)
-        return _find_info(owner.prices, spec.id if spec else model)
+        spec = self._models.find(provider, model)
+        for name in (model,) if spec is None else names_with_its_price(spec):
+            if info := table_entry(owner, name):
+                return info
+        return None
 
     def _look_up(self, provider: str, model: str, at: datetime) -> Rates | None:
-        spec = self._catalogue.find(provider, model)
-        name = spec.id if spec else model
-        dated = self._dated.on(provider, name, at.astimezone(UTC).date())
+        dated = self._set_here(provider, model, at)
         if dated is not None:
             return rates_of(dated)
+        spec = self._models.find(provider, model)
         if spec is not None and spec.price is not None:
             return rates_of(spec.price)
         info = self._info(provider, model)
@@ -240,14 +258,6 @@ class PriceBook:
             cache_write=_optional(prices.cache_write_mtok),
             cache_write_1h=_optional(getattr(prices, "cache_write_1h_mtok", None)),
         )
-
-
-def _find_info(prices_id: str, model: str) -> ModelInfo | None:
-    snapshot = data_snapshot.get_snapshot()
-    for provider in snapshot.providers:
-        if provider.id == prices_id:
-            return provider.find_model(model, all_providers=snapshot.providers)
-    return None
 
 
 def _optional(price: Decimal | TieredPrices | None) -> Rate | None:

@@ -58,7 +58,7 @@ class ChatRequestBuilder:
         Raises :class:`optimizer.domain.model_names.UnknownModel`.
         """
         chat, options = query.chat, query.options
-        selection = self.names.select(query.model)
+        selection = self.names.select(query.model, endpoint)
         request = GatewayRequest(
             chat=chat,
             prompt=storable_text(chat.last_words),
@@ -92,7 +92,7 @@ class ChatRequestBuilder:
         Raises :class:`optimizer.domain.model_names.UnknownModel`, and
         :class:`providers.errors.RequestRejected` if the provider rejects the request.
         """
-        for provider_name, model in self.names.select(query.model).only or ():
+        for provider_name, model in self.names.select(query.model, "messages").only or ():
             provider = self._caller.providers[provider_name]
             if isinstance(provider, AnthropicProvider):
                 try:

@@ -54,6 +54,7 @@ from optimizer.wiring.routing import installed_predictor, learned_evidence, rout
 from optimizer.wiring.services import Services
 from providers.catalogue import Catalogue, load_catalogue
 from providers.http.transport import ConnectionSettings
+from providers.known_models import KnownModels
 from providers.local.client import local_available
 from providers.pricing import PriceBook
 from providers.registry import ProviderRegistry, is_configured
@@ -175,7 +176,8 @@ def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
     product = product_settings()
     catalogue = installed_catalogue()
-    prices = PriceBook(catalogue)
+    known = KnownModels(catalogue)
+    prices = PriceBook(catalogue, known)
     registry = ProviderRegistry(
         catalogue,
         os.environ,
@@ -199,8 +201,8 @@ def build_services() -> Services:
     price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
-    options = AvailableModels(catalogue, prices, caller)
-    names = ModelNames(catalogue, caller)
+    options = AvailableModels(catalogue, prices, caller, known)
+    names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     guarantee = configured_guarantee(names, caller)
     engine = routing_engine(options, evidence, predictor, guarantee)
     ledger = Ledger(journal(), load_mask(product.masking))
@@ -247,7 +249,7 @@ def build_services() -> Services:
         caller=caller,
         circuits=circuits,
         evidence=evidence,
-        expectations=Expectations(catalogue, predictor),
+        expectations=Expectations(known, predictor),
         options=options,
         engine=engine,
         ledger=ledger,

@@ -57,6 +57,7 @@ class ProductSettings:
     semantic_cache_word_threshold: float
     shared_store: str
     store_prompts: str
+    unknown_models: str
 
 
 def product_settings() -> ProductSettings:
