@@ -34,6 +34,7 @@ SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 _OVERHEAD = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 1, 5, 10)
 _CALL = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type")
+_MOST_REASONS = 100
 _MOST_MODELS = 500
 """Clients may invent names of models, such as dates of snapshots."""
 _CIRCUITS = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
@@ -127,6 +128,15 @@ class Meter:
         self._cache_saved = Counter(
             "optimizer_cache_saved_usd", "Cost saved by answers from the cache.", registry=registry
         )
+        self._reason = _Bounded(_MOST_REASONS)
+        self._refusals = _Labelled(
+            Counter(
+                "optimizer_refusals",
+                "Requests that were refused, by the reply and by whether they have a record.",
+                ("endpoint", "http_status", "reason", "recorded"),
+                registry=registry,
+            )
+        )
         self._calls = _Labelled(
             Histogram(
                 "gen_ai_client_operation_duration_seconds",
@@ -178,6 +188,11 @@ class Meter:
     def count_tasks(self, number: int) -> None:
         """Set the number of tasks on this worker's event loop."""
         self._tasks.set(number)
+
+    def count_refusal(self, endpoint: str, status: int, reason: str, recorded: bool) -> None:
+        """Count a refused request; ``observe`` is not called for it."""
+        in_ledger = "true" if recorded else "false"
+        self._refusals(endpoint, str(status), self._reason(reason), in_ledger).inc()
 
     def observe(self, entry: LedgerEntry) -> None:
         """Count the request, its durations, its cost and its savings."""

@@ -32,6 +32,7 @@ from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder, StoragePolicy
+from optimizer.gateway.recording.refusals import Refusals
 from optimizer.gateway.service import RoutingService
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests
@@ -216,6 +217,13 @@ def build_services() -> Services:
     observers = [meter.observe, feed.observe, *telemetry.observers]
     entries = LedgerEntryBuilder(storage_policy())
     accounting = Accounting(prices, ledger, entries, limits, observers)
+    refusals = Refusals(
+        ledger,
+        meter.count_refusal,
+        quotations=product.store_prompts == "full",
+        per_minute=product.refusals_per_minute,
+        per_client=product.refusals_per_client,
+    )
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = ActiveRules(Path(product.rules_file) if product.rules_file else None, rules_load)
     experiments = Experiments(names, running_experiment)
@@ -274,6 +282,7 @@ def build_services() -> Services:
             hottest=product.cache_max_temperature if cache else None,
             semantic=semantic is not None,
         ),
+        refusals=refusals,
         feed=feed,
         meter=meter,
         telemetry=telemetry,

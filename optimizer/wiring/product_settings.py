@@ -45,6 +45,8 @@ class ProductSettings:
     provider_retries: int
     quality_target: float
     queue_seconds: float
+    refusals_per_client: int
+    refusals_per_minute: int
     request_deadline: float
     response_cache: bool
     response_cache_seconds: int

@@ -138,7 +138,7 @@ class WireEndpoint:
         """Return the reply that reports ``error``; ``request`` is set once it has been read."""
         failure = failure_of(error, request)
         headers = retry_headers(failure.retry_after, failure.code) | self.headers(request_id)
-        return JsonReply(self.error_body(failure, request_id), failure.status, headers)
+        return JsonReply(self.error_body(failure, request_id), failure.status, headers, failure)
 
 
 class ChatEndpoint(WireEndpoint):

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
+from optimizer.api.http.errors import Failure
 from optimizer.domain.client import Client
 from optimizer.wiring.services import Services
 
@@ -26,11 +27,12 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True)
 class JsonReply:
-    """A reply that is sent as one JSON object."""
+    """A reply that is sent as one JSON object; ``failure`` is what it reports, if anything."""
 
     body: Mapping[str, Any]
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

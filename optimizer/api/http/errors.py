@@ -44,7 +44,8 @@ class Failure:
     ``status`` is the HTTP status, ``message`` is for people and ``code`` for programs;
     ``param`` is the field at fault, ``retry_after`` is in seconds. ``None`` means not known.
     Our own API can say more: ``errors`` maps fields to their messages, ``details`` are further
-    fields of its body, and ``summary`` replaces the message there.
+    fields of its body, and ``summary`` replaces the message there. ``ours`` is false for a
+    failure of providers: its request is recorded as failed, not as refused.
     """
 
     status: int
@@ -56,6 +57,7 @@ class Failure:
     errors: Mapping[str, list[str]] | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+    ours: bool = True
 
     @classmethod
     def of_status(cls, status: int, message: str) -> Failure:
@@ -128,9 +130,11 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         errors = {error.field: [str(error)]}
         return Failure(404, "not_found", str(error), error.field, errors=errors)
     if isinstance(error, RequestRejected):
-        return Failure(400, "invalid", error.words or str(error), code=error.code)
+        return Failure(400, "invalid", error.words or str(error), code=error.code, ours=False)
     if isinstance(error, ProviderError):
-        return Failure(502, "overloaded", f"{error.provider} {error.message}.", code=error.code)
+        return Failure(
+            502, "overloaded", f"{error.provider} {error.message}.", code=error.code, ours=False
+        )
     return _failure_by_type(error)
 
 
@@ -164,6 +168,7 @@ def _routing_failure(error: RoutingUnavailable) -> Failure:
         code="routing_unavailable",
         details={"failures": error.failures},
         summary=str(error),
+        ours=False,
     )
     if error.deadline_passed:
         return replace(unavailable, status=504, kind="timeout", code="deadline_exceeded")
