@@ -141,7 +141,7 @@ class RequestRecordAdmin(HistoryAdmin):
         "decision_link", "cache_link",
     )  # fmt: skip
     list_filter = (
-        "status", "http_status", "endpoint", "strategy", "tier", "pattern", "cache_hit", "replayed",
+        "status", "endpoint", "strategy", "tier", "pattern", "cache_hit", "replayed",
         ProviderFilter, ModelFilter, UserFilter, TagFilter,
     )  # fmt: skip
     readonly_fields = (
