@@ -55,7 +55,7 @@ def _exclusion_reason(
 ) -> str | None:
     effect = context.effect
     if effect is not NO_EFFECT and (
-        reason := effect.exclusion_reason(option.provider, option.model)
+        reason := effect.exclusion_reason(option.provider, option.model, option.snapshot_of)
     ):
         return reason
     if (over_budget := context.over_budget.get(option.ref)) is not None:

@@ -69,7 +69,7 @@ class ChatRequestBuilder:
         Raises :class:`optimizer.domain.model_names.UnknownModel`.
         """
         chat, options = query.chat, query.options
-        selection = self.names.select(query.model)
+        selection = self.names.select(query.model, endpoint)
         if selection.strategy == "named":
             chat = replace(chat, chosen=False)
         words = prompt_of(chat)
@@ -109,7 +109,7 @@ class ChatRequestBuilder:
         Raises :class:`optimizer.domain.model_names.UnknownModel`, and
         :class:`providers.errors.RequestRejected` if the provider rejects the request.
         """
-        for provider_name, model in self.names.select(query.model).only or ():
+        for provider_name, model in self.names.select(query.model, "messages").only or ():
             provider = self._caller.providers[provider_name]
             if isinstance(provider, AnthropicProvider):
                 try:

@@ -33,6 +33,7 @@ from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder, StoragePolicy
+from optimizer.gateway.recording.refusals import Refusals
 from optimizer.gateway.service import RoutingService
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests
@@ -55,6 +56,7 @@ from optimizer.wiring.routing import installed_predictor, learned_evidence, rout
 from optimizer.wiring.services import Services
 from providers.catalogue import Catalogue, load_catalogue
 from providers.http.transport import ConnectionSettings
+from providers.known_models import KnownModels
 from providers.local.client import local_available
 from providers.pricing import PriceBook
 from providers.registry import ProviderRegistry, is_configured
@@ -188,7 +190,8 @@ def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
     product = product_settings()
     catalogue = installed_catalogue()
-    prices = PriceBook(catalogue)
+    known = KnownModels(catalogue)
+    prices = PriceBook(catalogue, known)
     registry = ProviderRegistry(
         catalogue,
         os.environ,
@@ -205,14 +208,14 @@ def build_services() -> Services:
             breaker_seconds=product.breaker_seconds,
             deadline=product.request_deadline,
         ),
-        catalogue.lacks,
+        known.lacks,
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
-    options = AvailableModels(catalogue, prices, caller)
-    names = ModelNames(catalogue, caller)
+    options = AvailableModels(catalogue, prices, caller, known)
+    names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     guarantee = configured_guarantee(names, caller)
     engine = routing_engine(options, evidence, predictor, guarantee)
     ledger = Ledger(journal(), load_mask(product.masking))
@@ -226,6 +229,13 @@ def build_services() -> Services:
     observers = [meter.observe, feed.observe, *telemetry.observers]
     entries = LedgerEntryBuilder(storage_policy())
     accounting = Accounting(prices, ledger, entries, limits, observers)
+    refusals = Refusals(
+        ledger,
+        meter.count_refusal,
+        quotations=product.store_prompts == "full",
+        per_minute=product.refusals_per_minute,
+        per_client=product.refusals_per_client,
+    )
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = ActiveRules(Path(product.rules_file) if product.rules_file else None, rules_load)
     experiments = Experiments(names, running_experiment)
@@ -259,7 +269,7 @@ def build_services() -> Services:
         caller=caller,
         circuits=circuits,
         evidence=evidence,
-        expectations=Expectations(catalogue, predictor),
+        expectations=Expectations(known, predictor),
         options=options,
         engine=engine,
         ledger=ledger,
@@ -284,6 +294,7 @@ def build_services() -> Services:
             hottest=product.cache_max_temperature if cache else None,
             semantic=semantic is not None,
         ),
+        refusals=refusals,
         feed=feed,
         meter=meter,
         telemetry=telemetry,

@@ -47,6 +47,8 @@ class ProductSettings:
     provider_retries: int
     quality_target: float
     queue_seconds: float
+    refusals_per_client: int
+    refusals_per_minute: int
     request_deadline: float
     response_cache: bool
     response_cache_seconds: int
@@ -59,6 +61,7 @@ class ProductSettings:
     semantic_cache_word_threshold: float
     shared_store: str
     store_prompts: str
+    unknown_models: str
 
 
 def product_settings() -> ProductSettings:
