@@ -157,6 +157,12 @@ class CircuitOpen(ProviderError):
     code = "circuit_open"
 
 
+class CallBroken(ProviderError):
+    """An error of our own ended the call."""
+
+    code = "internal_error"
+
+
 class ClientGone(ProviderError):
     """The client disconnected, so the call was ended."""
 

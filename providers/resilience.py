@@ -19,6 +19,7 @@ from providers.circuits import Circuits, CircuitState
 from providers.completion import Completion, CompletionRequest, Provider, Usage, estimated_usage
 from providers.embedding import Embedder, Embeddings
 from providers.errors import (
+    CallBroken,
     ClientGone,
     EmptyCompletion,
     ProviderError,
@@ -118,14 +119,14 @@ class ResilientCaller:
     ) -> Completion:
         """Return the first completion that a (provider, model) of ``chain`` delivers.
 
-        Failed calls are added to ``attempts``. Raises :class:`AllProvidersFailed`;
-        cancellation passes through.
+        Failed calls are added to ``attempts``, also a call that an error of another kind or a
+        cancellation ends. Raises :class:`AllProvidersFailed`; all else passes through.
         """
 
         def complete(client: Provider, model: str) -> Awaitable[Completion]:
             return client.complete(CompletionRequest(model, chat))
 
-        return await self._first(chain, complete, attempts, authorize)
+        return await self._first(chain, complete, attempts, authorize, chat)
 
     async def embed(
         self,
@@ -160,21 +161,11 @@ class ResilientCaller:
         calls are added to ``attempts``, also if the caller is cancelled: the call that was
         running then is the last attempt. Raises :class:`AllProvidersFailed`.
         """
-        started: list[tuple[str, str]] = []
 
         def begin(client: Provider, model: str) -> Awaitable[OpenStream]:
-            started.append((client.name, model))
             return self._begin(client, CompletionRequest(model, chat))
 
-        try:
-            stream = await self._first(chain, begin, attempts, authorize)
-        except asyncio.CancelledError:
-            last = attempts[-1]
-            if started and started[-1] == (last.provider, last.model):
-                # The provider may have read the prompt by then, and charges for it.
-                usage = estimated_usage(chat, ())
-                attempts[-1] = replace(last, usage=usage)
-            raise
+        stream = await self._first(chain, begin, attempts, authorize, chat)
         stream.attempts = tuple(attempts)
         return stream
 
@@ -184,14 +175,25 @@ class ResilientCaller:
         make: Callable[[Provider, str], Awaitable[Made]],
         attempts: list[Attempt],
         authorize: AuthorizeCall | None,
+        chat: Chat | None = None,
     ) -> Made:
         current = chain[0]
+        running: list[tuple[str, str]] = []
+
+        async def run(client: Provider, model: str) -> Made:
+            running[:] = [(client.name, model)]
+            try:
+                return await make(client, model)
+            except ProviderError:
+                running.clear()
+                raise
+
         try:
             async with asyncio.timeout(self.policy.deadline):
                 for provider, model in chain:
                     current = (provider, model)
                     try:
-                        return await self._call_one(provider, model, make, attempts, authorize)
+                        return await self._call_one(provider, model, run, attempts, authorize)
                     except ProviderError as error:
                         attempts.append(_attempt(provider, model, error))
         except TimeoutError:
@@ -200,11 +202,8 @@ class ResilientCaller:
             )
             attempts.append(_attempt(*current, deadline_error))
             raise AllProvidersFailed(attempts, deadline_passed=True) from None
-        except asyncio.CancelledError:
-            disconnect_error = ClientGone(
-                current[0], "had not answered when the client disconnected"
-            )
-            attempts.append(_attempt(*current, disconnect_error))
+        except (Exception, asyncio.CancelledError) as error:
+            attempts.extend(_ended(current, error, chat, running=bool(running)))
             raise
         raise AllProvidersFailed(attempts)
 
@@ -294,6 +293,26 @@ class ResilientCaller:
                     async with await self.circuits.guard(provider):
                         raise error
                 raise
+
+
+def _ended(
+    ref: tuple[str, str], error: BaseException, chat: Chat | None, *, running: bool
+) -> list[Attempt]:
+    """Return the attempt that ``error`` ended, if any; ``error`` is not the provider's."""
+    provider, model = ref
+    if isinstance(error, asyncio.CancelledError):
+        gone = ClientGone(provider, "had not answered when the client disconnected")
+        attempt = _attempt(provider, model, gone)
+    elif running:
+        attempt = _attempt(
+            provider, model, CallBroken(provider, "was called, and this service failed")
+        )
+    else:
+        return []
+    if running and chat is not None:
+        # The provider may have read the prompt by then, and charges for it.
+        attempt = replace(attempt, usage=estimated_usage(chat, ()))
+    return [attempt]
 
 
 def _worth_repeating(error: ProviderError) -> bool:

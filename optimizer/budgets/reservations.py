@@ -131,6 +131,8 @@ class Reservation:
     asked_at: datetime
     payer: Payer
     worker: str
+    claimed: bool = field(default=False, init=False)
+    """Whether money was asked for, so that some may be held even if the asking was cancelled."""
     _held: tuple[Charge, ...] = field(default=())
 
     async def hold(
@@ -164,6 +166,7 @@ class Reservation:
             self.worker,
             first=not self._held,
         )
+        self.claimed = True
         refusals = await self.ledger.hold(claim)
         if not refusals:
             self._held = charges
@@ -176,6 +179,11 @@ class Reservation:
         """
         if await self.hold(provider, model, attempts):
             raise CallNotAuthorized(provider, _NOT_CALLED.format(_DOES_NOT_FIT))
+
+    async def release(self) -> None:
+        """Give back what is held, after a request that ended without a further cost."""
+        if self.claimed:
+            await self.ledger.release(self.request_id)
 
     def over_budget(
         self, options: Iterable[ModelOption], refusals: Sequence[Refusal] = ()

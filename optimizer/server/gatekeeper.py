@@ -11,7 +11,7 @@ from optimizer.access.api_keys import AccessDenied
 from optimizer.access.client_address import address_of_scope
 from optimizer.access.concurrency.limiter import ConcurrencyTimeout
 from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
-from optimizer.api.http.errors import Failure, Kind, retry_headers
+from optimizer.api.http.errors import Failure, Kind, failure_of, retry_headers
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 from optimizer.wiring.build import PROCESS, get_services
 
@@ -70,8 +70,7 @@ class Gatekeeper:
             await _refuse(scope["path"], _access_denied(error), receive, send)
             return
         except RateLimitExceeded as error:
-            failure = _rate_limit_exceeded(error)
-            await _refuse(scope["path"], failure, receive, send, error.windows)
+            await _refuse(scope["path"], failure_of(error), receive, send, error.windows)
             return
         scope["optimizer.client"], scope["optimizer.services"] = client, services
         send_reply = _with_headers(send, windows) if windows else send
@@ -107,16 +106,6 @@ def _with_headers(send: Send, windows: list[RateWindow]) -> Send:
         await send(message)
 
     return send_with_headers
-
-
-def _rate_limit_exceeded(error: RateLimitExceeded) -> Failure:
-    return Failure(
-        429,
-        "rate_limited",
-        str(error),
-        code="rate_limit_exceeded",
-        retry_after=error.retry_after,
-    )
 
 
 def _concurrency_timeout(error: ConcurrencyTimeout) -> Failure:

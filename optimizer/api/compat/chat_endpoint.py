@@ -31,8 +31,13 @@ async def answer(
     """Return the reply to ``request``. Raises what :meth:`RoutingService.complete` does."""
     if request.streamed:
         stream = await routing.stream(request)
-        source = _encode_stream(stream, encoder(stream, request))
-        return StreamReply(source, stream.leave, {**headers_of_stream(request, stream), **headers})
+        try:
+            source = _encode_stream(stream, encoder(stream, request))
+            more = {**headers_of_stream(request, stream), **headers}
+        except BaseException:
+            stream.leave()
+            raise
+        return StreamReply(source, stream.leave, more)
     result = await routing.complete(request)
     return JsonReply(whole(result), headers={**headers_of_result(request, result), **headers})
 

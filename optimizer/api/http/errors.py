@@ -15,6 +15,7 @@ from rest_framework import exceptions
 
 from analytics.ledger.ledger import BudgetsUnavailable, LedgerUnavailable
 from analytics.quality.feedback import UnknownAnswer
+from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.api.http.body_reader import InvalidField
 from optimizer.domain.model_names import UnknownModel
 from optimizer.domain.request import GatewayRequest
@@ -123,6 +124,14 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         details = {"code": code, "resets_at": resets_at}
         return Failure(
             429, "rate_limited", str(error), None, code, error.retry_after, details=details
+        )
+    if isinstance(error, RateLimitExceeded):
+        return Failure(
+            429,
+            "rate_limited",
+            str(error),
+            code="rate_limit_exceeded",
+            retry_after=error.retry_after,
         )
     if isinstance(error, UnknownAnswer):
         errors = {error.field: [str(error)]}
