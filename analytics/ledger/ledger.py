@@ -26,7 +26,7 @@ from analytics.budgets.holding import Refusals, book, hold, release
 from analytics.database.batcher import Batcher, batched
 from analytics.database.bulk_write import RowWriter, execute_many
 from analytics.database.circuit_breaker import DATABASE_UNAVAILABLE, DatabaseCircuit
-from analytics.ledger.daily_totals import Decided, total_cost_on, totals_add
+from analytics.ledger.daily_totals import Decided, TenantTotals, total_cost_on, totals_add
 from analytics.ledger.journal import Journal
 from analytics.ledger.rollups import ON_TIME, mark_late
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
@@ -71,8 +71,9 @@ Observer = Callable[[LedgerEntry], object]
 class Receipt:
     """Proof that an entry is durable.
 
-    ``total_cost_today`` is the USD spent on this UTC day, ``None`` if the entry waits in the
-    journal and the sum is unknown.
+    ``total_cost_today`` is the USD spent on this UTC day: by the tenant of the request, or by
+    all where it has none. It is ``None`` if the entry waits in the journal and the sum is
+    unknown.
     """
 
     total_cost_today: Decimal | None
@@ -95,6 +96,7 @@ class Ledger:
         self.database = DatabaseCircuit()
         self._replay_at = 0.0
         self._unreleased: set[UUID] = set()
+        self._tenants = TenantTotals()
         self._batcher: Batcher[_Item, _Result] = Batcher("ledger-writer", self._write)
 
     async def record(self, entry: LedgerEntry) -> Receipt:
@@ -197,7 +199,7 @@ class Ledger:
             if self._replay_due and time.monotonic() >= self._replay_at:
                 self._try_to_replay()
             total = self.database.ask(lambda: write_entries(entries)) if entries else None
-            return [Receipt(total)] * len(entries)
+            return self._receipts(entries, total)
         except DATABASE_UNAVAILABLE as error:
             self._replay_due = True
             self._log_unavailable(error)
@@ -207,6 +209,20 @@ class Ledger:
                 logger.error("The database refused a ledger entry", exc_info=error)
                 return [LedgerUnavailable("the record was refused by the database")]
             return [result for entry in entries for result in self._write_entries([entry])]
+
+    def _receipts(self, entries: Sequence[LedgerEntry], total: Decimal | None) -> Sequence[Receipt]:
+        requests = [entry.request for entry in entries if entry.request.tenant]
+        if not requests:
+            return [Receipt(total)] * len(entries)
+        sums: Mapping[str, Decimal] = {}
+        try:
+            sums = self.database.ask(lambda: self._tenants.add(requests))
+        except Exception as error:  # the entries are written, whatever their sums are
+            logger.warning("What a tenant has spent today cannot be read", exc_info=error)
+        return [
+            Receipt(sums.get(entry.request.tenant) if entry.request.tenant else total)
+            for entry in entries
+        ]
 
     def _log_unavailable(self, error: Exception) -> None:
         if self.database.should_log():

@@ -83,7 +83,7 @@ class Accounting:
         self._prices = prices
         self._ledger = ledger
         self._entries = entries
-        self._spent_today: tuple[datetime, Decimal] | None = None
+        self._spent_today: dict[str, tuple[datetime, Decimal]] = {}
 
     async def record_answer(
         self,
@@ -235,19 +235,22 @@ class Accounting:
         await self.record_failure(analyzed, None, attempts, started)
 
     async def _record(self, entry: LedgerEntry) -> Decimal | None:
-        """Store ``entry``, and return the USD spent today including it, ``None`` if unknown."""
+        """Store ``entry``, and return the USD spent today including it, ``None`` if unknown.
+
+        It is what the request's tenant has spent, or all where it has none.
+        """
         receipt = await self._ledger.record(entry)
         notify(self._observers, entry)
         today = entry.request.created_at
-        if receipt.total_cost_today is not None:
-            self._spent_today = (today, receipt.total_cost_today)
-        elif self._spent_today is not None and self._spent_today[0].date() == today.date():
+        tenant, spent = entry.request.tenant, receipt.total_cost_today
+        if spent is None:
             # The database is unavailable: add to the last sum that was read from it.
-            spent = self._spent_today[1] + (entry.request.cost or _ZERO)
-            self._spent_today = (today, spent)
-        else:
-            return None
-        return self._spent_today[1]
+            last = self._spent_today.get(tenant)
+            if last is None or last[0].date() != today.date():
+                return None
+            spent = last[1] + (entry.request.cost or _ZERO)
+        self._spent_today[tenant] = (today, spent)
+        return spent
 
     def _charges(self, answer_cost: Decimal | None, attempts: Sequence[Attempt]) -> Charges:
         """Return what the request cost in all: the answer and the failed attempts."""

@@ -13,7 +13,7 @@ from django.conf import settings as django_settings
 
 from analytics.access.keys import key_make
 from analytics.models import ApiKey, RequestRecord, Team
-from optimizer.access.rate_limits import RateLimitExceeded, RateLimits
+from optimizer.access.rate_limits import RateLimitExceeded, RateLimits, RateWindow
 from optimizer.domain.client import Client
 from optimizer.wiring.build import get_services
 from tests.conftest import Start
@@ -151,28 +151,32 @@ async def test_a_failed_request_gives_its_tokens_back(
 
 
 async def test_another_key_s_limit_of_tokens_says_nothing_of_one_s_own(
-    transactional_db: None, fakes: dict[str, FakeProvider], start: Start
+    transactional_db: None,
+    fakes: dict[str, FakeProvider],
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = await start()
     team = await Team.objects.acreate(name="red")
-    poor = await key("poor", team=team, tokens_per_minute=1000)
-    rich = await key("rich", team=team)
-    for fake in fakes.values():
-        fake.gate = asyncio.Event()
-    other = {**MESSAGE, "messages": [{"role": "user", "content": "Why?"}], "max_tokens": 600}
-    body = {**MESSAGE, "max_tokens": 600}
-    first = asyncio.create_task(client.post("/v1/messages", json=other, headers=poor))
-    while not any(fake.asked for fake in fakes.values()):
-        await asyncio.sleep(0.01)
-    both = [
-        asyncio.create_task(client.post("/v1/messages", json=body, headers=headers))
-        for headers in (poor, rich)
-    ]
-    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    for fake in fakes.values():
-        fake.gate.set()
-    answers = await asyncio.gather(first, *both)
-    assert [a.status_code for a in answers] == [200, 429, 200]
+    poor, rich = await key("poor", team=team, tokens_per_minute=1), await key("rich", team=team)
+    limits = get_services().limits
+
+    async def refuse(one: Client, request_id: uuid.UUID, tokens: int) -> None:
+        await asyncio.sleep(0.2)
+        window = RateWindow("tokens", 1, 0, 60.0)
+        raise RateLimitExceeded(window, [window], needed=tokens, recorded_for=request_id)
+
+    monkeypatch.setattr(limits, "reserve", refuse)
+    monkeypatch.setattr(limits, "admit", admitted)
+    for path, body in (AT_ONCE[0], AT_ONCE[-1]):
+        leads = asyncio.create_task(client.post(path, json=body, headers=poor))
+        await asyncio.sleep(0.1)
+        follows = await client.post(path, json=body, headers=rich)
+        assert (follows.status_code, (await leads).status_code) == (200, 429)
+
+
+async def admitted(one: Client) -> list[RateWindow]:
+    return []
 
 
 async def test_each_key_has_its_own(client: httpx.AsyncClient) -> None:
