@@ -304,6 +304,7 @@ SEMANTIC_CACHE_WORD_THRESHOLD = env.float("SEMANTIC_CACHE_WORD_THRESHOLD", defau
 SEMANTIC_CACHE_ENTRIES = env.int("SEMANTIC_CACHE_ENTRIES", default=20_000)
 CATALOGUE_FILE = env.str("CATALOGUE_FILE", default="")
 RULES_FILE = env.str("RULES_FILE", default="")
+BUDGET_UNKNOWN_INPUT = _choice("BUDGET_UNKNOWN_INPUT", ("reserve", "refuse"), default="reserve")
 LOCAL_PROVIDER = _choice("LOCAL_PROVIDER", ("auto", "on", "off"), default="auto")
 PROVIDER_CONNECT_TIMEOUT = env.float("PROVIDER_CONNECT_TIMEOUT", default=5.0)
 PROVIDER_READ_TIMEOUT = env.float("PROVIDER_READ_TIMEOUT", default=60.0)

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 _ZERO = Decimal(0)
 MILLION = Decimal(1_000_000)
 _PLACES = Decimal("0.0000000001")
+_LARGEST_CONTEXT = 10_000_000
 Tiers = tuple[tuple[int, Decimal], ...]
 PriceSource = Literal["set here", "catalogue", "genai-prices", "unknown"]
 
@@ -193,6 +194,11 @@ class PriceBook:
         rates = (self.rates(provider, model, at) for at in (now, now + timedelta(hours=1)))
         costs = [rate.most(input_tokens, output_tokens) for rate in rates if rate is not None]
         return max(costs) if len(costs) == 2 else None
+
+    def context_window(self, provider: str, model: str) -> int:
+        """Return the model's context window in tokens, the largest of all if it is unknown."""
+        spec = self._catalogue.find(provider, model)
+        return _LARGEST_CONTEXT if spec is None else spec.context_window
 
     def source(self, provider: str, model: str, at: datetime | None = None) -> PriceSource:
         """Return where the rates at ``at`` (default now) come from."""

@@ -21,6 +21,7 @@ class ProductSettings:
     auth: Mode
     breaker_failures: int
     breaker_seconds: float
+    budget_unknown_input: str
     cache_max_temperature: float
     catalogue_file: str
     celery_broker_url: str

@@ -152,6 +152,7 @@ class Services:
         for task in self._upkeep:
             task.cancel()
         await self.routing.drain()
+        await self.embedding.drain()
         await self.registry.aclose()
         await self.circuits.aclose()
         await self.feed.aclose()

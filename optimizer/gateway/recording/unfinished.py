@@ -15,7 +15,12 @@ from analytics.ledger.ledger import BudgetsUnavailable
 from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.budgets.reservations import Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
-from optimizer.domain.result import BudgetExceeded, NotCached, RoutingUnavailable
+from optimizer.domain.result import (
+    BudgetExceeded,
+    NotCached,
+    RoutingUnavailable,
+    UnknownInputRefused,
+)
 from optimizer.gateway.recording.accounting import Accounting
 from optimizer.shared.tasks import Background
 from providers.completion import Completion
@@ -33,6 +38,7 @@ _REFUSALS = (
     NoEligibleModel,
     NotCached,
     RateLimitExceeded,
+    UnknownInputRefused,
     RoutingUnavailable,
 )
 
