@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -38,6 +39,7 @@ from routing.engine import RoutingEngine
 from routing.models import ModelRef, RoutingDecision
 from routing.rules import NO_EFFECT
 
+logger = logging.getLogger(__name__)
 Shared = TypeVar("Shared")
 _REF = itemgetter("provider", "model")
 
@@ -319,6 +321,12 @@ class RoutingService:
         return recorded
 
     def _remember(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
+        try:
+            self._remember_answer(analyzed, result)
+        except Exception as error:  # the answer is recorded, so it must be delivered
+            logger.error("An answer could not be remembered", exc_info=error)
+
+    def _remember_answer(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
         self._cache.remember(analyzed, result)
         if self._judge is not None:
             self._judge.consider(analyzed, result)
