@@ -137,10 +137,10 @@ class RedisWindows:
 
         name = f"optimizer:tokens:{key}"
         try:
-            found = await self._redis.eval(script, 1, name, *values, uuid.uuid4().hex)
+            reply = await self._redis.eval(script, 1, name, *values, uuid.uuid4().hex)
         except RedisError as error:
             raise StorageError(error) from error
-        allowed, used, milliseconds, window = found
+        allowed, used, milliseconds, window = reply
         reset = milliseconds / 1000 if milliseconds > 0 else MINUTE
         window_id = window.decode() if isinstance(window, bytes) else window
         return TokenWindow(bool(allowed), max(0, int(used)), reset, window_id)

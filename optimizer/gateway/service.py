@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -323,7 +324,7 @@ class RoutingService:
     def _remember(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
         try:
             self._remember_answer(analyzed, result)
-        except Exception as error:  # the answer is recorded, so it must be delivered
+        except (Exception, asyncio.CancelledError) as error:  # recorded, so it must be delivered
             logger.error("An answer could not be remembered", exc_info=error)
 
     def _remember_answer(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
