@@ -125,7 +125,7 @@ class SharedStream:
             await self._settle(error.code if isinstance(error, ProviderError) else INTERNAL_ERROR)
             raise
         except asyncio.CancelledError as error:
-            if cancelled_from_within(error):
+            if self._readers and cancelled_from_within(error):
                 await self._settle(INTERNAL_ERROR)
                 raise InternalError("The stream was cancelled within the service.") from None
             await self._settle(ClientGone.code)
