@@ -151,7 +151,9 @@ class SharedStream:
                 timing,
                 cut_off=cut_off,
             )
-        except Exception as error:  # noqa: BLE001 - whatever it is, the call is settled
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not cancelled_from_within(error):
+                raise  # the ledger writes what it has accepted
             call = replace(self._call, completion=completion)
             raise await self._unfinished.end(call, error) from None
 
