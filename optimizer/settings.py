@@ -308,6 +308,7 @@ REFUSALS_PER_MINUTE = env.int("REFUSALS_PER_MINUTE", default=600)
 REFUSALS_PER_CLIENT = env.int("REFUSALS_PER_CLIENT", default=60)
 UNKNOWN_MODELS = _choice("UNKNOWN_MODELS", ("refuse", "pass"), default="refuse")
 RULES_FILE = env.str("RULES_FILE", default="")
+BUDGET_UNKNOWN_INPUT = _choice("BUDGET_UNKNOWN_INPUT", ("reserve", "refuse"), default="reserve")
 LOCAL_PROVIDER = _choice("LOCAL_PROVIDER", ("auto", "on", "off"), default="auto")
 PROVIDER_CONNECT_TIMEOUT = env.float("PROVIDER_CONNECT_TIMEOUT", default=5.0)
 # None: 120 s between two bytes of a stream, and a whole answer may take until the deadline.

@@ -12,6 +12,7 @@ from providers.chat import (
     Chat,
     File,
     Image,
+    Native,
     Part,
     Text,
     Thinking,
@@ -242,7 +243,8 @@ def most_input_tokens(chat: Chat) -> int:
     """
     overhead = _MESSAGE_OVERHEAD * (len(chat.messages) + 1)
     overhead += _TOOLS_OVERHEAD if chat.tools else 0
-    if chat.native and chat.source is not None:
+    native = chat.native or any(isinstance(part, Native) for part in chat.parts())
+    if native and chat.source is not None:
         # The body includes the parts that only its own wire can read, wherever they are.
         return overhead + _size(json.dumps(chat.source.body, ensure_ascii=False, default=str))
     tools = sum(

@@ -30,6 +30,7 @@ MILLION = Decimal(1_000_000)
 PLACES = Decimal("0.0000000001")
 """The places to which money is kept."""
 _MOST_WARNINGS = 1_000
+_LARGEST_CONTEXT = 10_000_000
 Tiers = tuple[tuple[int, Decimal], ...]
 PriceSource = Literal["set here", "catalogue", "genai-prices", "unknown"]
 
@@ -262,6 +263,11 @@ class PriceBook:
                     return None
                 costs.append(rates.most(input_tokens, output_tokens))
         return max(costs)
+
+    def context_window(self, provider: str, model: str) -> int:
+        """Return the model's context window in tokens, the largest of all if it is unknown."""
+        spec = self._models.find(provider, model)
+        return _LARGEST_CONTEXT if spec is None else spec.context_window
 
     def source(self, provider: str, model: str, at: datetime | None = None) -> PriceSource:
         """Return where the rates at ``at`` (default now) come from."""

@@ -55,23 +55,27 @@ class ModelSelector:
             context, strategy=analyzed.request.strategy, analysis=analyzed.analysis
         )
 
+    def reservation(self, analyzed: AnalyzedRequest) -> Reservation | None:
+        """Return the reservation if a budget concerns the request."""
+        if self._budgets is None or not self._budgets.any:
+            return None
+        return self._budgets.reservation(analyzed.request)
+
     async def select(
-        self, analyzed: AnalyzedRequest, started: float
-    ) -> tuple[RoutingDecision, Reservation | None]:
-        """Return the decision, and the reservation if a budget concerns the request.
+        self, analyzed: AnalyzedRequest, started: float, reservation: Reservation | None
+    ) -> RoutingDecision:
+        """Return the decision, with the money for its model held in ``reservation``.
 
         A budget without enough money left either refuses the request or restricts the choice
-        to cheaper models. ``started`` is a reading of ``time.perf_counter``. Raises
+        to cheaper models. The caller releases the reservation if the request ends without a
+        record. ``started`` is a reading of ``time.perf_counter``. Raises
         :class:`routing.models.NoEligibleModel`,
         :class:`optimizer.domain.result.RoutingUnavailable`,
         :class:`optimizer.domain.result.BudgetExceeded` and
         :class:`analytics.ledger.ledger.BudgetsUnavailable`.
         """
-        reservation = None
-        if self._budgets is not None and self._budgets.any:
-            reservation = self._budgets.reservation(analyzed.request)
         if reservation is None:
-            return await self._route(analyzed, started), None
+            return await self._route(analyzed, started)
         only, source = analyzed.request.only, self._options
         options = source.options() if only is None else source.named(only)
         over_budget = reservation.over_budget(options)
@@ -84,7 +88,7 @@ class ModelSelector:
                 decision = await self._route(analyzed, started, over_budget)
             except NoEligibleModel:
                 raise reservation.exceeded(refusals) from None
-        return decision, reservation
+        return decision
 
     async def _route(
         self, analyzed: AnalyzedRequest, started: float, over_budget: OverBudget = _NOTHING

@@ -178,8 +178,8 @@ class _Reply:
         await self._send({"type": "http.response.body", "body": body})
 
     async def stream(self, answer: StreamReply) -> None:
-        self.head += [*_encode_headers(STREAM_HEADERS), *_encode_headers(answer.headers)]
         try:
+            self.head += [*_encode_headers(STREAM_HEADERS), *_encode_headers(answer.headers)]
             async with aclosing(answer.source) as events:
                 await self._begin(200)
                 async for event in events:

@@ -11,7 +11,7 @@ from optimizer.access.api_keys import AccessDenied
 from optimizer.access.client_address import address_of_scope
 from optimizer.access.concurrency.limiter import ConcurrencyTimeout
 from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
-from optimizer.api.http.errors import Failure, Kind, retry_headers
+from optimizer.api.http.errors import Failure, Kind, failure_of, retry_headers
 from optimizer.server.body_limit import ReadBody, read_body
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 from optimizer.wiring.build import PROCESS, get_services
@@ -73,8 +73,7 @@ class Gatekeeper:
             return
         except RateLimitExceeded as error:
             scope["optimizer.client"] = client
-            failure = _rate_limit_exceeded(error)
-            await _refuse(scope, failure, receive, send, error.windows)
+            await _refuse(scope, failure_of(error), receive, send, error.windows)
             return
         scope["optimizer.client"], scope["optimizer.services"] = client, services
         send_reply = _with_headers(send, windows) if windows else send
@@ -115,16 +114,6 @@ def _with_headers(send: Send, windows: list[RateWindow]) -> Send:
         await send(message)
 
     return send_with_headers
-
-
-def _rate_limit_exceeded(error: RateLimitExceeded) -> Failure:
-    return Failure(
-        429,
-        "rate_limited",
-        str(error),
-        code="rate_limit_exceeded",
-        retry_after=error.retry_after,
-    )
 
 
 def _concurrency_timeout(error: ConcurrencyTimeout) -> Failure:

@@ -222,7 +222,8 @@ def build_services() -> Services:
     cache = CacheReader() if product.response_cache else None
     semantic = semantic_cache() if cache else None
     limits = RateLimits(product.shared_store)
-    budgets = Budgets(ledger, prices)
+    refuse_unknown = product.budget_unknown_input == "refuse"
+    budgets = Budgets(ledger, prices, refuse_unknown_input=refuse_unknown)
     feed = Feed(product.shared_store)
     meter = Meter(lambda: {name: caller.circuit_state(name) for name in registry.providers})
     telemetry = configured_telemetry()

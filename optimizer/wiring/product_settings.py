@@ -22,6 +22,7 @@ class ProductSettings:
     breaker_failures: int
     breaker_seconds: float
     breaker_window: float
+    budget_unknown_input: str
     cache_max_temperature: float
     catalogue_file: str
     celery_broker_url: str

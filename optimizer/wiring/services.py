@@ -157,6 +157,7 @@ class Services:
             task.cancel()
         await self.routing.drain()
         await self.refusals.drain()
+        await self.embedding.drain()
         await self.registry.aclose()
         await self.circuits.aclose()
         await self.feed.aclose()

@@ -32,13 +32,11 @@ async def answer(
     """Return the reply to ``request``. Raises what :meth:`RoutingService.complete` does."""
     if request.streamed:
         stream = await routing.stream(request)
-        encoder = RelayEncoder(response_format.rules, response_format.encoder(stream, request))
-        headers = {
-            **headers_of_stream(request, stream), **headers, **relayed_headers(stream.headers)
-        }  # fmt: skip
-        if stream.decision is not None:
-            headers.update(_dropped_header(routing, request, *stream.decision.ref))
-        return StreamReply(_encode_stream(stream, encoder, request), stream.leave, headers)
+        try:
+            return _stream_reply(routing, request, stream, response_format, headers)
+        except BaseException:
+            stream.leave()
+            raise
     result = await routing.complete(request)
     headers = {**headers_of_result(request, result), **headers}
     relayed = result.completion.relayed
@@ -50,6 +48,22 @@ async def answer(
     if body is relayed.body and relayed.raw:
         return JsonReply(relayed.raw, headers=headers)
     return JsonReply(relayed.body if body is None else body, headers=headers)
+
+
+def _stream_reply(
+    routing: RoutingService,
+    request: GatewayRequest,
+    stream: ClientStream,
+    response_format: ResponseFormat,
+    headers: Mapping[str, str],
+) -> StreamReply:
+    encoder = RelayEncoder(response_format.rules, response_format.encoder(stream, request))
+    headers = {
+        **headers_of_stream(request, stream), **headers, **relayed_headers(stream.headers)
+    }  # fmt: skip
+    if stream.decision is not None:
+        headers.update(_dropped_header(routing, request, *stream.decision.ref))
+    return StreamReply(_encode_stream(stream, encoder, request), stream.leave, headers)
 
 
 def _dropped_header(

@@ -15,10 +15,16 @@ from rest_framework import exceptions
 
 from analytics.ledger.ledger import BudgetsUnavailable, LedgerUnavailable
 from analytics.quality.feedback import UnknownAnswer
+from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.api.http.body_reader import InvalidField
 from optimizer.domain.model_names import UnknownModel
 from optimizer.domain.request import GatewayRequest
-from optimizer.domain.result import BudgetExceeded, NotCached, RoutingUnavailable
+from optimizer.domain.result import (
+    BudgetExceeded,
+    NotCached,
+    RoutingUnavailable,
+    UnknownInputRefused,
+)
 from providers.errors import ProviderError, RequestRejected
 from routing.models import NoEligibleModel
 
@@ -126,12 +132,8 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         return _no_eligible_model(error, ", ".join(places) or None)
     if isinstance(error, RoutingUnavailable):
         return _own_error(error, request) or _routing_failure(error)
-    if isinstance(error, BudgetExceeded):
-        code, resets_at = "budget_exceeded", error.resets_at
-        details = {"code": code, "resets_at": resets_at}
-        return Failure(
-            429, "rate_limited", str(error), None, code, error.retry_after, details=details
-        )
+    if isinstance(error, (BudgetExceeded, RateLimitExceeded, UnknownInputRefused)):
+        return _limit_failure(error)
     if isinstance(error, UnknownAnswer):
         errors = {error.field: [str(error)]}
         return Failure(404, "not_found", str(error), error.field, errors=errors)
@@ -142,6 +144,16 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
             502, "overloaded", f"{error.provider} {error.message}.", code=error.code, ours=False
         )
     return _failure_by_type(error)
+
+
+def _limit_failure(error: BudgetExceeded | RateLimitExceeded | UnknownInputRefused) -> Failure:
+    if isinstance(error, UnknownInputRefused):
+        return Failure(400, "invalid", str(error), error.field, "unknown_input_size")
+    code, wait = "rate_limit_exceeded", error.retry_after
+    if isinstance(error, RateLimitExceeded):
+        return Failure(429, "rate_limited", str(error), code=code, retry_after=wait)
+    code, details = "budget_exceeded", {"code": "budget_exceeded", "resets_at": error.resets_at}
+    return Failure(429, "rate_limited", str(error), code=code, retry_after=wait, details=details)
 
 
 def _no_eligible_model(error: NoEligibleModel, param: str | None) -> Failure:
