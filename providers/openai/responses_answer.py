@@ -120,10 +120,10 @@ def response_error(provider: str, body: Mapping[str, Any]) -> ProviderError:
     error = body.get("error")
     fields = error if isinstance(error, dict) else body
     code = text_of(fields.get("code")) or text_of(fields.get("type"))
-    found = error_for_status(provider, _STATUS_BY_CODE.get(code, 400 if code else 500))
-    found.usage = read_usage(body)
-    found.words = text_of(fields.get("message"))[:500]
-    return found
+    failure = error_for_status(provider, _STATUS_BY_CODE.get(code, 400 if code else 500))
+    failure.usage = read_usage(body)
+    failure.words = text_of(fields.get("message"))[:500]
+    return failure
 
 
 def text_of(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from optimizer.api.http.endpoint import JsonReply
 from optimizer.api.http.errors import Failure
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.gateway.recording.refusals import Refusal
+from optimizer.gateway.recording.refusals import RefusedRequest
 from optimizer.wiring.services import Services
 
 # The endpoints that answer prompts, by path, and their names in the ledger.
@@ -80,7 +80,7 @@ def note_failure(
     code = _code_of(failure, status)
     sent = data if isinstance(data, Mapping) else {}
     services.refusals.note(
-        Refusal(
+        RefusedRequest(
             request_id,
             name,
             status,

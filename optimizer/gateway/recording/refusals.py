@@ -45,7 +45,7 @@ CountRefusal = Callable[[str, int, str, bool], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedRequest:
     """A refused request, as far as it is known.
 
     ``code`` is the reason for programs, ``text`` for people. ``quotes`` is whether the text
@@ -94,7 +94,7 @@ class Refusals:
         self._background = Background()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def note(self, refusal: Refusal) -> None:
+    def note(self, refusal: RefusedRequest) -> None:
         """Record ``refusal`` in the background, or count it. Never raises."""
         try:
             record = self._record_of(refusal)
@@ -164,7 +164,7 @@ class Refusals:
             kind = kind._replace(endpoint="", http_status=0, reason="other")
         self._unrecorded[kind] += 1
 
-    def _record_of(self, refusal: Refusal) -> RequestRecord:
+    def _record_of(self, refusal: RefusedRequest) -> RequestRecord:
         client = refusal.client
         text = refusal.text if self._quotations or not refusal.quotes else refusal.plain
         return RequestRecord(

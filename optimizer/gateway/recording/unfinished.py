@@ -43,7 +43,7 @@ _REFUSALS = (
 )
 
 
-class InternalError(Exception):
+class CancelledWithin(Exception):
     """A part of this service cancelled a request that its client still waits for."""
 
 
@@ -97,7 +97,7 @@ class UnfinishedCalls:
         A task that is being cancelled does not wait for it.
         """
         if cancelled_from_within(error):
-            error = InternalError("The request was cancelled within the service.")
+            error = CancelledWithin("The request was cancelled within the service.")
         settling = self._background.run(self._settle(call, error))
         if not isinstance(error, asyncio.CancelledError):
             await asyncio.shield(settling)

@@ -18,7 +18,7 @@ from optimizer.gateway.recording.decisions import served_decision
 from optimizer.gateway.recording.ledger_entries import CallClock
 from optimizer.gateway.recording.unfinished import (
     INTERNAL_ERROR,
-    InternalError,
+    CancelledWithin,
     UnfinishedCall,
     UnfinishedCalls,
     cancelled_from_within,
@@ -139,7 +139,7 @@ class SharedStream:
         except asyncio.CancelledError as error:
             if self._readers and cancelled_from_within(error):
                 await self._settle(INTERNAL_ERROR)
-                raise InternalError("The stream was cancelled within the service.") from None
+                raise CancelledWithin("The stream was cancelled within the service.") from None
             await self._settle(ClientGone.code)
             raise
         recorded = await self._settle("")

@@ -8,8 +8,8 @@ import openai
 import pytest
 
 from optimizer.api.http.body_reader import InvalidField
-from optimizer.api.openai.responses_request import read_response_query
-from optimizer.api.openai.responses_tools import ResponseTools
+from optimizer.api.openai.responses.request import read_response_query
+from optimizer.api.openai.responses.tools import ResponseTools
 from providers.chat import JsonOutput, Reasoning, Text, Thinking, ToolCall, ToolResult
 from tests.fakes.server import FakeProvider
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from optimizer.api.http.body_reader import BodyReader
-from optimizer.api.openai.responses_tools import ResponseTools, hosted_calls, past_call
+from optimizer.api.openai.responses.tools import ResponseTools, hosted_calls, past_call
 from optimizer.domain.reasoning_seals import is_seal, unseal
 from providers.chat import File, Image, Message, Native, Part, Text, Thinking, ToolCall, ToolResult
 from providers.openai.responses_answer import reasoning_text

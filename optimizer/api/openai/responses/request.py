@@ -13,8 +13,8 @@ from typing import Any
 
 from optimizer.api.compat.extensions import read_request_options
 from optimizer.api.http.body_reader import BodyReader
-from optimizer.api.openai.responses_input import InputReader, own_response_id
-from optimizer.api.openai.responses_tools import ResponseTools
+from optimizer.api.openai.responses.input import InputReader, own_response_id
+from optimizer.api.openai.responses.tools import ResponseTools
 from optimizer.gateway.chat_requests import ChatQuery
 from providers.chat import (
     Chat,

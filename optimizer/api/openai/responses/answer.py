@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from optimizer.api.openai.responses_tools import ResponseTools
+from optimizer.api.openai.responses.tools import ResponseTools
 from optimizer.domain.reasoning_seals import seal, seal_call
 from optimizer.domain.result import CompletionResult
 from providers.chat import Text, Thinking, ToolCall

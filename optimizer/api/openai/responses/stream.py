@@ -13,7 +13,7 @@ from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.sse import sse
 from optimizer.api.openai.errors import error_body
-from optimizer.api.openai.responses_answer import (
+from optimizer.api.openai.responses.answer import (
     ResponseFrame,
     message_item,
     reasoning_item,
