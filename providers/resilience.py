@@ -38,6 +38,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+_KEPT_MODELS = 1_000
 Made = TypeVar("Made")
 AuthorizeCall = Callable[[str, str, Sequence[Attempt]], Awaitable[None]]
 """Called with (provider, model, failed attempts) before each call. It raises an error to prevent
@@ -56,6 +57,7 @@ class ResilientCaller:
     lacks: Callable[[str, str], frozenset[str]] = lambda provider, model: frozenset()
     circuits: Circuits = field(init=False)
     cooldowns: Cooldowns = field(init=False, default_factory=Cooldowns)
+    _known_lacks: dict[tuple[str, str], frozenset[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         policy = self.policy
@@ -86,8 +88,7 @@ class ResilientCaller:
         """
 
         def complete(client: Provider, model: str) -> Awaitable[Completion]:
-            lacks = self.lacks(client.name, model)
-            return client.complete(CompletionRequest(model, chat, lacks))
+            return client.complete(CompletionRequest(model, chat, self._lacking(client, model)))
 
         state = self._state(chain, _summary_of(chat), attempts)
         return await self._first(state, complete, authorize)
@@ -133,12 +134,22 @@ class ResilientCaller:
         state = self._state(chain, _summary_of(chat), attempts)
 
         def begin(client: Provider, model: str) -> Awaitable[OpenStream]:
-            request = CompletionRequest(model, chat, self.lacks(client.name, model))
+            request = CompletionRequest(model, chat, self._lacking(client, model))
             return open_stream(client, request, state.circuits)
 
         stream = await self._first(state, begin, authorize)
         stream.attempts = tuple(attempts)
         return stream
+
+    def _lacking(self, client: Provider, model: str) -> frozenset[str]:
+        known = self._known_lacks
+        key = (client.name, model)
+        if key not in known:
+            # Clients may invent names without end.
+            if len(known) >= _KEPT_MODELS:
+                known.clear()
+            known[key] = self.lacks(*key)
+        return known[key]
 
     def _state(
         self,

@@ -28,7 +28,6 @@ from providers.errors import (
     error_for_status,
 )
 from providers.events import Event, Relayed, Started
-from providers.http.client_headers import client_headers
 from providers.http.streaming import (
     EventTooLarge,
     StreamReader,
@@ -47,6 +46,11 @@ _LONGEST_WORDS = 500
 _MOST_TARGETS = 1000
 _SHORTEST_SECRET = 8
 _LONGEST_ERROR = 256 * 1024
+# The headers of an answer that the clients of its wire read: about limits, retries, its id.
+_CLIENT_HEADERS = frozenset(
+    {b"request-id", b"retry-after", b"retry-after-ms", b"x-should-retry", b"x-request-id"}
+)
+_CLIENT_HEADER_BEGINNINGS = (b"anthropic-", b"x-ratelimit-", b"openai-", b"x-goog-", b"x-gemini-")
 # The errors that reading an answer of an unexpected shape raises.
 SHAPE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 
@@ -349,6 +353,16 @@ def _is_plain_ascii(raw: bytes) -> bool:
     A NUL means another encoding (JSON may be UTF-16), in which escapes look different.
     """
     return raw.isascii() and b"\\u" not in raw and b"\0" not in raw
+
+
+def client_headers(headers: httpx.Headers) -> dict[str, str]:
+    """Return the headers that the clients of the provider's wire read, by lower-case name."""
+    return {
+        name.decode("latin-1"): value.decode("latin-1")
+        for raw_name, value in headers.raw
+        if (name := raw_name.lower()) in _CLIENT_HEADERS
+        or name.startswith(_CLIENT_HEADER_BEGINNINGS)
+    }
 
 
 def _is_event_stream(response: httpx.Response) -> bool:
