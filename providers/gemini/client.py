@@ -14,7 +14,8 @@ from providers.completion import Completion, CompletionRequest
 from providers.errors import AuthenticationFailed, ProviderError
 from providers.gemini.answer import GeminiStream, read_response
 from providers.gemini.request import gemini_payload
-from providers.http.wire import LONGEST_RETRY_AFTER, WireClient
+from providers.http.error_answer import LONGEST_RETRY_AFTER
+from providers.http.wire import WireClient
 
 _RETRY_DELAY = re.compile(rb'"retryDelay"\s*:\s*"(\d{1,9}(?:\.\d{1,9})?)s"')
 

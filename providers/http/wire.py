@@ -8,8 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -25,9 +23,9 @@ from providers.errors import (
     MalformedResponse,
     ProviderError,
     ProviderTimeout,
-    error_for_status,
 )
 from providers.events import Event, Relayed, Started
+from providers.http.error_answer import read_error
 from providers.http.streaming import (
     EventTooLarge,
     StreamReader,
@@ -41,11 +39,7 @@ from providers.storable import storable_completion
 logger = logging.getLogger(__name__)
 
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
-LONGEST_RETRY_AFTER = 24 * 3600.0
-_LONGEST_WORDS = 500
 _MOST_TARGETS = 1000
-_SHORTEST_SECRET = 8
-_LONGEST_ERROR = 256 * 1024
 # The headers of an answer that the clients of its wire read: about limits, retries, its id.
 _CLIENT_HEADERS = frozenset(
     {b"request-id", b"retry-after", b"retry-after-ms", b"x-should-retry", b"x-request-id"}
@@ -288,37 +282,9 @@ class WireClient(ABC):
             ) from error
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
-        error = error_for_status(
-            self.name, response.status_code, retry_after=retry_after_seconds(response.headers)
-        )
-        error.words = self._words(raw)
+        error = read_error(self.name, self._api_key, response, raw)
         error.wire, error.headers = self.wire, client_headers(response.headers)
-        error.body = self._error_body(raw)
         return error
-
-    def _error_body(self, raw: bytes) -> Mapping[str, Any] | None:
-        """Return the provider's error as it came; ``None`` if it holds the key or is no JSON."""
-        if len(raw) > _LONGEST_ERROR or self._holds_key(raw.decode("latin-1")):
-            return None
-        try:
-            body = json.loads(raw)
-        except (ValueError, RecursionError):
-            return None
-        return body if isinstance(body, dict) and body.get("error") else None
-
-    def _holds_key(self, text: str) -> bool:
-        # A shorter key is no secret; it may be part of any word.
-        return len(self._api_key) >= _SHORTEST_SECRET and self._api_key in text
-
-    def _words(self, raw: bytes) -> str:
-        """Return the provider's own error message, which only the client may see."""
-        try:
-            message = json.loads(raw)["error"]["message"]
-        except SHAPE_ERRORS:
-            return ""
-        if not isinstance(message, str) or self._holds_key(message):
-            return ""
-        return message[:_LONGEST_WORDS]
 
     # The fields that turn a request into one for a stream.
     _streamed: Mapping[str, Any] = {}
@@ -388,28 +354,3 @@ def _as_json(payload: Mapping[str, Any]) -> bytes:
         return orjson.dumps(payload)
     except TypeError:  # integers of more than 64 bits, or lone surrogates
         return json.dumps(payload).encode()
-
-
-def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """Return ``Retry-After`` in seconds: a number or an HTTP date (RFC 9110, section 10.2.3).
-
-    OpenAI and Anthropic also send ``retry-after-ms``. The result is ``None`` if the header is
-    absent or unreadable, else from 0 seconds to a day.
-    """
-    try:
-        if milliseconds := headers.get("retry-after-ms"):
-            seconds = float(milliseconds) / 1000
-        elif value := headers.get("retry-after"):
-            try:
-                seconds = float(value)
-            except ValueError:
-                when = parsedate_to_datetime(value)
-                when = when if when.tzinfo else when.replace(tzinfo=UTC)
-                seconds = (when - datetime.now(UTC)).total_seconds()
-        else:
-            return None
-    except (ValueError, TypeError, OverflowError):
-        return None
-    if seconds != seconds:  # NaN
-        return None
-    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)

@@ -22,8 +22,9 @@ from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat, Tool
 from providers.completion import CompletionRequest, Usage
 from providers.gemini.client import GeminiProvider
+from providers.http.error_answer import retry_after_seconds
 from providers.http.transport import HttpClient
-from providers.http.wire import WireClient, retry_after_seconds
+from providers.http.wire import WireClient
 from providers.openai.client import OpenAIOwnProvider, OpenAIProvider
 from providers.openai.openrouter import OpenRouterProvider
 from tests.fakes.server import FakeProvider, Reply, Wire
