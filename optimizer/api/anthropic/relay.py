@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from optimizer.api.anthropic.answer import usage_body
+from optimizer.api.compat.stream_encoder import stream_summary
+from optimizer.domain.result import CompletionResult
+
 
 @dataclass(frozen=True, slots=True)
 class MessageRelayRules:
@@ -20,14 +24,28 @@ class MessageRelayRules:
     def changed(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Set the model of the message to the name that the client asked for."""
         message = data.get("message")
-        if isinstance(message, Mapping) and message.get("model") not in (None, self.model):
-            return {**data, "message": {**message, "model": self.model}}
-        if data.get("type") == "message" and data.get("model") not in (None, self.model):
-            return {**data, "model": self.model}
-        return data
+        if not isinstance(message, Mapping):
+            return data
+        if not message.get("usage"):
+            # Clients count from here on; the closing event has the counts.
+            message = {**message, "usage": {"input_tokens": 0, "output_tokens": 0}}
+        if message.get("model") not in (None, self.model):
+            message = {**message, "model": self.model}
+        return data if message is data["message"] else {**data, "message": message}
+
+    def whole(self, body: Mapping[str, Any], result: CompletionResult) -> Mapping[str, Any]:
+        """Set the model likewise, and add the usage if the provider reports none."""
+        if body.get("model") not in (None, self.model):
+            body = {**body, "model": self.model}
+        if body.get("usage"):
+            return body
+        return {**body, "usage": usage_body(result.completion.usage)}
 
     def summarized(
-        self, data: Mapping[str, Any], summary: Mapping[str, Any]
+        self, data: Mapping[str, Any], result: CompletionResult
     ) -> Mapping[str, Any] | None:
-        """Add the summary to the message's closing event."""
-        return {**data, "optimizer": summary} if data.get("type") == "message_delta" else None
+        """Add the summary to the closing event, and the usage if the provider reports none."""
+        if data.get("type") != "message_delta":
+            return None
+        usage = data.get("usage") or usage_body(result.completion.usage)
+        return {**data, "usage": usage, "optimizer": stream_summary(result)}

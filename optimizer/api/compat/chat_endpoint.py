@@ -44,10 +44,10 @@ async def answer(
         headers.update(_dropped_header(routing, request, result.provider, result.model))
         return JsonReply(response_format.whole(result), headers=headers)
     headers.update(relayed_headers(relayed.headers))
-    body = response_format.rules.changed(relayed.body)
+    body = response_format.rules.whole(relayed.body, result)
     if body is relayed.body and relayed.raw:
         return JsonReply(relayed.raw, headers=headers)
-    return JsonReply(relayed.body if body is None else body, headers=headers)
+    return JsonReply(body, headers=headers)
 
 
 def _stream_reply(

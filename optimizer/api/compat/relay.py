@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from optimizer.api.compat.stream_encoder import StreamEncoder, stream_summary
+from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.sse import sse, sse_text
 from optimizer.domain.result import CompletionResult
@@ -28,10 +28,17 @@ class RelayRules(Protocol):
         """Return ``data`` itself if nothing changes, else what replaces it; ``None`` omits it."""
         ...
 
+    def whole(self, body: Mapping[str, Any], result: CompletionResult) -> Mapping[str, Any]:
+        """Return the whole answer: ``body`` itself if nothing changes.
+
+        Usage that the provider does not report, and clients need, is our own count.
+        """
+        ...
+
     def summarized(
-        self, data: Mapping[str, Any], summary: Mapping[str, Any]
+        self, data: Mapping[str, Any], result: CompletionResult
     ) -> Mapping[str, Any] | None:
-        """Return ``data`` with the summary, or ``None`` if this message does not carry it."""
+        """Return ``data`` with the summary of ``result``, ``None`` if it has no place for it."""
         ...
 
 
@@ -66,7 +73,7 @@ class RelayEncoder:
         if not self._relays:
             yield from self._events.finish(result)
             return
-        summary: Mapping[str, Any] | None = stream_summary(result)
+        summary: CompletionResult | None = result
         messages: list[bytes] = []
         for event in reversed(self._endings):
             with_summary = self._with_summary(event, summary)
@@ -88,7 +95,7 @@ class RelayEncoder:
             return sse_text(event.text, _name_of(event))
         return None if data is None else sse(data, _name_of(event))
 
-    def _with_summary(self, event: Relayed, summary: Mapping[str, Any] | None) -> bytes | None:
+    def _with_summary(self, event: Relayed, summary: CompletionResult | None) -> bytes | None:
         """Return the message with the summary; ``None`` if it carries none."""
         if summary is None or event.data is None:
             return None

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from optimizer.api.compat.stream_encoder import stream_summary
+from optimizer.domain.result import CompletionResult
+
 
 class ResponseRelayRules:
     """The rules of responses."""
@@ -13,11 +16,15 @@ class ResponseRelayRules:
         """Change nothing."""
         return data
 
+    def whole(self, body: Mapping[str, Any], result: CompletionResult) -> Mapping[str, Any]:
+        """Change nothing."""
+        return body
+
     def summarized(
-        self, data: Mapping[str, Any], summary: Mapping[str, Any]
+        self, data: Mapping[str, Any], result: CompletionResult
     ) -> Mapping[str, Any] | None:
         """Add the summary to the response in the last event."""
         response = data.get("response")
         if not isinstance(response, Mapping):
             return None
-        return {**data, "response": {**response, "optimizer": summary}}
+        return {**data, "response": {**response, "optimizer": stream_summary(result)}}
