@@ -35,4 +35,6 @@ def _with_static_files(app: App) -> App:
 
 _fast_path = FastPath(Lifespan(cast("App", _django)), endpoints_of)
 _guarded = Gatekeeper(_fast_path, behind_proxy=settings.TRUST_PROXY_HEADERS)
-application = BodyLimit(_with_static_files(_guarded), settings.MAX_BODY_BYTES)
+application = BodyLimit(
+    _with_static_files(_guarded), settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT
+)

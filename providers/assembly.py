@@ -15,7 +15,7 @@ from providers.completion import (
     FinishReason,
     Opaque,
     Usage,
-    estimated_usage,
+    complete_usage,
 )
 from providers.events import (
     Event,
@@ -129,6 +129,7 @@ class CompletionBuilder:
         self._request = request
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
+        self._counted = False
         self._started = Started()
         self._own_ending: dict[str, str] = {}
 
@@ -140,6 +141,7 @@ class CompletionBuilder:
     def add(self, event: Event) -> None:
         """Add the next event of the stream."""
         if isinstance(event, TextDelta):
+            self._counted = False
             choice = self._choice(event.choice)
             if event.text:
                 choice.open(Text, event.block).buffer.write(event.text)
@@ -147,9 +149,10 @@ class CompletionBuilder:
                 choice.logprobs = choice.logprobs or []
                 choice.logprobs.extend(event.logprobs)
         elif isinstance(event, ToolArguments):
+            self._counted = False
             self._choice(event.choice).calls[event.index].buffer.write(event.text)
         elif isinstance(event, UsageReported):
-            self._usage = event.usage
+            self._usage, self._counted = event.usage, True
         elif isinstance(event, Started):
             if event.response_id or event.extra:
                 self._started = event
@@ -213,14 +216,11 @@ class CompletionBuilder:
         )
 
     def _final_usage(self, choices: tuple[Choice, ...]) -> Usage:
-        if self._usage is not None and self.finished:
-            return self._usage
-        estimate = estimated_usage(self._request.chat, choices)
-        if self._usage is None:
-            return estimate
-        # The stream was cut off, so the last report is older than the last token.
-        output = max(self._usage.output_tokens, estimate.output_tokens)
-        return replace(self._usage, output_tokens=output, estimated=True)
+        usage = self._usage
+        if usage is not None and not (self._counted and self.finished):
+            # The last report is older than the last token, or the stream was cut off.
+            usage = replace(usage, unreported=tuple({*usage.unreported, "output"}))
+        return complete_usage(usage, self._request.chat, choices)
 
 
 def _add_details(part: _Part, details: Any) -> None:

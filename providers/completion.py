@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from providers.chat import (
     Chat,
     File,
     Image,
+    Native,
     Part,
     Text,
     Thinking,
@@ -27,10 +29,17 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "other"
 class Usage:
     """Tokens of one call, as the provider reported them.
 
-    ``input_tokens`` counts all input, including ``cache_read_tokens`` and
-    ``cache_write_tokens``; ``cache_write_1h_tokens`` are those written to the cache for
-    an hour. ``output_tokens`` counts all output, including ``reasoning_tokens``.
-    ``estimated`` marks our own counts, used if the provider reported none.
+    ``input_tokens`` counts all input, including ``cache_read_tokens``,
+    ``cache_write_tokens`` and ``audio_input_tokens``; ``cache_write_1h_tokens`` are those
+    written to the cache for an hour. ``output_tokens`` counts all output, including
+    ``reasoning_tokens`` and ``audio_output_tokens``. ``estimated`` marks our own counts,
+    used if the provider reported none; ``unreported`` names those still to be estimated
+    ("input", "output").
+
+    ``web_searches`` and ``file_searches`` are those that the provider ran for the model.
+    ``service_tier`` and ``speed`` name the price variant that served the call, "" for the
+    standard one; ``search_context`` is Perplexity's "low", "medium" or "high".
+    ``reported_cost`` is what the provider says it charged for the whole call, in USD.
     """
 
     input_tokens: int
@@ -40,6 +49,15 @@ class Usage:
     reasoning_tokens: int = 0
     estimated: bool = False
     cache_write_1h_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    web_searches: int = 0
+    file_searches: int = 0
+    service_tier: str = ""
+    speed: str = ""
+    search_context: str = ""
+    reported_cost: Decimal | None = None
+    unreported: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,23 +172,6 @@ class Provider(Protocol):
         ...
 
 
-_MOST_TOKENS = 2_000_000_000
-
-
-def token_count(value: Any) -> int:
-    """Return a usage field as a non-negative integer, 0 if it is absent.
-
-    Raises ``ValueError`` for anything that is not a number from 0 to 2 billion.
-    """
-    if value is None:
-        return 0
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError("a token count is not a number")
-    if not 0 <= value <= _MOST_TOKENS:
-        raise ValueError("a token count is out of range")
-    return int(value)
-
-
 def estimated_usage(chat: Chat, choices: tuple[Choice, ...]) -> Usage:
     """Return our own estimate of a call's tokens, marked as estimated."""
     output = sum(
@@ -183,6 +184,48 @@ def estimated_usage(chat: Chat, choices: tuple[Choice, ...]) -> Usage:
     if chat.max_tokens is not None:
         output = min(output, chat.max_tokens * chat.n)
     return Usage(chat.estimated_tokens(), output, estimated=True)
+
+
+def complete_usage(usage: Usage | None, chat: Chat, choices: tuple[Choice, ...]) -> Usage:
+    """Return ``usage`` with our own estimate of what the provider did not report.
+
+    A report of no output is no count if the answer has content.
+    """
+    if usage is None:
+        return estimated_usage(chat, choices)
+    if usage.output_tokens and not usage.unreported:
+        return usage
+    estimate = estimated_usage(chat, choices)
+    input_known = "input" not in usage.unreported
+    if input_known and "output" not in usage.unreported and not estimate.output_tokens:
+        return usage
+    return replace(
+        usage,
+        input_tokens=usage.input_tokens if input_known else estimate.input_tokens,
+        # What was reported before the end is a lower bound.
+        output_tokens=usage.output_tokens
+        if usage.output_tokens and "output" not in usage.unreported
+        else max(usage.output_tokens, estimate.output_tokens),
+        estimated=True,
+        unreported=(),
+    )
+
+
+def complete_embedded_usage(usage: Usage | None, body: Mapping[str, Any]) -> Usage:
+    """Return the usage of embeddings, whose input is estimated if it is not reported."""
+    if usage is not None and "input" not in usage.unreported:
+        # Embeddings have no output to report.
+        return replace(usage, output_tokens=0, estimated=False, unreported=())
+    inputs = body.get("input")
+    items = inputs if isinstance(inputs, list) else [inputs]
+    tokens = sum(
+        estimate_tokens(item)
+        if isinstance(item, str)
+        else (len(item) if isinstance(item, list) else 1)
+        for item in items
+    )
+    usage = usage or Usage(0, 0)
+    return replace(usage, input_tokens=tokens, output_tokens=0, estimated=True, unreported=())
 
 
 # Providers add a few tokens of their own to each message, and a page of text to tools.
@@ -200,7 +243,8 @@ def most_input_tokens(chat: Chat) -> int:
     """
     overhead = _MESSAGE_OVERHEAD * (len(chat.messages) + 1)
     overhead += _TOOLS_OVERHEAD if chat.tools else 0
-    if chat.native and chat.source is not None:
+    native = chat.native or any(isinstance(part, Native) for part in chat.parts())
+    if native and chat.source is not None:
         # The body includes the parts that only its own wire can read, wherever they are.
         return overhead + _size(json.dumps(chat.source.body, ensure_ascii=False, default=str))
     tools = sum(

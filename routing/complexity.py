@@ -10,14 +10,15 @@ import math
 import re
 from dataclasses import dataclass
 
+from routing.languages.vocabulary import terms_of
 from routing.models import Tier
 from routing.prompt_text import Lexicon, Lexicons, Marks, PromptText
 
 SIMPLE_BELOW = 0.3
 MODERATE_BELOW = 0.7
 
-# Words that signal demanding work. The other languages are the most used ones, so that a
-# prompt is not rated simple only because it is not in English.
+# Words that signal demanding work. The terms are of other languages, so that a prompt is not
+# rated simple only because it is not in English.
 _DEMANDING = Lexicon.of(
     """
     analyze analyse analyzing analysis architect architecture design designing implement
@@ -27,50 +28,39 @@ _DEMANDING = Lexicon.of(
     thorough thoroughly rigorous distributed concurrent concurrency scalable scalability
     architecture theorem hypothesis hypotheses simulate simulation formalize migrate migration
     diagnose negotiate forecast plan roadmap
-    analiza analizar análisis diseña diseñar compara comparar demuestra demostrar implementa
-    implementar optimiza optimizar
-    analyser analysez analyse concevoir concevez comparer comparez démontrer démontrez implémenter
-    analysiere analysieren entwirf entwerfen vergleiche vergleichen beweise beweisen implementiere
-    analizza analizzare progetta progettare confronta confrontare dimostra dimostrare
-    analise analisar projete projetar comparar prove implemente
-    проанализируй проанализируйте спроектируй сравни сравните докажи докажите реализуй
     """,
     phrases=("trade-off", "in-depth", "in depth", "step by step", "step-by-step", "root cause"),
-    wide=(
-        "分析 设计 設計 比较 比較 证明 証明 實現 实现 実装 优化 最適化 算法 アルゴリズム "
-        "분석 설계 비교 증명 구현"
-    ),
+    terms=terms_of("plan", "compare", "prove"),
 )
 _REASONING = Lexicon.of(
     """
     why because therefore if then unless assume assuming suppose justify explain explaining
     implication implications consequence consequences reason infer deduce
-    warum weil erkläre pourquoi expliquez explique perché spiega почему объясни
     """,
     phrases=("given that", "por qué", "how far", "how many", "how long"),
-    wide="为什么 為什麼 解释 説明 なぜ 왜 설명",
+    terms=terms_of("explain"),
 )
 _CONSTRAINTS = Lexicon.of(
     """
     must should without exactly ensure including require requires required support supports
     supporting handle avoid both each every constraint constraints only least most within across
-    debe deben sin doit doivent sans muss müssen ohne deve devono senza должен должна без
     """,
-    wide="必须 必ず 要求 반드시",
+    terms=terms_of("bound"),
 )
 _BUILD = Lexicon.of(
     """
     code function class script program query regex api endpoint database schema python javascript
     typescript java rust golang kotlin swift sql html css bash docker kubernetes
     """,
-    wide="代码 コード 코드 函数 関数 함수",
+    phrases=("c++", "c#", "f#"),
+    terms=terms_of("build"),
 )
 _MATHEMATICS = Lexicon.of(
     """
     integral derivative matrix equation equations probability eigenvalue eigenvalues polynomial
     logarithm calculate compute solve sum percent percentage ratio variance
     """,
-    wide="计算 計算 方程 계산",
+    terms=terms_of("calculate"),
 )
 _LEXICONS = Lexicons(
     {
@@ -81,6 +71,7 @@ _LEXICONS = Lexicons(
         "mathematics": _MATHEMATICS,
     }
 )
+_OF_WORK = ("demanding", "reasoning", "constraints", "mathematics")
 _CODE_MARKS = Marks(
     ("```", "=>", "->", "::"),
     (
@@ -101,6 +92,13 @@ _MATH_MARKS = Marks(
     ),
 )
 _STEPS = re.compile(r"^[ \t]{0,8}(?:\d{1,3}[.)]|[-*•])[ \t]", re.MULTILINE)
+
+
+# Where one of these is, the language is English; none is a word of another language's as well.
+_ENGLISH = frozenset({"and", "are", "for", "how", "of", "that", "the", "this", "what", "with"})
+_CLAUSE_END = re.compile(r"[.,;!…。，、；！।،؛۔።\n]+")
+_QUESTION_MARKS = "?？؟՞;"
+_INSTRUCTIONS_FROM_TOKENS = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +126,20 @@ def _saturating(count: float, half: float) -> float:
     return count / (count + half)
 
 
+def _unknown_instructions(text: PromptText) -> float:
+    """Return the demanding words that a text of an unknown language is assumed to hold, 0-1.6.
+
+    Demanding prompts tell several things to do: they have clauses, and ask no question.
+    """
+    beyond_ascii = len(text.words) - sum(map(str.isascii, text.words))
+    known = beyond_ascii < max(3, len(text.words) / 12) or not _ENGLISH.isdisjoint(text.words)
+    asks = any(mark in text.sample for mark in _QUESTION_MARKS)
+    if known or asks or text.tokens < _INSTRUCTIONS_FROM_TOKENS:
+        return 0
+    clauses = sum(len(clause) > 2 for clause in _CLAUSE_END.split(text.sample))
+    return min(1.6, 0.4 * max(0, clauses - 2))
+
+
 def score_complexity(prompt: str | PromptText) -> ComplexityScore:
     """Return how demanding ``prompt`` is.
 
@@ -137,7 +149,9 @@ def score_complexity(prompt: str | PromptText) -> ComplexityScore:
     text = prompt if isinstance(prompt, PromptText) else PromptText.read(prompt)
     tokens = text.tokens
     sample = text.sample
-    counts = _LEXICONS.count(text)
+    counts: dict[str, float] = {**_LEXICONS.count(text)}
+    if not sample.isascii() and not any(counts[name] for name in _OF_WORK):
+        counts["demanding"] = _unknown_instructions(text)
     numbers = min(6, len(text.numbers))
     questions = max(0, sample.count("?") + sample.count("？") - 1)
     parts = {

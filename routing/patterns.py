@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from routing.languages.vocabulary import terms_of
 from routing.prompt_text import Lexicon, Lexicons, Marks, PromptText
 
 PATTERNS: tuple[str, ...] = (
@@ -28,10 +29,10 @@ _LEXICONS: dict[str, tuple[float, Lexicon]] = {
             """
             code function python javascript typescript java rust golang kotlin sql regex html css
             bash refactor debug compile compiler django flask react endpoint unittest pytest
-            stacktrace código programm programa функцию код
+            stacktrace
             """,
             phrases=("unit test", "stack trace", "c++", "c#"),
-            wide="代码 程式 コード 코드 函数 関数 함수",
+            terms=terms_of("build"),
         ),
     ),
     "reasoning": (
@@ -39,7 +40,7 @@ _LEXICONS: dict[str, tuple[float, Lexicon]] = {
         Lexicon.of(
             """
             prove proof derive solve deduce infer logic logical puzzle riddle probability calculate
-            compute theorem beweise démontrer demuestra dimostra докажи вычисли реши
+            compute theorem
             """,
             phrases=(
                 "how many",
@@ -49,7 +50,7 @@ _LEXICONS: dict[str, tuple[float, Lexicon]] = {
                 "step by step",
                 "what is the value",
             ),
-            wide="证明 証明 计算 計算 증명 계산",
+            terms=terms_of("prove", "calculate"),
         ),
     ),
     "analysis": (
@@ -58,11 +59,10 @@ _LEXICONS: dict[str, tuple[float, Lexicon]] = {
             """
             analyze analyse analysis analyzing compare comparing comparison contrast evaluate
             evaluation assess assessment critique review summarize summarise summary versus vs
-            tradeoff tradeoffs analiza analizar analyser analysez analysiere vergleiche analizza
-            сравни проанализируй
+            tradeoff tradeoffs
             """,
             phrases=("pros and cons", "trade-off", "advantages and disadvantages"),
-            wide="分析 比较 比較 总结 要約 비교 분석",
+            terms=terms_of("compare"),
         ),
     ),
     "creative": (
@@ -70,18 +70,16 @@ _LEXICONS: dict[str, tuple[float, Lexicon]] = {
         Lexicon.of(
             """
             poem haiku story stories song lyrics novel fiction joke slogan limerick imagine
-            brainstorm roleplay screenplay tagline sonnet fable poema cuento gedicht geschichte
-            poème histoire poesia racconto стих рассказ
+            brainstorm roleplay screenplay tagline sonnet fable
             """,
-            wide="故事 诗 詩 物語 시 이야기",
+            terms=terms_of("story"),
         ),
     ),
     "explanation": (
         1.5,
         Lexicon.of(
             """
-            explain explains why describe teach tutorial explica explique expliquez erkläre warum
-            pourquoi spiega perché почему объясни опиши
+            explain explains why describe teach tutorial
             """,
             phrases=(
                 "how do ",
@@ -94,14 +92,14 @@ _LEXICONS: dict[str, tuple[float, Lexicon]] = {
                 "difference between",
                 "por qué",
             ),
-            wide="为什么 為什麼 解释 説明 なぜ 왜 설명",
+            terms=terms_of("explain"),
         ),
     ),
     "factual": (
         0.5,
         Lexicon.of(
             "capital population definition year born located invented founded author",
-            wide="首都 人口 どこ いつ 누구",
+            terms=("首都", "人口", "どこ", "いつ", "누구*"),
         ),
     ),
 }

@@ -10,16 +10,19 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import filterfalse
+
+from routing.languages.scripts import WORDS, composed, fold, scripts_of
+from routing.languages.terms import Terms
 
 _SAMPLE_CHARS = 1_000
 """Characters read from the start, and again from the end, of a prompt longer than twice this."""
 
-_WORDS = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _ASCII_WORDS = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)?")
-"""The same for lower-case ASCII text, for which it is a quarter faster."""
+"""Words of lower-case ASCII text, for which this is faster than the pattern for all scripts."""
 _DIGITS = b"0123456789"
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]+")
 
 
 def numbers_in(text: str) -> tuple[str, ...]:
@@ -37,7 +40,9 @@ class PromptText:
 
     ``length`` is that of the whole prompt, in characters. ``sample`` is the part that was
     read, ``lower`` the sample in lower case; ``words`` (lower case) and ``numbers`` are in
-    order. ``wide`` counts characters of scripts that write words without spaces.
+    order; a word ends where another script begins. ``wide`` counts characters of scripts that
+    write words without spaces. ``scripts`` are the scripts beyond ASCII, and ``folded`` is the
+    sample in one spelling, for the terms of other languages.
     """
 
     length: int
@@ -46,6 +51,8 @@ class PromptText:
     words: tuple[str, ...]
     numbers: tuple[str, ...]
     wide: int
+    folded: str = ""
+    scripts: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, prompt: str) -> PromptText:
@@ -53,14 +60,19 @@ class PromptText:
         sample = prompt
         if len(prompt) > 2 * _SAMPLE_CHARS:
             sample = f"{prompt[:_SAMPLE_CHARS]}\n{prompt[-_SAMPLE_CHARS:]}"
-        lower, ascii_only = sample.lower(), sample.isascii()
+        lower, numbers = sample.lower(), numbers_in(sample)
+        if sample.isascii():
+            words = tuple(_ASCII_WORDS.findall(lower))
+            return cls(len(prompt), sample, lower, words, numbers, 0, lower)
         return cls(
             length=len(prompt),
             sample=sample,
             lower=lower,
-            words=tuple((_ASCII_WORDS if ascii_only else _WORDS).findall(lower)),
-            numbers=numbers_in(sample),
-            wide=0 if ascii_only else len(_WIDE.findall(sample)),
+            words=tuple(WORDS.findall(composed(lower))),
+            numbers=numbers,
+            wide=sum(map(len, _WIDE.findall(sample))),
+            folded=fold(lower),
+            scripts=scripts_of(sample),
         )
 
     @property
@@ -72,20 +84,21 @@ class PromptText:
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """A group of words that signal the same thing: whole words, phrases and wide-script terms.
+    """A group of English words and phrases that signal the same thing, and terms elsewhere.
 
-    A word matches only a whole word: "class" is not found in "classic". Wide terms match
-    anywhere, because their scripts have no word boundaries.
+    A word matches only a whole word: "class" is not found in "classic", and a phrase begins at
+    the beginning of a word. ``terms`` are of other languages, as
+    :mod:`routing.languages.vocabulary` writes them.
     """
 
     words: frozenset[str]
     phrases: tuple[str, ...] = ()
-    wide: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, words: str, phrases: Iterable[str] = (), wide: str = "") -> Lexicon:
-        """Build a lexicon; ``words`` and ``wide`` are separated by spaces."""
-        return cls(frozenset(words.split()), tuple(phrases), tuple(wide.split()))
+    def of(cls, words: str, phrases: Iterable[str] = (), terms: Iterable[str] = ()) -> Lexicon:
+        """Build a lexicon; ``words`` are separated by spaces."""
+        return cls(frozenset(words.split()), tuple(phrases), tuple(terms))
 
 
 class Lexicons:
@@ -93,26 +106,38 @@ class Lexicons:
 
     def __init__(self, lexicons: Mapping[str, Lexicon]) -> None:
         self._zeros = dict.fromkeys(lexicons, 0)
-        self._phrases = [(name, p) for name, lexicon in lexicons.items() for p in lexicon.phrases]
-        self._wide = [(name, term) for name, lexicon in lexicons.items() for term in lexicon.wide]
+        self._phrases = [
+            (name, phrase, re.compile(r"(?<![^\W_])" + re.escape(phrase)))
+            for name, lexicon in lexicons.items()
+            for phrase in lexicon.phrases
+        ]
         self._of_word: dict[str, tuple[str, ...]] = {}
         for name, lexicon in lexicons.items():
             for word in lexicon.words:
-                self._of_word[word] = (*self._of_word.get(word, ()), name)
+                self._add(word, name)
+        self._terms = Terms({name: lexicon.terms for name, lexicon in lexicons.items()})
+        for word, names in self._terms.ascii.items():
+            for name in names:
+                self._add(word, name)
+
+    def _add(self, word: str, name: str) -> None:
+        names = self._of_word.get(word, ())
+        if name not in names:
+            self._of_word[word] = (*names, name)
 
     def count(self, text: PromptText) -> dict[str, int]:
-        """Return the matches of each lexicon in ``text``; a phrase or wide term counts once."""
+        """Return the matches of each lexicon in ``text``; a phrase counts once."""
         counts = self._zeros.copy()
-        lower, sample = text.lower, text.sample
+        lower = text.lower
         for names in filter(None, map(self._of_word.get, text.words)):
             for name in names:
                 counts[name] += 1
-        for name, phrase in self._phrases:
-            if phrase in lower:
+        for name, phrase, pattern in self._phrases:
+            if phrase in lower and pattern.search(lower):
                 counts[name] += 1
-        for name, term in self._wide if text.wide else ():
-            if term in sample:
-                counts[name] += 1
+        if text.scripts:
+            beyond = filterfalse(self._of_word.__contains__, text.words)
+            self._terms.count(beyond, text.folded, text.scripts, counts)
         return counts
 
 

@@ -64,6 +64,13 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """The end of a request that has no cost: what was held for it is given back."""
+
+    request_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Draw:
     """The amount in USD that a claim or a cost takes from one account, in ``window``."""
 

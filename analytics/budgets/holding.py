@@ -150,6 +150,11 @@ def book(costs: Iterable[Cost]) -> None:
     BudgetHold.objects.filter(request_id__in=[cost.request_id for cost in costs]).delete()
 
 
+def release(requests: Iterable[UUID]) -> None:
+    """Delete what is held for ``requests``, which ended and have no further cost."""
+    BudgetHold.objects.filter(request_id__in=list(requests)).delete()
+
+
 def _any_budgets() -> bool:
     """Return whether a budget exists; raw SQL, as every commit asks and the ORM costs more."""
     with connection.cursor() as cursor:

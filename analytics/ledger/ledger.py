@@ -16,17 +16,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from operator import attrgetter
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Model
 
-from analytics.budgets.claims import Claim, Cost
-from analytics.budgets.holding import Refusals, book, hold
+from analytics.budgets.claims import Claim, Cost, Release
+from analytics.budgets.holding import Refusals, book, hold, release
 from analytics.database.batcher import Batcher, batched
 from analytics.database.bulk_write import RowWriter, execute_many
 from analytics.database.circuit_breaker import DATABASE_UNAVAILABLE, DatabaseCircuit
-from analytics.ledger.daily_totals import Decided, total_cost_on, totals_add
+from analytics.ledger.daily_totals import Decided, TenantTotals, total_cost_on, totals_add
 from analytics.ledger.journal import Journal
+from analytics.ledger.refusals import REFUSED, refusals_add, refusals_to_write
 from analytics.ledger.rollups import ON_TIME, mark_late
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.privacy.masking import Mask, mask_prompts
@@ -70,14 +72,15 @@ Observer = Callable[[LedgerEntry], object]
 class Receipt:
     """Proof that an entry is durable.
 
-    ``total_cost_today`` is the USD spent on this UTC day, ``None`` if the entry waits in the
-    journal and the sum is unknown.
+    ``total_cost_today`` is the USD spent on this UTC day: by the tenant of the request, or by
+    all where it has none. It is ``None`` if the entry waits in the journal and the sum is
+    unknown.
     """
 
     total_cost_today: Decimal | None
 
 
-_Item = LedgerEntry | Claim | None
+_Item = LedgerEntry | Claim | Release | None
 _Result = Receipt | Refusals
 
 
@@ -93,6 +96,8 @@ class Ledger:
         self._replay_due = bool(journal.pending())
         self.database = DatabaseCircuit()
         self._replay_at = 0.0
+        self._unreleased: set[UUID] = set()
+        self._tenants = TenantTotals()
         self._batcher: Batcher[_Item, _Result] = Batcher("ledger-writer", self._write)
 
     async def record(self, entry: LedgerEntry) -> Receipt:
@@ -110,9 +115,17 @@ class Ledger:
         assert isinstance(refusals, tuple)
         return refusals
 
+    async def release(self, request_id: UUID) -> None:
+        """Give back what is held for a request that ended and has no further cost.
+
+        It comes after all holds and records of the request that were queued before it. If the
+        database is unavailable, the money is given back once it is available again.
+        """
+        await self._batcher.call(Release(request_id))
+
     async def catch_up(self) -> None:
-        """Replay the entries that wait in the journal, if the database is available again."""
-        if self._replay_due:
+        """Replay the journal and release what waits, if the database is available again."""
+        if self._replay_due or self._unreleased:
             await self._batcher.call(None)
 
     @property
@@ -136,8 +149,10 @@ class Ledger:
         for item in items:
             if isinstance(item, LedgerEntry):
                 entries.append(item)
-            elif item is not None:
+            elif isinstance(item, Claim):
                 claims.append(item)
+            elif item is not None:
+                self._unreleased.add(item.request_id)
         if self._mask is not None:
             for entry in entries:
                 mask_prompts(entry.request, entry.cache_store, self._mask)
@@ -146,10 +161,11 @@ class Ledger:
         if len(entries) == len(items):
             return written
         receipts, refusals = iter(written), iter(self._hold(claims) if claims else ())
+        self._release()
         return [
-            Receipt(None)
-            if item is None
-            else next(refusals if isinstance(item, Claim) else receipts)
+            next(refusals if isinstance(item, Claim) else receipts)
+            if isinstance(item, (Claim, LedgerEntry))
+            else Receipt(None)
             for item in items
         ]
 
@@ -163,6 +179,20 @@ class Ledger:
                 logger.error("Budgets cannot be checked", exc_info=error)
         return [BudgetsUnavailable("budgets cannot be checked")] * len(claims)
 
+    def _release(self) -> None:
+        # An entry in the journal is not counted yet, so its money stays held until it is.
+        if not self._unreleased or self._replay_due or self.database.is_open:
+            return
+        requests = frozenset(self._unreleased)
+        try:
+            self.database.ask(lambda: release(requests))
+        except DATABASE_UNAVAILABLE as error:
+            self._log_unavailable(error)
+        except Exception as error:  # must not fail the entries of the same batch
+            logger.error("Held money cannot be released now", exc_info=error)
+        else:
+            self._unreleased -= requests
+
     def _write_entries(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
         if self.database.is_open:
             return self._write_to_journal(entries)
@@ -170,7 +200,7 @@ class Ledger:
             if self._replay_due and time.monotonic() >= self._replay_at:
                 self._try_to_replay()
             total = self.database.ask(lambda: write_entries(entries)) if entries else None
-            return [Receipt(total)] * len(entries)
+            return self._receipts(entries, total)
         except DATABASE_UNAVAILABLE as error:
             self._replay_due = True
             self._log_unavailable(error)
@@ -180,6 +210,20 @@ class Ledger:
                 logger.error("The database refused a ledger entry", exc_info=error)
                 return [LedgerUnavailable("the record was refused by the database")]
             return [result for entry in entries for result in self._write_entries([entry])]
+
+    def _receipts(self, entries: Sequence[LedgerEntry], total: Decimal | None) -> Sequence[Receipt]:
+        requests = [entry.request for entry in entries if entry.request.tenant]
+        if not requests:
+            return [Receipt(total)] * len(entries)
+        sums: Mapping[str, Decimal] = {}
+        try:
+            sums = self.database.ask(lambda: self._tenants.add(requests))
+        except Exception as error:  # the entries are written, whatever their sums are
+            logger.warning("What a tenant has spent today cannot be read", exc_info=error)
+        return [
+            Receipt(sums.get(entry.request.tenant) if entry.request.tenant else total)
+            for entry in entries
+        ]
 
     def _log_unavailable(self, error: Exception) -> None:
         if self.database.should_log():
@@ -255,7 +299,22 @@ def write_missing(entries: Sequence[LedgerEntry]) -> int:
 
 
 def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
-    """Write all entries in one transaction, and return today's total cost after it, in USD."""
+    """Write all entries in one transaction, and return today's total cost after it, in USD.
+
+    Refused requests are part of no total but those of refusals.
+    """
+    refused = [entry.request for entry in entries if entry.request.status == REFUSED]
+    if refused:
+        entries = [entry for entry in entries if entry.request.status != REFUSED]
+    with transaction.atomic():
+        if entries:
+            _write_admitted(entries)
+        if refused:
+            _write_refused(refused)
+        return total_cost_on(datetime.now(UTC).date())
+
+
+def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
     answers: dict[str, CachedResponse] = {}
     decisions: list[RoutingMetric] = []
     pairs: list[Decided] = []
@@ -274,19 +333,23 @@ def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
             charged.append(request)
         pairs.append((request, decision))
         times.append(request.created_at)
-    with transaction.atomic():
-        _ANSWERS.write(answers.values())
-        _REQUESTS.write(map(_REQUEST, entries))
-        _DECISIONS.write(decisions)
-        if hits:
-            _count_hits(hits)
-        if min(times) < datetime.now(UTC) - ON_TIME:
-            mark_late(times)
-        if charged:
-            book(map(Cost.of_record, charged))
-        # The totals come last: from here on, the commits of all other workers wait for this one.
-        totals_add(pairs)
-        return total_cost_on(datetime.now(UTC).date())
+    _ANSWERS.write(answers.values())
+    _REQUESTS.write(map(_REQUEST, entries))
+    _DECISIONS.write(decisions)
+    if hits:
+        _count_hits(hits)
+    if min(times) < datetime.now(UTC) - ON_TIME:
+        mark_late(times)
+    if charged:
+        book(map(Cost.of_record, charged))
+    # The totals come last: from here on, the commits of all other workers wait for this one.
+    totals_add(pairs)
+
+
+def _write_refused(refused: Sequence[RequestRecord]) -> None:
+    refused = refusals_to_write(refused)
+    _REQUESTS.write(refused)
+    refusals_add(refused)
 
 
 def _count_hits(hits: Mapping[str, Sequence[datetime]]) -> None:

@@ -22,6 +22,7 @@ from analytics.models.totals import (
     DailyRollup,
     DailyTotal,
     HourlyRollup,
+    RefusalTotal,
     StaleRollupHour,
     TotalsState,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "PriceOverride",
     "PriceSeen",
     "Project",
+    "RefusalTotal",
     "RequestRecord",
     "RoutingMetric",
     "RoutingRule",

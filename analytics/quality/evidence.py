@@ -12,7 +12,7 @@ from django.utils import timezone
 from analytics.database.batcher import batched
 from analytics.database.locking import locked_row
 from analytics.models import Feedback, LearnedEvidence
-from routing.learning.posterior import faded, learn, tier_prior
+from routing.learning.posterior import MEMORY, faded, learn, tier_prior
 from routing.models import Evidence, EvidenceKey
 
 HALF_LIFE_DAYS = 90.0
@@ -40,6 +40,28 @@ def evidence_add(outcomes: Mapping[EvidenceKey, Outcomes], now: datetime | None 
         row.quality_sum, row.expected_sum = evidence.quality_sum, evidence.expected_sum
         row.updated_at = now
         row.save()
+
+
+def evidence_change(verdict: Feedback, change: float) -> None:
+    """Add ``change`` to the score of an earlier verdict, with the weight that it has by now."""
+    row = locked_row(
+        LearnedEvidence,
+        pattern=verdict.pattern,
+        tier=verdict.tier,
+        provider=verdict.provider,
+        model=verdict.model,
+    )
+    later = Feedback.objects.filter(
+        pattern=verdict.pattern,
+        tier=verdict.tier,
+        provider=verdict.provider,
+        model=verdict.model,
+        pk__gt=verdict.pk,
+    ).count()
+    days = (row.updated_at - verdict.created_at).total_seconds() / _SECONDS_PER_DAY
+    weight = MEMORY**later * 0.5 ** (max(0.0, days) / HALF_LIFE_DAYS)
+    row.quality_sum = min(max(0.0, row.quality_sum + change * weight), row.weight)
+    row.save()
 
 
 def evidence_load(now: datetime | None = None) -> dict[EvidenceKey, Evidence]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Avg, Count, F, Q
+from django.db.models import Avg, Count, F, Q, QuerySet
 from django.utils import timezone
 
 from analytics.models import CachedResponse, Feedback, RequestRecord
-from analytics.quality.evidence import evidence_add
+from analytics.quality.evidence import evidence_add, evidence_change
 from routing.models import EvidenceKey
 
 VOTES_TO_INVALIDATE = 3
@@ -52,13 +52,16 @@ def feedback_record(
     source: str = Feedback.Source.CLIENT,
     expect: Expectation | None = None,
     tenant: str = "",
+    voter: str = "",
 ) -> FeedbackResult:
     """Store a verdict, apply it to the cached answer, and add it to the evidence.
 
     ``rating`` is -1, 0 or 1; a ``score`` (0-1) takes precedence. Three or more votes
     with a mean below 0.3 invalidate the cache entry. ``expect`` returns the score that
-    was expected. A ``tenant`` can rate only its own requests. Raises :class:`UnknownAnswer`,
-    and ``ValueError`` with neither a rating nor a score.
+    was expected. A ``tenant`` can rate only its own answers: others are unknown to it.
+    ``voter`` is the beginning of the client's API key: its later vote on an answer replaces
+    the earlier one; without a key, every vote counts. Raises :class:`UnknownAnswer`, and
+    ``ValueError`` with neither a rating nor a score.
     """
     if score is None:
         if rating is None:
@@ -66,25 +69,24 @@ def feedback_record(
         score = _RATING_SCORES[rating]
     request: RequestRecord | None = None
     if request_id is not None:
-        request = RequestRecord.objects.filter(pk=request_id).first()
-        if request is None or (tenant and request.tenant != tenant):
-            # Another tenant's request is reported as unknown, so that its id reveals nothing.
-            raise UnknownAnswer("request_id", "No request has this id.")
-        if request.status != RequestRecord.Status.OK:
-            raise UnknownAnswer("request_id", "This request was not answered.")
+        request = _request_to_rate(request_id, tenant)
         cache_key = request.cache_key
     with transaction.atomic():
-        entry = CachedResponse.objects.select_for_update().filter(cache_key=cache_key).first()
-        if entry is None and request is None:
-            raise UnknownAnswer("cache_key", "No cached answer has this key.")
+        entry = _locked_entry(cache_key, tenant)
         answer = request or entry
-        assert answer is not None
+        if answer is None:
+            raise UnknownAnswer("cache_key", "No cached answer has this key.")
         expected = None
         if expect is not None:
             expected = expect(answer.prompt, answer.tier, answer.provider, answer.model)
         if entry is not None and request is not None and not is_answer_of(entry, request):
             # The entry has a newer answer now, which this verdict is not about.
             entry = None
+        if voter and (earlier := _earlier_vote(voter, entry, request)) is not None:
+            return _replace_vote(earlier, entry, rating=rating, score=score, comment=comment)
+        if voter and request is None:
+            # The vote is found again by the request through which the client got the answer.
+            request = _requests_of(voter, cache_key).order_by("-created_at").first()
         Feedback.objects.create(
             request=request,
             cache_entry=entry,
@@ -101,11 +103,74 @@ def feedback_record(
         kind: EvidenceKey = (answer.pattern, answer.tier, answer.provider, answer.model)  # type: ignore[assignment]
         evidence_add({kind: [(score, expected)]})
         if entry is not None:
-            return _apply_to_entry(entry, score)
+            return _apply_to_entry(entry, score, votes=1)
+    return _result_of(request)
+
+
+def _request_to_rate(request_id: uuid.UUID, tenant: str) -> RequestRecord:
+    request = RequestRecord.objects.filter(pk=request_id).first()
+    if request is None or (tenant and request.tenant != tenant):
+        # Another tenant's request is reported as unknown, so that its id reveals nothing.
+        raise UnknownAnswer("request_id", "No request has this id.")
+    if request.status != RequestRecord.Status.OK:
+        raise UnknownAnswer("request_id", "This request was not answered.")
+    return request
+
+
+def _locked_entry(cache_key: str | None, tenant: str) -> CachedResponse | None:
+    entries = CachedResponse.objects.select_for_update().filter(cache_key=cache_key)
+    # Another tenant's answer is as unknown as one that does not exist: its key can be computed.
+    return (entries.filter(tenant=tenant) if tenant else entries).first()
+
+
+def _result_of(request: RequestRecord | None) -> FeedbackResult:
+    """Return the effect of the verdicts on a request whose answer is not in the cache."""
     verdicts = Feedback.objects.filter(request=request).aggregate(
         mean=Avg("score"), votes=Count("pk")
     )
     return FeedbackResult(round(verdicts["mean"], 4), verdicts["votes"], invalidated=False)
+
+
+def _requests_of(voter: str, cache_key: str | None) -> QuerySet[RequestRecord]:
+    return RequestRecord.objects.filter(
+        cache_key=cache_key, api_key=voter, status=RequestRecord.Status.OK
+    )
+
+
+def _earlier_vote(
+    voter: str, entry: CachedResponse | None, request: RequestRecord | None
+) -> Feedback | None:
+    """Return the client's vote on the same answer, if it has given one.
+
+    A key that serves several users has one vote for each user that it names.
+    """
+    votes = Feedback.objects.filter(source=Feedback.Source.CLIENT).order_by("-pk")
+    if entry is None:
+        # The lock makes votes on one request wait for each other.
+        if request is not None:
+            RequestRecord.objects.select_for_update().filter(pk=request.pk).first()
+        return votes.filter(request=request).first()
+    votes = votes.filter(cache_entry=entry, created_at__gte=entry.created_at)
+    if request is not None:
+        mine = Q(request__api_key=voter, request__user_id=request.user_id)
+        return votes.filter(mine).first()
+    if _requests_of(voter, entry.cache_key).exists():
+        return votes.filter(request__api_key=voter).first()
+    # The answer was given to other clients of the tenant only: such voters share one vote.
+    return votes.filter(request=None).first()
+
+
+def _replace_vote(
+    vote: Feedback, entry: CachedResponse | None, *, rating: int | None, score: float, comment: str
+) -> FeedbackResult:
+    """Give ``vote`` another score; it keeps its place among the verdicts."""
+    change = score - vote.score
+    vote.rating, vote.score, vote.comment = rating, score, comment
+    vote.save(update_fields=["rating", "score", "comment"])
+    evidence_change(vote, change)
+    if entry is not None:
+        return _apply_to_entry(entry, change, votes=0)
+    return _result_of(vote.request)
 
 
 def is_answer_of(entry: CachedResponse, request: RequestRecord) -> bool:
@@ -115,8 +180,9 @@ def is_answer_of(entry: CachedResponse, request: RequestRecord) -> bool:
     return abs((entry.created_at - request.created_at).total_seconds()) < 1e-3
 
 
-def _apply_to_entry(entry: CachedResponse, score: float) -> FeedbackResult:
-    entry.vote_count += 1
+def _apply_to_entry(entry: CachedResponse, score: float, *, votes: int) -> FeedbackResult:
+    """Add ``votes`` (0 for a changed vote) and ``score`` to the entry's sums."""
+    entry.vote_count += votes
     entry.vote_sum += score
     entry.quality_score = round(entry.vote_sum / entry.vote_count, 4)
     if (

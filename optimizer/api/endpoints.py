@@ -9,7 +9,7 @@ from optimizer.api.anthropic.messages import CountTokensEndpoint, MessagesEndpoi
 from optimizer.api.http.endpoint import ApiEndpoint
 from optimizer.api.openai.chat import ChatCompletionsEndpoint
 from optimizer.api.openai.embeddings import EmbeddingsEndpoint
-from optimizer.api.openai.responses import ResponsesEndpoint
+from optimizer.api.openai.responses.endpoint import ResponsesEndpoint
 from optimizer.api.v1.complete import CompleteEndpoint
 from optimizer.wiring.services import Services
 

@@ -14,10 +14,11 @@ from analytics.budgets.workers import worker_heartbeat
 from analytics.ledger.ledger import Ledger
 from analytics.models import Budget
 from optimizer.domain.request import ASSUMED_MAX_TOKENS, GatewayRequest
-from optimizer.domain.result import BudgetExceeded
+from optimizer.domain.result import BudgetExceeded, UnknownInputRefused
 from optimizer.shared.snapshot import Snapshot
 from providers.chat import Chat
 from providers.completion import Usage, most_input_tokens
+from providers.cost_bounds import CostBound, cost_bound
 from providers.errors import CallNotAuthorized
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
@@ -38,12 +39,17 @@ _NOT_CALLED = "was not called: {}"
 class Budgets:
     """The budgets in memory, one instance per process.
 
+    Where the size of a request's input cannot be known, the model's context window is held, or
+    the request is refused with ``refuse_unknown_input``.
     ``refresh`` reads the database, so do not call it on the event loop.
     """
 
-    def __init__(self, ledger: Ledger, prices: PriceBook) -> None:
+    def __init__(
+        self, ledger: Ledger, prices: PriceBook, *, refuse_unknown_input: bool = False
+    ) -> None:
         self._ledger = ledger
         self._prices = prices
+        self._refuse_unknown_input = refuse_unknown_input
         self._budgets = Snapshot(budgets_load, budgets_version)
         self.any = True
         """Whether a budget could refuse a request; true as long as budgets have not been read."""
@@ -73,35 +79,45 @@ class Budgets:
         return any(_concerns(budget, payer) for budget in budgets)
 
     def reservation(self, request: GatewayRequest) -> Reservation | None:
-        """Return the reservation for a chat, ``None`` if no budget concerns it."""
+        """Return the reservation for a chat, ``None`` if no budget concerns it.
+
+        Raises :class:`optimizer.domain.result.UnknownInputRefused`.
+        """
         if not self.concern(request):
             return None
-        return self.reservation_for(
-            request, most_input_tokens(request.chat), request.max_tokens * request.chat.n
-        )
+        bound = cost_bound(request.chat, request.max_tokens)
+        if bound.unknown and self._refuse_unknown_input:
+            raise UnknownInputRefused(bound.unknown)
+        origin = (request.request_id, request.asked_at, payer_of(request))
+        return self._open(origin, most_input_tokens(request.chat), bound)
 
     def reservation_for(
         self, request: GatewayRequest, input_tokens: int, output_tokens: int
     ) -> Reservation:
         """Return the reservation for a request of at most so many tokens."""
         origin = (request.request_id, request.asked_at, payer_of(request))
-        return self._open(origin, input_tokens, output_tokens)
+        return self._open(origin, input_tokens, CostBound(output_tokens))
 
     def own_reservation(self, chat: Chat) -> Reservation | None:
         """Return the reservation for a chat of the service itself, ``None`` without budgets."""
         if not self.any:
             return None
         origin = (uuid.uuid4(), datetime.now(UTC), Payer())
-        outputs = (chat.max_tokens or ASSUMED_MAX_TOKENS) * chat.n
-        return self._open(origin, most_input_tokens(chat), outputs)
+        bound = cost_bound(chat, chat.max_tokens or ASSUMED_MAX_TOKENS)
+        return self._open(origin, most_input_tokens(chat), bound)
 
     def _open(
-        self, origin: tuple[uuid.UUID, datetime, Payer], input_tokens: int, output_tokens: int
+        self, origin: tuple[uuid.UUID, datetime, Payer], input_tokens: int, bound: CostBound
     ) -> Reservation:
         _, _, payer = origin
 
         def worst(provider: str, model: str) -> Decimal | None:
-            return self._prices.most(provider, model, input_tokens, output_tokens)
+            tokens = input_tokens
+            if bound.unknown:
+                window = self._prices.context_window(provider, model)
+                tokens = max(tokens, window, bound.window)
+            most = self._prices.most(provider, model, tokens, bound.output_tokens)
+            return None if most is None else most * bound.rates + bound.fees
 
         def limited(provider: str, model: str) -> bool:
             budgets = self._budgets.value
@@ -131,6 +147,8 @@ class Reservation:
     asked_at: datetime
     payer: Payer
     worker: str
+    claimed: bool = field(default=False, init=False)
+    """Whether money was asked for, so that some may be held even if the asking was cancelled."""
     _held: tuple[Charge, ...] = field(default=())
 
     async def hold(
@@ -164,6 +182,7 @@ class Reservation:
             self.worker,
             first=not self._held,
         )
+        self.claimed = True
         refusals = await self.ledger.hold(claim)
         if not refusals:
             self._held = charges
@@ -176,6 +195,11 @@ class Reservation:
         """
         if await self.hold(provider, model, attempts):
             raise CallNotAuthorized(provider, _NOT_CALLED.format(_DOES_NOT_FIT))
+
+    async def release(self) -> None:
+        """Give back what is held, after a request that ended without a further cost."""
+        if self.claimed:
+            await self.ledger.release(self.request_id)
 
     def over_budget(
         self, options: Iterable[ModelOption], refusals: Sequence[Refusal] = ()

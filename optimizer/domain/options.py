@@ -15,8 +15,17 @@ from providers.chat import Chat, Text
 _KEY_VERSION = 2
 # The user and the way of delivery do not change the answer.
 _NOT_IN_KEY = frozenset(
-    {"stream", "stream_options", "user", "safety_identifier", "metadata", "store", "optimizer"}
-)
+    {
+        "stream", "stream_options", "user", "safety_identifier", "metadata", "store", "optimizer",
+        "client_metadata", "prompt_cache_key", "prompt_cache_retention",
+    }
+)  # fmt: skip
+# What the answer to these depends on is kept by the provider.
+_STATEFUL = frozenset(
+    {"previous_response_id", "conversation", "prompt", "background", "thread", "container",
+     "item_reference"}
+)  # fmt: skip
+_TURNS = ("messages", "input", "contents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +47,7 @@ class RequestOptions:
 
     ``quality_target`` is 0-1, ``max_cost`` USD, ``baseline`` a model's name, ``cache_ttl``
     seconds. ``read_only_tools`` are the tools whose calls have no side effects; ``True`` means
-    all of them.
+    all of them. ``strict`` allows only models that leave out nothing of the request.
     """
 
     quality_target: float | None = None
@@ -49,6 +58,7 @@ class RequestOptions:
     cache_ttl: int | None = None
     read_only_tools: frozenset[str] | bool = False
     semantic_cache: bool = True
+    strict: bool = False
     cache_control: CacheControl = field(default_factory=CacheControl)
 
 
@@ -79,8 +89,10 @@ def _bypass_reason(chat: Chat, options: RequestOptions, hottest: float | None) -
         return "temperature"
     if chat.n > 1:
         return "n"
-    if "tools" in chat.native:
+    if any(name.startswith("tools") for name in (*chat.native, *chat.extras)):
         return "tools"  # the provider itself runs these tools
+    if not _STATEFUL.isdisjoint((*chat.native, *chat.extras)):
+        return "state"
     if options.read_only_tools is not True:
         read_only = options.read_only_tools or frozenset()
         if any(tool.name not in read_only for tool in chat.tools):
@@ -97,8 +109,11 @@ def semantic_key(chat: Chat, options: RequestOptions) -> str:
     last = chat.messages[-1]
     if last.role != "user" or not all(isinstance(part, Text) for part in last.parts):
         return ""
-    before = chat.source.body["messages"][:-1]
-    return _key(chat, options, {**chat.source.body, "messages": before})
+    body = chat.source.body
+    name = next((name for name in _TURNS if name in body), "")
+    turns = body.get(name)
+    before = turns[:-1] if isinstance(turns, list) else []
+    return _key(chat, options, {**body, name: before})
 
 
 def chat_key(chat: Chat, options: RequestOptions) -> str:

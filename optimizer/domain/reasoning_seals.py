@@ -13,17 +13,16 @@ from typing import Any
 
 from django.core.signing import BadSignature, Signer
 
-from providers.chat import Thinking, ToolCall
+from providers.chat import SEAL_MARK, Thinking, ToolCall
 
 logger = logging.getLogger(__name__)
 
-_MARK = "aco1:"
 _SALT = "optimizer.reasoning"
 
 
 def is_seal(text: str) -> bool:
     """Return whether ``text`` looks like a seal of this service, valid or not."""
-    return text.startswith(_MARK)
+    return text.startswith(SEAL_MARK)
 
 
 def seal(thinking: Thinking, provider: str, model: str) -> str:
@@ -69,14 +68,14 @@ def unseal_call(text: str) -> tuple[str, tuple[str, str]]:
 
 def _signed(value: dict[str, Any]) -> str:
     given = {name: item for name, item in value.items() if item or name in {"t", "c"}}
-    return _MARK + Signer(salt=_SALT).sign_object(given, compress=True)
+    return SEAL_MARK + Signer(salt=_SALT).sign_object(given, compress=True)
 
 
 def _unsigned(text: str) -> dict[str, Any] | None:
     if not is_seal(text):
         return None
     try:
-        value = Signer(salt=_SALT).unsign_object(text.removeprefix(_MARK))
+        value = Signer(salt=_SALT).unsign_object(text.removeprefix(SEAL_MARK))
     except (BadSignature, ValueError):
         # Another installation's seal, or one that the client has changed.
         logger.info("Reasoning with a seal that is not valid here was left out")

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from analytics.cache import cache_key, scoped_cache_key
 from optimizer.domain.client import ANONYMOUS, Client
+from optimizer.domain.human_words import words_of_turn
 from optimizer.domain.request_ids import new_request_id
 from providers import features
 from providers.chat import Chat, Text
@@ -22,6 +23,8 @@ from routing.models import ModelRef, PromptAnalysis
 # against the context window and the cost cap.
 ASSUMED_MAX_TOKENS = 4096
 _LONGEST_ID = 128
+_MOST_TURNS = 20
+"""Turns of people that are analyzed: earlier ones do not change how hard the last one is."""
 Bound = TypeVar("Bound", float | None, Decimal | None)
 
 
@@ -57,7 +60,7 @@ class CachePolicy:
 class GatewayRequest:
     """One request of a client.
 
-    ``prompt`` is the last user turn: the part that is analysed, stored and shown. ``only``
+    ``prompt`` is what a person wrote last: the part that is analysed, stored and shown. ``only``
     are the (provider, model) pairs that may answer, ``baseline`` the model to compare the
     cost with; both are ``None`` unless the client names them. ``max_cost`` is USD,
     ``min_quality`` 0-1. Requests with the same ``cache_key`` may share an answer. Requests
@@ -100,12 +103,42 @@ class GatewayRequest:
         """Return the pattern, complexity, tier and estimated input tokens."""
         chat = self.chat
         alone = len(chat.messages) == 1 and not chat.tools and chat.messages[0].role == "user"
-        if alone and all(isinstance(part, Text) for part in chat.parts()):
+        text_only = alone and all(isinstance(part, Text) for part in chat.parts())
+        # Context around the prompt costs tokens, though it is not weighed.
+        if text_only and len(chat.messages[0].text) == len(self.prompt):
             return analyze_prompt(self.prompt)
-        turns = [m.text for m in chat.turns if m.role == "user" and m.text]
         return analyze_conversation(
-            turns, system=chat.system, tools=len(chat.tools), tokens=chat.estimated_tokens()
+            _turns(chat), system=chat.system, tools=len(chat.tools), tokens=chat.estimated_tokens()
         )
+
+
+def prompt_of(chat: Chat) -> str:
+    """Return what a person wrote last; the last user's text if people wrote nothing."""
+    last = chat.last_words
+    if not _may_have_context(last):
+        return last
+    words = map(words_of_turn, (m for m in reversed(chat.messages) if m.role == "user"))
+    return next(filter(str.strip, words), last)
+
+
+def _may_have_context(text: str) -> bool:
+    return "<" in text or text.startswith(("This is the ", "# Context"))
+
+
+def _turns(chat: Chat) -> list[str]:
+    """Return what people wrote in their last turns, oldest first, else the last user's text."""
+    turns: list[str] = []
+    for message in reversed(chat.messages):
+        if message.role != "user" or not (text := message.text):
+            continue
+        if _may_have_context(text):
+            text = words_of_turn(message)
+        if text.strip():
+            turns.append(text)
+            if len(turns) == _MOST_TURNS:
+                break
+    turns.reverse()
+    return turns or [chat.last_words]
 
 
 def stricter(one: Bound, other: Bound, pick: Callable[[Any, Any], Any]) -> Bound:
@@ -142,7 +175,7 @@ def isolated_request(chat: Chat, *, user: str, tag: str, **more: Any) -> Gateway
     request_id = new_request_id()
     return GatewayRequest(
         chat=chat,
-        prompt=storable_text(chat.last_words),
+        prompt=storable_text(prompt_of(chat)),
         cache_key=cache_key(str(request_id), max_tokens=0, auto_route=False),
         endpoint="playground",
         tags=(tag,),

@@ -70,6 +70,21 @@ class BudgetExceeded(Exception):
         return max(1, ceil((self.resets_at - datetime.now(UTC)).total_seconds()))
 
 
+class UnknownInputRefused(Exception):
+    """A budget concerns the request, and the size of its input cannot be known before the call.
+
+    ``field`` is the first field at fault. Each of ``unknown`` is a field and what it holds.
+    """
+
+    def __init__(self, unknown: Sequence[tuple[str, str]]) -> None:
+        self.field = unknown[0][0]
+        named = ", ".join(f"{field} ({what})" for field, what in unknown)
+        super().__init__(
+            f"A budget applies, and the size of this input is not known before the call: {named}. "
+            f"The operator refuses such requests (BUDGET_UNKNOWN_INPUT=refuse)."
+        )
+
+
 class NotCached(Exception):
     """The client accepts only a cached answer, and there is none."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.model_names import ModelNames
 from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key
-from optimizer.domain.request import GatewayRequest, apply_client, storable_id
+from optimizer.domain.request import GatewayRequest, apply_client, prompt_of, storable_id
 from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
 from providers.completion import CompletionRequest
@@ -18,6 +19,8 @@ from providers.resilience import ResilientCaller
 from providers.storable import storable_text
 
 logger = logging.getLogger(__name__)
+# A count is quick, unlike an answer, and an estimate serves as well.
+_MOST_SECONDS_TO_COUNT = 30.0
 
 # With these a provider says what is wrong with a request, not with itself or its key.
 _ABOUT_THE_REQUEST = frozenset({400, 404, 413, 422})
@@ -54,19 +57,30 @@ class ChatRequestBuilder:
         self._semantic = semantic
 
     def build(
-        self, query: ChatQuery, *, endpoint: str, request_id: uuid.UUID, client: Client = ANONYMOUS
+        self,
+        query: ChatQuery,
+        *,
+        endpoint: str,
+        request_id: uuid.UUID,
+        client: Client = ANONYMOUS,
+        strict: bool = False,
     ) -> GatewayRequest:
         """Return the gateway request of a client's chat.
+
+        A ``strict`` request goes only to models that leave out nothing of it.
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`.
         """
         chat, options = query.chat, query.options
-        selection = self.names.select(query.model)
+        selection = self.names.select(query.model, endpoint)
+        if selection.strategy == "named":
+            chat = replace(chat, chosen=False)
+        words = prompt_of(chat)
         request = GatewayRequest(
             chat=chat,
-            prompt=storable_text(chat.last_words),
+            prompt=storable_text(words),
             cache_key=chat_key(query.chat, options),
-            semantic_key=self._semantic_key(query.chat, options),
+            semantic_key=self._semantic_key(query.chat, options, words),
             strategy=selection.strategy,
             endpoint=endpoint,
             requested_model=query.model,
@@ -79,13 +93,16 @@ class ChatRequestBuilder:
             session_id=options.session_id,
             cache=cache_policy(chat, options, hottest=self._hottest),
             streamed=query.streamed,
+            strict=strict or options.strict,
             request_id=request_id,
         )
         return apply_client(request, client)
 
-    def _semantic_key(self, chat: Chat, options: RequestOptions) -> str:
+    def _semantic_key(self, chat: Chat, options: RequestOptions, words: str) -> str:
         if not self._semantic or not options.semantic_cache:
             return ""
+        if chat.messages[-1].text != words:
+            return ""  # the context around the words may differ where the words do not
         return semantic_key(chat, options)
 
     def wire_of(self, provider: str) -> str:
@@ -108,11 +125,14 @@ class ChatRequestBuilder:
         Raises :class:`optimizer.domain.model_names.UnknownModel`, and
         :class:`providers.errors.ProviderError` if the provider refuses the request.
         """
-        for provider_name, model in self.names.select(query.model).only or ():
+        for provider_name, model in self.names.select(query.model, "messages").only or ():
             provider = self._caller.providers[provider_name]
             if isinstance(provider, AnthropicProvider):
                 try:
-                    return await provider.count_tokens(CompletionRequest(model, query.chat))
+                    async with asyncio.timeout(_MOST_SECONDS_TO_COUNT):
+                        return await provider.count_tokens(CompletionRequest(model, query.chat))
+                except TimeoutError:
+                    logger.warning("Tokens are estimated, as counting took too long")
                 except ProviderError as error:
                     if error.status in _ABOUT_THE_REQUEST:
                         raise

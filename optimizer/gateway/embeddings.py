@@ -15,13 +15,14 @@ from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.options import RequestOptions
 from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client, storable_id
-from optimizer.domain.result import CompletionResult, RoutingUnavailable
+from optimizer.domain.result import CompletionResult
 from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import Timing
+from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from providers.chat import Chat
 from providers.completion import Choice, Completion, most_embedded_tokens
 from providers.embedding import Embedder
-from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
+from providers.resilience import Attempt, ResilientCaller
 from providers.storable import storable_text
 from routing.models import ModelRef, PromptAnalysis, RoutingDecision
 from routing.rules import names
@@ -43,6 +44,11 @@ class EmbeddingService:
         self._caller = caller
         self._accounting = accounting
         self._budgets = budgets
+        self._unfinished = UnfinishedCalls(accounting, "Embeddings")
+
+    async def drain(self) -> None:
+        """Wait until all requests that ended without an answer are recorded."""
+        await self._unfinished.drain()
 
     async def embed(
         self,
@@ -65,7 +71,9 @@ class EmbeddingService:
             ModelRef(spec.provider, spec.id)
             for spec in self._names.embedding(model)
             if isinstance(self._caller.providers[spec.provider], Embedder)
-            and (not client.models or names(client.models, spec.provider, spec.id))
+            and (
+                not client.models or names(client.models, spec.provider, spec.id, spec.snapshot_of)
+            )
         ]
         if not chain:
             raise UnknownModel(
@@ -74,31 +82,29 @@ class EmbeddingService:
         analyzed = _analyzed(model, body, options, request_id, client)
         decision = _decision(chain, analyzed.analysis)
         attempts: list[Attempt] = []
-        authorize = None
-        if self._budgets is not None and self._budgets.concern(analyzed.request):
-            reservation = self._budgets.reservation_for(
-                analyzed.request, most_embedded_tokens(body), 0
-            )
-            chain = await _afforded(reservation, chain)
-            authorize = reservation.authorize
+        reservation = completion = None
+        most = most_embedded_tokens(body)
         try:
+            if client.tokens_per_minute is not None:
+                await self._accounting.reserve_tokens(analyzed, most)
+            if self._budgets is not None and self._budgets.concern(analyzed.request):
+                reservation = self._budgets.reservation_for(analyzed.request, most, 0)
+                chain = await _afforded(reservation, chain)
+            authorize = reservation.authorize if reservation else None
             answer = await self._caller.embed(chain, body, attempts, authorize)
-        except AllProvidersFailed as error:
-            await self._accounting.record_failure(analyzed, decision, error.attempts, started)
-            raise RoutingUnavailable(
-                "Embeddings unavailable: every provider failed.",
-                recorded_for=request_id,
-                attempts=error.attempts,
-                deadline_passed=error.deadline_passed,
-            ) from None
-        elapsed = milliseconds_since(started)
-        completion = Completion(answer.provider, answer.model, (Choice((), "stop"),), answer.usage)
-        recorded = await asyncio.shield(
-            self._accounting.record_answer(
-                analyzed, decision, completion, attempts, Timing(elapsed, elapsed)
+            elapsed = milliseconds_since(started)
+            completion = Completion(
+                answer.provider, answer.model, (Choice((), "stop"),), answer.usage
             )
-        )
-        return answer.body, recorded.result
+            recorded = await asyncio.shield(
+                self._accounting.record_answer(
+                    analyzed, decision, completion, attempts, Timing(elapsed, elapsed)
+                )
+            )
+            return answer.body, recorded.result
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
+            call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)
+            raise await self._unfinished.end(call, error) from None
 
 
 async def _afforded(reservation: Reservation, chain: list[ModelRef]) -> list[ModelRef]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 from optimizer.budgets.reservations import Budgets, Reservation, must_refuse
 from optimizer.domain.analyzed_request import AnalyzedRequest
@@ -17,6 +19,9 @@ from routing.models import ModelRef, NoEligibleModel, RoutingContext, RoutingDec
 OverBudget = Mapping[ModelRef, str]
 """The (provider, model) pairs that budgets exclude, each with the reason."""
 _NOTHING: OverBudget = {}
+
+MANY_MESSAGES = 1_000
+"""Longer conversations are looked at on a thread."""
 
 
 class ModelSelector:
@@ -50,39 +55,48 @@ class ModelSelector:
             context, strategy=analyzed.request.strategy, analysis=analyzed.analysis
         )
 
+    def reservation(self, analyzed: AnalyzedRequest) -> Reservation | None:
+        """Return the reservation if a budget concerns the request."""
+        if self._budgets is None or not self._budgets.any:
+            return None
+        return self._budgets.reservation(analyzed.request)
+
     async def select(
-        self, analyzed: AnalyzedRequest, started: float
-    ) -> tuple[RoutingDecision, Reservation | None]:
-        """Return the decision, and the reservation if a budget concerns the request.
+        self, analyzed: AnalyzedRequest, started: float, reservation: Reservation | None
+    ) -> RoutingDecision:
+        """Return the decision, with the money for its model held in ``reservation``.
 
         A budget without enough money left either refuses the request or restricts the choice
-        to cheaper models. ``started`` is a reading of ``time.perf_counter``. Raises
+        to cheaper models. The caller releases the reservation if the request ends without a
+        record. ``started`` is a reading of ``time.perf_counter``. Raises
         :class:`routing.models.NoEligibleModel`,
         :class:`optimizer.domain.result.RoutingUnavailable`,
         :class:`optimizer.domain.result.BudgetExceeded` and
         :class:`analytics.ledger.ledger.BudgetsUnavailable`.
         """
-        reservation = None
-        if self._budgets is not None and self._budgets.any:
-            reservation = self._budgets.reservation(analyzed.request)
         if reservation is None:
-            return await self._route(analyzed, started), None
-        over_budget = reservation.over_budget(self._options.options())
+            return await self._route(analyzed, started)
+        only, source = analyzed.request.only, self._options
+        options = source.options() if only is None else source.named(only)
+        over_budget = reservation.over_budget(options)
         decision = await self._route(analyzed, started, over_budget)
         while refusals := await reservation.hold(decision.provider, decision.model):
             if must_refuse(refusals):
                 raise reservation.exceeded(refusals)
-            over_budget |= reservation.over_budget(self._options.options(), refusals)
+            over_budget |= reservation.over_budget(options, refusals)
             try:
                 decision = await self._route(analyzed, started, over_budget)
             except NoEligibleModel:
                 raise reservation.exceeded(refusals) from None
-        return decision, reservation
+        return decision
 
     async def _route(
         self, analyzed: AnalyzedRequest, started: float, over_budget: OverBudget = _NOTHING
     ) -> RoutingDecision:
-        context = self._context(analyzed, explore=True, over_budget=over_budget)
+        context_of = partial(self._context, analyzed, explore=True, over_budget=over_budget)
+        # The needs and prefixes of a long conversation are found beside the event loop.
+        many = len(analyzed.request.chat.messages) > MANY_MESSAGES
+        context = await asyncio.to_thread(context_of) if many else context_of()
         try:
             return self._engine.route(
                 context, strategy=analyzed.request.strategy, analysis=analyzed.analysis
@@ -117,4 +131,5 @@ class ModelSelector:
             else None,
             effect=analyzed.effect,
             over_budget=over_budget,
+            cooling=self._options.cooling(),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 from analytics.cache import cache_key
 from analytics.reports.usage import routing_metrics
+from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
@@ -19,11 +21,12 @@ from optimizer.domain.request import GatewayRequest, apply_client
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.model_options import AvailableModels
-from optimizer.gateway.model_selection import ModelSelector
+from optimizer.gateway.model_selection import MANY_MESSAGES, ModelSelector
 from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS, PromptCaches
 from optimizer.gateway.recording.accounting import Accounting, Recorded
 from optimizer.gateway.recording.decisions import shared_decision
 from optimizer.gateway.recording.ledger_entries import CallClock
+from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from optimizer.gateway.single_flight import SingleFlight
 from optimizer.gateway.streaming.client_stream import ClientStream
 from optimizer.gateway.streaming.shared_stream import SharedStream, SharedStreams
@@ -33,11 +36,12 @@ from optimizer.quality.judge import Judge
 from optimizer.shared.tasks import Background
 from providers import features
 from providers.chat import Chat
-from providers.resilience import AllProvidersFailed, Attempt, ResilientCaller
+from providers.resilience import Attempt, ResilientCaller
 from routing.engine import RoutingEngine
 from routing.models import ModelRef, RoutingDecision
 from routing.rules import NO_EFFECT
 
+logger = logging.getLogger(__name__)
 Shared = TypeVar("Shared")
 _REF = itemgetter("provider", "model")
 # A stream that has not begun by then is opened for its client, which must not give up.
@@ -72,6 +76,7 @@ class RoutingService:
         self._flights: SingleFlight[CacheHit | Recorded] = SingleFlight()
         self._streams = SharedStreams()
         self._background = Background()
+        self._unfinished = UnfinishedCalls(accounting)
 
     async def route_and_complete(
         self,
@@ -111,12 +116,14 @@ class RoutingService:
         and there is none, :class:`routing.models.NoEligibleModel` if no model can serve the
         request, :class:`BudgetExceeded` if what is left of a budget does not cover it,
         :class:`analytics.ledger.ledger.BudgetsUnavailable` if budgets cannot be read, and
-        :class:`analytics.ledger.ledger.LedgerUnavailable` if the answer cannot be recorded.
+        :class:`analytics.ledger.ledger.LedgerUnavailable` if the answer cannot be recorded. Raises
+        :class:`optimizer.access.rate_limits.RateLimitExceeded` if too few tokens of the key's
+        minute are left.
         """
         started = time.perf_counter()
-        analyzed = self._analyze(request)
+        analyzed = await self._analyze_aside(request)
         key = self._shared_key(analyzed)
-        answer, leads = await self._retry_own_budget(
+        answer, leads = await self._retry_own_limits(
             analyzed,
             started,
             lambda: self._flights.run(key, lambda: self._find_or_call(analyzed, started)),
@@ -151,28 +158,33 @@ class RoutingService:
         self, request: GatewayRequest, decided: Callable[[RoutingDecision], None]
     ) -> ClientStream:
         started = time.perf_counter()
-        analyzed = self._analyze(request)
-        cached = await self._cache.find(analyzed)
+        analyzed = await self._analyze_aside(request)
+        try:
+            cached = await self._cache.find(analyzed)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
+            raise await self._unfinished.end(UnfinishedCall(analyzed, started), error) from None
         if cached is not None:
             result = await self._accounting.record_hit(
                 analyzed, cached.entry, started, cached.likeness
             )
             return ClientStream.of_cached(result)
         key = self._shared_key(analyzed)
-        shared, leads = await self._retry_own_budget(
+        shared, leads = await self._retry_own_limits(
             analyzed,
             started,
             lambda: self._streams.join(key, lambda: self._open(analyzed, started, decided)),
         )
         if leads:
             return ClientStream.of_shared(shared, shared.served, _own_result, lambda _: None)
+
+        def abandoned(code: str) -> None:
+            self._background.run(self._accounting.record_abandoned(analyzed, code, started))
+
         return ClientStream.of_shared(
             shared,
             shared_decision(analyzed, shared.served),
             lambda recorded: self._accounting.record_hit(analyzed, recorded.entry, started),
-            lambda code: self._background.run(
-                self._accounting.record_abandoned(analyzed, code, started)
-            ),
+            abandoned,
         )
 
     def dropped(self, request: GatewayRequest, provider: str, model: str) -> tuple[str, ...]:
@@ -224,8 +236,15 @@ class RoutingService:
         await self._flights.drain()
         await self._streams.drain()
         await self._background.drain()
+        await self._unfinished.drain()
         if self._judge is not None:
             await self._judge.drain()
+
+    async def _analyze_aside(self, request: GatewayRequest) -> AnalyzedRequest:
+        # A long conversation takes its time, in which the event loop serves others.
+        if len(request.chat.messages) > MANY_MESSAGES:
+            return await asyncio.to_thread(self._analyze, request)
+        return self._analyze(request)
 
     def _analyze(self, request: GatewayRequest, *, assign: bool = True) -> AnalyzedRequest:
         if not self._cache.on:
@@ -260,13 +279,13 @@ class RoutingService:
             return analyzed.request.cache_key + analyzed.request.semantic_key
         return str(analyzed.request.request_id)
 
-    async def _retry_own_budget(
+    async def _retry_own_limits(
         self, analyzed: AnalyzedRequest, started: float, share: Callable[[], Awaitable[Shared]]
     ) -> Shared:
         """Return the result of ``share``: of a call that another request may have begun.
 
-        If the budget of the other request refuses the call, this request tries again: it has
-        budgets of its own.
+        If the budget or rate limit of the other request refuses the call, this request tries
+        again: it has budgets and limits of its own.
         """
         while True:
             try:
@@ -275,7 +294,7 @@ class RoutingService:
                 if error.recorded_for != analyzed.request.request_id:
                     await self._accounting.record_shared_failure(analyzed, error, started)
                 raise
-            except BudgetExceeded as error:
+            except (BudgetExceeded, RateLimitExceeded) as error:
                 if error.recorded_for == analyzed.request.request_id:
                     raise
 
@@ -285,73 +304,70 @@ class RoutingService:
         started: float,
         decided: Callable[[RoutingDecision], None],
     ) -> SharedStream:
-        decision, reservation = await self._selector.select(analyzed, started)
-        decided(decision)
-        called = time.perf_counter()
+        decision = reservation = None
         attempts: list[Attempt] = []
         try:
+            if analyzed.request.client.tokens_per_minute is not None:
+                await self._accounting.reserve_tokens(analyzed)
+            reservation = self._selector.reservation(analyzed)
+            decision = await self._selector.select(analyzed, started, reservation)
+            decided(decision)
+            called = time.perf_counter()
             opened = await self._caller.open_stream(
                 _chain(decision),
                 analyzed.request.chat,
                 attempts,
                 reservation.authorize if reservation else None,
             )
-        except AllProvidersFailed as error:
-            raise await self._unavailable(analyzed, decision, error, started) from None
-        except asyncio.CancelledError:
-            # The client left before the first token; the provider may charge for the call anyway.
-            self._background.run(
-                self._accounting.record_failure(analyzed, decision, attempts, started)
+            return SharedStream(
+                self._accounting,
+                self._unfinished,
+                UnfinishedCall(analyzed, started, opened.attempts, decision, reservation),
+                decision,
+                opened,
+                CallClock(started, called),
+                lambda recorded: self._remember(analyzed, recorded.result),
             )
-            raise
-        return SharedStream(
-            self._accounting,
-            analyzed,
-            decision,
-            opened,
-            CallClock(started, called),
-            lambda recorded: self._remember(analyzed, recorded.result),
-        )
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
+            # A client that left may have to pay for the call anyway.
+            call = UnfinishedCall(analyzed, started, attempts, decision, reservation)
+            raise await self._unfinished.end(call, error) from None
 
     async def _find_or_call(self, analyzed: AnalyzedRequest, started: float) -> CacheHit | Recorded:
-        cached = await self._cache.find(analyzed)
-        if cached is not None:
-            return cached
-        decision, reservation = await self._selector.select(analyzed, started)
-        called = time.perf_counter()
+        decision = reservation = completion = None
         attempts: list[Attempt] = []
         try:
+            cached = await self._cache.find(analyzed)
+            if cached is not None:
+                return cached
+            if analyzed.request.client.tokens_per_minute is not None:
+                await self._accounting.reserve_tokens(analyzed)
+            reservation = self._selector.reservation(analyzed)
+            decision = await self._selector.select(analyzed, started, reservation)
+            called = time.perf_counter()
             completion = await self._caller.call(
                 _chain(decision),
                 analyzed.request.chat,
                 attempts,
                 reservation.authorize if reservation else None,
             )
-        except AllProvidersFailed as error:
-            raise await self._unavailable(analyzed, decision, error, started) from None
-        timing = CallClock(started, called).timing()
-        recorded = await self._accounting.record_answer(
-            analyzed, decision, completion, attempts, timing
-        )
+            timing = CallClock(started, called).timing()
+            recorded = await self._accounting.record_answer(
+                analyzed, decision, completion, attempts, timing
+            )
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
+            call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)
+            raise await self._unfinished.end(call, error) from None
         self._remember(analyzed, recorded.result)
         return recorded
 
-    async def _unavailable(
-        self,
-        analyzed: AnalyzedRequest,
-        decision: RoutingDecision,
-        error: AllProvidersFailed,
-        started: float,
-    ) -> RoutingUnavailable:
-        await self._accounting.record_failure(analyzed, decision, error.attempts, started)
-        return RoutingUnavailable(
-            "Routing unavailable: every provider failed.",
-            recorded_for=analyzed.request.request_id,
-            attempts=error.attempts,
-            deadline_passed=error.deadline_passed,
-        )
-
     def _remember(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
+        try:
+            self._remember_answer(analyzed, result)
+        except (Exception, asyncio.CancelledError) as error:  # recorded, so it must be delivered
+            logger.error("An answer could not be remembered", exc_info=error)
+
+    def _remember_answer(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
         self._cache.remember(analyzed, result)
         if self._judge is not None:
             self._judge.consider(analyzed, result)

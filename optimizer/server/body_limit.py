@@ -1,7 +1,8 @@
-"""Limits the size of request bodies."""
+"""Limits the size of request bodies and the time that they take, and reads them whole."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from optimizer.api.http.errors import Failure
@@ -10,44 +11,110 @@ from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 # Most clients read the answer only after they have sent the whole body. Up to this many
 # bytes are read and dropped, so that they see the 413 instead of a connection reset.
 _MAX_DRAINED_BYTES = 64 * 1024 * 1024
+_DISCONNECTED = {"type": "http.disconnect"}
+
+
+async def read_body(receive: Receive) -> bytes | None:
+    """Return the whole body; ``None`` if the client disconnects before its end."""
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        return message.get("body", b"")
+    parts = []
+    while message["type"] == "http.request":
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+        message = await receive()
+    return None
+
+
+def _declared_size(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
+
+
+class ReadBody:
+    """Gives a body that has been read to the application, and then what ``receive`` gives."""
+
+    __slots__ = ("_body", "_receive")
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def __call__(self) -> dict[str, Any]:
+        """Return the body as one message, once."""
+        body, self._body = self._body, None
+        if body is None:
+            return await self._receive()
+        return {"type": "http.request", "body": body, "more_body": False}
 
 
 class BodyLimit:
-    """Refuses a body of more than ``limit`` bytes with 413, by declared or actual length."""
+    """Refuses a body of more than ``limit`` bytes with 413, by declared or actual length.
 
-    def __init__(self, app: App, limit: int) -> None:
+    A body of which nothing arrives for ``seconds`` is refused with 408.
+    """
+
+    def __init__(self, app: App, limit: int, seconds: float) -> None:
         self._app = app
         self._limit = limit
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 413."""
+        """Pass the request on, or answer 413 or 408."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > self._limit:
-                await self._refuse(scope, receive, send)
-                return
-        size = 0
+        if _declared_size(scope) > self._limit:
+            await self._refuse_large(scope, receive, send)
+            return
+        size, complete, late = 0, False, False
 
         async def limited() -> dict[str, Any]:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
+            nonlocal size, complete, late
+            if complete:
+                return await receive()
             # The application sees a disconnected client, so it drops what it has read.
-            return {"type": "http.disconnect"} if size > self._limit else message
+            if late or size > self._limit:
+                return _DISCONNECTED
+            try:
+                async with asyncio.timeout(self._seconds):
+                    message = await receive()
+            except TimeoutError:
+                late = True
+                return _DISCONNECTED
+            size += len(message.get("body", b""))
+            if size > self._limit:
+                return _DISCONNECTED
+            complete = not message.get("more_body", False)
+            return message
 
         await self._app(scope, limited, send)
-        if size > self._limit:
-            await self._refuse(scope, receive, send)
+        if late:
+            await self._refuse_late(scope, send)
+        elif size > self._limit:
+            await self._refuse_large(scope, receive, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse_late(self, scope: Scope, send: Send) -> None:
+        detail = f"Nothing more of the request body arrived within {self._seconds:g} seconds."
+        failure = Failure(408, "timeout", detail, code="request_timeout")
+        headers = [(b"connection", b"close")]
+        await send_failure(send, scope["path"], failure, headers, errors={"body": [detail]})
+
+    async def _refuse_large(self, scope: Scope, receive: Receive, send: Send) -> None:
         drained, more = 0, True
         while more and drained < _MAX_DRAINED_BYTES:
-            message = await receive()
+            try:
+                async with asyncio.timeout(self._seconds):
+                    message = await receive()
+            except TimeoutError:
+                break
             drained += len(message.get("body", b""))
             more = message.get("more_body", False)
         detail = f"The request body is larger than {self._limit} bytes."
         failure = Failure.of_status(413, detail)
         headers = [(b"connection", b"close")]
-        await send_failure(send, scope["path"], failure, headers, errors={"body": [detail]})
+        await send_failure(send, scope, failure, headers, errors={"body": [detail]})

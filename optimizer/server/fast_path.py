@@ -22,10 +22,12 @@ from django.middleware.security import SecurityMiddleware
 from optimizer.api.http.endpoint import ApiEndpoint, ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.json_in import read_json
 from optimizer.api.http.json_out import as_json
+from optimizer.api.http.refusals import note_reply
 from optimizer.api.http.sse import HEADERS as STREAM_HEADERS
 from optimizer.domain.client import ANONYMOUS
 from optimizer.domain.request_ids import new_request_id
 from optimizer.monitoring.request_context import CURRENT_REQUEST, RequestContext
+from optimizer.server.body_limit import read_body
 from optimizer.server.errors import App, Header, Receive, Scope, Send
 from optimizer.wiring.services import Services
 
@@ -33,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 _WATCH_AFTER_SECONDS = 0.05
 """Most answers are complete before this, so they need no watcher."""
+
+_LARGE_BYTES = 256 * 1024
+"""Larger bodies are read on a thread, so that other requests are served meanwhile."""
 
 
 class FastPath:
@@ -62,9 +67,9 @@ class FastPath:
         if not _is_plain_json(headers) or (self._tls_only and not secure):
             await self._app(scope, receive, send)
             return
-        body = await _read_body(receive)
+        body = await read_body(receive)
         if body is None:
-            return  # the client has left, or BodyLimit answers that the body is too large
+            return  # the client has left, or BodyLimit answers that the body is too large or late
         head = self._secure if secure else self._plain
         request_id = new_request_id()
         trace_parent = headers.get(b"traceparent", b"").decode("latin-1")
@@ -81,12 +86,16 @@ class FastPath:
         request_id: uuid.UUID, reply: _Reply,
     ) -> None:  # fmt: skip
         answer: Reply
+        large = len(body) > _LARGE_BYTES
+        data = None
         try:
+            data = await asyncio.to_thread(read_json, body) if large else read_json(body)
             api_request = ApiRequest(
-                data=read_json(body),
+                data=data,
                 request_id=request_id,
                 client=scope.get("optimizer.client", ANONYMOUS),
                 header=lambda name: headers.get(name.encode(), b"").decode("latin-1"),
+                large=large,
             )
             answer = await endpoint.answer(api_request)
         except Exception as error:  # noqa: BLE001 - the endpoint reports it in its API's format
@@ -94,8 +103,12 @@ class FastPath:
         if isinstance(answer, StreamReply):
             await reply.stream(answer)
             return
-        if answer.status >= 500:
-            logger.error("%d at %s", answer.status, scope["path"])
+        if answer.status >= 400:
+            if answer.status >= 500:
+                logger.error("%d at %s", answer.status, scope["path"])
+            services = scope["optimizer.services"]
+            client = scope.get("optimizer.client", ANONYMOUS)
+            note_reply(services, scope["path"], answer, request_id, client, data)
         await reply.whole(answer)
 
     def _is_secure(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
@@ -165,8 +178,8 @@ class _Reply:
         await self._send({"type": "http.response.body", "body": body})
 
     async def stream(self, answer: StreamReply) -> None:
-        self.head += [*_encode_headers(STREAM_HEADERS), *_encode_headers(answer.headers)]
         try:
+            self.head += [*_encode_headers(STREAM_HEADERS), *_encode_headers(answer.headers)]
             async with aclosing(answer.source) as events:
                 await self._begin(200)
                 async for event in events:
@@ -178,20 +191,6 @@ class _Reply:
 
     async def _begin(self, status: int) -> None:
         await self._send({"type": "http.response.start", "status": status, "headers": self.head})
-
-
-async def _read_body(receive: Receive) -> bytes | None:
-    """Return the whole body; ``None`` if the client disconnects before its end."""
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body", False):
-        return message.get("body", b"")
-    parts = []
-    while message["type"] == "http.request":
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(parts)
-        message = await receive()
-    return None
 
 
 def _is_plain_json(headers: Mapping[bytes, bytes]) -> bool:

@@ -11,7 +11,8 @@ from optimizer.access.api_keys import AccessDenied
 from optimizer.access.client_address import address_of_scope
 from optimizer.access.concurrency.limiter import ConcurrencyTimeout
 from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
-from optimizer.api.http.errors import Failure, Kind, retry_headers
+from optimizer.api.http.errors import Failure, Kind, failure_of, retry_headers
+from optimizer.server.body_limit import ReadBody, read_body
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 from optimizer.wiring.build import PROCESS, get_services
 
@@ -67,22 +68,28 @@ class Gatekeeper:
             has_limits = counted and rates != (None, None)
             windows = await services.limits.admit(client) if has_limits else []
         except AccessDenied as error:
-            await _refuse(scope["path"], _access_denied(error), receive, send)
+            scope["optimizer.client"] = error.client
+            await _refuse(scope, _access_denied(error), receive, send)
             return
         except RateLimitExceeded as error:
-            failure = _rate_limit_exceeded(error)
-            await _refuse(scope["path"], failure, receive, send, error.windows)
+            scope["optimizer.client"] = client
+            await _refuse(scope, failure_of(error), receive, send, error.windows)
             return
         scope["optimizer.client"], scope["optimizer.services"] = client, services
         send_reply = _with_headers(send, windows) if windows else send
         if not counted:
             await self._app(scope, receive, send_reply)
             return
+        # The body is read before a place is taken, so that slow senders keep none from others.
+        body = await read_body(receive)
+        if body is None:
+            return  # the client has left, or BodyLimit answers that the body is too large or late
+        receive = ReadBody(body, receive)
         try:
             async with services.concurrency.slot(client):
                 await self._app(scope, receive, send_reply)
         except ConcurrencyTimeout as error:
-            await _refuse(scope["path"], _concurrency_timeout(error), receive, send_reply)
+            await _refuse(scope, _concurrency_timeout(error), receive, send_reply)
 
 
 def _key_digest(headers: list[tuple[bytes, bytes]]) -> str | None:
@@ -109,16 +116,6 @@ def _with_headers(send: Send, windows: list[RateWindow]) -> Send:
     return send_with_headers
 
 
-def _rate_limit_exceeded(error: RateLimitExceeded) -> Failure:
-    return Failure(
-        429,
-        "rate_limited",
-        str(error),
-        code="rate_limit_exceeded",
-        retry_after=error.retry_after,
-    )
-
-
 def _concurrency_timeout(error: ConcurrencyTimeout) -> Failure:
     if error.own:
         code = "concurrency_limit_exceeded"
@@ -134,15 +131,14 @@ def _access_denied(error: AccessDenied) -> Failure:
 
 
 async def _refuse(
-    path: str, failure: Failure, receive: Receive, send: Send, windows: Sequence[RateWindow] = ()
+    scope: Scope, failure: Failure, receive: Receive, send: Send, windows: Sequence[RateWindow] = ()
 ) -> None:
     # Most clients read the answer only after they have sent the whole body.
-    while (message := await receive()).get("more_body", False):
-        if message["type"] == "http.disconnect":
-            break
+    if await read_body(receive) is None:
+        return  # the client has left, or BodyLimit answers
     headers = [header for window in windows for header in window.headers]
     if failure.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     for name, value in retry_headers(failure.retry_after, failure.code).items():
         headers.append((name.lower().encode(), value.encode()))
-    await send_failure(send, path, failure, headers)
+    await send_failure(send, scope, failure, headers)

@@ -17,12 +17,11 @@ from providers.completion import (
     CompletionRequest,
     FinishReason,
     Opaque,
-    Usage,
-    estimated_usage,
-    token_count,
+    complete_usage,
 )
 from providers.errors import MalformedResponse
 from providers.tool_names import ToolNames
+from providers.usage import read_usage
 
 FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -77,7 +76,7 @@ def read_message(
     parts = tuple(_parts(body.get("content"), names))
     reason = text_of(body.get("stop_reason"))
     if not parts and not reason:
-        usage = read_usage(body.get("usage"))
+        usage = read_usage(body)
         raise MalformedResponse(provider, "returned no message", usage=usage)
     choice = Choice(
         parts=parts,
@@ -88,7 +87,7 @@ def read_message(
         provider=provider,
         model=request.model,
         choices=(choice,),
-        usage=read_usage(body.get("usage")) or estimated_usage(request.chat, (choice,)),
+        usage=complete_usage(read_usage(body), request.chat, (choice,)),
         response_id=text_of(body.get("id")) or None,
         extra=dict(extra_fields(body)),
     )
@@ -200,24 +199,3 @@ def mend_call(block: dict[str, Any], number: int) -> bool:
         call = ToolCall("", "", arguments_of(block.get("input")))
         block["input"], changed = call.input, True
     return changed
-
-
-def read_usage(reported: dict[str, Any] | None) -> Usage | None:
-    """Return the usage as reported, or ``None`` if it is not reported."""
-    if not reported:
-        return None
-    cache_read = token_count(reported.get("cache_read_input_tokens"))
-    cache_write = token_count(reported.get("cache_creation_input_tokens"))
-    cache_creation = reported.get("cache_creation") or {}
-    details = reported.get("output_tokens_details") or {}
-    return Usage(
-        # This wire's input_tokens does not include the tokens of the prompt cache.
-        input_tokens=token_count(reported["input_tokens"]) + cache_read + cache_write,
-        output_tokens=token_count(reported["output_tokens"]),
-        cache_read_tokens=cache_read,
-        cache_write_tokens=cache_write,
-        reasoning_tokens=token_count(details.get("thinking_tokens")),
-        cache_write_1h_tokens=min(
-            token_count(cache_creation.get("ephemeral_1h_input_tokens")), cache_write
-        ),
-    )

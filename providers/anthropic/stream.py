@@ -18,7 +18,6 @@ from providers.anthropic.answer import (
     finish_reason,
     kind_of,
     mend_call,
-    read_usage,
     text_of,
 )
 from providers.errors import MalformedResponse, ProviderError, error_for_status
@@ -33,6 +32,7 @@ from providers.events import (
     ToolCallStarted,
     UsageReported,
 )
+from providers.usage import UsageOfStream
 
 # https://docs.anthropic.com/en/api/errors
 _STATUS = {
@@ -69,7 +69,7 @@ class AnthropicStream:
     def __init__(self, provider: str, names: CallNames = _NO_NAMES) -> None:
         self._provider = provider
         self._names = names
-        self._usage: dict[str, Any] = {}
+        self._usage = UsageOfStream()
         self._calls: dict[int, _Call] = {}
         self._foreign: dict[int, dict[str, Any]] = {}
         self._foreign_json: dict[int, list[str]] = {}
@@ -98,10 +98,11 @@ class AnthropicStream:
             message = _mapping(data.get("message"))
             self._started = Started(text_of(message.get("id")) or None, dict(extra_fields(message)))
             yield self._started
-            yield from self._usage_of(message.get("usage"))
+            yield from self._usage_of(data, ended=False)
         elif kind == "message_delta":
             yield from self._message_delta(data)
         elif kind == "message_stop":
+            yield from self._usage_of(data, ended=True)
             if not self._ended:
                 yield from self._end("", None)
             self.complete = True
@@ -118,14 +119,9 @@ class AnthropicStream:
             self._index += 1
         return self._index
 
-    def _usage_of(self, reported: Any) -> Iterator[Event]:
+    def _usage_of(self, data: dict[str, Any], *, ended: bool) -> Iterator[Event]:
         # The counts are cumulative, and the last report omits those that did not change.
-        if not isinstance(reported, dict) or not reported:
-            return
-        self._usage.update({k: v for k, v in reported.items() if v is not None})
-        if {"input_tokens", "output_tokens"} <= set(self._usage):
-            usage = read_usage(self._usage)
-            assert usage is not None
+        if usage := self._usage.add(data, ended=ended):
             yield UsageReported(usage)
 
     def _message_delta(self, data: dict[str, Any]) -> Iterator[Event]:
@@ -141,7 +137,7 @@ class AnthropicStream:
             delta["stop_reason"] = reason = "tool_use"
             self.repaired = True
         try:
-            yield from self._usage_of(data.get("usage"))
+            yield from self._usage_of(data, ended=True)
         finally:
             if reason:
                 yield from self._end(reason, text_of(delta.get("stop_sequence")) or None)

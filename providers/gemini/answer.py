@@ -17,9 +17,7 @@ from providers.completion import (
     Completion,
     CompletionRequest,
     FinishReason,
-    Usage,
-    estimated_usage,
-    token_count,
+    complete_usage,
 )
 from providers.errors import ContentBlocked, EmptyCompletion, MalformedResponse, error_for_status
 from providers.events import (
@@ -32,6 +30,7 @@ from providers.events import (
     ToolCallStarted,
     UsageReported,
 )
+from providers.gemini.usage import GeminiUsageOfStream, read_usage
 
 _FINISH: dict[str, FinishReason] = {
     "STOP": "stop",
@@ -51,9 +50,9 @@ def read_response(provider: str, request: CompletionRequest, body: dict[str, Any
     has an unexpected shape.
     """
     candidates = body.get("candidates") or []
-    usage = read_usage(body.get("usageMetadata"))
+    usage = read_usage(request.model, body)
     if not candidates:
-        usage = usage or estimated_usage(request.chat, ())
+        usage = complete_usage(usage, request.chat, ())
         if (body.get("promptFeedback") or {}).get("blockReason"):
             raise ContentBlocked(provider, "blocked the prompt", usage=usage)
         raise EmptyCompletion(provider, "returned no candidates", usage=usage)
@@ -62,7 +61,7 @@ def read_response(provider: str, request: CompletionRequest, body: dict[str, Any
         provider=provider,
         model=request.model,
         choices=choices,
-        usage=usage or estimated_usage(request.chat, choices),
+        usage=complete_usage(usage, request.chat, choices),
         response_id=body.get("responseId"),
     )
 
@@ -93,26 +92,12 @@ def _parts(part: dict[str, Any]) -> Iterator[AnswerPart]:
         yield Thinking(part["text"]) if part.get("thought") else Text(part["text"])
 
 
-def read_usage(reported: dict[str, Any] | None) -> Usage | None:
-    """Return the usage as reported, or ``None`` if it is not reported."""
-    if not reported:
-        return None
-    reasoning = token_count(reported.get("thoughtsTokenCount"))
-    return Usage(
-        input_tokens=token_count(reported["promptTokenCount"])
-        + token_count(reported.get("toolUsePromptTokenCount")),
-        # Thinking is billed as output but reported separately.
-        output_tokens=token_count(reported.get("candidatesTokenCount")) + reasoning,
-        cache_read_tokens=token_count(reported.get("cachedContentTokenCount")),
-        reasoning_tokens=reasoning,
-    )
-
-
 class GeminiStream:
     """Reads one stream. ``complete`` is true once the whole answer has arrived."""
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, model: str = "") -> None:
         self._provider = provider
+        self._usage = GeminiUsageOfStream(model)
         self._started = False
         self._calls: dict[int, int] = {}
         self.complete = False
@@ -133,12 +118,14 @@ class GeminiStream:
         if not self._started:
             self._started = True
             yield Started(body.get("responseId"))
-        if usage := read_usage(body.get("usageMetadata")):
-            yield UsageReported(usage)
+        usage = self._usage.add(body)
         if (body.get("promptFeedback") or {}).get("blockReason") and not body.get("candidates"):
             raise ContentBlocked(self._provider, "blocked the prompt", usage=usage)
         for candidate in body.get("candidates") or ():
             yield from self._candidate(candidate)
+        # The report of a chunk counts the content of that chunk, so it comes after it.
+        if usage is not None:
+            yield UsageReported(usage)
 
     def _candidate(self, candidate: dict[str, Any]) -> Iterator[Event]:
         choice = candidate.get("index") or 0

@@ -8,8 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -19,15 +17,15 @@ from providers.assembly import completion_events
 from providers.completion import Completion, CompletionRequest, RelayedAnswer
 from providers.errors import (
     ConnectionFailed,
+    ConnectionLost,
     ContentBlocked,
     EmptyCompletion,
     MalformedResponse,
     ProviderError,
     ProviderTimeout,
-    error_for_status,
 )
 from providers.events import Event, Relayed, Started
-from providers.http.client_headers import client_headers
+from providers.http.error_answer import read_error
 from providers.http.streaming import (
     EventTooLarge,
     StreamReader,
@@ -35,16 +33,18 @@ from providers.http.streaming import (
     WholeMessages,
     server_sent_events,
 )
-from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of
+from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, was_sent
 from providers.storable import storable_completion
 
 logger = logging.getLogger(__name__)
 
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
-_LONGEST_RETRY_AFTER = 24 * 3600.0
-_LONGEST_WORDS = 500
 _MOST_TARGETS = 1000
-_LONGEST_ERROR = 256 * 1024
+# The headers of an answer that the clients of its wire read: about limits, retries, its id.
+_CLIENT_HEADERS = frozenset(
+    {b"request-id", b"retry-after", b"retry-after-ms", b"x-should-retry", b"x-request-id"}
+)
+_CLIENT_HEADER_BEGINNINGS = (b"anthropic-", b"x-ratelimit-", b"openai-", b"x-goog-", b"x-gemini-")
 # The errors that reading an answer of an unexpected shape raises.
 SHAPE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 
@@ -75,12 +75,14 @@ class WireClient(ABC):
         base_url: str,
         api_key: str = "",
         timeout: httpx.Timeout | None = None,
+        stream_timeout: httpx.Timeout | None = None,
     ) -> None:
         self.name = name
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
-        self._timeout = timeout or httpx.Timeout(60.0, connect=5.0)
+        self._timeout = timeout or httpx.Timeout(600.0, connect=5.0)
+        self._stream_timeout = stream_timeout or timeout or httpx.Timeout(120.0, connect=5.0)
         self._targets: dict[tuple[Any, ...], Target] = {}
 
     def __repr__(self) -> str:
@@ -120,9 +122,9 @@ class WireClient(ABC):
         """
         reader, characters = self._reader(request), WholeCharacters()
         relays, whole = self.relays(request), WholeMessages()
-        payload = {**self._payload(request), **self._streamed}
+        payload = {**self._payload(request), **self._stream_fields(request)}
         path, headers = self._path(request, stream=True), self._headers(request)
-        async with self._open(path, payload, headers) as response:
+        async with self._open(path, payload, headers, streamed=True) as response:
             if not _is_event_stream(response):
                 # Some servers answer a request for a stream with the whole answer.
                 for event in await self._whole_events(request, response):
@@ -142,7 +144,7 @@ class WireClient(ABC):
                         repaired = reader.repaired or mended_text
                         yield Relayed(name, _as_text(data) if repaired else text, data)
         if not reader.complete:
-            raise ConnectionFailed(self.name, "ended the stream before the answer was complete")
+            raise ConnectionLost(self.name, "ended the stream before the answer was complete")
 
     def _feed(self, reader: StreamReader, name: str, data: dict[str, Any] | None) -> list[Event]:
         """Return the events of one message.
@@ -218,36 +220,48 @@ class WireClient(ABC):
 
     @asynccontextmanager
     async def _open(
-        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+        self,
+        path: str,
+        payload: Mapping[str, Any],
+        headers: Mapping[str, str],
+        *,
+        streamed: bool = False,
     ) -> AsyncIterator[httpx.Response]:
         """Yield a successful response with an unread body. Raises :class:`ProviderError`."""
         try:
-            response = await self._client.post(self._target(path, headers), _as_json(payload))
+            response = await self._client.post(
+                self._target(path, headers, streamed), _as_json(payload)
+            )
             try:
                 if not response.is_success:
                     raise self._error(response, await self._read(response))
                 yield response
             finally:
                 await response.aclose()
-        except httpx.ConnectTimeout as error:
-            raise ConnectionFailed(self.name, "could not be reached in time") from error
-        except httpx.TimeoutException as error:
-            raise ProviderTimeout(self.name, "did not answer in time") from error
         except CALL_FAILED as error:
-            raise ConnectionFailed(
-                self.name,
-                f"could not be reached or the connection was lost ({type(error).__name__})",
-            ) from error
+            raise self._call_failed(error) from error
 
-    def _target(self, path: str, headers: Mapping[str, str]) -> Target:
-        key = (path, *headers.items())
+    def _call_failed(self, error: Exception) -> ProviderError:
+        timed_out = isinstance(error, httpx.TimeoutException)
+        if not was_sent(error):
+            words = "could not be reached in time" if timed_out else "could not be reached"
+            return ConnectionFailed(self.name, f"{words} ({type(error).__name__})")
+        # A connection that breaks is mapped to ConnectTimeout, too.
+        if timed_out and not isinstance(error, httpx.ConnectTimeout):
+            return ProviderTimeout(self.name, "did not answer in time")
+        return ConnectionLost(self.name, "lost the connection before the answer was complete")
+
+    def _target(self, path: str, headers: Mapping[str, str], streamed: bool) -> Target:
+        key = (path, streamed, *headers.items())
         target = self._targets.get(key)
         if target is None:
             if len(self._targets) >= _MOST_TARGETS:
                 self._targets.clear()
             url = f"{self._base_url}{path}"
             all_headers = {"content-type": "application/json", **headers}
-            target = self._targets[key] = Target.of(url, all_headers, self._timeout)
+            target = self._targets[key] = Target.of(
+                url, all_headers, self._stream_timeout if streamed else self._timeout
+            )
         return target
 
     async def _read(self, response: httpx.Response) -> bytes:
@@ -268,36 +282,16 @@ class WireClient(ABC):
             ) from error
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
-        error = error_for_status(
-            self.name, response.status_code, retry_after=retry_after_seconds(response.headers)
-        )
-        error.words = self._words(raw)
+        error = read_error(self.name, self._api_key, response, raw)
         error.wire, error.headers = self.wire, client_headers(response.headers)
-        error.body = self._error_body(raw)
         return error
-
-    def _error_body(self, raw: bytes) -> Mapping[str, Any] | None:
-        """Return the provider's error as it came; ``None`` if it holds the key or is no JSON."""
-        if len(raw) > _LONGEST_ERROR or (self._api_key and self._api_key.encode() in raw):
-            return None
-        try:
-            body = json.loads(raw)
-        except (ValueError, RecursionError):
-            return None
-        return body if isinstance(body, dict) and body.get("error") else None
-
-    def _words(self, raw: bytes) -> str:
-        """Return the provider's own error message, which only the client may see."""
-        try:
-            message = json.loads(raw)["error"]["message"]
-        except SHAPE_ERRORS:
-            return ""
-        if not isinstance(message, str) or (self._api_key and self._api_key in message):
-            return ""
-        return message[:_LONGEST_WORDS]
 
     # The fields that turn a request into one for a stream.
     _streamed: Mapping[str, Any] = {}
+
+    def _stream_fields(self, request: CompletionRequest) -> Mapping[str, Any]:
+        """Return the fields that turn this request into one for a stream."""
+        return self._streamed
 
     def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
         """Mend in ``body`` what would break every client; return whether anything changed."""
@@ -327,6 +321,16 @@ def _is_plain_ascii(raw: bytes) -> bool:
     return raw.isascii() and b"\\u" not in raw and b"\0" not in raw
 
 
+def client_headers(headers: httpx.Headers) -> dict[str, str]:
+    """Return the headers that the clients of the provider's wire read, by lower-case name."""
+    return {
+        name.decode("latin-1"): value.decode("latin-1")
+        for raw_name, value in headers.raw
+        if (name := raw_name.lower()) in _CLIENT_HEADERS
+        or name.startswith(_CLIENT_HEADER_BEGINNINGS)
+    }
+
+
 def _is_event_stream(response: httpx.Response) -> bool:
     """Return whether the body is a stream of events; some servers name it as plain text."""
     kind = response.headers.get("content-type", "text/event-stream").partition(";")[0].strip()
@@ -350,28 +354,3 @@ def _as_json(payload: Mapping[str, Any]) -> bytes:
         return orjson.dumps(payload)
     except TypeError:  # integers of more than 64 bits, or lone surrogates
         return json.dumps(payload).encode()
-
-
-def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """Return ``Retry-After`` in seconds: a number or an HTTP date (RFC 9110, section 10.2.3).
-
-    OpenAI and Anthropic also send ``retry-after-ms``. The result is ``None`` if the header is
-    absent or unreadable, else from 0 seconds to a day.
-    """
-    try:
-        if milliseconds := headers.get("retry-after-ms"):
-            seconds = float(milliseconds) / 1000
-        elif value := headers.get("retry-after"):
-            try:
-                seconds = float(value)
-            except ValueError:
-                when = parsedate_to_datetime(value)
-                when = when if when.tzinfo else when.replace(tzinfo=UTC)
-                seconds = (when - datetime.now(UTC)).total_seconds()
-        else:
-            return None
-    except (ValueError, TypeError, OverflowError):
-        return None
-    if seconds != seconds:  # NaN
-        return None
-    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)

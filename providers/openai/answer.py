@@ -17,10 +17,10 @@ from providers.completion import (
     FinishReason,
     Opaque,
     Usage,
-    estimated_usage,
-    token_count,
+    complete_usage,
 )
 from providers.errors import EmptyCompletion, MalformedResponse, ProviderError, error_for_status
+from providers.usage import read_usage
 
 FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -41,6 +41,18 @@ KNOWN_FIELDS = frozenset(
         "reasoning_details",
     }
 )
+_PLAIN_FIELDS = frozenset(
+    {
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "prompt_tokens_details",
+        "completion_tokens_details",
+    }
+)
+_PLAIN_INPUT_DETAILS = frozenset({"cached_tokens", "cache_write_tokens", "audio_tokens"})
+_PLAIN_MOST = 100_000_000
+_STANDARD_TIERS = (None, "default", "auto")
 _ABOUT_THE_ANSWER = ("system_fingerprint", "service_tier")
 
 
@@ -60,7 +72,7 @@ def read_completion(provider: str, request: CompletionRequest, body: dict[str, A
         provider=provider,
         model=request.model,
         choices=choices,
-        usage=read_usage(body.get("usage")) or estimated_usage(request.chat, choices),
+        usage=complete_usage(plain_usage(body) or read_usage(body), request.chat, choices),
         response_id=body.get("id"),
         extra=about_the_answer(body),
     )
@@ -126,19 +138,34 @@ def about_the_answer(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: body[name] for name in _ABOUT_THE_ANSWER if body.get(name) is not None}
 
 
-def read_usage(reported: dict[str, Any] | None) -> Usage | None:
-    """Return the usage as reported, or ``None`` if it is not reported."""
-    if not reported:
+def plain_usage(body: Mapping[str, Any]) -> Usage | None:
+    """Return the usage of an ordinary answer, as :func:`read_usage` would; else ``None``.
+
+    Nearly all answers report just this, and are read in a fraction of the time.
+    """
+    usage = body.get("usage")
+    if type(usage) is not dict or not usage.keys() <= _PLAIN_FIELDS:
         return None
-    prompt_details = reported.get("prompt_tokens_details") or {}
-    output_details = reported.get("completion_tokens_details") or {}
-    return Usage(
-        input_tokens=token_count(reported["prompt_tokens"]),
-        output_tokens=token_count(reported.get("completion_tokens")),
-        cache_read_tokens=token_count(prompt_details.get("cached_tokens")),
-        cache_write_tokens=token_count(prompt_details.get("cache_write_tokens")),
-        reasoning_tokens=token_count(output_details.get("reasoning_tokens")),
-    )
+    if body.get("service_tier") not in _STANDARD_TIERS:
+        return None
+    within = usage.get("prompt_tokens_details", {})
+    out = usage.get("completion_tokens_details", {})
+    if type(within) is not dict or type(out) is not dict:
+        return None
+    unusual = within.keys() - _PLAIN_INPUT_DETAILS or "thinking_tokens" in out
+    if unusual or within.get("audio_tokens") or out.get("audio_tokens"):
+        return None
+    tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    cached, written = within.get("cached_tokens", 0), within.get("cache_write_tokens", 0)
+    reasoning = out.get("reasoning_tokens", 0)
+    for count in (tokens_in, tokens_out, cached, written, reasoning):
+        if type(count) is not int or not 0 <= count <= _PLAIN_MOST:
+            return None
+    if not tokens_in or not tokens_out or cached + written > tokens_in or reasoning > tokens_out:
+        return None
+    if usage.get("total_tokens") != tokens_in + tokens_out:
+        return None
+    return Usage(tokens_in, tokens_out, cached, written, reasoning)
 
 
 def upstream_error(provider: str, error: dict[str, Any]) -> ProviderError:

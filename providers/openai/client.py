@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
 
 from providers import features
-from providers.chat import estimate_tokens
-from providers.completion import Completion, CompletionRequest, Usage
+from providers.completion import Completion, CompletionRequest, complete_embedded_usage
 from providers.embedding import Embeddings
 from providers.errors import ContentBlocked, EmptyCompletion, InsufficientCredit, ProviderError
+from providers.http.streaming import StreamReader
 from providers.http.wire import WireClient
-from providers.openai.answer import read_completion, read_usage
-from providers.openai.request import openai_payload
+from providers.openai.answer import read_completion
+from providers.openai.request import WIRE, openai_payload
+from providers.openai.responses_answer import WIRE as RESPONSES_WIRE
+from providers.openai.responses_answer import read_response
+from providers.openai.responses_request import responses_payload
+from providers.openai.responses_stream import ResponsesStream
 from providers.openai.stream import OpenAIStream
+from providers.usage import read_usage
 
 
 class OpenAIProvider(WireClient):
@@ -31,7 +35,6 @@ class OpenAIProvider(WireClient):
     features = features.OPENAI
     max_tokens_field = "max_tokens"
     developer_role = False
-    _streamed = {"stream": True, "stream_options": {"include_usage": True}}
 
     async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings:
         """Call ``POST {base_url}/embeddings``. Raises :class:`ProviderError`."""
@@ -39,10 +42,7 @@ class OpenAIProvider(WireClient):
         with self._reading():
             if not answer["data"]:
                 raise EmptyCompletion(self.name, "returned no embeddings")
-            usage = read_usage(answer.get("usage"))
-        if usage is None:
-            tokens = estimate_tokens(json.dumps(body.get("input"), ensure_ascii=False))
-            usage = Usage(tokens, 0, estimated=True)
+            usage = complete_embedded_usage(read_usage(answer), body)
         return Embeddings(self.name, model, answer, usage)
 
     def _path(self, request: CompletionRequest, *, stream: bool) -> str:
@@ -60,10 +60,16 @@ class OpenAIProvider(WireClient):
             request, max_tokens_field=self.max_tokens_field, developer_role=self.developer_role
         )
 
+    def _stream_fields(self, request: CompletionRequest) -> Mapping[str, Any]:
+        source = request.chat.source
+        own = source.body.get("stream_options") if source and self.relays(request) else None
+        options = own if isinstance(own, dict) else {}
+        return {"stream": True, "stream_options": {**options, "include_usage": True}}
+
     def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
         return read_completion(self.name, request, body)
 
-    def _reader(self, request: CompletionRequest) -> OpenAIStream:
+    def _reader(self, request: CompletionRequest) -> StreamReader:
         return OpenAIStream(self.name)
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
@@ -78,7 +84,36 @@ class OpenAIProvider(WireClient):
 
 
 class OpenAIOwnProvider(OpenAIProvider):
-    """OpenAI's own API, whose reasoning models reject ``max_tokens``."""
+    """OpenAI's own API, whose reasoning models reject ``max_tokens``.
 
+    Requests of the Responses API are passed on as such: ``POST {base_url}/responses``.
+    """
+
+    wires = frozenset({WIRE, RESPONSES_WIRE})
+    features = features.OPENAI | {f"the {RESPONSES_WIRE} API"}
     max_tokens_field = "max_completion_tokens"
     developer_role = True
+
+    def _path(self, request: CompletionRequest, *, stream: bool) -> str:
+        return "/responses" if _is_response(request) else super()._path(request, stream=stream)
+
+    def _payload(self, request: CompletionRequest) -> dict[str, Any]:
+        return responses_payload(request) if _is_response(request) else super()._payload(request)
+
+    def _stream_fields(self, request: CompletionRequest) -> Mapping[str, Any]:
+        if _is_response(request):
+            return {"stream": True}
+        return super()._stream_fields(request)
+
+    def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
+        if _is_response(request):
+            return read_response(self.name, request, body)
+        return super()._parse(request, body)
+
+    def _reader(self, request: CompletionRequest) -> StreamReader:
+        return ResponsesStream(self.name) if _is_response(request) else super()._reader(request)
+
+
+def _is_response(request: CompletionRequest) -> bool:
+    source = request.chat.source
+    return source is not None and source.wire == RESPONSES_WIRE

@@ -24,12 +24,12 @@ from providers.openai.answer import (
     FINISH,
     about_the_answer,
     read_logprobs,
-    read_usage,
     reasoning_of,
     signature_of,
     unknown_fields,
     upstream_error,
 )
+from providers.usage import UsageOfStream
 
 
 class OpenAIStream:
@@ -43,6 +43,7 @@ class OpenAIStream:
         self._calls: dict[int, list[tuple[int | None, str | None]]] = {}
         self._done = False
         self.repaired = False
+        self._usage = UsageOfStream()
 
     @property
     def complete(self) -> bool:
@@ -66,7 +67,7 @@ class OpenAIStream:
         # The chunk with the usage has no choices.
         for choice in chunk.get("choices") or ():
             yield from self._choice(choice)
-        if usage := read_usage(chunk.get("usage")):
+        if usage := self._usage.add(chunk):
             yield UsageReported(usage)
 
     def _choice(self, choice: dict[str, Any]) -> Iterator[Event]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -31,13 +32,11 @@ async def answer(
     """Return the reply to ``request``. Raises what :meth:`RoutingService.complete` does."""
     if request.streamed:
         stream = await routing.stream(request)
-        encoder = RelayEncoder(response_format.rules, response_format.encoder(stream, request))
-        headers = {
-            **headers_of_stream(request, stream), **headers, **relayed_headers(stream.headers)
-        }  # fmt: skip
-        if stream.decision is not None:
-            headers.update(_dropped_header(routing, request, *stream.decision.ref))
-        return StreamReply(_encode_stream(stream, encoder, request), stream.leave, headers)
+        try:
+            return _stream_reply(routing, request, stream, response_format, headers)
+        except BaseException:
+            stream.leave()
+            raise
     result = await routing.complete(request)
     headers = {**headers_of_result(request, result), **headers}
     relayed = result.completion.relayed
@@ -49,6 +48,22 @@ async def answer(
     if body is relayed.body and relayed.raw:
         return JsonReply(relayed.raw, headers=headers)
     return JsonReply(relayed.body if body is None else body, headers=headers)
+
+
+def _stream_reply(
+    routing: RoutingService,
+    request: GatewayRequest,
+    stream: ClientStream,
+    response_format: ResponseFormat,
+    headers: Mapping[str, str],
+) -> StreamReply:
+    encoder = RelayEncoder(response_format.rules, response_format.encoder(stream, request))
+    headers = {
+        **headers_of_stream(request, stream), **headers, **relayed_headers(stream.headers)
+    }  # fmt: skip
+    if stream.decision is not None:
+        headers.update(_dropped_header(routing, request, *stream.decision.ref))
+    return StreamReply(_encode_stream(stream, encoder, request), stream.leave, headers)
 
 
 def _dropped_header(
@@ -166,7 +181,7 @@ class WireEndpoint:
         headers = retry_headers(failure.retry_after, failure.code) | self.headers(request_id)
         headers |= relayed_headers(failure.headers)
         body = failure.relayed or self.error_body(failure, request_id)
-        return JsonReply(body, failure.status, headers)
+        return JsonReply(body, failure.status, headers, failure)
 
 
 class ChatEndpoint(WireEndpoint):
@@ -189,15 +204,24 @@ class ChatEndpoint(WireEndpoint):
         """Return the reply; errors become replies as well."""
         request: GatewayRequest | None = None
         try:
-            query, response_format = self.read(api_request)
-            request = self._chat_requests.build(
-                query,
-                endpoint=self.name,
-                request_id=api_request.request_id,
-                client=api_request.client,
-            )
+            if api_request.large:
+                built, response_format = await asyncio.to_thread(self._build, api_request)
+            else:
+                built, response_format = self._build(api_request)
+            request = built
             return await answer(
-                self._routing, request, response_format, self.headers(api_request.request_id)
+                self._routing, built, response_format, self.headers(api_request.request_id)
             )
         except Exception as error:  # noqa: BLE001 - the request helps to name the field at fault
             return self.failed(api_request.request_id, error, request)
+
+    def _build(self, api_request: ApiRequest) -> tuple[GatewayRequest, ResponseFormat]:
+        query, response_format = self.read(api_request)
+        request = self._chat_requests.build(
+            query,
+            endpoint=self.name,
+            request_id=api_request.request_id,
+            client=api_request.client,
+            strict=api_request.header("x-optimizer-strict").lower() == "true",
+        )
+        return request, response_format

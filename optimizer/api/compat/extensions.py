@@ -29,13 +29,14 @@ def read_request_options(body: BodyReader, cache_control: str) -> RequestOptions
         cache_ttl=fields.integer("cache_ttl", 0, _MAX_TTL_SECONDS),
         read_only_tools=_read_only_tools(fields),
         semantic_cache=fields.flag("semantic_cache", True),
+        strict=fields.flag("strict"),
         cache_control=control,
     )
     if unknown := fields.unread():
         raise fields.error(
             unknown[0],
             "is not a known option. Known options: quality_target, max_cost, baseline, tags, "
-            "session_id, cache_ttl, semantic_cache, read_only_tools.",
+            "session_id, cache_ttl, semantic_cache, read_only_tools, strict.",
             "unknown_parameter",
         )
     return options

@@ -13,7 +13,7 @@ from optimizer.api.compat.stream_encoder import StreamEncoder, stream_summary
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.sse import sse, sse_text
 from optimizer.domain.result import CompletionResult
-from providers.events import Event, KeepAlive, Relayed
+from providers.events import Event, KeepAlive, Relayed, Started
 
 # The comment of a stream that has nothing to say yet; clients ignore it.
 _ALIVE = b": keep-alive\n\n"
@@ -50,13 +50,14 @@ class RelayEncoder:
     def encode(self, event: Event) -> Iterator[bytes]:
         """Yield the server-sent events for ``event``."""
         if isinstance(event, Relayed):
-            self._relays = True
             if event.ending:
                 self._endings.append(event)
             elif (message := self._message(event)) is not None:
                 yield message
         elif isinstance(event, KeepAlive):
             yield _ALIVE
+        elif isinstance(event, Started) and event.relayed:
+            self._relays = True
         else:
             yield from self._events.encode(event)
 

@@ -8,7 +8,7 @@ from optimizer.api.anthropic.messages import CountTokensViewSet, MessagesViewSet
 from optimizer.api.openai.chat import ChatCompletionsViewSet
 from optimizer.api.openai.embeddings import EmbeddingsViewSet
 from optimizer.api.openai.model_list import ModelsViewSet
-from optimizer.api.openai.responses import ResponsesViewSet
+from optimizer.api.openai.responses.endpoint import ResponsesViewSet
 
 urlpatterns = [
     path("chat/completions", ChatCompletionsViewSet.as_view({"post": "create"}), name="chat"),

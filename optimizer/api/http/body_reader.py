@@ -36,6 +36,11 @@ class BodyReader:
         self._values: Mapping[str, Any] = value
         self._read: set[str] = set()
 
+    @property
+    def mapping_itself(self) -> Mapping[str, Any]:
+        """The object as it came."""
+        return self._values
+
     def place(self, name: str) -> str:
         """Return the place of the field ``name`` in the body, such as ``messages[0].role``."""
         return f"{self.path}.{name}" if self.path else name

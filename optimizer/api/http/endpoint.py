@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
+from optimizer.api.http.errors import Failure
 from optimizer.domain.client import Client
 from optimizer.wiring.services import Services
 
@@ -15,22 +16,28 @@ from optimizer.wiring.services import Services
 class ApiRequest:
     """One request: ``data`` is its JSON body, ``client`` its sender.
 
-    ``header`` returns a header by its lower-case name; empty if it is absent.
+    ``header`` returns a header by its lower-case name; empty if it is absent. ``large`` is
+    whether reading the body would hold up the event loop.
     """
 
     data: Any
     request_id: uuid.UUID
     client: Client
     header: Callable[[str], str]
+    large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class JsonReply:
-    """A reply that is sent as one JSON object; ``body`` may be JSON already."""
+    """A reply that is sent as one JSON object; ``body`` may be JSON already.
+
+    ``failure`` is what it reports, if anything.
+    """
 
     body: Mapping[str, Any] | bytes
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,16 @@ from rest_framework import exceptions
 
 from analytics.ledger.ledger import BudgetsUnavailable, LedgerUnavailable
 from analytics.quality.feedback import UnknownAnswer
+from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.api.http.body_reader import InvalidField
 from optimizer.domain.model_names import UnknownModel
 from optimizer.domain.request import GatewayRequest
-from optimizer.domain.result import BudgetExceeded, NotCached, RoutingUnavailable
+from optimizer.domain.result import (
+    BudgetExceeded,
+    NotCached,
+    RoutingUnavailable,
+    UnknownInputRefused,
+)
 from providers.errors import ProviderError, RequestRejected
 from routing.models import NoEligibleModel
 
@@ -46,6 +52,8 @@ class Failure:
     Our own API can say more: ``errors`` maps fields to their messages, ``details`` are further
     fields of its body, and ``summary`` replaces the message there. ``relayed`` is the provider's
     own error, for a client that uses its wire, and ``headers`` are those that came with it.
+    ``ours`` is false for a failure of providers: its request is recorded as failed, not as
+    refused.
     """
 
     status: int
@@ -59,6 +67,7 @@ class Failure:
     summary: str = ""
     relayed: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    ours: bool = True
 
     @classmethod
     def of_status(cls, status: int, message: str) -> Failure:
@@ -123,20 +132,28 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         return _no_eligible_model(error, ", ".join(places) or None)
     if isinstance(error, RoutingUnavailable):
         return _own_error(error, request) or _routing_failure(error)
-    if isinstance(error, BudgetExceeded):
-        code, resets_at = "budget_exceeded", error.resets_at
-        details = {"code": code, "resets_at": resets_at}
-        return Failure(
-            429, "rate_limited", str(error), None, code, error.retry_after, details=details
-        )
+    if isinstance(error, (BudgetExceeded, RateLimitExceeded, UnknownInputRefused)):
+        return _limit_failure(error)
     if isinstance(error, UnknownAnswer):
         errors = {error.field: [str(error)]}
         return Failure(404, "not_found", str(error), error.field, errors=errors)
     if isinstance(error, RequestRejected):
-        return Failure(400, "invalid", error.words or str(error), code=error.code)
+        return Failure(400, "invalid", error.words or str(error), code=error.code, ours=False)
     if isinstance(error, ProviderError):
-        return Failure(502, "overloaded", f"{error.provider} {error.message}.", code=error.code)
+        return Failure(
+            502, "overloaded", f"{error.provider} {error.message}.", code=error.code, ours=False
+        )
     return _failure_by_type(error)
+
+
+def _limit_failure(error: BudgetExceeded | RateLimitExceeded | UnknownInputRefused) -> Failure:
+    if isinstance(error, UnknownInputRefused):
+        return Failure(400, "invalid", str(error), error.field, "unknown_input_size")
+    code, wait = "rate_limit_exceeded", error.retry_after
+    if isinstance(error, RateLimitExceeded):
+        return Failure(429, "rate_limited", str(error), code=code, retry_after=wait)
+    code, details = "budget_exceeded", {"code": "budget_exceeded", "resets_at": error.resets_at}
+    return Failure(429, "rate_limited", str(error), code=code, retry_after=wait, details=details)
 
 
 def _no_eligible_model(error: NoEligibleModel, param: str | None) -> Failure:
@@ -172,7 +189,12 @@ def _own_error(error: RoutingUnavailable, request: GatewayRequest | None) -> Fai
     failure = Failure.of_status(last.status, last.words or last.message)
     wait = None if last.retry_after is None else ceil(last.retry_after)
     return replace(
-        failure, code=last.error, retry_after=wait, relayed=last.body, headers=last.headers
+        failure,
+        code=last.error,
+        retry_after=wait,
+        relayed=last.body,
+        headers=last.headers,
+        ours=False,
     )
 
 
@@ -187,6 +209,7 @@ def _routing_failure(error: RoutingUnavailable) -> Failure:
         code="routing_unavailable",
         details={"failures": error.failures},
         summary=str(error),
+        ours=False,
     )
     if error.deadline_passed:
         return replace(unavailable, status=504, kind="timeout", code="deadline_exceeded")

@@ -75,10 +75,12 @@ class FeedbackViewSet(SyncViewSet):
         serializer = self.InputSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         services = self.services
+        client = client_of(request)
         result = feedback_record(
             **serializer.validated_data,
             expect=services.expectations.expected,
-            tenant=client_of(request).tenant,
+            tenant=client.tenant,
+            voter=client.key,
         )
         services.evidence.refresh()
         return Response(

@@ -95,7 +95,9 @@ class CompleteBody(s.Serializer):
     tokens_in = s.IntegerField()
     tokens_out = s.IntegerField()
     cost = s.FloatField(allow_null=True, help_text="USD; null when the price is unknown")
-    total_cost_today = s.FloatField(allow_null=True, help_text="USD, UTC day")
+    total_cost_today = s.FloatField(
+        allow_null=True, help_text="USD, UTC day; with an API key: of its team, or its own"
+    )
     cache_hit = s.BooleanField()
     cache_key = s.CharField(allow_null=True)
     original_cost = s.FloatField(

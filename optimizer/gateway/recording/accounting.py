@@ -27,7 +27,7 @@ from optimizer.gateway.recording.ledger_entries import (
     describe_attempts,
 )
 from providers.completion import Completion, Usage
-from providers.pricing import PriceBook
+from providers.pricing import PLACES, PriceBook
 from providers.resilience import Attempt
 from routing.models import ModelRef, RoutingDecision
 
@@ -83,7 +83,7 @@ class Accounting:
         self._prices = prices
         self._ledger = ledger
         self._entries = entries
-        self._spent_today: tuple[datetime, Decimal] | None = None
+        self._spent_today: dict[str, tuple[datetime, Decimal]] = {}
 
     async def record_answer(
         self,
@@ -114,9 +114,11 @@ class Accounting:
             completion, answer_cost, charges, baseline, savings, saved, cacheable, cut_off
         )
         entry, cached = self._entries.for_answer(analyzed, served, answer, timing)
-        total = await self._record(entry)
-        if self._limits is not None and analyzed.request.client.tokens_per_minute is not None:
-            await self._limits.spend(analyzed.request.client, tokens_of(completion.usage))
+        try:
+            total = await self._record(entry)
+        finally:
+            if analyzed.request.client.tokens_per_minute is not None:
+                await self.settle_tokens(analyzed, attempts, completion.usage)
         result = CompletionResult(
             request_id=analyzed.request.request_id,
             completion=completion,
@@ -172,17 +174,53 @@ class Accounting:
         attempts: Sequence[Attempt],
         started: float,
         detail: str = "",
+        *,
+        code: str = "",
+        unpriced: bool = False,
     ) -> None:
-        """Record a request that no provider answered; ``detail`` says why, beside ``attempts``."""
+        """Record a request that no provider answered; ``detail`` says why, beside ``attempts``.
+
+        ``code`` is the error code, by default that of the last attempt. ``unpriced`` records
+        the cost as unknown, as it cannot be computed.
+        """
+        zeros = [_ZERO] * len(attempts)
         entry = self._entries.for_failure(
             analyzed,
             decision=decision,
-            error_code=attempts[-1].error if attempts else "no_provider",
+            error_code=code or (attempts[-1].error if attempts else "no_provider"),
             error_detail=detail or failure_summary(attempts),
-            charges=self._charges(_ZERO, attempts),
+            charges=Charges(None, _ZERO, describe_attempts(attempts, zeros))
+            if unpriced
+            else self._charges(_ZERO, attempts),
             latency_ms=milliseconds_since(started),
         )
         await self._record(entry)
+        if analyzed.request.client.tokens_per_minute is not None:
+            await self.settle_tokens(analyzed, attempts)
+
+    async def reserve_tokens(self, analyzed: AnalyzedRequest, most: int = 0) -> None:
+        """Take the tokens that a request may use from its key's limit.
+
+        They are ``most``, by default the estimated input and the limit of the completion.
+        Raises :class:`optimizer.access.rate_limits.RateLimitExceeded`.
+        """
+        request = analyzed.request
+        if self._limits is not None:
+            most = most or analyzed.analysis.token_count + request.max_tokens * request.chat.n
+            await self._limits.reserve(request.client, request.request_id, most)
+
+    async def settle_tokens(
+        self,
+        analyzed: AnalyzedRequest,
+        attempts: Sequence[Attempt] = (),
+        usage: Usage | None = None,
+    ) -> None:
+        """Count the tokens that a request used, in place of what it has taken."""
+        usages = [usage, *(attempt.usage for attempt in attempts)]
+        tokens = sum(map(tokens_of, filter(None, usages)))
+        if self._limits is not None:
+            request = analyzed.request
+            await self._limits.settle(request.client, request.request_id, tokens)
 
     async def record_shared_failure(
         self, analyzed: AnalyzedRequest, error: RoutingUnavailable, started: float
@@ -197,19 +235,22 @@ class Accounting:
         await self.record_failure(analyzed, None, attempts, started)
 
     async def _record(self, entry: LedgerEntry) -> Decimal | None:
-        """Store ``entry``, and return the USD spent today including it, ``None`` if unknown."""
+        """Store ``entry``, and return the USD spent today including it, ``None`` if unknown.
+
+        It is what the request's tenant has spent, or all where it has none.
+        """
         receipt = await self._ledger.record(entry)
         notify(self._observers, entry)
         today = entry.request.created_at
-        if receipt.total_cost_today is not None:
-            self._spent_today = (today, receipt.total_cost_today)
-        elif self._spent_today is not None and self._spent_today[0].date() == today.date():
+        tenant, spent = entry.request.tenant, receipt.total_cost_today
+        if spent is None:
             # The database is unavailable: add to the last sum that was read from it.
-            spent = self._spent_today[1] + (entry.request.cost or _ZERO)
-            self._spent_today = (today, spent)
-        else:
-            return None
-        return self._spent_today[1]
+            last = self._spent_today.get(tenant)
+            if last is None or last[0].date() != today.date():
+                return None
+            spent = last[1] + (entry.request.cost or _ZERO)
+        self._spent_today[tenant] = (today, spent)
+        return spent
 
     def _charges(self, answer_cost: Decimal | None, attempts: Sequence[Attempt]) -> Charges:
         """Return what the request cost in all: the answer and the failed attempts."""
@@ -244,18 +285,31 @@ class Accounting:
                 return None
         assert ref is not None
         provider, model = ref
-        cost = answer_cost
+        usage, cost = completion.usage, answer_cost
+        reported = usage.reported_cost is not None
+        if reported:
+            # It is what this provider charged for this model, and says nothing of another.
+            usage = replace(usage, reported_cost=None)
         if ref != (completion.provider, completion.model):
-            cost = self._prices.cost(provider, model, completion.usage)
-        return self._priced(provider, model, completion.usage, cost)
+            reported = False
+            cost = self._prices.cost(provider, model, usage)
+        return self._priced(provider, model, usage, cost, reported=reported)
 
     def _priced(
-        self, provider: str, model: str, usage: Usage, cost: Decimal | None
+        self, provider: str, model: str, usage: Usage, cost: Decimal | None, *, reported: bool
     ) -> BaselineCost:
         if cost is None:
             return BaselineCost(provider, model, None)
-        input_cost = self._prices.cost(provider, model, replace(usage, output_tokens=0))
-        output_cost = None if input_cost is None else cost - input_cost
+        input_only = replace(usage, output_tokens=0, audio_output_tokens=0)
+        input_cost = self._prices.cost(provider, model, input_only)
+        if input_cost is None:
+            return BaselineCost(provider, model, cost)
+        output_cost = cost - input_cost
+        if reported:
+            # The provider reports one sum; the price table says how much of it is for output.
+            listed = self._prices.cost(provider, model, usage)
+            share = (listed - input_cost) / listed if listed else _ZERO
+            output_cost = (cost * share).quantize(PLACES)
         return BaselineCost(provider, model, cost, output_cost)
 
     def _saved_by_prompt_cache(
@@ -266,8 +320,11 @@ class Accounting:
         It is negative if writing to the cache cost more than reading from it saved.
         """
         usage = completion.usage
+        if usage.reported_cost is not None:
+            usage = replace(usage, reported_cost=None)
+            cost = self._prices.cost(completion.provider, completion.model, usage)
         if cost is None or not (usage.cache_read_tokens or usage.cache_write_tokens):
             return None if cost is None else _ZERO
-        plain = Usage(usage.input_tokens, usage.output_tokens)
+        plain = replace(usage, cache_read_tokens=0, cache_write_tokens=0)
         without = self._prices.cost(completion.provider, completion.model, plain)
         return None if without is None else without - cost

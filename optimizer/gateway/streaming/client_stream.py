@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.recording.accounting import Recorded
+from optimizer.gateway.recording.unfinished import INTERNAL_ERROR
 from optimizer.gateway.streaming.event_queue import EventQueue
 from optimizer.gateway.streaming.shared_stream import KEEP_ALIVE_SECONDS, SharedStream
 from providers.assembly import completion_events
@@ -118,8 +119,8 @@ class ClientStream:
             yield events
         try:
             recorded = await asyncio.shield(live.outcome)
-        except ProviderError as error:
-            ending.fail(error.code)
+        except Exception as error:
+            ending.fail(error.code if isinstance(error, ProviderError) else INTERNAL_ERROR)
             raise
         self.result = await ending.settle(recorded)
         yield live.endings

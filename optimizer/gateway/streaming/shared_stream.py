@@ -8,15 +8,21 @@ fast as the fastest client reads it. The call ends when no client is left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
 from optimizer.gateway.recording.decisions import served_decision
 from optimizer.gateway.recording.ledger_entries import CallClock
+from optimizer.gateway.recording.unfinished import (
+    INTERNAL_ERROR,
+    CancelledWithin,
+    UnfinishedCall,
+    UnfinishedCalls,
+    cancelled_from_within,
+)
 from optimizer.gateway.streaming.event_queue import EventQueue
 from providers.assembly import CompletionBuilder, completion_events
 from providers.errors import ClientGone, ProviderError
@@ -45,14 +51,16 @@ class SharedStream:
     def __init__(
         self,
         accounting: Accounting,
-        analyzed: AnalyzedRequest,
+        unfinished: UnfinishedCalls,
+        call: UnfinishedCall,
         decision: RoutingDecision,
         opened: OpenStream,
         clock: CallClock,
         done: Callable[[Recorded], None],
     ) -> None:
         self._accounting = accounting
-        self._analyzed = analyzed
+        self._unfinished = unfinished
+        self._call = call
         self._decision = decision
         self._opened = opened
         self._clock = clock
@@ -126,9 +134,12 @@ class SharedStream:
                         reader.put(event)
                     await self._wait_for_a_reader()
         except Exception as error:
-            await self._settle(error.code if isinstance(error, ProviderError) else "internal_error")
+            await self._settle(error.code if isinstance(error, ProviderError) else INTERNAL_ERROR)
             raise
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if self._readers and cancelled_from_within(error):
+                await self._settle(INTERNAL_ERROR)
+                raise CancelledWithin("The stream was cancelled within the service.") from None
             await self._settle(ClientGone.code)
             raise
         recorded = await self._settle("")
@@ -173,16 +184,23 @@ class SharedStream:
             KEEP_ALIVE_SECONDS, self._keep_readers_alive
         )
 
-    def _settle(self, cut_off: str) -> Awaitable[Recorded]:
+    async def _settle(self, cut_off: str) -> Recorded:
         timing = self._clock.timing(self._first_token)
-        return self._accounting.record_answer(
-            self._analyzed,
-            self._decision,
-            self._builder.completion(),
-            self._opened.attempts,
-            timing,
-            cut_off=cut_off,
-        )
+        completion = self._builder.completion()
+        try:
+            return await self._accounting.record_answer(
+                self._call.analyzed,
+                self._decision,
+                completion,
+                self._opened.attempts,
+                timing,
+                cut_off=cut_off,
+            )
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not cancelled_from_within(error):
+                raise  # the ledger writes what it has accepted
+            call = replace(self._call, completion=completion)
+            raise await self._unfinished.end(call, error) from None
 
     def _ended(self, outcome: asyncio.Task[Recorded]) -> None:
         self._keep_alive.cancel()

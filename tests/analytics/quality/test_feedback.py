@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connections
 
-from analytics.models import CachedResponse, Feedback
+from analytics.models import CachedResponse, Feedback, LearnedEvidence
+from analytics.quality.evidence import evidence_rebuild
 from analytics.quality.feedback import UnknownAnswer, feedback_record
 from tests.factories import CachedResponseFactory, RequestRecordFactory
 
@@ -67,3 +68,64 @@ def test_failed_and_unknown_requests_cannot_be_rated() -> None:
         with pytest.raises(UnknownAnswer):
             feedback_record(request_id=request_id, rating=1)
     assert Feedback.objects.count() == 0
+
+
+RED, BLUE, KEY = "team:red", "team:blue", "aco_12345678"
+
+
+@pytest.mark.django_db
+def test_another_tenant_s_answer_is_unknown_and_stays_as_it_is() -> None:
+    entry = CachedResponseFactory(tenant=RED)
+    with pytest.raises(UnknownAnswer) as unknown:
+        feedback_record(cache_key="0" * 64, rating=-1, tenant=BLUE, voter=KEY)
+    for _ in range(4):
+        with pytest.raises(UnknownAnswer) as other:
+            feedback_record(cache_key=entry.cache_key, rating=-1, tenant=BLUE, voter=KEY)
+        assert (other.value.field, str(other.value)) == (unknown.value.field, str(unknown.value))
+    entry.refresh_from_db()
+    assert (entry.vote_count, entry.invalidated_at) == (0, None)
+    assert not Feedback.objects.exists()
+    assert feedback_record(cache_key=entry.cache_key, rating=-1, tenant=RED, voter=KEY).votes == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_later_vote_of_a_key_replaces_its_earlier_one(cached: bool, asked: bool) -> None:
+    if not (cached or asked):
+        return
+    entry = CachedResponseFactory(tenant=RED) if cached else None
+    fields = {"cache_key": entry.cache_key, "created_at": entry.created_at} if entry else {}
+    request = RequestRecordFactory(tenant=RED, api_key=KEY, **fields) if asked else None
+    rated = [{"request_id": request.pk}] if request else []
+    rated += [{"cache_key": entry.cache_key}] if entry else []
+    for rating in (1, -1, 0, -1):
+        for answer in rated:
+            result = feedback_record(**answer, rating=rating, tenant=RED, voter=KEY)
+    assert (result.votes, result.quality_score, result.invalidated) == (1, 0.0, False)
+    assert Feedback.objects.get().rating == -1
+    learned = LearnedEvidence.objects.get()
+    assert (learned.count, learned.quality_sum) == (1, pytest.approx(0.0, abs=1e-6))
+
+
+@pytest.mark.django_db
+def test_each_key_and_each_of_its_users_has_a_vote() -> None:
+    entry = CachedResponseFactory(tenant=RED)
+    for voter, user in ((KEY, "ann"), (KEY, "bob"), ("aco_other", "")):
+        request = RequestRecordFactory(
+            tenant=RED, api_key=voter, user_id=user, cache_key=entry.cache_key,
+            created_at=entry.created_at,
+        )  # fmt: skip
+        result = feedback_record(request_id=request.pk, rating=-1, tenant=RED, voter=voter)
+    assert (result.votes, result.invalidated) == (3, True)
+
+
+@pytest.mark.django_db
+def test_a_replaced_vote_weighs_as_if_it_had_been_so_from_the_start() -> None:
+    requests = [RequestRecordFactory(tenant=RED, api_key=KEY) for _ in range(5)]
+    for request in requests:
+        feedback_record(request_id=request.pk, rating=1, tenant=RED, voter=KEY)
+    feedback_record(request_id=requests[1].pk, rating=-1, tenant=RED, voter=KEY)
+    changed = LearnedEvidence.objects.get().quality_sum
+    evidence_rebuild()
+    assert changed == pytest.approx(LearnedEvidence.objects.get().quality_sum, abs=1e-6)

@@ -103,3 +103,56 @@ async def test_a_key_s_own_savings_agree_with_everybody_s_where_it_is_alone(
         assert await get(client, path, red) == await get(client, path, reads)
     assert await RequestRecord.objects.filter(tenant=RED).acount() == 3
     assert await CachedResponse.objects.filter(tenant=RED).acount() == 2
+
+
+async def test_another_s_answer_cannot_be_rated_by_its_cache_key(client: httpx.AsyncClient) -> None:
+    red, blue = await key("red", "red"), await key("blue", "blue")
+    sent = {"prompt": "Should we buy the competitor?"}
+    first = (await client.post("/complete", json=sent, headers=red)).json()
+    unknown = {"cache_key": "0" * 64, "rating": -1}
+    known = {"cache_key": first["cache_key"], "rating": -1}
+    expected = await client.post("/feedback", json=unknown, headers=blue)
+    assert expected.status_code == 404
+    for _ in range(4):
+        answer = await client.post("/feedback", json=known, headers=blue)
+        without_id = {k: v for k, v in answer.json().items() if k != "request_id"}
+        assert answer.status_code == 404
+        assert without_id == {k: v for k, v in expected.json().items() if k != "request_id"}
+    assert (await client.post("/complete", json=sent, headers=red)).json()["cache_hit"] is True
+
+
+async def test_one_key_cannot_withdraw_an_answer_by_voting_often(client: httpx.AsyncClient) -> None:
+    red = await key("red", "red")
+    sent = {"prompt": "Should we buy the competitor?"}
+    first = (await client.post("/complete", json=sent, headers=red)).json()
+    for _ in range(4):
+        again = (await client.post("/complete", json=sent, headers=red)).json()
+        assert again["cache_hit"] is True
+        for rated in ("cache_key", "request_id"):
+            vote = {rated: again[rated], "rating": -1}
+            answer = await client.post("/feedback", json=vote, headers=red)
+            assert (answer.status_code, answer.json()["invalidated"]) == (200, False)
+    entry = await CachedResponse.objects.aget(cache_key=first["cache_key"])
+    assert entry.vote_count == 1
+
+
+async def test_today_s_total_is_one_s_own_tenant_s(client: httpx.AsyncClient) -> None:
+    red, blue = await key("red", "red"), await key("blue", "blue")
+    own = Decimal(0)
+    for number in range(3):
+        for headers in (red, blue):
+            sent = {"prompt": f"What is {number}?"}
+            answer = (await client.post("/complete", json=sent, headers=headers)).json()
+            if headers is red:
+                own += Decimal(str(answer["cost"]))
+                assert answer["total_cost_today"] == pytest.approx(float(own), abs=1e-12)
+    hit = (await client.post("/complete", json={"prompt": "What is 0?"}, headers=red)).json()
+    assert hit["cache_hit"] is True
+    assert hit["total_cost_today"] == pytest.approx(float(own), abs=1e-12)
+
+
+async def test_what_other_workers_record_is_in_today_s_total(client: httpx.AsyncClient) -> None:
+    red = await key("red", "red")
+    await RequestRecordFactory.build(tenant=RED, cost=Decimal("0.5")).asave()
+    answer = (await client.post("/complete", json={"prompt": "Why?"}, headers=red)).json()
+    assert answer["total_cost_today"] == pytest.approx(0.5 + answer["cost"], abs=1e-9)

@@ -121,7 +121,7 @@ async def test_what_does_not_fit_is_refused_before_anybody_is_called(
     assert "budget" in answer.text
     assert "budget_exceeded" in answer.text or path == "/v1/messages"
     assert not any(fake.asked for fake in fakes.values())
-    assert not await RequestRecord.objects.aexists()
+    assert not await RequestRecord.objects.admitted().aexists()
     assert await BudgetUsage.objects.aget(refused=1)
 
 
@@ -513,3 +513,57 @@ async def test_a_new_budget_is_heard_of_without_being_told(client: httpx.AsyncCl
         # And says that it is alive, so that what it holds is not taken for lost.
         while not await Worker.objects.aexists():
             await asyncio.sleep(0.05)
+
+
+# --- what the provider adds -------------------------------------------------------------
+
+BY_URL = {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}}
+SEARCH = {"type": "web_search_20250305", "name": "web_search", "max_uses": 5}
+ADDED = [
+    {"messages": [{"role": "user", "content": [BY_URL, {"type": "text", "text": "Sum up."}]}]},
+    {"messages": CHAT["messages"], "tools": [SEARCH]},
+]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("added", ADDED)
+async def test_where_the_input_s_size_is_unknown_the_context_window_is_held(
+    uncached: httpx.AsyncClient, fakes: dict[str, FakeProvider], added: Any, streamed: bool
+) -> None:
+    body = {"model": SMALL[1], "max_tokens": 100, **added, "stream": streamed}
+    services = get_services()
+    window = services.catalogue.find(*SMALL).context_window
+    most = services.prices.most(*SMALL, window, 100)
+    assert most is not None
+    fees = Decimal("0.05") if "tools" in added else Decimal(0)
+    budget = await limit(most + fees - Decimal("0.000001"))
+    assert (await uncached.post("/v1/messages", json=body)).status_code == 429
+    assert not fakes["claude"].asked
+    budget.limit = most + fees
+    await sync_to_async(save_versioned)(budget)
+    await hear()
+    assert (await uncached.post("/v1/messages", json=body)).status_code == 200
+    assert not await BudgetHold.objects.aexists()
+
+
+async def test_an_operator_may_refuse_input_of_unknown_size(
+    transactional_db: None, fakes: dict[str, FakeProvider], start: Start, settings: Any
+) -> None:
+    settings.BUDGET_UNKNOWN_INPUT = "refuse"
+    client = await start()
+    body = {"model": SMALL[1], "max_tokens": 100}
+    for number, added in enumerate(ADDED):
+        assert (await client.post("/v1/messages", json={**body, **added})).status_code == 200, (
+            number
+        )
+    await limit("500")
+    for added, field in zip(ADDED, ("messages (document)", "tools (web_search"), strict=True):
+        for streamed in (False, True):
+            sent = {**body, **added, "stream": streamed, "max_tokens": 101}
+            refused = await client.post("/v1/messages", json=sent)
+            assert refused.status_code == 400
+            assert field in refused.text
+            assert "BUDGET_UNKNOWN_INPUT" in refused.text
+    assert len(fakes["claude"].asked) == len(ADDED)
+    assert (await client.post("/v1/messages", json=CHAT)).status_code == 200
+    assert not await BudgetHold.objects.aexists()

@@ -17,7 +17,7 @@ from optimizer.api.anthropic.request import read_message_query
 from optimizer.api.compat.extensions import read_cache_control
 from optimizer.api.http.body_reader import InvalidField
 from optimizer.api.openai.chat_request import read_chat_query
-from optimizer.api.openai.responses_request import read_response_query
+from optimizer.api.openai.responses.request import read_response_query
 from optimizer.domain.options import CacheControl, chat_key, semantic_key
 from optimizer.gateway.chat_requests import ChatQuery
 from providers import features

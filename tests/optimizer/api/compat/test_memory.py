@@ -14,8 +14,8 @@ from analytics.models import RequestRecord
 from optimizer.api.anthropic.stream import MessageStreamEncoder
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.openai.chat_stream import ChatStreamEncoder
-from optimizer.api.openai.responses_answer import ResponseFrame
-from optimizer.api.openai.responses_stream import ResponseStreamEncoder
+from optimizer.api.openai.responses.answer import ResponseFrame
+from optimizer.api.openai.responses.stream import ResponseStreamEncoder
 from optimizer.domain.request import GatewayRequest
 from optimizer.wiring.build import get_services
 from providers import features

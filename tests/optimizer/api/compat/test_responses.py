@@ -8,8 +8,9 @@ import openai
 import pytest
 
 from optimizer.api.http.body_reader import InvalidField
-from optimizer.api.openai.responses_request import read_response_query
-from providers.chat import JsonOutput, Text, ToolCall, ToolResult
+from optimizer.api.openai.responses.request import read_response_query
+from optimizer.api.openai.responses.tools import ResponseTools
+from providers.chat import JsonOutput, Reasoning, Text, Thinking, ToolCall, ToolResult
 from tests.fakes.server import FakeProvider
 
 MODEL = "z-ai/glm-5.3-flash"
@@ -35,7 +36,8 @@ def test_parameters_are_those_of_a_chat() -> None:
     assert (chat.tool_choice.mode, chat.tool_choice.name) == ("named", "f")
     assert [tool.name for tool in chat.tools] == ["f"]
     assert chat.output == JsonOutput({"type": "object"}, "n", strict=True)
-    assert set(chat.native) == {"reasoning_effort", "verbosity", "metadata"}
+    assert (chat.reasoning, chat.verbosity) == (Reasoning("low", shown="summarized"), "low")
+    assert (chat.native, chat.extras) == ((), ("metadata",))
 
 
 def test_items_become_turns() -> None:
@@ -57,7 +59,8 @@ def test_items_become_turns() -> None:
     )
     assert [m.role for m in chat.messages] == ["system", "user", "assistant", "user"]
     assert chat.messages[2].parts == (
-        Text("I look."), ToolCall("a", "f", "{}"), ToolCall("b", "f", "{}"),
+        Thinking(details={"type": "reasoning", "id": "rs_1", "summary": []}), Text("I look."),
+        ToolCall("a", "f", "{}"), ToolCall("b", "f", "{}"),
     )  # fmt: skip
     assert chat.messages[3].parts == (
         ToolResult("a", (Text("1"),)), ToolResult("b", (Text("2"),)),
@@ -68,32 +71,105 @@ def test_items_become_turns() -> None:
 @pytest.mark.parametrize(
     ("change", "param"),
     [
+        ({"tools": [{"type": "function"}]}, "tools[0].name"),
+        ({"input": [{"type": "function_call", "name": "f"}]}, "input[0].id"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"model": None}, "model"),
+        ({"input": 5}, "input"),
+    ],
+)
+def test_what_nobody_could_read_is_named(change: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidField) as raised:
+        read(**change)
+    assert raised.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("change", "native"),
+    [
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"background": True}, "background"),
         ({"prompt": {"id": "p"}}, "prompt"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
-        ({"tools": [{"type": "function"}]}, "tools[0].name"),
-        ({"tool_choice": {"type": "mcp"}}, "tool_choice.type"),
-        ({"input": []}, "input"),
-        ({"input": [{"content": "x"}]}, "input[0].role"),
-        (
-            {"input": [{"role": "user", "content": [{"type": "input_file"}]}]},
-            "input[0].content[0].type",
-        ),
-        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type"),
-        ({"input": [{"type": "function_call", "name": "f"}]}, "input[0].call_id"),
-        ({"max_output_tokens": 0}, "max_output_tokens"),
-        ({"text": {"format": {"type": "json_schema"}}}, "text.format.name"),
-        ({"something": 1}, "something"),
-        ({"reasoning": {"budget": 1}}, "reasoning.budget"),
-        ({"model": None}, "model"),
+        ({"tools": [{"type": "web_search"}]}, "tools.web_search"),
+        ({"tool_choice": {"type": "mcp"}}, "tool_choice"),
     ],
-)  # fmt: skip
-def test_what_is_not_understood_is_named(change: dict[str, Any], param: str) -> None:
-    with pytest.raises(InvalidField) as raised:
-        read(**change)
-    assert raised.value.param == param
+)
+def test_what_only_openai_keeps_or_runs_needs_its_own_models(
+    change: dict[str, Any], native: str
+) -> None:
+    assert read(**change).native == (native,)
+
+
+def test_an_agent_works_without_the_tools_that_openai_runs() -> None:
+    own = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+    chat = read(tools=[own, {"type": "web_search"}, {"type": "tool_search"}])
+    assert [tool.name for tool in chat.tools] == ["f"]
+    assert (chat.native, chat.extras) == ((), ("tools.web_search", "tools.tool_search"))
+
+
+def test_unknown_fields_are_left_out_by_other_apis() -> None:
+    assert read(something=1, include=["reasoning.encrypted_content"]).extras == (
+        "something", "include",
+    )  # fmt: skip
+
+
+def test_tools_of_coding_agents_become_functions() -> None:
+    chat = read(
+        tools=[
+            {"type": "custom", "name": "apply_patch", "format": {"definition": "start: x"}},
+            {"type": "local_shell"},
+            {"type": "namespace", "name": "mcp", "tools": [{"type": "function", "name": "read"}]},
+        ],
+        input=[
+            {"type": "additional_tools", "role": "developer", "tools": [{"name": "more"}]},
+            {"role": "user", "content": "Go."},
+            {"type": "custom_tool_call", "call_id": "a", "name": "apply_patch", "input": "+x"},
+            {"type": "custom_tool_call_output", "call_id": "a", "output": "Done."},
+            {"type": "local_shell_call", "call_id": "b", "action": {"command": ["ls"]}},
+            {"type": "local_shell_call_output", "call_id": "b", "output": "a.txt"},
+            {"type": "function_call", "call_id": "c", "namespace": "mcp", "name": "read"},
+            {"type": "function_call_output", "call_id": "c", "output": "text"},
+        ],
+    )
+    assert [tool.name for tool in chat.tools] == ["apply_patch", "local_shell", "mcp__read", "more"]
+    assert "start: x" in chat.tools[0].description
+    calls = [part for part in chat.parts() if isinstance(part, ToolCall)]
+    assert [(call.name, call.arguments) for call in calls] == [
+        ("apply_patch", '{"input": "+x"}'), ("local_shell", '{"command": ["ls"]}'),
+        ("mcp__read", ""),
+    ]  # fmt: skip
+    results = [part for part in chat.parts() if isinstance(part, ToolResult)]
+    assert [result.text for result in results] == ["Done.", "a.txt", "text"]
+
+
+def test_calls_come_back_as_the_client_knows_them() -> None:
+    tools = ResponseTools.of(
+        {
+            "tools": [
+                {"type": "custom", "name": "exec"},
+                {"type": "local_shell"},
+                {"type": "shell"},
+                {"type": "namespace", "name": "mcp", "tools": [{"name": "read"}]},
+            ]
+        }
+    )
+    custom = tools.call_item("fc_1", "a", "exec", '{"input": "ls"}', "completed")
+    assert (custom["type"], custom["name"], custom["input"]) == ("custom_tool_call", "exec", "ls")
+    local = tools.call_item("fc_1", "a", "local_shell", '{"command": "ls -a"}', "completed")
+    assert local["action"] == {"type": "exec", "env": {}, "command": ["bash", "-lc", "ls -a"]}
+    shell = tools.call_item("fc_1", "a", "shell", '{"commands": ["ls"]}', "completed")
+    assert shell["action"]["commands"] == ["ls"]
+    inner = tools.call_item("fc_1", "a", "mcp__read", "{}", "completed")
+    assert (inner["type"], inner["namespace"], inner["name"]) == ("function_call", "mcp", "read")
+    plain = tools.call_item("fc_1", "a", "other", "{}", "completed")
+    assert (plain["type"], plain["name"]) == ("function_call", "other")
+
+
+def test_an_item_of_this_service_that_is_forgotten_is_left_out() -> None:
+    item = {"type": "item_reference", "id": "msg_01a2227a-e2ad-7d57-82f4-b83d5685fe26_0"}
+    chat = read(input=[{"role": "user", "content": "Hi"}, item])
+    assert (chat.native, chat.extras, len(chat.messages)) == ((), ("input.item_reference",), 1)
 
 
 async def test_the_answer_repeats_what_was_asked(
@@ -106,13 +182,3 @@ async def test_the_answer_repeats_what_was_asked(
     assert response.usage.input_tokens_details.cached_tokens == 4
     assert response.id.startswith("resp_")
     assert fakes["openrouter"].asked[0].body["max_tokens"] == 50
-
-
-async def test_a_chat_and_a_response_that_ask_the_same_share_an_answer(
-    openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
-) -> None:
-    messages = [{"role": "user", "content": "Hello"}]
-    await openai_sdk.chat.completions.create(model=MODEL, messages=messages)
-    raw = await openai_sdk.responses.with_raw_response.create(model=MODEL, input="Hello")
-    assert raw.headers["x-optimizer-cache"] == "hit"
-    assert len(fakes["openrouter"].asked) == 1

@@ -18,8 +18,8 @@ from optimizer.api.anthropic.reasoning import Author
 from optimizer.api.anthropic.stream import MessageStreamEncoder
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.openai.chat_stream import ChatStreamEncoder
-from optimizer.api.openai.responses_answer import ResponseFrame
-from optimizer.api.openai.responses_stream import ResponseStreamEncoder
+from optimizer.api.openai.responses.answer import ResponseFrame
+from optimizer.api.openai.responses.stream import ResponseStreamEncoder
 from optimizer.domain.result import CompletionResult
 from providers.anthropic.stream import AnthropicStream
 from providers.assembly import CompletionBuilder

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from optimizer.gateway.recording.ledger_entries import CallClock
+from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from optimizer.gateway.streaming.shared_stream import SharedStream
 from providers.chat import Chat
 from providers.completion import CompletionRequest
@@ -59,7 +60,9 @@ async def begun(upstream: Upstream) -> tuple[SharedStream, RecordingAccounting]:
     opened = OpenStream("p", CompletionRequest("m", Chat.of_prompt("Hi")), followed())
     books: Any = RecordingAccounting()
     facts: Any = None
-    live = SharedStream(books, facts, DECISION, opened, CallClock(0, 0), lambda _: None)
+    call = UnfinishedCall(facts, 0.0)
+    ended = UnfinishedCalls(books)
+    live = SharedStream(books, ended, call, DECISION, opened, CallClock(0, 0), lambda _: None)
     return live, books
 
 

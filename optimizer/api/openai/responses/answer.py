@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from optimizer.api.openai.responses.tools import ResponseTools
+from optimizer.domain.reasoning_seals import seal, seal_call
 from optimizer.domain.result import CompletionResult
 from providers.chat import Text, Thinking, ToolCall
 from providers.completion import AnswerPart, Choice, FinishReason, Opaque, Usage
@@ -30,6 +32,7 @@ class ResponseFrame:
     """The fields that all states of one response share."""
 
     def __init__(self, request_id: object, request: Mapping[str, Any]) -> None:
+        self.tools = ResponseTools.of(request)
         self.id = f"resp_{request_id}"
         self._plain_id = str(request_id)
         self._created = int(time.time())
@@ -70,13 +73,15 @@ class ResponseFrame:
 
     def whole(self, result: CompletionResult) -> dict[str, Any]:
         """Return the ``response`` object of a complete answer."""
-        return self.ended(result, list(self._items(result.completion.choices[0])))
+        completion = result.completion
+        author = (completion.provider, completion.model)
+        return self.ended(result, list(self._items(completion.choices[0], author)))
 
     def item_id(self, prefix: str, place: int) -> str:
         """Return the id of the output item at ``place``."""
         return f"{prefix}_{self._plain_id}_{place}"
 
-    def _items(self, choice: Choice) -> Iterator[dict[str, Any]]:
+    def _items(self, choice: Choice, author: tuple[str, str]) -> Iterator[dict[str, Any]]:
         texts: list[dict[str, Any]] = []
         place = 0
         for part in choice.parts:
@@ -86,11 +91,19 @@ class ResponseFrame:
             if texts:
                 yield message_item(self.item_id("msg", place), texts)
                 texts, place = [], place + 1
-            if isinstance(part, Thinking) and part.text:
-                yield reasoning_item(self.item_id("rs", place), part.text)
+            if isinstance(part, Thinking):
+                yield reasoning_item(self.item_id("rs", place), part.text, seal(part, *author))
                 place += 1
             elif isinstance(part, ToolCall):
-                yield call_item(self.item_id("fc", place), part.id, part.name, part.arguments)
+                if part.signature:
+                    # Reasoning that belongs to the call has no other place in this API.
+                    signature = seal_call(part, *author)
+                    yield reasoning_item(self.item_id("rs", place), "", signature)
+                    place += 1
+                yield self.tools.call_item(
+                    self.item_id("fc", place), part.id, part.name, part.arguments or "{}",
+                    "completed",
+                )  # fmt: skip
                 place += 1
         if choice.refusal:
             texts.append({"type": "refusal", "refusal": choice.refusal})
@@ -120,20 +133,11 @@ def message_item(
     }  # fmt: skip
 
 
-def reasoning_item(item_id: str, text: str) -> dict[str, Any]:
-    """Return a ``reasoning`` output item."""
-    content = [{"type": "reasoning_text", "text": text}] if text else []
-    return {"id": item_id, "type": "reasoning", "summary": [], "content": content}
-
-
-def call_item(
-    item_id: str, call_id: str, name: str, arguments: str, status: str = "completed"
-) -> dict[str, Any]:
-    """Return a ``function_call`` output item."""
-    return {
-        "id": item_id, "type": "function_call", "status": status, "call_id": call_id,
-        "name": name, "arguments": arguments,
-    }  # fmt: skip
+def reasoning_item(item_id: str, text: str, sealed: str = "") -> dict[str, Any]:
+    """Return a ``reasoning`` output item; ``sealed`` lets its author understand it later."""
+    summary = [{"type": "summary_text", "text": text}] if text else []
+    item = {"id": item_id, "type": "reasoning", "summary": summary}
+    return {**item, "encrypted_content": sealed} if sealed else item
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:

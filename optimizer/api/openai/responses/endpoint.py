@@ -11,10 +11,10 @@ from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat
 from optimizer.api.http.endpoint import ApiRequest
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat import OpenAIEndpoint
-from optimizer.api.openai.responses_answer import ResponseFrame
-from optimizer.api.openai.responses_relay import ResponseRelayRules
-from optimizer.api.openai.responses_request import read_response_query
-from optimizer.api.openai.responses_stream import ResponseStreamEncoder
+from optimizer.api.openai.responses.answer import ResponseFrame
+from optimizer.api.openai.responses.relay import ResponseRelayRules
+from optimizer.api.openai.responses.request import read_response_query
+from optimizer.api.openai.responses.stream import ResponseStreamEncoder
 from optimizer.gateway.chat_requests import ChatQuery
 
 

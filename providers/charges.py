@@ -1,0 +1,123 @@
+"""What a provider reports that decides a cost: its charge, the tier, and what has a fee."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from providers.completion import Usage
+
+_MOST_USD = 1_000_000
+_MOST_SEARCHES = 100_000
+_TICKS_PER_USD = Decimal(10**10)
+_PRICED_TIERS = frozenset({"flex", "priority", "fast", "batch"})
+_XAI_TOOLS = ("server_side_tool_usage_details", "server_side_tool_usage")
+_XAI_SEARCHES = ("web_search_calls", "x_search_calls", "web_search", "x_search")
+
+
+def amount(value: Any) -> Decimal | None:
+    """Return a number of zero or more, also one in a string; ``None`` for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
+        return None
+    try:
+        number = Decimal(str(value))
+    except (InvalidOperation, ValueError):
+        return None
+    return number if number.is_finite() and number >= 0 else None
+
+
+def usd(value: Any) -> Decimal | None:
+    """Return an amount of USD as a provider writes it, ``None`` if it cannot be one."""
+    money = amount(value)
+    return money if money is not None and money <= _MOST_USD else None
+
+
+def web_searches(reported: Mapping[str, Any]) -> int:
+    """Return how many searches the provider ran for the model.
+
+    Anthropic and OpenRouter say ``server_tool_use``, Perplexity ``num_search_queries``, and
+    xAI ``server_side_tool_usage``.
+    """
+    tools = reported.get("server_tool_use")
+    if tools and isinstance(tools, Mapping):
+        return _number(tools.get("web_search_requests"))
+    for name in _XAI_TOOLS:
+        tools = reported.get(name)
+        if tools and isinstance(tools, Mapping):
+            return sum(_number(tools.get(search)) for search in _XAI_SEARCHES)
+    return _number(reported.get("num_search_queries"))
+
+
+def _number(value: Any) -> int:
+    number = amount(value)
+    return 0 if number is None or number > _MOST_SEARCHES else int(number)
+
+
+def with_hosted_searches(usage: Usage, body: Mapping[str, Any]) -> Usage:
+    """Return ``usage`` with the searches among the ``output`` items of OpenAI's responses.
+
+    Opening a page has no fee: https://platform.openai.com/docs/guides/tools-web-search
+    """
+    response = body.get("response")
+    output = (response if isinstance(response, Mapping) else body).get("output")
+    if not isinstance(output, list):
+        return usage
+    web = files = 0
+    for item in output:
+        kind = item.get("type") if isinstance(item, Mapping) else None
+        if kind == "web_search_call":
+            action = item.get("action")
+            kind_of_action = action.get("type") if isinstance(action, Mapping) else "search"
+            web += kind_of_action == "search"
+        files += kind == "file_search_call"
+    return replace(usage, web_searches=usage.web_searches or web, file_searches=files)
+
+
+def served_tier(reported: Mapping[str, Any], tier: Any = None) -> str:
+    """Return the tier that served the call, "" for the standard one or an unknown one.
+
+    It is the one that the answer names: a provider may serve another than was asked for.
+    Gemini says ``serviceTier`` (https://github.com/vercel/ai/pull/15488), Vertex
+    ``trafficType`` (https://github.com/theopenco/llmgateway/pull/2549).
+    """
+    for value in (
+        tier,
+        reported.get("service_tier"),
+        reported.get("serviceTier"),
+        reported.get("trafficType"),
+    ):
+        if value and isinstance(value, str):
+            name = value.lower().removeprefix("service_tier_").removeprefix("on_demand_")
+            return name if name in _PRICED_TIERS else ""
+    return ""
+
+
+def reported_cost(reported: Mapping[str, Any]) -> Decimal | None:
+    """Return what the provider says it charged for the call in USD, ``None`` if it does not.
+
+    OpenRouter: ``cost`` (https://openrouter.ai/docs/use-cases/usage-accounting); Perplexity:
+    ``cost.total_cost``; xAI: ``cost_in_usd_ticks`` (https://docs.x.ai/developers/cost-tracking).
+    """
+    ticks = reported.get("cost_in_usd_ticks")
+    if ticks is not None:
+        number = amount(ticks)
+        return None if number is None else usd(number / _TICKS_PER_USD)
+    cost = reported.get("cost")
+    if cost is None:
+        return None
+    if isinstance(cost, Mapping):
+        return usd(cost.get("total_cost")) if cost.get("currency", "USD") == "USD" else None
+    charged = usd(cost)
+    if charged is None:
+        return None
+    details = reported.get("cost_details")
+    upstream = details.get("upstream_inference_cost") if isinstance(details, Mapping) else None
+    paid_upstream, own_key = usd(upstream), reported.get("is_byok")
+    # With a key of one's own at OpenRouter, `cost` is its fee alone, and the model's provider
+    # charges the key beside it. Older answers do not say is_byok; then, and only then, the
+    # provider's charge is larger than OpenRouter's.
+    if own_key is True or (own_key is None and (paid_upstream or 0) > charged):
+        return None if paid_upstream is None else charged + paid_upstream
+    return charged

@@ -1,0 +1,224 @@
+"""What bounds the cost of a call beyond its text: input of unknown size, tools, tiers.
+
+The fields are looked for in the body that the client sent, because a field that its own wire
+knows is sent as it is, and the provider charges for what it does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from providers.chat import Chat, Native
+
+_Body = Mapping[str, Any]
+# Uses of one tool within a request, where the request sets no limit: Anthropic pauses after ten.
+_MOST_USES = 10
+# USD for one use of a tool that the provider runs, the highest price of the providers (2026):
+# https://docs.claude.com/en/docs/about-claude/pricing, https://platform.openai.com/docs/pricing
+# and https://ai.google.dev/gemini-api/docs/pricing
+_FEES = {
+    "web_search": Decimal("0.025"),
+    "google_search": Decimal("0.035"),
+    "google_maps": Decimal("0.025"),
+    "file_search": Decimal("0.0025"),
+    "code_interpreter": Decimal("0.03"),
+    "code_execution": Decimal("0.05"),
+    "image_generation": Decimal("0.25"),
+}
+_ANTHROPIC_SEARCH = Decimal("0.01")
+# Types of tools whose results come from the client, so that only their definition is input.
+_CLIENT_TOOLS = (
+    "apply_patch", "bash", "computer", "custom", "function", "local_shell", "memory", "namespace",
+    "shell", "text_editor", "tool_search",
+)  # fmt: skip
+# Gemini names its own tools by a field each.
+_GEMINI_TOOLS = {
+    "codeExecution": "code_execution",
+    "fileSearch": "file_search",
+    "googleMaps": "google_maps",
+    "googleSearch": "google_search",
+    "googleSearchRetrieval": "google_search",
+    "urlContext": "url_context",
+}
+# Fields that name input which is stored with the provider, or that let it fetch some.
+_STORED_INPUT = ("previous_response_id", "conversation", "cachedContent", "cached_content")
+_FETCHED_INPUT = {"web_search_options": "web_search", "plugins": "web_search", "mcp_servers": ""}
+_CONTENT = ("messages", "input", "contents", "system", "systemInstruction", "system_instruction")
+# JSON of the client's own tools, in which names mean nothing, and sources, which their part judges.
+_OPAQUE = frozenset({"arguments", "functionCall", "functionResponse", "parameters", "source"})
+# Bytes bound the tokens of texts; in these formats text is compressed, or time is charged.
+_UNBOUNDED_MEDIA = ("application/", "video/", "audio/")
+_FILE_FIELDS = ("file_id", "file_url", "file_uri", "fileUri")
+_PRIORITY, _FAST, _GEOGRAPHY, _AUDIO = Decimal(2), Decimal(6), Decimal("1.1"), Decimal(16)
+_LONG_CONTEXT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class CostBound:
+    """What a call may cost, beside the tokens of its known text.
+
+    ``output_tokens`` is the limit of all output. ``unknown`` are the fields whose input has no
+    known size, each with what it holds. ``fees`` are USD for tools that the provider runs,
+    ``rates`` is the most by which the model's rates are multiplied, and ``window`` the least
+    size of the context window, in tokens, 0 for the model's own.
+    """
+
+    output_tokens: int
+    unknown: tuple[tuple[str, str], ...] = ()
+    fees: Decimal = Decimal(0)
+    rates: Decimal = Decimal(1)
+    window: int = 0
+
+
+def cost_bound(chat: Chat, max_tokens: int) -> CostBound:
+    """Return the bound for ``chat`` with at most ``max_tokens`` for each of its choices."""
+    if chat.source is None:
+        native = any(isinstance(part, Native) for part in chat.parts())
+        return CostBound(
+            max_tokens * chat.n, (("messages", "a part of one API"),) if native else ()
+        )
+    body, wire = chat.source.body, chat.source.wire
+    tools = list(_tools_of_provider(wire, body))
+    parts = list(dict.fromkeys(_unknown_input(body)))
+    unknown = [part for part in parts if part[1] != "audio"]
+    unknown += [(field, name) for field, name, _ in tools]
+    audio = ("input", "audio") in parts or "audio" in (body.get("modalities") or ())
+    return CostBound(
+        _output_tokens(chat.n, max_tokens, body),
+        tuple(dict.fromkeys(unknown)),
+        sum((fee for *_, fee in tools), Decimal(0)),
+        _rates(wire, body) * (_AUDIO if audio else 1),
+        _LONG_CONTEXT if "context-1m" in chat.source.headers.get("anthropic-beta", "") else 0,
+    )
+
+
+def _output_tokens(n: int, max_tokens: int, body: _Body) -> int:
+    """Return the limit of all output: choices, reasoning beside them, rejected predictions."""
+    choices = max(n, _whole(body.get("best_of")))
+    thinking = _mapping(body.get("thinking"))
+    config = _mapping(_mapping(body.get("generationConfig")).get("thinkingConfig"))
+    within = max(
+        _whole(thinking.get("budget_tokens")),
+        _whole(_mapping(body.get("reasoning")).get("max_tokens")),
+        _whole(config.get("thinkingBudget")),
+    )
+    # Reasoning is part of max_tokens unless it may be longer, as between calls of tools.
+    beside = within if within >= max_tokens else 0
+    beside += _whole(body.get("thinking_budget"))
+    prediction = body.get("prediction")
+    rejected = len(json.dumps(prediction, default=str)) if prediction else 0
+    return (max_tokens + beside + rejected) * choices
+
+
+def _rates(wire: str, body: _Body) -> Decimal:
+    """Return the most by which the fields for speed and place multiply the rates."""
+    rates, tier = Decimal(1), body.get("service_tier")
+    # OpenAI's "auto" is whatever the project is set to.
+    if tier in {"priority", "fast"} or (tier == "auto" and wire != "anthropic"):
+        rates *= _PRIORITY
+    if body.get("speed") == "fast":
+        rates *= _FAST
+    if body.get("inference_geo") not in {None, "", "global", "not_available"}:
+        rates *= _GEOGRAPHY
+    return rates
+
+
+def _tools_of_provider(wire: str, body: _Body) -> Iterator[tuple[str, str, Decimal]]:
+    """Yield (field, name, most fees in USD) of each tool that the provider runs."""
+    most = _whole(body.get("max_tool_calls")) or _MOST_USES
+    for field, name in _FETCHED_INPUT.items():
+        if body.get(field):
+            yield field, name or field, _fee(wire, name) * most
+    tools = body.get("tools")
+    for tool in tools if isinstance(tools, list) else ():
+        if not isinstance(tool, Mapping):
+            continue
+        kind = str(tool.get("type") or "")
+        names = [_GEMINI_TOOLS[key] for key in map(_camel, tool) if key in _GEMINI_TOOLS]
+        if kind and not kind.startswith(_CLIENT_TOOLS):
+            names.append(kind)
+        uses = _whole(tool.get("max_uses")) or most
+        for name in names:
+            # A container with more memory than usual costs up to USD 2.
+            larger = Decimal(2) if _mapping(tool.get("container")).get("memory_limit") else 0
+            yield "tools", name, _fee(wire, name) * uses + larger
+
+
+def _fee(wire: str, name: str) -> Decimal:
+    if wire == "anthropic" and name.startswith("web_search"):
+        return _ANTHROPIC_SEARCH
+    return next((fee for tool, fee in _FEES.items() if name.startswith(tool)), Decimal(0))
+
+
+def _unknown_input(body: _Body) -> Iterator[tuple[str, str]]:
+    """Yield (field, what it holds) for input whose tokens the body does not bound.
+
+    Audio, whose bytes bound its tokens but at other rates, is ("input", "audio").
+    """
+    for field in _STORED_INPUT:
+        if body.get(field):
+            yield field, "stored input"
+    if isinstance(body.get("prompt"), Mapping):
+        yield "prompt", "a stored prompt"
+    for field in _CONTENT:
+        # A stack, as the body may be nested as deeply as JSON allows.
+        values = [body.get(field)]
+        while values:
+            value = values.pop()
+            if isinstance(value, list):
+                values.extend(value)
+            elif isinstance(value, Mapping):
+                if name := _unknown_part(value):
+                    yield ("input", name) if name == "audio" else (field, name)
+                own = "input" if value.get("type") in {"tool_use", "custom_tool_call"} else ""
+                values.extend(v for k, v in value.items() if k not in _OPAQUE and k != own)
+
+
+def _unknown_part(part: _Body) -> str:
+    """Return what a part of a message is if its tokens have no bound, else an empty string."""
+    kind = str(part.get("type") or "")
+    if kind == "input_audio":
+        return "audio"
+    if kind in {"item_reference", "container_upload", "video_url", "input_video"}:
+        return kind
+    if kind in {"file", "input_file"}:
+        inner = _mapping(part.get("file")) or part
+        data = str(inner.get("file_data") or "")
+        stored = any(inner.get(name) for name in _FILE_FIELDS)
+        return kind if stored or (data and not data.startswith("data:text/")) else ""
+    source = _mapping(part.get("source"))
+    if source and "image" not in kind:
+        media = str(source.get("media_type") or "")
+        known = source.get("type") in {"text", "content"} or media.startswith("text/")
+        return "" if known else kind
+    if _mapping(part.get("audio")).get("id"):
+        return "stored audio"
+    return _unknown_blob(part)
+
+
+def _unknown_blob(part: _Body) -> str:
+    """Return the same for Gemini's parts."""
+    for name in ("fileData", "file_data", "inlineData", "inline_data"):
+        blob = _mapping(part.get(name))
+        media = str(blob.get("mimeType") or blob.get("mime_type") or "")
+        stored = name.startswith("file") and not media.startswith("image/")
+        if blob and (stored or media.startswith(_UNBOUNDED_MEDIA)):
+            return name
+    return ""
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _mapping(value: Any) -> _Body:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

@@ -1,0 +1,82 @@
+"""What providers charge beside the tokens of a call: searches and requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from genai_prices.types import ModelInfo, ModelPrice
+
+from providers.completion import Usage
+
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """Fees in USD per thousand; ``None`` means that none is known.
+
+    ``requests`` is by Perplexity's size of the search context; "" stands for any other.
+    """
+
+    web_searches: Decimal | None = None
+    file_searches: Decimal | None = None
+    requests: Mapping[str, Decimal] | None = None
+
+    def cost(self, usage: Usage) -> Decimal:
+        """Return the fees of one call in USD."""
+        total = (self.web_searches or _ZERO) * usage.web_searches
+        total += (self.file_searches or _ZERO) * usage.file_searches
+        if self.requests is not None:
+            total += self.requests.get(usage.search_context, self.requests[""])
+        return total / 1000
+
+    def unknown_for(self, usage: Usage) -> bool:
+        """Return whether ``usage`` has searches whose fee is unknown."""
+        if usage.web_searches and self.web_searches is None and self.requests is None:
+            return True
+        return bool(usage.file_searches) and self.file_searches is None
+
+
+NO_FEES = Fees()
+# For models whose entry in the price table names no fee. Sources:
+# https://platform.claude.com/docs/en/about-claude/pricing (web search; web fetch is free),
+# https://developers.openai.com/api/docs/pricing, https://docs.x.ai/developers/pricing
+_PROVIDER_FEES = {
+    "anthropic": Fees(web_searches=Decimal(10)),
+    "openai": Fees(web_searches=Decimal(10), file_searches=Decimal("2.5")),
+    "x-ai": Fees(web_searches=Decimal(5), file_searches=Decimal("2.5")),
+}
+# The table has the fee of the largest context alone: https://docs.perplexity.ai/getting-started/pricing
+_BY_CONTEXT = {
+    "sonar": ("5", "8", "12"),
+    "sonar-pro": ("6", "10", "14"),
+    "sonar-reasoning": ("5", "8", "12"),
+    "sonar-reasoning-pro": ("6", "10", "14"),
+}
+
+
+def provider_fees(prices_id: str) -> Fees:
+    """Return the fees of the price table's provider for models that the table does not know."""
+    return _PROVIDER_FEES.get(prices_id, NO_FEES)
+
+
+def listed_fees(prices_id: str, info: ModelInfo, prices: ModelPrice) -> Fees:
+    """Return the fees of a model of the price table's provider ``prices_id``."""
+    usual = provider_fees(prices_id)
+    web = getattr(prices, "web_searches_kcount", None)
+    files = getattr(prices, "storage_searches_kcount", None)
+    request = getattr(prices, "requests_kcount", None)
+    requests = None
+    if request is not None:
+        requests = {"": request}
+        if prices_id == "perplexity" and info.id in _BY_CONTEXT:
+            sizes = zip(("low", "medium", "high"), _BY_CONTEXT[info.id], strict=True)
+            requests |= {size: Decimal(fee) for size, fee in sizes}
+    fees = Fees(
+        usual.web_searches if web is None else web,
+        usual.file_searches if files is None else files,
+        requests,
+    )
+    return NO_FEES if fees == NO_FEES else fees

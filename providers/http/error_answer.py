@@ -1,0 +1,71 @@
+"""Read the answers with which providers report errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from providers.errors import ProviderError, error_for_status
+
+LONGEST_RETRY_AFTER = 24 * 3600.0
+_LONGEST_WORDS = 500
+_LONGEST_BODY = 256 * 1024
+# A shorter key is no secret; it may be part of any word.
+_SHORTEST_SECRET = 8
+
+
+def read_error(provider: str, api_key: str, response: httpx.Response, raw: bytes) -> ProviderError:
+    """Return the error of an answer whose status is not a success; ``raw`` is its body.
+
+    Its words and its body are for the client only. Both are left out if they hold the key.
+    """
+    error = error_for_status(
+        provider, response.status_code, retry_after=retry_after_seconds(response.headers)
+    )
+    secret = len(api_key) >= _SHORTEST_SECRET and api_key.encode() in raw
+    if len(raw) > _LONGEST_BODY or secret:
+        return error
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        return error
+    reported = body.get("error") if isinstance(body, dict) else None
+    if reported:
+        error.body = body
+        error.words = _words(reported)
+    return error
+
+
+def _words(reported: Any) -> str:
+    message = reported.get("message") if isinstance(reported, dict) else reported
+    return message[:_LONGEST_WORDS] if isinstance(message, str) else ""
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """Return ``Retry-After`` in seconds: a number or an HTTP date (RFC 9110, section 10.2.3).
+
+    OpenAI and Anthropic also send ``retry-after-ms``. The result is ``None`` if the header is
+    absent or unreadable, else from 0 seconds to a day.
+    """
+    try:
+        if milliseconds := headers.get("retry-after-ms"):
+            seconds = float(milliseconds) / 1000
+        elif value := headers.get("retry-after"):
+            try:
+                seconds = float(value)
+            except ValueError:
+                when = parsedate_to_datetime(value)
+                when = when if when.tzinfo else when.replace(tzinfo=UTC)
+                seconds = (when - datetime.now(UTC)).total_seconds()
+        else:
+            return None
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if seconds != seconds:  # NaN
+        return None
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)

@@ -1,0 +1,1 @@
+"""Words of demanding work in other languages than English, and the scripts they are written in."""

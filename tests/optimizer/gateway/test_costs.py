@@ -1,0 +1,80 @@
+"""What is recorded and told of a request's cost, from a provider's report to the ledger."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import openai
+import pytest
+
+from analytics.models import RequestRecord, RoutingMetric
+from tests.fakes.server import FakeProvider, Reply
+from tests.fakes.streams import openai_stream
+from tests.fakes.wires import openai_completion
+from tests.optimizer.api.compat.conftest import openai_sdk, served
+
+__all__ = ["openai_sdk", "served"]
+MODEL = "z-ai/glm-5.3-flash"
+USAGE = {"prompt_tokens": 1000, "completion_tokens": 1000, "total_tokens": 2000}
+
+
+def body(**usage: Any) -> dict[str, Any]:
+    return openai_completion("m", usage={**USAGE, **usage})
+
+
+async def ask(
+    sdk: openai.AsyncOpenAI, *, baseline: str = f"openrouter/{MODEL}", **more: Any
+) -> Any:
+    messages: list[Any] = [{"role": "user", "content": "What is the capital of France?"}]
+    return await sdk.chat.completions.with_raw_response.create(
+        model=MODEL,
+        messages=messages,
+        extra_headers={"cache-control": "no-store"},
+        extra_body={"optimizer": {"baseline": baseline}},
+        **more,
+    )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_openrouter_s_charge_is_the_cost(
+    stream: bool, openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
+) -> None:
+    # BerriAI/litellm#13653, #16021: the route cost more than the list price.
+    reported = body(cost=0.00231)
+    chunks = openai_stream(reported)
+    fakes["openrouter"].always(Reply(chunks=chunks) if stream else Reply(reported))
+    raw = await ask(openai_sdk, stream=stream)
+    if stream:
+        _ = [chunk async for chunk in raw.parse()]
+    else:
+        assert raw.headers["x-optimizer-cost"] == "0.00231"
+    record = await RequestRecord.objects.aget()
+    assert record.cost == Decimal("0.00231")
+    assert not record.usage_estimated
+    metric = await RoutingMetric.objects.aget()
+    assert (metric.baseline_model, metric.baseline_cost) == (MODEL, record.cost)
+    # The charge is divided as the price table divides it: 0.15 and 0.5 per million.
+    assert metric.baseline_output_cost == Decimal("0.0017769231")
+
+
+async def test_another_baseline_is_priced_by_the_table(
+    openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
+) -> None:
+    fakes["openrouter"].always(Reply(body(cost=0.00231)))
+    await ask(openai_sdk, baseline="claude/claude-haiku-4-5")
+    metric = await RoutingMetric.objects.aget()
+    assert metric.baseline_cost == Decimal("0.006")
+    assert metric.routing_saved == Decimal("0.006") - Decimal("0.00231")
+
+
+async def test_a_report_without_output_is_estimated_and_marked(
+    openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
+) -> None:
+    reported = body()
+    reported["usage"] = {"prompt_tokens": "1000", "completion_tokens": -3}
+    fakes["openrouter"].always(Reply(reported))
+    await ask(openai_sdk)
+    record = await RequestRecord.objects.aget()
+    assert (record.tokens_in, record.usage_estimated) == (1000, True)
+    assert record.tokens_out > 0

@@ -1,0 +1,166 @@
+"""What bounds a call's cost beyond its text, by the fields of each wire."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from providers.chat import Chat, Message, Native, OriginalRequest, Text
+from providers.completion import most_input_tokens
+from providers.cost_bounds import cost_bound
+
+LIMIT = 100
+
+
+def chat(wire: str, body: dict[str, Any], *, n: int = 1, **headers: str) -> Chat:
+    turns = (Message("user", (Text("Sum up."),)),)
+    return Chat(turns, n=n, source=OriginalRequest(wire, body, headers))
+
+
+def anthropic(*content: dict[str, Any], **fields: Any) -> Chat:
+    return chat("anthropic", {"messages": [{"role": "user", "content": list(content)}], **fields})
+
+
+def openai(*content: dict[str, Any], **fields: Any) -> Chat:
+    return chat("openai", {"messages": [{"role": "user", "content": list(content)}], **fields})
+
+
+def gemini(*parts: dict[str, Any], **fields: Any) -> Chat:
+    return chat("gemini", {"contents": [{"role": "user", "parts": list(parts)}], **fields})
+
+
+# https://docs.claude.com/en/docs/build-with-claude/pdf-support and .../files,
+# https://platform.openai.com/docs/guides/pdf-files, https://ai.google.dev/gemini-api/docs/files
+UNKNOWN = [
+    (anthropic({"type": "document", "source": {"type": "url", "url": "https://a/b"}}), "messages"),
+    (anthropic({"type": "document", "source": {"type": "file", "file_id": "f"}}), "messages"),
+    (
+        anthropic(
+            {
+                "type": "document",
+                "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBE"},
+            }
+        ),
+        "messages",
+    ),
+    (
+        anthropic(
+            {
+                "type": "tool_result",
+                "tool_use_id": "t",
+                "content": [{"type": "document", "source": {"type": "url", "url": "https://a"}}],
+            }
+        ),
+        "messages",
+    ),
+    (anthropic({"type": "container_upload", "file_id": "f"}), "messages"),
+    (anthropic(tools=[{"type": "web_fetch_20250910", "name": "web_fetch"}]), "tools"),
+    (anthropic(tools=[{"type": "code_execution_20250825", "name": "x"}]), "tools"),
+    (anthropic(mcp_servers=[{"type": "url", "url": "https://a", "name": "a"}]), "mcp_servers"),
+    (openai({"type": "file", "file": {"file_id": "f"}}), "messages"),
+    (openai({"type": "file", "file": {"file_data": "data:application/pdf;base64,J"}}), "messages"),
+    (openai(web_search_options={"search_context_size": "low"}), "web_search_options"),
+    (chat("openai", {"input": [{"type": "item_reference", "id": "i"}]}), "input"),
+    (chat("openai", {"input": "Go on.", "previous_response_id": "r"}), "previous_response_id"),
+    (chat("openai", {"input": "Go on.", "conversation": "c"}), "conversation"),
+    (chat("openai", {"input": "Go on.", "prompt": {"id": "p"}}), "prompt"),
+    (chat("openai", {"input": "a", "tools": [{"type": "web_search"}]}), "tools"),
+    (chat("openai", {"input": "a", "tools": [{"type": "mcp", "server_url": "a"}]}), "tools"),
+    (gemini({"fileData": {"fileUri": "https://a", "mimeType": "application/pdf"}}), "contents"),
+    (gemini({"file_data": {"file_uri": "https://a"}}), "contents"),
+    (gemini({"inlineData": {"mimeType": "video/mp4", "data": "AA"}}), "contents"),
+    (gemini(cachedContent="cachedContents/1"), "cachedContent"),
+    (gemini(tools=[{"googleSearch": {}}]), "tools"),
+    (gemini(tools=[{"url_context": {}}]), "tools"),
+    (Chat((Message("user", (Native("document"),)),)), "messages"),
+]
+
+
+@pytest.mark.parametrize(("asked", "field"), UNKNOWN)
+def test_input_whose_size_only_the_provider_can_know_is_named(asked: Chat, field: str) -> None:
+    assert [name for name, _ in cost_bound(asked, LIMIT).unknown] == [field]
+
+
+KNOWN = [
+    Chat.of_prompt("Hello"),
+    anthropic({"type": "text", "text": "type: document"}),
+    anthropic({"type": "image", "source": {"type": "url", "url": "https://a"}}),
+    anthropic({"type": "image", "source": {"type": "file", "file_id": "f"}}),
+    anthropic({"type": "document", "source": {"type": "text", "media_type": "text/plain"}}),
+    anthropic({"type": "document", "source": {"type": "content", "content": "abc"}}),
+    anthropic({"type": "tool_use", "id": "t", "name": "f", "input": {"type": "container_upload"}}),
+    anthropic(tools=[{"name": "f", "input_schema": {}}, {"type": "bash_20250124", "name": "bash"}]),
+    openai({"type": "image_url", "image_url": {"url": "https://a"}}),
+    openai(tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}]),
+    chat("openai", {"input": [{"type": "input_image", "file_id": "f"}]}),
+    chat("openai", {"prompt": "plain text"}),
+    gemini({"inlineData": {"mimeType": "image/png", "data": "AA"}}),
+    gemini({"functionCall": {"name": "f", "args": {"fileData": {"fileUri": "a"}}}}),
+    gemini(tools=[{"functionDeclarations": []}]),
+]
+
+
+@pytest.mark.parametrize("asked", KNOWN)
+def test_input_whose_bytes_bound_it_is_not(asked: Chat) -> None:
+    bound = cost_bound(asked, LIMIT)
+    assert (bound.unknown, bound.fees, bound.rates) == ((), 0, 1)
+    assert bound.output_tokens == LIMIT
+
+
+def test_searches_have_a_fee_each() -> None:
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    assert cost_bound(anthropic(tools=[{**search, "max_uses": 5}]), 9).fees == Decimal("0.05")
+    assert cost_bound(anthropic(tools=[search]), 9).fees == Decimal("0.1")
+    hosted = [{"type": "web_search_preview"}, {"type": "file_search"}]
+    bound = cost_bound(chat("openai", {"input": "a", "tools": hosted, "max_tool_calls": 2}), 9)
+    assert bound.fees == Decimal("0.055")
+    assert cost_bound(gemini(tools=[{"google_search": {}}]), 9).fees == Decimal("0.35")
+
+
+@pytest.mark.parametrize(
+    ("asked", "rates"),
+    [
+        (openai(service_tier="priority"), "2"),
+        (openai(service_tier="auto"), "2"),
+        (openai(service_tier="flex"), "1"),
+        (openai(service_tier="default"), "1"),
+        (anthropic(service_tier="auto"), "1"),
+        (anthropic(speed="fast"), "6"),
+        (anthropic(inference_geo="us"), "1.1"),
+        (openai({"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}), "16"),
+        (openai(modalities=["text", "audio"]), "16"),
+    ],
+)
+def test_faster_service_and_audio_multiply_the_rates(asked: Chat, rates: str) -> None:
+    assert cost_bound(asked, LIMIT).rates == Decimal(rates)
+
+
+@pytest.mark.parametrize(
+    ("asked", "most"),
+    [
+        (chat("openai", {}, n=3), 300),
+        (chat("openai", {"best_of": 4}, n=2), 400),
+        (anthropic(thinking={"type": "enabled", "budget_tokens": 50}), 100),
+        (anthropic(thinking={"type": "enabled", "budget_tokens": 500}), 600),
+        (openai(thinking_budget=1000), 1100),
+        (openai(reasoning_effort="high"), 100),
+        (gemini(generationConfig={"thinkingConfig": {"thinkingBudget": 300}}), 400),
+    ],
+)
+def test_choices_and_reasoning_beside_the_limit_count(asked: Chat, most: int) -> None:
+    assert cost_bound(asked, LIMIT).output_tokens == most
+
+
+def test_a_rejected_prediction_is_output() -> None:
+    asked = openai(prediction={"type": "content", "content": "x" * 500})
+    assert cost_bound(asked, LIMIT).output_tokens > LIMIT + 500
+
+
+def test_a_part_of_its_own_wire_counts_with_its_bytes() -> None:
+    text = {"type": "search_result", "content": [{"type": "text", "text": "word " * 1000}]}
+    body = {"messages": [{"role": "user", "content": [text]}]}
+    turns = (Message("user", (Native("search_result"),)),)
+    asked = Chat(turns, source=OriginalRequest("anthropic", body))
+    assert most_input_tokens(asked) > 5000

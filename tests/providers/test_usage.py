@@ -1,0 +1,505 @@
+"""Usage as providers really report it: any dialect, any place, and every kind of mistake."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.assembly import CompletionBuilder
+from providers.chat import Chat, Text
+from providers.completion import (
+    Choice,
+    CompletionRequest,
+    Usage,
+    complete_embedded_usage,
+    complete_usage,
+)
+from providers.events import Finished, TextDelta, UsageReported
+from providers.gemini.usage import GeminiUsageOfStream
+from providers.gemini.usage import read_usage as read_gemini_usage
+from providers.openai.answer import plain_usage
+from providers.usage import UsageOfStream, read_usage
+
+CHAT = Chat.of_prompt("p" * 400)
+ANSWER = (Choice((Text("a" * 200),), "stop"),)
+
+
+def usage_of(reported: Any, **body: Any) -> Usage:
+    usage = read_usage({"usage": reported, **body})
+    assert usage is not None
+    return usage
+
+
+OPENAI = {"prompt_tokens": 100, "completion_tokens": 20}
+RESPONSES = {
+    "input_tokens": 100,
+    "input_tokens_details": {"cached_tokens": 60},
+    "output_tokens": 20,
+    "output_tokens_details": {"reasoning_tokens": 15},
+}
+
+
+@pytest.mark.parametrize(
+    ("reported", "expected"),
+    [
+        ({"prompt_tokens": "100", "completion_tokens": "20.0"}, Usage(100, 20)),
+        ({"prompt_tokens": 100.0, "completion_tokens": 20.0}, Usage(100, 20)),
+        (RESPONSES, Usage(100, 20, 60, reasoning_tokens=15)),
+        (
+            {"input_tokens": 40, "cache_read_input_tokens": 60, "output_tokens": 20},
+            Usage(100, 20, 60),
+        ),
+        (
+            {**OPENAI, "cache_read_input_tokens": 60, "cache_creation_input_tokens": 10},
+            Usage(100, 20, 60, 10),
+        ),
+        ({"promptTokenCount": 100, "candidatesTokenCount": 20}, Usage(100, 20)),
+        ({"prompt_token_count": 100, "candidates_token_count": 20}, Usage(100, 20)),
+        ({"inputTokens": 100, "outputTokens": 20, "totalTokens": 120}, Usage(100, 20)),
+        # https://api-docs.deepseek.com/guides/kv_cache (NousResearch/hermes-agent#61871)
+        (
+            {**OPENAI, "prompt_cache_hit_tokens": 90, "prompt_cache_miss_tokens": 10},
+            Usage(100, 20, 90),
+        ),
+        (
+            {
+                "prompt_cache_hit_tokens": 90,
+                "prompt_cache_miss_tokens": 10,
+                "completion_tokens": 20,
+            },
+            Usage(100, 20, 90),
+        ),
+        ({**OPENAI, "cached_tokens": 64}, Usage(100, 20, 64)),
+        # What is missing follows from the total.
+        ({"prompt_tokens": 100, "total_tokens": 120}, Usage(100, 20)),
+        ({"completion_tokens": 20, "total_tokens": 120}, Usage(100, 20)),
+        # Details of another type say nothing.
+        ({**OPENAI, "prompt_tokens_details": 7, "completion_tokens_details": []}, Usage(100, 20)),
+        ({**OPENAI, "prompt_tokens_details": {"cached_tokens": -5}}, Usage(100, 20)),
+        # xAI counts reasoning beside the completion: https://github.com/vercel/ai/pull/12425
+        (
+            {
+                "prompt_tokens": 12,
+                "completion_tokens": 1,
+                "total_tokens": 399,
+                "completion_tokens_details": {"reasoning_tokens": 386},
+            },
+            Usage(12, 387, reasoning_tokens=386),
+        ),
+        (
+            {**OPENAI, "completion_tokens_details": {"reasoning_tokens": 50}},
+            Usage(100, 70, reasoning_tokens=50),
+        ),
+        (
+            {
+                **OPENAI,
+                "total_tokens": 120,
+                "completion_tokens_details": {"reasoning_tokens": 50},
+            },
+            Usage(100, 20, reasoning_tokens=20),
+        ),
+        # Cached tokens beside the prompt, as the total shows.
+        (
+            {**OPENAI, "total_tokens": 1020, "prompt_tokens_details": {"cached_tokens": 900}},
+            Usage(1000, 20, 900),
+        ),
+        # Which of two contradicting counts is wrong is unknown: it is marked.
+        (
+            {**OPENAI, "prompt_tokens_details": {"cached_tokens": 900}},
+            Usage(100, 20, 100, estimated=True),
+        ),
+    ],
+)
+def test_a_report_is_read_in_any_dialect(reported: dict[str, Any], expected: Usage) -> None:
+    assert usage_of(reported) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"usage": OPENAI},
+        {"usage": [None, OPENAI]},
+        {"usage": None, "x_groq": {"usage": OPENAI}},
+        {"choices": [{"index": 0, "usage": OPENAI}]},
+        {"choices": [{"delta": {"content": "x", "usage": OPENAI}}], "usage": None},
+        {"message": {"usage": OPENAI}},
+        {"response": {"usage": OPENAI}},
+        {"usageMetadata": {"promptTokenCount": 100, "candidatesTokenCount": 20}},
+        {"usage": {"prompt_tokens": 100}, "x_groq": {"usage": {"completion_tokens": 20}}},
+        {
+            "type": "message_stop",
+            "amazon-bedrock-invocationMetrics": {"inputTokenCount": 100, "outputTokenCount": 20},
+        },
+    ],
+)
+def test_a_report_is_found_in_odd_places(body: dict[str, Any]) -> None:
+    assert read_usage(body) == Usage(100, 20)
+    assert UsageOfStream().add(body) == Usage(100, 20)
+
+
+@pytest.mark.parametrize(
+    "reported",
+    [None, {}, [], "none", 5, {"prompt_tokens": None}, {"trafficType": "ON_DEMAND"}],
+)
+def test_what_counts_nothing_is_no_report(reported: Any) -> None:
+    assert read_usage({"usage": reported, "usageMetadata": reported}) is None
+
+
+def test_all_zeros_are_no_report() -> None:
+    assert read_usage({"usage": {"prompt_tokens": 0, "completion_tokens": 0}}) is None
+
+
+@pytest.mark.parametrize("count", [None, -1, "many", True, [], {}, 3_000_000_000, float("nan"), 0])
+def test_an_input_that_is_not_reported_is_estimated_and_marked(count: Any) -> None:
+    usage = complete_usage(
+        read_usage({"usage": {"prompt_tokens": count, "completion_tokens": 20}}), CHAT, ANSWER
+    )
+    assert usage == Usage(100, 20, estimated=True)
+
+
+@pytest.mark.parametrize("count", [None, -1, "many", True, [], {}, 3_000_000_000, float("nan"), 0])
+def test_an_output_that_is_not_reported_is_estimated_and_marked(count: Any) -> None:
+    usage = complete_usage(
+        read_usage({"usage": {"prompt_tokens": 90, "completion_tokens": count}}), CHAT, ANSWER
+    )
+    assert usage == Usage(90, 50, estimated=True)
+
+
+def test_an_answer_without_content_may_have_no_output() -> None:
+    reported = read_usage({"usage": {"prompt_tokens": 90, "completion_tokens": 0}})
+    assert complete_usage(reported, CHAT, (Choice((), "stop"),)) == Usage(90, 0)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    *OPENAI,
+                    *RESPONSES,
+                    "cached_tokens",
+                    "cache_creation",
+                    "cache_read_input_tokens",
+                    "ephemeral_1h_input_tokens",
+                    "promptTokenCount",
+                    "thoughtsTokenCount",
+                    "promptTokensDetails",
+                    "prompt_tokens_details",
+                    "total_tokens",
+                    "cost",
+                    "cost_details",
+                    "cost_in_usd_ticks",
+                    "upstream_inference_cost",
+                    "server_tool_use",
+                    "web_search_requests",
+                    "service_tier",
+                    "usage",
+                    "choices",
+                    "x_groq",
+                    "candidates",
+                    "groundingMetadata",
+                    "webSearchQueries",
+                ]
+            ),
+            inner,
+            max_size=6,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON, JSON)
+def test_no_report_raises_or_counts_below_zero(first: Any, second: Any) -> None:
+    stream, gemini = UsageOfStream(), GeminiUsageOfStream("gemini-3.8-flash")
+    for value in (first, second):
+        body = {"usage": value, "usageMetadata": value, "candidates": value, "choices": value}
+        for usage in (read_usage(body), stream.add(body), gemini.add(body)):
+            if usage is None:
+                continue
+            full = complete_usage(usage, CHAT, ANSWER)
+            numbers = [getattr(full, field.name) for field in fields(full)]
+            assert all(n >= 0 for n in numbers if isinstance(n, (int, Decimal)))
+            assert full.cache_read_tokens + full.cache_write_tokens <= max(
+                full.input_tokens, 0
+            ) or (full.estimated)
+            assert full.reasoning_tokens <= full.output_tokens
+            assert full.input_tokens > 0
+
+
+COUNTS = st.integers(-1, 50) | st.none() | st.booleans() | st.just("7")
+ORDINARY = st.fixed_dictionaries(
+    {"prompt_tokens": COUNTS, "completion_tokens": COUNTS, "total_tokens": st.integers(0, 100)},
+    optional={
+        "prompt_tokens_details": st.none()
+        | st.dictionaries(
+            st.sampled_from(["cached_tokens", "cache_write_tokens", "audio_tokens", "x"]), COUNTS
+        ),
+        "completion_tokens_details": st.none()
+        | st.dictionaries(
+            st.sampled_from(["reasoning_tokens", "audio_tokens", "thinking_tokens"]), COUNTS
+        ),
+        "cost": st.just(1),
+    },
+)
+
+
+@given(ORDINARY, st.sampled_from([None, "default", "flex"]), st.booleans())
+def test_an_ordinary_report_is_read_the_same_in_short(
+    reported: dict[str, Any], tier: str | None, consistent: bool
+) -> None:
+    counts = (reported["prompt_tokens"], reported["completion_tokens"])
+    if consistent and all(isinstance(count, int) for count in counts):
+        reported["total_tokens"] = sum(counts)
+    body = {"usage": reported, "service_tier": tier}
+    short = plain_usage(body)
+    assert short is None or short == read_usage(body)
+
+
+def test_an_ordinary_report_is_read_in_short() -> None:
+    details = {"prompt_tokens_details": {"cached_tokens": 60}, "completion_tokens_details": {}}
+    body = {"usage": {**OPENAI, "total_tokens": 120, **details}, "service_tier": "default"}
+    assert plain_usage(body) == Usage(100, 20, 60)
+
+
+# Streams
+
+
+def streamed(*reports: dict[str, Any] | None) -> Usage | None:
+    stream, usage = UsageOfStream(), None
+    for report in reports:
+        usage = stream.add({"usage": report}) or usage
+    return usage
+
+
+@pytest.mark.parametrize(
+    "reports",
+    [
+        # envoyproxy/ai-gateway#1631, sgl-project/sglang#20830: zeros close a right report.
+        ({"input_tokens": 100, "output_tokens": 1}, {"input_tokens": 0, "output_tokens": 20}),
+        ({"input_tokens": 0, "output_tokens": 0}, {"input_tokens": 100, "output_tokens": 20}),
+        ({"input_tokens": 100, "output_tokens": 1}, {"output_tokens": 20}),
+        ({"input_tokens": 100, "output_tokens": 20}, {"input_tokens": 0, "output_tokens": 0}),
+        ({"input_tokens": 100, "output_tokens": 20}, {"input_tokens": "0", "output_tokens": "-1"}),
+        ({"input_tokens": 100, "output_tokens": 20}, {"input_tokens": None, "output_tokens": []}),
+        ({"input_tokens": 100, "output_tokens": 20}, None),
+        ({"prompt_tokens": 100, "completion_tokens": 3}, OPENAI),
+        ({"prompt_tokens": 100}, {"completion_tokens": 20}),
+    ],
+)
+def test_reports_of_a_stream_add_up_to_the_right_one(reports: Any) -> None:
+    assert streamed(*reports) == Usage(100, 20)
+
+
+def test_a_later_zero_keeps_cached_tokens_and_the_charge() -> None:
+    first = {
+        **OPENAI,
+        "prompt_tokens_details": {"cached_tokens": 60},
+        "cost": 0.5,
+    }
+    last = {"prompt_tokens": 100, "prompt_tokens_details": {"cached_tokens": 0}, "cost": 0}
+    assert streamed(first, last) == Usage(100, 20, 60, reported_cost=Decimal("0.5"))
+
+
+def events(*items: Any) -> Usage:
+    builder = CompletionBuilder("p", CompletionRequest("m", CHAT))
+    for item in items:
+        builder.add(item)
+    return builder.completion().usage
+
+
+def test_a_report_before_the_content_does_not_count_it() -> None:
+    early, text = UsageReported(Usage(90, 1)), TextDelta("a" * 200)
+    assert events(early, text, Finished("stop")) == Usage(90, 50, estimated=True)
+    assert events(text, UsageReported(Usage(90, 48)), Finished("stop")) == Usage(90, 48)
+
+
+def test_a_stream_that_was_cut_keeps_the_larger_of_report_and_estimate() -> None:
+    text = TextDelta("a" * 200)
+    assert events(text, UsageReported(Usage(90, 400))) == Usage(90, 400, estimated=True)
+    assert events(UsageReported(Usage(90, 2)), text) == Usage(90, 50, estimated=True)
+
+
+def test_the_output_in_an_opening_report_is_no_count() -> None:
+    stream = UsageOfStream()
+    start = {"message": {"usage": {"input_tokens": 90, "output_tokens": 1}}}
+    usage = stream.add(start, ended=False)
+    assert complete_usage(usage, CHAT, ANSWER) == Usage(90, 50, estimated=True)
+    assert stream.add({"usage": {"output_tokens": 48}}) == Usage(90, 48)
+
+
+# Tiers, searches, charges
+
+
+@pytest.mark.parametrize(
+    ("body", "tier"),
+    [
+        ({"usage": OPENAI, "service_tier": "flex"}, "flex"),
+        ({"usage": OPENAI, "service_tier": "priority"}, "priority"),
+        ({"usage": OPENAI, "service_tier": "default"}, ""),
+        ({"usage": OPENAI, "service_tier": "auto"}, ""),
+        ({"usage": OPENAI, "service_tier": ["flex"]}, ""),
+        ({"usage": {**OPENAI, "service_tier": "standard"}}, ""),
+        ({"usage": {**OPENAI, "service_tier": "batch"}}, "batch"),
+        # https://github.com/vercel/ai/pull/15488, https://github.com/BerriAI/litellm/pull/37723
+        ({"usageMetadata": {"promptTokenCount": 9, "serviceTier": "priority"}}, "priority"),
+        ({"usageMetadata": {"promptTokenCount": 9, "trafficType": "ON_DEMAND_FLEX"}}, "flex"),
+        ({"usageMetadata": {"promptTokenCount": 9, "trafficType": "ON_DEMAND"}}, ""),
+    ],
+)
+def test_the_tier_is_the_one_that_served(body: dict[str, Any], tier: str) -> None:
+    for usage in (read_usage(body), UsageOfStream().add(body)):
+        assert usage is not None
+        assert usage.service_tier == tier
+
+
+def test_a_stream_names_its_tier_before_its_usage() -> None:
+    stream = UsageOfStream()
+    assert stream.add({"service_tier": "flex", "choices": []}) is None
+    usage = stream.add({"usage": OPENAI})
+    assert usage is not None
+    assert usage.service_tier == "flex"
+
+
+@pytest.mark.parametrize(
+    ("reported", "cost"),
+    [
+        # https://openrouter.ai/docs/use-cases/usage-accounting (BerriAI/litellm#13653, #16021)
+        ({"cost": 0.00231, "cost_details": {"upstream_inference_cost": None}}, "0.00231"),
+        ({"cost": "0.00231"}, "0.00231"),
+        ({"cost": 1e-7}, "0.0000001"),
+        ({"cost": 0}, "0"),
+        # A key of one's own: OpenRouter's fee, and what the model's provider charges.
+        (
+            {"cost": 0.05, "is_byok": True, "cost_details": {"upstream_inference_cost": 1}},
+            "1.05",
+        ),
+        ({"cost": 0.95, "cost_details": {"upstream_inference_cost": 19}}, "19.95"),
+        # https://github.com/ORO-AI/oro/releases/tag/v3.0.4: filled in for other calls too.
+        (
+            {"cost": 0.5, "is_byok": False, "cost_details": {"upstream_inference_cost": 0.5}},
+            "0.5",
+        ),
+        ({"cost": 0.05, "is_byok": True}, None),
+        # https://docs.x.ai/developers/cost-tracking
+        ({"cost_in_usd_ticks": 37_756_000}, "0.0037756"),
+        # https://docs.perplexity.ai/getting-started/pricing
+        ({"cost": {"input_tokens_cost": 0.001, "total_cost": 0.0061}}, "0.0061"),
+        ({"cost": {"total_cost": 1, "currency": "EUR"}}, None),
+        ({"cost": -1}, None),
+        ({"cost": True}, None),
+        ({"cost": float("inf")}, None),
+        ({"cost": 1e30}, None),
+        ({"cost": {}}, None),
+        ({"cost_in_usd_ticks": "many"}, None),
+    ],
+)
+def test_what_a_provider_says_it_charged_is_read(reported: Any, cost: str | None) -> None:
+    expected = None if cost is None else Decimal(cost)
+    assert usage_of({**OPENAI, **reported}).reported_cost == expected
+
+
+@pytest.mark.parametrize(
+    ("reported", "searches"),
+    [
+        ({"server_tool_use": {"web_search_requests": 3, "web_fetch_requests": 2}}, 3),
+        ({"server_tool_use": {"web_search_requests": "3"}}, 3),
+        ({"server_tool_use": {"web_search_requests": -3}}, 0),
+        ({"server_tool_use": 3}, 0),
+        ({"num_search_queries": 4}, 4),
+        ({"server_side_tool_usage_details": {"web_search_calls": 2, "x_search_calls": 1}}, 3),
+    ],
+)
+def test_searches_are_counted(reported: dict[str, Any], searches: int) -> None:
+    assert usage_of({**OPENAI, **reported}).web_searches == searches
+
+
+def test_openai_s_hosted_searches_are_counted_in_the_output() -> None:
+    # https://platform.openai.com/docs/guides/tools-web-search: only search actions have a fee.
+    response = {
+        "service_tier": "flex",
+        "output": [
+            {"type": "web_search_call", "action": {"type": "search", "query": "x"}},
+            {"type": "web_search_call", "action": {"type": "open_page"}},
+            {"type": "web_search_call"},
+            {"type": "file_search_call"},
+            {"type": "message"},
+            None,
+        ],
+        "usage": RESPONSES,
+    }
+    stream = UsageOfStream()
+    for usage in (
+        read_usage(response),
+        stream.add({"type": "response.completed", "response": response}),
+    ):
+        assert usage == Usage(
+            100, 20, 60, reasoning_tokens=15, web_searches=2, file_searches=1, service_tier="flex"
+        )
+
+
+def grounded(*queries: str) -> dict[str, Any]:
+    return {
+        "candidates": [{"groundingMetadata": {"webSearchQueries": list(queries)}}],
+        "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 2},
+    }
+
+
+@pytest.mark.parametrize(("model", "searches"), [("gemini-3.8-flash", 2), ("gemini-2.5-flash", 1)])
+def test_gemini_bills_queries_and_older_models_the_prompt(model: str, searches: int) -> None:
+    # https://ai.google.dev/gemini-api/docs/pricing: empty queries and repeated ones are free.
+    whole = read_gemini_usage(model, grounded("a", "b", "", "a"))
+    stream = GeminiUsageOfStream(model)
+    stream.add(grounded("a", ""))
+    last = stream.add(grounded("a", "b"))
+    for usage in (whole, last):
+        assert usage is not None
+        assert usage.web_searches == searches
+
+
+def test_audio_is_counted_apart() -> None:
+    usage = usage_of(
+        {
+            **OPENAI,
+            "prompt_tokens_details": {"audio_tokens": 30},
+            "completion_tokens_details": {"audio_tokens": 15},
+        }
+    )
+    assert (usage.audio_input_tokens, usage.audio_output_tokens) == (30, 15)
+    gemini = read_usage(
+        {
+            "usageMetadata": {
+                "promptTokenCount": 100,
+                "promptTokensDetails": [
+                    {"modality": "TEXT", "tokenCount": 60},
+                    {"modality": "AUDIO", "tokenCount": 40},
+                ],
+            }
+        }
+    )
+    assert gemini is not None
+    assert gemini.audio_input_tokens == 40
+
+
+# Embeddings
+
+
+def test_embeddings_without_usage_count_token_ids_and_estimate_texts() -> None:
+    ids = complete_embedded_usage(None, {"input": list(range(1000))})
+    assert ids == Usage(1000, 0, estimated=True)
+    assert complete_embedded_usage(None, {"input": [[1, 2, 3], [4]]}).input_tokens == 4
+    assert complete_embedded_usage(None, {"input": ["a" * 40, "b" * 40]}).input_tokens == 20
+
+
+def test_embeddings_report_no_output() -> None:
+    usage = read_usage({"usage": {"prompt_tokens": 8, "total_tokens": 8}})
+    assert complete_embedded_usage(usage, {"input": "x"}) == Usage(8, 0)
+    usage = read_usage({"usage": {"prompt_tokens": 8}})
+    assert complete_embedded_usage(usage, {"input": "x"}) == Usage(8, 0)
