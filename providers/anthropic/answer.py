@@ -184,7 +184,7 @@ def mend_message(body: dict[str, Any]) -> bool:
         if isinstance(block, dict) and block.get("type") == "tool_use":
             called = True
             changed |= mend_call(block, number)
-    if called and body.get("stop_reason") in {None, "end_turn"}:
+    if called and body.get("stop_reason") in (None, "end_turn"):
         body["stop_reason"] = "tool_use"
         return True
     return changed

@@ -74,4 +74,4 @@ def _budget(reasoning: Reasoning, max_tokens: int) -> int:
 def is_thinking(body: Mapping[str, Any]) -> bool:
     """Return whether ``body`` asks for thinking."""
     thinking = body.get("thinking")
-    return isinstance(thinking, Mapping) and thinking.get("type") in {"enabled", "adaptive"}
+    return isinstance(thinking, Mapping) and thinking.get("type") in ("enabled", "adaptive")

@@ -88,7 +88,7 @@ def _fit_thinking(body: dict[str, Any], reasoning: Reasoning, can: Abilities) ->
 def soften_tool_choice(body: dict[str, Any]) -> None:
     """Let the model choose whether to call a tool, where it refuses to be forced."""
     choice = body.get("tool_choice")
-    if isinstance(choice, Mapping) and choice.get("type") in {"any", "tool"}:
+    if isinstance(choice, Mapping) and choice.get("type") in ("any", "tool"):
         kept = {k: v for k, v in choice.items() if k == "disable_parallel_tool_use"}
         body["tool_choice"] = {"type": "auto", **kept}
 
@@ -124,7 +124,7 @@ def _takes_thinking(body: Mapping[str, Any], can: Abilities) -> bool:
         return can.budgets and isinstance(budget, int) and budget < _max_tokens(body)
     if kind == "adaptive":
         return can.adaptive
-    return kind not in {"disabled", "between_tools"} or kind == (
+    return kind not in ("disabled", "between_tools") or kind == (
         "disabled" if can.off == "" else can.off
     )
 
@@ -140,7 +140,7 @@ def _content(message: Any) -> list[Any]:
 
 
 def _is_thinking_block(block: Any) -> bool:
-    return isinstance(block, Mapping) and block.get("type") in {"thinking", "redacted_thinking"}
+    return isinstance(block, Mapping) and block.get("type") in ("thinking", "redacted_thinking")
 
 
 def _of_block(block: Mapping[str, Any]) -> Thinking:
