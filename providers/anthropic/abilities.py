@@ -52,16 +52,16 @@ class Abilities:
 @lru_cache(maxsize=1024)
 def abilities(model: str, lacks: frozenset[str] = frozenset()) -> Abilities:
     """Return what ``model`` takes, by its name, less what the catalogue says that it lacks."""
-    found = _by_name(model)
+    known = _by_name(model)
     return Abilities(
-        adaptive=found.adaptive and features.ADAPTIVE not in lacks,
-        budgets=found.budgets and features.BUDGETS not in lacks,
-        efforts=() if features.EFFORT in lacks else found.efforts,
-        off=found.off,
-        sampling=found.sampling and features.TEMPERATURE not in lacks,
-        prefill=found.prefill and features.PREFILL not in lacks,
-        forced_tools=found.forced_tools,
-        later_system=found.later_system,
+        adaptive=known.adaptive and features.ADAPTIVE not in lacks,
+        budgets=known.budgets and features.BUDGETS not in lacks,
+        efforts=() if features.EFFORT in lacks else known.efforts,
+        off=known.off,
+        sampling=known.sampling and features.TEMPERATURE not in lacks,
+        prefill=known.prefill and features.PREFILL not in lacks,
+        forced_tools=known.forced_tools,
+        later_system=known.later_system,
     )
 
 

@@ -103,10 +103,10 @@ class ThoughtReader:
         if data and not is_seal(data):
             return Thinking(redacted=data)
         self.sealed = True
-        found = unseal(data)
-        if found is None:
+        unsealed = unseal(data)
+        if unsealed is None:
             self._call_seal = data
-        return found or Thinking()
+        return unsealed or Thinking()
 
     def signature_of_call(self) -> tuple[str, tuple[str, str]]:
         """Return the signature of the next call and its author (provider, model)."""
