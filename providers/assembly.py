@@ -80,9 +80,18 @@ class _Part:
     value: Any = None
     wire: str = ""
 
+    def attach(self, event: OpaqueBlock) -> None:
+        """Keep a citation with the text that it belongs to."""
+        if (citation := event.value.get("citation")) is not None:
+            self.wire = event.wire
+            self.value = [*(self.value or ()), citation]
+
     def finished(self) -> AnswerPart:
         text = self.buffer.text
         if self.kind is Text:
+            if self.value is not None:
+                cited = {"type": "text", "text": text, "citations": self.value}
+                return Opaque(self.wire, cited, text)
             return Text(text)
         if self.kind is Thinking:
             return Thinking(text, self.signature, self.redacted, self.details)
@@ -135,7 +144,7 @@ class CompletionBuilder:
             self._counted = False
             choice = self._choice(event.choice)
             if event.text:
-                choice.open(Text).buffer.write(event.text)
+                choice.open(Text, event.block).buffer.write(event.text)
             if event.logprobs:
                 choice.logprobs = choice.logprobs or []
                 choice.logprobs.extend(event.logprobs)
@@ -168,7 +177,10 @@ class CompletionBuilder:
         elif isinstance(event, RefusalDelta):
             choice.refusal.write(event.text)
         elif isinstance(event, OpaqueBlock):
-            choice.parts.append(_Part(Opaque, value=event.value, wire=event.wire))
+            if event.attached and choice.parts and choice.parts[-1].kind is Text:
+                choice.parts[-1].attach(event)
+            else:
+                choice.parts.append(_Part(Opaque, value=event.value, wire=event.wire))
         else:
             choice.finish, choice.stop_sequence = event.reason, event.stop_sequence
             if event.own:
@@ -231,7 +243,7 @@ def _choice_events(index: int, choice: Choice, own_ending: str) -> Iterator[Even
     calls, logprobs = 0, choice.logprobs
     for block, part in enumerate(choice.parts):
         if isinstance(part, Text):
-            yield TextDelta(part.text, index, logprobs)
+            yield TextDelta(part.text, index, logprobs, block)
             logprobs = None
         elif isinstance(part, Thinking):
             yield ThinkingDelta(

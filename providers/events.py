@@ -30,11 +30,15 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A piece of the answer's text; ``logprobs`` are those of its tokens, in OpenAI's shape."""
+    """A piece of the answer's text; ``logprobs`` are those of its tokens, in OpenAI's shape.
+
+    ``block`` numbers the blocks of the choice where a wire has them; two blocks stay apart.
+    """
 
     text: str
     choice: int = 0
     logprobs: list[Any] | None = None
+    block: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,16 @@ from optimizer.domain.request import GatewayRequest, apply_client, prompt_of, st
 from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
 from providers.completion import CompletionRequest
-from providers.errors import ProviderError, RequestRejected
+from providers.errors import ProviderError
 from providers.resilience import ResilientCaller
 from providers.storable import storable_text
 
 logger = logging.getLogger(__name__)
 # A count is quick, unlike an answer, and an estimate serves as well.
 _MOST_SECONDS_TO_COUNT = 30.0
+
+# With these a provider says what is wrong with a request, not with itself or its key.
+_ABOUT_THE_REQUEST = frozenset({400, 404, 413, 422})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +105,25 @@ class ChatRequestBuilder:
             return ""  # the context around the words may differ where the words do not
         return semantic_key(chat, options)
 
+    def wire_of(self, provider: str) -> str:
+        """Return the wire of a configured provider; empty if it is not configured any more."""
+        client = self._caller.providers.get(provider)
+        return "" if client is None else client.wire
+
+    def holds_thread(self, name: str, wire: str) -> bool:
+        """Return whether all that the model ``name`` may stand for is reached over ``wire``.
+
+        Raises :class:`optimizer.domain.model_names.UnknownModel`.
+        """
+        only = self.names.select(name).only
+        return only is not None and all(self.wire_of(ref.provider) == wire for ref in only)
+
     async def count_tokens(self, query: ChatQuery) -> int:
         """Return the input tokens of ``query``.
 
         The named model's provider counts them if it does so for free; else they are estimated.
         Raises :class:`optimizer.domain.model_names.UnknownModel`, and
-        :class:`providers.errors.RequestRejected` if the provider rejects the request.
+        :class:`providers.errors.ProviderError` if the provider refuses the request.
         """
         for provider_name, model in self.names.select(query.model, "messages").only or ():
             provider = self._caller.providers[provider_name]
@@ -115,10 +131,10 @@ class ChatRequestBuilder:
                 try:
                     async with asyncio.timeout(_MOST_SECONDS_TO_COUNT):
                         return await provider.count_tokens(CompletionRequest(model, query.chat))
-                except RequestRejected:
-                    raise
                 except TimeoutError:
                     logger.warning("Tokens are estimated, as counting took too long")
                 except ProviderError as error:
+                    if error.status in _ABOUT_THE_REQUEST:
+                        raise
                     logger.warning("Tokens are estimated, as counting failed: %s", error)
         return query.chat.estimated_tokens()

@@ -6,7 +6,7 @@ Wire: https://docs.anthropic.com/en/api/messages
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from providers.chat import Text, Thinking, ToolCall
@@ -19,6 +19,8 @@ from providers.completion import (
     Opaque,
     complete_usage,
 )
+from providers.errors import MalformedResponse
+from providers.tool_names import ToolNames
 from providers.usage import read_usage
 
 FINISH: dict[str, FinishReason] = {
@@ -29,47 +31,171 @@ FINISH: dict[str, FinishReason] = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
+# The longest name of a tool, in characters.
+LONGEST_TOOL_NAME = 128
+_MESSAGE_FIELDS = frozenset(
+    {
+        "id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage",
+        "request_id", "optimizer",
+    }
+)  # fmt: skip
 
 
-def read_message(provider: str, request: CompletionRequest, body: dict[str, Any]) -> Completion:
+class CallNames:
+    """The client's names of the tools of a request, and which of them take plain text.
+
+    Without a ``request`` the names are those that the provider gives.
+    """
+
+    __slots__ = ("_freeform", "_names")
+
+    def __init__(self, request: CompletionRequest | None = None) -> None:
+        self._freeform: frozenset[str] = frozenset()
+        self._names: ToolNames | None = None
+        if request is not None and request.chat.tools:
+            self._names = ToolNames(request.chat, LONGEST_TOOL_NAME)
+            self._freeform = frozenset(t.name for t in request.chat.tools if t.freeform)
+
+    def inner(self, name: str) -> str:
+        """Return the client's name of a tool."""
+        return name if self._names is None else self._names.inner(name)
+
+    def is_freeform(self, name: str) -> bool:
+        """Return whether the tool with the client's ``name`` takes plain text."""
+        return name in self._freeform
+
+
+def read_message(
+    provider: str, request: CompletionRequest, body: dict[str, Any], names: CallNames
+) -> Completion:
     """Return the completion in ``body``, a ``message`` object.
 
-    Raises ``KeyError``, ``TypeError`` and the like if the body has an unexpected shape.
+    Raises :class:`MalformedResponse` if there is no message in it; ``ValueError`` and the like
+    if its usage is not usable.
     """
+    parts = tuple(_parts(body.get("content"), names))
+    reason = text_of(body.get("stop_reason"))
+    if not parts and not reason:
+        usage = read_usage(body)
+        raise MalformedResponse(provider, "returned no message", usage=usage)
     choice = Choice(
-        parts=tuple(_part(block) for block in body["content"]),
-        finish_reason=FINISH.get(body.get("stop_reason") or "", "other"),
-        stop_sequence=body.get("stop_sequence"),
+        parts=parts,
+        finish_reason=finish_reason(reason, called=any(isinstance(p, ToolCall) for p in parts)),
+        stop_sequence=text_of(body.get("stop_sequence")) or None,
     )
     return Completion(
         provider=provider,
         model=request.model,
         choices=(choice,),
         usage=complete_usage(read_usage(body), request.chat, (choice,)),
-        response_id=body.get("id"),
-        extra=dict(_extra_fields(body)),
+        response_id=text_of(body.get("id")) or None,
+        extra=dict(extra_fields(body)),
     )
 
 
-def _extra_fields(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def finish_reason(reason: str, *, called: bool) -> FinishReason:
+    """Return why the answer ended; ``called`` is whether it calls tools of the client."""
+    if called and reason in {"", "end_turn", "stop_sequence"}:
+        return "tool_calls"
+    if reason == "tool_use" and not called:
+        return "stop"
+    return FINISH.get(reason, "other")
+
+
+def extra_fields(body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what only this wire knows of the whole answer, for clients of this wire."""
     # A stop reason that only this wire knows is passed on unchanged to clients of this wire.
-    if body.get("stop_reason") and body["stop_reason"] not in FINISH:
-        yield "stop_reason", body["stop_reason"]
-    for name in ("container", "context_management"):
-        if body.get(name) is not None:
-            yield name, body[name]
+    reason = text_of(body.get("stop_reason"))
+    if reason and reason not in FINISH:
+        yield "stop_reason", reason
+    for name, value in body.items():
+        if name not in _MESSAGE_FIELDS and value is not None:
+            yield name, value
 
 
-def _part(block: dict[str, Any]) -> AnswerPart:
-    kind = block["type"]
+def text_of(value: Any) -> str:
+    """Return a text, also where a server sends a list of parts, a number or nothing."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(map(text_of, value))
+    if isinstance(value, Mapping):
+        return text_of(value.get("text"))
+    return "" if value is None or isinstance(value, bool) else str(value)
+
+
+def arguments_of(value: Any) -> str:
+    """Return the arguments of a call as JSON text; what is no JSON is kept as it is."""
+    if isinstance(value, str):
+        return value if value.strip() else "{}"
+    return "{}" if value is None else json.dumps(value)
+
+
+def _parts(content: Any, names: CallNames) -> Iterator[AnswerPart]:
+    blocks: Iterable[Any] = content if isinstance(content, list) else [content]
+    for number, block in enumerate(blocks):
+        if not isinstance(block, Mapping):
+            if text := text_of(block):
+                yield Text(text)
+        elif (part := _part(block, names, number)) is not None:
+            yield part
+
+
+def _part(block: Mapping[str, Any], names: CallNames, number: int) -> AnswerPart | None:
+    kind = kind_of(block)
     if kind == "text":
-        if block.get("citations"):
-            return Opaque("anthropic", block, block["text"])
-        return Text(block["text"])
+        text = text_of(block.get("text"))
+        return Opaque("anthropic", block, text) if block.get("citations") else Text(text)
     if kind == "tool_use":
-        return ToolCall(block["id"], block["name"], json.dumps(block.get("input") or {}))
+        name = names.inner(text_of(block.get("name")))
+        if not name:
+            return None
+        call_id = text_of(block.get("id")) or f"toolu_{number}"
+        freeform = names.is_freeform(name)
+        return ToolCall(call_id, name, arguments_of(block.get("input")), freeform=freeform)
     if kind == "thinking":
-        return Thinking(block["thinking"], block.get("signature") or "")
+        return Thinking(text_of(block.get("thinking")), text_of(block.get("signature")))
     if kind == "redacted_thinking":
-        return Thinking(redacted=block["data"])
+        return Thinking(redacted=text_of(block.get("data")))
     return Opaque("anthropic", block)
+
+
+def kind_of(block: Mapping[str, Any]) -> str:
+    """Return the type of a block, also where the server left it out."""
+    kind = block.get("type")
+    if isinstance(kind, str) and kind:
+        return kind
+    if "name" in block and "input" in block:
+        return "tool_use"
+    return "thinking" if "thinking" in block else "text" if "text" in block else "unknown"
+
+
+def mend_message(body: dict[str, Any]) -> bool:
+    """Mend in ``body`` what no client can read; return whether anything changed.
+
+    A call needs an id and an object as its input, and the ending must say that there are calls.
+    """
+    content = body.get("content")
+    if isinstance(content, str):
+        body["content"] = [{"type": "text", "text": content}]
+        return True
+    changed = called = False
+    for number, block in enumerate(content if isinstance(content, list) else ()):
+        if isinstance(block, dict) and block.get("type") == "tool_use":
+            called = True
+            changed |= mend_call(block, number)
+    if called and body.get("stop_reason") in (None, "end_turn"):
+        body["stop_reason"] = "tool_use"
+        return True
+    return changed
+
+
+def mend_call(block: dict[str, Any], number: int) -> bool:
+    """Mend one block that calls a tool; return whether anything changed."""
+    changed = False
+    if not block.get("id"):
+        block["id"], changed = f"toolu_{number}", True
+    if not isinstance(block.get("input"), dict):
+        call = ToolCall("", "", arguments_of(block.get("input")))
+        block["input"], changed = call.input, True
+    return changed

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers import features
-from providers.anthropic.answer import read_message
+from providers.anthropic.answer import CallNames, mend_message, read_message
 from providers.anthropic.request import WIRE, anthropic_payload
 from providers.anthropic.stream import AnthropicStream
 from providers.chat import Chat
 from providers.completion import Completion, CompletionRequest
 from providers.http.wire import WireClient
+
+_VERSION = "2023-06-01"
+_NOT_COUNTED = ("max_tokens", "metadata", "stop_sequences", "temperature", "top_k", "top_p")
 
 
 class AnthropicProvider(WireClient):
@@ -23,9 +26,14 @@ class AnthropicProvider(WireClient):
 
     async def count_tokens(self, request: CompletionRequest) -> int:
         """Return the provider's own count of input tokens. Raises :class:`ProviderError`."""
-        payload = anthropic_payload(request)
-        for field in ("max_tokens", "metadata", "stop_sequences", "temperature", "top_k", "top_p"):
-            payload.pop(field, None)
+        payload = anthropic_payload(request, self.name)
+        if self.relays(request):
+            assert request.chat.source is not None
+            if "max_tokens" not in request.chat.source.body:
+                payload.pop("max_tokens", None)
+        else:
+            for field in _NOT_COUNTED:
+                payload.pop(field, None)
         body = await self.post("/v1/messages/count_tokens", payload, self._headers(request))
         with self._reading():
             return int(body["input_tokens"])
@@ -34,21 +42,27 @@ class AnthropicProvider(WireClient):
         return "/v1/messages"
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
-        headers = {"x-api-key": self._api_key, "anthropic-version": "2023-06-01"}
-        return {**headers, **_beta_headers(request.chat)}
+        headers = {"x-api-key": self._api_key, "anthropic-version": _VERSION}
+        return {**headers, **_client_headers(request.chat)}
 
     def _payload(self, request: CompletionRequest) -> dict[str, Any]:
-        return anthropic_payload(request)
+        return anthropic_payload(request, self.name)
 
     def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
-        return read_message(self.name, request, body)
+        return read_message(self.name, request, body, self._names(request))
+
+    def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
+        return mend_message(body)
 
     def _reader(self, request: CompletionRequest) -> AnthropicStream:
-        return AnthropicStream(self.name)
+        return AnthropicStream(self.name, self._names(request))
+
+    def _names(self, request: CompletionRequest) -> CallNames:
+        return CallNames(None if self.relays(request) else request)
 
 
-def _beta_headers(chat: Chat) -> Mapping[str, str]:
-    """Return the ``anthropic-beta`` header of the client's request, if it has one."""
+def _client_headers(chat: Chat) -> Mapping[str, str]:
+    """Return the headers ``anthropic-…`` of the client's own request, if it used this wire."""
     if chat.source is None or chat.source.wire != WIRE:
         return {}
-    return {k: v for k, v in chat.source.headers.items() if k == "anthropic-beta"}
+    return {k: v for k, v in chat.source.headers.items() if k.startswith("anthropic-")}

@@ -6,10 +6,20 @@ Wire: https://docs.anthropic.com/en/api/messages-streaming
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from providers.anthropic.answer import FINISH
+from providers.anthropic.answer import (
+    FINISH,
+    CallNames,
+    arguments_of,
+    extra_fields,
+    finish_reason,
+    kind_of,
+    mend_call,
+    text_of,
+)
 from providers.errors import MalformedResponse, ProviderError, error_for_status
 from providers.events import (
     Event,
@@ -37,18 +47,35 @@ _STATUS = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-_KNOWN_BLOCKS = {"text", "tool_use", "thinking", "redacted_thinking"}
+_KNOWN_BLOCKS = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
+_NO_NAMES = CallNames()
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call of the answer: its number among the calls, and whether it has arguments yet."""
+
+    number: int
+    has_arguments: bool = False
 
 
 class AnthropicStream:
-    """Reads one stream. ``complete`` is true once the whole answer has arrived."""
+    """Reads one stream. ``complete`` is true once the whole answer has arrived.
 
-    def __init__(self, provider: str) -> None:
+    It reads what the documents promise and what other servers of this wire send: blocks
+    without an index, texts that are lists or absent, endings that are at odds with the calls.
+    """
+
+    def __init__(self, provider: str, names: CallNames = _NO_NAMES) -> None:
         self._provider = provider
+        self._names = names
         self._usage = UsageOfStream()
-        self._calls: dict[int, int] = {}
+        self._calls: dict[int, _Call] = {}
         self._foreign: dict[int, dict[str, Any]] = {}
         self._foreign_json: dict[int, list[str]] = {}
+        self._index = -1
+        self._started = Started()
+        self._ended = False
         self.complete = False
         self.repaired = False
 
@@ -57,80 +84,162 @@ class AnthropicStream:
 
         Raises :class:`ProviderError` if the message reports an error.
         """
+        self.repaired = False
         if data is None:
             return
         kind = data.get("type") or name
-        if kind == "message_start":
-            message = data["message"]
-            yield Started(message.get("id"))
-            yield from self._usage_of(data, ended=False)
+        if kind == "content_block_delta":
+            yield from self._delta(self._index_of(data), _mapping(data.get("delta")))
         elif kind == "content_block_start":
-            yield from self._start(data["index"], data["content_block"])
-        elif kind == "content_block_delta":
-            yield from self._delta(data["index"], data["delta"])
+            yield from self._start(self._index_of(data, new=True), data.get("content_block"))
         elif kind == "content_block_stop":
-            yield from self._stop(data["index"])
+            yield from self._stop(self._index_of(data))
+        elif kind == "message_start":
+            message = _mapping(data.get("message"))
+            self._started = Started(text_of(message.get("id")) or None, dict(extra_fields(message)))
+            yield self._started
+            yield from self._usage_of(data, ended=False)
         elif kind == "message_delta":
-            yield from self._usage_of(data, ended=True)
-            reason = data["delta"].get("stop_reason")
-            if reason:
-                stop = data["delta"].get("stop_sequence")
-                own = "" if reason in FINISH else reason
-                yield Finished(FINISH.get(reason, "other"), stop_sequence=stop, own=own)
+            yield from self._message_delta(data)
         elif kind == "message_stop":
             yield from self._usage_of(data, ended=True)
+            if not self._ended:
+                yield from self._end("", None)
             self.complete = True
         elif kind == "error":
-            raise self._error(data.get("error") or {})
+            raise self._error(data)
         # Pings and unknown messages are ignored, as Anthropic's documentation requires.
+
+    def _index_of(self, data: Mapping[str, Any], *, new: bool = False) -> int:
+        """Return the index of a message's block; servers leave it out where it is plain."""
+        index = data.get("index")
+        if isinstance(index, int) and not isinstance(index, bool):
+            self._index = index
+        elif new or self._index < 0:
+            self._index += 1
+        return self._index
 
     def _usage_of(self, data: dict[str, Any], *, ended: bool) -> Iterator[Event]:
         # The counts are cumulative, and the last report omits those that did not change.
         if usage := self._usage.add(data, ended=ended):
             yield UsageReported(usage)
 
-    def _start(self, index: int, block: dict[str, Any]) -> Iterator[Event]:
-        kind = block["type"]
+    def _message_delta(self, data: dict[str, Any]) -> Iterator[Event]:
+        delta = _mapping(data.get("delta"))
+        reason = text_of(delta.get("stop_reason"))
+        late = dict(extra_fields({**delta, **{k: v for k, v in data.items() if k != "delta"}}))
+        late.pop("stop_reason", None)
+        if late:
+            extra = {**(self._started.extra or {}), **late}
+            self._started = Started(self._started.response_id, extra)
+            yield self._started
+        if reason == "end_turn" and self._calls:
+            delta["stop_reason"] = reason = "tool_use"
+            self.repaired = True
+        try:
+            yield from self._usage_of(data, ended=True)
+        finally:
+            if reason:
+                yield from self._end(reason, text_of(delta.get("stop_sequence")) or None)
+
+    def _end(self, reason: str, stop_sequence: str | None) -> Iterator[Event]:
+        for index in self._calls:
+            yield from self._without_arguments(index)
+        self._ended = self.complete = True
+        finish = finish_reason(reason or "end_turn", called=bool(self._calls))
+        own = "" if not reason or reason in FINISH else reason
+        yield Finished(finish, stop_sequence=stop_sequence, own=own)
+
+    def _start(self, index: int, value: Any) -> Iterator[Event]:
+        if not isinstance(value, dict):
+            return
+        kind = kind_of(value)
         if kind == "tool_use":
-            self._calls[index] = len(self._calls)
-            yield ToolCallStarted(self._calls[index], block["id"], block["name"])
-            if block.get("input"):
-                yield ToolArguments(self._calls[index], json.dumps(block["input"]))
+            yield from self._call(index, value)
         elif kind == "redacted_thinking":
-            yield ThinkingDelta(redacted=block["data"])
-        elif kind == "text" and block.get("text"):
-            yield TextDelta(block["text"])
-        elif kind == "thinking" and (block.get("thinking") or block.get("signature")):
-            yield ThinkingDelta(block.get("thinking") or "", block.get("signature") or "")
-        elif kind not in _KNOWN_BLOCKS:
-            self._foreign[index] = dict(block)
+            yield ThinkingDelta(redacted=text_of(value.get("data")), block=index)
+        elif kind == "text":
+            if text := text_of(value.get("text")):
+                yield TextDelta(text, block=index)
+        elif kind == "thinking":
+            text, signature = text_of(value.get("thinking")), text_of(value.get("signature"))
+            if text or signature:
+                yield ThinkingDelta(text, signature, block=index)
+        else:
+            self._foreign[index] = dict(value)
+
+    def _call(self, index: int, block: dict[str, Any]) -> Iterator[Event]:
+        name = self._names.inner(text_of(block.get("name")))
+        if not name:
+            return
+        self.repaired = mend_call(block, index)
+        call = self._calls[index] = _Call(len(self._calls))
+        freeform = self._names.is_freeform(name)
+        yield ToolCallStarted(call.number, text_of(block["id"]), name, freeform=freeform)
+        if block["input"]:
+            call.has_arguments = True
+            yield ToolArguments(call.number, json.dumps(block["input"]))
 
     def _delta(self, index: int, delta: dict[str, Any]) -> Iterator[Event]:
-        kind = delta["type"]
+        kind = delta.get("type")
         if index in self._foreign:
             if kind == "input_json_delta":
-                self._foreign_json.setdefault(index, []).append(delta["partial_json"])
+                pieces = self._foreign_json.setdefault(index, [])
+                pieces.append(text_of(delta.get("partial_json")))
         elif kind == "text_delta":
-            yield TextDelta(delta["text"])
+            if text := text_of(delta.get("text")):
+                yield TextDelta(text, block=index)
+            self._mend_text(delta, "text")
         elif kind == "input_json_delta":
-            if delta["partial_json"]:
-                yield ToolArguments(self._calls[index], delta["partial_json"])
+            yield from self._arguments(index, delta)
         elif kind == "thinking_delta":
-            yield ThinkingDelta(delta["thinking"])
+            if text := text_of(delta.get("thinking")):
+                yield ThinkingDelta(text, block=index)
+            self._mend_text(delta, "thinking")
         elif kind == "signature_delta":
-            yield ThinkingDelta(signature=delta["signature"])
-        else:
+            yield ThinkingDelta(signature=text_of(delta.get("signature")), block=index)
+        elif kind is not None:
             yield OpaqueBlock("anthropic", delta, attached=True)
 
+    def _mend_text(self, delta: dict[str, Any], name: str) -> None:
+        if not isinstance(delta.get(name), str):
+            delta[name] = text_of(delta.get(name))
+            self.repaired = True
+
+    def _arguments(self, index: int, delta: dict[str, Any]) -> Iterator[Event]:
+        piece = delta.get("partial_json")
+        if not isinstance(piece, str):
+            delta["partial_json"] = piece = "" if piece is None else arguments_of(piece)
+            self.repaired = True
+        call = self._calls.get(index)
+        if call is not None and piece:
+            call.has_arguments = True
+            yield ToolArguments(call.number, piece)
+
     def _stop(self, index: int) -> Iterator[Event]:
+        yield from self._without_arguments(index)
         block = self._foreign.pop(index, None)
         if block is not None:
             if input_json := "".join(self._foreign_json.pop(index, ())):
-                block["input"] = json.loads(input_json)
+                try:
+                    block["input"] = json.loads(input_json)
+                except ValueError:
+                    block["input"] = {"arguments": input_json}
             yield OpaqueBlock("anthropic", block)
 
-    def _error(self, error: dict[str, Any]) -> ProviderError:
-        status = _STATUS.get(error.get("type") or "")
+    def _without_arguments(self, index: int) -> Iterator[Event]:
+        """Yield empty arguments for a call that has none, so that they are JSON."""
+        call = self._calls.get(index)
+        if call is not None and not call.has_arguments:
+            call.has_arguments = True
+            yield ToolArguments(call.number, "{}")
+
+    def _error(self, data: Mapping[str, Any]) -> ProviderError:
+        status = _STATUS.get(text_of(_mapping(data.get("error")).get("type")))
         if status is None:
             return MalformedResponse(self._provider, "ended the stream with an unknown error")
         return error_for_status(self._provider, status)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import re
 import struct
 from typing import Any
 
@@ -146,7 +147,8 @@ def anthropic_wire(asked: Asked) -> Reply:
 
     if asked.headers.get("x-api-key") != KEY:
         return error(401, "authentication_error")
-    if asked.headers.get("anthropic-version") != "2023-06-01" or "max_tokens" not in asked.body:
+    version = asked.headers.get("anthropic-version", "")
+    if not re.fullmatch(r"20\d\d-\d\d-\d\d", version) or "max_tokens" not in asked.body:
         return error(400, "invalid_request_error")
     if asked.path != "/v1/messages":
         return error(404, "not_found_error")

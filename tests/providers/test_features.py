@@ -134,7 +134,7 @@ def payloads(asked: Chat) -> tuple[Any, Any, Any]:
 def test_a_turn_that_says_nothing_is_left_out_where_it_would_be_refused() -> None:
     openai, anthropic, gemini = payloads(said(HELLO, Message("assistant", ()), HELLO))
     assert [m["content"] for m in openai["messages"]] == ["Hello", "", "Hello"]
-    assert [m["role"] for m in anthropic["messages"]] == ["user", "user"]
+    assert [m["role"] for m in anthropic["messages"]] == ["user"]
     assert [c["role"] for c in gemini["contents"]] == ["user", "user"]
 
 

@@ -10,17 +10,30 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 
 from optimizer.api.anthropic.answer import message
-from optimizer.api.anthropic.errors import error_body
+from optimizer.api.anthropic.errors import ThreadNotHeld, error_body, thread_not_found
+from optimizer.api.anthropic.reasoning import Author
 from optimizer.api.anthropic.relay import MessageRelayRules
-from optimizer.api.anthropic.request import read_message_query
+from optimizer.api.anthropic.request import continues_thread, read_message_query
 from optimizer.api.anthropic.stream import MessageStreamEncoder
 from optimizer.api.compat import openapi as documents
 from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
+from optimizer.api.compat.relay import relayed_headers
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.views import EndpointViewSet
+from optimizer.domain.request import GatewayRequest
 from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
 from optimizer.wiring.services import Services
+from providers.errors import ProviderError
+from routing.models import RoutingDecision
+
+# The headers of this API's clients that its providers get as well; never their keys.
+_PASSED_ON = (
+    "anthropic-beta",
+    "anthropic-version",
+    "anthropic-user-profile-id",
+    "anthropic-dangerous-direct-browser-access",
+)
 
 
 class AnthropicEndpoint(WireEndpoint):
@@ -35,14 +48,21 @@ class AnthropicEndpoint(WireEndpoint):
         return {"request-id": str(request_id)}
 
     @staticmethod
-    def query(api_request: ApiRequest, *, counting: bool = False) -> ChatQuery:
-        """Return the chat that the request asks for; ``counting`` needs no ``max_tokens``."""
+    def query(api_request: ApiRequest) -> ChatQuery:
+        """Return the chat that the request asks for."""
         return read_message_query(
             api_request.data,
             api_request.header("cache-control"),
-            api_request.header("anthropic-beta"),
-            counting=counting,
+            {name: value for name in _PASSED_ON if (value := api_request.header(name))},
         )
+
+    def failed(
+        self, request_id: uuid.UUID, error: Exception, request: GatewayRequest | None = None
+    ) -> JsonReply:
+        """Return the reply that reports ``error``."""
+        if isinstance(error, ThreadNotHeld):
+            return JsonReply(thread_not_found(request_id), 404, self.headers(request_id))
+        return super().failed(request_id, error, request)
 
 
 class MessagesEndpoint(AnthropicEndpoint, ChatEndpoint):
@@ -53,15 +73,26 @@ class MessagesEndpoint(AnthropicEndpoint, ChatEndpoint):
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
         """Return the chat that the request asks for, and the format of its answer."""
         query = self.query(api_request)
+        if continues_thread(api_request.data) and not self._chat_requests.holds_thread(
+            query.model, "anthropic"
+        ):
+            raise ThreadNotHeld
         return query, ResponseFormat(
             MessageRelayRules(query.model),
-            lambda result: message(result, query.model),
+            lambda result: message(result, query.model, self._author(result.decision)),
             lambda stream, request: MessageStreamEncoder(
                 api_request.request_id,
                 query.model,
+                lambda: self._author(stream.decision),
                 input_tokens=request.chat.estimated_tokens(),
             ),
         )
+
+    def _author(self, decision: RoutingDecision | None) -> Author:
+        if decision is None:
+            return Author("", "")
+        own = self._chat_requests.wire_of(decision.provider) == "anthropic"
+        return Author(decision.provider, decision.model, own)
 
 
 class CountTokensEndpoint(AnthropicEndpoint):
@@ -79,9 +110,18 @@ class CountTokensEndpoint(AnthropicEndpoint):
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
         """Return the number of input tokens of the message."""
-        query = self.query(api_request, counting=True)
+        query = self.query(api_request)
         tokens = await self._chat_requests.count_tokens(query)
         return JsonReply({"input_tokens": tokens}, headers=self.headers(api_request.request_id))
+
+    def failed(
+        self, request_id: uuid.UUID, error: Exception, request: GatewayRequest | None = None
+    ) -> JsonReply:
+        """Return the reply that reports ``error``; the provider's own words, where it has some."""
+        if isinstance(error, ProviderError) and error.body is not None and error.status:
+            headers = self.headers(request_id) | relayed_headers(error.headers)
+            return JsonReply(error.body, error.status, headers)
+        return super().failed(request_id, error, request)
 
 
 class MessagesViewSet(EndpointViewSet):

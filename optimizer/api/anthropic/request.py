@@ -1,5 +1,7 @@
 """Reads a Messages request.
 
+Ranges and rules that only a provider knows are the provider's to check.
+
 Format: https://docs.anthropic.com/en/api/messages
 """
 
@@ -8,24 +10,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from optimizer.api.anthropic.content import read_content, read_turns
+from optimizer.api.anthropic.content import TurnReader, read_cache_mark, read_system
 from optimizer.api.compat.extensions import read_request_options
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.gateway.chat_requests import ChatQuery
-from providers.chat import Chat, JsonOutput, Message, OriginalRequest, Tool, ToolChoice
+from providers.chat import Chat, JsonOutput, OriginalRequest, Reasoning, Tool, ToolChoice
 
-_MAX_TOKENS = 10_000_000
+_MOST = 10_000_000
 _MAX_STOPS = 1000
 _TOOL_MODES = {"auto": "auto", "any": "required", "none": "none", "tool": "named"}
+# Without these the answer is another one, or comes from elsewhere.
+_BINDING = frozenset({"container", "inference_geo", "mcp_servers", "thread"})
+# Their values that ask for nothing.
+_NOTHING: tuple[Any, ...] = ([], {}, False, "auto", "default", "standard", "standard_only", "")
 
 
 def read_message_query(
-    body: Any, cache_control: str, betas: str = "", *, counting: bool = False
+    body: Any, cache_control: str, headers: Mapping[str, str] | None = None
 ) -> ChatQuery:
     """Return the chat that ``body`` asks for.
 
-    ``betas`` is the header ``anthropic-beta``. ``counting`` marks a request for a token
-    count, which needs no ``max_tokens``.
+    ``headers`` are those of the request that begin with ``anthropic-``, by lower-case name.
 
     Raises :class:`optimizer.api.http.body_reader.InvalidField`.
     """
@@ -33,71 +38,89 @@ def read_message_query(
     model = fields.text("model", required=True)
     options = read_request_options(fields, cache_control)
     streamed = fields.flag("stream")
-    if not counting:
-        fields.required("max_tokens")
-    max_tokens = fields.integer("max_tokens", 1, _MAX_TOKENS)
     tools, native_tools = _read_tools(fields)
     choice, parallel = _read_tool_choice(fields)
     metadata = fields.object("metadata")
-    user = metadata.text("user_id") if metadata else ""
+    output, effort = _read_output_config(fields)
+    reader = TurnReader()
     chat = Chat(
-        messages=(*_read_system(fields), *read_turns(fields)),
-        max_tokens=max_tokens,
+        messages=(*read_system(fields), *reader.turns(fields)),
+        # A limit of zero only warms the cache, and only the wire itself knows of that.
+        max_tokens=fields.integer("max_tokens", 0, _MOST) or None,
         tools=tools,
         tool_choice=choice,
         parallel_tools=parallel,
-        output=_read_output(fields),
-        temperature=fields.number("temperature", 0, 1),
-        top_p=fields.number("top_p", 0, 1),
-        top_k=fields.integer("top_k", 0, _MAX_TOKENS),
+        output=output,
+        temperature=fields.number("temperature", 0, _MOST),
+        top_p=fields.number("top_p", 0, _MOST),
+        top_k=fields.integer("top_k", 0, _MOST),
         stop=fields.texts("stop_sequences", most=_MAX_STOPS),
-        user=user,
-        native=(*native_tools, *_native(fields, body)),
-        source=OriginalRequest("anthropic", body, {"anthropic-beta": betas} if betas else {}),
+        user=metadata.text("user_id") if metadata else "",
+        reasoning=_read_reasoning(fields, effort),
+        cache=read_cache_mark(fields),
+        native=(*native_tools, *_fields_left(fields, body, binding=True)),
+        extras=tuple(_fields_left(fields, body, binding=False)),
+        source=OriginalRequest("anthropic", body, headers or {}),
+        sealed=reader.thoughts.sealed,
     )
     return ChatQuery(model, chat, options, streamed)
 
 
-def _native(fields: BodyReader, body: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the fields with an effect that only Anthropic's own API supports."""
-    config = body.get("output_config")
-    if isinstance(config, dict) and any(v is not None for k, v in config.items() if k != "format"):
-        yield "output_config"
+def _fields_left(fields: BodyReader, body: Mapping[str, Any], *, binding: bool) -> Iterator[str]:
+    """Yield the fields that only this API has: those that bind a request to it, or the others."""
     for name in fields.unread():
-        value = body[name]
-        if name == "thinking" and isinstance(value, dict) and value.get("type") == "disabled":
-            continue
-        # A hint that changes the price of later requests, never this answer.
-        if name == "cache_control" or (name == "service_tier" and value == "auto"):
-            continue
-        if value not in ([], {}, False):
+        if (name in _BINDING) is binding and body[name] not in _NOTHING and _asks(name, body[name]):
             yield name
+    config = body.get("output_config")
+    if not binding and isinstance(config, dict):
+        yield from (f"output_config.{k}" for k in config if k not in {"effort", "format"})
 
 
-def _read_system(fields: BodyReader) -> Iterator[Message]:
-    if fields.has("system"):
-        parts = tuple(read_content(fields, "system"))
-        if parts:
-            yield Message("system", parts)
+def _asks(name: str, value: Any) -> bool:
+    """Return whether a field with this value asks for more than every provider does."""
+    if name == "thread":
+        return isinstance(value, dict) and value.get("type") == "continue"
+    if name == "context_management" and isinstance(value, dict):
+        return bool(value.get("edits"))
+    return not (name == "inference_geo" and value in ("global", "not_available"))
+
+
+def continues_thread(body: Any) -> bool:
+    """Return whether the turns before this one are held by the provider of an earlier answer."""
+    thread = body.get("thread") if isinstance(body, dict) else None
+    return isinstance(thread, dict) and thread.get("type") == "continue"
+
+
+def _read_reasoning(fields: BodyReader, effort: str) -> Reasoning | None:
+    thinking = fields.object("thinking")
+    if thinking is None:
+        return Reasoning(effort) if effort else None
+    kind = thinking.text("type")
+    if kind in {"disabled", "between_tools"}:
+        return Reasoning("none")
+    return Reasoning(
+        effort,
+        budget=thinking.integer("budget_tokens", 0, _MOST) if kind == "enabled" else None,
+        adaptive=kind == "adaptive",
+        shown=thinking.text("display"),
+    )
 
 
 def _read_tools(fields: BodyReader) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
-    """Return the functions, and ``("tools",)`` if there are tools that the provider runs."""
+    """Return the functions, and ``("tools",)`` if there are tools of other kinds."""
     tools: list[Tool] = []
     native: tuple[str, ...] = ()
     for tool in fields.objects("tools"):
         if tool.text("type", "custom") != "custom":
             native = ("tools",)
             continue
-        schema = tool.mapping("input_schema")
-        if schema is None:
-            raise tool.error("input_schema", "is required.")
         tools.append(
             Tool(
                 tool.text("name", required=True),
                 tool.text("description"),
-                schema,
+                tool.mapping("input_schema") or {"type": "object", "properties": {}},
                 tool.flag("strict"),
+                cache=read_cache_mark(tool),
             )
         )
     return tuple(tools), native
@@ -108,7 +131,7 @@ def _read_tool_choice(fields: BodyReader) -> tuple[ToolChoice, bool]:
     choice = fields.object("tool_choice")
     if choice is None:
         return ToolChoice(), True
-    kind = choice.text("type", required=True)
+    kind = choice.text("type", "auto")
     if kind not in _TOOL_MODES:
         raise choice.error("type", f"must be one of {', '.join(_TOOL_MODES)}.")
     name = choice.text("name", required=True) if kind == "tool" else ""
@@ -116,13 +139,17 @@ def _read_tool_choice(fields: BodyReader) -> tuple[ToolChoice, bool]:
     return ToolChoice(_TOOL_MODES[kind], name), parallel  # type: ignore[arg-type]
 
 
-def _read_output(fields: BodyReader) -> JsonOutput | None:
-    """Return the schema in ``output_config.format`` or, its older name, ``output_format``."""
+def _read_output_config(fields: BodyReader) -> tuple[JsonOutput | None, str]:
+    """Return the schema of the answer and the effort.
+
+    The schema is in ``output_config.format`` or, its older name, ``output_format``.
+    """
     config = fields.object("output_config")
+    output = None
     for parent, name in ((config, "format"), (fields, "output_format")):
         output_format = parent.object(name) if parent is not None else None
-        if output_format is not None:
+        if output_format is not None and output is None:
             if output_format.text("type", required=True) != "json_schema":
                 raise output_format.error("type", "must be json_schema.")
-            return JsonOutput(schema=output_format.mapping("schema") or {"type": "object"})
-    return None
+            output = JsonOutput(schema=output_format.mapping("schema") or {"type": "object"})
+    return output, config.text("effort") if config is not None else ""

@@ -6,15 +6,17 @@ Format: https://docs.anthropic.com/en/api/messages-streaming
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from optimizer.api.anthropic.answer import message_id, stop_reason, usage_body
 from optimizer.api.anthropic.errors import error_body
+from optimizer.api.anthropic.reasoning import Author, Thought
 from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.sse import sse
 from optimizer.domain.result import CompletionResult
+from providers.chat import ToolCall
 from providers.completion import Usage
 from providers.events import (
     AnswerEvent,
@@ -36,12 +38,23 @@ class MessageStreamEncoder:
     """Encodes the events of one message.
 
     ``input_tokens`` is an estimate: this API reports the input at the start of the stream,
-    before most providers have counted it.
+    before most providers have counted it. ``author`` returns who answers; it is known from the
+    first event on.
     """
 
-    def __init__(self, request_id: object, model: str, *, input_tokens: int) -> None:
+    def __init__(
+        self,
+        request_id: object,
+        model: str,
+        author: Callable[[], Author],
+        *,
+        input_tokens: int,
+    ) -> None:
         self._request_id = request_id
         self._model = model
+        self._author = author
+        self._thought: Thought | None = None
+        self._called = False
         self._usage = Usage(input_tokens, 1)
         self._started = False
         self._index = -1
@@ -79,7 +92,10 @@ class MessageStreamEncoder:
                 "type": "message_delta",
                 "delta": {
                     "stop_reason": stop_reason(
-                        finished.own, finished.reason, finished.stop_sequence
+                        finished.own if self._author().own else "",
+                        finished.reason,
+                        finished.stop_sequence,
+                        called=self._called,
                     ),
                     "stop_sequence": finished.stop_sequence,
                 },
@@ -135,20 +151,26 @@ class MessageStreamEncoder:
             yield from self._opaque(event)
             return
         key = _block_key(event)
-        if key != self._open or (isinstance(event, ThinkingDelta) and event.redacted):
+        if key != self._open:
             yield from self._close_block()
-            yield from self._open_block(key, event)
+            self._open = key
+            yield from self._open_block(event)
         if isinstance(event, ToolArguments):
             self._arguments.append(event.text)
             yield self._delta({"type": "input_json_delta", "partial_json": event.text})
         elif isinstance(event, (TextDelta, RefusalDelta)):
             if event.text:
                 yield self._delta({"type": "text_delta", "text": event.text})
-        elif isinstance(event, ThinkingDelta):
-            if event.text:
-                yield self._delta({"type": "thinking_delta", "thinking": event.text})
-            if event.signature:
-                yield self._delta({"type": "signature_delta", "signature": event.signature})
+        elif isinstance(event, ThinkingDelta) and self._thought is not None:
+            yield from self._think(event, self._thought)
+
+    def _think(self, event: ThinkingDelta, thought: Thought) -> Iterator[bytes]:
+        if event.text:
+            if not thought.shown:
+                thought.shown = True
+                yield self._next({"type": "thinking", "thinking": "", "signature": ""})
+            yield self._delta({"type": "thinking_delta", "thinking": event.text})
+        thought.add(event)
 
     def _opaque(self, event: OpaqueBlock) -> Iterator[bytes]:
         if event.wire != "anthropic":
@@ -157,24 +179,33 @@ class MessageStreamEncoder:
             yield self._delta(dict(event.value))
         elif not event.attached:
             yield from self._close_block()
-            self._index += 1
-            yield self._start(dict(event.value))
-            self._open = ("opaque", self._index)
-            yield from self._close_block()
+            yield from self._whole(dict(event.value))
 
-    def _open_block(self, key: _BlockKey, event: AnswerEvent) -> Iterator[bytes]:
-        self._index += 1
-        self._open = key
-        self._arguments = []
+    def _open_block(self, event: AnswerEvent) -> Iterator[bytes]:
+        """Yield the start of the block of ``event``; that of reasoning waits for its text."""
         if isinstance(event, ToolCallStarted):
-            yield self._start({"type": "tool_use", "id": event.id, "name": event.name, "input": {}})
+            self._called = True
+            self._arguments = []
+            call = ToolCall(event.id, event.name, "", event.signature)
+            if (sealed := self._author().before_call(call)) is not None:
+                yield from self._whole(sealed)
+            block = {"type": "tool_use", "id": event.id, "name": event.name, "input": {}}
+            yield self._next(block)
         elif isinstance(event, ThinkingDelta):
-            if event.redacted:
-                yield self._start({"type": "redacted_thinking", "data": event.redacted})
-            else:
-                yield self._start({"type": "thinking", "thinking": "", "signature": ""})
+            self._thought = Thought()
         else:
-            yield self._start({"type": "text", "text": ""})
+            yield self._next({"type": "text", "text": ""})
+
+    def _whole(self, block: dict[str, Any]) -> Iterator[bytes]:
+        yield self._next(block)
+        yield self._end()
+
+    def _next(self, block: dict[str, Any]) -> bytes:
+        self._index += 1
+        return self._start(block)
+
+    def _end(self) -> bytes:
+        return sse({"type": "content_block_stop", "index": self._index}, "content_block_stop")
 
     def _start(self, block: dict[str, Any]) -> bytes:
         body = {"type": "content_block_start", "index": self._index, "content_block": block}
@@ -185,9 +216,24 @@ class MessageStreamEncoder:
         return sse(body, "content_block_delta")
 
     def _close_block(self) -> Iterator[bytes]:
-        if self._open is not None:
-            self._open = None
-            yield sse({"type": "content_block_stop", "index": self._index}, "content_block_stop")
+        if self._open is None:
+            return
+        thought, self._thought, self._open = self._thought, None, None
+        if thought is None:
+            yield self._end()
+            return
+        block = self._author().block(thought.whole)
+        if thought.shown:
+            assert block is not None
+            yield self._delta({"type": "signature_delta", "signature": block["signature"]})
+            yield self._end()
+        elif block is not None and block["type"] == "thinking":
+            signature = block["signature"]
+            yield self._next({**block, "signature": ""})
+            yield self._delta({"type": "signature_delta", "signature": signature})
+            yield self._end()
+        elif block is not None:
+            yield from self._whole(block)
 
 
 def _block_key(event: AnswerEvent) -> _BlockKey:
@@ -195,8 +241,8 @@ def _block_key(event: AnswerEvent) -> _BlockKey:
     if isinstance(event, (ToolCallStarted, ToolArguments)):
         return ("tool_use", event.index)
     if isinstance(event, ThinkingDelta):
-        return ("thinking", 0)
-    return ("text", 0)
+        return ("thinking", event.block)
+    return ("text", event.block if isinstance(event, TextDelta) else 0)
 
 
 def _is_complete(arguments: str) -> bool:

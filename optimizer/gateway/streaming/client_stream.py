@@ -33,8 +33,8 @@ class ClientStream:
     :class:`analytics.ledger.ledger.LedgerUnavailable`. The caller must call ``leave`` at the
     end, whether the stream succeeds or not.
 
-    ``decision`` is ``None`` if the stream began before the model was selected. ``headers`` are
-    those of the provider's own answer, if the client uses its wire.
+    ``decision`` is ``None`` until the model is selected; it is known from the first event on.
+    ``headers`` are those of the provider's own answer, if the client uses its wire.
     """
 
     decision: RoutingDecision | None
@@ -78,6 +78,7 @@ class ClientStream:
             yield [KeepAlive()]
             await asyncio.wait({opening}, timeout=KEEP_ALIVE_SECONDS)
         opened = opening.result()
+        self.decision = opened.decision
         async with aclosing(opened.events) as batches:
             async for events in batches:
                 # The last events come once the result is known.

@@ -307,7 +307,7 @@ SPECIAL = [
     ("openai", Reply({"error": {"code": "odd"}}), errors.MalformedResponse),
     ("openai", Reply({"choices": []}), errors.EmptyCompletion),
     ("openai", Reply({"choices": [{"message": {"content": [1]}}]}), errors.MalformedResponse),
-    ("anthropic", Reply({"content": "text"}), errors.MalformedResponse),
+    ("anthropic", Reply({"content": []}), errors.MalformedResponse),
     ("anthropic", Reply({"type": "message"}), errors.MalformedResponse),
     ("gemini", Reply({}), errors.EmptyCompletion),
     ("gemini", Reply({"candidates": ["x"]}), errors.MalformedResponse),

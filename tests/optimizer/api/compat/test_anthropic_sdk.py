@@ -77,7 +77,7 @@ async def test_what_only_anthropic_can_do_goes_to_anthropic_as_it_came(
     ]
     body = anthropic_message("m", content=content)
     fakes["claude"].next(Reply(body), Reply(chunks=anthropic_stream(body)))
-    question = {**QUESTION, "max_tokens": 2000, "thinking": thinking}
+    question = {**QUESTION, "model": HAIKU, "max_tokens": 2000, "thinking": thinking}
     headers = {"anthropic-beta": "interleaved-thinking-2025-05-14"}
     whole = await anthropic_sdk.messages.create(**question, extra_headers=headers)
     async with anthropic_sdk.messages.stream(**{**question, "max_tokens": 2001}) as stream:
@@ -145,7 +145,7 @@ async def test_errors_are_the_classes_that_users_expect(
     with pytest.raises(anthropic.BadRequestError, match=r"messages\[0\]\.role"):
         await create(**{**QUESTION, "messages": [{"role": "tool", "content": "x"}]})
     with pytest.raises(anthropic.BadRequestError, match="max_tokens: must be between"):
-        await create(**{**QUESTION, "max_tokens": 0})
+        await create(**{**QUESTION, "max_tokens": -1})
     for fake in fakes.values():
         fake.always(Reply({}, 429))
     with pytest.raises(anthropic.RateLimitError):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from optimizer.api.anthropic.reasoning import Author
 from optimizer.api.anthropic.stream import MessageStreamEncoder
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.openai.chat_stream import ChatStreamEncoder
@@ -101,7 +102,7 @@ def test_openai_s_chunks(events: list[Event]) -> None:
 
 @given(streams())
 def test_anthropic_s_blocks(events: list[Event]) -> None:
-    messages = told(MessageStreamEncoder(ID, "m", input_tokens=3), events)
+    messages = told(MessageStreamEncoder(ID, "m", lambda: Author("p", "m"), input_tokens=3), events)
     reader = AnthropicStream("p")
     heard = read(reader, messages)
     meant = collected(events)
@@ -156,7 +157,7 @@ def test_responses_events(events: list[Event]) -> None:
 def test_a_stream_without_a_word_still_ends_properly(wire: str) -> None:
     encoder: StreamEncoder = {
         "chat": ChatStreamEncoder(ID, "m", with_usage=False),
-        "messages": MessageStreamEncoder(ID, "m", input_tokens=3),
+        "messages": MessageStreamEncoder(ID, "m", lambda: Author("p", "m"), input_tokens=3),
         "responses": ResponseStreamEncoder(ResponseFrame(ID, {}), "m"),
     }[wire]
     messages = told(encoder, [Started(), Finished("stop")])
