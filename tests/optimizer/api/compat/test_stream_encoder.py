@@ -143,10 +143,15 @@ def test_responses_events(events: list[Event]) -> None:
     said = "".join(i["content"][0]["text"] for i in output if i["type"] == "message")
     assert said == meant.text
     calls = [(i["call_id"], i["arguments"]) for i in output if i["type"] == "function_call"]
-    assert calls == [(c.id, c.arguments) for c in meant.choices[0].tool_calls]
+    assert calls == [(c.id, c.arguments or "{}") for c in meant.choices[0].tool_calls]
     for item in output:
         deltas = [m["delta"] for m in messages if m.get("item_id") == item["id"] and "delta" in m]
-        whole = item["arguments"] if item["type"] == "function_call" else item["content"][0]["text"]
+        if item["type"] == "function_call":
+            whole = item["arguments"]
+        elif item["type"] == "reasoning":
+            whole = "".join(part["text"] for part in item["summary"])
+        else:
+            whole = item["content"][0]["text"]
         assert "".join(deltas) == whole
     # Whole, the answer has the same items.
     kinds = [i["type"] for i in frame.whole(result_of(meant))["output"]]
