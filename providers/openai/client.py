@@ -15,6 +15,8 @@ from providers.embedding import Embeddings
 from providers.errors import ContentBlocked, EmptyCompletion, InsufficientCredit, ProviderError
 from providers.http.wire import WireClient
 from providers.openai.answer import read_completion, read_usage
+from providers.openai.dialect import OPENAI_OWN, SERVER
+from providers.openai.repair import repair_completion
 from providers.openai.request import openai_payload
 from providers.openai.stream import OpenAIStream
 
@@ -22,16 +24,25 @@ from providers.openai.stream import OpenAIStream
 class OpenAIProvider(WireClient):
     """A server with OpenAI's API: ``POST {base_url}/chat/completions``.
 
-    ``max_tokens_field`` is the server's name for the completion's limit: OpenAI's own
-    models accept ``max_completion_tokens``, most others only ``max_tokens``.
-    ``developer_role`` is whether it accepts messages with the role "developer".
+    ``dialect`` is what it accepts beside what all such servers do.
     """
 
     wire = "openai"
     features = features.OPENAI
-    max_tokens_field = "max_tokens"
-    developer_role = False
+    dialect = SERVER
     _streamed = {"stream": True, "stream_options": {"include_usage": True}}
+
+    def relays(self, request: CompletionRequest) -> bool:
+        """Return whether the request goes out on its own wire.
+
+        Freeform tools become functions on a server without them, if we chose the model.
+        """
+        if not super().relays(request):
+            return False
+        chat = request.chat
+        if not chat.chosen or chat.native or features.FREEFORM_TOOLS in self.features:
+            return True
+        return not any(tool.freeform for tool in chat.tools)
 
     async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings:
         """Call ``POST {base_url}/embeddings``. Raises :class:`ProviderError`."""
@@ -57,14 +68,21 @@ class OpenAIProvider(WireClient):
 
     def _payload(self, request: CompletionRequest) -> dict[str, Any]:
         return openai_payload(
-            request, max_tokens_field=self.max_tokens_field, developer_role=self.developer_role
+            request,
+            dialect=self.dialect,
+            has=self.features,
+            provider=self.name,
+            relayed=self.relays(request),
         )
 
+    def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
+        return repair_completion(body)
+
     def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
-        return read_completion(self.name, request, body)
+        return read_completion(self.name, request, body, relayed=self.relays(request))
 
     def _reader(self, request: CompletionRequest) -> OpenAIStream:
-        return OpenAIStream(self.name)
+        return OpenAIStream(self.name, request, relayed=self.relays(request))
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
         # An account without credit also gets a 429, but waiting does not help.
@@ -80,5 +98,5 @@ class OpenAIProvider(WireClient):
 class OpenAIOwnProvider(OpenAIProvider):
     """OpenAI's own API, whose reasoning models reject ``max_tokens``."""
 
-    max_tokens_field = "max_completion_tokens"
-    developer_role = True
+    dialect = OPENAI_OWN
+    features = features.OPENAI_OWN

@@ -108,7 +108,10 @@ class Accounting:
             served = served_decision(decision, completion, attempts)
         cacheable = analyzed.request.cache.write and not cut_off
         for choice in completion.choices:
-            cacheable = cacheable and choice.finish_reason in _CACHEABLE_ENDINGS
+            says_something = bool(choice.parts or choice.refusal)
+            cacheable = (
+                cacheable and says_something and choice.finish_reason in _CACHEABLE_ENDINGS
+            )
         saved = self._saved_by_prompt_cache(completion, answer_cost)
         answer = PricedAnswer(
             completion, answer_cost, charges, baseline, savings, saved, cacheable, cut_off
