@@ -26,7 +26,7 @@ from optimizer.gateway.recording.ledger_entries import (
     Timing,
     describe_attempts,
 )
-from providers.completion import Completion, Usage
+from providers.completion import Choice, Completion, Usage
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
 from routing.models import ModelRef, RoutingDecision
@@ -37,6 +37,11 @@ _ZERO = Decimal(0)
 _MODEL = attrgetter("provider", "model")
 # Other endings (such as a content filter's) may not occur again, so they are not given to others.
 _CACHEABLE_ENDINGS = frozenset({"stop", "length", "tool_calls"})
+
+
+def _may_be_given_again(choice: Choice) -> bool:
+    says_something = bool(choice.parts or choice.refusal)
+    return says_something and choice.finish_reason in _CACHEABLE_ENDINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +114,7 @@ class Accounting:
         cacheable = analyzed.request.cache.write and not cut_off
         for choice in completion.choices:
             says_something = bool(choice.parts or choice.refusal)
-            cacheable = (
-                cacheable and says_something and choice.finish_reason in _CACHEABLE_ENDINGS
-            )
+            cacheable = cacheable and says_something and choice.finish_reason in _CACHEABLE_ENDINGS
         saved = self._saved_by_prompt_cache(completion, answer_cost)
         answer = PricedAnswer(
             completion, answer_cost, charges, baseline, savings, saved, cacheable, cut_off
