@@ -47,6 +47,7 @@ VERBOSITY = "verbosity"
 SERVICE_TIERS = "service tiers"
 FREEFORM_TOOLS = "freeform tools"
 PAST_REASONING = "reasoning of earlier turns"
+TEXT_COMPLETIONS = "text completions"
 
 # What a model without the feature can leave out and still give a useful answer. The answer
 # names what was left out. A strict request goes only to models that leave out nothing.
@@ -62,9 +63,9 @@ EVERY_WIRE = frozenset({JSON_SCHEMA, TEMPERATURE, TOP_P, REASONING, LATER_SYSTEM
 OPENAI = EVERY_WIRE | {
     JSON_OBJECT, STRICT_TOOLS, SINGLE_TOOL_CALLS, IMAGE_URLS, SEVERAL_CHOICES, LOGPROBS,
     LOGIT_BIAS, SEED, PENALTIES, HOT, NAMES, TOOL_RESULT_IMAGES, EFFORT, PAST_REASONING,
-    "the openai API",
+    TEXT_COMPLETIONS, "the openai API", "the openai-completions API",
 }  # fmt: skip
-OPENAI_OWN = (OPENAI - {PAST_REASONING}) | {
+OPENAI_OWN = (OPENAI - {PAST_REASONING, TEXT_COMPLETIONS}) | {
     VERBOSITY, SERVICE_TIERS, FREEFORM_TOOLS, FILES, AUDIO,
 }  # fmt: skip
 OPENROUTER = OPENAI | {

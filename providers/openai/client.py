@@ -14,6 +14,7 @@ from providers.completion import Completion, CompletionRequest, Usage
 from providers.embedding import Embeddings
 from providers.errors import ContentBlocked, EmptyCompletion, InsufficientCredit, ProviderError
 from providers.http.wire import WireClient
+from providers.openai import completions
 from providers.openai.answer import read_completion, read_usage
 from providers.openai.dialect import OPENAI_OWN, SERVER
 from providers.openai.repair import repair_completion
@@ -28,6 +29,7 @@ class OpenAIProvider(WireClient):
     """
 
     wire = "openai"
+    wires = frozenset({"openai", completions.WIRE})
     features = features.OPENAI
     dialect = SERVER
     _streamed = {"stream": True, "stream_options": {"include_usage": True}}
@@ -40,9 +42,19 @@ class OpenAIProvider(WireClient):
         if not super().relays(request):
             return False
         chat = request.chat
+        if self._completes(request):
+            return completions.has_completions(request, self.features)
         if not chat.chosen or chat.native or features.FREEFORM_TOOLS in self.features:
             return True
         return not any(tool.freeform for tool in chat.tools)
+
+    def _completes(self, request: CompletionRequest) -> bool:
+        """Return whether the request came in on the older API of completions."""
+        source = request.chat.source
+        return source is not None and source.wire == completions.WIRE
+
+    def _relays_completion(self, request: CompletionRequest) -> bool:
+        return self._completes(request) and self.relays(request)
 
     async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings:
         """Call ``POST {base_url}/embeddings``. Raises :class:`ProviderError`."""
@@ -57,7 +69,7 @@ class OpenAIProvider(WireClient):
         return Embeddings(self.name, model, answer, usage)
 
     def _path(self, request: CompletionRequest, *, stream: bool) -> str:
-        return "/chat/completions"
+        return completions.PATH if self._relays_completion(request) else "/chat/completions"
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
         return self.key_headers()
@@ -67,6 +79,8 @@ class OpenAIProvider(WireClient):
         return {"authorization": f"Bearer {self._api_key}"} if self._api_key else {}
 
     def _payload(self, request: CompletionRequest) -> dict[str, Any]:
+        if self._relays_completion(request):
+            return completions.completions_payload(request)
         return openai_payload(
             request,
             dialect=self.dialect,
@@ -76,12 +90,17 @@ class OpenAIProvider(WireClient):
         )
 
     def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
-        return repair_completion(body)
+        return False if self._relays_completion(request) else repair_completion(body)
 
     def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
+        if self._relays_completion(request):
+            body = completions.as_chat(body, "message")
+            repair_completion(body)
         return read_completion(self.name, request, body, relayed=self.relays(request))
 
     def _reader(self, request: CompletionRequest) -> OpenAIStream:
+        if self._relays_completion(request):
+            return completions.CompletionsStream(self.name, request)
         return OpenAIStream(self.name, request, relayed=self.relays(request))
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:

@@ -42,12 +42,13 @@ def read_chat_query(body: Any, cache_control: str) -> tuple[ChatQuery, bool]:
     model = fields.text("model", required=True)
     options = read_request_options(fields, cache_control)
     streamed = fields.flag("stream")
-    with_usage = _with_usage(fields, streamed)
+    with_usage = read_usage_option(fields, streamed)
     chat = _read_chat(fields, body)
     return ChatQuery(model, chat, options, streamed), with_usage
 
 
-def _with_usage(fields: BodyReader, streamed: bool) -> bool:
+def read_usage_option(fields: BodyReader, streamed: bool) -> bool:
+    """Return whether a stream ends with its usage."""
     options = fields.raw("stream_options")
     return streamed and isinstance(options, dict) and options.get("include_usage") is True
 
@@ -67,15 +68,7 @@ def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
         "tool_choice": choice,
         "parallel_tools": fields.flag("parallel_tool_calls", True),
         "output": output,
-        "temperature": fields.number("temperature", -_ANY, _ANY),
-        "top_p": fields.number("top_p", -_ANY, _ANY),
         "top_k": _top_k(fields),
-        "seed": fields.integer("seed", -(2**63), 2**63 - 1),
-        "stop": _read_stop(fields),
-        "n": fields.integer("n", 1, _MAX_CHOICES) or 1,
-        "presence_penalty": fields.number("presence_penalty", -_ANY, _ANY),
-        "frequency_penalty": fields.number("frequency_penalty", -_ANY, _ANY),
-        "logit_bias": _read_logit_bias(fields),
         "logprobs": fields.flag("logprobs"),
         "top_logprobs": fields.integer("top_logprobs", 0, MAX_TOKENS),
         "user": fields.text("user") or fields.text("safety_identifier"),
@@ -84,6 +77,7 @@ def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
         "cache": read_mark(fields),
         "service_tier": _service_tier(fields),
         "sealed": reader.sealed,
+        **read_sampling(fields),
     }
     native, extras = _other_fields(fields, body)
     return Chat(
@@ -92,6 +86,20 @@ def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
         extras=(*_formats(body), *extras),
         source=OriginalRequest("openai", body),
     )
+
+
+def read_sampling(fields: BodyReader) -> dict[str, Any]:
+    """Return the fields of a chat that say how tokens are chosen, and how many answers."""
+    return {
+        "temperature": fields.number("temperature", -_ANY, _ANY),
+        "top_p": fields.number("top_p", -_ANY, _ANY),
+        "seed": fields.integer("seed", -(2**63), 2**63 - 1),
+        "stop": _read_stop(fields),
+        "n": fields.integer("n", 1, _MAX_CHOICES) or 1,
+        "presence_penalty": fields.number("presence_penalty", -_ANY, _ANY),
+        "frequency_penalty": fields.number("frequency_penalty", -_ANY, _ANY),
+        "logit_bias": _read_logit_bias(fields),
+    }
 
 
 def _other_fields(

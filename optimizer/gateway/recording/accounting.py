@@ -26,6 +26,7 @@ from optimizer.gateway.recording.ledger_entries import (
     Timing,
     describe_attempts,
 )
+from providers.chat import Chat
 from providers.completion import Choice, Completion, Usage
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
@@ -39,7 +40,9 @@ _MODEL = attrgetter("provider", "model")
 _CACHEABLE_ENDINGS = frozenset({"stop", "length", "tool_calls"})
 
 
-def _may_be_given_again(choice: Choice) -> bool:
+def _may_be_given_again(choice: Choice, chat: Chat) -> bool:
+    if choice.finish_reason == "length" and chat.max_tokens is None:
+        return False  # cut off where the client set no limit: the next answer may be whole
     says_something = bool(choice.parts or choice.refusal)
     return says_something and choice.finish_reason in _CACHEABLE_ENDINGS
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -22,8 +23,8 @@ from optimizer.api.openai.responses_stream import ResponseStreamEncoder
 from optimizer.domain.result import CompletionResult
 from providers.anthropic.stream import AnthropicStream
 from providers.assembly import CompletionBuilder
-from providers.chat import Chat
-from providers.completion import Completion, CompletionRequest, Usage
+from providers.chat import Chat, Thinking
+from providers.completion import Choice, Completion, CompletionRequest, Usage
 from providers.events import (
     Event,
     Finished,
@@ -95,8 +96,14 @@ def test_openai_s_chunks(events: list[Event]) -> None:
     messages = told(ChatStreamEncoder(ID, "m", with_usage=True), events)
     heard = read(OpenAIStream("p"), messages)
     meant = collected(events)
-    assert heard.choices == meant.choices
+    assert [without_seals(c) for c in heard.choices] == list(meant.choices)
     assert heard.usage == meant.usage
+
+
+def without_seals(choice: Choice) -> Choice:
+    """The choice without the details of its reasoning, which hold our seal for this API."""
+    parts = (replace(p, details=None) if isinstance(p, Thinking) else p for p in choice.parts)
+    return replace(choice, parts=tuple(parts))
 
 
 @given(streams())
