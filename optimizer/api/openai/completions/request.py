@@ -38,7 +38,7 @@ def read_completion_queries(body: Any, cache_control: str) -> tuple[list[ChatQue
         "user": fields.text("user"),
         **read_sampling(fields),
     }
-    extras = tuple(name for name in fields.unread() if body[name] not in (False, "", 0, 1, [], {}))
+    extras = tuple(name for name in fields.unread() if _has_effect(body[name]))
     queries = []
     for prompt in prompts:
         part: Part = Text(prompt) if isinstance(prompt, str) else Native("a prompt of tokens")
@@ -46,6 +46,10 @@ def read_completion_queries(body: Any, cache_control: str) -> tuple[list[ChatQue
         chat = Chat((Message("user", (part,)),), extras=extras, source=source, **sampling)
         queries.append(ChatQuery(model, chat, options, streamed))
     return queries, with_usage
+
+
+def _has_effect(value: Any) -> bool:
+    return value is True or value not in (False, "", 0, 1, [], {})
 
 
 def _prompts(fields: BodyReader) -> Iterator[str | list[int]]:

@@ -23,7 +23,7 @@ from optimizer.api.openai.responses_stream import ResponseStreamEncoder
 from optimizer.domain.result import CompletionResult
 from providers.anthropic.stream import AnthropicStream
 from providers.assembly import CompletionBuilder
-from providers.chat import Chat, Thinking
+from providers.chat import Chat, Thinking, ToolCall
 from providers.completion import Choice, Completion, CompletionRequest, Usage
 from providers.events import (
     Event,
@@ -98,6 +98,25 @@ def test_openai_s_chunks(events: list[Event]) -> None:
     meant = collected(events)
     assert [without_seals(c) for c in heard.choices] == list(meant.choices)
     assert heard.usage == meant.usage
+
+
+def test_a_call_without_arguments_ends_with_empty_ones() -> None:
+    events: list[Event] = [ToolCallStarted(0, "c", "now"), Finished("tool_calls")]
+    messages = told(ChatStreamEncoder(ID, "m", with_usage=False), events)
+    calls = [c for m in messages for c in m["choices"][0]["delta"].get("tool_calls", ())]
+    assert "".join(c["function"]["arguments"] for c in calls) == "{}"
+
+
+def test_a_freeform_call_is_a_custom_one() -> None:
+    call = ToolCallStarted(0, "c", "patch", freeform=True)
+    pieces = [ToolArguments(0, '{"input": "a'), ToolArguments(0, 'b"}')]
+    messages = told(
+        ChatStreamEncoder(ID, "m", with_usage=False), [call, *pieces, Finished("tool_calls")]
+    )
+    (written,) = [c for m in messages for c in m["choices"][0]["delta"].get("tool_calls", ())]
+    assert written["custom"] == {"name": "patch", "input": "ab"}
+    (part,) = read(OpenAIStream("p"), messages).choices[0].parts
+    assert part == ToolCall("c", "patch", '{"input": "ab"}', freeform=True)
 
 
 def without_seals(choice: Choice) -> Choice:
