@@ -39,22 +39,20 @@ class OpenAIProvider(WireClient):
 
         Freeform tools become functions on a server without them, if we chose the model.
         """
-        if not super().relays(request):
-            return False
         chat = request.chat
-        if self._completes(request):
+        if chat.source is None or chat.source.wire not in self.wires:
+            return False
+        if chat.source.wire == completions.WIRE:
             return completions.has_completions(request, self.features)
-        if not chat.chosen or chat.native or features.FREEFORM_TOOLS in self.features:
+        if not chat.tools or not chat.chosen or chat.native:
             return True
-        return not any(tool.freeform for tool in chat.tools)
-
-    def _completes(self, request: CompletionRequest) -> bool:
-        """Return whether the request came in on the older API of completions."""
-        source = request.chat.source
-        return source is not None and source.wire == completions.WIRE
+        freeform = any(tool.freeform for tool in chat.tools)
+        return not freeform or features.FREEFORM_TOOLS in self.features
 
     def _relays_completion(self, request: CompletionRequest) -> bool:
-        return self._completes(request) and self.relays(request)
+        """Return whether the request goes out on the older API of completions."""
+        source = request.chat.source
+        return source is not None and source.wire == completions.WIRE and self.relays(request)
 
     async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings:
         """Call ``POST {base_url}/embeddings``. Raises :class:`ProviderError`."""

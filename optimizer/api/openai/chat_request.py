@@ -13,9 +13,9 @@ from optimizer.api.http.body_reader import BodyReader, is_number
 from optimizer.api.openai.chat_input.content import read_mark
 from optimizer.api.openai.chat_input.messages import MessageReader
 from optimizer.api.openai.chat_input.reasoning import read_reasoning
-from optimizer.api.openai.chat_input.tools import read_tool_choice, read_tools
+from optimizer.api.openai.chat_input.tools import read_all_tools
 from optimizer.gateway.chat_requests import ChatQuery
-from providers.chat import Chat, JsonOutput, OriginalRequest
+from providers.chat import Chat, JsonOutput, OriginalRequest, Tool, ToolChoice
 
 MAX_TOKENS = 10_000_000
 _MAX_CHOICES = 128
@@ -30,6 +30,8 @@ _LABELS = frozenset(
         "safety_identifier", "parallel_function_calls", "usage", "caching", "litellm_metadata",
     }
 )  # fmt: skip
+_HAS_TOOLS = frozenset({"tools", "tool_choice", "functions", "function_call"})
+_HAS_REASONING = frozenset({"reasoning_effort", "reasoning", "thinking"})
 _NO_EFFECT: tuple[Any, ...] = (False, "auto", "default", "", [], {}, ["text"])
 
 
@@ -58,8 +60,11 @@ def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
     legacy_max_tokens = fields.integer("max_tokens", 1, MAX_TOKENS)
     reader = MessageReader()
     messages = reader.read(fields)
-    choice, native_choice = read_tool_choice(fields)
-    tools, native_tools = read_tools(fields)
+    tools: tuple[Tool, ...] = ()
+    native_tools: tuple[str, ...] = ()
+    choice = ToolChoice()
+    if _HAS_TOOLS & body.keys():
+        tools, choice, native_tools = read_all_tools(fields)
     output, native_output = read_response_format(fields)
     chat_fields: dict[str, Any] = {
         "messages": messages,
@@ -68,22 +73,22 @@ def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
         "tool_choice": choice,
         "parallel_tools": fields.flag("parallel_tool_calls", True),
         "output": output,
-        "top_k": _top_k(fields),
+        "top_k": _top_k(fields) if "top_k" in body else None,
         "logprobs": fields.flag("logprobs"),
         "top_logprobs": fields.integer("top_logprobs", 0, MAX_TOKENS),
         "user": fields.text("user") or fields.text("safety_identifier"),
-        "reasoning": read_reasoning(fields),
+        "reasoning": read_reasoning(fields) if _HAS_REASONING & body.keys() else None,
         "verbosity": fields.text("verbosity"),
-        "cache": read_mark(fields),
-        "service_tier": _service_tier(fields),
+        "cache": read_mark(fields) if "cache_control" in body else None,
+        "service_tier": _service_tier(fields) if "service_tier" in body else "",
         "sealed": reader.sealed,
         **read_sampling(fields),
     }
     native, extras = _other_fields(fields, body)
     return Chat(
         **chat_fields,
-        native=(*native_tools, *native_choice, *native_output, *native),
-        extras=(*_formats(body), *extras),
+        native=(*native_tools, *native_output, *native),
+        extras=(*_formats(body), *extras) if tools else extras,
         source=OriginalRequest("openai", body),
     )
 

@@ -68,6 +68,9 @@ class MessageReader:
 
     def _turn(self, message: BodyReader, role: str) -> Message:
         name = message.text("name")
+        content = message.raw("content")
+        if role == "user" and isinstance(content, str) and not message.has("cache_control"):
+            return Message("user", (Text(content),), name)
         if role in {"system", "developer"}:
             return Message("system", tuple(read_content(message)), name)
         if role == "user":

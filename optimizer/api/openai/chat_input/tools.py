@@ -18,6 +18,15 @@ _MODES: Mapping[str, str] = {
 }  # fmt: skip
 
 
+def read_all_tools(
+    fields: BodyReader,
+) -> tuple[tuple[Tool, ...], ToolChoice, tuple[str, ...]]:
+    """Return the tools, how the model uses them, and the fields that bind to this API."""
+    tools, native = read_tools(fields)
+    choice, native_choice = read_tool_choice(fields)
+    return tools, choice, (*native, *native_choice)
+
+
 def read_tools(fields: BodyReader) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
     """Return the tools, and ``("tools",)`` if there are some that the provider itself runs."""
     tools: list[Tool] = []
