@@ -39,9 +39,15 @@ _MODEL = attrgetter("provider", "model")
 # Other endings (such as a content filter's) may not occur again, so they are not given to others.
 _CACHEABLE_ENDINGS = frozenset({"stop", "length", "tool_calls"})
 
+# The fields in which a client limits an answer, on the wires that do not require one.
+_LIMITS = frozenset(
+    {"max_tokens", "max_completion_tokens", "max_output_tokens", "generationConfig"}
+)
+
 
 def _may_be_given_again(choice: Choice, chat: Chat) -> bool:
-    if choice.finish_reason == "length" and chat.max_tokens is None:
+    body = chat.source.body if chat.source is not None else {}
+    if choice.finish_reason == "length" and body and not _LIMITS & body.keys():
         return False  # cut off where the client set no limit: the next answer may be whole
     says_something = bool(choice.parts or choice.refusal)
     return says_something and choice.finish_reason in _CACHEABLE_ENDINGS
@@ -116,8 +122,7 @@ class Accounting:
             served = served_decision(decision, completion, attempts)
         cacheable = analyzed.request.cache.write and not cut_off
         for choice in completion.choices:
-            says_something = bool(choice.parts or choice.refusal)
-            cacheable = cacheable and says_something and choice.finish_reason in _CACHEABLE_ENDINGS
+            cacheable = cacheable and _may_be_given_again(choice, analyzed.request.chat)
         saved = self._saved_by_prompt_cache(completion, answer_cost)
         answer = PricedAnswer(
             completion, answer_cost, charges, baseline, savings, saved, cacheable, cut_off
