@@ -8,6 +8,7 @@ from functools import lru_cache
 from optimizer.api.anthropic.messages import CountTokensEndpoint, MessagesEndpoint
 from optimizer.api.http.endpoint import ApiEndpoint
 from optimizer.api.openai.chat import ChatCompletionsEndpoint
+from optimizer.api.openai.completions.endpoint import CompletionsEndpoint
 from optimizer.api.openai.embeddings import EmbeddingsEndpoint
 from optimizer.api.openai.responses.endpoint import ResponsesEndpoint
 from optimizer.api.v1.complete import CompleteEndpoint
@@ -17,6 +18,7 @@ ENDPOINTS: Mapping[str, type[ApiEndpoint]] = {
     "/complete": CompleteEndpoint,
     "/api/v1/complete": CompleteEndpoint,
     "/v1/chat/completions": ChatCompletionsEndpoint,
+    "/v1/completions": CompletionsEndpoint,
     "/v1/responses": ResponsesEndpoint,
     "/v1/embeddings": EmbeddingsEndpoint,
     "/v1/messages": MessagesEndpoint,

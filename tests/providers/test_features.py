@@ -139,7 +139,7 @@ def test_what_the_catalogue_says_is_lacking_is_known() -> None:
 def payloads(asked: Chat) -> tuple[Any, Any, Any]:
     request = CompletionRequest("m", asked)
     return (
-        openai_payload(request, max_tokens_field="max_tokens", developer_role=False),
+        openai_payload(request),
         anthropic_payload(request),
         gemini_payload(asked),
     )

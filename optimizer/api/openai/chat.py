@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponseBase
@@ -20,6 +21,7 @@ from optimizer.api.openai.chat_request import read_chat_query
 from optimizer.api.openai.chat_stream import ChatStreamEncoder
 from optimizer.api.openai.errors import error_body
 from optimizer.gateway.chat_requests import ChatQuery
+from optimizer.gateway.streaming.client_stream import ClientStream
 
 
 class OpenAIEndpoint(WireEndpoint):
@@ -38,13 +40,24 @@ class ChatCompletionsEndpoint(OpenAIEndpoint, ChatEndpoint):
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
         """Return the chat that the request asks for, and the format of its answer."""
         query, with_usage = read_chat_query(api_request.data, api_request.header("cache-control"))
+        legacy = bool(api_request.data.get("functions")) and not api_request.data.get("tools")
         return query, ResponseFormat(
             ChatRelayRules(with_usage=with_usage),
-            chat_completion,
+            partial(chat_completion, legacy=legacy) if legacy else chat_completion,
             lambda stream, _: ChatStreamEncoder(
-                api_request.request_id, stream.model(query.model), with_usage=with_usage
+                api_request.request_id,
+                stream.model(query.model),
+                with_usage=with_usage,
+                author=lambda: _author_of(stream),
+                legacy=legacy,
             ),
         )
+
+
+def _author_of(stream: ClientStream) -> tuple[str, str]:
+    """Return the (provider, model) that answers; empty texts if it is not known yet."""
+    decision = stream.decision
+    return ("", "") if decision is None else (decision.provider, decision.model)
 
 
 class ChatCompletionsViewSet(EndpointViewSet):
