@@ -17,8 +17,6 @@ from providers.events import Event, KeepAlive, Relayed, Started
 
 # The comment of a stream that has nothing to say yet; clients ignore it.
 _ALIVE = b": keep-alive\n\n"
-# The request id in this header is our own.
-_OWN_HEADERS = frozenset({"x-request-id", "retry-after", "retry-after-ms", "x-should-retry"})
 
 
 class RelayRules(Protocol):
@@ -106,11 +104,3 @@ class RelayEncoder:
 
 def _name_of(event: Relayed) -> str:
     return "" if event.name == "message" else event.name
-
-
-def relayed_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the provider's headers for the client; its request id gets a name of its own."""
-    relayed = {name: value for name, value in headers.items() if name not in _OWN_HEADERS}
-    if upstream_id := headers.get("x-request-id"):
-        relayed["x-optimizer-upstream-request-id"] = upstream_id
-    return relayed

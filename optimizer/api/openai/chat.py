@@ -12,14 +12,15 @@ from rest_framework.request import Request
 
 from optimizer.api.compat import openapi as documents
 from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
+from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.api.http.endpoint import ApiRequest
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.views import EndpointViewSet
-from optimizer.api.openai.chat_answer import chat_completion
-from optimizer.api.openai.chat_relay import ChatRelayRules
+from optimizer.api.openai.chat_answer import chat_completion, usage_body
 from optimizer.api.openai.chat_request import read_chat_query
 from optimizer.api.openai.chat_stream import ChatStreamEncoder
 from optimizer.api.openai.errors import error_body
+from optimizer.domain.result import CompletionResult
 from optimizer.gateway.chat_requests import ChatQuery
 from optimizer.gateway.streaming.client_stream import ClientStream
 
@@ -30,6 +31,34 @@ class OpenAIEndpoint(WireEndpoint):
     def error_body(self, failure: Failure, request_id: uuid.UUID) -> dict[str, Any]:
         """Return the JSON body that reports ``failure``."""
         return error_body(failure)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRelayRules:
+    """The rules of chat completions; ``with_usage`` is whether the stream ends with its usage."""
+
+    with_usage: bool
+
+    def changed(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Omit the chunk with the usage alone if the client has not asked for it."""
+        if self.with_usage or data.get("choices") or "usage" not in data:
+            return data
+        return None
+
+    def whole(self, body: Mapping[str, Any], result: CompletionResult) -> Mapping[str, Any]:
+        """Add the usage if the provider reports none."""
+        if body.get("usage"):
+            return body
+        return {**body, "usage": usage_body(result.completion.usage)}
+
+    def summarized(
+        self, data: Mapping[str, Any], result: CompletionResult
+    ) -> Mapping[str, Any] | None:
+        """Add the summary to the last chunk, and the usage if the provider reports none."""
+        summarized = {**data, "optimizer": stream_summary(result)}
+        if self.with_usage and not data.get("usage"):
+            summarized["usage"] = usage_body(result.completion.usage)
+        return summarized
 
 
 class ChatCompletionsEndpoint(OpenAIEndpoint, ChatEndpoint):
