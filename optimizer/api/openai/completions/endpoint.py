@@ -21,8 +21,7 @@ from optimizer.api.compat.chat_endpoint import (
 )
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.views import EndpointViewSet
-from optimizer.api.openai.chat import OpenAIEndpoint
-from optimizer.api.openai.chat_relay import ChatRelayRules
+from optimizer.api.openai.chat import ChatRelayRules, OpenAIEndpoint
 from optimizer.api.openai.completions.answer import (
     TextStreamEncoder,
     text_completion,
