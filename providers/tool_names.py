@@ -1,0 +1,81 @@
+"""Makes the names of tools fit for a provider, and restores them in its answer.
+
+Clients name tools more freely than some providers allow: with up to 128 characters, with
+dots, slashes or spaces. A name that does not fit is cleaned, shortened and gets a digest of
+the original, so that it is the same in every turn and no two tools share a name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+
+from providers.chat import Chat, ToolCall
+
+_DIGEST_LENGTH = 8
+_ALLOWED = "a-zA-Z0-9_-"
+
+
+class ToolNames:
+    """The names of the tools of one chat, for a provider and for the client.
+
+    ``most`` is the longest name that the provider takes, in characters, and ``allowed`` the
+    characters, as in a regular expression's set. ``letter_first`` is whether a name must begin
+    with a letter or an underscore.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(
+        self,
+        chat: Chat,
+        most: int = 64,
+        allowed: str = _ALLOWED,
+        *,
+        letter_first: bool = False,
+    ) -> None:
+        fits = re.compile(
+            rf"(?:[a-zA-Z_][{allowed}]{{0,{most - 1}}})"
+            if letter_first
+            else rf"[{allowed}]{{1,{most}}}"
+        )
+        names = dict.fromkeys(_names(chat))
+        self._outer: dict[str, str] = {}
+        for name in names:
+            if not fits.fullmatch(name):
+                self._outer[name] = _fitted(name, most, allowed)
+        self._inner = {outer: name for name, outer in self._outer.items()}
+
+    def outer(self, name: str) -> str:
+        """Return the name that the provider is given for the client's ``name``."""
+        return self._outer.get(name, name)
+
+    def inner(self, name: str) -> str:
+        """Return the client's name for the ``name`` that the provider gave."""
+        return self._inner.get(name, name)
+
+    def __bool__(self) -> bool:
+        """Whether any name differs."""
+        return bool(self._outer)
+
+
+def _names(chat: Chat) -> Iterator[str]:
+    for tool in chat.tools:
+        yield tool.name
+    if chat.tool_choice.name:
+        yield chat.tool_choice.name
+    for message in chat.messages:
+        if message.role == "assistant":
+            for part in message.parts:
+                if isinstance(part, ToolCall):
+                    yield part.name
+
+
+def _fitted(name: str, most: int, allowed: str) -> str:
+    """Return a name that fits; equal names give equal results in every request."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
+    clean = re.sub(rf"[^{allowed}]", "_", name)
+    if not clean[:1].isalpha():
+        clean = f"t_{clean}"
+    return f"{clean[: most - _DIGEST_LENGTH - 1]}_{digest}"
