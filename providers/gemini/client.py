@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -11,16 +13,37 @@ import httpx
 from providers import features
 from providers.completion import Completion, CompletionRequest
 from providers.errors import AuthenticationFailed, ProviderError
-from providers.gemini.answer import GeminiStream, read_response
+from providers.gemini.answer import read_response
+from providers.gemini.array import joined
+from providers.gemini.own import relayed_payload
+from providers.gemini.parts import WIRE
 from providers.gemini.request import gemini_payload
-from providers.http.wire import WireClient
+from providers.gemini.shapes import mend
+from providers.gemini.stream import GeminiStream
+from providers.http.wire import SHAPE_ERRORS, WireClient
+
+_SECONDS = re.compile(r"\d{1,6}(?:\.\d{1,9})?s")
+_LONGEST_WAIT = 24 * 3600.0
 
 
 class GeminiProvider(WireClient):
     """Google's API: ``POST {base_url}/v1beta/models/{model}:generateContent``."""
 
-    wire = "gemini"
+    wire = WIRE
     features = features.GEMINI
+
+    async def count_tokens(self, request: CompletionRequest) -> int:
+        """Return the provider's own count of input tokens. Raises :class:`ProviderError`."""
+        payload = self._payload(request)
+        whole = payload.pop("generateContentRequest", None) or payload
+        model = f"models/{request.model}"
+        body = await self.post(
+            f"/v1beta/models/{quote(request.model, safe='')}:countTokens",
+            {"generateContentRequest": {**whole, "model": model}},
+            self._headers(request),
+        )
+        with self._reading():
+            return int(body["totalTokens"])
 
     def _path(self, request: CompletionRequest, *, stream: bool) -> str:
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
@@ -31,16 +54,44 @@ class GeminiProvider(WireClient):
         return {"x-goog-api-key": self._api_key}
 
     def _payload(self, request: CompletionRequest) -> dict[str, Any]:
-        return gemini_payload(request.chat)
+        if self.relays(request):
+            return relayed_payload(request, self.name)
+        return gemini_payload(request.chat, request.model, self.name, request.lacks)
 
     def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
         return read_response(self.name, request, body)
 
+    def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
+        return mend(body)
+
     def _reader(self, request: CompletionRequest) -> GeminiStream:
-        return GeminiStream(self.name)
+        return GeminiStream(self.name, request)
+
+    def _object(self, raw: bytes) -> dict[str, Any]:
+        # A stream that is not of server-sent events is one array of its messages.
+        if raw.lstrip()[:1] == b"[":
+            return joined(self.name, raw)
+        return super()._object(raw)
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
         # Google answers a wrong key with 400 INVALID_ARGUMENT.
         if response.status_code == 400 and b"API_KEY_INVALID" in raw:
             return AuthenticationFailed(self.name, "refused the API key (HTTP 400)", status=400)
-        return super()._error(response, raw)
+        error = super()._error(response, raw)
+        if error.retry_after is None and b"retryDelay" in raw:
+            error.retry_after = _retry_delay(raw)
+        return error
+
+
+def _retry_delay(raw: bytes) -> float | None:
+    """Return the wait in seconds that the error's details ask for.
+
+    https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto
+    """
+    try:
+        delays = [d["retryDelay"] for d in json.loads(raw)["error"]["details"] if "retryDelay" in d]
+    except SHAPE_ERRORS:
+        return None
+    if not delays or not isinstance(delays[0], str) or not _SECONDS.fullmatch(delays[0]):
+        return None
+    return min(float(delays[0][:-1]), _LONGEST_WAIT)
