@@ -17,6 +17,8 @@ _KEY_VERSION = 2
 _NOT_IN_KEY = frozenset(
     {"stream", "stream_options", "user", "safety_identifier", "metadata", "store", "optimizer"}
 )
+# Where each API has the turns of a conversation.
+_TURNS = ("messages", "contents", "input")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,9 @@ def semantic_key(chat: Chat, options: RequestOptions) -> str:
     last = chat.messages[-1]
     if last.role != "user" or not all(isinstance(part, Text) for part in last.parts):
         return ""
-    before = chat.source.body["messages"][:-1]
-    return _key(chat, options, {**chat.source.body, "messages": before})
+    body = chat.source.body
+    turns = next((name for name in _TURNS if isinstance(body.get(name), list)), "")
+    return _key(chat, options, {**body, turns: body[turns][:-1]}) if turns else ""
 
 
 def chat_key(chat: Chat, options: RequestOptions) -> str:

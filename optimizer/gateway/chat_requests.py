@@ -14,6 +14,7 @@ from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
 from providers.completion import CompletionRequest
 from providers.errors import ProviderError, RequestRejected
+from providers.gemini.client import GeminiProvider
 from providers.resilience import ResilientCaller
 from providers.storable import storable_text
 
@@ -94,7 +95,7 @@ class ChatRequestBuilder:
         """
         for provider_name, model in self.names.select(query.model).only or ():
             provider = self._caller.providers[provider_name]
-            if isinstance(provider, AnthropicProvider):
+            if isinstance(provider, (AnthropicProvider, GeminiProvider)):
                 try:
                     return await provider.count_tokens(CompletionRequest(model, query.chat))
                 except RequestRejected:

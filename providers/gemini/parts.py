@@ -50,8 +50,8 @@ class PartReader:
             if signature:
                 # The encrypted reasoning before this text: it goes back to the model.
                 yield Thinking("", signature)
-        elif said := {k: v for k, v in part.items() if v and k != "thoughtSignature"}:
-            yield from self._special(part, said)
+        elif rest := {k: v for k, v in part.items() if v and k != "thoughtSignature"}:
+            yield from self._special(part, rest)
 
     def _call(self, call: Mapping[str, Any], signature: str) -> ToolCall:
         name = self._names.inner(str(call["name"]))
@@ -66,10 +66,10 @@ class PartReader:
             freeform=name in self._freeform,
         )
 
-    def _special(self, part: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[AnswerPart]:
+    def _special(self, part: Mapping[str, Any], rest: Mapping[str, Any]) -> Iterator[AnswerPart]:
         if self._own:
             yield Opaque(WIRE, dict(part))
-        elif text := _stand_in(said):
+        elif text := _stand_in(rest):
             yield Text(text)
         else:
             yield Opaque(WIRE, dict(part))

@@ -37,12 +37,12 @@ from providers.gemini.shapes import mend
 class _Candidate:
     """What has arrived of one answer."""
 
-    __slots__ = ("block", "calls", "ended", "said", "thinking")
+    __slots__ = ("block", "calls", "ended", "has_content", "thinking")
 
     def __init__(self) -> None:
         self.block = 0
         self.calls = 0
-        self.said = False
+        self.has_content = False
         self.thinking = False
         self.ended = False
 
@@ -97,7 +97,7 @@ class GeminiStream:
         choice = _index(candidate)
         state = self._candidates.setdefault(choice, _Candidate())
         for part in self._parts.parts(candidate):
-            state.said = True
+            state.has_content = True
             if state.thinking and not isinstance(part, Thinking):
                 state.thinking = False
                 state.block += 1
@@ -108,7 +108,7 @@ class GeminiStream:
         state = self._candidates[choice]
         if not reason or state.ended:
             return
-        if not any(other.said for other in self._candidates.values()) and (
+        if not any(other.has_content for other in self._candidates.values()) and (
             error := nothing_said(self._provider, [reason], self._usage)
         ):
             raise error

@@ -42,8 +42,8 @@ def thinking_config(chat: Chat, model: str) -> dict[str, Any]:
 
 def _version(model: str) -> tuple[int, int]:
     """Return the generation that a model's name tells; names without one mean the latest."""
-    if found := _VERSION.search(model):
-        return int(found[1]), int(found[2] or 0)
+    if match := _VERSION.search(model):
+        return int(match[1]), int(match[2] or 0)
     return (3, 9) if "gemini" in model else (0, 0)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
 
-from optimizer.api.compat.relay import RelayEncoder, RelayRules, relayed_headers
+from optimizer.api.compat.relay import ALIVE, RelayEncoder, RelayRules, relayed_headers
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.errors import Failure, failure_of, retry_headers
@@ -31,7 +31,9 @@ async def answer(
     """Return the reply to ``request``. Raises what :meth:`RoutingService.complete` does."""
     if request.streamed:
         stream = await routing.stream(request)
-        encoder = RelayEncoder(response_format.rules, response_format.encoder(stream, request))
+        encoder = RelayEncoder(
+            response_format.rules, response_format.encoder(stream, request), response_format.alive
+        )
         headers = {
             **headers_of_stream(request, stream), **headers, **relayed_headers(stream.headers)
         }  # fmt: skip
@@ -134,12 +136,14 @@ def _usd(amount: Decimal | None) -> str:
 class ResponseFormat:
     """The format of an answer: ``whole`` writes it at once, ``encoder`` as a stream.
 
-    ``rules`` are for an answer that is passed on as the provider gave it.
+    ``rules`` are for an answer that is passed on as the provider gave it, and ``alive`` is what
+    a stream sends while it has nothing to say.
     """
 
     rules: RelayRules
     whole: Callable[[CompletionResult], dict[str, Any]]
     encoder: Callable[[ClientStream, GatewayRequest], StreamEncoder]
+    alive: bytes = ALIVE
 
 
 class WireEndpoint:

@@ -16,7 +16,7 @@ from optimizer.domain.result import CompletionResult
 from providers.events import Event, KeepAlive, Relayed
 
 # The comment of a stream that has nothing to say yet; clients ignore it.
-_ALIVE = b": keep-alive\n\n"
+ALIVE = b": keep-alive\n\n"
 # The request id in this header is our own.
 _OWN_HEADERS = frozenset({"x-request-id", "retry-after", "retry-after-ms", "x-should-retry"})
 
@@ -38,11 +38,13 @@ class RelayRules(Protocol):
 class RelayEncoder:
     """Encodes the stream of one client: the provider's own messages, or else the events.
 
-    ``events`` encodes the answers of other wires, of the cache, and the errors.
+    ``events`` encodes the answers of other wires, of the cache, and the errors; ``alive`` is
+    what a stream sends while it has nothing to say.
     """
 
-    def __init__(self, rules: RelayRules, events: StreamEncoder) -> None:
+    def __init__(self, rules: RelayRules, events: StreamEncoder, alive: bytes = ALIVE) -> None:
         self._rules = rules
+        self._alive = alive
         self._events = events
         self._endings: list[Relayed] = []
         self._relays = False
@@ -56,7 +58,7 @@ class RelayEncoder:
             elif (message := self._message(event)) is not None:
                 yield message
         elif isinstance(event, KeepAlive):
-            yield _ALIVE
+            yield self._alive
         else:
             yield from self._events.encode(event)
 

@@ -15,13 +15,16 @@ from optimizer.wiring.services import Services
 class ApiRequest:
     """One request: ``data`` is its JSON body, ``client`` its sender.
 
-    ``header`` returns a header by its lower-case name; empty if it is absent.
+    ``header`` returns a header by its lower-case name; empty if it is absent. ``path`` and
+    ``query`` are those of the URL, for APIs that name the model there.
     """
 
     data: Any
     request_id: uuid.UUID
     client: Client
     header: Callable[[str], str]
+    path: str = ""
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class JsonReply:
 
 @dataclass(frozen=True, slots=True)
 class StreamReply:
-    """A reply of server-sent events.
+    """A reply of server-sent events, unless ``headers`` name another content type.
 
     However it ends, the sender closes ``source`` and calls ``leave``.
     """
