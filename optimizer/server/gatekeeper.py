@@ -12,7 +12,7 @@ from optimizer.access.api_keys import AccessDenied
 from optimizer.access.client_address import address_of_scope
 from optimizer.access.concurrency.limiter import ConcurrencyTimeout
 from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
-from optimizer.api.gemini.paths import GEMINI_PREFIXES, is_gemini
+from optimizer.api.gemini.paths import GEMINI_PREFIXES, MODEL_LIST, is_gemini
 from optimizer.api.http.errors import Failure, Kind, retry_headers
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 from optimizer.wiring.build import PROCESS, get_services
@@ -60,7 +60,7 @@ class Gatekeeper:
             return
         services = PROCESS.services or get_services()
         digest = _key_digest(scope["headers"])
-        if ":" in path or path.startswith(GEMINI_PREFIXES):
+        if ":" in path or path.startswith((*GEMINI_PREFIXES, MODEL_LIST)):
             digest = self._gemini_key_digest(scope, digest)
         try:
             client = services.api_keys.authenticate(
@@ -96,7 +96,7 @@ class Gatekeeper:
 
         A key in the query string is taken out of it, so that no log and no view sees it.
         """
-        if not is_gemini(scope["path"]):
+        if not (is_gemini(scope["path"]) or scope["path"].startswith(MODEL_LIST)):
             return digest
         for name, value in scope["headers"]:
             if name == b"x-goog-api-key" and digest is None:

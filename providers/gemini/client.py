@@ -35,13 +35,12 @@ class GeminiProvider(WireClient):
     async def count_tokens(self, request: CompletionRequest) -> int:
         """Return the provider's own count of input tokens. Raises :class:`ProviderError`."""
         payload = self._payload(request)
-        whole = payload.pop("generateContentRequest", None) or payload
-        model = f"models/{request.model}"
-        body = await self.post(
-            f"/v1beta/models/{quote(request.model, safe='')}:countTokens",
-            {"generateContentRequest": {**whole, "model": model}},
-            self._headers(request),
-        )
+        if payload.keys() != {"contents"}:
+            # Only in this form are instructions and tools counted as well.
+            model = f"models/{request.model}"
+            payload = {"generateContentRequest": {**payload, "model": model}}
+        path = f"/v1beta/models/{quote(request.model, safe='')}:countTokens"
+        body = await self.post(path, payload, self._headers(request))
         with self._reading():
             return int(body["totalTokens"])
 

@@ -16,7 +16,8 @@ METHODS = (
     "batchEmbedContents",
 )
 GEMINI_PREFIXES = ("/v1beta/", "/v1alpha/")
-# GET /v1/models is OpenAI's list of models; only the methods are Gemini's there.
+# The list of models is OpenAI's there, and Google's for its own clients; the methods are Gemini's.
+MODEL_LIST = "/v1/models"
 _SHARED = re.compile(rf"/v1/(?:models|tunedModels)/.+:(?:{'|'.join(METHODS)})")
 _TARGET = re.compile(r"/v1(?:beta|alpha)?/(?:models|(tunedModels))/(.+):(\w+)", re.DOTALL)
 

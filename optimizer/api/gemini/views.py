@@ -20,6 +20,7 @@ from optimizer.api.gemini.generate import (
 from optimizer.api.gemini.model_list import model_body, model_list
 from optimizer.api.http.endpoint import ApiEndpoint
 from optimizer.api.http.views import EndpointViewSet
+from optimizer.api.openai.model_list import ModelsViewSet
 
 _EXAMPLE = OpenApiExample(
     "A question",
@@ -117,6 +118,39 @@ class BatchEmbedViewSet(EndpointViewSet):
     async def create(self, request: Request, model: str) -> HttpResponseBase:
         """Compute the embeddings of several texts. The request is priced and recorded."""
         return await self.serve(request)
+
+
+class SharedModelsViewSet(ModelsViewSet):
+    """Serves ``GET /v1/models``: OpenAI's list, or Google's to its own clients."""
+
+    @extend_schema(
+        operation_id="models",
+        summary="List models (OpenAI; Gemini with x-goog-api-key)",
+        tags=["OpenAI"],
+        responses={200: documents.ANY_OBJECT},
+    )
+    async def retrieve(self, request: Request) -> Response:
+        """List the names that a request may give as its model."""
+        if _is_of_google(request):
+            return Response(model_list(self.services.names))
+        return await super().retrieve(request)
+
+    @extend_schema(
+        operation_id="model",
+        summary="Describe a model (OpenAI; Gemini with x-goog-api-key)",
+        tags=["OpenAI"],
+        responses=documents.OPENAI_RESPONSES,
+    )
+    async def describe(self, request: Request, name: str) -> Response:
+        """Describe one model."""
+        if _is_of_google(request):
+            return Response(model_body(self.services.names, name))
+        return await super().describe(request, name)
+
+
+def _is_of_google(request: Request) -> bool:
+    headers = request._request.headers
+    return "x-goog-api-key" in headers or "x-goog-api-client" in headers
 
 
 class GeminiModelsViewSet(EndpointViewSet):
