@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from optimizer.api.compat.chat_endpoint import cost_headers
 from optimizer.api.compat.extensions import read_request_options
-from optimizer.api.gemini.fields import ProtoReader
 from optimizer.api.gemini.generate import GeminiEndpoint
 from optimizer.api.gemini.paths import model_of
+from optimizer.api.gemini.request_reader.fields import ProtoReader
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.gateway.embeddings import EmbeddingService

@@ -8,11 +8,11 @@ from typing import Any, Self
 from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
 from optimizer.api.gemini.answer import response
 from optimizer.api.gemini.errors import error_body
-from optimizer.api.gemini.fields import ProtoReader
 from optimizer.api.gemini.json_array import as_array
 from optimizer.api.gemini.paths import model_of, wants_events
 from optimizer.api.gemini.relay import GenerateRelayRules
-from optimizer.api.gemini.request import read_generate_query
+from optimizer.api.gemini.request_reader.fields import ProtoReader
+from optimizer.api.gemini.request_reader.query import read_generate_query
 from optimizer.api.gemini.stream import GenerateStreamEncoder
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.errors import Failure

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from optimizer.api.gemini.fields import ProtoReader
-from optimizer.api.gemini.schemas import json_schema
+from optimizer.api.gemini.request_reader.fields import ProtoReader
+from optimizer.api.gemini.request_reader.schemas import json_schema
 from providers.chat import Tool, ToolChoice
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from optimizer.api.compat.extensions import read_request_options
-from optimizer.api.gemini.config import read_config
-from optimizer.api.gemini.content import ContentReader, read_system
-from optimizer.api.gemini.fields import ProtoReader
-from optimizer.api.gemini.tools import read_tools
+from optimizer.api.gemini.request_reader.config import read_config
+from optimizer.api.gemini.request_reader.content import ContentReader, read_system
+from optimizer.api.gemini.request_reader.fields import ProtoReader
+from optimizer.api.gemini.request_reader.tools import read_tools
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.gateway.chat_requests import ChatQuery
 from providers.chat import Chat, OriginalRequest

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from optimizer.api.gemini.fields import ProtoReader
+from optimizer.api.gemini.request_reader.fields import ProtoReader
 from optimizer.api.gemini.seals import seal_in
 from optimizer.domain.reasoning_seals import unseal, unseal_call
 from providers.chat import File, Image, Message, Native, Part, Text, Thinking, ToolCall, ToolResult

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from optimizer.api.gemini.fields import ProtoReader
-from optimizer.api.gemini.schemas import json_schema
+from optimizer.api.gemini.request_reader.fields import ProtoReader
+from optimizer.api.gemini.request_reader.schemas import json_schema
 from providers.chat import JsonOutput, Reasoning
 
 # Fields that other APIs do without: they tune the answer and do not change its kind.
