@@ -68,7 +68,7 @@ class ContentWriter:
             begun = True
             parts = list(self._parts(message))
             # Nothing may stand between calls and their results.
-            if waiting and not (_awaits_results(contents) and any(map(_is_result, parts))):
+            if waiting and not any(map(_is_result, parts)):
                 contents.append({"role": "user", "parts": waiting})
                 waiting = []
             if not parts:
@@ -179,7 +179,3 @@ def _is_result(part: JsonPart) -> bool:
 
 def _is_signed_call(part: JsonPart) -> bool:
     return "functionCall" in part and part.get("thoughtSignature") not in {None, NO_SIGNATURE}
-
-
-def _awaits_results(contents: list[dict[str, Any]]) -> bool:
-    return bool(contents) and any("functionCall" in part for part in contents[-1]["parts"])

@@ -64,7 +64,8 @@ def without_ids(value: Any) -> Any:
         return {
             name: without_ids(found)
             for name, found in value.items()
-            if name not in {"id", "request_id", "created", "created_at", "total_cost_today"}
+            if name
+            not in {"id", "request_id", "responseId", "created", "created_at", "total_cost_today"}
         }
     return [without_ids(one) for one in value] if isinstance(value, list) else value
 
