@@ -101,10 +101,12 @@ class Gatekeeper:
         for name, value in scope["headers"]:
             if name == b"x-goog-api-key" and digest is None:
                 digest = _digest(value)
-        pairs = parse_qsl(scope.get("query_string", b""), keep_blank_values=True)
-        keys = [value for name, value in pairs if name == b"key"]
+        query = scope.get("query_string", b"").decode("latin-1")
+        pairs = parse_qsl(query, keep_blank_values=True, encoding="latin-1") if query else []
+        keys = [value.encode("latin-1") for name, value in pairs if name == "key"]
         if keys:
-            scope["query_string"] = urlencode([p for p in pairs if p[0] != b"key"]).encode()
+            rest = [pair for pair in pairs if pair[0] != "key"]
+            scope["query_string"] = urlencode(rest, encoding="latin-1").encode()
             if digest is None and self._query_keys:
                 digest = _digest(keys[-1])
         return digest

@@ -181,6 +181,8 @@ class TestWithAKey:
             taken = await http.post(f"{path}?alt=sse&key={secret}", json=CONTENTS)
             assert taken.status_code == 200
             assert seen == [b"alt=sse"]
+            await http.post(f"{path}?alt=%C2%BE%ff&key={secret}", json=CONTENTS)
+            assert seen[1] == b"alt=%C2%BE%FF"
             wrong = await http.post(f"{path}?key={secret}x", json=CONTENTS)
             assert wrong.status_code == 401
             other = await http.post(f"/v1/chat/completions?key={secret}", json=CHAT)
