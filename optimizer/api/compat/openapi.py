@@ -172,4 +172,7 @@ OPENAI_STREAMS = _responses(OpenAIErrorBody, streams=True)
 ANTHROPIC_RESPONSES = _responses(AnthropicErrorBody)
 ANTHROPIC_STREAMS = _responses(AnthropicErrorBody, streams=True)
 GEMINI_RESPONSES = _responses(GeminiErrorBody)
-GEMINI_STREAMS = _responses(GeminiErrorBody, streams=True)
+GEMINI_STREAMS = {
+    **_responses(GeminiErrorBody, streams=True),
+    (200, _JSON): {"type": "array", "items": ANY_OBJECT},
+}
