@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from optimizer.api.anthropic.messages import CountTokensEndpoint, MessagesEndpoint
+from optimizer.api.gemini.embeddings import BatchEmbedEndpoint, EmbedEndpoint
+from optimizer.api.gemini.generate import (
+    CountContentTokensEndpoint,
+    GenerateEndpoint,
+    StreamGenerateEndpoint,
+)
 from optimizer.api.http.endpoint import ApiEndpoint
 from optimizer.api.openai.chat import ChatCompletionsEndpoint
 from optimizer.api.openai.completions.endpoint import CompletionsEndpoint
@@ -23,6 +29,12 @@ ENDPOINTS: Mapping[str, type[ApiEndpoint]] = {
     "/v1/embeddings": EmbeddingsEndpoint,
     "/v1/messages": MessagesEndpoint,
     "/v1/messages/count_tokens": CountTokensEndpoint,
+    # Methods of Gemini's API, whose paths hold the model's name.
+    ":generateContent": GenerateEndpoint,
+    ":streamGenerateContent": StreamGenerateEndpoint,
+    ":countTokens": CountContentTokensEndpoint,
+    ":embedContent": EmbedEndpoint,
+    ":batchEmbedContents": BatchEmbedEndpoint,
 }
 
 

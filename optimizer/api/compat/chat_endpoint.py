@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
 
-from optimizer.api.compat.relay import RelayEncoder, RelayRules
+from optimizer.api.compat.relay import ALIVE, RelayEncoder, RelayRules
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.errors import Failure, failure_of, retry_headers
@@ -60,7 +60,9 @@ def _stream_reply(
     response_format: ResponseFormat,
     headers: Mapping[str, str],
 ) -> StreamReply:
-    encoder = RelayEncoder(response_format.rules, response_format.encoder(stream, request))
+    encoder = RelayEncoder(
+        response_format.rules, response_format.encoder(stream, request), response_format.alive
+    )
     headers = {
         **headers_of_stream(request, stream), **headers, **relayed_headers(stream.headers)
     }  # fmt: skip
@@ -160,12 +162,14 @@ def _usd(amount: Decimal | None) -> str:
 class ResponseFormat:
     """The format of an answer: ``whole`` writes it at once, ``encoder`` as a stream.
 
-    ``rules`` are for an answer that is passed on as the provider gave it.
+    ``rules`` are for an answer that is passed on as the provider gave it, and ``alive`` is what
+    a stream sends while it has nothing to say.
     """
 
     rules: RelayRules
     whole: Callable[[CompletionResult], dict[str, Any]]
     encoder: Callable[[ClientStream, GatewayRequest], StreamEncoder]
+    alive: bytes = ALIVE
 
 
 class WireEndpoint:
