@@ -164,6 +164,12 @@ def _no_eligible_model(error: NoEligibleModel, param: str | None) -> Failure:
             "Routing unavailable: no provider is configured. "
             "Set a provider's API key or LOCAL_PROVIDER=on.",
         )
+    if error.too_long:
+        # No configuration of the request but a shorter one can be served.
+        return Failure(
+            413, "too_large", str(error), param, "context_length_exceeded",
+            errors={"prompt": [str(error)]}, summary="The request is too long for every model.",
+        )  # fmt: skip
     return Failure(
         400,
         "invalid",

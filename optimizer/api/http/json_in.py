@@ -10,7 +10,7 @@ from rest_framework.parsers import JSONParser
 
 
 class CompressedBody(APIException):
-    """The body is compressed (415). It could exceed the size limit once decompressed."""
+    """The body is compressed (415), at a path where bodies are not decompressed."""
 
     status_code = 415
     default_detail = "Compressed bodies are not supported. Send the body without Content-Encoding."

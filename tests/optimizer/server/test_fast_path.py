@@ -91,7 +91,8 @@ async def test_both_doors_answer_alike(client: httpx.AsyncClient, endpoint: str)
     ("headers", "content", "status"),
     [
         ({"content-type": "text/plain"}, b"{}", 415),
-        ({"content-type": "application/json", "content-encoding": "gzip"}, b"{}", 415),
+        ({"content-type": "application/json", "content-encoding": "gzip"}, b"{}", 400),
+        ({"content-type": "application/json", "content-encoding": "br"}, b"{}", 415),
         ({"content-type": "application/json"}, b"", 400),
         ({"content-type": "Application/JSON; charset=utf-8"}, b'{"prompt": "Hi"}', 200),
     ],
