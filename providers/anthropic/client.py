@@ -34,8 +34,11 @@ class AnthropicProvider(WireClient):
         return "/v1/messages"
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
-        headers = {"x-api-key": self._api_key, "anthropic-version": "2023-06-01"}
-        return {**headers, **_beta_headers(request.chat)}
+        return {**self.key_headers(), **_beta_headers(request.chat)}
+
+    def key_headers(self) -> Mapping[str, str]:
+        """Return the headers with the API key and the version of the API."""
+        return {"x-api-key": self._api_key, "anthropic-version": "2023-06-01"}
 
     def _payload(self, request: CompletionRequest) -> dict[str, Any]:
         return anthropic_payload(request)

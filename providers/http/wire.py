@@ -23,11 +23,11 @@ from providers.errors import (
     EmptyCompletion,
     MalformedResponse,
     ProviderError,
-    ProviderTimeout,
     error_for_status,
 )
 from providers.events import Event, Relayed, Started
 from providers.http.client_headers import client_headers
+from providers.http.side_calls import SideAnswer, SideCall, call_error, passed_on
 from providers.http.streaming import (
     EventTooLarge,
     StreamReader,
@@ -229,15 +229,23 @@ class WireClient(ABC):
                 yield response
             finally:
                 await response.aclose()
-        except httpx.ConnectTimeout as error:
-            raise ConnectionFailed(self.name, "could not be reached in time") from error
-        except httpx.TimeoutException as error:
-            raise ProviderTimeout(self.name, "did not answer in time") from error
         except CALL_FAILED as error:
-            raise ConnectionFailed(
-                self.name,
-                f"could not be reached or the connection was lost ({type(error).__name__})",
-            ) from error
+            raise call_error(self.name, error) from error
+
+    async def pass_on(self, call: SideCall) -> SideAnswer:
+        """Send a request that is no completion as it came, with the key of this provider.
+
+        The caller closes the answer. Raises :class:`ProviderError` if there is none.
+        """
+        return await passed_on(self, self._client, self._base_url, self._timeout, call)
+
+    def key_headers(self) -> Mapping[str, str]:
+        """Return the headers with the API key, or nothing if there is no key."""
+        return {}
+
+    def holds_key(self, raw: bytes) -> bool:
+        """Return whether ``raw`` holds the API key, which no client may see."""
+        return bool(self._api_key) and self._api_key.encode() in raw
 
     def _target(self, path: str, headers: Mapping[str, str]) -> Target:
         key = (path, *headers.items())
@@ -278,7 +286,7 @@ class WireClient(ABC):
 
     def _error_body(self, raw: bytes) -> Mapping[str, Any] | None:
         """Return the provider's error as it came; ``None`` if it holds the key or is no JSON."""
-        if len(raw) > _LONGEST_ERROR or (self._api_key and self._api_key.encode() in raw):
+        if len(raw) > _LONGEST_ERROR or self.holds_key(raw):
             return None
         try:
             body = json.loads(raw)
