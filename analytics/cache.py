@@ -164,7 +164,7 @@ def _usage() -> dict[str, Any]:
 
 def _tenant_usage(tenant: str) -> dict[str, Any]:
     """Sum one tenant's requests, as the daily totals are not kept by tenant."""
-    requests = RequestRecord.objects.filter(tenant=tenant)
+    requests = RequestRecord.objects.admitted().filter(tenant=tenant)
     return requests.aggregate(
         answered=Count("pk", filter=~Q(status=RequestRecord.Status.ERROR)),
         hits=Count("pk", filter=Q(cache_hit=True)),

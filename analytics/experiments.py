@@ -115,7 +115,7 @@ def traffic(unit: str, metric: str, days: int, now: datetime | None = None) -> T
     ``metric`` is "cost", "quality" or "failures".
     """
     since = (now or timezone.now()) - timedelta(days=days)
-    requests = RequestRecord.objects.filter(created_at__gte=since, replayed=False)
+    requests = RequestRecord.objects.admitted().filter(created_at__gte=since, replayed=False)
     field = UNIT_FIELDS[unit]
     if unit != "request":
         requests = requests.exclude(**{field: ""})

@@ -48,7 +48,8 @@ class ModelSpec:
 
     ``price`` overrides the price table: USD per million tokens by unit. ``kind`` is "chat"
     or "embedding". ``lacks`` names features that this model does not support. ``rank`` is
-    the model's place in the catalogue, 0 first.
+    the model's place in the catalogue, 0 first. ``snapshot_of`` is the id of the model
+    that this is a dated edition of, else empty.
     """
 
     provider: str
@@ -61,6 +62,7 @@ class ModelSpec:
     price: Mapping[str, Decimal] | None = None
     kind: str = "chat"
     lacks: frozenset[str] = frozenset()
+    snapshot_of: str = ""
 
     @property
     def ref(self) -> str:
@@ -90,12 +92,6 @@ class Catalogue:
     def find(self, provider: str, model: str) -> ModelSpec | None:
         """Return the model with this id or alias, or ``None``."""
         return self._by_key.get((provider, model))
-
-    def lacks(self, provider: str, model: str) -> frozenset[str]:
-        """Return the features of its wire that the model, or its provider, does not have."""
-        spec = self._by_key.get((provider, model))
-        lacks = self.providers[provider].lacks
-        return lacks if spec is None else lacks | spec.lacks
 
 
 def load_catalogue(operator_file: Path | None = None) -> Catalogue:

@@ -22,11 +22,14 @@ class ProviderError(Exception):
     provider's own explanation of what is wrong with the request: it is for the client
     that sent the request and must not be written to a log or a table. ``body`` is the
     provider's error as it came, and ``headers`` are those that clients of its wire read: they
-    are for a client that uses the same ``wire``.
+    are for a client that uses the same ``wire``. ``maybe_charged`` is whether the provider may
+    have worked on the request and charge for it, so that the same model must not be called
+    with it again.
     """
 
     code = "provider_error"
     retryable = False
+    maybe_charged = False
 
     def __init__(
         self,
@@ -132,10 +135,16 @@ class Overloaded(ProviderUnavailable):
 
 
 class ConnectionFailed(ProviderError):
-    """There is no connection, or it was lost before the answer was complete."""
+    """There was no connection, so the request was not sent."""
 
     code = "connection_failed"
     retryable = True
+
+
+class ConnectionLost(ConnectionFailed):
+    """The connection was lost after the request was sent, before the answer was complete."""
+
+    maybe_charged = True
 
 
 class ProviderTimeout(ProviderError):
@@ -143,6 +152,7 @@ class ProviderTimeout(ProviderError):
 
     code = "timeout"
     retryable = True
+    maybe_charged = True
 
 
 class MalformedResponse(ProviderError):
@@ -150,6 +160,7 @@ class MalformedResponse(ProviderError):
 
     code = "malformed_response"
     retryable = True
+    maybe_charged = True
 
 
 class EmptyCompletion(ProviderError):
@@ -157,6 +168,7 @@ class EmptyCompletion(ProviderError):
 
     code = "empty_completion"
     retryable = True
+    maybe_charged = True
 
 
 class CircuitOpen(ProviderError):
@@ -165,12 +177,21 @@ class CircuitOpen(ProviderError):
     code = "circuit_open"
 
 
+class InternalError(ProviderError):
+    """A client of ours raised an error that it must not raise; the call may have been made."""
+
+    code = "internal_error"
+    maybe_charged = True
+
+
 class ClientGone(ProviderError):
     """The client disconnected, so the call was ended."""
 
     code = "client_disconnected"
 
 
+# A gateway before the provider stopped waiting for the answer (524 is Cloudflare's).
+_GATEWAY_TIMEOUTS = (504, 524)
 _BY_STATUS: dict[int, tuple[type[ProviderError], str]] = {
     400: (RequestRejected, "rejected the request as invalid"),
     401: (AuthenticationFailed, "refused the API key"),
@@ -197,4 +218,6 @@ def error_for_status(
         if status >= 500
         else (RequestRejected, "returned an unexpected status"),
     )
-    return kind(provider, f"{message} (HTTP {status})", status=status, retry_after=retry_after)
+    error = kind(provider, f"{message} (HTTP {status})", status=status, retry_after=retry_after)
+    error.maybe_charged = status in _GATEWAY_TIMEOUTS
+    return error

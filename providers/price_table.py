@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, TieredPrices
 
 from providers.fees import Fees, listed_fees
@@ -41,15 +40,6 @@ class ListedPrices:
     by_kind: Mapping[str, Price]
     fees: Fees
     factor: Decimal | None = None
-
-
-def find_info(prices_id: str, model: str) -> ModelInfo | None:
-    """Return what the table's provider ``prices_id`` says of ``model``, ``None`` if nothing."""
-    snapshot = data_snapshot.get_snapshot()
-    for provider in snapshot.providers:
-        if provider.id == prices_id:
-            return provider.find_model(model, all_providers=snapshot.providers)
-    return None
 
 
 def variant_of(service_tier: str, speed: str) -> dict[str, str]:

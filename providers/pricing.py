@@ -21,11 +21,11 @@ from genai_prices.types import ModelInfo, TieredPrices
 from providers.catalogue import Catalogue
 from providers.completion import Usage
 from providers.fees import NO_FEES, Fees, provider_fees
+from providers.known_models import KnownModels, names_with_its_price, table_entry
 from providers.price_table import (
     BATCH,
     BATCH_FACTOR,
     ListedPrices,
-    find_info,
     listed_prices,
     variant_of,
 )
@@ -35,6 +35,7 @@ _ZERO = Decimal(0)
 MILLION = Decimal(1_000_000)
 PLACES = Decimal("0.0000000001")
 """The places to which money is kept."""
+_MOST_WARNINGS = 1_000
 Tiers = tuple[tuple[int, Decimal], ...]
 PriceSource = Literal["set here", "catalogue", "genai-prices", "unknown"]
 
@@ -171,10 +172,15 @@ class Rates:
 
 
 class PriceBook:
-    """Rates of the catalogue's models at a given time."""
+    """Rates of models at a given time.
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    The price of a model that is in no catalogue is the price table's. A snapshot of a
+    catalogue's model has that model's price, unless it has one of its own.
+    """
+
+    def __init__(self, catalogue: Catalogue, models: KnownModels | None = None) -> None:
         self._catalogue = catalogue
+        self._models = models or KnownModels(catalogue)
         self._dated = DatedPrices()
         self._rates: dict[tuple[str, str, int, str, str], Rates | None] = {}
         self._warned: set[tuple[str, str]] = set()
@@ -231,6 +237,8 @@ class PriceBook:
 
     def _warn(self, provider: str, model: str, message: str) -> None:
         if (provider, model) not in self._warned:
+            if len(self._warned) > _MOST_WARNINGS:
+                self._warned.clear()
             self._warned.add((provider, model))
             logger.warning(message, provider, model)
 
@@ -266,10 +274,9 @@ class PriceBook:
         at = at or datetime.now(UTC)
         if self.rates(provider, model, at) is None:
             return "unknown"
-        spec = self._catalogue.find(provider, model)
-        name = spec.id if spec else model
-        if self._dated.on(provider, name, at.astimezone(UTC).date()) is not None:
+        if self._set_here(provider, model, at) is not None:
             return "set here"
+        spec = self._models.find(provider, model)
         return "catalogue" if spec is not None and spec.price is not None else "genai-prices"
 
     def deprecated(self, provider: str, model: str) -> bool:
@@ -277,19 +284,30 @@ class PriceBook:
         info = self._info(provider, model)
         return info is not None and bool(info.deprecated)
 
+    def _set_here(self, provider: str, model: str, at: datetime) -> Mapping[str, Decimal] | None:
+        """Return the price that operators set for the model, or for the one it is a snapshot of."""
+        spec = self._models.find(provider, model)
+        for name in (model,) if spec is None else names_with_its_price(spec):
+            dated = self._dated.on(provider, name, at.astimezone(UTC).date())
+            if dated is not None:
+                return dated
+        return None
+
     def _info(self, provider: str, model: str) -> ModelInfo | None:
         owner = self._catalogue.providers.get(provider)
-        if owner is None or not owner.prices:
+        if owner is None:
             return None
-        spec = self._catalogue.find(provider, model)
-        return find_info(owner.prices, spec.id if spec else model)
+        spec = self._models.find(provider, model)
+        for name in (model,) if spec is None else names_with_its_price(spec):
+            if info := table_entry(owner, name):
+                return info
+        return None
 
     def _look_up(
         self, provider: str, model: str, at: datetime, variant: dict[str, str]
     ) -> Rates | None:
-        spec = self._catalogue.find(provider, model)
-        name = spec.id if spec else model
-        own = self._dated.on(provider, name, at.astimezone(UTC).date())
+        spec = self._models.find(provider, model)
+        own = self._set_here(provider, model, at)
         if own is None and spec is not None:
             own = spec.price
         owner, info = self._catalogue.providers.get(provider), self._info(provider, model)

@@ -60,7 +60,9 @@ class ProviderRegistry:
         for name, spec in catalogue.providers.items():
             if spec.wire == "local":
                 if local:
-                    self.providers[name] = LocalProvider(self._client, settings.timeout)
+                    self.providers[name] = LocalProvider(
+                        self._client, settings.timeout, settings.stream_timeout
+                    )
             elif is_configured(spec, environment):
                 self.providers[name] = _WIRES[spec.wire](
                     name,
@@ -68,6 +70,7 @@ class ProviderRegistry:
                     base_url(spec, environment),
                     configured_key(spec, environment),
                     settings.timeout,
+                    settings.stream_timeout,
                 )
 
     async def aclose(self) -> None:

@@ -1,99 +1,47 @@
 """Keep a provider's failure from becoming the client's failure.
 
-The means are retries with jitter (stamina), a circuit breaker per provider, and the
-fallback chain: if one model cannot answer, the next one is called.
+The means are a bounded number of calls: retries with jitter where nothing was accepted, and the
+fallback chain, in which the next model is called if one cannot answer. Providers that fail too
+often (:mod:`providers.circuits`) and models that limit their rate (:mod:`providers.cooldowns`)
+are spared.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, replace
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import stamina
 
-from providers.chat import Chat
-from providers.circuits import Circuits, CircuitState
+from providers.attempts import AllProvidersFailed, Attempt, internal_error
+from providers.chat import Chat, Text, ToolResult, estimate_tokens
+from providers.circuits import Circuits, CircuitState, RequestCircuits
 from providers.completion import Completion, CompletionRequest, Provider, Usage, estimated_usage
+from providers.cooldowns import Cooldowns
 from providers.embedding import Embedder, Embeddings
-from providers.errors import (
-    ClientGone,
-    EmptyCompletion,
-    ProviderError,
-    ProviderTimeout,
-)
-from providers.events import Event, Relayed, Started, UsageReported
+from providers.errors import CallNotAuthorized, ClientGone, ProviderError, ProviderTimeout
+from providers.fallback import FallbackState, InputSummary, ResiliencePolicy
+from providers.opened_stream import OpenStream, open_stream
+
+__all__ = [
+    "AllProvidersFailed",
+    "Attempt",
+    "AuthorizeCall",
+    "OpenStream",
+    "ResiliencePolicy",
+    "ResilientCaller",
+]
+
+logger = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
-AuthorizeCall = Callable[[str, str, Sequence["Attempt"]], Awaitable[None]]
+AuthorizeCall = Callable[[str, str, Sequence[Attempt]], Awaitable[None]]
 """Called with (provider, model, failed attempts) before each call. It raises an error to prevent
 the call: a :class:`providers.errors.ProviderError` skips this model."""
-
-# A longer wait for one provider is worse than a call of the next one.
-_LONGEST_WAIT_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One failed call: the model, the reason, and the tokens that it used.
-
-    ``retry_after`` is how many seconds the provider asks clients to wait. ``words`` is the
-    provider's own explanation, which only the client that sent the request may see; ``body``
-    and ``headers`` are its error as it came, for a client of the same ``wire``.
-    """
-
-    provider: str
-    model: str
-    error: str
-    message: str
-    status: int | None = None
-    usage: Usage | None = None
-    words: str = field(default="", repr=False)
-    retry_after: float | None = None
-    wire: str = ""
-    body: Mapping[str, Any] | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-class AllProvidersFailed(Exception):
-    """No model of the chain answered. ``attempts`` lists the calls and why they failed."""
-
-    def __init__(self, attempts: Sequence[Attempt], *, deadline_passed: bool = False) -> None:
-        self.attempts = tuple(attempts)
-        self.deadline_passed = deadline_passed
-        super().__init__("; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts))
-
-
-@dataclass(slots=True)
-class OpenStream:
-    """A stream whose first content has arrived, and the failed attempts before it.
-
-    ``events`` start with the very first event; close the generator when done. ``headers`` are
-    those that clients of the provider's wire read, if the request came in on it.
-    """
-
-    provider: str
-    request: CompletionRequest
-    events: AsyncGenerator[Event, None]
-    attempts: tuple[Attempt, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ResiliencePolicy:
-    """The limits of retries, circuit breakers and time.
-
-    ``retries`` follow the first call of the same model. ``breaker_failures`` in a row stop
-    calls of a provider for ``breaker_seconds``. ``deadline``, in seconds, is for the whole
-    request with all its models.
-    """
-
-    retries: int = 1
-    breaker_failures: int = 5
-    breaker_seconds: float = 30.0
-    deadline: float = 120.0
 
 
 @dataclass(slots=True)
@@ -107,9 +55,13 @@ class ResilientCaller:
     policy: ResiliencePolicy
     lacks: Callable[[str, str], frozenset[str]] = lambda provider, model: frozenset()
     circuits: Circuits = field(init=False)
+    cooldowns: Cooldowns = field(init=False, default_factory=Cooldowns)
 
     def __post_init__(self) -> None:
-        self.circuits = Circuits(self.policy.breaker_failures, self.policy.breaker_seconds)
+        policy = self.policy
+        self.circuits = Circuits(
+            policy.breaker_failures, policy.breaker_seconds, policy.breaker_window
+        )
 
     def circuit_state(self, provider: str) -> CircuitState:
         """Return the state of the provider's circuit.
@@ -128,15 +80,17 @@ class ResilientCaller:
     ) -> Completion:
         """Return the first completion that a (provider, model) of ``chain`` delivers.
 
-        Failed calls are added to ``attempts``. Raises :class:`AllProvidersFailed`;
-        cancellation passes through.
+        Failed calls are added to ``attempts``, also if the caller is cancelled: the call that
+        was running then is the last attempt. Raises :class:`AllProvidersFailed`.
+        Cancellation passes through, and so does an error of ``authorize`` before the first call.
         """
 
         def complete(client: Provider, model: str) -> Awaitable[Completion]:
             lacks = self.lacks(client.name, model)
             return client.complete(CompletionRequest(model, chat, lacks))
 
-        return await self._first(chain, complete, attempts, authorize)
+        state = self._state(chain, _summary_of(chat), attempts)
+        return await self._first(state, complete, authorize)
 
     async def embed(
         self,
@@ -155,7 +109,12 @@ class ResilientCaller:
             assert isinstance(client, Embedder)
             return await client.embed(model, body)
 
-        return await self._first(chain, make, attempts, authorize)
+        def usage() -> Usage:
+            tokens = estimate_tokens(json.dumps(body.get("input"), ensure_ascii=False))
+            return Usage(tokens, 0, estimated=True)
+
+        summary = InputSummary(usage, lambda: hash(str(body.get("input"))))
+        return await self._first(self._state(chain, summary, attempts), make, authorize)
 
     async def open_stream(
         self,
@@ -171,85 +130,83 @@ class ResilientCaller:
         calls are added to ``attempts``, also if the caller is cancelled: the call that was
         running then is the last attempt. Raises :class:`AllProvidersFailed`.
         """
-        started: list[tuple[str, str]] = []
+        state = self._state(chain, _summary_of(chat), attempts)
 
         def begin(client: Provider, model: str) -> Awaitable[OpenStream]:
-            started.append((client.name, model))
-            lacks = self.lacks(client.name, model)
-            return self._begin(client, CompletionRequest(model, chat, lacks))
+            request = CompletionRequest(model, chat, self.lacks(client.name, model))
+            return open_stream(client, request, state.circuits)
 
-        try:
-            stream = await self._first(chain, begin, attempts, authorize)
-        except asyncio.CancelledError:
-            last = attempts[-1]
-            if started and started[-1] == (last.provider, last.model):
-                # The provider may have read the prompt by then, and charges for it.
-                usage = estimated_usage(chat, ())
-                attempts[-1] = replace(last, usage=usage)
-            raise
+        stream = await self._first(state, begin, authorize)
         stream.attempts = tuple(attempts)
         return stream
 
-    async def _first(
+    def _state(
         self,
         chain: Sequence[tuple[str, str]],
-        make: Callable[[Provider, str], Awaitable[Made]],
+        summary: InputSummary,
         attempts: list[Attempt],
-        authorize: AuthorizeCall | None,
-    ) -> Made:
-        current = chain[0]
-        try:
-            async with asyncio.timeout(self.policy.deadline):
-                for provider, model in chain:
-                    current = (provider, model)
-                    try:
-                        return await self._call_one(provider, model, make, attempts, authorize)
-                    except ProviderError as error:
-                        attempts.append(_attempt(provider, model, error))
-        except TimeoutError:
-            deadline_error = ProviderTimeout(
-                "deadline", "did not answer before the request's deadline"
-            )
-            attempts.append(_attempt(*current, deadline_error))
-            raise AllProvidersFailed(attempts, deadline_passed=True) from None
-        except asyncio.CancelledError:
-            disconnect_error = ClientGone(
-                current[0], "had not answered when the client disconnected"
-            )
-            attempts.append(_attempt(*current, disconnect_error))
-            raise
-        raise AllProvidersFailed(attempts)
+    ) -> FallbackState:
+        circuits = RequestCircuits(self.circuits, summary.digest)
+        return FallbackState(
+            self.policy, circuits, self.cooldowns, summary, attempts, list(chain[1:]), chain[0]
+        )
 
-    async def _call_one(
+    async def _first(
         self,
-        provider: str,
-        model: str,
+        state: FallbackState,
         make: Callable[[Provider, str], Awaitable[Made]],
-        attempts: list[Attempt],
         authorize: AuthorizeCall | None,
     ) -> Made:
-        tries = 1 + self.policy.retries
-        calls = 0
-
-        async def once() -> Made:
-            nonlocal calls
-            calls += 1
-            try:
-                return await self._call_once(provider, model, make, attempts, authorize)
-            except ProviderError as error:
-                # The last failure is recorded by the caller, which knows it was the last.
-                if calls < tries and _worth_repeating(error):
-                    attempts.append(_attempt(provider, model, error))
+        """Return what the first model that answers delivers."""
+        delivered = False
+        deadline = asyncio.timeout(self.policy.deadline)
+        try:
+            async with deadline:
+                while True:
+                    try:
+                        made = await self._call_model(state, make, authorize)
+                    except ProviderError:  # it is among the attempts
+                        if not state.choose_next():
+                            break
+                        continue
+                    delivered = True
+                    state.circuits.delivered(state.current[0])
+                    if self.cooldowns.models:
+                        self.cooldowns.answered(*state.current)
+                    return made
+        except TimeoutError:
+            if not deadline.expired():
                 raise
+            _note_deadline(state)
+            raise AllProvidersFailed(state.attempts, deadline_passed=True) from None
+        except asyncio.CancelledError:
+            gone = ClientGone(state.current[0], "had not answered when the client disconnected")
+            # The provider may have read the prompt by then, and charges for it.
+            gone.maybe_charged = state.running
+            state.note(gone)
+            raise
+        finally:
+            state.circuits.settle()
+            if state.attempts:
+                state.limit_without_wait(delivered)
+        raise AllProvidersFailed(state.attempts)
 
+    async def _call_model(
+        self,
+        state: FallbackState,
+        make: Callable[[Provider, str], Awaitable[Made]],
+        authorize: AuthorizeCall | None,
+    ) -> Made:
         try:
             # The first call usually succeeds, so it does without stamina.
-            return await once()
+            return await self._call_once(state, make, authorize)
         except ProviderError as error:
+            if not self.policy.retries or not state.backoff(error):
+                raise
             failed: ProviderError | None = error
         async for attempt in stamina.retry_context(
-            on=_backoff,
-            attempts=tries,
+            on=state.backoff,
+            attempts=1 + self.policy.retries,
             timeout=None,
             wait_initial=0.2,
             wait_max=2.0,
@@ -259,81 +216,73 @@ class ResilientCaller:
                 if failed is not None:
                     first, failed = failed, None
                     raise first
-                return await once()
+                return await self._call_once(state, make, authorize)
         raise AssertionError("stamina ends in a result or an error")
 
     async def _call_once(
         self,
-        provider: str,
-        model: str,
+        state: FallbackState,
         make: Callable[[Provider, str], Awaitable[Made]],
-        attempts: Sequence[Attempt],
         authorize: AuthorizeCall | None,
     ) -> Made:
-        async with await self.circuits.guard(provider):
-            if authorize is not None:
-                await authorize(provider, model, attempts)
-            return await make(self.providers[provider], model)
-
-    async def _begin(self, client: Provider, request: CompletionRequest) -> OpenStream:
-        """Wait for the first content; until then the client has received nothing."""
-        events = client.stream(request)
-        first: list[Event] = []
+        provider, model = state.current
         try:
-            async for event in events:
-                first.append(event)
-                if not isinstance(event, (Started, UsageReported, Relayed)):
-                    break
-            else:
-                raise EmptyCompletion(client.name, "streamed no content")
-        except BaseException:
-            await events.aclose()
-            raise
-        headers = next((e.headers for e in first if isinstance(e, Started) and e.headers), {})
-        return OpenStream(
-            client.name, request, self._all_events(client.name, first, events), headers=headers
-        )
-
-    async def _all_events(
-        self, provider: str, first: list[Event], rest: AsyncGenerator[Event, None]
-    ) -> AsyncGenerator[Event, None]:
-        async with aclosing(rest):
-            for event in first:
-                yield event
+            if self.cooldowns.models:
+                state.refuse_limited()
+            state.circuits.admit(provider)
+            if authorize is not None:
+                await _authorize(authorize, state)
+            state.calls += 1
+            state.running = True
             try:
-                async for event in rest:
-                    yield event
-            except ProviderError as error:
-                # It is too late to fall back, but the circuit must count the failure.
-                with suppress(ProviderError):
-                    async with await self.circuits.guard(provider):
-                        raise error
+                made = await make(self.providers[provider], model)
+            except ProviderError:
                 raise
+            except Exception as error:
+                raise internal_error(provider, error) from error
+        except ProviderError as error:
+            state.note(error)
+            state.learn(error)
+            state.running = False
+            raise
+        state.running = False
+        return made
 
 
-def _worth_repeating(error: ProviderError) -> bool:
-    wait = error.retry_after
-    return error.retryable and (wait is None or wait <= _LONGEST_WAIT_SECONDS)
+async def _authorize(authorize: AuthorizeCall, state: FallbackState) -> None:
+    provider, model = state.current
+    try:
+        await authorize(provider, model, state.attempts)
+    except ProviderError:
+        raise
+    except Exception as error:
+        if not state.attempts:
+            raise
+        # Earlier calls may cost something, which only a failure of the request records.
+        logger.warning("A fallback could not be authorized: %s", type(error).__name__)
+        raise CallNotAuthorized(provider, "was not called: no budget can be checked") from error
 
 
-def _backoff(error: Exception) -> bool | float:
-    """Return, for stamina, whether to try again, or after how many seconds."""
-    if not isinstance(error, ProviderError) or not _worth_repeating(error):
-        return False
-    return True if error.retry_after is None else error.retry_after
+def _note_deadline(state: FallbackState) -> None:
+    provider, _ = state.current
+    late = ProviderTimeout(provider, "did not answer before the request's deadline")
+    late.maybe_charged = state.running
+    if state.running or not state.attempts:
+        state.note(late)
+    if state.running:
+        state.circuits.failed(provider, late)
 
 
-def _attempt(provider: str, model: str, error: ProviderError) -> Attempt:
-    return Attempt(
-        provider,
-        model,
-        error.code,
-        error.message,
-        error.status,
-        error.usage,
-        error.words,
-        error.retry_after,
-        error.wire,
-        error.body,
-        error.headers,
-    )
+def _summary_of(chat: Chat) -> InputSummary:
+    return InputSummary(lambda: estimated_usage(chat, ()), lambda: _digest(chat))
+
+
+def _digest(chat: Chat) -> int:
+    """Return a hash of the chat's texts; with equal texts it is the same prompt."""
+    texts: list[str] = []
+    for part in chat.parts():
+        if isinstance(part, Text):
+            texts.append(part.text)
+        elif isinstance(part, ToolResult):
+            texts += [inner.text for inner in part.content if isinstance(inner, Text)]
+    return hash(tuple(texts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import ceil
 
 from routing.models import ModelOption, NoEligibleModel, PromptAnalysis, RoutingContext
 from routing.rules import NO_EFFECT
@@ -16,14 +17,14 @@ def find_eligible(
 ) -> Situation:
     """Split ``options`` into eligible and excluded models.
 
-    Models of unavailable providers are eligible only if no other model is: a call of such a
-    model fails at once, and its error tells the client the reason. Raises
+    Models of unavailable providers, and models whose rate is limited now, are eligible only if no
+    other model is: the error of a call tells the client the reason. Raises
     :class:`NoEligibleModel`, with each model's reason, if no model is left.
     """
     eligible: list[ModelOption] = []
-    unavailable: list[ModelOption] = []
+    unavailable: list[tuple[ModelOption, str]] = []
     excluded: list[tuple[ModelOption, str]] = []
-    available = context.available_providers
+    available, cooling = context.available_providers, context.cooling
     for option in options:
         if context.only is not None and (option.provider, option.model) not in context.only:
             continue
@@ -31,13 +32,16 @@ def find_eligible(
         if reason is not None:
             excluded.append((option, reason))
         elif available is not None and option.provider not in available:
-            unavailable.append(option)
+            unavailable.append((option, _UNAVAILABLE))
+        elif cooling and (seconds := cooling.get((option.provider, option.model))):
+            reason = f"its provider limits the rate of its calls for {ceil(seconds)} s more"
+            unavailable.append((option, reason))
         else:
             eligible.append(option)
     if eligible:
-        excluded += [(option, _UNAVAILABLE) for option in unavailable]
+        excluded += unavailable
     else:
-        eligible = unavailable
+        eligible = [option for option, _ in unavailable]
     if not eligible:
         lacking = (context.required_capabilities - option.capabilities for option, _ in excluded)
         raise NoEligibleModel(
@@ -51,7 +55,7 @@ def _exclusion_reason(
 ) -> str | None:
     effect = context.effect
     if effect is not NO_EFFECT and (
-        reason := effect.exclusion_reason(option.provider, option.model)
+        reason := effect.exclusion_reason(option.provider, option.model, option.snapshot_of)
     ):
         return reason
     if (over_budget := context.over_budget.get(option.ref)) is not None:

@@ -74,7 +74,9 @@ class RoutingEngine:
         other error.
         """
         analysis = analysis or self.analyze(context.prompt)
-        situation = find_eligible(self._options.options(), context, analysis)
+        only, source = context.only, self._options
+        options = source.options() if only is None else source.named(only)
+        situation = find_eligible(options, context, analysis)
         name = strategy or ("hybrid" if auto_route else "complexity")
         try:
             decision = self._strategies[name].decide(situation)

@@ -94,7 +94,8 @@ class ModelOption:
     Prices are USD per million tokens, ``None`` if unknown. ``cache_read_price`` is for input
     that the provider has in its prompt cache. ``long_input`` are the prices of longer
     requests, shortest first. ``rank`` is the model's place in its tier's fallback chain,
-    0 first.
+    0 first. ``snapshot_of`` is the model that this is a dated edition of, else empty; rules
+    for that model are for this one too.
     """
 
     provider: str
@@ -107,6 +108,7 @@ class ModelOption:
     capabilities: frozenset[str] = frozenset()
     cache_read_price: Decimal | None = None
     long_input: tuple[LongInputPrices, ...] = ()
+    snapshot_of: str = ""
 
     @property
     def ref(self) -> ModelRef:
@@ -154,7 +156,8 @@ class RoutingContext:
     ``only`` are the (provider, model) pairs that may serve, if the client named a model.
     ``cached_conversation`` is the model that answered the conversation so far, ``effect``
     the effect of the operators' rules on this request. ``over_budget`` maps each
-    (provider, model) pair that a budget excludes to the reason.
+    (provider, model) pair that a budget excludes to the reason, ``cooling`` each one whose
+    provider limits the rate of calls to how many seconds that lasts.
     """
 
     prompt: str
@@ -170,6 +173,7 @@ class RoutingContext:
     cached_conversation: CachedConversation | None = None
     effect: Effect = NO_EFFECT
     over_budget: Mapping[ModelRef, str] = field(default_factory=dict)
+    cooling: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,4 +263,8 @@ class OptionSource(Protocol):
 
     def options(self) -> tuple[ModelOption, ...]:
         """Return the models that can be chosen."""
+        ...
+
+    def named(self, models: frozenset[ModelRef]) -> tuple[ModelOption, ...]:
+        """Return those of ``models`` that can be called, also if routing would not choose them."""
         ...

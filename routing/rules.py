@@ -120,14 +120,17 @@ class Effect:
     cost_cap: Decimal | None = None
     allowed: tuple[str, ...] = ()
 
-    def exclusion_reason(self, provider: str, model: str) -> str | None:
-        """Return why this model must not answer, or ``None`` if it may."""
-        if self.allowed and not names(self.allowed, provider, model):
+    def exclusion_reason(self, provider: str, model: str, snapshot_of: str = "") -> str | None:
+        """Return why this model must not answer, or ``None`` if it may.
+
+        What is said of the model that it is a snapshot of holds for the snapshot.
+        """
+        if self.allowed and not names(self.allowed, provider, model, snapshot_of):
             return "not allowed for this API key"
         for rule in self.forbidding:
-            if names(rule.models, provider, model):
+            if names(rule.models, provider, model, snapshot_of):
                 return f'forbidden by the rule "{rule.name}"'
-        if self.forced is not None and not names(self.forced.models, provider, model):
+        if self.forced is not None and not names(self.forced.models, provider, model, snapshot_of):
             return f'the rule "{self.forced.name}" forces another model'
         return None
 
@@ -135,10 +138,15 @@ class Effect:
 NO_EFFECT = Effect()
 
 
-def names(models: Iterable[str], provider: str, model: str) -> bool:
-    """Return whether one of ``models`` (names with ``*`` and ``?``) matches this model."""
+def names(models: Iterable[str], provider: str, model: str, snapshot_of: str = "") -> bool:
+    """Return whether one of ``models`` (names with ``*`` and ``?``) matches this model.
+
+    One that matches the model that it is a snapshot of matches too.
+    """
     ref = f"{provider}/{model}"
-    return any(fnmatchcase(ref, name) or fnmatchcase(model, name) for name in models)
+    if any(fnmatchcase(ref, name) or fnmatchcase(model, name) for name in models):
+        return True
+    return bool(snapshot_of) and names(models, provider, snapshot_of)
 
 
 def effect_of(rules: Iterable[Rule], subject: Subject) -> Effect:

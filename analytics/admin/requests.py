@@ -154,13 +154,16 @@ class RequestRecordAdmin(HistoryAdmin):
         "tokens_out", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
         "usage_estimated", "finish_reason", "cost", "failed_cost", "cache_hit", "cache_key",
         "original_cost", "savings", "latency_ms", "provider_ms", "error_code", "error_detail",
-        "replayed", "endpoint", "requested_model", "streamed", "ttft_ms", "tags",
+        "http_status", "replayed", "endpoint", "requested_model", "streamed", "ttft_ms", "tags",
     )  # fmt: skip
 
     @admin.display(description="asked for")
     def asked_for(self, record: RequestRecord) -> str:
         """Return the model as the client named it, and the API that the client called."""
-        return f"{record.requested_model} ({record.endpoint})" if record.requested_model else "–"
+        if record.requested_model:
+            return f"{record.requested_model} ({record.endpoint})"
+        refused = record.status == RequestRecord.Status.REFUSED
+        return f"({record.endpoint})" if refused else "–"
 
     @admin.display(description="first token")
     def first_token(self, record: RequestRecord) -> str:
@@ -169,7 +172,9 @@ class RequestRecordAdmin(HistoryAdmin):
 
     @admin.display(description="answered by")
     def served_by(self, record: RequestRecord) -> str:
-        """Return ``provider/model``, or a dash if no model answered."""
+        """Return ``provider/model``, the reason of a refusal, or a dash if no model answered."""
+        if record.status == RequestRecord.Status.REFUSED:
+            return f"refused: {record.error_code} ({record.http_status})"
         return str(record.ref) if record.provider else "–"
 
     @admin.display(description="cost")
@@ -184,12 +189,16 @@ class RequestRecordAdmin(HistoryAdmin):
 
     @admin.display(description="latency")
     def latency(self, record: RequestRecord) -> str:
-        """Return the latency in milliseconds."""
+        """Return the latency in milliseconds, or a dash if the request was refused."""
+        if record.status == RequestRecord.Status.REFUSED:
+            return "–"
         return f"{record.latency_ms:,.0f} ms"
 
     @admin.display(description="decision")
     def decision_link(self, record: RequestRecord) -> SafeString | str:
-        """Return a link to the routing decision."""
+        """Return a link to the routing decision, or a dash if the request was refused."""
+        if record.status == RequestRecord.Status.REFUSED:
+            return "–"
         return link_to("routingmetric", record.pk, record.strategy)
 
     @admin.display(description="cache entry")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from analytics.admin.history import ModelFilter, ProviderFilter, ReadOnlyAdmin
-from analytics.models import DailyTotal, LearnedEvidence
+from analytics.models import DailyTotal, LearnedEvidence, RefusalTotal
 
 
 @admin.register(DailyTotal)
@@ -19,6 +19,16 @@ class DailyTotalAdmin(ReadOnlyAdmin):
     list_filter = ("strategy", ProviderFilter, ModelFilter)
     date_hierarchy = "date"
     ordering = ("-date", "provider", "model", "strategy")
+
+
+@admin.register(RefusalTotal)
+class RefusalTotalAdmin(ReadOnlyAdmin):
+    """Lists how many requests were refused each day, and why."""
+
+    list_display = ("date", "endpoint", "http_status", "reason", "count", "unrecorded")
+    list_filter = ("endpoint", "http_status", "reason")
+    date_hierarchy = "date"
+    ordering = ("-date", "-count", "endpoint", "reason")
 
 
 @admin.register(LearnedEvidence)

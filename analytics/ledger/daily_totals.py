@@ -144,7 +144,7 @@ def minute_sums(since: datetime) -> dict[datetime, dict[str, Any]]:
     It has the minutes from ``since`` on with at least one request; ``failed`` is the number of
     failed requests. The sums are read from the requests themselves.
     """
-    rows: Any = RequestRecord.objects.filter(created_at__gte=since)
+    rows: Any = RequestRecord.objects.admitted().filter(created_at__gte=since)
     rows = rows.annotate(at=TruncMinute("created_at", tzinfo=UTC)).values("at")
     rows = rows.annotate(
         requests=Count("pk"),

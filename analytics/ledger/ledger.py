@@ -27,6 +27,7 @@ from analytics.database.bulk_write import RowWriter, execute_many
 from analytics.database.circuit_breaker import DATABASE_UNAVAILABLE, DatabaseCircuit
 from analytics.ledger.daily_totals import Decided, total_cost_on, totals_add
 from analytics.ledger.journal import Journal
+from analytics.ledger.refusals import REFUSED, refusals_add, refusals_to_write
 from analytics.ledger.rollups import ON_TIME, mark_late
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.privacy.masking import Mask, mask_prompts
@@ -255,7 +256,22 @@ def write_missing(entries: Sequence[LedgerEntry]) -> int:
 
 
 def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
-    """Write all entries in one transaction, and return today's total cost after it, in USD."""
+    """Write all entries in one transaction, and return today's total cost after it, in USD.
+
+    Refused requests are part of no total but those of refusals.
+    """
+    refused = [entry.request for entry in entries if entry.request.status == REFUSED]
+    if refused:
+        entries = [entry for entry in entries if entry.request.status != REFUSED]
+    with transaction.atomic():
+        if entries:
+            _write_admitted(entries)
+        if refused:
+            _write_refused(refused)
+        return total_cost_on(datetime.now(UTC).date())
+
+
+def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
     answers: dict[str, CachedResponse] = {}
     decisions: list[RoutingMetric] = []
     pairs: list[Decided] = []
@@ -274,19 +290,23 @@ def write_entries(entries: Sequence[LedgerEntry]) -> Decimal:
             charged.append(request)
         pairs.append((request, decision))
         times.append(request.created_at)
-    with transaction.atomic():
-        _ANSWERS.write(answers.values())
-        _REQUESTS.write(map(_REQUEST, entries))
-        _DECISIONS.write(decisions)
-        if hits:
-            _count_hits(hits)
-        if min(times) < datetime.now(UTC) - ON_TIME:
-            mark_late(times)
-        if charged:
-            book(map(Cost.of_record, charged))
-        # The totals come last: from here on, the commits of all other workers wait for this one.
-        totals_add(pairs)
-        return total_cost_on(datetime.now(UTC).date())
+    _ANSWERS.write(answers.values())
+    _REQUESTS.write(map(_REQUEST, entries))
+    _DECISIONS.write(decisions)
+    if hits:
+        _count_hits(hits)
+    if min(times) < datetime.now(UTC) - ON_TIME:
+        mark_late(times)
+    if charged:
+        book(map(Cost.of_record, charged))
+    # The totals come last: from here on, the commits of all other workers wait for this one.
+    totals_add(pairs)
+
+
+def _write_refused(refused: Sequence[RequestRecord]) -> None:
+    refused = refusals_to_write(refused)
+    _REQUESTS.write(refused)
+    refusals_add(refused)
 
 
 def _count_hits(hits: Mapping[str, Sequence[datetime]]) -> None:

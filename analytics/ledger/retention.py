@@ -1,6 +1,4 @@
-"""Retention: deletes old requests and their decisions, dead cache entries, expired responses,
-what providers keep for nobody any more, and old budget usage.
-"""
+"""Retention: deletes old requests, responses and budget usage, and dead cache entries."""
 
 from __future__ import annotations
 

@@ -146,7 +146,9 @@ def _days(start: datetime, end: datetime) -> Iterator[Span]:
 def _next_step(until: datetime) -> datetime | None:
     with transaction.atomic():
         state = _locked_state()
-        waiting = RequestRecord.objects.order_by("created_at").filter(created_at__lt=until)
+        waiting = (
+            RequestRecord.objects.admitted().order_by("created_at").filter(created_at__lt=until)
+        )
         if state.summed_until is not None:
             waiting = waiting.filter(created_at__gte=state.summed_until)
         first = waiting.values_list("created_at", flat=True).first()

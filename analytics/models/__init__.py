@@ -23,6 +23,7 @@ from analytics.models.totals import (
     DailyRollup,
     DailyTotal,
     HourlyRollup,
+    RefusalTotal,
     StaleRollupHour,
     TotalsState,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "PriceSeen",
     "Project",
     "ProviderObject",
+    "RefusalTotal",
     "RequestRecord",
     "RoutingMetric",
     "RoutingRule",

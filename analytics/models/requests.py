@@ -20,12 +20,21 @@ from routing.models import CONFIDENCES, STRATEGIES, TIERS
 from routing.patterns import PATTERNS
 
 
+class RequestQuerySet(LargeTableQuerySet):
+    """Queries for requests, with and without those that were refused."""
+
+    def admitted(self) -> RequestQuerySet:
+        """Return the requests that were not refused: those that figures are about."""
+        return self.exclude(status=RequestRecord.Status.REFUSED)
+
+
 class RequestRecord(ModelRefMixin, models.Model):
     """One row of the ledger: a request, the model that answered it and what it cost.
 
     ``cost`` is everything that providers charged for the request, ``failed_cost``
-    the part spent on failed attempts. ``id`` is time-ordered (UUIDv7), so it is
-    also the order of arrival.
+    the part spent on failed attempts. A request that was refused (``http_status`` is 4xx)
+    cost nothing, and was neither analyzed nor routed: no figure counts it. ``id`` is
+    time-ordered (UUIDv7), so it is also the order of arrival.
     """
 
     class Status(models.TextChoices):
@@ -34,6 +43,7 @@ class RequestRecord(ModelRefMixin, models.Model):
         OK = "ok", "answered"
         PARTIAL = "partial", "cut off"
         ERROR = "error", "failed"
+        REFUSED = "refused", "refused"
 
     class Endpoint(models.TextChoices):
         """Where the request came in."""
@@ -92,6 +102,9 @@ class RequestRecord(ModelRefMixin, models.Model):
     attempts = models.JSONField(default=list, blank=True, encoder=DjangoJSONEncoder)
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.TextField(blank=True)
+    http_status = models.PositiveSmallIntegerField(
+        "HTTP status", null=True, blank=True, help_text="Of refused requests only."
+    )
     api_key = models.CharField(
         "API key", max_length=16, blank=True, help_text="Beginning of the key."
     )
@@ -103,7 +116,7 @@ class RequestRecord(ModelRefMixin, models.Model):
         default=False, help_text="Recorded elsewhere and replayed here; no client sent it."
     )
 
-    objects = LargeTableQuerySet.as_manager()
+    objects = RequestQuerySet.as_manager()
 
     class Meta:
         db_table = "requests"

@@ -1,4 +1,4 @@
-"""Tables: daily_totals, hourly_totals, day_sums, stale_hours, totals_state."""
+"""Tables: daily_totals, hourly_totals, day_sums, stale_hours, totals_state, refusal_totals."""
 
 from __future__ import annotations
 
@@ -153,3 +153,30 @@ class TotalsState(models.Model):
 
     def __str__(self) -> str:
         return f"summed until {self.summed_until}"
+
+
+class RefusalTotal(models.Model):
+    """The number of refused requests of a UTC day, by endpoint, HTTP status and reason.
+
+    ``unrecorded`` of them have no row of their own, because there were too many in a minute.
+    """
+
+    date = models.DateField()
+    endpoint = models.CharField(max_length=32)
+    http_status = models.PositiveSmallIntegerField("HTTP status")
+    reason = models.CharField(max_length=40)
+    count = models.PositiveBigIntegerField(default=0)
+    unrecorded = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        db_table = "refusal_totals"
+        verbose_name = "refusals of a day"
+        verbose_name_plural = "refusals by day"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["date", "endpoint", "http_status", "reason"], name="refusal_totals_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.date}: {self.count} × {self.reason} ({self.http_status})"

@@ -50,6 +50,9 @@ def mask_prompts(request: RequestRecord, store: CachedResponse | None, mask: Mas
     An answer whose prompt was masked is not found by the semantic cache: behind the mask,
     the questions of two people look alike.
     """
+    if request.status == RequestRecord.Status.REFUSED:
+        # The reason may quote what was sent.
+        request.error_detail = _masked(request.error_detail, mask)
     masked = _masked(request.prompt, mask)
     if masked == request.prompt:
         return

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from analytics.ledger.refusals import refusals_since
 from analytics.money import percent
 from analytics.quality.report import quality_report
 from analytics.reports.breakdown import breakdown
@@ -65,6 +66,7 @@ def routing_report(
             "hit_rate_percent": percent(totals["cache_hits"], answered),
             "saved": savings["cache_saved"],
         },
+        "refusals": refusals_since(since),
         "by_day": _by_day(since, now, sums),
         **chosen,
     }

@@ -23,6 +23,7 @@ _SECTIONS = (
     ("by_provider", "Providers"),
     ("by_model", "Models"),
 )
+_REASONS = 6
 _PAIR = ("model", "baseline")
 _NARROW = ("name", "requests", "cost", "baseline_cost", "saved", "saved_percent")
 
@@ -59,6 +60,7 @@ def _long_sections(
     yield "by_model", report["by_model"], ("provider", "model")
     yield "answer_lengths", report["answer_lengths"], ("model", "baseline")
     yield "by_day", report["by_day"], ("date",)
+    yield "refusals", report["refusals"]["by_reason"], ("reason", "http_status")
     if chosen := report.get("breakdown"):
         yield f"breakdown_{chosen['by']}", chosen["rows"], ("name",)
 
@@ -109,7 +111,20 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(
             ("Requests not compared (failed or no price)", str(savings["unpriced_requests"]))
         )
+    if text := refused_text(report["refusals"]):
+        rows.append(("Refused (in no other figure)", text))
     return rows
+
+
+def refused_text(refusals: dict[str, Any]) -> str:
+    """Return how many requests were refused and why, "" if none were."""
+    if not refusals["requests"]:
+        return ""
+    reasons = ", ".join(
+        f"{row['reason']} {row['requests']}" for row in refusals["by_reason"][:_REASONS]
+    )
+    more = len(refusals["by_reason"]) - _REASONS
+    return f"{refusals['requests']}: {reasons}" + (f", and {more} more" if more > 0 else "")
 
 
 def _adjusted(adjusted: dict[str, Any]) -> list[tuple[str, str]]:
@@ -163,6 +178,7 @@ def sections(report: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
     """Return the tables that have rows, with their titles."""
     tables = [(title, report[section]) for section, title in _SECTIONS]
     tables.append(("Baseline tokens per token of the model", _known_lengths(report)))
+    tables.append(("Refusals", report["refusals"]["by_reason"]))
     if chosen := report.get("breakdown"):
         tables.append((f"By {chosen['by']}", chosen["rows"]))
     return [(title, rows) for title, rows in tables if rows]

@@ -48,8 +48,8 @@ _ROLLUP_SUMS: dict[str, Any] = {
 
 
 def requests_in(since: datetime, until: datetime | None = None) -> QuerySet[RequestRecord]:
-    """Return the requests, answered or not, in ``[since, until)``."""
-    requests = RequestRecord.objects.filter(created_at__gte=since)
+    """Return the requests, answered or not, in ``[since, until)``; none that were refused."""
+    requests = RequestRecord.objects.admitted().filter(created_at__gte=since)
     return requests if until is None else requests.filter(created_at__lt=until)
 
 
@@ -142,7 +142,7 @@ def sums_together(
                 sums = _chosen(_ROLLUP_SUMS, figures)
                 total_selects.append(_labelled(totals, number, truncated(by, column), labels, sums))
         if parts.rows:
-            requests = RequestRecord.objects.filter(_within("created_at", parts.rows))
+            requests = RequestRecord.objects.admitted().filter(_within("created_at", parts.rows))
             at = truncated(by, "created_at")
             row_selects += [
                 _labelled(requests, number, at, _row_labels(names), _chosen(FIGURES, figures))

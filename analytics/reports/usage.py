@@ -113,7 +113,7 @@ def usage_stats(*, recent: int = 10, tenant: str | None = None) -> dict[str, Any
 
     They are: totals, sums by provider and by tier, and the ``recent`` latest requests.
     """
-    requests = RequestRecord.objects.all()
+    requests = RequestRecord.objects.admitted()
     if tenant is not None:
         requests = requests.filter(tenant=tenant)
     overall = requests.aggregate(

@@ -20,7 +20,7 @@ from routing.engine import RoutingEngine
 from routing.learning.artifact import SHIPPED, load_artifact
 from routing.learning.exploration import Explorer
 from routing.learning.posterior import Posterior
-from routing.models import Evidence, EvidenceKey, ModelOption, RoutingContext
+from routing.models import Evidence, EvidenceKey, ModelOption, ModelRef, RoutingContext
 from routing.policies import CheapestAboveTarget
 from routing.strategies.complexity import ComplexityStrategy
 from routing.strategies.hybrid import HybridStrategy
@@ -55,6 +55,9 @@ class Known:
 
     def options(self) -> tuple[ModelOption, ...]:
         return self._options
+
+    def named(self, models: frozenset[ModelRef]) -> tuple[ModelOption, ...]:
+        return tuple(option for option in self._options if option.ref in models)
 
     def posterior(self) -> Posterior:
         return self._posterior

@@ -24,11 +24,15 @@ _HOW = "Create one with: manage.py create_key NAME"
 
 
 class AccessDenied(Exception):
-    """A request is not allowed; the message says why. ``status`` is HTTP's 401, 403 or 503."""
+    """A request is not allowed; the message says why. ``status`` is HTTP's 401, 403 or 503.
 
-    def __init__(self, status: int, message: str) -> None:
+    ``client`` is the owner of a key that is valid, but not for this request.
+    """
+
+    def __init__(self, status: int, message: str, client: Client = ANONYMOUS) -> None:
         super().__init__(message)
         self.status = status
+        self.client = client
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +122,9 @@ class ApiKeys:
             # One message for wrong, expired and revoked keys: it does not reveal which one it is.
             raise AccessDenied(401, "This API key is not valid.")
         if not known.admits(address):
-            raise AccessDenied(403, "This API key may not be used from this address.")
+            raise AccessDenied(403, "This API key may not be used from this address.", known.client)
         if scope and scope not in known.client.scopes:
-            raise AccessDenied(403, f"This API key lacks the scope '{scope}'.")
+            raise AccessDenied(403, f"This API key lacks the scope '{scope}'.", known.client)
         with self._lock:
             self._used[known.id] = now
         return known.client

@@ -1,10 +1,13 @@
-"""The model names that clients may use: a routing strategy, or a model of the catalogue."""
+"""The model names that clients may use: a routing strategy, or a model as clients write it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from providers.catalogue import Catalogue, ModelSpec
+from providers.known_models import KnownModels, is_sendable, passed_on, plain_name, table_ids
 from providers.resilience import ResilientCaller
 from routing.models import ModelRef
 
@@ -15,6 +18,33 @@ AUTO: dict[str, str] = {
     "auto:cheapest": "cheapest",
     "auto:best": "best",
 }
+# What clients write before a model's name, beside the names of the providers themselves.
+_SYNONYMS = {
+    "anthropic": "claude",
+    "google": "gemini",
+    "googleai": "gemini",
+    "google-ai": "gemini",
+    "google_ai_studio": "gemini",
+    "google-ai-studio": "gemini",
+    "google_genai": "gemini",
+    "deepseek-ai": "deepseek",
+    "open_router": "openrouter",
+    "open-router": "openrouter",
+}
+# Clouds that have the models of several makers: the model's name says whose it is.
+_CLOUDS = frozenset(
+    {"azure", "azure_ai", "azure_openai", "azure-openai", "vertex_ai", "vertexai", "vertex",
+     "google-vertex", "google-vertex-anthropic", "bedrock", "amazon-bedrock", "litellm"}
+)  # fmt: skip
+# The provider of the API through which a client asks, by endpoint.
+_PROVIDER_OF_API = {
+    "messages": "claude",
+    "chat/completions": "openai",
+    "completions": "openai",
+    "responses": "openai",
+    "embeddings": "openai",
+}
+_LONGEST_SHOWN = 200
 
 
 class UnknownModel(Exception):
@@ -30,19 +60,40 @@ class Selection:
 
 
 class ModelNames:
-    """Reads the names that clients use: ``auto…``, an id, an alias, or ``provider/id``."""
+    """Reads the names that clients use: ``auto…``, an id, an alias, or ``provider/id``.
 
-    def __init__(self, catalogue: Catalogue, caller: ResilientCaller) -> None:
+    A name that is none of these is read as liberally as :mod:`providers.known_models` knows
+    models. With ``pass_unknown``, a name that nobody knows goes to the provider that its prefix
+    names, else to the provider of the client's API.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        caller: ResilientCaller,
+        models: KnownModels | None = None,
+        *,
+        pass_unknown: bool = False,
+    ) -> None:
         self._catalogue = catalogue
         self._caller = caller
+        self._models = models or KnownModels(catalogue)
+        self._pass_unknown = pass_unknown
         self._chat = _by_name(catalogue.models)
         self._embedding = _by_name(catalogue.embeddings)
+        self._providers = {name.lower(): name for name in catalogue.providers}
+        for synonym, name in _SYNONYMS.items():
+            if name in catalogue.providers:
+                self._providers.setdefault(synonym, name)
 
-    def select(self, name: str) -> Selection:
-        """Return how to choose a model for ``name``. Raises :class:`UnknownModel`."""
+    def select(self, name: str, endpoint: str = "") -> Selection:
+        """Return how to choose a model for ``name``. Raises :class:`UnknownModel`.
+
+        ``endpoint`` is where the client asks, "" if no client does.
+        """
         if name in AUTO:
             return Selection(AUTO[name])
-        specs = self._enabled(name, self._chat, "chat")
+        specs = self._enabled(name, self._chat, "chat", endpoint)
         return Selection("named", frozenset(ModelRef(spec.provider, spec.id) for spec in specs))
 
     def one(self, name: str) -> ModelRef:
@@ -50,11 +101,13 @@ class ModelNames:
 
         Raises :class:`UnknownModel`.
         """
-        specs = self._chat.get(name)
+        specs = self._chat.get(name) or self._read(name, "chat")
         if not specs:
-            raise UnknownModel(f"The model '{name}' is not in the catalogue.")
-        enabled = [spec for spec in specs if spec.provider in self._caller.providers]
-        spec = (enabled or specs)[0]
+            raise UnknownModel(
+                f"The model '{_shown(name)}' is not in the catalogue nor in the price table. "
+                + self._nearest(name)
+            )
+        spec = (self._configured(specs) or specs)[0]
         return ModelRef(spec.provider, spec.id)
 
     def embedding(self, name: str) -> list[ModelSpec]:
@@ -62,39 +115,113 @@ class ModelNames:
 
         Raises :class:`UnknownModel`.
         """
-        return self._enabled(name, self._embedding, "embedding")
+        return self._enabled(name, self._embedding, "embedding", "embeddings")
+
+    def describe(self, name: str) -> ModelSpec:
+        """Return the model that answers to ``name``, for chats or embeddings.
+
+        Raises :class:`UnknownModel`.
+        """
+        exact = [*self._chat.get(name, ()), *self._embedding.get(name, ())]
+        specs = self._configured(exact) or [
+            *self._configured(self._read(name, "chat")),
+            *self._configured(self._read(name, "embedding")),
+        ]
+        if specs:
+            return specs[0]
+        return self._enabled(name, self._chat, "chat", "")[0]
 
     def available(self) -> list[ModelSpec]:
-        """Return every model of the configured providers."""
-        return [
-            spec
-            for spec in (*self._catalogue.models, *self._catalogue.embeddings)
-            if spec.provider in self._caller.providers
-        ]
+        """Return every model of the catalogue whose provider is configured."""
+        return self._configured((*self._catalogue.models, *self._catalogue.embeddings))
+
+    def _configured(self, specs: Iterable[ModelSpec]) -> list[ModelSpec]:
+        return [spec for spec in specs if spec.provider in self._caller.providers]
 
     def _enabled(
-        self, name: str, by_name: dict[str, list[ModelSpec]], kind: str
+        self, name: str, by_name: dict[str, list[ModelSpec]], kind: str, endpoint: str
     ) -> list[ModelSpec]:
         specs = by_name.get(name, [])
-        enabled = [spec for spec in specs if spec.provider in self._caller.providers]
-        if enabled:
+        if enabled := self._configured(specs):
             return enabled
-        if specs:
+        read = self._read(name, kind)
+        if enabled := self._configured(read):
+            return enabled
+        if passed := self._passed_on(name, endpoint):
+            return [passed]
+        if specs := specs or read:
             raise UnknownModel(
-                f"The model '{name}' is known, but its provider is not configured: "
-                + "; ".join(self._how_to_enable(spec.provider) for spec in specs)
+                f"The model '{_shown(name)}' is known, but its provider is not configured: "
+                + "; ".join(dict.fromkeys(self._how_to_enable(spec.provider) for spec in specs))
                 + "."
             )
         hint = " Use 'auto' to let the service choose one." if kind == "chat" else ""
         raise UnknownModel(
-            f"The {kind} model '{name}' does not exist here. "
-            f"GET /v1/models lists the available models.{hint}"
+            f"The {kind} model '{_shown(name)}' does not exist here. {self._nearest(name)}{hint}"
+        )
+
+    def _read(self, name: str, kind: str) -> list[ModelSpec]:
+        """Return the models that ``name`` may mean, however it is written; the best first."""
+        text = plain_name(name)
+        prefix, slash, rest = text.partition("/")
+        specs: list[ModelSpec | None] = []
+        if slash and (provider := self._providers.get(prefix.lower())):
+            specs.append(self._models.find(provider, rest))
+        if not any(specs):
+            without_cloud = slash and prefix.lower() in _CLOUDS
+            text = rest if without_cloud else text
+            specs = [self._models.find(provider, text) for provider in self._catalogue.providers]
+            if without_cloud and sum(map(bool, specs)) > 1:
+                return []  # a cloud's name for a model that several providers have
+        elif "openrouter" in self._catalogue.providers:
+            # OpenRouter's own names begin with the maker of the model.
+            specs.append(self._models.find("openrouter", text))
+        known = [spec for spec in specs if spec is not None and spec.kind == kind]
+        return self._configured(known)[:1] or known if slash else known
+
+    def _passed_on(self, name: str, endpoint: str) -> ModelSpec | None:
+        """Return a model that nobody knows here, for a provider that may know it."""
+        if not self._pass_unknown:
+            return None
+        text = plain_name(name)
+        prefix, slash, rest = text.partition("/")
+        provider = self._providers.get(prefix.lower()) if slash else None
+        if provider is None:
+            provider, rest = _provider_of_api(endpoint), text
+        # Gemini's names become a part of a path.
+        sendable = is_sendable(rest) and not (provider == "gemini" and "/" in rest)
+        if provider not in self._caller.providers or not sendable:
+            return None
+        return passed_on(provider, rest)
+
+    def _nearest(self, name: str) -> str:
+        """Return a sentence with the nearest names, and where all of them are listed."""
+        text = plain_name(name).lower()[:_LONGEST_SHOWN]
+        start = text.rpartition("/")[2][:3]
+        known = {n: n for spec in self.available() for n in (spec.id, spec.ref, *spec.aliases)}
+        for provider in self._caller.providers:
+            owner = self._catalogue.providers[provider]
+            known |= {n: n for n in table_ids(owner) if n.rpartition("/")[2].startswith(start)}
+        by_lower = {n.lower(): n for n in known}
+        near = get_close_matches(text, by_lower, n=3, cutoff=0.6) if start else []
+        names = ", ".join(f"'{by_lower[n]}'" for n in near)
+        return (f"Did you mean {names}? " if names else "") + (
+            "GET /v1/models lists the available models."
         )
 
     def _how_to_enable(self, provider: str) -> str:
         spec = self._catalogue.providers[provider]
         names = spec.key_env or (spec.base_url_env,)
         return f"{provider} needs {names[0]}" if names[0] else f"{provider} is off"
+
+
+def _provider_of_api(endpoint: str) -> str:
+    gemini = "gemini" in endpoint.lower() or endpoint.endswith(("enerateContent", "mbedContent"))
+    return "gemini" if gemini else _PROVIDER_OF_API.get(endpoint, "")
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…"
 
 
 def _by_name(specs: tuple[ModelSpec, ...]) -> dict[str, list[ModelSpec]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from providers.resilience import ResilientCaller
 from providers.storable import storable_text
 
 logger = logging.getLogger(__name__)
+# A count is quick, unlike an answer, and an estimate serves as well.
+_MOST_SECONDS_TO_COUNT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class ChatRequestBuilder:
         Raises :class:`optimizer.domain.model_names.UnknownModel`.
         """
         chat, options = query.chat, query.options
-        selection = self.names.select(query.model)
+        selection = self.names.select(query.model, endpoint)
         if selection.strategy == "named":
             chat = replace(chat, chosen=False)
         words = prompt_of(chat)
@@ -106,13 +109,16 @@ class ChatRequestBuilder:
         Raises :class:`optimizer.domain.model_names.UnknownModel`, and
         :class:`providers.errors.RequestRejected` if the provider rejects the request.
         """
-        for provider_name, model in self.names.select(query.model).only or ():
+        for provider_name, model in self.names.select(query.model, "messages").only or ():
             provider = self._caller.providers[provider_name]
             if isinstance(provider, AnthropicProvider):
                 try:
-                    return await provider.count_tokens(CompletionRequest(model, query.chat))
+                    async with asyncio.timeout(_MOST_SECONDS_TO_COUNT):
+                        return await provider.count_tokens(CompletionRequest(model, query.chat))
                 except RequestRejected:
                     raise
+                except TimeoutError:
+                    logger.warning("Tokens are estimated, as counting took too long")
                 except ProviderError as error:
                     logger.warning("Tokens are estimated, as counting failed: %s", error)
         return query.chat.estimated_tokens()

@@ -65,7 +65,9 @@ class EmbeddingService:
             ModelRef(spec.provider, spec.id)
             for spec in self._names.embedding(model)
             if isinstance(self._caller.providers[spec.provider], Embedder)
-            and (not client.models or names(client.models, spec.provider, spec.id))
+            and (
+                not client.models or names(client.models, spec.provider, spec.id, spec.snapshot_of)
+            )
         ]
         if not chain:
             raise UnknownModel(

@@ -3,37 +3,74 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
-from providers.catalogue import Catalogue
+from providers.catalogue import Catalogue, ModelSpec
+from providers.known_models import KnownModels, passed_on
 from providers.pricing import PriceBook, Rates
 from providers.resilience import ResilientCaller
-from routing.models import LongInputPrices, ModelOption
+from routing.models import LongInputPrices, ModelOption, ModelRef
+
+_KEPT_NAMED = 1_000
+
+_NOTHING: Mapping[tuple[str, str], float] = {}
 
 
 class AvailableModels:
-    """The catalogue as routing needs it, rebuilt once an hour and whenever a price is set."""
+    """The models as routing needs them, rebuilt once an hour and whenever a price is set."""
 
-    def __init__(self, catalogue: Catalogue, prices: PriceBook, caller: ResilientCaller) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        prices: PriceBook,
+        caller: ResilientCaller,
+        models: KnownModels | None = None,
+    ) -> None:
         self._catalogue = catalogue
         self._prices = prices
         self._caller = caller
+        self._models = models or KnownModels(catalogue)
         self._built_for = (-1, -1)
         self._options: tuple[ModelOption, ...] = ()
+        self._by_ref: dict[ModelRef, ModelOption] = {}
+        self._named: dict[ModelRef, ModelOption] = {}
 
     def options(self) -> tuple[ModelOption, ...]:
         """Return the chat models of configured providers, with prices in USD per million tokens."""
         now = (int(time.time()) // 3600, self._prices.version)
         if now != self._built_for:
-            self._options = self._build()
+            self._options = tuple(
+                self._option(spec)
+                for spec in self._catalogue.models
+                if spec.provider in self._caller.providers
+            )
+            self._by_ref = {option.ref: option for option in self._options}
+            self._named = {}
             self._built_for = now
         return self._options
 
     def features(self, provider: str, model: str) -> frozenset[str]:
         """Return the features that the model and its wire have; empty if it is not known."""
-        for option in self.options():
-            if option.model == model and option.provider == provider:
-                return option.capabilities
-        return frozenset()
+        options = self.named(frozenset({ModelRef(provider, model)}))
+        return options[0].capabilities if options else frozenset()
+
+    def named(self, models: frozenset[ModelRef]) -> tuple[ModelOption, ...]:
+        """Return those of ``models`` whose provider is configured, in the catalogue or not."""
+        self.options()
+        chosen = []
+        for ref in models:
+            option = self._by_ref.get(ref) or self._named.get(ref)
+            if option is None and ref.provider in self._caller.providers:
+                # Clients may invent names without end.
+                if len(self._named) >= _KEPT_NAMED:
+                    self._named = {}
+                spec = self._models.find(*ref) or passed_on(*ref)
+                option = self._named[ref] = self._option(spec)
+            if option is not None:
+                chosen.append(option)
+        if len(chosen) > 1:
+            chosen.sort(key=lambda option: (option.rank, option.provider, option.model))
+        return tuple(chosen)
 
     def available_providers(self) -> frozenset[str]:
         """Return the providers whose circuit breaker lets calls through."""
@@ -41,29 +78,28 @@ class AvailableModels:
             name for name in self._caller.providers if self._caller.circuit_state(name) != "open"
         )
 
-    def _build(self) -> tuple[ModelOption, ...]:
-        options = []
-        for spec in self._catalogue.models:
-            provider = self._caller.providers.get(spec.provider)
-            if provider is None:
-                continue
-            lacks = spec.lacks | self._catalogue.providers[spec.provider].lacks
-            rates = self._prices.rates(spec.provider, spec.id)
-            options.append(
-                ModelOption(
-                    provider=spec.provider,
-                    model=spec.id,
-                    tier=spec.tier,  # type: ignore[arg-type]  # checked when the catalogue was read
-                    rank=spec.rank,
-                    input_price=rates.input.base if rates else None,
-                    output_price=rates.output.base if rates else None,
-                    context_window=spec.context_window,
-                    capabilities=(spec.capabilities | provider.features) - lacks,
-                    cache_read_price=rates.cache_read.base if rates and rates.cache_read else None,
-                    long_input=_long_input(rates) if rates else (),
-                )
-            )
-        return tuple(options)
+    def cooling(self) -> Mapping[tuple[str, str], float]:
+        """Return the models whose provider limits the rate of calls, each with for how long (s)."""
+        cooldowns = self._caller.cooldowns
+        return cooldowns.all() if cooldowns.models else _NOTHING
+
+    def _option(self, spec: ModelSpec) -> ModelOption:
+        provider = self._caller.providers[spec.provider]
+        lacks = spec.lacks | self._catalogue.providers[spec.provider].lacks
+        rates = self._prices.rates(spec.provider, spec.id)
+        return ModelOption(
+            provider=spec.provider,
+            model=spec.id,
+            tier=spec.tier,  # type: ignore[arg-type]  # checked when the catalogue was read
+            rank=spec.rank,
+            input_price=rates.input.base if rates else None,
+            output_price=rates.output.base if rates else None,
+            context_window=spec.context_window,
+            capabilities=(spec.capabilities | provider.features) - lacks,
+            cache_read_price=rates.cache_read.base if rates and rates.cache_read else None,
+            long_input=_long_input(rates) if rates else (),
+            snapshot_of=spec.snapshot_of,
+        )
 
 
 def _long_input(rates: Rates) -> tuple[LongInputPrices, ...]:

@@ -72,12 +72,14 @@ class ModelSelector:
             reservation = self._budgets.reservation(analyzed.request)
         if reservation is None:
             return await self._route(analyzed, started), None
-        over_budget = reservation.over_budget(self._options.options())
+        only, source = analyzed.request.only, self._options
+        options = source.options() if only is None else source.named(only)
+        over_budget = reservation.over_budget(options)
         decision = await self._route(analyzed, started, over_budget)
         while refusals := await reservation.hold(decision.provider, decision.model):
             if must_refuse(refusals):
                 raise reservation.exceeded(refusals)
-            over_budget |= reservation.over_budget(self._options.options(), refusals)
+            over_budget |= reservation.over_budget(options, refusals)
             try:
                 decision = await self._route(analyzed, started, over_budget)
             except NoEligibleModel:
@@ -125,4 +127,5 @@ class ModelSelector:
             else None,
             effect=analyzed.effect,
             over_budget=over_budget,
+            cooling=self._options.cooling(),
         )

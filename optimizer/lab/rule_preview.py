@@ -49,7 +49,9 @@ class RulePreviews:
 
     def of_last(self, count: int, rules: Sequence[Rule]) -> RulePreview:
         """Try ``rules`` on the last ``count`` requests that called a provider."""
-        called = RequestRecord.objects.filter(cache_hit=False).exclude(endpoint="embeddings")
+        called = (
+            RequestRecord.objects.admitted().filter(cache_hit=False).exclude(endpoint="embeddings")
+        )
         return self.of(called.order_by("-created_at")[:count].iterator(), rules)
 
     def of(self, records: Iterable[RequestRecord], rules: Sequence[Rule]) -> RulePreview:

@@ -34,6 +34,9 @@ SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 _OVERHEAD = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 1, 5, 10)
 _CALL = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "error_type")
+_MOST_REASONS = 100
+_MOST_MODELS = 500
+"""Clients may invent names of models, such as dates of snapshots."""
 _CIRCUITS = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
 
 
@@ -51,6 +54,22 @@ class _Labelled:
         return child
 
 
+class _Bounded:
+    """Keeps the number of a label's values bounded: later values are counted as "other"."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        if value in self._values:
+            return value
+        if len(self._values) >= self._most:
+            return "other"
+        self._values.add(value)
+        return value
+
+
 class Meter:
     """Counts recorded requests.
 
@@ -60,6 +79,7 @@ class Meter:
 
     def __init__(self, circuits: Callable[[], Mapping[str, str]] = dict) -> None:
         self.registry = registry = CollectorRegistry()
+        self._model = _Bounded(_MOST_MODELS)
         self._circuits_now = circuits
         self._requests = _Labelled(
             Counter(
@@ -107,6 +127,15 @@ class Meter:
         )
         self._cache_saved = Counter(
             "optimizer_cache_saved_usd", "Cost saved by answers from the cache.", registry=registry
+        )
+        self._reason = _Bounded(_MOST_REASONS)
+        self._refusals = _Labelled(
+            Counter(
+                "optimizer_refusals",
+                "Requests that were refused, by the reply and by whether they have a record.",
+                ("endpoint", "http_status", "reason", "recorded"),
+                registry=registry,
+            )
         )
         self._calls = _Labelled(
             Histogram(
@@ -160,6 +189,11 @@ class Meter:
         """Set the number of tasks on this worker's event loop."""
         self._tasks.set(number)
 
+    def count_refusal(self, endpoint: str, status: int, reason: str, recorded: bool) -> None:
+        """Count a refused request; ``observe`` is not called for it."""
+        in_ledger = "true" if recorded else "false"
+        self._refusals(endpoint, str(status), self._reason(reason), in_ledger).inc()
+
     def observe(self, entry: LedgerEntry) -> None:
         """Count the request, its durations, its cost and its savings."""
         request, decision = entry.request, entry.decision
@@ -169,7 +203,7 @@ class Meter:
         provider_ms = request.provider_ms or 0.0
         self._overhead(request.endpoint).observe(max(0.0, request.latency_ms - provider_ms) / 1000)
         if request.cost:
-            self._cost(request.provider, request.model).inc(float(request.cost))
+            self._cost(request.provider, self._model(request.model)).inc(float(request.cost))
         if decision is not None:
             self._count_savings(
                 decision.cache_saved, decision.routing_saved, decision.baseline_cost
@@ -187,7 +221,7 @@ class Meter:
             self._compared.inc(max(0.0, float(baseline - by_routing)))
 
     def _count_call(self, request: RequestRecord) -> None:
-        labels = (operation_of(request), request.provider, request.model)
+        labels = (operation_of(request), request.provider, self._model(request.model))
         seconds = seconds_of_call(request)
         self._calls(*labels, request.error_code).observe(seconds)
         if request.status == RequestRecord.Status.ERROR:

@@ -10,7 +10,7 @@ from django.db import Error, connection
 
 from optimizer.shared.log_once import LogOnce
 from optimizer.shared.snapshot import Snapshot
-from providers.catalogue import Catalogue
+from providers.known_models import KnownModels
 from routing.analysis import analyze_prompt
 from routing.learning.posterior import PRIOR_STRENGTH, Posterior, expit, tier_prior
 from routing.learning.predictor import QualityPredictor, logit_of_tier
@@ -57,8 +57,8 @@ class EvidenceTable:
 class Expectations:
     """Expected scores from the trained predictor; without it or the prompt, from the tiers."""
 
-    def __init__(self, catalogue: Catalogue, predictor: QualityPredictor | None) -> None:
-        self._catalogue = catalogue
+    def __init__(self, models: KnownModels, predictor: QualityPredictor | None) -> None:
+        self._models = models
         self._predictor = predictor
 
     def expected(self, prompt: str, tier: str, provider: str, model: str) -> float:
@@ -66,7 +66,7 @@ class Expectations:
 
         ``prompt`` is empty if it is not stored.
         """
-        spec = self._catalogue.find(provider, model)
+        spec = self._models.find(provider, model)
         strength = cast(Tier, spec.tier if spec else "moderate")
         if self._predictor is None or not prompt:
             return tier_prior(strength, cast(Tier, tier))

@@ -117,4 +117,4 @@ class BodyLimit:
         detail = f"The request body is larger than {self._limit} bytes."
         failure = Failure.of_status(413, detail)
         headers = [(b"connection", b"close")]
-        await send_failure(send, scope["path"], failure, headers, errors={"body": [detail]})
+        await send_failure(send, scope, failure, headers, errors={"body": [detail]})

@@ -14,8 +14,12 @@ from django.views import defaults
 
 from optimizer.api.compat.error_format import error_of_path
 from optimizer.api.http.errors import Failure
+from optimizer.api.http.refusals import note_failure
 from optimizer.api.v1.errors import error_body
+from optimizer.domain.client import ANONYMOUS
+from optimizer.domain.request_ids import new_request_id
 from optimizer.server.middleware import ADMIN_PATH
+from optimizer.wiring.build import PROCESS
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -25,19 +29,37 @@ Header = tuple[bytes, bytes]
 
 
 async def send_failure(
-    send: Send, path: str, failure: Failure, headers: Iterable[Header] = (), **more: Any
+    send: Send, scope: Scope, failure: Failure, headers: Iterable[Header] = (), **more: Any
 ) -> None:
-    """Send ``failure`` as JSON; ``more`` adds fields to the error format of our own API."""
-    own_body = {"detail": failure.message, "status_code": failure.status, **more}
+    """Send ``failure`` as JSON, and record it if it is a refusal.
+
+    ``more`` adds fields to the error format of our own API.
+    """
+    request_id, path = new_request_id(), scope["path"]
+    own_body = {
+        "detail": failure.message, "status_code": failure.status, **more,
+        "request_id": str(request_id),
+    }  # fmt: skip
     body = error_of_path(path, failure) or own_body
-    head = [(b"content-type", b"application/json"), *headers]
+    head = [
+        (b"content-type", b"application/json"), (b"x-request-id", str(request_id).encode()),
+        *headers,
+    ]  # fmt: skip
+    if services := PROCESS.services:
+        client = scope.get("optimizer.client", ANONYMOUS)
+        source = str((scope.get("client") or ("",))[0])
+        note_failure(services, path, failure, request_id, client, source=source)
     await send({"type": "http.response.start", "status": failure.status, "headers": head})
     await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
 
 def _error_response(request: HttpRequest, status: int, detail: str) -> JsonResponse:
-    body = error_of_path(request.path, Failure.of_status(status, detail))
-    own_body = error_body(getattr(request, "request_id", None), status, detail)
+    failure, request_id = Failure.of_status(status, detail), getattr(request, "request_id", None)
+    body = error_of_path(request.path, failure)
+    own_body = error_body(request_id, status, detail)
+    if request_id is not None and (services := PROCESS.services):
+        client = getattr(request, "scope", {}).get("optimizer.client", ANONYMOUS)
+        note_failure(services, request.path, failure, request_id, client)
     return JsonResponse(body or own_body, status=status)
 
 

@@ -22,6 +22,7 @@ from django.middleware.security import SecurityMiddleware
 from optimizer.api.http.endpoint import ApiEndpoint, ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.json_in import read_json
 from optimizer.api.http.json_out import as_json
+from optimizer.api.http.refusals import note_reply
 from optimizer.api.http.sse import HEADERS as STREAM_HEADERS
 from optimizer.domain.client import ANONYMOUS
 from optimizer.domain.request_ids import new_request_id
@@ -86,6 +87,7 @@ class FastPath:
     ) -> None:  # fmt: skip
         answer: Reply
         large = len(body) > _LARGE_BYTES
+        data = None
         try:
             data = await asyncio.to_thread(read_json, body) if large else read_json(body)
             api_request = ApiRequest(
@@ -101,8 +103,12 @@ class FastPath:
         if isinstance(answer, StreamReply):
             await reply.stream(answer)
             return
-        if answer.status >= 500:
-            logger.error("%d at %s", answer.status, scope["path"])
+        if answer.status >= 400:
+            if answer.status >= 500:
+                logger.error("%d at %s", answer.status, scope["path"])
+            services = scope["optimizer.services"]
+            client = scope.get("optimizer.client", ANONYMOUS)
+            note_reply(services, scope["path"], answer, request_id, client, data)
         await reply.whole(answer)
 
     def _is_secure(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:

@@ -68,11 +68,13 @@ class Gatekeeper:
             has_limits = counted and rates != (None, None)
             windows = await services.limits.admit(client) if has_limits else []
         except AccessDenied as error:
-            await _refuse(scope["path"], _access_denied(error), receive, send)
+            scope["optimizer.client"] = error.client
+            await _refuse(scope, _access_denied(error), receive, send)
             return
         except RateLimitExceeded as error:
+            scope["optimizer.client"] = client
             failure = _rate_limit_exceeded(error)
-            await _refuse(scope["path"], failure, receive, send, error.windows)
+            await _refuse(scope, failure, receive, send, error.windows)
             return
         scope["optimizer.client"], scope["optimizer.services"] = client, services
         send_reply = _with_headers(send, windows) if windows else send
@@ -88,7 +90,7 @@ class Gatekeeper:
             async with services.concurrency.slot(client):
                 await self._app(scope, receive, send_reply)
         except ConcurrencyTimeout as error:
-            await _refuse(scope["path"], _concurrency_timeout(error), receive, send_reply)
+            await _refuse(scope, _concurrency_timeout(error), receive, send_reply)
 
 
 def _key_digest(headers: list[tuple[bytes, bytes]]) -> str | None:
@@ -140,7 +142,7 @@ def _access_denied(error: AccessDenied) -> Failure:
 
 
 async def _refuse(
-    path: str, failure: Failure, receive: Receive, send: Send, windows: Sequence[RateWindow] = ()
+    scope: Scope, failure: Failure, receive: Receive, send: Send, windows: Sequence[RateWindow] = ()
 ) -> None:
     # Most clients read the answer only after they have sent the whole body.
     if await read_body(receive) is None:
@@ -150,4 +152,4 @@ async def _refuse(
         headers.append((b"www-authenticate", b"Bearer"))
     for name, value in retry_headers(failure.retry_after, failure.code).items():
         headers.append((name.lower().encode(), value.encode()))
-    await send_failure(send, path, failure, headers)
+    await send_failure(send, scope, failure, headers)

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder, StoragePolicy
+from optimizer.gateway.recording.refusals import Refusals
 from optimizer.gateway.service import RoutingService
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests
@@ -48,12 +50,13 @@ from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import Expectations
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
-from optimizer.wiring.product_settings import product_settings
+from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.quality import configured_guarantee, configured_judge
 from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
 from optimizer.wiring.services import Services
 from providers.catalogue import Catalogue, load_catalogue
 from providers.http.transport import ConnectionSettings
+from providers.known_models import KnownModels
 from providers.local.client import local_available
 from providers.pricing import PriceBook
 from providers.registry import ProviderRegistry, is_configured
@@ -171,37 +174,48 @@ def periodic_tasks_of_installation(note_prices: Callable[[], object]) -> Periodi
     )
 
 
+def _connection_settings(product: ProductSettings) -> ConnectionSettings:
+    """Return the limits of connections; the read time-out that is set holds for all answers."""
+    limits = ConnectionSettings(
+        connect_timeout=product.provider_connect_timeout,
+        # A whole answer is silent while the model writes, so it gets the request's time.
+        read_timeout=product.request_deadline,
+        max_connections=product.provider_max_connections,
+    )
+    read = product.provider_read_timeout
+    return limits if read is None else replace(limits, read_timeout=read, stream_read_timeout=read)
+
+
 def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
     product = product_settings()
     catalogue = installed_catalogue()
-    prices = PriceBook(catalogue)
+    known = KnownModels(catalogue)
+    prices = PriceBook(catalogue, known)
     registry = ProviderRegistry(
         catalogue,
         os.environ,
-        ConnectionSettings(
-            connect_timeout=product.provider_connect_timeout,
-            read_timeout=product.provider_read_timeout,
-            max_connections=product.provider_max_connections,
-        ),
+        _connection_settings(product),
         local=local_enabled(catalogue),
     )
     caller = ResilientCaller(
         registry.providers,
         ResiliencePolicy(
             retries=product.provider_retries,
+            max_calls=product.max_upstream_calls,
             breaker_failures=product.breaker_failures,
+            breaker_window=product.breaker_window,
             breaker_seconds=product.breaker_seconds,
             deadline=product.request_deadline,
         ),
-        catalogue.lacks,
+        known.lacks,
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
-    options = AvailableModels(catalogue, prices, caller)
-    names = ModelNames(catalogue, caller)
+    options = AvailableModels(catalogue, prices, caller, known)
+    names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     guarantee = configured_guarantee(names, caller)
     engine = routing_engine(options, evidence, predictor, guarantee)
     ledger = Ledger(journal(), load_mask(product.masking))
@@ -215,6 +229,13 @@ def build_services() -> Services:
     observers = [meter.observe, feed.observe, *telemetry.observers]
     entries = LedgerEntryBuilder(storage_policy())
     accounting = Accounting(prices, ledger, entries, limits, observers)
+    refusals = Refusals(
+        ledger,
+        meter.count_refusal,
+        quotations=product.store_prompts == "full",
+        per_minute=product.refusals_per_minute,
+        per_client=product.refusals_per_client,
+    )
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = ActiveRules(Path(product.rules_file) if product.rules_file else None, rules_load)
     experiments = Experiments(names, running_experiment)
@@ -248,7 +269,7 @@ def build_services() -> Services:
         caller=caller,
         circuits=circuits,
         evidence=evidence,
-        expectations=Expectations(catalogue, predictor),
+        expectations=Expectations(known, predictor),
         options=options,
         engine=engine,
         ledger=ledger,
@@ -273,6 +294,7 @@ def build_services() -> Services:
             hottest=product.cache_max_temperature if cache else None,
             semantic=semantic is not None,
         ),
+        refusals=refusals,
         feed=feed,
         meter=meter,
         telemetry=telemetry,

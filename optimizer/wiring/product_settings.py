@@ -21,6 +21,7 @@ class ProductSettings:
     auth: Mode
     breaker_failures: int
     breaker_seconds: float
+    breaker_window: float
     cache_max_temperature: float
     catalogue_file: str
     celery_broker_url: str
@@ -38,13 +39,16 @@ class ProductSettings:
     local_provider: str
     masking: str
     max_concurrent_requests: int
+    max_upstream_calls: int
     production: bool
     provider_connect_timeout: float
     provider_max_connections: int
-    provider_read_timeout: float
+    provider_read_timeout: float | None
     provider_retries: int
     quality_target: float
     queue_seconds: float
+    refusals_per_client: int
+    refusals_per_minute: int
     request_deadline: float
     response_cache: bool
     response_cache_seconds: int
@@ -57,6 +61,7 @@ class ProductSettings:
     semantic_cache_word_threshold: float
     shared_store: str
     store_prompts: str
+    unknown_models: str
 
 
 def product_settings() -> ProductSettings:

@@ -21,6 +21,7 @@ from optimizer.quality.evidence import Expectations
 from optimizer.wiring.build import journal
 from optimizer.wiring.product_settings import product_settings
 from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
+from providers.known_models import KnownModels
 from providers.pricing import PriceBook
 from providers.resilience import ResiliencePolicy, ResilientCaller
 from routing.outcomes import Prices, RecordedPrompt
@@ -65,7 +66,7 @@ async def _replay(
         ),
         cache=AnswerCache(None),
     )
-    expectations = Expectations(catalogue, predictor)
+    expectations = Expectations(KnownModels(catalogue), predictor)
     run = Replay(routing, provider, evidence, expectations.expected)
     try:
         await run.run(prompts, plan, step)

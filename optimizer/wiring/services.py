@@ -21,6 +21,7 @@ from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.model_options import AvailableModels
+from optimizer.gateway.recording.refusals import Refusals
 from optimizer.gateway.service import RoutingService
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.playground import Playground
@@ -80,6 +81,7 @@ class Services:
     chat_requests: ChatRequestBuilder
     playground: Playground
     connections: Connections
+    refusals: Refusals
     feed: Feed
     meter: Meter
     telemetry: Telemetry
@@ -101,7 +103,9 @@ class Services:
         if self._fast_refresher is not None:
             raise RuntimeError("The services are running already.")
         self.circuits.begin()
-        self._fast_refresher = fast_refresher(self.api_keys, self.budgets, self.price_service)
+        self._fast_refresher = fast_refresher(
+            self.api_keys, self.budgets, self.price_service, self.refusals
+        )
         await asyncio.to_thread(self._fast_refresher.begin)
         await self.in_background(self.refreshes.run_due)
         product = product_settings()
@@ -152,6 +156,7 @@ class Services:
         for task in self._upkeep:
             task.cancel()
         await self.routing.drain()
+        await self.refusals.drain()
         await self.registry.aclose()
         await self.circuits.aclose()
         await self.feed.aclose()
@@ -173,7 +178,9 @@ class Services:
         self.background.shutdown(wait=True)
 
 
-def fast_refresher(api_keys: ApiKeys, budgets: Budgets, prices: PriceService) -> FastRefresher:
+def fast_refresher(
+    api_keys: ApiKeys, budgets: Budgets, prices: PriceService, refusals: Refusals
+) -> FastRefresher:
     """Return the refresher of data that must be up to date at once, such as revoked keys."""
     return FastRefresher(
         [
@@ -181,6 +188,10 @@ def fast_refresher(api_keys: ApiKeys, budgets: Budgets, prices: PriceService) ->
             PeriodicTask("Reading the budgets", 0, budgets.refresh),
             PeriodicTask("Reading the prices set here", 0, prices.refresh),
             PeriodicTask("Reporting that this worker is alive", 5, budgets.write_heartbeat),
+            PeriodicTask("Counting refused requests", 10, refusals.write_counts),
         ],
-        [PeriodicTask("Storing when keys were used", 0, api_keys.write_usage)],
+        [
+            PeriodicTask("Storing when keys were used", 0, api_keys.write_usage),
+            PeriodicTask("Counting refused requests", 0, refusals.write_counts),
+        ],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +14,9 @@ from providers.completion import Completion, CompletionRequest
 from providers.errors import AuthenticationFailed, ProviderError
 from providers.gemini.answer import GeminiStream, read_response
 from providers.gemini.request import gemini_payload
-from providers.http.wire import WireClient
+from providers.http.wire import LONGEST_RETRY_AFTER, WireClient
+
+_RETRY_DELAY = re.compile(rb'"retryDelay"\s*:\s*"(\d{1,9}(?:\.\d{1,9})?)s"')
 
 
 class GeminiProvider(WireClient):
@@ -43,4 +46,16 @@ class GeminiProvider(WireClient):
         # Google answers a wrong key with 400 INVALID_ARGUMENT.
         if response.status_code == 400 and b"API_KEY_INVALID" in raw:
             return AuthenticationFailed(self.name, "refused the API key (HTTP 400)", status=400)
-        return super()._error(response, raw)
+        error = super()._error(response, raw)
+        if error.retry_after is None and error.status in (429, 503):
+            error.retry_after = _retry_delay(raw)
+        return error
+
+
+def _retry_delay(raw: bytes) -> float | None:
+    """Return the seconds that Google asks to wait: a ``google.rpc.RetryInfo``, not a header.
+
+    Format: https://cloud.google.com/apis/design/errors#error_details
+    """
+    delay = _RETRY_DELAY.search(raw)
+    return min(float(delay[1]), LONGEST_RETRY_AFTER) if delay else None

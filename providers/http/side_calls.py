@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from providers.errors import ConnectionFailed, MalformedResponse, ProviderError, ProviderTimeout
+from providers.errors import MalformedResponse, ProviderError
 from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of
 
 _MOST_BYTES = 64 * 1024 * 1024
@@ -35,11 +35,15 @@ class KeyHolder(Protocol):
         """Return the headers with the API key."""
         ...
 
+    def call_failed(self, error: Exception) -> ProviderError:
+        """Return what an error of the HTTP client means."""
+        ...
+
 
 class SideAnswer:
     """The answer of a provider, whatever its status; :meth:`aclose` ends it."""
 
-    def __init__(self, provider: str, response: httpx.Response) -> None:
+    def __init__(self, provider: KeyHolder, response: httpx.Response) -> None:
         self._provider = provider
         self._response = response
         self.status = response.status_code
@@ -50,11 +54,11 @@ class SideAnswer:
         try:
             body = await body_of(self._response, _MOST_BYTES)
         except CALL_FAILED as error:
-            raise call_error(self._provider, error) from error
+            raise self._provider.call_failed(error) from error
         finally:
             await self.aclose()
         if body is None:
-            raise MalformedResponse(self._provider, "returned an answer larger than 64 MiB")
+            raise MalformedResponse(self._provider.name, "returned an answer larger than 64 MiB")
         return body
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
@@ -66,7 +70,7 @@ class SideAnswer:
             async for chunk in self._response.aiter_bytes():
                 yield chunk
         except CALL_FAILED as error:
-            raise call_error(self._provider, error) from error
+            raise self._provider.call_failed(error) from error
         finally:
             await self.aclose()
 
@@ -86,16 +90,5 @@ async def passed_on(
     try:
         response = await client.send(call.method, target, call.content)
     except CALL_FAILED as error:
-        raise call_error(provider.name, error) from error
-    return SideAnswer(provider.name, response)
-
-
-def call_error(provider: str, error: Exception) -> ProviderError:
-    """Return what an error of the HTTP client means."""
-    if isinstance(error, httpx.ConnectTimeout):
-        return ConnectionFailed(provider, "could not be reached in time")
-    if isinstance(error, httpx.TimeoutException):
-        return ProviderTimeout(provider, "did not answer in time")
-    return ConnectionFailed(
-        provider, f"could not be reached or the connection was lost ({type(error).__name__})"
-    )
+        raise provider.call_failed(error) from error
+    return SideAnswer(provider, response)

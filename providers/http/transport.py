@@ -19,18 +19,43 @@ CALL_FAILED = (httpx.HTTPError, aiohttp.ClientError)
 HTTP; it raises aiohttp's error instead."""
 
 
+# What aiohttp raises before there is a connection. httpx_aiohttp maps every other lost connection
+# to httpx.ConnectTimeout too, so only the cause tells them apart.
+_NOT_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+    httpx.UnsupportedProtocol,
+)
+
+
+def was_sent(error: Exception) -> bool:
+    """Return whether the provider may have received the request, by an error of ``CALL_FAILED``."""
+    return not isinstance(error, _NOT_CONNECTED) and not isinstance(error.__cause__, _NOT_CONNECTED)
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """Timeouts for connecting and reading, in seconds, and the number of pooled connections."""
+    """Timeouts for connecting and reading, in seconds, and the number of pooled connections.
+
+    ``read_timeout`` is the longest silence within an answer that arrives whole: it is silent
+    while the model writes. ``stream_read_timeout`` is the longest silence within a stream.
+    """
 
     connect_timeout: float = 5.0
-    read_timeout: float = 60.0
+    read_timeout: float = 600.0
+    stream_read_timeout: float = 120.0
     max_connections: int = 512
 
     @property
     def timeout(self) -> httpx.Timeout:
-        """The timeouts as an httpx object."""
+        """The timeouts of a whole answer as an httpx object."""
         return httpx.Timeout(self.read_timeout, connect=self.connect_timeout)
+
+    @property
+    def stream_timeout(self) -> httpx.Timeout:
+        """The timeouts of a stream as an httpx object."""
+        return httpx.Timeout(self.stream_read_timeout, connect=self.connect_timeout)
 
 
 @dataclass(frozen=True, slots=True)

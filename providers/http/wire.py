@@ -19,15 +19,17 @@ from providers.assembly import completion_events
 from providers.completion import Completion, CompletionRequest, RelayedAnswer
 from providers.errors import (
     ConnectionFailed,
+    ConnectionLost,
     ContentBlocked,
     EmptyCompletion,
     MalformedResponse,
     ProviderError,
+    ProviderTimeout,
     error_for_status,
 )
 from providers.events import Event, Relayed, Started
 from providers.http.client_headers import client_headers
-from providers.http.side_calls import SideAnswer, SideCall, call_error, passed_on
+from providers.http.side_calls import SideAnswer, SideCall, passed_on
 from providers.http.streaming import (
     EventTooLarge,
     StreamReader,
@@ -35,15 +37,16 @@ from providers.http.streaming import (
     WholeMessages,
     server_sent_events,
 )
-from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of
+from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, was_sent
 from providers.storable import storable_completion
 
 logger = logging.getLogger(__name__)
 
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
-_LONGEST_RETRY_AFTER = 24 * 3600.0
+LONGEST_RETRY_AFTER = 24 * 3600.0
 _LONGEST_WORDS = 500
 _MOST_TARGETS = 1000
+_SHORTEST_SECRET = 8
 _LONGEST_ERROR = 256 * 1024
 # The errors that reading an answer of an unexpected shape raises.
 SHAPE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
@@ -75,12 +78,14 @@ class WireClient(ABC):
         base_url: str,
         api_key: str = "",
         timeout: httpx.Timeout | None = None,
+        stream_timeout: httpx.Timeout | None = None,
     ) -> None:
         self.name = name
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
-        self._timeout = timeout or httpx.Timeout(60.0, connect=5.0)
+        self._timeout = timeout or httpx.Timeout(600.0, connect=5.0)
+        self._stream_timeout = stream_timeout or timeout or httpx.Timeout(120.0, connect=5.0)
         self._targets: dict[tuple[Any, ...], Target] = {}
 
     def __repr__(self) -> str:
@@ -122,7 +127,7 @@ class WireClient(ABC):
         relays, whole = self.relays(request), WholeMessages()
         payload = {**self._payload(request), **self._stream_fields(request)}
         path, headers = self._path(request, stream=True), self._headers(request)
-        async with self._open(path, payload, headers) as response:
+        async with self._open(path, payload, headers, streamed=True) as response:
             if not _is_event_stream(response):
                 # Some servers answer a request for a stream with the whole answer.
                 for event in await self._whole_events(request, response):
@@ -142,7 +147,7 @@ class WireClient(ABC):
                         repaired = reader.repaired or mended_text
                         yield Relayed(name, _as_text(data) if repaired else text, data)
         if not reader.complete:
-            raise ConnectionFailed(self.name, "ended the stream before the answer was complete")
+            raise ConnectionLost(self.name, "ended the stream before the answer was complete")
 
     def _feed(self, reader: StreamReader, name: str, data: dict[str, Any] | None) -> list[Event]:
         """Return the events of one message.
@@ -218,11 +223,18 @@ class WireClient(ABC):
 
     @asynccontextmanager
     async def _open(
-        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+        self,
+        path: str,
+        payload: Mapping[str, Any],
+        headers: Mapping[str, str],
+        *,
+        streamed: bool = False,
     ) -> AsyncIterator[httpx.Response]:
         """Yield a successful response with an unread body. Raises :class:`ProviderError`."""
         try:
-            response = await self._client.post(self._target(path, headers), _as_json(payload))
+            response = await self._client.post(
+                self._target(path, headers, streamed), _as_json(payload)
+            )
             try:
                 if not response.is_success:
                     raise self._error(response, await self._read(response))
@@ -230,7 +242,7 @@ class WireClient(ABC):
             finally:
                 await response.aclose()
         except CALL_FAILED as error:
-            raise call_error(self.name, error) from error
+            raise self.call_failed(error) from error
 
     async def pass_on(self, call: SideCall) -> SideAnswer:
         """Send a request that is no completion as it came, with the key of this provider.
@@ -245,17 +257,30 @@ class WireClient(ABC):
 
     def holds_key(self, raw: bytes) -> bool:
         """Return whether ``raw`` holds the API key, which no client may see."""
-        return bool(self._api_key) and self._api_key.encode() in raw
+        return self._holds_key(raw.decode("latin-1"))
 
-    def _target(self, path: str, headers: Mapping[str, str]) -> Target:
-        key = (path, *headers.items())
+    def call_failed(self, error: Exception) -> ProviderError:
+        """Return what an error of the HTTP client means."""
+        timed_out = isinstance(error, httpx.TimeoutException)
+        if not was_sent(error):
+            words = "could not be reached in time" if timed_out else "could not be reached"
+            return ConnectionFailed(self.name, f"{words} ({type(error).__name__})")
+        # A connection that breaks is mapped to ConnectTimeout, too.
+        if timed_out and not isinstance(error, httpx.ConnectTimeout):
+            return ProviderTimeout(self.name, "did not answer in time")
+        return ConnectionLost(self.name, "lost the connection before the answer was complete")
+
+    def _target(self, path: str, headers: Mapping[str, str], streamed: bool) -> Target:
+        key = (path, streamed, *headers.items())
         target = self._targets.get(key)
         if target is None:
             if len(self._targets) >= _MOST_TARGETS:
                 self._targets.clear()
             url = f"{self._base_url}{path}"
             all_headers = {"content-type": "application/json", **headers}
-            target = self._targets[key] = Target.of(url, all_headers, self._timeout)
+            target = self._targets[key] = Target.of(
+                url, all_headers, self._stream_timeout if streamed else self._timeout
+            )
         return target
 
     async def _read(self, response: httpx.Response) -> bytes:
@@ -286,7 +311,7 @@ class WireClient(ABC):
 
     def _error_body(self, raw: bytes) -> Mapping[str, Any] | None:
         """Return the provider's error as it came; ``None`` if it holds the key or is no JSON."""
-        if len(raw) > _LONGEST_ERROR or self.holds_key(raw):
+        if len(raw) > _LONGEST_ERROR or self._holds_key(raw.decode("latin-1")):
             return None
         try:
             body = json.loads(raw)
@@ -294,13 +319,17 @@ class WireClient(ABC):
             return None
         return body if isinstance(body, dict) and body.get("error") else None
 
+    def _holds_key(self, text: str) -> bool:
+        # A shorter key is no secret; it may be part of any word.
+        return len(self._api_key) >= _SHORTEST_SECRET and self._api_key in text
+
     def _words(self, raw: bytes) -> str:
         """Return the provider's own error message, which only the client may see."""
         try:
             message = json.loads(raw)["error"]["message"]
         except SHAPE_ERRORS:
             return ""
-        if not isinstance(message, str) or (self._api_key and self._api_key in message):
+        if not isinstance(message, str) or self._holds_key(message):
             return ""
         return message[:_LONGEST_WORDS]
 
@@ -386,4 +415,4 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
         return None
     if seconds != seconds:  # NaN
         return None
-    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)

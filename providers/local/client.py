@@ -56,9 +56,14 @@ class LocalProvider:
     wire = "openai"
     features = features.LLAMA_CPP
 
-    def __init__(self, client: HttpClient, timeout: httpx.Timeout) -> None:
+    def __init__(
+        self,
+        client: HttpClient,
+        timeout: httpx.Timeout,
+        stream_timeout: httpx.Timeout | None = None,
+    ) -> None:
         self._client = client
-        self._timeout = timeout
+        self._timeouts = (timeout, stream_timeout or timeout)
         self._process: asyncio.subprocess.Process | None = None
         self._wire: _LocalWire | None = None
         self._starting = asyncio.Lock()
@@ -129,7 +134,7 @@ class LocalProvider:
             await self.aclose()
             raise ConnectionFailed(self.name, "could not load the embedded model")
         logger.info("The embedded model is ready (worker %s)", self._process.pid)
-        return _LocalWire(self.name, self._client, f"{address}/v1", key, self._timeout)
+        return _LocalWire(self.name, self._client, f"{address}/v1", key, *self._timeouts)
 
 
 class _LocalWire(OpenAIProvider):

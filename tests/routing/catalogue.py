@@ -7,7 +7,15 @@ from typing import Any
 
 from routing.engine import RoutingEngine
 from routing.learning.posterior import Posterior
-from routing.models import Evidence, EvidenceKey, ModelOption, PromptAnalysis, RoutingContext, Tier
+from routing.models import (
+    Evidence,
+    EvidenceKey,
+    ModelOption,
+    ModelRef,
+    PromptAnalysis,
+    RoutingContext,
+    Tier,
+)
 from routing.policies import CheapestAboveTarget, Policy
 from routing.strategies.best import BestStrategy
 from routing.strategies.cheapest import CheapestStrategy
@@ -52,6 +60,9 @@ class Fixed:
 
     def options(self) -> tuple[ModelOption, ...]:
         return self.now
+
+    def named(self, models: frozenset[ModelRef]) -> tuple[ModelOption, ...]:
+        return tuple(option for option in self.now if option.ref in models)
 
     def posterior(self) -> Posterior:
         return Posterior(self.known)

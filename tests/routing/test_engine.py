@@ -65,6 +65,21 @@ def test_whoever_takes_no_calls_now_is_passed_over_with_the_reason() -> None:
     assert reasons["a/small"] == "its provider failed too often recently and is not called for now"
 
 
+def test_a_model_that_limits_its_rate_is_passed_over_with_the_reason() -> None:
+    cooling = {("a", "small"): 16.4}
+    decision = engine_over(Fixed()).route(context(cooling=cooling))
+    reasons = {
+        f"{c['provider']}/{c['model']}": c["reason"] for c in decision.metadata["candidates"]
+    }
+    assert reasons["a/small"] == "its provider limits the rate of its calls for 17 s more"
+    assert "a/small" not in {
+        f"{r['provider']}/{r['model']}" for r in decision.metadata["fallback_chain"]
+    }
+    # A client that names it gets it: its answer tells how long to wait.
+    named = engine_over(Fixed()).route(context(cooling=cooling, only=frozenset({("a", "small")})))
+    assert (named.provider, named.model) == ("a", "small")
+
+
 @pytest.mark.parametrize(
     ("needs", "chosen"),
     [

@@ -167,7 +167,7 @@ class WireEndpoint:
         headers = retry_headers(failure.retry_after, failure.code) | self.headers(request_id)
         headers |= relayed_headers(failure.headers)
         body = failure.relayed or self.error_body(failure, request_id)
-        return JsonReply(body, failure.status, headers)
+        return JsonReply(body, failure.status, headers, failure)
 
 
 class ChatEndpoint(WireEndpoint):

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
+from optimizer.api.http.errors import Failure
 from optimizer.domain.client import Client
 from optimizer.wiring.services import Services
 
@@ -28,11 +29,15 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True)
 class JsonReply:
-    """A reply that is sent as one JSON object; ``body`` may be JSON already."""
+    """A reply that is sent as one JSON object; ``body`` may be JSON already.
+
+    ``failure`` is what it reports, if anything.
+    """
 
     body: Mapping[str, Any] | bytes
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

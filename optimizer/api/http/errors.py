@@ -46,6 +46,8 @@ class Failure:
     Our own API can say more: ``errors`` maps fields to their messages, ``details`` are further
     fields of its body, and ``summary`` replaces the message there. ``relayed`` is the provider's
     own error, for a client that uses its wire, and ``headers`` are those that came with it.
+    ``ours`` is false for a failure of providers: its request is recorded as failed, not as
+    refused.
     """
 
     status: int
@@ -59,6 +61,7 @@ class Failure:
     summary: str = ""
     relayed: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    ours: bool = True
 
     @classmethod
     def of_status(cls, status: int, message: str) -> Failure:
@@ -133,9 +136,11 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         errors = {error.field: [str(error)]}
         return Failure(404, "not_found", str(error), error.field, errors=errors)
     if isinstance(error, RequestRejected):
-        return Failure(400, "invalid", error.words or str(error), code=error.code)
+        return Failure(400, "invalid", error.words or str(error), code=error.code, ours=False)
     if isinstance(error, ProviderError):
-        return Failure(502, "overloaded", f"{error.provider} {error.message}.", code=error.code)
+        return Failure(
+            502, "overloaded", f"{error.provider} {error.message}.", code=error.code, ours=False
+        )
     return _failure_by_type(error)
 
 
@@ -172,7 +177,12 @@ def _own_error(error: RoutingUnavailable, request: GatewayRequest | None) -> Fai
     failure = Failure.of_status(last.status, last.words or last.message)
     wait = None if last.retry_after is None else ceil(last.retry_after)
     return replace(
-        failure, code=last.error, retry_after=wait, relayed=last.body, headers=last.headers
+        failure,
+        code=last.error,
+        retry_after=wait,
+        relayed=last.body,
+        headers=last.headers,
+        ours=False,
     )
 
 
@@ -187,6 +197,7 @@ def _routing_failure(error: RoutingUnavailable) -> Failure:
         code="routing_unavailable",
         details={"failures": error.failures},
         summary=str(error),
+        ours=False,
     )
     if error.deadline_passed:
         return replace(unavailable, status=504, kind="timeout", code="deadline_exceeded")

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from optimizer.api.http.endpoint import ApiEndpoint, ApiRequest, JsonReply, StreamReply
+from optimizer.api.http.refusals import note_reply
 from optimizer.api.http.sse import EventStream
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.wiring.build import get_services
@@ -68,9 +69,10 @@ class EndpointViewSet(AsyncViewSet):
     async def serve(self, request: Request) -> HttpResponseBase:
         """Return the endpoint's reply as a Django response."""
         headers = request._request.headers
+        data = request.data
         reply = await self.endpoint.of(self.services).answer(
             ApiRequest(
-                data=request.data,
+                data=data,
                 request_id=request_id_of(request),
                 client=client_of(request),
                 header=lambda name: str(headers.get(name, "")),
@@ -78,13 +80,20 @@ class EndpointViewSet(AsyncViewSet):
         )
         if isinstance(reply, StreamReply):
             return EventStream(reply.source, reply.leave, dict(reply.headers))
+        note_reply(
+            self.services, request.path, reply, request_id_of(request), client_of(request), data
+        )
         return _response(reply)
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], HttpResponseBase]:
         """Return the handler that reports an error in the endpoint's format."""
 
         def handle(error: Exception, context: dict[str, Any]) -> HttpResponseBase:
-            reply = self.endpoint.of(self.services).failed(request_id_of(self.request), error)
+            request_id, client = request_id_of(self.request), client_of(self.request)
+            reply = self.endpoint.of(self.services).failed(request_id, error)
+            # A body that cannot be read would raise its error again.
+            data = getattr(self.request, "_full_data", None)
+            note_reply(self.services, self.request.path, reply, request_id, client, data)
             return _response(reply)
 
         return handle

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from optimizer.api.compat import openapi as documents
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.openai.chat import ChatCompletionsEndpoint
-from optimizer.domain.model_names import AUTO, ModelNames, UnknownModel
+from optimizer.domain.model_names import AUTO, ModelNames
 
 # The APIs require a creation date, which is not known here.
 _CREATED = 1_700_000_000
@@ -45,10 +45,7 @@ def model_body(names: ModelNames, name: str) -> dict[str, Any]:
     """
     if name in AUTO:
         return _body(name, _SERVICE)
-    for spec in names.available():
-        if name in {spec.id, spec.ref, *spec.aliases}:
-            return _body(name, spec.provider)
-    raise UnknownModel(f"The model '{name}' does not exist here. GET /v1/models lists the models.")
+    return _body(name, names.describe(name).provider)
 
 
 def _body(name: str, owner: str) -> dict[str, Any]:

@@ -44,4 +44,4 @@ def reply_to(error: Exception, request_id: uuid.UUID | None) -> JsonReply:
     detail = failure.summary or failure.message
     body = error_body(request_id, status, detail, failure.errors, **failure.details)
     retry_after = failure.retry_after if status == failure.status else None
-    return JsonReply(body, status, retry_headers(retry_after, failure.code))
+    return JsonReply(body, status, retry_headers(retry_after, failure.code), failure)

@@ -47,7 +47,8 @@ def start_page(request: HttpRequest) -> HttpResponse:
         "configured": [state for state in states if state.configured],
         "keys_required": keys_required,
         "snippets": snippets(base, "YOUR_KEY" if keys_required else "any"),
-        "first_request": RequestRecord.objects.order_by("created_at")
+        "first_request": RequestRecord.objects.admitted()
+        .order_by("created_at")
         .values_list("pk", flat=True)
         .first(),
         "may_ask": request.user.has_perm(_MAY_ASK),  # type: ignore[union-attr]

@@ -12,7 +12,13 @@ from analytics.database.replicas import reading_elsewhere
 from analytics.management.teaching import TeachingCommand
 from analytics.reports.breakdown import DIMENSIONS
 from analytics.reports.report import report_with_charts, routing_report
-from analytics.reports.report_formats import as_csv, as_json, as_markdown, as_table
+from analytics.reports.report_formats import (
+    as_csv,
+    as_json,
+    as_markdown,
+    as_table,
+    refused_text,
+)
 from analytics.reports.write_output import write_output
 from optimizer.pricing.baselines import Baselines, UnknownBaseline
 from optimizer.wiring.build import get_services
@@ -72,6 +78,8 @@ class Command(TeachingCommand):
                 f"No requests in the last {options['days']} days. Send some to POST /complete, "
                 "or look further back with --days."
             )
+            if refused := refused_text(report["refusals"]):
+                self.stdout.write(f"Refused: {refused}")
             return
         write_output(self, options["output"], lambda file: self._write(report, kind, file))
 

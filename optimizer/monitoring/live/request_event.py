@@ -42,7 +42,8 @@ def recent(most: int, after: str = "") -> list[RequestEvent]:
 
     With ``after``, the id of a request, only events recorded after it. Reads the database.
     """
-    rows = RequestRecord.objects.order_by("-created_at").defer("prompt", "error_detail", "tags")
+    admitted = RequestRecord.objects.admitted()
+    rows = admitted.order_by("-created_at").defer("prompt", "error_detail", "tags")
     if after:
-        rows = RequestRecord.objects.filter(pk__gt=after).order_by("-pk")
+        rows = admitted.filter(pk__gt=after).order_by("-pk")
     return [request_event(row) for row in reversed(rows[:most])]

@@ -121,7 +121,7 @@ async def test_what_does_not_fit_is_refused_before_anybody_is_called(
     assert "budget" in answer.text
     assert "budget_exceeded" in answer.text or path == "/v1/messages"
     assert not any(fake.asked for fake in fakes.values())
-    assert not await RequestRecord.objects.aexists()
+    assert not await RequestRecord.objects.admitted().aexists()
     assert await BudgetUsage.objects.aget(refused=1)
 
 

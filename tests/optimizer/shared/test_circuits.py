@@ -12,7 +12,6 @@ from django.conf import settings
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.shared.redis_channel import Channel
 from providers.circuits import Circuits
-from providers.errors import Overloaded
 from tests.patience import eventually
 
 pytestmark = pytest.mark.skipif(not settings.SHARED_STORE, reason="needs Redis")
@@ -44,29 +43,26 @@ async def worker(provider: str) -> AsyncIterator[Worker]:
         yield start
 
 
-async def fail(circuits: Circuits, provider: str) -> None:
-    for _ in range(2):
-        with pytest.raises(Overloaded):
-            async with await circuits.guard(provider):
-                raise Overloaded(provider, "busy")
+def fail(circuits: Circuits, provider: str) -> None:
+    for number in range(2):
+        circuits.failed(provider, prompt=number)
 
 
 async def test_a_circuit_opens_and_closes_for_all(worker: Worker, provider: str) -> None:
     first, second = await worker(), await worker()
-    await fail(first, provider)
+    fail(first, provider)
     await eventually(lambda: second.state(provider) == "open")
     assert second.state("another") == "closed"
     # As if the seconds were over: the probe of one is enough for both.
     await second.adopt(provider, 0.000001)
     assert second.state(provider) == "half_open"
-    async with await second.guard(provider):
-        pass
+    second.answered(provider, second.admit(provider))
     await eventually(lambda: first.state(provider) == "closed")
 
 
 async def test_a_worker_that_comes_later_knows_what_is_open(worker: Worker, provider: str) -> None:
     first = await worker()
-    await fail(first, provider)
+    fail(first, provider)
     await eventually(lambda: first.state(provider) == "open")
     late = await worker()
     await eventually(lambda: late.state(provider) == "open")
@@ -76,7 +72,7 @@ async def test_without_redis_each_learns_by_itself(provider: str) -> None:
     circuits = Circuits(failures=2, seconds=SECONDS)
     alone = SharedCircuits(circuits, [provider], "redis://127.0.0.1:1/0")
     alone.begin()
-    await fail(circuits, provider)
+    fail(circuits, provider)
     assert circuits.state(provider) == "open"
     await alone.aclose()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -171,15 +172,48 @@ async def test_an_empty_answer_is_an_error_with_its_usage(pair: Pair, text: str)
 
 async def test_a_dropped_connection_is_an_error(pair: Pair) -> None:
     error = await pair.failure(Reply(pair.success("m", ANSWER * 5000), drop=True))
-    assert isinstance(error, errors.ConnectionFailed)
+    assert isinstance(error, errors.ConnectionLost)
     assert error.retryable
+    assert error.maybe_charged
+
+
+async def test_a_connection_that_is_cut_without_an_answer_may_be_charged(
+    http: HttpClient,
+) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(cut, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        for kind, _, _ in WIRES.values():
+            client = kind("x", http, f"http://127.0.0.1:{port}", KEY)
+            with pytest.raises(errors.ConnectionLost):
+                await client.complete(REQUEST)
+            with pytest.raises(errors.ConnectionLost):
+                async for _ in client.stream(REQUEST):
+                    pass
+
+
+async def test_a_whole_answer_may_take_longer_than_the_silence_of_a_stream(pair: Pair) -> None:
+    limits = (httpx.Timeout(5.0), httpx.Timeout(0.2))
+    client = type(pair.client)("x", pair.client._client, pair.fake.url, KEY, *limits)
+    pair.fake.next(Reply(pair.success("m"), delay=0.6))
+    assert (await client.complete(REQUEST)).text == ANSWER
+    pair.fake.next(Reply(chunks=[b": ping\n\n"] * 2, pause=0.6))
+    with pytest.raises(errors.ProviderTimeout):
+        async for _ in client.stream(REQUEST):
+            pass
 
 
 async def test_a_refused_connection_is_an_error(http: HttpClient) -> None:
     for kind, _, _ in WIRES.values():
         client = kind("x", http, "http://127.0.0.1:1", KEY)
-        with pytest.raises(errors.ConnectionFailed):
+        with pytest.raises(errors.ConnectionFailed) as caught:
             await client.complete(REQUEST)
+        assert type(caught.value) is errors.ConnectionFailed
+        assert not caught.value.maybe_charged
 
 
 async def test_silence_is_a_timeout(pair: Pair) -> None:
@@ -290,6 +324,20 @@ async def test_each_provider_s_own_ways_to_fail_are_known(
 ) -> None:
     async with FakeProvider(WIRES[name][1]) as fake:
         assert type(await Pair(name, fake, http).failure(reply)) is kind
+
+
+@pytest.mark.parametrize(("delay", "wait"), [("17s", 17), ("2.5s", 2.5), ("soon", None)])
+async def test_google_says_in_the_body_how_long_to_wait(
+    http: HttpClient, delay: str, wait: float | None
+) -> None:
+    # https://cloud.google.com/apis/design/errors#error_details
+    details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}]
+    body = {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": details}}
+    async with FakeProvider(gemini_wire) as fake:
+        error = await Pair("gemini", fake, http).failure(Reply(body, 429))
+        assert error.retry_after == wait
+        error = await Pair("gemini", fake, http).failure(Reply(body, 429, {"retry-after": "3"}))
+        assert error.retry_after == 3
 
 
 async def test_a_thought_is_not_part_of_the_answer(http: HttpClient) -> None:

@@ -132,7 +132,7 @@ async def test_tokens_are_counted_by_the_model_s_provider_or_estimated(
     for model in (HAIKU, "auto", "gemini-3.5-flash-lite"):
         estimated = await anthropic_sdk.messages.count_tokens(model=model, messages=messages)
         assert estimated.input_tokens == 6
-    assert not await RequestRecord.objects.aexists()
+    assert not await RequestRecord.objects.admitted().aexists()
 
 
 async def test_errors_are_the_classes_that_users_expect(

@@ -180,7 +180,7 @@ async def test_what_no_model_can_do_names_the_feature_and_the_field(
     assert error.param == "logprobs, seed"
     assert "claude/claude-haiku-4-5: lacks logprobs, seed" in error.message
     assert not any(fake.asked for fake in fakes.values())
-    assert not await RequestRecord.objects.aexists()
+    assert not await RequestRecord.objects.admitted().aexists()
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ async def test_bad_input_names_its_field(
         await openai_sdk.chat.completions.create(**{**QUESTION, **change})
     assert raised.value.param == param
     assert raised.value.type == "invalid_request_error"
-    assert not await RequestRecord.objects.aexists()
+    assert not await RequestRecord.objects.admitted().aexists()
 
 
 async def test_unknown_models_are_not_found_and_told_apart(openai_sdk: openai.AsyncOpenAI) -> None:

@@ -54,7 +54,7 @@ def assert_error(response: httpx.Response, status: int, field: str | None) -> No
 
 async def assert_nothing_happened(fakes: dict[str, FakeProvider]) -> None:
     assert not any(fake.asked for fake in fakes.values())
-    assert await RequestRecord.objects.acount() == 0
+    assert await RequestRecord.objects.admitted().acount() == 0
     assert await DailyTotal.objects.acount() == 0
 
 

@@ -49,6 +49,48 @@ async def test_a_deadline_is_504(transactional_db: None, fakes, start, settings)
     assert (await RequestRecord.objects.aget()).error_code == "timeout"
 
 
+async def test_what_timed_out_is_booked_as_failed_cost_and_not_asked_again(
+    transactional_db: None, fakes: dict[str, FakeProvider], start, settings
+) -> None:
+    settings.PROVIDER_READ_TIMEOUT = 0.2
+    client = await start()
+    fakes["claude"].always(Reply({}, delay=1.0))
+    body = (await client.post("/complete", json=PROMPT)).json()
+    assert body["provider"] != "claude"
+    assert len(fakes["claude"].asked) == 1
+    record = await RequestRecord.objects.aget()
+    assert [a["error"] for a in record.attempts] == ["timeout"]
+    assert record.cost > record.failed_cost > 0
+
+
+async def test_a_request_makes_a_bounded_number_of_calls(
+    transactional_db: None, fakes: dict[str, FakeProvider], start, settings
+) -> None:
+    settings.MAX_UPSTREAM_CALLS, settings.BREAKER_FAILURES = 3, 1
+    client = await start()
+    for fake in fakes.values():
+        fake.always(Reply({}, 500))
+    assert (await client.post("/complete", json=PROMPT)).status_code == 503
+    assert sum(len(fake.asked) for fake in fakes.values()) == 3
+    caller = get_services().caller
+    assert {caller.circuit_state(name) for name in caller.providers} == {"closed"}
+
+
+async def test_a_model_that_limits_its_rate_is_spared_for_as_long_as_it_says(
+    client: httpx.AsyncClient, fakes: dict[str, FakeProvider]
+) -> None:
+    fakes["claude"].always(Reply({}, 429, {"retry-after": "17"}))
+    await client.post("/complete", json=PROMPT)
+    assert len(fakes["claude"].asked) == 1
+    second = (await client.post("/complete", json={"prompt": "And of Spain?"})).json()
+    assert second["routing_metadata"]["fallback_used"] is False
+    metric = await RoutingMetric.objects.select_related("request").aget(
+        request__pk=second["request_id"]
+    )
+    reasons = [c["reason"] for c in metric.metadata["candidates"] if c["provider"] == "claude"]
+    assert any("limits the rate of its calls for 1" in reason for reason in reasons)
+
+
 async def test_without_any_provider_it_starts_and_says_what_to_set(
     transactional_db: None, start
 ) -> None:

@@ -1,0 +1,64 @@
+"""The failed calls of a request, and the error if no model of its chain answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from providers.completion import Usage
+from providers.errors import InternalError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One failed call: the model, the reason, and the tokens that it used.
+
+    ``usage`` is an estimate, and marked as such, if the provider may charge for the call and
+    did not say for what. ``retry_after`` is how many seconds the provider asks clients to wait.
+    ``words`` is the provider's own explanation, which only the client that sent the request may
+    see; ``body`` and ``headers`` are its error as it came, for a client of the same ``wire``.
+    """
+
+    provider: str
+    model: str
+    error: str
+    message: str
+    status: int | None = None
+    usage: Usage | None = None
+    words: str = field(default="", repr=False)
+    retry_after: float | None = None
+    wire: str = ""
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class AllProvidersFailed(Exception):
+    """No model of the chain answered. ``attempts`` lists the calls and why they failed."""
+
+    def __init__(self, attempts: Sequence[Attempt], *, deadline_passed: bool = False) -> None:
+        self.attempts = tuple(attempts)
+        self.deadline_passed = deadline_passed
+        super().__init__("; ".join(f"{a.provider}/{a.model}: {a.message}" for a in attempts))
+
+
+def internal_error(provider: str, error: Exception) -> InternalError:
+    """Log an error that a client of ours must not raise, and return the one to record.
+
+    The log names its type and place only; the message may hold a prompt.
+    """
+    kind, place = type(error).__name__, _place_of(error)
+    logger.error("A call of %s failed by an error of ours: %s at %s", provider, kind, place)
+    return InternalError(provider, f"could not be called or read, by an error of ours ({kind})")
+
+
+def _place_of(error: BaseException) -> str:
+    trace = error.__traceback__
+    if trace is None:
+        return "unknown place"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"

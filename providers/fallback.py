@@ -1,0 +1,171 @@
+"""What a request has tried so far, and what its failures mean for its next call and for others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from providers.attempts import Attempt
+from providers.circuits import RequestCircuits
+from providers.completion import Usage
+from providers.cooldowns import Cooldowns
+from providers.errors import (
+    CallNotAuthorized,
+    CircuitOpen,
+    ContentBlocked,
+    EmptyCompletion,
+    ModelNotFound,
+    ProviderError,
+    RateLimited,
+    RequestRejected,
+    RequestTooLarge,
+)
+
+# A longer wait for one provider is worse than a call of the next one.
+_LONGEST_WAIT_SECONDS = 3.0
+# Errors of the request itself. One more provider may understand it; a third is not asked.
+_REJECTED = (RequestRejected, RequestTooLarge, ContentBlocked)
+_MOST_REJECTIONS = 2
+# Errors of one model or one call; all others make another provider the better choice.
+_OF_THE_MODEL = (ModelNotFound, EmptyCompletion, CallNotAuthorized)
+
+
+@dataclass(frozen=True, slots=True)
+class ResiliencePolicy:
+    """The limits of retries, calls, circuit breakers and time.
+
+    ``retries`` follow the first call of the same model, ``max_calls`` is for all models.
+    ``breaker_failures`` within ``breaker_window`` stop calls of a provider for
+    ``breaker_seconds``. ``deadline``, in seconds, is for the whole request with all its models.
+    """
+
+    retries: int = 1
+    max_calls: int = 4
+    breaker_failures: int = 5
+    breaker_window: float = 60.0
+    breaker_seconds: float = 30.0
+    deadline: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class InputSummary:
+    """What a request asks, as far as its failures need it.
+
+    ``usage`` estimates the tokens of its input, ``digest`` is a hash of it.
+    """
+
+    usage: Callable[[], Usage]
+    digest: Callable[[], int]
+
+
+@dataclass(slots=True)
+class FallbackState:
+    """The calls of one request.
+
+    ``remaining`` are the models that were not called yet, ``current`` is the one that is called
+    now, or was last; ``running`` is whether a call of it is under way.
+    """
+
+    policy: ResiliencePolicy
+    circuits: RequestCircuits
+    cooldowns: Cooldowns
+    summary: InputSummary
+    attempts: list[Attempt]
+    remaining: list[tuple[str, str]]
+    current: tuple[str, str] = ("", "")
+    calls: int = 0
+    running: bool = False
+    _rejections: int = 0
+    _spent: set[str] = field(default_factory=set)
+    _limited: list[tuple[str, str]] = field(default_factory=list)
+
+    def choose_next(self) -> bool:
+        """Choose the model to call after a failure, and return whether there is one."""
+        if not self.remaining or self.calls >= self.policy.max_calls:
+            return False
+        if self._rejections >= _MOST_REJECTIONS:
+            return False
+        self.current = min(self.remaining, key=self._reluctance)
+        self.remaining.remove(self.current)
+        return True
+
+    def _reluctance(self, model: tuple[str, str]) -> tuple[bool, bool]:
+        """Return the order of a fallback: models of other providers first, limited ones last."""
+        return self.cooldowns.remaining(*model) > 0, model[0] in self._spent
+
+    def backoff(self, error: Exception) -> bool | float:
+        """Return, for stamina, whether to call the model again, or after how many seconds.
+
+        It is called again only if the provider did not accept the request, and if every other
+        provider of the chain can still have a call.
+        """
+        if not isinstance(error, ProviderError) or not error.retryable or error.maybe_charged:
+            return False
+        wait = error.retry_after
+        if wait is None:
+            if isinstance(error, RateLimited):
+                return False
+        elif wait > _LONGEST_WAIT_SECONDS:
+            return False
+        others = {provider for provider, _ in self.remaining} - self._spent
+        if self.policy.max_calls - self.calls <= len(others):
+            return False
+        return True if wait is None else wait
+
+    def refuse_limited(self) -> None:
+        """Raise :class:`providers.errors.RateLimited` if a call of the model is useless."""
+        provider, model = self.current
+        wait = self.cooldowns.refused_for(provider, model)
+        if wait is not None:
+            words = f"limits the rate of calls for {wait:.0f} s more and was not called"
+            raise RateLimited(provider, words, retry_after=wait)
+
+    def note(self, error: ProviderError) -> None:
+        """Add the failed call to the attempts."""
+        provider, model = self.current
+        usage = error.usage
+        if usage is None and error.maybe_charged:
+            usage = self.summary.usage()
+        self.attempts.append(
+            Attempt(
+                provider,
+                model,
+                error.code,
+                error.message,
+                error.status,
+                usage,
+                error.words,
+                error.retry_after,
+                error.wire,
+                error.body,
+                error.headers,
+            )
+        )
+
+    def learn(self, error: ProviderError) -> None:
+        """Draw the conclusions of a call that failed: for this request, and for others."""
+        provider, model = self.current
+        if not self.running:  # it was not called
+            if isinstance(error, CircuitOpen):
+                self._spent.add(provider)
+            return
+        self.circuits.failed(provider, error)
+        if not isinstance(error, _OF_THE_MODEL):
+            self._spent.add(provider)
+        if isinstance(error, _REJECTED):
+            self._rejections += 1
+        elif isinstance(error, RateLimited):
+            if error.retry_after is None:
+                self._limited.append((provider, model))
+            else:
+                self.cooldowns.limited(provider, model, error.retry_after)
+
+    def limit_without_wait(self, delivered: bool) -> None:
+        """Spare the models that limit their rate and did not say for how long.
+
+        If every provider does, and none answers, the request itself may be the reason.
+        """
+        if delivered or len({provider for provider, _ in self._limited}) == 1:
+            for provider, model in self._limited:
+                self.cooldowns.limited(provider, model, None)
+        self._limited.clear()

@@ -1,0 +1,248 @@
+"""The models of a provider that requests may name: of the catalogue, or of the price table.
+
+Clients write a model's name in many ways: in capitals, with the date of a snapshot, as
+"-latest", in the spelling of a cloud. A name that a provider would not know is turned into one
+that it knows; a date stays, because the client has chosen that snapshot.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import NamedTuple
+
+from genai_prices import data_snapshot
+from genai_prices.types import ClauseEquals, ClauseOr, ModelInfo
+
+from providers.catalogue import Catalogue, ModelSpec, ProviderSpec
+
+LONGEST_NAME = 128
+"""Longer names are not known to any provider, and the ledger has no place for them."""
+NO_KNOWN_WINDOW = 10_000_000
+"""The context window, in tokens, of a model whose window is not known: larger than any."""
+_KEPT_NAMES = 4096
+# Names become part of a URL. These have neither "..", nor a query, nor white space.
+_SAFE = re.compile(r"[a-z0-9_+~-][a-z0-9._:@+~-]*(/[a-z0-9_+~-][a-z0-9._:@+~-]*)*", re.ASCII | re.I)
+_CLIENT_SUFFIX = re.compile(r"\[\d+[km]\]$", re.I)  # Claude Code's: "[1m]"
+_PATH = re.compile(r"^(publishers/[^/]+/)?models/", re.I)  # Google's resource names
+_BEDROCK = re.compile(r"^((us|eu|apac|jp|au|global)\.)?(anthropic|openai|deepseek)\.", re.I)
+_BEDROCK_VERSION = re.compile(r"-v\d+(:\d+)?$", re.I)
+_DAY = r"(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
+_DATE = re.compile(  # of OpenAI and Anthropic, then of Google
+    rf"[-@](20\d\d{_DAY}|20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])|{_DAY}"
+    r"|0\d\d|preview-\d\d-20\d\d)$"
+)
+_LATEST = re.compile(r"[-:@]latest$", re.I)
+_VARIANT = re.compile(r"^(?P<model>[^:]+/[^:]+):(?P<variant>[a-z]+)$")  # OpenRouter's: ":online"
+_VERSION_BY_HYPHEN = re.compile(r"(?<=[a-z]-\d)-(?=\d(?!\d))")
+# Features that are of models, not of wires. What a model lacks is known only of the catalogue's
+# models: a client that names another model knows what it can do, or its provider says so.
+_ASSUMED = frozenset({"tools", "vision", "json"})
+# Google's part of the price table has models of others, which its own API does not serve.
+_OF_GEMINI_API = ("gemini", "gemma", "learnlm", "embedding", "text-embedding")
+_LOWER_CASE = frozenset({"anthropic", "gemini", "openai-own"})
+
+
+class _Written(NamedTuple):
+    """A name in parts: ``stem`` and the ``date`` of a snapshot, or whether it is the latest."""
+
+    stem: str
+    date: str
+    latest: bool
+
+
+class KnownModels:
+    """Finds models by provider and name. Names that clients invent do not fill the memory."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        models = (*catalogue.models, *catalogue.embeddings)
+        self._by_id = {(m.provider, _canonical(m.id)): m for m in reversed(models)}
+        self._by_alias = {
+            (m.provider, _canonical(alias)): m for m in reversed(models) for alias in m.aliases
+        }
+        self._cached: dict[tuple[str, str], ModelSpec | None] = {}
+
+    def find(self, provider: str, name: str) -> ModelSpec | None:
+        """Return the model that ``provider`` has under this name, or ``None``.
+
+        The model's ``id`` is the name to send. It is that of a snapshot if the name has a date;
+        ``snapshot_of`` is then the model of the catalogue that it is a snapshot of.
+        """
+        exact = self._catalogue.find(provider, name)
+        if exact is not None:
+            return exact
+        key = (provider, name)
+        cached = self._cached
+        if key not in cached:
+            if len(name) > 2 * LONGEST_NAME:
+                return None
+            if len(cached) >= _KEPT_NAMES:
+                cached.clear()
+            cached[key] = self._identify(provider, name)
+        return cached[key]
+
+    def lacks(self, provider: str, name: str) -> frozenset[str]:
+        """Return the features of its wire that the model, or its provider, does not have."""
+        spec = self.find(provider, name)
+        lacks = self._catalogue.providers[provider].lacks
+        return lacks if spec is None else lacks | spec.lacks
+
+    def parent(self, provider: str, name: str) -> ModelSpec | None:
+        """Return the catalogue's model of this name, or the one that it is a snapshot of."""
+        spec = self.find(provider, name)
+        return spec and self._catalogue.find(provider, spec.snapshot_of or spec.id)
+
+    def _identify(self, provider: str, name: str) -> ModelSpec | None:
+        owner = self._catalogue.providers.get(provider)
+        text = plain_name(name)
+        if owner is None or not is_sendable(text):
+            return None
+        if owner.wire == "anthropic":
+            text = _BEDROCK_VERSION.sub("", _BEDROCK.sub("", text))
+        canonical = (provider, _canonical(text))
+        known = self._by_id.get(canonical) or self._by_alias.get(canonical)
+        if known is not None:
+            return known
+        written = _parts(text)
+        parent = self._by_id.get((provider, _canonical(written.stem)))
+        if parent is not None and written.date:
+            return _snapshot(parent, parent.id + written.date)
+        info = table_entry(owner, text)
+        if parent is not None and written.latest:
+            # Few models have such a name at their provider; the one without it is the latest.
+            mentioned = info is not None and text.lower() in _mentioned(info)
+            return _snapshot(parent, text.lower()) if mentioned else parent
+        if info is None and written.stem != text:
+            # The table has the model, but neither this edition of it nor its latest.
+            info = table_entry(owner, written.stem)
+        if info is not None:
+            return self._of_table(owner, info, text, written)
+        return self._variant(provider, text)
+
+    def _of_table(
+        self, owner: ProviderSpec, info: ModelInfo, text: str, written: _Written
+    ) -> ModelSpec:
+        name = _name_to_send(owner, info, text, written)
+        for model in (*self._catalogue.models, *self._catalogue.embeddings):
+            # Another spelling, or another edition, of a model of the catalogue.
+            if model.provider == owner.name and table_entry(owner, model.id) is info:
+                return model if name in (model.id, info.id) else _snapshot(model, name)
+        model = _of_table_alone(owner.name, name, info.context_window)
+        return model if table_entry(owner, name) is info else replace(model, snapshot_of=info.id)
+
+    def _variant(self, provider: str, text: str) -> ModelSpec | None:
+        """Return OpenRouter's variant of a model: what it costs is not known from the model."""
+        match = _VARIANT.match(text)
+        if provider != "openrouter" or match is None:
+            return None
+        model = self.find(provider, match["model"])
+        if model is None:
+            return None
+        return replace(model, id=text, aliases=(), price=None, snapshot_of=model.id)
+
+
+def names_with_its_price(spec: ModelSpec) -> tuple[str, ...]:
+    """Return the names under which a price list may have the price of ``spec``, the best first."""
+    # OpenRouter's variants have prices of their own.
+    if not spec.snapshot_of or (spec.provider == "openrouter" and _VARIANT.match(spec.id)):
+        return (spec.id,)
+    return (spec.id, spec.snapshot_of)
+
+
+def passed_on(provider: str, name: str) -> ModelSpec:
+    """Return the model of a name that nobody knows, for a provider that may know it."""
+    return _of_table_alone(provider, name, None)
+
+
+def is_sendable(name: str) -> bool:
+    """Return whether ``name`` may be sent to a provider as the name of a model."""
+    return 0 < len(name) <= LONGEST_NAME and _SAFE.fullmatch(name) is not None
+
+
+def plain_name(name: str) -> str:
+    """Return ``name`` without white space, Google's resource path and Claude Code's suffix."""
+    return _CLIENT_SUFFIX.sub("", _PATH.sub("", name.strip()))
+
+
+def table_ids(owner: ProviderSpec) -> list[str]:
+    """Return the names of the provider's models in the price table."""
+    for provider in data_snapshot.get_snapshot().providers:
+        if provider.id == owner.prices:
+            return [model.id for model in provider.models if _serves(owner, model.id)]
+    return []
+
+
+def table_entry(owner: ProviderSpec, name: str) -> ModelInfo | None:
+    """Return what the price table has of the provider's model, or ``None``."""
+    if not owner.prices or (owner.wire == "gemini" and "/" in name):
+        return None
+    snapshot = data_snapshot.get_snapshot()
+    for provider in snapshot.providers:
+        if provider.id == owner.prices:
+            info = provider.find_model(name, all_providers=snapshot.providers)
+            if info is None and owner.wire == "openrouter":
+                # It writes "claude-haiku-4.5" where Anthropic writes "claude-haiku-4-5".
+                dotted = _VERSION_BY_HYPHEN.sub(".", name)
+                info = provider.find_model(dotted, all_providers=snapshot.providers)
+            return info if info is not None and _serves(owner, info.id) else None
+    return None
+
+
+def _serves(owner: ProviderSpec, name: str) -> bool:
+    if owner.wire == "gemini":
+        return name.lower().startswith(_OF_GEMINI_API)
+    return owner.wire != "openrouter" or "/" in name
+
+
+def _name_to_send(owner: ProviderSpec, info: ModelInfo, text: str, written: _Written) -> str:
+    lower = text.lower()
+    if lower in _mentioned(info):
+        return info.id if lower == info.id.lower() else lower
+    if owner.wire == "openrouter":
+        return info.id
+    if owner.wire == "anthropic":
+        stem = written.stem.lower() if "claude-2" in written.stem else _canonical(written.stem)
+        if not stem.startswith(_canonical(info.id).removesuffix("-latest")):
+            stem = info.id  # "claude-4-5-sonnet" is "claude-sonnet-4-5"
+        return stem + written.date
+    name = written.stem + written.date if written.latest else text
+    return name.lower() if owner.wire in _LOWER_CASE else name
+
+
+def _mentioned(info: ModelInfo) -> set[str]:
+    """Return the names, in lower case, that the price table has for this model word for word."""
+    clauses = info.match.or_ if isinstance(info.match, ClauseOr) else [info.match]
+    names = {clause.equals.lower() for clause in clauses if isinstance(clause, ClauseEquals)}
+    return names | {info.id.lower()}
+
+
+def _of_table_alone(provider: str, name: str, window: int | None) -> ModelSpec:
+    return ModelSpec(
+        provider=provider,
+        id=name,
+        tier="moderate",  # routing never chooses it, so its tier decides nothing
+        rank=1_000_000,
+        context_window=window or NO_KNOWN_WINDOW,
+        capabilities=_ASSUMED,
+        kind="embedding" if "embed" in name.lower() else "chat",
+    )
+
+
+def _snapshot(parent: ModelSpec, name: str) -> ModelSpec:
+    return replace(parent, id=name, aliases=(), snapshot_of=parent.id)
+
+
+def _parts(text: str) -> _Written:
+    latest = _LATEST.search(text)
+    if latest is not None:
+        return _Written(text[: latest.start()], "", latest=True)
+    date = _DATE.search(text)
+    if date is not None:
+        return _Written(text[: date.start()], f"-{date[1]}", latest=False)
+    return _Written(text, "", latest=False)
+
+
+def _canonical(name: str) -> str:
+    """Return ``name`` in the spelling in which names are compared."""
+    return name.lower().replace(".", "-")

@@ -1,0 +1,86 @@
+"""A stream whose first content has arrived: until then another model can answer instead."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+
+from providers.attempts import Attempt, internal_error
+from providers.circuits import RequestCircuits
+from providers.completion import CompletionRequest, Provider
+from providers.errors import EmptyCompletion, ProviderError
+from providers.events import Event, Relayed, Started, UsageReported
+
+
+@dataclass(slots=True)
+class OpenStream:
+    """A stream whose first content has arrived, and the failed attempts before it.
+
+    ``events`` start with the very first event; close the generator when done. ``headers`` are
+    those that clients of the provider's wire read, if the request came in on it.
+    """
+
+    provider: str
+    request: CompletionRequest
+    events: AsyncGenerator[Event, None]
+    attempts: tuple[Attempt, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+async def open_stream(
+    client: Provider, request: CompletionRequest, circuits: RequestCircuits
+) -> OpenStream:
+    """Wait for the first content; until then the client has received nothing."""
+    events = client.stream(request)
+    first: list[Event] = []
+    try:
+        async for event in events:
+            first.append(event)
+            if not isinstance(event, (Started, UsageReported, Relayed)):
+                break
+        else:
+            raise EmptyCompletion(client.name, "streamed no content")
+    except BaseException as error:
+        if first and isinstance(error, ProviderError):
+            # The provider accepted the call, and may have said what it charges.
+            error.maybe_charged = True
+            reported = [event.usage for event in first if isinstance(event, UsageReported)]
+            error.usage = error.usage or (reported[-1] if reported else None)
+        await _close(client.name, events)
+        raise
+    headers = next((e.headers for e in first if isinstance(e, Started) and e.headers), {})
+    return OpenStream(
+        client.name,
+        request,
+        _all_events(client.name, first, events, circuits),
+        headers=headers,
+    )
+
+
+async def _all_events(
+    provider: str,
+    first: list[Event],
+    rest: AsyncGenerator[Event, None],
+    circuits: RequestCircuits,
+) -> AsyncGenerator[Event, None]:
+    try:
+        for event in first:
+            yield event
+        async for event in rest:
+            yield event
+    except ProviderError as error:
+        # It is too late to fall back, but the circuit must count the failure.
+        circuits.broke_off(provider, error)
+        raise
+    except Exception as error:
+        raise internal_error(provider, error) from error
+    finally:
+        await _close(provider, rest)
+
+
+async def _close(provider: str, events: AsyncGenerator[Event, None]) -> None:
+    """End the call. An error of closing takes nothing away from what was read before."""
+    try:
+        await events.aclose()
+    except Exception as error:  # noqa: BLE001 - it is logged
+        internal_error(provider, error)
