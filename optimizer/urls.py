@@ -7,6 +7,8 @@ from django.contrib import admin
 from django.urls import include, path
 
 from optimizer.api.compat.routes import urlpatterns as gateway_urlpatterns
+from optimizer.api.relayed.routes import probe
+from optimizer.api.relayed.routes import urlpatterns as relayed_urlpatterns
 from optimizer.api.v1.routes import urlpatterns as api_urlpatterns
 from optimizer.control_room.pages.whatif import whatif_view
 
@@ -20,7 +22,10 @@ urlpatterns = [
     path("admin/whatif/", admin.site.admin_view(whatif_view), name="whatif"),
     path("admin/", admin.site.urls),
     path("api/v1/", include((api_urlpatterns, "api"), namespace="v1")),
+    path("v1", probe),
     path("v1/", include((gateway_urlpatterns, "gateway"), namespace="gateway")),
+    path("v1/", include((relayed_urlpatterns, "relayed"), namespace="relayed")),
+    path("", probe),
     path("", include((api_urlpatterns, "api"), namespace="root")),
 ]
 

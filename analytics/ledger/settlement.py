@@ -19,7 +19,7 @@ from analytics.models import ProviderObject, RequestRecord, RoutingMetric
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BackgroundOutcome:
     """How a request ended that a provider worked on in the background.
 
     ``cost`` and ``baseline_cost`` are USD, ``None`` if they are unknown.
@@ -55,7 +55,7 @@ def object_close(kept: ProviderObject, state: str, entries: Sequence[LedgerEntry
 
 
 @transaction.atomic
-def request_settle(kept: ProviderObject, state: str, outcome: Outcome) -> LedgerEntry | None:
+def request_settle(kept: ProviderObject, state: str, outcome: BackgroundOutcome) -> LedgerEntry | None:
     """Add usage and cost to the row of a request that has ended; return it as it is now.
 
     ``None`` means that it was done before, or that the row still waits in the journal.

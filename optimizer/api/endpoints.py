@@ -10,6 +10,7 @@ from optimizer.api.http.endpoint import ApiEndpoint
 from optimizer.api.openai.chat import ChatCompletionsEndpoint
 from optimizer.api.openai.embeddings import EmbeddingsEndpoint
 from optimizer.api.openai.responses import ResponsesEndpoint
+from optimizer.api.relayed.token_counts import CompactEndpoint, InputTokensEndpoint
 from optimizer.api.v1.complete import CompleteEndpoint
 from optimizer.wiring.services import Services
 
@@ -18,6 +19,8 @@ ENDPOINTS: Mapping[str, type[ApiEndpoint]] = {
     "/api/v1/complete": CompleteEndpoint,
     "/v1/chat/completions": ChatCompletionsEndpoint,
     "/v1/responses": ResponsesEndpoint,
+    "/v1/responses/input_tokens": InputTokensEndpoint,
+    "/v1/responses/compact": CompactEndpoint,
     "/v1/embeddings": EmbeddingsEndpoint,
     "/v1/messages": MessagesEndpoint,
     "/v1/messages/count_tokens": CountTokensEndpoint,

@@ -74,14 +74,14 @@ class EmbeddingService:
                 f"No configured provider of '{model}' offers embeddings to this client."
             )
         analyzed = _analyzed(model, body, options, request_id, client)
-        decision = _decision(chain, analyzed.analysis)
+        decision = named_decision(chain, analyzed.analysis)
         attempts: list[Attempt] = []
         authorize = None
         if self._budgets is not None and self._budgets.concern(analyzed.request):
             reservation = self._budgets.reservation_for(
                 analyzed.request, most_embedded_tokens(body), 0
             )
-            chain = await _afforded(reservation, chain)
+            chain = await afforded(reservation, chain)
             authorize = reservation.authorize
         try:
             answer = await self._caller.embed(chain, body, attempts, authorize)
@@ -103,7 +103,7 @@ class EmbeddingService:
         return answer.body, recorded.result
 
 
-async def _afforded(reservation: Reservation, chain: list[ModelRef]) -> list[ModelRef]:
+async def afforded(reservation: Reservation, chain: list[ModelRef]) -> list[ModelRef]:
     """Return ``chain`` from the first model whose cost could be held.
 
     Raises :class:`optimizer.domain.result.BudgetExceeded` if there is none.
@@ -142,7 +142,8 @@ def _analyzed(
     return AnalyzedRequest(apply_client(request, client), request.analyze())
 
 
-def _decision(chain: list[ModelRef], analysis: PromptAnalysis) -> RoutingDecision:
+def named_decision(chain: list[ModelRef], analysis: PromptAnalysis) -> RoutingDecision:
+    """Return the decision for the models that a request named, first choice first."""
     provider, model = chain[0]
     refs = [{"provider": name, "model": id_} for name, id_ in chain]
     return RoutingDecision(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,6 +22,9 @@ from optimizer.gateway.streaming.client_stream import ClientStream
 from optimizer.wiring.services import Services
 from routing.models import RoutingDecision
 
+Keep = Callable[[CompletionResult, Mapping[str, Any] | None, bool], Awaitable[None]]
+"""Keeps a recorded answer: the result, its body if it is whole, and whether it was relayed."""
+
 
 async def answer(
     routing: RoutingService,
@@ -38,13 +41,19 @@ async def answer(
         }  # fmt: skip
         if stream.decision is not None:
             headers.update(_dropped_header(routing, request, *stream.decision.ref))
-        return StreamReply(_encode_stream(stream, encoder, request), stream.leave, headers)
+        source = _encode_stream(stream, encoder, request, response_format.keep)
+        return StreamReply(source, stream.leave, headers)
     result = await routing.complete(request)
     headers = {**headers_of_result(request, result), **headers}
     relayed = result.completion.relayed
     if relayed is None or result.cache_hit:
         headers.update(_dropped_header(routing, request, result.provider, result.model))
-        return JsonReply(response_format.whole(result), headers=headers)
+        whole = response_format.whole(result)
+        if response_format.keep is not None:
+            await response_format.keep(result, whole, False)
+        return JsonReply(whole, headers=headers)
+    if response_format.keep is not None:
+        await response_format.keep(result, relayed.body, True)
     headers.update(relayed_headers(relayed.headers))
     body = response_format.rules.changed(relayed.body)
     if body is relayed.body and relayed.raw:
@@ -60,7 +69,7 @@ def _dropped_header(
 
 
 async def _encode_stream(
-    stream: ClientStream, encoder: RelayEncoder, request: GatewayRequest
+    stream: ClientStream, encoder: RelayEncoder, request: GatewayRequest, keep: Keep | None
 ) -> AsyncGenerator[bytes, None]:
     try:
         async with aclosing(stream.events) as batches:
@@ -69,6 +78,8 @@ async def _encode_stream(
                 if chunk := b"".join(m for event in events for m in encoder.encode(event)):
                     yield chunk
         assert stream.result is not None
+        if keep is not None:
+            await keep(stream.result, None, encoder.relays)
         yield b"".join(encoder.finish(stream.result))
     except Exception as error:  # noqa: BLE001 - the status is sent already: report it in the stream
         yield b"".join(encoder.error(failure_of(error, request)))
@@ -135,12 +146,14 @@ def _usd(amount: Decimal | None) -> str:
 class ResponseFormat:
     """The format of an answer: ``whole`` writes it at once, ``encoder`` as a stream.
 
-    ``rules`` are for an answer that is passed on as the provider gave it.
+    ``rules`` are for an answer that is passed on as the provider gave it. ``keep`` is called
+    before the answer ends, if it is to be kept.
     """
 
     rules: RelayRules
     whole: Callable[[CompletionResult], dict[str, Any]]
     encoder: Callable[[ClientStream, GatewayRequest], StreamEncoder]
+    keep: Keep | None = None
 
 
 class WireEndpoint:

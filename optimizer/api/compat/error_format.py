@@ -13,4 +13,4 @@ def error_of_path(path: str, failure: Failure) -> dict[str, Any] | None:
     """Return the error in the format of the API at ``path``; ``None`` for our own API."""
     if path.startswith("/v1/messages"):
         return anthropic_error(failure)
-    return openai_error(failure) if path.startswith("/v1/") else None
+    return openai_error(failure) if path.startswith("/v1/") or path == "/v1" else None

@@ -17,7 +17,8 @@ class ApiRequest:
     """One request: ``data`` is its JSON body, ``client`` its sender.
 
     ``header`` returns a header by its lower-case name; empty if it is absent. ``large`` is
-    whether reading the body would hold up the event loop.
+    whether reading the body would hold up the event loop. ``sent`` is the body as it came, if
+    ``data`` has something else in place of references.
     """
 
     data: Any
@@ -25,6 +26,7 @@ class ApiRequest:
     client: Client
     header: Callable[[str], str]
     large: bool = False
+    sent: Any = None
 
 
 @dataclass(frozen=True, slots=True)
