@@ -63,8 +63,8 @@ def _limit(value: str | None) -> int:
 def _last_id(page: Mapping[str, Any]) -> str:
     data = page.get("data")
     last = data[-1] if isinstance(data, list) and data else {}
-    found = page.get("last_id") or (last.get("id") if isinstance(last, dict) else "")
-    return found if isinstance(found, str) else ""
+    last_id = page.get("last_id") or (last.get("id") if isinstance(last, dict) else "")
+    return last_id if isinstance(last_id, str) else ""
 
 
 def _object(raw: bytes) -> Mapping[str, Any]:

@@ -133,11 +133,10 @@ async def _admitted(call: RelayedCall) -> tuple[str, ...]:
 
 async def _settle_before(services: Services, kept: ProviderObject) -> None:
     """Record what an object cost before it is deleted, or while its results are read."""
-    batch = kept if kept.kind != Kind.FILE else await services.provider_objects.batch_of(kept)
-    if batch is not None and not batch.recorded and kept.kind != Kind.RESPONSE:
-        await services.provider_objects.settlement.settle(batch, seconds=2)
-    elif kept.kind == Kind.RESPONSE and not kept.recorded:
-        await services.provider_objects.settlement.settle(kept, seconds=2)
+    objects = services.provider_objects
+    costly = await objects.batch_of(kept) if kept.kind == Kind.FILE else kept
+    if costly is not None and not costly.recorded:
+        await objects.settlement.settle(costly, seconds=2)
 
 
 async def _provider_error(call: RelayedCall, answer: SideAnswer) -> HttpResponse:

@@ -53,10 +53,10 @@ class ProviderObjects:
 
         Raises :class:`optimizer.domain.result.UnknownObject` if it is not the client's.
         """
-        found = await self._database.run(partial(object_find, kind, object_id, _tenant(client)))
-        if found is None and client is not ANONYMOUS:
+        kept = await self._database.run(partial(object_find, kind, object_id, _tenant(client)))
+        if kept is None and client is not ANONYMOUS:
             raise UnknownObject(f"{kind.capitalize()} with id '{object_id}' not found.")
-        return found
+        return kept
 
     async def batch_of(self, file: ProviderObject) -> ProviderObject | None:
         """Return the batch whose results the file holds."""

@@ -216,7 +216,9 @@ class Settlement:
 def _ending(body: Mapping[str, Any]) -> BackgroundOutcome:
     state = state_of(body)
     if state == "failed":
-        return BackgroundOutcome(RequestRecord.Status.ERROR, "response_failed", usage_estimated=True)
+        return BackgroundOutcome(
+            RequestRecord.Status.ERROR, "response_failed", usage_estimated=True
+        )
     if state == "cancelled":
         return BackgroundOutcome(RequestRecord.Status.PARTIAL, "cancelled", usage_estimated=True)
     output = body.get("output")
