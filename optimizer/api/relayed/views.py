@@ -85,13 +85,31 @@ async def _serve(request: HttpRequest, place: Place, ids: Mapping[str, str]) -> 
     if action == "read" or _is_stream(answer):
         return _passed_on(call, answer)
     raw = await answer.read()
-    body = _object(raw)
+    body: Mapping[str, Any] = _object(raw)
     if action == "list":
-        listed = await own_list(call, body)
-        raw = raw if listed is body else as_json(listed)
+        given = await own_list(call, body)
     else:
         await _note(call, action, body, kept, models)
+        given = body
+    given = with_own_results(given)
+    raw = raw if given is body else as_json(given)
     return HttpResponse(raw, headers=_headers(call, answer), status=answer.status)
+
+
+def with_own_results(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a batch, or a list of batches, whose results are fetched from this service.
+
+    Anthropic's clients follow ``results_url`` with the key that they have: that of this service.
+    They resolve a relative one against their base URL.
+    """
+    data = body.get("data")
+    if isinstance(data, list):
+        items = [with_own_results(item) if isinstance(item, dict) else item for item in data]
+        same = all(new is old for new, old in zip(items, data, strict=True))
+        return body if same else {**body, "data": items}
+    if body.get("type") != "message_batch" or not body.get("results_url"):
+        return body
+    return {**body, "results_url": f"/v1/messages/batches/{body.get('id')}/results"}
 
 
 async def _note(
