@@ -55,7 +55,9 @@ def object_close(kept: ProviderObject, state: str, entries: Sequence[LedgerEntry
 
 
 @transaction.atomic
-def request_settle(kept: ProviderObject, state: str, outcome: BackgroundOutcome) -> LedgerEntry | None:
+def request_settle(
+    kept: ProviderObject, state: str, outcome: BackgroundOutcome
+) -> LedgerEntry | None:
     """Add usage and cost to the row of a request that has ended; return it as it is now.
 
     ``None`` means that it was done before, or that the row still waits in the journal.

@@ -114,8 +114,6 @@ def _provider(services: Services, wire: Wire, wanted: str) -> WireClient:
         if isinstance(provider, kind)
     }
     provider = known.get(wanted or _USUAL[wire])
-    if provider is None and not wanted and len(known) == 1:
-        (provider,) = known.values()
     if provider is None:
         names = ", ".join(sorted(known)) or "none"
         raise NoProvider(
