@@ -34,7 +34,7 @@ class Usage:
     written to the cache for an hour. ``output_tokens`` counts all output, including
     ``reasoning_tokens`` and ``audio_output_tokens``. ``estimated`` marks our own counts,
     used if the provider reported none; ``unreported`` names those still to be estimated
-    ("input", "output").
+    ("input", "output"), or that are known only later, if the call goes on in the background.
 
     ``web_searches`` and ``file_searches`` are those that the provider ran for the model.
     ``service_tier`` and ``speed`` name the price variant that served the call, "" for the

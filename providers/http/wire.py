@@ -25,7 +25,8 @@ from providers.errors import (
     ProviderTimeout,
 )
 from providers.events import Event, Relayed, Started
-from providers.http.error_answer import read_error
+from providers.http.error_answer import holds_key, read_error
+from providers.http.side_calls import SideAnswer, SideCall, passed_on
 from providers.http.streaming import (
     EventTooLarge,
     StreamReader,
@@ -239,9 +240,25 @@ class WireClient(ABC):
             finally:
                 await response.aclose()
         except CALL_FAILED as error:
-            raise self._call_failed(error) from error
+            raise self.call_failed(error) from error
 
-    def _call_failed(self, error: Exception) -> ProviderError:
+    async def pass_on(self, call: SideCall) -> SideAnswer:
+        """Send a request that is no completion as it came, with the key of this provider.
+
+        The caller closes the answer. Raises :class:`ProviderError` if there is none.
+        """
+        return await passed_on(self, self._client, self._base_url, self._timeout, call)
+
+    def key_headers(self) -> Mapping[str, str]:
+        """Return the headers with the API key, or nothing if there is no key."""
+        return {}
+
+    def holds_key(self, raw: bytes) -> bool:
+        """Return whether ``raw`` holds the API key, which no client may see."""
+        return holds_key(self._api_key, raw)
+
+    def call_failed(self, error: Exception) -> ProviderError:
+        """Return what an error of the HTTP client means."""
         timed_out = isinstance(error, httpx.TimeoutException)
         if not was_sent(error):
             words = "could not be reached in time" if timed_out else "could not be reached"
