@@ -17,7 +17,12 @@ def read_turns(fields: BodyReader) -> Iterator[Message]:
     if not fields.array("messages"):
         fields.required("messages")
         raise fields.error("messages", "must contain at least one message.")
-    for message in fields.objects("messages"):
+    for number, value in enumerate(fields.array("messages")):
+        plain = Message.of_plain(value)
+        if plain is not None:
+            yield plain
+            continue
+        message = fields.item("messages", number, value)
         role = message.text("role", required=True)
         if role not in {"user", "assistant"}:
             raise message.error("role", "must be user or assistant.")

@@ -45,7 +45,15 @@ def read_messages(fields: BodyReader) -> tuple[Message, ...]:
         raise fields.error("messages", "must contain at least one message.", "empty_array")
     turns: list[Message] = []
     results: list[Part] = []
-    for message in fields.objects("messages"):
+    for number, value in enumerate(fields.array("messages")):
+        plain = Message.of_plain(value)
+        if plain is not None:
+            if results:
+                turns.append(Message("user", tuple(results)))
+                results = []
+            turns.append(plain)
+            continue
+        message = fields.item("messages", number, value)
         if message.choice("role", _ROLES) == "tool":
             results.append(_result(message))
             continue
