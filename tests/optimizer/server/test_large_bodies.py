@@ -116,7 +116,7 @@ async def test_a_large_answer_is_read_beside_the_event_loop(
     message = {"role": "assistant", "content": "a" * 300_000}
     body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
     fakes["openrouter"].always(Reply(body))
-    asked = {"model": "auto", "messages": MESSAGES[:1]}
+    asked = {"model": "openrouter/z-ai/glm-5.3-flash", "messages": MESSAGES[:1]}
     answer = await client.post("/v1/chat/completions", json=asked)
     assert len(answer.json()["choices"][0]["message"]["content"]) == 300_000
     assert readers
