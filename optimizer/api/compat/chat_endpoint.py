@@ -250,5 +250,6 @@ class ChatEndpoint(WireEndpoint):
             request_id=api_request.request_id,
             client=api_request.client,
             strict=api_request.header("x-optimizer-strict").lower() == "true",
+            large=api_request.large,
         )
         return request, response_format
