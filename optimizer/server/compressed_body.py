@@ -27,21 +27,16 @@ class BodyRefused(Exception):
         self.failure = failure
 
 
-def encoding_of(scope: Scope) -> str:
-    """Return the ``Content-Encoding`` of the request in lower case, empty for none."""
-    for name, value in scope["headers"]:
-        if name == b"content-encoding":
-            encoding = value.decode("latin-1").strip().lower()
-            return "" if encoding == "identity" else encoding
-    return ""
-
-
-async def decompressed(scope: Scope, body: bytes, encoding: str, limit: int) -> bytes:
+async def decompressed(scope: Scope, body: bytes, header: bytes, limit: int) -> bytes:
     """Return the body without its encoding, and change the headers of ``scope`` to match.
 
+    ``header`` is the request's ``Content-Encoding``.
     Raises :class:`BodyRefused` if the encoding is not known, the data is not valid, or the
     result has more than ``limit`` bytes.
     """
+    encoding = header.decode("latin-1").strip().lower()
+    if encoding == "identity":
+        return body
     decompress = _DECOMPRESSORS.get(encoding)
     if decompress is None:
         known = ", ".join(sorted(_DECOMPRESSORS))

@@ -15,7 +15,7 @@ from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
 from optimizer.api.gemini.paths import GEMINI_PREFIXES, MODEL_LIST, is_gemini
 from optimizer.api.http.errors import Failure, Kind, failure_of, retry_headers
 from optimizer.server.body_limit import ReadBody, read_body
-from optimizer.server.compressed_body import BodyRefused, decompressed, encoding_of
+from optimizer.server.compressed_body import BodyRefused, decompressed
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 from optimizer.wiring.build import PROCESS, get_services
 
@@ -113,7 +113,7 @@ class Gatekeeper:
         body = await read_body(receive)
         if body is None:
             return None  # the client has left, or BodyLimit answers that it is too large or late
-        encoding = encoding_of(scope)
+        encoding = next((v for name, v in scope["headers"] if name == b"content-encoding"), b"")
         if not encoding:
             return body
         try:

@@ -90,20 +90,20 @@ async def test_other_media_types_are_refused(
     await assert_nothing_happened(fakes)
 
 
-async def test_ten_megabytes_are_too_large(
+async def test_forty_megabytes_are_too_large(
     client: httpx.AsyncClient, fakes: dict[str, FakeProvider]
 ) -> None:
-    response = await client.post("/complete", json={"prompt": "x" * 10_000_000})
+    response = await client.post("/complete", json={"prompt": "x" * 40_000_000})
     assert_error(response, 413, "body")
     await assert_nothing_happened(fakes)
 
 
-async def test_ten_megabytes_of_undeclared_length_are_too_large(
+async def test_forty_megabytes_of_undeclared_length_are_too_large(
     client: httpx.AsyncClient, fakes: dict[str, FakeProvider]
 ) -> None:
     async def body():
-        for _ in range(100):
-            yield b"x" * 100_000
+        for _ in range(40):
+            yield b"x" * 1_000_000
 
     response = await client.post(
         "/complete", content=body(), headers={"content-type": "application/json"}
