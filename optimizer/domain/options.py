@@ -133,5 +133,8 @@ def _key(chat: Chat, options: RequestOptions, source: Mapping[str, Any]) -> str:
         str(options.max_cost),
         body,
     ]
+    if options.strict:
+        # A model may have left something out of the same request where that was allowed.
+        parts.append("strict")
     text = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()

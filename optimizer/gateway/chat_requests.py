@@ -64,11 +64,14 @@ class ChatRequestBuilder:
     ) -> GatewayRequest:
         """Return the gateway request of a client's chat.
 
-        A ``strict`` request goes only to models that leave out nothing of it.
+        A ``strict`` request goes only to models that leave out nothing of it. It is strict if
+        the client's key or the request's own options say so, too.
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`.
         """
         chat, options = query.chat, query.options
+        if strict or client.strict:
+            options = replace(options, strict=True)
         selection = self.names.select(query.model, endpoint)
         if selection.strategy == "named":
             chat = replace(chat, chosen=False)
@@ -90,7 +93,7 @@ class ChatRequestBuilder:
             session_id=options.session_id,
             cache=cache_policy(chat, options, hottest=self._hottest),
             streamed=query.streamed,
-            strict=strict or options.strict,
+            strict=options.strict,
             request_id=request_id,
         )
         return apply_client(request, client)
