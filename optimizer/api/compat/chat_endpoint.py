@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Self
 
@@ -40,8 +40,9 @@ async def answer(
     result = await routing.complete(request)
     headers = {**headers_of_result(request, result), **headers}
     relayed = result.completion.relayed
-    if relayed is None or result.cache_hit:
+    if relayed is None or result.cache_hit or request.chat.chosen:
         headers.update(_dropped_header(routing, request, result.provider, result.model))
+    if relayed is None or result.cache_hit:
         return JsonReply(response_format.whole(result), headers=headers)
     headers.update(relayed_headers(relayed.headers))
     body = response_format.rules.changed(relayed.body)
@@ -63,7 +64,8 @@ def _stream_reply(
     }  # fmt: skip
     if stream.decision is not None:
         headers.update(_dropped_header(routing, request, *stream.decision.ref))
-    return StreamReply(_encode_stream(stream, encoder, request), stream.leave, headers)
+    events = _encode_stream(routing, stream, encoder, request)
+    return StreamReply(events, stream.leave, headers)
 
 
 def _dropped_header(
@@ -74,7 +76,7 @@ def _dropped_header(
 
 
 async def _encode_stream(
-    stream: ClientStream, encoder: RelayEncoder, request: GatewayRequest
+    routing: RoutingService, stream: ClientStream, encoder: RelayEncoder, request: GatewayRequest
 ) -> AsyncGenerator[bytes, None]:
     try:
         async with aclosing(stream.events) as batches:
@@ -82,8 +84,12 @@ async def _encode_stream(
                 # Events that arrive together are sent together.
                 if chunk := b"".join(m for event in events for m in encoder.encode(event)):
                     yield chunk
-        assert stream.result is not None
-        yield b"".join(encoder.finish(stream.result))
+        result = stream.result
+        assert result is not None
+        # Another model than the one that the headers name may have answered.
+        if dropped := routing.dropped(request, result.provider, result.model):
+            result = replace(result, dropped=dropped)
+        yield b"".join(encoder.finish(result))
     except Exception as error:  # noqa: BLE001 - the status is sent already: report it in the stream
         yield b"".join(encoder.error(failure_of(error, request)))
     finally:

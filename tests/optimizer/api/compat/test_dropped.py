@@ -88,5 +88,3 @@ async def test_a_refusal_names_the_field_as_the_client_does(client: httpx.AsyncC
     refused = await client.post("/v1/messages", json=ask, headers=STRICT)
     assert refused.status_code == 400
     assert "disable_parallel_tool_use" in refused.text
-
-
