@@ -106,7 +106,7 @@ def dropped(chat: Chat, features: frozenset[str], *, relayed: bool) -> tuple[str
         return ()
     needed = _all_features(chat)
     left_out = DROPPABLE & (needed.keys() - features)
-    fields = set(field_names(chat, (needed[feature] for feature in left_out)))
+    fields = set(field_names(chat, map(needed.__getitem__, left_out)) if left_out else ())
     if not relayed:
         fields.update(chat.extras)
     return tuple(sorted(fields))

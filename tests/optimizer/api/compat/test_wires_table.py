@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anthropic.types.beta.message_create_params import MessageCreateParamsBase
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from openai.types.chat.completion_create_params import CompletionCreateParamsBase
+from openai.types.responses.response_create_params import ResponseCreateParamsBase
 
 from optimizer.api.anthropic.request import read_message_query
 from optimizer.api.openai.chat_request import read_chat_query
@@ -164,6 +167,21 @@ def test_each_field_says_what_becomes_of_it_on_every_other_wire(api: Api) -> Non
         for treatment in field.on.values():
             assert treatment.word in WORDS
             assert treatment.how or treatment.word not in {"adapted", "handled"}, field.name
+
+
+@pytest.mark.parametrize(
+    ("wire", "shape"),
+    [
+        ("openai", CompletionCreateParamsBase),
+        ("openai-responses", ResponseCreateParamsBase),
+        ("anthropic", MessageCreateParamsBase),
+    ],
+)
+def test_every_field_of_the_official_clients_is_in_the_table(wire: str, shape: type) -> None:
+    (api,) = (api for api in TABLE if api.wire == wire)
+    told = {re.split(r"[\[.,]", field.name)[0] for field in api.fields}
+    # The beta features of Anthropic's API are a header.
+    assert told >= set(shape.__annotations__) - {"betas"}
 
 
 LABELS = [
