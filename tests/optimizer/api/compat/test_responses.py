@@ -182,3 +182,23 @@ async def test_the_answer_repeats_what_was_asked(
     assert response.usage.input_tokens_details.cached_tokens == 4
     assert response.id.startswith("resp_")
     assert fakes["openrouter"].asked[0].body["max_tokens"] == 50
+
+
+def test_only_the_allowed_tools_reach_other_providers() -> None:
+    """https://platform.openai.com/docs/api-reference/responses/create#responses-create-tool_choice"""
+    names = ("look", "run")
+    tools = [{"type": "function", "name": name, "parameters": {"type": "object"}} for name in names]
+    allowed = {
+        "type": "allowed_tools",
+        "mode": "auto",
+        "tools": [{"type": "function", "name": "look"}],
+    }
+    body = {"model": "auto", "input": "Hello", "tools": tools, "tool_choice": allowed}
+    chat = read_response_query(body, "").chat
+    assert [tool.name for tool in chat.tools] == ["look"]
+    assert not chat.native
+
+
+def test_a_conversation_that_is_to_be_cut_is_said_to_be_left_whole() -> None:
+    body = {"model": "auto", "input": "Hello", "truncation": "auto"}
+    assert read_response_query(body, "").chat.extras == ("truncation",)
