@@ -133,7 +133,7 @@ class MessageWriter:
             "type": "function",
             "function": {"name": name, "arguments": call.arguments or "{}"},
         }
-        if call.signature and call.signed_by in {self._author, ("", "")}:
+        if call.signature and call.signed_by == self._author:
             written["extra_content"] = {"google": {"thought_signature": call.signature}}
         return written
 

@@ -46,7 +46,8 @@ async def answer(
     headers = {**headers_of_result(request, result), **headers}
     relayed = result.completion.relayed
     if relayed is None or result.cache_hit or request.chat.chosen:
-        headers.update(_dropped_header(routing, request, result.provider, result.model))
+        completion = result.completion
+        headers.update(_dropped_header(routing, request, completion.provider, completion.model))
     if relayed is None or result.cache_hit:
         whole = response_format.whole(result)
         if response_format.keep is not None:

@@ -23,13 +23,6 @@ _MAX_STOPS = 1000
 _ANY = float("inf")
 # Without these the answer would be of another kind, so only this API can give it.
 _NATIVE = frozenset({"web_search_options", "audio", "plugins"})
-# What has no effect on the answer: labels, and hints that change the price of later requests.
-_LABELS = frozenset(
-    {
-        "metadata", "store", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options",
-        "safety_identifier", "parallel_function_calls", "usage", "caching", "litellm_metadata",
-    }
-)  # fmt: skip
 _HAS_TOOLS = frozenset({"tools", "tool_choice", "functions", "function_call"})
 _HAS_REASONING = frozenset({"reasoning_effort", "reasoning", "thinking"})
 _NO_EFFECT: tuple[Any, ...] = (False, "auto", "default", "", [], {}, ["text"])
@@ -115,7 +108,8 @@ def _other_fields(
     extras: list[str] = []
     for name in fields.unread():
         value = body[name]
-        if name in _LABELS or value in _NO_EFFECT:
+        # A search is asked for also without any options of it.
+        if value in _NO_EFFECT and name != "web_search_options":
             continue
         if name in _NATIVE or (name == "modalities" and value != ["text"]):
             native.append(name)

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from providers.assembly import CompletionBuilder
 from providers.chat import Chat, Text, Thinking, Tool
 from providers.completion import Completion, CompletionRequest
-from providers.errors import EmptyCompletion, ProviderError
+from providers.errors import EmptyCompletion, MalformedResponse, ProviderError
 from providers.http.wire import SHAPE_ERRORS
 from providers.openai.answer import read_completion
 from providers.openai.repair import repair_completion
 from providers.openai.stream import OpenAIStream
 
 REQUEST = CompletionRequest("m", Chat.of_prompt("Hello"))
+NAMED = CompletionRequest("m", replace(REQUEST.chat, chosen=False))
 CALL = {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
 # https://docs.mistral.ai/capabilities/reasoning/
 THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "A greeting."}]}
@@ -79,9 +80,17 @@ def test_content_as_a_list_becomes_text_with_the_reasoning_beside_it() -> None:
 )
 def test_content_of_other_types_is_text(content: Any, text: str) -> None:
     assert read(answer({"content": content})).text == text
-    completion, repaired = streamed(chunk({"content": content}), chunk({}, "stop"))
+    completion, repaired = streamed(chunk({"content": content}), chunk({}, "stop"), request=NAMED)
     assert completion.text == text
     assert repaired == [True, False]
+
+
+@pytest.mark.parametrize("content", [5, ["a", "b"], {"type": "text", "text": "a"}])
+def test_a_stream_that_begins_with_it_is_left_to_another_model(content: Any) -> None:
+    with pytest.raises(MalformedResponse):
+        streamed(chunk({"content": content}), chunk({}, "stop"))
+    completion, _ = streamed(chunk({"content": "Once "}), chunk({"content": content}, "stop"))
+    assert completion.text.startswith("Once ")
 
 
 @pytest.mark.parametrize(

@@ -38,14 +38,8 @@ PAGE = Path(settings.BASE_DIR) / "docs/wires.md"
 
 # Rows that the readers and writers do not follow yet: API, field and wire (patterns), and why.
 # The first five end with the merge of the new readers and writers.
-_LABELS = "the reader leaves labels out without a word"
 PENDING: tuple[tuple[str, str, str, str], ...] = (
-    ("openai", "metadata", "*", _LABELS),
-    ("openai", "store", "*", _LABELS),
-    ("openai", "prompt_cache_*", "*", _LABELS),
     ("openai", "tool_choice?allowed_tools?", "*", "the reader takes it for a tool of the provider"),
-    ("openai", "web_search_options", "*", "the reader takes an empty object for nothing"),
-    ("gemini", "*thoughtSignature", "openai", "the writer sends signatures of unknown models"),
 )
 
 MODELS = frozenset({features.TOOLS, features.VISION, features.JSON})
