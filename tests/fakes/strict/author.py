@@ -1,0 +1,106 @@
+"""What all strict fakes share: they answer as told, sign what they think, and check what comes."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.fakes.server import Asked, Reply
+
+Entry = tuple[Any, ...]
+"""("system" or "user" or "assistant" or "thinking", text), ("image",), ("call", name, arguments),
+("result", text), or ("signature", text): one piece of a conversation, in the words of no wire."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to answer: a text, calls of tools (name, arguments), or both."""
+
+    text: str = ""
+    calls: tuple[tuple[str, dict[str, Any]], ...] = ()
+
+
+class Refused(Exception):
+    """The provider refuses the request, in these words."""
+
+
+class Author:
+    """A provider's model.
+
+    ``will`` queues answers. ``written`` is what the last answer holds, ``refusals`` are the words
+    of all refusals, ``history`` is the conversation as the last request told it.
+    """
+
+    def __init__(self, provider: str, model: str) -> None:
+        self.provider, self.model = provider, model
+        self.written: list[Entry] = []
+        self.history: list[Entry] = []
+        self.refusals: list[str] = []
+        self._answers: deque[Answer] = deque()
+        self._signed: dict[str, str] = {}
+        self._calls: set[str] = set()
+
+    def will(self, answer: Answer) -> None:
+        self._answers.append(answer)
+
+    def wire(self, asked: Asked) -> Reply:
+        self.written = []
+        try:
+            self.history = self.read(asked)
+        except Refused as refusal:
+            self.refusals.append(f"{self.provider}: {refusal}")
+            return Reply(self.error(str(refusal)), 400)
+        return self.write(asked, self._answers.popleft())
+
+    def read(self, asked: Asked) -> list[Entry]:
+        """Return the conversation of a request; raises :class:`Refused`."""
+        raise NotImplementedError
+
+    def write(self, asked: Asked, answer: Answer) -> Reply:
+        """Return the answer in the wire's form, and note in ``written`` what it holds."""
+        raise NotImplementedError
+
+    def error(self, message: str) -> dict[str, Any]:
+        """Return the body of an error of status 400."""
+        raise NotImplementedError
+
+    def sign(self, text: str) -> str:
+        signature = f"Sig{self.provider}{len(self._signed)}" + "Ab0/" * 8
+        self._signed[signature] = text
+        return signature
+
+    def new_call(self, prefix: str) -> str:
+        call_id = f"{prefix}{self.provider}{len(self._calls)}"
+        self._calls.add(call_id)
+        return call_id
+
+    def own_call(self, call_id: str) -> bool:
+        """Return whether this model made the call."""
+        return call_id in self._calls
+
+    def check_signature(self, signature: str, text: str | None = None) -> None:
+        """Refuse a signature that is not of this model, or not of ``text``."""
+        if signature not in self._signed:
+            raise Refused(f"Invalid signature: {signature[:40]}")
+        if text is not None and self._signed[signature] != text:
+            raise Refused(f"Signed text was changed: {text!r}")
+
+
+def only(fields: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    """Refuse fields that are not ``known``."""
+    if unknown := set(fields) - set(known):
+        raise Refused(f"{where}: unknown fields {sorted(unknown)}")
+
+
+def check_name(name: str, pattern: str) -> None:
+    if not re.fullmatch(pattern, name):
+        raise Refused(f"Invalid name of a tool: {name!r}")
+
+
+def check_results(calls: Iterable[str], results: Iterable[str]) -> None:
+    """Refuse calls without a result right after them, and results without a call."""
+    if sorted(calls) != sorted(results):
+        raise Refused(f"Calls {sorted(calls)} have results {sorted(results)}")

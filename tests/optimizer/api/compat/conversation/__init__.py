@@ -1,0 +1,1 @@
+"""Conversations of ten turns: every client API, every provider's wire, whole and streamed."""
