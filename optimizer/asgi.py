@@ -34,7 +34,11 @@ def _with_static_files(app: App) -> App:
 
 
 _fast_path = FastPath(Lifespan(cast("App", _django)), endpoints_of)
-_guarded = Gatekeeper(_fast_path, behind_proxy=settings.TRUST_PROXY_HEADERS)
+_guarded = Gatekeeper(
+    _fast_path,
+    behind_proxy=settings.TRUST_PROXY_HEADERS,
+    query_keys=settings.ALLOW_QUERY_KEYS,
+)
 application = BodyLimit(
     _with_static_files(_guarded), settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT
 )

@@ -1,4 +1,4 @@
-"""URL routes: our own API at the root and under /api/v1, other APIs under /v1, and the admin."""
+"""URL routes: our own API at the root and under /api/v1, other APIs under /v1…, and the admin."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from django.contrib import admin
 from django.urls import include, path
 
 from optimizer.api.compat.routes import urlpatterns as gateway_urlpatterns
+from optimizer.api.gemini.routes import method_urlpatterns as gemini_method_urlpatterns
+from optimizer.api.gemini.routes import urlpatterns as gemini_urlpatterns
 from optimizer.api.v1.routes import urlpatterns as api_urlpatterns
 from optimizer.control_room.pages.whatif import whatif_view
 
@@ -20,6 +22,10 @@ urlpatterns = [
     path("admin/whatif/", admin.site.admin_view(whatif_view), name="whatif"),
     path("admin/", admin.site.urls),
     path("api/v1/", include((api_urlpatterns, "api"), namespace="v1")),
+    path("v1beta/", include((gemini_urlpatterns, "gemini"), namespace="gemini")),
+    path("v1alpha/", include((gemini_urlpatterns, "gemini"), namespace="gemini-alpha")),
+    # First, because OpenAI's GET /v1/models/{name} takes any name.
+    path("v1/", include((gemini_method_urlpatterns, "gemini"), namespace="gemini-v1")),
     path("v1/", include((gateway_urlpatterns, "gateway"), namespace="gateway")),
     path("", include((api_urlpatterns, "api"), namespace="root")),
 ]

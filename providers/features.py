@@ -46,6 +46,8 @@ VIDEO = "video"
 VERBOSITY = "verbosity"
 SERVICE_TIERS = "service tiers"
 FREEFORM_TOOLS = "freeform tools"
+PAST_REASONING = "reasoning of earlier turns"
+TEXT_COMPLETIONS = "text completions"
 
 # What a model without the feature can leave out and still give a useful answer. The answer
 # names what was left out. A strict request goes only to models that leave out nothing.
@@ -57,10 +59,17 @@ DROPPABLE = frozenset(
 )  # fmt: skip
 
 EVERY_WIRE = frozenset({JSON_SCHEMA, TEMPERATURE, TOP_P, REASONING, LATER_SYSTEM})
+# Servers with OpenAI's API.
 OPENAI = EVERY_WIRE | {
     JSON_OBJECT, STRICT_TOOLS, SINGLE_TOOL_CALLS, IMAGE_URLS, SEVERAL_CHOICES, LOGPROBS,
-    LOGIT_BIAS, SEED, PENALTIES, HOT, NAMES, TOOL_RESULT_IMAGES, VERBOSITY, SERVICE_TIERS,
-    EFFORT, "the openai API",
+    LOGIT_BIAS, SEED, PENALTIES, HOT, NAMES, TOOL_RESULT_IMAGES, EFFORT, PAST_REASONING,
+    TEXT_COMPLETIONS, "the openai API", "the openai-completions API",
+}  # fmt: skip
+OPENAI_OWN = (OPENAI - {PAST_REASONING, TEXT_COMPLETIONS}) | {
+    VERBOSITY, SERVICE_TIERS, FREEFORM_TOOLS, FILES, AUDIO,
+}  # fmt: skip
+OPENROUTER = OPENAI | {
+    VERBOSITY, SERVICE_TIERS, TOP_K, FILES, FILE_URLS, AUDIO, VIDEO, BUDGETS, ADAPTIVE,
 }  # fmt: skip
 # JSON without a schema is asked for in the system prompt, as the wire has no field for it.
 ANTHROPIC = EVERY_WIRE | {
@@ -72,7 +81,7 @@ LLAMA_CPP = (EVERY_WIRE - {REASONING}) | {
 }  # fmt: skip
 GEMINI = EVERY_WIRE | {
     JSON_OBJECT, SEVERAL_CHOICES, SEED, PENALTIES, HOT, TOP_K, IMAGE_URLS, TOOL_RESULT_IMAGES,
-    FILES, FILE_URLS, AUDIO, VIDEO, EFFORT, BUDGETS, "the gemini API",
+    FILES, FILE_URLS, AUDIO, VIDEO, EFFORT, BUDGETS, STRICT_TOOLS, "the gemini API",
 }  # fmt: skip
 
 

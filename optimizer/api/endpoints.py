@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from optimizer.api.anthropic.messages import CountTokensEndpoint, MessagesEndpoint
+from optimizer.api.gemini.embeddings import BatchEmbedEndpoint, EmbedEndpoint
+from optimizer.api.gemini.generate import (
+    CountContentTokensEndpoint,
+    GenerateEndpoint,
+    StreamGenerateEndpoint,
+)
 from optimizer.api.http.endpoint import ApiEndpoint
 from optimizer.api.openai.chat import ChatCompletionsEndpoint
+from optimizer.api.openai.completions.endpoint import CompletionsEndpoint
 from optimizer.api.openai.embeddings import EmbeddingsEndpoint
 from optimizer.api.openai.responses.endpoint import ResponsesEndpoint
 from optimizer.api.v1.complete import CompleteEndpoint
@@ -17,10 +24,17 @@ ENDPOINTS: Mapping[str, type[ApiEndpoint]] = {
     "/complete": CompleteEndpoint,
     "/api/v1/complete": CompleteEndpoint,
     "/v1/chat/completions": ChatCompletionsEndpoint,
+    "/v1/completions": CompletionsEndpoint,
     "/v1/responses": ResponsesEndpoint,
     "/v1/embeddings": EmbeddingsEndpoint,
     "/v1/messages": MessagesEndpoint,
     "/v1/messages/count_tokens": CountTokensEndpoint,
+    # Methods of Gemini's API, whose paths hold the model's name.
+    ":generateContent": GenerateEndpoint,
+    ":streamGenerateContent": StreamGenerateEndpoint,
+    ":countTokens": CountContentTokensEndpoint,
+    ":embedContent": EmbedEndpoint,
+    ":batchEmbedContents": BatchEmbedEndpoint,
 }
 
 

@@ -106,6 +106,8 @@ def semantic_key(chat: Chat, options: RequestOptions) -> str:
     It is empty if the last message is not a text of the user.
     """
     assert chat.source is not None
+    if "messages" not in chat.source.body:
+        return ""
     last = chat.messages[-1]
     if last.role != "user" or not all(isinstance(part, Text) for part in last.parts):
         return ""

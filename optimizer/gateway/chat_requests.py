@@ -15,6 +15,7 @@ from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
 from providers.completion import CompletionRequest
 from providers.errors import ProviderError
+from providers.gemini.client import GeminiProvider
 from providers.resilience import ResilientCaller
 from providers.storable import storable_text
 
@@ -127,7 +128,7 @@ class ChatRequestBuilder:
         """
         for provider_name, model in self.names.select(query.model, "messages").only or ():
             provider = self._caller.providers[provider_name]
-            if isinstance(provider, AnthropicProvider):
+            if isinstance(provider, (AnthropicProvider, GeminiProvider)):
                 try:
                     async with asyncio.timeout(_MOST_SECONDS_TO_COUNT):
                         return await provider.count_tokens(CompletionRequest(model, query.chat))

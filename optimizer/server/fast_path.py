@@ -19,6 +19,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.middleware.security import SecurityMiddleware
 
+from optimizer.api.gemini.paths import method_of
 from optimizer.api.http.endpoint import ApiEndpoint, ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.json_in import read_json
 from optimizer.api.http.json_out import as_json
@@ -58,7 +59,8 @@ class FastPath:
         endpoint = None
         # The gatekeeper sets services only for authenticated paths.
         if (services := scope.get("optimizer.services")) and scope["method"] == "POST":
-            endpoint = self._endpoints_of(services).get(scope["path"])
+            endpoints = self._endpoints_of(services)
+            endpoint = endpoints.get(scope["path"]) or endpoints.get(method_of(scope["path"]))
         if endpoint is None:
             await self._app(scope, receive, send)
             return
@@ -96,6 +98,8 @@ class FastPath:
                 client=scope.get("optimizer.client", ANONYMOUS),
                 header=lambda name: headers.get(name.encode(), b"").decode("latin-1"),
                 large=large,
+                path=scope["path"],
+                query=scope.get("query_string", b"").decode("latin-1"),
             )
             answer = await endpoint.answer(api_request)
         except Exception as error:  # noqa: BLE001 - the endpoint reports it in its API's format
@@ -179,7 +183,7 @@ class _Reply:
 
     async def stream(self, answer: StreamReply) -> None:
         try:
-            self.head += [*_encode_headers(STREAM_HEADERS), *_encode_headers(answer.headers)]
+            self.head += _encode_headers({**STREAM_HEADERS, **answer.headers})
             async with aclosing(answer.source) as events:
                 await self._begin(200)
                 async for event in events:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from analytics.access.keys import digest_of
 from optimizer.access.api_keys import AccessDenied
 from optimizer.access.client_address import address_of_scope
 from optimizer.access.concurrency.limiter import ConcurrencyTimeout
 from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
+from optimizer.api.gemini.paths import GEMINI_PREFIXES, MODEL_LIST, is_gemini
 from optimizer.api.http.errors import Failure, Kind, failure_of, retry_headers
 from optimizer.server.body_limit import ReadBody, read_body
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
@@ -39,12 +41,14 @@ class Gatekeeper:
     ``scope["optimizer.client"]``.
 
     Errors (401, 403, 429, 503) have the format of the API at the path. With ``behind_proxy``, the
-    client's address is the last one in X-Forwarded-For.
+    client's address is the last one in X-Forwarded-For. With ``query_keys``, clients of Gemini's
+    API may give their key as ``?key=``.
     """
 
-    def __init__(self, app: App, *, behind_proxy: bool = False) -> None:
+    def __init__(self, app: App, *, behind_proxy: bool = False, query_keys: bool = False) -> None:
         self._app = app
         self._behind_proxy = behind_proxy
+        self._query_keys = query_keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its client and services set, or refuse it."""
@@ -56,9 +60,12 @@ class Gatekeeper:
             await self._app(scope, receive, send)
             return
         services = PROCESS.services or get_services()
+        digest = _key_digest(scope["headers"])
+        if ":" in path or path.startswith((*GEMINI_PREFIXES, MODEL_LIST)):
+            digest = self._gemini_key_digest(scope, digest)
         try:
             client = services.api_keys.authenticate(
-                _key_digest(scope["headers"]),
+                digest,
                 address_of_scope(scope, behind_proxy=self._behind_proxy),
                 _SCOPES.get(path, "complete"),
             )
@@ -90,6 +97,26 @@ class Gatekeeper:
                 await self._app(scope, receive, send_reply)
         except ConcurrencyTimeout as error:
             await _refuse(scope, _concurrency_timeout(error), receive, send_reply)
+
+    def _gemini_key_digest(self, scope: Scope, digest: str | None) -> str | None:
+        """Return the digest of a key where only clients of Gemini's API put it, else ``digest``.
+
+        A key in the query string is taken out of it, so that no log and no view sees it.
+        """
+        if not (is_gemini(scope["path"]) or scope["path"].startswith(MODEL_LIST)):
+            return digest
+        for name, value in scope["headers"]:
+            if name == b"x-goog-api-key" and digest is None:
+                digest = _digest(value)
+        query = scope.get("query_string", b"").decode("latin-1")
+        pairs = parse_qsl(query, keep_blank_values=True, encoding="latin-1") if query else []
+        keys = [value.encode("latin-1") for name, value in pairs if name == "key"]
+        if keys:
+            rest = [pair for pair in pairs if pair[0] != "key"]
+            scope["query_string"] = urlencode(rest, encoding="latin-1").encode()
+            if digest is None and self._query_keys:
+                digest = _digest(keys[-1])
+        return digest
 
 
 def _key_digest(headers: list[tuple[bytes, bytes]]) -> str | None:

@@ -1,36 +1,32 @@
-"""Read Gemini's answers, whole and streamed: both are ``GenerateContentResponse``.
+"""Read Gemini's whole answers (``GenerateContentResponse``).
 
 Wire: https://ai.google.dev/api/generate-content
 """
 
 from __future__ import annotations
 
-import json
-import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from providers.chat import Text, Thinking, ToolCall
+from providers.chat import ToolCall
 from providers.completion import (
-    AnswerPart,
     Choice,
     Completion,
     CompletionRequest,
     FinishReason,
+    Usage,
     complete_usage,
 )
-from providers.errors import ContentBlocked, EmptyCompletion, MalformedResponse, error_for_status
-from providers.events import (
-    Event,
-    Finished,
-    Started,
-    TextDelta,
-    ThinkingDelta,
-    ToolArguments,
-    ToolCallStarted,
-    UsageReported,
+from providers.errors import (
+    ContentBlocked,
+    EmptyCompletion,
+    MalformedResponse,
+    ProviderError,
+    error_for_status,
 )
-from providers.gemini.usage import GeminiUsageOfStream, read_usage
+from providers.gemini.parts import WIRE, PartReader
+from providers.gemini.shapes import mend
+from providers.gemini.usage import read_usage
 
 _FINISH: dict[str, FinishReason] = {
     "STOP": "stop",
@@ -40,7 +36,15 @@ _FINISH: dict[str, FinishReason] = {
     "BLOCKLIST": "content_filter",
     "PROHIBITED_CONTENT": "content_filter",
     "SPII": "content_filter",
+    "MODEL_ARMOR": "content_filter",
+    "IMAGE_SAFETY": "content_filter",
+    "IMAGE_PROHIBITED_CONTENT": "content_filter",
+    "IMAGE_RECITATION": "content_filter",
 }
+# Endings that are an answer even if nothing was said.
+_ANSWERS = frozenset(
+    {"STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"}
+)
 
 
 def read_response(provider: str, request: CompletionRequest, body: dict[str, Any]) -> Completion:
@@ -49,101 +53,76 @@ def read_response(provider: str, request: CompletionRequest, body: dict[str, Any
     Raises :class:`ProviderError`, or ``KeyError``, ``TypeError`` and the like if the body
     has an unexpected shape.
     """
+    if body.get("error"):
+        raise error_in(provider, body)
+    mend(body)
     candidates = body.get("candidates") or []
     usage = read_usage(request.model, body)
     if not candidates:
         usage = complete_usage(usage, request.chat, ())
-        if (body.get("promptFeedback") or {}).get("blockReason"):
+        if is_blocked(body):
             raise ContentBlocked(provider, "blocked the prompt", usage=usage)
         raise EmptyCompletion(provider, "returned no candidates", usage=usage)
-    choices = tuple(_choice(candidate) for candidate in candidates)
+    reader = PartReader(request.chat)
+    choices = tuple(_choice(reader, candidate) for candidate in candidates)
+    usage = complete_usage(usage, request.chat, choices)
+    if not any(choice.parts for choice in choices) and (
+        error := nothing_said(provider, [c.get("finishReason") for c in candidates], usage)
+    ):
+        raise error
     return Completion(
         provider=provider,
         model=request.model,
         choices=choices,
-        usage=complete_usage(usage, request.chat, choices),
-        response_id=body.get("responseId"),
+        usage=usage,
+        response_id=response_id(body),
     )
 
 
-def _choice(candidate: dict[str, Any]) -> Choice:
-    parts = tuple(part for raw in _raw_parts(candidate) for part in _parts(raw))
+def _choice(reader: PartReader, candidate: dict[str, Any]) -> Choice:
+    parts = tuple(reader.parts(candidate))
     calls = any(isinstance(part, ToolCall) for part in parts)
-    return Choice(parts, _finish_reason(candidate.get("finishReason") or "", calls=calls))
+    return Choice(parts, finish_reason(candidate.get("finishReason"), calls=calls))
 
 
-def _raw_parts(candidate: dict[str, Any]) -> list[dict[str, Any]]:
-    return (candidate.get("content") or {}).get("parts") or []
+def response_id(body: Mapping[str, Any]) -> str | None:
+    """Return the provider's id of the answer, if it gives one."""
+    value = body.get("responseId")
+    return value if isinstance(value, str) else None
 
 
-def _finish_reason(reason: str, *, calls: bool) -> FinishReason:
-    finish = _FINISH.get(reason, "other")
+def finish_reason(reason: Any, *, calls: bool) -> FinishReason:
+    """Return the common word for Gemini's ``reason``; ``calls`` is whether tools are called."""
+    finish = _FINISH.get(reason, "other") if isinstance(reason, str) else "other"
     # Gemini ends an answer that calls tools with STOP.
-    return "tool_calls" if calls and finish == "stop" else finish
+    return "tool_calls" if calls and finish in {"stop", "other"} else finish
 
 
-def _parts(part: dict[str, Any]) -> Iterator[AnswerPart]:
-    if call := part.get("functionCall"):
-        arguments = json.dumps(call.get("args") or {}, ensure_ascii=False)
-        call_id = call.get("id") or f"call_{secrets.token_hex(8)}"
-        yield ToolCall(call_id, call["name"], arguments, part.get("thoughtSignature") or "")
-    elif part.get("text"):
-        # Parts marked "thought" are the model's reasoning, not its answer.
-        yield Thinking(part["text"]) if part.get("thought") else Text(part["text"])
+def nothing_said(
+    provider: str, reasons: Iterable[Any], usage: Usage | None
+) -> ProviderError | None:
+    """Return the error of an answer without content; ``None`` if its endings are an answer."""
+    reasons = list(reasons)
+    if any(reason in _ANSWERS for reason in reasons if isinstance(reason, str)):
+        return None
+    if any(finish_reason(reason, calls=False) == "content_filter" for reason in reasons):
+        return ContentBlocked(provider, "blocked the content", usage=usage)
+    # MALFORMED_FUNCTION_CALL, UNEXPECTED_TOOL_CALL, LANGUAGE and others.
+    return EmptyCompletion(provider, "returned an answer without content", usage=usage)
 
 
-class GeminiStream:
-    """Reads one stream. ``complete`` is true once the whole answer has arrived."""
+def is_blocked(body: Mapping[str, Any]) -> bool:
+    """Return whether the provider refused the prompt."""
+    feedback = body.get("promptFeedback")
+    return isinstance(feedback, Mapping) and bool(feedback.get("blockReason"))
 
-    def __init__(self, provider: str, model: str = "") -> None:
-        self._provider = provider
-        self._usage = GeminiUsageOfStream(model)
-        self._started = False
-        self._calls: dict[int, int] = {}
-        self.complete = False
-        self.repaired = False
 
-    def feed(self, name: str, body: dict[str, Any] | None) -> Iterator[Event]:
-        """Yield the events of one response.
-
-        Raises :class:`ProviderError` if the response reports an error.
-        """
-        if body is None:
-            return
-        if isinstance(body.get("error"), dict):
-            code = body["error"].get("code")
-            if isinstance(code, int) and 400 <= code <= 599:
-                raise error_for_status(self._provider, code)
-            raise MalformedResponse(self._provider, "ended the stream with an unknown error")
-        if not self._started:
-            self._started = True
-            yield Started(body.get("responseId"))
-        usage = self._usage.add(body)
-        if (body.get("promptFeedback") or {}).get("blockReason") and not body.get("candidates"):
-            raise ContentBlocked(self._provider, "blocked the prompt", usage=usage)
-        for candidate in body.get("candidates") or ():
-            yield from self._candidate(candidate)
-        # The report of a chunk counts the content of that chunk, so it comes after it.
-        if usage is not None:
-            yield UsageReported(usage)
-
-    def _candidate(self, candidate: dict[str, Any]) -> Iterator[Event]:
-        choice = candidate.get("index") or 0
-        for raw in _raw_parts(candidate):
-            for part in _parts(raw):
-                yield from self._part(part, choice)
-        if reason := candidate.get("finishReason"):
-            self.complete = True
-            yield Finished(_finish_reason(reason, calls=choice in self._calls), choice)
-
-    def _part(self, part: AnswerPart, choice: int) -> Iterator[Event]:
-        if isinstance(part, ToolCall):
-            index = self._calls.get(choice, 0)
-            self._calls[choice] = index + 1
-            yield ToolCallStarted(index, part.id, part.name, part.signature, choice)
-            yield ToolArguments(index, part.arguments, choice)
-        elif isinstance(part, Thinking):
-            yield ThinkingDelta(part.text, choice=choice)
-        else:
-            assert isinstance(part, Text)
-            yield TextDelta(part.text, choice)
+def error_in(provider: str, body: Mapping[str, Any]) -> ProviderError:
+    """Return the error that stands where an answer should be."""
+    reported = body.get("error")
+    code = reported.get("code") if isinstance(reported, Mapping) else None
+    if not isinstance(code, int) or isinstance(code, bool) or not 400 <= code <= 599:
+        return MalformedResponse(provider, "answered with an unknown error")
+    error = error_for_status(provider, code)
+    error.wire, error.body = WIRE, body
+    return error

@@ -12,8 +12,13 @@ import httpx
 from providers import features
 from providers.completion import Completion, CompletionRequest
 from providers.errors import AuthenticationFailed, ProviderError
-from providers.gemini.answer import GeminiStream, read_response
+from providers.gemini.answer import read_response
+from providers.gemini.array import joined
+from providers.gemini.own import relayed_payload
+from providers.gemini.parts import WIRE
 from providers.gemini.request import gemini_payload
+from providers.gemini.shapes import mend
+from providers.gemini.stream import GeminiStream
 from providers.http.error_answer import LONGEST_RETRY_AFTER
 from providers.http.wire import WireClient
 
@@ -23,8 +28,20 @@ _RETRY_DELAY = re.compile(rb'"retryDelay"\s*:\s*"(\d{1,9}(?:\.\d{1,9})?)s"')
 class GeminiProvider(WireClient):
     """Google's API: ``POST {base_url}/v1beta/models/{model}:generateContent``."""
 
-    wire = "gemini"
+    wire = WIRE
     features = features.GEMINI
+
+    async def count_tokens(self, request: CompletionRequest) -> int:
+        """Return the provider's own count of input tokens. Raises :class:`ProviderError`."""
+        payload = self._payload(request)
+        if payload.keys() != {"contents"}:
+            # Only in this form are instructions and tools counted as well.
+            model = f"models/{request.model}"
+            payload = {"generateContentRequest": {**payload, "model": model}}
+        path = f"/v1beta/models/{quote(request.model, safe='')}:countTokens"
+        body = await self.post(path, payload, self._headers(request))
+        with self._reading():
+            return int(body["totalTokens"])
 
     def _path(self, request: CompletionRequest, *, stream: bool) -> str:
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
@@ -35,13 +52,24 @@ class GeminiProvider(WireClient):
         return {"x-goog-api-key": self._api_key}
 
     def _payload(self, request: CompletionRequest) -> dict[str, Any]:
-        return gemini_payload(request.chat)
+        if self.relays(request):
+            return relayed_payload(request, self.name)
+        return gemini_payload(request.chat, request.model, self.name, request.lacks)
 
     def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
         return read_response(self.name, request, body)
 
+    def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
+        return mend(body)
+
     def _reader(self, request: CompletionRequest) -> GeminiStream:
-        return GeminiStream(self.name, request.model)
+        return GeminiStream(self.name, request)
+
+    def _object(self, raw: bytes) -> dict[str, Any]:
+        # A stream that is not of server-sent events is one array of its messages.
+        if raw.lstrip()[:1] == b"[":
+            return joined(self.name, raw)
+        return super()._object(raw)
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
         # Google answers a wrong key with 400 INVALID_ARGUMENT.

@@ -7,85 +7,74 @@ from __future__ import annotations
 
 from typing import Any
 
-from providers.chat import Chat, Image, Message, Part, Text, Tool, ToolCall, ToolResult
+from providers import features
+from providers.chat import Chat
+from providers.gemini.contents import ContentWriter
+from providers.gemini.thinking import thinking_config
+from providers.gemini.tools import tool_names, tools_payload
 
-# Newer models need their encrypted reasoning back with each tool call. This value replaces it
-# if another model made the call. https://ai.google.dev/gemini-api/docs/thought-signatures
-_NO_SIGNATURE = "skip_thought_signature_validator"
+# https://ai.google.dev/api/generate-content#generationconfig
+_HOTTEST = 2.0
+_MOST_STOPS = 5
+# Fields of generationConfig, with the feature that a model may lack.
+_SAMPLING = {
+    "temperature": features.TEMPERATURE,
+    "topP": features.TOP_P,
+    "topK": features.TOP_K,
+    "seed": features.SEED,
+    "presencePenalty": features.PENALTIES,
+    "frequencyPenalty": features.PENALTIES,
+}
 
 
-def gemini_payload(chat: Chat) -> dict[str, Any]:
-    """Return the JSON body for ``chat``."""
-    names = {p.id: p.name for p in chat.parts() if isinstance(p, ToolCall)}
-    # Google rejects a turn without parts.
-    contents = [content for turn in chat.turns if (content := _content(turn, names))["parts"]]
+def gemini_payload(
+    chat: Chat,
+    model: str = "",
+    provider: str = "",
+    lacks: frozenset[str] = frozenset(),
+) -> dict[str, Any]:
+    """Return the JSON body for ``chat``, for a model without the features in ``lacks``."""
+    names = tool_names(chat)
+    writer = ContentWriter(
+        chat, names, (provider, model), pictures_in_results=not model.startswith(_TWO)
+    )
+    system, contents = writer.system(), writer.contents()
+    if system and not contents:
+        # Google rejects a request without a turn.
+        contents, system = [{"role": "user", "parts": [{"text": system}]}], ""
     body: dict[str, Any] = {"contents": contents}
-    if chat.system:
-        body["systemInstruction"] = {"parts": [{"text": chat.system}]}
-    if chat.tools:
-        body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in chat.tools]}]
-        body["toolConfig"] = {"functionCallingConfig": _calling_config(chat)}
-    if config := _generation_config(chat):
+    if system:
+        body["systemInstruction"] = {"parts": [{"text": system}]}
+    body.update(tools_payload(chat, names, lacks))
+    if config := _generation_config(chat, model, lacks):
         body["generationConfig"] = config
     return body
 
 
-def _generation_config(chat: Chat) -> dict[str, Any]:
+# The generations whose tool results hold text alone.
+# https://ai.google.dev/gemini-api/docs/function-calling#multimodal
+_TWO = ("gemini-1", "gemini-2")
+
+
+def _generation_config(chat: Chat, model: str, lacks: frozenset[str]) -> dict[str, Any]:
+    temperature = chat.temperature
     config: dict[str, Any] = {
         "maxOutputTokens": chat.max_tokens,
-        "temperature": chat.temperature,
+        "temperature": None if temperature is None else min(temperature, _HOTTEST),
         "topP": chat.top_p,
         "topK": chat.top_k,
         "seed": chat.seed,
-        "stopSequences": list(chat.stop) or None,
+        "stopSequences": [stop for stop in chat.stop if stop][:_MOST_STOPS] or None,
         "candidateCount": chat.n if chat.n > 1 else None,
         "presencePenalty": chat.presence_penalty,
         "frequencyPenalty": chat.frequency_penalty,
     }
+    for name, feature in _SAMPLING.items():
+        if feature in lacks:
+            config[name] = None
+    if features.REASONING not in lacks:
+        config["thinkingConfig"] = thinking_config(chat, model) or None
     if chat.output is not None:
         config["responseMimeType"] = "application/json"
         config["responseJsonSchema"] = chat.output.schema
     return {name: value for name, value in config.items() if value is not None}
-
-
-def _content(message: Message, names: dict[str, str]) -> dict[str, Any]:
-    parts = [_part(part, names) for part in message.parts]
-    role = "model" if message.role == "assistant" else "user"
-    return {"role": role, "parts": [part for part in parts if part is not None]}
-
-
-def _part(part: Part, names: dict[str, str]) -> dict[str, Any] | None:
-    if isinstance(part, Text):
-        return {"text": part.text} if part.text else None
-    if isinstance(part, Image):
-        return {"inlineData": {"mimeType": part.media_type, "data": part.data}}
-    if isinstance(part, ToolCall):
-        call = {"name": part.name, "args": part.input, "id": part.id}
-        return {"functionCall": call, "thoughtSignature": part.signature or _NO_SIGNATURE}
-    if isinstance(part, ToolResult):
-        return {
-            "functionResponse": {
-                "id": part.call_id,
-                "name": names.get(part.call_id, part.call_id),
-                "response": {"error" if part.is_error else "output": part.text},
-            }
-        }
-    return None  # routing sends no native part to a provider of another wire
-
-
-def _declaration(tool: Tool) -> dict[str, Any]:
-    declaration: dict[str, Any] = {"name": tool.name}
-    if tool.description:
-        declaration["description"] = tool.description
-    if tool.parameters:
-        declaration["parametersJsonSchema"] = tool.parameters
-    return declaration
-
-
-def _calling_config(chat: Chat) -> dict[str, Any]:
-    choice = chat.tool_choice
-    modes = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
-    config: dict[str, Any] = {"mode": modes[choice.mode]}
-    if choice.mode == "named":
-        config["allowedFunctionNames"] = [choice.name]
-    return config

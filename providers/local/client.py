@@ -138,6 +138,8 @@ class LocalProvider:
 
 
 class _LocalWire(OpenAIProvider):
+    features = features.LLAMA_CPP
+
     def _payload(self, request: CompletionRequest) -> dict[str, Any]:
         # A low temperature and a mild penalty keep such a small model from repeating itself
         # endlessly. With a fixed seed the first question gets the same answer everywhere.

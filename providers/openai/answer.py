@@ -5,6 +5,7 @@ Wire: https://platform.openai.com/docs/api-reference/chat/object
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,21 +15,15 @@ from providers.completion import (
     Choice,
     Completion,
     CompletionRequest,
-    FinishReason,
     Opaque,
     Usage,
     complete_usage,
 )
 from providers.errors import EmptyCompletion, MalformedResponse, ProviderError, error_for_status
+from providers.openai.repair import FINISH, as_calls, new_call_id
+from providers.tool_names import ToolNames
 from providers.usage import read_usage
 
-FINISH: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
 # The fields of a message or a delta that other wires also have, under any name.
 KNOWN_FIELDS = frozenset(
     {
@@ -36,6 +31,7 @@ KNOWN_FIELDS = frozenset(
         "content",
         "refusal",
         "tool_calls",
+        "function_call",
         "reasoning_content",
         "reasoning",
         "reasoning_details",
@@ -56,57 +52,102 @@ _STANDARD_TIERS = (None, "default", "auto")
 _ABOUT_THE_ANSWER = ("system_fingerprint", "service_tier")
 
 
-def read_completion(provider: str, request: CompletionRequest, body: dict[str, Any]) -> Completion:
-    """Return the completion in ``body``.
+class CallNames:
+    """The client's names of the tools, and which of them take plain text.
+
+    An answer on the client's own wire has the client's names already.
+    """
+
+    __slots__ = ("_freeform", "_names")
+
+    def __init__(self, request: CompletionRequest, *, relayed: bool) -> None:
+        self._names = None if relayed else ToolNames(request.chat)
+        tools = () if relayed else request.chat.tools
+        self._freeform = {tool.name for tool in tools if tool.freeform}
+
+    def of(self, name: Any) -> tuple[str, bool]:
+        """Return the client's name of the tool, and whether its input is plain text."""
+        text = name if isinstance(name, str) else ""
+        inner = text if self._names is None else self._names.inner(text)
+        return inner, inner in self._freeform
+
+
+def read_completion(
+    provider: str, request: CompletionRequest, body: dict[str, Any], *, relayed: bool = False
+) -> Completion:
+    """Return the completion in ``body``, which has been repaired.
 
     Raises :class:`ProviderError`, or ``KeyError``, ``TypeError`` and the like if the body
     has an unexpected shape.
     """
-    if "choices" not in body and isinstance(body.get("error"), dict):
+    choices = body.get("choices")
+    if not choices and body.get("error"):
         # Routers report an upstream failure in a response with status 200.
         raise upstream_error(provider, body["error"])
-    if not body["choices"]:
-        raise EmptyCompletion(provider, "returned no choices")
-    choices = tuple(_choice(provider, choice) for choice in body["choices"])
+    if "choices" not in body or not isinstance(choices or [], list):
+        raise MalformedResponse(provider, "returned an answer that does not follow its protocol")
+    usage = plain_usage(body) or read_usage(body)
+    if not choices:
+        raise EmptyCompletion(provider, "returned no choices", usage=usage)
+    names = CallNames(request, relayed=relayed)
+    read = tuple(_choice(provider, choice, names) for choice in choices)
+    if request.chat.chosen and all(map(is_empty, read)):
+        raise EmptyCompletion(provider, "returned an empty answer", usage=usage)
+    response_id = body.get("id")
     return Completion(
         provider=provider,
         model=request.model,
-        choices=choices,
-        usage=complete_usage(plain_usage(body) or read_usage(body), request.chat, choices),
-        response_id=body.get("id"),
+        choices=read,
+        usage=complete_usage(usage, request.chat, read),
+        response_id=response_id if isinstance(response_id, str) else None,
         extra=about_the_answer(body),
     )
 
 
-def _choice(provider: str, choice: dict[str, Any]) -> Choice:
-    if isinstance(choice.get("error"), dict):
+def is_empty(choice: Choice) -> bool:
+    """Return whether nothing in the choice is of use, though the provider calls it complete.
+
+    An answer that was cut off or blocked says at least that.
+    """
+    return not (choice.parts or choice.refusal) and choice.finish_reason in {"stop", "other"}
+
+
+def _choice(provider: str, choice: dict[str, Any], names: CallNames) -> Choice:
+    if choice.get("error"):
         raise upstream_error(provider, choice["error"])
     message = choice["message"]
-    content = message.get("content") or ""
-    if not isinstance(content, str):
-        raise MalformedResponse(provider, "returned content that is not text")
     return Choice(
-        parts=tuple(_parts(message, content)),
+        parts=tuple(_parts(message, names)),
         finish_reason=FINISH.get(choice.get("finish_reason") or "", "other"),
         refusal=message.get("refusal") or "",
         logprobs=read_logprobs(choice),
     )
 
 
-def _parts(message: dict[str, Any], content: str) -> Iterator[AnswerPart]:
-    if reasoning := reasoning_of(message):
-        yield Thinking(reasoning)
-    if content:
-        yield Text(content)
-    for call in message.get("tool_calls") or ():
-        yield ToolCall(
-            call.get("id") or "",
-            call["function"]["name"],
-            call["function"].get("arguments") or "",
-            signature_of(call),
-        )
+def _parts(message: dict[str, Any], names: CallNames) -> Iterator[AnswerPart]:
+    reasoning, details = reasoning_of(message), details_of(message)
+    if reasoning or details:
+        yield Thinking(reasoning, details=details)
+    if message.get("content"):
+        yield Text(message["content"])
+    for call in as_calls(message.get("tool_calls") or ()):
+        yield _call(call, names)
+    legacy = message.get("function_call")
+    if isinstance(legacy, dict) and legacy.get("name"):
+        yield ToolCall(new_call_id(), str(legacy["name"]), legacy.get("arguments") or "{}")
     if fields := unknown_fields(message):
         yield Opaque("openai", fields)
+
+
+def _call(call: dict[str, Any], names: CallNames) -> ToolCall:
+    call_id = call.get("id") or new_call_id()
+    custom = call.get("custom")
+    if call.get("type") == "custom" and isinstance(custom, dict):
+        text = json.dumps({"input": str(custom.get("input") or "")}, ensure_ascii=False)
+        return ToolCall(call_id, str(custom.get("name") or ""), text, freeform=True)
+    name, freeform = names.of(call["function"].get("name"))
+    arguments = call["function"].get("arguments") or "{}"
+    return ToolCall(call_id, name, arguments, signature_of(call), freeform=freeform)
 
 
 def reasoning_of(message: Mapping[str, Any]) -> str:
@@ -115,10 +156,18 @@ def reasoning_of(message: Mapping[str, Any]) -> str:
     return reasoning if isinstance(reasoning, str) else ""
 
 
+def details_of(message: Mapping[str, Any]) -> list[Any] | None:
+    """Return OpenRouter's ``reasoning_details``; ``None`` if there are none."""
+    details = message.get("reasoning_details")
+    return details if isinstance(details, list) and details else None
+
+
 def signature_of(call: Mapping[str, Any]) -> str:
     """Return Gemini's encrypted reasoning, from the field in which Google sends it on this wire."""
-    google = (call.get("extra_content") or {}).get("google") or {}
-    return google.get("thought_signature") or ""
+    extra = call.get("extra_content")
+    google = extra.get("google") if isinstance(extra, dict) else None
+    signature = google.get("thought_signature") if isinstance(google, dict) else None
+    return signature if isinstance(signature, str) else ""
 
 
 def unknown_fields(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +179,9 @@ def unknown_fields(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_logprobs(choice: Mapping[str, Any]) -> list[Any] | None:
     """Return the log probabilities of the content's tokens, or ``None``."""
-    return (choice.get("logprobs") or {}).get("content")
+    logprobs = choice.get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    return content if isinstance(content, list) else None
 
 
 def about_the_answer(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,9 +219,9 @@ def plain_usage(body: Mapping[str, Any]) -> Usage | None:
     return Usage(tokens_in, tokens_out, cached, written, reasoning)
 
 
-def upstream_error(provider: str, error: dict[str, Any]) -> ProviderError:
+def upstream_error(provider: str, error: Any) -> ProviderError:
     """Return the error that a router reports in a response with status 200."""
-    code = error.get("code")
+    code = error.get("code") if isinstance(error, dict) else None
     if isinstance(code, int) and not isinstance(code, bool) and 400 <= code <= 599:
         return error_for_status(provider, code)
     return MalformedResponse(provider, "reported an error in a response with status 200")

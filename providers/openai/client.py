@@ -13,8 +13,11 @@ from providers.embedding import Embeddings
 from providers.errors import ContentBlocked, EmptyCompletion, InsufficientCredit, ProviderError
 from providers.http.streaming import StreamReader
 from providers.http.wire import WireClient
+from providers.openai import completions
 from providers.openai.answer import read_completion
-from providers.openai.request import WIRE, openai_payload
+from providers.openai.dialect import OPENAI_OWN, SERVER
+from providers.openai.repair import repair_completion
+from providers.openai.request import openai_payload
 from providers.openai.responses_answer import WIRE as RESPONSES_WIRE
 from providers.openai.responses_answer import read_response
 from providers.openai.responses_request import responses_payload
@@ -26,15 +29,33 @@ from providers.usage import read_usage
 class OpenAIProvider(WireClient):
     """A server with OpenAI's API: ``POST {base_url}/chat/completions``.
 
-    ``max_tokens_field`` is the server's name for the completion's limit: OpenAI's own
-    models accept ``max_completion_tokens``, most others only ``max_tokens``.
-    ``developer_role`` is whether it accepts messages with the role "developer".
+    ``dialect`` is what it accepts beside what all such servers do.
     """
 
     wire = "openai"
+    wires = frozenset({"openai", completions.WIRE})
     features = features.OPENAI
-    max_tokens_field = "max_tokens"
-    developer_role = False
+    dialect = SERVER
+
+    def relays(self, request: CompletionRequest) -> bool:
+        """Return whether the request goes out on its own wire.
+
+        Freeform tools become functions on a server without them, if we chose the model.
+        """
+        chat = request.chat
+        if chat.source is None or chat.source.wire not in self.wires:
+            return False
+        if chat.source.wire == completions.WIRE:
+            return completions.has_completions(request, self.features)
+        if not chat.tools or not chat.chosen or chat.native:
+            return True
+        freeform = any(tool.freeform for tool in chat.tools)
+        return not freeform or features.FREEFORM_TOOLS in self.features
+
+    def _relays_completion(self, request: CompletionRequest) -> bool:
+        """Return whether the request goes out on the older API of completions."""
+        source = request.chat.source
+        return source is not None and source.wire == completions.WIRE and self.relays(request)
 
     async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings:
         """Call ``POST {base_url}/embeddings``. Raises :class:`ProviderError`."""
@@ -46,7 +67,7 @@ class OpenAIProvider(WireClient):
         return Embeddings(self.name, model, answer, usage)
 
     def _path(self, request: CompletionRequest, *, stream: bool) -> str:
-        return "/chat/completions"
+        return completions.PATH if self._relays_completion(request) else "/chat/completions"
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
         return self.key_headers()
@@ -56,8 +77,14 @@ class OpenAIProvider(WireClient):
         return {"authorization": f"Bearer {self._api_key}"} if self._api_key else {}
 
     def _payload(self, request: CompletionRequest) -> dict[str, Any]:
+        if self._relays_completion(request):
+            return completions.completions_payload(request)
         return openai_payload(
-            request, max_tokens_field=self.max_tokens_field, developer_role=self.developer_role
+            request,
+            dialect=self.dialect,
+            has=self.features,
+            provider=self.name,
+            relayed=self.relays(request),
         )
 
     def _stream_fields(self, request: CompletionRequest) -> Mapping[str, Any]:
@@ -66,11 +93,19 @@ class OpenAIProvider(WireClient):
         options = own if isinstance(own, dict) else {}
         return {"stream": True, "stream_options": {**options, "include_usage": True}}
 
+    def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
+        return False if self._relays_completion(request) else repair_completion(body)
+
     def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
-        return read_completion(self.name, request, body)
+        if self._relays_completion(request):
+            body = completions.as_chat(body, "message")
+            repair_completion(body)
+        return read_completion(self.name, request, body, relayed=self.relays(request))
 
     def _reader(self, request: CompletionRequest) -> StreamReader:
-        return OpenAIStream(self.name)
+        if self._relays_completion(request):
+            return completions.CompletionsStream(self.name, request)
+        return OpenAIStream(self.name, request, relayed=self.relays(request))
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
         # An account without credit also gets a 429, but waiting does not help.
@@ -89,10 +124,9 @@ class OpenAIOwnProvider(OpenAIProvider):
     Requests of the Responses API are passed on as such: ``POST {base_url}/responses``.
     """
 
-    wires = frozenset({WIRE, RESPONSES_WIRE})
-    features = features.OPENAI | {f"the {RESPONSES_WIRE} API"}
-    max_tokens_field = "max_completion_tokens"
-    developer_role = True
+    wires = OpenAIProvider.wires | {RESPONSES_WIRE}
+    dialect = OPENAI_OWN
+    features = features.OPENAI_OWN | {f"the {RESPONSES_WIRE} API"}
 
     def _path(self, request: CompletionRequest, *, stream: bool) -> str:
         return "/responses" if _is_response(request) else super()._path(request, stream=stream)
@@ -104,6 +138,9 @@ class OpenAIOwnProvider(OpenAIProvider):
         if _is_response(request):
             return {"stream": True}
         return super()._stream_fields(request)
+
+    def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
+        return False if _is_response(request) else super()._repair(request, body)
 
     def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
         if _is_response(request):

@@ -8,12 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from providers import features
 from providers.completion import CompletionRequest
 from providers.openai.client import OpenAIProvider
+from providers.openai.dialect import OPENROUTER
 
 
 class OpenRouterProvider(OpenAIProvider):
     """Requests full usage accounting, so that cached and reasoning tokens are reported."""
+
+    dialect = OPENROUTER
+    features = features.OPENROUTER
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
         return {**super()._headers(request), "x-title": "AI Cost Optimizer"}

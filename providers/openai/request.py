@@ -5,137 +5,245 @@ Wire: https://platform.openai.com/docs/api-reference/chat/create
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Mapping
 from typing import Any
 
-from providers.chat import Chat, Image, Message, Text, Tool, ToolCall, ToolResult
+from providers import features
+from providers.chat import Chat, Tool
 from providers.completion import CompletionRequest
+from providers.openai.content import MessageWriter
+from providers.openai.dialect import SERVER, Dialect
+from providers.openai.reasoning import reasoning_fields
+from providers.openai.schemas import object_schema, strict_schema
+from providers.openai.unsealed import with_own_reasoning
+from providers.tool_names import ToolNames
 
 WIRE = "openai"
 # Fields of this service, and fields that are set for each provider.
 _FIELDS_NOT_SENT = frozenset(
     {"model", "optimizer", "stream", "stream_options", "max_tokens", "max_completion_tokens"}
 )
+_MOST_STOPS = 4
+_LONGEST_USER = 64
+_TIERS = {"auto": "auto", "standard_only": "default", "standard": "default"}
+_EFFORT_FIELDS = ("reasoning_effort", "reasoning", "thinking")
+# The fields that a model without a feature does not get.
+_LEFT_OUT: Mapping[str, tuple[str, ...]] = {
+    features.TEMPERATURE: ("temperature",),
+    features.TOP_P: ("top_p",),
+    features.SEED: ("seed",),
+    features.LOGIT_BIAS: ("logit_bias",),
+    features.PENALTIES: ("presence_penalty", "frequency_penalty"),
+    features.SINGLE_TOOL_CALLS: ("parallel_tool_calls",),
+    features.VERBOSITY: ("verbosity",),
+    features.SERVICE_TIERS: ("service_tier",),
+    features.REASONING: _EFFORT_FIELDS,
+}
+_TEXT_INPUT: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {"input": {"type": "string", "description": "The whole input, as plain text."}},
+    "required": ["input"],
+}
 
 
 def openai_payload(
-    request: CompletionRequest, *, max_tokens_field: str, developer_role: bool
+    request: CompletionRequest,
+    *,
+    dialect: Dialect = SERVER,
+    has: frozenset[str] = features.OPENAI,
+    provider: str = "",
+    relayed: bool | None = None,
 ) -> dict[str, Any]:
     """Return the JSON body. A request that came in on this wire goes out unchanged.
 
-    ``developer_role`` is whether the server knows the role "developer". Other servers get
-    "system", the older name of this role.
+    ``has`` are the features of the server's wire, ``provider`` is its name. ``relayed`` is
+    whether the request came in on this wire.
     """
     chat = request.chat
-    if chat.source is not None and chat.source.wire == WIRE:
-        body = {k: v for k, v in chat.source.body.items() if k not in _FIELDS_NOT_SENT}
-        if not developer_role:
-            body["messages"] = [_as_system(message) for message in body["messages"]]
+    if relayed is None:
+        relayed = chat.source is not None and chat.source.wire == WIRE
+    if relayed:
+        body = _relayed(request, dialect, has, provider)
     else:
-        body = _translated(chat)
+        body = _translated(request, dialect, has - request.lacks, provider)
     body["model"] = request.model
     if chat.max_tokens is not None:
-        body[max_tokens_field] = chat.max_tokens
+        body[dialect.max_tokens_field] = chat.max_tokens
     return body
+
+
+def _relayed(
+    request: CompletionRequest, dialect: Dialect, has: frozenset[str], provider: str
+) -> dict[str, Any]:
+    chat = request.chat
+    assert chat.source is not None
+    body = {k: v for k, v in chat.source.body.items() if k not in _FIELDS_NOT_SENT}
+    if chat.chosen:
+        _adapt(body, chat, request.model, has - request.lacks, dialect)
+    if not dialect.developer_role:
+        body["messages"] = [_as_system(message) for message in body["messages"]]
+    if chat.sealed:
+        past = features.PAST_REASONING in has - request.lacks
+        author = (provider, request.model)
+        body["messages"] = with_own_reasoning(body["messages"], chat, author, dialect, past=past)
+    return body
+
+
+def _adapt(
+    body: dict[str, Any], chat: Chat, model: str, has: frozenset[str], dialect: Dialect
+) -> None:
+    """Leave out of ``body``, in place, what a model with the features ``has`` refuses."""
+    for feature, names in _LEFT_OUT.items():
+        if feature not in has:
+            for name in names:
+                body.pop(name, None)
+    _adapt_values(body, chat, has)
+    # A router takes either form of reasoning; other servers know the effort alone.
+    routed = dialect.router and ("reasoning" in body or "reasoning_effort" in body)
+    if chat.reasoning is not None and features.REASONING in has and not routed:
+        for name in _EFFORT_FIELDS:
+            body.pop(name, None)
+        body.update(reasoning_fields(chat.reasoning, model, dialect))
+    if not dialect.cache_marks and _has_cache_marks(chat):
+        body.pop("cache_control", None)
+        for name in ("messages", "tools"):
+            if name in body:
+                body[name] = _without_marks(body[name])
+
+
+def _adapt_values(body: dict[str, Any], chat: Chat, has: frozenset[str]) -> None:
+    """Adapt what a model without a feature takes in part."""
+    if features.HOT not in has and (chat.temperature or 0) > 1 and "temperature" in body:
+        body["temperature"] = 1
+    if features.FOUR_STOPS not in has and len(chat.stop) > 4:
+        body["stop"] = list(chat.stop[:4])
+    if features.NAMES not in has and any(message.name for message in chat.messages):
+        body["messages"] = [_without(message, "name") for message in body["messages"]]
+    if features.STRICT_TOOLS not in has and any(tool.strict for tool in chat.tools):
+        body["tools"] = [_lenient(tool) for tool in body["tools"]]
+
+
+def _without(message: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return {k: v for k, v in message.items() if k != name or message.get("role") == "function"}
+
+
+def _lenient(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    function = tool.get("function")
+    if not isinstance(function, Mapping) or "strict" not in function:
+        return tool
+    return {**tool, "function": {k: v for k, v in function.items() if k != "strict"}}
+
+
+def _has_cache_marks(chat: Chat) -> bool:
+    if chat.cache:
+        return True
+    for tool in chat.tools:
+        if tool.cache:
+            return True
+    for message in chat.messages:
+        for part in message.parts:
+            if getattr(part, "cache", None):
+                return True
+    return False
+
+
+def _without_marks(value: Any) -> Any:
+    """Return messages or tools without the marks, but with the arguments of calls as they are."""
+    if isinstance(value, list):
+        return [_without_marks(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {k: v for k, v in value.items() if k != "cache_control"}
+    if isinstance(kept.get("content"), list):
+        kept["content"] = _without_marks(kept["content"])
+    return kept
 
 
 def _as_system(message: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**message, "role": "system"} if message.get("role") == "developer" else message
 
 
-def _translated(chat: Chat) -> dict[str, Any]:
-    body: dict[str, Any] = {"messages": [m for turn in chat.messages for m in _messages(turn)]}
+def _translated(
+    request: CompletionRequest, dialect: Dialect, has: frozenset[str], provider: str
+) -> dict[str, Any]:
+    chat = request.chat
+    names = ToolNames(chat)
+    writer = MessageWriter(
+        names,
+        dialect,
+        (provider, request.model),
+        past_reasoning=features.PAST_REASONING in has,
+        participants=features.NAMES in has,
+    )
+    body: dict[str, Any] = {"messages": [m for turn in chat.messages for m in writer.of_turn(turn)]}
     if chat.tools:
-        body["tools"] = [_tool(tool) for tool in chat.tools]
-        body["tool_choice"] = _tool_choice(chat)
-        if not chat.parallel_tools:
+        strict = features.STRICT_TOOLS in has
+        body["tools"] = [_tool(tool, names, strict=strict) for tool in chat.tools]
+        body["tool_choice"] = _tool_choice(chat, names)
+        if not chat.parallel_tools and features.SINGLE_TOOL_CALLS in has:
             body["parallel_tool_calls"] = False
     if chat.output is not None:
         body["response_format"] = _response_format(chat)
     if chat.n > 1:
         body["n"] = chat.n
-    optional = {
-        "temperature": chat.temperature,
-        "top_p": chat.top_p,
-        "seed": chat.seed,
-        "stop": list(chat.stop) or None,
-        "presence_penalty": chat.presence_penalty,
-        "frequency_penalty": chat.frequency_penalty,
-        "logit_bias": chat.logit_bias,
-        "logprobs": chat.logprobs or None,
-        "top_logprobs": chat.top_logprobs,
-        "user": chat.user or None,
-    }
-    body.update({name: value for name, value in optional.items() if value is not None})
+    if chat.reasoning is not None and features.REASONING in has:
+        body.update(reasoning_fields(chat.reasoning, request.model, dialect))
+    if chat.cache and dialect.cache_marks:
+        body["cache_control"] = chat.cache
+    body.update(
+        {name: value for name, (feature, value) in _options(chat, has).items()
+         if value is not None and (not feature or feature in has)}
+    )  # fmt: skip
     return body
 
 
-def _messages(message: Message) -> Iterator[dict[str, Any]]:
-    """Yield the messages of a turn: each tool result is a message of its own."""
-    if message.role == "system":
-        yield {"role": "system", "content": message.text}
-        return
-    if message.role == "assistant":
-        yield _assistant(message)
-        return
-    for part in message.parts:
-        if isinstance(part, ToolResult):
-            text = f"Error: {part.text}" if part.is_error else part.text
-            yield {"role": "tool", "tool_call_id": part.call_id, "content": text}
-    content = [part for part in message.parts if isinstance(part, (Text, Image))]
-    if content or not message.parts:
-        yield {"role": "user", "content": _content(content)}
+def _options(chat: Chat, has: frozenset[str]) -> dict[str, tuple[str, Any]]:
+    """Return the optional fields, each with the feature that the model must have."""
+    temperature = chat.temperature
+    if temperature is not None and features.HOT not in has:
+        temperature = min(temperature, 1)
+    stops = chat.stop if features.FOUR_STOPS in has else chat.stop[:_MOST_STOPS]
+    return {
+        "temperature": (features.TEMPERATURE, temperature),
+        "top_p": (features.TOP_P, chat.top_p),
+        "top_k": (features.TOP_K, chat.top_k),
+        "seed": (features.SEED, chat.seed),
+        "stop": ("", list(stops) or None),
+        "presence_penalty": (features.PENALTIES, chat.presence_penalty),
+        "frequency_penalty": (features.PENALTIES, chat.frequency_penalty),
+        "logit_bias": (features.LOGIT_BIAS, chat.logit_bias),
+        "logprobs": ("", chat.logprobs or None),
+        "top_logprobs": ("", chat.top_logprobs),
+        "user": ("", _user(chat.user)),
+        "verbosity": (features.VERBOSITY, chat.verbosity or None),
+        "service_tier": (
+            features.SERVICE_TIERS, _TIERS.get(chat.service_tier, chat.service_tier) or None
+        ),
+    }  # fmt: skip
 
 
-def _content(parts: list[Text | Image]) -> str | list[dict[str, Any]]:
-    if all(isinstance(part, Text) for part in parts) and len(parts) < 2:
-        return "".join(part.text for part in parts if isinstance(part, Text))
-    return [
-        {"type": "text", "text": part.text}
-        if isinstance(part, Text)
-        else {"type": "image_url", "image_url": _image(part)}
-        for part in parts
-    ]
+def _user(user: str) -> str | None:
+    """Return the user's id; a long one becomes its digest."""
+    if len(user) <= _LONGEST_USER:
+        return user or None
+    return hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _image(image: Image) -> dict[str, str]:
-    image_url = {"url": image.url or f"data:{image.media_type};base64,{image.data}"}
-    if image.detail:
-        image_url["detail"] = image.detail
-    return image_url
-
-
-def _assistant(message: Message) -> dict[str, Any]:
-    calls = [part for part in message.parts if isinstance(part, ToolCall)]
-    text = "".join(part.text for part in message.parts if isinstance(part, Text))
-    body: dict[str, Any] = {"role": "assistant", "content": text or None}
-    if calls:
-        body["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in calls
-        ]
-    elif not text:
-        body["content"] = ""
-    return body
-
-
-def _tool(tool: Tool) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": tool.name, "parameters": tool.parameters}
+def _tool(tool: Tool, names: ToolNames, *, strict: bool) -> dict[str, Any]:
+    schema = _TEXT_INPUT if tool.freeform else object_schema(tool.parameters)
+    function: dict[str, Any] = {"name": names.outer(tool.name), "parameters": schema}
     if tool.description:
         function["description"] = tool.description
-    if tool.strict:
-        function["strict"] = True
+    if tool.strict and strict and (strictly := strict_schema(schema)) is not None:
+        function |= {"strict": True, "parameters": strictly}
     return {"type": "function", "function": function}
 
 
-def _tool_choice(chat: Chat) -> str | dict[str, Any]:
+def _tool_choice(chat: Chat, names: ToolNames) -> str | dict[str, Any]:
     choice = chat.tool_choice
     if choice.mode == "named":
-        return {"type": "function", "function": {"name": choice.name}}
+        return {"type": "function", "function": {"name": names.outer(choice.name)}}
     return choice.mode
 
 
@@ -146,6 +254,8 @@ def _response_format(chat: Chat) -> dict[str, Any]:
     schema: dict[str, Any] = {"name": output.name, "schema": output.schema}
     if output.description:
         schema["description"] = output.description
-    if output.strict:
-        schema["strict"] = True
+    if output.strict and output.schema.get("type") == "object":
+        strictly = strict_schema(output.schema)
+        if strictly is not None:
+            schema |= {"strict": True, "schema": strictly}
     return {"type": "json_schema", "json_schema": schema}

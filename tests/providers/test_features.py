@@ -67,7 +67,7 @@ def said(*messages: Message) -> Chat:
             {"json": "response_format", "JSON schemas": "response_format"},
         ),
         (chat(tools=(Tool("f"),)), {"tools": "tools"}),
-        (chat(tools=(Tool("f", strict=True),)), {"tools": "tools", "strict tools": "tools"}),
+        (chat(tools=(Tool("f", strict=True),)), {"tools": "tools", "strict tools": "tools.strict"}),
         (
             chat(tools=(Tool("f"),), parallel_tools=False),
             {"tools": "tools", "forbidding parallel tool calls": "parallel_tool_calls"},
@@ -81,7 +81,7 @@ def said(*messages: Message) -> Chat:
             said(Message("user", (ToolResult("c", (PNG,)),))),
             {"tools": "messages", "images in tool results": "messages", "vision": "messages"},
         ),
-        (said(Message("user", (Text("x"),), "ann")), {"names of participants": "messages"}),
+        (said(Message("user", (Text("x"),), "ann")), {"names of participants": "messages.name"}),
         (
             said(HELLO, Message("system", (Text("x"),)), HELLO),
             {"system messages amid the conversation": "messages"},
@@ -110,8 +110,22 @@ def said(*messages: Message) -> Chat:
         ),
     ],
 )
-def test_needs(asked: Chat, needs: dict[str, str]) -> None:
-    assert features.needs(asked) == needs
+def test_a_strict_request_needs_all_it_has(asked: Chat, needs: dict[str, str]) -> None:
+    assert features.needs(asked, strict=True) == needs
+    binding = {k: v for k, v in needs.items() if k not in features.DROPPABLE}
+    assert features.needs(asked) == binding
+
+
+def test_what_a_model_leaves_out_is_named() -> None:
+    asked = chat(
+        temperature=0.5,
+        seed=1,
+        extras=("metadata",),
+        source=OriginalRequest("openai", {}),
+    )
+    has = frozenset({features.TEMPERATURE})
+    assert features.dropped(asked, has, relayed=False) == ("metadata", "seed")
+    assert features.dropped(asked, has, relayed=True) == ("seed",)
 
 
 def test_what_the_catalogue_says_is_lacking_is_known() -> None:
@@ -125,7 +139,7 @@ def test_what_the_catalogue_says_is_lacking_is_known() -> None:
 def payloads(asked: Chat) -> tuple[Any, Any, Any]:
     request = CompletionRequest("m", asked)
     return (
-        openai_payload(request, max_tokens_field="max_tokens", developer_role=False),
+        openai_payload(request),
         anthropic_payload(request),
         gemini_payload(asked),
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
 
-from optimizer.api.compat.relay import RelayEncoder, RelayRules, relayed_headers
+from optimizer.api.compat.relay import ALIVE, RelayEncoder, RelayRules
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.errors import Failure, failure_of, retry_headers
@@ -21,6 +21,9 @@ from optimizer.gateway.service import RoutingService
 from optimizer.gateway.streaming.client_stream import ClientStream
 from optimizer.wiring.services import Services
 from routing.models import RoutingDecision
+
+# The request id in this header is our own.
+_OWN_HEADERS = frozenset({"x-request-id", "retry-after", "retry-after-ms", "x-should-retry"})
 
 
 async def answer(
@@ -57,13 +60,23 @@ def _stream_reply(
     response_format: ResponseFormat,
     headers: Mapping[str, str],
 ) -> StreamReply:
-    encoder = RelayEncoder(response_format.rules, response_format.encoder(stream, request))
+    encoder = RelayEncoder(
+        response_format.rules, response_format.encoder(stream, request), response_format.alive
+    )
     headers = {
         **headers_of_stream(request, stream), **headers, **relayed_headers(stream.headers)
     }  # fmt: skip
     if stream.decision is not None:
         headers.update(_dropped_header(routing, request, *stream.decision.ref))
     return StreamReply(_encode_stream(stream, encoder, request), stream.leave, headers)
+
+
+def relayed_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the provider's headers for the client; its request id gets a name of its own."""
+    relayed = {name: value for name, value in headers.items() if name not in _OWN_HEADERS}
+    if upstream_id := headers.get("x-request-id"):
+        relayed["x-optimizer-upstream-request-id"] = upstream_id
+    return relayed
 
 
 def _dropped_header(
@@ -149,12 +162,14 @@ def _usd(amount: Decimal | None) -> str:
 class ResponseFormat:
     """The format of an answer: ``whole`` writes it at once, ``encoder`` as a stream.
 
-    ``rules`` are for an answer that is passed on as the provider gave it.
+    ``rules`` are for an answer that is passed on as the provider gave it, and ``alive`` is what
+    a stream sends while it has nothing to say.
     """
 
     rules: RelayRules
     whole: Callable[[CompletionResult], dict[str, Any]]
     encoder: Callable[[ClientStream, GatewayRequest], StreamEncoder]
+    alive: bytes = ALIVE
 
 
 class WireEndpoint:

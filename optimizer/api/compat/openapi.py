@@ -101,6 +101,42 @@ def request_body(required: dict[str, str]) -> dict[str, Any]:
     return {"application/json": schema}
 
 
+GEMINI_BODY: dict[str, Any] = {
+    "application/json": {
+        "type": "object",
+        "additionalProperties": True,
+        "properties": {"optimizer": _OPTIMIZER},
+    }
+}
+GEMINI_CONTENTS: dict[str, Any] = {
+    "application/json": {
+        "type": "object",
+        "required": ["contents"],
+        "additionalProperties": True,
+        "properties": {
+            "contents": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "role": {"type": "string"},
+                        "parts": {"type": "array", "items": {"type": "object"}},
+                    },
+                },
+            },
+            "optimizer": _OPTIMIZER,
+        },
+    }
+}
+
+
+class GeminiErrorBody(s.Serializer):
+    """An error in the format of Google's APIs."""
+
+    error = s.DictField(help_text="code, message, status, details")
+
+
 class OpenAIErrorBody(s.Serializer):
     """An error in the format of the OpenAI API."""
 
@@ -135,3 +171,8 @@ OPENAI_RESPONSES = _responses(OpenAIErrorBody)
 OPENAI_STREAMS = _responses(OpenAIErrorBody, streams=True)
 ANTHROPIC_RESPONSES = _responses(AnthropicErrorBody)
 ANTHROPIC_STREAMS = _responses(AnthropicErrorBody, streams=True)
+GEMINI_RESPONSES = _responses(GeminiErrorBody)
+GEMINI_STREAMS = {
+    **_responses(GeminiErrorBody, streams=True),
+    (200, _JSON): {"type": "array", "items": ANY_OBJECT},
+}

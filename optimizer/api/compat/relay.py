@@ -16,9 +16,7 @@ from optimizer.domain.result import CompletionResult
 from providers.events import Event, KeepAlive, Relayed, Started
 
 # The comment of a stream that has nothing to say yet; clients ignore it.
-_ALIVE = b": keep-alive\n\n"
-# The request id in this header is our own.
-_OWN_HEADERS = frozenset({"x-request-id", "retry-after", "retry-after-ms", "x-should-retry"})
+ALIVE = b": keep-alive\n\n"
 
 
 class RelayRules(Protocol):
@@ -45,11 +43,13 @@ class RelayRules(Protocol):
 class RelayEncoder:
     """Encodes the stream of one client: the provider's own messages, or else the events.
 
-    ``events`` encodes the answers of other wires, of the cache, and the errors.
+    ``events`` encodes the answers of other wires, of the cache, and the errors; ``alive`` is
+    what a stream sends while it has nothing to say.
     """
 
-    def __init__(self, rules: RelayRules, events: StreamEncoder) -> None:
+    def __init__(self, rules: RelayRules, events: StreamEncoder, alive: bytes = ALIVE) -> None:
         self._rules = rules
+        self._alive = alive
         self._events = events
         self._endings: list[Relayed] = []
         self._relays = False
@@ -62,7 +62,7 @@ class RelayEncoder:
             elif (message := self._message(event)) is not None:
                 yield message
         elif isinstance(event, KeepAlive):
-            yield _ALIVE
+            yield self._alive
         elif isinstance(event, Started) and event.relayed:
             self._relays = True
         else:
@@ -106,11 +106,3 @@ class RelayEncoder:
 
 def _name_of(event: Relayed) -> str:
     return "" if event.name == "message" else event.name
-
-
-def relayed_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the provider's headers for the client; its request id gets a name of its own."""
-    relayed = {name: value for name, value in headers.items() if name not in _OWN_HEADERS}
-    if upstream_id := headers.get("x-request-id"):
-        relayed["x-optimizer-upstream-request-id"] = upstream_id
-    return relayed

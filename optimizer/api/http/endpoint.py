@@ -17,7 +17,8 @@ class ApiRequest:
     """One request: ``data`` is its JSON body, ``client`` its sender.
 
     ``header`` returns a header by its lower-case name; empty if it is absent. ``large`` is
-    whether reading the body would hold up the event loop.
+    whether reading the body would hold up the event loop. ``path`` and ``query`` are those of
+    the URL, for APIs that name the model there.
     """
 
     data: Any
@@ -25,6 +26,8 @@ class ApiRequest:
     client: Client
     header: Callable[[str], str]
     large: bool = False
+    path: str = ""
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class JsonReply:
 
 @dataclass(frozen=True, slots=True)
 class StreamReply:
-    """A reply of server-sent events.
+    """A reply of server-sent events, unless ``headers`` name another content type.
 
     However it ends, the sender closes ``source`` and calls ``leave``.
     """

@@ -76,6 +76,8 @@ class EndpointViewSet(AsyncViewSet):
                 request_id=request_id_of(request),
                 client=client_of(request),
                 header=lambda name: str(headers.get(name, "")),
+                path=request._request.path,
+                query=request._request.META.get("QUERY_STRING", ""),
             )
         )
         if isinstance(reply, StreamReply):

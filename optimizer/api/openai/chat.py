@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponseBase
@@ -11,15 +14,17 @@ from rest_framework.request import Request
 
 from optimizer.api.compat import openapi as documents
 from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
+from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.api.http.endpoint import ApiRequest
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.views import EndpointViewSet
-from optimizer.api.openai.chat_answer import chat_completion
-from optimizer.api.openai.chat_relay import ChatRelayRules
+from optimizer.api.openai.chat_answer import chat_completion, usage_body
 from optimizer.api.openai.chat_request import read_chat_query
 from optimizer.api.openai.chat_stream import ChatStreamEncoder
 from optimizer.api.openai.errors import error_body
+from optimizer.domain.result import CompletionResult
 from optimizer.gateway.chat_requests import ChatQuery
+from optimizer.gateway.streaming.client_stream import ClientStream
 
 
 class OpenAIEndpoint(WireEndpoint):
@@ -30,6 +35,34 @@ class OpenAIEndpoint(WireEndpoint):
         return error_body(failure)
 
 
+@dataclass(frozen=True, slots=True)
+class ChatRelayRules:
+    """The rules of chat completions; ``with_usage`` is whether the stream ends with its usage."""
+
+    with_usage: bool
+
+    def changed(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Omit the chunk with the usage alone if the client has not asked for it."""
+        if self.with_usage or data.get("choices") or "usage" not in data:
+            return data
+        return None
+
+    def whole(self, body: Mapping[str, Any], result: CompletionResult) -> Mapping[str, Any]:
+        """Add the usage if the provider reports none."""
+        if body.get("usage"):
+            return body
+        return {**body, "usage": usage_body(result.completion.usage)}
+
+    def summarized(
+        self, data: Mapping[str, Any], result: CompletionResult
+    ) -> Mapping[str, Any] | None:
+        """Add the summary to the last chunk, and the usage if the provider reports none."""
+        summarized = {**data, "optimizer": stream_summary(result)}
+        if self.with_usage and not data.get("usage"):
+            summarized["usage"] = usage_body(result.completion.usage)
+        return summarized
+
+
 class ChatCompletionsEndpoint(OpenAIEndpoint, ChatEndpoint):
     """Answers ``POST /v1/chat/completions``."""
 
@@ -38,13 +71,24 @@ class ChatCompletionsEndpoint(OpenAIEndpoint, ChatEndpoint):
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
         """Return the chat that the request asks for, and the format of its answer."""
         query, with_usage = read_chat_query(api_request.data, api_request.header("cache-control"))
+        legacy = bool(api_request.data.get("functions")) and not api_request.data.get("tools")
         return query, ResponseFormat(
             ChatRelayRules(with_usage=with_usage),
-            chat_completion,
+            partial(chat_completion, legacy=legacy) if legacy else chat_completion,
             lambda stream, _: ChatStreamEncoder(
-                api_request.request_id, stream.model(query.model), with_usage=with_usage
+                api_request.request_id,
+                stream.model(query.model),
+                with_usage=with_usage,
+                author=lambda: _author_of(stream),
+                legacy=legacy,
             ),
         )
+
+
+def _author_of(stream: ClientStream) -> tuple[str, str]:
+    """Return the (provider, model) that answers; empty texts if it is not known yet."""
+    decision = stream.decision
+    return ("", "") if decision is None else (decision.provider, decision.model)
 
 
 class ChatCompletionsViewSet(EndpointViewSet):

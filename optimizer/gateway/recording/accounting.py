@@ -26,7 +26,8 @@ from optimizer.gateway.recording.ledger_entries import (
     Timing,
     describe_attempts,
 )
-from providers.completion import Completion, Usage
+from providers.chat import Chat
+from providers.completion import Choice, Completion, Usage
 from providers.pricing import PLACES, PriceBook
 from providers.resilience import Attempt
 from routing.models import ModelRef, RoutingDecision
@@ -37,6 +38,19 @@ _ZERO = Decimal(0)
 _MODEL = attrgetter("provider", "model")
 # Other endings (such as a content filter's) may not occur again, so they are not given to others.
 _CACHEABLE_ENDINGS = frozenset({"stop", "length", "tool_calls"})
+
+# The fields in which a client limits an answer, on the wires that do not require one.
+_LIMITS = frozenset(
+    {"max_tokens", "max_completion_tokens", "max_output_tokens", "generationConfig"}
+)
+
+
+def _may_be_given_again(choice: Choice, chat: Chat) -> bool:
+    body = chat.source.body if chat.source is not None else {}
+    if choice.finish_reason == "length" and body and not _LIMITS & body.keys():
+        return False  # cut off where the client set no limit: the next answer may be whole
+    says_something = bool(choice.parts or choice.refusal)
+    return says_something and choice.finish_reason in _CACHEABLE_ENDINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +122,7 @@ class Accounting:
             served = served_decision(decision, completion, attempts)
         cacheable = analyzed.request.cache.write and not cut_off
         for choice in completion.choices:
-            cacheable = cacheable and choice.finish_reason in _CACHEABLE_ENDINGS
+            cacheable = cacheable and _may_be_given_again(choice, analyzed.request.chat)
         saved = self._saved_by_prompt_cache(completion, answer_cost)
         answer = PricedAnswer(
             completion, answer_cost, charges, baseline, savings, saved, cacheable, cut_off

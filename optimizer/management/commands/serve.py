@@ -125,6 +125,7 @@ class Command(TeachingCommand):
         key = "your api_key" if key_required else "any api_key"
         console.print(f"  OpenAI     base_url {base}/v1, model auto, {key}")
         console.print(f"  Anthropic  base_url {base}, model auto, {key}")
+        console.print(f"  Gemini     base_url {base}, model auto, {key}")
         console.print(
             f"  Try        curl -s {base}/complete -H 'content-type: application/json' "
             '-d \'{"prompt": "What is the capital of France?"}\''

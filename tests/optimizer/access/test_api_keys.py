@@ -10,6 +10,7 @@ import re
 import time
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import pytest
@@ -23,6 +24,7 @@ from analytics.access.keys import digest_of, key_make, key_revoke, key_rotate
 from analytics.models import ApiKey, CachedResponse, Feedback, RequestRecord, Team
 from optimizer.access.api_keys import ApiKeys, KnownKey
 from optimizer.asgi import application
+from optimizer.server.gatekeeper import Gatekeeper
 from optimizer.wiring.build import get_services
 from tests.conftest import Start
 from tests.fakes.server import FakeProvider
@@ -33,6 +35,7 @@ CHAT = {
     "model": "auto",
     "messages": [{"role": "user", "content": "What is the capital of France?"}],
 }
+CONTENTS = {"contents": [{"parts": [{"text": "What is the capital of France?"}]}]}
 BY_BOB = {**CHAT, "user": "bob"}
 MESSAGE = {"model": "auto", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi there"}]}
 
@@ -143,6 +146,47 @@ class TestWithAKey:
             response = await client.post("/complete", json=PROMPT, headers=headers)
             assert response.status_code == 401
             assert secret[:-1] not in response.text
+
+    async def test_clients_of_gemini_give_it_in_their_own_header(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        secret = await make("one")
+        key = {"x-goog-api-key": secret}
+        for path in ("/v1beta/models/auto:generateContent", "/v1/models/auto:generateContent"):
+            assert (await client.post(path, json=CONTENTS, headers=key)).status_code == 200
+            refused = await client.post(path, json=CONTENTS)
+            assert refused.status_code == 401
+            assert refused.json()["error"]["status"] == "UNAUTHENTICATED"
+            # A key in the query string may stand in a log, so that it opens nothing.
+            assert (await client.post(f"{path}?key={secret}", json=CONTENTS)).status_code == 401
+        assert (await client.get("/v1beta/models", headers=key)).status_code == 200
+        for path, body in (("/v1/chat/completions", CHAT), ("/complete", PROMPT)):
+            assert (await client.post(path, json=body, headers=key)).status_code == 401
+
+    async def test_a_key_in_the_query_is_taken_if_the_operator_allows_it(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        secret = await make("one")
+        seen: list[bytes] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            seen.append(scope["query_string"])
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        guarded = Gatekeeper(app, query_keys=True)
+        transport = httpx.ASGITransport(app=guarded)
+        path = "/v1beta/models/auto:streamGenerateContent"
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            taken = await http.post(f"{path}?alt=sse&key={secret}", json=CONTENTS)
+            assert taken.status_code == 200
+            assert seen == [b"alt=sse"]
+            await http.post(f"{path}?alt=%C2%BE%ff&key={secret}", json=CONTENTS)
+            assert seen[1] == b"alt=%C2%BE%FF"
+            wrong = await http.post(f"{path}?key={secret}x", json=CONTENTS)
+            assert wrong.status_code == 401
+            other = await http.post(f"/v1/chat/completions?key={secret}", json=CHAT)
+            assert other.status_code == 401
 
     async def test_errors_have_the_api_s_own_shape(self, client: httpx.AsyncClient) -> None:
         await make("one")

@@ -306,7 +306,6 @@ SPECIAL = [
     ("openrouter", Reply({"choices": [{"error": {"code": 429}}]}), errors.RateLimited),
     ("openai", Reply({"error": {"code": "odd"}}), errors.MalformedResponse),
     ("openai", Reply({"choices": []}), errors.EmptyCompletion),
-    ("openai", Reply({"choices": [{"message": {"content": [1]}}]}), errors.MalformedResponse),
     ("anthropic", Reply({"content": []}), errors.MalformedResponse),
     ("anthropic", Reply({"type": "message"}), errors.MalformedResponse),
     ("gemini", Reply({}), errors.EmptyCompletion),

@@ -125,7 +125,7 @@ def spelt(query: ChatQuery) -> None:
     assert chat.estimated_tokens() >= 0
     features.needs(chat)
     request = CompletionRequest("m", chat)
-    own = openai_payload(request, max_tokens_field="max_tokens", developer_role=False)
+    own = openai_payload(request)
     for payload in (own, anthropic_payload(request), gemini_payload(chat)):
         json.dumps(payload)
 

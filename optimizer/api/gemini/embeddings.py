@@ -1,0 +1,92 @@
+"""POST /v1beta/models/{model}:embedContent and :batchEmbedContents.
+
+Format: https://ai.google.dev/api/embeddings
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+from optimizer.api.compat.chat_endpoint import cost_headers
+from optimizer.api.compat.extensions import read_request_options
+from optimizer.api.gemini.generate import GeminiEndpoint
+from optimizer.api.gemini.paths import model_of
+from optimizer.api.gemini.request_reader.fields import ProtoReader
+from optimizer.api.http.body_reader import BodyReader
+from optimizer.api.http.endpoint import ApiRequest, JsonReply
+from optimizer.gateway.embeddings import EmbeddingService
+from optimizer.wiring.services import Services
+
+_MOST_TEXTS = 2048
+
+
+class EmbedEndpoint(GeminiEndpoint):
+    """Answers ``:embedContent`` with the vector of one content."""
+
+    name = "embeddings"
+
+    def __init__(self, embedding: EmbeddingService) -> None:
+        self._embedding = embedding
+
+    @classmethod
+    def of(cls, services: Services) -> Self:
+        """Build the endpoint with what it needs of ``services``."""
+        return cls(services.embedding)
+
+    async def answer(self, api_request: ApiRequest) -> JsonReply:
+        """Return the vectors, with the cost in the headers."""
+        fields = ProtoReader(api_request.data)
+        body = self.read(fields)
+        options = read_request_options(
+            BodyReader(api_request.data), api_request.header("cache-control")
+        )
+        answer, result = await self._embedding.embed(
+            model_of(api_request.path), body, options, api_request.request_id, api_request.client
+        )
+        vectors = [{"values": item["embedding"]} for item in answer["data"]]
+        return JsonReply(self.written(vectors), headers=cost_headers(result))
+
+    def read(self, fields: ProtoReader) -> dict[str, Any]:
+        """Return the body for a provider of embeddings."""
+        return {"input": [_text_of(fields)], **_options(fields)}
+
+    def written(self, vectors: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the answer's body."""
+        return {"embedding": vectors[0]}
+
+
+class BatchEmbedEndpoint(EmbedEndpoint):
+    """Answers ``:batchEmbedContents`` with the vectors of several contents."""
+
+    def read(self, fields: ProtoReader) -> dict[str, Any]:
+        """Return the body for a provider of embeddings."""
+        requests = list(fields.objects("requests"))
+        if not 1 <= len(requests) <= _MOST_TEXTS:
+            raise fields.error("requests", f"must have 1 to {_MOST_TEXTS} items.")
+        return {"input": [_text_of(one) for one in requests], **_options(requests[0])}
+
+    def written(self, vectors: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the answer's body."""
+        return {"embeddings": vectors}
+
+
+def _options(fields: ProtoReader) -> dict[str, Any]:
+    config = fields.part("embedContentConfig") or fields
+    dimensions = config.whole("outputDimensionality")
+    return {} if dimensions is None else {"dimensions": dimensions}
+
+
+def _text_of(fields: ProtoReader) -> str:
+    content = fields.object("content")
+    text = "\n".join(_texts(content)) if content is not None else ""
+    if not text:
+        raise fields.error("content", "must have a part with text.")
+    return text
+
+
+def _texts(content: ProtoReader) -> Iterator[str]:
+    for part in content.objects("parts"):
+        if part.unread() != ["text"]:
+            raise part.error("text", "only parts with text can be embedded here.")
+        yield part.text("text")

@@ -1,0 +1,1 @@
+"""Reads the requests of Gemini's API."""

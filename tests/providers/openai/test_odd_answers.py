@@ -1,0 +1,244 @@
+"""Odd answers of OpenAI-like servers are read, and mended where every client would fail."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.assembly import CompletionBuilder
+from providers.chat import Chat, Text, Thinking, Tool
+from providers.completion import Completion, CompletionRequest
+from providers.errors import EmptyCompletion, ProviderError
+from providers.http.wire import SHAPE_ERRORS
+from providers.openai.answer import read_completion
+from providers.openai.repair import repair_completion
+from providers.openai.stream import OpenAIStream
+
+REQUEST = CompletionRequest("m", Chat.of_prompt("Hello"))
+CALL = {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
+# https://docs.mistral.ai/capabilities/reasoning/
+THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "A greeting."}]}
+
+
+def answer(message: Any, finish: Any = "stop") -> dict[str, Any]:
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 5},
+    }
+
+
+def read(body: dict[str, Any], request: CompletionRequest = REQUEST) -> Completion:
+    repair_completion(body)
+    return read_completion("p", request, body)
+
+
+def chunk(delta: Any, finish: Any = None, **more: Any) -> dict[str, Any]:
+    return {"id": "x", "choices": [{"index": 0, "delta": delta, "finish_reason": finish, **more}]}
+
+
+def streamed(
+    *chunks: dict[str, Any], request: CompletionRequest = REQUEST
+) -> tuple[Completion, list[bool]]:
+    reader, builder, repaired = OpenAIStream("p", request), CompletionBuilder("p", request), []
+    for data in (*chunks, None):
+        for event in reader.feed("message", data):
+            builder.add(event)
+        repaired.append(reader.repaired)
+    assert reader.complete
+    return builder.completion(), repaired[:-1]
+
+
+def test_an_ordinary_answer_is_not_touched() -> None:
+    for message in ({"role": "assistant", "content": "Hi"}, {"role": "assistant", "content": None,
+                    "tool_calls": [CALL]}):  # fmt: skip
+        body = answer(message, "tool_calls" if message["content"] is None else "stop")
+        before = copy.deepcopy(body)
+        assert not repair_completion(body)
+        assert body == before
+
+
+def test_content_as_a_list_becomes_text_with_the_reasoning_beside_it() -> None:
+    body = answer({"role": "assistant", "content": [THOUGHT, {"type": "text", "text": "Hello!"}]})
+    completion = read(body)
+    message = body["choices"][0]["message"]
+    assert message["content"] == "Hello!"
+    assert message["reasoning_content"] == "A greeting."
+    assert completion.choices[0].parts == (Thinking("A greeting."), Text("Hello!"))
+
+
+@pytest.mark.parametrize(
+    ("content", "text"), [(5, "5"), (["a", "b"], "ab"), ({"type": "text", "text": "a"}, "a")]
+)
+def test_content_of_other_types_is_text(content: Any, text: str) -> None:
+    assert read(answer({"content": content})).text == text
+    completion, repaired = streamed(chunk({"content": content}), chunk({}, "stop"))
+    assert completion.text == text
+    assert repaired == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [("", "{}"), (None, "{}"), ({}, "{}"), ({"a": 1}, '{"a": 1}'), ('{"a": 1}', '{"a": 1}')],
+)
+def test_arguments_are_always_json_text(arguments: Any, text: str) -> None:
+    call = {**CALL, "function": {"name": "now", "arguments": arguments}}
+    body = answer({"content": None, "tool_calls": [copy.deepcopy(call)]}, "tool_calls")
+    assert read(body).choices[0].tool_calls[0].arguments == text
+    assert body["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == text
+    last = chunk({}, "tool_calls")
+    chunks = (chunk({"tool_calls": [{"index": 0, **call}]}), last)
+    completion, _ = streamed(*chunks)
+    assert completion.choices[0].tool_calls[0].arguments == text
+    pieces = [c["choices"][0]["delta"].get("tool_calls") or [] for c in chunks]
+    assert "".join(p["function"]["arguments"] or "" for ps in pieces for p in ps) == text
+
+
+def test_a_call_ends_with_tool_calls_and_other_answers_do_not() -> None:
+    body = answer({"content": None, "tool_calls": [CALL]}, "stop")
+    assert read(body).finish_reason == "tool_calls"
+    assert body["choices"][0]["finish_reason"] == "tool_calls"
+    assert read(answer({"content": "Hi"}, "tool_calls")).finish_reason == "stop"
+    last = chunk({}, "stop")
+    completion, repaired = streamed(chunk({"tool_calls": [{"index": 0, **CALL}]}), last)
+    assert completion.finish_reason == last["choices"][0]["finish_reason"] == "tool_calls"
+    assert repaired == [False, True]
+
+
+def test_calls_without_ids_or_with_one_number_stay_apart() -> None:
+    first = {"index": 0, "function": {"name": "a", "arguments": "{}"}}
+    second = {"index": 0, "id": "2", "function": {"name": "b", "arguments": "{}"}}
+    given = chunk({"tool_calls": [{**first, "id": "1"}, second]})
+    completion, _ = streamed(given, chunk({}, "tool_calls"))
+    assert [call.name for call in completion.choices[0].tool_calls] == ["a", "b"]
+    assert [c["index"] for c in given["choices"][0]["delta"]["tool_calls"]] == [0, 1]
+    body = answer({"content": None, "tool_calls": [first]})
+    assert read(body).choices[0].tool_calls[0].id.startswith("call_")
+
+
+def test_reasoning_details_are_kept() -> None:
+    details = [{"type": "reasoning.encrypted", "data": "c2VhbGVk", "index": 0}]
+    message = {"content": "Hi", "reasoning": "Hm.", "reasoning_details": details}
+    thought = Thinking("Hm.", details=details)
+    assert read(answer(message)).choices[0].parts[0] == thought
+    completion, repaired = streamed(chunk(message), chunk({}, "stop"))
+    assert completion.choices[0].parts[0] == thought
+    assert repaired == [False, False]
+
+
+def test_an_empty_answer_of_a_chosen_model_is_an_error_that_is_charged() -> None:
+    with pytest.raises(EmptyCompletion) as caught:
+        read(answer({"content": ""}))
+    assert caught.value.usage is not None
+    assert caught.value.usage.input_tokens == 10
+    with pytest.raises(EmptyCompletion):
+        streamed(chunk({"role": "assistant", "content": ""}), chunk({}, "stop"))
+    named = replace(REQUEST, chat=replace(REQUEST.chat, chosen=False))
+    assert read(answer({"content": ""}), named).text == ""
+    assert read(answer({"content": ""}, "length")).finish_reason == "length"
+
+
+def test_names_and_freeform_tools_are_restored_for_another_wire() -> None:
+    long, patch = "a" * 100, Tool("patch", freeform=True)
+    request = replace(REQUEST, chat=replace(REQUEST.chat, tools=(Tool(long), patch)))
+    from providers.openai.request import openai_payload
+
+    sent = openai_payload(request)["tools"]
+    outer = sent[0]["function"]["name"]
+    assert len(outer) == 64
+    assert sent[1]["function"]["parameters"]["required"] == ["input"]
+    calls = [
+        {"id": "1", "function": {"name": outer, "arguments": "{}"}},
+        {"id": "2", "function": {"name": "patch", "arguments": '{"input": "x"}'}},
+    ]
+    found = read(answer({"content": None, "tool_calls": calls}), request).choices[0].tool_calls
+    assert [(call.name, call.freeform) for call in found] == [(long, False), ("patch", True)]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "text", "name", "id", "x"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+WHOLE = answer(
+    {"role": "assistant", "content": [THOUGHT], "reasoning": "r", "tool_calls": [CALL],
+     "reasoning_details": [{"type": "reasoning.text", "text": "r"}], "refusal": None,
+     "function_call": {"name": "f", "arguments": ""}}
+)  # fmt: skip
+CHUNKS = [
+    chunk({"role": "assistant", "content": [THOUGHT]}),
+    chunk({"content": "Hi"}, logprobs={"content": []}),
+    chunk({"tool_calls": [{"index": 0, **CALL}]}),
+    chunk({"function_call": {"name": "f", "arguments": "{}"}}),
+    chunk({}, "stop"),
+    {"id": "x", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}},
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    inner = [
+        place
+        for key, item in items
+        if isinstance(item, (dict, list))
+        for place in places(item, (*path, key))
+    ]
+    keys = value if isinstance(value, dict) else range(len(value))
+    return [(*path, key) for key in keys] + inner
+
+
+def spoilt(value: Any, data: st.DataObject) -> Any:
+    changed = json.loads(json.dumps(value))
+    *parents, last = data.draw(st.sampled_from(places(changed)))
+    if "usage" in parents or last == "usage":
+        return changed
+    for key in parents:
+        value = value[key]
+    target = changed
+    for key in parents:
+        target = target[key]
+    target[last] = data.draw(JSON)
+    return changed
+
+
+@given(st.data())
+def test_a_whole_answer_spoilt_anywhere_is_read_or_is_the_provider_s_error(
+    data: st.DataObject,
+) -> None:
+    try:
+        completion = read(spoilt(WHOLE, data))
+    except (ProviderError, *SHAPE_ERRORS):
+        return
+    for choice in completion.choices:
+        assert isinstance(choice.text, str)
+        assert all(isinstance(call.arguments, str) for call in choice.tool_calls)
+
+
+@given(st.data())
+def test_a_stream_spoilt_anywhere_raises_nothing_but_the_provider_s_errors(
+    data: st.DataObject,
+) -> None:
+    reader, builder = OpenAIStream("p", REQUEST), CompletionBuilder("p", REQUEST)
+    for event in (e for c in spoilt(CHUNKS, data) if isinstance(c, dict) for e in fed(reader, c)):
+        builder.add(event)
+    assert isinstance(builder.completion().text, str)
+
+
+def fed(reader: OpenAIStream, data: dict[str, Any]) -> list[Any]:
+    """The events of one message; what the wire's client does with one that has no known shape."""
+    events: list[Any] = []
+    try:
+        events.extend(reader.feed("message", data))
+    except (ProviderError, *SHAPE_ERRORS):
+        pass
+    return events
