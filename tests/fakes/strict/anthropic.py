@@ -106,7 +106,7 @@ class AnthropicAuthor(Author):
             return ("call", block["name"], block["input"])
         content = block["content"]
         text = content if isinstance(content, str) else "".join(part["text"] for part in content)
-        return ("result", text)
+        return ("result", text, block.get("is_error", False))
 
     @staticmethod
     def _check_pairs(messages: list[dict[str, Any]]) -> None:

@@ -12,7 +12,8 @@ from tests.fakes.server import Asked, Reply
 
 Entry = tuple[Any, ...]
 """("system" or "user" or "assistant" or "thinking", text), ("image",), ("call", name, arguments),
-("result", text), or ("signature", text): one piece of a conversation, in the words of no wire."""
+("result", text, whether it is an error), or ("signature", text): one piece of a conversation, in
+the words of no wire."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Author:
     def wire(self, asked: Asked) -> Reply:
         self.written = []
         try:
-            self.history = self.read(asked)
+            self.history = joined(self.read(asked))
         except Refused as refusal:
             self.refusals.append(f"{self.provider}: {refusal}")
             return Reply(self.error(str(refusal)), 400)
@@ -98,6 +99,22 @@ def only(fields: Mapping[str, Any], known: Iterable[str], where: str) -> None:
 def check_name(name: str, pattern: str) -> None:
     if not re.fullmatch(pattern, name):
         raise Refused(f"Invalid name of a tool: {name!r}")
+
+
+def result(text: str) -> Entry:
+    """The result of a tool on a wire that has no field for errors."""
+    return ("result", text.removeprefix("Error: "), text.startswith("Error: "))
+
+
+def joined(entries: Iterable[Entry]) -> list[Entry]:
+    """The same conversation with texts of an assistant that follow each other in one."""
+    found: list[Entry] = []
+    for entry in entries:
+        if found and entry[0] == found[-1][0] == "assistant":
+            found[-1] = ("assistant", found[-1][1] + entry[1])
+        else:
+            found.append(entry)
+    return found
 
 
 def check_results(calls: Iterable[str], results: Iterable[str]) -> None:

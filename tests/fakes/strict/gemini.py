@@ -54,7 +54,8 @@ class GeminiAuthor(Author):
         if signature and signature != _OF_ANOTHER_MODEL:
             self.check_signature(signature)
         if part.get("thought"):
-            if part["text"] and part["text"] not in self._signed.values():
+            # It may come in the pieces in which it was streamed.
+            if not any(part["text"] in text for text in self._signed.values()):
                 raise Refused(f"A thought of another model: {part['text']!r}")
             return []
         if "functionCall" in part:
@@ -65,7 +66,8 @@ class GeminiAuthor(Author):
         if "functionResponse" in part:
             only(part["functionResponse"], {"id", "name", "response", "parts"}, "functionResponse")
             response = part["functionResponse"]["response"]
-            return [("result", next(iter(response.values())))]
+            ((key, text),) = response.items()
+            return [("result", text, key == "error")]
         if "inlineData" in part:
             return [("image",)]
         return [("assistant" if role == "model" else role, part["text"])] if part["text"] else []

@@ -19,6 +19,7 @@ from tests.fakes.strict.author import (
     check_name,
     check_results,
     only,
+    result,
 )
 from tests.fakes.streams import sse
 from tests.fakes.wires import as_asked, openai_completion
@@ -76,7 +77,7 @@ class OpenAIChatAuthor(Author):
         content = message.get("content")
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
         if role == "tool":
-            return [("result", "".join(part["text"] for part in parts or ()))]
+            return [result("".join(part["text"] for part in parts or ()))]
         for part in parts or ():
             only(part, {"type", part["type"], *self.part_fields}, "content")
             if part["type"] == "image_url":

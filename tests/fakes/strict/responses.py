@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.fakes.server import Asked, Reply
-from tests.fakes.strict.author import Answer, Entry, Refused, check_name, check_results, only
+from tests.fakes.strict.author import (
+    Answer,
+    Entry,
+    Refused,
+    check_name,
+    check_results,
+    only,
+    result,
+)
 from tests.fakes.strict.openai_chat import OpenAIChatAuthor
 from tests.fakes.streams import pieces, sse
 
@@ -72,7 +80,7 @@ class OpenAIAuthor(OpenAIChatAuthor):
         if kind == "function_call_output":
             output = item["output"]
             text = output if isinstance(output, str) else "".join(o["text"] for o in output)
-            return [("result", text)]
+            return [result(text)]
         content = item["content"]
         role = "system" if item["role"] == "developer" else item["role"]
         if isinstance(content, str):

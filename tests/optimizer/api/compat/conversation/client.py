@@ -50,6 +50,8 @@ class ConversationClient:
     """
 
     path: str
+    tells_errors = False
+    """Whether the API has a field for results that are errors."""
 
     def __init__(self, http: httpx.AsyncClient, model: str, *, streamed: bool) -> None:
         self.http, self.model, self.streamed = http, model, streamed

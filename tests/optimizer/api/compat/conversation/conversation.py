@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analytics.models import BudgetHold, RequestRecord
+from optimizer.wiring.build import get_services
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.strict.author import Answer, Author, Entry
 from tests.optimizer.api.compat.conversation.client import SYSTEM, ConversationClient, Said
@@ -53,6 +54,7 @@ class Conversation:
         await self.check_ledger(row)
 
     async def check_ledger(self, status: str, model: str | None = None) -> None:
+        await get_services().refusals.drain()
         record = await RequestRecord.objects.order_by("-id").afirst()
         assert record is not None
         assert record.status == status

@@ -13,6 +13,8 @@ from tests.optimizer.api.compat.conversation.client import (
 
 
 class GeminiClient(ConversationClient):
+    tells_errors = True
+
     @property
     def path(self) -> str:  # type: ignore[override]
         method = "streamGenerateContent?alt=sse" if self.streamed else "generateContent"

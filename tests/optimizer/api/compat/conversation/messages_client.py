@@ -16,6 +16,7 @@ from tests.optimizer.api.compat.conversation.client import (
 
 class MessagesClient(ConversationClient):
     path = "/v1/messages"
+    tells_errors = True
 
     def body(self, turns: list[dict[str, Any]]) -> dict[str, Any]:
         body: dict[str, Any] = {

@@ -36,7 +36,7 @@ async def tell(talk: Conversation, provider_of: Callable[[int], str], *, marks: 
 
     who = next_turn(3)
     given = client.give({said.calls[0][0]: ("Sunny", False)}, said.calls)
-    await talk.turn(who, given, [("result", "Sunny")], answer=Answer("It is sunny."))
+    await talk.turn(who, given, [("result", "Sunny", False)], answer=Answer("It is sunny."))
 
     who = next_turn(4)
     question = "And in Rome, and what time is it?"
@@ -47,7 +47,7 @@ async def tell(talk: Conversation, provider_of: Callable[[int], str], *, marks: 
     who = next_turn(5)
     rome, clock = (call[0] for call in said.calls)
     given = client.give({rome: ("No such city", True), clock: ("12:00", False)}, said.calls)
-    results = [("result", "No such city"), ("result", "12:00")]
+    results = [("result", "No such city", client.tells_errors), ("result", "12:00", False)]
     await talk.turn(who, given, results, answer=Answer("It is noon."))
 
     client.thinks = True
@@ -60,7 +60,7 @@ async def tell(talk: Conversation, provider_of: Callable[[int], str], *, marks: 
     client.marks = marks
     who = next_turn(7)
     given = client.give({said.calls[0][0]: ("Rain", False)}, said.calls)
-    await talk.turn(who, given, [("result", "Rain")], answer=Answer("It rains."))
+    await talk.turn(who, given, [("result", "Rain", False)], answer=Answer("It rains."))
 
     who = next_turn(8)
     question = "What is this?"
