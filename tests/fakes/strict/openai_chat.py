@@ -172,13 +172,18 @@ class OpenRouterAuthor(OpenAIChatAuthor):
         own = any(self.own_call(call["id"]) for call in message.get("tool_calls") or ())
         if own and not details:
             raise Refused("reasoning_details of a call are missing")
-        if details and [d.get("type") for d in details] != ["reasoning.text", "reasoning.encrypted"]:
+        if details and [d.get("type") for d in details] != [
+            "reasoning.text",
+            "reasoning.encrypted",
+        ]:
             raise Refused(f"reasoning_details were changed: {details}")
         if not details:
             if message.get("reasoning"):
                 raise Refused("reasoning is not of this model")
             return []
-        only(details[0], {"type", "text", "format", "index", "signature", "id"}, "reasoning_details")
+        only(
+            details[0], {"type", "text", "format", "index", "signature", "id"}, "reasoning_details"
+        )
         only(details[1], {"type", "data", "format", "index", "id"}, "reasoning_details")
         self.check_signature(details[1]["data"], details[0]["text"])
         return [("thinking", details[0]["text"])]

@@ -53,8 +53,7 @@ async def partners(
 ) -> AsyncIterator[dict[str, Partner]]:
     """One strict model of each provider, in front of which the service will start."""
     rules = [
-        _RULE.format(provider=provider, model=model)
-        for provider, (_, _, model) in AUTHORS.items()
+        _RULE.format(provider=provider, model=model) for provider, (_, _, model) in AUTHORS.items()
     ]
     (tmp_path / "rules.toml").write_text("".join(rules))
     (tmp_path / "catalogue.toml").write_text(_CATALOGUE)

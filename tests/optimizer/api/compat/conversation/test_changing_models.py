@@ -22,7 +22,7 @@ async def test_ten_turns_with_another_model_each(conversation: Conversation, fir
     await tell(conversation, provider_of, marks=True)
 
 
-@pytest.mark.parametrize("first", range(len(ORDER)), ids=ORDER)
+@pytest.mark.parametrize("first", range(len(SEEING)), ids=SEEING)
 async def test_a_model_gets_back_what_it_thought_when_it_returns(
     conversation: Conversation, first: int
 ) -> None:
