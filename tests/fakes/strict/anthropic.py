@@ -38,18 +38,30 @@ _MOST_MARKS = 4
 
 
 class AnthropicAuthor(Author):
-    """Claude: its thinking comes back signed and unchanged, and each call has its result."""
+    """Claude: its thinking comes back signed and unchanged, and each call has its result.
+
+    A message that goes on with a thread has only the new turns.
+    """
+
+    def __init__(self, provider: str, model: str) -> None:
+        super().__init__(provider, model)
+        self._threads: dict[str, dict[str, Any]] = {}
+        self._body: dict[str, Any] = {}
 
     def error(self, message: str) -> dict[str, Any]:
         return {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
 
     def read(self, asked: Asked) -> list[Entry]:
-        body = asked.body
+        body = self._body = self._whole(asked)
         only(body, _FIELDS, "request")
         if json.dumps(body).count('"cache_control"') > _MOST_MARKS:
             raise Refused("A maximum of 4 blocks with cache_control may be provided.")
         for tool in body.get("tools") or ():
-            only(tool, {"name", "description", "input_schema", "strict", "cache_control"}, "tools")
+            only(
+                tool,
+                {"type", "name", "description", "input_schema", "strict", "cache_control"},
+                "tools",
+            )
             check_name(tool["name"], r"[a-zA-Z0-9_-]{1,128}")
             if tool["input_schema"].get("type") != "object":
                 raise Refused("tools: input_schema.type: Input should be 'object'")
@@ -62,6 +74,19 @@ class AnthropicAuthor(Author):
             found += self._message(message)
         self._check_pairs(body["messages"])
         return found
+
+    def _whole(self, asked: Asked) -> dict[str, Any]:
+        """Return the request with the turns of the thread that it continues."""
+        body = {name: value for name, value in asked.body.items() if name != "thread"}
+        thread = asked.body.get("thread")
+        if thread is None:
+            return body
+        if "message-threads" not in asked.headers.get("anthropic-beta", ""):
+            raise Refused("thread: Extra inputs are not permitted")
+        if thread["type"] != "continue":
+            return body
+        before = self._threads[thread["previous_message_id"]]
+        return {**before, **body, "messages": before["messages"] + body["messages"]}
 
     def _check_thinking(self, body: dict[str, Any]) -> None:
         thinking = body.get("thinking") or {}
@@ -120,7 +145,7 @@ class AnthropicAuthor(Author):
 
     def write(self, asked: Asked, answer: Answer) -> Reply:
         content: list[dict[str, Any]] = []
-        if (asked.body.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
+        if (self._body.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
             text = f"Let me think of {len(self.history)} things."
             content.append({"type": "thinking", "thinking": text, "signature": self.sign(text)})
         if answer.text:
@@ -131,4 +156,6 @@ class AnthropicAuthor(Author):
         self.written = [self._block("assistant", block) for block in content]
         reason = "tool_use" if answer.calls else "end_turn"
         body = anthropic_message(asked.body["model"], content=content, stop_reason=reason)
+        turns = [*self._body["messages"], {"role": "assistant", "content": content}]
+        self._threads[body["id"]] = {**self._body, "messages": turns}
         return as_asked(asked, body)

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.fakes.server import Asked, Reply
 
+DONE, WELCOME = "It is sunny in Paris.", "You are welcome."
 Entry = tuple[Any, ...]
 """("system" or "user" or "assistant" or "thinking", text), ("image",), ("call", name, arguments),
 ("result", text, whether it is an error), or ("signature", text): one piece of a conversation, in
@@ -31,7 +32,8 @@ class Refused(Exception):
 class Author:
     """A provider's model.
 
-    ``will`` queues answers. ``written`` is what the last answer holds, ``refusals`` are the words
+    ``will`` queues answers; without any it calls the tool ``weather`` where there is one, and
+    answers its result. ``written`` is what the last answer holds, ``refusals`` are the words
     of all refusals, ``history`` is the conversation as the last request told it.
     """
 
@@ -54,7 +56,15 @@ class Author:
         except Refused as refusal:
             self.refusals.append(f"{self.provider}: {refusal}")
             return Reply(self.error(str(refusal)), 400)
-        return self.write(asked, self._answers.popleft())
+        answer = self._answers.popleft() if self._answers else self._by_itself(asked)
+        return self.write(asked, answer)
+
+    def _by_itself(self, asked: Asked) -> Answer:
+        if self.history[-1][0] == "result":
+            return Answer(DONE)
+        if asked.body.get("tools") or asked.body.get("thread"):
+            return Answer("I look.", (("weather", {"city": "Paris"}),))
+        return Answer(WELCOME)
 
     def read(self, asked: Asked) -> list[Entry]:
         """Return the conversation of a request; raises :class:`Refused`."""

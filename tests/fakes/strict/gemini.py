@@ -40,7 +40,8 @@ class GeminiAuthor(Author):
                 only(function, known, "functionDeclarations")
                 check_name(function["name"], "[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}")
         found: list[Entry] = [
-            ("system", part["text"]) for part in (body.get("systemInstruction") or {})["parts"]
+            ("system", part["text"])
+            for part in (body.get("systemInstruction") or {}).get("parts", ())
         ]
         turns = _merged(body["contents"])
         self._check_calls(turns)

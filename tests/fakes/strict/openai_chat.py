@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from tests.fakes.server import Asked, Reply
+from tests.fakes.streams import sse
 from tests.fakes.strict.author import (
     Answer,
     Author,
@@ -21,7 +22,6 @@ from tests.fakes.strict.author import (
     only,
     result,
 )
-from tests.fakes.streams import sse
 from tests.fakes.wires import as_asked, openai_completion
 
 _FIELDS = {
@@ -39,7 +39,7 @@ class OpenAIChatAuthor(Author):
         "max_completion_tokens", "store", "metadata", "verbosity", "prompt_cache_key",
         "service_tier", "safety_identifier",
     }  # fmt: skip
-    message_fields = {"annotations", "audio", "function_call"}
+    message_fields = {"annotations", "audio", "function_call", "parsed"}
     part_fields: set[str] = set()
     most_id = 40
 
@@ -89,7 +89,7 @@ class OpenAIChatAuthor(Author):
             raise Refused("messages: an assistant's message needs content or tool_calls")
         for call in calls:
             only(call, {"id", "type", "function", "index"}, "tool_calls")
-            only(call["function"], {"name", "arguments"}, "function")
+            only(call["function"], {"name", "arguments", "parsed_arguments"}, "function")
             if len(call["id"]) > self.most_id:
                 raise Refused(f"tool_calls.id: string too long: {call['id']}")
             found.append(
@@ -135,7 +135,7 @@ class DeepSeekAuthor(OpenAIChatAuthor):
     """DeepSeek thinks always, and every message with calls must come with its reasoning."""
 
     fields = {"max_tokens", "thinking", "user_id", "logprobs", "top_logprobs"}
-    message_fields = {"reasoning_content", "prefix"}
+    message_fields = {"reasoning_content", "prefix", "parsed"}
 
     def read_reasoning(self, message: dict[str, Any]) -> list[Entry]:
         text = message.get("reasoning_content")
@@ -163,7 +163,14 @@ class OpenRouterAuthor(OpenAIChatAuthor):
         "max_tokens", "reasoning", "usage", "include_reasoning", "provider", "verbosity",
         "prompt_cache_key", "session_id", "metadata", "cache_control",
     }  # fmt: skip
-    message_fields = {"reasoning", "reasoning_details", "annotations", "audio", "function_call"}
+    message_fields = {
+        "reasoning",
+        "reasoning_details",
+        "annotations",
+        "audio",
+        "function_call",
+        "parsed",
+    }
     part_fields = {"cache_control"}
     most_id = 64
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.fakes.server import Asked, Reply
+from tests.fakes.streams import pieces, sse
 from tests.fakes.strict.author import (
     Answer,
     Entry,
@@ -21,7 +22,6 @@ from tests.fakes.strict.author import (
     result,
 )
 from tests.fakes.strict.openai_chat import OpenAIChatAuthor
-from tests.fakes.streams import pieces, sse
 
 _FIELDS = {
     "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "stream",
@@ -32,14 +32,18 @@ _FIELDS = {
 _ITEMS = {
     "message": {"role", "content", "id", "status", "phase"},
     "reasoning": {"id", "summary", "encrypted_content", "content", "status"},
-    "function_call": {"id", "call_id", "name", "arguments", "status"},
+    "function_call": {"id", "call_id", "name", "arguments", "status", "parsed_arguments"},
     "function_call_output": {"id", "call_id", "output", "status"},
 }
 _numbers = itertools.count(1)
 
 
 class OpenAIAuthor(OpenAIChatAuthor):
-    """OpenAI as a whole: chat completions and responses."""
+    """OpenAI as a whole: chat completions and responses, whose items it may store."""
+
+    def __init__(self, provider: str, model: str) -> None:
+        super().__init__(provider, model)
+        self._stored: dict[str, dict[str, Any]] = {}
 
     def read(self, asked: Asked) -> list[Entry]:
         if not asked.path.endswith("/responses"):
@@ -53,7 +57,7 @@ class OpenAIAuthor(OpenAIChatAuthor):
         if body.get("instructions"):
             found.append(("system", body["instructions"]))
         calls, results, before = [], [], ""
-        for item in body["input"]:
+        for item in map(self._referred, body["input"]):
             kind = item.get("type", "message")
             if kind not in _ITEMS:
                 raise Refused(f"Unknown kind of item: {kind}")
@@ -69,6 +73,14 @@ class OpenAIAuthor(OpenAIChatAuthor):
             before = kind
         check_results(calls, results)
         return found
+
+    def _referred(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Return the stored item that ``item`` refers to, else ``item``."""
+        if item.get("type") != "item_reference":
+            return item
+        if item["id"] not in self._stored:
+            raise Refused(f"Item with id '{item['id']}' not found.")
+        return self._stored[item["id"]]
 
     def _item(self, kind: str, item: dict[str, Any]) -> list[Entry]:
         if kind == "reasoning":
@@ -125,6 +137,8 @@ class OpenAIAuthor(OpenAIChatAuthor):
             if answer.calls:  # its reasoning stands right before a call
                 output.insert(0, output.pop(1))
         self.written = [entry for item in output for entry in self._item(item["type"], item)]
+        if asked.body.get("store", True):
+            self._stored |= {item["id"]: item for item in output}
         body = _response(asked.body, output)
         if not asked.body.get("stream"):
             return Reply(body)

@@ -7,6 +7,6 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
         for module in ("conversation", "chat_client", "responses_client", "messages_client",
-                       "gemini_client")
+                       "gemini_client", "loops")
     )
 )  # fmt: skip

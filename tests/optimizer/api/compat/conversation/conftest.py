@@ -19,6 +19,7 @@ from tests.fakes.strict.gemini import GeminiAuthor
 from tests.fakes.strict.openai_chat import DeepSeekAuthor, OpenRouterAuthor
 from tests.fakes.strict.responses import OpenAIAuthor
 from tests.fakes.wires import KEY
+from tests.optimizer.api.compat.conftest import on_a_port
 from tests.optimizer.api.compat.conversation.clients import CLIENTS
 from tests.optimizer.api.compat.conversation.conversation import Conversation, Partner
 
@@ -68,6 +69,13 @@ async def partners(
             monkeypatch.setenv(f"{variable}_API_KEY", KEY)
             monkeypatch.setenv(f"{variable}_BASE_URL", fake.url)
             found[provider] = Partner(author, fake)
+        yield found
+
+
+@pytest.fixture
+async def address(partners: dict[str, Partner]) -> AsyncIterator[str]:
+    """The service on a port, over the strict models."""
+    async with on_a_port() as found:
         yield found
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.optimizer.api.compat.conversation.conversation import Conversation
 from tests.optimizer.api.compat.conversation.conftest import AUTHORS
+from tests.optimizer.api.compat.conversation.conversation import Conversation
 from tests.optimizer.api.compat.conversation.story import BLIND, tell
 
 ORDER = list(AUTHORS)
