@@ -14,7 +14,8 @@ const apis = {
   responses: (model) => openai(model),
   chat: (model) => openai.chat(model),
   anthropic: (model) => anthropic(model),
-  google: (model) => google(model),
+  // A name with a slash is a path for this provider.
+  google: (model) => google(`models/${model}`),
 };
 const tools = {
   weather: tool({

@@ -26,6 +26,10 @@ _FIELDS = {
     "stop_sequences", "temperature", "top_p", "top_k", "thinking", "service_tier",
     "output_config", "cache_control",
 }  # fmt: skip
+_TOOL = {
+    "type", "name", "description", "input_schema", "strict", "cache_control",
+    "eager_input_streaming",
+}  # fmt: skip
 _BLOCKS = {
     "text": {"text", "citations", "cache_control"},
     "image": {"source", "cache_control"},
@@ -57,11 +61,7 @@ class AnthropicAuthor(Author):
         if json.dumps(body).count('"cache_control"') > _MOST_MARKS:
             raise Refused("A maximum of 4 blocks with cache_control may be provided.")
         for tool in body.get("tools") or ():
-            only(
-                tool,
-                {"type", "name", "description", "input_schema", "strict", "cache_control"},
-                "tools",
-            )
+            only(tool, _TOOL, "tools")
             check_name(tool["name"], r"[a-zA-Z0-9_-]{1,128}")
             if tool["input_schema"].get("type") != "object":
                 raise Refused("tools: input_schema.type: Input should be 'object'")

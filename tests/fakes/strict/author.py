@@ -62,7 +62,8 @@ class Author:
     def _by_itself(self, asked: Asked) -> Answer:
         if self.history[-1][0] == "result":
             return Answer(DONE)
-        if asked.body.get("tools") or asked.body.get("thread"):
+        offered = asked.body.get("tools") or asked.body.get("thread")
+        if offered and not any(entry[0] == "call" for entry in self.history):
             return Answer("I look.", (("weather", {"city": "Paris"}),))
         return Answer(WELCOME)
 

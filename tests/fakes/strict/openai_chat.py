@@ -33,7 +33,13 @@ _MESSAGE = {"role", "content", "name", "refusal", "tool_calls", "tool_call_id"}
 
 
 class OpenAIChatAuthor(Author):
-    """OpenAI's own API: it knows no reasoning in messages and no marks for caches."""
+    """OpenAI's own API: it knows no reasoning in messages and no marks for caches.
+
+    ``forgives`` lets the servers that have reasoning in messages do without it, for clients
+    that do not keep what their SDK does not know.
+    """
+
+    forgives = False
 
     fields = {
         "max_completion_tokens", "store", "metadata", "verbosity", "prompt_cache_key",
@@ -135,18 +141,18 @@ class DeepSeekAuthor(OpenAIChatAuthor):
     """DeepSeek thinks always, and every message with calls must come with its reasoning."""
 
     fields = {"max_tokens", "thinking", "user_id", "logprobs", "top_logprobs"}
-    message_fields = {"reasoning_content", "prefix", "parsed"}
+    message_fields = OpenAIChatAuthor.message_fields | {"reasoning_content", "prefix"}
 
     def read_reasoning(self, message: dict[str, Any]) -> list[Entry]:
         text = message.get("reasoning_content")
         calls = [call["id"] for call in message.get("tool_calls") or ()]
-        if calls and text is None:
+        if calls and text is None and not self.forgives:
             raise Refused(
                 "The `reasoning_content` in the thinking mode must be passed back to the API."
             )
         if text and text not in self._signed.values():
             raise Refused(f"reasoning_content is not of this model: {text!r}")
-        if any(map(self.own_call, calls)) and not text:
+        if any(map(self.own_call, calls)) and not text and not self.forgives:
             raise Refused("reasoning_content of a call was left empty")
         return [("thinking", text)] if text else []
 
@@ -163,21 +169,14 @@ class OpenRouterAuthor(OpenAIChatAuthor):
         "max_tokens", "reasoning", "usage", "include_reasoning", "provider", "verbosity",
         "prompt_cache_key", "session_id", "metadata", "cache_control",
     }  # fmt: skip
-    message_fields = {
-        "reasoning",
-        "reasoning_details",
-        "annotations",
-        "audio",
-        "function_call",
-        "parsed",
-    }
+    message_fields = OpenAIChatAuthor.message_fields | {"reasoning", "reasoning_details"}
     part_fields = {"cache_control"}
     most_id = 64
 
     def read_reasoning(self, message: dict[str, Any]) -> list[Entry]:
         details = message.get("reasoning_details") or []
         own = any(self.own_call(call["id"]) for call in message.get("tool_calls") or ())
-        if own and not details:
+        if own and not details and not self.forgives:
             raise Refused("reasoning_details of a call are missing")
         if details and [d.get("type") for d in details] != [
             "reasoning.text",
