@@ -36,6 +36,7 @@ def _with_static_files(app: App) -> App:
 _fast_path = FastPath(Lifespan(cast("App", _django)), endpoints_of)
 _guarded = Gatekeeper(
     _fast_path,
+    most_bytes=settings.MAX_BODY_BYTES,
     behind_proxy=settings.TRUST_PROXY_HEADERS,
     query_keys=settings.ALLOW_QUERY_KEYS,
 )

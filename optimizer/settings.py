@@ -290,7 +290,7 @@ AUTH = _choice("AUTH", ("auto", "on", "off"), default="on" if PRODUCTION else "a
 # Query strings stand in the logs of proxies, so that keys in them are refused by default.
 ALLOW_QUERY_KEYS = env.bool("ALLOW_QUERY_KEYS", default=False)
 MAX_PROMPT_CHARS = env.int("MAX_PROMPT_CHARS", default=400_000)
-MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=8 * 1024 * 1024)
+MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=32 * 1024 * 1024)
 BODY_TIMEOUT = env.float("BODY_TIMEOUT", default=60.0)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 MAX_CONCURRENT_REQUESTS = env.int("MAX_CONCURRENT_REQUESTS", default=512)

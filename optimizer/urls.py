@@ -9,6 +9,8 @@ from django.urls import include, path
 from optimizer.api.compat.routes import urlpatterns as gateway_urlpatterns
 from optimizer.api.gemini.routes import method_urlpatterns as gemini_method_urlpatterns
 from optimizer.api.gemini.routes import urlpatterns as gemini_urlpatterns
+from optimizer.api.relayed.routes import probe
+from optimizer.api.relayed.routes import urlpatterns as relayed_urlpatterns
 from optimizer.api.v1.routes import urlpatterns as api_urlpatterns
 from optimizer.control_room.pages.whatif import whatif_view
 
@@ -24,9 +26,12 @@ urlpatterns = [
     path("api/v1/", include((api_urlpatterns, "api"), namespace="v1")),
     path("v1beta/", include((gemini_urlpatterns, "gemini"), namespace="gemini")),
     path("v1alpha/", include((gemini_urlpatterns, "gemini"), namespace="gemini-alpha")),
+    path("v1", probe),
     # First, because OpenAI's GET /v1/models/{name} takes any name.
     path("v1/", include((gemini_method_urlpatterns, "gemini"), namespace="gemini-v1")),
     path("v1/", include((gateway_urlpatterns, "gateway"), namespace="gateway")),
+    path("v1/", include((relayed_urlpatterns, "relayed"), namespace="relayed")),
+    path("", probe),
     path("", include((api_urlpatterns, "api"), namespace="root")),
 ]
 

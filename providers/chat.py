@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
@@ -177,6 +177,19 @@ class Message:
         """The text parts, one per line."""
         return "\n".join(part.text for part in self.parts if isinstance(part, Text))
 
+    @classmethod
+    def of_plain(cls, value: Any) -> Message | None:
+        """Return the turn of an object that has a usual role and one text, and nothing else.
+
+        All wires but Gemini's write such turns alike. ``None`` for any other value.
+        """
+        if type(value) is not dict or len(value) != 2:
+            return None
+        role, text = value.get("role"), value.get("content")
+        if type(text) is not str or (role != "user" and role != "assistant"):
+            return None
+        return cls(role, (Text(text),))
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:
@@ -236,6 +249,19 @@ class OriginalRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Survey:
+    """What is known of the ``messages`` and ``tools`` of a large chat, so it is found only once.
+
+    ``tokens`` are estimated, and ``needs`` is what :mod:`providers.features` finds in the messages.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...]
+    tokens: int
+    needs: Mapping[str, str] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Chat:
     """One request for a completion. ``None`` means the provider's default.
@@ -245,7 +271,7 @@ class Chat:
     ``allow_empty`` allows an answer without content; otherwise such an answer is an error.
     ``chosen`` is true if this service chooses the model: a request that names its model goes
     to it unchanged on its own wire. ``sealed`` is true if the conversation holds reasoning
-    under a seal of this service, or without any seal.
+    under a seal of this service, or without any seal. ``surveyed`` is set for a large chat.
     """
 
     messages: tuple[Message, ...]
@@ -276,6 +302,7 @@ class Chat:
     allow_empty: bool = True
     chosen: bool = True
     sealed: bool = False
+    surveyed: Survey | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of_prompt(cls, prompt: str, max_tokens: int | None = None) -> Chat:
@@ -303,8 +330,28 @@ class Chat:
         for message in self.messages:
             yield from message.parts
 
+    @property
+    def large(self) -> bool:
+        """Whether work on all its messages belongs on a thread, beside the event loop."""
+        return self.surveyed is not None
+
+    @property
+    def survey(self) -> Survey | None:
+        """What is known of a large chat; ``None`` for others, and once its messages changed."""
+        survey = self.surveyed
+        if survey is None or survey.messages is not self.messages or survey.tools is not self.tools:
+            return None
+        return survey
+
+    def as_large(self) -> Chat:
+        """Return the chat as a large one."""
+        survey = Survey(self.messages, self.tools, self.estimated_tokens())
+        return replace(self, surveyed=survey)
+
     def estimated_tokens(self) -> int:
         """Return the estimated input tokens, with a usual size for each image."""
+        if self.surveyed is not None and (survey := self.survey) is not None:
+            return survey.tokens
         tokens = sum(
             estimate_tokens(str(tool.parameters) + tool.description) for tool in self.tools
         )

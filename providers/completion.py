@@ -21,7 +21,9 @@ from providers.chat import (
     estimate_tokens,
 )
 from providers.events import Event
+from providers.large_json import json_pieces
 
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
 
 
@@ -34,7 +36,7 @@ class Usage:
     written to the cache for an hour. ``output_tokens`` counts all output, including
     ``reasoning_tokens`` and ``audio_output_tokens``. ``estimated`` marks our own counts,
     used if the provider reported none; ``unreported`` names those still to be estimated
-    ("input", "output").
+    ("input", "output"), or that are known only later, if the call goes on in the background.
 
     ``web_searches`` and ``file_searches`` are those that the provider ran for the model.
     ``service_tier`` and ``speed`` name the price variant that served the call, "" for the
@@ -246,7 +248,7 @@ def most_input_tokens(chat: Chat) -> int:
     native = chat.native or any(isinstance(part, Native) for part in chat.parts())
     if native and chat.source is not None:
         # The body includes the parts that only its own wire can read, wherever they are.
-        return overhead + _size(json.dumps(chat.source.body, ensure_ascii=False, default=str))
+        return overhead + _body_size(chat.source.body)
     tools = sum(
         _size(tool.name) + _size(tool.description) + _size(json.dumps(dict(tool.parameters)))
         for tool in chat.tools
@@ -266,6 +268,11 @@ def most_embedded_tokens(body: Mapping[str, Any]) -> int:
         else (len(item) if isinstance(item, list) else 1)
         for item in items
     )
+
+
+def _body_size(body: Mapping[str, Any]) -> int:
+    separators = (", ", ": ")
+    return sum(map(_size, json_pieces(body, _encode, separators=separators)))
 
 
 def _part_size(part: Part) -> int:

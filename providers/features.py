@@ -6,7 +6,7 @@ no model can serve. Every needed feature maps to the request field that needs it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from providers.chat import Chat, File, Image, Native, Part, Text, ToolResult
 
@@ -125,7 +125,10 @@ def _all_features(chat: Chat) -> dict[str, str]:
             needed[STRICT_TOOLS] = "tools.strict"
         if not chat.parallel_tools:
             needed[SINGLE_TOOL_CALLS] = "parallel_tool_calls"
-    _add_message_needs(chat, needed)
+    if chat.surveyed is None:
+        _add_message_needs(chat, needed)
+    else:
+        needed.update(_surveyed_needs(chat))
     if chat.source is not None and chat.native:
         needed[f"the {chat.source.wire} API"] = ", ".join(chat.native)
     if PREFILL in needed and chat.source is not None and chat.source.wire.startswith("openai"):
@@ -133,6 +136,18 @@ def _all_features(chat: Chat) -> dict[str, str]:
         # that message instead.
         needed.setdefault(f"the {chat.source.wire} API", needed.pop(PREFILL))
     return needed
+
+
+def _surveyed_needs(chat: Chat) -> Mapping[str, str]:
+    """Return the needs of the messages of a large chat, which are looked for only once."""
+    survey = chat.survey
+    if survey is not None and survey.needs is not None:
+        return survey.needs
+    needs: dict[str, str] = {}
+    _add_message_needs(chat, needs)
+    if survey is not None:
+        survey.needs = needs
+    return needs
 
 
 def _add_sampling_needs(chat: Chat, needed: dict[str, str]) -> None:

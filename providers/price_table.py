@@ -27,6 +27,10 @@ _TIER_FACTORS = {
     ("google", "flex"): Decimal("0.5"),
     ("google", "priority"): Decimal("1.8"),
 }
+# A batch costs half where the table does not say otherwise:
+# https://platform.openai.com/docs/guides/batch, https://docs.anthropic.com/en/docs/build-with-claude/batch-processing
+BATCH = {"processing": "batch"}
+BATCH_FACTOR = Decimal("0.5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class ListedPrices:
 def variant_of(service_tier: str, speed: str) -> dict[str, str]:
     """Return the table's name of the variant that served a call, {} for the standard one."""
     if service_tier == "batch":
-        return {"processing": "batch"}
+        return BATCH
     variant = {"service_tier": service_tier} if service_tier else {}
     return {**variant, "speed": speed} if speed else variant
 
@@ -59,6 +63,8 @@ def listed_prices(
     if "input" not in by_kind:
         return None
     factor = _TIER_FACTORS.get((prices_id, variant.get("service_tier", "")))
+    if variant == BATCH:
+        factor = BATCH_FACTOR
     if any(listed.when == variant for listed in info.price_variants or ()):
         factor = None
     return ListedPrices(by_kind, listed_fees(prices_id, info, prices), factor)

@@ -22,7 +22,13 @@ from providers.catalogue import Catalogue
 from providers.completion import Usage
 from providers.fees import NO_FEES, Fees, provider_fees
 from providers.known_models import KnownModels, names_with_its_price, table_entry
-from providers.price_table import ListedPrices, listed_prices, variant_of
+from providers.price_table import (
+    BATCH,
+    BATCH_FACTOR,
+    ListedPrices,
+    listed_prices,
+    variant_of,
+)
 
 logger = logging.getLogger(__name__)
 _ZERO = Decimal(0)
@@ -318,7 +324,10 @@ class PriceBook:
                 standard = listed_prices(owner.prices, info, at, {})
         if own is not None:
             fees = provider_fees(owner.prices) if owner is not None else NO_FEES
-            return _own_rates(replace(rates_of(own), fees=fees), listed, standard)
+            rates = replace(rates_of(own), fees=fees)
+            if variant == BATCH and listed is None:
+                return _batch_rates(rates)
+            return _own_rates(rates, listed, standard)
         if listed is None:
             return None
         if "output" not in listed.by_kind and (spec is None or spec.kind == "chat"):
@@ -351,6 +360,13 @@ def _own_rates(own: Rates, listed: ListedPrices | None, standard: ListedPrices |
         if rate is not None and base is not None and base.base:
             kinds[kind] = rate.times(getattr(variant, kind).base / base.base)
     return replace(own, **kinds)
+
+
+def _batch_rates(rates: Rates) -> Rates:
+    """Return the rates of a batch of a model that the price table does not know."""
+    kinds = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
+    known = {kind: rate for kind in kinds if (rate := getattr(rates, kind)) is not None}
+    return replace(rates, **{kind: rate.times(BATCH_FACTOR) for kind, rate in known.items()})
 
 
 def _rate(price: Decimal | TieredPrices) -> Rate:

@@ -90,7 +90,7 @@ class ResilientCaller:
         def complete(client: Provider, model: str) -> Awaitable[Completion]:
             return client.complete(CompletionRequest(model, chat, self._lacking(client, model)))
 
-        state = self._state(chain, _summary_of(chat), attempts)
+        state = self._state(chain, await _summary_of(chat), attempts)
         return await self._first(state, complete, authorize)
 
     async def embed(
@@ -131,7 +131,7 @@ class ResilientCaller:
         calls are added to ``attempts``, also if the caller is cancelled: the call that was
         running then is the last attempt. Raises :class:`AllProvidersFailed`.
         """
-        state = self._state(chain, _summary_of(chat), attempts)
+        state = self._state(chain, await _summary_of(chat), attempts)
 
         def begin(client: Provider, model: str) -> Awaitable[OpenStream]:
             request = CompletionRequest(model, chat, self._lacking(client, model))
@@ -284,7 +284,10 @@ def _note_deadline(state: FallbackState) -> None:
         state.circuits.failed(provider, late)
 
 
-def _summary_of(chat: Chat) -> InputSummary:
+async def _summary_of(chat: Chat) -> InputSummary:
+    if chat.large:
+        digest = await asyncio.to_thread(_digest, chat)
+        return InputSummary(lambda: estimated_usage(chat, ()), lambda: digest)
     return InputSummary(lambda: estimated_usage(chat, ()), lambda: _digest(chat))
 
 

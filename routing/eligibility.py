@@ -10,6 +10,7 @@ from routing.rules import NO_EFFECT
 from routing.strategies.base import Situation
 
 _UNAVAILABLE = "its provider failed too often recently and is not called for now"
+_TOO_LONG = "the request needs"
 
 
 def find_eligible(
@@ -45,7 +46,9 @@ def find_eligible(
     if not eligible:
         lacking = (context.required_capabilities - option.capabilities for option, _ in excluded)
         raise NoEligibleModel(
-            {str(option.ref): reason for option, reason in excluded}, frozenset().union(*lacking)
+            {str(option.ref): reason for option, reason in excluded},
+            frozenset().union(*lacking),
+            too_long=bool(excluded) and all(why.startswith(_TOO_LONG) for _, why in excluded),
         )
     return Situation(context, analysis, tuple(eligible), tuple(excluded))
 
@@ -62,9 +65,7 @@ def _exclusion_reason(
         return over_budget
     needed = analysis.token_count + context.max_tokens
     if needed > option.context_window:
-        return (
-            f"the request needs {needed} tokens of context, the model has {option.context_window}"
-        )
+        return f"{_TOO_LONG} {needed} tokens of context, the model has {option.context_window}"
     missing = context.required_capabilities - option.capabilities
     if missing:
         return f"lacks {', '.join(sorted(missing))}"

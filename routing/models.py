@@ -41,12 +41,20 @@ class NoEligibleModel(RoutingError):
     """No configured model satisfies the request's hard constraints.
 
     ``excluded`` maps "provider/model" to the reason for the exclusion; ``missing`` are the
-    capabilities that the models lack.
+    capabilities that the models lack. ``too_long`` is whether the length of the request alone
+    excludes every model.
     """
 
-    def __init__(self, excluded: dict[str, str], missing: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        excluded: dict[str, str],
+        missing: frozenset[str] = frozenset(),
+        *,
+        too_long: bool = False,
+    ) -> None:
         self.excluded = excluded
         self.missing = missing
+        self.too_long = too_long
         reasons = "; ".join(f"{ref}: {reason}" for ref, reason in sorted(excluded.items()))
         super().__init__(
             f"No model can serve this request ({reasons})." if reasons else "No model is available."

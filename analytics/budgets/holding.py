@@ -49,6 +49,14 @@ def hold(claims: Sequence[Claim]) -> list[Refusals]:
     return results
 
 
+@transaction.atomic
+def has_left(claim: Claim) -> Refusals:
+    """Return which budgets refuse ``claim``, without holding its money."""
+    (refusals,) = hold([claim])
+    BudgetHold.objects.filter(request_id=claim.request_id).delete()
+    return refusals
+
+
 class _Holds:
     """The holds of some requests while their claims are decided, one after the other."""
 

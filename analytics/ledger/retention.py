@@ -1,4 +1,4 @@
-"""Retention: deletes old requests and their decisions, dead cache entries, and old budget usage."""
+"""Retention: deletes old requests, responses and budget usage, and dead cache entries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from django.utils import timezone
 
 from analytics.budgets.periods import window_at
 from analytics.ledger.rollups import totals_forget_before, totals_update
-from analytics.models import Budget, BudgetMark, BudgetUsage, CachedResponse, RequestRecord
+from analytics.models import (
+    Budget,
+    BudgetMark,
+    BudgetUsage,
+    CachedResponse,
+    ProviderObject,
+    RequestRecord,
+    StoredResponse,
+)
 from analytics.reports.rollup_coverage import hour_of
 
 
@@ -34,6 +42,18 @@ def _dead_entries(before: datetime) -> QuerySet[CachedResponse]:
     gone = Q(invalidated_at__lt=before) | Q(expires_at__lt=timezone.now())
     unused = Q(created_at__lt=before) & (Q(last_hit_at=None) | Q(last_hit_at__lt=before))
     return CachedResponse.objects.filter(gone | unused)
+
+
+def _old_responses(before: datetime) -> QuerySet[StoredResponse]:
+    """Return stored responses that have expired or are older than ``before``."""
+    return StoredResponse.objects.filter(
+        Q(expires_at__lt=timezone.now()) | Q(created_at__lt=before)
+    )
+
+
+def _old_objects(before: datetime) -> QuerySet[ProviderObject]:
+    """Return whose objects providers keep, for those older than ``before`` that are recorded."""
+    return ProviderObject.objects.filter(created_at__lt=before, recorded=True)
 
 
 def _old_usage(before: datetime) -> tuple[QuerySet[Any], ...]:
@@ -63,7 +83,10 @@ def prune(*, before: datetime, batch_size: int = 2000) -> Iterator[int]:
         pass
     before = hour_of(before)
     totals_forget_before(before)
-    for rows in (_old_requests(before), _dead_entries(before)):
+    old: tuple[QuerySet[Any], ...] = (
+        _old_requests(before), _dead_entries(before), _old_responses(before), _old_objects(before),
+    )  # fmt: skip
+    for rows in old:
         yield from _delete_in_batches(rows.order_by("created_at"), batch_size)
     for usage in _old_usage(before):
         yield from _delete_in_batches(usage.order_by("start"), batch_size)

@@ -16,6 +16,7 @@ from analytics.models.comparisons import Comparison
 from analytics.models.experiments import Experiment
 from analytics.models.keys import ApiKey, Project, Team
 from analytics.models.prices import PriceOverride, PriceSeen
+from analytics.models.provider_objects import ProviderObject, StoredResponse
 from analytics.models.requests import RequestRecord, RoutingMetric
 from analytics.models.rules import RoutingRule, RuleChange
 from analytics.models.totals import (
@@ -48,12 +49,14 @@ __all__ = [
     "PriceOverride",
     "PriceSeen",
     "Project",
+    "ProviderObject",
     "RefusalTotal",
     "RequestRecord",
     "RoutingMetric",
     "RoutingRule",
     "RuleChange",
     "StaleRollupHour",
+    "StoredResponse",
     "Team",
     "TotalsState",
     "Worker",

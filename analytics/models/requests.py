@@ -1,4 +1,8 @@
-"""Tables: requests, routing_metrics. Rows are written once and never changed."""
+"""Tables: requests, routing_metrics.
+
+Rows are written once and never changed, but for responses that a provider works on in the
+background: their usage is added when they have ended.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +53,7 @@ class RequestRecord(ModelRefMixin, models.Model):
         RESPONSES = "responses", "OpenAI responses"
         EMBEDDINGS = "embeddings", "OpenAI embeddings"
         MESSAGES = "messages", "Anthropic messages"
+        BATCHES = "batches", "batches"
         PLAYGROUND = "playground", "the admin's playground"
 
     id = models.UUIDField(primary_key=True, editable=False)

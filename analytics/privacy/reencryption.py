@@ -9,11 +9,11 @@ from typing import Any
 from django.db import connection, models, transaction
 
 from analytics.encryption import UNREADABLE, EncryptedJSONField, EncryptedTextField, is_current
-from analytics.models import CachedResponse, RequestRecord
+from analytics.models import CachedResponse, RequestRecord, StoredResponse
 
 Field = EncryptedTextField | EncryptedJSONField
 _KINDS = (EncryptedTextField, EncryptedJSONField)
-_TABLES: tuple[type[models.Model], ...] = (RequestRecord, CachedResponse)
+_TABLES: tuple[type[models.Model], ...] = (RequestRecord, CachedResponse, StoredResponse)
 
 
 def reencrypt(batch_size: int = 500) -> Iterator[tuple[int, int]]:

@@ -17,6 +17,7 @@ from optimizer.api.openai.chat import ChatCompletionsEndpoint
 from optimizer.api.openai.completions.endpoint import CompletionsEndpoint
 from optimizer.api.openai.embeddings import EmbeddingsEndpoint
 from optimizer.api.openai.responses.endpoint import ResponsesEndpoint
+from optimizer.api.relayed.token_counts import CompactEndpoint, InputTokensEndpoint
 from optimizer.api.v1.complete import CompleteEndpoint
 from optimizer.wiring.services import Services
 
@@ -26,6 +27,8 @@ ENDPOINTS: Mapping[str, type[ApiEndpoint]] = {
     "/v1/chat/completions": ChatCompletionsEndpoint,
     "/v1/completions": CompletionsEndpoint,
     "/v1/responses": ResponsesEndpoint,
+    "/v1/responses/input_tokens": InputTokensEndpoint,
+    "/v1/responses/compact": CompactEndpoint,
     "/v1/embeddings": EmbeddingsEndpoint,
     "/v1/messages": MessagesEndpoint,
     "/v1/messages/count_tokens": CountTokensEndpoint,

@@ -13,6 +13,7 @@ from analytics.budgets.opening import budgets_load, budgets_version
 from analytics.budgets.workers import worker_heartbeat
 from analytics.ledger.ledger import Ledger
 from analytics.models import Budget
+from optimizer.domain.client import Client
 from optimizer.domain.request import ASSUMED_MAX_TOKENS, GatewayRequest
 from optimizer.domain.result import BudgetExceeded, UnknownInputRefused
 from optimizer.shared.snapshot import Snapshot
@@ -97,6 +98,24 @@ class Budgets:
         """Return the reservation for a request of at most so many tokens."""
         origin = (request.request_id, request.asked_at, payer_of(request))
         return self._open(origin, input_tokens, CostBound(output_tokens))
+
+    @staticmethod
+    def payer_of_client(client: Client) -> Payer:
+        """Return who pays for a request that names no user of its own."""
+        return Payer.of(
+            key=client.key, user=client.user, tenant=client.tenant, project=client.project
+        )
+
+    @staticmethod
+    def exceeded(refusals: Sequence[Refusal], request_id: uuid.UUID) -> BudgetExceeded:
+        """Return the error for a request whose cost is not known, as nothing is left."""
+        resets = [refusal.resets_at for refusal in refusals]
+        known = [moment for moment in resets if moment is not None]
+        resets_at = max(known) if len(known) == len(resets) else None
+        budgets = " and ".join(sorted({_whose(refusal) for refusal in refusals}))
+        return BudgetExceeded(
+            f"Nothing is left of {budgets}.", recorded_for=request_id, resets_at=resets_at
+        )
 
     def own_reservation(self, chat: Chat) -> Reservation | None:
         """Return the reservation for a chat of the service itself, ``None`` without budgets."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from optimizer.domain.request import CachePolicy
 from providers.chat import Chat, Text
+from providers.large_json import json_pieces
 
 _KEY_VERSION = 2
 # The user and the way of delivery do not change the answer.
@@ -26,6 +27,8 @@ _STATEFUL = frozenset(
      "item_reference"}
 )  # fmt: skip
 _TURNS = ("messages", "input", "contents")
+_SEPARATORS = (",", ":")
+_encode = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=_SEPARATORS).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,5 +138,9 @@ def _key(chat: Chat, options: RequestOptions, source: Mapping[str, Any]) -> str:
         str(options.max_cost),
         body,
     ]
-    text = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    if not chat.large:
+        return hashlib.sha256(_encode(parts).encode("ascii")).hexdigest()
+    digest = hashlib.sha256()
+    for piece in json_pieces(parts, _encode, separators=_SEPARATORS, ordered=True):
+        digest.update(piece.encode("ascii"))
+    return digest.hexdigest()

@@ -134,3 +134,19 @@ class CompletionResult:
     def tokens_out(self) -> int:
         """Return the output tokens of the answer's call."""
         return self.completion.usage.output_tokens
+
+
+class UnknownObject(Exception):
+    """There is no object with this id, such as a batch or a response, or it is another tenant's.
+
+    ``param`` is the field that names it, ``code`` the error code; both may be empty.
+    """
+
+    def __init__(self, message: str, param: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code
+
+
+class NotAllowed(Exception):
+    """The client's key does not allow the request; the message says why."""

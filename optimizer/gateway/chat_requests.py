@@ -11,6 +11,7 @@ from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.model_names import ModelNames
 from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key
 from optimizer.domain.request import GatewayRequest, apply_client, prompt_of, storable_id
+from providers import features
 from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
 from providers.completion import CompletionRequest
@@ -22,6 +23,7 @@ from providers.storable import storable_text
 logger = logging.getLogger(__name__)
 # A count is quick, unlike an answer, and an estimate serves as well.
 _MOST_SECONDS_TO_COUNT = 30.0
+_MANY_MESSAGES = 1_000
 
 # With these a provider says what is wrong with a request, not with itself or its key.
 _ABOUT_THE_REQUEST = frozenset({400, 404, 413, 422})
@@ -65,14 +67,19 @@ class ChatRequestBuilder:
         request_id: uuid.UUID,
         client: Client = ANONYMOUS,
         strict: bool = False,
+        large: bool = False,
     ) -> GatewayRequest:
         """Return the gateway request of a client's chat.
 
-        A ``strict`` request goes only to models that leave out nothing of it.
+        A ``strict`` request goes only to models that leave out nothing of it. ``large`` is
+        whether the body was large, so that this is called on a thread.
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`.
         """
         chat, options = query.chat, query.options
+        if large or len(chat.messages) > _MANY_MESSAGES:
+            chat = chat.as_large()
+            features.needs(chat)  # found here, on a thread
         selection = self.names.select(query.model, endpoint)
         if selection.strategy == "named":
             chat = replace(chat, chosen=False)
@@ -80,8 +87,8 @@ class ChatRequestBuilder:
         request = GatewayRequest(
             chat=chat,
             prompt=storable_text(words),
-            cache_key=chat_key(query.chat, options),
-            semantic_key=self._semantic_key(query.chat, options, words),
+            cache_key=chat_key(chat, options),
+            semantic_key=self._semantic_key(chat, options, words),
             strategy=selection.strategy,
             endpoint=endpoint,
             requested_model=query.model,

@@ -80,7 +80,7 @@ class EmbeddingService:
                 f"No configured provider of '{model}' offers embeddings to this client."
             )
         analyzed = _analyzed(model, body, options, request_id, client)
-        decision = _decision(chain, analyzed.analysis)
+        decision = named_decision(chain, analyzed.analysis)
         attempts: list[Attempt] = []
         reservation = completion = None
         most = most_embedded_tokens(body)
@@ -89,7 +89,7 @@ class EmbeddingService:
                 await self._accounting.reserve_tokens(analyzed, most)
             if self._budgets is not None and self._budgets.concern(analyzed.request):
                 reservation = self._budgets.reservation_for(analyzed.request, most, 0)
-                chain = await _afforded(reservation, chain)
+                chain = await afforded(reservation, chain)
             authorize = reservation.authorize if reservation else None
             answer = await self._caller.embed(chain, body, attempts, authorize)
             elapsed = milliseconds_since(started)
@@ -107,7 +107,7 @@ class EmbeddingService:
             raise await self._unfinished.end(call, error) from None
 
 
-async def _afforded(reservation: Reservation, chain: list[ModelRef]) -> list[ModelRef]:
+async def afforded(reservation: Reservation, chain: list[ModelRef]) -> list[ModelRef]:
     """Return ``chain`` from the first model whose cost could be held.
 
     Raises :class:`optimizer.domain.result.BudgetExceeded` if there is none.
@@ -146,7 +146,8 @@ def _analyzed(
     return AnalyzedRequest(apply_client(request, client), request.analyze())
 
 
-def _decision(chain: list[ModelRef], analysis: PromptAnalysis) -> RoutingDecision:
+def named_decision(chain: list[ModelRef], analysis: PromptAnalysis) -> RoutingDecision:
+    """Return the decision for the models that a request named, first choice first."""
     provider, model = chain[0]
     refs = [{"provider": name, "model": id_} for name, id_ in chain]
     return RoutingDecision(

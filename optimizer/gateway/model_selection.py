@@ -20,9 +20,6 @@ OverBudget = Mapping[ModelRef, str]
 """The (provider, model) pairs that budgets exclude, each with the reason."""
 _NOTHING: OverBudget = {}
 
-MANY_MESSAGES = 1_000
-"""Longer conversations are looked at on a thread."""
-
 
 class ModelSelector:
     """Selects models through the engine; records a request if no provider is configured."""
@@ -55,10 +52,12 @@ class ModelSelector:
             context, strategy=analyzed.request.strategy, analysis=analyzed.analysis
         )
 
-    def reservation(self, analyzed: AnalyzedRequest) -> Reservation | None:
+    async def reservation(self, analyzed: AnalyzedRequest) -> Reservation | None:
         """Return the reservation if a budget concerns the request."""
         if self._budgets is None or not self._budgets.any:
             return None
+        if analyzed.request.chat.large:
+            return await asyncio.to_thread(self._budgets.reservation, analyzed.request)
         return self._budgets.reservation(analyzed.request)
 
     async def select(
@@ -95,8 +94,8 @@ class ModelSelector:
     ) -> RoutingDecision:
         context_of = partial(self._context, analyzed, explore=True, over_budget=over_budget)
         # The needs and prefixes of a long conversation are found beside the event loop.
-        many = len(analyzed.request.chat.messages) > MANY_MESSAGES
-        context = await asyncio.to_thread(context_of) if many else context_of()
+        large = analyzed.request.chat.large
+        context = await asyncio.to_thread(context_of) if large else context_of()
         try:
             return self._engine.route(
                 context, strategy=analyzed.request.strategy, analysis=analyzed.analysis

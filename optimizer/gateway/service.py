@@ -21,7 +21,7 @@ from optimizer.domain.request import GatewayRequest, apply_client
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.model_options import AvailableModels
-from optimizer.gateway.model_selection import MANY_MESSAGES, ModelSelector
+from optimizer.gateway.model_selection import ModelSelector
 from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS, PromptCaches
 from optimizer.gateway.recording.accounting import Accounting, Recorded
 from optimizer.gateway.recording.decisions import shared_decision
@@ -241,8 +241,8 @@ class RoutingService:
             await self._judge.drain()
 
     async def _analyze_aside(self, request: GatewayRequest) -> AnalyzedRequest:
-        # A long conversation takes its time, in which the event loop serves others.
-        if len(request.chat.messages) > MANY_MESSAGES:
+        # A large chat takes its time, in which the event loop serves others.
+        if request.chat.large:
             return await asyncio.to_thread(self._analyze, request)
         return self._analyze(request)
 
@@ -309,7 +309,7 @@ class RoutingService:
         try:
             if analyzed.request.client.tokens_per_minute is not None:
                 await self._accounting.reserve_tokens(analyzed)
-            reservation = self._selector.reservation(analyzed)
+            reservation = await self._selector.reservation(analyzed)
             decision = await self._selector.select(analyzed, started, reservation)
             decided(decision)
             called = time.perf_counter()
@@ -342,7 +342,7 @@ class RoutingService:
                 return cached
             if analyzed.request.client.tokens_per_minute is not None:
                 await self._accounting.reserve_tokens(analyzed)
-            reservation = self._selector.reservation(analyzed)
+            reservation = await self._selector.reservation(analyzed)
             decision = await self._selector.select(analyzed, started, reservation)
             called = time.perf_counter()
             completion = await self._caller.call(
@@ -375,7 +375,14 @@ class RoutingService:
         provider = self._caller.providers.get(completion.provider)
         # Input tokens include cached ones: with fewer, nothing can have been cached.
         if provider is not None and completion.usage.input_tokens >= LEAST_CACHED_TOKENS:
-            self._prompt_caches.remember(analyzed.request.chat, provider.wire, completion)
+            chat = analyzed.request.chat
+            if chat.large:
+                remember = asyncio.to_thread(
+                    self._prompt_caches.remember, chat, provider.wire, completion
+                )
+                self._background.run(remember)
+            else:
+                self._prompt_caches.remember(chat, provider.wire, completion)
 
 
 async def _own_result(recorded: Recorded) -> CompletionResult:

@@ -31,14 +31,12 @@ from optimizer.monitoring.request_context import CURRENT_REQUEST, RequestContext
 from optimizer.server.body_limit import read_body
 from optimizer.server.errors import App, Header, Receive, Scope, Send
 from optimizer.wiring.services import Services
+from providers.large_json import LARGE_BYTES
 
 logger = logging.getLogger(__name__)
 
 _WATCH_AFTER_SECONDS = 0.05
 """Most answers are complete before this, so they need no watcher."""
-
-_LARGE_BYTES = 256 * 1024
-"""Larger bodies are read on a thread, so that other requests are served meanwhile."""
 
 
 class FastPath:
@@ -88,7 +86,7 @@ class FastPath:
         request_id: uuid.UUID, reply: _Reply,
     ) -> None:  # fmt: skip
         answer: Reply
-        large = len(body) > _LARGE_BYTES
+        large = len(body) > LARGE_BYTES
         data = None
         try:
             data = await asyncio.to_thread(read_json, body) if large else read_json(body)

@@ -15,6 +15,7 @@ from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
 from optimizer.api.gemini.paths import GEMINI_PREFIXES, MODEL_LIST, is_gemini
 from optimizer.api.http.errors import Failure, Kind, failure_of, retry_headers
 from optimizer.server.body_limit import ReadBody, read_body
+from optimizer.server.compressed_body import BodyRefused, decompressed
 from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 from optimizer.wiring.build import PROCESS, get_services
 
@@ -42,11 +43,20 @@ class Gatekeeper:
 
     Errors (401, 403, 429, 503) have the format of the API at the path. With ``behind_proxy``, the
     client's address is the last one in X-Forwarded-For. With ``query_keys``, clients of Gemini's
-    API may give their key as ``?key=``.
+    API may give their key as ``?key=``. A compressed body may have ``most_bytes`` once it is
+    decompressed.
     """
 
-    def __init__(self, app: App, *, behind_proxy: bool = False, query_keys: bool = False) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        most_bytes: int,
+        behind_proxy: bool = False,
+        query_keys: bool = False,
+    ) -> None:
         self._app = app
+        self._most_bytes = most_bytes
         self._behind_proxy = behind_proxy
         self._query_keys = query_keys
 
@@ -88,15 +98,29 @@ class Gatekeeper:
             await self._app(scope, receive, send_reply)
             return
         # The body is read before a place is taken, so that slow senders keep none from others.
-        body = await read_body(receive)
+        body = await self._read(scope, receive, send_reply)
         if body is None:
-            return  # the client has left, or BodyLimit answers that the body is too large or late
+            return
         receive = ReadBody(body, receive)
         try:
             async with services.concurrency.slot(client):
                 await self._app(scope, receive, send_reply)
         except ConcurrencyTimeout as error:
             await _refuse(scope, _concurrency_timeout(error), receive, send_reply)
+
+    async def _read(self, scope: Scope, receive: Receive, send: Send) -> bytes | None:
+        """Return the body without its encoding; ``None`` if it was refused."""
+        body = await read_body(receive)
+        if body is None:
+            return None  # the client has left, or BodyLimit answers that it is too large or late
+        encoding = next((v for name, v in scope["headers"] if name == b"content-encoding"), b"")
+        if not encoding:
+            return body
+        try:
+            return await decompressed(scope, body, encoding, self._most_bytes)
+        except BodyRefused as error:
+            await _refuse(scope, error.failure, ReadBody(b"", receive), send)
+            return None
 
     def _gemini_key_digest(self, scope: Scope, digest: str | None) -> str | None:
         """Return the digest of a key where only clients of Gemini's API put it, else ``digest``.

@@ -14,6 +14,7 @@ from pathlib import Path
 from analytics.budgets.marking import budgets_mark
 from analytics.budgets.workers import holds_mark_lost
 from analytics.cache import CacheReader, semantic_entries
+from analytics.database.aside import DatabaseThread
 from analytics.experiments import stop_on_harm
 from analytics.ledger.journal import Journal
 from analytics.ledger.ledger import Ledger
@@ -31,6 +32,10 @@ from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_av
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.model_options import AvailableModels
+from optimizer.gateway.provider_objects.compaction import OwnCalls
+from optimizer.gateway.provider_objects.objects import ProviderObjects
+from optimizer.gateway.provider_objects.settlement import Settlement
+from optimizer.gateway.provider_objects.stored_responses import StoredResponses
 from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder, StoragePolicy
 from optimizer.gateway.recording.refusals import Refusals
@@ -51,6 +56,7 @@ from optimizer.quality.evidence import Expectations
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
+from optimizer.wiring.provider_objects import upkeep_of_objects
 from optimizer.wiring.quality import configured_guarantee, configured_judge
 from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
 from optimizer.wiring.services import Services
@@ -160,7 +166,9 @@ def sum_some_hours() -> None:
         pass
 
 
-def periodic_tasks_of_installation(note_prices: Callable[[], object]) -> PeriodicTasks:
+def periodic_tasks_of_installation(
+    note_prices: Callable[[], object], check_objects: Callable[[], object] = lambda: None
+) -> PeriodicTasks:
     """Return the tasks that one process at a time runs for the whole installation."""
     return PeriodicTasks(
         [
@@ -170,6 +178,7 @@ def periodic_tasks_of_installation(note_prices: Callable[[], object]) -> Periodi
             PeriodicTask("Marking how budgets are used up", 60, budgets_mark),
             PeriodicTask("Writing down changed prices", 600, note_prices),
             PeriodicTask("Looking for what dead workers held", 30, holds_mark_lost),
+            PeriodicTask("Recording batches that have ended", 60, check_objects),
         ]
     )
 
@@ -218,7 +227,9 @@ def build_services() -> Services:
     names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     guarantee = configured_guarantee(names, caller)
     engine = routing_engine(options, evidence, predictor, guarantee)
-    ledger = Ledger(journal(), load_mask(product.masking))
+    mask = load_mask(product.masking)
+    ledger = Ledger(journal(), mask)
+    objects = DatabaseThread("object-store")
     cache = CacheReader() if product.response_cache else None
     semantic = semantic_cache() if cache else None
     limits = RateLimits(product.shared_store)
@@ -230,6 +241,7 @@ def build_services() -> Services:
     observers = [meter.observe, feed.observe, *telemetry.observers]
     entries = LedgerEntryBuilder(storage_policy())
     accounting = Accounting(prices, ledger, entries, limits, observers)
+    settlement = Settlement(objects, registry.providers, prices, known, observers)
     refusals = Refusals(
         ledger,
         meter.count_refusal,
@@ -302,9 +314,16 @@ def build_services() -> Services:
         playground=Playground(routing, names),
         connections=Connections(catalogue, os.environ, caller, options, routing),
         embedding=EmbeddingService(names, caller, accounting, budgets),
+        provider_objects=ProviderObjects(objects, settlement, budgets, known),
+        stored_responses=StoredResponses(objects, on=product.store_prompts == "full", mask=mask),
+        own_calls=OwnCalls(caller, accounting, budgets),
+        object_database=objects,
         background=background,
         refreshes=PeriodicTasks(
             [PeriodicTask(f"Reading {source}", 0, read) for source, read in refreshes.items()]
         ),
-        periodic_tasks=periodic_tasks_of_installation(price_service.note),
+        periodic_tasks=periodic_tasks_of_installation(
+            price_service.note,
+            upkeep_of_objects(catalogue, prices, known, _connection_settings(product), observers),
+        ),
     )

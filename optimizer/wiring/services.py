@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.db import connections
 
 from analytics.cache import CacheReader
+from analytics.database.aside import DatabaseThread
 from analytics.ledger.ledger import Ledger
 from optimizer.access.api_keys import ApiKeys
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter
@@ -21,6 +22,9 @@ from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.model_options import AvailableModels
+from optimizer.gateway.provider_objects.compaction import OwnCalls
+from optimizer.gateway.provider_objects.objects import ProviderObjects
+from optimizer.gateway.provider_objects.stored_responses import StoredResponses
 from optimizer.gateway.recording.refusals import Refusals
 from optimizer.gateway.service import RoutingService
 from optimizer.lab.connection_test import Connections
@@ -86,6 +90,10 @@ class Services:
     meter: Meter
     telemetry: Telemetry
     embedding: EmbeddingService
+    provider_objects: ProviderObjects
+    stored_responses: StoredResponses
+    own_calls: OwnCalls
+    object_database: DatabaseThread
     background: ThreadPoolExecutor
     refreshes: PeriodicTasks
     periodic_tasks: PeriodicTasks
@@ -156,6 +164,7 @@ class Services:
         for task in self._upkeep:
             task.cancel()
         await self.routing.drain()
+        await self.provider_objects.settlement.drain()
         await self.refusals.drain()
         await self.embedding.drain()
         await self.registry.aclose()
@@ -172,6 +181,7 @@ class Services:
         if self._fast_refresher is not None:
             self._fast_refresher.close()
         self.ledger.close()
+        self.object_database.close()
         self.telemetry.close()
         if self.cache is not None:
             self.cache.close()

@@ -42,8 +42,11 @@ class AnthropicProvider(WireClient):
         return "/v1/messages"
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
-        headers = {"x-api-key": self._api_key, "anthropic-version": _VERSION}
-        return {**headers, **_client_headers(request.chat)}
+        return {**self.key_headers(), **_client_headers(request.chat)}
+
+    def key_headers(self) -> Mapping[str, str]:
+        """Return the headers with the API key and the version of the API."""
+        return {"x-api-key": self._api_key, "anthropic-version": _VERSION}
 
     def _payload(self, request: CompletionRequest) -> dict[str, Any]:
         return anthropic_payload(request, self.name)

@@ -27,8 +27,7 @@ def read_error(provider: str, api_key: str, response: httpx.Response, raw: bytes
     error = error_for_status(
         provider, response.status_code, retry_after=retry_after_seconds(response.headers)
     )
-    secret = len(api_key) >= _SHORTEST_SECRET and api_key.encode() in raw
-    if len(raw) > _LONGEST_BODY or secret:
+    if len(raw) > _LONGEST_BODY or holds_key(api_key, raw):
         return error
     try:
         body = json.loads(raw)
@@ -39,6 +38,11 @@ def read_error(provider: str, api_key: str, response: httpx.Response, raw: bytes
         error.body = body
         error.words = _words(reported)
     return error
+
+
+def holds_key(api_key: str, raw: bytes) -> bool:
+    """Return whether ``raw`` holds the key, which no client may see."""
+    return len(api_key) >= _SHORTEST_SECRET and api_key.encode() in raw
 
 
 def _words(reported: Any) -> str:

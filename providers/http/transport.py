@@ -60,7 +60,7 @@ class ConnectionSettings:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """URL, headers and timeouts of a POST, parsed once and used for many requests."""
+    """URL, headers and timeouts of a request, parsed once and used for many requests."""
 
     url: URL
     headers: CIMultiDict[str]
@@ -103,13 +103,13 @@ class PooledTransport(AiohttpTransport):
     Building an httpx request and converting it for aiohttp took a third of the time of a call.
     """
 
-    async def post(self, target: Target, content: bytes) -> httpx.Response:
+    async def send(self, method: str, target: Target, content: bytes | None) -> httpx.Response:
         """Return the response with an unread body. Raises ``CALL_FAILED``."""
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self.get_client()
         with map_aiohttp_exceptions():
             answer = await self.client.request(
-                "POST",
+                method,
                 target.url,
                 data=content,
                 headers=target.headers,
@@ -124,7 +124,7 @@ class PooledTransport(AiohttpTransport):
 
 
 class HttpClient:
-    """Sends POSTs over pooled connections.
+    """Sends requests over pooled connections.
 
     This class replaces httpx's own client. Redirects, cookies and authentication took a third
     of the time of a call there, and a call to a provider must not use any of them.
@@ -138,7 +138,13 @@ class HttpClient:
 
         This call and reading the body raise ``CALL_FAILED``.
         """
-        return await self._transport.post(target, content)
+        return await self._transport.send("POST", target, content)
+
+    async def send(
+        self, method: str, target: Target, content: bytes | None = None
+    ) -> httpx.Response:
+        """Send any request, as :meth:`post` does."""
+        return await self._transport.send(method, target, content)
 
     async def aclose(self) -> None:
         """Close the pooled connections."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from abc import ABC, abstractmethod
@@ -25,7 +26,8 @@ from providers.errors import (
     ProviderTimeout,
 )
 from providers.events import Event, Relayed, Started
-from providers.http.error_answer import read_error
+from providers.http.error_answer import holds_key, read_error
+from providers.http.side_calls import SideAnswer, SideCall, passed_on
 from providers.http.streaming import (
     EventTooLarge,
     StreamReader,
@@ -34,6 +36,7 @@ from providers.http.streaming import (
     server_sent_events,
 )
 from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, was_sent
+from providers.large_json import LARGE_BYTES, read_large, write_large
 from providers.storable import storable_completion
 
 logger = logging.getLogger(__name__)
@@ -95,15 +98,15 @@ class WireClient(ABC):
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the model's answer. Raises :class:`ProviderError`."""
-        raw, headers = await self._post(
-            self._path(request, stream=False), self._payload(request), self._headers(request)
-        )
-        with self._reading():
-            body = self._object(raw)
-            repaired = self._repair(request, body)
-            completion = self._parse(request, body)
-            if not _is_plain_ascii(raw):
-                completion = storable_completion(completion)
+        large = request.chat.large
+        content = await asyncio.to_thread(self._body, request) if large else self._body(request)
+        path = self._path(request, stream=False)
+        raw, headers = await self._post(path, content, self._headers(request))
+        if large or len(raw) > LARGE_BYTES:
+            answer = await asyncio.to_thread(self._answer, request, raw)
+        else:
+            answer = self._answer(request, raw)
+        completion, body, repaired = answer
         if not request.chat.allow_empty and not completion.text.strip():
             usage = completion.usage
             if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
@@ -114,6 +117,24 @@ class WireClient(ABC):
             completion = replace(completion, relayed=relayed)
         return completion
 
+    def _body(self, request: CompletionRequest, *, stream: bool = False) -> bytes:
+        payload = self._payload(request)
+        if stream:
+            payload = {**payload, **self._stream_fields(request)}
+        return _as_json(payload)
+
+    def _answer(
+        self, request: CompletionRequest, raw: bytes
+    ) -> tuple[Completion, dict[str, Any], bool]:
+        """Return the completion, the body that it was read from, and whether that was repaired."""
+        with self._reading():
+            body = self._object(raw)
+            repaired = self._repair(request, body)
+            completion = self._parse(request, body)
+            if not _is_plain_ascii(raw):
+                completion = storable_completion(completion)
+        return completion, body, repaired
+
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
         """Yield the answer's events as they arrive. Raises :class:`ProviderError`.
 
@@ -122,9 +143,12 @@ class WireClient(ABC):
         """
         reader, characters = self._reader(request), WholeCharacters()
         relays, whole = self.relays(request), WholeMessages()
-        payload = {**self._payload(request), **self._stream_fields(request)}
+        if request.chat.large:
+            content = await asyncio.to_thread(self._body, request, stream=True)
+        else:
+            content = self._body(request, stream=True)
         path, headers = self._path(request, stream=True), self._headers(request)
-        async with self._open(path, payload, headers, streamed=True) as response:
+        async with self._open(path, content, headers, streamed=True) as response:
             if not _is_event_stream(response):
                 # Some servers answer a request for a stream with the whole answer.
                 for event in await self._whole_events(request, response):
@@ -164,10 +188,7 @@ class WireClient(ABC):
         self, request: CompletionRequest, response: httpx.Response
     ) -> list[Event]:
         raw = await self._read(response)
-        with self._reading():
-            body = self._object(raw)
-            self._repair(request, body)
-            completion = storable_completion(self._parse(request, body))
+        completion, *_ = await asyncio.to_thread(self._answer, request, raw)
         return list(completion_events(completion))
 
     async def aclose(self) -> None:
@@ -177,18 +198,26 @@ class WireClient(ABC):
         self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
     ) -> dict[str, Any]:
         """POST JSON and read a JSON object. Raises :class:`ProviderError`."""
-        raw, _ = await self._post(path, payload, headers)
-        return self._object(raw)
+        try:
+            content = orjson.dumps(payload)
+        except TypeError:
+            content = await asyncio.to_thread(write_large, payload)
+        raw, _ = await self._post(path, content, headers)
+        large = len(raw) > LARGE_BYTES
+        return await asyncio.to_thread(self._object, raw) if large else self._object(raw)
 
     async def _post(
-        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+        self, path: str, content: bytes, headers: Mapping[str, str]
     ) -> tuple[bytes, httpx.Headers]:
-        async with self._open(path, payload, headers) as response:
+        async with self._open(path, content, headers) as response:
             return await self._read(response), response.headers
 
     def _object(self, raw: bytes) -> dict[str, Any]:
         try:
-            body = json.loads(raw)
+            if len(raw) > LARGE_BYTES:
+                body = read_large(raw.decode(json.detect_encoding(raw), "surrogatepass"))
+            else:
+                body = json.loads(raw)
         except (ValueError, RecursionError) as error:
             raise MalformedResponse(self.name, "returned malformed JSON") from error
         if not isinstance(body, dict):
@@ -210,7 +239,10 @@ class WireClient(ABC):
                 if text.strip() == "[DONE]":
                     yield message.event, text, None
                     return
-                data = _json_object(text)
+                if len(text) > LARGE_BYTES:
+                    data = await asyncio.to_thread(_json_object, text)
+                else:
+                    data = _json_object(text)
                 if data is None:
                     logger.warning("%s streamed a message that is not a JSON object", self.name)
                 else:
@@ -222,16 +254,14 @@ class WireClient(ABC):
     async def _open(
         self,
         path: str,
-        payload: Mapping[str, Any],
+        content: bytes,
         headers: Mapping[str, str],
         *,
         streamed: bool = False,
     ) -> AsyncIterator[httpx.Response]:
         """Yield a successful response with an unread body. Raises :class:`ProviderError`."""
         try:
-            response = await self._client.post(
-                self._target(path, headers, streamed), _as_json(payload)
-            )
+            response = await self._client.post(self._target(path, headers, streamed), content)
             try:
                 if not response.is_success:
                     raise self._error(response, await self._read(response))
@@ -239,9 +269,25 @@ class WireClient(ABC):
             finally:
                 await response.aclose()
         except CALL_FAILED as error:
-            raise self._call_failed(error) from error
+            raise self.call_failed(error) from error
 
-    def _call_failed(self, error: Exception) -> ProviderError:
+    async def pass_on(self, call: SideCall) -> SideAnswer:
+        """Send a request that is no completion as it came, with the key of this provider.
+
+        The caller closes the answer. Raises :class:`ProviderError` if there is none.
+        """
+        return await passed_on(self, self._client, self._base_url, self._timeout, call)
+
+    def key_headers(self) -> Mapping[str, str]:
+        """Return the headers with the API key, or nothing if there is no key."""
+        return {}
+
+    def holds_key(self, raw: bytes) -> bool:
+        """Return whether ``raw`` holds the API key, which no client may see."""
+        return holds_key(self._api_key, raw)
+
+    def call_failed(self, error: Exception) -> ProviderError:
+        """Return what an error of the HTTP client means."""
         timed_out = isinstance(error, httpx.TimeoutException)
         if not was_sent(error):
             words = "could not be reached in time" if timed_out else "could not be reached"
@@ -339,7 +385,7 @@ def _is_event_stream(response: httpx.Response) -> bool:
 
 def _json_object(text: str) -> dict[str, Any] | None:
     try:
-        data = json.loads(text)
+        data = read_large(text) if len(text) > LARGE_BYTES else json.loads(text)
     except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
@@ -353,4 +399,4 @@ def _as_json(payload: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(payload)
     except TypeError:  # integers of more than 64 bits, or lone surrogates
-        return json.dumps(payload).encode()
+        return write_large(payload)

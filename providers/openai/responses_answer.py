@@ -17,6 +17,7 @@ from providers.completion import (
     CompletionRequest,
     FinishReason,
     Opaque,
+    Usage,
     complete_usage,
 )
 from providers.errors import EmptyCompletion, ProviderError, error_for_status
@@ -37,6 +38,8 @@ _STATUS_BY_CODE = {
 }
 # A response that is worked on in the background has no output yet.
 _UNFINISHED = frozenset({"queued", "in_progress"})
+# What it uses is known once it has ended.
+_UNKNOWN_YET = Usage(0, 0, estimated=True, unreported=("input", "output"))
 
 
 def read_response(provider: str, request: CompletionRequest, body: Mapping[str, Any]) -> Completion:
@@ -51,11 +54,15 @@ def read_response(provider: str, request: CompletionRequest, body: Mapping[str, 
     if not parts and not refusal and body.get("status") not in _UNFINISHED | {"incomplete"}:
         raise EmptyCompletion(provider, "returned a response without output", usage=usage)
     choice = Choice(parts, finish_reason(body, parts), refusal)
+    if usage is None and body.get("status") in _UNFINISHED:
+        usage = _UNKNOWN_YET
+    else:
+        usage = complete_usage(usage, request.chat, (choice,))
     return Completion(
         provider=provider,
         model=request.model,
         choices=(choice,),
-        usage=complete_usage(usage, request.chat, (choice,)),
+        usage=usage,
         response_id=text_of(body.get("id")) or None,
         extra={"service_tier": tier} if (tier := text_of(body.get("service_tier"))) else {},
     )

@@ -14,11 +14,14 @@ from aiohttp import web
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it arrived."""
+    """One request as it arrived; ``body`` is empty if it is no JSON."""
 
     path: str
     headers: Mapping[str, str]
     body: dict[str, Any]
+    method: str = "POST"
+    query: str = ""
+    raw: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,12 @@ class FakeProvider:
         await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        asked = Asked(request.path, request.headers.copy(), await request.json())
+        raw = await request.read()
+        is_json = request.content_type == "application/json" and raw
+        asked = Asked(
+            request.path, request.headers.copy(), json.loads(raw) if is_json else {},
+            request.method, request.query_string, raw,
+        )  # fmt: skip
         self.asked.append(asked)
         if self._scripted:
             reply = self._scripted.popleft()

@@ -41,7 +41,12 @@ class TurnReader:
         if not fields.array("messages"):
             fields.required("messages")
             raise fields.error("messages", "must contain at least one message.")
-        for message in fields.objects("messages"):
+        for number, value in enumerate(fields.array("messages")):
+            plain = Message.of_plain(value)
+            if plain is not None:
+                yield plain
+                continue
+            message = fields.item("messages", number, value)
             role = message.text("role", required=True)
             if role not in _ROLES:
                 raise message.error("role", "must be user, assistant or system.")

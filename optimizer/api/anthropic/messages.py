@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from dataclasses import replace
 from typing import Any, Self
 
 from django.http import HttpResponseBase
@@ -114,7 +116,10 @@ class CountTokensEndpoint(AnthropicEndpoint):
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
         """Return the number of input tokens of the message."""
-        query = self.query(api_request)
+        if api_request.large:
+            query = await asyncio.to_thread(self._large_query, api_request)
+        else:
+            query = self.query(api_request)
         tokens = await self._chat_requests.count_tokens(query)
         return JsonReply({"input_tokens": tokens}, headers=self.headers(api_request.request_id))
 
@@ -126,6 +131,10 @@ class CountTokensEndpoint(AnthropicEndpoint):
             headers = self.headers(request_id) | relayed_headers(error.headers)
             return JsonReply(error.body, error.status, headers)
         return super().failed(request_id, error, request)
+
+    def _large_query(self, api_request: ApiRequest) -> ChatQuery:
+        query = self.query(api_request)
+        return replace(query, chat=query.chat.as_large())
 
 
 class MessagesViewSet(EndpointViewSet):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -24,6 +24,8 @@ from routing.models import RoutingDecision
 
 # The request id in this header is our own.
 _OWN_HEADERS = frozenset({"x-request-id", "retry-after", "retry-after-ms", "x-should-retry"})
+Keep = Callable[[CompletionResult, Mapping[str, Any] | None, bool], Awaitable[None]]
+"""Keeps a recorded answer: the result, its body if it is whole, and whether it was relayed."""
 
 
 async def answer(
@@ -45,7 +47,12 @@ async def answer(
     relayed = result.completion.relayed
     if relayed is None or result.cache_hit:
         headers.update(_dropped_header(routing, request, result.provider, result.model))
-        return JsonReply(response_format.whole(result), headers=headers)
+        whole = response_format.whole(result)
+        if response_format.keep is not None:
+            await response_format.keep(result, whole, False)
+        return JsonReply(whole, headers=headers)
+    if response_format.keep is not None:
+        await response_format.keep(result, relayed.body, True)
     headers.update(relayed_headers(relayed.headers))
     body = response_format.rules.whole(relayed.body, result)
     if body is relayed.body and relayed.raw:
@@ -68,7 +75,8 @@ def _stream_reply(
     }  # fmt: skip
     if stream.decision is not None:
         headers.update(_dropped_header(routing, request, *stream.decision.ref))
-    return StreamReply(_encode_stream(stream, encoder, request), stream.leave, headers)
+    source = _encode_stream(stream, encoder, request, response_format.keep)
+    return StreamReply(source, stream.leave, headers)
 
 
 def relayed_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -87,7 +95,7 @@ def _dropped_header(
 
 
 async def _encode_stream(
-    stream: ClientStream, encoder: RelayEncoder, request: GatewayRequest
+    stream: ClientStream, encoder: RelayEncoder, request: GatewayRequest, keep: Keep | None
 ) -> AsyncGenerator[bytes, None]:
     try:
         async with aclosing(stream.events) as batches:
@@ -96,6 +104,8 @@ async def _encode_stream(
                 if chunk := b"".join(m for event in events for m in encoder.encode(event)):
                     yield chunk
         assert stream.result is not None
+        if keep is not None:
+            await keep(stream.result, None, encoder.relays)
         yield b"".join(encoder.finish(stream.result))
     except Exception as error:  # noqa: BLE001 - the status is sent already: report it in the stream
         yield b"".join(encoder.error(failure_of(error, request)))
@@ -163,13 +173,15 @@ class ResponseFormat:
     """The format of an answer: ``whole`` writes it at once, ``encoder`` as a stream.
 
     ``rules`` are for an answer that is passed on as the provider gave it, and ``alive`` is what
-    a stream sends while it has nothing to say.
+    a stream sends while it has nothing to say. ``keep`` is called before the answer ends, if it
+    is to be kept.
     """
 
     rules: RelayRules
     whole: Callable[[CompletionResult], dict[str, Any]]
     encoder: Callable[[ClientStream, GatewayRequest], StreamEncoder]
     alive: bytes = ALIVE
+    keep: Keep | None = None
 
 
 class WireEndpoint:
@@ -238,5 +250,6 @@ class ChatEndpoint(WireEndpoint):
             request_id=api_request.request_id,
             client=api_request.client,
             strict=api_request.header("x-optimizer-strict").lower() == "true",
+            large=api_request.large,
         )
         return request, response_format

@@ -17,4 +17,4 @@ def error_of_path(path: str, failure: Failure) -> dict[str, Any] | None:
         return anthropic_error(failure)
     if is_gemini(path):
         return gemini_error(failure)
-    return openai_error(failure) if path.startswith("/v1/") else None
+    return openai_error(failure) if path.startswith("/v1/") or path == "/v1" else None

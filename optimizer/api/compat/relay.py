@@ -54,6 +54,11 @@ class RelayEncoder:
         self._endings: list[Relayed] = []
         self._relays = False
 
+    @property
+    def relays(self) -> bool:
+        """Whether the messages are the provider's own."""
+        return self._relays
+
     def encode(self, event: Event) -> Iterator[bytes]:
         """Yield the server-sent events for ``event``."""
         if isinstance(event, Relayed):

@@ -19,7 +19,11 @@ GEMINI_PREFIXES = ("/v1beta/", "/v1alpha/")
 # The list of models is OpenAI's there, and Google's for its own clients; the methods are Gemini's.
 MODEL_LIST = "/v1/models"
 _SHARED = re.compile(rf"/v1/(?:models|tunedModels)/.+:(?:{'|'.join(METHODS)})")
-_TARGET = re.compile(r"/v1(?:beta|alpha)?/(?:models|(tunedModels))/(.+):(\w+)", re.DOTALL)
+# Some clients leave the resource out if the model's name has a slash.
+_TARGET = re.compile(
+    r"(?:/v1/(?=models/|tunedModels/)|/v1(?:beta|alpha)/)(?:models/|(tunedModels)/)?(.+):(\w+)",
+    re.DOTALL,
+)
 
 
 def is_gemini(path: str) -> bool:

@@ -155,10 +155,14 @@ class BodyReader:
     def objects(self, name: str) -> Iterator[BodyReader]:
         """Yield a reader of each object in an array."""
         for number, value in enumerate(self.array(name)):
-            yield BodyReader(value, f"{self.place(name)}[{number}]")
+            yield self.item(name, number, value)
+
+    def item(self, name: str, number: int, value: Any) -> BodyReader:
+        """Return a reader of ``value``, the object that is ``number`` in an array."""
+        return BodyReader(value, f"{self.place(name)}[{number}]")
 
     def parts(self, name: str) -> Iterator[BodyReader]:
         """Yield a reader of each part of a content; a string is a part of type "text"."""
         for number, value in enumerate(self.array(name)):
             part = {"type": "text", "text": value} if isinstance(value, str) else value
-            yield BodyReader(part, f"{self.place(name)}[{number}]")
+            yield self.item(name, number, part)

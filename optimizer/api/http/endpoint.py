@@ -18,7 +18,8 @@ class ApiRequest:
 
     ``header`` returns a header by its lower-case name; empty if it is absent. ``large`` is
     whether reading the body would hold up the event loop. ``path`` and ``query`` are those of
-    the URL, for APIs that name the model there.
+    the URL, for APIs that name the model there. ``sent`` is the body as it came, if ``data``
+    has something else in place of references.
     """
 
     data: Any
@@ -28,6 +29,7 @@ class ApiRequest:
     large: bool = False
     path: str = ""
     query: str = ""
+    sent: Any = None
 
 
 @dataclass(frozen=True, slots=True)

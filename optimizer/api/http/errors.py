@@ -21,9 +21,11 @@ from optimizer.domain.model_names import UnknownModel
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import (
     BudgetExceeded,
+    NotAllowed,
     NotCached,
     RoutingUnavailable,
     UnknownInputRefused,
+    UnknownObject,
 )
 from providers.errors import ProviderError, RequestRejected
 from routing.models import NoEligibleModel
@@ -164,6 +166,12 @@ def _no_eligible_model(error: NoEligibleModel, param: str | None) -> Failure:
             "Routing unavailable: no provider is configured. "
             "Set a provider's API key or LOCAL_PROVIDER=on.",
         )
+    if error.too_long:
+        # No configuration of the request but a shorter one can be served.
+        return Failure(
+            413, "too_large", str(error), param, "context_length_exceeded",
+            errors={"prompt": [str(error)]}, summary="The request is too long for every model.",
+        )  # fmt: skip
     return Failure(
         400,
         "invalid",
@@ -225,6 +233,10 @@ def _routing_failure(error: RoutingUnavailable) -> Failure:
 
 
 def _failure_by_type(error: Exception) -> Failure:
+    if isinstance(error, UnknownObject):
+        return Failure(404, "not_found", str(error), error.param or None, error.code or None)
+    if isinstance(error, NotAllowed):
+        return Failure(403, "forbidden", str(error), code="permission_denied")
     for kind in type(error).__mro__:
         if kind in _BY_TYPE:
             return _BY_TYPE[kind]

@@ -8,9 +8,11 @@ from typing import Any, NoReturn
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import JSONParser
 
+from providers.large_json import LARGE_BYTES, read_large
+
 
 class CompressedBody(APIException):
-    """The body is compressed (415). It could exceed the size limit once decompressed."""
+    """The body is compressed (415), at a path where bodies are not decompressed."""
 
     status_code = 415
     default_detail = "Compressed bodies are not supported. Send the body without Content-Encoding."
@@ -29,7 +31,10 @@ def read_json(body: bytes) -> Any:
     Raises :class:`rest_framework.exceptions.ParseError`.
     """
     try:
-        return _DECODER.decode(body.decode())
+        text = body.decode()
+        if len(body) > LARGE_BYTES:
+            return read_large(text, _refuse_constant)
+        return _DECODER.decode(text)
     except ValueError as error:
         raise ParseError(f"JSON parse error - {error}") from None
     except RecursionError:

@@ -24,7 +24,8 @@ _ENDPOINTS = {
 }
 _OWN_PREFIX = "/api/v1"
 _GEMINI = re.compile(
-    r"/(?:v1beta|v1alpha|v1)/(?:models|tunedModels)/(?P<model>[^:]{1,200})"
+    r"(?:/v1/(?=models/|tunedModels/)|/v1(?:beta|alpha)/)(?:models/|tunedModels/)?"
+    r"(?P<model>.{1,200})"
     r":(?P<method>generateContent|streamGenerateContent|embedContent|batchEmbedContents)"
 )
 _GEMINI_NAMES = {"streamGenerateContent": "generateContent", "batchEmbedContents": "embedContent"}

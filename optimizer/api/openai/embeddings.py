@@ -5,7 +5,9 @@ Format: https://platform.openai.com/docs/api-reference/embeddings/create
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Self
 
 from django.http import HttpResponseBase
@@ -41,9 +43,9 @@ class EmbeddingsEndpoint(OpenAIEndpoint):
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
         """Return the provider's answer, with the cost in the headers."""
-        model, body, options = read_embedding_query(
-            api_request.data, api_request.header("cache-control")
-        )
+        read = partial(read_embedding_query, api_request.data, api_request.header("cache-control"))
+        query = await asyncio.to_thread(read) if api_request.large else read()
+        model, body, options = query
         answer, result = await self._embedding.embed(
             model, body, options, api_request.request_id, api_request.client
         )

@@ -113,7 +113,10 @@ class Accounting:
 
         ``cut_off`` is the error code of an answer that broke off, "" for a complete one.
         """
-        answer_cost = self._prices.cost(completion.provider, completion.model, completion.usage)
+        usage = completion.usage
+        answer_cost = None
+        if not usage.unreported:  # else it goes on in the background
+            answer_cost = self._prices.cost(completion.provider, completion.model, usage)
         charges = self._charges(answer_cost, attempts)
         baseline = self._baseline(analyzed, decision, completion, attempts, answer_cost)
         savings = savings_of_call(charges.cost, baseline.cost if baseline else None)

@@ -174,7 +174,7 @@ class TestWithAKey:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b""})
 
-        guarded = Gatekeeper(app, query_keys=True)
+        guarded = Gatekeeper(app, most_bytes=1024, query_keys=True)
         transport = httpx.ASGITransport(app=guarded)
         path = "/v1beta/models/auto:streamGenerateContent"
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:

@@ -45,7 +45,13 @@ class MessageReader:
         if not fields.array("messages"):
             fields.required("messages")
             raise fields.error("messages", "must contain at least one message.", "empty_array")
-        for message in fields.objects("messages"):
+        for number, value in enumerate(fields.array("messages")):
+            plain = Message.of_plain(value)
+            if plain is not None:
+                self._end_results()
+                self._turns.append(plain)
+                continue
+            message = fields.item("messages", number, value)
             role = message.text("role", required=True)
             if role == "tool":
                 self._results.append(_result(message, message.text("tool_call_id")))

@@ -29,9 +29,13 @@ _REPEATED: dict[str, Any] = {
 
 
 class ResponseFrame:
-    """The fields that all states of one response share."""
+    """The fields that all states of one response share; ``stored`` is whether it is kept."""
 
-    def __init__(self, request_id: object, request: Mapping[str, Any]) -> None:
+    def __init__(
+        self, request_id: object, request: Mapping[str, Any], *, stored: bool = False
+    ) -> None:
+        self._stored = stored
+        self._previous = request.get("previous_response_id")
         self.tools = ResponseTools.of(request)
         self.id = f"resp_{request_id}"
         self._plain_id = str(request_id)
@@ -53,8 +57,8 @@ class ResponseFrame:
             "incomplete_details": None,
             "model": model,
             "output": output,
-            "previous_response_id": None,
-            "store": False,
+            "previous_response_id": self._previous,
+            "store": self._stored,
             "usage": None,
             **self._repeated,
             **more,

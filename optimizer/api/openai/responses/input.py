@@ -50,8 +50,14 @@ class InputReader:
                 self._turns.append(("user", [Text(items)]))
             return
         self.extras.extend(dict.fromkeys(hosted_calls(fields.array("input"))))
-        for item in fields.objects("input"):
-            self._item(item)
+        for number, value in enumerate(fields.array("input")):
+            plain = Message.of_plain(value)
+            if plain is None:
+                self._item(fields.item("input", number, value))
+            elif plain.role == "assistant":
+                self._assistant().extend(plain.parts)
+            else:
+                self._turns.append(("user", list(plain.parts)))
 
     def _item(self, item: BodyReader) -> None:
         kind = item.text("type", "message")

@@ -129,14 +129,17 @@ class ResponseStreamEncoder:
         """Yield the events that complete the items and end the stream."""
         if not self._started:
             yield from self._begin()
-        output = []
-        author = (result.completion.provider, result.completion.model)
-        for item in self._items.values():
-            body = self._body(item, author, "completed")
+        whole = self.whole(result)
+        for item, body in zip(self._items.values(), whole["output"], strict=True):
             yield from self._done(item, body)
-            output.append(body)
-        response = {**self._frame.ended(result, output), "optimizer": stream_summary(result)}
+        response = {**whole, "optimizer": stream_summary(result)}
         yield self._event(f"response.{response['status']}", response=response)
+
+    def whole(self, result: CompletionResult) -> dict[str, Any]:
+        """Return the ``response`` object of the complete answer."""
+        author = (result.completion.provider, result.completion.model)
+        output = [self._body(item, author, "completed") for item in self._items.values()]
+        return self._frame.ended(result, output)
 
     def error(self, failure: Failure) -> Iterator[bytes]:
         """Yield the event that reports ``failure``."""

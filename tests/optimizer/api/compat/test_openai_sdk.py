@@ -250,7 +250,7 @@ async def test_an_unknown_path_is_answered_in_openai_s_shape(
     openai_sdk: openai.AsyncOpenAI,
 ) -> None:
     with pytest.raises(openai.NotFoundError) as raised:
-        await openai_sdk.files.list()
+        await openai_sdk.fine_tuning.jobs.list()
     assert raised.value.type == "invalid_request_error"
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 
 import httpx
 import pytest
+import zstandard
 from django.conf import settings
 
 from analytics.models import DailyTotal, Feedback, RequestRecord
@@ -88,20 +90,20 @@ async def test_other_media_types_are_refused(
     await assert_nothing_happened(fakes)
 
 
-async def test_ten_megabytes_are_too_large(
+async def test_forty_megabytes_are_too_large(
     client: httpx.AsyncClient, fakes: dict[str, FakeProvider]
 ) -> None:
-    response = await client.post("/complete", json={"prompt": "x" * 10_000_000})
+    response = await client.post("/complete", json={"prompt": "x" * 40_000_000})
     assert_error(response, 413, "body")
     await assert_nothing_happened(fakes)
 
 
-async def test_ten_megabytes_of_undeclared_length_are_too_large(
+async def test_forty_megabytes_of_undeclared_length_are_too_large(
     client: httpx.AsyncClient, fakes: dict[str, FakeProvider]
 ) -> None:
     async def body():
-        for _ in range(100):
-            yield b"x" * 100_000
+        for _ in range(40):
+            yield b"x" * 1_000_000
 
     response = await client.post(
         "/complete", content=body(), headers={"content-type": "application/json"}
@@ -183,18 +185,42 @@ async def test_a_prompt_no_model_has_room_for_says_so(
     )
     monkeypatch.setattr(get_services().options, "_options", tight)
     response = await client.post("/complete", json={"prompt": "hello there"})
-    assert_error(response, 400, "prompt")
+    assert_error(response, 413, "prompt")
     assert "tokens of context" in response.text
     await assert_nothing_happened(fakes)
 
 
-@pytest.mark.parametrize("path", ["/complete", "/v1/chat/completions", "/v1/messages"])
-async def test_a_compressed_body_is_refused_by_name(
-    client: httpx.AsyncClient, fakes: dict[str, FakeProvider], path: str
+def compressed(encoding: str, body: bytes) -> bytes:
+    if encoding == "zstd":
+        return zstandard.ZstdCompressor().compress(body)
+    return gzip.compress(body) if encoding == "gzip" else zlib.compress(body)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+async def test_a_compressed_body_is_read(client: httpx.AsyncClient, encoding: str) -> None:
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+    body = compressed(encoding, json.dumps({"prompt": "What is the capital of France?"}).encode())
+    answer = await client.post("/complete", content=body, headers=headers)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+async def test_a_compressed_body_may_not_grow_beyond_the_limit(
+    client: httpx.AsyncClient, fakes: dict[str, FakeProvider], encoding: str
 ) -> None:
-    body = gzip.compress(json.dumps({"prompt": "Hi"}).encode())
-    headers = {"content-type": "application/json", "content-encoding": "gzip"}
-    refused = await client.post(path, content=body, headers=headers)
-    assert refused.status_code == 415
-    assert "Content-Encoding" in refused.text
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+    bomb = compressed(encoding, b" " * 40_000_000)
+    refused = await client.post("/v1/messages", content=bomb, headers=headers)
+    assert (refused.status_code, refused.json()["error"]["type"]) == (413, "request_too_large")
+    await assert_nothing_happened(fakes)
+
+
+@pytest.mark.parametrize(("encoding", "status"), [("br", 415), ("gzip", 400), ("zstd", 400)])
+async def test_a_body_that_cannot_be_decompressed_is_refused_by_name(
+    client: httpx.AsyncClient, fakes: dict[str, FakeProvider], encoding: str, status: int
+) -> None:
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+    refused = await client.post("/v1/chat/completions", content=b"nonsense", headers=headers)
+    assert refused.status_code == status
+    assert encoding in refused.text
     await assert_nothing_happened(fakes)

@@ -1,0 +1,1 @@
+"""What providers keep for clients: batches, files, responses, conversations; and our own."""
