@@ -14,8 +14,7 @@ const apis = {
   responses: (model) => openai(model),
   chat: (model) => openai.chat(model),
   anthropic: (model) => anthropic(model),
-  // A name with a slash is a path for this provider.
-  google: (model) => google(`models/${model}`),
+  google: (model) => google(model),
 };
 const tools = {
   weather: tool({
@@ -46,7 +45,11 @@ async function loop(model, stream) {
 for (const model of models) {
   for (const stream of [false, true]) {
     for (const [name, of] of Object.entries(apis)) {
-      tell(name, model, stream, await loop(of(model), stream));
+      try {
+        tell(name, model, stream, await loop(of(model), stream));
+      } catch (error) {
+        throw new Error(`${name} ${model}: ${error.responseBody ?? error}`);
+      }
     }
   }
 }

@@ -67,8 +67,9 @@ class GeminiAuthor(Author):
         if "functionResponse" in part:
             only(part["functionResponse"], {"id", "name", "response", "parts"}, "functionResponse")
             response = part["functionResponse"]["response"]
-            ((key, text),) = response.items()
-            return [("result", text, key == "error")]
+            failed = set(response) == {"error"}
+            text = response["error"] if failed else response.get("output", response.get("content"))
+            return [("result", text, failed)]
         if "inlineData" in part:
             return [("image",)]
         return [("assistant" if role == "model" else role, part["text"])] if part["text"] else []

@@ -36,7 +36,7 @@ async def test_loops_of(name: str, address: str, partners: dict[str, Partner]) -
     out, trouble = await asyncio.wait_for(process.communicate(), timeout=120)
     told = [json.loads(line) for line in out.decode().splitlines() if line.startswith("[")]
     refused = [words for p in partners.values() for words in p.author.refusals]
-    assert process.returncode == 0, (refused, told[-1:], trouble.decode()[:1500])
+    assert process.returncode == 0, (refused, told[-1:], trouble.decode()[-1500:])
     wrong = [
         (api, model, how, texts)
         for api, model, how, texts in told
