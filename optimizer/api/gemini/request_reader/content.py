@@ -107,9 +107,11 @@ class ContentReader:
             own = signature if isinstance(signature, str) else ""
             parts.append(Thinking(text if isinstance(text, str) else "", own))
         elif isinstance(text, str):
-            if self._after_model and parts and isinstance(parts[-1], Text):
-                text = parts.pop().text + text
-            parts.append(Text(text))
+            last = parts[-1] if parts and self._after_model else None
+            if isinstance(last, Text):
+                parts[-1] = Text(last.text + text)
+            else:
+                parts.append(Text(text))
         else:
             parts.extend(self._special(part))
         raw.append(item)
