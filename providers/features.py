@@ -6,9 +6,10 @@ no model can serve. Every needed feature maps to the request field that needs it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from providers.chat import Chat, File, Image, Native, Part, Text, ToolResult
+from providers.wire_table import client_name, labels_of
 
 TOOLS = "tools"
 VISION = "vision"
@@ -35,6 +36,7 @@ NAMES = "names of participants"
 LATER_SYSTEM = "system messages amid the conversation"
 PREFILL = "continuing an assistant's message"
 
+USERS = "ids of users"
 REASONING = "reasoning"
 ADAPTIVE = "adaptive thinking"
 BUDGETS = "thinking budgets"
@@ -54,11 +56,13 @@ TEXT_COMPLETIONS = "text completions"
 DROPPABLE = frozenset(
     {
         STRICT_TOOLS, SINGLE_TOOL_CALLS, LOGIT_BIAS, SEED, PENALTIES, TEMPERATURE, HOT, TOP_P,
-        TOP_K, FOUR_STOPS, NAMES, REASONING, VERBOSITY, SERVICE_TIERS,
+        TOP_K, FOUR_STOPS, NAMES, REASONING, VERBOSITY, SERVICE_TIERS, USERS,
     }
 )  # fmt: skip
+# What says something about a request and nothing about its answer: no reason to refuse it.
+_OF_LABELS = frozenset({SERVICE_TIERS, USERS})
 
-EVERY_WIRE = frozenset({JSON_SCHEMA, TEMPERATURE, TOP_P, REASONING, LATER_SYSTEM})
+EVERY_WIRE = frozenset({JSON_SCHEMA, TEMPERATURE, TOP_P, REASONING, LATER_SYSTEM, USERS})
 # Servers with OpenAI's API.
 OPENAI = EVERY_WIRE | {
     JSON_OBJECT, STRICT_TOOLS, SINGLE_TOOL_CALLS, IMAGE_URLS, SEVERAL_CHOICES, LOGPROBS,
@@ -79,7 +83,7 @@ ANTHROPIC = EVERY_WIRE | {
 LLAMA_CPP = (EVERY_WIRE - {REASONING}) | {
     JSON_OBJECT, SEED, PENALTIES, HOT, FOUR_STOPS, LOGPROBS,
 }  # fmt: skip
-GEMINI = EVERY_WIRE | {
+GEMINI = (EVERY_WIRE - {USERS}) | {
     JSON_OBJECT, SEVERAL_CHOICES, SEED, PENALTIES, HOT, TOP_K, IMAGE_URLS, TOOL_RESULT_IMAGES,
     FILES, FILE_URLS, AUDIO, VIDEO, EFFORT, BUDGETS, STRICT_TOOLS, "the gemini API",
 }  # fmt: skip
@@ -88,15 +92,16 @@ GEMINI = EVERY_WIRE | {
 def needs(chat: Chat, *, strict: bool = False) -> dict[str, str]:
     """Return the features that ``chat`` needs, each with the request field that needs it.
 
-    A ``strict`` request needs everything it has; others can do without :data:`DROPPABLE`.
+    A ``strict`` request needs everything it has but labels; others can do without
+    :data:`DROPPABLE`. The fields have the names of OpenAI's chat completions;
+    :func:`field_names` gives those of the client's API.
     """
     needed = _all_features(chat)
-    if strict:
-        if chat.extras:
-            assert chat.source is not None
-            needed.setdefault(f"the {chat.source.wire} API", ", ".join(chat.extras))
-        return needed
-    for feature in DROPPABLE & needed.keys():
+    if strict and chat.extras and chat.source is not None:
+        extras = sorted(set(chat.extras) - labels_of(chat.source))
+        if extras:
+            needed.setdefault(f"the {chat.source.wire} API", ", ".join(extras))
+    for feature in (_OF_LABELS if strict else DROPPABLE) & needed.keys():
         del needed[feature]
     return needed
 
@@ -104,13 +109,24 @@ def needs(chat: Chat, *, strict: bool = False) -> dict[str, str]:
 def dropped(chat: Chat, features: frozenset[str], *, relayed: bool) -> tuple[str, ...]:
     """Return the fields of ``chat`` that a model with ``features`` leaves out, sorted.
 
-    ``relayed`` is whether the request goes out on its own wire.
+    ``relayed`` is whether the request goes out on its own wire: with a named model it arrives
+    as it is.
     """
+    if relayed and not chat.chosen:
+        return ()
     needed = _all_features(chat)
-    fields = {needed[feature] for feature in DROPPABLE & (needed.keys() - features)}
+    left_out = DROPPABLE & (needed.keys() - features)
+    fields = set(field_names(chat, map(needed.__getitem__, left_out)) if left_out else ())
     if not relayed:
         fields.update(chat.extras)
     return tuple(sorted(fields))
+
+
+def field_names(chat: Chat, fields: Iterable[str]) -> tuple[str, ...]:
+    """Return ``fields``, which :func:`needs` names, by their names in the client's API, sorted."""
+    if chat.source is None:
+        return tuple(sorted(set(fields)))
+    return tuple(sorted({client_name(chat.source, field) for field in fields}))
 
 
 def _all_features(chat: Chat) -> dict[str, str]:
@@ -170,6 +186,7 @@ def _add_sampling_needs(chat: Chat, needed: dict[str, str]) -> None:
         (REASONING, "reasoning", chat.reasoning is not None and chat.reasoning.effort != "none"),
         (VERBOSITY, "verbosity", chat.verbosity),
         (SERVICE_TIERS, "service_tier", chat.service_tier),
+        (USERS, "user", chat.user),
     ):
         if value:
             needed[feature] = request_field  # noqa: PERF403 - one of several sources
@@ -205,7 +222,7 @@ def _part_needs(part: Part, chat: Chat) -> Iterator[tuple[str, str]]:
             elif isinstance(inner, File):
                 yield from _file_needs(inner, chat)
     elif isinstance(part, Native) and chat.source is not None:
-        yield f"the {chat.source.wire} API", f"{part.kind} content"
+        yield f"the {chat.source.wire} API", f"messages ({part.kind})"
 
 
 def _image_needs(image: Image, chat: Chat) -> Iterator[tuple[str, str]]:
@@ -213,7 +230,7 @@ def _image_needs(image: Image, chat: Chat) -> Iterator[tuple[str, str]]:
     if image.url:
         yield IMAGE_URLS, "messages"
     if image.file_id and chat.source is not None:
-        yield f"the {chat.source.wire} API", "images by file id"
+        yield f"the {chat.source.wire} API", "messages (images by file id)"
 
 
 def _file_needs(file: File, chat: Chat) -> Iterator[tuple[str, str]]:
@@ -224,4 +241,4 @@ def _file_needs(file: File, chat: Chat) -> Iterator[tuple[str, str]]:
         yield FILE_URLS, "messages"
     if file.file_id and chat.source is not None:
         # Only the provider that stored the file knows its id.
-        yield f"the {chat.source.wire} API", "files by id"
+        yield f"the {chat.source.wire} API", "messages (files by id)"

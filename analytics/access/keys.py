@@ -79,6 +79,7 @@ def key_rotate(key: ApiKey, overlap: timedelta) -> NewKey:
             quality_target=key.quality_target,
             cost_cap=key.cost_cap,
             auto_route=key.auto_route,
+            strict=key.strict,
         )
     )
 

@@ -66,7 +66,7 @@ class ApiKeyForm(forms.ModelForm):
         fields = (
             "name", "user", "team", "project", "scopes", "model_names", "addresses",
             "requests_per_minute", "tokens_per_minute", "concurrent_requests",
-            "quality_target", "cost_cap", "auto_route", "expires_at",
+            "quality_target", "cost_cap", "auto_route", "strict", "expires_at",
         )  # fmt: skip
 
 

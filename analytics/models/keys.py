@@ -108,6 +108,10 @@ class ApiKey(models.Model):
     auto_route = models.BooleanField(
         default=False, help_text="Learned routing for /complete if a request does not choose."
     )
+    strict = models.BooleanField(
+        default=False,
+        help_text="Refuse a request rather than leave out fields that a model does not take.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     changed_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)

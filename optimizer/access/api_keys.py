@@ -158,6 +158,7 @@ def _known_key(key: ApiKey) -> KnownKey:
         quality_target=key.quality_target,
         cost_cap=key.cost_cap,
         auto_route=key.auto_route,
+        strict=key.strict,
     )
     networks = tuple(ipaddress.ip_network(text, strict=False) for text in key.addresses)
     return KnownKey(key.pk, client, networks, key.expires_at)

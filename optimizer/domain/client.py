@@ -16,7 +16,8 @@ class Client:
     ("provider/model" or "model", with * and ?; empty: all). ``tenant`` names the group of
     clients whose cached answers it shares. A limit of ``None`` means no limit; limits on
     tokens count input and output. ``quality_target`` (0-1) and ``cost_cap`` (USD) hold for
-    each request; ``auto_route`` is the default where a request does not set it.
+    each request; ``auto_route`` is the default where a request does not set it. ``strict``
+    makes every request of the client strict.
     """
 
     key: str = ""
@@ -32,6 +33,7 @@ class Client:
     quality_target: float | None = None
     cost_cap: Decimal | None = None
     auto_route: bool = False
+    strict: bool = False
 
 
 ANONYMOUS = Client()

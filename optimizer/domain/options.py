@@ -138,6 +138,9 @@ def _key(chat: Chat, options: RequestOptions, source: Mapping[str, Any]) -> str:
         str(options.max_cost),
         body,
     ]
+    if options.strict:
+        # A model may have left something out of the same request where that was allowed.
+        parts.append("strict")
     if not chat.large:
         return hashlib.sha256(_encode(parts).encode("ascii")).hexdigest()
     digest = hashlib.sha256()

@@ -94,7 +94,8 @@ class CompletionResult:
     """The answer to a request (``completion``), with its decision and its costs.
 
     Costs are USD, ``None`` if a price is unknown. ``likeness`` is the similarity of the two
-    prompts (-1 to 1) if the semantic cache answered, else ``None``.
+    prompts (-1 to 1) if the semantic cache answered, else ``None``. ``dropped`` are the fields
+    of the request that the model left out, set where a stream ends.
     """
 
     request_id: uuid.UUID
@@ -109,6 +110,7 @@ class CompletionResult:
     original_cost: Decimal | None
     savings: Decimal | None
     likeness: float | None = None
+    dropped: tuple[str, ...] = ()
 
     @property
     def response(self) -> str:

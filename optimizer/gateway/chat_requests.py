@@ -71,8 +71,9 @@ class ChatRequestBuilder:
     ) -> GatewayRequest:
         """Return the gateway request of a client's chat.
 
-        A ``strict`` request goes only to models that leave out nothing of it. ``large`` is
-        whether the body was large, so that this is called on a thread.
+        A ``strict`` request goes only to models that leave out nothing of it. It is strict if
+        the client's key or the request's own options say so, too. ``large`` is whether the body
+        was large, so that this is called on a thread.
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`.
         """
@@ -80,6 +81,8 @@ class ChatRequestBuilder:
         if large or len(chat.messages) > _MANY_MESSAGES:
             chat = chat.as_large()
             features.needs(chat)  # found here, on a thread
+        if strict or client.strict:
+            options = replace(options, strict=True)
         selection = self.names.select(query.model, endpoint)
         if selection.strategy == "named":
             chat = replace(chat, chosen=False)
@@ -101,7 +104,7 @@ class ChatRequestBuilder:
             session_id=options.session_id,
             cache=cache_policy(chat, options, hottest=self._hottest),
             streamed=query.streamed,
-            strict=strict or options.strict,
+            strict=options.strict,
             request_id=request_id,
         )
         return apply_client(request, client)

@@ -99,7 +99,7 @@ def said(*messages: Message) -> Chat:
                 said(Message("user", (Native("document"),))),
                 source=OriginalRequest("anthropic", {}),
             ),
-            {"the anthropic API": "document content"},
+            {"the anthropic API": "messages (document)"},
         ),
         (
             replace(

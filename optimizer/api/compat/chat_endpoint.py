@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Self
 
@@ -45,8 +45,9 @@ async def answer(
     result = await routing.complete(request)
     headers = {**headers_of_result(request, result), **headers}
     relayed = result.completion.relayed
-    if relayed is None or result.cache_hit:
+    if relayed is None or result.cache_hit or request.chat.chosen:
         headers.update(_dropped_header(routing, request, result.provider, result.model))
+    if relayed is None or result.cache_hit:
         whole = response_format.whole(result)
         if response_format.keep is not None:
             await response_format.keep(result, whole, False)
@@ -75,7 +76,7 @@ def _stream_reply(
     }  # fmt: skip
     if stream.decision is not None:
         headers.update(_dropped_header(routing, request, *stream.decision.ref))
-    source = _encode_stream(stream, encoder, request, response_format.keep)
+    source = _encode_stream(routing, stream, encoder, request, response_format.keep)
     return StreamReply(source, stream.leave, headers)
 
 
@@ -95,7 +96,11 @@ def _dropped_header(
 
 
 async def _encode_stream(
-    stream: ClientStream, encoder: RelayEncoder, request: GatewayRequest, keep: Keep | None
+    routing: RoutingService,
+    stream: ClientStream,
+    encoder: RelayEncoder,
+    request: GatewayRequest,
+    keep: Keep | None,
 ) -> AsyncGenerator[bytes, None]:
     try:
         async with aclosing(stream.events) as batches:
@@ -103,10 +108,14 @@ async def _encode_stream(
                 # Events that arrive together are sent together.
                 if chunk := b"".join(m for event in events for m in encoder.encode(event)):
                     yield chunk
-        assert stream.result is not None
+        result = stream.result
+        assert result is not None
         if keep is not None:
-            await keep(stream.result, None, encoder.relays)
-        yield b"".join(encoder.finish(stream.result))
+            await keep(result, None, encoder.relays)
+        # Another model than the one that the headers name may have answered.
+        if dropped := routing.dropped(request, result.provider, result.model):
+            result = replace(result, dropped=dropped)
+        yield b"".join(encoder.finish(result))
     except Exception as error:  # noqa: BLE001 - the status is sent already: report it in the stream
         yield b"".join(encoder.error(failure_of(error, request)))
     finally:

@@ -40,6 +40,10 @@ _OPTIMIZER: dict[str, Any] = {
             "type": "boolean",
             "description": "false: do not use the cached answer to a similar question.",
         },
+        "strict": {
+            "type": "boolean",
+            "description": "true: only models that leave out nothing of the request.",
+        },
         "read_only_tools": {
             "description": "Tools that only read, so that answers may be cached. true: all tools.",
             "oneOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}],

@@ -28,7 +28,7 @@ class StreamEncoder(Protocol):
 
 def stream_summary(result: CompletionResult) -> dict[str, Any]:
     """Return the summary in a stream's last event; other answers have it in their headers."""
-    return {
+    summary: dict[str, Any] = {
         "request_id": str(result.request_id),
         "provider": result.provider,
         "model": result.model,
@@ -38,3 +38,6 @@ def stream_summary(result: CompletionResult) -> dict[str, Any]:
         "savings": result.savings,
         "cache_hit": result.cache_hit,
     }
+    if result.dropped:
+        summary["dropped"] = result.dropped
+    return summary

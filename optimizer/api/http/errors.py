@@ -28,6 +28,7 @@ from optimizer.domain.result import (
     UnknownObject,
 )
 from providers.errors import ProviderError, RequestRejected
+from providers.features import field_names
 from routing.models import NoEligibleModel
 
 logger = logging.getLogger(__name__)
@@ -130,7 +131,8 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         return Failure(404, "not_found", str(error), "model", "model_not_found")
     if isinstance(error, NoEligibleModel):
         needs = request.needs if request else {}
-        places = sorted({needs.get(need, "") for need in error.missing} - {""})
+        fields = [needs[need] for need in error.missing if need in needs]
+        places = field_names(request.chat, fields) if request else ()
         return _no_eligible_model(error, ", ".join(places) or None)
     if isinstance(error, RoutingUnavailable):
         return _own_error(error, request) or _routing_failure(error)
@@ -172,13 +174,15 @@ def _no_eligible_model(error: NoEligibleModel, param: str | None) -> Failure:
             413, "too_large", str(error), param, "context_length_exceeded",
             errors={"prompt": [str(error)]}, summary="The request is too long for every model.",
         )  # fmt: skip
+    # Some APIs have no place of their own for the field at fault.
+    message = f"{error} The request asks for it in: {param}." if param else str(error)
     return Failure(
         400,
         "invalid",
-        str(error),
+        message,
         param,
         "unsupported_feature",
-        errors={"prompt": [str(error)]},
+        errors={"prompt": [message]},
         summary="No model can serve this request.",
     )
 

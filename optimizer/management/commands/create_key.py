@@ -67,6 +67,10 @@ class Command(TeachingCommand):
             help="use learned routing for /complete if a request does not choose",
         )  # fmt: skip
         parser.add_argument(
+            "--strict", action="store_true",
+            help="refuse a request rather than leave out fields that a model does not take",
+        )  # fmt: skip
+        parser.add_argument(
             "--expires", type=int, metavar="DAYS", help="days it is valid (default: forever)"
         )
 
@@ -94,6 +98,7 @@ class Command(TeachingCommand):
             quality_target=options["quality"],
             cost_cap=options["cap"],
             auto_route=options["auto_route"],
+            strict=options["strict"],
         )
         if options["expires"]:
             key.expires_at = timezone.now() + timedelta(days=options["expires"])

@@ -471,6 +471,22 @@ class TestWishes:
         found = RequestRecord.objects.order_by("created_at").values_list("auto_route", flat=True)
         assert [auto async for auto in found] == [True, False]
 
+    async def test_a_strict_key_is_refused_what_a_model_would_leave_out(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        lax = await make("lax")
+        strict = await make("strict", strict=True)
+        ask = {**CHAT, "model": SMALL, "seed": 7}
+        served = await client.post("/v1/chat/completions", json=ask, headers=bearer(lax))
+        assert served.status_code == 200
+        assert served.headers["x-optimizer-dropped"] == "seed"
+        # A request cannot ask for less than its key does.
+        for wish in ({}, {"x-optimizer-strict": "false"}):
+            headers = bearer(strict) | wish
+            refused = await client.post("/v1/chat/completions", json=ask, headers=headers)
+            assert refused.status_code == 400
+            assert refused.json()["error"]["param"] == "seed"
+
     async def test_those_who_want_better_answers_share_none_with_those_who_do_not(
         self, client: httpx.AsyncClient
     ) -> None:

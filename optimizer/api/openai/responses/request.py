@@ -108,6 +108,8 @@ def _special_fields(
     extras.extend(
         name for name in fields.unread() if name not in known and body[name] not in _NO_EFFECT
     )
+    if body.get("truncation") == "auto":
+        extras.append("truncation")
     return native, extras
 
 
@@ -122,6 +124,7 @@ def _tool_choice(fields: BodyReader, tools: ResponseTools) -> tuple[ToolChoice, 
     if name in tools.kinds:
         return ToolChoice("named", name), ()
     if kind == "allowed_tools":
+        tools.allow(value.get("tools"))
         return ToolChoice("required" if value.get("mode") == "required" else "auto"), ()
     return ToolChoice(), ("tool_choice",)
 

@@ -123,6 +123,13 @@ class ResponseTools:
             self.tools.append(tool)
             self.kinds[tool.name] = kind
 
+    def allow(self, allowed: Any) -> None:
+        """Keep only the ``allowed`` tools, as ``tool_choice`` names them; none means all."""
+        named = [tool for tool in allowed if isinstance(tool, dict)] if allowed else []
+        names = {self.name_of(tool) or str(tool.get("type", "")) for tool in named}
+        if names:
+            self.tools = [tool for tool in self.tools if tool.name in names]
+
     def name_of(self, item: Mapping[str, Any]) -> str:
         """Return the function's name for a call item of the conversation."""
         namespace, name = item.get("namespace"), item.get("name")

@@ -198,3 +198,23 @@ def test_a_call_gets_its_signature_back_from_the_item_before_it() -> None:
     chat = read(input=[reasoning, *calls])
     assert chat.messages[0].parts == (signed, ToolCall("call_2", "now", "{}"))
     assert chat.sealed
+
+
+def test_only_the_allowed_tools_reach_other_providers() -> None:
+    """https://platform.openai.com/docs/api-reference/responses/create#responses-create-tool_choice"""
+    names = ("look", "run")
+    tools = [{"type": "function", "name": name, "parameters": {"type": "object"}} for name in names]
+    allowed = {
+        "type": "allowed_tools",
+        "mode": "auto",
+        "tools": [{"type": "function", "name": "look"}],
+    }
+    body = {"model": "auto", "input": "Hello", "tools": tools, "tool_choice": allowed}
+    chat = read_response_query(body, "").chat
+    assert [tool.name for tool in chat.tools] == ["look"]
+    assert not chat.native
+
+
+def test_a_conversation_that_is_to_be_cut_is_said_to_be_left_whole() -> None:
+    body = {"model": "auto", "input": "Hello", "truncation": "auto"}
+    assert read_response_query(body, "").chat.extras == ("truncation",)
