@@ -10,7 +10,7 @@ TEST_CACHE_URL ?= redis://127.0.0.1:6379/9
 PARALLEL ?= -n $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 3 ] && echo 4 || echo $$((n + 1)))
 
 # These tests read and write other APIs' formats, which do not depend on the database.
-ONLY_WIRES := test_other_clients.py test_conversations.py test_body_reader.py
+ONLY_WIRES := test_other_clients.py test_conversations.py test_body_reader.py conversation
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-services test-browser test-faults lint format docs audit benchmark clean

@@ -41,7 +41,7 @@ _MESSAGE_FIELDS = frozenset(
 )  # fmt: skip
 
 
-class CallNames:
+class MessageCallNames:
     """The client's names of the tools of a request, and which of them take plain text.
 
     Without a ``request`` the names are those that the provider gives.
@@ -66,7 +66,7 @@ class CallNames:
 
 
 def read_message(
-    provider: str, request: CompletionRequest, body: dict[str, Any], names: CallNames
+    provider: str, request: CompletionRequest, body: dict[str, Any], names: MessageCallNames
 ) -> Completion:
     """Return the completion in ``body``, a ``message`` object.
 
@@ -131,7 +131,7 @@ def arguments_of(value: Any) -> str:
     return "{}" if value is None else json.dumps(value)
 
 
-def _parts(content: Any, names: CallNames) -> Iterator[AnswerPart]:
+def _parts(content: Any, names: MessageCallNames) -> Iterator[AnswerPart]:
     blocks: Iterable[Any] = content if isinstance(content, list) else [content]
     for number, block in enumerate(blocks):
         if not isinstance(block, Mapping):
@@ -141,7 +141,7 @@ def _parts(content: Any, names: CallNames) -> Iterator[AnswerPart]:
             yield part
 
 
-def _part(block: Mapping[str, Any], names: CallNames, number: int) -> AnswerPart | None:
+def _part(block: Mapping[str, Any], names: MessageCallNames, number: int) -> AnswerPart | None:
     kind = kind_of(block)
     if kind == "text":
         text = text_of(block.get("text"))

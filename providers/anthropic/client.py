@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers import features
-from providers.anthropic.answer import CallNames, mend_message, read_message
+from providers.anthropic.answer import MessageCallNames, mend_message, read_message
 from providers.anthropic.request import WIRE, anthropic_payload
 from providers.anthropic.stream import AnthropicStream
 from providers.chat import Chat
@@ -60,8 +60,8 @@ class AnthropicProvider(WireClient):
     def _reader(self, request: CompletionRequest) -> AnthropicStream:
         return AnthropicStream(self.name, self._names(request))
 
-    def _names(self, request: CompletionRequest) -> CallNames:
-        return CallNames(None if self.relays(request) else request)
+    def _names(self, request: CompletionRequest) -> MessageCallNames:
+        return MessageCallNames(None if self.relays(request) else request)
 
 
 def _client_headers(chat: Chat) -> Mapping[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from providers.anthropic.answer import (
     FINISH,
-    CallNames,
+    MessageCallNames,
     arguments_of,
     extra_fields,
     finish_reason,
@@ -48,7 +48,7 @@ _STATUS = {
     "overloaded_error": 529,
 }
 _KNOWN_BLOCKS = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
-_NO_NAMES = CallNames()
+_NO_NAMES = MessageCallNames()
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class AnthropicStream:
     without an index, texts that are lists or absent, endings that are at odds with the calls.
     """
 
-    def __init__(self, provider: str, names: CallNames = _NO_NAMES) -> None:
+    def __init__(self, provider: str, names: MessageCallNames = _NO_NAMES) -> None:
         self._provider = provider
         self._names = names
         self._usage = UsageOfStream()

@@ -13,7 +13,7 @@ from typing import Any
 
 from providers.chat import File, Image, Message, Text, Thinking, ToolCall, ToolResult
 from providers.openai.dialect import Dialect
-from providers.openai.reasoning import past_reasoning
+from providers.openai.reasoning import needs_reasoning, past_reasoning
 from providers.tool_names import ToolNames
 
 _LONGEST_CALL_ID = 40
@@ -24,7 +24,8 @@ class MessageWriter:
     """Writes the messages of one request.
 
     ``author`` is the (provider, model) that gets them, ``past_reasoning`` whether it takes the
-    reasoning of its earlier answers.
+    reasoning of its earlier answers. ``anybody`` allows reasoning of an unknown author as well:
+    what came in on this wire may be the model's own.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class MessageWriter:
         *,
         past_reasoning: bool,
         participants: bool = True,
+        anybody: bool = False,
     ) -> None:
         self._names = names
         self._dialect = dialect
         self._author = author
         self._past_reasoning = past_reasoning
         self._participants = participants
+        self._anybody = anybody
         self._called: dict[str, str] = {}
 
     def of_turn(self, message: Message) -> Iterator[dict[str, Any]]:
@@ -118,7 +121,9 @@ class MessageWriter:
             body["name"] = message.name
         if self._past_reasoning:
             thoughts = (part for part in message.parts if isinstance(part, Thinking))
-            body |= past_reasoning(thoughts, self._author, self._dialect, anybody=True)
+            body |= past_reasoning(thoughts, self._author, self._dialect, anybody=self._anybody)
+            if calls and needs_reasoning(self._author[1], self._dialect):
+                body.setdefault("reasoning_content", "")
         if calls:
             body["tool_calls"] = [self._call(call) for call in calls]
         elif not text:

@@ -105,6 +105,14 @@ def past_reasoning(
     return {"reasoning" if dialect.router else "reasoning_content": text}
 
 
+def needs_reasoning(model: str, dialect: Dialect) -> bool:
+    """Return whether ``model`` refuses calls in its history that have no field for reasoning.
+
+    DeepSeek does so; calls of other models get an empty one.
+    """
+    return not dialect.router and model.rpartition("/")[2].startswith("deepseek")
+
+
 def merged_details(details: Iterable[Any]) -> list[Any]:
     """Return ``reasoning_details`` in which the pieces of a stream are joined."""
     merged: list[Any] = []

@@ -14,7 +14,7 @@ from providers.chat import Chat, Tool
 from providers.completion import CompletionRequest
 from providers.openai.content import MessageWriter
 from providers.openai.dialect import SERVER, Dialect
-from providers.openai.reasoning import reasoning_fields
+from providers.openai.reasoning import needs_reasoning, reasoning_fields
 from providers.openai.schemas import object_schema, strict_schema
 from providers.openai.unsealed import with_own_reasoning
 from providers.tool_names import ToolNames
@@ -83,8 +83,9 @@ def _relayed(
         _adapt(body, chat, request.model, has - request.lacks, dialect)
     if not dialect.developer_role:
         body["messages"] = [_as_system(message) for message in body["messages"]]
-    if chat.sealed:
-        past = features.PAST_REASONING in has - request.lacks
+    past = features.PAST_REASONING in has - request.lacks
+    lacks_reasoning = chat.chosen and past and needs_reasoning(request.model, dialect)
+    if chat.sealed or lacks_reasoning:
         author = (provider, request.model)
         body["messages"] = with_own_reasoning(body["messages"], chat, author, dialect, past=past)
     return body
@@ -175,6 +176,7 @@ def _translated(
         (provider, request.model),
         past_reasoning=features.PAST_REASONING in has,
         participants=features.NAMES in has,
+        anybody=chat.source is not None and chat.source.wire == WIRE,
     )
     body: dict[str, Any] = {"messages": [m for turn in chat.messages for m in writer.of_turn(turn)]}
     if chat.tools:

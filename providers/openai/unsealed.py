@@ -7,7 +7,7 @@ from typing import Any
 
 from providers.chat import Chat, Message, Thinking, ToolCall
 from providers.openai.dialect import Dialect
-from providers.openai.reasoning import past_reasoning
+from providers.openai.reasoning import needs_reasoning, past_reasoning
 
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
 
@@ -24,7 +24,7 @@ def with_own_reasoning(
 
     ``author`` is the (provider, model) that gets them. Reasoning of other models under our
     seal is left out. What has no seal stays if the client named the model; of a model that
-    we chose, it goes to servers that take ``past`` reasoning.
+    we chose, it goes to servers that take ``past`` reasoning in the form that it has.
     """
     turns = (message for message in chat.messages if message.role == "assistant")
     restore = _restorer(turns, chat, author, dialect, past=past)
@@ -46,9 +46,12 @@ def _restorer(
         if sealed or (thoughts and chat.chosen):
             restored = {k: v for k, v in message.items() if k not in _REASONING_FIELDS}
             if past:
-                restored |= past_reasoning(thoughts, author, dialect, anybody=True)
+                anybody = _in_form_of(dialect, message)
+                restored |= past_reasoning(thoughts, author, dialect, anybody=anybody)
             if not restored.get("tool_calls") and restored.get("content") is None:
                 restored["content"] = ""
+        if past and message.get("tool_calls") and needs_reasoning(author[1], dialect):
+            restored = {"reasoning_content": "", **restored}
         calls = [part for part in turn.parts if isinstance(part, ToolCall)]
         if any(call.signed_by != ("", "") for call in calls):
             by_id = {call.id: call for call in calls}
@@ -62,6 +65,13 @@ def _restorer(
         return restored
 
     return restore
+
+
+def _in_form_of(dialect: Dialect, message: dict[str, Any]) -> bool:
+    """Return whether the reasoning in ``message`` may be from a server of this dialect."""
+    if message.get("reasoning_details"):
+        return dialect.router
+    return not (dialect.router and message.get("reasoning_content"))
 
 
 def _unsealed_call(

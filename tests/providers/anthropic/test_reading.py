@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.anthropic.answer import CallNames, mend_message, read_message
+from providers.anthropic.answer import MessageCallNames, mend_message, read_message
 from providers.anthropic.request import anthropic_payload
 from providers.anthropic.stream import AnthropicStream
 from providers.assembly import CompletionBuilder, completion_events
@@ -33,8 +33,8 @@ MESSAGE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def read(body: dict[str, Any], names: CallNames | None = None) -> Completion:
-    return read_message("p", REQUEST, body, names or CallNames())
+def read(body: dict[str, Any], names: MessageCallNames | None = None) -> Completion:
+    return read_message("p", REQUEST, body, names or MessageCallNames())
 
 
 def streamed(messages: list[Any]) -> Completion:
@@ -129,7 +129,7 @@ def test_freeform_and_renamed_tools_come_back_as_the_client_knows_them() -> None
     name = "tools/exec.py"
     chat = Chat.of_prompt("Q")
     asked = CompletionRequest("m", Chat(chat.messages, tools=(Tool(name, freeform=True),)))
-    names = CallNames(asked)
+    names = MessageCallNames(asked)
 
     sent = anthropic_payload(asked)["tools"][0]
     assert sent["input_schema"]["required"] == ["input"]

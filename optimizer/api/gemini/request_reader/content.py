@@ -45,7 +45,7 @@ class ContentReader:
         values = value if isinstance(value, list) else [value]
         if not values:
             raise fields.error("contents", "must contain at least one content.")
-        for number, item in enumerate(values):
+        for number, item in enumerate(_whole_turns(values)):
             if isinstance(item, str):
                 item = {"role": "user", "parts": [{"text": item}]}
             content = ProtoReader(item, f"contents[{number}]")
@@ -107,7 +107,11 @@ class ContentReader:
             own = signature if isinstance(signature, str) else ""
             parts.append(Thinking(text if isinstance(text, str) else "", own))
         elif isinstance(text, str):
-            parts.append(Text(text))
+            last = parts[-1] if parts and self._after_model else None
+            if isinstance(last, Text):
+                parts[-1] = Text(last.text + text)
+            else:
+                parts.append(Text(text))
         else:
             parts.extend(self._special(part))
         raw.append(item)
@@ -171,6 +175,34 @@ class ContentReader:
                     self._open.remove(call)
                     return call[0]
         return None
+
+
+def _whole_turns(contents: list[Any]) -> list[Any]:
+    """Return the contents; the chunks of one streamed answer, which clients keep as such, as one.
+
+    Google's own SDK keeps them so. Other APIs expect the calls of a turn together.
+    """
+    turns: list[Any] = []
+    merged = None
+    for item in contents:
+        if not (turns and _has_parts(turns[-1]) and _has_parts(item)):
+            turns.append(item)
+            merged = None
+        elif merged is None:
+            merged = [*turns[-1]["parts"], *item["parts"]]
+            turns[-1] = {**turns[-1], "parts": merged}
+        else:
+            merged.extend(item["parts"])
+    return turns
+
+
+def _has_parts(item: Any) -> bool:
+    """Return whether ``item`` is a content of the model with a list of parts."""
+    return (
+        isinstance(item, Mapping)
+        and item.get("role") == "model"
+        and isinstance(item.get("parts"), list)
+    )
 
 
 def _is_unsigned(part: Part) -> bool:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.openai.responses.tools import ResponseTools, hosted_calls, past_call
-from optimizer.domain.reasoning_seals import is_seal, unseal
+from optimizer.domain.reasoning_seals import is_seal, unseal, unseal_call
 from providers.chat import File, Image, Message, Native, Part, Text, Thinking, ToolCall, ToolResult
 from providers.openai.responses_answer import reasoning_text
 
@@ -34,6 +35,7 @@ class InputReader:
         self._turns: list[tuple[str, list[Part]]] = []
         self.extras: list[str] = []
         self.sealed = False
+        self._call_seal = ""
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -63,18 +65,14 @@ class InputReader:
         if kind == "message":
             self._message(item)
         elif kind == "function_call":
-            call = ToolCall(
-                item.text("call_id") or item.text("id", required=True),
-                self._tools.name_of(body),
-                item.text("arguments"),
-            )
-            self._assistant().append(call)
+            call_id = item.text("call_id") or item.text("id", required=True)
+            self._call(ToolCall(call_id, self._tools.name_of(body), item.text("arguments")))
         elif kind.endswith("_call_output"):
             self._results().append(_result(item))
         elif (past := past_call(body)) is not None:
             name, arguments, freeform = past
             call_id = item.text("call_id") or item.text("id")
-            self._assistant().append(ToolCall(call_id, name, arguments, freeform=freeform))
+            self._call(ToolCall(call_id, name, arguments, freeform=freeform))
         elif kind == "reasoning":
             self._reasoning(item)
         elif kind == "item_reference":
@@ -90,12 +88,22 @@ class InputReader:
         else:
             self._turns.append(("system" if role == "developer" else role, parts))
 
+    def _call(self, call: ToolCall) -> None:
+        """Add a call, with the reasoning that a sealed item before it holds."""
+        sealed, self._call_seal = self._call_seal, ""
+        if sealed:
+            signature, author = unseal_call(sealed)
+            call = replace(call, signature=signature, signed_by=author)
+        self._assistant().append(call)
+
     def _reasoning(self, item: BodyReader) -> None:
         encrypted = item.text("encrypted_content")
         if is_seal(encrypted):
             self.sealed = True
             thinking = unseal(encrypted)
-            if thinking is not None:
+            if thinking is None:
+                self._call_seal = encrypted
+            else:
                 self._assistant().append(thinking)
             return
         body = item.mapping_itself

@@ -10,6 +10,7 @@ import pytest
 from optimizer.api.http.body_reader import InvalidField
 from optimizer.api.openai.responses.request import read_response_query
 from optimizer.api.openai.responses.tools import ResponseTools
+from optimizer.domain.reasoning_seals import seal_call
 from providers.chat import JsonOutput, Reasoning, Text, Thinking, ToolCall, ToolResult
 from tests.fakes.server import FakeProvider
 
@@ -182,6 +183,21 @@ async def test_the_answer_repeats_what_was_asked(
     assert response.usage.input_tokens_details.cached_tokens == 4
     assert response.id.startswith("resp_")
     assert fakes["openrouter"].asked[0].body["max_tokens"] == 50
+
+
+def test_a_call_gets_its_signature_back_from_the_item_before_it() -> None:
+    signed = ToolCall("call_1", "now", "{}", "signature", ("gemini", "m"))
+    reasoning = {
+        "type": "reasoning", "id": "rs_1", "summary": [],
+        "encrypted_content": seal_call(signed, "gemini", "m"),
+    }  # fmt: skip
+    calls = [
+        {"type": "function_call", "call_id": f"call_{n}", "name": "now", "arguments": "{}"}
+        for n in (1, 2)
+    ]
+    chat = read(input=[reasoning, *calls])
+    assert chat.messages[0].parts == (signed, ToolCall("call_2", "now", "{}"))
+    assert chat.sealed
 
 
 def test_only_the_allowed_tools_reach_other_providers() -> None:

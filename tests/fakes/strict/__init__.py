@@ -1,0 +1,1 @@
+"""Fake models that remember what they wrote and refuse every history that is not theirs."""
