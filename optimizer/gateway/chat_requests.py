@@ -145,7 +145,9 @@ class ChatRequestBuilder:
                 except TimeoutError:
                     logger.warning("Tokens are estimated, as counting took too long")
                 except ProviderError as error:
-                    if error.status in _ABOUT_THE_REQUEST:
+                    source = query.chat.source
+                    own = source is not None and source.wire == provider.wire
+                    if own and error.status in _ABOUT_THE_REQUEST:
                         raise
                     logger.warning("Tokens are estimated, as counting failed: %s", error)
         return query.chat.estimated_tokens()

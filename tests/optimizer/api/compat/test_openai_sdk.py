@@ -153,7 +153,7 @@ async def test_what_goes_to_its_own_wire_goes_as_it_came(
     assert asked["max_tokens"] == 50
     assert found.choices[0].logprobs.content[0].token == "Hi"
     assert found.choices[0].message.annotations
-    assert (await RequestRecord.objects.aget()).user_id == "ann"
+    assert (await RequestRecord.objects.admitted().aget()).user_id == "ann"
 
 
 async def test_an_image_reaches_a_model_that_sees(
