@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from json.decoder import JSONArray, JSONObject  # type: ignore[attr-defined]
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -47,6 +48,22 @@ def read_large(text: str, parse_constant: Callable[[str], Any] | None = None) ->
     for _ in range(_LEVELS_READ_APART):
         decoder.scan_once = _one_level(decoder.scan_once, keys)
     return decoder.decode(text)
+
+
+def replace_constants(value: Any) -> bool:
+    """Replace NaN and infinities within ``value`` by ``None``; return whether there was any.
+
+    Python writes and reads them, but they are no JSON: most clients cannot read a body with one.
+    """
+    found, waiting = False, [value]
+    while waiting:
+        holder = waiting.pop()
+        for key, item in holder.items() if isinstance(holder, dict) else enumerate(holder):
+            if isinstance(item, (dict, list)):
+                waiting.append(item)
+            elif isinstance(item, float) and not isfinite(item):
+                holder[key], found = None, True
+    return found
 
 
 def _one_level(inner: _Scan, keys: dict[str, str]) -> _Scan:
