@@ -18,6 +18,9 @@ import orjson
 LARGE_BYTES = 256 * 1024
 """Larger JSON is read and written on a thread, so that other requests are served meanwhile."""
 
+MOST_LEVELS = 200
+"""What is nested deeper in an answer is left out: Python reads deeper values than it writes."""
+
 # orjson reads so many bytes in a tenth of a second.
 _MOST_AT_ONCE = 8 * 1024 * 1024
 # The shortest integers that may have more than 64 bits, which orjson reads as floats.
@@ -64,6 +67,24 @@ def replace_constants(value: Any) -> bool:
             elif isinstance(item, float) and not isfinite(item):
                 holder[key], found = None, True
     return found
+
+
+def writable(value: Any) -> Any:
+    """Return a copy of ``value`` that can be written: ``None`` where it is no JSON or too deep."""
+    root = [value]
+    waiting: list[tuple[Any, int]] = [(root, 0)]
+    while waiting:
+        holder, level = waiting.pop()
+        for key, item in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+            if isinstance(item, (dict, list, tuple)):
+                if level == MOST_LEVELS:
+                    holder[key] = None
+                    continue
+                holder[key] = dict(item) if isinstance(item, dict) else list(item)
+                waiting.append((holder[key], level + 1))
+            elif isinstance(item, float) and not isfinite(item):
+                holder[key] = None
+    return root[0]
 
 
 def _one_level(inner: _Scan, keys: dict[str, str]) -> _Scan:

@@ -37,7 +37,7 @@ from providers.http.streaming import (
     server_sent_events,
 )
 from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, was_sent
-from providers.large_json import LARGE_BYTES, read_large, replace_constants, write_large
+from providers.large_json import LARGE_BYTES, read_large, replace_constants, writable, write_large
 from providers.storable import storable_completion
 
 logger = logging.getLogger(__name__)
@@ -399,7 +399,12 @@ def _json_object(text: str) -> dict[str, Any] | None:
 
 
 def _as_text(data: Mapping[str, Any] | None) -> str:
-    return "[DONE]" if data is None else json.dumps(data)
+    if data is None:
+        return "[DONE]"
+    try:
+        return json.dumps(data)
+    except RecursionError:
+        return json.dumps(writable(data))
 
 
 def _as_json(payload: Mapping[str, Any]) -> bytes:
