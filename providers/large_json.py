@@ -58,15 +58,15 @@ def replace_constants(value: Any) -> bool:
 
     Python writes and reads them, but they are no JSON: most clients cannot read a body with one.
     """
-    found, waiting = False, [value]
+    replaced, waiting = False, [value]
     while waiting:
         holder = waiting.pop()
         for key, item in holder.items() if isinstance(holder, dict) else enumerate(holder):
             if isinstance(item, (dict, list)):
                 waiting.append(item)
             elif isinstance(item, float) and not isfinite(item):
-                holder[key], found = None, True
-    return found
+                holder[key], replaced = None, True
+    return replaced
 
 
 def writable(value: Any) -> Any:
