@@ -10,12 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from json.decoder import JSONArray, JSONObject  # type: ignore[attr-defined]
+from math import isfinite
 from typing import Any
 
 import orjson
 
 LARGE_BYTES = 256 * 1024
 """Larger JSON is read and written on a thread, so that other requests are served meanwhile."""
+
+MOST_LEVELS = 200
+"""What is nested deeper in an answer is left out: Python reads deeper values than it writes."""
 
 # orjson reads so many bytes in a tenth of a second.
 _MOST_AT_ONCE = 8 * 1024 * 1024
@@ -47,6 +51,40 @@ def read_large(text: str, parse_constant: Callable[[str], Any] | None = None) ->
     for _ in range(_LEVELS_READ_APART):
         decoder.scan_once = _one_level(decoder.scan_once, keys)
     return decoder.decode(text)
+
+
+def replace_constants(value: Any) -> bool:
+    """Replace NaN and infinities within ``value`` by ``None``; return whether there was any.
+
+    Python writes and reads them, but they are no JSON: most clients cannot read a body with one.
+    """
+    replaced, waiting = False, [value]
+    while waiting:
+        holder = waiting.pop()
+        for key, item in holder.items() if isinstance(holder, dict) else enumerate(holder):
+            if isinstance(item, (dict, list)):
+                waiting.append(item)
+            elif isinstance(item, float) and not isfinite(item):
+                holder[key], replaced = None, True
+    return replaced
+
+
+def writable(value: Any) -> Any:
+    """Return a copy of ``value`` that can be written: ``None`` where it is no JSON or too deep."""
+    root = [value]
+    waiting: list[tuple[Any, int]] = [(root, 0)]
+    while waiting:
+        holder, level = waiting.pop()
+        for key, item in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+            if isinstance(item, (dict, list, tuple)):
+                if level == MOST_LEVELS:
+                    holder[key] = None
+                    continue
+                holder[key] = dict(item) if isinstance(item, dict) else list(item)
+                waiting.append((holder[key], level + 1))
+            elif isinstance(item, float) and not isfinite(item):
+                holder[key] = None
+    return root[0]
 
 
 def _one_level(inner: _Scan, keys: dict[str, str]) -> _Scan:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 from providers.chat import Text, Thinking, ToolCall
 from providers.completion import AnswerPart, Choice, Completion
+from providers.large_json import MOST_LEVELS
 
 # Lone surrogates (UTF-8) and NUL (PostgreSQL).
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -19,14 +21,21 @@ def storable_text(text: str) -> str:
     return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text
 
 
-def storable_json(value: Any) -> Any:
-    """Return the JSON ``value`` with all its texts, keys included, made storable."""
+def storable_json(value: Any, levels: int = MOST_LEVELS) -> Any:
+    """Return the JSON ``value`` with all its texts, keys included, made storable.
+
+    Infinities, NaN and what is nested deeper than ``levels`` become ``None``.
+    """
     if isinstance(value, str):
         return storable_text(value)
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, (Mapping, list, tuple)) and levels == 0:
+        return None
     if isinstance(value, Mapping):
-        return {storable_text(k): storable_json(v) for k, v in value.items()}
+        return {storable_text(k): storable_json(v, levels - 1) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [storable_json(item) for item in value]
+        return [storable_json(item, levels - 1) for item in value]
     return value
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from abc import ABC, abstractmethod
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -36,7 +37,7 @@ from providers.http.streaming import (
     server_sent_events,
 )
 from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, was_sent
-from providers.large_json import LARGE_BYTES, read_large, write_large
+from providers.large_json import LARGE_BYTES, read_large, replace_constants, writable, write_large
 from providers.storable import storable_completion
 
 logger = logging.getLogger(__name__)
@@ -129,7 +130,11 @@ class WireClient(ABC):
         """Return the completion, the body that it was read from, and whether that was repaired."""
         with self._reading():
             body = self._object(raw)
-            repaired = self._repair(request, body)
+            # Some servers write NaN, which is no JSON, or a byte order mark before it, or UTF-16.
+            repaired = raw.startswith(BOM_UTF8) or b"\0" in raw
+            if b"NaN" in raw or b"Infinity" in raw:
+                repaired |= replace_constants(body)
+            repaired |= self._repair(request, body)
             completion = self._parse(request, body)
             if not _is_plain_ascii(raw):
                 completion = storable_completion(completion)
@@ -246,6 +251,8 @@ class WireClient(ABC):
                 if data is None:
                     logger.warning("%s streamed a message that is not a JSON object", self.name)
                 else:
+                    if ("NaN" in text or "Infinity" in text) and replace_constants(data):
+                        text = _as_text(data)
                     yield message.event, text, data
         except EventTooLarge:
             raise MalformedResponse(self.name, "streamed an event larger than 16 MiB") from None
@@ -392,7 +399,12 @@ def _json_object(text: str) -> dict[str, Any] | None:
 
 
 def _as_text(data: Mapping[str, Any] | None) -> str:
-    return "[DONE]" if data is None else json.dumps(data)
+    if data is None:
+        return "[DONE]"
+    try:
+        return json.dumps(data)
+    except RecursionError:
+        return json.dumps(writable(data))
 
 
 def _as_json(payload: Mapping[str, Any]) -> bytes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from optimizer.api.anthropic.answer import usage_body
 from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.domain.result import CompletionResult
+from providers.events import Relayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,10 @@ class MessageRelayRules:
     """
 
     model: str
+
+    last: ClassVar[Relayed | None] = Relayed(
+        "message_stop", '{"type": "message_stop"}', {"type": "message_stop"}
+    )
 
     def changed(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Set the model of the message to the name that the client asked for."""

@@ -7,7 +7,7 @@ the summary of this service is added to the last message of a stream.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.http.errors import Failure
@@ -20,7 +20,12 @@ ALIVE = b": keep-alive\n\n"
 
 
 class RelayRules(Protocol):
-    """What one API changes in a message that is passed on."""
+    """What one API changes in a message that is passed on.
+
+    ``last`` is the message with which each of its streams ends, if it has such a one.
+    """
+
+    last: ClassVar[Relayed | None]
 
     def changed(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return ``data`` itself if nothing changes, else what replaces it; ``None`` omits it."""
@@ -88,6 +93,10 @@ class RelayEncoder:
             elif (message := self._message(event)) is not None:
                 messages.append(message)
         yield from reversed(messages)
+        last = self._rules.last
+        if last is not None and not any(_is_same(event, last) for event in self._endings):
+            # Some servers forget it, and some clients wait for it.
+            yield sse_text(last.text, last.name)
 
     def error(self, failure: Failure) -> Iterator[bytes]:
         """Yield the event that reports ``failure``."""
@@ -111,3 +120,9 @@ class RelayEncoder:
 
 def _name_of(event: Relayed) -> str:
     return "" if event.name == "message" else event.name
+
+
+def _is_same(event: Relayed, last: Relayed) -> bool:
+    if event.data is None or last.data is None:
+        return event.data is last.data
+    return last.name in (event.name, event.data.get("type"))

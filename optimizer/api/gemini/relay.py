@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.domain.result import CompletionResult
+from providers.events import Relayed
 
 
 @dataclass(frozen=True, slots=True)
 class GenerateRelayRules:
     """The rules of Gemini's API: nothing changes; its ``modelVersion`` is the model's own."""
+
+    last: ClassVar[Relayed | None] = None
 
     def changed(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return ``data`` as it is."""

@@ -10,6 +10,8 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import JSONRenderer
 from rest_framework.utils.encoders import JSONEncoder
 
+from providers.large_json import writable
+
 
 class MoneyEncoder(JSONEncoder):
     """Writes decimals as the shortest JSON numbers that keep ten decimal places."""
@@ -30,7 +32,10 @@ def as_json(value: Any) -> bytes:
     try:
         return orjson.dumps(value, _ENCODER.default, _OPTIONS)
     except TypeError:  # among other things an integer of over 64 bits
-        return _ENCODER.encode(value).encode("utf-8", "replace")
+        try:
+            return _ENCODER.encode(value).encode("utf-8", "replace")
+        except (ValueError, RecursionError):  # such an integer beside an infinity, or nested deep
+            return _ENCODER.encode(writable(value)).encode("utf-8", "replace")
 
 
 class AlwaysJson(DefaultContentNegotiation):

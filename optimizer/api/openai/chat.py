@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -25,6 +25,7 @@ from optimizer.api.openai.errors import error_body
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.chat_requests import ChatQuery
 from optimizer.gateway.streaming.client_stream import ClientStream
+from providers.events import Relayed
 
 
 class OpenAIEndpoint(WireEndpoint):
@@ -40,6 +41,8 @@ class ChatRelayRules:
     """The rules of chat completions; ``with_usage`` is whether the stream ends with its usage."""
 
     with_usage: bool
+
+    last: ClassVar[Relayed | None] = Relayed("", "[DONE]", None)
 
     def changed(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Omit the chunk with the usage alone if the client has not asked for it."""

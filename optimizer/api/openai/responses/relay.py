@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.domain.result import CompletionResult
+from providers.events import Relayed
 
 
 class ResponseRelayRules:
     """The rules of responses."""
+
+    last: ClassVar[Relayed | None] = None
 
     def changed(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Change nothing."""
