@@ -232,8 +232,9 @@ def _settled(running: Running, upstream: Any, prices: PriceBook) -> None:
 
     served = upstream.served
     ledger = rows(running, "SELECT id, prompt, status, cost, user_id FROM requests")
-    # Each request that came to its end: what it was served, to the last digit.
-    whole = {prompt: usd(cost) for _, prompt, status, cost, _ in ledger if status != "partial"}
+    # Each request that was answered: what it was served, to the last digit. One that broke off
+    # before its answer may be charged for its input, which is an estimate.
+    whole = {prompt: usd(cost) for _, prompt, status, cost, _ in ledger if status == "ok"}
     assert whole == {prompt: cost_of(prompt) for prompt in whole}
     assert sum(whole.values()) == sum(map(cost_of, whole)) > 0
     # What else was served went to workers that were killed: it is still held.

@@ -83,7 +83,7 @@ class MessageReader:
             return Message("user", tuple(read_content(message)), name)
         if role == "assistant":
             return Message("assistant", tuple(self._assistant(message)), name)
-        return Message("user", (Native(f"role {role}"),), name)
+        return Message("user", (Native("unknown role"),), name)
 
     def _assistant(self, message: BodyReader) -> Iterator[Part]:
         if any(message.has(name) for name in _REASONING):
