@@ -102,7 +102,7 @@ class BodyLimit:
         detail = f"Nothing more of the request body arrived within {self._seconds:g} seconds."
         failure = Failure(408, "timeout", detail, code="request_timeout")
         headers = [(b"connection", b"close")]
-        await send_failure(send, scope["path"], failure, headers, errors={"body": [detail]})
+        await send_failure(send, scope, failure, headers, errors={"body": [detail]})
 
     async def _refuse_large(self, scope: Scope, receive: Receive, send: Send) -> None:
         drained, more = 0, True

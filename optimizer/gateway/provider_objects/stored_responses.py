@@ -167,7 +167,7 @@ def _referred(item: Any) -> re.Match[str] | None:
     """Return the match of the id if ``item`` refers to an item of this service."""
     if not isinstance(item, dict) or "role" in item or "content" in item:
         return None
-    if item.get("type") not in {None, "item_reference"}:
+    if item.get("type") not in (None, "item_reference"):
         return None
     item_id = item.get("id")
     return _OWN_ITEM.fullmatch(item_id) if isinstance(item_id, str) else None

@@ -77,8 +77,8 @@ async def the_refusal(answer: httpx.Response) -> RequestRecord:
         ("/v1/messages", {**CHAT, "model": "nope"}, "messages", 404, "model_not_found"),
         ("/v1/messages", {**CHAT, "max_tokens": "many"}, "messages", 400, None),
         ("/v1/embeddings", {"model": "nope", "input": "x"}, "embeddings", 404, "model_not_found"),
-        ("/v1/chat/completions", {**CHAT, "optimizer": {"max_cost": 0.0000001}}, "chat/completions", 400,
-         "unsupported_feature"),
+        ("/v1/chat/completions", {**CHAT, "optimizer": {"max_cost": 0.0000001}},
+         "chat/completions", 400, "unsupported_feature"),
     ],
 )  # fmt: skip
 async def test_what_is_wrong_with_a_request_is_recorded(

@@ -81,6 +81,8 @@ class InputReader:
             self._turns.append(("user", [Native(kind)]))
 
     def _message(self, item: BodyReader) -> None:
+        if not (item.has("role") or item.has("content")):
+            raise item.error("role", "is required.", "missing_required_parameter")
         role = item.choice("role", _ROLES, "user")
         parts = list(_content(item, "content"))
         if role == "assistant":
