@@ -65,12 +65,12 @@ _FIELDS: dict[str, dict[str, Any]] = {
             "properties": {"role": {"type": "string"}, "content": {}},
         },
     },
-    "max_tokens": {"type": "integer", "minimum": 1},
+    "max_tokens": {"type": "integer", "minimum": 0},
     "text": {
         "description": "A text or an array of items.",
         "oneOf": [
             {"type": "string"},
-            {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["type"]}},
+            {"type": "array", "items": {"type": "object", "required": ["type"]}},
         ],
     },
     "texts": {
