@@ -146,7 +146,7 @@ class MessagesViewSet(EndpointViewSet):
         operation_id="messages",
         summary="Messages (Anthropic)",
         tags=["Anthropic"],
-        request=documents.request_body({"max_tokens": "max_tokens", "messages": "messages"}),
+        request=documents.request_body({"messages": "messages"}, max_tokens="max_tokens"),
         responses=documents.ANTHROPIC_STREAMS,
         examples=[
             OpenApiExample(

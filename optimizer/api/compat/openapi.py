@@ -83,10 +83,10 @@ _FIELDS: dict[str, dict[str, Any]] = {
 }
 
 
-def request_body(required: dict[str, str]) -> dict[str, Any]:
+def request_body(required: dict[str, str], **optional: str) -> dict[str, Any]:
     """Return the schema of a JSON body in another API's format, with our extensions.
 
-    ``required`` maps the required fields to their kinds in :data:`_FIELDS`.
+    ``required`` and ``optional`` map fields to their kinds in :data:`_FIELDS`.
     """
     schema: dict[str, Any] = {
         "type": "object",
@@ -98,6 +98,7 @@ def request_body(required: dict[str, str]) -> dict[str, Any]:
                 "description": "auto, auto:complexity, auto:cheapest, auto:best or a model's name.",
             },
             **{field: _FIELDS[kind] for field, kind in required.items()},
+            **{field: {**_FIELDS[kind], "nullable": True} for field, kind in optional.items()},
             "stream": {"type": "boolean", "default": False, "nullable": True},
             "optimizer": _OPTIMIZER,
         },

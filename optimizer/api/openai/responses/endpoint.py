@@ -132,7 +132,7 @@ class ResponsesViewSet(EndpointViewSet):
         operation_id="responses",
         summary="Responses (OpenAI)",
         tags=["OpenAI"],
-        request=documents.request_body({"input": "text"}),
+        request=documents.request_body({}, input="text"),
         responses=documents.OPENAI_STREAMS,
         examples=[
             OpenApiExample(
