@@ -11,6 +11,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='apikey',
             name='strict',
-            field=models.BooleanField(default=False, help_text='Refuse a request rather than leave out fields that a model does not take.'),
+            field=models.BooleanField(db_default=False, default=False, help_text='Refuse a request rather than leave out fields that a model does not take.'),
         ),
     ]

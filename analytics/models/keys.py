@@ -110,6 +110,7 @@ class ApiKey(models.Model):
     )
     strict = models.BooleanField(
         default=False,
+        db_default=False,
         help_text="Refuse a request rather than leave out fields that a model does not take.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
