@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from analytics.models import RequestRecord
+from optimizer.api.anthropic.reasoning import Author
 from optimizer.api.anthropic.stream import MessageStreamEncoder
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.openai.chat_stream import ChatStreamEncoder
@@ -46,7 +47,7 @@ class LongWinded:
 
 TELLERS: dict[str, Callable[[], StreamEncoder]] = {
     "chat": lambda: ChatStreamEncoder(1, "m", with_usage=True),
-    "messages": lambda: MessageStreamEncoder(1, "m", input_tokens=1),
+    "messages": lambda: MessageStreamEncoder(1, "m", lambda: Author("p", "m"), input_tokens=1),
     "responses": lambda: ResponseStreamEncoder(ResponseFrame(1, {}), "m"),
 }
 
