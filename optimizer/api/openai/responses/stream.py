@@ -87,7 +87,8 @@ class ResponseStreamEncoder:
             yield from self._begin()
         if isinstance(event, ToolCallStarted):
             if event.signature:
-                item = self._new("rs", len(self._items))
+                # Blocks of reasoning are numbered from 0, so this key is none of theirs.
+                item = self._new("rs", -1 - event.index)
                 item.call_id, item.thinking = event.id, Thinking(signature=event.signature)
                 yield from self._added(item)
             item = self._new("fc", event.index)

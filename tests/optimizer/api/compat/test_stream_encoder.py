@@ -21,6 +21,7 @@ from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.openai.chat_stream import ChatStreamEncoder
 from optimizer.api.openai.responses.answer import ResponseFrame
 from optimizer.api.openai.responses.stream import ResponseStreamEncoder
+from optimizer.domain.reasoning_seals import unseal, unseal_call
 from optimizer.domain.result import CompletionResult
 from providers.anthropic.stream import AnthropicStream
 from providers.assembly import CompletionBuilder
@@ -198,3 +199,18 @@ def test_a_stream_without_a_word_still_ends_properly(wire: str) -> None:
         assert_blocks_are_closed(messages)
     else:
         assert messages[-1]["response"]["status"] == "completed"
+
+
+def test_the_signature_of_a_call_and_later_reasoning_are_items_of_their_own() -> None:
+    events: list[Event] = [
+        ToolCallStarted(0, "call_1", "f", "signed"),
+        ToolArguments(0, "{}"),
+        ThinkingDelta("Hm."),
+        Finished("tool_calls"),
+    ]
+    output = told(ResponseStreamEncoder(ResponseFrame(ID, {}), "m"), events)[-1]["response"][
+        "output"
+    ]
+    assert [item["type"] for item in output] == ["reasoning", "function_call", "reasoning"]
+    assert unseal_call(output[0]["encrypted_content"])[0] == "signed"
+    assert unseal(output[2]["encrypted_content"]).text == "Hm."
