@@ -155,7 +155,7 @@ def mutated(draw: st.DrawFn, value: Any) -> Any:
             if isinstance(place, dict) and draw(st.booleans()):
                 del place[key]
             else:
-                place[key] = draw(JUNK)
+                place[key] = copy.deepcopy(draw(JUNK))
             break
     return value
 

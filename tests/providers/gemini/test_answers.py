@@ -177,7 +177,7 @@ def test_no_mutation_of_an_answer_raises_more_than_a_provider_s_error(data: st.D
         if data.draw(st.booleans()) and isinstance(parent, dict):
             del parent[path[-1]]
         else:
-            parent[path[-1]] = data.draw(JUNK)
+            parent[path[-1]] = copy.deepcopy(data.draw(JUNK))
         if not places(body):
             break
     request = data.draw(st.sampled_from([REQUEST, OWN]))
