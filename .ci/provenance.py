@@ -41,5 +41,4 @@ statement = {
         },
     },
 }
-json.dump(statement, sys.stdout, indent=2)
-print()
+sys.stdout.write(json.dumps(statement, indent=2) + "\n")

@@ -63,7 +63,9 @@ def test_no_two_locks_name_different_versions_for_the_same_python() -> None:
 @pytest.mark.parametrize("file", ["Makefile", "deploy/Dockerfile", ".ci/release", ".ci/audit"])
 def test_whatever_installs_asks_for_hashes(file: str) -> None:
     commands = re.sub(r"\\\n", " ", (ROOT / file).read_text())
-    installs = [line for line in commands.splitlines() if re.search(r"pip\S*( \S+)* install\b", line)]
+    installs = [
+        line for line in commands.splitlines() if re.search(r"pip\S*( \S+)* install\b", line)
+    ]
     assert installs
     for line in installs:
         assert "--require-hashes" in line, line
