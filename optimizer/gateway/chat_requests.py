@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.model_names import ModelNames
 from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key
 from optimizer.domain.request import GatewayRequest, apply_client, prompt_of, storable_id
+from optimizer.domain.sessions import session_of
 from providers import features
 from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
@@ -27,6 +29,10 @@ _MANY_MESSAGES = 1_000
 
 # With these a provider says what is wrong with a request, not with itself or its key.
 _ABOUT_THE_REQUEST = frozenset({400, 404, 413, 422})
+
+
+def _no_header(name: str) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,7 @@ class ChatRequestBuilder:
         endpoint: str,
         request_id: uuid.UUID,
         client: Client = ANONYMOUS,
+        header: Callable[[str], str] = _no_header,
         strict: bool = False,
         large: bool = False,
     ) -> GatewayRequest:
@@ -73,7 +80,8 @@ class ChatRequestBuilder:
 
         A ``strict`` request goes only to models that leave out nothing of it. It is strict if
         the client's key or the request's own options say so, too. ``large`` is whether the body
-        was large, so that this is called on a thread.
+        was large, so that this is called on a thread. ``header`` returns a header of the request
+        by its lower-case name.
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`.
         """
@@ -87,6 +95,7 @@ class ChatRequestBuilder:
         if selection.strategy == "named":
             chat = replace(chat, chosen=False)
         words = prompt_of(chat)
+        session = session_of(chat, header, own=options.session_id, key=client.key)
         request = GatewayRequest(
             chat=chat,
             prompt=storable_text(words),
@@ -101,7 +110,7 @@ class ChatRequestBuilder:
             max_cost=options.max_cost,
             tags=options.tags,
             user_id=storable_id(chat.user),
-            session_id=options.session_id,
+            session_id=session.id,
             cache=cache_policy(chat, options, hottest=self._hottest),
             streamed=query.streamed,
             strict=options.strict,

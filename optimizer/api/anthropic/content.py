@@ -28,6 +28,7 @@ from providers.chat import (
 
 _ROLES = ("user", "assistant", "system")
 _IN_RESULTS = (Text, Image, File)
+_REMINDER = "<system-reminder>"
 
 
 class TurnReader:
@@ -50,7 +51,11 @@ class TurnReader:
             role = message.text("role", required=True)
             if role not in _ROLES:
                 raise message.error("role", "must be user, assistant or system.")
-            yield Message(role, tuple(self.content(message, "content")))  # type: ignore[arg-type]
+            turn = Message(role, tuple(self.content(message, "content")))  # type: ignore[arg-type]
+            if role == "user" and len(turn.parts) > 1:
+                yield from _context_apart(turn)
+            else:
+                yield turn
 
     def content(self, fields: BodyReader, name: str) -> Iterator[Part]:
         """Yield the parts of a content field, which is a string or an array of blocks."""
@@ -143,6 +148,24 @@ class TurnReader:
         head = [block.text("title"), block.text("source")]
         words = "\n".join([*filter(None, head), *(part.text for part in parts)])
         yield Text(words, _cache(block))
+
+
+def _context_apart(turn: Message) -> Iterator[Message]:
+    """Yield the reminders that a turn begins with as a turn of its own, then what follows them.
+
+    Claude Code puts them before a person's words. Models of other APIs answer the last message:
+    it should hold those words alone.
+    """
+    count = 0
+    for part in turn.parts:
+        if not (isinstance(part, Text) and part.text.startswith(_REMINDER)):
+            break
+        count += 1
+    if 0 < count < len(turn.parts):
+        yield Message(turn.role, turn.parts[:count])
+        yield Message(turn.role, turn.parts[count:])
+    else:
+        yield turn
 
 
 def read_system(fields: BodyReader) -> Iterator[Message]:

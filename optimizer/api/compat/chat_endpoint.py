@@ -259,6 +259,7 @@ class ChatEndpoint(WireEndpoint):
             endpoint=self.name,
             request_id=api_request.request_id,
             client=api_request.client,
+            header=api_request.header,
             strict=api_request.header("x-optimizer-strict").lower() == "true",
             large=api_request.large,
         )

@@ -63,7 +63,11 @@ class CompletionsEndpoint(OpenAIEndpoint, ChatEndpoint):
         self, query: ChatQuery, api_request: ApiRequest, request_id: uuid.UUID
     ) -> GatewayRequest:
         return self._chat_requests.build(
-            query, endpoint=self.name, request_id=request_id, client=api_request.client
+            query,
+            endpoint=self.name,
+            request_id=request_id,
+            client=api_request.client,
+            header=api_request.header,
         )
 
     async def _answer_all(
