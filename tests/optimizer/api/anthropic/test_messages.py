@@ -162,3 +162,18 @@ def test_reasoning_of_an_anthropic_provider_keeps_its_own_form() -> None:
         {"type": "redacted_thinking", "data": "y"},
         {"type": "thinking", "thinking": "", "signature": "2"},
     ]
+
+
+def test_reminders_before_a_person_s_words_are_a_turn_of_their_own() -> None:
+    reminder = {"type": "text", "text": "<system-reminder>\nTools: ls\n</system-reminder>"}
+    words = {"type": "text", "text": "Say hello in one word"}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": "hello.txt"}
+
+    def texts(*blocks: dict[str, Any]) -> list[str]:
+        turn = {"role": "user", "content": list(blocks)}
+        return [message.text for message in read([turn]).messages]
+
+    assert texts(reminder, reminder, words) == ["\n".join([reminder["text"]] * 2), words["text"]]
+    assert texts(reminder) == [reminder["text"]]
+    assert texts(words, reminder) == ["\n".join((words["text"], reminder["text"]))]
+    assert len(texts(result, reminder)) == 1
