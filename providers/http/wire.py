@@ -58,7 +58,8 @@ class WireClient(ABC):
 
     A subclass defines its wire: the path, the headers, the body, and how to read the
     answer. ``wires`` are the wires on which requests pass unchanged, ``wire`` is the one to
-    which all others are translated. ``client`` is the process's pooled client; it is shared
+    which all others are translated. What depends on the request's own wire is given it as
+    ``wire``: see :meth:`own_wire`. ``client`` is the process's pooled client; it is shared
     and not closed here. ``api_key`` never appears in ``repr``, logs or errors.
     """
 
@@ -92,40 +93,46 @@ class WireClient(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
-    def relays(self, request: CompletionRequest) -> bool:
-        """Return whether the request came in on a wire of this provider, and goes out on it."""
+    def own_wire(self, request: CompletionRequest) -> str | None:
+        """Return the wire on which the request goes out as it came, ``None`` to translate it.
+
+        It is looked for once a call, and given to whatever depends on it.
+        """
         source = request.chat.source
-        return source is not None and source.wire in self.wires
+        return source.wire if source is not None and source.wire in self.wires else None
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the model's answer. Raises :class:`ProviderError`."""
-        large = request.chat.large
-        content = await asyncio.to_thread(self._body, request) if large else self._body(request)
-        path = self._path(request, stream=False)
+        large, wire = request.chat.large, self.own_wire(request)
+        if large:
+            content = await asyncio.to_thread(self._body, request, wire)
+        else:
+            content = self._body(request, wire)
+        path = self._path(request, wire, stream=False)
         raw, headers = await self._post(path, content, self._headers(request))
         if large or len(raw) > LARGE_BYTES:
-            answer = await asyncio.to_thread(self._answer, request, raw)
+            answer = await asyncio.to_thread(self._answer, request, wire, raw)
         else:
-            answer = self._answer(request, raw)
+            answer = self._answer(request, wire, raw)
         completion, body, repaired = answer
         if not request.chat.allow_empty and not completion.text.strip():
             usage = completion.usage
             if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
                 raise ContentBlocked(self.name, "blocked the content", usage=usage)
             raise EmptyCompletion(self.name, "returned an answer without text", usage=usage)
-        if self.relays(request):
+        if wire is not None:
             relayed = RelayedAnswer(body, b"" if repaired else raw, client_headers(headers))
             completion = replace(completion, relayed=relayed)
         return completion
 
-    def _body(self, request: CompletionRequest, *, stream: bool = False) -> bytes:
-        payload = self._payload(request)
+    def _body(self, request: CompletionRequest, wire: str | None, *, stream: bool = False) -> bytes:
+        payload = self._payload(request, wire)
         if stream:
-            payload = {**payload, **self._stream_fields(request)}
+            payload = {**payload, **self._stream_fields(request, wire)}
         return _as_json(payload)
 
     def _answer(
-        self, request: CompletionRequest, raw: bytes
+        self, request: CompletionRequest, wire: str | None, raw: bytes
     ) -> tuple[Completion, dict[str, Any], bool]:
         """Return the completion, the body that it was read from, and whether that was repaired."""
         with self._reading():
@@ -134,8 +141,8 @@ class WireClient(ABC):
             repaired = raw.startswith(BOM_UTF8) or b"\0" in raw
             if b"NaN" in raw or b"Infinity" in raw:
                 repaired |= replace_constants(body)
-            repaired |= self._repair(request, body)
-            completion = self._parse(request, body)
+            repaired |= self._repair(wire, body)
+            completion = self._parse(request, wire, body)
             if not _is_plain_ascii(raw):
                 completion = storable_completion(completion)
         return completion, body, repaired
@@ -146,17 +153,18 @@ class WireClient(ABC):
         On the request's own wire, each message of the provider follows its events. Closing the
         generator ends the call to the provider.
         """
-        reader, characters = self._reader(request), WholeCharacters()
-        relays, whole = self.relays(request), WholeMessages()
+        wire = self.own_wire(request)
+        relays, whole = wire is not None, WholeMessages()
+        reader, characters = self._reader(request, wire), WholeCharacters()
         if request.chat.large:
-            content = await asyncio.to_thread(self._body, request, stream=True)
+            content = await asyncio.to_thread(self._body, request, wire, stream=True)
         else:
-            content = self._body(request, stream=True)
-        path, headers = self._path(request, stream=True), self._headers(request)
+            content = self._body(request, wire, stream=True)
+        path, headers = self._path(request, wire, stream=True), self._headers(request)
         async with self._open(path, content, headers, streamed=True) as response:
             if not _is_event_stream(response):
                 # Some servers answer a request for a stream with the whole answer.
-                for event in await self._whole_events(request, response):
+                for event in await self._whole_events(request, wire, response):
                     yield event
                 return
             yield Started(
@@ -190,10 +198,10 @@ class WireClient(ABC):
         return events
 
     async def _whole_events(
-        self, request: CompletionRequest, response: httpx.Response
+        self, request: CompletionRequest, wire: str | None, response: httpx.Response
     ) -> list[Event]:
         raw = await self._read(response)
-        completion, *_ = await asyncio.to_thread(self._answer, request, raw)
+        completion, *_ = await asyncio.to_thread(self._answer, request, wire, raw)
         return list(completion_events(completion))
 
     async def aclose(self) -> None:
@@ -342,28 +350,30 @@ class WireClient(ABC):
     # The fields that turn a request into one for a stream.
     _streamed: Mapping[str, Any] = {}
 
-    def _stream_fields(self, request: CompletionRequest) -> Mapping[str, Any]:
+    def _stream_fields(self, request: CompletionRequest, wire: str | None) -> Mapping[str, Any]:
         """Return the fields that turn this request into one for a stream."""
         return self._streamed
 
-    def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
+    def _repair(self, wire: str | None, body: dict[str, Any]) -> bool:
         """Mend in ``body`` what would break every client; return whether anything changed."""
         return False
 
     @abstractmethod
-    def _path(self, request: CompletionRequest, *, stream: bool) -> str: ...
+    def _path(self, request: CompletionRequest, wire: str | None, *, stream: bool) -> str: ...
 
     @abstractmethod
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]: ...
 
     @abstractmethod
-    def _payload(self, request: CompletionRequest) -> dict[str, Any]: ...
+    def _payload(self, request: CompletionRequest, wire: str | None) -> dict[str, Any]: ...
 
     @abstractmethod
-    def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion: ...
+    def _parse(
+        self, request: CompletionRequest, wire: str | None, body: dict[str, Any]
+    ) -> Completion: ...
 
     @abstractmethod
-    def _reader(self, request: CompletionRequest) -> StreamReader: ...
+    def _reader(self, request: CompletionRequest, wire: str | None) -> StreamReader: ...
 
 
 def _is_plain_ascii(raw: bytes) -> bool:
