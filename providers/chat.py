@@ -303,6 +303,8 @@ class Chat:
     chosen: bool = True
     sealed: bool = False
     surveyed: Survey | None = field(default=None, compare=False, repr=False)
+    # What providers.features finds in this chat, once it was looked for.
+    features: Mapping[str, str] | None = field(default=None, init=False, compare=False, repr=False)
 
     @classmethod
     def of_prompt(cls, prompt: str, max_tokens: int | None = None) -> Chat:
