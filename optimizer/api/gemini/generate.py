@@ -6,11 +6,11 @@ import uuid
 from typing import Any, Self
 
 from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
+from optimizer.api.compat.relay import RelayRules
 from optimizer.api.gemini.answer import response
 from optimizer.api.gemini.errors import error_body
 from optimizer.api.gemini.json_array import as_array
 from optimizer.api.gemini.paths import model_of, wants_events
-from optimizer.api.gemini.relay import GenerateRelayRules
 from optimizer.api.gemini.request_reader.fields import ProtoReader
 from optimizer.api.gemini.request_reader.query import read_generate_query
 from optimizer.api.gemini.stream import GenerateStreamEncoder
@@ -49,7 +49,7 @@ class GenerateEndpoint(GeminiEndpoint, ChatEndpoint):
         reasoning = query.chat.reasoning
         shown = reasoning is None or reasoning.shown != "omitted"
         return query, ResponseFormat(
-            GenerateRelayRules(),
+            RelayRules(),
             lambda result: response(result, shown=shown),
             lambda stream, request: GenerateStreamEncoder(
                 api_request.request_id,
