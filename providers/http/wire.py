@@ -18,37 +18,31 @@ import orjson
 from providers.assembly import completion_events
 from providers.completion import Completion, CompletionRequest, RelayedAnswer
 from providers.errors import (
-    ConnectionFailed,
     ConnectionLost,
     ContentBlocked,
     EmptyCompletion,
     MalformedResponse,
     ProviderError,
-    ProviderTimeout,
 )
 from providers.events import Event, Relayed, Started
-from providers.http.error_answer import holds_key, read_error
+from providers.http.error_answer import call_failed, holds_key, read_error
 from providers.http.side_calls import SideAnswer, SideCall, passed_on
 from providers.http.streaming import (
-    EventTooLarge,
     StreamReader,
     WholeCharacters,
     WholeMessages,
-    server_sent_events,
+    as_text,
+    is_event_stream,
+    json_messages,
 )
-from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, was_sent
-from providers.large_json import LARGE_BYTES, read_large, replace_constants, writable, write_large
+from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, client_headers
+from providers.large_json import LARGE_BYTES, read_large, replace_constants, write_large
 from providers.storable import storable_completion
 
 logger = logging.getLogger(__name__)
 
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _MOST_TARGETS = 1000
-# The headers of an answer that the clients of its wire read: about limits, retries, its id.
-_CLIENT_HEADERS = frozenset(
-    {b"request-id", b"retry-after", b"retry-after-ms", b"x-should-retry", b"x-request-id"}
-)
-_CLIENT_HEADER_BEGINNINGS = (b"anthropic-", b"x-ratelimit-", b"openai-", b"x-goog-", b"x-gemini-")
 # The errors that reading an answer of an unexpected shape raises.
 SHAPE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 
@@ -162,7 +156,7 @@ class WireClient(ABC):
             content = self._body(request, wire, stream=True)
         path, headers = self._path(request, wire, stream=True), self._headers(request)
         async with self._open(path, content, headers, streamed=True) as response:
-            if not _is_event_stream(response):
+            if not is_event_stream(response):
                 # Some servers answer a request for a stream with the whole answer.
                 for event in await self._whole_events(request, wire, response):
                     yield event
@@ -170,7 +164,7 @@ class WireClient(ABC):
             yield Started(
                 headers=client_headers(response.headers) if relays else None, relayed=relays
             )
-            async with aclosing(self._messages(response)) as messages:
+            async with aclosing(json_messages(self.name, response)) as messages:
                 async for name, text, data in messages:
                     mended_text = relays and whole.mend(text, data)
                     for event in self._feed(reader, name, data):
@@ -179,7 +173,7 @@ class WireClient(ABC):
                             yield mended
                     if relays:
                         repaired = reader.repaired or mended_text
-                        yield Relayed(name, _as_text(data) if repaired else text, data)
+                        yield Relayed(name, as_text(data) if repaired else text, data)
         if not reader.complete:
             raise ConnectionLost(self.name, "ended the stream before the answer was complete")
 
@@ -237,34 +231,6 @@ class WireClient(ABC):
             raise MalformedResponse(self.name, "returned JSON that is not an object")
         return body
 
-    async def _messages(
-        self, response: httpx.Response
-    ) -> AsyncGenerator[tuple[str, str, dict[str, Any] | None], None]:
-        """Yield the name, the text and the JSON of each event; ``None`` for ``[DONE]``.
-
-        A message that is no JSON object is left out.
-        """
-        try:
-            async for message in server_sent_events(response):
-                text = message.data
-                if not text:
-                    continue
-                if text.strip() == "[DONE]":
-                    yield message.event, text, None
-                    return
-                if len(text) > LARGE_BYTES:
-                    data = await asyncio.to_thread(_json_object, text)
-                else:
-                    data = _json_object(text)
-                if data is None:
-                    logger.warning("%s streamed a message that is not a JSON object", self.name)
-                else:
-                    if ("NaN" in text or "Infinity" in text) and replace_constants(data):
-                        text = _as_text(data)
-                    yield message.event, text, data
-        except EventTooLarge:
-            raise MalformedResponse(self.name, "streamed an event larger than 16 MiB") from None
-
     @asynccontextmanager
     async def _open(
         self,
@@ -284,7 +250,7 @@ class WireClient(ABC):
             finally:
                 await response.aclose()
         except CALL_FAILED as error:
-            raise self.call_failed(error) from error
+            raise call_failed(self.name, error) from error
 
     async def pass_on(self, call: SideCall) -> SideAnswer:
         """Send a request that is no completion as it came, with the key of this provider.
@@ -300,17 +266,6 @@ class WireClient(ABC):
     def holds_key(self, raw: bytes) -> bool:
         """Return whether ``raw`` holds the API key, which no client may see."""
         return holds_key(self._api_key, raw)
-
-    def call_failed(self, error: Exception) -> ProviderError:
-        """Return what an error of the HTTP client means."""
-        timed_out = isinstance(error, httpx.TimeoutException)
-        if not was_sent(error):
-            words = "could not be reached in time" if timed_out else "could not be reached"
-            return ConnectionFailed(self.name, f"{words} ({type(error).__name__})")
-        # A connection that breaks is mapped to ConnectTimeout, too.
-        if timed_out and not isinstance(error, httpx.ConnectTimeout):
-            return ProviderTimeout(self.name, "did not answer in time")
-        return ConnectionLost(self.name, "lost the connection before the answer was complete")
 
     def _target(self, path: str, headers: Mapping[str, str], streamed: bool) -> Target:
         key = (path, streamed, *headers.items())
@@ -382,39 +337,6 @@ def _is_plain_ascii(raw: bytes) -> bool:
     A NUL means another encoding (JSON may be UTF-16), in which escapes look different.
     """
     return raw.isascii() and b"\\u" not in raw and b"\0" not in raw
-
-
-def client_headers(headers: httpx.Headers) -> dict[str, str]:
-    """Return the headers that the clients of the provider's wire read, by lower-case name."""
-    return {
-        name.decode("latin-1"): value.decode("latin-1")
-        for raw_name, value in headers.raw
-        if (name := raw_name.lower()) in _CLIENT_HEADERS
-        or name.startswith(_CLIENT_HEADER_BEGINNINGS)
-    }
-
-
-def _is_event_stream(response: httpx.Response) -> bool:
-    """Return whether the body is a stream of events; some servers name it as plain text."""
-    kind = response.headers.get("content-type", "text/event-stream").partition(";")[0].strip()
-    return kind.lower() not in {"application/json", "text/html"}
-
-
-def _json_object(text: str) -> dict[str, Any] | None:
-    try:
-        data = read_large(text) if len(text) > LARGE_BYTES else json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None
-
-
-def _as_text(data: Mapping[str, Any] | None) -> str:
-    if data is None:
-        return "[DONE]"
-    try:
-        return json.dumps(data)
-    except RecursionError:
-        return json.dumps(writable(data))
 
 
 def _as_json(payload: Mapping[str, Any]) -> bytes:
