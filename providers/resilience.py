@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import stamina
 
 from providers.attempts import AllProvidersFailed, Attempt, internal_error
-from providers.chat import Chat, Text, ToolResult, estimate_tokens
+from providers.chat import Chat, Text, ToolResult
 from providers.circuits import Circuits, CircuitState, RequestCircuits
 from providers.completion import Completion, CompletionRequest, Provider, Usage, estimated_usage
 from providers.cooldowns import Cooldowns
@@ -26,6 +26,7 @@ from providers.embedding import Embedder, Embeddings
 from providers.errors import CallNotAuthorized, ClientGone, ProviderError
 from providers.fallback import FallbackState, InputSummary, ResiliencePolicy
 from providers.opened_stream import OpenStream, open_stream
+from providers.token_estimates import estimate_tokens
 
 __all__ = [
     "AllProvidersFailed",
