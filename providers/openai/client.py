@@ -17,7 +17,7 @@ from providers.openai import completions
 from providers.openai.answer import read_completion
 from providers.openai.dialect import OPENAI_OWN, SERVER
 from providers.openai.repair import repair_completion
-from providers.openai.request import openai_payload
+from providers.openai.request import openai_payload, relayed_payload
 from providers.openai.responses_answer import WIRE as RESPONSES_WIRE
 from providers.openai.responses_answer import read_response
 from providers.openai.responses_request import responses_payload
@@ -72,13 +72,8 @@ class OpenAIProvider(WireClient):
     def _payload(self, request: CompletionRequest, wire: str | None) -> dict[str, Any]:
         if wire == completions.WIRE:
             return completions.completions_payload(request)
-        return openai_payload(
-            request,
-            dialect=self.dialect,
-            has=self.features,
-            provider=self.name,
-            relayed=wire is not None,
-        )
+        write = openai_payload if wire is None else relayed_payload
+        return write(request, dialect=self.dialect, has=self.features, provider=self.name)
 
     def _stream_fields(self, request: CompletionRequest, wire: str | None) -> Mapping[str, Any]:
         source = request.chat.source
