@@ -14,8 +14,8 @@ from providers.completion import Completion, CompletionRequest
 from providers.errors import AuthenticationFailed, ProviderError
 from providers.gemini.answer import read_response
 from providers.gemini.array import joined
-from providers.gemini.own import relayed_payload
 from providers.gemini.parts import WIRE
+from providers.gemini.relayed import relayed_payload
 from providers.gemini.request import gemini_payload
 from providers.gemini.shapes import mend
 from providers.gemini.stream import GeminiStream
