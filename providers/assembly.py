@@ -61,6 +61,39 @@ class TextBuffer:
 
 
 @dataclass(slots=True)
+class ThinkingBuffer:
+    """A block of reasoning that has not ended; ``block`` is its number in the answer.
+
+    Its seal, and its signature, cover all of it.
+    """
+
+    block: int = 0
+    text: TextBuffer = field(default_factory=TextBuffer)
+    signature: str = ""
+    redacted: str = ""
+    details: Any = None
+
+    def add(self, event: ThinkingDelta) -> None:
+        """Append a piece of the block."""
+        self.text.write(event.text)
+        self.signature += event.signature
+        self.redacted += event.redacted
+        self.details = _joined_details(self.details, event.details)
+
+    @property
+    def thinking(self) -> Thinking:
+        """The block so far."""
+        return Thinking(self.text.text, self.signature, self.redacted, self.details)
+
+
+def _joined_details(details: Any, more: Any) -> Any:
+    """Return ``details`` with ``more``: a list grows, anything else is the whole of them."""
+    if isinstance(details, list) and isinstance(more, list):
+        return [*details, *more]
+    return details if more is None else more
+
+
+@dataclass(slots=True)
 class _Part:
     """An unfinished part; ``buffer`` holds its text or its arguments.
 
@@ -173,7 +206,7 @@ class CompletionBuilder:
             part.buffer.write(event.text)
             part.signature += event.signature
             part.redacted += event.redacted
-            _add_details(part, event.details)
+            part.details = _joined_details(part.details, event.details)
         elif isinstance(event, RefusalDelta):
             choice.refusal.write(event.text)
         elif isinstance(event, OpaqueBlock):
@@ -221,14 +254,6 @@ class CompletionBuilder:
             # The last report is older than the last token, or the stream was cut off.
             usage = replace(usage, unreported=tuple({*usage.unreported, "output"}))
         return complete_usage(usage, self._request.chat, choices)
-
-
-def _add_details(part: _Part, details: Any) -> None:
-    """Add ``details`` to those of the part: a list grows, anything else is the whole of them."""
-    if isinstance(details, list) and isinstance(part.details, list):
-        part.details = [*part.details, *details]
-    elif details is not None:
-        part.details = details
 
 
 def completion_events(completion: Completion) -> Iterator[Event]:

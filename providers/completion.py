@@ -8,20 +8,10 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
-from providers.chat import (
-    Chat,
-    File,
-    Image,
-    Native,
-    Part,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-    estimate_tokens,
-)
+from providers.chat import Chat, File, Image, Native, Part, Text, Thinking, ToolCall, ToolResult
 from providers.events import Event
 from providers.large_json import json_pieces
+from providers.token_estimates import estimate_tokens
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]

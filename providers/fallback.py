@@ -16,6 +16,7 @@ from providers.errors import (
     EmptyCompletion,
     ModelNotFound,
     ProviderError,
+    ProviderTimeout,
     RateLimited,
     RequestRejected,
     RequestTooLarge,
@@ -88,6 +89,16 @@ class FallbackState:
         self.current = min(self.remaining, key=self._reluctance)
         self.remaining.remove(self.current)
         return True
+
+    def note_deadline(self) -> None:
+        """Note that the call that was running, or the wait, took all the time of the request."""
+        provider, _ = self.current
+        late = ProviderTimeout(provider, "did not answer before the request's deadline")
+        late.maybe_charged = self.running
+        if self.running or not self.attempts:
+            self.note(late)
+        if self.running:
+            self.circuits.failed(provider, late)
 
     def _reluctance(self, model: tuple[str, str]) -> tuple[bool, bool]:
         """Return the order of a fallback: models of other providers first, limited ones last."""

@@ -96,7 +96,7 @@ def needs(chat: Chat, *, strict: bool = False) -> dict[str, str]:
     :data:`DROPPABLE`. The fields have the names of OpenAI's chat completions;
     :func:`field_names` gives those of the client's API.
     """
-    needed = _all_features(chat)
+    needed = dict(_all_features(chat))
     if strict and chat.extras and chat.source is not None:
         extras = sorted(set(chat.extras) - labels_of(chat.source))
         if extras:
@@ -129,7 +129,15 @@ def field_names(chat: Chat, fields: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({client_name(chat.source, field) for field in fields}))
 
 
-def _all_features(chat: Chat) -> dict[str, str]:
+def _all_features(chat: Chat) -> Mapping[str, str]:
+    """Return every feature with its field; they are looked for once a chat."""
+    if chat.features is None:
+        object.__setattr__(chat, "features", _find_features(chat))
+    assert chat.features is not None
+    return chat.features
+
+
+def _find_features(chat: Chat) -> Mapping[str, str]:
     needed: dict[str, str] = {}
     _add_sampling_needs(chat, needed)
     if chat.output is not None:

@@ -9,10 +9,9 @@ takes longer than routing. A test checks that both results are equal to the last
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from genai_prices.types import ModelInfo, TieredPrices
 
 from providers.catalogue import Catalogue
 from providers.completion import Usage
+from providers.dated_prices import DatedPrice, DatedPrices
 from providers.fees import NO_FEES, Fees, provider_fees
 from providers.known_models import KnownModels, names_with_its_price, table_entry
 from providers.price_table import (
@@ -39,46 +39,6 @@ _MOST_WARNINGS = 1_000
 _LARGEST_CONTEXT = 10_000_000
 Tiers = tuple[tuple[int, Decimal], ...]
 PriceSource = Literal["set here", "catalogue", "genai-prices", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class DatedPrice:
-    """A price that an operator set for certain days.
-
-    ``price`` is USD per million tokens by unit, as in the catalogue. It holds on the UTC
-    days from ``since`` to the day before ``until``; ``None`` means no end.
-    """
-
-    provider: str
-    model: str
-    price: Mapping[str, Decimal]
-    since: date
-    until: date | None = None
-
-    def holds_on(self, day: date) -> bool:
-        """Return whether the price holds on this UTC day."""
-        return self.since <= day and (self.until is None or day < self.until)
-
-
-class DatedPrices:
-    """All dated prices by model; they are replaced as a whole."""
-
-    def __init__(self) -> None:
-        self._by_model: dict[tuple[str, str], list[DatedPrice]] = {}
-
-    def replace(self, prices: Iterable[DatedPrice]) -> None:
-        """Replace all prices by ``prices``."""
-        by_model: dict[tuple[str, str], list[DatedPrice]] = defaultdict(list)
-        for price in prices:
-            by_model[price.provider, price.model].append(price)
-        self._by_model = dict(by_model)
-
-    def on(self, provider: str, model: str, day: date) -> Mapping[str, Decimal] | None:
-        """Return the price set for that day (USD per million tokens by unit), or ``None``."""
-        for dated in self._by_model.get((provider, model), ()):
-            if dated.holds_on(day):
-                return dated.price
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,15 @@ from typing import Any, TypeVar
 import stamina
 
 from providers.attempts import AllProvidersFailed, Attempt, internal_error
-from providers.chat import Chat, Text, ToolResult, estimate_tokens
+from providers.chat import Chat, Text, ToolResult
 from providers.circuits import Circuits, CircuitState, RequestCircuits
 from providers.completion import Completion, CompletionRequest, Provider, Usage, estimated_usage
 from providers.cooldowns import Cooldowns
 from providers.embedding import Embedder, Embeddings
-from providers.errors import CallNotAuthorized, ClientGone, ProviderError, ProviderTimeout
+from providers.errors import CallNotAuthorized, ClientGone, ProviderError
 from providers.fallback import FallbackState, InputSummary, ResiliencePolicy
 from providers.opened_stream import OpenStream, open_stream
+from providers.token_estimates import estimate_tokens
 
 __all__ = [
     "AllProvidersFailed",
@@ -188,7 +189,7 @@ class ResilientCaller:
         except TimeoutError:
             if not deadline.expired():
                 raise
-            _note_deadline(state)
+            state.note_deadline()
             raise AllProvidersFailed(state.attempts, deadline_passed=True) from None
         except asyncio.CancelledError:
             gone = ClientGone(state.current[0], "had not answered when the client disconnected")
@@ -272,16 +273,6 @@ async def _authorize(authorize: AuthorizeCall, state: FallbackState) -> None:
         # Earlier calls may cost something, which only a failure of the request records.
         logger.warning("A fallback could not be authorized: %s", type(error).__name__)
         raise CallNotAuthorized(provider, "was not called: no budget can be checked") from error
-
-
-def _note_deadline(state: FallbackState) -> None:
-    provider, _ = state.current
-    late = ProviderTimeout(provider, "did not answer before the request's deadline")
-    late.maybe_charged = state.running
-    if state.running or not state.attempts:
-        state.note(late)
-    if state.running:
-        state.circuits.failed(provider, late)
 
 
 async def _summary_of(chat: Chat) -> InputSummary:

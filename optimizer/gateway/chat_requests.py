@@ -23,6 +23,9 @@ from providers.resilience import ResilientCaller
 from providers.storable import storable_text
 
 logger = logging.getLogger(__name__)
+# The largest limit, in tokens, and the most stop sequences that a client's request may have.
+MAX_TOKENS = 10_000_000
+MAX_STOPS = 1000
 # A count is quick, unlike an answer, and an estimate serves as well.
 _MOST_SECONDS_TO_COUNT = 30.0
 _MANY_MESSAGES = 1_000

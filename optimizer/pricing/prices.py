@@ -23,7 +23,8 @@ from analytics.reports.repricing import Tariff, charge_for
 from optimizer.pricing.baselines import tariff_of
 from optimizer.shared.snapshot import Snapshot
 from providers.catalogue import Catalogue, ModelSpec
-from providers.pricing import DatedPrice, PriceBook, PriceSource, Rates, rates_of
+from providers.dated_prices import DatedPrice
+from providers.pricing import PriceBook, PriceSource, Rates, rates_of
 from providers.resilience import ResilientCaller
 from routing.models import ModelRef
 

@@ -27,7 +27,7 @@ class AnthropicProvider(WireClient):
     async def count_tokens(self, request: CompletionRequest) -> int:
         """Return the provider's own count of input tokens. Raises :class:`ProviderError`."""
         payload = anthropic_payload(request, self.name)
-        if self.relays(request):
+        if self.own_wire(request) is not None:
             assert request.chat.source is not None
             if "max_tokens" not in request.chat.source.body:
                 payload.pop("max_tokens", None)
@@ -38,7 +38,7 @@ class AnthropicProvider(WireClient):
         with self._reading():
             return int(body["input_tokens"])
 
-    def _path(self, request: CompletionRequest, *, stream: bool) -> str:
+    def _path(self, request: CompletionRequest, wire: str | None, *, stream: bool) -> str:
         return "/v1/messages"
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
@@ -48,20 +48,23 @@ class AnthropicProvider(WireClient):
         """Return the headers with the API key and the version of the API."""
         return {"x-api-key": self._api_key, "anthropic-version": _VERSION}
 
-    def _payload(self, request: CompletionRequest) -> dict[str, Any]:
+    def _payload(self, request: CompletionRequest, wire: str | None) -> dict[str, Any]:
         return anthropic_payload(request, self.name)
 
-    def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
-        return read_message(self.name, request, body, self._names(request))
+    def _parse(
+        self, request: CompletionRequest, wire: str | None, body: dict[str, Any]
+    ) -> Completion:
+        return read_message(self.name, request, body, _call_names(request, wire))
 
-    def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
+    def _repair(self, wire: str | None, body: dict[str, Any]) -> bool:
         return mend_message(body)
 
-    def _reader(self, request: CompletionRequest) -> AnthropicStream:
-        return AnthropicStream(self.name, self._names(request))
+    def _reader(self, request: CompletionRequest, wire: str | None) -> AnthropicStream:
+        return AnthropicStream(self.name, _call_names(request, wire))
 
-    def _names(self, request: CompletionRequest) -> MessageCallNames:
-        return MessageCallNames(None if self.relays(request) else request)
+
+def _call_names(request: CompletionRequest, wire: str | None) -> MessageCallNames:
+    return MessageCallNames(request if wire is None else None)
 
 
 def _client_headers(chat: Chat) -> Mapping[str, str]:

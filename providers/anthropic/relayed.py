@@ -13,10 +13,8 @@ from typing import Any
 from providers.anthropic.abilities import Abilities
 from providers.anthropic.blocks import own_thinking
 from providers.anthropic.reasoning import thinking_fields
-from providers.chat import Chat, Reasoning, Thinking
+from providers.chat import SEAL_MARK, Chat, Reasoning, Thinking
 
-# The beginning of every seal of reasoning of this service.
-SEAL = "aco"
 _NOTHING_LEFT = {"type": "text", "text": "."}
 
 
@@ -146,5 +144,5 @@ def _is_thinking_block(block: Any) -> bool:
 def _of_block(block: Mapping[str, Any]) -> Thinking:
     """Read a block whose seal was not opened: a sealed one is as good as unsigned."""
     signature = block.get("signature") or block.get("data") or ""
-    sealed = not isinstance(signature, str) or signature.startswith(SEAL)
+    sealed = not isinstance(signature, str) or signature.startswith(SEAL_MARK)
     return Thinking(signature="" if sealed else signature)

@@ -14,8 +14,8 @@ from providers.completion import Completion, CompletionRequest
 from providers.errors import AuthenticationFailed, ProviderError
 from providers.gemini.answer import read_response
 from providers.gemini.array import joined
-from providers.gemini.own import relayed_payload
 from providers.gemini.parts import WIRE
+from providers.gemini.relayed import relayed_payload
 from providers.gemini.request import gemini_payload
 from providers.gemini.shapes import mend
 from providers.gemini.stream import GeminiStream
@@ -33,7 +33,7 @@ class GeminiProvider(WireClient):
 
     async def count_tokens(self, request: CompletionRequest) -> int:
         """Return the provider's own count of input tokens. Raises :class:`ProviderError`."""
-        payload = self._payload(request)
+        payload = self._payload(request, self.own_wire(request))
         if payload.keys() != {"contents"}:
             # Only in this form are instructions and tools counted as well.
             model = f"models/{request.model}"
@@ -43,7 +43,7 @@ class GeminiProvider(WireClient):
         with self._reading():
             return int(body["totalTokens"])
 
-    def _path(self, request: CompletionRequest, *, stream: bool) -> str:
+    def _path(self, request: CompletionRequest, wire: str | None, *, stream: bool) -> str:
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
         return f"/v1beta/models/{quote(request.model, safe='')}:{method}"
 
@@ -51,18 +51,20 @@ class GeminiProvider(WireClient):
         # The key goes in a header, because access logs keep the query string.
         return {"x-goog-api-key": self._api_key}
 
-    def _payload(self, request: CompletionRequest) -> dict[str, Any]:
-        if self.relays(request):
+    def _payload(self, request: CompletionRequest, wire: str | None) -> dict[str, Any]:
+        if wire is not None:
             return relayed_payload(request, self.name)
         return gemini_payload(request.chat, request.model, self.name, request.lacks)
 
-    def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
+    def _parse(
+        self, request: CompletionRequest, wire: str | None, body: dict[str, Any]
+    ) -> Completion:
         return read_response(self.name, request, body)
 
-    def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
+    def _repair(self, wire: str | None, body: dict[str, Any]) -> bool:
         return mend(body)
 
-    def _reader(self, request: CompletionRequest) -> GeminiStream:
+    def _reader(self, request: CompletionRequest, wire: str | None) -> GeminiStream:
         return GeminiStream(self.name, request)
 
     def _object(self, raw: bytes) -> dict[str, Any]:

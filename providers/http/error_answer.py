@@ -1,4 +1,4 @@
-"""Read the answers with which providers report errors."""
+"""Read the answers with which providers report errors, and the errors of calls without any."""
 
 from __future__ import annotations
 
@@ -10,13 +10,32 @@ from typing import Any
 
 import httpx
 
-from providers.errors import ProviderError, error_for_status
+from providers.errors import (
+    ConnectionFailed,
+    ConnectionLost,
+    ProviderError,
+    ProviderTimeout,
+    error_for_status,
+)
+from providers.http.transport import was_sent
 
 LONGEST_RETRY_AFTER = 24 * 3600.0
 _LONGEST_WORDS = 500
 _LONGEST_BODY = 256 * 1024
 # A shorter key is no secret; it may be part of any word.
 _SHORTEST_SECRET = 8
+
+
+def call_failed(provider: str, error: Exception) -> ProviderError:
+    """Return what an error of the HTTP client means."""
+    timed_out = isinstance(error, httpx.TimeoutException)
+    if not was_sent(error):
+        words = "could not be reached in time" if timed_out else "could not be reached"
+        return ConnectionFailed(provider, f"{words} ({type(error).__name__})")
+    # A connection that breaks is mapped to ConnectTimeout, too.
+    if timed_out and not isinstance(error, httpx.ConnectTimeout):
+        return ProviderTimeout(provider, "did not answer in time")
+    return ConnectionLost(provider, "lost the connection before the answer was complete")
 
 
 def read_error(provider: str, api_key: str, response: httpx.Response, raw: bytes) -> ProviderError:

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 
 import httpx
 
-from providers.errors import MalformedResponse, ProviderError
+from providers.errors import MalformedResponse
+from providers.http.error_answer import call_failed
 from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of
 
 _MOST_BYTES = 64 * 1024 * 1024
@@ -35,10 +36,6 @@ class KeyHolder(Protocol):
         """Return the headers with the API key."""
         ...
 
-    def call_failed(self, error: Exception) -> ProviderError:
-        """Return what an error of the HTTP client means."""
-        ...
-
 
 class SideAnswer:
     """The answer of a provider, whatever its status; :meth:`aclose` ends it."""
@@ -54,7 +51,7 @@ class SideAnswer:
         try:
             body = await body_of(self._response, _MOST_BYTES)
         except CALL_FAILED as error:
-            raise self._provider.call_failed(error) from error
+            raise call_failed(self._provider.name, error) from error
         finally:
             await self.aclose()
         if body is None:
@@ -70,7 +67,7 @@ class SideAnswer:
             async for chunk in self._response.aiter_bytes():
                 yield chunk
         except CALL_FAILED as error:
-            raise self._provider.call_failed(error) from error
+            raise call_failed(self._provider.name, error) from error
         finally:
             await self.aclose()
 
@@ -90,5 +87,5 @@ async def passed_on(
     try:
         response = await client.send(call.method, target, call.content)
     except CALL_FAILED as error:
-        raise provider.call_failed(error) from error
+        raise call_failed(provider.name, error) from error
     return SideAnswer(provider, response)

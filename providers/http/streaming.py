@@ -1,11 +1,14 @@
-"""Read a provider's server-sent events, limited in size, and repair characters split in two.
+"""Read a provider's server-sent events and their JSON, and repair characters split in two.
 
 Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Protocol, cast
@@ -13,8 +16,12 @@ from typing import Any, Protocol, cast
 import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
+from providers.errors import MalformedResponse
 from providers.events import Event, RefusalDelta, TextDelta, ThinkingDelta, ToolArguments
+from providers.large_json import LARGE_BYTES, read_large, replace_constants, writable
 from providers.storable import storable_text
+
+logger = logging.getLogger(__name__)
 
 _MOST_EVENT_CHARACTERS = 16 * 1024 * 1024
 
@@ -74,6 +81,59 @@ async def server_sent_events(response: httpx.Response) -> AsyncIterator[ServerSe
         async for event in events:
             bounded.size = 0
             yield event
+
+
+async def json_messages(
+    provider: str, response: httpx.Response
+) -> AsyncGenerator[tuple[str, str, dict[str, Any] | None], None]:
+    """Yield the name, the text and the JSON of each event; ``None`` for ``[DONE]``.
+
+    A message that is no JSON object is left out. Raises :class:`ProviderError` and httpx's errors.
+    """
+    try:
+        async for message in server_sent_events(response):
+            text = message.data
+            if not text:
+                continue
+            if text.strip() == "[DONE]":
+                yield message.event, text, None
+                return
+            if len(text) > LARGE_BYTES:
+                data = await asyncio.to_thread(_json_object, text)
+            else:
+                data = _json_object(text)
+            if data is None:
+                logger.warning("%s streamed a message that is not a JSON object", provider)
+            else:
+                if ("NaN" in text or "Infinity" in text) and replace_constants(data):
+                    text = as_text(data)
+                yield message.event, text, data
+    except EventTooLarge:
+        raise MalformedResponse(provider, "streamed an event larger than 16 MiB") from None
+
+
+def is_event_stream(response: httpx.Response) -> bool:
+    """Return whether the body is a stream of events; some servers name it as plain text."""
+    kind = response.headers.get("content-type", "text/event-stream").partition(";")[0].strip()
+    return kind.lower() not in {"application/json", "text/html"}
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        data = read_large(text) if len(text) > LARGE_BYTES else json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def as_text(data: Mapping[str, Any] | None) -> str:
+    """Return the text of a message; ``None`` is OpenAI's end marker."""
+    if data is None:
+        return "[DONE]"
+    try:
+        return json.dumps(data)
+    except RecursionError:
+        return json.dumps(writable(data))
 
 
 class WholeCharacters:

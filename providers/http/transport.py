@@ -34,6 +34,13 @@ def was_sent(error: Exception) -> bool:
     return not isinstance(error, _NOT_CONNECTED) and not isinstance(error.__cause__, _NOT_CONNECTED)
 
 
+# The headers of an answer that the clients of its wire read: about limits, retries, its id.
+_CLIENT_HEADERS = frozenset(
+    {b"request-id", b"retry-after", b"retry-after-ms", b"x-should-retry", b"x-request-id"}
+)
+_CLIENT_HEADER_BEGINNINGS = (b"anthropic-", b"x-ratelimit-", b"openai-", b"x-goog-", b"x-gemini-")
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
     """Timeouts for connecting and reading, in seconds, and the number of pooled connections.
@@ -178,3 +185,13 @@ def make_transport(settings: ConnectionSettings) -> PooledTransport:
 def make_client(settings: ConnectionSettings) -> HttpClient:
     """Return the HTTP client; one is enough for the whole process."""
     return HttpClient(make_transport(settings))
+
+
+def client_headers(headers: httpx.Headers) -> dict[str, str]:
+    """Return the headers that the clients of the provider's wire read, by lower-case name."""
+    return {
+        name.decode("latin-1"): value.decode("latin-1")
+        for raw_name, value in headers.raw
+        if (name := raw_name.lower()) in _CLIENT_HEADERS
+        or name.startswith(_CLIENT_HEADER_BEGINNINGS)
+    }

@@ -18,37 +18,31 @@ import orjson
 from providers.assembly import completion_events
 from providers.completion import Completion, CompletionRequest, RelayedAnswer
 from providers.errors import (
-    ConnectionFailed,
     ConnectionLost,
     ContentBlocked,
     EmptyCompletion,
     MalformedResponse,
     ProviderError,
-    ProviderTimeout,
 )
 from providers.events import Event, Relayed, Started
-from providers.http.error_answer import holds_key, read_error
+from providers.http.error_answer import call_failed, holds_key, read_error
 from providers.http.side_calls import SideAnswer, SideCall, passed_on
 from providers.http.streaming import (
-    EventTooLarge,
     StreamReader,
     WholeCharacters,
     WholeMessages,
-    server_sent_events,
+    as_text,
+    is_event_stream,
+    json_messages,
 )
-from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, was_sent
-from providers.large_json import LARGE_BYTES, read_large, replace_constants, writable, write_large
+from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, client_headers
+from providers.large_json import LARGE_BYTES, read_large, replace_constants, write_large
 from providers.storable import storable_completion
 
 logger = logging.getLogger(__name__)
 
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _MOST_TARGETS = 1000
-# The headers of an answer that the clients of its wire read: about limits, retries, its id.
-_CLIENT_HEADERS = frozenset(
-    {b"request-id", b"retry-after", b"retry-after-ms", b"x-should-retry", b"x-request-id"}
-)
-_CLIENT_HEADER_BEGINNINGS = (b"anthropic-", b"x-ratelimit-", b"openai-", b"x-goog-", b"x-gemini-")
 # The errors that reading an answer of an unexpected shape raises.
 SHAPE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 
@@ -58,7 +52,8 @@ class WireClient(ABC):
 
     A subclass defines its wire: the path, the headers, the body, and how to read the
     answer. ``wires`` are the wires on which requests pass unchanged, ``wire`` is the one to
-    which all others are translated. ``client`` is the process's pooled client; it is shared
+    which all others are translated. What depends on the request's own wire is given it as
+    ``wire``: see :meth:`own_wire`. ``client`` is the process's pooled client; it is shared
     and not closed here. ``api_key`` never appears in ``repr``, logs or errors.
     """
 
@@ -92,40 +87,46 @@ class WireClient(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
-    def relays(self, request: CompletionRequest) -> bool:
-        """Return whether the request came in on a wire of this provider, and goes out on it."""
+    def own_wire(self, request: CompletionRequest) -> str | None:
+        """Return the wire on which the request goes out as it came, ``None`` to translate it.
+
+        It is looked for once a call, and given to whatever depends on it.
+        """
         source = request.chat.source
-        return source is not None and source.wire in self.wires
+        return source.wire if source is not None and source.wire in self.wires else None
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the model's answer. Raises :class:`ProviderError`."""
-        large = request.chat.large
-        content = await asyncio.to_thread(self._body, request) if large else self._body(request)
-        path = self._path(request, stream=False)
+        large, wire = request.chat.large, self.own_wire(request)
+        if large:
+            content = await asyncio.to_thread(self._body, request, wire)
+        else:
+            content = self._body(request, wire)
+        path = self._path(request, wire, stream=False)
         raw, headers = await self._post(path, content, self._headers(request))
         if large or len(raw) > LARGE_BYTES:
-            answer = await asyncio.to_thread(self._answer, request, raw)
+            answer = await asyncio.to_thread(self._answer, request, wire, raw)
         else:
-            answer = self._answer(request, raw)
+            answer = self._answer(request, wire, raw)
         completion, body, repaired = answer
         if not request.chat.allow_empty and not completion.text.strip():
             usage = completion.usage
             if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
                 raise ContentBlocked(self.name, "blocked the content", usage=usage)
             raise EmptyCompletion(self.name, "returned an answer without text", usage=usage)
-        if self.relays(request):
+        if wire is not None:
             relayed = RelayedAnswer(body, b"" if repaired else raw, client_headers(headers))
             completion = replace(completion, relayed=relayed)
         return completion
 
-    def _body(self, request: CompletionRequest, *, stream: bool = False) -> bytes:
-        payload = self._payload(request)
+    def _body(self, request: CompletionRequest, wire: str | None, *, stream: bool = False) -> bytes:
+        payload = self._payload(request, wire)
         if stream:
-            payload = {**payload, **self._stream_fields(request)}
+            payload = {**payload, **self._stream_fields(request, wire)}
         return _as_json(payload)
 
     def _answer(
-        self, request: CompletionRequest, raw: bytes
+        self, request: CompletionRequest, wire: str | None, raw: bytes
     ) -> tuple[Completion, dict[str, Any], bool]:
         """Return the completion, the body that it was read from, and whether that was repaired."""
         with self._reading():
@@ -134,8 +135,8 @@ class WireClient(ABC):
             repaired = raw.startswith(BOM_UTF8) or b"\0" in raw
             if b"NaN" in raw or b"Infinity" in raw:
                 repaired |= replace_constants(body)
-            repaired |= self._repair(request, body)
-            completion = self._parse(request, body)
+            repaired |= self._repair(wire, body)
+            completion = self._parse(request, wire, body)
             if not _is_plain_ascii(raw):
                 completion = storable_completion(completion)
         return completion, body, repaired
@@ -146,23 +147,24 @@ class WireClient(ABC):
         On the request's own wire, each message of the provider follows its events. Closing the
         generator ends the call to the provider.
         """
-        reader, characters = self._reader(request), WholeCharacters()
-        relays, whole = self.relays(request), WholeMessages()
+        wire = self.own_wire(request)
+        relays, whole = wire is not None, WholeMessages()
+        reader, characters = self._reader(request, wire), WholeCharacters()
         if request.chat.large:
-            content = await asyncio.to_thread(self._body, request, stream=True)
+            content = await asyncio.to_thread(self._body, request, wire, stream=True)
         else:
-            content = self._body(request, stream=True)
-        path, headers = self._path(request, stream=True), self._headers(request)
+            content = self._body(request, wire, stream=True)
+        path, headers = self._path(request, wire, stream=True), self._headers(request)
         async with self._open(path, content, headers, streamed=True) as response:
-            if not _is_event_stream(response):
+            if not is_event_stream(response):
                 # Some servers answer a request for a stream with the whole answer.
-                for event in await self._whole_events(request, response):
+                for event in await self._whole_events(request, wire, response):
                     yield event
                 return
             yield Started(
                 headers=client_headers(response.headers) if relays else None, relayed=relays
             )
-            async with aclosing(self._messages(response)) as messages:
+            async with aclosing(json_messages(self.name, response)) as messages:
                 async for name, text, data in messages:
                     mended_text = relays and whole.mend(text, data)
                     for event in self._feed(reader, name, data):
@@ -171,7 +173,7 @@ class WireClient(ABC):
                             yield mended
                     if relays:
                         repaired = reader.repaired or mended_text
-                        yield Relayed(name, _as_text(data) if repaired else text, data)
+                        yield Relayed(name, as_text(data) if repaired else text, data)
         if not reader.complete:
             raise ConnectionLost(self.name, "ended the stream before the answer was complete")
 
@@ -190,10 +192,10 @@ class WireClient(ABC):
         return events
 
     async def _whole_events(
-        self, request: CompletionRequest, response: httpx.Response
+        self, request: CompletionRequest, wire: str | None, response: httpx.Response
     ) -> list[Event]:
         raw = await self._read(response)
-        completion, *_ = await asyncio.to_thread(self._answer, request, raw)
+        completion, *_ = await asyncio.to_thread(self._answer, request, wire, raw)
         return list(completion_events(completion))
 
     async def aclose(self) -> None:
@@ -229,34 +231,6 @@ class WireClient(ABC):
             raise MalformedResponse(self.name, "returned JSON that is not an object")
         return body
 
-    async def _messages(
-        self, response: httpx.Response
-    ) -> AsyncGenerator[tuple[str, str, dict[str, Any] | None], None]:
-        """Yield the name, the text and the JSON of each event; ``None`` for ``[DONE]``.
-
-        A message that is no JSON object is left out.
-        """
-        try:
-            async for message in server_sent_events(response):
-                text = message.data
-                if not text:
-                    continue
-                if text.strip() == "[DONE]":
-                    yield message.event, text, None
-                    return
-                if len(text) > LARGE_BYTES:
-                    data = await asyncio.to_thread(_json_object, text)
-                else:
-                    data = _json_object(text)
-                if data is None:
-                    logger.warning("%s streamed a message that is not a JSON object", self.name)
-                else:
-                    if ("NaN" in text or "Infinity" in text) and replace_constants(data):
-                        text = _as_text(data)
-                    yield message.event, text, data
-        except EventTooLarge:
-            raise MalformedResponse(self.name, "streamed an event larger than 16 MiB") from None
-
     @asynccontextmanager
     async def _open(
         self,
@@ -276,7 +250,7 @@ class WireClient(ABC):
             finally:
                 await response.aclose()
         except CALL_FAILED as error:
-            raise self.call_failed(error) from error
+            raise call_failed(self.name, error) from error
 
     async def pass_on(self, call: SideCall) -> SideAnswer:
         """Send a request that is no completion as it came, with the key of this provider.
@@ -292,17 +266,6 @@ class WireClient(ABC):
     def holds_key(self, raw: bytes) -> bool:
         """Return whether ``raw`` holds the API key, which no client may see."""
         return holds_key(self._api_key, raw)
-
-    def call_failed(self, error: Exception) -> ProviderError:
-        """Return what an error of the HTTP client means."""
-        timed_out = isinstance(error, httpx.TimeoutException)
-        if not was_sent(error):
-            words = "could not be reached in time" if timed_out else "could not be reached"
-            return ConnectionFailed(self.name, f"{words} ({type(error).__name__})")
-        # A connection that breaks is mapped to ConnectTimeout, too.
-        if timed_out and not isinstance(error, httpx.ConnectTimeout):
-            return ProviderTimeout(self.name, "did not answer in time")
-        return ConnectionLost(self.name, "lost the connection before the answer was complete")
 
     def _target(self, path: str, headers: Mapping[str, str], streamed: bool) -> Target:
         key = (path, streamed, *headers.items())
@@ -342,28 +305,30 @@ class WireClient(ABC):
     # The fields that turn a request into one for a stream.
     _streamed: Mapping[str, Any] = {}
 
-    def _stream_fields(self, request: CompletionRequest) -> Mapping[str, Any]:
+    def _stream_fields(self, request: CompletionRequest, wire: str | None) -> Mapping[str, Any]:
         """Return the fields that turn this request into one for a stream."""
         return self._streamed
 
-    def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
+    def _repair(self, wire: str | None, body: dict[str, Any]) -> bool:
         """Mend in ``body`` what would break every client; return whether anything changed."""
         return False
 
     @abstractmethod
-    def _path(self, request: CompletionRequest, *, stream: bool) -> str: ...
+    def _path(self, request: CompletionRequest, wire: str | None, *, stream: bool) -> str: ...
 
     @abstractmethod
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]: ...
 
     @abstractmethod
-    def _payload(self, request: CompletionRequest) -> dict[str, Any]: ...
+    def _payload(self, request: CompletionRequest, wire: str | None) -> dict[str, Any]: ...
 
     @abstractmethod
-    def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion: ...
+    def _parse(
+        self, request: CompletionRequest, wire: str | None, body: dict[str, Any]
+    ) -> Completion: ...
 
     @abstractmethod
-    def _reader(self, request: CompletionRequest) -> StreamReader: ...
+    def _reader(self, request: CompletionRequest, wire: str | None) -> StreamReader: ...
 
 
 def _is_plain_ascii(raw: bytes) -> bool:
@@ -372,39 +337,6 @@ def _is_plain_ascii(raw: bytes) -> bool:
     A NUL means another encoding (JSON may be UTF-16), in which escapes look different.
     """
     return raw.isascii() and b"\\u" not in raw and b"\0" not in raw
-
-
-def client_headers(headers: httpx.Headers) -> dict[str, str]:
-    """Return the headers that the clients of the provider's wire read, by lower-case name."""
-    return {
-        name.decode("latin-1"): value.decode("latin-1")
-        for raw_name, value in headers.raw
-        if (name := raw_name.lower()) in _CLIENT_HEADERS
-        or name.startswith(_CLIENT_HEADER_BEGINNINGS)
-    }
-
-
-def _is_event_stream(response: httpx.Response) -> bool:
-    """Return whether the body is a stream of events; some servers name it as plain text."""
-    kind = response.headers.get("content-type", "text/event-stream").partition(";")[0].strip()
-    return kind.lower() not in {"application/json", "text/html"}
-
-
-def _json_object(text: str) -> dict[str, Any] | None:
-    try:
-        data = read_large(text) if len(text) > LARGE_BYTES else json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None
-
-
-def _as_text(data: Mapping[str, Any] | None) -> str:
-    if data is None:
-        return "[DONE]"
-    try:
-        return json.dumps(data)
-    except RecursionError:
-        return json.dumps(writable(data))
 
 
 def _as_json(payload: Mapping[str, Any]) -> bytes:

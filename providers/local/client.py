@@ -140,8 +140,8 @@ class LocalProvider:
 class _LocalWire(OpenAIProvider):
     features = features.LLAMA_CPP
 
-    def _payload(self, request: CompletionRequest) -> dict[str, Any]:
+    def _payload(self, request: CompletionRequest, wire: str | None) -> dict[str, Any]:
         # A low temperature and a mild penalty keep such a small model from repeating itself
         # endlessly. With a fixed seed the first question gets the same answer everywhere.
         sampling = {"temperature": 0.2, "top_p": 0.9, "repeat_penalty": 1.1, "seed": 1}
-        return {**sampling, **super()._payload(request)}
+        return {**sampling, **super()._payload(request, wire)}

@@ -17,7 +17,7 @@ from providers.openai import completions
 from providers.openai.answer import read_completion
 from providers.openai.dialect import OPENAI_OWN, SERVER
 from providers.openai.repair import repair_completion
-from providers.openai.request import openai_payload
+from providers.openai.request import openai_payload, relayed_payload
 from providers.openai.responses_answer import WIRE as RESPONSES_WIRE
 from providers.openai.responses_answer import read_response
 from providers.openai.responses_request import responses_payload
@@ -37,25 +37,18 @@ class OpenAIProvider(WireClient):
     features = features.OPENAI
     dialect = SERVER
 
-    def relays(self, request: CompletionRequest) -> bool:
-        """Return whether the request goes out on its own wire.
+    def own_wire(self, request: CompletionRequest) -> str | None:
+        """Return the wire on which the request goes out as it came, ``None`` to translate it.
 
         Freeform tools become functions on a server without them, if we chose the model.
         """
-        chat = request.chat
-        if chat.source is None or chat.source.wire not in self.wires:
-            return False
-        if chat.source.wire == completions.WIRE:
-            return completions.has_completions(request, self.features)
-        if not chat.tools or not chat.chosen or chat.native:
-            return True
+        wire, chat = super().own_wire(request), request.chat
+        if wire == completions.WIRE:
+            return wire if completions.has_completions(request, self.features) else None
+        if wire is None or not chat.tools or not chat.chosen or chat.native:
+            return wire
         freeform = any(tool.freeform for tool in chat.tools)
-        return not freeform or features.FREEFORM_TOOLS in self.features
-
-    def _relays_completion(self, request: CompletionRequest) -> bool:
-        """Return whether the request goes out on the older API of completions."""
-        source = request.chat.source
-        return source is not None and source.wire == completions.WIRE and self.relays(request)
+        return None if freeform and features.FREEFORM_TOOLS not in self.features else wire
 
     async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings:
         """Call ``POST {base_url}/embeddings``. Raises :class:`ProviderError`."""
@@ -66,8 +59,8 @@ class OpenAIProvider(WireClient):
             usage = complete_embedded_usage(read_usage(answer), body)
         return Embeddings(self.name, model, answer, usage)
 
-    def _path(self, request: CompletionRequest, *, stream: bool) -> str:
-        return completions.PATH if self._relays_completion(request) else "/chat/completions"
+    def _path(self, request: CompletionRequest, wire: str | None, *, stream: bool) -> str:
+        return completions.PATH if wire == completions.WIRE else "/chat/completions"
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
         return self.key_headers()
@@ -76,36 +69,33 @@ class OpenAIProvider(WireClient):
         """Return the header with the API key, or nothing if there is no key."""
         return {"authorization": f"Bearer {self._api_key}"} if self._api_key else {}
 
-    def _payload(self, request: CompletionRequest) -> dict[str, Any]:
-        if self._relays_completion(request):
+    def _payload(self, request: CompletionRequest, wire: str | None) -> dict[str, Any]:
+        if wire == completions.WIRE:
             return completions.completions_payload(request)
-        return openai_payload(
-            request,
-            dialect=self.dialect,
-            has=self.features,
-            provider=self.name,
-            relayed=self.relays(request),
-        )
+        write = openai_payload if wire is None else relayed_payload
+        return write(request, dialect=self.dialect, has=self.features, provider=self.name)
 
-    def _stream_fields(self, request: CompletionRequest) -> Mapping[str, Any]:
+    def _stream_fields(self, request: CompletionRequest, wire: str | None) -> Mapping[str, Any]:
         source = request.chat.source
-        own = source.body.get("stream_options") if source and self.relays(request) else None
+        own = source.body.get("stream_options") if source and wire is not None else None
         options = own if isinstance(own, dict) else {}
         return {"stream": True, "stream_options": {**options, "include_usage": True}}
 
-    def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
-        return False if self._relays_completion(request) else repair_completion(body)
+    def _repair(self, wire: str | None, body: dict[str, Any]) -> bool:
+        return False if wire == completions.WIRE else repair_completion(body)
 
-    def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
-        if self._relays_completion(request):
+    def _parse(
+        self, request: CompletionRequest, wire: str | None, body: dict[str, Any]
+    ) -> Completion:
+        if wire == completions.WIRE:
             body = completions.as_chat(body, "message")
             repair_completion(body)
-        return read_completion(self.name, request, body, relayed=self.relays(request))
+        return read_completion(self.name, request, body, relayed=wire is not None)
 
-    def _reader(self, request: CompletionRequest) -> StreamReader:
-        if self._relays_completion(request):
+    def _reader(self, request: CompletionRequest, wire: str | None) -> StreamReader:
+        if wire == completions.WIRE:
             return completions.CompletionsStream(self.name, request)
-        return OpenAIStream(self.name, request, relayed=self.relays(request))
+        return OpenAIStream(self.name, request, relayed=wire is not None)
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
         # An account without credit also gets a 429, but waiting does not help.
@@ -128,29 +118,34 @@ class OpenAIOwnProvider(OpenAIProvider):
     dialect = OPENAI_OWN
     features = features.OPENAI_OWN | {f"the {RESPONSES_WIRE} API"}
 
-    def _path(self, request: CompletionRequest, *, stream: bool) -> str:
-        return "/responses" if _is_response(request) else super()._path(request, stream=stream)
+    def _path(self, request: CompletionRequest, wire: str | None, *, stream: bool) -> str:
+        return (
+            "/responses" if wire == RESPONSES_WIRE else super()._path(request, wire, stream=stream)
+        )
 
-    def _payload(self, request: CompletionRequest) -> dict[str, Any]:
-        return responses_payload(request) if _is_response(request) else super()._payload(request)
+    def _payload(self, request: CompletionRequest, wire: str | None) -> dict[str, Any]:
+        return (
+            responses_payload(request)
+            if wire == RESPONSES_WIRE
+            else super()._payload(request, wire)
+        )
 
-    def _stream_fields(self, request: CompletionRequest) -> Mapping[str, Any]:
-        if _is_response(request):
+    def _stream_fields(self, request: CompletionRequest, wire: str | None) -> Mapping[str, Any]:
+        if wire == RESPONSES_WIRE:
             return {"stream": True}
-        return super()._stream_fields(request)
+        return super()._stream_fields(request, wire)
 
-    def _repair(self, request: CompletionRequest, body: dict[str, Any]) -> bool:
-        return False if _is_response(request) else super()._repair(request, body)
+    def _repair(self, wire: str | None, body: dict[str, Any]) -> bool:
+        return False if wire == RESPONSES_WIRE else super()._repair(wire, body)
 
-    def _parse(self, request: CompletionRequest, body: dict[str, Any]) -> Completion:
-        if _is_response(request):
+    def _parse(
+        self, request: CompletionRequest, wire: str | None, body: dict[str, Any]
+    ) -> Completion:
+        if wire == RESPONSES_WIRE:
             return read_response(self.name, request, body)
-        return super()._parse(request, body)
+        return super()._parse(request, wire, body)
 
-    def _reader(self, request: CompletionRequest) -> StreamReader:
-        return ResponsesStream(self.name) if _is_response(request) else super()._reader(request)
-
-
-def _is_response(request: CompletionRequest) -> bool:
-    source = request.chat.source
-    return source is not None and source.wire == RESPONSES_WIRE
+    def _reader(self, request: CompletionRequest, wire: str | None) -> StreamReader:
+        if wire == RESPONSES_WIRE:
+            return ResponsesStream(self.name)
+        return super()._reader(request, wire)

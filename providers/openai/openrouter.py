@@ -23,5 +23,5 @@ class OpenRouterProvider(OpenAIProvider):
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
         return {**super()._headers(request), "x-title": "AI Cost Optimizer"}
 
-    def _payload(self, request: CompletionRequest) -> dict[str, Any]:
-        return {**super()._payload(request), "usage": {"include": True}}
+    def _payload(self, request: CompletionRequest, wire: str | None) -> dict[str, Any]:
+        return {**super()._payload(request, wire), "usage": {"include": True}}

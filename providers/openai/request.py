@@ -53,29 +53,26 @@ def openai_payload(
     dialect: Dialect = SERVER,
     has: frozenset[str] = features.OPENAI,
     provider: str = "",
-    relayed: bool | None = None,
 ) -> dict[str, Any]:
-    """Return the JSON body. A request that came in on this wire goes out unchanged.
+    """Return the JSON body of a request that is translated to this wire.
 
-    ``has`` are the features of the server's wire, ``provider`` is its name. ``relayed`` is
-    whether the request came in on this wire.
+    ``has`` are the features of the server's wire, ``provider`` is its name.
     """
-    chat = request.chat
-    if relayed is None:
-        relayed = chat.source is not None and chat.source.wire == WIRE
-    if relayed:
-        body = _relayed(request, dialect, has, provider)
-    else:
-        body = _translated(request, dialect, has - request.lacks, provider)
-    body["model"] = request.model
-    if chat.max_tokens is not None:
-        body[dialect.max_tokens_field] = chat.max_tokens
-    return body
+    body = _translated(request, dialect, has - request.lacks, provider)
+    return _named_and_limited(body, request, dialect)
 
 
-def _relayed(
-    request: CompletionRequest, dialect: Dialect, has: frozenset[str], provider: str
+def relayed_payload(
+    request: CompletionRequest,
+    *,
+    dialect: Dialect = SERVER,
+    has: frozenset[str] = features.OPENAI,
+    provider: str = "",
 ) -> dict[str, Any]:
+    """Return the JSON body that came in on this wire, fit for the model that was chosen.
+
+    ``has`` and ``provider`` are those of :func:`openai_payload`.
+    """
     chat = request.chat
     assert chat.source is not None
     body = {k: v for k, v in chat.source.body.items() if k not in _FIELDS_NOT_SENT}
@@ -88,6 +85,16 @@ def _relayed(
     if chat.sealed or lacks_reasoning:
         author = (provider, request.model)
         body["messages"] = with_own_reasoning(body["messages"], chat, author, dialect, past=past)
+    return _named_and_limited(body, request, dialect)
+
+
+def _named_and_limited(
+    body: dict[str, Any], request: CompletionRequest, dialect: Dialect
+) -> dict[str, Any]:
+    """Set the model and the limit of tokens, whose names differ from the client's, in place."""
+    body["model"] = request.model
+    if request.chat.max_tokens is not None:
+        body[dialect.max_tokens_field] = request.chat.max_tokens
     return body
 
 

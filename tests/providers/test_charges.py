@@ -14,7 +14,8 @@ from genai_prices import calc_price
 
 from providers.catalogue import load_catalogue
 from providers.completion import Usage
-from providers.pricing import DatedPrice, PriceBook
+from providers.dated_prices import DatedPrice
+from providers.pricing import PriceBook
 
 D = Decimal
 CATALOGUE = load_catalogue()

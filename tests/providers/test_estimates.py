@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.chat import Chat, estimate_tokens
+from providers.chat import Chat
 from providers.completion import most_input_tokens
+from providers.token_estimates import estimate_tokens
 
 # Text, and the tokens it has for o200k_base and for cl100k_base.
 PROSE = {

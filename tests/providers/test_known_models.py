@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.catalogue import Catalogue, load_catalogue
+from providers.dated_prices import DatedPrice
 from providers.known_models import NO_KNOWN_WINDOW, KnownModels
-from providers.pricing import DatedPrice, PriceBook
+from providers.pricing import PriceBook
 
 CATALOGUE = load_catalogue()
 MODELS = KnownModels(CATALOGUE)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
-from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -24,12 +22,12 @@ from optimizer.api.compat.chat_endpoint import (
     WireEndpoint,
     relayed_headers,
 )
+from optimizer.api.compat.token_counts import TokenCountEndpoint
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.domain.request import GatewayRequest
-from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
-from optimizer.wiring.services import Services
+from optimizer.gateway.chat_requests import ChatQuery
 from providers.errors import ProviderError
 from routing.models import RoutingDecision
 
@@ -53,8 +51,7 @@ class AnthropicEndpoint(WireEndpoint):
         """Return the request id in the header where this API's clients expect it."""
         return {"request-id": str(request_id)}
 
-    @staticmethod
-    def query(api_request: ApiRequest) -> ChatQuery:
+    def query(self, api_request: ApiRequest) -> ChatQuery:
         """Return the chat that the request asks for."""
         return read_message_query(
             api_request.data,
@@ -101,26 +98,14 @@ class MessagesEndpoint(AnthropicEndpoint, ChatEndpoint):
         return Author(decision.provider, decision.model, own)
 
 
-class CountTokensEndpoint(AnthropicEndpoint):
+class CountTokensEndpoint(AnthropicEndpoint, TokenCountEndpoint):
     """Answers ``POST /v1/messages/count_tokens``."""
 
     name = "messages/count_tokens"
 
-    def __init__(self, chat_requests: ChatRequestBuilder) -> None:
-        self._chat_requests = chat_requests
-
-    @classmethod
-    def of(cls, services: Services) -> Self:
-        """Build the endpoint with what it needs of ``services``."""
-        return cls(services.chat_requests)
-
     async def answer(self, api_request: ApiRequest) -> JsonReply:
         """Return the number of input tokens of the message."""
-        if api_request.large:
-            query = await asyncio.to_thread(self._large_query, api_request)
-        else:
-            query = self.query(api_request)
-        tokens = await self._chat_requests.count_tokens(query)
+        tokens = await self.count(api_request)
         return JsonReply({"input_tokens": tokens}, headers=self.headers(api_request.request_id))
 
     def failed(
@@ -131,10 +116,6 @@ class CountTokensEndpoint(AnthropicEndpoint):
             headers = self.headers(request_id) | relayed_headers(error.headers)
             return JsonReply(error.body, error.status, headers)
         return super().failed(request_id, error, request)
-
-    def _large_query(self, api_request: ApiRequest) -> ChatQuery:
-        query = self.query(api_request)
-        return replace(query, chat=query.chat.as_large())
 
 
 class MessagesViewSet(EndpointViewSet):

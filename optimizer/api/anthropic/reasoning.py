@@ -6,13 +6,13 @@ No block of thinking goes out unsigned: the provider would refuse it in the next
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.domain.reasoning_seals import is_seal, seal, seal_call, unseal, unseal_call
+from providers.assembly import ThinkingBuffer
 from providers.chat import Thinking, ToolCall
-from providers.events import ThinkingDelta
 
 Block = dict[str, Any]
 
@@ -54,29 +54,10 @@ def _redacted(data: str) -> Block:
 
 
 @dataclass(slots=True)
-class Thought:
+class Thought(ThinkingBuffer):
     """One block of reasoning, as it arrives; ``shown`` is whether the client has its start."""
 
     shown: bool = False
-    _texts: list[str] = field(default_factory=list)
-    _signature: str = ""
-    _redacted: str = ""
-    _details: Any = None
-
-    def add(self, delta: ThinkingDelta) -> None:
-        """Add a piece of it."""
-        self._texts.append(delta.text)
-        self._signature += delta.signature
-        self._redacted += delta.redacted
-        if isinstance(delta.details, list) and isinstance(self._details, list):
-            self._details = [*self._details, *delta.details]
-        elif delta.details is not None:
-            self._details = delta.details
-
-    @property
-    def whole(self) -> Thinking:
-        """All of it."""
-        return Thinking("".join(self._texts), self._signature, self._redacted, self._details)
 
 
 class ThoughtReader:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from optimizer.api.anthropic.answer import usage_body
+from optimizer.api.compat.relay import RelayRules
 from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.domain.result import CompletionResult
 from providers.events import Relayed
 
 
 @dataclass(frozen=True, slots=True)
-class MessageRelayRules:
+class MessageRelayRules(RelayRules):
     """The rules of messages: ``model`` is the name that the client asked for.
 
     Agents take another name in the answer for a switch of models, and then drop the reasoning

@@ -13,16 +13,15 @@ from typing import Any
 from optimizer.api.anthropic.content import TurnReader, read_cache_mark, read_system
 from optimizer.api.compat.extensions import read_request_options
 from optimizer.api.http.body_reader import BodyReader
-from optimizer.gateway.chat_requests import ChatQuery
+from optimizer.gateway.chat_requests import MAX_STOPS, MAX_TOKENS, ChatQuery
 from providers.chat import Chat, JsonOutput, OriginalRequest, Reasoning, Tool, ToolChoice
 
-_MOST = 10_000_000
-_MAX_STOPS = 1000
+_MOST = MAX_TOKENS  # of all numbers alike
 _TOOL_MODES = {"auto": "auto", "any": "required", "none": "none", "tool": "named"}
 # Without these the answer is another one, or comes from elsewhere.
 _BINDING = frozenset({"container", "inference_geo", "mcp_servers", "thread"})
-# Their values that ask for nothing.
-_NOTHING: tuple[Any, ...] = ([], {}, False, "auto", "default", "standard", "standard_only", "")
+# The values of such fields that ask for nothing.
+_IDLE = ("auto", "default", "standard", "standard_only")
 
 
 def read_message_query(
@@ -54,7 +53,7 @@ def read_message_query(
         temperature=fields.number("temperature", 0, _MOST),
         top_p=fields.number("top_p", 0, _MOST),
         top_k=fields.integer("top_k", 0, _MOST),
-        stop=fields.texts("stop_sequences", most=_MAX_STOPS),
+        stop=fields.texts("stop_sequences", most=MAX_STOPS),
         user=metadata.text("user_id") if metadata else "",
         reasoning=_read_reasoning(fields, effort),
         cache=read_cache_mark(fields),
@@ -68,8 +67,8 @@ def read_message_query(
 
 def _fields_left(fields: BodyReader, body: Mapping[str, Any], *, binding: bool) -> Iterator[str]:
     """Yield the fields that only this API has: those that bind a request to it, or the others."""
-    for name in fields.unread():
-        if (name in _BINDING) is binding and body[name] not in _NOTHING and _asks(name, body[name]):
+    for name in fields.unread_effective(*_IDLE):
+        if (name in _BINDING) is binding and _asks(name, body[name]):
             yield name
     config = body.get("output_config")
     if not binding and isinstance(config, dict):

@@ -222,7 +222,7 @@ class MessageStreamEncoder:
         if thought is None:
             yield self._end()
             return
-        block = self._author().block(thought.whole)
+        block = self._author().block(thought.thinking)
         if thought.shown:
             assert block is not None
             yield self._delta({"type": "signature_delta", "signature": block["signature"]})

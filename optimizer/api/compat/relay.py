@@ -7,9 +7,9 @@ the summary of this service is added to the last message of a stream.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
-from optimizer.api.compat.stream_encoder import StreamEncoder
+from optimizer.api.compat.stream_encoder import StreamEncoder, stream_summary
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.sse import sse, sse_text
 from optimizer.domain.result import CompletionResult
@@ -19,30 +19,32 @@ from providers.events import Event, KeepAlive, Relayed, Started
 ALIVE = b": keep-alive\n\n"
 
 
-class RelayRules(Protocol):
-    """What one API changes in a message that is passed on.
+class RelayRules:
+    """What one API changes in a message that is passed on: by default, nothing.
 
     ``last`` is the message with which each of its streams ends, if it has such a one.
     """
 
-    last: ClassVar[Relayed | None]
+    __slots__ = ()
+
+    last: ClassVar[Relayed | None] = None
 
     def changed(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return ``data`` itself if nothing changes, else what replaces it; ``None`` omits it."""
-        ...
+        return data
 
     def whole(self, body: Mapping[str, Any], result: CompletionResult) -> Mapping[str, Any]:
         """Return the whole answer: ``body`` itself if nothing changes.
 
         Usage that the provider does not report, and clients need, is our own count.
         """
-        ...
+        return body
 
     def summarized(
         self, data: Mapping[str, Any], result: CompletionResult
     ) -> Mapping[str, Any] | None:
         """Return ``data`` with the summary of ``result``, ``None`` if it has no place for it."""
-        ...
+        return {**data, "optimizer": stream_summary(result)}
 
 
 class RelayEncoder:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Self
+from typing import Any
 
 from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
+from optimizer.api.compat.relay import RelayRules
+from optimizer.api.compat.token_counts import TokenCountEndpoint
 from optimizer.api.gemini.answer import response
 from optimizer.api.gemini.errors import error_body
 from optimizer.api.gemini.json_array import as_array
 from optimizer.api.gemini.paths import model_of, wants_events
-from optimizer.api.gemini.relay import GenerateRelayRules
 from optimizer.api.gemini.request_reader.fields import ProtoReader
 from optimizer.api.gemini.request_reader.query import read_generate_query
 from optimizer.api.gemini.stream import GenerateStreamEncoder
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.errors import Failure
-from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
+from optimizer.gateway.chat_requests import ChatQuery
 from optimizer.gateway.streaming.client_stream import ClientStream
-from optimizer.wiring.services import Services
 
 # Google's client reads a comment as a broken message; blank lines are nothing to any client.
 _ALIVE = b"\n\n"
@@ -49,7 +49,7 @@ class GenerateEndpoint(GeminiEndpoint, ChatEndpoint):
         reasoning = query.chat.reasoning
         shown = reasoning is None or reasoning.shown != "omitted"
         return query, ResponseFormat(
-            GenerateRelayRules(),
+            RelayRules(),
             lambda result: response(result, shown=shown),
             lambda stream, request: GenerateStreamEncoder(
                 api_request.request_id,
@@ -73,27 +73,20 @@ class StreamGenerateEndpoint(GenerateEndpoint):
         return reply
 
 
-class CountContentTokensEndpoint(GeminiEndpoint):
+class CountContentTokensEndpoint(GeminiEndpoint, TokenCountEndpoint):
     """Answers ``:countTokens``."""
 
     name = "countTokens"
 
-    def __init__(self, chat_requests: ChatRequestBuilder) -> None:
-        self._chat_requests = chat_requests
-
-    @classmethod
-    def of(cls, services: Services) -> Self:
-        """Build the endpoint with what it needs of ``services``."""
-        return cls(services.chat_requests)
+    def query(self, api_request: ApiRequest) -> ChatQuery:
+        """Return the chat that the request asks for."""
+        body = api_request.data
+        whole = ProtoReader(body).mapping("generateContentRequest")
+        return read_generate_query(body if whole is None else whole, model_of(api_request.path), "")
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
         """Return the number of input tokens of the contents."""
-        body = api_request.data
-        whole = ProtoReader(body).mapping("generateContentRequest")
-        query = read_generate_query(
-            body if whole is None else whole, model_of(api_request.path), ""
-        )
-        return JsonReply({"totalTokens": await self._chat_requests.count_tokens(query)})
+        return JsonReply({"totalTokens": await self.count(api_request)})
 
 
 def _author(stream: ClientStream, asked_for: str) -> tuple[str, str]:

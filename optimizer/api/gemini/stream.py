@@ -15,8 +15,8 @@ from optimizer.api.gemini.errors import error_body
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.sse import sse
 from optimizer.domain.result import CompletionResult
-from providers.assembly import TextBuffer
-from providers.chat import Thinking, ToolCall
+from providers.assembly import TextBuffer, ThinkingBuffer
+from providers.chat import ToolCall
 from providers.completion import AnswerPart, Opaque
 from providers.events import (
     AnswerEvent,
@@ -31,28 +31,8 @@ from providers.events import (
 
 
 @dataclass(slots=True)
-class _Thought:
-    """Reasoning that is not complete; its seal covers all of it."""
-
-    block: int
-    text: TextBuffer = field(default_factory=TextBuffer)
-    signature: str = ""
-    redacted: str = ""
-    details: Any = None
-
-    def add(self, event: ThinkingDelta) -> None:
-        self.text.write(event.text)
-        self.signature += event.signature
-        self.redacted += event.redacted
-        if isinstance(event.details, list) and isinstance(self.details, list):
-            self.details = [*self.details, *event.details]
-        elif event.details is not None:
-            self.details = event.details
-
-
-@dataclass(slots=True)
 class _Candidate:
-    thought: _Thought | None = None
+    thought: ThinkingBuffer | None = None
     calls: dict[int, tuple[ToolCallStarted, TextBuffer]] = field(default_factory=dict)
     finish: Finished | None = None
 
@@ -122,7 +102,7 @@ class GenerateStreamEncoder:
         if state.thought is not None and state.thought.block != event.block:
             yield from self._end_thought(state, event.choice)
         if state.thought is None:
-            state.thought = _Thought(event.block)
+            state.thought = ThinkingBuffer(event.block)
         state.thought.add(event)
         if event.text and self._shown:
             yield self._message(event.choice, {"text": event.text, "thought": True})
@@ -130,10 +110,7 @@ class GenerateStreamEncoder:
     def _end_thought(self, state: _Candidate, choice: int) -> Iterator[bytes]:
         thought, state.thought = state.thought, None
         if thought is not None:
-            whole = Thinking(
-                thought.text.text, thought.signature, thought.redacted, thought.details
-            )
-            body = part_body(whole, *self._author(), shown=False)
+            body = part_body(thought.thinking, *self._author(), shown=False)
             assert body is not None
             yield self._message(choice, body)
 

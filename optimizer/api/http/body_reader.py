@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+_EMPTY: tuple[Any, ...] = (False, "", [], {})
+
 
 class InvalidField(Exception):
     """A field of the request is invalid.
@@ -53,6 +55,13 @@ class BodyReader:
     def unread(self) -> list[str]:
         """Return the fields that are present and have not been read."""
         return [k for k, v in self._values.items() if v is not None and k not in self._read]
+
+    def unread_effective(self, *idle: Any) -> list[str]:
+        """Return the unread fields that ask for something.
+
+        A value that is false or empty asks for nothing, nor do the values ``idle`` of this API.
+        """
+        return [name for name in self.unread() if self._values[name] not in (*_EMPTY, *idle)]
 
     def raw(self, name: str) -> Any:
         """Return the field without a check; ``None`` if it is absent."""

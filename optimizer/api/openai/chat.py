@@ -14,6 +14,7 @@ from rest_framework.request import Request
 
 from optimizer.api.compat import openapi as documents
 from optimizer.api.compat.chat_endpoint import ChatEndpoint, ResponseFormat, WireEndpoint
+from optimizer.api.compat.relay import RelayRules
 from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.api.http.endpoint import ApiRequest
 from optimizer.api.http.errors import Failure
@@ -37,7 +38,7 @@ class OpenAIEndpoint(WireEndpoint):
 
 
 @dataclass(frozen=True, slots=True)
-class ChatRelayRules:
+class ChatRelayRules(RelayRules):
     """The rules of chat completions; ``with_usage`` is whether the stream ends with its usage."""
 
     with_usage: bool

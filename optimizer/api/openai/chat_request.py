@@ -14,18 +14,15 @@ from optimizer.api.openai.chat_input.content import read_mark
 from optimizer.api.openai.chat_input.messages import MessageReader
 from optimizer.api.openai.chat_input.reasoning import read_reasoning
 from optimizer.api.openai.chat_input.tools import read_all_tools
-from optimizer.gateway.chat_requests import ChatQuery
+from optimizer.gateway.chat_requests import MAX_STOPS, MAX_TOKENS, ChatQuery
 from providers.chat import Chat, JsonOutput, OriginalRequest, Tool, ToolChoice
 
-MAX_TOKENS = 10_000_000
 _MAX_CHOICES = 128
-_MAX_STOPS = 1000
 _ANY = float("inf")
 # Without these the answer would be of another kind, so only this API can give it.
-_NATIVE = frozenset({"web_search_options", "audio", "plugins"})
+_NATIVE = frozenset({"audio", "plugins", "modalities"})
 _HAS_TOOLS = frozenset({"tools", "tool_choice", "functions", "function_call"})
 _HAS_REASONING = frozenset({"reasoning_effort", "reasoning", "thinking"})
-_NO_EFFECT: tuple[Any, ...] = (False, "auto", "default", "", [], {}, ["text"])
 
 
 def read_chat_query(body: Any, cache_control: str) -> tuple[ChatQuery, bool]:
@@ -77,7 +74,7 @@ def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
         "sealed": reader.sealed,
         **read_sampling(fields),
     }
-    native, extras = _other_fields(fields, body)
+    native, extras = _other_fields(fields)
     return Chat(
         **chat_fields,
         native=(*native_tools, *native_output, *native),
@@ -100,21 +97,13 @@ def read_sampling(fields: BodyReader) -> dict[str, Any]:
     }
 
 
-def _other_fields(
-    fields: BodyReader, body: Mapping[str, Any]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _other_fields(fields: BodyReader) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the fields that only this API can answer, and those that others leave out."""
-    native: list[str] = []
+    # A search is asked for also without any options of it.
+    native = [] if fields.raw("web_search_options") is None else ["web_search_options"]
     extras: list[str] = []
-    for name in fields.unread():
-        value = body[name]
-        # A search is asked for also without any options of it.
-        if value in _NO_EFFECT and name != "web_search_options":
-            continue
-        if name in _NATIVE or (name == "modalities" and value != ["text"]):
-            native.append(name)
-        else:
-            extras.append(name)
+    for name in fields.unread_effective("auto", "default", ["text"]):
+        (native if name in _NATIVE else extras).append(name)
     return tuple(native), tuple(extras)
 
 
@@ -169,7 +158,7 @@ def _read_stop(fields: BodyReader) -> tuple[str, ...]:
     value = fields.raw("stop")
     if isinstance(value, str):
         return (value,) if value else ()
-    return fields.texts("stop", most=_MAX_STOPS)
+    return fields.texts("stop", most=MAX_STOPS)
 
 
 def _read_logit_bias(fields: BodyReader) -> Mapping[str, float] | None:

@@ -26,7 +26,8 @@ from optimizer.api.openai.chat_answer import (
 )
 from optimizer.api.openai.errors import error_body
 from optimizer.domain.result import CompletionResult
-from providers.chat import Thinking, ToolCall
+from providers.assembly import ThinkingBuffer
+from providers.chat import ToolCall
 from providers.events import (
     AnswerEvent,
     Finished,
@@ -44,30 +45,6 @@ DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(slots=True)
-class _OpenBlock:
-    """A block of reasoning that has not ended: its seal covers all of it."""
-
-    number: int
-    texts: list[str] = field(default_factory=list)
-    signature: str = ""
-    redacted: str = ""
-    details: Any = None
-
-    def add(self, event: ThinkingDelta) -> None:
-        self.texts.append(event.text)
-        self.signature += event.signature
-        self.redacted += event.redacted
-        if isinstance(self.details, list) and isinstance(event.details, list):
-            self.details = [*self.details, *event.details]
-        elif event.details is not None:
-            self.details = event.details
-
-    @property
-    def thinking(self) -> Thinking:
-        return Thinking("".join(self.texts), self.signature, self.redacted, self.details)
-
-
-@dataclass(slots=True)
 class _CallSoFar:
     """A tool call; the arguments of a freeform one are kept until they are whole."""
 
@@ -80,7 +57,7 @@ class _CallSoFar:
 @dataclass(slots=True)
 class _ChoiceSoFar:
     begun: bool = False
-    block: _OpenBlock | None = None
+    thought: ThinkingBuffer | None = None
     blocks: int = 0
     calls: dict[int, _CallSoFar] = field(default_factory=dict)
 
@@ -161,7 +138,7 @@ class ChatStreamEncoder:
         if isinstance(event, ThinkingDelta):
             yield from self._thinking(state, event)
             return
-        if state.block is not None:
+        if state.thought is not None:
             yield self._sealed_block(state)
         if isinstance(event, TextDelta):
             yield {"content": event.text}
@@ -176,18 +153,18 @@ class ChatStreamEncoder:
             yield opaque_fields(event.wire, event.value)
 
     def _thinking(self, state: _ChoiceSoFar, event: ThinkingDelta) -> Iterator[dict[str, Any]]:
-        if state.block is not None and state.block.number != event.block:
+        if state.thought is not None and state.thought.block != event.block:
             yield self._sealed_block(state)
-        if state.block is None:
-            state.block = _OpenBlock(event.block)
-        state.block.add(event)
+        if state.thought is None:
+            state.thought = ThinkingBuffer(event.block)
+        state.thought.add(event)
         yield {"reasoning_content": event.text} if event.text else {}
 
     def _sealed_block(self, state: _ChoiceSoFar) -> dict[str, Any]:
         """Return the delta that ends a block of reasoning, with the seal of all of it."""
-        assert state.block is not None
-        detail = reasoning_detail(state.block.thinking, self._author(), state.blocks)
-        state.block = None
+        assert state.thought is not None
+        detail = reasoning_detail(state.thought.thinking, self._author(), state.blocks)
+        state.thought = None
         state.blocks += 1
         return {"reasoning_details": [detail]}
 
@@ -224,7 +201,7 @@ class ChatStreamEncoder:
     def _ending_deltas(self, choice: int) -> Iterator[dict[str, Any]]:
         """Yield what completes a choice: the last seal, and the arguments of its calls."""
         state = self._choice(choice)
-        if state.block is not None:
+        if state.thought is not None:
             yield self._sealed_block(state)
         for index, call in state.calls.items():
             if call.freeform:

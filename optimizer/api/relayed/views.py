@@ -24,7 +24,7 @@ from optimizer.wiring.build import get_services
 from optimizer.wiring.services import Services
 from providers.errors import ProviderError
 from providers.http.side_calls import SideAnswer
-from providers.http.wire import client_headers
+from providers.http.transport import client_headers
 
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 # What a client uploaded must not run as a page of this service.

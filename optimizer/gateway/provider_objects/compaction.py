@@ -22,7 +22,7 @@ from optimizer.gateway.recording.ledger_entries import Timing
 from providers.completion import Choice, Completion, complete_usage
 from providers.errors import ProviderError, error_for_status
 from providers.http.side_calls import SideCall
-from providers.http.wire import client_headers
+from providers.http.transport import client_headers
 from providers.openai.client import OpenAIOwnProvider
 from providers.resilience import Attempt, ResilientCaller
 from providers.usage import read_usage

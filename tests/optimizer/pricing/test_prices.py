@@ -23,7 +23,7 @@ from analytics.templatetags.analytics_format import rate, short
 from optimizer.wiring.build import get_services
 from optimizer.wiring.services import Services
 from providers.completion import Usage
-from providers.pricing import DatedPrice, DatedPrices
+from providers.dated_prices import DatedPrice, DatedPrices
 from tests.factories import PriceOverrideFactory, RequestRecordFactory, RoutingMetricFactory
 
 TODAY = datetime.now(UTC).date()

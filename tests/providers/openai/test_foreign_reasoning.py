@@ -26,7 +26,7 @@ TURNS = (
 
 def message_for(model: str, source: OriginalRequest) -> dict[str, Any]:
     request = CompletionRequest(model, Chat(TURNS, source=source))
-    body = openai_payload(request, dialect=SERVER, has=OPENAI, provider="p", relayed=False)
+    body = openai_payload(request, dialect=SERVER, has=OPENAI, provider="p")
     return body["messages"][1]
 
 

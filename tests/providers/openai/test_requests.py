@@ -24,7 +24,7 @@ from providers.chat import (
 )
 from providers.completion import CompletionRequest
 from providers.openai.dialect import OPENAI_OWN, OPENROUTER, SERVER, Dialect
-from providers.openai.request import openai_payload
+from providers.openai.request import openai_payload, relayed_payload
 
 MARK = {"type": "ephemeral"}
 HELLO = Message("user", (Text("Hello"),))
@@ -33,7 +33,8 @@ HAS = {SERVER: features.OPENAI, OPENAI_OWN: features.OPENAI_OWN, OPENROUTER: fea
 
 def sent(chat: Chat, dialect: Dialect = SERVER, model: str = "m", **more: Any) -> dict[str, Any]:
     request = CompletionRequest(model, chat, more.pop("lacks", frozenset()))
-    return openai_payload(request, dialect=dialect, has=HAS[dialect], provider="p", **more)
+    write = openai_payload if chat.source is None else relayed_payload
+    return write(request, dialect=dialect, has=HAS[dialect], provider="p", **more)
 
 
 def test_files_and_audio_have_parts_of_their_own() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from optimizer.api.gemini.request_reader.fields import ProtoReader
 from optimizer.api.gemini.request_reader.schemas import json_schema
+from optimizer.gateway.chat_requests import MAX_TOKENS
 from providers.chat import JsonOutput, Reasoning
 
 # Fields that other APIs do without: they tune the answer and do not change its kind.
@@ -17,7 +18,6 @@ _TUNING = frozenset(
     {"mediaResolution", "enableEnhancedCivicAnswers", "audioTimestamp", "routingConfig"}
 )
 _EFFORTS = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
-_MOST_TOKENS = 10_000_000
 
 
 def read_config(fields: ProtoReader) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
@@ -33,7 +33,7 @@ def read_config(fields: ProtoReader) -> tuple[dict[str, Any], tuple[str, ...], t
     logprobs = config.is_set("responseLogprobs")
     top_k = config.real("topK")
     chat = {
-        "max_tokens": limit if limit is not None and 1 <= limit <= _MOST_TOKENS else None,
+        "max_tokens": limit if limit is not None and 1 <= limit <= MAX_TOKENS else None,
         "temperature": config.real("temperature"),
         "top_p": config.real("topP"),
         "top_k": None if top_k is None else int(top_k),
@@ -49,9 +49,8 @@ def read_config(fields: ProtoReader) -> tuple[dict[str, Any], tuple[str, ...], t
     }
     native = list(_native(config))
     extras: list[str] = []
-    for name in config.unread():
-        if config.raw(name) not in (False, [], {}, ""):
-            (extras if name in _TUNING else native).append(f"generationConfig.{name}")
+    for name in config.unread_effective():
+        (extras if name in _TUNING else native).append(f"generationConfig.{name}")
     return chat, tuple(native), tuple(extras)
 
 

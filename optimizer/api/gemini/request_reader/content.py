@@ -15,7 +15,7 @@ from optimizer.api.gemini.request_reader.fields import ProtoReader
 from optimizer.api.gemini.seals import seal_in
 from optimizer.domain.reasoning_seals import unseal, unseal_call
 from providers.chat import File, Image, Message, Native, Part, Text, Thinking, ToolCall, ToolResult
-from providers.gemini.own import OPENED
+from providers.gemini.relayed import OPENED
 
 _ROLES = {"model": "assistant", "assistant": "assistant", "system": "system"}
 # Files of Google's own storage; nobody else can read them.

@@ -38,12 +38,11 @@ def read_generate_query(
     messages = (*read_system(fields), *reader.messages(fields))
     native = (*use.native, *config_native)
     extras = (*use.extras, *config_extras)
-    for name in fields.unread():
-        if fields.raw(name) not in (False, [], {}, ""):
-            if name in _BINDING:
-                native += (name,)
-            else:
-                extras += (name,)
+    for name in fields.unread_effective():
+        if name in _BINDING:
+            native += (name,)
+        else:
+            extras += (name,)
     # The model is in the path; here it keeps answers of two models apart in the cache.
     source = {**body, "model": model}
     if reader.sealed:

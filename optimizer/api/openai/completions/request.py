@@ -10,12 +10,8 @@ from typing import Any
 
 from optimizer.api.compat.extensions import read_request_options
 from optimizer.api.http.body_reader import BodyReader
-from optimizer.api.openai.chat_request import (
-    MAX_TOKENS,
-    read_sampling,
-    read_usage_option,
-)
-from optimizer.gateway.chat_requests import ChatQuery
+from optimizer.api.openai.chat_request import read_sampling, read_usage_option
+from optimizer.gateway.chat_requests import MAX_TOKENS, ChatQuery
 from providers.chat import Chat, Message, Native, OriginalRequest, Part, Text
 from providers.openai.completions import WIRE
 

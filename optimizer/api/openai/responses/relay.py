@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
+from optimizer.api.compat.relay import RelayRules
 from optimizer.api.compat.stream_encoder import stream_summary
 from optimizer.domain.result import CompletionResult
-from providers.events import Relayed
 
 
-class ResponseRelayRules:
-    """The rules of responses."""
+class ResponseRelayRules(RelayRules):
+    """The rules of responses: nothing changes but the last event."""
 
-    last: ClassVar[Relayed | None] = None
-
-    def changed(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Change nothing."""
-        return data
-
-    def whole(self, body: Mapping[str, Any], result: CompletionResult) -> Mapping[str, Any]:
-        """Change nothing."""
-        return body
+    __slots__ = ()
 
     def summarized(
         self, data: Mapping[str, Any], result: CompletionResult

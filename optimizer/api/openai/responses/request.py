@@ -15,7 +15,7 @@ from optimizer.api.compat.extensions import read_request_options
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.openai.responses.input import InputReader, own_response_id
 from optimizer.api.openai.responses.tools import ResponseTools
-from optimizer.gateway.chat_requests import ChatQuery
+from optimizer.gateway.chat_requests import MAX_TOKENS, ChatQuery
 from providers.chat import (
     Chat,
     JsonOutput,
@@ -27,11 +27,11 @@ from providers.chat import (
 )
 from providers.openai.responses_answer import WIRE
 
-MAX_TOKENS = 10_000_000
 _MODES = frozenset({"auto", "none", "required"})
 # What OpenAI keeps or does after the answer: no other provider can.
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
-_NO_EFFECT: tuple[Any, ...] = (None, False, "", "auto", "default", "disabled", [], {})
+# The values of fields that ask for nothing.
+_IDLE = ("auto", "default", "disabled")
 _EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
 
 
@@ -47,29 +47,39 @@ def read_response_query(body: Any, cache_control: str) -> ChatQuery:
     tools = ResponseTools.of(body)
     reader = InputReader(tools)
     reader.read(fields)
-    native, extras = _special_fields(fields, body, tools)
+    # An agent works with its own tools; without any, it is the hosted tool that is wanted.
+    hosted = [f"tools.{kind}" for kind in dict.fromkeys(tools.hosted)]
+    hosted_native, hosted_extras = ([], hosted) if tools.tools else (hosted, [])
     choice, choice_is_native = _tool_choice(fields, tools)
     output, verbosity = _text(fields)
-    user = fields.raw("user") or fields.raw("safety_identifier")
+    user, identifier = fields.raw("user"), fields.raw("safety_identifier")
+    user = user or identifier
+    # Neither says anything about the answer that is not read elsewhere.
+    for name in ("stream_options", "tools"):
+        fields.raw(name)
+    chat_fields: dict[str, Any] = {
+        "messages": (*_instructions(fields), *reader.messages),
+        "max_tokens": fields.integer("max_output_tokens", 1, MAX_TOKENS),
+        "tools": tuple(tools.tools),
+        "tool_choice": choice,
+        "parallel_tools": fields.raw("parallel_tool_calls") is not False,
+        "output": output,
+        "temperature": fields.number("temperature", 0, 2),
+        "top_p": fields.number("top_p", 0, 1),
+        "logprobs": bool(fields.raw("top_logprobs")),
+        "top_logprobs": fields.integer("top_logprobs", 0, 20) or None,
+        "user": user if isinstance(user, str) else "",
+        "reasoning": _reasoning(fields),
+        "verbosity": verbosity,
+        "service_tier": _service_tier(fields),
+        "sealed": reader.sealed or own_response_id(body.get("previous_response_id")),
+    }
+    native, extras = _other_fields(fields, body)
     chat = Chat(
-        messages=(*_instructions(fields), *reader.messages),
-        max_tokens=fields.integer("max_output_tokens", 1, MAX_TOKENS),
-        tools=tuple(tools.tools),
-        tool_choice=choice,
-        parallel_tools=fields.raw("parallel_tool_calls") is not False,
-        output=output,
-        temperature=fields.number("temperature", 0, 2),
-        top_p=fields.number("top_p", 0, 1),
-        logprobs=bool(fields.raw("top_logprobs")),
-        top_logprobs=fields.integer("top_logprobs", 0, 20) or None,
-        user=user if isinstance(user, str) else "",
-        reasoning=_reasoning(fields),
-        verbosity=verbosity,
-        service_tier=_service_tier(fields),
-        native=(*native, *choice_is_native),
-        extras=(*extras, *reader.extras),
+        **chat_fields,
+        native=(*native, *hosted_native, *choice_is_native),
+        extras=(*extras, *hosted_extras, *reader.extras),
         source=OriginalRequest(WIRE, body),
-        sealed=reader.sealed or own_response_id(body.get("previous_response_id")),
     )
     return ChatQuery(model, chat, options, streamed)
 
@@ -79,35 +89,16 @@ def _instructions(fields: BodyReader) -> Iterator[Message]:
         yield Message("system", (Text(instructions),))
 
 
-def _special_fields(
-    fields: BodyReader, body: Mapping[str, Any], tools: ResponseTools
-) -> tuple[list[str], list[str]]:
-    """Return the fields that need OpenAI's own models, and those that others leave out."""
-    native = [
-        name
-        for name in _STATEFUL
-        if fields.raw(name) not in _NO_EFFECT and not own_response_id(body[name])
-    ]
-    extras = [name for name in _STATEFUL if own_response_id(body.get(name))]
-    if tools.hosted:
-        # An agent works with its own tools; without any, it is the hosted tool that is wanted.
-        kinds = [f"tools.{kind}" for kind in dict.fromkeys(tools.hosted)]
-        (extras if tools.tools else native).extend(kinds)
-    known = {"model", "input", "tools", "reasoning", "text", "tool_choice", "service_tier"}
-    known |= {
-        "instructions",
-        "user",
-        "safety_identifier",
-        "stream_options",
-        "max_output_tokens",
-        "temperature",
-        "top_p",
-        "top_logprobs",
-        "parallel_tool_calls",
-    }
-    extras.extend(
-        name for name in fields.unread() if name not in known and body[name] not in _NO_EFFECT
-    )
+def _other_fields(fields: BodyReader, body: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the fields that need OpenAI's own models, and those that others leave out.
+
+    It is asked last: these are the fields that nothing else has read.
+    """
+    native: list[str] = []
+    extras: list[str] = []
+    for name in fields.unread_effective(*_IDLE):
+        stateful = name in _STATEFUL and not own_response_id(body[name])
+        (native if stateful else extras).append(name)
     if body.get("truncation") == "auto":
         extras.append("truncation")
     return native, extras

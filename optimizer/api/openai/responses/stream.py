@@ -6,7 +6,7 @@ Format: https://platform.openai.com/docs/api-reference/responses-streaming
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from optimizer.api.compat.stream_encoder import stream_summary
@@ -21,8 +21,8 @@ from optimizer.api.openai.responses.answer import (
 )
 from optimizer.domain.reasoning_seals import seal, seal_call
 from optimizer.domain.result import CompletionResult
-from providers.assembly import TextBuffer
-from providers.chat import Thinking, ToolCall
+from providers.assembly import TextBuffer, ThinkingBuffer
+from providers.chat import ToolCall
 from providers.events import (
     AnswerEvent,
     RefusalDelta,
@@ -37,7 +37,10 @@ _ItemKey = tuple[str, int]
 
 @dataclass(slots=True)
 class _Item:
-    """An output item that is still growing; ``buffer`` holds its text or arguments."""
+    """An output item that is still growing.
+
+    ``buffer`` holds its text or arguments, ``thought`` its reasoning.
+    """
 
     kind: str
     id: str
@@ -46,11 +49,11 @@ class _Item:
     name: str = ""
     buffer: TextBuffer = field(default_factory=TextBuffer)
     logprobs: list[Any] = field(default_factory=list)
-    thinking: Thinking = field(default_factory=Thinking)
+    thought: ThinkingBuffer = field(default_factory=ThinkingBuffer)
 
     @property
     def text(self) -> str:
-        return self.buffer.text
+        return (self.thought.text if self.kind == "rs" else self.buffer).text
 
     def part(self) -> dict[str, Any]:
         if self.kind == "refusal":
@@ -89,7 +92,7 @@ class ResponseStreamEncoder:
             if event.signature:
                 # Blocks of reasoning are numbered from 0, so this key is none of theirs.
                 item = self._new("rs", -1 - event.index)
-                item.call_id, item.thinking = event.id, Thinking(signature=event.signature)
+                item.call_id, item.thought.signature = event.id, event.signature
                 yield from self._added(item)
             item = self._new("fc", event.index)
             item.call_id, item.name = event.id, event.name
@@ -104,11 +107,10 @@ class ResponseStreamEncoder:
             yield from self._thinking_delta(event)
 
     def _arguments(self, item: _Item, text: str) -> Iterator[bytes]:
+        item.buffer.write(text)
         if self._frame.tools.kinds.get(item.name, "function") == "function":
             yield self._delta(item, text)
-        else:
-            # The client's own form of this call is known only when the arguments are complete.
-            item.buffer.write(text)
+        # The client's own form of another call is known only when the arguments are complete.
 
     def _thinking_delta(self, event: ThinkingDelta) -> Iterator[bytes]:
         key = ("rs", event.block)
@@ -116,13 +118,7 @@ class ResponseStreamEncoder:
         if item is None:
             item = self._new(*key)
             yield from self._added(item)
-        kept = item.thinking
-        item.thinking = replace(
-            kept,
-            signature=kept.signature + event.signature,
-            redacted=kept.redacted + event.redacted,
-            details=event.details or kept.details,
-        )
+        item.thought.add(event)
         if event.text:
             yield self._delta(item, event.text)
 
@@ -165,6 +161,7 @@ class ResponseStreamEncoder:
         if item is None or item.kind != kind:
             item = self._new(kind, len(self._items))
             yield from self._added(item)
+        item.buffer.write(text)
         item.logprobs.extend(logprobs or ())
         yield self._delta(item, text, logprobs)
 
@@ -187,9 +184,9 @@ class ResponseStreamEncoder:
     @staticmethod
     def _seal(item: _Item, author: tuple[str, str]) -> str:
         if item.call_id:
-            signed = ToolCall(item.call_id, "", "", item.thinking.signature)
+            signed = ToolCall(item.call_id, "", "", item.thought.signature)
             return seal_call(signed, *author)
-        return seal(replace(item.thinking, text=item.text), *author)
+        return seal(item.thought.thinking, *author)
 
     def _added(self, item: _Item) -> Iterator[bytes]:
         body = self._body(item, ("", ""), "in_progress")
@@ -198,7 +195,6 @@ class ResponseStreamEncoder:
             yield self._event(f"response.{about}.added", **self._place(item), part=item.part())
 
     def _delta(self, item: _Item, text: str, logprobs: list[Any] | None = None) -> bytes:
-        item.buffer.write(text)
         more = {"logprobs": logprobs or []} if item.kind == "msg" else {}
         name = f"response.{_DELTAS[item.kind][0]}.delta"
         return self._event(name, **self._place(item), delta=text, **more)

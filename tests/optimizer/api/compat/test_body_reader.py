@@ -24,7 +24,7 @@ from providers import features
 from providers.anthropic.request import anthropic_payload
 from providers.completion import CompletionRequest
 from providers.gemini.request import gemini_payload
-from providers.openai.request import openai_payload
+from providers.openai.request import openai_payload, relayed_payload
 
 READERS: dict[str, Callable[[Any], ChatQuery]] = {
     "chat": lambda body: read_chat_query(body, "")[0],
@@ -125,8 +125,9 @@ def spelt(query: ChatQuery) -> None:
     assert chat.estimated_tokens() >= 0
     features.needs(chat)
     request = CompletionRequest("m", chat)
-    own = openai_payload(request)
-    for payload in (own, anthropic_payload(request), gemini_payload(chat)):
+    assert chat.source is not None
+    write = relayed_payload if chat.source.wire == "openai" else openai_payload
+    for payload in (write(request), anthropic_payload(request), gemini_payload(chat)):
         json.dumps(payload)
 
 

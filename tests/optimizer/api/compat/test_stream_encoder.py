@@ -214,3 +214,18 @@ def test_the_signature_of_a_call_and_later_reasoning_are_items_of_their_own() ->
     assert [item["type"] for item in output] == ["reasoning", "function_call", "reasoning"]
     assert unseal_call(output[0]["encrypted_content"])[0] == "signed"
     assert unseal(output[2]["encrypted_content"]).text == "Hm."
+
+
+def test_the_seal_of_a_response_holds_the_details_of_all_pieces() -> None:
+    events: list[Event] = [
+        Started("up"),
+        ThinkingDelta("H", details=[{"type": "reasoning.text", "text": "H"}]),
+        ThinkingDelta("m", details=[{"type": "reasoning.text", "text": "m"}]),
+        Finished("stop"),
+    ]
+    output = told(ResponseStreamEncoder(ResponseFrame(ID, {}), "m"), events)[-1]["response"][
+        "output"
+    ]
+    thinking = unseal(output[0]["encrypted_content"])
+    assert thinking is not None
+    assert [detail["text"] for detail in thinking.details] == ["H", "m"]

@@ -77,7 +77,8 @@ def written(chat: Chat, wire: str) -> dict[str, Any]:
     kind, model, has = PROVIDERS[wire]
     provider = kind(wire, None, "http://provider.example")  # type: ignore[arg-type]
     lacks = features.ANTHROPIC | features.GEMINI | features.OPENAI
-    return provider._payload(CompletionRequest(model, chat, frozenset(lacks - has)))
+    request = CompletionRequest(model, chat, frozenset(lacks - has))
+    return provider._payload(request, provider.own_wire(request))
 
 
 def found(api: Api, field: Field, wire: str) -> str:

@@ -1,0 +1,142 @@
+"""The counts of tokens in one report of usage, in whichever dialect it is.
+
+Dialects: https://platform.openai.com/docs/api-reference/chat/object (``prompt_tokens``),
+https://platform.openai.com/docs/api-reference/responses/object (``input_tokens``),
+https://docs.anthropic.com/en/api/messages (``cache_read_input_tokens``),
+https://ai.google.dev/api/generate-content#UsageMetadata (``promptTokenCount``),
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html
+(``inputTokens``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_MOST_TOKENS = 2_000_000_000
+_NOTHING: Mapping[str, Any] = {}
+
+_INPUT = ("prompt_tokens", "input_tokens", "inputTokens", "inputTokenCount")
+_OUTPUT = ("completion_tokens", "output_tokens", "outputTokens", "outputTokenCount")
+_GEMINI_INPUT = ("promptTokenCount", "prompt_token_count")
+_GEMINI_OUTPUT = ("candidatesTokenCount", "candidates_token_count")
+_GEMINI_THOUGHTS = ("thoughtsTokenCount", "thoughts_token_count")
+_TOTAL = ("total_tokens", "totalTokenCount", "totalTokens", "total_token_count")
+_INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+_OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
+# With these names, the cached tokens are counted beside the input, not within it.
+_READ_BESIDE = ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount")
+_WRITTEN_BESIDE = (
+    "cache_creation_input_tokens",
+    "cacheWriteInputTokens",
+    "cacheWriteInputTokenCount",
+)
+# DeepSeek's name, then Moonshot's: https://api-docs.deepseek.com/guides/kv_cache
+_READ_WITHIN = ("prompt_cache_hit_tokens", "cached_tokens")
+
+Counts = dict[str, int | None]
+
+
+def token_counts(reported: Mapping[str, Any]) -> Counts:
+    """Return the counts by kind; ``None`` is a count that the report does not say."""
+    if any(name in reported for name in (*_GEMINI_INPUT, *_GEMINI_OUTPUT, *_GEMINI_THOUGHTS)):
+        return _gemini_counts(reported)
+    return _openai_and_anthropic_counts(reported)
+
+
+def count(value: Any) -> int | None:
+    """Return a usage field as a whole number, ``None`` if it says nothing usable."""
+    if type(value) is int:
+        return value if 0 <= value <= _MOST_TOKENS else None
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, float) and 0 <= value <= _MOST_TOKENS:  # false for NaN
+        return int(value)
+    return None
+
+
+def _first(reported: Mapping[str, Any], names: Iterable[str]) -> int | None:
+    """Return the first count above zero under one of ``names``, else zero or ``None``."""
+    result = None
+    for name in names:
+        value = reported.get(name)
+        if value is not None and (number := count(value)) is not None:
+            if number:
+                return number
+            result = 0
+    return result
+
+
+def _part(reported: Mapping[str, Any], names: Iterable[str]) -> Mapping[str, Any]:
+    for name in names:
+        value = reported.get(name)
+        if value and isinstance(value, Mapping):
+            return value
+    return _NOTHING
+
+
+def _openai_and_anthropic_counts(reported: Mapping[str, Any]) -> Counts:
+    within, out = _part(reported, _INPUT_DETAILS), _part(reported, _OUTPUT_DETAILS)
+    tokens_in = _first(reported, _INPUT)
+    read = _first(within, ("cached_tokens",)) or _first(reported, _READ_WITHIN)
+    written = _first(within, ("cache_write_tokens", "cache_creation_tokens"))
+    hour = None
+    read_beside, written_beside = _first(reported, _READ_BESIDE), _first(reported, _WRITTEN_BESIDE)
+    if (created := reported.get("cache_creation")) and isinstance(created, Mapping):
+        hour = _first(created, ("ephemeral_1h_input_tokens",)) or 0
+        by_age = hour + (_first(created, ("ephemeral_5m_input_tokens",)) or 0)
+        written_beside = written_beside or by_age
+    if read_beside is not None or written_beside is not None:
+        # Some servers say OpenAI's prompt_tokens, which include the cached ones, and add these.
+        if tokens_in is not None and not _first(reported, ("prompt_tokens",)):
+            tokens_in += (read_beside or 0) + (written_beside or 0)
+        read, written = read or read_beside, written or written_beside
+    if tokens_in is None and reported.get("prompt_cache_miss_tokens") is not None:
+        missed = _first(reported, ("prompt_cache_miss_tokens",))
+        tokens_in = None if missed is None else missed + (read or 0)
+    return {
+        "input": tokens_in,
+        "output": _first(reported, _OUTPUT),
+        "total": _first(reported, _TOTAL),
+        "read": read,
+        "written": written,
+        "hour": hour,
+        "reasoning": _first(out, ("reasoning_tokens", "thinking_tokens"))
+        or _first(reported, ("reasoning_tokens",)),
+        "audio_in": _first(within, ("audio_tokens",)) if within else None,
+        "audio_out": _first(out, ("audio_tokens",)) if out else None,
+    }
+
+
+def _gemini_counts(reported: Mapping[str, Any]) -> Counts:
+    tokens_in, total = _first(reported, _GEMINI_INPUT), _first(reported, _TOTAL)
+    tools = _first(reported, ("toolUsePromptTokenCount", "tool_use_prompt_token_count"))
+    if tokens_in is not None:
+        tokens_in += tools or 0
+    thoughts, candidates = _first(reported, _GEMINI_THOUGHTS), _first(reported, _GEMINI_OUTPUT)
+    tokens_out = None
+    # Thinking is billed as output but reported beside it. A count of zero is left out.
+    if candidates is not None or (thoughts is not None and total is None):
+        tokens_out = (candidates or 0) + (thoughts or 0)
+    return {
+        "input": tokens_in,
+        "output": tokens_out,
+        "total": total,
+        "read": _first(reported, ("cachedContentTokenCount", "cached_content_token_count")),
+        "written": None,
+        "hour": None,
+        "reasoning": thoughts,
+        "audio_in": _modality(reported.get("promptTokensDetails")),
+        "audio_out": _modality(reported.get("candidatesTokensDetails")),
+    }
+
+
+def _modality(details: Any) -> int | None:
+    """Return the tokens of audio in Gemini's list of modalities."""
+    for item in details if isinstance(details, list) else ():
+        if isinstance(item, Mapping) and item.get("modality") == "AUDIO":
+            return count(item.get("tokenCount"))
+    return None
