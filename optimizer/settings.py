@@ -309,6 +309,7 @@ CATALOGUE_FILE = env.str("CATALOGUE_FILE", default="")
 REFUSALS_PER_MINUTE = env.int("REFUSALS_PER_MINUTE", default=600)
 REFUSALS_PER_CLIENT = env.int("REFUSALS_PER_CLIENT", default=60)
 UNKNOWN_MODELS = _choice("UNKNOWN_MODELS", ("refuse", "pass"), default="refuse")
+AGENT_MODELS = _choice("AGENT_MODELS", ("auto", "refuse"), default="auto")
 RULES_FILE = env.str("RULES_FILE", default="")
 BUDGET_UNKNOWN_INPUT = _choice("BUDGET_UNKNOWN_INPUT", ("reserve", "refuse"), default="reserve")
 LOCAL_PROVIDER = _choice("LOCAL_PROVIDER", ("auto", "on", "off"), default="auto")
@@ -352,7 +353,7 @@ TOKENIZERS_DIR = env.str("TOKENIZERS_DIR", default=str(DATA_DIR / "tokenizers"))
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["optimizer.api.http.json_out.JsonRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["optimizer.api.http.json_in.JsonParser"],
+    "DEFAULT_PARSER_CLASSES": ["optimizer.api.http.body_reader.JsonParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "optimizer.api.http.json_out.AlwaysJson",
     "URL_FORMAT_OVERRIDE": None,
     "DEFAULT_AUTHENTICATION_CLASSES": [],

@@ -276,7 +276,7 @@ async def _authorize(authorize: AuthorizeCall, state: FallbackState) -> None:
 
 
 async def _summary_of(chat: Chat) -> InputSummary:
-    if chat.large:
+    if chat.surveyed is not None:
         digest = await asyncio.to_thread(_digest, chat)
         return InputSummary(lambda: estimated_usage(chat, ()), lambda: digest)
     return InputSummary(lambda: estimated_usage(chat, ()), lambda: _digest(chat))

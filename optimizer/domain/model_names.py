@@ -51,6 +51,10 @@ class UnknownModel(Exception):
     """The request names a model that is not available; the message says which ones are."""
 
 
+class UnconfiguredModel(UnknownModel):
+    """The model is known, but its provider is not configured."""
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """A strategy, and the (provider, model) pairs it may choose from; ``None`` for any."""
@@ -150,7 +154,7 @@ class ModelNames:
         if passed := self._passed_on(name, endpoint):
             return [passed]
         if specs := specs or read:
-            raise UnknownModel(
+            raise UnconfiguredModel(
                 f"The model '{_shown(name)}' is known, but its provider is not configured: "
                 + "; ".join(dict.fromkeys(self._how_to_enable(spec.provider) for spec in specs))
                 + "."

@@ -92,11 +92,12 @@ def _bypass_reason(chat: Chat, options: RequestOptions, hottest: float | None) -
         return "temperature"
     if chat.n > 1:
         return "n"
-    if any(name.startswith("tools") for name in (*chat.native, *chat.extras)):
-        return "tools"  # the provider itself runs these tools
-    if not _STATEFUL.isdisjoint((*chat.native, *chat.extras)):
-        return "state"
-    if options.read_only_tools is not True:
+    if fields := (*chat.native, *chat.extras):
+        if any(name.startswith("tools") for name in fields):
+            return "tools"  # the provider itself runs these tools
+        if not _STATEFUL.isdisjoint(fields):
+            return "state"
+    if chat.tools and options.read_only_tools is not True:
         read_only = options.read_only_tools or frozenset()
         if any(tool.name not in read_only for tool in chat.tools):
             return "tools"

@@ -21,9 +21,11 @@ CHAT = "chat"
 """The agent of a request that no known agent sent."""
 _LONGEST_ID = 128
 _MOST_DIGESTED = 65_536
-"""Characters of the first message that tell conversations apart."""
+"""Characters of a text that tell conversations apart."""
+_MOST_TEXTS = 32
+"""Texts at the beginning of a conversation that tell it apart."""
 # The beginning of the User-Agent, the agent, and the headers that hold the run's id.
-_AGENTS = (
+_AGENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("claude-cli/", "claude-code", ("x-claude-code-session-id",)),
     ("codex", "codex", ("session-id", "session_id")),
     ("GeminiCLI", "gemini-cli", ()),
@@ -66,7 +68,7 @@ def session_of(
     for value in _ids_in(body):
         if isinstance(value, str) and value:
             return Session(storable_text(value)[:_LONGEST_ID], agent)
-    return Session(_digest(chat, key), agent)
+    return Session(_digest(chat, agent, key), agent)
 
 
 def _ids_in(body: Mapping[str, Any]) -> Iterator[Any]:
@@ -98,9 +100,18 @@ def _id_in_user(user: Any) -> Any:
     return match and match.group(1)
 
 
-def _digest(chat: Chat, key: str) -> str:
-    """Return an id made of what a conversation begins with and its API key."""
-    first = next((m for m in chat.messages if m.role == "user"), None)
-    texts = (part.text for part in first.parts if isinstance(part, Text)) if first else ()
-    beginning = "\0".join((key, chat.system[:_MOST_DIGESTED], *texts))[: 2 * _MOST_DIGESTED]
+def _digest(chat: Chat, agent: str, key: str) -> str:
+    """Return an id made of what a conversation begins with and its API key.
+
+    An agent asks about one conversation with several system prompts, and its context is a turn
+    of its own in some of these requests: what people and the agent say first counts alone.
+    """
+    roles = ("user",) if agent != CHAT else ("system", "user")
+    texts = [key]
+    for message in chat.messages:
+        if message.role == "assistant" or len(texts) > _MOST_TEXTS:
+            break
+        if message.role in roles:
+            texts += [p.text[:_MOST_DIGESTED] for p in message.parts if isinstance(p, Text)]
+    beginning = "\0".join(texts[:_MOST_TEXTS])
     return f"chat-{hashlib.sha256(beginning.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.model_names import ModelNames
+from optimizer.domain.model_names import ModelNames, Selection, UnconfiguredModel
 from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key
 from optimizer.domain.request import GatewayRequest, apply_client, prompt_of, storable_id
-from optimizer.domain.sessions import session_of
+from optimizer.domain.sessions import CHAT, Session, session_of
 from providers import features
 from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
@@ -52,7 +52,8 @@ class ChatRequestBuilder:
     """Builds gateway requests.
 
     ``hottest`` is the highest temperature at which answers are cached, ``None`` if none are.
-    ``semantic`` is whether the semantic cache is on.
+    ``semantic`` is whether the semantic cache is on. ``agents_without_vendor`` lets a known
+    agent have any model (``auto``) where its vendor's provider is not configured.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class ChatRequestBuilder:
         *,
         hottest: float | None,
         semantic: bool = False,
+        agents_without_vendor: bool = True,
     ) -> None:
         self.names = names
         self._caller = caller
         self._hottest = hottest
         self._semantic = semantic
+        self._agents_without_vendor = agents_without_vendor
 
     def build(
         self,
@@ -94,11 +97,11 @@ class ChatRequestBuilder:
             features.needs(chat)  # found here, on a thread
         if strict or client.strict:
             options = replace(options, strict=True)
-        selection = self.names.select(query.model, endpoint)
+        session = session_of(chat, header, own=options.session_id, key=client.key)
+        selection = self._selection(query.model, endpoint, session)
         if selection.strategy == "named":
             chat = replace(chat, chosen=False)
         words = prompt_of(chat)
-        session = session_of(chat, header, own=options.session_id, key=client.key)
         request = GatewayRequest(
             chat=chat,
             prompt=storable_text(words),
@@ -120,6 +123,15 @@ class ChatRequestBuilder:
             request_id=request_id,
         )
         return apply_client(request, client)
+
+    def _selection(self, model: str, endpoint: str, session: Session) -> Selection:
+        try:
+            return self.names.select(model, endpoint)
+        except UnconfiguredModel:
+            if session.agent == CHAT or not self._agents_without_vendor:
+                raise
+            # Agents ask for their vendor's models in places where nobody can name another.
+            return self.names.select("auto", endpoint)
 
     def _semantic_key(self, chat: Chat, options: RequestOptions, words: str) -> str:
         if not self._semantic or not options.semantic_cache:

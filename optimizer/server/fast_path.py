@@ -20,8 +20,8 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.security import SecurityMiddleware
 
 from optimizer.api.gemini.paths import method_of
+from optimizer.api.http.body_reader import read_json
 from optimizer.api.http.endpoint import ApiEndpoint, ApiRequest, JsonReply, Reply, StreamReply
-from optimizer.api.http.json_in import read_json
 from optimizer.api.http.json_out import as_json
 from optimizer.api.http.refusals import note_reply
 from optimizer.api.http.sse import HEADERS as STREAM_HEADERS

@@ -306,6 +306,7 @@ def build_services() -> Services:
             caller,
             hottest=product.cache_max_temperature if cache else None,
             semantic=semantic is not None,
+            agents_without_vendor=product.agent_models == "auto",
         ),
         refusals=refusals,
         feed=feed,

@@ -63,6 +63,7 @@ class ProductSettings:
     shared_store: str
     store_prompts: str
     unknown_models: str
+    agent_models: str
 
 
 def product_settings() -> ProductSettings:

@@ -97,7 +97,7 @@ class WireClient(ABC):
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the model's answer. Raises :class:`ProviderError`."""
-        large, wire = request.chat.large, self.own_wire(request)
+        large, wire = request.chat.surveyed is not None, self.own_wire(request)
         if large:
             content = await asyncio.to_thread(self._body, request, wire)
         else:
@@ -150,7 +150,7 @@ class WireClient(ABC):
         wire = self.own_wire(request)
         relays, whole = wire is not None, WholeMessages()
         reader, characters = self._reader(request, wire), WholeCharacters()
-        if request.chat.large:
+        if request.chat.surveyed is not None:
             content = await asyncio.to_thread(self._body, request, wire, stream=True)
         else:
             content = self._body(request, wire, stream=True)

@@ -109,6 +109,20 @@ def test_gemini_cli_is_known_though_it_sends_no_id() -> None:
     assert session(chat(), agent).agent == "gemini-cli"
 
 
+def test_all_that_gemini_cli_asks_about_a_conversation_is_one_session() -> None:
+    agent = {"user-agent": "GeminiCLI-tui/0.61.0/gemini-3.8-flash (linux; x64; terminal)"}
+    context, words = Text("<session_context>a folder</session_context>"), Text("list the files")
+    classified = Chat(
+        (
+            Message("system", (Text("You route tasks."),)),
+            Message("user", (context,)),
+            Message("user", (words,)),
+        )
+    )
+    answered = Chat((Message("user", (context, words)), Message("assistant", (Text("ok"),))))
+    assert session(classified, agent) == session(answered, agent)
+
+
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

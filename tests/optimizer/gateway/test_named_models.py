@@ -119,6 +119,32 @@ async def test_with_pass_a_name_without_a_provider_or_with_odd_characters_is_ref
     assert not any(fake.asked for fake in fakes.values())
 
 
+@pytest.mark.parametrize(
+    ("agent", "mode", "status"),
+    [
+        ("codex_exec/0.171.0", "auto", 200),
+        ("codex_exec/0.171.0", "refuse", 404),
+        ("me/1", "auto", 404),
+    ],
+)
+async def test_an_agent_without_its_vendor_gets_another_model(
+    transactional_db: None, fakes: dict[str, FakeProvider], settings: Any, start: Start,
+    agent: str, mode: str, status: int,
+) -> None:  # fmt: skip
+    settings.AGENT_MODELS = mode
+    client = await start()  # without OpenAI as a provider
+    body = {**QUESTION, "model": "gpt-6.1-terra"}
+    answer = await client.post(CHAT, json=body, headers={"user-agent": agent})
+    assert answer.status_code == status, answer.text
+    if status == 200:
+        record = await RequestRecord.objects.aget()
+        assert record.requested_model == "gpt-6.1-terra"
+        assert (record.provider, record.model) == (
+            answer.headers["x-optimizer-provider"],
+            answer.headers["x-optimizer-model"],
+        )
+
+
 async def test_what_a_key_may_use_holds_for_snapshots(
     transactional_db: None, fakes: dict[str, FakeProvider], start: Start
 ) -> None:
