@@ -165,7 +165,13 @@ class WireClient(ABC):
             async with aclosing(self._messages(response)) as messages:
                 async for name, text, data in messages:
                     mended_text = relays and whole.mend(text, data)
-                    for event in self._feed(reader, name, data):
+                    try:
+                        read = self._feed(reader, name, data)
+                    except ProviderError as error:
+                        if relays and not self.holds_key(text.encode("utf-8", "replace")):
+                            error.event = data
+                        raise
+                    for event in read:
                         mended = characters.mend(event)
                         if mended is not None:
                             yield mended

@@ -54,7 +54,8 @@ class Failure:
     ``param`` is the field at fault, ``retry_after`` is in seconds. ``None`` means not known.
     Our own API can say more: ``errors`` maps fields to their messages, ``details`` are further
     fields of its body, and ``summary`` replaces the message there. ``relayed`` is the provider's
-    own error, for a client that uses its wire, and ``headers`` are those that came with it.
+    own error, for a client that uses its wire, and ``headers`` are those that came with it;
+    ``event`` is the message in which a stream of the client's own wire reports it.
     ``ours`` is false for a failure of providers: its request is recorded as failed, not as
     refused.
     """
@@ -69,6 +70,7 @@ class Failure:
     details: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
     relayed: Mapping[str, Any] | None = None
+    event: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     ours: bool = True
 
@@ -142,11 +144,11 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         errors = {error.field: [str(error)]}
         return Failure(404, "not_found", str(error), error.field, errors=errors)
     if isinstance(error, RequestRejected):
-        return Failure(400, "invalid", error.words or str(error), code=error.code, ours=False)
+        words = error.words or str(error)
+        return Failure(400, "invalid", words, code=error.code, event=error.event, ours=False)
     if isinstance(error, ProviderError):
-        return Failure(
-            502, "overloaded", f"{error.provider} {error.message}.", code=error.code, ours=False
-        )
+        words = f"{error.provider} {error.message}."
+        return Failure(502, "overloaded", words, code=error.code, event=error.event, ours=False)
     return _failure_by_type(error)
 
 
