@@ -14,6 +14,7 @@ import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
 from providers.events import Event, RefusalDelta, TextDelta, ThinkingDelta, ToolArguments
+from providers.http.unlabelled import ReadResponse
 from providers.storable import storable_text
 
 _MOST_EVENT_CHARACTERS = 16 * 1024 * 1024
@@ -47,7 +48,7 @@ class _BoundedResponse:
     It omits a byte order mark, and ends the last event also where the server does not.
     """
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response | ReadResponse) -> None:
         self.headers = {"content-type": "text/event-stream"}
         self._response = response
         self.size = 0
@@ -66,7 +67,9 @@ class _BoundedResponse:
         yield "\n\n"
 
 
-async def server_sent_events(response: httpx.Response) -> AsyncIterator[ServerSentEvent]:
+async def server_sent_events(
+    response: httpx.Response | ReadResponse,
+) -> AsyncIterator[ServerSentEvent]:
     """Yield the events of ``response``. Raises :class:`EventTooLarge` and httpx's errors."""
     bounded = _BoundedResponse(response)
     source = EventSource(cast("httpx.Response", bounded))

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import orjson
 
-from providers.assembly import completion_events
+from providers.assembly import CompletionBuilder, completion_events
 from providers.completion import Completion, CompletionRequest, RelayedAnswer
 from providers.errors import (
     ConnectionFailed,
@@ -37,6 +37,7 @@ from providers.http.streaming import (
     server_sent_events,
 )
 from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, was_sent
+from providers.http.unlabelled import ReadResponse, is_event_text
 from providers.large_json import LARGE_BYTES, read_large, replace_constants, writable, write_large
 from providers.storable import storable_completion
 
@@ -103,17 +104,23 @@ class WireClient(ABC):
         content = await asyncio.to_thread(self._body, request) if large else self._body(request)
         path = self._path(request, stream=False)
         raw, headers = await self._post(path, content, self._headers(request))
-        if large or len(raw) > LARGE_BYTES:
-            answer = await asyncio.to_thread(self._answer, request, raw)
-        else:
-            answer = self._answer(request, raw)
+        try:
+            if large or len(raw) > LARGE_BYTES:
+                answer = await asyncio.to_thread(self._answer, request, raw)
+            else:
+                answer = self._answer(request, raw)
+        except MalformedResponse:
+            if not is_event_text(raw):
+                raise
+            # Some servers stream whatever they are asked for.
+            answer = await self._assembled(request, ReadResponse(headers, raw)), None, False
         completion, body, repaired = answer
         if not request.chat.allow_empty and not completion.text.strip():
             usage = completion.usage
             if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
                 raise ContentBlocked(self.name, "blocked the content", usage=usage)
             raise EmptyCompletion(self.name, "returned an answer without text", usage=usage)
-        if self.relays(request):
+        if body is not None and self.relays(request):
             relayed = RelayedAnswer(body, b"" if repaired else raw, client_headers(headers))
             completion = replace(completion, relayed=relayed)
         return completion
@@ -126,7 +133,7 @@ class WireClient(ABC):
 
     def _answer(
         self, request: CompletionRequest, raw: bytes
-    ) -> tuple[Completion, dict[str, Any], bool]:
+    ) -> tuple[Completion, dict[str, Any] | None, bool]:
         """Return the completion, the body that it was read from, and whether that was repaired."""
         with self._reading():
             body = self._object(raw)
@@ -146,38 +153,48 @@ class WireClient(ABC):
         On the request's own wire, each message of the provider follows its events. Closing the
         generator ends the call to the provider.
         """
-        reader, characters = self._reader(request), WholeCharacters()
-        relays, whole = self.relays(request), WholeMessages()
         if request.chat.large:
             content = await asyncio.to_thread(self._body, request, stream=True)
         else:
             content = self._body(request, stream=True)
         path, headers = self._path(request, stream=True), self._headers(request)
         async with self._open(path, content, headers, streamed=True) as response:
+            answer: httpx.Response | ReadResponse = response
             if not _is_event_stream(response):
-                # Some servers answer a request for a stream with the whole answer.
-                for event in await self._whole_events(request, response):
+                raw = await self._read(response)
+                if not is_event_text(raw):
+                    # Some servers answer a request for a stream with the whole answer.
+                    completion, *_ = await asyncio.to_thread(self._answer, request, raw)
+                    for event in completion_events(completion):
+                        yield event
+                    return
+                answer = ReadResponse(response.headers, raw)
+            async with aclosing(self._events(request, answer)) as events:
+                async for event in events:
                     yield event
-                return
-            yield Started(
-                headers=client_headers(response.headers) if relays else None, relayed=relays
-            )
-            async with aclosing(self._messages(response)) as messages:
-                async for name, text, data in messages:
-                    mended_text = relays and whole.mend(text, data)
-                    try:
-                        read = self._feed(reader, name, data)
-                    except ProviderError as error:
-                        if relays and not self.holds_key(text.encode("utf-8", "replace")):
-                            error.event = data
-                        raise
-                    for event in read:
-                        mended = characters.mend(event)
-                        if mended is not None:
-                            yield mended
-                    if relays:
-                        repaired = reader.repaired or mended_text
-                        yield Relayed(name, _as_text(data) if repaired else text, data)
+
+    async def _events(
+        self, request: CompletionRequest, response: httpx.Response | ReadResponse
+    ) -> AsyncGenerator[Event, None]:
+        reader, characters = self._reader(request), WholeCharacters()
+        relays, whole = self.relays(request), WholeMessages()
+        yield Started(headers=client_headers(response.headers) if relays else None, relayed=relays)
+        async with aclosing(self._messages(response)) as messages:
+            async for name, text, data in messages:
+                mended_text = relays and whole.mend(text, data)
+                try:
+                    read = self._feed(reader, name, data)
+                except ProviderError as error:
+                    if relays and not self.holds_key(text.encode("utf-8", "replace")):
+                        error.event = data
+                    raise
+                for event in read:
+                    mended = characters.mend(event)
+                    if mended is not None:
+                        yield mended
+                if relays:
+                    repaired = reader.repaired or mended_text
+                    yield Relayed(name, _as_text(data) if repaired else text, data)
         if not reader.complete:
             raise ConnectionLost(self.name, "ended the stream before the answer was complete")
 
@@ -195,12 +212,13 @@ class WireClient(ABC):
             )
         return events
 
-    async def _whole_events(
-        self, request: CompletionRequest, response: httpx.Response
-    ) -> list[Event]:
-        raw = await self._read(response)
-        completion, *_ = await asyncio.to_thread(self._answer, request, raw)
-        return list(completion_events(completion))
+    async def _assembled(self, request: CompletionRequest, response: ReadResponse) -> Completion:
+        builder = CompletionBuilder(self.name, request)
+        async with aclosing(self._events(request, response)) as events:
+            async for event in events:
+                if not isinstance(event, Relayed):
+                    builder.add(event)
+        return builder.completion()
 
     async def aclose(self) -> None:
         """Do nothing: the pooled client belongs to the registry."""
@@ -236,7 +254,7 @@ class WireClient(ABC):
         return body
 
     async def _messages(
-        self, response: httpx.Response
+        self, response: httpx.Response | ReadResponse
     ) -> AsyncGenerator[tuple[str, str, dict[str, Any] | None], None]:
         """Yield the name, the text and the JSON of each event; ``None`` for ``[DONE]``.
 
