@@ -102,3 +102,24 @@ async def test_what_was_answered_before_the_error_arrives(
     answer = await ask(await start(), "gemini", "gemini")
     arrived = [data for _, data in events_of(answer.text)]
     assert arrived == [data for _, data in events] + [error]
+
+
+@pytest.mark.parametrize("status", [429, 503, 529])
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(("api", "provider"), [
+    ("messages", "claude"), ("chat", "openai"), ("responses", "openai"), ("gemini", "gemini"),
+])  # fmt: skip
+async def test_a_limit_of_the_named_model_is_reported_in_the_provider_s_words(
+    transactional_db: None, fake: FakeProvider, start: Start, settings: Any, status: int,
+    streamed: bool, api: str, provider: str,
+) -> None:  # fmt: skip
+    settings.PROVIDER_RETRIES = 0
+    headers = {"retry-after": "7", "request-id": "req_1", "x-ratelimit-remaining-requests": "0"}
+    error = {"type": "error", "error": {"type": "limit", "code": "insufficient_quota", "d": 1}}
+    fake.always(Reply(json.dumps(error).encode(), status, headers=headers))
+    path, body = asking(api, PROVIDERS[provider][1], "What is Paris?", streamed=streamed)
+    answer = await (await start()).post(path, json=body)
+    assert (answer.status_code, answer.json()) == (status, error)
+    assert answer.headers["request-id"] == "req_1"
+    assert answer.headers["retry-after"] == "7"
+    assert answer.headers["x-ratelimit-remaining-requests"] == "0"
