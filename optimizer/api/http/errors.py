@@ -197,7 +197,9 @@ def _own_error(error: RoutingUnavailable, request: GatewayRequest | None) -> Fai
     source = request.chat.source if request is not None else None
     if last is None or source is None or last.body is None:
         return None
-    if last.status not in _RELAYED and not _is_of_named_model(error, request):
+    if last.status is None or (
+        last.status not in _RELAYED and not _is_of_named_model(error, request)
+    ):
         return None
     # Chat completions and responses report errors in the same form.
     if source.wire.partition("-")[0] != last.wire.partition("-")[0]:

@@ -122,7 +122,8 @@ class ClientStream:
         except Exception as error:
             ending.fail(error.code if isinstance(error, ProviderError) else INTERNAL_ERROR)
             # What came before the failure is recorded by now, and paid for.
-            if relayed := [event for event in live.endings if isinstance(event, Relayed)]:
+            relayed: list[Event] = [e for e in live.endings if isinstance(e, Relayed)]
+            if relayed:
                 yield relayed
             raise
         self.result = await ending.settle(recorded)

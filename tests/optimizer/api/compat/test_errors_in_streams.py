@@ -115,7 +115,7 @@ async def test_a_limit_of_the_named_model_is_reported_in_the_provider_s_words(
 ) -> None:  # fmt: skip
     settings.PROVIDER_RETRIES = 0
     headers = {"retry-after": "7", "request-id": "req_1", "x-ratelimit-remaining-requests": "0"}
-    error = {"type": "error", "error": {"type": "limit", "code": "insufficient_quota", "d": 1}}
+    error = {"type": "error", "error": {"type": "limit", "code": "rate_limit_exceeded", "d": 1}}
     fake.always(Reply(json.dumps(error).encode(), status, headers=headers))
     path, body = asking(api, PROVIDERS[provider][1], "What is Paris?", streamed=streamed)
     answer = await (await start()).post(path, json=body)
