@@ -6,7 +6,6 @@ knows is sent as it is, and the provider charges for what it does.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -55,6 +54,8 @@ _UNBOUNDED_MEDIA = ("application/", "video/", "audio/")
 _FILE_FIELDS = ("file_id", "file_url", "file_uri", "fileUri")
 _PRIORITY, _FAST, _GEOGRAPHY, _AUDIO = Decimal(2), Decimal(6), Decimal("1.1"), Decimal(16)
 _LONG_CONTEXT = 1_000_000
+# More than any provider does for one request; a larger number is a mistake of the client's.
+_MOST_COUNT = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,9 @@ def cost_bound(chat: Chat, max_tokens: int) -> CostBound:
     parts = list(dict.fromkeys(_unknown_input(body)))
     unknown = [part for part in parts if part[1] != "audio"]
     unknown += [(field, name) for field, name, _ in tools]
-    audio = ("input", "audio") in parts or "audio" in (body.get("modalities") or ())
+    modalities = body.get("modalities")
+    spoken = isinstance(modalities, list) and "audio" in modalities
+    audio = ("input", "audio") in parts or spoken
     return CostBound(
         _output_tokens(chat.n, max_tokens, body),
         tuple(dict.fromkeys(unknown)),
@@ -98,31 +101,30 @@ def cost_bound(chat: Chat, max_tokens: int) -> CostBound:
 
 def _output_tokens(n: int, max_tokens: int, body: _Body) -> int:
     """Return the limit of all output: choices, reasoning beside them, rejected predictions."""
-    choices = max(n, _whole(body.get("best_of")))
+    choices = max(min(n, _MOST_COUNT), _whole(body.get("best_of")))
     thinking = _mapping(body.get("thinking"))
-    config = _mapping(_mapping(body.get("generationConfig")).get("thinkingConfig"))
+    config = _either(_mapping(_either(body, "generationConfig")), "thinkingConfig")
     within = max(
         _whole(thinking.get("budget_tokens")),
         _whole(_mapping(body.get("reasoning")).get("max_tokens")),
-        _whole(config.get("thinkingBudget")),
+        _whole(_either(_mapping(config), "thinkingBudget")),
     )
     # Reasoning is part of max_tokens unless it may be longer, as between calls of tools.
     beside = within if within >= max_tokens else 0
     beside += _whole(body.get("thinking_budget"))
-    prediction = body.get("prediction")
-    rejected = len(json.dumps(prediction, default=str)) if prediction else 0
-    return (max_tokens + beside + rejected) * choices
+    rejected = sum(map(len, _texts(body.get("prediction"))))
+    return (min(max_tokens, _MOST_COUNT) + beside + rejected) * choices
 
 
 def _rates(wire: str, body: _Body) -> Decimal:
     """Return the most by which the fields for speed and place multiply the rates."""
-    rates, tier = Decimal(1), body.get("service_tier")
+    rates, tier = Decimal(1), _word(body.get("service_tier"))
     # OpenAI's "auto" is whatever the project is set to.
     if tier in {"priority", "fast"} or (tier == "auto" and wire != "anthropic"):
         rates *= _PRIORITY
     if body.get("speed") == "fast":
         rates *= _FAST
-    if body.get("inference_geo") not in {None, "", "global", "not_available"}:
+    if _word(body.get("inference_geo")) not in {"", "global", "not_available"}:
         rates *= _GEOGRAPHY
     return rates
 
@@ -137,7 +139,7 @@ def _tools_of_provider(wire: str, body: _Body) -> Iterator[tuple[str, str, Decim
     for tool in tools if isinstance(tools, list) else ():
         if not isinstance(tool, Mapping):
             continue
-        kind = str(tool.get("type") or "")
+        kind = _word(tool.get("type"))
         names = [_GEMINI_TOOLS[key] for key in map(_camel, tool) if key in _GEMINI_TOOLS]
         if kind and not kind.startswith(_CLIENT_TOOLS):
             names.append(kind)
@@ -174,27 +176,28 @@ def _unknown_input(body: _Body) -> Iterator[tuple[str, str]]:
             elif isinstance(value, Mapping):
                 if name := _unknown_part(value):
                     yield ("input", name) if name == "audio" else (field, name)
-                own = "input" if value.get("type") in {"tool_use", "custom_tool_call"} else ""
+                call = _word(value.get("type")) in {"tool_use", "custom_tool_call"}
+                own = "input" if call else ""
                 values.extend(v for k, v in value.items() if k not in _OPAQUE and k != own)
 
 
 def _unknown_part(part: _Body) -> str:
     """Return what a part of a message is if its tokens have no bound, else an empty string."""
-    kind = str(part.get("type") or "")
+    kind = _word(part.get("type"))
     if kind == "input_audio":
         return "audio"
     if kind in {"item_reference", "container_upload", "video_url", "input_video"}:
         return kind
     if kind in {"file", "input_file"}:
         inner = _mapping(part.get("file")) or part
-        data = str(inner.get("file_data") or "")
+        data = _word(inner.get("file_data"))
         stored = any(inner.get(name) for name in _FILE_FIELDS)
         return kind if stored or (data and not data.startswith("data:text/")) else ""
     source = _mapping(part.get("source"))
     if source and "image" not in kind:
-        media = str(source.get("media_type") or "")
-        known = source.get("type") in {"text", "content"} or media.startswith("text/")
-        return "" if known else kind
+        media = _word(source.get("media_type"))
+        known = _word(source.get("type")) in {"text", "content"} or media.startswith("text/")
+        return "" if known else kind or "a part without a type"
     if _mapping(part.get("audio")).get("id"):
         return "stored audio"
     return _unknown_blob(part)
@@ -204,7 +207,7 @@ def _unknown_blob(part: _Body) -> str:
     """Return the same for Gemini's parts."""
     for name in ("fileData", "file_data", "inlineData", "inline_data"):
         blob = _mapping(part.get(name))
-        media = str(blob.get("mimeType") or blob.get("mime_type") or "")
+        media = _word(_either(blob, "mimeType"))
         stored = name.startswith("file") and not media.startswith("image/")
         if blob and (stored or media.startswith(_UNBOUNDED_MEDIA)):
             return name
@@ -216,9 +219,42 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
+def _either(values: _Body, name: str) -> Any:
+    """Return the field by its name in camelCase, or by the one in snake_case: Google takes both."""
+    value = values.get(name)
+    if value is not None:
+        return value
+    return values.get("".join(f"_{c.lower()}" if c.isupper() else c for c in name))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text within ``value``, however deep."""
+    values = [value]
+    while values:
+        value = values.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            values.extend(value)
+        elif isinstance(value, Mapping):
+            values.extend(value.values())
+
+
 def _mapping(value: Any) -> _Body:
     return value if isinstance(value, Mapping) else {}
 
 
+def _word(value: Any) -> str:
+    """Return a string; empty if the client sent another type, which only its own wire judges."""
+    return value if isinstance(value, str) else ""
+
+
 def _whole(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    """Return a count from 0 to ``_MOST_COUNT``, which Google's JSON also writes as a string."""
+    if isinstance(value, str) and value.isdecimal() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, float) and value == value:
+        value = int(min(max(value, 0), _MOST_COUNT))
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return min(max(value, 0), _MOST_COUNT)

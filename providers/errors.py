@@ -22,7 +22,8 @@ class ProviderError(Exception):
     provider's own explanation of what is wrong with the request: it is for the client
     that sent the request and must not be written to a log or a table. ``body`` is the
     provider's error as it came, and ``headers`` are those that clients of its wire read: they
-    are for a client that uses the same ``wire``. ``maybe_charged`` is whether the provider may
+    are for a client that uses the same ``wire``, as is ``event``, the message of a stream that
+    reports the error. ``maybe_charged`` is whether the provider may
     have worked on the request and charge for it, so that the same model must not be called
     with it again.
     """
@@ -49,6 +50,7 @@ class ProviderError(Exception):
         self.words = ""
         self.wire = ""
         self.body: Mapping[str, Any] | None = None
+        self.event: Mapping[str, Any] | None = None
         self.headers: Mapping[str, str] = {}
 
 

@@ -31,7 +31,7 @@ _AGENTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("GeminiCLI", "gemini-cli", ()),
     ("opencode/", "opencode", ("x-session-id", "x-session-affinity")),
 )
-_HEADERS = ("x-session-id", "session-id", "x-session-affinity")
+_HEADERS: tuple[str, ...] = ("x-session-id", "session-id", "x-session-affinity")
 # Claude Code's older form of `metadata.user_id`.
 _SESSION_IN_USER = re.compile(r"_session_([0-9a-fA-F-]{8,64})$")
 

@@ -28,7 +28,8 @@ def tool_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     fitted = {word: value for word, value in schema.items() if word not in _COMBINED}
     moved = {word: schema[word] for word in _COMBINED if schema.get(word)}
     fitted["type"] = "object"
-    properties = dict(fitted.get("properties") or {})
+    given = fitted.get("properties")
+    properties = dict(given) if isinstance(given, Mapping) else {}
     for word in _COMBINED:
         for branch in moved.get(word, ()) if isinstance(moved.get(word), list) else ():
             if isinstance(branch, Mapping) and isinstance(branch.get("properties"), Mapping):
@@ -68,7 +69,7 @@ def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_supported(word: str, value: Any) -> bool:
     if word == "format":
-        return value in _FORMATS
+        return isinstance(value, str) and value in _FORMATS
     return word in _KEPT or (word == "minItems" and value in (0, 1))
 
 

@@ -18,6 +18,7 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from providers.errors import MalformedResponse
 from providers.events import Event, RefusalDelta, TextDelta, ThinkingDelta, ToolArguments
+from providers.http.unlabelled import ReadResponse
 from providers.large_json import LARGE_BYTES, read_large, replace_constants, writable
 from providers.storable import storable_text
 
@@ -54,7 +55,7 @@ class _BoundedResponse:
     It omits a byte order mark, and ends the last event also where the server does not.
     """
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response | ReadResponse) -> None:
         self.headers = {"content-type": "text/event-stream"}
         self._response = response
         self.size = 0
@@ -73,7 +74,9 @@ class _BoundedResponse:
         yield "\n\n"
 
 
-async def server_sent_events(response: httpx.Response) -> AsyncIterator[ServerSentEvent]:
+async def server_sent_events(
+    response: httpx.Response | ReadResponse,
+) -> AsyncIterator[ServerSentEvent]:
     """Yield the events of ``response``. Raises :class:`EventTooLarge` and httpx's errors."""
     bounded = _BoundedResponse(response)
     source = EventSource(cast("httpx.Response", bounded))
@@ -84,7 +87,7 @@ async def server_sent_events(response: httpx.Response) -> AsyncIterator[ServerSe
 
 
 async def json_messages(
-    provider: str, response: httpx.Response
+    provider: str, response: httpx.Response | ReadResponse
 ) -> AsyncGenerator[tuple[str, str, dict[str, Any] | None], None]:
     """Yield the name, the text and the JSON of each event; ``None`` for ``[DONE]``.
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import orjson
 
-from providers.assembly import completion_events
+from providers.assembly import CompletionBuilder, completion_events
 from providers.completion import Completion, CompletionRequest, RelayedAnswer
 from providers.errors import (
     ConnectionLost,
@@ -36,6 +36,7 @@ from providers.http.streaming import (
     json_messages,
 )
 from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, client_headers
+from providers.http.unlabelled import ReadResponse, is_event_text
 from providers.large_json import LARGE_BYTES, read_large, replace_constants, write_large
 from providers.storable import storable_completion
 
@@ -104,17 +105,23 @@ class WireClient(ABC):
             content = self._body(request, wire)
         path = self._path(request, wire, stream=False)
         raw, headers = await self._post(path, content, self._headers(request))
-        if large or len(raw) > LARGE_BYTES:
-            answer = await asyncio.to_thread(self._answer, request, wire, raw)
-        else:
-            answer = self._answer(request, wire, raw)
+        try:
+            if large or len(raw) > LARGE_BYTES:
+                answer = await asyncio.to_thread(self._answer, request, wire, raw)
+            else:
+                answer = self._answer(request, wire, raw)
+        except MalformedResponse:
+            if not is_event_text(raw):
+                raise
+            # Some servers stream whatever they are asked for.
+            answer = await self._assembled(request, wire, ReadResponse(headers, raw)), None, False
         completion, body, repaired = answer
         if not request.chat.allow_empty and not completion.text.strip():
             usage = completion.usage
             if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
                 raise ContentBlocked(self.name, "blocked the content", usage=usage)
             raise EmptyCompletion(self.name, "returned an answer without text", usage=usage)
-        if wire is not None:
+        if body is not None and wire is not None:
             relayed = RelayedAnswer(body, b"" if repaired else raw, client_headers(headers))
             completion = replace(completion, relayed=relayed)
         return completion
@@ -127,7 +134,7 @@ class WireClient(ABC):
 
     def _answer(
         self, request: CompletionRequest, wire: str | None, raw: bytes
-    ) -> tuple[Completion, dict[str, Any], bool]:
+    ) -> tuple[Completion, dict[str, Any] | None, bool]:
         """Return the completion, the body that it was read from, and whether that was repaired."""
         with self._reading():
             body = self._object(raw)
@@ -148,32 +155,48 @@ class WireClient(ABC):
         generator ends the call to the provider.
         """
         wire = self.own_wire(request)
-        relays, whole = wire is not None, WholeMessages()
-        reader, characters = self._reader(request, wire), WholeCharacters()
         if request.chat.surveyed is not None:
             content = await asyncio.to_thread(self._body, request, wire, stream=True)
         else:
             content = self._body(request, wire, stream=True)
         path, headers = self._path(request, wire, stream=True), self._headers(request)
         async with self._open(path, content, headers, streamed=True) as response:
+            answer: httpx.Response | ReadResponse = response
             if not is_event_stream(response):
-                # Some servers answer a request for a stream with the whole answer.
-                for event in await self._whole_events(request, wire, response):
+                raw = await self._read(response)
+                if not is_event_text(raw):
+                    # Some servers answer a request for a stream with the whole answer.
+                    completion, *_ = await asyncio.to_thread(self._answer, request, wire, raw)
+                    for event in completion_events(completion):
+                        yield event
+                    return
+                answer = ReadResponse(response.headers, raw)
+            async with aclosing(self._events(request, wire, answer)) as events:
+                async for event in events:
                     yield event
-                return
-            yield Started(
-                headers=client_headers(response.headers) if relays else None, relayed=relays
-            )
-            async with aclosing(json_messages(self.name, response)) as messages:
-                async for name, text, data in messages:
-                    mended_text = relays and whole.mend(text, data)
-                    for event in self._feed(reader, name, data):
-                        mended = characters.mend(event)
-                        if mended is not None:
-                            yield mended
-                    if relays:
-                        repaired = reader.repaired or mended_text
-                        yield Relayed(name, as_text(data) if repaired else text, data)
+
+    async def _events(
+        self, request: CompletionRequest, wire: str | None, response: httpx.Response | ReadResponse
+    ) -> AsyncGenerator[Event, None]:
+        relays, whole = wire is not None, WholeMessages()
+        reader, characters = self._reader(request, wire), WholeCharacters()
+        yield Started(headers=client_headers(response.headers) if relays else None, relayed=relays)
+        async with aclosing(json_messages(self.name, response)) as messages:
+            async for name, text, data in messages:
+                mended_text = relays and whole.mend(text, data)
+                try:
+                    read = self._feed(reader, name, data)
+                except ProviderError as error:
+                    if relays and not self.holds_key(text.encode("utf-8", "replace")):
+                        error.event = data
+                    raise
+                for event in read:
+                    mended = characters.mend(event)
+                    if mended is not None:
+                        yield mended
+                if relays:
+                    repaired = reader.repaired or mended_text
+                    yield Relayed(name, as_text(data) if repaired else text, data)
         if not reader.complete:
             raise ConnectionLost(self.name, "ended the stream before the answer was complete")
 
@@ -191,12 +214,15 @@ class WireClient(ABC):
             )
         return events
 
-    async def _whole_events(
-        self, request: CompletionRequest, wire: str | None, response: httpx.Response
-    ) -> list[Event]:
-        raw = await self._read(response)
-        completion, *_ = await asyncio.to_thread(self._answer, request, wire, raw)
-        return list(completion_events(completion))
+    async def _assembled(
+        self, request: CompletionRequest, wire: str | None, response: ReadResponse
+    ) -> Completion:
+        builder = CompletionBuilder(self.name, request)
+        async with aclosing(self._events(request, wire, response)) as events:
+            async for event in events:
+                if not isinstance(event, Relayed):
+                    builder.add(event)
+        return builder.completion()
 
     async def aclose(self) -> None:
         """Do nothing: the pooled client belongs to the registry."""

@@ -31,18 +31,30 @@ def object_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     if not combined:
         return schema if schema.get("type") == "object" else {**schema, "type": "object"}
     rest = {name: value for name, value in schema.items() if name not in _COMBINERS}
-    properties = dict(schema.get("properties") or {})
-    required = list(schema.get("required") or ())
+    properties = dict(_properties(schema))
+    required = _required(schema)
     for name in combined:
         branches = [branch for branch in schema[name] if isinstance(branch, Mapping)]
-        needed = [set(branch.get("required") or ()) for branch in branches]
+        needed = [set(_required(branch)) for branch in branches]
         for branch in branches:
-            for key, value in (branch.get("properties") or {}).items():
+            for key, value in _properties(branch).items():
                 properties.setdefault(key, value)
         if needed:
             shared = set.union(*needed) if name == "allOf" else set.intersection(*needed)
             required += sorted(shared - set(required))
     return {**rest, "type": "object", "properties": properties, "required": required}
+
+
+def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the properties; none if the client gave something else."""
+    properties = schema.get("properties")
+    return properties if isinstance(properties, Mapping) else {}
+
+
+def _required(schema: Mapping[str, Any]) -> list[str]:
+    """Return the names of the required properties, without what is no name."""
+    names = schema.get("required")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 class _NotStrict(Exception):
@@ -98,5 +110,5 @@ def _check_object(schema: Mapping[str, Any]) -> None:
         raise _NotStrict
     if not properties and "additionalProperties" not in schema:
         raise _NotStrict
-    if set(schema.get("required") or ()) != set(properties):
+    if set(_required(schema)) != set(properties):
         raise _NotStrict

@@ -6,10 +6,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from providers.catalogue import load_catalogue
 from providers.chat import Chat, Message, Native, OriginalRequest, Text
 from providers.completion import most_input_tokens
 from providers.cost_bounds import cost_bound
+from providers.pricing import PriceBook
+from tests.fakes.damage import changed
 
 LIMIT = 100
 
@@ -164,3 +169,49 @@ def test_a_part_of_its_own_wire_counts_with_its_bytes() -> None:
     turns = (Message("user", (Native("search_result"),)),)
     asked = Chat(turns, source=OriginalRequest("anthropic", body))
     assert most_input_tokens(asked) > 5000
+
+
+BODIES = [
+    asked.source for asked in (case[0] if isinstance(case, tuple) else case
+                               for case in (*UNKNOWN, *KNOWN)) if asked.source is not None
+]  # fmt: skip
+BODIES += [
+    OriginalRequest("openai", {
+        "messages": [], "service_tier": "auto", "modalities": ["text"], "best_of": 2,
+        "prediction": {"type": "content", "content": [{"type": "text", "text": "x"}]},
+        "reasoning": {"max_tokens": 5}, "thinking_budget": 5, "max_tool_calls": 2,
+        "tools": [{"type": "code_interpreter", "container": {"memory_limit": "4g"}}],
+    }, {}),
+    OriginalRequest("anthropic", {
+        "messages": [], "speed": "fast", "inference_geo": "us", "service_tier": "auto",
+        "thinking": {"budget_tokens": 5}, "tools": [{"type": "web_search", "max_uses": 2}],
+    }, {}),
+    OriginalRequest("gemini", {
+        "contents": [], "generationConfig": {"thinkingConfig": {"thinkingBudget": 5}},
+    }, {}),
+]  # fmt: skip
+
+
+@given(
+    st.sampled_from(BODIES).flatmap(
+        lambda source: st.tuples(st.just(source.wire), changed(dict(source.body)))
+    )
+)
+def test_whatever_a_client_sends_has_a_bound(case: tuple[str, dict[str, Any]]) -> None:
+    bound = cost_bound(chat(*case, n=10**400), 10**400)
+    prices = PriceBook(load_catalogue(None))
+    most = prices.most("claude", "claude-opus-5-5", 10**8, bound.output_tokens)
+    assert most is not None
+    assert most * bound.rates + bound.fees > 0
+
+
+@pytest.mark.parametrize("budget", [5_000, "5000", 5e3])
+@pytest.mark.parametrize(("outer", "inner", "name"), [
+    ("generationConfig", "thinkingConfig", "thinkingBudget"),
+    ("generation_config", "thinking_config", "thinking_budget"),
+])  # fmt: skip
+def test_gemini_s_reasoning_is_bounded_in_every_spelling(
+    budget: object, outer: str, inner: str, name: str
+) -> None:
+    asked = gemini(**{outer: {inner: {name: budget}}})
+    assert cost_bound(asked, LIMIT).output_tokens == LIMIT + 5_000

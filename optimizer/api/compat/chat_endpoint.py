@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -24,6 +25,8 @@ from routing.models import RoutingDecision
 
 # The request id in this header is our own.
 _OWN_HEADERS = frozenset({"x-request-id", "retry-after", "retry-after-ms", "x-should-retry"})
+_NOT_IN_HEADERS = re.compile(r"[^ -~]")
+_MOST_HEADER_CHARACTERS = 2_000
 Keep = Callable[[CompletionResult, Mapping[str, Any] | None, bool], Awaitable[None]]
 """Keeps a recorded answer: the result, its body if it is whole, and whether it was relayed."""
 
@@ -93,7 +96,11 @@ def _dropped_header(
     routing: RoutingService, request: GatewayRequest, provider: str, model: str
 ) -> dict[str, str]:
     dropped = routing.dropped(request, provider, model)
-    return {"X-Optimizer-Dropped": ", ".join(dropped)} if dropped else {}
+    if not dropped:
+        return {}
+    # The client chose parts of these names, such as a tool's type: not all of them fit a header.
+    text = ", ".join(dropped)[:_MOST_HEADER_CHARACTERS]
+    return {"X-Optimizer-Dropped": _NOT_IN_HEADERS.sub("?", text)}
 
 
 async def _encode_stream(

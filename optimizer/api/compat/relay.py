@@ -101,8 +101,18 @@ class RelayEncoder:
             yield sse_text(last.text, last.name)
 
     def error(self, failure: Failure) -> Iterator[bytes]:
-        """Yield the event that reports ``failure``."""
-        yield from self._events.error(failure)
+        """Yield what was held back for the end, and the provider's own report of ``failure``."""
+        for event in self._endings:
+            # After an end marker, clients would not read on.
+            if event.data is None or (self._rules.last and _is_same(event, self._rules.last)):
+                continue
+            if (message := self._message(event)) is not None:
+                yield message
+        if self._relays and failure.event is not None:
+            name = failure.event.get("type")
+            yield sse(failure.event, name if isinstance(name, str) else "")
+        else:
+            yield from self._events.error(failure)
 
     def _message(self, event: Relayed) -> bytes | None:
         """Return the message for the client; ``None`` omits it."""

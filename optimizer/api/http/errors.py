@@ -54,7 +54,8 @@ class Failure:
     ``param`` is the field at fault, ``retry_after`` is in seconds. ``None`` means not known.
     Our own API can say more: ``errors`` maps fields to their messages, ``details`` are further
     fields of its body, and ``summary`` replaces the message there. ``relayed`` is the provider's
-    own error, for a client that uses its wire, and ``headers`` are those that came with it.
+    own error, for a client that uses its wire, and ``headers`` are those that came with it;
+    ``event`` is the message in which a stream of the client's own wire reports it.
     ``ours`` is false for a failure of providers: its request is recorded as failed, not as
     refused.
     """
@@ -69,6 +70,7 @@ class Failure:
     details: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
     relayed: Mapping[str, Any] | None = None
+    event: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     ours: bool = True
 
@@ -103,6 +105,8 @@ _BY_TYPE: dict[type, Failure] = {
 }
 # What these statuses of a provider say is about the client's request, not about our key.
 _RELAYED = frozenset({400, 404, 409, 413, 422})
+# What these say is of use to a client that named the model: quotas, and when to come back.
+_RELAYED_IF_NAMED = frozenset({429, 503, 529})
 _MAX_RETRY_WAIT_SECONDS = 60
 _DATABASE_UNAVAILABLE = Failure(
     503, "overloaded", "The database is unavailable. Try again shortly."
@@ -142,11 +146,11 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         errors = {error.field: [str(error)]}
         return Failure(404, "not_found", str(error), error.field, errors=errors)
     if isinstance(error, RequestRejected):
-        return Failure(400, "invalid", error.words or str(error), code=error.code, ours=False)
+        words = error.words or str(error)
+        return Failure(400, "invalid", words, code=error.code, event=error.event, ours=False)
     if isinstance(error, ProviderError):
-        return Failure(
-            502, "overloaded", f"{error.provider} {error.message}.", code=error.code, ours=False
-        )
+        words = f"{error.provider} {error.message}."
+        return Failure(502, "overloaded", words, code=error.code, event=error.event, ours=False)
     return _failure_by_type(error)
 
 
@@ -188,10 +192,14 @@ def _no_eligible_model(error: NoEligibleModel, param: str | None) -> Failure:
 
 
 def _own_error(error: RoutingUnavailable, request: GatewayRequest | None) -> Failure | None:
-    """Return the provider's own error if it is about the request and the client uses its wire."""
+    """Return the provider's own error if it concerns the client, and the client uses its wire."""
     last = error.attempts[-1] if error.attempts else None
     source = request.chat.source if request is not None else None
-    if last is None or source is None or last.body is None or last.status not in _RELAYED:
+    if last is None or source is None or last.body is None:
+        return None
+    if last.status is None or (
+        last.status not in _RELAYED and not _is_of_named_model(error, request)
+    ):
         return None
     # Chat completions and responses report errors in the same form.
     if source.wire.partition("-")[0] != last.wire.partition("-")[0]:
@@ -208,6 +216,14 @@ def _own_error(error: RoutingUnavailable, request: GatewayRequest | None) -> Fai
         headers=last.headers,
         ours=False,
     )
+
+
+def _is_of_named_model(error: RoutingUnavailable, request: GatewayRequest | None) -> bool:
+    """Return whether a limit or an overload is that of the one provider the client named."""
+    if request is None or request.only is None or error.deadline_passed:
+        return False
+    alone = len({attempt.provider for attempt in error.attempts}) == 1
+    return alone and error.attempts[-1].status in _RELAYED_IF_NAMED
 
 
 def _routing_failure(error: RoutingUnavailable) -> Failure:

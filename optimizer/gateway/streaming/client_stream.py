@@ -15,7 +15,7 @@ from optimizer.gateway.streaming.shared_stream import KEEP_ALIVE_SECONDS, Shared
 from providers.assembly import completion_events
 from providers.completion import Completion
 from providers.errors import ClientGone, ProviderError
-from providers.events import Event, KeepAlive
+from providers.events import Event, KeepAlive, Relayed
 from routing.models import RoutingDecision
 
 Settle = Callable[[Recorded], Awaitable[CompletionResult]]
@@ -121,6 +121,10 @@ class ClientStream:
             recorded = await asyncio.shield(live.outcome)
         except Exception as error:
             ending.fail(error.code if isinstance(error, ProviderError) else INTERNAL_ERROR)
+            # What came before the failure is recorded by now, and paid for.
+            relayed: list[Event] = [e for e in live.endings if isinstance(e, Relayed)]
+            if relayed:
+                yield relayed
             raise
         self.result = await ending.settle(recorded)
         yield live.endings

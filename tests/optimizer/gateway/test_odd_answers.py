@@ -113,3 +113,23 @@ async def test_a_stream_has_its_end_once_even_if_the_provider_forgets_it(
     answer = await ask(await start(), api, provider, streamed=True)
     assert answer.text.endswith(end)
     assert answer.text.count(end) == 1
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/html", "text/plain", ""])
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_a_stream_of_events_is_read_whatever_the_server_calls_it(
+    transactional_db: None, fake: FakeProvider, start: Start, kind: str, streamed: bool
+) -> None:
+    client = await start()
+    for provider in PROVIDERS:
+        for api in APIS:
+            events = RECORDINGS[wire_of(provider, api)].events
+            body = b": alive\n\n" + b"".join(streamed_reply(events).chunks or ())
+            fake.always(Reply(body, headers={"content-type": kind}))
+            path, request = asking(api, PROVIDERS[provider][1], f"{provider}?", streamed=streamed)
+            answer = await client.post(path, json=request)
+            assert answer.status_code == 200, (provider, api, answer.text)
+            check_body(api, answer, streamed=streamed)
+            assert "Paris" in answer.text
+            assert '"error":{' not in answer.text
+    assert all([record.cost async for record in RequestRecord.objects.all()])

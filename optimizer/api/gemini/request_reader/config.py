@@ -18,6 +18,7 @@ _TUNING = frozenset(
     {"mediaResolution", "enableEnhancedCivicAnswers", "audioTimestamp", "routingConfig"}
 )
 _EFFORTS = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
+_MOST_CHOICES = 128
 
 
 def read_config(fields: ProtoReader) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
@@ -39,7 +40,7 @@ def read_config(fields: ProtoReader) -> tuple[dict[str, Any], tuple[str, ...], t
         "top_k": None if top_k is None else int(top_k),
         "seed": config.whole("seed"),
         "stop": _texts(config.raw("stopSequences")),
-        "n": count if count is not None and count > 1 else 1,
+        "n": 1 if count is None else min(max(count, 1), _MOST_CHOICES),
         "presence_penalty": config.real("presencePenalty"),
         "frequency_penalty": config.real("frequencyPenalty"),
         "logprobs": logprobs,

@@ -44,11 +44,11 @@ def _each(value: Any) -> Any:
 
 
 def _format(value: Any) -> Any:
-    return None if value in {"enum", ""} else value
+    return None if value in ("enum", "") else value
 
 
 def _count(value: Any) -> Any:
-    return int(value) if isinstance(value, str) and value.isdigit() else value
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 20 else value
 
 
 def _type(value: Any) -> Any:

@@ -95,3 +95,22 @@ async def test_a_refusal_names_the_field_as_the_client_does(client: httpx.AsyncC
     refused = await client.post("/v1/messages", json=ask, headers=STRICT)
     assert refused.status_code == 400
     assert "disable_parallel_tool_use" in refused.text
+
+
+@pytest.mark.parametrize("kind", ["a\u0000b", "a\r\nx-evil: 1", "\ud83d", "🗼", "é", "x" * 100_000])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_name_that_no_header_can_hold_is_made_to_fit(
+    client: httpx.AsyncClient, kind: str, streamed: bool
+) -> None:
+    function = {"type": "function", "name": "find", "parameters": {}}
+    ask = {
+        "model": SMALL, "input": "Say hello", "stream": streamed,
+        "tools": [function, {"type": kind}], "tool_choice": {"type": "function", "name": "find"},
+    }  # fmt: skip
+    answer = await client.post(
+        "/v1/responses", content=json.dumps(ask), headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-optimizer-dropped"].startswith("tools")
+    assert len(answer.headers["x-optimizer-dropped"]) <= 2_000
+    assert "x-evil" not in answer.headers
