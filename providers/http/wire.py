@@ -108,7 +108,8 @@ class WireClient(ABC):
         else:
             answer = self._answer(request, raw)
         completion, body, repaired = answer
-        if not request.chat.allow_empty and not completion.text.strip():
+        cut = completion.finish_reason == "length"
+        if not request.chat.allow_empty and not completion.text.strip() and not cut:
             usage = completion.usage
             if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
                 raise ContentBlocked(self.name, "blocked the content", usage=usage)

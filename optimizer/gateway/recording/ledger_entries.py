@@ -242,6 +242,7 @@ class LedgerEntryBuilder:
                 "failed_cost": charges.failed,
                 "latency_ms": latency_ms,
                 "attempts": charges.attempts,
+                "usage_estimated": any(tried.get("estimated") for tried in charges.attempts),
                 "error_code": error_code,
                 "error_detail": error_detail,
             }
@@ -335,6 +336,17 @@ def describe_attempts(
             "message": attempt.message,
             "status": attempt.status,
             "cost": cost,
+            **_used(attempt.usage),
         }
         for attempt, cost in zip(attempts, costs, strict=True)
     ]
+
+
+def _used(usage: Usage | None) -> dict[str, Any]:
+    if usage is None:
+        return {}
+    return {
+        "tokens_in": usage.input_tokens,
+        "tokens_out": usage.output_tokens,
+        "estimated": usage.estimated,
+    }
