@@ -120,7 +120,7 @@ class Circuits:
         self._listeners: list[Changed] = []
 
     def on_change(self, changed: Changed) -> None:
-        """Call ``changed`` for every circuit that opens or closes for all, by what happened here."""
+        """Call ``changed`` for each circuit that opens or closes for all by what happened here."""
         self._listeners.append(changed)
 
     def state(self, name: str) -> CircuitState:

@@ -50,24 +50,30 @@ class BegunCalls:
     _written: int = field(default=0, init=False)
     _broken: bool = field(default=False, init=False)
 
+    def open(self) -> None:
+        """Begin the file before the first hold: what it does not name has not begun."""
+        if self._file is None and not self._broken:
+            try:
+                self._begin_file()
+            except OSError as error:
+                self._give_up(error)
+
     def add(self, request: UUID) -> None:
         """Write that a call of ``request`` is about to begin.
 
         If it cannot be written, the file is removed: without it, any call may have begun.
         """
-        if self._broken:
+        self.open()
+        if self._file is None:
             return
         try:
-            if self._file is None or self._written >= 2 * _KEPT:
+            if self._written >= 2 * _KEPT:
                 self._begin_file()
-            assert self._file is not None
             if os.write(self._file, request.bytes) != _ID_BYTES:
                 raise OSError("an id was written in part")
             self._written += 1
         except OSError as error:
-            self._broken = True
-            logger.warning("Calls are not noted on disk (%s)", type(error).__name__)
-            self.close()
+            self._give_up(error)
 
     def close(self) -> None:
         """Remove the file, at the end of the worker."""
@@ -76,6 +82,11 @@ class BegunCalls:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+    def _give_up(self, error: OSError) -> None:
+        self._broken = True
+        logger.warning("Calls are not noted on disk (%s)", type(error).__name__)
+        self.close()
 
     def _begin_file(self) -> None:
         """Begin a new file, with the last ids of the one before it, and put it in its place."""

@@ -156,7 +156,9 @@ def draws(
         window = window_at(budget, entry.at)
         if budget.scope == Budget.Scope.MODEL and budget.subject:
             # A budget of a model counts its dated editions, too.
-            amounts = [c.amount for c in entry.charges if of_model(budget.subject, c.provider, c.model)]
+            amounts = [
+                c.amount for c in entry.charges if of_model(budget.subject, c.provider, c.model)
+            ]
             if amounts:
                 yield Draw(budget, budget.subject, sum(amounts, Decimal(0)), window)
             continue

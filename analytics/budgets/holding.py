@@ -137,7 +137,14 @@ class _Holds:
                 update_conflicts=True,
                 unique_fields=["request_id", "account"],
                 update_fields=[
-                    "start", "amount", "model", "worker", "made_at", "tokens_in", "tokens_out", "estimate",
+                    "start",
+                    "amount",
+                    "model",
+                    "worker",
+                    "made_at",
+                    "tokens_in",
+                    "tokens_out",
+                    "estimate",
                 ],  # fmt: skip
             )
         for account, start in self._refused:

@@ -37,9 +37,7 @@ def calls_settle(requests: Collection[UUID], may_have_begun: Callable[[UUID], bo
     rows = BudgetHold.objects.filter(request_id__in=requests).order_by("pk").select_for_update()
     for held in rows:
         by_request[held.request_id].append(held)
-    recorded = set(
-        RequestRecord.objects.filter(pk__in=by_request).values_list("pk", flat=True)
-    )
+    recorded = set(RequestRecord.objects.filter(pk__in=by_request).values_list("pk", flat=True))
     called = [
         holds[0]
         for request, holds in by_request.items()

@@ -202,8 +202,8 @@ class BudgetHold(models.Model):
 
     ``api_key``, ``user_id``, ``tenant``, ``project`` and ``endpoint`` are those of the request,
     which arrived at ``asked_at``. ``tokens_in`` is the estimated input of its call, ``tokens_out``
-    the output that it allows, ``estimate`` what both cost. ``lost_at`` is when the worker that made the hold was found dead:
-    what the provider charged is then estimated from these.
+    the output that it allows, ``estimate`` what both cost. ``lost_at`` is when the worker that
+    made the hold was found dead: what the provider charged is then estimated from these.
     """
 
     request_id = models.UUIDField()
@@ -232,6 +232,21 @@ class BudgetHold(models.Model):
 
     def __str__(self) -> str:
         return f"{dollars(self.amount)} for {self.request_id}"
+
+    @property
+    def payer_text(self) -> str:
+        """Return who pays, such as "key sk-1a2b, user ann"; "anonymous" if nobody is known."""
+        team = "" if self.tenant.startswith("key:") else self.tenant.replace(":", " ", 1)
+        parts = {"key": self.api_key, "user": self.user_id, "project": self.project}
+        known = [team, *(f"{name} {value}" for name, value in parts.items() if value)]
+        return ", ".join(filter(None, known)) or "anonymous"
+
+    @property
+    def reason_text(self) -> str:
+        """Return why the money is held."""
+        if self.lost_at is not None:
+            return "Its worker stopped. The call is settled by what is proved of it."
+        return f"A call on {self.endpoint or 'a judged answer'} is in progress."
 
 
 class Worker(models.Model):

@@ -102,9 +102,7 @@ class Budgets:
         bound = cost_bound(request.chat, request.max_tokens)
         if bound.unknown and self._refuse_unknown_input:
             raise UnknownInputRefused(bound.unknown)
-        origin = _Origin(
-            request.request_id, request.asked_at, payer_of(request), request.endpoint
-        )
+        origin = _Origin(request.request_id, request.asked_at, payer_of(request), request.endpoint)
         counted = request.chat.estimated_tokens()
         return self._open(origin, most_input_tokens(request.chat), counted, bound)
 
@@ -112,9 +110,7 @@ class Budgets:
         self, request: GatewayRequest, input_tokens: int, output_tokens: int
     ) -> Reservation:
         """Return the reservation for a request of at most so many tokens."""
-        origin = _Origin(
-            request.request_id, request.asked_at, payer_of(request), request.endpoint
-        )
+        origin = _Origin(request.request_id, request.asked_at, payer_of(request), request.endpoint)
         counted = request.chat.estimated_tokens()
         return self._open(origin, input_tokens, counted, CostBound(output_tokens))
 
@@ -265,6 +261,7 @@ class Reservation:
             tokens_out=self.expected[1],
             estimate=self._estimate(provider, model, charges[:-1]),
         )
+        self.begun.open()
         self.claimed = True
         self._owner = asyncio.current_task()
         refusals = await self.ledger.hold(claim)

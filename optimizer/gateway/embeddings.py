@@ -90,9 +90,7 @@ class EmbeddingService:
                 reservation = self._budgets.reservation_for(analyzed.request, most, 0)
                 chain = await afforded(reservation, chain)
             authorize = reservation.authorize if reservation else None
-            answer = await self._caller.embed(
-                chain, body, attempts, authorize, client.tenant
-            )
+            answer = await self._caller.embed(chain, body, attempts, authorize, client.tenant)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
             call = UnfinishedCall(analyzed, started, attempts, decision, reservation)
             raise await self._unfinished.end(call, error) from None

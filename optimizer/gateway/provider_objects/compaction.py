@@ -151,9 +151,7 @@ class OwnCalls:
         finally:
             if error is not None:
                 usage = lost_usage(request.chat) if error.maybe_charged else error.usage
-                attempts.append(
-                    Attempt(*model, error.code, error.message, error.status, usage)
-                )
+                attempts.append(Attempt(*model, error.code, error.message, error.status, usage))
 
 
 def _usage_in(raw: bytes) -> Any:

@@ -16,7 +16,7 @@ from analytics.ledger.savings import Savings
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.gateway.recording.cached_answers import answer_json
-from providers.completion import Completion
+from providers.completion import Completion, Usage
 from providers.resilience import Attempt
 from routing.models import RoutingDecision
 
