@@ -295,12 +295,13 @@ class RequestCircuits:
         """
         self._models[provider] = model
         seconds = None
-        for name in self._names(provider):
+        for name in self._names(provider) if self._circuits.rare else (provider,):
             if name not in self._probes:
                 patience = self._circuits.admit(provider, name, self._caller)
                 if patience is not None:
                     self._probes[name] = patience
-            seconds = max(seconds or 0.0, self._probes.get(name, 0.0)) or None
+            if self._probes:
+                seconds = max(seconds or 0.0, self._probes.get(name, 0.0)) or None
         return seconds
 
     def delivered(self, provider: str) -> None:
@@ -322,8 +323,9 @@ class RequestCircuits:
         shared = len(blamed) > 1 and None not in blamed
         for provider, outcome in outcomes.items():
             if outcome is None or isinstance(outcome, _ANSWERED):
-                for name in self._names(provider):
-                    self._circuits.answered(name, self._ends(name), self._caller)
+                for name in self._names(provider) if self._circuits.rare else (provider,):
+                    probe = bool(self._probes) and self._ends(name)
+                    self._circuits.answered(name, probe, self._caller)
             elif not shared or isinstance(outcome, _KEY):
                 self._count(provider, outcome)
         for name in tuple(self._probes):
@@ -343,8 +345,6 @@ class RequestCircuits:
 
     def _names(self, provider: str) -> tuple[str, ...]:
         """Return the circuits that a call passes; those of models and keys are rare."""
-        if not self._circuits.rare:
-            return (provider,)
         special = (f"{provider}/{self._models.get(provider, '')}", key_circuit(provider))
         return (provider, *(name for name in special if name in self._circuits.rare))
 

@@ -80,7 +80,9 @@ class ResilientCaller:
         probe.
         """
         state = self.circuits.state(provider)
-        return self.circuits.state(key_circuit(provider)) if state == "closed" else state
+        if state == "closed" and self.circuits.rare:
+            return self.circuits.state(key_circuit(provider))
+        return state
 
     async def call(
         self,

@@ -113,7 +113,9 @@ class BudgetAdmin(admin.ModelAdmin):
 class BudgetHoldAdmin(ReadOnlyAdmin):
     """Lists money held for requests in progress, and holds that dead workers left behind."""
 
-    list_display = ("made_at", "whom", "why", "model", "amount", "estimate", "account", "request")
+    list_display = (
+        "made_at", "whom", "why", "model", "most", "likely", "account", "request_id",
+    )  # fmt: skip
     list_filter = (("lost_at", admin.EmptyFieldListFilter), "account__budget", "endpoint")
     search_fields = ("=request_id", "=api_key", "=user_id", "=tenant", "=project")
     list_select_related = ("account__budget",)
@@ -135,10 +137,15 @@ class BudgetHoldAdmin(ReadOnlyAdmin):
         """Return why the money is held."""
         return held.reason_text
 
-    @admin.display(description="request")
-    def request(self, held: BudgetHold) -> str:
-        """Return the request's id and the worker that serves it."""
-        return format_html("{}<br><small>worker {}</small>", held.request_id, held.worker[:8])
+    @admin.display(description="held", ordering="amount")
+    def most(self, held: BudgetHold) -> str:
+        """Return the most that the call may cost as USD."""
+        return dollars(held.amount)
+
+    @admin.display(description="estimate", ordering="estimate")
+    def likely(self, held: BudgetHold) -> str:
+        """Return what the call is estimated to cost as USD."""
+        return "–" if held.estimate is None else dollars(held.estimate)
 
     @admin.action(description="Release lost holds", permissions=["change"])
     def release_lost(self, request: HttpRequest, queryset: QuerySet[BudgetHold]) -> None:

@@ -145,7 +145,7 @@ class _Holds:
                     "tokens_in",
                     "tokens_out",
                     "estimate",
-                ],  # fmt: skip
+                ],
             )
         for account, start in self._refused:
             usage, _ = BudgetUsage.objects.get_or_create(account=account, start=start)

@@ -245,8 +245,8 @@ class BudgetHold(models.Model):
     def reason_text(self) -> str:
         """Return why the money is held."""
         if self.lost_at is not None:
-            return "Its worker stopped. The call is settled by what is proved of it."
-        return f"A call on {self.endpoint or 'a judged answer'} is in progress."
+            return "worker stopped"
+        return f"{self.endpoint or 'judging'} in progress"
 
 
 class Worker(models.Model):

@@ -108,8 +108,8 @@ class WireClient(ABC):
         else:
             answer = self._answer(request, raw)
         completion, body, repaired = answer
-        cut = completion.finish_reason == "length"
-        if not request.chat.allow_empty and not completion.text.strip() and not cut:
+        wanted = not request.chat.allow_empty and not completion.text.strip()
+        if wanted and completion.finish_reason != "length":
             usage = completion.usage
             if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
                 raise ContentBlocked(self.name, "blocked the content", usage=usage)
