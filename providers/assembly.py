@@ -163,6 +163,7 @@ class CompletionBuilder:
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
         self._counted = False
+        self._pieces = 0
         self._started = Started()
         self._own_ending: dict[str, str] = {}
 
@@ -175,6 +176,7 @@ class CompletionBuilder:
         """Add the next event of the stream."""
         if isinstance(event, TextDelta):
             self._counted = False
+            self._pieces += 1
             choice = self._choice(event.choice)
             if event.text:
                 choice.open(Text, event.block).buffer.write(event.text)
@@ -183,6 +185,7 @@ class CompletionBuilder:
                 choice.logprobs.extend(event.logprobs)
         elif isinstance(event, ToolArguments):
             self._counted = False
+            self._pieces += 1
             self._choice(event.choice).calls[event.index].buffer.write(event.text)
         elif isinstance(event, UsageReported):
             self._usage, self._counted = event.usage, True
@@ -202,6 +205,7 @@ class CompletionBuilder:
             choice.calls[event.index] = part
             choice.parts.append(part)
         elif isinstance(event, ThinkingDelta):
+            self._pieces += 1
             part = choice.open(Thinking, event.block)
             part.buffer.write(event.text)
             part.signature += event.signature
@@ -253,7 +257,22 @@ class CompletionBuilder:
         if usage is not None and not (self._counted and self.finished):
             # The last report is older than the last token, or the stream was cut off.
             usage = replace(usage, unreported=tuple({*usage.unreported, "output"}))
-        return complete_usage(usage, self._request.chat, choices)
+        usage = complete_usage(usage, self._request.chat, choices)
+        return self._at_least_the_pieces(usage) if usage.estimated else usage
+
+    def _at_least_the_pieces(self, usage: Usage) -> Usage:
+        """Return ``usage`` with as many output tokens as there were pieces of a cut answer.
+
+        Providers send a token or more at a time. Some servers cut finished answers into
+        characters, so the pieces count at most twice what the text is estimated at.
+        """
+        least = min(self._pieces, 2 * usage.output_tokens)
+        if self.finished or usage.output_tokens >= least:
+            return usage
+        chat = self._request.chat
+        if chat.max_tokens is not None:
+            least = min(least, max(chat.max_tokens * chat.n, usage.output_tokens))
+        return replace(usage, output_tokens=least)
 
 
 def completion_events(completion: Completion) -> Iterator[Event]:

@@ -1,24 +1,30 @@
-"""A circuit breaker per provider: a provider that fails too often is not called for a while.
+"""Circuit breakers: a provider, model or key that fails too often is not called for a while.
 
-It looks at the rate of failures over a window of time, and counts a request once, however many
-calls it makes. The state is in this process, so that a call needs no network. Code that shares
-it with other workers listens with :meth:`Circuits.on_change` and passes on what other workers
-found with :meth:`Circuits.adopt`.
+A circuit is named after what it guards: "openai", "openai/gpt-5.5" or "openai#key"
+(:func:`circuit_of`). It looks at the rate of failures over a window of time, and counts a request
+once, however many calls it makes. The failures of one caller open it for that caller alone: what
+only one caller's requests bring about may be the fault of the requests.
+
+The state is in this process, so that a call needs no network. Code that shares it with other
+workers listens with :meth:`Circuits.on_change` and passes on what other workers found with
+:meth:`Circuits.adopt`.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Literal
 
 from providers.errors import (
+    AuthenticationFailed,
     CircuitOpen,
     ConnectionFailed,
     ConnectionLost,
     ContentBlocked,
     EmptyCompletion,
+    InsufficientCredit,
     MalformedResponse,
     ProviderError,
     ProviderTimeout,
@@ -30,51 +36,70 @@ from providers.errors import (
 
 CircuitState = Literal["closed", "open", "half_open"]
 Changed = Callable[[str, float], None]
-"""Called with (provider, seconds): the provider is not called for so many seconds from now on;
+"""Called with (circuit, seconds): what it guards is not called for so many seconds from now on;
 0 if it answers again."""
 
 _SHARE = 0.5
 """The share of the requests within the window that must fail to open a circuit."""
+_OTHERS = 2
+"""The failures that must be of others than the caller with most, to open a circuit for all."""
 _STEPS = 12
 """The window moves by this part of its length."""
-_FAILED = (
-    ProviderUnavailable,
-    ConnectionFailed,
-    ProviderTimeout,
-    RequestTimedOut,
-    MalformedResponse,
-)
-# The provider works: it did not accept this request, or had no words for it.
-_ANSWERED = (RequestRejected, RequestTooLarge, ContentBlocked, EmptyCompletion)
+_PROBE_SECONDS = 10.0
+"""How long the first probe may take; each probe that fails doubles it."""
+_MOST_OWN = 1_000
+_KEY = (AuthenticationFailed, InsufficientCredit)
+_FAILED = (ProviderUnavailable, ConnectionFailed, ProviderTimeout, RequestTimedOut)
+# The provider works: it did not accept this request, had no words for it, or none that can be read.
+_ANSWERED = (RequestRejected, RequestTooLarge, ContentBlocked, EmptyCompletion, MalformedResponse)
+
+
+def circuit_of(provider: str, model: str, error: ProviderError) -> str:
+    """Return the circuit that counts ``error``: that of the key or model if the provider says so.
+
+    Anthropic, Google and OpenAI say "the model is overloaded", in a 503 or 529.
+    """
+    if isinstance(error, _KEY):
+        return key_circuit(provider)
+    if isinstance(error, ProviderUnavailable) and "model" in error.words.lower():
+        return f"{provider}/{model}"
+    return provider
+
+
+def key_circuit(provider: str) -> str:
+    """Return the circuit of the provider's key."""
+    return f"{provider}#key"
 
 
 class _Step:
-    """The requests of one step of the window."""
+    """The requests of one step of the window, by caller."""
 
     __slots__ = ("failures", "number", "prompts", "requests")
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.requests = 0
-        self.failures = 0
+        self.requests: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
         self.prompts: set[int] = set()
 
 
 class _Circuit:
-    __slots__ = ("open_until", "probing", "steps")
+    __slots__ = ("failed_probes", "open_until", "probing", "steps")
 
     def __init__(self) -> None:
         self.open_until: float | None = None
         self.probing = False
+        self.failed_probes = 0
         self.steps: deque[_Step] = deque(maxlen=_STEPS)
 
 
 class Circuits:
-    """The circuit breakers of all providers.
+    """The circuit breakers of all providers, models and keys.
 
     A circuit opens once ``failures`` requests within ``window`` seconds have failed, if they
-    are at least half of the requests of that time. After ``seconds`` one call is a probe: its
-    result closes the circuit or opens it again.
+    are at least half of the requests of that time. It opens for all callers if several of them
+    fail, or if they cannot be told apart (""); else for the one that fails. After ``seconds``
+    one call is a probe: its result closes the circuit or opens it again.
     """
 
     def __init__(
@@ -89,76 +114,85 @@ class Circuits:
         self._step_seconds = window / _STEPS
         self._clock = clock
         self._circuits: dict[str, _Circuit] = {}
+        self._own: dict[tuple[str, str], _Circuit] = {}
+        self.rare: set[str] = set()
+        """The circuits of models and keys, which exist only once one has failed."""
         self._listeners: list[Changed] = []
 
     def on_change(self, changed: Changed) -> None:
-        """Call ``changed`` for every circuit that opens or closes by what happened here."""
+        """Call ``changed`` for each circuit that opens or closes for all by what happened here."""
         self._listeners.append(changed)
 
-    def state(self, provider: str) -> CircuitState:
-        """Return the state of the provider's circuit.
+    def state(self, name: str) -> CircuitState:
+        """Return the state of a circuit, as it is for all callers.
 
-        Closed: it is called as usual. Open: it is not called, or only by the probe that is on
-        its way. Half open: the next call is a probe.
+        Closed: calls are made as usual. Open: none is made, or only the probe that is on its
+        way. Half open: the next call is a probe.
         """
-        circuit = self._circuits.get(provider)
+        circuit = self._circuits.get(name)
         if circuit is None or circuit.open_until is None:
             return "closed"
         if circuit.probing or self._clock() <= circuit.open_until:
             return "open"
         return "half_open"
 
-    async def adopt(self, provider: str, seconds: float) -> None:
-        """Take over what another worker found out about ``provider``.
+    async def adopt(self, name: str, seconds: float) -> None:
+        """Take over what another worker found out.
 
-        The circuit is open for ``seconds`` more; with 0 it closes, as the provider answers again.
+        The circuit is open for ``seconds`` more; with 0 it closes, as calls succeed again.
         """
-        circuit = self._circuit(provider)
+        circuit = self._circuit(name)
         circuit.steps.clear()
         circuit.open_until = self._clock() + seconds if seconds > 0 else None
 
-    def admit(self, provider: str) -> bool:
-        """Let a call through, and return whether it is the probe.
+    def admit(self, provider: str, name: str, caller: str = "") -> float | None:
+        """Let a call through the circuit ``name``; return the seconds that it may take as a probe.
 
-        Raises :class:`providers.errors.CircuitOpen`. End a probe with :meth:`answered`,
-        :meth:`failed` or :meth:`release`.
+        ``None`` if it is no probe. Raises :class:`providers.errors.CircuitOpen`. End a probe
+        with :meth:`answered`, :meth:`failed` or :meth:`release`.
         """
-        circuit = self._circuits.get(provider)
-        if circuit is None or circuit.open_until is None:
-            return False
-        if circuit.probing or self._clock() <= circuit.open_until:
-            raise CircuitOpen(provider, "failed too often recently and is not called for now")
-        circuit.probing = True
-        return True
+        shared = self._circuits.get(name)
+        own = self._own.get((name, caller)) if self._own else None
+        probed = [c for c in (shared, own) if c is not None and c.open_until is not None]
+        for circuit in probed:
+            assert circuit.open_until is not None
+            if circuit.probing or self._clock() <= circuit.open_until:
+                raise CircuitOpen(provider, "failed too often recently and is not called for now")
+        for circuit in probed:
+            circuit.probing = True
+        if not probed:
+            return None
+        return _PROBE_SECONDS * 2.0 ** max(circuit.failed_probes for circuit in probed)
 
-    def answered(self, provider: str, probe: bool = False) -> None:
-        """Count a request that the provider answered; a probe closes the circuit."""
-        circuit = self._circuit(provider)
+    def answered(self, name: str, probe: bool = False, caller: str = "") -> None:
+        """Count a request that was answered; a probe closes the circuit."""
+        circuit = self._circuit(name)
         if probe:
-            circuit.probing = False
+            self._own.pop((name, caller), None)
+            circuit.probing, circuit.failed_probes = False, 0
             if circuit.open_until is not None:
                 circuit.open_until = None
-                self._notify(provider, 0.0)
+                self._notify(name, 0.0)
         if circuit.open_until is None:
-            self._step(circuit).requests += 1
+            self._step(circuit).requests[caller] += 1
 
     def failed(
         self,
-        provider: str,
+        name: str,
         probe: bool = False,
         prompt: int | None = None,
         counted: bool = False,
+        caller: str = "",
     ) -> None:
-        """Count a request that the provider failed; a probe opens the circuit again.
+        """Count a request that failed; a probe opens the circuit again.
 
         Requests with the same ``prompt`` (a hash) count once within the window, because the
         prompt may be what makes the provider fail. ``counted`` is whether the request was
         counted as answered before, such as a stream that breaks off.
         """
-        circuit = self._circuit(provider)
+        circuit = self._circuit(name)
         if probe:
-            circuit.probing = False
-            self._open(provider, circuit)
+            self._probe_failed(name, circuit, caller)
             return
         if circuit.open_until is not None:
             return
@@ -167,31 +201,64 @@ class Circuits:
             if any(prompt in known.prompts for known in self._recent(circuit, step)):
                 return
             step.prompts.add(prompt)
-        step.failures += 1
-        step.requests += not counted
-        recent = self._recent(circuit, step)
-        failures = sum(known.failures for known in recent)
-        requests = sum(known.requests for known in recent)
-        if failures >= self._failures and failures >= _SHARE * requests:
-            self._open(provider, circuit)
+        step.failures[caller] += 1
+        step.requests[caller] += not counted
+        self._judge(name, circuit, step, caller)
 
-    def release(self, provider: str) -> None:
-        """End a probe that tells nothing about the provider; the next call is a probe, too."""
-        self._circuit(provider).probing = False
+    def release(self, name: str, caller: str = "") -> None:
+        """End a probe that tells nothing; the next call is a probe, too."""
+        self._circuit(name).probing = False
+        if own := self._own.get((name, caller)):
+            own.probing = False
 
-    def _open(self, provider: str, circuit: _Circuit) -> None:
+    def _judge(self, name: str, circuit: _Circuit, now: _Step, caller: str) -> None:
+        """Open the circuit, for all or for ``caller``, if too much has failed."""
+        recent = self._recent(circuit, now)
+        failures: Counter[str] = Counter()
+        requests: Counter[str] = Counter()
+        for step in recent:
+            failures.update(step.failures)
+            requests.update(step.requests)
+        total = failures.total()
+        if total < self._failures:
+            return
+        failing = sum(1 for who, n in failures.items() if n >= _SHARE * requests[who])
+        shared = total - max(failures.values()) >= min(_OTHERS, self._failures)
+        shared = shared and failing >= _SHARE * len(requests)
+        if total >= _SHARE * requests.total() and (shared or failures.keys() == {""}):
+            self._open(name, circuit)
+        elif caller and self._failures <= failures[caller] >= _SHARE * requests[caller]:
+            if len(self._own) >= _MOST_OWN:
+                self._own.clear()
+            own = self._own[name, caller] = _Circuit()
+            own.open_until = self._clock() + self.seconds
+
+    def _probe_failed(self, name: str, circuit: _Circuit, caller: str) -> None:
+        own = self._own.get((name, caller))
+        if own is not None:
+            own.probing = False
+            own.failed_probes += 1
+            own.open_until = self._clock() + self.seconds
+        if circuit.probing:
+            circuit.probing = False
+            circuit.failed_probes += 1
+            self._open(name, circuit)
+
+    def _open(self, name: str, circuit: _Circuit) -> None:
         circuit.open_until = self._clock() + self.seconds
         circuit.steps.clear()
-        self._notify(provider, self.seconds)
+        self._notify(name, self.seconds)
 
-    def _notify(self, provider: str, seconds: float) -> None:
+    def _notify(self, name: str, seconds: float) -> None:
         for changed in self._listeners:
-            changed(provider, seconds)
+            changed(name, seconds)
 
-    def _circuit(self, provider: str) -> _Circuit:
-        circuit = self._circuits.get(provider)
+    def _circuit(self, name: str) -> _Circuit:
+        circuit = self._circuits.get(name)
         if circuit is None:
-            circuit = self._circuits[provider] = _Circuit()
+            circuit = self._circuits[name] = _Circuit()
+            if "/" in name or "#" in name:
+                self.rare.add(name)
         return circuit
 
     def _step(self, circuit: _Circuit) -> _Step:
@@ -208,30 +275,42 @@ class Circuits:
 class RequestCircuits:
     """The circuits as one request sees them: it counts once for each provider that it calls.
 
-    ``prompt`` returns a hash of what was asked.
+    ``prompt`` returns a hash of what was asked, ``caller`` is who asks, "" if unknown.
     """
 
-    __slots__ = ("_circuits", "_outcomes", "_probes", "_prompt")
+    __slots__ = ("_caller", "_circuits", "_models", "_outcomes", "_probes", "_prompt")
 
-    def __init__(self, circuits: Circuits, prompt: Callable[[], int]) -> None:
+    def __init__(self, circuits: Circuits, prompt: Callable[[], int], caller: str = "") -> None:
         self._circuits = circuits
         self._prompt = prompt
-        self._outcomes: dict[str, ProviderError | bool | None] = {}
-        self._probes: set[str] = set()
+        self._caller = caller
+        self._models: dict[str, str] = {}
+        self._outcomes: dict[str, ProviderError | None] = {}
+        self._probes: dict[str, float] = {}
 
-    def admit(self, provider: str) -> None:
-        """Let a call through. Raises :class:`providers.errors.CircuitOpen`."""
-        if provider not in self._probes and self._circuits.admit(provider):
-            self._probes.add(provider)
-            self._outcomes.setdefault(provider, None)
+    def admit(self, provider: str, model: str = "") -> float | None:
+        """Let a call through; return how many seconds it may take if it is a probe, else ``None``.
+
+        Raises :class:`providers.errors.CircuitOpen`.
+        """
+        self._models[provider] = model
+        seconds = None
+        for name in self._names(provider) if self._circuits.rare else (provider,):
+            if name not in self._probes:
+                patience = self._circuits.admit(provider, name, self._caller)
+                if patience is not None:
+                    self._probes[name] = patience
+            if self._probes:
+                seconds = max(seconds or 0.0, self._probes.get(name, 0.0)) or None
+        return seconds
 
     def delivered(self, provider: str) -> None:
         """Note that the provider answered."""
-        self._outcomes[provider] = True
+        self._outcomes[provider] = None
 
     def failed(self, provider: str, error: ProviderError) -> None:
         """Note that a call of the provider failed; the last such error is counted."""
-        if isinstance(error, (*_FAILED, *_ANSWERED)):
+        if isinstance(error, (*_FAILED, *_ANSWERED, *_KEY)):
             self._outcomes[provider] = error
 
     def settle(self) -> None:
@@ -240,25 +319,42 @@ class RequestCircuits:
         A failure that all of them share, at least two, is the request's own.
         """
         outcomes = self._outcomes
-        blamed = [outcome for outcome in outcomes.values() if outcome]
-        shared = len(blamed) > 1 and True not in blamed
+        blamed = [outcome for outcome in outcomes.values() if not isinstance(outcome, _KEY)]
+        shared = len(blamed) > 1 and None not in blamed
         for provider, outcome in outcomes.items():
-            probe = provider in self._probes
-            if outcome is True or isinstance(outcome, _ANSWERED):
-                self._circuits.answered(provider, probe)
-            elif outcome is not None and not shared:
-                self._circuits.failed(provider, probe, self._hash(outcome))
-            elif probe:
-                self._circuits.release(provider)
+            if outcome is None or isinstance(outcome, _ANSWERED):
+                for name in self._names(provider) if self._circuits.rare else (provider,):
+                    probe = bool(self._probes) and self._ends(name)
+                    self._circuits.answered(name, probe, self._caller)
+            elif not shared or isinstance(outcome, _KEY):
+                self._count(provider, outcome)
+        for name in tuple(self._probes):
+            self._ends(name)
+            self._circuits.release(name, self._caller)
 
     def broke_off(self, provider: str, error: ProviderError) -> None:
         """Count that the stream, which was counted as answered, broke off."""
         if isinstance(error, _FAILED):
-            self._circuits.failed(provider, prompt=self._hash(error), counted=True)
+            self._count(provider, error, counted=True)
 
-    def _hash(self, outcome: ProviderError | bool) -> int | None:
-        # A provider that cannot be reached has not seen the prompt.
-        unreachable = isinstance(outcome, ConnectionFailed) and not isinstance(
-            outcome, ConnectionLost
-        )
-        return None if unreachable else self._prompt()
+    def _count(self, provider: str, error: ProviderError, *, counted: bool = False) -> None:
+        name = circuit_of(provider, self._models.get(provider, ""), error)
+        prompt, caller = self._cause(error)
+        probe = self._ends(name)
+        self._circuits.failed(name, probe, prompt, counted, self._caller if probe else caller)
+
+    def _names(self, provider: str) -> tuple[str, ...]:
+        """Return the circuits that a call passes; those of models and keys are rare."""
+        special = (f"{provider}/{self._models.get(provider, '')}", key_circuit(provider))
+        return (provider, *(name for name in special if name in self._circuits.rare))
+
+    def _ends(self, name: str) -> bool:
+        """Return whether the request is the probe of the circuit; it is none any more then."""
+        return self._probes.pop(name, None) is not None
+
+    def _cause(self, error: ProviderError) -> tuple[int | None, str]:
+        """Return the prompt and the caller that may be why; none if they cannot be."""
+        unreachable = isinstance(error, ConnectionFailed) and not isinstance(error, ConnectionLost)
+        if unreachable or isinstance(error, AuthenticationFailed):
+            return None, ""
+        return self._prompt(), self._caller

@@ -178,6 +178,20 @@ def estimated_usage(chat: Chat, choices: tuple[Choice, ...]) -> Usage:
     return Usage(chat.estimated_tokens(), output, estimated=True)
 
 
+# Where no limit is set, most answers are shorter.
+_USUAL_OUTPUT = 1_000
+
+
+def lost_usage(chat: Chat) -> Usage:
+    """Return our estimate for a call whose whole answer was lost, marked as estimated.
+
+    The provider may have written all that the request allows; it does not notice that nobody
+    waits for it any more.
+    """
+    output = (_USUAL_OUTPUT if chat.max_tokens is None else chat.max_tokens) * chat.n
+    return Usage(chat.estimated_tokens(), output, estimated=True)
+
+
 def complete_usage(usage: Usage | None, chat: Chat, choices: tuple[Choice, ...]) -> Usage:
     """Return ``usage`` with our own estimate of what the provider did not report.
 

@@ -52,11 +52,14 @@ class ResiliencePolicy:
 class InputSummary:
     """What a request asks, as far as its failures need it.
 
-    ``usage`` estimates the tokens of its input, ``digest`` is a hash of it.
+    ``usage`` estimates the tokens of its input, ``lost`` those of its input and of all the
+    output that it allows. ``digest`` is a hash of it, ``caller`` is who sent it, "" if unknown.
     """
 
     usage: Callable[[], Usage]
+    lost: Callable[[], Usage]
     digest: Callable[[], int]
+    caller: str = ""
 
 
 @dataclass(slots=True)
@@ -64,7 +67,8 @@ class FallbackState:
     """The calls of one request.
 
     ``remaining`` are the models that were not called yet, ``current`` is the one that is called
-    now, or was last; ``running`` is whether a call of it is under way.
+    now, or was last; ``running`` is whether a call of it is under way, and ``reported`` is what
+    it has reported of its usage so far. ``whole`` is whether the answer is not streamed.
     """
 
     policy: ResiliencePolicy
@@ -74,8 +78,10 @@ class FallbackState:
     attempts: list[Attempt]
     remaining: list[tuple[str, str]]
     current: tuple[str, str] = ("", "")
+    whole: bool = True
     calls: int = 0
     running: bool = False
+    reported: Usage | None = None
     _rejections: int = 0
     _spent: set[str] = field(default_factory=set)
     _limited: list[tuple[str, str]] = field(default_factory=list)
@@ -136,7 +142,9 @@ class FallbackState:
         provider, model = self.current
         usage = error.usage
         if usage is None and error.maybe_charged:
-            usage = self.summary.usage()
+            # A stream ends with its connection, a whole answer is written to its end.
+            lost = self.whole and not isinstance(error, EmptyCompletion)
+            usage = self.reported or (self.summary.lost() if lost else self.summary.usage())
         self.attempts.append(
             Attempt(
                 provider,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 
 from providers.attempts import Attempt, internal_error
 from providers.circuits import RequestCircuits
-from providers.completion import CompletionRequest, Provider
+from providers.completion import CompletionRequest, Provider, Usage
 from providers.errors import EmptyCompletion, ProviderError
 from providers.events import Event, Relayed, Started, UsageReported
 
@@ -28,15 +28,23 @@ class OpenStream:
 
 
 async def open_stream(
-    client: Provider, request: CompletionRequest, circuits: RequestCircuits
+    client: Provider,
+    request: CompletionRequest,
+    circuits: RequestCircuits,
+    report: Callable[[Usage], None],
 ) -> OpenStream:
-    """Wait for the first content; until then the client has received nothing."""
+    """Wait for the first content; until then the client has received nothing.
+
+    ``report`` is called with what the provider reports of its usage until then.
+    """
     events = client.stream(request)
     first: list[Event] = []
     try:
         async for event in events:
             first.append(event)
-            if not isinstance(event, (Started, UsageReported, Relayed)):
+            if isinstance(event, UsageReported):
+                report(event.usage)
+            elif not isinstance(event, (Started, Relayed)):
                 break
         else:
             raise EmptyCompletion(client.name, "streamed no content")

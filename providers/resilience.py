@@ -9,7 +9,6 @@ are spared.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,14 +18,22 @@ import stamina
 
 from providers.attempts import AllProvidersFailed, Attempt, internal_error
 from providers.chat import Chat, Text, ToolResult
-from providers.circuits import Circuits, CircuitState, RequestCircuits
-from providers.completion import Completion, CompletionRequest, Provider, Usage, estimated_usage
+from providers.circuits import Circuits, CircuitState, RequestCircuits, key_circuit
+from providers.completion import (
+    Completion,
+    CompletionRequest,
+    Provider,
+    Usage,
+    complete_embedded_usage,
+    complete_usage,
+    estimated_usage,
+    lost_usage,
+)
 from providers.cooldowns import Cooldowns
 from providers.embedding import Embedder, Embeddings
-from providers.errors import CallNotAuthorized, ClientGone, ProviderError
+from providers.errors import CallNotAuthorized, ClientGone, ProviderError, ProviderTimeout
 from providers.fallback import FallbackState, InputSummary, ResiliencePolicy
 from providers.opened_stream import OpenStream, open_stream
-from providers.token_estimates import estimate_tokens
 
 __all__ = [
     "AllProvidersFailed",
@@ -67,12 +74,15 @@ class ResilientCaller:
         )
 
     def circuit_state(self, provider: str) -> CircuitState:
-        """Return the state of the provider's circuit.
+        """Return the state of the provider's circuit, or of that of its key if it is worse.
 
         Closed: it is called as usual. Open: it is not called. Half open: the next call is a
         probe.
         """
-        return self.circuits.state(provider)
+        state = self.circuits.state(provider)
+        if state == "closed" and self.circuits.rare:
+            return self.circuits.state(key_circuit(provider))
+        return state
 
     async def call(
         self,
@@ -80,9 +90,11 @@ class ResilientCaller:
         chat: Chat,
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
+        caller: str = "",
     ) -> Completion:
         """Return the first completion that a (provider, model) of ``chain`` delivers.
 
+        ``caller`` is who sent the request: the failures of one open no circuit for others.
         Failed calls are added to ``attempts``, also if the caller is cancelled: the call that
         was running then is the last attempt. Raises :class:`AllProvidersFailed`.
         Cancellation passes through, and so does an error of ``authorize`` before the first call.
@@ -91,7 +103,7 @@ class ResilientCaller:
         def complete(client: Provider, model: str) -> Awaitable[Completion]:
             return client.complete(CompletionRequest(model, chat, self._lacking(client, model)))
 
-        state = self._state(chain, await _summary_of(chat), attempts)
+        state = self._state(chain, await _summary_of(chat, caller), attempts)
         return await self._first(state, complete, authorize)
 
     async def embed(
@@ -100,6 +112,7 @@ class ResilientCaller:
         body: Mapping[str, Any],
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
+        caller: str = "",
     ) -> Embeddings:
         """Return the first embeddings that a (provider, model) of ``chain`` delivers.
 
@@ -112,10 +125,9 @@ class ResilientCaller:
             return await client.embed(model, body)
 
         def usage() -> Usage:
-            tokens = estimate_tokens(json.dumps(body.get("input"), ensure_ascii=False))
-            return Usage(tokens, 0, estimated=True)
+            return complete_embedded_usage(None, body)
 
-        summary = InputSummary(usage, lambda: hash(str(body.get("input"))))
+        summary = InputSummary(usage, usage, lambda: hash(str(body.get("input"))), caller)
         return await self._first(self._state(chain, summary, attempts), make, authorize)
 
     async def open_stream(
@@ -124,6 +136,7 @@ class ResilientCaller:
         chat: Chat,
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
+        caller: str = "",
     ) -> OpenStream:
         """Return the first stream of ``chain`` that delivers content.
 
@@ -132,11 +145,15 @@ class ResilientCaller:
         calls are added to ``attempts``, also if the caller is cancelled: the call that was
         running then is the last attempt. Raises :class:`AllProvidersFailed`.
         """
-        state = self._state(chain, await _summary_of(chat), attempts)
+        state = self._state(chain, await _summary_of(chat, caller), attempts)
+        state.whole = False
+
+        def report(usage: Usage) -> None:
+            state.reported = complete_usage(usage, chat, ())
 
         def begin(client: Provider, model: str) -> Awaitable[OpenStream]:
             request = CompletionRequest(model, chat, self._lacking(client, model))
-            return open_stream(client, request, state.circuits)
+            return open_stream(client, request, state.circuits, report)
 
         stream = await self._first(state, begin, authorize)
         stream.attempts = tuple(attempts)
@@ -158,7 +175,7 @@ class ResilientCaller:
         summary: InputSummary,
         attempts: list[Attempt],
     ) -> FallbackState:
-        circuits = RequestCircuits(self.circuits, summary.digest)
+        circuits = RequestCircuits(self.circuits, summary.digest, summary.caller)
         return FallbackState(
             self.policy, circuits, self.cooldowns, summary, attempts, list(chain[1:]), chain[0]
         )
@@ -241,13 +258,16 @@ class ResilientCaller:
         try:
             if self.cooldowns.models:
                 state.refuse_limited()
-            state.circuits.admit(provider)
+            seconds = state.circuits.admit(provider, model)
             if authorize is not None:
                 await _authorize(authorize, state)
             state.calls += 1
-            state.running = True
+            state.running, state.reported = True, None
             try:
-                made = await make(self.providers[provider], model)
+                if seconds is None or not state.remaining:
+                    made = await make(self.providers[provider], model)
+                else:
+                    made = await _probe(make(self.providers[provider], model), provider, seconds)
             except ProviderError:
                 raise
             except Exception as error:
@@ -259,6 +279,18 @@ class ResilientCaller:
             raise
         state.running = False
         return made
+
+
+async def _probe(call: Awaitable[Made], provider: str, seconds: float) -> Made:
+    """Return the result of a call that must not take long, as another model can answer."""
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await call
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise ProviderTimeout(provider, f"did not answer a probe within {seconds:.0f} s") from None
 
 
 async def _authorize(authorize: AuthorizeCall, state: FallbackState) -> None:
@@ -275,11 +307,17 @@ async def _authorize(authorize: AuthorizeCall, state: FallbackState) -> None:
         raise CallNotAuthorized(provider, "was not called: no budget can be checked") from error
 
 
-async def _summary_of(chat: Chat) -> InputSummary:
+async def _summary_of(chat: Chat, caller: str) -> InputSummary:
+    def usage() -> Usage:
+        return estimated_usage(chat, ())
+
+    def lost() -> Usage:
+        return lost_usage(chat)
+
     if chat.surveyed is not None:
         digest = await asyncio.to_thread(_digest, chat)
-        return InputSummary(lambda: estimated_usage(chat, ()), lambda: digest)
-    return InputSummary(lambda: estimated_usage(chat, ()), lambda: _digest(chat))
+        return InputSummary(usage, lost, lambda: digest, caller)
+    return InputSummary(usage, lost, lambda: _digest(chat), caller)
 
 
 def _digest(chat: Chat) -> int:

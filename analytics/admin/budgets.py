@@ -113,8 +113,11 @@ class BudgetAdmin(admin.ModelAdmin):
 class BudgetHoldAdmin(ReadOnlyAdmin):
     """Lists money held for requests in progress, and holds that dead workers left behind."""
 
-    list_display = ("made_at", "request_id", "account", "model", "amount", "worker", "lost_at")
-    list_filter = (("lost_at", admin.EmptyFieldListFilter), "account__budget")
+    list_display = (
+        "made_at", "whom", "why", "model", "most", "likely", "account", "request_id",
+    )  # fmt: skip
+    list_filter = (("lost_at", admin.EmptyFieldListFilter), "account__budget", "endpoint")
+    search_fields = ("=request_id", "=api_key", "=user_id", "=tenant", "=project")
     list_select_related = ("account__budget",)
     paginator = CappedPaginator
     show_full_result_count = False
@@ -123,6 +126,26 @@ class BudgetHoldAdmin(ReadOnlyAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return true for the list alone, which offers the action; rows cannot be edited."""
         return admin.ModelAdmin.has_change_permission(self, request, obj) and obj is None
+
+    @admin.display(description="for whom")
+    def whom(self, held: BudgetHold) -> str:
+        """Return who pays for the request, as far as they are known."""
+        return held.payer_text
+
+    @admin.display(description="why")
+    def why(self, held: BudgetHold) -> str:
+        """Return why the money is held."""
+        return held.reason_text
+
+    @admin.display(description="held", ordering="amount")
+    def most(self, held: BudgetHold) -> str:
+        """Return the most that the call may cost as USD."""
+        return dollars(held.amount)
+
+    @admin.display(description="estimate", ordering="estimate")
+    def likely(self, held: BudgetHold) -> str:
+        """Return what the call is estimated to cost as USD."""
+        return "–" if held.estimate is None else dollars(held.estimate)
 
     @admin.action(description="Release lost holds", permissions=["change"])
     def release_lost(self, request: HttpRequest, queryset: QuerySet[BudgetHold]) -> None:

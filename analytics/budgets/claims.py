@@ -13,6 +13,7 @@ from typing import NamedTuple
 from analytics.access.keys import team_of
 from analytics.budgets.periods import BudgetWindow, window_at
 from analytics.models import ApiKey, Budget, RequestRecord
+from routing.dated_names import undated
 
 
 class Charge(NamedTuple):
@@ -25,17 +26,21 @@ class Charge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """The client that pays: beginning of its key, user, team and project; empty if unknown."""
+    """The client that pays: beginning of its key, user, team and project; empty if unknown.
+
+    ``tenant`` is what the team was read from.
+    """
 
     key: str = ""
     user: str = ""
     team: str = ""
     project: str = ""
+    tenant: str = ""
 
     @classmethod
     def of(cls, *, key: str, user: str, tenant: str, project: str) -> Payer:
         """Return a payer, with the team that the tenant stands for."""
-        return cls(key, user, team_of(tenant), project)
+        return cls(key, user, team_of(tenant), project, tenant)
 
     @classmethod
     def of_record(cls, record: RequestRecord) -> Payer:
@@ -51,7 +56,9 @@ class Claim:
 
     ``charges`` are what was charged so far and the worst case of the call. ``at``
     is when the request arrived, which decides its period. ``first`` is true if
-    nothing was held for the request before.
+    nothing was held for the request before. ``tokens_in`` and ``tokens_out`` estimate the
+    call: its input, and the output that it allows; ``estimate`` is what they and the charges
+    so far cost.
     """
 
     request_id: uuid.UUID
@@ -61,6 +68,10 @@ class Claim:
     model: str
     worker: str
     first: bool = False
+    endpoint: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    estimate: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +154,22 @@ def draws(
     by_scope = _sums(entry.payer, entry.charges, origins)
     for budget in budgets:
         window = window_at(budget, entry.at)
+        if budget.scope == Budget.Scope.MODEL and budget.subject:
+            # A budget of a model counts its dated editions, too.
+            amounts = [
+                c.amount for c in entry.charges if of_model(budget.subject, c.provider, c.model)
+            ]
+            if amounts:
+                yield Draw(budget, budget.subject, sum(amounts, Decimal(0)), window)
+            continue
         for subject, amount in by_scope[budget.scope].items():
             if not budget.subject or subject == _subject(budget, origins):
                 yield Draw(budget, subject, amount, window)
+
+
+def of_model(subject: str, provider: str, model: str) -> bool:
+    """Return whether ``subject`` ("provider/model") is the model, or the one it is dated from."""
+    return subject in (f"{provider}/{model}", f"{provider}/{undated(model)}")
 
 
 def key_origins(budgets: Iterable[Budget]) -> dict[str, str]:
@@ -171,7 +195,7 @@ def _sums(
     by_model: dict[str, Decimal] = defaultdict(Decimal)
     for charge in charges:
         by_provider[charge.provider] += charge.amount
-        by_model[f"{charge.provider}/{charge.model}"] += charge.amount
+        by_model[f"{charge.provider}/{undated(charge.model)}"] += charge.amount
     payers = {
         Budget.Scope.KEY: origins.get(payer.key, payer.key),
         Budget.Scope.USER: payer.user,

@@ -109,6 +109,15 @@ class _Holds:
             model=claim.model,
             worker=claim.worker,
             made_at=self._now,
+            api_key=claim.payer.key,
+            user_id=claim.payer.user,
+            tenant=claim.payer.tenant,
+            project=claim.payer.project,
+            endpoint=claim.endpoint,
+            asked_at=claim.at,
+            tokens_in=claim.tokens_in,
+            tokens_out=claim.tokens_out,
+            estimate=claim.estimate,
         )
 
     def _count(self, holds: Sequence[BudgetHold], sign: int) -> None:
@@ -127,7 +136,16 @@ class _Holds:
                 new,
                 update_conflicts=True,
                 unique_fields=["request_id", "account"],
-                update_fields=["start", "amount", "model", "worker", "made_at"],
+                update_fields=[
+                    "start",
+                    "amount",
+                    "model",
+                    "worker",
+                    "made_at",
+                    "tokens_in",
+                    "tokens_out",
+                    "estimate",
+                ],
             )
         for account, start in self._refused:
             usage, _ = BudgetUsage.objects.get_or_create(account=account, start=start)

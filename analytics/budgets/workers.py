@@ -12,7 +12,8 @@ from analytics.models import BudgetHold, Worker
 
 DEAD_AFTER = timedelta(seconds=30)
 """A worker without a heartbeat for this long counts as dead."""
-_LONGEST_REQUEST = timedelta(hours=6)
+LONGEST_REQUEST = timedelta(hours=6)
+"""No request is in progress for longer."""
 
 
 def worker_heartbeat(worker: str) -> None:
@@ -23,15 +24,16 @@ def worker_heartbeat(worker: str) -> None:
 def holds_mark_lost() -> int:
     """Mark the holds of requests that will never finish as lost; return how many are new.
 
-    Lost holds still count, as the provider may have charged for their requests. If
-    the worker was only slow, it books the cost and releases the hold as usual.
+    Lost holds still count, as the provider may have charged for their requests, until
+    :mod:`analytics.ledger.lost_calls` settles them. If the worker was only slow, it books the
+    cost and releases the hold as usual.
     """
     now = timezone.now()
     alive = Worker.objects.filter(pk=OuterRef("worker"), seen_at__gte=now - DEAD_AFTER)
     orphaned = Q(made_at__lt=now - DEAD_AFTER) & ~Exists(alive)
-    lost = BudgetHold.objects.filter(orphaned | Q(made_at__lt=now - _LONGEST_REQUEST), lost_at=None)
+    lost = BudgetHold.objects.filter(orphaned | Q(made_at__lt=now - LONGEST_REQUEST), lost_at=None)
     count = lost.update(lost_at=now)
-    Worker.objects.filter(seen_at__lt=now - _LONGEST_REQUEST).delete()
+    Worker.objects.filter(seen_at__lt=now - LONGEST_REQUEST).delete()
     return count
 
 

@@ -80,7 +80,8 @@ class Receipt:
     total_cost_today: Decimal | None
 
 
-_Item = LedgerEntry | Claim | Release | None
+_Work = Callable[[], object]
+_Item = LedgerEntry | Claim | Release | _Work | None
 _Result = Receipt | Refusals
 
 
@@ -123,6 +124,14 @@ class Ledger:
         """
         await self._batcher.call(Release(request_id))
 
+    def run(self, work: _Work) -> None:
+        """Queue ``work`` on the database, behind everything that was queued before it.
+
+        It is not waited for. It is left out while the database is unavailable or records wait in
+        the journal, and its errors are logged.
+        """
+        self._batcher.submit(work)
+
     async def catch_up(self) -> None:
         """Replay the journal and release what waits, if the database is available again."""
         if self._replay_due or self._unreleased:
@@ -146,13 +155,16 @@ class Ledger:
         """Return one result per item; an item of ``None`` only asks for a replay."""
         entries: list[LedgerEntry] = []
         claims: list[Claim] = []
+        works: list[_Work] = []
         for item in items:
             if isinstance(item, LedgerEntry):
                 entries.append(item)
             elif isinstance(item, Claim):
                 claims.append(item)
-            elif item is not None:
+            elif isinstance(item, Release):
                 self._unreleased.add(item.request_id)
+            elif item is not None:
+                works.append(item)
         if self._mask is not None:
             for entry in entries:
                 mask_prompts(entry.request, entry.cache_store, self._mask)
@@ -162,6 +174,8 @@ class Ledger:
             return written
         receipts, refusals = iter(written), iter(self._hold(claims) if claims else ())
         self._release()
+        for work in works:
+            self._do(work)
         return [
             next(refusals if isinstance(item, Claim) else receipts)
             if isinstance(item, (Claim, LedgerEntry))
@@ -192,6 +206,16 @@ class Ledger:
             logger.error("Held money cannot be released now", exc_info=error)
         else:
             self._unreleased -= requests
+
+    def _do(self, work: _Work) -> None:
+        if self._replay_due or self.database.is_open:
+            return
+        try:
+            self.database.ask(work)
+        except DATABASE_UNAVAILABLE as error:
+            self._log_unavailable(error)
+        except Exception as error:  # must not fail the entries of the same batch
+            logger.error("Work on the ledger cannot be done now", exc_info=error)
 
     def _write_entries(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
         if self.database.is_open:

@@ -200,8 +200,10 @@ class BudgetMark(models.Model):
 class BudgetHold(models.Model):
     """Money in USD held for a request in progress: counted as if it were spent.
 
-    ``lost_at`` is when the worker that made the hold was found dead. What the
-    provider charged will never be known, so the worst case stays counted.
+    ``api_key``, ``user_id``, ``tenant``, ``project`` and ``endpoint`` are those of the request,
+    which arrived at ``asked_at``. ``tokens_in`` is the estimated input of its call, ``tokens_out``
+    the output that it allows, ``estimate`` what both cost. ``lost_at`` is when the worker that
+    made the hold was found dead: what the provider charged is then estimated from these.
     """
 
     request_id = models.UUIDField()
@@ -209,6 +211,15 @@ class BudgetHold(models.Model):
     start = models.DateTimeField()
     amount = money()
     model = models.CharField(max_length=200)
+    api_key = models.CharField("API key", max_length=16, blank=True, default="", db_default="")
+    user_id = models.CharField(max_length=128, blank=True, default="", db_default="")
+    tenant = models.CharField(max_length=80, blank=True, default="", db_default="")
+    project = models.CharField(max_length=64, blank=True, default="", db_default="")
+    endpoint = models.CharField(max_length=32, blank=True, default="", db_default="")
+    asked_at = models.DateTimeField(null=True)
+    tokens_in = models.PositiveIntegerField(default=0, db_default=0)
+    tokens_out = models.PositiveIntegerField(default=0, db_default=0)
+    estimate = money(null=True)
     worker = models.CharField(max_length=32)
     made_at = models.DateTimeField(default=timezone.now)
     lost_at = models.DateTimeField(null=True)
@@ -221,6 +232,21 @@ class BudgetHold(models.Model):
 
     def __str__(self) -> str:
         return f"{dollars(self.amount)} for {self.request_id}"
+
+    @property
+    def payer_text(self) -> str:
+        """Return who pays, such as "key sk-1a2b, user ann"; "anonymous" if nobody is known."""
+        team = "" if self.tenant.startswith("key:") else self.tenant.replace(":", " ", 1)
+        parts = {"key": self.api_key, "user": self.user_id, "project": self.project}
+        known = [team, *(f"{name} {value}" for name, value in parts.items() if value)]
+        return ", ".join(filter(None, known)) or "anonymous"
+
+    @property
+    def reason_text(self) -> str:
+        """Return why the money is held."""
+        if self.lost_at is not None:
+            return "worker stopped"
+        return f"{self.endpoint or 'judging'} in progress"
 
 
 class Worker(models.Model):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
 
-from analytics.budgets.claims import Charge, Claim, Payer, Refusal
+from analytics.budgets.begun_calls import BegunCalls
+from analytics.budgets.claims import Charge, Claim, Payer, Refusal, of_model
 from analytics.budgets.opening import budgets_load, budgets_version
 from analytics.budgets.workers import worker_heartbeat
 from analytics.ledger.ledger import Ledger
@@ -41,12 +46,17 @@ class Budgets:
     """The budgets in memory, one instance per process.
 
     Where the size of a request's input cannot be known, the model's context window is held, or
-    the request is refused with ``refuse_unknown_input``.
-    ``refresh`` reads the database, so do not call it on the event loop.
+    the request is refused with ``refuse_unknown_input``. ``calls`` is the folder for the proof
+    of which calls began. ``refresh`` reads the database, so do not call it on the event loop.
     """
 
     def __init__(
-        self, ledger: Ledger, prices: PriceBook, *, refuse_unknown_input: bool = False
+        self,
+        ledger: Ledger,
+        prices: PriceBook,
+        *,
+        calls: Path,
+        refuse_unknown_input: bool = False,
     ) -> None:
         self._ledger = ledger
         self._prices = prices
@@ -55,6 +65,9 @@ class Budgets:
         self.any = True
         """Whether a budget could refuse a request; true as long as budgets have not been read."""
         self.worker = uuid.uuid4().hex
+        self.in_progress: WeakValueDictionary[uuid.UUID, Reservation] = WeakValueDictionary()
+        """The reservations of the requests that this worker is working on."""
+        self.begun = BegunCalls(calls, self.worker)
 
     def refresh(self) -> None:
         """Read the budgets if they have changed."""
@@ -89,15 +102,17 @@ class Budgets:
         bound = cost_bound(request.chat, request.max_tokens)
         if bound.unknown and self._refuse_unknown_input:
             raise UnknownInputRefused(bound.unknown)
-        origin = (request.request_id, request.asked_at, payer_of(request))
-        return self._open(origin, most_input_tokens(request.chat), bound)
+        origin = _Origin(request.request_id, request.asked_at, payer_of(request), request.endpoint)
+        counted = request.chat.estimated_tokens()
+        return self._open(origin, most_input_tokens(request.chat), counted, bound)
 
     def reservation_for(
         self, request: GatewayRequest, input_tokens: int, output_tokens: int
     ) -> Reservation:
         """Return the reservation for a request of at most so many tokens."""
-        origin = (request.request_id, request.asked_at, payer_of(request))
-        return self._open(origin, input_tokens, CostBound(output_tokens))
+        origin = _Origin(request.request_id, request.asked_at, payer_of(request), request.endpoint)
+        counted = request.chat.estimated_tokens()
+        return self._open(origin, input_tokens, counted, CostBound(output_tokens))
 
     @staticmethod
     def payer_of_client(client: Client) -> Payer:
@@ -121,14 +136,13 @@ class Budgets:
         """Return the reservation for a chat of the service itself, ``None`` without budgets."""
         if not self.any:
             return None
-        origin = (uuid.uuid4(), datetime.now(UTC), Payer())
+        origin = _Origin(uuid.uuid4(), datetime.now(UTC), Payer())
         bound = cost_bound(chat, chat.max_tokens or ASSUMED_MAX_TOKENS)
-        return self._open(origin, most_input_tokens(chat), bound)
+        return self._open(origin, most_input_tokens(chat), chat.estimated_tokens(), bound)
 
     def _open(
-        self, origin: tuple[uuid.UUID, datetime, Payer], input_tokens: int, bound: CostBound
+        self, origin: _Origin, input_tokens: int, counted: int, bound: CostBound
     ) -> Reservation:
-        _, _, payer = origin
 
         def worst(provider: str, model: str) -> Decimal | None:
             tokens = input_tokens
@@ -141,34 +155,76 @@ class Budgets:
         def limited(provider: str, model: str) -> bool:
             budgets = self._budgets.value
             return budgets is None or any(
-                _concerns(budget, payer) and _is_of(budget, provider, f"{provider}/{model}")
+                _concerns(budget, origin.payer) and _is_of(budget, provider, model)
                 for budget in budgets
             )
 
-        charged = self._prices.charged
-        return Reservation(self._ledger, worst, charged, limited, *origin, self.worker)
+        reservation = Reservation(
+            self._ledger,
+            worst,
+            self._prices.charged,
+            limited,
+            origin,
+            (counted, bound.output_tokens),
+            self.begun,
+        )
+        self.in_progress[origin.request_id] = reservation
+        return reservation
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """The request that money is held for, when it arrived and who pays."""
+
+    request_id: uuid.UUID
+    asked_at: datetime
+    payer: Payer
+    endpoint: str = ""
+
+
+@dataclass(slots=True, weakref_slot=True)
 class Reservation:
     """The money held for one request. It is released once the request is recorded.
 
+    It belongs to the task that holds the money, or to the one that it is handed to; money that
+    is held for a task that has ended belongs to nobody (:mod:`optimizer.budgets.watchdog`).
+
     ``worst`` returns the most that a call of (provider, model) may cost in USD, ``None`` if
     the price is unknown. ``charged`` returns what a call cost, by its usage. ``limited``
-    returns whether any budget concerns a call of (provider, model).
+    returns whether any budget concerns a call of (provider, model). ``expected`` are the
+    estimated tokens of the input, and those that the output may have.
     """
 
     ledger: Ledger
     worst: Callable[[str, str], Decimal | None]
     charged: Callable[[str, str, Usage | None], Decimal]
     limited: Callable[[str, str], bool]
-    request_id: uuid.UUID
-    asked_at: datetime
-    payer: Payer
-    worker: str
+    origin: _Origin
+    expected: tuple[int, int]
+    begun: BegunCalls
     claimed: bool = field(default=False, init=False)
     """Whether money was asked for, so that some may be held even if the asking was cancelled."""
-    _held: tuple[Charge, ...] = field(default=())
+    _held: tuple[Charge, ...] = field(default=(), init=False)
+    _owner: asyncio.Task[Any] | None = field(default=None, init=False)
+
+    @property
+    def request_id(self) -> uuid.UUID:
+        """Return the request's id."""
+        return self.origin.request_id
+
+    @property
+    def asked_at(self) -> datetime:
+        """Return when the request arrived."""
+        return self.origin.asked_at
+
+    @property
+    def owned(self) -> bool:
+        """Return whether a task that is not done yet will settle what is held."""
+        return self._owner is not None and not self._owner.done()
+
+    def hand_to(self, task: asyncio.Task[Any]) -> None:
+        """Leave it to ``task`` to settle what is held."""
+        self._owner = task
 
     async def hold(
         self, provider: str, model: str, attempts: Sequence[Attempt] = ()
@@ -193,19 +249,30 @@ class Reservation:
         if charges == self._held:
             return ()
         claim = Claim(
-            self.request_id,
-            self.asked_at,
-            self.payer,
+            self.origin.request_id,
+            self.origin.asked_at,
+            self.origin.payer,
             charges,
             f"{provider}/{model}",
-            self.worker,
-            first=not self._held,
+            self.begun.worker,
+            first=not self.claimed,
+            endpoint=self.origin.endpoint,
+            tokens_in=self.expected[0],
+            tokens_out=self.expected[1],
+            estimate=self._estimate(provider, model, charges[:-1]),
         )
+        self.begun.open()
         self.claimed = True
+        self._owner = asyncio.current_task()
         refusals = await self.ledger.hold(claim)
         if not refusals:
             self._held = charges
         return refusals
+
+    def _estimate(self, provider: str, model: str, failed: Sequence[Charge]) -> Decimal:
+        usage = Usage(*self.expected, estimated=True)
+        call = self.charged(provider, model, usage)
+        return sum((charge.amount for charge in failed), call)
 
     async def authorize(self, provider: str, model: str, attempts: Sequence[Attempt]) -> None:
         """Hold the money for a call, or raise :class:`providers.errors.CallNotAuthorized`.
@@ -214,11 +281,13 @@ class Reservation:
         """
         if await self.hold(provider, model, attempts):
             raise CallNotAuthorized(provider, _NOT_CALLED.format(_DOES_NOT_FIT))
+        if self._held:
+            self.begun.add(self.origin.request_id)
 
     async def release(self) -> None:
         """Give back what is held, after a request that ended without a further cost."""
         if self.claimed:
-            await self.ledger.release(self.request_id)
+            await self.ledger.release(self.origin.request_id)
 
     def over_budget(
         self, options: Iterable[ModelOption], refusals: Sequence[Refusal] = ()
@@ -266,16 +335,16 @@ def must_refuse(refusals: Iterable[Refusal]) -> bool:
 
 
 def _bars(refusal: Refusal, option: ModelOption, worst: Decimal) -> bool:
-    return _is_of(refusal, option.provider, str(option.ref)) and worst > refusal.available
+    return _is_of(refusal, option.provider, option.model) and worst > refusal.available
 
 
-def _is_of(limit: Budget | Refusal, provider: str, ref: str) -> bool:
+def _is_of(limit: Budget | Refusal, provider: str, model: str) -> bool:
     """Return whether a limit concerns this model; one of a client concerns every model."""
     if not limit.subject:
         return True
     if limit.scope == Budget.Scope.PROVIDER:
         return limit.subject == provider
-    return limit.scope != Budget.Scope.MODEL or limit.subject == ref
+    return limit.scope != Budget.Scope.MODEL or of_model(limit.subject, provider, model)
 
 
 def _whose(refusal: Refusal) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -82,7 +81,7 @@ class EmbeddingService:
         analyzed = _analyzed(model, body, options, request_id, client)
         decision = named_decision(chain, analyzed.analysis)
         attempts: list[Attempt] = []
-        reservation = completion = None
+        reservation = None
         most = most_embedded_tokens(body)
         try:
             if client.tokens_per_minute is not None:
@@ -91,20 +90,18 @@ class EmbeddingService:
                 reservation = self._budgets.reservation_for(analyzed.request, most, 0)
                 chain = await afforded(reservation, chain)
             authorize = reservation.authorize if reservation else None
-            answer = await self._caller.embed(chain, body, attempts, authorize)
-            elapsed = milliseconds_since(started)
-            completion = Completion(
-                answer.provider, answer.model, (Choice((), "stop"),), answer.usage
-            )
-            recorded = await asyncio.shield(
-                self._accounting.record_answer(
-                    analyzed, decision, completion, attempts, Timing(elapsed, elapsed)
-                )
-            )
-            return answer.body, recorded.result
+            answer = await self._caller.embed(chain, body, attempts, authorize, client.tenant)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
-            call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)
+            call = UnfinishedCall(analyzed, started, attempts, decision, reservation)
             raise await self._unfinished.end(call, error) from None
+        elapsed = milliseconds_since(started)
+        completion = Completion(answer.provider, answer.model, (Choice((), "stop"),), answer.usage)
+        call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)
+        recording = self._accounting.record_answer(
+            analyzed, decision, completion, attempts, Timing(elapsed, elapsed)
+        )
+        recorded = await self._unfinished.record(call, recording)
+        return answer.body, recorded.result
 
 
 async def afforded(reservation: Reservation, chain: list[ModelRef]) -> list[ModelRef]:

@@ -28,7 +28,7 @@ from optimizer.gateway.recording.decisions import shared_decision
 from optimizer.gateway.recording.ledger_entries import CallClock
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from optimizer.gateway.single_flight import SingleFlight
-from optimizer.gateway.streaming.client_stream import ClientStream
+from optimizer.gateway.streaming.client_stream import ClientStream, leave_opening
 from optimizer.gateway.streaming.shared_stream import SharedStream, SharedStreams
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
@@ -148,7 +148,7 @@ class RoutingService:
         try:
             await asyncio.wait({opening}, timeout=OPENS_AFTER_SECONDS)
         except asyncio.CancelledError:
-            opening.cancel()
+            leave_opening(opening)
             raise
         if opening.done():
             return opening.result()
@@ -318,6 +318,7 @@ class RoutingService:
                 analyzed.request.chat,
                 attempts,
                 reservation.authorize if reservation else None,
+                analyzed.request.client.tenant,
             )
             return SharedStream(
                 self._accounting,
@@ -350,6 +351,7 @@ class RoutingService:
                 analyzed.request.chat,
                 attempts,
                 reservation.authorize if reservation else None,
+                analyzed.request.client.tenant,
             )
             timing = CallClock(started, called).timing()
             recorded = await self._accounting.record_answer(

@@ -150,6 +150,9 @@ class Judge:
                     return
         except JudgingFailed as failed:
             error = str(failed)
+        except Exception as failure:  # what was spent is recorded all the same
+            error = f"the service failed with {type(failure).__name__}"
+            logger.error("An answer could not be judged", exc_info=failure)
         finally:
             self._waiting -= 1
         judge = str(self._policy.model)
@@ -214,13 +217,15 @@ class Judge:
             pass  # the attempts say why
         except BudgetsUnavailable:
             raise JudgingFailed("the budgets could not be checked") from None
-        charges = self._charges(completion, attempts)
-        request_id, at = (
-            (reservation.request_id, reservation.asked_at)
-            if reservation
-            else (uuid.uuid4(), datetime.now(UTC))
-        )
-        case.costs.append(Cost(request_id, at, Payer(), charges))
+        finally:
+            # Whatever ends the call: recording the comparison settles what is held for it.
+            charges = self._charges(completion, attempts)
+            request_id, at = (
+                (reservation.request_id, reservation.asked_at)
+                if reservation
+                else (uuid.uuid4(), datetime.now(UTC))
+            )
+            case.costs.append(Cost(request_id, at, Payer(), charges))
         return completion, sum((charge.amount for charge in charges), _ZERO)
 
     def _charges(

@@ -12,7 +12,7 @@ from typing import Any
 from optimizer.shared.redis import in_time
 from optimizer.shared.redis_channel import Channel
 from optimizer.shared.tasks import Background
-from providers.circuits import Circuits
+from providers.circuits import Circuits, key_circuit
 
 _KEY = "optimizer:circuit:"
 
@@ -22,7 +22,7 @@ class SharedCircuits:
 
     def __init__(self, circuits: Circuits, providers: Iterable[str], redis_url: str = "") -> None:
         self._circuits = circuits
-        self._providers = tuple(providers)
+        self._names = tuple(name for one in providers for name in (one, key_circuit(one)))
         self._background = Background()
         self._channel: Channel | None = None
         if redis_url:
@@ -69,8 +69,8 @@ class SharedCircuits:
     async def _adopt_open(self) -> None:
         """Adopt the circuits that opened while this worker did not listen."""
         assert self._channel is not None
-        queries = (self._channel.redis.pttl(_KEY + name) for name in self._providers)
+        queries = (self._channel.redis.pttl(_KEY + name) for name in self._names)
         remaining = await in_time(asyncio.gather(*queries))
-        for provider, milliseconds in zip(self._providers, remaining, strict=True):
-            if milliseconds > 0 and self._circuits.state(provider) == "closed":
-                await self._circuits.adopt(provider, milliseconds / 1000)
+        for name, milliseconds in zip(self._names, remaining, strict=True):
+            if milliseconds > 0 and self._circuits.state(name) == "closed":
+                await self._circuits.adopt(name, milliseconds / 1000)

@@ -12,12 +12,12 @@ from itertools import islice
 from pathlib import Path
 
 from analytics.budgets.marking import budgets_mark
-from analytics.budgets.workers import holds_mark_lost
 from analytics.cache import CacheReader, semantic_entries
 from analytics.database.aside import DatabaseThread
 from analytics.experiments import stop_on_harm
 from analytics.ledger.journal import Journal
 from analytics.ledger.ledger import Ledger
+from analytics.ledger.lost_calls import lost_calls_settle
 from analytics.ledger.rollups import totals_update
 from analytics.privacy.masking import load_mask
 from analytics.rules import rules_load
@@ -25,6 +25,7 @@ from optimizer.access.api_keys import ApiKeys
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter
 from optimizer.access.rate_limits import RateLimits
 from optimizer.budgets.reservations import Budgets
+from optimizer.budgets.watchdog import HoldWatchdog
 from optimizer.domain.model_names import ModelNames
 from optimizer.gateway.cache.lookup import AnswerCache
 from optimizer.gateway.cache.semantic.cache import SemanticCache
@@ -102,6 +103,11 @@ def journal() -> Journal:
     return Journal(product_settings().data_dir / "ledger-journal")
 
 
+def begun_calls_folder() -> Path:
+    """Return the folder in which workers prove which calls they began."""
+    return product_settings().data_dir / "begun-calls"
+
+
 def local_enabled(catalogue: Catalogue) -> bool:
     """Return whether the embedded model is used.
 
@@ -177,7 +183,11 @@ def periodic_tasks_of_installation(
             PeriodicTask("Watching limits", 60, watch),
             PeriodicTask("Marking how budgets are used up", 60, budgets_mark),
             PeriodicTask("Writing down changed prices", 600, note_prices),
-            PeriodicTask("Looking for what dead workers held", 30, holds_mark_lost),
+            PeriodicTask(
+                "Settling what dead workers held",
+                10,
+                lambda: lost_calls_settle(begun_calls_folder(), journal()),
+            ),
             PeriodicTask("Recording batches that have ended", 60, check_objects),
         ]
     )
@@ -234,7 +244,8 @@ def build_services() -> Services:
     semantic = semantic_cache() if cache else None
     limits = RateLimits(product.shared_store)
     refuse_unknown = product.budget_unknown_input == "refuse"
-    budgets = Budgets(ledger, prices, refuse_unknown_input=refuse_unknown)
+    calls = begun_calls_folder()
+    budgets = Budgets(ledger, prices, calls=calls, refuse_unknown_input=refuse_unknown)
     feed = Feed(product.shared_store)
     meter = Meter(lambda: {name: caller.circuit_state(name) for name in registry.providers})
     telemetry = configured_telemetry()
@@ -301,6 +312,7 @@ def build_services() -> Services:
         ),
         api_keys=ApiKeys(product.auth),
         budgets=budgets,
+        watchdog=HoldWatchdog(budgets, ledger, calls),
         chat_requests=ChatRequestBuilder(
             names,
             caller,

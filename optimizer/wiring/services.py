@@ -17,6 +17,7 @@ from optimizer.access.api_keys import ApiKeys
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter
 from optimizer.access.rate_limits import RateLimits
 from optimizer.budgets.reservations import Budgets
+from optimizer.budgets.watchdog import HoldWatchdog
 from optimizer.domain.model_names import ModelNames
 from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.chat_requests import ChatRequestBuilder
@@ -80,6 +81,7 @@ class Services:
     names: ModelNames
     api_keys: ApiKeys
     budgets: Budgets
+    watchdog: HoldWatchdog
     limits: RateLimits
     concurrency: ConcurrencyLimiter
     chat_requests: ChatRequestBuilder
@@ -112,7 +114,7 @@ class Services:
             raise RuntimeError("The services are running already.")
         self.circuits.begin()
         self._fast_refresher = fast_refresher(
-            self.api_keys, self.budgets, self.price_service, self.refusals
+            self.api_keys, self.budgets, self.watchdog, self.price_service, self.refusals
         )
         await asyncio.to_thread(self._fast_refresher.begin)
         await self.in_background(self.refreshes.run_due)
@@ -167,6 +169,7 @@ class Services:
         await self.provider_objects.settlement.drain()
         await self.refusals.drain()
         await self.embedding.drain()
+        await self.own_calls.drain()
         await self.registry.aclose()
         await self.circuits.aclose()
         await self.feed.aclose()
@@ -181,6 +184,7 @@ class Services:
         if self._fast_refresher is not None:
             self._fast_refresher.close()
         self.ledger.close()
+        self.budgets.begun.close()
         self.object_database.close()
         self.telemetry.close()
         if self.cache is not None:
@@ -190,7 +194,11 @@ class Services:
 
 
 def fast_refresher(
-    api_keys: ApiKeys, budgets: Budgets, prices: PriceService, refusals: Refusals
+    api_keys: ApiKeys,
+    budgets: Budgets,
+    watchdog: HoldWatchdog,
+    prices: PriceService,
+    refusals: Refusals,
 ) -> FastRefresher:
     """Return the refresher of data that must be up to date at once, such as revoked keys."""
     return FastRefresher(
@@ -199,6 +207,7 @@ def fast_refresher(
             PeriodicTask("Reading the budgets", 0, budgets.refresh),
             PeriodicTask("Reading the prices set here", 0, prices.refresh),
             PeriodicTask("Reporting that this worker is alive", 5, budgets.write_heartbeat),
+            PeriodicTask("Settling what nobody owns", 2, watchdog.look),
             PeriodicTask("Counting refused requests", 10, refusals.write_counts),
         ],
         [

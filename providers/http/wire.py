@@ -116,7 +116,8 @@ class WireClient(ABC):
             # Some servers stream whatever they are asked for.
             answer = await self._assembled(request, wire, ReadResponse(headers, raw)), None, False
         completion, body, repaired = answer
-        if not request.chat.allow_empty and not completion.text.strip():
+        wanted = not request.chat.allow_empty and not completion.text.strip()
+        if wanted and completion.finish_reason != "length":
             usage = completion.usage
             if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
                 raise ContentBlocked(self.name, "blocked the content", usage=usage)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from providers.circuits import Circuits, RequestCircuits
@@ -9,6 +11,10 @@ from providers.errors import (
     AuthenticationFailed,
     CircuitOpen,
     ConnectionFailed,
+    ContentBlocked,
+    EmptyCompletion,
+    InsufficientCredit,
+    MalformedResponse,
     Overloaded,
     ProviderError,
     ProviderTimeout,
@@ -61,13 +67,17 @@ def works(circuits: Circuits) -> bool:
 
 
 def request(
-    circuits: Circuits, prompt: int | None = None, **outcomes: ProviderError | None
+    circuits: Circuits,
+    prompt: int | None = None,
+    caller: str = "",
+    model: str = "",
+    **outcomes: ProviderError | None,
 ) -> None:
     """One request that calls each provider, and delivers if the error is ``None``."""
-    own = RequestCircuits(circuits, Prompts() if prompt is None else lambda: prompt)
+    own = RequestCircuits(circuits, Prompts() if prompt is None else lambda: prompt, caller)
     try:
         for provider, error in outcomes.items():
-            own.admit(provider)
+            own.admit(provider, model)
             if error is None:
                 own.delivered(provider)
             else:
@@ -136,10 +146,8 @@ def test_a_failure_that_another_provider_does_not_share_counts(circuits: Circuit
     assert (circuits.state("a"), circuits.state("b")) == ("open", "closed")
 
 
-@pytest.mark.parametrize("error", [AuthenticationFailed("a", "no"), RateLimited("a", "no")])
-def test_keys_and_rate_limits_tell_nothing_of_health(
-    circuits: Circuits, clock: Clock, error: ProviderError
-) -> None:
+def test_rate_limits_tell_nothing_of_health(circuits: Circuits, clock: Clock) -> None:
+    error = RateLimited("a", "no")
     for _ in range(5):
         request(circuits, a=error)
     assert circuits.state("a") == "closed"
@@ -169,6 +177,102 @@ def test_a_stream_that_breaks_off_counts_as_a_failure(circuits: Circuits) -> Non
         own.settle()
         own.broke_off("a", Overloaded("a", "busy"))
     assert circuits.state("a") == "open"
+
+
+def admitted(circuits: Circuits, caller: str, model: str = "") -> bool:
+    try:
+        request(circuits, caller=caller, model=model, a=None)
+    except CircuitOpen:
+        return False
+    return True
+
+
+def fail_as(circuits: Circuits, caller: str, times: int) -> None:
+    for _ in range(times):
+        with suppress(CircuitOpen):
+            request(circuits, caller=caller, a=ProviderTimeout("a", "silent"))
+
+
+def test_one_caller_s_failures_open_a_circuit_for_that_caller_alone(
+    circuits: Circuits, clock: Clock
+) -> None:
+    fail_as(circuits, "mallory", 50)
+    assert circuits.state("a") == "closed"
+    assert (admitted(circuits, "mallory"), admitted(circuits, "ann")) == (False, True)
+    clock.now += SECONDS + 1
+    assert admitted(circuits, "mallory")  # as a probe, which closes it
+
+
+def test_failures_of_several_callers_open_a_circuit_for_all(circuits: Circuits) -> None:
+    for caller in ("ann", "bob", "cas"):
+        fail_as(circuits, caller, 1)
+    assert circuits.state("a") == "open"
+    assert not admitted(circuits, "dan")
+
+
+def test_a_caller_who_fails_seldom_does_not_help_another_to_open_a_circuit(
+    circuits: Circuits,
+) -> None:
+    for caller in ("ann", "bob", "cas") * 5:
+        assert admitted(circuits, caller)
+    fail_as(circuits, "ann", 1)
+    fail_as(circuits, "bob", 1)
+    fail_as(circuits, "mallory", 50)
+    assert circuits.state("a") == "closed"
+    assert admitted(circuits, "ann")
+
+
+def test_a_provider_that_cannot_be_reached_is_nobody_s_fault(circuits: Circuits) -> None:
+    for _ in range(2):
+        request(circuits, caller="ann", a=ConnectionFailed("a", "no"))
+    assert circuits.state("a") == "open"
+
+
+def test_a_failure_that_names_the_model_closes_the_door_of_the_model(circuits: Circuits) -> None:
+    error = Overloaded("a", "busy")
+    error.words = "The model is overloaded. Please try again later."
+    for _ in range(2):
+        request(circuits, model="large", a=error)
+    assert (circuits.state("a"), circuits.state("a/large")) == ("closed", "open")
+    assert (admitted(circuits, "", "large"), admitted(circuits, "", "small")) == (False, True)
+
+
+@pytest.mark.parametrize("status", [AuthenticationFailed, InsufficientCredit])
+def test_a_refused_key_closes_the_door_of_the_key(
+    circuits: Circuits, clock: Clock, status: type[ProviderError]
+) -> None:
+    for _ in range(2):
+        request(circuits, a=status("a", "no"))
+    assert (circuits.state("a"), circuits.state("a#key")) == ("closed", "open")
+    assert not works(circuits)
+    clock.now += SECONDS + 1
+    assert works(circuits)
+    assert circuits.state("a#key") == "closed"
+
+
+@pytest.mark.parametrize(
+    "error", [EmptyCompletion("a", "no"), MalformedResponse("a", "no"), ContentBlocked("a", "no")]
+)
+def test_answers_of_no_use_are_no_failures_of_the_provider(
+    circuits: Circuits, error: ProviderError
+) -> None:
+    for _ in range(9):
+        request(circuits, a=error)
+    assert circuits.state("a") == "closed"
+
+
+def test_a_probe_has_little_time_and_more_after_each_that_fails(
+    circuits: Circuits, clock: Clock
+) -> None:
+    fail(circuits)
+    times = []
+    for _ in range(3):
+        clock.now += SECONDS + 1
+        probe = RequestCircuits(circuits, Prompts())
+        times.append(probe.admit("a"))
+        probe.failed("a", ProviderTimeout("a", "silent"))
+        probe.settle()
+    assert times == [10.0, 20.0, 40.0]
 
 
 async def test_what_opens_and_closes_is_told_and_what_others_found_is_not(

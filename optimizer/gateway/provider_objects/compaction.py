@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from optimizer.budgets.reservations import Budgets
@@ -19,8 +19,9 @@ from optimizer.domain.result import CompletionResult, NotAllowed
 from optimizer.gateway.embeddings import afforded, named_decision
 from optimizer.gateway.recording.accounting import Accounting, milliseconds_since
 from optimizer.gateway.recording.ledger_entries import Timing
-from providers.completion import Choice, Completion, complete_usage
-from providers.errors import ProviderError, error_for_status
+from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
+from providers.completion import Choice, Completion, complete_usage, lost_usage
+from providers.errors import ClientGone, ProviderError, error_for_status
 from providers.http.side_calls import SideCall
 from providers.http.transport import client_headers
 from providers.openai.client import OpenAIOwnProvider
@@ -52,6 +53,11 @@ class OwnCalls:
         self._caller = caller
         self._accounting = accounting
         self._budgets = budgets
+        self._unfinished = UnfinishedCalls(accounting, "Compaction")
+
+    async def drain(self) -> None:
+        """Wait until all requests that ended without an answer are recorded."""
+        await self._unfinished.drain()
 
     def own_model(self, request: GatewayRequest) -> ModelRef:
         """Return the model of OpenAI's own API that the request names.
@@ -97,36 +103,55 @@ class OwnCalls:
         model = self.own_model(request)
         analyzed = AnalyzedRequest(request, request.analyze())
         decision = named_decision([model], analyzed.analysis)
-        if (reservation := self._budgets.reservation(request)) is not None:
-            await afforded(reservation, [model])
+        reservation = self._budgets.reservation(request)
+        attempts: list[Attempt] = []
         try:
-            answer = await self.pass_on("/responses/compact", body, model)
-        except ProviderError as error:
-            await self._failed(analyzed, error, model, started)
-            raise
-        if answer.status >= 400:
-            refused = error_for_status(model.provider, answer.status)
-            await self._failed(analyzed, refused, model, started)
-            return answer
+            if reservation is not None:
+                await afforded(reservation, [model])
+                await reservation.authorize(*model, ())
+            answer = await self._passed(body, model, request, attempts)
+            if answer.status >= 400:
+                await self._accounting.record_failure(analyzed, decision, attempts, started)
+                return answer
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
+            call = UnfinishedCall(analyzed, started, attempts, decision, reservation)
+            raise await self._unfinished.end(call, error) from None
         choice = Choice((), "stop")
         usage = complete_usage(_usage_in(answer.raw), request.chat, (choice,))
         completion = Completion(model.provider, model.model, (choice,), usage)
         elapsed = milliseconds_since(started)
-        recorded = await asyncio.shield(
-            self._accounting.record_answer(
-                analyzed, decision, completion, [], Timing(elapsed, elapsed)
-            )
+        recording = self._accounting.record_answer(
+            analyzed, decision, completion, attempts, Timing(elapsed, elapsed)
         )
-        return PassedAnswer(
-            answer.status, answer.raw, answer.headers, answer.provider, recorded.result
-        )
+        call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)
+        recorded = await self._unfinished.record(call, recording)
+        return replace(answer, result=recorded.result)
 
-    async def _failed(
-        self, analyzed: AnalyzedRequest, error: ProviderError, model: ModelRef, started: float
-    ) -> None:
-        decision = named_decision([model], analyzed.analysis)
-        attempts = [Attempt(model.provider, model.model, error.code, error.message, error.status)]
-        await self._accounting.record_failure(analyzed, decision, attempts, started)
+    async def _passed(
+        self,
+        body: Mapping[str, Any],
+        model: ModelRef,
+        request: GatewayRequest,
+        attempts: list[Attempt],
+    ) -> PassedAnswer:
+        """Return OpenAI's answer; a call that fails is added to ``attempts``."""
+        error: ProviderError | None = None
+        try:
+            answer = await self.pass_on("/responses/compact", body, model)
+            if answer.status >= 400:
+                error = error_for_status(model.provider, answer.status)
+            return answer
+        except ProviderError as failure:
+            error = failure
+            raise
+        except asyncio.CancelledError:
+            error = ClientGone(model.provider, "had not answered when the client disconnected")
+            error.maybe_charged = True
+            raise
+        finally:
+            if error is not None:
+                usage = lost_usage(request.chat) if error.maybe_charged else error.usage
+                attempts.append(Attempt(*model, error.code, error.message, error.status, usage))
 
 
 def _usage_in(raw: bytes) -> Any:

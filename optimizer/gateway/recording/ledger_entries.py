@@ -16,7 +16,7 @@ from analytics.ledger.savings import Savings
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.gateway.recording.cached_answers import answer_json
-from providers.completion import Completion
+from providers.completion import Completion, Usage
 from providers.resilience import Attempt
 from routing.models import RoutingDecision
 
@@ -242,6 +242,7 @@ class LedgerEntryBuilder:
                 "failed_cost": charges.failed,
                 "latency_ms": latency_ms,
                 "attempts": charges.attempts,
+                "usage_estimated": any(tried.get("estimated") for tried in charges.attempts),
                 "error_code": error_code,
                 "error_detail": error_detail,
             }
@@ -335,6 +336,17 @@ def describe_attempts(
             "message": attempt.message,
             "status": attempt.status,
             "cost": cost,
+            **_used(attempt.usage),
         }
         for attempt, cost in zip(attempts, costs, strict=True)
     ]
+
+
+def _used(usage: Usage | None) -> dict[str, Any]:
+    if usage is None:
+        return {}
+    return {
+        "tokens_in": usage.input_tokens,
+        "tokens_out": usage.output_tokens,
+        "estimated": usage.estimated,
+    }

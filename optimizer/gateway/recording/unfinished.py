@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from analytics.ledger.ledger import BudgetsUnavailable
 from optimizer.access.rate_limits import RateLimitExceeded
@@ -21,10 +22,10 @@ from optimizer.domain.result import (
     RoutingUnavailable,
     UnknownInputRefused,
 )
-from optimizer.gateway.recording.accounting import Accounting
+from optimizer.gateway.recording.accounting import Accounting, Recorded
 from optimizer.shared.tasks import Background
 from providers.completion import Completion
-from providers.errors import ClientGone
+from providers.errors import ClientGone, ProviderError
 from providers.resilience import AllProvidersFailed, Attempt
 from routing.models import NoEligibleModel, RoutingDecision
 
@@ -99,6 +100,8 @@ class UnfinishedCalls:
         if cancelled_from_within(error):
             error = CancelledWithin("The request was cancelled within the service.")
         settling = self._background.run(self._settle(call, error))
+        if call.reservation is not None:
+            call.reservation.hand_to(settling)
         if not isinstance(error, asyncio.CancelledError):
             await asyncio.shield(settling)
         if isinstance(error, AllProvidersFailed):
@@ -109,6 +112,27 @@ class UnfinishedCalls:
                 deadline_passed=error.deadline_passed,
             )
         return error
+
+    async def record(
+        self, call: UnfinishedCall, recording: Coroutine[Any, Any, Recorded]
+    ) -> Recorded:
+        """Return the result of ``recording``, which records the answer of ``call``.
+
+        It goes on if the client leaves, as the call is paid for. If it fails, the call is
+        settled.
+        """
+        task = self._background.run(self._record_or_settle(call, recording))
+        if call.reservation is not None:
+            call.reservation.hand_to(task)
+        return await asyncio.shield(task)
+
+    async def _record_or_settle(
+        self, call: UnfinishedCall, recording: Coroutine[Any, Any, Recorded]
+    ) -> Recorded:
+        try:
+            return await recording
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
+            raise await self.end(call, error) from None
 
     async def drain(self) -> None:
         """Wait until everything is settled."""
@@ -151,7 +175,7 @@ def _reason(attempts: Sequence[Attempt], error: BaseException) -> tuple[str, str
     """Return the error code and what it means, both empty where the attempts say it."""
     if isinstance(error, asyncio.CancelledError):
         return ClientGone.code, "" if attempts else "The client disconnected before a call."
-    if isinstance(error, (AllProvidersFailed, BudgetsUnavailable)):
+    if isinstance(error, (AllProvidersFailed, BudgetsUnavailable, ProviderError)):
         return "", ""
     # The exception's text may hold a prompt; its type does not.
     return INTERNAL_ERROR, f"The service failed with {type(error).__name__}."

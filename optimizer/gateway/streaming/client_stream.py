@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.recording.accounting import Recorded
@@ -60,15 +61,8 @@ class ClientStream:
     ) -> ClientStream:
         """Return a stream that keeps its client waiting until ``opening`` is done."""
         stream = cls(decision)
-
-        def leave() -> None:
-            if not opening.done():
-                opening.cancel()
-            elif not opening.cancelled() and not opening.exception():
-                opening.result().leave()
-
         stream.events = stream._events_of(opening)
-        stream.leave = leave
+        stream.leave = partial(leave_opening, opening)
         return stream
 
     async def _events_of(
@@ -128,6 +122,14 @@ class ClientStream:
             raise
         self.result = await ending.settle(recorded)
         yield live.endings
+
+
+def leave_opening(opening: asyncio.Task[ClientStream]) -> None:
+    """Leave a stream that may have been opened in the meantime."""
+    if not opening.done():
+        opening.cancel()
+    elif not opening.cancelled() and not opening.exception():
+        opening.result().leave()
 
 
 class _Ending:

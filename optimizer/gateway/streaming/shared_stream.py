@@ -76,6 +76,8 @@ class SharedStream:
         self.headers: Mapping[str, str] = opened.headers
         self.served = served_decision(decision, self._builder.completion(), opened.attempts)
         self.outcome: asyncio.Task[Recorded] = asyncio.create_task(self._run())
+        if call.reservation is not None:
+            call.reservation.hand_to(self.outcome)
         self.outcome.add_done_callback(self._ended)
         self._keep_alive = asyncio.get_running_loop().call_later(
             KEEP_ALIVE_SECONDS, self._keep_readers_alive

@@ -171,6 +171,17 @@ async def test_an_empty_answer_is_an_error_with_its_usage(pair: Pair, text: str)
     assert error.usage.input_tokens == 20
 
 
+async def test_an_empty_answer_that_was_cut_off_is_an_answer(pair: Pair) -> None:
+    body = pair.success("m", "")
+    ends = {"finish_reason": "length", "finishReason": "MAX_TOKENS", "stop_reason": "max_tokens"}
+    for holder in (body, *body.get("choices", ()), *body.get("candidates", ())):
+        holder.update({name: end for name, end in ends.items() if name in holder})
+    pair.fake.next(Reply(body))
+    completion = await pair.client.complete(REQUEST)
+    assert (completion.text, completion.finish_reason) == ("", "length")
+    assert completion.usage.input_tokens == 20
+
+
 async def test_a_dropped_connection_is_an_error(pair: Pair) -> None:
     error = await pair.failure(Reply(pair.success("m", ANSWER * 5000), drop=True))
     assert isinstance(error, errors.ConnectionLost)
