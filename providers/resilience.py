@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from providers.embedding import Embedder, Embeddings
 from providers.errors import CallNotAuthorized, ClientGone, ProviderError, ProviderTimeout
 from providers.fallback import FallbackState, InputSummary, ResiliencePolicy
 from providers.opened_stream import OpenStream, open_stream
+from providers.silence import Silence
 
 __all__ = [
     "AllProvidersFailed",
@@ -57,6 +59,7 @@ class ResilientCaller:
     lacks: Callable[[str, str], frozenset[str]] = lambda provider, model: frozenset()
     circuits: Circuits = field(init=False)
     cooldowns: Cooldowns = field(init=False, default_factory=Cooldowns)
+    silence: Silence = field(default_factory=Silence)
     _known_lacks: dict[tuple[str, str], frozenset[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -241,16 +244,25 @@ class ResilientCaller:
             if self.cooldowns.models:
                 state.refuse_limited()
             state.circuits.admit(provider)
+            waiting = self.silence.waiting[provider]
+            if len(waiting) >= self.silence.most:
+                self.silence.refuse(provider)
             if authorize is not None:
                 await _authorize(authorize, state)
             state.calls += 1
             state.running = True
+            waiting[id(state)] = time.monotonic()
             try:
                 made = await make(self.providers[provider], model)
-            except ProviderError:
+                self.silence.heard[provider] = time.monotonic()
+            except ProviderError as error:
+                if not isinstance(error, ProviderTimeout):
+                    self.silence.heard[provider] = time.monotonic()
                 raise
             except Exception as error:
                 raise internal_error(provider, error) from error
+            finally:
+                del waiting[id(state)]
         except ProviderError as error:
             state.note(error)
             state.learn(error)

@@ -67,6 +67,7 @@ from providers.local.client import local_available
 from providers.pricing import PriceBook
 from providers.registry import ProviderRegistry, is_configured
 from providers.resilience import ResiliencePolicy, ResilientCaller
+from providers.silence import Silence
 
 logger = logging.getLogger(__name__)
 
@@ -218,6 +219,8 @@ def build_services() -> Services:
             deadline=product.request_deadline,
         ),
         known.lacks,
+        # One provider that hangs leaves half of the places to the others.
+        silence=Silence(product.max_concurrent_requests // 2),
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     price_service = PriceService(catalogue, prices, caller)

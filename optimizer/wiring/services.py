@@ -111,6 +111,7 @@ class Services:
         if self._fast_refresher is not None:
             raise RuntimeError("The services are running already.")
         self.circuits.begin()
+        await asyncio.to_thread(self.ledger.health.begin)
         self._fast_refresher = fast_refresher(
             self.api_keys, self.budgets, self.price_service, self.refusals
         )
@@ -151,6 +152,7 @@ class Services:
             await asyncio.sleep(1)
             self.meter.count_tasks(len(asyncio.all_tasks()))
             self.ledger.abort_stuck_wait()
+            self.ledger.health.decide()
             if self.cache is not None:
                 self.cache.abort_stuck_wait()
 
@@ -180,6 +182,7 @@ class Services:
         """Flush the ledger and end the threads."""
         if self._fast_refresher is not None:
             self._fast_refresher.close()
+        self.ledger.health.close()
         self.ledger.close()
         self.object_database.close()
         self.telemetry.close()
