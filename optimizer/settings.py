@@ -295,6 +295,7 @@ BODY_TIMEOUT = env.float("BODY_TIMEOUT", default=60.0)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 MAX_CONCURRENT_REQUESTS = env.int("MAX_CONCURRENT_REQUESTS", default=512)
 QUEUE_SECONDS = env.float("QUEUE_SECONDS", default=10.0)
+TENANT_WEIGHTS = env.dict("TENANT_WEIGHTS", cast={"value": float}, default={})
 MIN_FREE_DISK_MB = env.int("MIN_FREE_DISK_MB", default=64)
 STORE_PROMPTS = _choice("STORE_PROMPTS", ("full", "hash", "none"), default="full")
 MASKING = env.str("MASKING", default="")

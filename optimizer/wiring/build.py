@@ -300,7 +300,10 @@ def build_services() -> Services:
         names=names,
         limits=limits,
         concurrency=ConcurrencyLimiter(
-            product.max_concurrent_requests, product.queue_seconds, product.shared_store
+            product.max_concurrent_requests,
+            product.queue_seconds,
+            product.shared_store,
+            product.tenant_weights,
         ),
         api_keys=ApiKeys(product.auth),
         budgets=budgets,

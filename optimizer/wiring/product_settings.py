@@ -62,6 +62,7 @@ class ProductSettings:
     semantic_cache_word_threshold: float
     shared_store: str
     store_prompts: str
+    tenant_weights: dict[str, float]
     unknown_models: str
 
 

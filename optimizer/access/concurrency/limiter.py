@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
+from optimizer.access.concurrency.fair_queue import FairQueue
 from optimizer.access.concurrency.slots import LocalSlots, RedisSlots, Slots, SlotsUnavailable
 from optimizer.domain.client import Client
 from optimizer.shared.log_once import LogOnce
@@ -15,79 +16,6 @@ from optimizer.shared.log_once import LogOnce
 logger = logging.getLogger(__name__)
 _LOOK_AGAIN = 0.05
 """Seconds after which the first in a key's queue checks for slots freed by other workers."""
-
-
-class FairQueue:
-    """Lets ``places`` requests run at the same time, 0 for any number.
-
-    The next client is the one with the fewest requests in progress; among several, the one
-    that has waited longest (max-min fairness). So a client that sends a thousand requests at
-    once delays only its own requests.
-    """
-
-    def __init__(self, places: int) -> None:
-        self._places = places
-        self._under_way: Counter[str] = Counter()
-        self._taken = 0
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-
-    @property
-    def waiting(self) -> int:
-        """Return the number of requests that wait."""
-        return sum(map(len, self._waiting.values()))
-
-    def enter_now(self, who: str) -> bool:
-        """Take a place for ``who`` if one is free, and return whether it was."""
-        free = not self._places or (self._taken < self._places and not self._waiting)
-        if free:
-            self._take(who)
-        return free
-
-    async def enter(self, who: str) -> None:
-        """Wait until ``who`` has a place; call :meth:`leave` afterwards, unless cancelled."""
-        if self.enter_now(who):
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(who, deque()).append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.leave(who)  # the place was granted at the moment of the cancellation
-            else:
-                self._give_up(who, turn)
-            raise
-
-    def leave(self, who: str) -> None:
-        """Free a place of ``who``, and give it to the next request in the queue."""
-        self._taken -= 1
-        self._under_way[who] -= 1
-        if not self._under_way[who]:
-            del self._under_way[who]
-        while self._waiting and self._taken < self._places:
-            self._admit(min(self._waiting, key=self._under_way.__getitem__))
-
-    def _admit(self, who: str) -> None:
-        turns = self._waiting[who]
-        turn = turns.popleft()
-        if turns:
-            self._waiting.move_to_end(who)
-        else:
-            del self._waiting[who]
-        if not turn.done():
-            self._take(who)
-            turn.set_result(None)
-
-    def _take(self, who: str) -> None:
-        self._taken += 1
-        self._under_way[who] += 1
-
-    def _give_up(self, who: str, turn: asyncio.Future[None]) -> None:
-        turns = self._waiting.get(who)
-        if turns is not None and turn in turns:
-            turns.remove(turn)
-            if not turns:
-                del self._waiting[who]
 
 
 class ConcurrencyTimeout(Exception):
@@ -107,12 +35,18 @@ class ConcurrencyLimiter:
     """Limits how many requests run at the same time.
 
     ``places`` is the limit of this worker (0: any number); ``timeout`` is how long a request
-    waits for a place, in seconds. If the store of slots cannot be reached, requests pass and
+    waits for a place, in seconds; ``weights`` are the weights of tenants. If the store of slots cannot be reached, requests pass and
     an error is logged.
     """
 
-    def __init__(self, places: int, timeout: float, redis_url: str = "") -> None:
-        self._queue = FairQueue(places)
+    def __init__(
+        self,
+        places: int,
+        timeout: float,
+        redis_url: str = "",
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        self._queue = FairQueue(places, weights)
         self._timeout = timeout
         self._slots: Slots = RedisSlots(redis_url) if redis_url else LocalSlots()
         self._rows: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -128,7 +62,7 @@ class ConcurrencyLimiter:
             try:
                 yield
             finally:
-                self._queue.leave(client.key)
+                self._queue.leave(client.key, client.tenant)
         finally:
             if token is not None:
                 await asyncio.shield(self._free(client.key, token))
@@ -138,11 +72,11 @@ class ConcurrencyLimiter:
         await self._slots.aclose()
 
     async def _place(self, client: Client) -> None:
-        if self._queue.enter_now(client.key):
+        if self._queue.enter_now(client.key, client.tenant):
             return
         try:
             async with asyncio.timeout(self._timeout):
-                await self._queue.enter(client.key)
+                await self._queue.enter(client.key, client.tenant)
         except TimeoutError:
             raise ConcurrencyTimeout(own=None, seconds=self._timeout) from None
 
