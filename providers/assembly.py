@@ -72,8 +72,8 @@ class _Part:
     buffer: TextBuffer = field(default_factory=TextBuffer)
     id: str = ""
     name: str = ""
-    signature: str = ""
-    redacted: str = ""
+    signature: TextBuffer = field(default_factory=TextBuffer)
+    redacted: TextBuffer = field(default_factory=TextBuffer)
     details: Any = None
     block: int = 0
     freeform: bool = False
@@ -84,19 +84,23 @@ class _Part:
         """Keep a citation with the text that it belongs to."""
         if (citation := event.value.get("citation")) is not None:
             self.wire = event.wire
-            self.value = [*(self.value or ()), citation]
+            if self.value is None:
+                self.value = []
+            self.value.append(citation)
 
     def finished(self) -> AnswerPart:
         text = self.buffer.text
         if self.kind is Text:
             if self.value is not None:
-                cited = {"type": "text", "text": text, "citations": self.value}
+                cited = {"type": "text", "text": text, "citations": list(self.value)}
                 return Opaque(self.wire, cited, text)
             return Text(text)
         if self.kind is Thinking:
-            return Thinking(text, self.signature, self.redacted, self.details)
+            details = list(self.details) if isinstance(self.details, list) else self.details
+            return Thinking(text, self.signature.text, self.redacted.text, details)
         if self.kind is ToolCall:
-            return ToolCall(self.id, self.name, text, self.signature, freeform=self.freeform)
+            signature = self.signature.text
+            return ToolCall(self.id, self.name, text, signature, freeform=self.freeform)
         return Opaque(self.wire, self.value)
 
 
@@ -164,15 +168,18 @@ class CompletionBuilder:
     ) -> None:
         choice = self._choice(event.choice)
         if isinstance(event, ToolCallStarted):
-            part = _Part(ToolCall, id=event.id, name=event.name, signature=event.signature)
-            part.freeform = event.freeform
+            part = _Part(ToolCall, id=event.id, name=event.name, freeform=event.freeform)
+            if event.signature:
+                part.signature.write(event.signature)
             choice.calls[event.index] = part
             choice.parts.append(part)
         elif isinstance(event, ThinkingDelta):
             part = choice.open(Thinking, event.block)
             part.buffer.write(event.text)
-            part.signature += event.signature
-            part.redacted += event.redacted
+            if event.signature:
+                part.signature.write(event.signature)
+            if event.redacted:
+                part.redacted.write(event.redacted)
             _add_details(part, event.details)
         elif isinstance(event, RefusalDelta):
             choice.refusal.write(event.text)
@@ -226,9 +233,10 @@ class CompletionBuilder:
 def _add_details(part: _Part, details: Any) -> None:
     """Add ``details`` to those of the part: a list grows, anything else is the whole of them."""
     if isinstance(details, list) and isinstance(part.details, list):
-        part.details = [*part.details, *details]
+        part.details.extend(details)
     elif details is not None:
-        part.details = details
+        # The list is the part's own, so that it can grow; the event keeps what it came with.
+        part.details = list(details) if isinstance(details, list) else details
 
 
 def completion_events(completion: Completion) -> Iterator[Event]:

@@ -40,6 +40,7 @@ from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder, StoragePolicy
 from optimizer.gateway.recording.refusals import Refusals
 from optimizer.gateway.service import RoutingService
+from optimizer.gateway.streaming.shared_stream import StreamLimits
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests
 from optimizer.lab.playground import Playground
@@ -276,6 +277,7 @@ def build_services() -> Services:
         experiments=experiments,
         judge=configured_judge(names, caller, prices, background, guarantee, budgets),
         budgets=budgets,
+        stream_limits=StreamLimits(product.stream_seconds, product.stream_idle_seconds),
     )
     return Services(
         catalogue=catalogue,

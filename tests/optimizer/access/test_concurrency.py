@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 
 from analytics.access.keys import key_make
 from analytics.models import ApiKey, RequestRecord
-from optimizer.access.concurrency import fair_queue
-from optimizer.access.concurrency.fair_queue import FairQueue
-from optimizer.access.concurrency.limiter import ConcurrencyLimiter, ConcurrencyTimeout
+from optimizer.access.concurrency import limiter
+from optimizer.access.concurrency.limiter import ConcurrencyLimiter, ConcurrencyTimeout, FairQueue
 from optimizer.access.concurrency.slots import RedisSlots
 from optimizer.domain.client import Client
 from optimizer.wiring.build import get_services
@@ -134,7 +133,7 @@ async def test_tenants_have_places_by_their_weight() -> None:
 async def test_who_has_less_than_its_share_does_not_wait_for_long_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fair_queue, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(limiter, "PATIENCE_SECONDS", 0.01)
     queue = FairQueue(4)
     for _ in range(4):
         await queue.enter("greedy")  # and none of them ends
