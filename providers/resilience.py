@@ -254,10 +254,10 @@ class ResilientCaller:
             waiting[id(state)] = time.monotonic()
             try:
                 made = await make(self.providers[provider], model)
-                self.silence.heard[provider] = time.monotonic()
+                self.silence.ended_at[provider] = time.monotonic()
             except ProviderError as error:
                 if not isinstance(error, ProviderTimeout):
-                    self.silence.heard[provider] = time.monotonic()
+                    self.silence.ended_at[provider] = time.monotonic()
                 raise
             except Exception as error:
                 raise internal_error(provider, error) from error

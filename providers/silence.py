@@ -23,13 +23,13 @@ class Silence:
     that their requests go to other providers or end. 0 is any number.
 
     Whoever makes a call puts it into ``waiting`` with the time at which it began (a reading of
-    ``time.monotonic``), and takes it out when it ends, noting the time in ``heard``.
+    ``time.monotonic``), and takes it out when it ends, noting the time in ``ended_at``.
     """
 
     def __init__(self, most: int = 0) -> None:
         self.most = most or float("inf")
         self.waiting: defaultdict[str, dict[int, float]] = defaultdict(dict)
-        self.heard: dict[str, float] = {}
+        self.ended_at: dict[str, float] = {}
 
     def seconds(self, provider: str) -> float:
         """Return for how long nothing has come although a call was waiting; 0 if none waits."""
@@ -37,7 +37,7 @@ class Silence:
         if not waiting:
             return 0.0
         # Calls begin one after the other, so the first is the oldest.
-        since = max(next(iter(waiting.values())), self.heard.get(provider, 0.0))
+        since = max(next(iter(waiting.values())), self.ended_at.get(provider, 0.0))
         return time.monotonic() - since
 
     def providers(self) -> list[str]:

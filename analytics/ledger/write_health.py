@@ -17,8 +17,8 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connections, transaction
 
-from analytics.database.circuit_breaker import DatabaseCircuit
 from analytics.database.bulk_write import RowWriter
+from analytics.database.circuit_breaker import DatabaseCircuit
 from analytics.ledger.journal import Journal
 from analytics.models import RequestRecord
 
@@ -122,7 +122,9 @@ class WriteHealth:
     def _database_takes(self) -> bool:
         # SQLite needs space for each commit; other databases have disks of their own.
         return not (
-            self.database_in_doubt or self._is_stuck() or (self._sqlite and self._sqlite in self._full)
+            self.database_in_doubt
+            or self._is_stuck()
+            or (self._sqlite and self._sqlite in self._full)
         )
 
     def _journal_takes(self) -> bool:

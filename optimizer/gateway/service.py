@@ -29,7 +29,12 @@ from optimizer.gateway.recording.ledger_entries import CallClock
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from optimizer.gateway.single_flight import SingleFlight
 from optimizer.gateway.streaming.client_stream import ClientStream
-from optimizer.gateway.streaming.shared_stream import SharedStream, SharedStreams, StreamLimits
+from optimizer.gateway.streaming.shared_stream import (
+    STREAM_LIMITS,
+    SharedStream,
+    SharedStreams,
+    StreamLimits,
+)
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
 from optimizer.quality.judge import Judge
@@ -63,7 +68,7 @@ class RoutingService:
         judge: Judge | None = None,
         experiments: Experiments | None = None,
         budgets: Budgets | None = None,
-        stream_limits: StreamLimits = StreamLimits(),
+        stream_limits: StreamLimits = STREAM_LIMITS,
     ) -> None:
         self._caller = caller
         self._options = options

@@ -98,10 +98,6 @@ class Gatekeeper:
         if not counted:
             await self._app(scope, receive, send_reply)
             return
-        records = services.ledger.health
-        if not records.can_record:
-            await _refuse(scope, failure_of(RecordsUnavailable()), receive, send_reply)
-            return
         # The body is read before a place is taken, so that slow senders keep none from others.
         body = await self._read(scope, receive, send_reply)
         if body is None:
@@ -109,7 +105,7 @@ class Gatekeeper:
         receive = ReadBody(body, receive)
         try:
             async with services.concurrency.slot(client):
-                if records.can_record:  # it may have changed while the body arrived
+                if services.ledger.health.can_record:
                     await self._app(scope, receive, send_reply)
                     return
             await _refuse(scope, failure_of(RecordsUnavailable()), receive, send_reply)

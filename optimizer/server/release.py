@@ -12,7 +12,6 @@ from typing import Any
 from providers import chat
 
 _STEP = 1_000
-_MOST_LEVELS = 300
 _TYPES = frozenset(
     {dict, list, tuple, *(value for value in vars(chat).values()
                           if isinstance(value, type) and value.__module__ == chat.__name__)}
@@ -27,14 +26,19 @@ def release(roots: list[Any]) -> None:
     levels: list[list[Any]] = []
     level = [root for root in roots if type(root) in _TYPES]
     roots.clear()
-    while level and len(levels) < _MOST_LEVELS:
+    seen = set(map(id, level))
+    while level:
         levels.append(level)
         below: list[Any] = []
         for start in range(0, len(level), _STEP):
             held = gc.get_referents(*level[start : start + _STEP])
-            below += [value for value in held if type(value) in _TYPES]
+            for value in held:
+                if type(value) in _TYPES and id(value) not in seen:
+                    seen.add(id(value))
+                    below.append(value)
+            held.clear()
         level = below
-    del level
+    del level, seen
     # From the top, so that what goes holds nothing alone but texts and numbers.
     for kept in levels:
         while kept:

@@ -69,11 +69,12 @@ class FairQueue:
         turn: _Turn = loop.create_future()
         self._waiting.setdefault(tenant, OrderedDict()).setdefault(key, deque()).append(turn)
 
+        timer: asyncio.TimerHandle
+
         def insist() -> None:
             nonlocal timer
-            if not turn.done():
-                if not self._claim(key, tenant, turn):
-                    timer = loop.call_later(PATIENCE_SECONDS, insist)
+            if not turn.done() and not self._claim(key, tenant, turn):
+                timer = loop.call_later(PATIENCE_SECONDS, insist)
 
         timer = loop.call_later(PATIENCE_SECONDS, insist)
         try:
@@ -172,8 +173,8 @@ class ConcurrencyLimiter:
     """Limits how many requests run at the same time.
 
     ``places`` is the limit of this worker (0: any number); ``timeout`` is how long a request
-    waits for a place, in seconds; ``weights`` are the weights of tenants. If the store of slots cannot be reached, requests pass and
-    an error is logged.
+    waits for a place, in seconds; ``weights`` are the weights of tenants. If the store of slots
+    cannot be reached, requests pass and an error is logged.
     """
 
     def __init__(

@@ -10,7 +10,6 @@ from rest_framework.parsers import JSONParser
 
 from providers.large_json import LARGE_BYTES, read_large
 
-
 MOST_CONTAINERS = 500_000
 MOST_ITEMS = 2_000_000
 _PIECE = 1024 * 1024

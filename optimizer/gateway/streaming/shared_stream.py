@@ -49,6 +49,9 @@ class StreamLimits:
     idle: float = 600.0
 
 
+STREAM_LIMITS = StreamLimits()
+
+
 class SharedStream:
     """A stream that is read once and given to any number of readers.
 
@@ -70,7 +73,7 @@ class SharedStream:
         opened: OpenStream,
         clock: CallClock,
         done: Callable[[Recorded], None],
-        limits: StreamLimits = StreamLimits(),
+        limits: StreamLimits = STREAM_LIMITS,
     ) -> None:
         self._accounting = accounting
         self._unfinished = unfinished
@@ -153,13 +156,7 @@ class SharedStream:
                     if self._is_ending(event):
                         continue
                     self._quiet = False
-                    size = weight(event)
-                    for reader in list(self._readers):
-                        reader.put(event, size)
-                        if reader.weight > _MOST_KEPT + size:
-                            reader.drop()
-                    if self._relayed is not None:
-                        self._keep(event, size)
+                    self._give(event)
                     await self._wait_for_a_reader()
                 self._deadline.cancel()
         except Exception as error:
@@ -210,6 +207,15 @@ class SharedStream:
         if self._weight_of_endings > _MOST_KEPT:
             raise MalformedResponse(self.provider, "went on and on after the end of its answer")
         self.endings.append(event)
+
+    def _give(self, event: Event) -> None:
+        size = weight(event)
+        for reader in self._readers:
+            reader.put(event, size)
+            if reader.weight > _MOST_KEPT + size:
+                reader.drop()
+        if self._relayed is not None:
+            self._keep(event, size)
 
     def _keep(self, event: Event, size: int) -> None:
         """Keep a message for readers that join later, until there are too many."""

@@ -171,6 +171,12 @@ def test_places_beyond_the_limit_go_only_to_those_below_their_share(
     def tenant(key: str) -> str:
         return key[0] if key != "c" else ""
 
+    def insist(queue: FairQueue, key: str, group: str) -> None:
+        before = queue._of_tenant[group]
+        turns = queue._waiting.get(group, {}).get(key)
+        if turns and queue._claim(key, group, turns[0]):
+            assert before < places
+
     async def run() -> None:
         queue = FairQueue(places)
         tasks: list[tuple[str, asyncio.Task[None]]] = []
@@ -181,14 +187,11 @@ def test_places_beyond_the_limit_go_only_to_those_below_their_share(
                 queue.leave(key, tenant(key))
                 tasks.remove(done[0])
             elif what == "insist":
-                group = tenant(key) or key
-                if turns := queue._waiting.get(group, {}).get(key):
-                    before = queue._of_tenant[group]
-                    if queue._claim(key, group, turns[0]):
-                        assert before < places
+                insist(queue, key, tenant(key) or key)
             await settle()
             inside = [name for name, task in tasks if task.done()]
-            assert queue._taken == len(inside) <= 2 * places
+            assert len(inside) == queue._taken
+            assert len(inside) <= 2 * places
             assert queue.waiting == len(tasks) - len(inside)
             assert len(inside) >= min(places, len(tasks))
         for name, task in tasks:
@@ -197,7 +200,7 @@ def test_places_beyond_the_limit_go_only_to_those_below_their_share(
             task.cancel()
         await settle()
         assert (queue._taken, queue.waiting) == (0, 0)
-        assert not (queue._of_key or queue._of_tenant or queue._keys or queue._waiting)
+        assert not any((queue._of_key, queue._of_tenant, queue._keys, queue._waiting))
 
     asyncio.run(run())
 

@@ -18,8 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from analytics.access.keys import key_make
 from analytics.database.circuit_breaker import DatabaseCircuit
 from analytics.ledger.journal import Journal
-from analytics.ledger.write_health import WriteHealth
 from analytics.ledger.ledger import LedgerEntry
+from analytics.ledger.write_health import WriteHealth
 from analytics.models import ApiKey, RequestRecord
 from optimizer.gateway.recording.accounting import notify
 from optimizer.monitoring import health

@@ -55,7 +55,8 @@ async def test_a_client_that_does_not_read_ends_and_what_it_got_is_recorded(
             raw = json.dumps(BODY).encode()
             writer.write(
                 f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-                f"content-length: {len(raw)}\r\n\r\n".encode() + raw
+                f"content-length: {len(raw)}\r\n\r\n".encode()
+                + raw
             )
             async with asyncio.timeout(PATIENCE):
                 assert b"200" in await reader.readline()
