@@ -156,6 +156,23 @@ async def test_who_has_less_than_its_share_does_not_wait_for_long_answers(
         task.cancel()
 
 
+def tenant(key: str) -> str:
+    return key[0] if key != "c" else ""
+
+
+def insist(queue: FairQueue, key: str, group: str, places: int) -> None:
+    before = queue._of_tenant[group]
+    turns = queue._waiting.get(group, {}).get(key)
+    if turns and queue._claim(key, group, turns[0]):
+        assert before < places
+
+
+def end_one(queue: FairQueue, tasks: list[tuple[str, asyncio.Task[None]]], key: str) -> None:
+    if done := [task for task in tasks if task[0] == key and task[1].done()]:
+        queue.leave(key, tenant(key))
+        tasks.remove(done[0])
+
+
 @given(
     places=st.integers(1, 4),
     steps=st.lists(
@@ -168,26 +185,16 @@ async def test_who_has_less_than_its_share_does_not_wait_for_long_answers(
 def test_places_beyond_the_limit_go_only_to_those_below_their_share(
     places: int, steps: list[tuple[str, str]]
 ) -> None:
-    def tenant(key: str) -> str:
-        return key[0] if key != "c" else ""
-
-    def insist(queue: FairQueue, key: str, group: str) -> None:
-        before = queue._of_tenant[group]
-        turns = queue._waiting.get(group, {}).get(key)
-        if turns and queue._claim(key, group, turns[0]):
-            assert before < places
-
     async def run() -> None:
         queue = FairQueue(places)
         tasks: list[tuple[str, asyncio.Task[None]]] = []
         for key, what in steps:
             if what == "come":
                 tasks.append((key, asyncio.create_task(queue.enter(key, tenant(key)))))
-            elif what == "go" and (done := [p for p in tasks if p[0] == key and p[1].done()]):
-                queue.leave(key, tenant(key))
-                tasks.remove(done[0])
+            elif what == "go":
+                end_one(queue, tasks, key)
             elif what == "insist":
-                insist(queue, key, tenant(key) or key)
+                insist(queue, key, tenant(key) or key, places)
             await settle()
             inside = [name for name, task in tasks if task.done()]
             assert len(inside) == queue._taken

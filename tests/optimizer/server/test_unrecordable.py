@@ -12,7 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
+from django.db import OperationalError
 
+from analytics.ledger import ledger as ledger_module
+from analytics.ledger.journal import Journal
 from optimizer.wiring.build import get_services
 from tests.conftest import Start
 from tests.fakes.server import FakeProvider
@@ -34,9 +37,18 @@ BODIES = {
 
 @pytest.mark.parametrize("path", BODIES)
 async def test_no_provider_is_called_while_nothing_can_be_recorded(
-    transactional_db: None, fakes: dict[str, FakeProvider], start: Start, path: str
+    transactional_db: None,
+    fakes: dict[str, FakeProvider],
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
 ) -> None:
+    def fails() -> None:
+        raise OperationalError("nothing can be written")
+
     client = await start()
+    monkeypatch.setattr(Journal, "writable", lambda self: False)
+    monkeypatch.setattr(ledger_module, "write_probe", fails)
     health = get_services().ledger.health
     health.database_failed()
     health.journal_failed()
@@ -47,6 +59,7 @@ async def test_no_provider_is_called_while_nothing_can_be_recorded(
     assert (await client.get("/ready")).status_code == 503
     assert (await client.get("/health")).json()["records"] == "unavailable"
     assert not any(fake.asked for fake in fakes.values())
+    monkeypatch.undo()
     # The probe that the service writes each second commits.
     await eventually(lambda: _served(client, path))
     assert (await client.get("/ready")).status_code == 200
