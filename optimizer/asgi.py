@@ -41,5 +41,9 @@ _guarded = Gatekeeper(
     query_keys=settings.ALLOW_QUERY_KEYS,
 )
 application = BodyLimit(
-    _with_static_files(_guarded), settings.MAX_BODY_BYTES, settings.BODY_TIMEOUT
+    _with_static_files(_guarded),
+    settings.MAX_BODY_BYTES,
+    settings.BODY_TIMEOUT,
+    most_seconds=settings.BODY_SECONDS,
+    least_rate=settings.BODY_BYTES_PER_SECOND,
 )

@@ -69,28 +69,35 @@ class ThinkingBuffer:
 
     block: int = 0
     text: TextBuffer = field(default_factory=TextBuffer)
-    signature: str = ""
-    redacted: str = ""
+    signature: TextBuffer = field(default_factory=TextBuffer)
+    redacted: TextBuffer = field(default_factory=TextBuffer)
     details: Any = None
 
     def add(self, event: ThinkingDelta) -> None:
         """Append a piece of the block."""
         self.text.write(event.text)
-        self.signature += event.signature
-        self.redacted += event.redacted
+        self.signature.write(event.signature)
+        self.redacted.write(event.redacted)
         self.details = _joined_details(self.details, event.details)
 
     @property
     def thinking(self) -> Thinking:
         """The block so far."""
-        return Thinking(self.text.text, self.signature, self.redacted, self.details)
+        details = list(self.details) if isinstance(self.details, list) else self.details
+        return Thinking(self.text.text, self.signature.text, self.redacted.text, details)
 
 
 def _joined_details(details: Any, more: Any) -> Any:
-    """Return ``details`` with ``more``: a list grows, anything else is the whole of them."""
+    """Return ``details`` with ``more``: a list grows in place, anything else is the whole of them.
+
+    The first list is copied, so that the event keeps what it came with.
+    """
     if isinstance(details, list) and isinstance(more, list):
-        return [*details, *more]
-    return details if more is None else more
+        details.extend(more)
+        return details
+    if more is None:
+        return details
+    return list(more) if isinstance(more, list) else more
 
 
 @dataclass(slots=True)
@@ -105,8 +112,8 @@ class _Part:
     buffer: TextBuffer = field(default_factory=TextBuffer)
     id: str = ""
     name: str = ""
-    signature: str = ""
-    redacted: str = ""
+    signature: TextBuffer = field(default_factory=TextBuffer)
+    redacted: TextBuffer = field(default_factory=TextBuffer)
     details: Any = None
     block: int = 0
     freeform: bool = False
@@ -117,19 +124,23 @@ class _Part:
         """Keep a citation with the text that it belongs to."""
         if (citation := event.value.get("citation")) is not None:
             self.wire = event.wire
-            self.value = [*(self.value or ()), citation]
+            if self.value is None:
+                self.value = []
+            self.value.append(citation)
 
     def finished(self) -> AnswerPart:
         text = self.buffer.text
         if self.kind is Text:
             if self.value is not None:
-                cited = {"type": "text", "text": text, "citations": self.value}
+                cited = {"type": "text", "text": text, "citations": list(self.value)}
                 return Opaque(self.wire, cited, text)
             return Text(text)
         if self.kind is Thinking:
-            return Thinking(text, self.signature, self.redacted, self.details)
+            details = list(self.details) if isinstance(self.details, list) else self.details
+            return Thinking(text, self.signature.text, self.redacted.text, details)
         if self.kind is ToolCall:
-            return ToolCall(self.id, self.name, text, self.signature, freeform=self.freeform)
+            signature = self.signature.text
+            return ToolCall(self.id, self.name, text, signature, freeform=self.freeform)
         return Opaque(self.wire, self.value)
 
 
@@ -200,16 +211,19 @@ class CompletionBuilder:
     ) -> None:
         choice = self._choice(event.choice)
         if isinstance(event, ToolCallStarted):
-            part = _Part(ToolCall, id=event.id, name=event.name, signature=event.signature)
-            part.freeform = event.freeform
+            part = _Part(ToolCall, id=event.id, name=event.name, freeform=event.freeform)
+            if event.signature:
+                part.signature.write(event.signature)
             choice.calls[event.index] = part
             choice.parts.append(part)
         elif isinstance(event, ThinkingDelta):
             self._pieces += 1
             part = choice.open(Thinking, event.block)
             part.buffer.write(event.text)
-            part.signature += event.signature
-            part.redacted += event.redacted
+            if event.signature:
+                part.signature.write(event.signature)
+            if event.redacted:
+                part.redacted.write(event.redacted)
             part.details = _joined_details(part.details, event.details)
         elif isinstance(event, RefusalDelta):
             choice.refusal.write(event.text)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from providers.attempts import Attempt, internal_error
 from providers.circuits import RequestCircuits
 from providers.completion import CompletionRequest, Provider, Usage
-from providers.errors import EmptyCompletion, ProviderError
+from providers.errors import EmptyCompletion, MalformedResponse, ProviderError
 from providers.events import Event, Relayed, Started, UsageReported
+from providers.stream_bounds import MOST_BEFORE_CONTENT, AnswerBound, weight
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ async def open_stream(
     """
     events = client.stream(request)
     first: list[Event] = []
+    left = MOST_BEFORE_CONTENT
     try:
         async for event in events:
             first.append(event)
@@ -46,6 +48,9 @@ async def open_stream(
                 report(event.usage)
             elif not isinstance(event, (Started, Relayed)):
                 break
+            left -= weight(event)
+            if left < 0:
+                raise MalformedResponse(client.name, "streamed on and on without content")
         else:
             raise EmptyCompletion(client.name, "streamed no content")
     except BaseException as error:
@@ -71,10 +76,13 @@ async def _all_events(
     rest: AsyncGenerator[Event, None],
     circuits: RequestCircuits,
 ) -> AsyncGenerator[Event, None]:
+    bound = AnswerBound(provider)
     try:
         for event in first:
+            bound.add(event)
             yield event
         async for event in rest:
+            bound.add(event)
             yield event
     except ProviderError as error:
         # It is too late to fall back, but the circuit must count the failure.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ from providers.embedding import Embedder, Embeddings
 from providers.errors import CallNotAuthorized, ClientGone, ProviderError, ProviderTimeout
 from providers.fallback import FallbackState, InputSummary, ResiliencePolicy
 from providers.opened_stream import OpenStream, open_stream
+from providers.silence import Silence
 
 __all__ = [
     "AllProvidersFailed",
@@ -65,6 +67,7 @@ class ResilientCaller:
     lacks: Callable[[str, str], frozenset[str]] = lambda provider, model: frozenset()
     circuits: Circuits = field(init=False)
     cooldowns: Cooldowns = field(init=False, default_factory=Cooldowns)
+    silence: Silence = field(default_factory=Silence)
     _known_lacks: dict[tuple[str, str], frozenset[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -259,19 +262,28 @@ class ResilientCaller:
             if self.cooldowns.models:
                 state.refuse_limited()
             seconds = state.circuits.admit(provider, model)
+            waiting = self.silence.waiting[provider]
+            if len(waiting) >= self.silence.most:
+                self.silence.refuse(provider)
             if authorize is not None:
                 await _authorize(authorize, state)
             state.calls += 1
             state.running, state.reported = True, None
+            waiting[id(state)] = time.monotonic()
             try:
                 if seconds is None or not state.remaining:
                     made = await make(self.providers[provider], model)
                 else:
                     made = await _probe(make(self.providers[provider], model), provider, seconds)
-            except ProviderError:
+                self.silence.ended_at[provider] = time.monotonic()
+            except ProviderError as error:
+                if not isinstance(error, ProviderTimeout):
+                    self.silence.ended_at[provider] = time.monotonic()
                 raise
             except Exception as error:
                 raise internal_error(provider, error) from error
+            finally:
+                del waiting[id(state)]
         except ProviderError as error:
             state.note(error)
             state.learn(error)

@@ -16,12 +16,12 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, connections
+from django.db import InterfaceError, InternalError, OperationalError, connection, connections
 
 Result = TypeVar("Result")
 
-DATABASE_UNAVAILABLE = (OperationalError, InterfaceError)
-"""The errors of a database that is unavailable."""
+DATABASE_UNAVAILABLE = (OperationalError, InterfaceError, InternalError)
+"""The errors of a database that is unavailable; one that only reads raises the last."""
 _AT_ONCE = 1.0
 """Seconds within which a connection that the server has closed raises an error."""
 _SHORTEST_REST, _LONGEST_REST = 1.0, 10.0
@@ -98,6 +98,10 @@ class DatabaseCircuit:
         finally:
             with self._lock:
                 self._waiting_on = None
+
+    def waited(self) -> float:
+        """Return for how many seconds a call has waited by now; 0 if there is none."""
+        return time.monotonic() - self._since if self._waiting_on is not None else 0.0
 
     def abort_stuck_wait(self) -> bool:
         """End the thread's wait if it takes too long, and return whether it did.

@@ -33,7 +33,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._path = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
 
     def append(self, entries: list[list[models.Model]]) -> None:
@@ -47,9 +47,9 @@ class Journal:
 
     def writable(self) -> bool:
         """Return whether an entry can be stored now; a probe file is written to find out."""
-        probe = self._folder / f"probe-{uuid.uuid4().hex[:8]}"
+        probe = self.folder / f"probe-{uuid.uuid4().hex[:8]}"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 with probe.open("wb") as file:
                     file.write(b"\0" * _PROBE_BYTES)
@@ -63,9 +63,9 @@ class Journal:
 
     def pending(self) -> list[Path]:
         """Return the files with entries that have not been replayed."""
-        if not self._folder.is_dir():
+        if not self.folder.is_dir():
             return []
-        return sorted(self._folder.glob("*.jsonl"))
+        return sorted(self.folder.glob("*.jsonl"))
 
     @contextmanager
     def replaying(self, path: Path) -> Iterator[Iterator[list[models.Model]]]:
@@ -96,10 +96,10 @@ class Journal:
                 self._keep(line)
 
     def _keep(self, line: str) -> None:
-        self._append_lines(self._folder / "refused.txt", line)
+        self._append_lines(self.folder / "refused.txt", line)
 
     def _append_lines(self, path: Path, lines: str) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         while True:
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             with os.fdopen(descriptor, "a", encoding="utf-8") as file:

@@ -18,7 +18,7 @@ from decimal import Decimal
 from operator import attrgetter
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Model
 
 from analytics.budgets.claims import Claim, Cost, Release
@@ -30,6 +30,7 @@ from analytics.ledger.daily_totals import Decided, TenantTotals, total_cost_on, 
 from analytics.ledger.journal import Journal
 from analytics.ledger.refusals import REFUSED, refusals_add, refusals_to_write
 from analytics.ledger.rollups import ON_TIME, mark_late
+from analytics.ledger.write_health import WriteHealth, write_probe
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.privacy.masking import Mask, mask_prompts
 
@@ -96,6 +97,7 @@ class Ledger:
         self._mask = mask
         self._replay_due = bool(journal.pending())
         self.database = DatabaseCircuit()
+        self.health = WriteHealth(journal, self.database)
         self._replay_at = 0.0
         self._unreleased: set[UUID] = set()
         self._tenants = TenantTotals()
@@ -133,8 +135,11 @@ class Ledger:
         self._batcher.submit(work)
 
     async def catch_up(self) -> None:
-        """Replay the journal and release what waits, if the database is available again."""
-        if self._replay_due or self._unreleased:
+        """Replay the journal and release what waits, if the database is available again.
+
+        While the last commit is one that failed, a probe is written.
+        """
+        if self._replay_due or self._unreleased or self.health.database_in_doubt:
             await self._batcher.call(None)
 
     @property
@@ -221,19 +226,37 @@ class Ledger:
         if self.database.is_open:
             return self._write_to_journal(entries)
         try:
+            if self.health.database_in_doubt:
+                self.database.ask(write_probe)
+                self.health.database_wrote()
             if self._replay_due and time.monotonic() >= self._replay_at:
                 self._try_to_replay()
             total = self.database.ask(lambda: write_entries(entries)) if entries else None
             return self._receipts(entries, total)
         except DATABASE_UNAVAILABLE as error:
-            self._replay_due = True
-            self._log_unavailable(error)
-            return self._write_to_journal(entries)
+            return self._without_database(entries, error)
         except Exception as error:  # one bad row must not fail the other entries
+            if self._refuses_all():
+                return self._without_database(entries, error)
             if len(entries) == 1:
                 logger.error("The database refused a ledger entry", exc_info=error)
                 return [LedgerUnavailable("the record was refused by the database")]
             return [result for entry in entries for result in self._write_entries([entry])]
+
+    def _without_database(
+        self, entries: Sequence[LedgerEntry], error: Exception
+    ) -> Sequence[Receipt | Exception]:
+        self._replay_due = True
+        self._log_unavailable(error)
+        return self._write_to_journal(entries)
+
+    def _refuses_all(self) -> bool:
+        """Return whether the database refuses any row, such as after a right was withdrawn."""
+        try:
+            self.database.ask(write_probe)
+        except Exception:  # noqa: BLE001 - the caller logs the error of its own rows
+            return True
+        return False
 
     def _receipts(self, entries: Sequence[LedgerEntry], total: Decimal | None) -> Sequence[Receipt]:
         requests = [entry.request for entry in entries if entry.request.tenant]
@@ -250,6 +273,7 @@ class Ledger:
         ]
 
     def _log_unavailable(self, error: Exception) -> None:
+        self.health.database_failed()
         if self.database.should_log():
             logger.warning(
                 "The database cannot be written (%s); records wait in the journal",
@@ -261,6 +285,7 @@ class Ledger:
             if entries:
                 self._journal.append([entry.rows() for entry in entries])
         except OSError as error:
+            self.health.journal_failed()
             logger.critical(
                 "Neither the database nor the journal (%s) can be written", type(error).__name__
             )
@@ -292,6 +317,8 @@ class Ledger:
         except DATABASE_UNAVAILABLE:
             raise
         except Exception as error:
+            if self._refuses_all():
+                raise OperationalError("the database refuses all rows") from error
             if len(group) > 1:
                 return sum(self._replay_group([entry]) for entry in group)
             logger.error(

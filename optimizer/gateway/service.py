@@ -29,7 +29,12 @@ from optimizer.gateway.recording.ledger_entries import CallClock
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from optimizer.gateway.single_flight import SingleFlight
 from optimizer.gateway.streaming.client_stream import ClientStream, leave_opening
-from optimizer.gateway.streaming.shared_stream import SharedStream, SharedStreams
+from optimizer.gateway.streaming.shared_stream import (
+    STREAM_LIMITS,
+    SharedStream,
+    SharedStreams,
+    StreamLimits,
+)
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
 from optimizer.quality.judge import Judge
@@ -63,6 +68,7 @@ class RoutingService:
         judge: Judge | None = None,
         experiments: Experiments | None = None,
         budgets: Budgets | None = None,
+        stream_limits: StreamLimits = STREAM_LIMITS,
     ) -> None:
         self._caller = caller
         self._options = options
@@ -75,6 +81,7 @@ class RoutingService:
         self._selector = ModelSelector(engine, options, accounting, self._prompt_caches, budgets)
         self._flights: SingleFlight[CacheHit | Recorded] = SingleFlight()
         self._streams = SharedStreams()
+        self._stream_limits = stream_limits
         self._background = Background()
         self._unfinished = UnfinishedCalls(accounting)
 
@@ -328,6 +335,7 @@ class RoutingService:
                 opened,
                 CallClock(started, called),
                 lambda recorded: self._remember(analyzed, recorded.result),
+                self._stream_limits,
             )
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
             # A client that left may have to pay for the call anyway.

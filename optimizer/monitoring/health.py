@@ -8,7 +8,7 @@ from typing import Any
 from django.core.cache import cache
 from django.db import Error, connection
 
-from analytics.ledger.journal import Journal
+from analytics.ledger.write_health import WriteHealth
 from optimizer import __version__
 
 
@@ -34,17 +34,24 @@ def cache_ok() -> bool:
         return False
 
 
-def health(providers: list[str], *, journal_backlog: bool) -> dict[str, Any]:
-    """Return the body of ``GET /health``; ``status`` is "ok" or "unavailable"."""
+def health(
+    providers: list[str], *, silent: list[str], journal_backlog: bool, can_record: bool
+) -> dict[str, Any]:
+    """Return the body of ``GET /health``; ``status`` is "ok" or "unavailable".
+
+    ``silent`` are the providers from which nothing comes for calls that wait.
+    """
     database, shared_cache = database_ok(), cache_ok()
-    ready = database and shared_cache and bool(providers)
+    ready = database and shared_cache and can_record and bool(providers)
     return {
         "status": "ok" if ready else "unavailable",
         "version": __version__,
         "providers_available": providers,
+        "providers_silent": silent,
         "database": "ok" if database else "unavailable",
         "cache": "ok" if shared_cache else "unavailable",
         "ledger_journal": "replaying" if journal_backlog else "empty",
+        "records": "ok" if can_record else "unavailable",
     }
 
 
@@ -54,12 +61,13 @@ def readiness(
     ending: bool,
     keys_known: bool,
     budgets_known: bool,
-    journal: Journal,
+    records: WriteHealth,
 ) -> dict[str, Any]:
     """Return the body of ``GET /ready``; ``status`` is "ready" or "not ready", with ``reasons``.
 
     Readiness differs from health: without the database a worker can still answer, as long as
-    it can write records to its disk; without Redis it uses its own memory.
+    it can write records to its disk; without Redis it uses its own memory. It follows from the
+    outcomes of the last writes, so the answer waits for nothing.
     """
     reasons = []
     if ending:
@@ -70,7 +78,5 @@ def readiness(
         reasons.append("The API keys have not been read yet.")
     if not budgets_known:
         reasons.append("The budgets have not been read yet.")
-    # The journal is checked first, because a hanging database would delay the answer.
-    if not journal.writable() and not database_ok():
-        reasons.append("Neither the database nor the journal on disk can be written.")
+    reasons += records.reasons()
     return {"status": "not ready" if reasons else "ready", "reasons": reasons}

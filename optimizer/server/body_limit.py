@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 from optimizer.api.http.errors import Failure
@@ -55,13 +56,25 @@ class ReadBody:
 class BodyLimit:
     """Refuses a body of more than ``limit`` bytes with 413, by declared or actual length.
 
-    A body of which nothing arrives for ``seconds`` is refused with 408.
+    A body of which nothing arrives for ``seconds`` is refused with 408. So is one that takes
+    more than ``most_seconds`` in all, or that after ``seconds`` is behind ``least_rate`` bytes
+    a second: a byte now and then keeps no connection open.
     """
 
-    def __init__(self, app: App, limit: int, seconds: float) -> None:
+    def __init__(
+        self,
+        app: App,
+        limit: int,
+        seconds: float,
+        *,
+        most_seconds: float = math.inf,
+        least_rate: float = 1e-9,
+    ) -> None:
         self._app = app
         self._limit = limit
         self._seconds = seconds
+        self._most_seconds = most_seconds
+        self._least_rate = least_rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 413 or 408."""
@@ -71,7 +84,9 @@ class BodyLimit:
         if _declared_size(scope) > self._limit:
             await self._refuse_large(scope, receive, send)
             return
-        size, complete, late = 0, False, False
+        size, complete, late = 0, False, ""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
 
         async def limited() -> dict[str, Any]:
             nonlocal size, complete, late
@@ -80,11 +95,13 @@ class BodyLimit:
             # The application sees a disconnected client, so it drops what it has read.
             if late or size > self._limit:
                 return _DISCONNECTED
+            idle, most = loop.time() + self._seconds, began + self._most_seconds
+            by_rate = began + self._seconds + size / self._least_rate
             try:
-                async with asyncio.timeout(self._seconds):
+                async with asyncio.timeout_at(min(idle, most, by_rate)):
                     message = await receive()
             except TimeoutError:
-                late = True
+                late = self._lateness(min(most, by_rate) < idle, by_rate < most)
                 return _DISCONNECTED
             size += len(message.get("body", b""))
             if size > self._limit:
@@ -94,12 +111,18 @@ class BodyLimit:
 
         await self._app(scope, limited, send)
         if late:
-            await self._refuse_late(scope, send)
+            await self._refuse_late(scope, send, late)
         elif size > self._limit:
             await self._refuse_large(scope, receive, send)
 
-    async def _refuse_late(self, scope: Scope, send: Send) -> None:
-        detail = f"Nothing more of the request body arrived within {self._seconds:g} seconds."
+    def _lateness(self, in_all: bool, by_rate: bool) -> str:
+        if not in_all:
+            return f"Nothing more of the request body arrived within {self._seconds:g} seconds."
+        if by_rate:
+            return f"The request body arrived at less than {self._least_rate:g} bytes a second."
+        return f"The request body took more than {self._most_seconds:g} seconds."
+
+    async def _refuse_late(self, scope: Scope, send: Send, detail: str) -> None:
         failure = Failure(408, "timeout", detail, code="request_timeout")
         headers = [(b"connection", b"close")]
         await send_failure(send, scope, failure, headers, errors={"body": [detail]})

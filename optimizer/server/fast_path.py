@@ -30,6 +30,7 @@ from optimizer.domain.request_ids import new_request_id
 from optimizer.monitoring.request_context import CURRENT_REQUEST, RequestContext
 from optimizer.server.body_limit import read_body
 from optimizer.server.errors import App, Header, Receive, Scope, Send
+from optimizer.server.release import release
 from optimizer.wiring.services import Services
 from providers.large_json import LARGE_BYTES
 
@@ -87,7 +88,8 @@ class FastPath:
     ) -> None:  # fmt: skip
         answer: Reply
         large = len(body) > LARGE_BYTES
-        data = None
+        data = api_request = None
+        kept: list[Any] = []
         try:
             data = await asyncio.to_thread(read_json, body) if large else read_json(body)
             api_request = ApiRequest(
@@ -98,20 +100,28 @@ class FastPath:
                 large=large,
                 path=scope["path"],
                 query=scope.get("query_string", b"").decode("latin-1"),
+                kept=kept,
             )
             answer = await endpoint.answer(api_request)
         except Exception as error:  # noqa: BLE001 - the endpoint reports it in its API's format
             answer = endpoint.failed(request_id, error)
-        if isinstance(answer, StreamReply):
-            await reply.stream(answer)
-            return
-        if answer.status >= 400:
-            if answer.status >= 500:
-                logger.error("%d at %s", answer.status, scope["path"])
-            services = scope["optimizer.services"]
-            client = scope.get("optimizer.client", ANONYMOUS)
-            note_reply(services, scope["path"], answer, request_id, client, data)
-        await reply.whole(answer)
+        api_request = None
+        try:
+            if isinstance(answer, StreamReply):
+                await reply.stream(answer)
+                return
+            if answer.status >= 400:
+                if answer.status >= 500:
+                    logger.error("%d at %s", answer.status, scope["path"])
+                services = scope["optimizer.services"]
+                client = scope.get("optimizer.client", ANONYMOUS)
+                note_reply(services, scope["path"], answer, request_id, client, data)
+            await reply.whole(answer, large=large)
+        finally:
+            if large:
+                kept.append(data)
+                data = None
+                asyncio.get_running_loop().run_in_executor(None, release, kept)
 
     def _is_secure(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
         """Return whether the request came over TLS, by the rules of ``HttpRequest.scheme``."""
@@ -168,8 +178,13 @@ class _Reply:
         self._send = send
         self.head = list(head)
 
-    async def whole(self, answer: JsonReply) -> None:
-        body = answer.body if isinstance(answer.body, bytes) else as_json(answer.body)
+    async def whole(self, answer: JsonReply, *, large: bool) -> None:
+        if isinstance(answer.body, bytes):
+            body = answer.body
+        elif large:  # the answers of some APIs repeat parts of the request
+            body = await asyncio.to_thread(as_json, answer.body)
+        else:
+            body = as_json(answer.body)
         self.head += [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),

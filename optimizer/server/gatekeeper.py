@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from analytics.access.keys import digest_of
+from analytics.ledger.write_health import RecordsUnavailable
 from optimizer.access.api_keys import AccessDenied
 from optimizer.access.client_address import address_of_scope
 from optimizer.access.concurrency.limiter import ConcurrencyTimeout
@@ -104,7 +105,10 @@ class Gatekeeper:
         receive = ReadBody(body, receive)
         try:
             async with services.concurrency.slot(client):
-                await self._app(scope, receive, send_reply)
+                if services.ledger.health.can_record:
+                    await self._app(scope, receive, send_reply)
+                    return
+            await _refuse(scope, failure_of(RecordsUnavailable()), receive, send_reply)
         except ConcurrencyTimeout as error:
             await _refuse(scope, _concurrency_timeout(error), receive, send_reply)
 

@@ -41,6 +41,7 @@ from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder, StoragePolicy
 from optimizer.gateway.recording.refusals import Refusals
 from optimizer.gateway.service import RoutingService
+from optimizer.gateway.streaming.shared_stream import StreamLimits
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests
 from optimizer.lab.playground import Playground
@@ -68,6 +69,7 @@ from providers.local.client import local_available
 from providers.pricing import PriceBook
 from providers.registry import ProviderRegistry, is_configured
 from providers.resilience import ResiliencePolicy, ResilientCaller
+from providers.silence import Silence
 
 logger = logging.getLogger(__name__)
 
@@ -228,6 +230,8 @@ def build_services() -> Services:
             deadline=product.request_deadline,
         ),
         known.lacks,
+        # One provider that hangs leaves half of the places to the others.
+        silence=Silence(product.max_concurrent_requests // 2),
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     price_service = PriceService(catalogue, prices, caller)
@@ -284,6 +288,7 @@ def build_services() -> Services:
         experiments=experiments,
         judge=configured_judge(names, caller, prices, background, guarantee, budgets),
         budgets=budgets,
+        stream_limits=StreamLimits(product.stream_seconds, product.stream_idle_seconds),
     )
     return Services(
         catalogue=catalogue,
@@ -308,7 +313,10 @@ def build_services() -> Services:
         names=names,
         limits=limits,
         concurrency=ConcurrencyLimiter(
-            product.max_concurrent_requests, product.queue_seconds, product.shared_store
+            product.max_concurrent_requests,
+            product.queue_seconds,
+            product.shared_store,
+            product.tenant_weights,
         ),
         api_keys=ApiKeys(product.auth),
         budgets=budgets,

@@ -62,6 +62,9 @@ class ProductSettings:
     semantic_cache_word_threshold: float
     shared_store: str
     store_prompts: str
+    stream_idle_seconds: float
+    stream_seconds: float
+    tenant_weights: dict[str, float]
     unknown_models: str
     agent_models: str
 

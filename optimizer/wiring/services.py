@@ -113,6 +113,7 @@ class Services:
         if self._fast_refresher is not None:
             raise RuntimeError("The services are running already.")
         self.circuits.begin()
+        await asyncio.to_thread(self.ledger.health.begin)
         self._fast_refresher = fast_refresher(
             self.api_keys, self.budgets, self.watchdog, self.price_service, self.refusals
         )
@@ -153,6 +154,7 @@ class Services:
             await asyncio.sleep(1)
             self.meter.count_tasks(len(asyncio.all_tasks()))
             self.ledger.abort_stuck_wait()
+            self.ledger.health.decide()
             if self.cache is not None:
                 self.cache.abort_stuck_wait()
 
@@ -183,6 +185,7 @@ class Services:
         """Flush the ledger and end the threads."""
         if self._fast_refresher is not None:
             self._fast_refresher.close()
+        self.ledger.health.close()
         self.ledger.close()
         self.budgets.begun.close()
         self.object_database.close()

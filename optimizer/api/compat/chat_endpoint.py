@@ -250,6 +250,7 @@ class ChatEndpoint(WireEndpoint):
         try:
             if api_request.large:
                 built, response_format = await asyncio.to_thread(self._build, api_request)
+                api_request.kept.append(built.chat)
             else:
                 built, response_format = self._build(api_request)
             request = built

@@ -13,12 +13,26 @@ from providers.large_json import LARGE_BYTES, read_large
 
 _EMPTY: tuple[Any, ...] = (False, "", [], {})
 
+MOST_CONTAINERS = 500_000
+MOST_ITEMS = 2_000_000
+_PIECE = 1024 * 1024
+
 
 class CompressedBody(APIException):
     """The body is compressed (415), at a path where bodies are not decompressed."""
 
     status_code = 415
     default_detail = "Compressed bodies are not supported. Send the body without Content-Encoding."
+
+
+class TooManyValues(APIException):
+    """The body is small enough, but what it holds would take many times its size (413)."""
+
+    status_code = 413
+    default_detail = (
+        f"The request body has too many values: more than {MOST_CONTAINERS} objects and arrays, "
+        f"or {MOST_ITEMS} items."
+    )
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -31,8 +45,12 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 def read_json(body: bytes) -> Any:
     """Return the JSON value of ``body``.
 
-    Raises :class:`rest_framework.exceptions.ParseError`.
+    Raises :class:`rest_framework.exceptions.ParseError`, and :class:`TooManyValues` if it has more
+    than :data:`MOST_CONTAINERS` brackets or :data:`MOST_ITEMS` commas. Those within texts count
+    too: a text that has as many is longer than any model takes.
     """
+    if len(body) > LARGE_BYTES and not _is_bounded(body):
+        raise TooManyValues
     try:
         text = body.decode()
         if len(body) > LARGE_BYTES:
@@ -42,6 +60,17 @@ def read_json(body: bytes) -> Any:
         raise ParseError(f"JSON parse error - {error}") from None
     except RecursionError:
         raise ParseError("JSON parse error - nested too deeply") from None
+
+
+def _is_bounded(body: bytes) -> bool:
+    containers = items = 0
+    for start in range(0, len(body), _PIECE):  # other threads run between two pieces
+        end = start + _PIECE
+        containers += body.count(b"[", start, end) + body.count(b"{", start, end)
+        items += body.count(b",", start, end)
+        if containers > MOST_CONTAINERS or items > MOST_ITEMS:
+            return False
+    return True
 
 
 class JsonParser(JSONParser):

@@ -19,7 +19,8 @@ class ApiRequest:
     ``header`` returns a header by its lower-case name; empty if it is absent. ``large`` is
     whether reading the body would hold up the event loop. ``path`` and ``query`` are those of
     the URL, for APIs that name the model there. ``sent`` is the body as it came, if ``data``
-    has something else in place of references.
+    has something else in place of references. What ``kept`` holds of a large request is given
+    back in steps at its end.
     """
 
     data: Any
@@ -30,6 +31,7 @@ class ApiRequest:
     path: str = ""
     query: str = ""
     sent: Any = None
+    kept: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from django.http import Http404
 from rest_framework import exceptions
 
 from analytics.ledger.ledger import BudgetsUnavailable, LedgerUnavailable
+from analytics.ledger.write_health import RecordsUnavailable
 from analytics.quality.feedback import UnknownAnswer
 from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.api.http.body_reader import InvalidField
@@ -98,6 +99,13 @@ _BY_TYPE: dict[type, Failure] = {
         summary="The answer could not be recorded, so it was not delivered. Try again.",
     ),
     BudgetsUnavailable: Failure(503, "overloaded", BUDGETS_UNAVAILABLE),
+    RecordsUnavailable: Failure(
+        503,
+        "overloaded",
+        "Nothing can be recorded right now, so no model was called. Try again shortly.",
+        code="records_unavailable",
+        retry_after=2,
+    ),
     Http404: Failure(404, "not_found", "This endpoint does not exist.", summary="Not found."),
     PermissionDenied: Failure(
         403, "forbidden", "You do not have permission to perform this action."

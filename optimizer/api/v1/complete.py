@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from collections.abc import Awaitable, Callable
@@ -113,7 +114,9 @@ class CompleteEndpoint:
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
         """Return the answer. Raises what :meth:`RoutingService.complete` does."""
-        fields, client = read_complete(api_request.data), api_request.client
+        data, client = api_request.data, api_request.client
+        large = api_request.large
+        fields = await asyncio.to_thread(read_complete, data) if large else read_complete(data)
         result = await self._routing.route_and_complete(
             fields["prompt"],
             max_tokens=fields.get("max_tokens", _DEFAULT_TOKENS),

@@ -28,7 +28,7 @@ from optimizer.api.v1.schema import (
 )
 from optimizer.monitoring.health import health, readiness
 from optimizer.monitoring.prometheus import CONTENT_TYPE
-from optimizer.wiring.build import get_services, journal
+from optimizer.wiring.build import get_services
 from providers.catalogue import Catalogue
 from providers.pricing import PriceBook
 from providers.resilience import ResilientCaller
@@ -135,7 +135,10 @@ class HealthViewSet(SyncViewSet):
         """Return whether the service can answer requests; 503 if it cannot."""
         services = self.services
         body = health(
-            available_now(services.caller), journal_backlog=services.ledger.journal_backlog
+            available_now(services.caller),
+            silent=services.caller.silence.providers(),
+            journal_backlog=services.ledger.journal_backlog,
+            can_record=services.ledger.health.can_record,
         )
         return Response(body, status=200 if body["status"] == "ok" else 503)
 
@@ -154,7 +157,7 @@ class ReadyViewSet(SyncViewSet):
             ending=services.ending,
             keys_known=services.api_keys.known,
             budgets_known=services.budgets.known,
-            journal=journal(),
+            records=services.ledger.health,
         )
         return Response(body, status=200 if body["status"] == "ready" else 503)
 

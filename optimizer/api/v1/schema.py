@@ -293,6 +293,8 @@ class HealthBody(s.Serializer):
     status = s.CharField()
     version = s.CharField()
     providers_available = s.ListField(child=s.CharField())
+    providers_silent = s.ListField(child=s.CharField())
     database = s.CharField()
     cache = s.CharField()
     ledger_journal = s.CharField()
+    records = s.CharField()

@@ -7,6 +7,7 @@ items, on any model.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -28,6 +29,8 @@ from optimizer.domain.result import UnknownObject
 
 logger = logging.getLogger(__name__)
 
+# So many are looked through in a few milliseconds.
+_MANY_ITEMS = 10_000
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _OWN_RESPONSE = re.compile(f"resp_{_UUID}")
 _OWN_ITEM = re.compile(rf"[a-z]+_({_UUID})_\d+")
@@ -65,7 +68,9 @@ class StoredResponses:
             return body
         previous = body.get("previous_response_id")
         if not is_own_response(previous):
-            if not any(map(_referred, _items_of(body.get("input")))):
+            sent = _items_of(body.get("input"))
+            many = len(sent) > _MANY_ITEMS
+            if not (await asyncio.to_thread(_refers, sent) if many else _refers(sent)):
                 return body
             previous = None
         before = await self._conversation(previous, client) if previous else []
@@ -161,6 +166,10 @@ def _output_of(row: StoredResponse, *, with_ids: bool = False) -> Iterable[dict[
     """Yield the output items; without their ids, they are nothing that OpenAI should know."""
     for item in json.loads(row.response).get("output") or ():
         yield item if with_ids else {k: v for k, v in item.items() if k != "id"}
+
+
+def _refers(items: Sequence[Any]) -> bool:
+    return any(map(_referred, items))
 
 
 def _referred(item: Any) -> re.Match[str] | None:

@@ -111,6 +111,9 @@ class ClientStream:
         while events := await reader.take():
             live.taken()
             yield events
+        if reader.dropped:
+            ending.fail(ClientGone.code)
+            raise ClientGone(live.provider, "gave a stream that the client read too slowly")
         try:
             recorded = await asyncio.shield(live.outcome)
         except Exception as error:

@@ -8,9 +8,10 @@ fast as the fastest client reads it. The call ends when no client is left.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from optimizer.gateway.recording.accounting import Accounting, Recorded, milliseconds_since
@@ -25,15 +26,30 @@ from optimizer.gateway.recording.unfinished import (
 )
 from optimizer.gateway.streaming.event_queue import EventQueue
 from providers.assembly import CompletionBuilder, completion_events
-from providers.errors import ClientGone, ProviderError
+from providers.errors import ClientGone, MalformedResponse, ProviderError, ProviderTimeout
 from providers.events import Event, Finished, KeepAlive, Relayed, Started, UsageReported
 from providers.resilience import OpenStream
+from providers.stream_bounds import weight
 from routing.models import RoutingDecision
 
-# Events that may wait for the fastest reader before the stream is no longer read.
-_MOST_WAITING = 256
+# Bytes that may wait for the fastest reader before the stream is no longer read (256 tokens).
+_MOST_WAITING = 256 * 1024
+# Bytes that may wait for a slower reader before it is given up, that are kept for readers that
+# join later, and that may come after the end of the answer.
+_MOST_KEPT = 8 * 1024 * 1024
 # After so long without anything from the provider, clients are told that the stream lives.
 KEEP_ALIVE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """How long a stream may take in all (``total``), and without content (``idle``), in seconds."""
+
+    total: float = 3600.0
+    idle: float = 600.0
+
+
+STREAM_LIMITS = StreamLimits()
 
 
 class SharedStream:
@@ -57,6 +73,7 @@ class SharedStream:
         opened: OpenStream,
         clock: CallClock,
         done: Callable[[Recorded], None],
+        limits: StreamLimits = STREAM_LIMITS,
     ) -> None:
         self._accounting = accounting
         self._unfinished = unfinished
@@ -71,6 +88,12 @@ class SharedStream:
         self._room = asyncio.Event()
         self._begun = asyncio.Event()
         self._quiet = True
+        self._kept = self._weight_of_endings = 0
+        self._joinable = True
+        self._limits = limits
+        self._began = self._content_at = time.monotonic()
+        self._late = ""
+        self.provider = opened.provider
         self.endings: list[Event] = []
         self._relayed: list[Event] | None = None
         self.headers: Mapping[str, str] = opened.headers
@@ -82,15 +105,18 @@ class SharedStream:
         self._keep_alive = asyncio.get_running_loop().call_later(
             KEEP_ALIVE_SECONDS, self._keep_readers_alive
         )
+        self._deadline = asyncio.get_running_loop().call_later(0, self._check_deadline)
 
     @property
     def alive(self) -> bool:
         """Return whether a reader can still join."""
-        return not (self.outcome.done() or self.outcome.cancelling())
+        return self._joinable and not (self.outcome.done() or self.outcome.cancelling())
 
     def join(self) -> EventQueue:
         """Return a queue with the stream from its beginning; call :meth:`leave` afterwards."""
         reader = EventQueue(self._events_so_far() if self._begun.is_set() else ())
+        if not self._joinable:
+            reader.drop()
         if self.outcome.done():
             reader.end()
         self._readers.add(reader)
@@ -102,7 +128,7 @@ class SharedStream:
         if reader is not None:
             self._readers.discard(reader)
         self._room.set()
-        if self._readers or not self.alive:
+        if self._readers or self.outcome.done() or self.outcome.cancelling():
             return
         if self._begun.is_set():
             self.outcome.cancel()
@@ -132,13 +158,17 @@ class SharedStream:
                     if self._is_ending(event):
                         continue
                     self._quiet = False
-                    for reader in self._readers:
-                        reader.put(event)
+                    self._give(event)
                     await self._wait_for_a_reader()
+                self._deadline.cancel()
         except Exception as error:
             await self._settle(error.code if isinstance(error, ProviderError) else INTERNAL_ERROR)
             raise
         except asyncio.CancelledError as error:
+            if self._late:
+                self._task().uncancel()
+                await self._settle(ProviderTimeout.code)
+                raise ProviderTimeout(self.provider, self._late) from None
             if self._readers and cancelled_from_within(error):
                 await self._settle(INTERNAL_ERROR)
                 raise CancelledWithin("The stream was cancelled within the service.") from None
@@ -156,25 +186,71 @@ class SharedStream:
         """
         if self._relayed is None:
             self._builder.add(event)
+            if _is_content(event):
+                self._content_at = time.monotonic()
             if isinstance(event, Started) and event.relayed:
-                self._relayed = [event]
+                self._relayed = []  # the caller keeps it
             elif isinstance(event, Finished):
-                self.endings.append(event)
+                self._add_ending(event)
                 return True
             return False
         if not isinstance(event, Relayed):
             self._builder.add(event)
+            if _is_content(event):
+                self._content_at = time.monotonic()
             return True
         if self.endings or self._builder.finished:
-            self.endings.append(replace(event, ending=True))
+            self._add_ending(replace(event, ending=True))
             return True
-        self._relayed.append(event)
         return False
 
+    def _add_ending(self, event: Event) -> None:
+        self._weight_of_endings += weight(event)
+        if self._weight_of_endings > _MOST_KEPT:
+            raise MalformedResponse(self.provider, "went on and on after the end of its answer")
+        self.endings.append(event)
+
+    def _give(self, event: Event) -> None:
+        size = weight(event)
+        for reader in self._readers:
+            reader.put(event, size)
+            if reader.weight > _MOST_KEPT + size:
+                reader.drop()
+        if self._relayed is not None:
+            self._keep(event, size)
+
+    def _keep(self, event: Event, size: int) -> None:
+        """Keep a message for readers that join later, until there are too many."""
+        self._kept += size
+        if self._kept > _MOST_KEPT:
+            self._joinable = False
+            self._relayed = []
+        elif self._joinable and self._relayed is not None:
+            self._relayed.append(event)
+
     async def _wait_for_a_reader(self) -> None:
-        while self._readers and min(map(len, self._readers)) >= _MOST_WAITING:
+        while self._readers and min(r.weight for r in self._readers) >= _MOST_WAITING:
             self._room.clear()
             await self._room.wait()
+
+    def _check_deadline(self) -> None:
+        """End the stream if it takes too long; else check again when it may."""
+        now = time.monotonic()
+        ends, idle_ends = self._began + self._limits.total, self._content_at + self._limits.idle
+        if now >= ends:
+            self._late = f"did not end its answer within {self._limits.total:g} seconds"
+        elif now >= idle_ends:
+            self._late = f"sent nothing of its answer for {self._limits.idle:g} seconds"
+        else:
+            wait = min(ends, idle_ends) - now
+            self._deadline = asyncio.get_running_loop().call_later(wait, self._check_deadline)
+            return
+        self.outcome.cancel()
+
+    def _task(self) -> asyncio.Task[Any]:
+        task = asyncio.current_task()
+        assert task is not None
+        return task
 
     def _keep_readers_alive(self) -> None:
         """Tell readers that the stream lives, if nothing has arrived since the last call."""
@@ -187,6 +263,7 @@ class SharedStream:
         )
 
     async def _settle(self, cut_off: str) -> Recorded:
+        self._deadline.cancel()
         timing = self._clock.timing(self._first_token)
         completion = self._builder.completion()
         try:
@@ -206,11 +283,19 @@ class SharedStream:
 
     def _ended(self, outcome: asyncio.Task[Recorded]) -> None:
         self._keep_alive.cancel()
+        self._deadline.cancel()
         if not outcome.cancelled():
             # Marks the exception as retrieved: if every reader has gone, no other code does.
             outcome.exception()
         for reader in self._readers:
             reader.end()
+
+
+def _is_content(event: Event) -> bool:
+    """Return whether ``event`` brings the answer on: an empty piece of text does not."""
+    if isinstance(event, (Started, UsageReported, Relayed, KeepAlive)):
+        return False
+    return bool(getattr(event, "text", True) or getattr(event, "signature", ""))
 
 
 class _Opening:
@@ -225,6 +310,13 @@ class _Opening:
         if not self.task.done():
             return not self.task.cancelling()
         return not self.task.cancelled() and not self.task.exception() and self.task.result().alive
+
+    @property
+    def running(self) -> bool:
+        if not self.task.done():
+            return True
+        failed = self.task.cancelled() or self.task.exception()
+        return not failed and not self.task.result().outcome.done()
 
     async def wait(self) -> SharedStream:
         self._waiting += 1
@@ -250,6 +342,7 @@ class SharedStreams:
 
     def __init__(self) -> None:
         self._by_key: dict[str, _Opening] = {}
+        self._apart: set[_Opening] = set()
 
     async def join(
         self, key: str, open_answer: Callable[[], Coroutine[Any, Any, SharedStream]]
@@ -261,6 +354,8 @@ class SharedStreams:
         opening = self._by_key.get(key)
         leads = opening is None or not opening.alive
         if opening is None or leads:
+            if opening is not None and opening.running:  # it goes on, but nobody can join it
+                self._apart.add(opening)
             opening = self._by_key[key] = _Opening(asyncio.create_task(open_answer()))
             opening.task.add_done_callback(lambda task: self._opened(key, task))
         return await opening.wait(), leads
@@ -275,11 +370,12 @@ class SharedStreams:
         opening = self._by_key.get(key)
         if opening is not None and opening.task is task:
             del self._by_key[key]
+        self._apart = {opening for opening in self._apart if opening.task is not task}
 
     async def drain(self) -> None:
         """Wait until every stream in progress is recorded."""
-        while self._by_key:
-            tasks = [opening.task for opening in self._by_key.values()]
+        while self._by_key or self._apart:
+            tasks = [opening.task for opening in (*self._by_key.values(), *self._apart)]
             streams = await asyncio.gather(*tasks, return_exceptions=True)
             outcomes = [live.outcome for live in streams if isinstance(live, SharedStream)]
             await asyncio.gather(*outcomes, return_exceptions=True)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from analytics.access.keys import key_make
 from analytics.models import ApiKey, RequestRecord
+from optimizer.access.concurrency import limiter
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter, ConcurrencyTimeout, FairQueue
 from optimizer.access.concurrency.slots import RedisSlots
 from optimizer.domain.client import Client
@@ -89,6 +90,124 @@ def test_no_place_is_given_twice_lost_or_left_empty_while_somebody_waits(
             assert inside == min(places, len(tasks))
         for _, task in tasks:
             task.cancel()
+
+    asyncio.run(run())
+
+
+async def test_a_tenant_s_many_keys_have_one_share() -> None:
+    queue, order = FairQueue(2), []
+
+    async def ask(key: str, tenant: str) -> None:
+        await queue.enter(key, tenant)
+        order.append(tenant)
+
+    asking = [asyncio.create_task(ask(f"crowd {n}", "crowd")) for n in range(6)]
+    asking.append(asyncio.create_task(ask("alone", "single")))
+    await settle()
+    queue.leave("crowd 0", "crowd")
+    await settle()
+    assert order == ["crowd", "crowd", "single"]
+    for task in asking:
+        task.cancel()
+
+
+async def test_tenants_have_places_by_their_weight() -> None:
+    queue, inside = FairQueue(4, {"heavy": 3.0}), []
+
+    async def ask(tenant: str) -> None:
+        await queue.enter(tenant, tenant)
+        inside.append(tenant)
+
+    for _ in range(4):
+        await queue.enter("first")
+    asking = [asyncio.create_task(ask(name)) for name in ("light", "heavy") for _ in range(6)]
+    await settle()
+    for _ in range(4):
+        queue.leave("first")
+    await settle()
+    assert (inside.count("heavy"), inside.count("light")) == (3, 1)
+    for task in asking:
+        task.cancel()
+
+
+async def test_who_has_less_than_its_share_does_not_wait_for_long_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limiter, "PATIENCE_SECONDS", 0.01)
+    queue = FairQueue(4)
+    for _ in range(4):
+        await queue.enter("greedy")  # and none of them ends
+    more = asyncio.create_task(queue.enter("greedy"))
+    async with asyncio.timeout(PATIENCE):
+        for _ in range(2):  # half of the places
+            await queue.enter("modest")
+    third = asyncio.create_task(queue.enter("modest"))
+    await asyncio.sleep(0.05)
+    assert not more.done()
+    assert not third.done()
+    queue.leave("greedy")
+    queue.leave("greedy")
+    await settle()
+    assert not third.done()
+    queue.leave("greedy")
+    await settle()
+    assert more.done() != third.done()
+    for task in (more, third):
+        task.cancel()
+
+
+def tenant(key: str) -> str:
+    return key[0] if key != "c" else ""
+
+
+def insist(queue: FairQueue, key: str, group: str, places: int) -> None:
+    before = queue._of_tenant[group]
+    turns = queue._waiting.get(group, {}).get(key)
+    if turns and queue._claim(key, group, turns[0]):
+        assert before < places
+
+
+def end_one(queue: FairQueue, tasks: list[tuple[str, asyncio.Task[None]]], key: str) -> None:
+    if done := [task for task in tasks if task[0] == key and task[1].done()]:
+        queue.leave(key, tenant(key))
+        tasks.remove(done[0])
+
+
+@given(
+    places=st.integers(1, 4),
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["a1", "a2", "b1", "c"]), st.sampled_from(["come", "go", "insist"])
+        ),
+        max_size=40,
+    ),
+)
+def test_places_beyond_the_limit_go_only_to_those_below_their_share(
+    places: int, steps: list[tuple[str, str]]
+) -> None:
+    async def run() -> None:
+        queue = FairQueue(places)
+        tasks: list[tuple[str, asyncio.Task[None]]] = []
+        for key, what in steps:
+            if what == "come":
+                tasks.append((key, asyncio.create_task(queue.enter(key, tenant(key)))))
+            elif what == "go":
+                end_one(queue, tasks, key)
+            elif what == "insist":
+                insist(queue, key, tenant(key) or key, places)
+            await settle()
+            inside = [name for name, task in tasks if task.done()]
+            assert len(inside) == queue._taken
+            assert len(inside) <= 2 * places
+            assert queue.waiting == len(tasks) - len(inside)
+            assert len(inside) >= min(places, len(tasks))
+        for name, task in tasks:
+            if task.done():
+                queue.leave(name, tenant(name))
+            task.cancel()
+        await settle()
+        assert (queue._taken, queue.waiting) == (0, 0)
+        assert not any((queue._of_key, queue._of_tenant, queue._keys, queue._waiting))
 
     asyncio.run(run())
 

@@ -16,8 +16,10 @@ from asgiref.sync import sync_to_async
 from prometheus_client.parser import text_string_to_metric_families
 
 from analytics.access.keys import key_make
+from analytics.database.circuit_breaker import DatabaseCircuit
 from analytics.ledger.journal import Journal
 from analytics.ledger.ledger import LedgerEntry
+from analytics.ledger.write_health import WriteHealth
 from analytics.models import ApiKey, RequestRecord
 from optimizer.gateway.recording.accounting import notify
 from optimizer.monitoring import health
@@ -261,22 +263,23 @@ class TestReadiness:
         assert response.status_code == 503
         assert response.json()["reasons"] == ["The budgets have not been read yet."]
 
-    @pytest.mark.django_db
-    def test_without_a_database_it_takes_a_disk(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(health, "database_ok", lambda: False)
+    def test_without_a_database_it_takes_a_disk(self, tmp_path: Path) -> None:
         known = {"ending": False, "keys_known": True, "budgets_known": True}
-        assert health.readiness(["p"], **known, journal=Journal(tmp_path))["status"] == "ready"
+        records = WriteHealth(Journal(tmp_path), DatabaseCircuit())
+        records.database_failed()
+        records.look()
+        assert health.readiness(["p"], **known, records=records)["status"] == "ready"
         (tmp_path / "file").touch()
-        found = health.readiness(["p"], **known, journal=Journal(tmp_path / "file"))
-        assert found["status"] == "not ready"
+        records = WriteHealth(Journal(tmp_path / "file"), DatabaseCircuit())
+        records.database_failed()
+        records.look()
+        assert health.readiness(["p"], **known, records=records)["status"] == "not ready"
         assert not list(tmp_path.glob("probe-*"))
 
-    def test_each_reason_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(health, "database_ok", lambda: True)
+    def test_each_reason_is_told(self, tmp_path: Path) -> None:
+        records = WriteHealth(Journal(tmp_path), DatabaseCircuit())
         found = health.readiness(
-            [], ending=True, keys_known=False, budgets_known=False, journal=Journal(tmp_path)
+            [], ending=True, keys_known=False, budgets_known=False, records=records
         )
         assert len(found["reasons"]) == 4
 

@@ -92,7 +92,8 @@ class ResponseStreamEncoder:
             if event.signature:
                 # Blocks of reasoning are numbered from 0, so this key is none of theirs.
                 item = self._new("rs", -1 - event.index)
-                item.call_id, item.thought.signature = event.id, event.signature
+                item.call_id = event.id
+                item.thought.signature.write(event.signature)
                 yield from self._added(item)
             item = self._new("fc", event.index)
             item.call_id, item.name = event.id, event.name
@@ -184,7 +185,7 @@ class ResponseStreamEncoder:
     @staticmethod
     def _seal(item: _Item, author: tuple[str, str]) -> str:
         if item.call_id:
-            signed = ToolCall(item.call_id, "", "", item.thought.signature)
+            signed = ToolCall(item.call_id, "", "", item.thought.signature.text)
             return seal_call(signed, *author)
         return seal(item.thought.thinking, *author)
 

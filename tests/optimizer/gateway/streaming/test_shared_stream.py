@@ -10,10 +10,12 @@ import pytest
 
 from optimizer.gateway.recording.ledger_entries import CallClock
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
-from optimizer.gateway.streaming.shared_stream import SharedStream
+from optimizer.gateway.streaming import shared_stream
+from optimizer.gateway.streaming.shared_stream import STREAM_LIMITS, SharedStream, StreamLimits
 from providers.chat import Chat
 from providers.completion import CompletionRequest
-from providers.events import Event, Finished, Started, TextDelta
+from providers.errors import MalformedResponse, ProviderTimeout
+from providers.events import Event, Finished, Relayed, Started, TextDelta
 from providers.resilience import OpenStream
 from routing.models import RoutingDecision
 
@@ -45,7 +47,9 @@ class Upstream:
             self.closed = True
 
 
-async def begun(upstream: Upstream) -> tuple[SharedStream, RecordingAccounting]:
+async def begun(
+    upstream: Upstream, limits: StreamLimits = STREAM_LIMITS
+) -> tuple[SharedStream, RecordingAccounting]:
     events = upstream.events()
     first = await anext(events)
 
@@ -62,7 +66,9 @@ async def begun(upstream: Upstream) -> tuple[SharedStream, RecordingAccounting]:
     facts: Any = None
     call = UnfinishedCall(facts, 0.0)
     ended = UnfinishedCalls(books)
-    live = SharedStream(books, ended, call, DECISION, opened, CallClock(0, 0), lambda _: None)
+    live = SharedStream(
+        books, ended, call, DECISION, opened, CallClock(0, 0), lambda _: None, limits
+    )
     return live, books
 
 
@@ -106,3 +112,101 @@ async def test_a_bug_on_the_way_is_recorded_too() -> None:
         await live.outcome
     assert books.endings == [("some", "internal_error")]
     assert [event.text for event in heard if isinstance(event, TextDelta)] == ["some"]
+
+
+class Trickle(Upstream):
+    """Sends one word, then pieces without text."""
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        try:
+            yield Started()
+            yield TextDelta("word")
+            while True:
+                yield TextDelta("")
+                await asyncio.sleep(0.001)
+        finally:
+            self.closed = True
+
+
+async def read_on(live: SharedStream) -> None:
+    reader = live.join()
+    while await reader.take():
+        live.taken()
+
+
+@pytest.mark.parametrize(
+    ("upstream", "limits", "words"),
+    [
+        (Upstream, StreamLimits(total=0.05), "within 0.05 seconds"),
+        (Trickle, StreamLimits(idle=0.05), "for 0.05 seconds"),
+    ],
+)
+async def test_a_stream_ends_in_time_and_what_came_is_recorded(
+    upstream: type[Upstream], limits: StreamLimits, words: str
+) -> None:
+    source = upstream()
+    live, books = await begun(source, limits)
+    reading = asyncio.create_task(read_on(live))
+    with pytest.raises(ProviderTimeout, match=words):
+        await live.outcome
+    await reading
+    assert source.closed
+    ((text, code),) = books.endings
+    assert text.startswith("word")
+    assert code == "timeout"
+
+
+async def test_a_reader_that_falls_behind_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_stream, "_MOST_KEPT", 64 * 1024)
+    live, _ = await begun(Upstream())
+    slow = live.join()
+    reading = asyncio.create_task(read_on(live))
+    while not slow.dropped:
+        await asyncio.sleep(0)
+    assert len(slow) == 0
+    assert not live.outcome.done()
+    live.leave(slow)
+    reading.cancel()
+    live.outcome.cancel()
+    await asyncio.gather(live.outcome, reading, return_exceptions=True)
+
+
+class Passing(Upstream):
+    """A stream that is passed on; with ``ended`` it goes on after the end of its answer."""
+
+    def __init__(self, *, ended: bool) -> None:
+        super().__init__()
+        self.ended = ended
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        yield Started(relayed=True)
+        yield TextDelta("word")
+        if self.ended:
+            yield Finished("stop")
+        while True:
+            yield Relayed("", "x" * 500, {})
+            await asyncio.sleep(0)
+
+
+async def test_who_comes_late_to_a_long_stream_gets_one_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared_stream, "_MOST_KEPT", 64 * 1024)
+    live, _ = await begun(Passing(ended=False))
+    reading = asyncio.create_task(read_on(live))
+    while live.alive:
+        await asyncio.sleep(0)
+    assert not live.outcome.done()
+    assert live.join().dropped
+    reading.cancel()
+    live.outcome.cancel()
+    await asyncio.gather(live.outcome, reading, return_exceptions=True)
+
+
+async def test_a_stream_that_goes_on_after_its_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_stream, "_MOST_KEPT", 64 * 1024)
+    live, books = await begun(Passing(ended=True))
+    live.join()
+    with pytest.raises(MalformedResponse):
+        await live.outcome
+    assert books.endings == [("word", "malformed_response")]
