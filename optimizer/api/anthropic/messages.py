@@ -24,11 +24,13 @@ from optimizer.api.compat.chat_endpoint import (
     WireEndpoint,
     relayed_headers,
 )
+from optimizer.api.compat.stored_files import check_files
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.errors import Failure
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.domain.request import GatewayRequest
 from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
+from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.wiring.services import Services
 from providers.errors import ProviderError
 from routing.models import RoutingDecision
@@ -106,13 +108,14 @@ class CountTokensEndpoint(AnthropicEndpoint):
 
     name = "messages/count_tokens"
 
-    def __init__(self, chat_requests: ChatRequestBuilder) -> None:
+    def __init__(self, chat_requests: ChatRequestBuilder, objects: ProviderObjects) -> None:
         self._chat_requests = chat_requests
+        self._objects = objects
 
     @classmethod
     def of(cls, services: Services) -> Self:
         """Build the endpoint with what it needs of ``services``."""
-        return cls(services.chat_requests)
+        return cls(services.chat_requests, services.provider_objects)
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
         """Return the number of input tokens of the message."""
@@ -120,6 +123,7 @@ class CountTokensEndpoint(AnthropicEndpoint):
             query = await asyncio.to_thread(self._large_query, api_request)
         else:
             query = self.query(api_request)
+        await check_files(self._objects, query.chat, api_request.client)
         tokens = await self._chat_requests.count_tokens(query)
         return JsonReply({"input_tokens": tokens}, headers=self.headers(api_request.request_id))
 

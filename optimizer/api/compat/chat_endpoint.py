@@ -11,12 +11,15 @@ from decimal import Decimal
 from typing import Any, Self
 
 from optimizer.api.compat.relay import ALIVE, RelayEncoder, RelayRules
+from optimizer.api.compat.stored_files import check_files
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.errors import Failure, failure_of, retry_headers
+from optimizer.domain.client import ANONYMOUS
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
+from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.gateway.service import RoutingService
 from optimizer.gateway.streaming.client_stream import ClientStream
 from optimizer.wiring.services import Services
@@ -24,6 +27,11 @@ from routing.models import RoutingDecision
 
 # The request id in this header is our own.
 _OWN_HEADERS = frozenset({"x-request-id", "retry-after", "retry-after-ms", "x-should-retry"})
+# These are about the operator's account, so they show what all tenants use together.
+_ACCOUNT_HEADERS = (
+    "x-ratelimit-", "anthropic-ratelimit-", "anthropic-priority-", "anthropic-organization",
+    "openai-organization", "openai-project",
+)  # fmt: skip
 Keep = Callable[[CompletionResult, Mapping[str, Any] | None, bool], Awaitable[None]]
 """Keeps a recorded answer: the result, its body if it is whole, and whether it was relayed."""
 
@@ -82,8 +90,15 @@ def _stream_reply(
 
 
 def relayed_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the provider's headers for the client; its request id gets a name of its own."""
-    relayed = {name: value for name, value in headers.items() if name not in _OWN_HEADERS}
+    """Return the provider's headers for the client, without those about the operator's account.
+
+    The provider's request id gets a name of its own.
+    """
+    relayed = {
+        name: value
+        for name, value in headers.items()
+        if name not in _OWN_HEADERS and not name.startswith(_ACCOUNT_HEADERS)
+    }
     if upstream_id := headers.get("x-request-id"):
         relayed["x-optimizer-upstream-request-id"] = upstream_id
     return relayed
@@ -224,14 +239,17 @@ class WireEndpoint:
 class ChatEndpoint(WireEndpoint):
     """Answers chats; subclasses implement :meth:`read` for the format of their API."""
 
-    def __init__(self, chat_requests: ChatRequestBuilder, routing: RoutingService) -> None:
+    def __init__(
+        self, chat_requests: ChatRequestBuilder, routing: RoutingService, objects: ProviderObjects
+    ) -> None:
         self._chat_requests = chat_requests
         self._routing = routing
+        self._objects = objects
 
     @classmethod
     def of(cls, services: Services) -> Self:
         """Build the endpoint with what it needs of ``services``."""
-        return cls(services.chat_requests, services.routing)
+        return cls(services.chat_requests, services.routing, services.provider_objects)
 
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
         """Return the chat that the request asks for, and the format of its answer."""
@@ -246,6 +264,8 @@ class ChatEndpoint(WireEndpoint):
             else:
                 built, response_format = self._build(api_request)
             request = built
+            if built.client is not ANONYMOUS:
+                await check_files(self._objects, built.chat, built.client)
             return await answer(
                 self._routing, built, response_format, self.headers(api_request.request_id)
             )
