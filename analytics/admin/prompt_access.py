@@ -7,7 +7,7 @@ rows that it finds would show what they say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -44,7 +44,7 @@ def without_texts(story: RequestExplanation) -> RequestExplanation:
 class PromptAccessMixin(ModelAdmin):
     """An admin of rows that contain prompts, answers or comments."""
 
-    def get_list_display(self, request: HttpRequest) -> Sequence[Any]:
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Return the columns that the user may see."""
         return visible(request, super().get_list_display(request))
 
