@@ -60,8 +60,7 @@ def feedback_record(
     with a mean below 0.3 invalidate the cache entry. ``expect`` returns the score that
     was expected. A ``tenant`` can rate only its own answers: others are unknown to it.
     ``voter`` is the beginning of the client's API key: its later vote on an answer replaces
-    the earlier one. Without a key, a later vote on a request replaces the earlier one, and each
-    vote on a cache key counts. Raises :class:`UnknownAnswer`, and
+    the earlier one; without a key, every vote counts. Raises :class:`UnknownAnswer`, and
     ``ValueError`` with neither a rating nor a score.
     """
     if score is None:
@@ -83,8 +82,7 @@ def feedback_record(
         if entry is not None and request is not None and not is_answer_of(entry, request):
             # The entry has a newer answer now, which this verdict is not about.
             entry = None
-        bounded = bool(voter) or (request is not None and source == Feedback.Source.CLIENT)
-        if bounded and (earlier := _earlier_vote(voter, entry, request)) is not None:
+        if voter and (earlier := _earlier_vote(voter, entry, request)) is not None:
             return _replace_vote(earlier, entry, rating=rating, score=score, comment=comment)
         if voter and request is None:
             # The vote is found again by the request through which the client got the answer.
@@ -156,8 +154,6 @@ def _earlier_vote(
         return votes.filter(request=request).first()
     votes = votes.filter(cache_entry=entry, created_at__gte=entry.created_at)
     if request is not None:
-        if not voter:
-            return votes.filter(request=request).first()
         # The key of the request, not the voter's: else each vote on another key's request counts.
         same = Q(request__api_key=request.api_key, request__user_id=request.user_id)
         return votes.filter(same).first()

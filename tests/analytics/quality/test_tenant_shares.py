@@ -95,14 +95,6 @@ def test_votes_on_another_key_s_request_are_one_vote() -> None:
     assert (result.votes, result.invalidated) == (1, False)
 
 
-@pytest.mark.django_db
-def test_without_keys_a_request_has_one_vote() -> None:
-    request = RequestRecordFactory()
-    for _ in range(4):
-        result = feedback_record(request_id=request.pk, rating=-1)
-    assert result.votes == 1
-
-
 @given(st.dictionaries(st.tuples(kinds, st.sampled_from(["", RED, BLUE])), evidences))
 def test_no_tenant_outweighs_the_others(rows: dict) -> None:  # type: ignore[type-arg]
     whole = combined(rows, limited=True)
