@@ -27,6 +27,11 @@ def objects_of(kind: str, ids: Iterable[str], tenant: str) -> set[str]:
     return set(rows.values_list("object_id", flat=True))
 
 
+def objects_count(kind: str, provider: str, tenant: str) -> int:
+    """Return how many objects the tenant has at the provider."""
+    return ProviderObject.objects.filter(kind=kind, provider=provider, tenant=tenant).count()
+
+
 def objects_remember(objects: Iterable[ProviderObject]) -> None:
     """Write the objects; one that is known already stays as it is."""
     ProviderObject.objects.bulk_create(objects, ignore_conflicts=True)

@@ -190,6 +190,7 @@ if OIDC_RP_CLIENT_ID:
         "operator": env.str("OIDC_OPERATOR_GROUP", default=""),
         "analyst": env.str("OIDC_ANALYST_GROUP", default=""),
         "viewer": env.str("OIDC_VIEWER_GROUP", default=""),
+        "finance": env.str("OIDC_FINANCE_GROUP", default=""),
     }
     OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
     OIDC_RP_SCOPES = env.str("OIDC_SCOPES", default="openid email profile groups")

@@ -110,6 +110,11 @@ def tenant_of(key: ApiKey) -> str:
     return f"{_TEAM}{team.name}" if team else f"key:{key.prefix}"
 
 
+def tenants_known() -> set[str]:
+    """Return the tenants that have a key which is not revoked."""
+    return {tenant_of(key) for key in keys_load()}
+
+
 def team_of(tenant: str) -> str:
     """Return the team's name; empty if the tenant is not a team."""
     return tenant.removeprefix(_TEAM) if tenant.startswith(_TEAM) else ""

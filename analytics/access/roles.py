@@ -1,7 +1,7 @@
-"""The roles of the admin: viewer, analyst, operator; an administrator may do everything.
+"""The roles of the admin: finance, viewer, analyst, operator; an administrator may do everything.
 
 Roles are Django groups with these names, so an administrator assigns them like any other
-group. No role can change recorded requests.
+group. No role can change recorded requests. Finance sees figures, but no prompts and answers.
 """
 
 from __future__ import annotations
@@ -14,23 +14,33 @@ from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Group, Permission
 
 from analytics.models import (
+    Alert,
     AlertRule,
     ApiKey,
     Budget,
     BudgetHold,
     CachedResponse,
+    DailyTotal,
     Experiment,
     PriceOverride,
+    PriceSeen,
     Project,
+    RefusalTotal,
     RequestRecord,
+    RoutingMetric,
     RoutingRule,
     Team,
 )
 
 VIEWER, ANALYST, OPERATOR, ADMINISTRATOR = "viewer", "analyst", "operator", "administrator"
-ROLES = (ADMINISTRATOR, OPERATOR, ANALYST, VIEWER)
+FINANCE = "finance"
+ROLES = (ADMINISTRATOR, OPERATOR, ANALYST, VIEWER, FINANCE)
 """The role with most rights comes first."""
 
+_FINANCE_TABLES = (
+    Alert, Budget, BudgetHold, DailyTotal, Experiment, PriceOverride, PriceSeen, Project,
+    RefusalTotal, RequestRecord, RoutingMetric, Team,
+)  # fmt: skip
 _ANALYST_ACTIONS = {
     Experiment: ("add", "change", "delete"),
     RequestRecord: ("ask",),
@@ -63,6 +73,8 @@ def roles_make(**_: Any) -> None:
     for name, permissions in granted.items():
         group, _created = Group.objects.get_or_create(name=name)
         group.permissions.add(*view_all, *permissions)
+    group, _created = Group.objects.get_or_create(name=FINANCE)
+    group.permissions.add(*_permissions(dict.fromkeys(_FINANCE_TABLES, ("view",))))
 
 
 def _permissions(tables: Mapping[Any, tuple[str, ...]]) -> list[Permission]:

@@ -10,6 +10,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import path, reverse
 
+from analytics.access.prompt_rights import may_view_prompts
+from analytics.admin.prompt_access import PromptAccessMixin, visible
 from analytics.database.large_tables import COUNTED_ROWS, CappedPaginator
 from analytics.exports.csv import csv_response
 from analytics.ledger.daily_totals import known_values
@@ -91,7 +93,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return False
 
 
-class HistoryAdmin(ReadOnlyAdmin):
+class HistoryAdmin(PromptAccessMixin, ReadOnlyAdmin):
     """A list of any length that can be read, filtered and exported, but not edited."""
 
     paginator = CappedPaginator
@@ -120,14 +122,18 @@ class HistoryAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Look up an id or a cache key by index; search the prompts for anything else."""
+        """Look up an id or a cache key by index; search the prompts for anything else.
+
+        A user who may not see prompts finds ids only.
+        """
         term = search_term.strip()
         if not term:
             return queryset, False
         try:
             return self._by_id(queryset, uuid.UUID(term)), False
         except ValueError:
-            pass
+            if not may_view_prompts(request):
+                return queryset.none(), False
         if len(term) == 64 and all(digit in "0123456789abcdef" for digit in term):
             return queryset.filter(**{self.key_field: term}), False
         return queryset.filter(**{f"{self.prompt_field}__icontains": term}), False
@@ -155,9 +161,11 @@ class HistoryAdmin(ReadOnlyAdmin):
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """Return all rows of the list as it is filtered now, as CSV."""
         rows = self.get_changelist_instance(request).get_queryset(request)
-        return csv_response(rows, self.csv_columns, f"{self.opts.db_table}.csv")
+        columns = visible(request, self.csv_columns)
+        return csv_response(rows, columns, f"{self.opts.db_table}.csv")
 
     @admin.action(description="Export selected rows as CSV")
     def export_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase:
         """Return the selected rows as CSV."""
-        return csv_response(queryset, self.csv_columns, f"{self.opts.db_table}.csv")
+        columns = visible(request, self.csv_columns)
+        return csv_response(queryset, columns, f"{self.opts.db_table}.csv")

@@ -10,8 +10,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from analytics.access.prompt_rights import may_view_prompts
 from analytics.admin.history import HistoryAdmin, ModelFilter, ProviderFilter, TagFilter, UserFilter
 from analytics.admin.links import cache_link_to, link_to
+from analytics.admin.prompt_access import without_texts
 from analytics.ledger.daily_totals import savings_summary
 from analytics.ledger.savings import Savings
 from analytics.models import RequestRecord, RoutingMetric
@@ -71,12 +73,14 @@ class RoutingMetricAdmin(HistoryAdmin):
         if decision is not None and self.has_view_permission(request, decision):
             candidates = decision.metadata.get("candidates", [])
             baseline = ModelRef(decision.baseline_provider, decision.baseline_model)
+            story = explain_request(decision)
+            reads = may_view_prompts(request)
             more |= {
                 "title": "What happened to a request",
-                "story": explain_request(decision),
+                "story": story if reads else without_texts(story),
                 "candidates": candidates,
                 "plot": candidate_plot(candidates, baseline),
-                "may_see_answer": request.user.has_perm("analytics.view_cachedresponse"),
+                "may_see_answer": reads and request.user.has_perm("analytics.view_cachedresponse"),
             }
         return super().change_view(request, object_id, form_url, more)
 

@@ -121,7 +121,10 @@ class RequestRecord(ModelRefMixin, models.Model):
     class Meta:
         db_table = "requests"
         verbose_name = "request"
-        permissions = (("ask_requestrecord", "Can ask models in the playground"),)
+        permissions = (
+            ("ask_requestrecord", "Can ask models in the playground"),
+            ("view_prompts", "Can view prompts, answers and comments"),
+        )
         indexes = [
             models.Index(fields=["-created_at"], name="requests_created"),
             models.Index(fields=["provider", "model", "-created_at"], name="requests_model"),

@@ -19,7 +19,8 @@ class Feedback(ModelRefMixin, models.Model):
     Provider, model, pattern and tier are copied here, so that learning survives
     the pruning of requests. ``expected`` is the score that was expected of this
     model on this prompt before any outcome. ``external_id`` identifies an imported
-    outcome, so that it counts once even if it is imported several times.
+    outcome, so that it counts once even if it is imported several times. ``tenant`` gave the
+    verdict; it is empty for operators, imports and clients without a key.
     """
 
     class Source(models.TextChoices):
@@ -46,6 +47,7 @@ class Feedback(ModelRefMixin, models.Model):
     model = models.CharField(max_length=128)
     pattern = models.CharField(max_length=20, choices=choices(PATTERNS))
     tier = models.CharField(max_length=10, choices=choices(TIERS))
+    tenant = models.CharField(max_length=80, blank=True, default="", db_default="")
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = LargeTableQuerySet.as_manager()
@@ -76,7 +78,7 @@ class Feedback(ModelRefMixin, models.Model):
 
 
 class LearnedEvidence(ModelRefMixin, models.Model):
-    """Sums of all verdicts on one model for one kind of prompt; old verdicts weigh less.
+    """Sums of a tenant's verdicts on one model for one kind of prompt; old ones weigh less.
 
     The row changes under a lock in the verdict's own transaction, so that no
     verdict is lost. ``manage.py rebuild_evidence`` rebuilds it from the verdicts.
@@ -86,6 +88,7 @@ class LearnedEvidence(ModelRefMixin, models.Model):
     tier = models.CharField(max_length=10, choices=choices(TIERS))
     provider = models.CharField(max_length=64)
     model = models.CharField(max_length=128)
+    tenant = models.CharField(max_length=80, blank=True, default="", db_default="")
     count = models.PositiveBigIntegerField(default=0)
     weight = models.FloatField(default=0.0)
     quality_sum = models.FloatField(default=0.0)
@@ -97,7 +100,8 @@ class LearnedEvidence(ModelRefMixin, models.Model):
         verbose_name_plural = "learned evidence"
         constraints = [
             models.UniqueConstraint(
-                fields=["pattern", "tier", "provider", "model"], name="one_evidence_a_kind"
+                fields=["pattern", "tier", "provider", "model", "tenant"],
+                name="one_evidence_a_kind",
             )
         ]
 

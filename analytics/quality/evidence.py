@@ -1,4 +1,4 @@
-"""Evidence for learned routing: running sums of verdicts, by kind of prompt and model."""
+"""Evidence for learned routing: running sums of verdicts, by kind of prompt, model and tenant."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.utils import timezone
 
+from analytics.access.keys import tenants_known
 from analytics.database.batcher import batched
 from analytics.database.locking import locked_row
 from analytics.models import Feedback, LearnedEvidence
+from analytics.quality.tenant_shares import combined
 from routing.learning.posterior import MEMORY, faded, learn, tier_prior
 from routing.models import Evidence, EvidenceKey
 
@@ -24,14 +26,17 @@ Outcomes = Sequence[tuple[float, float | None]]
 """(score, expected score or ``None``), oldest first."""
 
 
-def evidence_add(outcomes: Mapping[EvidenceKey, Outcomes], now: datetime | None = None) -> None:
-    """Add outcomes within the current transaction; concurrent calls wait for each other."""
+def evidence_add(
+    outcomes: Mapping[EvidenceKey, Outcomes], now: datetime | None = None, *, tenant: str = ""
+) -> None:
+    """Add a tenant's outcomes within the current transaction; concurrent calls wait."""
     now = now or timezone.now()
     # All writers lock rows in the same order, so that they cannot deadlock.
     for (pattern, tier, provider, model), scores in sorted(outcomes.items()):
         row = locked_row(
-            LearnedEvidence, pattern=pattern, tier=tier, provider=provider, model=model
-        )
+            LearnedEvidence, pattern=pattern, tier=tier, provider=provider, model=model,
+            tenant=tenant,
+        )  # fmt: skip
         evidence = _weighed(row, now)
         for score, expected in scores:
             prior = tier_prior("moderate", tier) if expected is None else expected
@@ -50,12 +55,14 @@ def evidence_change(verdict: Feedback, change: float) -> None:
         tier=verdict.tier,
         provider=verdict.provider,
         model=verdict.model,
+        tenant=verdict.tenant,
     )
     later = Feedback.objects.filter(
         pattern=verdict.pattern,
         tier=verdict.tier,
         provider=verdict.provider,
         model=verdict.model,
+        tenant=verdict.tenant,
         pk__gt=verdict.pk,
     ).count()
     days = (row.updated_at - verdict.created_at).total_seconds() / _SECONDS_PER_DAY
@@ -65,12 +72,16 @@ def evidence_change(verdict: Feedback, change: float) -> None:
 
 
 def evidence_load(now: datetime | None = None) -> dict[EvidenceKey, Evidence]:
-    """Return all evidence, weighed by its age at ``now``."""
+    """Return the evidence of all tenants, weighed by its age at ``now`` and by tenant."""
     now = now or timezone.now()
-    return {
-        (row.pattern, row.tier, row.provider, row.model): _weighed(row, now)  # type: ignore[misc]
-        for row in LearnedEvidence.objects.all()
+    rows = list(LearnedEvidence.objects.all())
+    evidence = {
+        ((row.pattern, row.tier, row.provider, row.model), row.tenant): _weighed(row, now)
+        for row in rows
     }
+    tenants = {row.tenant for row in rows if row.tenant}
+    several = len(tenants) > 1 or (bool(tenants) and bool(tenants_known() - tenants))
+    return combined(evidence, limited=several)  # type: ignore[arg-type]
 
 
 def evidence_rebuild() -> int:
@@ -89,14 +100,14 @@ def evidence_rebuild() -> int:
 
 
 def _add_verdicts(verdicts: Sequence[Feedback]) -> int:
-    by_day: dict[datetime, dict[EvidenceKey, list[tuple[float, float | None]]]]
+    by_day: dict[tuple[datetime, str], dict[EvidenceKey, list[tuple[float, float | None]]]]
     by_day = defaultdict(lambda: defaultdict(list))
     for verdict in verdicts:
         day = verdict.created_at.replace(hour=0, minute=0, second=0, microsecond=0)
         key = (verdict.pattern, verdict.tier, verdict.provider, verdict.model)
-        by_day[day][key].append((verdict.score, verdict.expected))  # type: ignore[index]
-    for day, outcomes in sorted(by_day.items()):
-        evidence_add(outcomes, day)
+        by_day[day, verdict.tenant][key].append((verdict.score, verdict.expected))  # type: ignore[index]
+    for (day, tenant), outcomes in sorted(by_day.items()):
+        evidence_add(outcomes, day, tenant=tenant)
     return len(verdicts)
 
 

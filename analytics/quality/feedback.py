@@ -99,18 +99,20 @@ def feedback_record(
             model=answer.model,
             pattern=answer.pattern,
             tier=answer.tier,
+            tenant=tenant,
         )
         kind: EvidenceKey = (answer.pattern, answer.tier, answer.provider, answer.model)  # type: ignore[assignment]
-        evidence_add({kind: [(score, expected)]})
+        evidence_add({kind: [(score, expected)]}, tenant=tenant)
         if entry is not None:
             return _apply_to_entry(entry, score, votes=1)
     return _result_of(request)
 
 
 def _request_to_rate(request_id: uuid.UUID, tenant: str) -> RequestRecord:
-    request = RequestRecord.objects.filter(pk=request_id).first()
-    if request is None or (tenant and request.tenant != tenant):
-        # Another tenant's request is reported as unknown, so that its id reveals nothing.
+    requests = RequestRecord.objects.filter(pk=request_id)
+    # Another tenant's request is not even read, so that neither the answer nor its time differs.
+    request = (requests.filter(tenant=tenant) if tenant else requests).first()
+    if request is None:
         raise UnknownAnswer("request_id", "No request has this id.")
     if request.status != RequestRecord.Status.OK:
         raise UnknownAnswer("request_id", "This request was not answered.")
@@ -152,8 +154,9 @@ def _earlier_vote(
         return votes.filter(request=request).first()
     votes = votes.filter(cache_entry=entry, created_at__gte=entry.created_at)
     if request is not None:
-        mine = Q(request__api_key=voter, request__user_id=request.user_id)
-        return votes.filter(mine).first()
+        # The key of the request, not the voter's: else each vote on another key's request counts.
+        same = Q(request__api_key=request.api_key, request__user_id=request.user_id)
+        return votes.filter(same).first()
     if _requests_of(voter, entry.cache_key).exists():
         return votes.filter(request__api_key=voter).first()
     # The answer was given to other clients of the tenant only: such voters share one vote.

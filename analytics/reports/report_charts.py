@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
+from analytics.exports.printable import printable
 from analytics.reports.plots import svg
 
 _SPENT, _ROUTING, _CACHE = "#1565c0", "#2e7d32", "#f9a825"
@@ -70,7 +71,7 @@ def bars_chart(rows: Sequence[dict[str, Any]], label: str) -> str:
         ):
             widths = [float(Decimal(row[figure])) for row in shown]
             ax.barh([p + shift for p in places], widths, 0.4, color=colour, label=name)
-        ax.set_yticks(list(places), [_short(row["name"]) for row in shown])
+        ax.set_yticks(list(places), [_short(row["name"]) for row in shown], parse_math=False)
         ax.axvline(0, color="#757575", lw=0.6)
         ax.set_xlabel("USD")
         ax.legend(frameon=False, loc="lower right")
@@ -79,5 +80,5 @@ def bars_chart(rows: Sequence[dict[str, Any]], label: str) -> str:
 
 
 def _short(name: str) -> str:
-    # matplotlib reads text between dollar signs as a formula.
-    return (name if len(name) <= 40 else f"{name[:39]}…").replace("$", r"\$")
+    name = printable(name)
+    return name if len(name) <= 40 else f"{name[:39]}…"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from sparklines import sparklines
 
-from analytics.exports.csv import csv_cell
+from analytics.exports.csv import csv_lines
+from analytics.exports.markdown import markdown_row
 from analytics.money import dollars
 
 _SECTIONS = (
@@ -70,21 +69,20 @@ def as_csv(report: dict[str, Any]) -> str:
 
     With this long form, the columns are the same for every report.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["section", "name", "figure", "value"])
+    lines: list[Sequence[Any]] = [("section", "name", "figure", "value")]
     for section in ("period", "totals", "savings", "adjusted", "cache"):
-        for figure, value in report[section].items():
-            writer.writerow([section, "", figure, csv_cell(value)])
+        lines += [(section, "", figure, value) for figure, value in report[section].items()]
     for section, rows, names in _long_sections(report):
         for row in rows:
             name = (">" if section == "answer_lengths" else "/").join(
                 str(row[key]) for key in names
             )
-            for figure, value in row.items():
-                if figure not in names:
-                    writer.writerow([section, name, figure, csv_cell(value)])
-    return out.getvalue()
+            lines += [
+                (section, name, figure, value)
+                for figure, value in row.items()
+                if figure not in names
+            ]
+    return csv_lines(lines)
 
 
 def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
@@ -222,7 +220,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 def as_table(report: dict[str, Any], console: Console) -> None:
     """Print the report to a terminal."""
-    console.print(f"[bold]Routing report, last {report['period']['days']} days[/bold]")
+    console.print(f"Routing report, last {report['period']['days']} days", style="bold")
     for label, value in (*headline(report), *_trend(report)):
         console.print(f"  {label:<42} {value}", highlight=False)
     for title, rows in sections(_for_a_terminal(report)):
@@ -237,12 +235,10 @@ def as_table(report: dict[str, Any], console: Console) -> None:
 def as_markdown(report: dict[str, Any]) -> str:
     """Return the report as Markdown tables."""
     lines = [f"# Routing report, last {report['period']['days']} days", "", "| | |", "|---|---:|"]
-    lines += [
-        f"| {label.strip()} | {value} |" for label, value in (*headline(report), *_trend(report))
-    ]
+    lines += [markdown_row(pair) for pair in (*headline(report), *_trend(report))]
     for title, rows in (*sections(report), ("Days", report["by_day"])):
         headings = [heading.replace("_", " ") for heading in rows[0]]
-        lines += ["", f"## {title}", "", f"| {' | '.join(headings)} |"]
+        lines += ["", f"## {title}", "", markdown_row(headings)]
         lines.append("|" + "---|" * len(headings))
-        lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+        lines += [markdown_row(_cells(row)) for row in rows]
     return "\n".join(lines) + "\n"

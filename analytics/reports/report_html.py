@@ -8,6 +8,7 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
+from analytics.exports.printable import printable
 from analytics.reports.report_charts import bars_chart, days_chart
 from analytics.reports.report_formats import headline, sections
 
@@ -47,7 +48,11 @@ def _headings(row: dict[str, Any]) -> list[tuple[str, bool]]:
 
 def _cells(rows: list[dict[str, Any]]) -> list[list[tuple[Any, bool]]]:
     """Return each cell, and whether it is a figure."""
-    return [[(value, _is_figure(value)) for value in row.values()] for row in rows]
+    return [
+        [(printable(value) if isinstance(value, str) else value, _is_figure(value))
+         for value in row.values()]
+        for row in rows
+    ]  # fmt: skip
 
 
 def _is_figure(value: Any) -> bool:

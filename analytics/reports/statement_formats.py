@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from django.template.loader import render_to_string
 from rich.console import Console
 from rich.table import Table
 
-from analytics.exports.csv import csv_cell
+from analytics.exports.csv import csv_lines
+from analytics.exports.printable import printable
 from analytics.money import dollars
 from analytics.reports.report_formats import ReportEncoder
 
@@ -24,7 +24,7 @@ _INCOMPLETE = "Some requests of this month were pruned, so this statement is inc
 def title_of(figures: dict[str, Any]) -> str:
     """Return the title of a statement."""
     subject = f"{figures['by']} {figures['name']}" if "name" in figures else f"all {figures['by']}s"
-    return f"Statement of {figures['month']}, {subject}"
+    return printable(f"Statement of {figures['month']}, {subject}")
 
 
 def as_json(figures: dict[str, Any]) -> str:
@@ -34,9 +34,7 @@ def as_json(figures: dict[str, Any]) -> str:
 
 def as_csv(figures: dict[str, Any]) -> str:
     """Return one line per figure, like the report: section, name, figure, value."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["section", "name", "figure", "value"])
+    lines: list[Sequence[Any]] = [("section", "name", "figure", "value")]
     if "rows" in figures:
         sections = [(figures["by"], figures["rows"], "name")]
     else:
@@ -48,10 +46,10 @@ def as_csv(figures: dict[str, Any]) -> str:
         ]
     for section, rows, key in sections:
         for row in rows:
-            for figure, value in row.items():
-                if figure != key:
-                    writer.writerow([section, csv_cell(row[key]), figure, csv_cell(value)])
-    return out.getvalue()
+            lines += [
+                (section, row[key], figure, value) for figure, value in row.items() if figure != key
+            ]
+    return csv_lines(lines)
 
 
 def tables_of(figures: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -69,7 +67,7 @@ def _table(
     title: str, columns: tuple[str, ...], rows: list[dict[str, Any]]
 ) -> tuple[str, list[str], list[list[str]]]:
     cells = [
-        [dollars(row[name]) if name in _MONEY else str(row[name]) for name in columns]
+        [dollars(row[name]) if name in _MONEY else printable(str(row[name])) for name in columns]
         for row in rows
     ]
     return title, [name.replace("_", " ") for name in columns], cells
@@ -77,9 +75,9 @@ def _table(
 
 def as_table(figures: dict[str, Any], console: Console) -> None:
     """Print the statement to a terminal."""
-    console.print(f"[bold]{title_of(figures)}[/bold] (USD, days are UTC)")
+    console.print(f"{title_of(figures)} (USD, days are UTC)", style="bold")
     if figures.get("pruned"):
-        console.print(f"[yellow]{_INCOMPLETE}[/yellow]")
+        console.print(_INCOMPLETE, style="yellow")
     for title, headings, rows in tables_of(figures):
         table = Table(title=title or None, title_justify="left")
         for index, heading in enumerate(headings):

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import path
 
+from analytics.access.prompt_rights import may_view_prompts
 from analytics.database.replicas import reading_elsewhere
 from optimizer.control_room.grouping import group_models
 from optimizer.control_room.pages.charts import charts
@@ -67,6 +68,7 @@ class ControlRoom(AdminSite):
         if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
             raise PermissionDenied
         context = cost_breakdown(ReportPeriod.from_query(request.GET))
+        context["may_view_prompts"] = may_view_prompts(request)
         return TemplateResponse(request, "admin/whose.html", context)
 
     @reading_elsewhere()

@@ -125,7 +125,7 @@ class ModelSelector:
             required_capabilities=frozenset(request.needs),
             explore=explore,
             only=request.only,
-            cached_conversation=self._prompt_caches.find(request.chat)
+            cached_conversation=self._prompt_caches.find(request.chat, request.client.tenant)
             if len(request.chat.messages) > 1
             else None,
             effect=analyzed.effect,

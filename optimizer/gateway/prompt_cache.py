@@ -20,27 +20,28 @@ _UNASKED = frozenset({"openai", "gemini"})
 
 
 class PromptCaches:
-    """The models that have read a conversation, by its messages so far.
+    """The models that have read a tenant's conversation, by its messages so far.
 
-    They are kept in this process's memory, in a limited number: a forgotten conversation only
-    costs its input once at the full price.
+    A tenant knows its own conversations only: the choice of a model must not show that another
+    tenant has sent the same messages. They are kept in this process's memory, in a limited
+    number: a forgotten conversation only costs its input once at the full price.
     """
 
     def __init__(self) -> None:
         self._conversations: OrderedDict[bytes, tuple[float, CachedConversation]] = OrderedDict()
 
-    def find(self, chat: Chat) -> CachedConversation | None:
+    def find(self, chat: Chat, tenant: str = "") -> CachedConversation | None:
         """Return the model that still has the longest known beginning of ``chat``, if any."""
         if len(chat.turns) < 2 or chat.estimated_tokens() < LEAST_CACHED_TOKENS:
             return None
         now = time.monotonic()
-        for key in reversed(list(_prefixes(chat))):
+        for key in reversed(list(_prefixes(chat, tenant))):
             entry = self._conversations.get(key)
             if entry is not None and now - entry[0] < _KEPT_SECONDS:
                 return entry[1]
         return None
 
-    def remember(self, chat: Chat, wire: str, answer: Completion) -> None:
+    def remember(self, chat: Chat, wire: str, answer: Completion, tenant: str = "") -> None:
         """Remember that the model of ``answer`` has read ``chat``; ``wire`` is its API's name."""
         usage = answer.usage
         cached = usage.cache_read_tokens + usage.cache_write_tokens
@@ -48,7 +49,7 @@ class PromptCaches:
             cached = max(cached, usage.input_tokens)
         if cached < LEAST_CACHED_TOKENS:
             return
-        *_, key = _prefixes(chat)
+        *_, key = _prefixes(chat, tenant)
         self._conversations[key] = (
             time.monotonic(),
             CachedConversation(answer.provider, answer.model, cached),
@@ -58,12 +59,13 @@ class PromptCaches:
             self._conversations.popitem(last=False)
 
 
-def _prefixes(chat: Chat) -> Iterator[bytes]:
+def _prefixes(chat: Chat, tenant: str) -> Iterator[bytes]:
     """Yield a digest of each beginning of the conversation, shortest first.
 
-    Each includes the tools, which come before all messages.
+    Each includes the tenant, and the tools, which come before all messages.
     """
-    digest = hashlib.blake2b(repr(chat.tools).encode("utf-8", "replace"), digest_size=16)
+    start = repr((tenant, chat.tools))
+    digest = hashlib.blake2b(start.encode("utf-8", "replace"), digest_size=16)
     for message in chat.messages:
         digest.update(_text(message).encode("utf-8", "replace"))
         yield digest.digest()

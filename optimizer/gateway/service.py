@@ -385,14 +385,14 @@ class RoutingService:
         provider = self._caller.providers.get(completion.provider)
         # Input tokens include cached ones: with fewer, nothing can have been cached.
         if provider is not None and completion.usage.input_tokens >= LEAST_CACHED_TOKENS:
-            chat = analyzed.request.chat
+            chat, tenant = analyzed.request.chat, analyzed.request.client.tenant
             if chat.large:
                 remember = asyncio.to_thread(
-                    self._prompt_caches.remember, chat, provider.wire, completion
+                    self._prompt_caches.remember, chat, provider.wire, completion, tenant
                 )
                 self._background.run(remember)
             else:
-                self._prompt_caches.remember(chat, provider.wire, completion)
+                self._prompt_caches.remember(chat, provider.wire, completion, tenant)
 
 
 async def _own_result(recorded: Recorded) -> CompletionResult:

@@ -16,6 +16,8 @@ from analytics.alerts import (
     alerts_waiting,
     budget_alerts_raise,
 )
+from analytics.exports.messages import chat_text, mail_subject
+from analytics.exports.printable import printable
 from analytics.models import Alert
 from analytics.models.notification_target import NotificationTarget
 
@@ -50,7 +52,7 @@ def deliver(target: NotificationTarget, text: str, message: dict[str, Any]) -> I
 
 def _message(alert: Alert) -> dict[str, Any]:
     return {
-        "text": alert.text,
+        "text": chat_text(alert.text),
         "alert": alert.source,
         "value": float(alert.value),
         **_watched_limit(alert),
@@ -86,7 +88,7 @@ def _mail(recipients: list[str], text: str) -> str:
     if settings.EMAIL_BACKEND.endswith("dummy.EmailBackend"):
         return "e-mail: EMAIL_URL is not set"
     try:
-        send_mail(f"[AI Cost Optimizer] {text[:120]}", text, None, recipients)
-    except OSError as error:  # the base class of smtplib's and of network errors
+        send_mail(f"[AI Cost Optimizer] {mail_subject(text)}", printable(text), None, recipients)
+    except (OSError, ValueError) as error:  # of smtplib, of the network; a header that is refused
         return f"e-mail: {type(error).__name__}"
     return ""

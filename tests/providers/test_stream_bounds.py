@@ -44,8 +44,8 @@ class Endless:
 
 
 async def drain(provider: Endless) -> None:
-    circuits = RequestCircuits(Circuits(5, 1.0, 1.0), lambda: 1)
-    opened = await open_stream(provider, REQUEST, circuits)  # type: ignore[arg-type]
+    circuits = RequestCircuits(Circuits(5, 1.0, 1.0), lambda: 1, "")
+    opened = await open_stream(provider, REQUEST, circuits, lambda usage: None)  # type: ignore[arg-type]
     builder = CompletionBuilder("p", REQUEST)
     async for event in opened.events:
         builder.add(event)

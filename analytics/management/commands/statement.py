@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from rich.console import Console
 
+from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.reports.statement import BY, last_month, statement, statements
 from analytics.reports.statement_formats import as_csv, as_html, as_json, as_table
@@ -61,6 +61,6 @@ class Command(TeachingCommand):
     @staticmethod
     def _write(figures: dict[str, Any], kind: str, file: Any) -> None:
         if kind == "table":
-            as_table(figures, Console(file=file, highlight=False))
+            as_table(figures, TerminalConsole(file=file, highlight=False))
         else:
             file.write(_WRITERS[kind](figures))

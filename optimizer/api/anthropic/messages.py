@@ -113,7 +113,7 @@ class CountTokensEndpoint(AnthropicEndpoint, TokenCountEndpoint):
     ) -> JsonReply:
         """Return the reply that reports ``error``; the provider's own words, where it has some."""
         if isinstance(error, ProviderError) and error.body is not None and error.status:
-            headers = self.headers(request_id) | relayed_headers(error.headers)
+            headers = self.headers(request_id) | relayed_headers(error.headers, request)
             return JsonReply(error.body, error.status, headers)
         return super().failed(request_id, error, request)
 

@@ -12,12 +12,15 @@ from decimal import Decimal
 from typing import Any, Self
 
 from optimizer.api.compat.relay import ALIVE, RelayEncoder, RelayRules
+from optimizer.api.compat.stored_files import check_files
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.errors import Failure, failure_of, retry_headers
+from optimizer.domain.client import ANONYMOUS
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
+from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.gateway.service import RoutingService
 from optimizer.gateway.streaming.client_stream import ClientStream
 from optimizer.wiring.services import Services
@@ -27,6 +30,11 @@ from routing.models import RoutingDecision
 _OWN_HEADERS = frozenset({"x-request-id", "retry-after", "retry-after-ms", "x-should-retry"})
 _NOT_IN_HEADERS = re.compile(r"[^ -~]")
 _MOST_HEADER_CHARACTERS = 2_000
+# These are about the operator's account, so they show what all tenants use together.
+_ACCOUNT_HEADERS = (
+    "x-ratelimit-", "anthropic-ratelimit-", "anthropic-priority-", "anthropic-organization",
+    "openai-organization", "openai-project",
+)  # fmt: skip
 Keep = Callable[[CompletionResult, Mapping[str, Any] | None, bool], Awaitable[None]]
 """Keeps a recorded answer: the result, its body if it is whole, and whether it was relayed."""
 
@@ -58,7 +66,7 @@ async def answer(
         return JsonReply(whole, headers=headers)
     if response_format.keep is not None:
         await response_format.keep(result, relayed.body, True)
-    headers.update(relayed_headers(relayed.headers))
+    headers.update(relayed_headers(relayed.headers, request))
     body = response_format.rules.whole(relayed.body, result)
     if body is relayed.body and relayed.raw:
         return JsonReply(relayed.raw, headers=headers)
@@ -76,7 +84,7 @@ def _stream_reply(
         response_format.rules, response_format.encoder(stream, request), response_format.alive
     )
     headers = {
-        **headers_of_stream(request, stream), **headers, **relayed_headers(stream.headers)
+        **headers_of_stream(request, stream), **headers, **relayed_headers(stream.headers, request)
     }  # fmt: skip
     if stream.decision is not None:
         headers.update(_dropped_header(routing, request, *stream.decision.ref))
@@ -84,9 +92,18 @@ def _stream_reply(
     return StreamReply(source, stream.leave, headers)
 
 
-def relayed_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the provider's headers for the client; its request id gets a name of its own."""
-    relayed = {name: value for name, value in headers.items() if name not in _OWN_HEADERS}
+def relayed_headers(headers: Mapping[str, str], request: GatewayRequest | None) -> dict[str, str]:
+    """Return the provider's headers for the client of ``request``, if that is known.
+
+    The provider's request id gets a name of its own. Tenants get none of the headers about the
+    operator's account.
+    """
+    hidden = () if request is not None and not request.client.tenant else _ACCOUNT_HEADERS
+    relayed = {
+        name: value
+        for name, value in headers.items()
+        if name not in _OWN_HEADERS and not name.startswith(hidden)
+    }
     if upstream_id := headers.get("x-request-id"):
         relayed["x-optimizer-upstream-request-id"] = upstream_id
     return relayed
@@ -223,7 +240,7 @@ class WireEndpoint:
         """Return the reply that reports ``error``; ``request`` is set once it has been read."""
         failure = failure_of(error, request)
         headers = retry_headers(failure.retry_after, failure.code) | self.headers(request_id)
-        headers |= relayed_headers(failure.headers)
+        headers |= relayed_headers(failure.headers, request)
         body = failure.relayed or self.error_body(failure, request_id)
         return JsonReply(body, failure.status, headers, failure)
 
@@ -231,14 +248,17 @@ class WireEndpoint:
 class ChatEndpoint(WireEndpoint):
     """Answers chats; subclasses implement :meth:`read` for the format of their API."""
 
-    def __init__(self, chat_requests: ChatRequestBuilder, routing: RoutingService) -> None:
+    def __init__(
+        self, chat_requests: ChatRequestBuilder, routing: RoutingService, objects: ProviderObjects
+    ) -> None:
         self._chat_requests = chat_requests
         self._routing = routing
+        self._objects = objects
 
     @classmethod
     def of(cls, services: Services) -> Self:
         """Build the endpoint with what it needs of ``services``."""
-        return cls(services.chat_requests, services.routing)
+        return cls(services.chat_requests, services.routing, services.provider_objects)
 
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
         """Return the chat that the request asks for, and the format of its answer."""
@@ -254,6 +274,8 @@ class ChatEndpoint(WireEndpoint):
             else:
                 built, response_format = self._build(api_request)
             request = built
+            if built.client is not ANONYMOUS:
+                await check_files(self._objects, built.chat, built.client)
             return await answer(
                 self._routing, built, response_format, self.headers(api_request.request_id)
             )

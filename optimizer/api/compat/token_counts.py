@@ -7,21 +7,24 @@ from dataclasses import replace
 from typing import Self
 
 from optimizer.api.compat.chat_endpoint import WireEndpoint
+from optimizer.api.compat.stored_files import check_files
 from optimizer.api.http.endpoint import ApiRequest
 from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
+from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.wiring.services import Services
 
 
 class TokenCountEndpoint(WireEndpoint):
     """Reads a request as one for an answer, and counts its tokens. This is free."""
 
-    def __init__(self, chat_requests: ChatRequestBuilder) -> None:
+    def __init__(self, chat_requests: ChatRequestBuilder, objects: ProviderObjects) -> None:
         self._chat_requests = chat_requests
+        self._objects = objects
 
     @classmethod
     def of(cls, services: Services) -> Self:
         """Build the endpoint with what it needs of ``services``."""
-        return cls(services.chat_requests)
+        return cls(services.chat_requests, services.provider_objects)
 
     def query(self, api_request: ApiRequest) -> ChatQuery:
         """Return the chat that the request asks for."""
@@ -33,6 +36,7 @@ class TokenCountEndpoint(WireEndpoint):
             query = await asyncio.to_thread(self._large_query, api_request)
         else:
             query = self.query(api_request)
+        await check_files(self._objects, query.chat, api_request.client)
         return await self._chat_requests.count_tokens(query)
 
     def _large_query(self, api_request: ApiRequest) -> ChatQuery:

@@ -19,17 +19,22 @@ async def own_list(call: RelayedCall, first: Mapping[str, Any]) -> Mapping[str, 
     """Return the list with the client's own objects; ``first`` is the provider's first page.
 
     Pages of others' objects are passed over, so that a client that reads page by page finds
-    all of its own.
+    all of its own. Once all of its own are in the list, the rest is not looked at, and the list
+    says that there is no more: whether others have objects does not show.
     """
     if call.client is ANONYMOUS or not isinstance(first.get("data"), list):
         return first
     asked = call.request.GET
     limit = _limit(asked.get("limit"))
     after = _AFTER[call.wire]
-    page, data = first, await _own(call, first["data"])
+    total = await call.services.provider_objects.count(
+        call.place.kind, call.provider.name, call.client
+    )
+    page, data = first, await _own(call, first["data"]) if total else []
     for _ in range(_MOST_PAGES):
         last = _last_id(page)
-        if len(data) >= limit or not page.get("has_more") or not last or "before_id" in asked:
+        complete = len(data) >= min(limit, total) or "before_id" in asked
+        if complete or not page.get("has_more") or not last:
             break
         query = {**{k: str(v) for k, v in asked.items()}, after: last, "limit": str(_PAGE)}
         answer = await call.send(query)
@@ -38,10 +43,11 @@ async def own_list(call: RelayedCall, first: Mapping[str, Any]) -> Mapping[str, 
             break
         page = _object(raw)
         data += await _own(call, page.get("data") or [])
-    more = len(data) > limit or bool(page.get("has_more"))
+    more = len(data) > limit or (len(data) < total and bool(page.get("has_more")))
     data = data[:limit]
     return {
-        **first,
+        # Nothing else of the provider's page: a count would be that of all tenants.
+        **({"object": first["object"]} if "object" in first else {}),
         "data": data,
         "has_more": more and bool(data),
         "first_id": data[0]["id"] if data else None,

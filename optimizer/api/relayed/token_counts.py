@@ -15,6 +15,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from optimizer.api.compat.chat_endpoint import cost_headers, relayed_headers
+from optimizer.api.compat.stored_files import check_files
 from optimizer.api.http.body_reader import InvalidField
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply
 from optimizer.api.http.views import EndpointViewSet
@@ -72,6 +73,7 @@ class InputTokensEndpoint(_OwnCallEndpoint):
     async def reply(self, api_request: ApiRequest) -> Reply:
         """Return OpenAI's own count, or an estimate."""
         request = self.request_of(api_request)
+        await check_files(self._objects, request.chat, request.client)
         try:
             model = self.own_calls.own_model(request)
             answer = await self.own_calls.pass_on(
@@ -92,6 +94,7 @@ class CompactEndpoint(_OwnCallEndpoint):
     async def reply(self, api_request: ApiRequest) -> Reply:
         """Return OpenAI's answer; the call is priced and recorded."""
         request = self.request_of(api_request)
+        await check_files(self._objects, request.chat, request.client)
         try:
             answer = await self.own_calls.compact(request, api_request.data)
         except OtherWire:
@@ -109,7 +112,7 @@ def _reply(answer: PassedAnswer) -> JsonReply:
     headers: dict[str, Any] = {"X-Optimizer-Provider": answer.provider}
     if answer.result is not None:
         headers = cost_headers(answer.result)
-    return JsonReply(answer.raw, answer.status, headers | relayed_headers(answer.headers))
+    return JsonReply(answer.raw, answer.status, headers | relayed_headers(answer.headers, None))
 
 
 class InputTokensView(EndpointViewSet):

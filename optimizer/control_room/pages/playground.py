@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from rest_framework import serializers
 
+from analytics.access.prompt_rights import MAY_VIEW_PROMPTS
 from analytics.models import Feedback
 from analytics.quality.feedback import UnknownAnswer, feedback_record
 from analytics.reports.plots import candidate_plot
@@ -25,7 +26,8 @@ from optimizer.gateway.streaming.client_stream import ClientStream
 from optimizer.lab.playground import STRATEGIES, Question, StrategyChoice, stream_messages
 from optimizer.wiring.build import get_services
 
-_MAY_VIEW, _MAY_ASK = "analytics.view_routingmetric", "analytics.ask_requestrecord"
+_MAY_VIEW = ("analytics.view_routingmetric", MAY_VIEW_PROMPTS)
+_MAY_ASK = "analytics.ask_requestrecord"
 _MAX_TURNS = 50
 _MAX_CHARS = 400_000
 
@@ -61,7 +63,7 @@ class RatingSerializer(StrictSerializer):
 
 def playground_page(request: HttpRequest) -> HttpResponse:
     """Show the form; a script on it calls the views below."""
-    if not request.user.has_perm(_MAY_VIEW):  # type: ignore[union-attr]
+    if not request.user.has_perms(_MAY_VIEW):  # type: ignore[union-attr]
         raise PermissionDenied
     context = {
         **admin.site.each_context(request),
@@ -76,7 +78,7 @@ def playground_page(request: HttpRequest) -> HttpResponse:
 
 def choices_view(request: HttpRequest) -> HttpResponse:
     """Return what each strategy would choose for the question in the body, as HTML."""
-    if not request.user.has_perm(_MAY_VIEW):  # type: ignore[union-attr]
+    if not request.user.has_perms(_MAY_VIEW):  # type: ignore[union-attr]
         raise PermissionDenied
     data = _validated(request, QuestionSerializer)
     if isinstance(data, JsonResponse):

@@ -17,6 +17,7 @@ from analytics.money import SMALLEST_USD
 from analytics.provider_objects import (
     object_find,
     object_forget,
+    objects_count,
     objects_of,
     objects_remember,
 )
@@ -69,6 +70,10 @@ class ProviderObjects:
         if client is ANONYMOUS:
             return ids
         return await self._database.run(partial(objects_of, kind, ids, client.tenant))
+
+    async def count(self, kind: str, provider: str, client: Client) -> int:
+        """Return how many objects at the provider are the client's."""
+        return await self._database.run(partial(objects_count, kind, provider, client.tenant))
 
     async def created(
         self, kind: str, provider: str, body: Mapping[str, Any], client: Client, model: str = ""

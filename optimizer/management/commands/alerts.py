@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from rich.console import Console
 from rich.table import Table
 
 from analytics.alerts import read_rule
+from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.models import AlertRule
 from optimizer.monitoring.alerts import deliver, watch
@@ -58,7 +58,7 @@ class Command(TeachingCommand):
                 )
             value = reading.text if rule.enabled else "switched off"
             table.add_row(rule.name, value, "yes" if reading.passed else "no", sent)
-        Console(file=self.stdout, highlight=False).print(table)  # type: ignore[arg-type]
+        TerminalConsole(file=self.stdout, highlight=False).print(table)  # type: ignore[arg-type]
 
     def _test(self, name: str) -> None:
         try:

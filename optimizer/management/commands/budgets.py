@@ -7,13 +7,13 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
-from rich.console import Console
 from rich.table import Table
 
 from analytics.access.audit import audit_added, audit_changed
 from analytics.access.versioned_rows import save_versioned
 from analytics.budgets.opening import budget_open
 from analytics.budgets.report import AccountStanding, standings
+from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.models import Budget
 from analytics.money import dollars
@@ -138,7 +138,7 @@ class Command(TeachingCommand):
                 table.add_row(*_row(account), end_section=True)
             if not own_accounts:
                 table.add_row(_described(budget), budget.applies_to, "nothing")
-        Console(file=self.stdout, highlight=False).print(table)  # type: ignore[arg-type]
+        TerminalConsole(file=self.stdout, highlight=False).print(table)  # type: ignore[arg-type]
 
 
 def _amounts(options: dict[str, Any]) -> dict[str, Any]:

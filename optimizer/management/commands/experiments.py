@@ -18,6 +18,7 @@ from analytics.experiments import (
     experiment_stop,
     traffic,
 )
+from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.models import Experiment
 from optimizer.policies.policy import PolicyError, read_arm
@@ -85,7 +86,7 @@ class Command(TeachingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the chosen action; without one, list all experiments."""
-        console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
+        console = TerminalConsole(file=self.stdout, highlight=False)  # type: ignore[arg-type]
         action = options["do"] or "list"
         try:
             getattr(self, f"_{action}")(console, options)
@@ -108,7 +109,7 @@ class Command(TeachingCommand):
     def _show(self, console: Console, options: dict[str, Any]) -> None:
         experiment = self._experiment(options["name"])
         results = experiment_results(experiment)
-        console.print(f"[bold]{experiment.name}[/bold], {experiment.get_status_display()}")
+        console.print(f"{experiment.name}, {experiment.get_status_display()}", style="bold")
         if experiment.end_reason:
             console.print(f"  {experiment.end_reason}")
         console.print(f"  {verdict(experiment, results)}")

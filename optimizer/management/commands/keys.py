@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from rich.console import Console
 from rich.table import Table
 
 from analytics.access.audit import audit_added, audit_changed
 from analytics.access.keys import key_revoke, key_rotate
+from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.models import ApiKey
 
@@ -76,7 +76,7 @@ class Command(TeachingCommand):
                 "revoked" if key.revoked_at else until,
                 f"{key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never",
             )  # fmt: skip
-        Console(file=self.stdout, highlight=False).print(table)  # type: ignore[arg-type]
+        TerminalConsole(file=self.stdout, highlight=False).print(table)  # type: ignore[arg-type]
 
     @staticmethod
     def _key(name: str) -> ApiKey:

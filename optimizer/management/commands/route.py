@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from rich.console import Console
 from rich.table import Table
 
+from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.money import dollars
 from optimizer.api.http.json_out import MoneyEncoder
@@ -51,9 +51,9 @@ class Command(TeachingCommand):
         self._explain(prompt, decision)
 
     def _explain(self, prompt: str, decision: RoutingDecision) -> None:
-        console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
+        console = TerminalConsole(file=self.stdout, highlight=False)  # type: ignore[arg-type]
         metadata = decision.metadata
-        console.print(f"[bold]{decision.ref}[/bold]")
+        console.print(str(decision.ref), style="bold")
         console.print(decision.reasoning, markup=False)
         console.print(
             f"\nstrategy {decision.strategy_used}, confidence {decision.confidence}, "

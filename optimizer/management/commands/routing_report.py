@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from rich.console import Console
 
 from analytics.database.replicas import reading_elsewhere
+from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.reports.breakdown import DIMENSIONS
 from analytics.reports.report import report_with_charts, routing_report
@@ -86,7 +86,7 @@ class Command(TeachingCommand):
     @staticmethod
     def _write(report: dict[str, Any], kind: str, file: Any) -> None:
         if kind == "table":
-            as_table(report, Console(file=file))
+            as_table(report, TerminalConsole(file=file))
         else:
             formats = {"json": as_json, "csv": as_csv, "markdown": as_markdown, "html": _as_html}
             file.write(formats[kind](report))

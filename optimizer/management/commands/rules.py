@@ -9,6 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
+from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.money import dollars
 from optimizer.lab.rule_preview import RulePreview
@@ -45,7 +46,7 @@ class Command(TeachingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """List the rules, or print what they would have done to past requests."""
-        console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
+        console = TerminalConsole(file=self.stdout, highlight=False)  # type: ignore[arg-type]
         if options["last"] < 1:
             raise CommandError("--last must be at least 1.")
         services = get_services()
@@ -128,4 +129,4 @@ def show_trial(console: Console, trial: RulePreview, rules: list[Rule]) -> None:
     if trial.unpriced:
         console.print(f"{trial.unpriced} could not be priced and are left out of the cost.")
     for reason, count in trial.unservable.most_common():
-        console.print(f"[yellow]{count} would be refused: {reason}[/yellow]")
+        console.print(f"{count} would be refused: {reason}", style="yellow")

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.reports.usage import period_start
 from optimizer.lab.price_list import PriceListError, read_price_list
@@ -81,7 +82,7 @@ class Command(TeachingCommand):
             figures = [as_figures(answer) for answer in answers]
             self.stdout.write(json.dumps(figures, indent=2))
             return
-        console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
+        console = TerminalConsole(file=self.stdout, highlight=False)  # type: ignore[arg-type]
         for answer in answers:
             show(console, answer, settings.QUALITY_TOLERANCE)
 
@@ -119,7 +120,7 @@ class Command(TeachingCommand):
 
 def show(console: Console, answer: Answer, tolerance: float) -> None:
     """Print the verdict, its basis, the figures (USD, quality 0-1) and the mix of models."""
-    console.print(f"[bold]{verdict(answer, tolerance)}[/bold]")
+    console.print(verdict(answer, tolerance), style="bold")
     for line in basis(answer):
         console.print(f"  {line}")
     if figures := [*cost_rows(answer), *quality_rows(answer)]:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
 from analytics.models import CachedResponse, Feedback, LearnedEvidence
 from analytics.quality.evidence import evidence_rebuild
@@ -129,3 +130,18 @@ def test_a_replaced_vote_weighs_as_if_it_had_been_so_from_the_start() -> None:
     changed = LearnedEvidence.objects.get().quality_sum
     evidence_rebuild()
     assert changed == pytest.approx(LearnedEvidence.objects.get().quality_sum, abs=1e-6)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("by", ["request_id", "cache_key"])
+def test_another_tenant_s_answer_takes_the_same_queries_as_an_unknown_one(by: str) -> None:
+    request = RequestRecordFactory(tenant=RED)
+    CachedResponseFactory(tenant=RED, cache_key=request.cache_key)
+    theirs = request.pk if by == "request_id" else request.cache_key
+    unknown = uuid.uuid4() if by == "request_id" else "0" * 64
+    queries = []
+    for value in (theirs, unknown):
+        with CaptureQueriesContext(connections["default"]) as seen, pytest.raises(UnknownAnswer):
+            feedback_record(**{by: value}, rating=-1, tenant=BLUE, voter=KEY)  # type: ignore[arg-type]
+        queries.append(len(seen))
+    assert queries[0] == queries[1]

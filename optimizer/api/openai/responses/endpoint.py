@@ -43,9 +43,8 @@ class ResponsesEndpoint(OpenAIEndpoint, ChatEndpoint):
         stored: StoredResponses,
         objects: ProviderObjects,
     ) -> None:
-        super().__init__(chat_requests, routing)
+        super().__init__(chat_requests, routing, objects)
         self._stored = stored
-        self._objects = objects
 
     @classmethod
     def of(cls, services: Services) -> Self:

@@ -183,6 +183,29 @@ async def test_pages_of_others_are_passed_over(
     assert claude_fake.asked[1].query == "after_id=theirs&limit=100"
 
 
+async def test_a_list_does_not_show_that_others_have_objects(
+    client: httpx.AsyncClient, openai_fake: FakeProvider, openai_answers: Answers
+) -> None:
+    red, blue = await key_of("red"), await key_of("blue")
+    openai_answers["POST", "/batches"] = BATCH
+    body = {"endpoint": "/v1/chat/completions"}
+    assert (await client.post("/v1/batches", json=body, headers=red)).status_code == 200
+    others = [{**BATCH, "id": f"batch_of_others_{n}"} for n in range(3)]
+    openai_answers["GET", "/batches"] = {
+        "object": "list", "data": [BATCH, *others], "has_more": True, "total": 4,
+        "first_id": "batch_1", "last_id": others[-1]["id"],
+    }  # fmt: skip
+    asked = len(openai_fake.asked)
+    own = (await client.get("/v1/batches?limit=1", headers=red)).json()
+    assert own == {
+        "object": "list", "data": [BATCH], "has_more": False, "first_id": "batch_1",
+        "last_id": "batch_1",
+    }  # fmt: skip
+    none = (await client.get("/v1/batches", headers=blue)).json()
+    assert (none["data"], none["has_more"], none["first_id"]) == ([], False, None)
+    assert len(openai_fake.asked) == asked + 2
+
+
 async def test_continuing_anothers_response_is_refused(
     client: httpx.AsyncClient, openai_fake: FakeProvider, openai_answers: Answers
 ) -> None:
