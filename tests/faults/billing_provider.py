@@ -114,9 +114,13 @@ class Call:
         return self._price(sum(arrived))
 
     @property
+    def allowed(self) -> Decimal:
+        """What it may have cost, for all that a service knows that does not see its answer."""
+        return self._price(self.max_tokens)
+
+    @property
     def most(self) -> Decimal:
-        """What a service may assume that does not know how far it came."""
-        return self._price(max(self.max_tokens, self.tokens_out))
+        return max(self.allowed, self.billed)
 
 
 class BillingProvider:
