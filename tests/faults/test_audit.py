@@ -12,18 +12,16 @@ import random
 import re
 import secrets
 import signal
-import sqlite3
 import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 
 from tests.faults.audit_check import (
     ROWS,
@@ -35,10 +33,10 @@ from tests.faults.audit_check import (
     shares_are_unfair,
 )
 from tests.faults.audit_clients import AuditClients, exchange, head_of
+from tests.faults.audit_servers import Audited, OnServices, OnSqlite
 from tests.faults.billing_provider import BillingProvider, billing_provider, catalogue
 from tests.faults.servers import Postgres, RedisServer
 from tests.patience import eventually
-from tests.running import Running
 
 RUNS = int(os.environ.get("AUDIT_RUNS", "5"))
 CALM = float(os.environ.get("AUDIT_SECONDS", "4"))
@@ -54,102 +52,6 @@ LIMITS = {
     "STREAM_SECONDS": "6", "BODY_TIMEOUT": "3", "BODY_SECONDS": "8", "READER_TIMEOUT": "3",
     "BREAKER_SECONDS": "1", "MIN_FREE_DISK_MB": "8", "LOG_LEVEL": "WARNING", "AUDIT_KEY": "k",
 }  # fmt: skip
-
-
-class Audited(Running):
-    """The service, which writes its log to a file, on a small disk and on a database that the
-    audit can freeze."""
-
-    log: Path
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve", "--prepare"],
-                cwd=settings.BASE_DIR,
-                env=self._environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def kill(self) -> str:
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        return self.log.read_text()[-3000:]
-
-
-class OnSqlite:
-    """One worker, its database on its disk."""
-
-    environment = {"WORKERS": "1", "MAX_CONCURRENT_REQUESTS": "24"}
-    id = "id"
-
-    def __init__(self, folder: Path) -> None:
-        self.service: Audited
-        self._database = folder / "db.sqlite3"
-
-    def rows(self, statement: str) -> list[Any]:
-        connection = sqlite3.connect(self._database, timeout=20)
-        try:
-            return connection.execute(statement).fetchall()
-        finally:
-            connection.close()
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        connection = sqlite3.connect(self._database, timeout=20, check_same_thread=False)
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        finally:
-            connection.rollback()
-            connection.close()
-
-    @contextmanager
-    def unwritable(self) -> Iterator[None]:
-        """Beside a full disk."""
-        yield
-
-    def others(self) -> list[Callable[[], Any]]:
-        return []
-
-
-class OnServices:
-    """Four workers on PostgreSQL and Redis."""
-
-    environment = {"WORKERS": "4", "MAX_CONCURRENT_REQUESTS": "8"}
-    id = "id::text"
-
-    def __init__(self, postgres: Postgres, redis: RedisServer) -> None:
-        self.environment = self.environment | {
-            "DATABASE_URL": postgres.url, "CACHE_URL": redis.url,
-        }  # fmt: skip
-        self._postgres = postgres
-        self._redis = redis
-        self.rows = postgres.rows
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        self._postgres.freeze()
-        try:
-            yield
-        finally:
-            self._postgres.thaw()
-
-    unwritable = frozen
-
-    @contextmanager
-    def redis_gone(self) -> Iterator[None]:
-        self._redis.kill()
-        try:
-            yield
-        finally:
-            self._redis.start()
-
-    def others(self) -> list[Callable[[], Any]]:
-        return [self.redis_gone]
 
 
 @pytest.fixture
@@ -170,14 +72,20 @@ class Audit:
         self.warm = 0.0
 
     def prepare(self) -> None:
-        for tenant in range(4):
-            made = (
-                self.service.manage("create_key", f"key-{tenant}-{n}", "--team", f"team-{tenant}")
-                for n in range(1 + tenant // 3)
-            )
-            self.keys.append([re.findall(r"aco_[\w-]+", output)[0] for output in made])
-        self.service.manage("budgets", "add", "all", "--limit", "100000")
-        self.service.manage("budgets", "add", "teams", "--scope", "team", "--limit", "50000")
+        """Make the keys of the tenants, one of which has two, and budgets that all fit in."""
+        manage = self.service.manage
+        with ThreadPoolExecutor(2) as pool:
+            made = [
+                pool.submit(manage, "create_key", f"key-{n}", "--team", f"team-{min(n, 3)}")
+                for n in range(5)
+            ]
+            budgets = [
+                pool.submit(manage, "budgets", "add", *budget.split())
+                for budget in ("all --limit 100000", "teams --scope team --limit 50000")
+            ]
+        assert all(output.result() is not None for output in budgets)
+        keys = [re.findall(r"aco_[\w-]+", output.result())[0] for output in made]
+        self.keys = [*([key] for key in keys[:3]), keys[3:]]
 
     def workers(self) -> list[int]:
         return self.service.workers() or [self.service.process.pid]
@@ -286,9 +194,13 @@ class Audit:
             outcomes = {outcome for _, _, outcome in lately}
             return now > begun + 1 and outcomes == {"ok"} and len({one[1] for one in lately}) == 4
 
-        await eventually(all_served)
-        took = time.monotonic() - begun
         name = fault.__name__ if fault is not None else "beginning"
+        try:
+            await eventually(all_served)
+        except TimeoutError:
+            last = {outcome for at, _, outcome in clients.honest if at > time.monotonic() - 5}
+            return [f"not all were served again after {name}: {last}"]
+        took = time.monotonic() - begun
         _report(f"  all tenants are served {took:.1f} s after {name}")
         return [f"all were served again only {took:.1f} s after {name}"] if took > RECOVERY else []
 
