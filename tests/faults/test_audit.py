@@ -1,7 +1,7 @@
 """An audit: 64 clients of four tenants, a provider that keeps its own bill, and mischance.
 
 It knows what the documentation says, and nothing else. ``AUDIT_RUNS`` (5 of each configuration),
-``AUDIT_SECONDS`` (of calm between two faults, 4) and ``AUDIT_SEED`` change its length and its luck.
+``AUDIT_SECONDS`` (of calm between two faults, 3) and ``AUDIT_SEED`` change its length and its luck.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from tests.faults.servers import Postgres, RedisServer
 from tests.patience import eventually
 
 RUNS = int(os.environ.get("AUDIT_RUNS", "5"))
-CALM = float(os.environ.get("AUDIT_SECONDS", "4"))
+CALM = float(os.environ.get("AUDIT_SECONDS", "3"))
 SEED = int(os.environ.get("AUDIT_SEED") or secrets.randbelow(10**6))
 FAULT = 3.0
-RECOVERY = 15.0
+RECOVERY = 30.0
 """Seconds after a fault, or after a start, within which honest clients are answered again: the
-documentation says ten until the database is tried again, and a request takes its time."""
+documentation says ten until the database is tried again, and a worker needs its time to start."""
 MEMORY = 64
 """MiB that a worker may have grown by since it was warm, whatever was done to it."""
 LIMITS = {
