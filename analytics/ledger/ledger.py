@@ -246,7 +246,6 @@ class Ledger:
     def _without_database(
         self, entries: Sequence[LedgerEntry], error: Exception
     ) -> Sequence[Receipt | Exception]:
-        self._replay_due = True
         self._log_unavailable(error)
         return self._write_to_journal(entries)
 
@@ -281,9 +280,12 @@ class Ledger:
             )
 
     def _write_to_journal(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
+        if not entries:
+            return []
+        # The database may rest because of a hold, so that no record has failed before.
+        self._replay_due = True
         try:
-            if entries:
-                self._journal.append([entry.rows() for entry in entries])
+            self._journal.append([entry.rows() for entry in entries])
         except OSError as error:
             self.health.journal_failed()
             logger.critical(
