@@ -1,9 +1,9 @@
-"""What providers charge beside the tokens of a call: searches and requests."""
+"""What providers charge beside the tokens of a call: searches, containers and requests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from genai_prices.types import ModelInfo, ModelPrice
@@ -11,6 +11,8 @@ from genai_prices.types import ModelInfo, ModelPrice
 from providers.completion import Usage
 
 _ZERO = Decimal(0)
+FEE_UNITS = ("web_searches", "file_searches", "code_sessions", "requests", "cache_storage")
+"""Units of a catalogue's price that are fees, in USD per thousand, storage as in ``Fees``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,23 +20,29 @@ class Fees:
     """Fees in USD per thousand; ``None`` means that none is known.
 
     ``requests`` is by Perplexity's size of the search context; "" stands for any other.
+    ``cache_storage`` is USD per million tokens and hour, for caches that a client keeps.
     """
 
     web_searches: Decimal | None = None
     file_searches: Decimal | None = None
     requests: Mapping[str, Decimal] | None = None
+    code_sessions: Decimal | None = None
+    cache_storage: Decimal | None = None
 
     def cost(self, usage: Usage) -> Decimal:
         """Return the fees of one call in USD."""
         total = (self.web_searches or _ZERO) * usage.web_searches
         total += (self.file_searches or _ZERO) * usage.file_searches
+        total += (self.code_sessions or _ZERO) * usage.code_sessions
         if self.requests is not None:
             total += self.requests.get(usage.search_context, self.requests[""])
         return total / 1000
 
     def unknown_for(self, usage: Usage) -> bool:
-        """Return whether ``usage`` has searches whose fee is unknown."""
+        """Return whether ``usage`` has searches or containers whose fee is unknown."""
         if usage.web_searches and self.web_searches is None and self.requests is None:
+            return True
+        if usage.code_sessions and self.code_sessions is None:
             return True
         return bool(usage.file_searches) and self.file_searches is None
 
@@ -42,10 +50,13 @@ class Fees:
 NO_FEES = Fees()
 # For models whose entry in the price table names no fee. Sources:
 # https://platform.claude.com/docs/en/about-claude/pricing (web search; web fetch is free),
-# https://developers.openai.com/api/docs/pricing, https://docs.x.ai/developers/pricing
+# https://developers.openai.com/api/docs/pricing (a container of 1 GB for 20 minutes),
+# https://docs.x.ai/developers/pricing
 _PROVIDER_FEES = {
     "anthropic": Fees(web_searches=Decimal(10)),
-    "openai": Fees(web_searches=Decimal(10), file_searches=Decimal("2.5")),
+    "openai": Fees(
+        web_searches=Decimal(10), file_searches=Decimal("2.5"), code_sessions=Decimal(30)
+    ),
     "x-ai": Fees(web_searches=Decimal(5), file_searches=Decimal("2.5")),
 }
 # The table has the fee of the largest context alone: https://docs.perplexity.ai/getting-started/pricing
@@ -78,5 +89,15 @@ def listed_fees(prices_id: str, info: ModelInfo, prices: ModelPrice) -> Fees:
         usual.web_searches if web is None else web,
         usual.file_searches if files is None else files,
         requests,
+        usual.code_sessions,
+        usual.cache_storage,
     )
     return NO_FEES if fees == NO_FEES else fees
+
+
+def fees_of(price: Mapping[str, Decimal], usual: Fees = NO_FEES) -> Fees:
+    """Return the fees of a price by unit; those that it does not name are the ``usual`` ones."""
+    named = {unit: price[unit] for unit in FEE_UNITS if unit in price and unit != "requests"}
+    if "requests" in price:
+        return replace(usual, **named, requests={"": price["requests"]})
+    return replace(usual, **named) if named else usual

@@ -20,6 +20,11 @@ _UNITS = {
     "cache_write_1h": "cache_write_1h_mtok",
     "input_audio": "input_audio_mtok",
     "output_audio": "output_audio_mtok",
+    "cache_audio_read": "cache_audio_read_mtok",
+    "input_image": "input_image_mtok",
+    "output_image": "output_image_mtok",
+    "cache_image_read": "cache_image_read_mtok",
+    "input_video": "input_video_mtok",
 }
 # Tiers that the table describes in words only:
 # https://ai.google.dev/gemini-api/docs/pricing, https://ai.google.dev/gemini-api/docs/optimization

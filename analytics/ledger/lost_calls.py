@@ -100,6 +100,7 @@ def _estimate(held: BudgetHold) -> RequestRecord:
         tokens_estimated=held.tokens_in,
         usage_estimated=True,
         cost=cost,
+        price_basis=RequestRecord.PriceBasis.ESTIMATED,
         failed_cost=cost,
         attempts=[
             {

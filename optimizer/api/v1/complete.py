@@ -163,6 +163,8 @@ def completion_body(result: CompletionResult) -> dict[str, Any]:
         "tokens_in": completion.usage.input_tokens,
         "tokens_out": completion.usage.output_tokens,
         "cost": result.cost,
+        "price_basis": result.price_basis,
+        "list_cost": result.list_cost,
         "total_cost_today": result.total_cost_today,
         "cache_hit": result.cache_hit,
         "cache_key": result.cache_key,
