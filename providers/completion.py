@@ -291,6 +291,30 @@ def most_input_tokens(chat: Chat) -> int:
     return overhead + tools + schema + sum(map(_part_size, chat.parts()))
 
 
+def most_body_tokens(body: Mapping[str, Any]) -> int:
+    """Return the same bound for the body of a request, whichever its wire."""
+    turns = max(
+        len(value) if isinstance(value := body.get(name), list) else 0
+        for name in ("messages", "input", "contents")
+    )
+    overhead = _MESSAGE_OVERHEAD * (turns + 1) + (_TOOLS_OVERHEAD if body.get("tools") else 0)
+    return overhead + _body_size(body) + _LARGEST_IMAGE * _images(body)
+
+
+def _images(body: Mapping[str, Any]) -> int:
+    """Return how many images a request refers to by their addresses."""
+    count, values = 0, [body.get(name) for name in ("messages", "input", "contents")]
+    while values:
+        value = values.pop()
+        if isinstance(value, list):
+            values.extend(value)
+        elif isinstance(value, Mapping):
+            kind = value.get("type")
+            count += isinstance(kind, str) and "image" in kind
+            values.extend(value.values())
+    return count
+
+
 def most_embedded_tokens(body: Mapping[str, Any]) -> int:
     """Return the same bound for the texts, or the tokens, of a request for embeddings."""
     inputs = body.get("input")

@@ -183,18 +183,20 @@ class PriceBook:
         output_tokens: int,
         service_tier: str = "",
         speed: str = "",
+        geography: str = "",
     ) -> Decimal | None:
         """Return the most that a call of at most so many tokens can cost, in USD.
 
         It holds for a call that ends within an hour, served as the request asks or by the
-        standard tier. ``None`` means that the price is unknown.
+        standard tier; a batch is served as one. ``None`` means that the price is unknown.
         """
         owner = self._catalogue.providers.get(provider)
         if owner is not None and owner.is_prepaid("*"):
             return _ZERO
         now, costs = datetime.now(UTC), []
         for at in (now, now + timedelta(minutes=30), now + timedelta(hours=1)):
-            for variant in {("", ""), (service_tier, speed)}:
+            asked = (service_tier, speed, geography)
+            for variant in {asked} if service_tier == "batch" else {("", "", ""), asked}:
                 rates = self.rates(provider, model, at, *variant)
                 if rates is None:
                     return None

@@ -26,7 +26,7 @@ class Charge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """The client that pays: beginning of its key, user, team and project; empty if unknown.
+    """The client that pays: beginning of its key, user, team, project, session; empty if unknown.
 
     ``tenant`` is what the team was read from.
     """
@@ -36,17 +36,24 @@ class Payer:
     team: str = ""
     project: str = ""
     tenant: str = ""
+    session: str = ""
 
     @classmethod
-    def of(cls, *, key: str, user: str, tenant: str, project: str) -> Payer:
+    def of(cls, *, key: str, user: str, tenant: str, project: str, session: str = "") -> Payer:
         """Return a payer, with the team that the tenant stands for."""
-        return cls(key, user, team_of(tenant), project, tenant)
+        return cls(key, user, team_of(tenant), project, tenant, session)
 
     @classmethod
     def of_record(cls, record: RequestRecord) -> Payer:
         """Return the payer of a recorded request."""
+        # The rows of a batch have the batch for a session.
+        batch = record.endpoint == RequestRecord.Endpoint.BATCHES
         return cls.of(
-            key=record.api_key, user=record.user_id, tenant=record.tenant, project=record.project
+            key=record.api_key,
+            user=record.user_id,
+            tenant=record.tenant,
+            project=record.project,
+            session="" if batch else record.session_id,
         )
 
 
@@ -201,6 +208,7 @@ def _sums(
         Budget.Scope.USER: payer.user,
         Budget.Scope.TEAM: payer.team,
         Budget.Scope.PROJECT: payer.project,
+        Budget.Scope.SESSION: payer.session,
     }
     return {
         Budget.Scope.EVERYTHING: {"": total},

@@ -121,4 +121,5 @@ def _estimate(held: BudgetHold) -> RequestRecord:
         user_id=held.user_id,
         tenant=held.tenant,
         project=held.project,
+        session_id=held.session_id,
     )

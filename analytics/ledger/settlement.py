@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from analytics.budgets.claims import Charge, Cost, Payer
-from analytics.budgets.holding import book
+from analytics.budgets.holding import book, release
 from analytics.ledger.daily_totals import totals_add, totals_take_back
 from analytics.ledger.ledger import LedgerEntry, write_entries
 from analytics.ledger.rollups import mark_late
@@ -56,6 +56,8 @@ def object_close(kept: ProviderObject, state: str, entries: Sequence[LedgerEntry
         return False
     if entries:
         write_entries(entries)
+    if kept.request_id is not None:
+        release([kept.request_id])
     return True
 
 
