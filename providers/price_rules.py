@@ -62,6 +62,11 @@ class PriceRule:
     above: int = 0
     of_excess: bool = False
 
+    @property
+    def is_whole(self) -> bool:
+        """Return whether the rule is a price of its own, for a model without one."""
+        return bool(self.prices and self.models and "input" in self.prices and not self.above)
+
     def is_for(self, names: Iterable[str]) -> bool:
         """Return whether the rule is for a model with one of these names."""
         if not self.models:

@@ -216,7 +216,9 @@ class PriceBook:
         if self._set_here(provider, model, at) is not None:
             return "set here"
         spec = self._models.find(provider, model)
-        return "catalogue" if spec is not None and spec.price is not None else "genai-prices"
+        if (spec is not None and spec.price is not None) or self._info(provider, model) is None:
+            return "catalogue"
+        return "genai-prices"
 
     def deprecated(self, provider: str, model: str) -> bool:
         """Return whether the price table marks the model as deprecated."""
@@ -266,13 +268,32 @@ class PriceBook:
                 rates = _own_rates(rates, listed, standard)
             rates = replace(rates, fees=fees_of(own, rates.fees))
         elif listed is None:
-            return None
+            return self._by_rules_alone(provider, model, spec, at, served)
         elif "output" not in listed.by_kind and (spec is None or spec.kind == "chat"):
             return None
         else:
             rates = _listed_rates(listed)
         rules = self._rules_for(provider, model, spec)
         return apply_rules(rules, rates, at, served, factors_only=agreed) if rules else rates
+
+    def _by_rules_alone(
+        self,
+        provider: str,
+        model: str,
+        spec: ModelSpec | None,
+        at: datetime,
+        served: tuple[str, str, str],
+    ) -> Rates | None:
+        """Return the rates of a model that the table does not know, ``None`` without a rule."""
+        rules = self._rules_for(provider, model, spec)
+        for place, rule in enumerate(rules):
+            if rule.is_whole and rule.holds(at, *served):
+                assert rule.prices is not None
+                owner = self._catalogue.providers[provider]
+                fees = fees_of(rule.prices, provider_fees(owner.prices))
+                rates = replace(rates_of(rule.prices), fees=fees)
+                return apply_rules(rules[place + 1 :], rates, at, served)
+        return None
 
     def _rules_for(self, provider: str, model: str, spec: ModelSpec | None) -> list[PriceRule]:
         names = {model} if spec is None else {model, *names_with_its_price(spec)}
