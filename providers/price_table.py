@@ -70,6 +70,10 @@ def listed_prices(
     factor = _TIER_FACTORS.get((prices_id, variant.get("service_tier", "")))
     if variant == BATCH:
         factor = BATCH_FACTOR
-    if any(listed.when == variant for listed in info.price_variants or ()):
-        factor = None
+    # A variant may be listed from a day on, and be as old as the others.
+    for listed in info.price_variants or ():
+        if listed.when == variant and (
+            listed.constraint is None or listed.constraint.active(at)
+        ):
+            factor = None
     return ListedPrices(by_kind, listed_fees(prices_id, info, prices), factor)
