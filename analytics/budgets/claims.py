@@ -16,6 +16,9 @@ from analytics.models import ApiKey, Budget, RequestRecord
 from routing.dated_names import undated
 
 
+_LONGEST_SUBJECT, _LONGEST_ID = 200, 128
+
+
 class Charge(NamedTuple):
     """An amount in USD for calls of one model."""
 
@@ -28,7 +31,8 @@ class Charge(NamedTuple):
 class Payer:
     """The client that pays: beginning of its key, user, team, project, session; empty if unknown.
 
-    ``tenant`` is what the team was read from.
+    ``tenant`` is what the team was read from. ``session`` begins with the tenant, if there is
+    one: clients choose the ids of sessions, and two tenants may choose the same.
     """
 
     key: str = ""
@@ -41,7 +45,14 @@ class Payer:
     @classmethod
     def of(cls, *, key: str, user: str, tenant: str, project: str, session: str = "") -> Payer:
         """Return a payer, with the team that the tenant stands for."""
+        if tenant and session:
+            session = f"{tenant}/{session}"[:_LONGEST_SUBJECT]
         return cls(key, user, team_of(tenant), project, tenant, session)
+
+    @property
+    def session_id(self) -> str:
+        """Return the session's id as the client sent it."""
+        return self.session.removeprefix(f"{self.tenant}/")[:_LONGEST_ID]
 
     @classmethod
     def of_record(cls, record: RequestRecord) -> Payer:

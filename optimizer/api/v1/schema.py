@@ -102,7 +102,7 @@ class CompleteBody(s.Serializer):
         help_text="How the cost is known; empty when nothing was charged",
     )
     list_cost = s.FloatField(
-        allow_null=True,
+        required=False,
         help_text="USD by the price table, if the provider reported another amount or the call "
         "was paid ahead",
     )
