@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from genai_prices.types import ModelInfo, ModelPrice
@@ -11,8 +11,8 @@ from genai_prices.types import ModelInfo, ModelPrice
 from providers.completion import Usage
 
 _ZERO = Decimal(0)
-FEE_UNITS = ("web_searches", "file_searches", "code_sessions", "requests", "cache_storage")
-"""Units of a catalogue's price that are fees, in USD per thousand, storage as in ``Fees``."""
+FEE_UNITS = ("web_searches", "file_searches", "code_sessions", "requests")
+"""Units of a catalogue's price that are fees, in USD per thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,12 @@ class Fees:
     """Fees in USD per thousand; ``None`` means that none is known.
 
     ``requests`` is by Perplexity's size of the search context; "" stands for any other.
-    ``cache_storage`` is USD per million tokens and hour, for caches that a client keeps.
     """
 
     web_searches: Decimal | None = None
     file_searches: Decimal | None = None
     requests: Mapping[str, Decimal] | None = None
     code_sessions: Decimal | None = None
-    cache_storage: Decimal | None = None
 
     def cost(self, usage: Usage) -> Decimal:
         """Return the fees of one call in USD."""
@@ -90,14 +88,17 @@ def listed_fees(prices_id: str, info: ModelInfo, prices: ModelPrice) -> Fees:
         usual.file_searches if files is None else files,
         requests,
         usual.code_sessions,
-        usual.cache_storage,
     )
     return NO_FEES if fees == NO_FEES else fees
 
 
 def fees_of(price: Mapping[str, Decimal], usual: Fees = NO_FEES) -> Fees:
     """Return the fees of a price by unit; those that it does not name are the ``usual`` ones."""
-    named = {unit: price[unit] for unit in FEE_UNITS if unit in price and unit != "requests"}
-    if "requests" in price:
-        return replace(usual, **named, requests={"": price["requests"]})
-    return replace(usual, **named) if named else usual
+    if not any(unit in price for unit in FEE_UNITS):
+        return usual
+    return Fees(
+        web_searches=price.get("web_searches", usual.web_searches),
+        file_searches=price.get("file_searches", usual.file_searches),
+        code_sessions=price.get("code_sessions", usual.code_sessions),
+        requests={"": price["requests"]} if "requests" in price else usual.requests,
+    )

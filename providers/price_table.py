@@ -72,8 +72,6 @@ def listed_prices(
         factor = BATCH_FACTOR
     # A variant may be listed from a day on, and be as old as the others.
     for listed in info.price_variants or ():
-        if listed.when == variant and (
-            listed.constraint is None or listed.constraint.active(at)
-        ):
+        if listed.when == variant and (listed.constraint is None or listed.constraint.active(at)):
             factor = None
     return ListedPrices(by_kind, listed_fees(prices_id, info, prices), factor)

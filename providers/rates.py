@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 
 from providers.completion import Usage
@@ -165,9 +165,7 @@ class Rates:
         """Return these rates with those of ``rates`` instead."""
         if not rates:
             return self
-        tokens = {unit: rate for unit, rate in rates.items() if unit in TOKEN_UNITS}
-        media = {unit: rate for unit, rate in rates.items() if unit not in TOKEN_UNITS}
-        return replace(self, **tokens, media={**(self.media or {}), **media} or None)
+        return rates_by_unit({**self.by_unit(), **rates}, self.fees)
 
     def times(self, factor: Decimal) -> Rates:
         """Return these rates times ``factor``; fees stay as they are."""

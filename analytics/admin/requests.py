@@ -157,9 +157,10 @@ class RequestRecordAdmin(HistoryAdmin):
         "id", "created_at", "status", "provider", "model", "strategy", "confidence", "pattern",
         "tier", "complexity", "max_tokens", "auto_route", "user_id", "session_id", "tokens_in",
         "tokens_out", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
-        "usage_estimated", "finish_reason", "cost", "price_basis", "list_cost", "failed_cost", "cache_hit", "cache_key",
-        "original_cost", "savings", "latency_ms", "provider_ms", "error_code", "error_detail",
-        "http_status", "replayed", "endpoint", "requested_model", "streamed", "ttft_ms", "tags",
+        "usage_estimated", "finish_reason", "cost", "price_basis", "list_cost", "failed_cost",
+        "cache_hit", "cache_key", "original_cost", "savings", "latency_ms", "provider_ms",
+        "error_code", "error_detail", "http_status", "replayed", "endpoint", "requested_model",
+        "streamed", "ttft_ms", "tags",
     )  # fmt: skip
 
     @admin.display(description="asked for")

@@ -15,7 +15,6 @@ from analytics.budgets.periods import BudgetWindow, window_at
 from analytics.models import ApiKey, Budget, RequestRecord
 from routing.dated_names import undated
 
-
 _LONGEST_SUBJECT, _LONGEST_ID = 200, 128
 
 

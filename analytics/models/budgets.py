@@ -202,9 +202,10 @@ class BudgetHold(models.Model):
     """Money in USD held for a request in progress: counted as if it were spent.
 
     ``api_key``, ``user_id``, ``tenant``, ``project``, ``session_id`` and ``endpoint`` are those
-    of the request, which arrived at ``asked_at``. ``tokens_in`` is the estimated input of its call, ``tokens_out``
-    the output that it allows, ``estimate`` what both cost. ``lost_at`` is when the worker that
-    made the hold was found dead: what the provider charged is then estimated from these.
+    of the request, which arrived at ``asked_at``. ``tokens_in`` is the estimated input of its
+    call, ``tokens_out`` the output that it allows, ``estimate`` what both cost.
+    ``lost_at`` is when the worker that made the hold was found dead: what the provider charged
+    is then estimated from these.
     """
 
     request_id = models.UUIDField()

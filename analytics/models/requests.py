@@ -32,9 +32,9 @@ class RequestRecord(ModelRefMixin, models.Model):
     """One row of the ledger: a request, the model that answered it and what it cost.
 
     ``cost`` is everything that providers charged for the request, ``failed_cost``
-    the part spent on failed attempts, and ``price_basis`` says how the rest is known. A request that was refused (``http_status`` is 4xx)
-    cost nothing, and was neither analyzed nor routed: no figure counts it. ``id`` is
-    time-ordered (UUIDv7), so it is also the order of arrival.
+    the part spent on failed attempts, and ``price_basis`` says how the rest is known. A request
+    that was refused (``http_status`` is 4xx) cost nothing, and was neither analyzed nor routed:
+    no figure counts it. ``id`` is time-ordered (UUIDv7), so it is also the order of arrival.
     """
 
     class Status(models.TextChoices):
@@ -108,7 +108,9 @@ class RequestRecord(ModelRefMixin, models.Model):
         "call was paid ahead.",
     )
     billed_units = models.JSONField(
-        null=True, blank=True, help_text="What was priced beside tokens of text: tier, tools, media."
+        null=True,
+        blank=True,
+        help_text="What was priced beside tokens of text: tier, tools, media.",
     )
     failed_cost = money(default=Decimal(0))
     cache_hit = models.BooleanField(default=False)

@@ -196,7 +196,8 @@ def prediction(draw: Draw) -> Answer:
         "accepted_prediction_tokens": accepted,
         "rejected_prediction_tokens": units["output"] - accepted,
     }
-    return Answer(draw.price, "prediction", "whole", ({"usage": usage},), units, served=Served(served.at))  # fmt: skip
+    body = {"usage": usage, "service_tier": _tier_of(served)}
+    return Answer(draw.price, "prediction", "whole", (body,), units, served)
 
 
 def chat_audio(draw: Draw) -> Answer:

@@ -53,7 +53,8 @@ def priced(book: PriceBook, answer: Answer) -> CallPrice:
     if answer.shape == "batch":
         return _batch(book, answer)
     usage = usage_of(answer)
-    assert usage is not None and not usage.unreported, answer
+    assert usage is not None, answer
+    assert not usage.unreported, answer
     return book.price(provider, model, usage, answer.served.at)
 
 

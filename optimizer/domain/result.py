@@ -95,9 +95,9 @@ class CompletionResult:
 
     Costs are USD, ``None`` if a price is unknown. ``price_basis`` is how the cost of the
     answer is known (:class:`providers.pricing.CallPrice`), "" if nothing was charged;
-    ``list_cost`` is the price by the table if it is another amount. ``likeness`` is the similarity of the two
-    prompts (-1 to 1) if the semantic cache answered, else ``None``. ``dropped`` are the fields
-    of the request that the model left out, set where a stream ends.
+    ``list_cost`` is the price by the table if it is another amount. ``likeness`` is the
+    similarity of the two prompts (-1 to 1) if the semantic cache answered, else ``None``.
+    ``dropped`` are the fields of the request that the model left out, set where a stream ends.
     """
 
     request_id: uuid.UUID

@@ -259,4 +259,6 @@ def test_the_bound_covers_what_is_charged_as_it_was_asked(fields: dict[str, str]
     for model in ("claude-opus-5-5", "claude-haiku-5-5", "claude-haiku-4-5"):
         charged = prices.cost("claude", model, usage)
         most = most_cost(prices, "claude", model, 1_000, bound)
-        assert charged is not None and most is not None and charged <= most
+        assert charged is not None
+        assert most is not None
+        assert charged <= most

@@ -138,8 +138,6 @@ def _rates_table(rates: Rates) -> Table:
             table.add_row(unit, f"{fee:f}", "thousand")
     for size, fee in (fees.requests or {}).items():
         table.add_row(f"requests {size}".strip(), f"{fee:f}", "thousand")
-    if fees.cache_storage is not None:
-        table.add_row("cache_storage", f"{fees.cache_storage:f}", "million tokens and hour")
     return table
 
 

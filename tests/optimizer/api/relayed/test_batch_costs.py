@@ -250,7 +250,12 @@ async def test_a_background_response_that_failed_says_so(
 
 def asked(number: int, url: str = "/v1/chat/completions", **body: Any) -> bytes:
     """A line of an input file."""
-    line = {"custom_id": str(number), "method": "POST", "url": url, "body": {"model": MODEL, **body}}
+    line = {
+        "custom_id": str(number),
+        "method": "POST",
+        "url": url,
+        "body": {"model": MODEL, **body},
+    }
     return json.dumps(line).encode() + b"\n"
 
 
