@@ -11,13 +11,15 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from providers.price_rules import PRICE_UNITS, PriceRule, PriceRuleError, read_rule
 from providers.toml_file import read_toml
 
 DEFAULT_CATALOGUE = Path(__file__).with_name("catalogue.toml")
 WIRES = ("anthropic", "gemini", "openai", "openai-own", "openrouter", "local")
 TIERS = ("simple", "moderate", "complex")
 KINDS = ("chat", "embedding")
-_PRICE_FIELDS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
+# Fields of [providers.NAME] under which calls are paid by other means than their tokens.
+_EVERY_TIER = "*"
 
 
 class CatalogueError(Exception):
@@ -29,7 +31,8 @@ class ProviderSpec:
     """A provider: its wire, its base URL, and the variables that hold its key.
 
     ``lacks`` names the features of its wire that this provider does not support
-    (:mod:`providers.features`).
+    (:mod:`providers.features`). ``prepaid`` names the service tiers whose calls are paid by a
+    subscription or by capacity that was bought ahead, "*" for all: they cost nothing more.
     """
 
     name: str
@@ -40,13 +43,21 @@ class ProviderSpec:
     key_optional: bool = False
     prices: str = ""
     lacks: frozenset[str] = frozenset()
+    prepaid: frozenset[str] = frozenset()
+
+    def is_prepaid(self, service_tier: str) -> bool:
+        """Return whether a call that this tier served costs nothing more."""
+        return bool(self.prepaid) and (
+            _EVERY_TIER in self.prepaid or (service_tier or "standard") in self.prepaid
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model of a provider.
 
-    ``price`` overrides the price table: USD per million tokens by unit. ``kind`` is "chat"
+    ``price`` overrides the price table: USD per million tokens by unit, fees per thousand.
+    ``kind`` is "chat"
     or "embedding". ``lacks`` names features that this model does not support. ``rank`` is
     the model's place in the catalogue, 0 first. ``snapshot_of`` is the id of the model
     that this is a dated edition of, else empty.
@@ -72,22 +83,31 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Providers by name, chat models in the order in which they are tried, embedding models."""
+    """Providers by name, chat models in the order in which they are tried, embedding models.
+
+    ``price_rules`` change the price table, in the order in which they apply.
+    """
 
     providers: Mapping[str, ProviderSpec]
     models: tuple[ModelSpec, ...]
     embeddings: tuple[ModelSpec, ...]
     _by_key: dict[tuple[str, str], ModelSpec] = field(repr=False, compare=False)
+    price_rules: tuple[PriceRule, ...] = ()
 
     @classmethod
-    def of(cls, providers: Mapping[str, ProviderSpec], models: tuple[ModelSpec, ...]) -> Catalogue:
+    def of(
+        cls,
+        providers: Mapping[str, ProviderSpec],
+        models: tuple[ModelSpec, ...],
+        price_rules: tuple[PriceRule, ...] = (),
+    ) -> Catalogue:
         """Build a catalogue; a model is found by its id and by its aliases."""
         by_key = {
             (model.provider, name): model for model in models for name in (*model.aliases, model.id)
         }
         chat = tuple(model for model in models if model.kind == "chat")
         embeddings = tuple(model for model in models if model.kind == "embedding")
-        return cls(providers, chat, embeddings, by_key)
+        return cls(providers, chat, embeddings, by_key, price_rules)
 
     def find(self, provider: str, model: str) -> ModelSpec | None:
         """Return the model with this id or alias, or ``None``."""
@@ -97,10 +117,13 @@ class Catalogue:
 def load_catalogue(operator_file: Path | None = None) -> Catalogue:
     """Return the built-in catalogue; entries of the operator's file replace built-in ones.
 
+    The operator's price rules are applied after the built-in ones.
+
     Raises :class:`CatalogueError`, which names the file and the wrong entry.
     """
     providers: dict[str, ProviderSpec] = {}
     entries: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+    rules: list[PriceRule] = []
     for path in filter(None, (DEFAULT_CATALOGUE, operator_file)):
         raw = read_toml(path, CatalogueError)
         for name, entry in raw.get("providers", {}).items():
@@ -111,13 +134,15 @@ def load_catalogue(operator_file: Path | None = None) -> Catalogue:
             except (KeyError, TypeError):
                 raise CatalogueError(f"{path}: a model needs a provider and an id") from None
             entries[key] = (str(path), entry)
+        for number, entry in enumerate(raw.get("price_rules", []), start=1):
+            rules.append(_rule(f"{path}: price rule {number}", entry, providers))
     models: list[ModelSpec] = []
     for (provider, model_id), (path_name, entry) in entries.items():
         if provider not in providers:
             raise CatalogueError(f"{path_name}: {model_id} names an unknown provider {provider}")
         if not entry.get("disabled", False):
             models.append(_model(path_name, entry, rank=len(models)))
-    return Catalogue.of(providers, tuple(models))
+    return Catalogue.of(providers, tuple(models), tuple(rules))
 
 
 def _provider(path: Path, name: str, entry: dict[str, Any]) -> ProviderSpec:
@@ -133,7 +158,28 @@ def _provider(path: Path, name: str, entry: dict[str, Any]) -> ProviderSpec:
         key_optional=bool(entry.get("key_optional", False)),
         prices=entry.get("prices", ""),
         lacks=frozenset(entry.get("lacks", ())),
+        prepaid=_prepaid(f"{path}: provider {name}", entry.get("prepaid", False)),
     )
+
+
+def _prepaid(where: str, value: Any) -> frozenset[str]:
+    if isinstance(value, bool):
+        return frozenset({_EVERY_TIER}) if value else frozenset()
+    if not isinstance(value, list) or not all(isinstance(tier, str) for tier in value):
+        raise CatalogueError(f"{where}: prepaid must be true, false or a list of service tiers")
+    return frozenset(value)
+
+
+def _rule(where: str, entry: Any, providers: Mapping[str, ProviderSpec]) -> PriceRule:
+    if not isinstance(entry, dict):
+        raise CatalogueError(f"{where}: it must be a table")
+    try:
+        rule = read_rule(entry)
+    except PriceRuleError as error:
+        raise CatalogueError(f"{where}: {error}") from None
+    if rule.provider not in providers:
+        raise CatalogueError(f"{where}: it names an unknown provider {rule.provider}")
+    return rule
 
 
 def _model(path: str, entry: dict[str, Any], *, rank: int) -> ModelSpec:
@@ -162,10 +208,10 @@ def _model(path: str, entry: dict[str, Any], *, rank: int) -> ModelSpec:
 
 def _price(where: str, raw: dict[str, Any], kind: str) -> dict[str, Decimal]:
     required = {"input", "output"} if kind == "chat" else {"input"}
-    if set(raw) - set(_PRICE_FIELDS) or not required <= set(raw):
+    if set(raw) - set(PRICE_UNITS) or not required <= set(raw):
         raise CatalogueError(
             f"{where}: price needs {' and '.join(sorted(required))}, "
-            f"and may have {', '.join(sorted(set(_PRICE_FIELDS) - required))}"
+            f"and may have {', '.join(sorted(set(PRICE_UNITS) - required))}"
         )
     try:
         price = {unit: Decimal(str(value)) for unit, value in raw.items()}

@@ -8,11 +8,15 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from providers.completion import Usage
+from providers.token_counts import token_counts
 
+# The tool's default: https://platform.openai.com/docs/api-reference/responses/create
+_IMAGE_MODEL = "gpt-image-1"
 _MOST_USD = 1_000_000
 _MOST_SEARCHES = 100_000
 _TICKS_PER_USD = Decimal(10**10)
-_PRICED_TIERS = frozenset({"flex", "priority", "fast", "batch"})
+_PRICED_TIERS = frozenset({"flex", "priority", "fast", "batch", "provisioned"})
+_GLOBAL = frozenset({"global", "not_available"})
 _XAI_TOOLS = ("server_side_tool_usage_details", "server_side_tool_usage")
 _XAI_SEARCHES = ("web_search_calls", "x_search_calls", "web_search", "x_search")
 
@@ -55,24 +59,76 @@ def _number(value: Any) -> int:
     return 0 if number is None or number > _MOST_SEARCHES else int(number)
 
 
-def with_hosted_searches(usage: Usage, body: Mapping[str, Any]) -> Usage:
-    """Return ``usage`` with the searches among the ``output`` items of OpenAI's responses.
+def with_hosted_tools(usage: Usage, body: Mapping[str, Any]) -> Usage:
+    """Return ``usage`` with the tools that ran, by the ``output`` items of OpenAI's responses.
 
-    Opening a page has no fee: https://platform.openai.com/docs/guides/tools-web-search
+    Opening a page has no fee: https://platform.openai.com/docs/guides/tools-web-search. Code
+    runs in a container, which has one fee: https://developers.openai.com/api/docs/pricing.
+    Images are made by a model of their own, whose tokens are not in the usage:
+    https://github.com/Wei-Shaw/sub2api/issues/1999
     """
     response = body.get("response")
-    output = (response if isinstance(response, Mapping) else body).get("output")
+    whole = response if isinstance(response, Mapping) else body
+    if images := _image_model_call(whole):
+        usage = replace(usage, beside=(*usage.beside, images))
+    output = whole.get("output")
     if not isinstance(output, list):
         return usage
     web = files = 0
+    containers = set()
     for item in output:
         kind = item.get("type") if isinstance(item, Mapping) else None
         if kind == "web_search_call":
             action = item.get("action")
             kind_of_action = action.get("type") if isinstance(action, Mapping) else "search"
             web += kind_of_action == "search"
+        elif kind == "code_interpreter_call":
+            containers.add(str(item.get("container_id")))
         files += kind == "file_search_call"
-    return replace(usage, web_searches=usage.web_searches or web, file_searches=files)
+    return replace(
+        usage,
+        web_searches=usage.web_searches or web,
+        file_searches=files,
+        code_sessions=len(containers),
+    )
+
+
+def _image_model_call(response: Mapping[str, Any]) -> tuple[str, Usage] | None:
+    """Return the model that made the images of a response, and its usage."""
+    used = response.get("tool_usage")
+    report = used.get("image_gen") if isinstance(used, Mapping) else None
+    if not isinstance(report, Mapping):
+        return None
+    counts = token_counts(report)
+    tokens_in, tokens_out = counts["input"] or 0, counts["output"] or 0
+    if not tokens_in and not tokens_out:
+        return None
+    tools = response.get("tools")
+    models = [
+        tool.get("model")
+        for tool in (tools if isinstance(tools, list) else ())
+        if isinstance(tool, Mapping) and tool.get("type") == "image_generation"
+    ]
+    model = next((name for name in models if name and isinstance(name, str)), _IMAGE_MODEL)
+    return model, Usage(
+        tokens_in,
+        tokens_out,
+        image_input_tokens=min(counts["image_in"] or 0, tokens_in),
+        # Images are all that the tool returns, if it does not say otherwise.
+        image_output_tokens=tokens_out if counts["image_out"] is None else counts["image_out"],
+    )
+
+
+def served_geography(reported: Mapping[str, Any]) -> str:
+    """Return where inference was bound to, "" for anywhere.
+
+    https://platform.claude.com/docs/en/build-with-claude/data-residency
+    """
+    place = reported.get("inference_geo")
+    if not isinstance(place, str):
+        return ""
+    place = place.lower()
+    return "" if place in _GLOBAL else place[:20]
 
 
 def served_tier(reported: Mapping[str, Any], tier: Any = None) -> str:
@@ -90,6 +146,8 @@ def served_tier(reported: Mapping[str, Any], tier: Any = None) -> str:
     ):
         if value and isinstance(value, str):
             name = value.lower().removeprefix("service_tier_").removeprefix("on_demand_")
+            # Capacity that was bought ahead: Vertex says PROVISIONED_THROUGHPUT.
+            name = name.removesuffix("_throughput")
             return name if name in _PRICED_TIERS else ""
     return ""
 

@@ -21,17 +21,24 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "other"
 class Usage:
     """Tokens of one call, as the provider reported them.
 
-    ``input_tokens`` counts all input, including ``cache_read_tokens``,
-    ``cache_write_tokens`` and ``audio_input_tokens``; ``cache_write_1h_tokens`` are those
-    written to the cache for an hour. ``output_tokens`` counts all output, including
-    ``reasoning_tokens`` and ``audio_output_tokens``. ``estimated`` marks our own counts,
-    used if the provider reported none; ``unreported`` names those still to be estimated
-    ("input", "output"), or that are known only later, if the call goes on in the background.
+    ``input_tokens`` counts all input, including ``cache_read_tokens``, ``cache_write_tokens``
+    and the input that is audio, images or video; ``cache_write_1h_tokens`` are those written
+    to the cache for an hour, ``audio_read_tokens`` and ``image_read_tokens`` those of audio
+    and images that were read from it. ``output_tokens`` counts all output, including
+    ``reasoning_tokens`` and the output that is audio or images. ``estimated`` marks our own
+    counts, used if the provider reported none; ``unreported`` names those still to be
+    estimated ("input", "output"), or that are known only later, if the call goes on in the
+    background.
 
-    ``web_searches`` and ``file_searches`` are those that the provider ran for the model.
-    ``service_tier`` and ``speed`` name the price variant that served the call, "" for the
-    standard one; ``search_context`` is Perplexity's "low", "medium" or "high".
-    ``reported_cost`` is what the provider says it charged for the whole call, in USD.
+    ``web_searches`` and ``file_searches`` are those that the provider ran for the model,
+    ``code_sessions`` the containers in which it ran code. ``service_tier``, ``speed`` and
+    ``geography`` name the price variant that served the call, "" for the standard one;
+    ``search_context`` is Perplexity's "low", "medium" or "high". ``reported_cost`` is what
+    the provider says it charged for the whole call, in USD.
+
+    ``beside`` are calls that the provider made within this one, such as a compaction or an
+    image by another model, each with its model, "" for the call's own. Their tokens are not
+    among those above.
     """
 
     input_tokens: int
@@ -50,6 +57,28 @@ class Usage:
     search_context: str = ""
     reported_cost: Decimal | None = None
     unreported: tuple[str, ...] = ()
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
+    video_input_tokens: int = 0
+    audio_read_tokens: int = 0
+    image_read_tokens: int = 0
+    code_sessions: int = 0
+    geography: str = ""
+    beside: tuple[tuple[str, Usage], ...] = ()
+
+    @property
+    def total_input_tokens(self) -> int:
+        """The input tokens of the call and of the calls beside it."""
+        if not self.beside:
+            return self.input_tokens
+        return self.input_tokens + sum(usage.input_tokens for _, usage in self.beside)
+
+    @property
+    def total_output_tokens(self) -> int:
+        """The output tokens of the call and of the calls beside it."""
+        if not self.beside:
+            return self.output_tokens
+        return self.output_tokens + sum(usage.output_tokens for _, usage in self.beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +296,30 @@ def most_input_tokens(chat: Chat) -> int:
     output = chat.output
     schema = _size(json.dumps(output.schema)) if output and output.schema else 0
     return overhead + tools + schema + sum(map(_part_size, chat.parts()))
+
+
+def most_body_tokens(body: Mapping[str, Any]) -> int:
+    """Return the same bound for the body of a request, whichever its wire."""
+    turns = max(
+        len(value) if isinstance(value := body.get(name), list) else 0
+        for name in ("messages", "input", "contents")
+    )
+    overhead = _MESSAGE_OVERHEAD * (turns + 1) + (_TOOLS_OVERHEAD if body.get("tools") else 0)
+    return overhead + _body_size(body) + _LARGEST_IMAGE * _images(body)
+
+
+def _images(body: Mapping[str, Any]) -> int:
+    """Return how many images a request refers to by their addresses."""
+    count, values = 0, [body.get(name) for name in ("messages", "input", "contents")]
+    while values:
+        value = values.pop()
+        if isinstance(value, list):
+            values.extend(value)
+        elif isinstance(value, Mapping):
+            kind = value.get("type")
+            count += isinstance(kind, str) and "image" in kind
+            values.extend(value.values())
+    return count
 
 
 def most_embedded_tokens(body: Mapping[str, Any]) -> int:

@@ -28,6 +28,8 @@ _FEES = {
     "code_execution": Decimal("0.05"),
     "image_generation": Decimal("0.25"),
 }
+# More advice within one request than any needs.
+_MOST_ADVICE = 100
 _ANTHROPIC_SEARCH = Decimal("0.01")
 # Types of tools whose results come from the client, so that only their definition is input.
 _CLIENT_TOOLS = (
@@ -53,6 +55,8 @@ _OPAQUE = frozenset({"arguments", "functionCall", "functionResponse", "parameter
 _UNBOUNDED_MEDIA = ("application/", "video/", "audio/")
 _FILE_FIELDS = ("file_id", "file_url", "file_uri", "fileUri")
 _PRIORITY, _FAST, _GEOGRAPHY, _AUDIO = Decimal(2), Decimal(6), Decimal("1.1"), Decimal(16)
+_PRICED_TIERS = frozenset({"flex", "priority", "fast"})
+_ANYWHERE = frozenset({"", "global", "not_available"})
 _LONG_CONTEXT = 1_000_000
 # More than any provider does for one request; a larger number is a mistake of the client's.
 _MOST_COUNT = 1_000_000_000
@@ -65,7 +69,9 @@ class CostBound:
     ``output_tokens`` is the limit of all output. ``unknown`` are the fields whose input has no
     known size, each with what it holds. ``fees`` are USD for tools that the provider runs,
     ``rates`` is the most by which the model's rates are multiplied, and ``window`` the least
-    size of the context window, in tokens, 0 for the model's own.
+    size of the context window, in tokens, 0 for the model's own. ``served`` are the service
+    tier, speed and geography that the request asks for, and ``advisors`` the models that
+    the provider may call beside the request's own, once for each time that they are named.
     """
 
     output_tokens: int
@@ -73,6 +79,8 @@ class CostBound:
     fees: Decimal = Decimal(0)
     rates: Decimal = Decimal(1)
     window: int = 0
+    served: tuple[str, str, str] = ("", "", "")
+    advisors: tuple[str, ...] = ()
 
 
 def cost_bound(chat: Chat, max_tokens: int) -> CostBound:
@@ -82,7 +90,20 @@ def cost_bound(chat: Chat, max_tokens: int) -> CostBound:
         return CostBound(
             max_tokens * chat.n, (("messages", "a part of one API"),) if native else ()
         )
-    body, wire = chat.source.body, chat.source.wire
+    return body_bound(
+        chat.source.wire, chat.source.body, max_tokens, n=chat.n, headers=chat.source.headers
+    )
+
+
+def body_bound(
+    wire: str,
+    body: _Body,
+    max_tokens: int,
+    *,
+    n: int = 1,
+    headers: Mapping[str, str] | None = None,
+) -> CostBound:
+    """Return the bound for a request of ``wire`` with at most ``max_tokens`` for each choice."""
     tools = list(_tools_of_provider(wire, body))
     parts = list(dict.fromkeys(_unknown_input(body)))
     unknown = [part for part in parts if part[1] != "audio"]
@@ -90,13 +111,41 @@ def cost_bound(chat: Chat, max_tokens: int) -> CostBound:
     modalities = body.get("modalities")
     spoken = isinstance(modalities, list) and "audio" in modalities
     audio = ("input", "audio") in parts or spoken
+    rates = _rates(wire, body) * (_AUDIO if audio else 1)
+    if _compacts(body):
+        # A summary of all that there is, and then the answer.
+        unknown.append(("context_management", "compaction"))
+        rates *= 2
+    geography = _word(body.get("inference_geo")).lower()
     return CostBound(
-        _output_tokens(chat.n, max_tokens, body),
+        _output_tokens(n, max_tokens, body),
         tuple(dict.fromkeys(unknown)),
         sum((fee for *_, fee in tools), Decimal(0)),
-        _rates(wire, body) * (_AUDIO if audio else 1),
-        _LONG_CONTEXT if "context-1m" in chat.source.headers.get("anthropic-beta", "") else 0,
+        rates,
+        _LONG_CONTEXT if "context-1m" in (headers or {}).get("anthropic-beta", "") else 0,
+        (
+            tier if (tier := _word(body.get("service_tier"))) in _PRICED_TIERS else "",
+            "fast" if body.get("speed") == "fast" else "",
+            "" if geography in _ANYWHERE else geography[:20],
+        ),
+        tuple(_advisors(body)),
     )
+
+
+def _compacts(body: _Body) -> bool:
+    edits = _mapping(body.get("context_management")).get("edits")
+    return isinstance(edits, list) and any(
+        _word(_mapping(edit).get("type")).startswith("compact") for edit in edits
+    )
+
+
+def _advisors(body: _Body) -> Iterator[str]:
+    """Yield the model of each call that the advisor tool may make."""
+    tools = body.get("tools")
+    for tool in tools if isinstance(tools, list) else ():
+        given = _mapping(tool)
+        if _word(given.get("type")).startswith("advisor") and (model := _word(given.get("model"))):
+            yield from [model] * min(_whole(given.get("max_uses")) or _MOST_USES, _MOST_ADVICE)
 
 
 def _output_tokens(n: int, max_tokens: int, body: _Body) -> int:
@@ -124,7 +173,7 @@ def _rates(wire: str, body: _Body) -> Decimal:
         rates *= _PRIORITY
     if body.get("speed") == "fast":
         rates *= _FAST
-    if _word(body.get("inference_geo")) not in {"", "global", "not_available"}:
+    if _word(body.get("inference_geo")).lower() not in _ANYWHERE:
         rates *= _GEOGRAPHY
     return rates
 

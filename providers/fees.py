@@ -1,4 +1,4 @@
-"""What providers charge beside the tokens of a call: searches and requests."""
+"""What providers charge beside the tokens of a call: searches, containers and requests."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from genai_prices.types import ModelInfo, ModelPrice
 from providers.completion import Usage
 
 _ZERO = Decimal(0)
+FEE_UNITS = ("web_searches", "file_searches", "code_sessions", "requests")
+"""Units of a catalogue's price that are fees, in USD per thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +25,22 @@ class Fees:
     web_searches: Decimal | None = None
     file_searches: Decimal | None = None
     requests: Mapping[str, Decimal] | None = None
+    code_sessions: Decimal | None = None
 
     def cost(self, usage: Usage) -> Decimal:
         """Return the fees of one call in USD."""
         total = (self.web_searches or _ZERO) * usage.web_searches
         total += (self.file_searches or _ZERO) * usage.file_searches
+        total += (self.code_sessions or _ZERO) * usage.code_sessions
         if self.requests is not None:
             total += self.requests.get(usage.search_context, self.requests[""])
         return total / 1000
 
     def unknown_for(self, usage: Usage) -> bool:
-        """Return whether ``usage`` has searches whose fee is unknown."""
+        """Return whether ``usage`` has searches or containers whose fee is unknown."""
         if usage.web_searches and self.web_searches is None and self.requests is None:
+            return True
+        if usage.code_sessions and self.code_sessions is None:
             return True
         return bool(usage.file_searches) and self.file_searches is None
 
@@ -42,10 +48,13 @@ class Fees:
 NO_FEES = Fees()
 # For models whose entry in the price table names no fee. Sources:
 # https://platform.claude.com/docs/en/about-claude/pricing (web search; web fetch is free),
-# https://developers.openai.com/api/docs/pricing, https://docs.x.ai/developers/pricing
+# https://developers.openai.com/api/docs/pricing (a container of 1 GB for 20 minutes),
+# https://docs.x.ai/developers/pricing
 _PROVIDER_FEES = {
     "anthropic": Fees(web_searches=Decimal(10)),
-    "openai": Fees(web_searches=Decimal(10), file_searches=Decimal("2.5")),
+    "openai": Fees(
+        web_searches=Decimal(10), file_searches=Decimal("2.5"), code_sessions=Decimal(30)
+    ),
     "x-ai": Fees(web_searches=Decimal(5), file_searches=Decimal("2.5")),
 }
 # The table has the fee of the largest context alone: https://docs.perplexity.ai/getting-started/pricing
@@ -78,5 +87,18 @@ def listed_fees(prices_id: str, info: ModelInfo, prices: ModelPrice) -> Fees:
         usual.web_searches if web is None else web,
         usual.file_searches if files is None else files,
         requests,
+        usual.code_sessions,
     )
     return NO_FEES if fees == NO_FEES else fees
+
+
+def fees_of(price: Mapping[str, Decimal], usual: Fees = NO_FEES) -> Fees:
+    """Return the fees of a price by unit; those that it does not name are the ``usual`` ones."""
+    if not any(unit in price for unit in FEE_UNITS):
+        return usual
+    return Fees(
+        web_searches=price.get("web_searches", usual.web_searches),
+        file_searches=price.get("file_searches", usual.file_searches),
+        code_sessions=price.get("code_sessions", usual.code_sessions),
+        requests={"": price["requests"]} if "requests" in price else usual.requests,
+    )

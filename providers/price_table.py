@@ -20,6 +20,11 @@ _UNITS = {
     "cache_write_1h": "cache_write_1h_mtok",
     "input_audio": "input_audio_mtok",
     "output_audio": "output_audio_mtok",
+    "cache_audio_read": "cache_audio_read_mtok",
+    "input_image": "input_image_mtok",
+    "output_image": "output_image_mtok",
+    "cache_image_read": "cache_image_read_mtok",
+    "input_video": "input_video_mtok",
 }
 # Tiers that the table describes in words only:
 # https://ai.google.dev/gemini-api/docs/pricing, https://ai.google.dev/gemini-api/docs/optimization
@@ -65,6 +70,8 @@ def listed_prices(
     factor = _TIER_FACTORS.get((prices_id, variant.get("service_tier", "")))
     if variant == BATCH:
         factor = BATCH_FACTOR
-    if any(listed.when == variant for listed in info.price_variants or ()):
-        factor = None
+    # A variant may be listed from a day on, and be as old as the others.
+    for listed in info.price_variants or ():
+        if listed.when == variant and (listed.constraint is None or listed.constraint.active(at)):
+            factor = None
     return ListedPrices(by_kind, listed_fees(prices_id, info, prices), factor)

@@ -1,27 +1,29 @@
-"""The cost of a call in USD, as an exact Decimal.
+"""The cost of a call in USD, as an exact Decimal, and the basis on which it is known.
 
-Rates come from the ``genai-prices`` package, by date. The catalogue overrides them, and
-prices that operators set for certain days override both. This module computes the cost
-itself, from rates looked up once an hour per model, because the package's own calculation
-takes longer than routing. A test checks that both results are equal to the last digit.
+Rates come from the ``genai-prices`` package, by date and hour. The catalogue overrides them,
+and prices that operators set for certain days override both. What a provider says that it
+charged counts before any table. This module computes the cost itself, from rates looked up
+once a quarter of an hour per model, because the package's own calculation takes longer than
+routing. A test checks that both results are equal to the last digit.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
-from typing import Any, Literal
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Literal, NamedTuple
 
 from genai_prices.types import ModelInfo, TieredPrices
 
-from providers.catalogue import Catalogue
+from providers.catalogue import Catalogue, ModelSpec
 from providers.completion import Usage
 from providers.dated_prices import DatedPrice, DatedPrices
-from providers.fees import NO_FEES, Fees, provider_fees
+from providers.fees import NO_FEES, fees_of, provider_fees
 from providers.known_models import KnownModels, names_with_its_price, table_entry
+from providers.price_rules import PriceRule, apply_rules
 from providers.price_table import (
     BATCH,
     BATCH_FACTOR,
@@ -29,107 +31,31 @@ from providers.price_table import (
     listed_prices,
     variant_of,
 )
+from providers.rates import PLACES, Rate, Rates, rates_by_unit, rates_of
 
 logger = logging.getLogger(__name__)
 _ZERO = Decimal(0)
-MILLION = Decimal(1_000_000)
-PLACES = Decimal("0.0000000001")
-"""The places to which money is kept."""
 _MOST_WARNINGS = 1_000
 _LARGEST_CONTEXT = 10_000_000
-Tiers = tuple[tuple[int, Decimal], ...]
+_PROVISIONED = "provisioned"
+# Prices change at quarters of an hour at most.
+_SECONDS_OF_A_PRICE = 900
 PriceSource = Literal["set here", "catalogue", "genai-prices", "unknown"]
+Basis = Literal["reported", "table", "estimated", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A price in USD per million tokens: ``base``, or that of the highest tier exceeded.
+class CallPrice(NamedTuple):
+    """What a call cost in USD, ``None`` if that is unknown, and how that is known.
 
-    A tier applies to *all* tokens of a call whose input is larger than the tier's start;
-    providers with tiers bill in this way.
+    ``basis`` is "reported" by the provider, a price "table" times the usage that it reported,
+    "estimated" from tokens that were estimated, or "unknown". ``listed`` is the price by the
+    table where the cost is another amount: one that the provider reported, or nothing because
+    the call was paid ahead; else ``None``.
     """
 
-    base: Decimal
-    tiers: Tiers = ()
-
-    def at(self, input_tokens: int) -> Decimal:
-        """Return the price for a call with so many input tokens."""
-        for start, price in reversed(self.tiers):
-            if input_tokens > start:
-                return price
-        return self.base
-
-    def times(self, factor: Decimal) -> Rate:
-        """Return this price times ``factor``."""
-        return Rate(self.base * factor, tuple((start, p * factor) for start, p in self.tiers))
-
-    def most(self, input_tokens: int) -> Decimal:
-        """Return the highest price for any input of at most so many tokens."""
-        exceeded = [price for start, price in self.tiers if input_tokens > start]
-        return max([self.base, *exceeded])
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """A model's rates at one time; a missing rate for a kind of tokens is the general one."""
-
-    input: Rate
-    output: Rate
-    cache_read: Rate | None = None
-    cache_write: Rate | None = None
-    cache_write_1h: Rate | None = None
-    input_audio: Rate | None = None
-    output_audio: Rate | None = None
-    fees: Fees = NO_FEES
-
-    def cost(self, usage: Usage) -> Decimal:
-        """Return the cost of ``usage`` in USD, rounded half-even to ten decimal places."""
-        size = usage.input_tokens
-        cache_reads = min(usage.cache_read_tokens, size)
-        cache_writes = min(usage.cache_write_tokens, size - cache_reads)
-        # Most models have no tiers; their only rate needs no search.
-        inputs, outputs = self.input, self.output
-        rate = inputs.at(size) if inputs.tiers else inputs.base
-        total = rate * (size - cache_reads - cache_writes)
-        total += (outputs.at(size) if outputs.tiers else outputs.base) * usage.output_tokens
-        if cache_reads:
-            total += (self.cache_read or self.input).at(size) * cache_reads
-        if cache_writes:
-            hour_writes = min(usage.cache_write_1h_tokens, cache_writes)
-            total += (self.cache_write or self.input).at(size) * (cache_writes - hour_writes)
-            total += (self.cache_write_1h or self.cache_write or self.input).at(size) * hour_writes
-        if usage.audio_input_tokens or usage.audio_output_tokens:
-            total += self._more_for_audio(usage, size - cache_reads - cache_writes)
-        fees = self.fees
-        if usage.web_searches or usage.file_searches or fees.requests is not None:
-            total += fees.cost(usage) * MILLION
-        return (total / MILLION).quantize(PLACES, rounding=ROUND_HALF_EVEN)
-
-    def _more_for_audio(self, usage: Usage, uncached: int) -> Decimal:
-        """Return what audio costs more than text, in millionths of a USD."""
-        size, total = usage.input_tokens, _ZERO
-        if self.input_audio is not None:
-            more = self.input_audio.at(size) - self.input.at(size)
-            total += more * min(usage.audio_input_tokens, uncached)
-        if self.output_audio is not None:
-            more = self.output_audio.at(size) - self.output.at(size)
-            total += more * min(usage.audio_output_tokens, usage.output_tokens)
-        return total
-
-    def most(self, input_tokens: int, output_tokens: int) -> Decimal:
-        """Return the most that the tokens of a call, at most so many, can cost, in USD.
-
-        It holds however the tokens are billed, and is rounded up to ten decimal places. It
-        includes the fee of the request, but no searches, whose number nothing limits.
-        """
-        others = (self.cache_write, self.cache_write_1h, self.cache_read, self.input_audio)
-        inputs = [self.input, *(rate for rate in others if rate is not None)]
-        outputs = [self.output, *(() if self.output_audio is None else (self.output_audio,))]
-        total = max(rate.most(input_tokens) for rate in inputs) * input_tokens
-        total += max(rate.most(input_tokens) for rate in outputs) * output_tokens
-        if self.fees.requests is not None:
-            total += max(self.fees.requests.values()) * 1000
-        return (total / MILLION).quantize(PLACES, rounding=ROUND_CEILING)
+    cost: Decimal | None
+    basis: Basis
+    listed: Decimal | None = None
 
 
 class PriceBook:
@@ -143,7 +69,7 @@ class PriceBook:
         self._catalogue = catalogue
         self._models = models or KnownModels(catalogue)
         self._dated = DatedPrices()
-        self._rates: dict[tuple[str, str, int, str, str], Rates | None] = {}
+        self._rates: dict[tuple[str, str, int, str, str, str], Rates | None] = {}
         self._warned: set[tuple[str, str]] = set()
         self.version = 0
         """Increases whenever rates that were looked up before may be wrong now."""
@@ -162,39 +88,81 @@ class PriceBook:
         at: datetime | None = None,
         service_tier: str = "",
         speed: str = "",
+        geography: str = "",
     ) -> Rates | None:
         """Return the model's rates at ``at`` (aware, default now), or ``None`` if unknown.
 
-        ``service_tier`` and ``speed`` name the price variant as :class:`Usage` does.
+        ``service_tier``, ``speed`` and ``geography`` name the price variant as :class:`Usage`
+        does.
         """
         at = at or datetime.now(UTC)
-        # Prices change by date or by time of day, never within an hour.
-        key = (provider, model, int(at.timestamp()) // 3600, service_tier, speed)
+        period = int(at.timestamp()) // _SECONDS_OF_A_PRICE
+        key = (provider, model, period, service_tier, speed, geography)
         # If another thread sets prices during the lookup, the result goes into the old dict,
         # which is no longer used.
         cache = self._rates
         if key not in cache:
             if len(cache) > 10_000:
                 cache.clear()
-            cache[key] = self._look_up(provider, model, at, variant_of(service_tier, speed))
+            cache[key] = self._look_up(provider, model, at, (service_tier, speed, geography))
         return cache[key]
+
+    def price(
+        self, provider: str, model: str, usage: Usage, at: datetime | None = None
+    ) -> CallPrice:
+        """Return what a call cost and how that is known.
+
+        What the provider says it charged counts before any price table. If the price is
+        unknown, one warning is logged.
+        """
+        listed, complete = self._listed(provider, model, usage, at)
+        basis: Basis = "estimated" if usage.estimated or not complete else "table"
+        owner = self._catalogue.providers.get(provider)
+        tier = usage.service_tier
+        if tier == _PROVISIONED or (owner is not None and owner.is_prepaid(tier)):
+            return CallPrice(_ZERO, basis, listed)
+        if usage.reported_cost is not None:
+            reported = usage.reported_cost.quantize(PLACES, rounding=ROUND_HALF_EVEN)
+            return CallPrice(reported, "reported", listed if complete else None)
+        if listed is None:
+            self._warn(provider, model, "No price is known for %s/%s; its cost is unknown")
+            return CallPrice(None, "unknown")
+        return CallPrice(listed, basis)
 
     def cost(
         self, provider: str, model: str, usage: Usage, at: datetime | None = None
     ) -> Decimal | None:
-        """Return the cost in USD, or ``None`` (and log one warning) if the price is unknown.
+        """Return the cost in USD, or ``None`` if the price is unknown: see :meth:`price`."""
+        return self.price(provider, model, usage, at).cost
 
-        What the provider says it charged counts before any price table.
+    def _listed(
+        self, provider: str, model: str, usage: Usage, at: datetime | None
+    ) -> tuple[Decimal | None, bool]:
+        """Return the cost by the table, with the calls beside this one, and if it is complete.
+
+        It is not if a tool has a fee that is not known.
         """
-        if usage.reported_cost is not None:
-            return usage.reported_cost.quantize(PLACES, rounding=ROUND_HALF_EVEN)
-        rates = self.rates(provider, model, at, usage.service_tier, usage.speed)
+        rates = self.rates(provider, model, at, usage.service_tier, usage.speed, usage.geography)
         if rates is None:
-            self._warn(provider, model, "No price is known for %s/%s; its cost is unknown")
-            return None
-        if (usage.web_searches or usage.file_searches) and rates.fees.unknown_for(usage):
-            self._warn(provider, model, "No fee is known for searches by %s/%s; none is counted")
-        return rates.cost(usage)
+            return None, True
+        complete = True
+        if usage.web_searches or usage.file_searches or usage.code_sessions:
+            complete = not rates.fees.unknown_for(usage)
+            if not complete:
+                self._warn(provider, model, "No fee is known for tools of %s/%s; none is counted")
+        total = rates.cost(usage)
+        for other, call in usage.beside:
+            # It is served by the tier and at the place of the call around it.
+            served = replace(
+                call,
+                service_tier=call.service_tier or usage.service_tier,
+                geography=call.geography or usage.geography,
+            )
+            more, known = self._listed(provider, other or model, served, at)
+            if more is None:
+                return None, True
+            total, complete = total + more, complete and known
+        return total, complete
 
     def _warn(self, provider: str, model: str, message: str) -> None:
         if (provider, model) not in self._warned:
@@ -215,15 +183,20 @@ class PriceBook:
         output_tokens: int,
         service_tier: str = "",
         speed: str = "",
+        geography: str = "",
     ) -> Decimal | None:
         """Return the most that a call of at most so many tokens can cost, in USD.
 
         It holds for a call that ends within an hour, served as the request asks or by the
-        standard tier. ``None`` means that the price is unknown.
+        standard tier; a batch is served as one. ``None`` means that the price is unknown.
         """
+        owner = self._catalogue.providers.get(provider)
+        if owner is not None and owner.is_prepaid("*"):
+            return _ZERO
         now, costs = datetime.now(UTC), []
-        for at in (now, now + timedelta(hours=1)):
-            for variant in {("", ""), (service_tier, speed)}:
+        for at in (now, now + timedelta(minutes=30), now + timedelta(hours=1)):
+            asked = (service_tier, speed, geography)
+            for variant in {asked} if service_tier == "batch" else {("", "", ""), asked}:
                 rates = self.rates(provider, model, at, *variant)
                 if rates is None:
                     return None
@@ -243,7 +216,9 @@ class PriceBook:
         if self._set_here(provider, model, at) is not None:
             return "set here"
         spec = self._models.find(provider, model)
-        return "catalogue" if spec is not None and spec.price is not None else "genai-prices"
+        if (spec is not None and spec.price is not None) or self._info(provider, model) is None:
+            return "catalogue"
+        return "genai-prices"
 
     def deprecated(self, provider: str, model: str) -> bool:
         """Return whether the price table marks the model as deprecated."""
@@ -270,14 +245,16 @@ class PriceBook:
         return None
 
     def _look_up(
-        self, provider: str, model: str, at: datetime, variant: dict[str, str]
+        self, provider: str, model: str, at: datetime, served: tuple[str, str, str]
     ) -> Rates | None:
         spec = self._models.find(provider, model)
         own = self._set_here(provider, model, at)
+        agreed = own is not None
         if own is None and spec is not None:
             own = spec.price
         owner, info = self._catalogue.providers.get(provider), self._info(provider, model)
         listed = standard = None
+        variant = variant_of(*served[:2])
         if owner is not None and info is not None:
             listed = standard = listed_prices(owner.prices, info, at, variant)
             if variant:
@@ -286,21 +263,52 @@ class PriceBook:
             fees = provider_fees(owner.prices) if owner is not None else NO_FEES
             rates = replace(rates_of(own), fees=fees)
             if variant == BATCH and listed is None:
-                return _batch_rates(rates)
-            return _own_rates(rates, listed, standard)
-        if listed is None:
+                rates = rates.times(BATCH_FACTOR)
+            else:
+                rates = _own_rates(rates, listed, standard)
+            rates = replace(rates, fees=fees_of(own, rates.fees))
+        elif listed is None:
+            return self._by_rules_alone(provider, model, spec, at, served)
+        elif "output" not in listed.by_kind and (spec is None or spec.kind == "chat"):
             return None
-        if "output" not in listed.by_kind and (spec is None or spec.kind == "chat"):
-            return None
-        return _listed_rates(listed)
+        else:
+            rates = _listed_rates(listed)
+        rules = self._rules_for(provider, model, spec)
+        return apply_rules(rules, rates, at, served, factors_only=agreed) if rules else rates
+
+    def _by_rules_alone(
+        self,
+        provider: str,
+        model: str,
+        spec: ModelSpec | None,
+        at: datetime,
+        served: tuple[str, str, str],
+    ) -> Rates | None:
+        """Return the rates of a model that the table does not know, ``None`` without a rule."""
+        rules = self._rules_for(provider, model, spec)
+        for place, rule in enumerate(rules):
+            if rule.is_whole and rule.holds(at, *served):
+                assert rule.prices is not None
+                owner = self._catalogue.providers[provider]
+                fees = fees_of(rule.prices, provider_fees(owner.prices))
+                rates = replace(rates_of(rule.prices), fees=fees)
+                return apply_rules(rules[place + 1 :], rates, at, served)
+        return None
+
+    def _rules_for(self, provider: str, model: str, spec: ModelSpec | None) -> list[PriceRule]:
+        names = {model} if spec is None else {model, *names_with_its_price(spec)}
+        return [
+            rule
+            for rule in self._catalogue.price_rules
+            if rule.provider == provider and rule.is_for(names)
+        ]
 
 
 def _listed_rates(listed: ListedPrices) -> Rates:
-    kinds = {kind: _rate(price) for kind, price in listed.by_kind.items()}
-    if listed.factor is not None:
-        kinds = {kind: rate.times(listed.factor) for kind, rate in kinds.items()}
-    kinds.setdefault("output", Rate(_ZERO))
-    return Rates(**kinds, fees=listed.fees)
+    rates = rates_by_unit(
+        {kind: _rate(price) for kind, price in listed.by_kind.items()}, listed.fees
+    )
+    return rates if listed.factor is None else rates.times(listed.factor)
 
 
 def _own_rates(own: Rates, listed: ListedPrices | None, standard: ListedPrices | None) -> Rates:
@@ -313,35 +321,16 @@ def _own_rates(own: Rates, listed: ListedPrices | None, standard: ListedPrices |
     own = replace(own, fees=listed.fees)
     if standard is None or listed is standard:
         return own
-    variant, usual = _listed_rates(listed), _listed_rates(standard)
-    kinds: dict[str, Any] = {}
-    for kind in listed.by_kind:
-        rate, base = getattr(own, kind), getattr(usual, kind)
-        if rate is not None and base is not None and base.base:
-            kinds[kind] = rate.times(getattr(variant, kind).base / base.base)
-    return replace(own, **kinds)
-
-
-def _batch_rates(rates: Rates) -> Rates:
-    """Return the rates of a batch of a model that the price table does not know."""
-    kinds = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
-    known = {kind: rate for kind in kinds if (rate := getattr(rates, kind)) is not None}
-    return replace(rates, **{kind: rate.times(BATCH_FACTOR) for kind, rate in known.items()})
+    variant, usual = _listed_rates(listed).by_unit(), _listed_rates(standard).by_unit()
+    kinds = {
+        unit: rate.times(variant[unit].base / usual[unit].base)
+        for unit, rate in own.by_unit().items()
+        if unit in variant and unit in usual and usual[unit].base
+    }
+    return own.with_units(kinds)
 
 
 def _rate(price: Decimal | TieredPrices) -> Rate:
     if isinstance(price, TieredPrices):
         return Rate(price.base, tuple((tier.start, tier.price) for tier in price.tiers))
     return Rate(price)
-
-
-def rates_of(price: Mapping[str, Decimal]) -> Rates:
-    """Return rates without tiers from ``price``, in USD per million tokens by unit."""
-    rates = {unit: Rate(value) for unit, value in price.items()}
-    return Rates(
-        input=rates["input"],
-        output=rates.get("output", Rate(Decimal(0))),
-        cache_read=rates.get("cache_read"),
-        cache_write=rates.get("cache_write"),
-        cache_write_1h=rates.get("cache_write_1h"),
-    )

@@ -21,6 +21,13 @@ _OUTPUT = ("completion_tokens", "output_tokens", "outputTokens", "outputTokenCou
 _GEMINI_INPUT = ("promptTokenCount", "prompt_token_count")
 _GEMINI_OUTPUT = ("candidatesTokenCount", "candidates_token_count")
 _GEMINI_THOUGHTS = ("thoughtsTokenCount", "thoughts_token_count")
+_GEMINI_INPUT_MEDIA = (
+    "promptTokensDetails",
+    "prompt_tokens_details",
+    "toolUsePromptTokensDetails",
+    "tool_use_prompt_tokens_details",
+)
+_MODALITY_COUNT = ("tokenCount", "token_count")
 _TOTAL = ("total_tokens", "totalTokenCount", "totalTokens", "total_token_count")
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
@@ -35,6 +42,9 @@ _WRITTEN_BESIDE = (
 _READ_WITHIN = ("prompt_cache_hit_tokens", "cached_tokens")
 
 Counts = dict[str, int | None]
+_NO_INPUT_MEDIA: Counts = dict.fromkeys(
+    ("audio_in", "image_in", "video_in", "audio_read", "image_read")
+)
 
 
 def token_counts(reported: Mapping[str, Any]) -> Counts:
@@ -106,8 +116,21 @@ def _openai_and_anthropic_counts(reported: Mapping[str, Any]) -> Counts:
         "hour": hour,
         "reasoning": _first(out, ("reasoning_tokens", "thinking_tokens"))
         or _first(reported, ("reasoning_tokens",)),
-        "audio_in": _first(within, ("audio_tokens",)) if within else None,
+        **(_input_media(within) if within else _NO_INPUT_MEDIA),
         "audio_out": _first(out, ("audio_tokens",)) if out else None,
+        "image_out": _first(out, ("image_tokens",)) if out else None,
+    }
+
+
+def _input_media(within: Mapping[str, Any]) -> Counts:
+    cached = within.get("cached_tokens_details")
+    cached = cached if isinstance(cached, Mapping) else _NOTHING
+    return {
+        "audio_in": _first(within, ("audio_tokens",)),
+        "image_in": _first(within, ("image_tokens",)),
+        "video_in": _first(within, ("video_tokens",)),
+        "audio_read": _first(cached, ("audio_tokens",)),
+        "image_read": _first(cached, ("image_tokens",)),
     }
 
 
@@ -118,6 +141,9 @@ def _gemini_counts(reported: Mapping[str, Any]) -> Counts:
         tokens_in += tools or 0
     thoughts, candidates = _first(reported, _GEMINI_THOUGHTS), _first(reported, _GEMINI_OUTPUT)
     tokens_out = None
+    given = _modalities(reported, *_GEMINI_INPUT_MEDIA)
+    cached = _modalities(reported, "cacheTokensDetails", "cache_tokens_details")
+    written = _modalities(reported, "candidatesTokensDetails", "candidates_tokens_details")
     # Thinking is billed as output but reported beside it. A count of zero is left out.
     if candidates is not None or (thoughts is not None and total is None):
         tokens_out = (candidates or 0) + (thoughts or 0)
@@ -129,14 +155,23 @@ def _gemini_counts(reported: Mapping[str, Any]) -> Counts:
         "written": None,
         "hour": None,
         "reasoning": thoughts,
-        "audio_in": _modality(reported.get("promptTokensDetails")),
-        "audio_out": _modality(reported.get("candidatesTokensDetails")),
+        "audio_in": given.get("AUDIO"),
+        "image_in": given.get("IMAGE"),
+        "video_in": given.get("VIDEO"),
+        "audio_read": cached.get("AUDIO"),
+        "image_read": cached.get("IMAGE"),
+        "audio_out": written.get("AUDIO"),
+        "image_out": written.get("IMAGE"),
     }
 
 
-def _modality(details: Any) -> int | None:
-    """Return the tokens of audio in Gemini's list of modalities."""
-    for item in details if isinstance(details, list) else ():
-        if isinstance(item, Mapping) and item.get("modality") == "AUDIO":
-            return count(item.get("tokenCount"))
-    return None
+def _modalities(reported: Mapping[str, Any], *names: str) -> dict[str, int]:
+    """Return the tokens by modality in Gemini's lists of them."""
+    tokens: dict[str, int] = {}
+    for details in map(reported.get, names):
+        for item in details if isinstance(details, list) else ():
+            if isinstance(item, Mapping):
+                modality, number = item.get("modality"), _first(item, _MODALITY_COUNT)
+                if isinstance(modality, str) and number:
+                    tokens[modality] = tokens.get(modality, 0) + number
+    return tokens

@@ -14,9 +14,10 @@ from typing import Any
 from providers.charges import (
     amount,
     reported_cost,
+    served_geography,
     served_tier,
     web_searches,
-    with_hosted_searches,
+    with_hosted_tools,
 )
 from providers.completion import Usage
 from providers.token_counts import Counts, token_counts
@@ -24,6 +25,7 @@ from providers.token_counts import Counts, token_counts
 # Where a report stands, and the objects around it: of Groq, of Anthropic's and OpenAI's events.
 _NAMES = ("usage", "usageMetadata", "usage_metadata", "amazon-bedrock-invocationMetrics")
 _AROUND = ("x_groq", "message", "delta", "response")
+_BESIDE = frozenset({"compaction", "advisor_message"})
 _COSTS = frozenset({"cost", "cost_in_usd_ticks"})
 _SEARCHES = frozenset(
     {
@@ -42,10 +44,10 @@ def read_usage(body: Mapping[str, Any]) -> Usage | None:
         # This is where it stands in all but a few answers.
         complete = read_report(usage, body.get("service_tier"))
         if complete is not None and not complete.unreported:
-            return with_hosted_searches(complete, body)
+            return with_hosted_tools(complete, body)
     report = report_in(body)
     complete = read_report(report, body.get("service_tier")) if report else None
-    return None if complete is None else with_hosted_searches(complete, body)
+    return None if complete is None else with_hosted_tools(complete, body)
 
 
 def report_in(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +93,7 @@ class UsageOfStream:
         self._report = merged(self._report, report)
         usage = read_report(self._report, self._tier)
         if usage is not None and "response" in event:
-            usage = with_hosted_searches(usage, event)
+            usage = with_hosted_tools(usage, event)
         if usage is None or ended or "output" in usage.unreported:
             return usage
         return replace(usage, estimated=True, unreported=(*usage.unreported, "output"))
@@ -152,13 +154,38 @@ def _usage(counts: Counts, reported: Mapping[str, Any], cost: Decimal | None, ti
         cache_write_1h_tokens=min(counts["hour"] or 0, written),
         audio_input_tokens=min(counts["audio_in"] or 0, size),
         audio_output_tokens=min(counts["audio_out"] or 0, tokens_out),
+        image_input_tokens=min(counts["image_in"] or 0, size),
+        image_output_tokens=min(counts["image_out"] or 0, tokens_out),
+        video_input_tokens=min(counts["video_in"] or 0, size),
+        audio_read_tokens=min(counts["audio_read"] or 0, read),
+        image_read_tokens=min(counts["image_read"] or 0, read),
         web_searches=0 if _SEARCHES.isdisjoint(reported) else web_searches(reported),
         service_tier=served_tier(reported, tier),
         speed="fast" if reported.get("speed") == "fast" else "",
+        geography=served_geography(reported),
         search_context=_text(reported.get("search_context_size")),
         reported_cost=cost,
         unreported=unreported,
+        beside=_iterations(reported["iterations"], tier) if "iterations" in reported else (),
     )
+
+
+def _iterations(iterations: Any, tier: Any) -> tuple[tuple[str, Usage], ...]:
+    """Return the calls that Anthropic counts beside the report's own tokens.
+
+    A compaction is one of the call's model, advice is one of its own model; the others are
+    counted in the report, or not billed:
+    https://platform.claude.com/docs/en/build-with-claude/compaction and
+    https://github.com/miiiiiiich/agent-walker/pull/39
+    """
+    calls: list[tuple[str, Usage]] = []
+    for item in iterations if isinstance(iterations, list) else ():
+        if isinstance(item, Mapping) and item.get("type") in _BESIDE:
+            usage = read_report({k: v for k, v in item.items() if k != "iterations"}, tier)
+            if usage is not None:
+                model = item.get("model") if item["type"] == "advisor_message" else ""
+                calls.append((_text(model), usage))
+    return tuple(calls)
 
 
 def _reconciled(counts: Counts) -> tuple[int | None, int | None]:

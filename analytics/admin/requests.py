@@ -141,11 +141,12 @@ class RequestRecordAdmin(HistoryAdmin):
 
     list_display = (
         "created_at", "prompt_start", "status", "asked_for", "served_by", "strategy", "tier",
-        "tokens_in", "tokens_out", "spent", "saved", "cache_hit", "latency", "first_token",
+        "tokens_in", "tokens_out", "spent", "price_basis", "saved", "cache_hit", "latency",
+        "first_token",
         "decision_link", "cache_link",
     )  # fmt: skip
     list_filter = (
-        "status", "endpoint", "strategy", "tier", "pattern", "cache_hit", "replayed",
+        "status", "endpoint", "strategy", "tier", "pattern", "cache_hit", "price_basis", "replayed",
         ProviderFilter, ModelFilter, UserFilter, TagFilter,
     )  # fmt: skip
     readonly_fields = (
@@ -156,9 +157,10 @@ class RequestRecordAdmin(HistoryAdmin):
         "id", "created_at", "status", "provider", "model", "strategy", "confidence", "pattern",
         "tier", "complexity", "max_tokens", "auto_route", "user_id", "session_id", "tokens_in",
         "tokens_out", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
-        "usage_estimated", "finish_reason", "cost", "failed_cost", "cache_hit", "cache_key",
-        "original_cost", "savings", "latency_ms", "provider_ms", "error_code", "error_detail",
-        "http_status", "replayed", "endpoint", "requested_model", "streamed", "ttft_ms", "tags",
+        "usage_estimated", "finish_reason", "cost", "price_basis", "list_cost", "failed_cost",
+        "cache_hit", "cache_key", "original_cost", "savings", "latency_ms", "provider_ms",
+        "error_code", "error_detail", "http_status", "replayed", "endpoint", "requested_model",
+        "streamed", "ttft_ms", "tags",
     )  # fmt: skip
 
     @admin.display(description="asked for")

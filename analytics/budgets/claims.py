@@ -15,6 +15,8 @@ from analytics.budgets.periods import BudgetWindow, window_at
 from analytics.models import ApiKey, Budget, RequestRecord
 from routing.dated_names import undated
 
+_LONGEST_SUBJECT, _LONGEST_ID = 200, 128
+
 
 class Charge(NamedTuple):
     """An amount in USD for calls of one model."""
@@ -26,9 +28,10 @@ class Charge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """The client that pays: beginning of its key, user, team and project; empty if unknown.
+    """The client that pays: beginning of its key, user, team, project, session; empty if unknown.
 
-    ``tenant`` is what the team was read from.
+    ``tenant`` is what the team was read from. ``session`` begins with the tenant, if there is
+    one: clients choose the ids of sessions, and two tenants may choose the same.
     """
 
     key: str = ""
@@ -36,17 +39,31 @@ class Payer:
     team: str = ""
     project: str = ""
     tenant: str = ""
+    session: str = ""
 
     @classmethod
-    def of(cls, *, key: str, user: str, tenant: str, project: str) -> Payer:
+    def of(cls, *, key: str, user: str, tenant: str, project: str, session: str = "") -> Payer:
         """Return a payer, with the team that the tenant stands for."""
-        return cls(key, user, team_of(tenant), project, tenant)
+        if tenant and session:
+            session = f"{tenant}/{session}"[:_LONGEST_SUBJECT]
+        return cls(key, user, team_of(tenant), project, tenant, session)
+
+    @property
+    def session_id(self) -> str:
+        """Return the session's id as the client sent it."""
+        return self.session.removeprefix(f"{self.tenant}/")[:_LONGEST_ID]
 
     @classmethod
     def of_record(cls, record: RequestRecord) -> Payer:
         """Return the payer of a recorded request."""
+        # The rows of a batch have the batch for a session.
+        batch = record.endpoint == RequestRecord.Endpoint.BATCHES
         return cls.of(
-            key=record.api_key, user=record.user_id, tenant=record.tenant, project=record.project
+            key=record.api_key,
+            user=record.user_id,
+            tenant=record.tenant,
+            project=record.project,
+            session="" if batch else record.session_id,
         )
 
 
@@ -201,6 +218,7 @@ def _sums(
         Budget.Scope.USER: payer.user,
         Budget.Scope.TEAM: payer.team,
         Budget.Scope.PROJECT: payer.project,
+        Budget.Scope.SESSION: payer.session,
     }
     return {
         Budget.Scope.EVERYTHING: {"": total},

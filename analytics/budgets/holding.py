@@ -113,6 +113,7 @@ class _Holds:
             user_id=claim.payer.user,
             tenant=claim.payer.tenant,
             project=claim.payer.project,
+            session_id=claim.payer.session_id,
             endpoint=claim.endpoint,
             asked_at=claim.at,
             tokens_in=claim.tokens_in,

@@ -17,7 +17,8 @@ from analytics.models import Budget, BudgetAccount, BudgetUsage, RequestRecord
 
 _READ_TOGETHER = 2000
 _COLUMNS = (
-    "id", "created_at", "api_key", "user_id", "tenant", "project", "provider", "model", "cost",
+    "id", "created_at", "api_key", "user_id", "tenant", "project", "session_id", "endpoint",
+    "provider", "model", "cost",
     "failed_cost", "attempts",
 )  # fmt: skip
 

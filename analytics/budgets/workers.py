@@ -8,12 +8,14 @@ from datetime import timedelta
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from analytics.models import BudgetHold, Worker
+from analytics.models import BudgetHold, ProviderObject, Worker
 
 DEAD_AFTER = timedelta(seconds=30)
 """A worker without a heartbeat for this long counts as dead."""
 LONGEST_REQUEST = timedelta(hours=6)
 """No request is in progress for longer."""
+BATCHES = "batches"
+"""The worker of what is held for batches, which the providers work on."""
 
 
 def worker_heartbeat(worker: str) -> None:
@@ -31,8 +33,13 @@ def holds_mark_lost() -> int:
     now = timezone.now()
     alive = Worker.objects.filter(pk=OuterRef("worker"), seen_at__gte=now - DEAD_AFTER)
     orphaned = Q(made_at__lt=now - DEAD_AFTER) & ~Exists(alive)
-    lost = BudgetHold.objects.filter(orphaned | Q(made_at__lt=now - LONGEST_REQUEST), lost_at=None)
-    count = lost.update(lost_at=now)
+    old = Q(made_at__lt=now - LONGEST_REQUEST)
+    requests = BudgetHold.objects.filter(lost_at=None).exclude(worker=BATCHES)
+    count = requests.filter(orphaned | old).update(lost_at=now)
+    # A batch has until its provider ends it, unless nobody knows of it.
+    known = ProviderObject.objects.filter(request_id=OuterRef("request_id"), recorded=False)
+    batches = BudgetHold.objects.filter(old & ~Exists(known), lost_at=None, worker=BATCHES)
+    count += batches.update(lost_at=now)
     Worker.objects.filter(seen_at__lt=now - LONGEST_REQUEST).delete()
     return count
 

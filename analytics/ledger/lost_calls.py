@@ -100,6 +100,7 @@ def _estimate(held: BudgetHold) -> RequestRecord:
         tokens_estimated=held.tokens_in,
         usage_estimated=True,
         cost=cost,
+        price_basis=RequestRecord.PriceBasis.ESTIMATED,
         failed_cost=cost,
         attempts=[
             {
@@ -120,4 +121,5 @@ def _estimate(held: BudgetHold) -> RequestRecord:
         user_id=held.user_id,
         tenant=held.tenant,
         project=held.project,
+        session_id=held.session_id,
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
 
 from analytics.budgets.claims import Charge, Cost, Payer
-from analytics.budgets.holding import book
+from analytics.budgets.holding import book, release
 from analytics.ledger.daily_totals import totals_add, totals_take_back
 from analytics.ledger.ledger import LedgerEntry, write_entries
 from analytics.ledger.rollups import mark_late
@@ -34,13 +35,17 @@ class BackgroundOutcome:
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     usage_estimated: bool = False
+    price_basis: str = RequestRecord.PriceBasis.UNKNOWN
+    list_cost: Decimal | None = None
+    billed_units: Mapping[str, Any] | None = None
     cost: Decimal | None = None
     baseline_cost: Decimal | None = None
 
 
 _USAGE = (
     "status", "error_code", "finish_reason", "tokens_in", "tokens_out", "cache_read_tokens",
-    "cache_write_tokens", "reasoning_tokens", "usage_estimated",
+    "cache_write_tokens", "reasoning_tokens", "usage_estimated", "price_basis", "list_cost",
+    "billed_units",
 )  # fmt: skip
 
 
@@ -51,6 +56,8 @@ def object_close(kept: ProviderObject, state: str, entries: Sequence[LedgerEntry
         return False
     if entries:
         write_entries(entries)
+    if kept.request_id is not None:
+        release([kept.request_id])
     return True
 
 

@@ -31,6 +31,7 @@ class Budget(NotificationTarget):
         USER = "user", "user"
         TEAM = "team", "team"
         PROJECT = "project", "project"
+        SESSION = "session", "session"
         PROVIDER = "provider", "provider"
         MODEL = "model", "model"
 
@@ -56,8 +57,8 @@ class Budget(NotificationTarget):
     subject = models.CharField(
         max_length=200,
         blank=True,
-        help_text="A user, the name of a team or project, the beginning of a key, a provider, "
-        "or provider/model. Empty: a separate budget for each.",
+        help_text="A user, the name of a team or project, the beginning of a key, the id of a "
+        "session, a provider, or provider/model. Empty: a separate budget for each.",
     )
     period = models.CharField(max_length=10, choices=Period.choices, default=Period.MONTH)
     rolling_minutes = models.PositiveIntegerField(
@@ -200,10 +201,11 @@ class BudgetMark(models.Model):
 class BudgetHold(models.Model):
     """Money in USD held for a request in progress: counted as if it were spent.
 
-    ``api_key``, ``user_id``, ``tenant``, ``project`` and ``endpoint`` are those of the request,
-    which arrived at ``asked_at``. ``tokens_in`` is the estimated input of its call, ``tokens_out``
-    the output that it allows, ``estimate`` what both cost. ``lost_at`` is when the worker that
-    made the hold was found dead: what the provider charged is then estimated from these.
+    ``api_key``, ``user_id``, ``tenant``, ``project``, ``session_id`` and ``endpoint`` are those
+    of the request, which arrived at ``asked_at``. ``tokens_in`` is the estimated input of its
+    call, ``tokens_out`` the output that it allows, ``estimate`` what both cost.
+    ``lost_at`` is when the worker that made the hold was found dead: what the provider charged
+    is then estimated from these.
     """
 
     request_id = models.UUIDField()
@@ -215,6 +217,7 @@ class BudgetHold(models.Model):
     user_id = models.CharField(max_length=128, blank=True, default="", db_default="")
     tenant = models.CharField(max_length=80, blank=True, default="", db_default="")
     project = models.CharField(max_length=64, blank=True, default="", db_default="")
+    session_id = models.CharField(max_length=128, blank=True, default="", db_default="")
     endpoint = models.CharField(max_length=32, blank=True, default="", db_default="")
     asked_at = models.DateTimeField(null=True)
     tokens_in = models.PositiveIntegerField(default=0, db_default=0)

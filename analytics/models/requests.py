@@ -32,9 +32,9 @@ class RequestRecord(ModelRefMixin, models.Model):
     """One row of the ledger: a request, the model that answered it and what it cost.
 
     ``cost`` is everything that providers charged for the request, ``failed_cost``
-    the part spent on failed attempts. A request that was refused (``http_status`` is 4xx)
-    cost nothing, and was neither analyzed nor routed: no figure counts it. ``id`` is
-    time-ordered (UUIDv7), so it is also the order of arrival.
+    the part spent on failed attempts, and ``price_basis`` says how the rest is known. A request
+    that was refused (``http_status`` is 4xx) cost nothing, and was neither analyzed nor routed:
+    no figure counts it. ``id`` is time-ordered (UUIDv7), so it is also the order of arrival.
     """
 
     class Status(models.TextChoices):
@@ -57,6 +57,14 @@ class RequestRecord(ModelRefMixin, models.Model):
         GENERATE = "generateContent", "Gemini generateContent"
         BATCHES = "batches", "batches"
         PLAYGROUND = "playground", "the admin's playground"
+
+    class PriceBasis(models.TextChoices):
+        """How the cost is known; empty where nothing was charged, and in rows from before."""
+
+        REPORTED = "reported", "reported by the provider"
+        TABLE = "table", "price table"
+        ESTIMATED = "estimated", "estimated tokens"
+        UNKNOWN = "unknown", "unknown"
 
     id = models.UUIDField(primary_key=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now)
@@ -91,6 +99,21 @@ class RequestRecord(ModelRefMixin, models.Model):
     usage_estimated = models.BooleanField(default=False)
     finish_reason = models.CharField(max_length=20, blank=True)
     cost = money(null=True)
+    price_basis = models.CharField(
+        max_length=10, choices=PriceBasis.choices, blank=True, default="", db_default="",
+        help_text="How the cost is known; empty where nothing was charged.",
+    )  # fmt: skip
+    list_cost = money(
+        null=True,
+        blank=True,
+        help_text="USD by the price table, where the provider reported another amount or the "
+        "call was paid ahead.",
+    )
+    billed_units = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="What was priced beside tokens of text: tier, tools, media.",
+    )
     failed_cost = money(default=Decimal(0))
     cache_hit = models.BooleanField(default=False)
     cache_key = models.CharField(max_length=64, blank=True)

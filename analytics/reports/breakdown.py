@@ -1,4 +1,4 @@
-"""A period's requests by day, model, provider, pattern, user, tag or API."""
+"""A period's requests by day, model, provider, pattern, user, tag, API or price basis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analytics.money import percent
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
 from analytics.reports.sum_sources import RECORDED, ReportSums
 
-DIMENSIONS = ("day", "model", "provider", "pattern", "user", "tag", "endpoint")
+DIMENSIONS = ("day", "model", "provider", "pattern", "user", "tag", "endpoint", "basis")
 NONE, OTHERS = "(none)", "(others)"
 SUMMED = frozenset((NONE, OTHERS))
 """Names of rows that stand for no value or for several."""

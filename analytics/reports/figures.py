@@ -110,6 +110,7 @@ KEPT: dict[str, Any] = {
     "model": _joined("provider", "model"),
     "pattern": F("pattern"),
     "endpoint": F("endpoint"),
+    "basis": F("price_basis"),
     "user": F("user_id"),
     "tag": F("tags"),
     "group": Right(Cast("pk", CharField()), 2),

@@ -14,7 +14,7 @@ from analytics.quality.report import quality_report
 from analytics.reports.breakdown import breakdown
 from analytics.reports.sum_sources import RECORDED, CachedSums, ReportSums, total_of
 from analytics.reports.token_adjusted_savings import adjusted_savings
-from analytics.reports.usage import model_costs, period_start, routing_metrics
+from analytics.reports.usage import basis_costs, model_costs, period_start, routing_metrics
 
 _MOST_BARS = 12
 COMPLEXITY = "complexity's choice"
@@ -60,6 +60,7 @@ def routing_report(
         "by_confidence": metrics["by_confidence"],
         "by_provider": metrics["by_provider"],
         "by_model": model_costs(since, sums),
+        "by_basis": basis_costs(since, sums),
         "answer_lengths": lengths,
         "cache": {
             "hits": totals["cache_hits"],

@@ -57,6 +57,7 @@ def _long_sections(
     yield "by_confidence", report["by_confidence"], ("confidence",)
     yield "by_provider", report["by_provider"], ("provider",)
     yield "by_model", report["by_model"], ("provider", "model")
+    yield "by_basis", report["by_basis"], ("basis",)
     yield "answer_lengths", report["answer_lengths"], ("model", "baseline")
     yield "by_day", report["by_day"], ("date",)
     yield "refusals", report["refusals"]["by_reason"], ("reason", "http_status")
@@ -101,6 +102,7 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("  spent on judging answers", dollars(-savings["judging_cost"])),
         ("Saved by prompt caches (not in the total)", dollars(savings["prompt_cache_saved"])),
         *_adjusted(report["adjusted"]),
+        *_bases(report["by_basis"]),
         *_quality(report["quality"]),
         ("Cache hits", f"{cache['hits']} ({cache['hit_rate_percent']} %)"),
         ("Average latency", f"{totals['avg_latency_ms']:.0f} ms"),
@@ -112,6 +114,14 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
     if text := refused_text(report["refusals"]):
         rows.append(("Refused (in no other figure)", text))
     return rows
+
+
+def _bases(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return how the costs are known, if any are."""
+    if not rows:
+        return []
+    parts = [f"{row['basis']} {dollars(row['total_cost'])} ({row['count']})" for row in rows]
+    return [("Basis of the costs", ", ".join(parts))]
 
 
 def refused_text(refusals: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ Step = type[TruncBase]
 """The length of a step: ``TruncHour``, ``TruncDay``, ``TruncWeek`` or ``TruncMonth``, in UTC."""
 
 # Even all combinations of these dimensions' values are few.
-FEW_VALUES = frozenset(("strategy", "confidence", "model", "pattern", "endpoint"))
+FEW_VALUES = frozenset(("strategy", "confidence", "model", "pattern", "endpoint", "basis"))
 _SEPARATOR = "\x1f"
 """The unit separator, which no name contains."""
 _MONEY = {name for name, sum_ in FIGURES.items() if isinstance(sum_, MoneySum)}

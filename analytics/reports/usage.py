@@ -94,6 +94,19 @@ def model_costs(since: datetime, sums: ReportSums = RECORDED) -> list[dict[str, 
     ]
 
 
+def basis_costs(since: datetime, sums: ReportSums = RECORDED) -> list[dict[str, Any]]:
+    """Return how the costs are known: requests and USD by basis, the largest cost first.
+
+    Requests that were not charged have none.
+    """
+    rows = [
+        {"basis": name, "count": figures["requests"], "total_cost": figures["cost"]}
+        for name, figures in sums.by("basis", since).items()
+        if name
+    ]
+    return sorted(rows, key=lambda row: (-row["total_cost"], row["basis"]))
+
+
 def _most_first(sums: Mapping[str, Figures]) -> list[tuple[str, Figures]]:
     """Return the values that have decisions, most decisions first."""
     decided = [(name, figures) for name, figures in sums.items() if figures["decided"]]

@@ -35,8 +35,10 @@ _WHO = {
     Budget.Scope.USER: "user",
     Budget.Scope.TEAM: "team",
     Budget.Scope.PROJECT: "project",
+    Budget.Scope.SESSION: "session",
 }
 _DOES_NOT_FIT = "what it may cost does not fit into a budget"
+_MOST_ADVICE_TOKENS = 128_000
 _UNPRICED = "its price is unknown, so no budget can be enforced"
 # A provider's error begins with its name.
 _NOT_CALLED = "was not called: {}"
@@ -89,8 +91,25 @@ class Budgets:
         budgets = self._budgets.value
         if not budgets:
             return budgets is None
-        payer = payer_of(request)
+        return self.concern_payer(payer_of(request))
+
+    def concern_payer(self, payer: Payer) -> bool:
+        """Return whether money must be held for a request that ``payer`` pays for."""
+        budgets = self._budgets.value
+        if not budgets:
+            return budgets is None
         return any(_concerns(budget, payer) for budget in budgets)
+
+    def most_in_batch(
+        self, provider: str, model: str, input_tokens: int, bound: CostBound
+    ) -> Decimal | None:
+        """Return the most that one request of a batch may cost, ``None`` without a price.
+
+        Raises :class:`optimizer.domain.result.UnknownInputRefused`.
+        """
+        if bound.unknown and self._refuse_unknown_input:
+            raise UnknownInputRefused(bound.unknown)
+        return most_cost(self._prices, provider, model, input_tokens, bound, "batch")
 
     def reservation(self, request: GatewayRequest) -> Reservation | None:
         """Return the reservation for a chat, ``None`` if no budget concerns it.
@@ -122,15 +141,18 @@ class Budgets:
         )
 
     @staticmethod
-    def exceeded(refusals: Sequence[Refusal], request_id: uuid.UUID) -> BudgetExceeded:
-        """Return the error for a request whose cost is not known, as nothing is left."""
+    def exceeded(
+        refusals: Sequence[Refusal], request_id: uuid.UUID, amount: Decimal | None = None
+    ) -> BudgetExceeded:
+        """Return the error for a batch that may cost ``amount``, ``None`` if nothing is left."""
         resets = [refusal.resets_at for refusal in refusals]
         known = [moment for moment in resets if moment is not None]
         resets_at = max(known) if len(known) == len(resets) else None
         budgets = " and ".join(sorted({_whose(refusal) for refusal in refusals}))
-        return BudgetExceeded(
-            f"Nothing is left of {budgets}.", recorded_for=request_id, resets_at=resets_at
-        )
+        message = f"Nothing is left of {budgets}."
+        if amount is not None:
+            message = f"What is left of {budgets} does not cover what this batch may cost."
+        return BudgetExceeded(message, recorded_for=request_id, resets_at=resets_at)
 
     def own_reservation(self, chat: Chat) -> Reservation | None:
         """Return the reservation for a chat of the service itself, ``None`` without budgets."""
@@ -145,12 +167,7 @@ class Budgets:
     ) -> Reservation:
 
         def worst(provider: str, model: str) -> Decimal | None:
-            tokens = input_tokens
-            if bound.unknown:
-                window = self._prices.context_window(provider, model)
-                tokens = max(tokens, window, bound.window)
-            most = self._prices.most(provider, model, tokens, bound.output_tokens)
-            return None if most is None else most * bound.rates + bound.fees
+            return most_cost(self._prices, provider, model, input_tokens, bound)
 
         def limited(provider: str, model: str) -> bool:
             budgets = self._budgets.value
@@ -322,8 +339,40 @@ def payer_of(request: GatewayRequest) -> Payer:
     """Return the key, user, team and project whose budgets pay for ``request``."""
     client = request.client
     return Payer.of(
-        key=client.key, user=request.user_id, tenant=client.tenant, project=client.project
+        key=client.key,
+        user=request.user_id,
+        tenant=client.tenant,
+        project=client.project,
+        session=request.session_id,
     )
+
+
+def most_cost(
+    prices: PriceBook, provider: str, model: str, input_tokens: int, bound: CostBound,
+    service_tier: str = "",
+) -> Decimal | None:  # fmt: skip
+    """Return the most that a call of at most so many known tokens may cost, in USD.
+
+    ``service_tier`` replaces the one that the request asks for. ``None``: the price is unknown.
+    """
+    tokens, served, window = input_tokens, bound.served, bound.window
+    if bound.unknown or bound.advisors:
+        window = max(prices.context_window(provider, model), window)
+    if bound.unknown:
+        tokens = max(tokens, window)
+    most = prices.most(provider, model, tokens, bound.output_tokens, service_tier)
+    if most is None:
+        return None
+    total = most * bound.rates + bound.fees
+    if any(served) and not service_tier:
+        exact = prices.most(provider, model, tokens, bound.output_tokens, *served)
+        total = max(total, (exact or most) + bound.fees)
+    for advisor in bound.advisors:
+        advice = prices.most(provider, advisor, window, _MOST_ADVICE_TOKENS)
+        if advice is None:
+            return None
+        total += advice * bound.rates
+    return total
 
 
 def must_refuse(refusals: Iterable[Refusal]) -> bool:

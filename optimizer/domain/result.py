@@ -93,9 +93,11 @@ class NotCached(Exception):
 class CompletionResult:
     """The answer to a request (``completion``), with its decision and its costs.
 
-    Costs are USD, ``None`` if a price is unknown. ``likeness`` is the similarity of the two
-    prompts (-1 to 1) if the semantic cache answered, else ``None``. ``dropped`` are the fields
-    of the request that the model left out, set where a stream ends.
+    Costs are USD, ``None`` if a price is unknown. ``price_basis`` is how the cost of the
+    answer is known (:class:`providers.pricing.CallPrice`), "" if nothing was charged;
+    ``list_cost`` is the price by the table if it is another amount. ``likeness`` is the
+    similarity of the two prompts (-1 to 1) if the semantic cache answered, else ``None``.
+    ``dropped`` are the fields of the request that the model left out, set where a stream ends.
     """
 
     request_id: uuid.UUID
@@ -111,6 +113,8 @@ class CompletionResult:
     savings: Decimal | None
     likeness: float | None = None
     dropped: tuple[str, ...] = ()
+    price_basis: str = ""
+    list_cost: Decimal | None = None
 
     @property
     def response(self) -> str:

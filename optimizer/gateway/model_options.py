@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from providers.catalogue import Catalogue, ModelSpec
 from providers.known_models import KnownModels, passed_on
-from providers.pricing import PriceBook, Rates
+from providers.pricing import PriceBook
+from providers.rates import Rates
 from providers.resilience import ResilientCaller
 from routing.models import LongInputPrices, ModelOption, ModelRef
 

@@ -10,7 +10,8 @@ from analytics.reports.report import COMPLEXITY
 from analytics.reports.repricing import Baseline, RepricedSums, Tariff, TariffStep
 from analytics.reports.sum_sources import RECORDED, ReportSums
 from optimizer.domain.model_names import ModelNames, UnknownModel
-from providers.pricing import PriceBook, Rate, Rates
+from providers.pricing import PriceBook
+from providers.rates import Rate, Rates
 from routing.models import ModelRef
 
 

@@ -174,7 +174,7 @@ def test_a_request_to_perplexity_has_a_fee_by_its_search_context(size, fee, cost
 def test_searches_without_a_known_fee_are_warned_of_once(cost, caplog) -> None:
     for _ in range(2):
         assert cost("deepseek", "deepseek-v4-pro", web_searches=1)
-    assert caplog.text.count("No fee is known for searches by deepseek/deepseek-v4-pro") == 1
+    assert caplog.text.count("No fee is known for tools of deepseek/deepseek-v4-pro") == 1
 
 
 # The provider's own charge: BerriAI/litellm#13653, #16021

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimizer.budgets.reservations import most_cost
 from providers.catalogue import load_catalogue
 from providers.chat import Chat, Message, Native, OriginalRequest, Text
-from providers.completion import most_input_tokens
+from providers.completion import Usage, most_input_tokens
 from providers.cost_bounds import cost_bound
 from providers.pricing import PriceBook
 from tests.fakes.damage import changed
@@ -215,3 +217,48 @@ def test_gemini_s_reasoning_is_bounded_in_every_spelling(
 ) -> None:
     asked = gemini(**{outer: {inner: {name: budget}}})
     assert cost_bound(asked, LIMIT).output_tokens == LIMIT + 5_000
+
+
+def test_a_compaction_reads_the_whole_window_before_the_answer_does() -> None:
+    bound = cost_bound(
+        anthropic(
+            {"type": "text", "text": "Hi"},
+            context_management={"edits": [{"type": "compact_20260112"}]},
+        ),
+        LIMIT,
+    )
+    assert ("context_management", "compaction") in bound.unknown
+    assert bound.rates == 2
+
+
+def test_each_advice_is_a_call_of_the_advisor() -> None:
+    tool = {"type": "advisor_20260301", "name": "advisor", "model": "claude-opus-5", "max_uses": 2}
+    bound = cost_bound(anthropic({"type": "text", "text": "Hi"}, tools=[tool]), LIMIT)
+    assert bound.advisors == ("claude-opus-5", "claude-opus-5")
+    prices = PriceBook(load_catalogue())
+    small = ("claude", "claude-haiku-4-5")
+    with_advice = most_cost(prices, *small, 1_000, bound)
+    without = most_cost(prices, *small, 1_000, replace(bound, advisors=()))
+    advice = prices.most("claude", "claude-opus-5", 200_000, 128_000)
+    assert None not in (with_advice, without, advice)
+    assert with_advice - without == 2 * advice  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("fields", [
+    {"service_tier": "priority"}, {"service_tier": "flex"}, {"speed": "fast"},
+    {"inference_geo": "us"}, {"inference_geo": "EU", "speed": "fast"},
+])  # fmt: skip
+def test_the_bound_covers_what_is_charged_as_it_was_asked(fields: dict[str, str]) -> None:
+    prices = PriceBook(load_catalogue())
+    bound = cost_bound(anthropic({"type": "text", "text": "Hi"}, **fields), LIMIT)
+    usage = Usage(
+        1_000, LIMIT, cache_write_tokens=1_000, cache_write_1h_tokens=1_000,
+        service_tier=fields.get("service_tier", ""), speed=fields.get("speed", ""),
+        geography=fields.get("inference_geo", "").lower(),
+    )  # fmt: skip
+    for model in ("claude-opus-5-5", "claude-haiku-5-5", "claude-haiku-4-5"):
+        charged = prices.cost("claude", model, usage)
+        most = most_cost(prices, "claude", model, 1_000, bound)
+        assert charged is not None
+        assert most is not None
+        assert charged <= most

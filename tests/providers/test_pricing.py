@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from providers.catalogue import load_catalogue
 from providers.completion import Usage
 from providers.dated_prices import DatedPrice
-from providers.pricing import PriceBook, Rate, Rates
+from providers.pricing import PriceBook
+from providers.rates import Rate, Rates
 
 CATALOGUE = load_catalogue()
 BOOK = PriceBook(CATALOGUE)

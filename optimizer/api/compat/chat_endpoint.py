@@ -175,12 +175,17 @@ def headers_of_result(request: GatewayRequest, result: CompletionResult) -> dict
 
 
 def cost_headers(result: CompletionResult) -> dict[str, str]:
-    """Return headers that name the provider and model, and cost and savings in USD."""
-    return {
+    """Return headers that name provider, model, cost and savings in USD, and the cost's basis."""
+    headers = {
         **_decision_headers(result.decision),
         "X-Optimizer-Cost": _usd(result.cost),
         "X-Optimizer-Savings": _usd(result.savings),
     }
+    if result.price_basis:
+        headers["X-Optimizer-Price-Basis"] = result.price_basis
+    if result.list_cost is not None:
+        headers["X-Optimizer-List-Cost"] = _usd(result.list_cost)
+    return headers
 
 
 def _decision_headers(decision: RoutingDecision) -> dict[str, str]:

@@ -38,6 +38,10 @@ def stream_summary(result: CompletionResult) -> dict[str, Any]:
         "savings": result.savings,
         "cache_hit": result.cache_hit,
     }
+    if result.price_basis:
+        summary["price_basis"] = result.price_basis
+    if result.list_cost is not None:
+        summary["list_cost"] = result.list_cost
     if result.dropped:
         summary["dropped"] = result.dropped
     return summary

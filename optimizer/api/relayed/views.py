@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -76,11 +77,17 @@ async def _serve(request: HttpRequest, place: Place, ids: Mapping[str, str]) -> 
     call = RelayedCall.of(services, client, request, place, kept.provider if kept else "", ids)
     if kept is not None and kept.provider != call.provider.name:
         raise UnknownObject(f"{place.kind.capitalize()} with id '{object_id}' not found.")
-    models = await _admitted(call) if action == "create" else ()
+    models, held = await _admitted(call) if action == "create" else ((), None)
     if kept is not None and action in {"delete", "read"}:
         await _settle_before(services, kept)
-    answer = await call.send()
+    try:
+        answer = await call.send()
+    except ProviderError as error:
+        if not error.maybe_charged:
+            await services.provider_objects.holds.release(held)
+        raise
     if answer.status >= 400:
+        await services.provider_objects.holds.release(held)
         return await _provider_error(call, answer)
     if action == "read" or _is_stream(answer):
         return _passed_on(call, answer)
@@ -89,7 +96,7 @@ async def _serve(request: HttpRequest, place: Place, ids: Mapping[str, str]) -> 
     if action == "list":
         given = await own_list(call, body)
     else:
-        await _note(call, action, body, kept, models)
+        await _note(call, action, body, kept, models, held)
         given = body
     given = with_own_results(given)
     raw = raw if given is body else as_json(given)
@@ -114,13 +121,13 @@ def with_own_results(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 async def _note(
     call: RelayedCall, action: Action, body: Mapping[str, Any], kept: ProviderObject | None,
-    models: Sequence[str],
+    models: Sequence[str], held: uuid.UUID | None,
 ) -> None:  # fmt: skip
     """Remember what the provider did."""
     objects, kind = call.services.provider_objects, call.place.kind
     if action == "create":
         model = models[0] if len(models) == 1 else ""
-        await objects.created(kind, call.provider.name, body, call.client, model)
+        await objects.created(kind, call.provider.name, body, call.client, model, held)
     elif kept is None:
         return
     elif action == "delete":
@@ -129,11 +136,14 @@ async def _note(
         await objects.seen(kept, body)
 
 
-async def _admitted(call: RelayedCall) -> tuple[str, ...]:
-    """Check a new object before it is made; return the models of a batch, as far as known."""
+async def _admitted(call: RelayedCall) -> tuple[tuple[str, ...], uuid.UUID | None]:
+    """Check a new object before it is made, and hold what a batch may cost.
+
+    Return the models of a batch, as far as known, and the id of what is held.
+    """
     objects, client = call.services.provider_objects, call.client
     if call.place.kind != Kind.BATCH:
-        return ()
+        return (), None
     body = call.json
     file_id = body.get("input_file_id")
     if isinstance(file_id, str) and file_id not in await objects.own(Kind.FILE, [file_id], client):
@@ -146,7 +156,8 @@ async def _admitted(call: RelayedCall) -> tuple[str, ...]:
     ]
     models = dict.fromkeys(str(given.get("model") or "") for given in params)
     await objects.admit(call.provider.name, models, client)
-    return tuple(models)
+    named = file_id if isinstance(file_id, str) else ""
+    return tuple(models), await objects.holds.hold(call.provider, params, named, client)
 
 
 async def _settle_before(services: Services, kept: ProviderObject) -> None:

@@ -145,7 +145,7 @@ class CompleteEndpoint:
 def completion_body(result: CompletionResult) -> dict[str, Any]:
     """Return the JSON answer of ``POST /complete``."""
     decision, completion = result.decision, result.completion
-    return {
+    body = {
         "response": completion.text,
         "provider": completion.provider,
         "model": completion.model,
@@ -163,6 +163,7 @@ def completion_body(result: CompletionResult) -> dict[str, Any]:
         "tokens_in": completion.usage.input_tokens,
         "tokens_out": completion.usage.output_tokens,
         "cost": result.cost,
+        "price_basis": result.price_basis,
         "total_cost_today": result.total_cost_today,
         "cache_hit": result.cache_hit,
         "cache_key": result.cache_key,
@@ -170,6 +171,9 @@ def completion_body(result: CompletionResult) -> dict[str, Any]:
         "savings": result.savings,
         "request_id": result.request_id,
     }
+    if result.list_cost is not None:
+        body["list_cost"] = result.list_cost
+    return body
 
 
 def tokenizer_body(count: TokenizerCount) -> dict[str, Any]:
@@ -231,6 +235,7 @@ class CompletionViewSet(EndpointViewSet):
                     "tokens_in": 14,
                     "tokens_out": 9,
                     "cost": 0.0000059,
+                    "price_basis": "table",
                     "total_cost_today": 0.0000059,
                     "cache_hit": False,
                     "cache_key": "0d6c…",

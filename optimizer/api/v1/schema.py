@@ -97,6 +97,15 @@ class CompleteBody(s.Serializer):
     tokens_in = s.IntegerField()
     tokens_out = s.IntegerField()
     cost = s.FloatField(allow_null=True, help_text="USD; null when the price is unknown")
+    price_basis = s.ChoiceField(
+        choices=["reported", "table", "estimated", "unknown", ""],
+        help_text="How the cost is known; empty when nothing was charged",
+    )
+    list_cost = s.FloatField(
+        required=False,
+        help_text="USD by the price table, if the provider reported another amount or the call "
+        "was paid ahead",
+    )
     total_cost_today = s.FloatField(
         allow_null=True, help_text="USD, UTC day; with an API key: of its team, or its own"
     )

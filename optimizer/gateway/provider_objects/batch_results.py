@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from providers.completion import Usage
+from providers.pricing import CallPrice
 from providers.usage import read_usage
 
 logger = logging.getLogger(__name__)
 
-Price = Callable[[str, Usage], Decimal | None]
-"""Returns the cost in USD of a call of a model; ``None`` if the price is unknown."""
+Price = Callable[[str, Usage], CallPrice]
+"""Returns what a call of a model cost."""
 _LONGEST_LINE = 64 * 1024 * 1024
 # The columns of the ledger hold 31 bits; a row above this is followed by another.
 _MOST_TOKENS = 2_000_000_000
 _NO_USAGE = Usage(0, 0, estimated=True)
+_UNKNOWN = CallPrice(None, "unknown")
+_LEAST_CERTAIN = ("unknown", "estimated", "table", "reported")
 
 
 @dataclass(slots=True)
@@ -35,17 +38,36 @@ class ModelSum:
     reasoning_tokens: int = 0
     usage_estimated: bool = False
     cost: Decimal | None = Decimal(0)
+    listed: Decimal | None = Decimal(0)
+    bases: set[str] = field(default_factory=set)
 
-    def add(self, usage: Usage, cost: Decimal | None) -> None:
+    @property
+    def price_basis(self) -> str:
+        """The least certain basis of the calls, "unknown" without any."""
+        return next((basis for basis in _LEAST_CERTAIN if basis in self.bases), "unknown")
+
+    @property
+    def list_cost(self) -> Decimal | None:
+        """The price by the table, if the cost is another amount."""
+        return self.listed if self.listed != self.cost else None
+
+    def add(self, usage: Usage, price: CallPrice) -> None:
         """Add one call."""
         self.requests += 1
-        self.tokens_in += usage.input_tokens
-        self.tokens_out += usage.output_tokens
+        self.tokens_in += usage.total_input_tokens
+        self.tokens_out += usage.total_output_tokens
         self.cache_read_tokens += usage.cache_read_tokens
         self.cache_write_tokens += usage.cache_write_tokens
         self.reasoning_tokens += usage.reasoning_tokens
         self.usage_estimated = self.usage_estimated or usage.estimated
-        self.cost = None if self.cost is None or cost is None else self.cost + cost
+        self.bases.add(price.basis)
+        listed = price.cost if price.listed is None else price.listed
+        self.cost = _sum(self.cost, price.cost)
+        self.listed = _sum(self.listed, listed)
+
+
+def _sum(total: Decimal | None, amount: Decimal | None) -> Decimal | None:
+    return None if total is None or amount is None else total + amount
 
 
 class BatchTally:
@@ -91,7 +113,7 @@ class BatchTally:
         if known:
             total.add(usage, self._price(model, usage))
         else:
-            total.add(replace(usage, estimated=True, unreported=()), None)
+            total.add(replace(usage, estimated=True, unreported=()), _UNKNOWN)
 
 
 def _answer_in(line: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -25,6 +25,7 @@ from optimizer.budgets.reservations import Budgets
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.request_ids import new_request_id
 from optimizer.domain.result import NotAllowed, UnknownObject
+from optimizer.gateway.provider_objects.batch_holds import BatchHolds
 from optimizer.gateway.provider_objects.settlement import Settlement, has_ended, state_of
 from providers.known_models import KnownModels
 from routing.rules import names
@@ -48,6 +49,7 @@ class ProviderObjects:
         self.settlement = settlement
         self._budgets = budgets
         self._models = models
+        self.holds = BatchHolds(database, budgets)
 
     async def find(self, kind: str, object_id: str, client: Client) -> ProviderObject | None:
         """Return what is known of an object.
@@ -76,15 +78,16 @@ class ProviderObjects:
         return await self._database.run(partial(objects_count, kind, provider, client.tenant))
 
     async def created(
-        self, kind: str, provider: str, body: Mapping[str, Any], client: Client, model: str = ""
-    ) -> None:
-        """Remember whose a new object is; a batch has costs to come."""
+        self, kind: str, provider: str, body: Mapping[str, Any], client: Client, model: str = "",
+        held: uuid.UUID | None = None,
+    ) -> None:  # fmt: skip
+        """Remember whose a new object is; a batch has costs to come, for which money is held."""
         object_id = body.get("id")
         if not isinstance(object_id, str) or not object_id:
             return
         kept = _kept(kind, provider, object_id, client, model=model[:128])
         if kind == Kind.BATCH:
-            kept.recorded, kept.state = False, state_of(body)[:40]
+            kept.recorded, kept.state, kept.request_id = False, state_of(body)[:40], held
             kept.model = kept.model or _text(body.get("model"))[:128]
         await self._remember([kept])
 

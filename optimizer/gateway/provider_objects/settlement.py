@@ -8,7 +8,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -20,6 +19,7 @@ from analytics.provider_objects import objects_to_check
 from optimizer.domain.request_ids import new_request_id
 from optimizer.gateway.provider_objects.batch_results import BatchTally, ModelSum
 from optimizer.gateway.recording.accounting import notify
+from optimizer.gateway.recording.ledger_entries import billed_units
 from providers.anthropic.client import AnthropicProvider
 from providers.completion import Usage
 from providers.errors import ProviderError
@@ -27,7 +27,7 @@ from providers.http.side_calls import SideCall
 from providers.http.wire import WireClient
 from providers.known_models import KnownModels
 from providers.openai.responses_answer import finish_reason, item_parts
-from providers.pricing import PriceBook
+from providers.pricing import CallPrice, PriceBook
 from providers.usage import read_usage
 from routing.analysis import analyze_prompt
 
@@ -150,8 +150,8 @@ class Settlement:
             for entry in entries:
                 notify(self._observers, entry)
 
-    def _price(self, provider: str, model: str, usage: Usage) -> Decimal | None:
-        return self._prices.cost(provider, model, usage)
+    def _price(self, provider: str, model: str, usage: Usage) -> CallPrice:
+        return self._prices.price(provider, model, usage)
 
     def _row(self, kept: ProviderObject, total: ModelSum) -> RequestRecord:
         analysis = analyze_prompt("")
@@ -180,6 +180,9 @@ class Settlement:
             usage_estimated=total.usage_estimated,
             finish_reason="stop",
             cost=total.cost,
+            price_basis=total.price_basis,
+            list_cost=total.list_cost,
+            billed_units={"service_tier": "batch", "requests": total.requests},
             api_key=kept.api_key,
             tenant=kept.tenant,
             project=kept.project,
@@ -191,15 +194,19 @@ class Settlement:
         known = usage is not None and not usage.unreported
         outcome = _ending(body)
         if usage is not None and known:
+            price = self._prices.price(kept.provider, kept.model, usage)
             outcome = replace(
                 outcome,
-                tokens_in=usage.input_tokens,
-                tokens_out=usage.output_tokens,
+                tokens_in=usage.total_input_tokens,
+                tokens_out=usage.total_output_tokens,
                 cache_read_tokens=usage.cache_read_tokens,
                 cache_write_tokens=usage.cache_write_tokens,
                 reasoning_tokens=usage.reasoning_tokens,
                 usage_estimated=usage.estimated,
-                cost=self._prices.cost(kept.provider, kept.model, usage),
+                cost=price.cost,
+                price_basis=price.basis,
+                list_cost=price.listed,
+                billed_units=billed_units(usage),
             )
             decision = await self._database.run(
                 lambda: RoutingMetric.objects.filter(pk=kept.request_id).first()

@@ -28,13 +28,15 @@ from optimizer.gateway.recording.ledger_entries import (
 )
 from providers.chat import Chat
 from providers.completion import Choice, Completion, Usage
-from providers.pricing import PLACES, PriceBook
+from providers.pricing import CallPrice, PriceBook
+from providers.rates import PLACES
 from providers.resilience import Attempt
 from routing.models import ModelRef, RoutingDecision
 
 logger = logging.getLogger(__name__)
 
 _ZERO = Decimal(0)
+_UNKNOWN = CallPrice(None, "unknown")
 _MODEL = attrgetter("provider", "model")
 # Other endings (such as a content filter's) may not occur again, so they are not given to others.
 _CACHEABLE_ENDINGS = frozenset({"stop", "length", "tool_calls"})
@@ -114,9 +116,10 @@ class Accounting:
         ``cut_off`` is the error code of an answer that broke off, "" for a complete one.
         """
         usage = completion.usage
-        answer_cost = None
+        price = _UNKNOWN
         if not usage.unreported:  # else it goes on in the background
-            answer_cost = self._prices.cost(completion.provider, completion.model, usage)
+            price = self._prices.price(completion.provider, completion.model, usage)
+        answer_cost = price.cost
         charges = self._charges(answer_cost, attempts)
         baseline = self._baseline(analyzed, decision, completion, attempts, answer_cost)
         savings = savings_of_call(charges.cost, baseline.cost if baseline else None)
@@ -128,7 +131,7 @@ class Accounting:
             cacheable = cacheable and _may_be_given_again(choice, analyzed.request.chat)
         saved = self._saved_by_prompt_cache(completion, answer_cost)
         answer = PricedAnswer(
-            completion, answer_cost, charges, baseline, savings, saved, cacheable, cut_off
+            completion, price, charges, baseline, savings, saved, cacheable, cut_off
         )
         entry, cached = self._entries.for_answer(analyzed, served, answer, timing)
         try:
@@ -148,6 +151,8 @@ class Accounting:
             cache_key=analyzed.request.cache_key if cacheable else None,
             original_cost=answer_cost,
             savings=savings.total,
+            price_basis=price.basis,
+            list_cost=price.listed,
         )
         return Recorded(result, cached)
 
@@ -307,6 +312,9 @@ class Accounting:
         if reported:
             # It is what this provider charged for this model, and says nothing of another.
             usage = replace(usage, reported_cost=None)
+        if usage.beside and ref != (completion.provider, completion.model):
+            # A tool's own model is not another provider's; it would have cost the same.
+            usage = replace(usage, beside=tuple(call for call in usage.beside if not call[0]))
         if ref != (completion.provider, completion.model):
             reported = False
             cost = self._prices.cost(provider, model, usage)

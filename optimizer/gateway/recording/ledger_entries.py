@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from analytics.database.bulk_write import maker_of
@@ -17,6 +18,7 @@ from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.gateway.recording.cached_answers import answer_json
 from providers.completion import Completion, Usage
+from providers.pricing import CallPrice
 from providers.resilience import Attempt
 from routing.models import RoutingDecision
 
@@ -105,13 +107,13 @@ class BaselineCost:
 class PricedAnswer:
     """A provider's answer with what it cost and saved, in USD.
 
-    ``cost`` is that of the successful call alone: what a later hit saves.
+    ``price`` is that of the successful call alone: what a later hit saves.
     ``prompt_cache_saved`` is what the provider's prompt cache saved. ``cut_off`` is the error
     code of an answer that broke off, "" for a complete one.
     """
 
     completion: Completion
-    cost: Decimal | None
+    price: CallPrice
     charges: Charges
     baseline: BaselineCost | None
     savings: Savings
@@ -144,14 +146,17 @@ class LedgerEntryBuilder:
                 **self._request_fields(analyzed, decision, prompt_fields),
                 "provider": completion.provider,
                 "model": completion.model,
-                "tokens_in": usage.input_tokens,
-                "tokens_out": usage.output_tokens,
+                "tokens_in": usage.total_input_tokens,
+                "tokens_out": usage.total_output_tokens,
                 "cache_read_tokens": usage.cache_read_tokens,
                 "cache_write_tokens": usage.cache_write_tokens,
                 "reasoning_tokens": usage.reasoning_tokens,
                 "usage_estimated": usage.estimated,
                 "finish_reason": finish_reason,
                 "cost": charges.cost,
+                "price_basis": answer.price.basis,
+                "list_cost": answer.price.listed,
+                "billed_units": billed_units(usage),
                 "failed_cost": charges.failed,
                 "savings": savings.total,
                 "latency_ms": timing.total,
@@ -179,7 +184,7 @@ class LedgerEntryBuilder:
                 "tier": analyzed.analysis.tier,
                 "tokens_in": usage.input_tokens,
                 "tokens_out": usage.output_tokens,
-                "original_cost": answer.cost,
+                "original_cost": answer.price.cost,
                 "baseline_cost": baseline.cost if baseline else None,
                 "created_at": analyzed.request.asked_at,
                 "expires_at": self._policy.expiry(
@@ -239,6 +244,7 @@ class LedgerEntryBuilder:
                 "provider": decision.provider if decision else "",
                 "model": decision.model if decision else "",
                 "cost": charges.cost,
+                "price_basis": _basis_of_failure(charges),
                 "failed_cost": charges.failed,
                 "latency_ms": latency_ms,
                 "attempts": charges.attempts,
@@ -322,6 +328,43 @@ class LedgerEntryBuilder:
                 "metadata": decision.metadata,
             }
         )
+
+
+def _basis_of_failure(charges: Charges) -> str:
+    """Return the basis of what failed calls cost, "" if none of them was charged."""
+    if charges.cost is None:
+        return RequestRecord.PriceBasis.UNKNOWN
+    charged = [attempt for attempt in charges.attempts if attempt["cost"]]
+    if any(attempt.get("estimated") for attempt in charged):
+        return RequestRecord.PriceBasis.ESTIMATED
+    return RequestRecord.PriceBasis.TABLE if charged else ""
+
+
+_BILLED = (
+    "cache_write_1h_tokens", "audio_input_tokens", "audio_output_tokens", "audio_read_tokens",
+    "image_input_tokens", "image_output_tokens", "image_read_tokens", "video_input_tokens",
+    "web_searches", "file_searches", "code_sessions", "service_tier", "speed", "geography",
+    "search_context",
+)  # fmt: skip
+_billed_of = attrgetter(*_BILLED)
+
+
+def billed_units(usage: Usage) -> dict[str, Any] | None:
+    """Return what decides a cost beside the ledger's columns; ``None`` if nothing does."""
+    units = {name: v for name, v in zip(_BILLED, _billed_of(usage), strict=True) if v}
+    if usage.beside:
+        units["beside"] = [
+            {
+                "model": model,
+                "tokens_in": call.input_tokens,
+                "tokens_out": call.output_tokens,
+                "cache_read_tokens": call.cache_read_tokens,
+                "cache_write_tokens": call.cache_write_tokens,
+                **(billed_units(call) or {}),
+            }
+            for model, call in usage.beside
+        ]
+    return units or None
 
 
 def describe_attempts(

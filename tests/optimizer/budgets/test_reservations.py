@@ -567,3 +567,29 @@ async def test_an_operator_may_refuse_input_of_unknown_size(
     assert len(fakes["claude"].asked) == len(ADDED)
     assert (await client.post("/v1/messages", json=CHAT)).status_code == 200
     assert not await BudgetHold.objects.aexists()
+
+
+async def in_session(client: httpx.AsyncClient, session: str) -> int:
+    headers = {"x-session-id": session, "cache-control": "no-store"}
+    return (await client.post("/v1/chat/completions", json=CHAT, headers=headers)).status_code
+
+
+async def test_each_session_has_a_limit_of_its_own(client: httpx.AsyncClient) -> None:
+    budget = await limit(worst() * Decimal("1.5"), scope="session")
+    served = 0
+    while await in_session(client, "one") == 200:
+        served += 1
+        assert served < 1_000
+    assert served >= 1
+    assert await in_session(client, "one") == 429
+    assert await in_session(client, "two") == 200
+    # Requests without a session are under no session's budget.
+    assert (await client.post("/complete", json=PROMPT)).status_code == 200
+    spent = {
+        usage.account.subject: usage.spent
+        async for usage in BudgetUsage.objects.filter(account__budget=budget).select_related(
+            "account"
+        )
+    }
+    assert set(spent) == {"one", "two"}
+    assert 0 < max(spent.values()) <= worst() * Decimal("1.5")

@@ -78,3 +78,51 @@ async def test_a_report_without_output_is_estimated_and_marked(
     record = await RequestRecord.objects.aget()
     assert (record.tokens_in, record.usage_estimated) == (1000, True)
     assert record.tokens_out > 0
+
+
+async def test_the_answer_and_the_ledger_say_how_the_cost_is_known(
+    openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
+) -> None:
+    fakes["openrouter"].always(Reply(body(cost=0.00231)))
+    raw = await ask(openai_sdk)
+    assert raw.headers["x-optimizer-price-basis"] == "reported"
+    # 0.15 and 0.5 USD per million tokens.
+    assert raw.headers["x-optimizer-list-cost"] == "0.00065"
+    record = await RequestRecord.objects.aget()
+    assert (record.price_basis, record.list_cost) == ("reported", Decimal("0.00065"))
+    assert record.billed_units is None
+
+
+async def test_a_cost_by_the_table_has_no_other_price_beside_it(
+    openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
+) -> None:
+    fakes["openrouter"].always(Reply(body()))
+    raw = await ask(openai_sdk)
+    assert raw.headers["x-optimizer-price-basis"] == "table"
+    assert "x-optimizer-list-cost" not in raw.headers
+    record = await RequestRecord.objects.aget()
+    assert (record.price_basis, record.list_cost) == ("table", None)
+
+
+async def test_estimated_tokens_are_the_basis_of_a_cost(
+    openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
+) -> None:
+    answer = body()
+    del answer["usage"]
+    fakes["openrouter"].always(Reply(answer))
+    raw = await ask(openai_sdk)
+    assert raw.headers["x-optimizer-price-basis"] == "estimated"
+    assert (await RequestRecord.objects.aget()).price_basis == "estimated"
+
+
+async def test_what_decides_a_cost_beside_text_is_kept_in_the_ledger(
+    openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
+) -> None:
+    searched = body(server_tool_use={"web_search_requests": 2})
+    searched["service_tier"] = "flex"
+    fakes["openrouter"].always(Reply(searched))
+    await ask(openai_sdk)
+    record = await RequestRecord.objects.aget()
+    assert record.billed_units == {"web_searches": 2, "service_tier": "flex"}
+    # No fee is known for these searches, so the cost is a part of what will be charged.
+    assert record.price_basis == "estimated"

@@ -17,8 +17,10 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
+from analytics.budgets.workers import holds_mark_lost
 from analytics.models import (
     Budget,
+    BudgetHold,
     BudgetUsage,
     DailyTotal,
     ProviderObject,
@@ -188,6 +190,7 @@ async def test_an_exhausted_budget_refuses_a_batch(
 ) -> None:
     budget = await sync_to_async(BudgetFactory)(limit=Decimal("0.001"))
     await sync_to_async(get_services().budgets.refresh)()
+    results["GET", "/files/file-1/content"] = Reply(SHORT)
     body = {"input_file_id": "file-1"}
     assert (await client.post("/v1/batches", json=body)).status_code == 200
     await client.get("/v1/batches/batch_1")
@@ -243,3 +246,97 @@ async def test_a_background_response_that_failed_says_so(
     await client.post("/v1/responses/resp_bg/cancel")
     (row,) = await rows()
     assert (row.status, row.error_code, row.cost) == ("partial", "cancelled", None)
+
+
+def asked(number: int, url: str = "/v1/chat/completions", **body: Any) -> bytes:
+    """A line of an input file."""
+    line = {
+        "custom_id": str(number),
+        "method": "POST",
+        "url": url,
+        "body": {"model": MODEL, **body},
+    }
+    return json.dumps(line).encode() + b"\n"
+
+
+SHORT = asked(1, max_tokens=200, messages=[{"role": "user", "content": "Hi"}])
+
+
+async def held() -> Decimal:
+    return sum([row.amount async for row in BudgetHold.objects.all()], Decimal(0))
+
+
+async def budget_of(limit: str) -> Budget:
+    budget = await sync_to_async(BudgetFactory)(limit=Decimal(limit))
+    await sync_to_async(get_services().budgets.refresh)()
+    return budget
+
+
+async def test_what_a_batch_may_cost_is_held_until_its_cost_is_recorded(
+    client: httpx.AsyncClient, results: Answers
+) -> None:
+    budget = await budget_of("1")
+    results["GET", "/files/file-1/content"] = Reply(SHORT * 3)
+    assert (await client.post("/v1/batches", json={"input_file_id": "file-1"})).status_code == 200
+    output = half("openai", MODEL, 0, 200)
+    assert 3 * output < await held() < 3 * (output + half("openai", MODEL, 500, 0))
+    # It outlives the worker that created it.
+    long_ago = timezone.now() - timedelta(hours=20)
+    await BudgetHold.objects.aupdate(made_at=long_ago)
+    assert await sync_to_async(holds_mark_lost)() == 0
+    await client.get("/v1/batches/batch_1")
+    assert await held() == 0
+    usage = await BudgetUsage.objects.aget(account__budget=budget)
+    assert usage.spent == half("openai", MODEL, 4000, 600)
+
+
+async def test_a_batch_that_may_cost_more_than_is_left_is_not_created(
+    client: httpx.AsyncClient, openai_fake: FakeProvider, results: Answers
+) -> None:
+    await budget_of("0.001")
+    # The client sets no limit, so the output may be as long as any.
+    results["GET", "/files/file-1/content"] = Reply(asked(1, messages=[]))
+    refused = await client.post("/v1/batches", json={"input_file_id": "file-1"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "budget_exceeded")
+    assert not [call for call in openai_fake.asked if call.method == "POST"]
+    assert await held() == 0
+
+
+async def test_messages_of_a_batch_are_held_by_their_limits(
+    client: httpx.AsyncClient, claude_answers: Answers
+) -> None:
+    await budget_of("1")
+    claude_answers["POST", "/v1/messages/batches"] = MESSAGES
+    params = {"model": CLAUDE, "max_tokens": 1000, "messages": [{"role": "user", "content": "Hi"}]}
+    body = {"requests": [{"custom_id": str(n), "params": params} for n in range(20)]}
+    await client.post("/v1/messages/batches", json=body, headers=ANTHROPIC)
+    output = half("claude", CLAUDE, 0, 20_000)
+    assert output < await held() < output * Decimal("1.2")
+
+
+async def test_a_batch_that_the_provider_refuses_holds_nothing(
+    client: httpx.AsyncClient, results: Answers
+) -> None:
+    await budget_of("1")
+    results["GET", "/files/file-1/content"] = Reply(SHORT)
+    results["POST", "/batches"] = Reply({"error": {"message": "No", "type": "x"}}, 400)
+    assert (await client.post("/v1/batches", json={"input_file_id": "file-1"})).status_code == 400
+    assert await held() == 0
+
+
+async def test_a_batch_whose_file_cannot_be_read_is_refused_under_a_budget(
+    client: httpx.AsyncClient, results: Answers
+) -> None:
+    await budget_of("1")
+    assert (await client.post("/v1/batches", json={"input_file_id": "file-1"})).status_code == 403
+
+
+async def test_embeddings_in_a_batch_hold_their_input_alone(
+    client: httpx.AsyncClient, results: Answers
+) -> None:
+    await budget_of("1")
+    line = asked(1, "/v1/embeddings", model="text-embedding-3-small", input="Hi")
+    results["GET", "/files/file-1/content"] = Reply(line)
+    await client.post("/v1/batches", json={"input_file_id": "file-1"})
+    most = half("openai", "text-embedding-3-small", 500, 0)
+    assert 0 < await held() < most

@@ -33,9 +33,10 @@ async def test_answers_with_the_contract_s_fields(client: httpx.AsyncClient) -> 
     assert {
         "response", "provider", "model", "strategy_used", "confidence", "complexity_metadata",
         "routing_metadata", "tokens_in", "tokens_out", "cost", "total_cost_today", "cache_hit",
-        "cache_key", "original_cost", "savings", "request_id",
+        "cache_key", "original_cost", "savings", "request_id", "price_basis",
     } == set(answer)  # fmt: skip
     assert answer["response"] == ANSWER
+    assert answer["price_basis"] == "table"
     assert answer["strategy_used"] == "complexity"
     assert set(answer["complexity_metadata"]) == {"complexity", "token_count"}
     assert {

@@ -1,0 +1,1 @@
+"""A study of prices: a thousand answers, priced by the service and by hand."""
