@@ -19,6 +19,7 @@ from analytics.models.prices import PriceOverride, PriceSeen
 from analytics.models.provider_objects import ProviderObject, StoredResponse
 from analytics.models.requests import RequestRecord, RoutingMetric
 from analytics.models.rules import RoutingRule, RuleChange
+from analytics.models.seals import LedgerDay, LedgerSeal
 from analytics.models.totals import (
     DailyRollup,
     DailyTotal,
@@ -46,6 +47,8 @@ __all__ = [
     "Feedback",
     "HourlyRollup",
     "LearnedEvidence",
+    "LedgerDay",
+    "LedgerSeal",
     "PriceOverride",
     "PriceSeen",
     "Project",

@@ -1,0 +1,257 @@
+"""Seals: the hash of each ledger row, written in the transaction that writes the row.
+
+The canonical form of a row is JSON (RFC 8259) of the columns whose value is not the column's
+default, with sorted keys, without spaces, in ASCII. Money is text with ten places, times are
+ISO 8601 in UTC with microseconds, ids are text. It has two parts: the figures, which a proof
+shows, and the rest, which it does not. The rest is hashed with the seal's nonce first:
+
+    rest = SHA-256(nonce, id, canonical JSON of the other columns; the prompt by its SHA-256)
+    leaf = SHA-256(0x00, canonical JSON of the figures, "\\n", rest in hexadecimal)
+
+A new column is covered without a new format, because a row that has its default stays as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import orjson
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection, models, transaction
+
+from analytics.database.bulk_write import execute_many
+from analytics.models import RequestRecord, RoutingMetric
+from analytics.models.seals import LedgerSeal
+
+Pair = tuple[RequestRecord, RoutingMetric | None]
+
+REMOVED = bytes(32)
+"""The leaf of a row that was removed."""
+LEAF_BYTES = 48
+
+_FIGURES = frozenset({
+    "id", "created_at", "status", "endpoint", "requested_model", "tags", "user_id", "session_id",
+    "pattern", "tier", "strategy", "confidence", "provider", "model", "tokens_in", "tokens_out",
+    "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_estimated", "cost",
+    "failed_cost", "cache_hit", "original_cost", "savings", "api_key", "tenant", "project",
+    "experiment", "arm", "replayed", "price_basis",
+    "decision.strategy_used", "decision.actual_cost", "decision.baseline_provider",
+    "decision.baseline_model", "decision.baseline_cost", "decision.baseline_output_cost",
+    "decision.routing_saved", "decision.cache_saved", "decision.prompt_cache_saved",
+    "decision.explored", "decided",
+})  # fmt: skip
+_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+_as_django_does = DjangoJSONEncoder().default
+
+
+class RowHash(NamedTuple):
+    """A row's figures as canonical JSON, and the hash of all its other columns."""
+
+    figures: bytes
+    rest: str
+
+    @property
+    def leaf(self) -> bytes:
+        """Return the 32 bytes that a seal keeps of the row."""
+        return sha256(b"\0" + self.figures + b"\n" + self.rest.encode()).digest()
+
+
+class _Columns:
+    """Reads the columns of a table that do not have their defaults, by their canonical names."""
+
+    def __init__(self, table: type[models.Model], prefix: str = "") -> None:
+        fields = table._meta.concrete_fields
+        self._values = attrgetter(*(field.attname for field in fields))
+        self._names = [prefix + field.name for field in fields]
+        self._defaults = [_default(field) for field in fields]
+        texts = ((prefix + field.name, _text(field)) for field in fields)
+        self._texts = [(name, text) for name, text in texts if text is not None]
+
+    def read(self, row: models.Model) -> dict[str, Any]:
+        columns = {
+            name: value
+            for name, value, default in zip(
+                self._names, self._values(row), self._defaults, strict=True
+            )
+            if value != default
+        }
+        for name, text in self._texts:
+            value = columns.get(name)
+            if value is not None:
+                columns[name] = text(value)
+        return columns
+
+
+def _default(field: models.Field) -> Any:
+    if field.has_default() and callable(field.default) and field.default not in {list, dict}:
+        return object()  # equal to no value, as the default is another one each time
+    default = field.get_default()
+    return str(default) if isinstance(default, str) else default
+
+
+def _text(field: models.Field) -> Callable[[Any], Any] | None:
+    """Return what makes a value of the column one of JSON; ``None`` if it is one."""
+    if field.name == "prompt":
+        return lambda text: sha256(text.encode(errors="surrogatepass")).hexdigest()
+    if isinstance(field, models.DecimalField):
+        return "{:.10f}".format
+    if isinstance(field, models.FloatField):
+        return float
+    if isinstance(field, models.DateTimeField):
+        return _time_text
+    return None
+
+
+def _time_text(value: datetime) -> str:
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    return value.isoformat(timespec="microseconds")
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return JSON that is the same for a value and for what any database gives back of it."""
+    try:
+        text = orjson.dumps(value, default=_as_django_does, option=_OPTIONS)
+    except TypeError:  # of numbers above 64 bits and halves of characters
+        plain = json.dumps(value, cls=DjangoJSONEncoder, separators=(",", ":"))
+        plain = json.dumps(json.loads(plain), separators=(",", ":"), sort_keys=True)
+        return plain.encode()
+    if b"-0.0" in text:  # PostgreSQL has no negative zero in JSON
+        text = orjson.dumps(json.loads(text, parse_float=_not_negative_zero), option=_OPTIONS)
+    return text
+
+
+def _not_negative_zero(text: str) -> float:
+    return float(text) or 0.0
+
+
+_REQUEST = _Columns(RequestRecord)
+_DECISION = _Columns(RoutingMetric, "decision.")
+
+
+def row_hash(pair: Pair, nonce: bytes) -> RowHash:
+    """Return the canonical figures of a row and its decision, and the hash of the rest."""
+    request, decision = pair
+    rest = _REQUEST.read(request)
+    if decision is not None:
+        rest |= _DECISION.read(decision)
+        rest["decided"] = True
+    figures = {name: rest.pop(name) for name in _FIGURES & rest.keys()}
+    private = nonce + request.pk.bytes + canonical_json(rest)
+    return RowHash(canonical_json(figures), sha256(private).hexdigest())
+
+
+class _Chain(threading.local):
+    """The chain of this thread: its last seal, and whether that is known to be committed."""
+
+    process = 0
+    name = ""
+    number = 0
+    last = ""
+    committed = True
+
+    def next(self) -> tuple[str, int, str]:
+        """Return the chain, number and previous hash of the next seal.
+
+        A chain whose last seal may have been rolled back ends, and another one begins.
+        """
+        if not self.committed or self.process != os.getpid() or not self.name:
+            self.process, self.name = os.getpid(), uuid.uuid4().hex
+            self.number, self.last = 0, ""
+        else:
+            self.number += 1
+        return self.name, self.number, self.last
+
+    def confirm(self) -> None:
+        self.committed = True
+
+
+_chain = _Chain()
+def rows_seal(pairs: Iterable[Pair], kind: str = LedgerSeal.Kind.WRITTEN) -> None:
+    """Seal rows in the transaction that writes them."""
+    nonce = os.urandom(16)
+    _write(((pair[0].created_at, pair[0].pk, row_hash(pair, nonce).leaf) for pair in pairs),
+           kind, nonce)  # fmt: skip
+
+
+def removals_seal(requests: Iterable[RequestRecord]) -> None:
+    """Seal that rows are removed, in the transaction that removes them."""
+    leaves = ((request.created_at, request.pk, REMOVED) for request in requests)
+    _write(leaves, LedgerSeal.Kind.REMOVED, bytes(16))
+
+
+def _write(rows: Iterable[tuple[datetime, uuid.UUID, bytes]], kind: str, nonce: bytes) -> None:
+    days: dict[date, list[bytes]] = defaultdict(list)
+    for created_at, row, leaf in rows:
+        days[created_at.astimezone(UTC).date()] += (row.bytes, leaf)
+    if not days:
+        return
+    as_date, now = connection.ops.adapt_datefield_value, datetime.now(UTC)
+    made_at = connection.ops.adapt_datetimefield_value(now)
+    lines = []
+    for day, parts in days.items():
+        name, number, previous = _chain.next()
+        _chain.committed = True  # with the others of this transaction, or not at all
+        leaves = b"".join(parts)
+        _chain.last = _link(previous, name, number, kind, day, nonce, leaves)
+        lines.append([name, number, str(kind), as_date(day), made_at, len(parts) // 2, nonce,
+                      leaves, previous, _chain.last])  # fmt: skip
+    execute_many(_INSERT, lines)
+    _chain.committed = False
+    transaction.on_commit(_chain.confirm)
+
+
+_INSERT = (
+    "INSERT INTO ledger_seals (chain, number, kind, day, made_at, rows, nonce, leaves, previous,"
+    " hash) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
+
+
+def _link(
+    previous: str, chain: str, number: int, kind: str, day: date, nonce: bytes, leaves: bytes
+) -> str:
+    head = f"seal-1\n{previous}\n{chain}\n{number}\n{str(kind)}\n{day}\n"
+    return sha256(head.encode() + nonce + leaves).hexdigest()
+
+
+def seal_hash(seal: LedgerSeal) -> str:
+    """Return the hash that links a seal to the one before it."""
+    return _link(seal.previous, seal.chain, seal.number, seal.kind, seal.day, bytes(seal.nonce),
+                 bytes(seal.leaves))  # fmt: skip
+
+
+def leaves_of(seals: Iterable[LedgerSeal]) -> dict[uuid.UUID, tuple[bytes, bytes]]:
+    """Return the latest (leaf, nonce) of each row; ``seals`` are in the order of their ids."""
+    latest: dict[uuid.UUID, tuple[bytes, bytes]] = {}
+    for seal in seals:
+        leaves, nonce = bytes(seal.leaves), bytes(seal.nonce)
+        for at in range(0, len(leaves), LEAF_BYTES):
+            row = uuid.UUID(bytes=leaves[at : at + 16])
+            latest[row] = (leaves[at + 16 : at + LEAF_BYTES], nonce)
+    return latest
+
+
+def merkle_root(leaves: Mapping[uuid.UUID, bytes]) -> str:
+    """Return the root of a day's leaves in the order of their ids, without removed rows.
+
+    It is the Merkle tree hash of RFC 9162, section 2.1.1, over leaves that are hashed already.
+    """
+    level: Sequence[bytes] = [leaf for _, leaf in sorted(leaves.items()) if leaf != REMOVED]
+    if not level:
+        return sha256(b"").hexdigest()
+    while len(level) > 1:
+        pairs = [
+            sha256(b"\x01" + level[at] + level[at + 1]).digest()
+            for at in range(0, len(level) - 1, 2)
+        ]
+        level = [*pairs, level[-1]] if len(level) % 2 else pairs
+    return level[0].hex()
