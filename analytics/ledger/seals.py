@@ -1,12 +1,12 @@
 """Seals: the hash of each ledger row, written in the transaction that writes the row.
 
 The canonical form of a row is JSON (RFC 8259) of the columns whose value is not the column's
-default, with sorted keys, without spaces, in ASCII. Money is text with ten places, times are
+default, with sorted keys, without spaces, in UTF-8. Money is text with ten places, times are
 ISO 8601 in UTC with microseconds, ids are text. It has two parts: the figures, which a proof
 shows, and the rest, which it does not. The rest is hashed with the seal's nonce first:
 
     rest = SHA-256(nonce, id, canonical JSON of the other columns; the prompt by its SHA-256)
-    leaf = SHA-256(0x00, canonical JSON of the figures, "\\n", rest in hexadecimal)
+    leaf = SHA-256(0x00, canonical JSON of the figures, a line feed, rest in hexadecimal)
 
 A new column is covered without a new format, because a row that has its default stays as it was.
 """
@@ -76,6 +76,10 @@ class _Columns:
         texts = ((prefix + field.name, _text(field)) for field in fields)
         self._texts = [(name, text) for name, text in texts if text is not None]
 
+    def constants(self) -> dict[str, Any]:
+        pairs = zip(self._names, self._defaults, strict=True)
+        return {name: default for name, default in pairs if type(default) is not object}
+
     def read(self, row: models.Model) -> dict[str, Any]:
         columns = {
             name: value
@@ -138,6 +142,12 @@ _REQUEST = _Columns(RequestRecord)
 _DECISION = _Columns(RoutingMetric, "decision.")
 
 
+def figure_defaults() -> dict[str, Any]:
+    """Return the values of the figures that the canonical form of a row leaves out."""
+    defaults = {**_REQUEST.constants(), **_DECISION.constants(), "decided": False}
+    return {name: value for name, value in defaults.items() if name in _FIGURES}
+
+
 def row_hash(pair: Pair, nonce: bytes) -> RowHash:
     """Return the canonical figures of a row and its decision, and the hash of the rest."""
     request, decision = pair
@@ -150,32 +160,39 @@ def row_hash(pair: Pair, nonce: bytes) -> RowHash:
     return RowHash(canonical_json(figures), sha256(private).hexdigest())
 
 
-class _Chain(threading.local):
-    """The chain of this thread: its last seal, and whether that is known to be committed."""
+class _Chains(threading.local):
+    """The chains of this thread, one a day, and whether their last seals are surely committed.
 
-    process = 0
-    name = ""
-    number = 0
-    last = ""
-    committed = True
+    A chain whose last seal may have been rolled back ends, and another one begins. So no two
+    transactions wait for each other, and no chain lacks a seal.
+    """
 
-    def next(self) -> tuple[str, int, str]:
-        """Return the chain, number and previous hash of the next seal.
+    def __init__(self) -> None:
+        self.committed = True
+        self._process = os.getpid()
+        self._last: dict[date, tuple[str, int, str]] = {}
 
-        A chain whose last seal may have been rolled back ends, and another one begins.
-        """
-        if not self.committed or self.process != os.getpid() or not self.name:
-            self.process, self.name = os.getpid(), uuid.uuid4().hex
-            self.number, self.last = 0, ""
-        else:
-            self.number += 1
-        return self.name, self.number, self.last
+    def begin(self) -> None:
+        if not self.committed or self._process != os.getpid() or len(self._last) > _MOST_DAYS:
+            self._process = os.getpid()
+            self._last = {}
+
+    def next(self, day: date) -> tuple[str, int, str]:
+        """Return the chain, number and previous hash of the day's next seal."""
+        name, number, last = self._last.get(day) or (uuid.uuid4().hex, -1, "")
+        return name, number + 1, last
+
+    def add(self, day: date, name: str, number: int, digest: str) -> None:
+        self._last[day] = name, number, digest
 
     def confirm(self) -> None:
         self.committed = True
 
 
-_chain = _Chain()
+_MOST_DAYS = 8
+_chains = _Chains()
+
+
 def rows_seal(pairs: Iterable[Pair], kind: str = LedgerSeal.Kind.WRITTEN) -> None:
     """Seal rows in the transaction that writes them."""
     nonce = os.urandom(16)
@@ -198,16 +215,17 @@ def _write(rows: Iterable[tuple[datetime, uuid.UUID, bytes]], kind: str, nonce: 
     as_date, now = connection.ops.adapt_datefield_value, datetime.now(UTC)
     made_at = connection.ops.adapt_datetimefield_value(now)
     lines = []
+    _chains.begin()
     for day, parts in days.items():
-        name, number, previous = _chain.next()
-        _chain.committed = True  # with the others of this transaction, or not at all
+        name, number, previous = _chains.next(day)
         leaves = b"".join(parts)
-        _chain.last = _link(previous, name, number, kind, day, nonce, leaves)
+        digest = _link(previous, name, number, kind, day, nonce, leaves)
+        _chains.add(day, name, number, digest)
         lines.append([name, number, str(kind), as_date(day), made_at, len(parts) // 2, nonce,
-                      leaves, previous, _chain.last])  # fmt: skip
+                      leaves, previous, digest])  # fmt: skip
     execute_many(_INSERT, lines)
-    _chain.committed = False
-    transaction.on_commit(_chain.confirm)
+    _chains.committed = False
+    transaction.on_commit(_chains.confirm)
 
 
 _INSERT = (
@@ -219,7 +237,7 @@ _INSERT = (
 def _link(
     previous: str, chain: str, number: int, kind: str, day: date, nonce: bytes, leaves: bytes
 ) -> str:
-    head = f"seal-1\n{previous}\n{chain}\n{number}\n{str(kind)}\n{day}\n"
+    head = f"seal-1\n{previous}\n{chain}\n{number}\n{kind!s}\n{day}\n"
     return sha256(head.encode() + nonce + leaves).hexdigest()
 
 
