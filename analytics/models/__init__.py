@@ -17,6 +17,7 @@ from analytics.models.experiments import Experiment
 from analytics.models.keys import ApiKey, Project, Team
 from analytics.models.prices import PriceOverride, PriceSeen
 from analytics.models.provider_objects import ProviderObject, StoredResponse
+from analytics.models.provider_statements import ProviderStatementLine, ReconciledEstimate
 from analytics.models.requests import RequestRecord, RoutingMetric
 from analytics.models.rules import RoutingRule, RuleChange
 from analytics.models.seals import LedgerDay, LedgerSeal
@@ -53,6 +54,8 @@ __all__ = [
     "PriceSeen",
     "Project",
     "ProviderObject",
+    "ProviderStatementLine",
+    "ReconciledEstimate",
     "RefusalTotal",
     "RequestRecord",
     "RoutingMetric",

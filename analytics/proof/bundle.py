@@ -55,7 +55,7 @@ class BundlePrices(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class WrittenProof:
     """A bundle that was written: its days, rows and the key that signed it."""
 
     path: Path
@@ -72,7 +72,7 @@ def bundle_write(
     tolerance: float,
     version: str,
     progress: Callable[[date], object] = lambda day: None,
-) -> Proof:
+) -> WrittenProof:
     """Write the proof of a month like "2026-10", or of its days that are over.
 
     Raises :class:`ProofImpossible`, and ``ValueError`` if ``month`` is none.
@@ -113,7 +113,7 @@ def bundle_write(
     signed = draft.read_bytes()[:-128]
     draft.write_bytes(signed + key.sign(sha256(signed).digest()).hex().encode())
     draft.replace(path)
-    return Proof(
+    return WrittenProof(
         path, (until - since).days, files["rows.jsonl"].count(b"\n"), str(manifest["key"])
     )
 

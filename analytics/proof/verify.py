@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Verify a proof bundle of AI Cost Optimizer: python3 verify.py proof-2026-10.zip
+"""Verify a proof of AI Cost Optimizer, with python3 verify.py proof-2026-10.zip.
 
 This one file needs Python 3.9 or later and nothing else. It checks the signature of the bundle
 and of each day's root, that every row is one of those that were sealed, and computes every
@@ -212,7 +212,7 @@ def random_groups(
         return None
     products = [
         [total * total for total in totals],
-        [total * count for total, count in zip(totals, counts)],
+        [total * count for total, count in zip(totals, counts)],  # noqa: B905 - strict is of 3.10
         [count * count for count in counts],
     ]
 
@@ -545,7 +545,7 @@ class Bundle:
                 files = {name: archive.read(name) for name in archive.namelist()}
             manifest = json.loads(files.pop("manifest.json"))
             self.key: str = manifest["key"]
-        except Exception as error:  # whatever a changed byte does to the archive
+        except Exception as error:  # noqa: BLE001 - whatever a changed byte does to the archive
             raise Unreadable(f"the bundle cannot be read: {type(error).__name__}") from None
         message = hashlib.sha256(signed).digest()
         if not signature_fits(self.key, signature.decode("latin-1"), message):
@@ -618,7 +618,7 @@ def differences(stated: Any, computed: Any, name: str = "") -> Iterable[str]:
             else:
                 yield from differences(stated[key], computed[key], where)
     elif isinstance(computed, list) and isinstance(stated, list) and len(computed) == len(stated):
-        for at, (one, other) in enumerate(zip(stated, computed)):
+        for at, (one, other) in enumerate(zip(stated, computed)):  # noqa: B905
             yield from differences(one, other, f"{name}[{at}]")
     elif not _same(stated, computed, name):
         yield f"{name}: stated {stated}, computed {computed}"

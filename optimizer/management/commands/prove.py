@@ -19,6 +19,7 @@ from analytics.proof.day_roots import days_close
 from analytics.proof.ledger_check import ledger_check, ledger_span, unsealed_adopt
 from analytics.proof.signing import UnusableKey, key_path, public_text, signing_key
 from analytics.reports.statement import last_month, month_of
+from optimizer import __version__
 from optimizer.pricing.proof_prices import ProofPrices
 from optimizer.wiring.build import get_services
 
@@ -90,7 +91,7 @@ class Command(TeachingCommand):
                 proof = bundle_write(
                     path, month, ProofPrices(services.prices),
                     tolerance=settings.QUALITY_TOLERANCE,
-                    version=settings.SPECTACULAR_SETTINGS["VERSION"],
+                    version=__version__,
                     progress=lambda day: progress.update(task, completed=day.day),
                 )  # fmt: skip
         except ValueError:

@@ -169,9 +169,11 @@ scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max
 numbers = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e12, max_value=1e12)
 documents = st.recursive(
     scalars | numbers,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=8,
-)  # fmt: skip
+)
 
 
 @given(st.dictionaries(st.text(max_size=4), documents, max_size=4))
@@ -183,7 +185,9 @@ def test_canonical_json_does_not_depend_on_order_or_spaces(document: dict[str, A
 @pytest.mark.django_db
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    metadata=st.dictionaries(st.text("abé😀", max_size=4), numbers | st.text("x\n\"\\é", max_size=4)),
+    metadata=st.dictionaries(
+        st.text("abé😀", max_size=4), numbers | st.text("x\n\"\\é", max_size=4)
+    ),
     cost=st.none() | st.decimals(0, 1000, places=10),
     latency=st.floats(0, 1e7) | st.integers(0, 1000),
 )  # fmt: skip
