@@ -37,10 +37,12 @@ def causes_text(cell: ReconciledCell) -> str:
 def summary_lines(result: Reconciliation) -> list[str]:
     """Return the sums of a reconciliation in sentences."""
     rate = result.capture_rate
+    remainder = dollars(result.invoice - result.ledger)
     lines = [
-        f"{result.provider}, {result.since} until before {result.until} ({result.time_zone}): "
-        f"invoice {dollars(result.invoice)}, ledger {dollars(result.ledger)}, remainder "
-        f"{dollars(result.invoice - result.ledger)}.",
+        f"{result.provider}, {result.since} until before {result.until} ({result.time_zone}):",
+        f"Invoice {dollars(result.invoice)}, ledger {dollars(result.ledger)}, remainder "
+        + remainder
+        + ".",
         f"Capture rate: {'unknown' if rate is None else f'{100 * rate:.2f} %'} of the invoice.",
     ]
     if result.offset is not None:

@@ -14,9 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.ledger.ledger import LedgerEntry, write_entries
+from analytics.ledger.retention import prune
 from analytics.ledger.seals import canonical_json, leaves_of, row_hash
+from analytics.ledger.settlement import BackgroundOutcome, request_settle
 from analytics.ledger.undo_replay import replayed_remove
-from analytics.models import LedgerDay, LedgerSeal, RequestRecord, RoutingMetric
+from analytics.models import (
+    LedgerDay,
+    LedgerSeal,
+    ProviderObject,
+    RequestRecord,
+    RoutingMetric,
+)
 from analytics.proof.day_roots import days_close, days_sign
 from analytics.proof.ledger_check import DayCheck, ledger_check, ledger_span, unsealed_adopt
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
@@ -201,3 +209,35 @@ def test_a_row_that_is_read_back_has_the_hash_that_was_sealed(
     leaf, nonce = leaves_of(LedgerSeal.objects.all())[sent.request.pk]
     request = RequestRecord.objects.select_related("decision").get(pk=sent.request.pk)
     assert row_hash((request, request.decision), nonce).leaf == leaf
+
+
+@pytest.mark.django_db
+def test_retention_keeps_the_roots_of_what_it_deletes() -> None:
+    old, later = DAY - timedelta(days=40), DAY
+    write(entry(created_at=old), entry(created_at=old + timedelta(days=1)))
+    write(entry(created_at=later))
+    for _ in prune(before=old + timedelta(days=1)):
+        pass
+    assert [day.day for day in LedgerDay.objects.all()][:2] == [
+        old.date(), (old + timedelta(days=1)).date(),
+    ]  # fmt: skip
+    assert not LedgerSeal.objects.filter(day=old.date()).exists()
+    assert [(check.rows, check.pruned, check.agrees) for check in checks()] == [
+        (0, 1, True), (1, 0, True), (1, 0, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_the_usage_of_a_background_response_is_another_seal_of_its_row() -> None:
+    (sent,) = write(entry(status="ok", cost=None, tokens_in=0))
+    kept = ProviderObject.objects.create(
+        object_id="resp_1",
+        kind="response",
+        provider="openai",
+        request_id=sent.request.pk,
+        recorded=False,
+    )
+    outcome = BackgroundOutcome(tokens_in=7, cost=D("0.5"), baseline_cost=D(1))
+    assert request_settle(kept, "completed", outcome) is not None
+    assert [seal.kind for seal in LedgerSeal.objects.all()] == ["written", "changed"]
+    assert disagreements() == []
