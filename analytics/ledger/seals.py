@@ -20,8 +20,10 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from hashlib import sha256
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, ne
 from typing import Any, NamedTuple
 
 import orjson
@@ -54,45 +56,35 @@ _as_django_does = DjangoJSONEncoder().default
 
 
 class RowHash(NamedTuple):
-    """A row's figures as canonical JSON, and the hash of all its other columns."""
+    """A row's figures as canonical JSON, the hash of all its other columns, and its leaf."""
 
     figures: bytes
     rest: str
-
-    @property
-    def leaf(self) -> bytes:
-        """Return the 32 bytes that a seal keeps of the row."""
-        return sha256(b"\0" + self.figures + b"\n" + self.rest.encode()).digest()
+    leaf: bytes
 
 
 class _Columns:
-    """Reads the columns of a table that do not have their defaults, by their canonical names."""
+    """The columns of a table by their canonical names, and how their values become text."""
 
     def __init__(self, table: type[models.Model], prefix: str = "") -> None:
         fields = table._meta.concrete_fields
-        self._values = attrgetter(*(field.attname for field in fields))
-        self._names = [prefix + field.name for field in fields]
-        self._defaults = [_default(field) for field in fields]
-        texts = ((prefix + field.name, _text(field)) for field in fields)
-        self._texts = [(name, text) for name, text in texts if text is not None]
+        self.values = attrgetter(*(field.attname for field in fields))
+        self.names = [prefix + field.name for field in fields]
+        self.defaults = [_default(field) for field in fields]
+        self.texts: list[tuple[str, Callable[[Any], Any]]] = [
+            *((name, "{:.10f}".format) for name in self._of(fields, models.DecimalField)),
+            *((name, float) for name in self._of(fields, models.FloatField)),
+        ]
+        self.times = self._of(fields, models.DateTimeField)
+
+    def _of(self, fields: Sequence[models.Field], kind: type[models.Field]) -> list[str]:
+        pairs = zip(self.names, fields, strict=True)
+        return [name for name, field in pairs if isinstance(field, kind)]
 
     def constants(self) -> dict[str, Any]:
-        pairs = zip(self._names, self._defaults, strict=True)
+        """Return the defaults that are the same for every row, by name."""
+        pairs = zip(self.names, self.defaults, strict=True)
         return {name: default for name, default in pairs if type(default) is not object}
-
-    def read(self, row: models.Model) -> dict[str, Any]:
-        columns = {
-            name: value
-            for name, value, default in zip(
-                self._names, self._values(row), self._defaults, strict=True
-            )
-            if value != default
-        }
-        for name, text in self._texts:
-            value = columns.get(name)
-            if value is not None:
-                columns[name] = text(value)
-        return columns
 
 
 def _default(field: models.Field) -> Any:
@@ -100,25 +92,6 @@ def _default(field: models.Field) -> Any:
         return object()  # equal to no value, as the default is another one each time
     default = field.get_default()
     return str(default) if isinstance(default, str) else default
-
-
-def _text(field: models.Field) -> Callable[[Any], Any] | None:
-    """Return what makes a value of the column one of JSON; ``None`` if it is one."""
-    if field.name == "prompt":
-        return lambda text: sha256(text.encode(errors="surrogatepass")).hexdigest()
-    if isinstance(field, models.DecimalField):
-        return "{:.10f}".format
-    if isinstance(field, models.FloatField):
-        return float
-    if isinstance(field, models.DateTimeField):
-        return _time_text
-    return None
-
-
-def _time_text(value: datetime) -> str:
-    if value.tzinfo is not UTC:
-        value = value.astimezone(UTC)
-    return value.isoformat(timespec="microseconds")
 
 
 def canonical_json(value: Any) -> bytes:
@@ -151,13 +124,29 @@ def figure_defaults() -> dict[str, Any]:
 def row_hash(pair: Pair, nonce: bytes) -> RowHash:
     """Return the canonical figures of a row and its decision, and the hash of the rest."""
     request, decision = pair
-    rest = _REQUEST.read(request)
+    rest: dict[str, Any] = {}
+    for columns, row in ((_REQUEST, request), (_DECISION, decision)):
+        if row is None:
+            continue
+        values = columns.values(row)
+        # Without a call of Python for each column, as this is in the way of every request.
+        rest.update(compress(zip(columns.names, values, strict=True),
+                             map(ne, values, columns.defaults)))  # fmt: skip
+        for name, text in columns.texts:
+            if (value := rest.get(name)) is not None:
+                rest[name] = text(value)
+        for name in columns.times:
+            rest[name] = rest[name].astimezone(UTC).isoformat(timespec="microseconds")
     if decision is not None:
-        rest |= _DECISION.read(decision)
         rest["decided"] = True
-    figures = {name: rest.pop(name) for name in _FIGURES & rest.keys()}
-    private = nonce + request.pk.bytes + canonical_json(rest)
-    return RowHash(canonical_json(figures), sha256(private).hexdigest())
+    if "prompt" in rest:
+        rest["prompt"] = sha256(rest["prompt"].encode(errors="surrogatepass")).hexdigest()
+    shown = {}
+    for name in _FIGURES & rest.keys():
+        shown[name] = rest.pop(name)
+    figures = canonical_json(shown)
+    hidden = sha256(nonce + request.pk.bytes + canonical_json(rest)).hexdigest()
+    return RowHash(figures, hidden, sha256(b"\0" + figures + b"\n" + hidden.encode()).digest())
 
 
 class _Chains(threading.local):
@@ -169,69 +158,56 @@ class _Chains(threading.local):
 
     def __init__(self) -> None:
         self.committed = True
-        self._process = os.getpid()
-        self._last: dict[date, tuple[str, int, str]] = {}
-
-    def begin(self) -> None:
-        if not self.committed or self._process != os.getpid() or len(self._last) > _MOST_DAYS:
-            self._process = os.getpid()
-            self._last = {}
-
-    def next(self, day: date) -> tuple[str, int, str]:
-        """Return the chain, number and previous hash of the day's next seal."""
-        name, number, last = self._last.get(day) or (uuid.uuid4().hex, -1, "")
-        return name, number + 1, last
-
-    def add(self, day: date, name: str, number: int, digest: str) -> None:
-        self._last[day] = name, number, digest
-
-    def confirm(self) -> None:
-        self.committed = True
+        self.process = os.getpid()
+        self.last: dict[date, tuple[str, int, str]] = {}
 
 
 _MOST_DAYS = 8
 _chains = _Chains()
+_INSERT = (
+    "INSERT INTO ledger_seals (chain, number, kind, day, made_at, rows, nonce, leaves, previous,"
+    " hash) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
 
 
 def rows_seal(pairs: Iterable[Pair], kind: str = LedgerSeal.Kind.WRITTEN) -> None:
     """Seal rows in the transaction that writes them."""
     nonce = os.urandom(16)
-    _write(((pair[0].created_at, pair[0].pk, row_hash(pair, nonce).leaf) for pair in pairs),
-           kind, nonce)  # fmt: skip
+    days: dict[date, list[bytes]] = defaultdict(list)
+    for pair in pairs:
+        request = pair[0]
+        parts = days[request.created_at.astimezone(UTC).date()]
+        parts += (request.pk.bytes, row_hash(pair, nonce).leaf)
+    _write(days, kind, nonce)
 
 
 def removals_seal(requests: Iterable[RequestRecord]) -> None:
     """Seal that rows are removed, in the transaction that removes them."""
-    leaves = ((request.created_at, request.pk, REMOVED) for request in requests)
-    _write(leaves, LedgerSeal.Kind.REMOVED, bytes(16))
-
-
-def _write(rows: Iterable[tuple[datetime, uuid.UUID, bytes]], kind: str, nonce: bytes) -> None:
     days: dict[date, list[bytes]] = defaultdict(list)
-    for created_at, row, leaf in rows:
-        days[created_at.astimezone(UTC).date()] += (row.bytes, leaf)
+    for request in requests:
+        days[request.created_at.astimezone(UTC).date()] += (request.pk.bytes, REMOVED)
+    _write(days, LedgerSeal.Kind.REMOVED, bytes(16))
+
+
+def _write(days: Mapping[date, Sequence[bytes]], kind: str, nonce: bytes) -> None:
     if not days:
         return
+    chains = _chains
+    if not chains.committed or chains.process != os.getpid() or len(chains.last) > _MOST_DAYS:
+        chains.process, chains.last = os.getpid(), {}
     as_date, now = connection.ops.adapt_datefield_value, datetime.now(UTC)
     made_at = connection.ops.adapt_datetimefield_value(now)
     lines = []
-    _chains.begin()
     for day, parts in days.items():
-        name, number, previous = _chains.next(day)
+        name, number, previous = chains.last.get(day) or (uuid.uuid4().hex, -1, "")
         leaves = b"".join(parts)
-        digest = _link(previous, name, number, kind, day, nonce, leaves)
-        _chains.add(day, name, number, digest)
-        lines.append([name, number, str(kind), as_date(day), made_at, len(parts) // 2, nonce,
+        digest = _link(previous, name, number + 1, kind, day, nonce, leaves)
+        chains.last[day] = name, number + 1, digest
+        lines.append([name, number + 1, str(kind), as_date(day), made_at, len(parts) // 2, nonce,
                       leaves, previous, digest])  # fmt: skip
     execute_many(_INSERT, lines)
-    _chains.committed = False
-    transaction.on_commit(_chains.confirm)
-
-
-_INSERT = (
-    "INSERT INTO ledger_seals (chain, number, kind, day, made_at, rows, nonce, leaves, previous,"
-    " hash) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-)
+    chains.committed = False
+    transaction.on_commit(partial(setattr, chains, "committed", True))
 
 
 def _link(

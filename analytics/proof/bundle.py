@@ -162,7 +162,7 @@ def _rows(since: date, until: date, prices: BundlePrices) -> Iterator[bytes]:
     while day < until:
         sealed = leaves_of(LedgerSeal.objects.filter(day=day).order_by("id"))
         for pair in pairs_of_day(day):
-            figures, rest = row_hash(pair, sealed[pair[0].pk][1])
+            figures, rest, _ = row_hash(pair, sealed[pair[0].pk][1])
             prices.add(pair)
             yield b'{"rest":"' + rest.encode() + b'","row":' + figures + b"}\n"
         day += timedelta(days=1)
