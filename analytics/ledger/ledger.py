@@ -30,6 +30,7 @@ from analytics.ledger.daily_totals import Decided, TenantTotals, total_cost_on, 
 from analytics.ledger.journal import Journal
 from analytics.ledger.refusals import REFUSED, refusals_add, refusals_to_write
 from analytics.ledger.rollups import ON_TIME, mark_late
+from analytics.ledger.seals import rows_seal
 from analytics.ledger.write_health import WriteHealth, write_probe
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.privacy.masking import Mask, mask_prompts
@@ -393,6 +394,7 @@ def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
         _count_hits(hits)
     if min(times) < datetime.now(UTC) - ON_TIME:
         mark_late(times)
+    rows_seal(pairs)
     if charged:
         book(map(Cost.of_record, charged))
     # The totals come last: from here on, the commits of all other workers wait for this one.
@@ -402,6 +404,7 @@ def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
 def _write_refused(refused: Sequence[RequestRecord]) -> None:
     refused = refusals_to_write(refused)
     _REQUESTS.write(refused)
+    rows_seal((request, None) for request in refused)
     refusals_add(refused)
 
 
