@@ -119,7 +119,9 @@ class PriceBook:
         basis: Basis = "estimated" if usage.estimated or not complete else "table"
         owner = self._catalogue.providers.get(provider)
         tier = usage.service_tier
-        if tier == _PROVISIONED or (owner is not None and owner.is_prepaid(tier)):
+        if tier == _PROVISIONED or (
+            owner is not None and owner.prepaid and owner.is_prepaid(tier)
+        ):
             return CallPrice(_ZERO, basis, listed)
         if usage.reported_cost is not None:
             reported = usage.reported_cost.quantize(PLACES, rounding=ROUND_HALF_EVEN)
@@ -191,7 +193,7 @@ class PriceBook:
         standard tier; a batch is served as one. ``None`` means that the price is unknown.
         """
         owner = self._catalogue.providers.get(provider)
-        if owner is not None and owner.is_prepaid("*"):
+        if owner is not None and owner.prepaid and owner.is_prepaid("*"):
             return _ZERO
         now, costs = datetime.now(UTC), []
         for at in (now, now + timedelta(minutes=30), now + timedelta(hours=1)):
