@@ -119,9 +119,7 @@ class PriceBook:
         basis: Basis = "estimated" if usage.estimated or not complete else "table"
         owner = self._catalogue.providers.get(provider)
         tier = usage.service_tier
-        if tier == _PROVISIONED or (
-            owner is not None and owner.prepaid and owner.is_prepaid(tier)
-        ):
+        if tier == _PROVISIONED or (owner is not None and owner.prepaid and owner.is_prepaid(tier)):
             return CallPrice(_ZERO, basis, listed)
         if usage.reported_cost is not None:
             reported = usage.reported_cost.quantize(PLACES, rounding=ROUND_HALF_EVEN)

@@ -18,7 +18,7 @@ from analytics.models import (
     RequestRecord,
     RoutingMetric,
 )
-from optimizer.domain.request_ids import new_request_id
+from optimizer.domain.identifiers import new_request_id
 
 
 class RequestRecordFactory(factory.django.DjangoModelFactory):

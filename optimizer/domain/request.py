@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from analytics.cache import cache_key, scoped_cache_key
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.human_words import words_of_turn
-from optimizer.domain.request_ids import new_request_id
+from optimizer.domain.identifiers import new_request_id
 from providers import features
 from providers.chat import Chat, Text
 from providers.storable import storable_text

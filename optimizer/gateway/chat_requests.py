@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from optimizer.domain.client import ANONYMOUS, Client
+from optimizer.domain.identifiers import CHAT, Session, session_of
 from optimizer.domain.model_names import ModelNames, Selection, UnconfiguredModel
 from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key
 from optimizer.domain.request import GatewayRequest, apply_client, prompt_of, storable_id
-from optimizer.domain.sessions import CHAT, Session, session_of
 from providers import features
 from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat

@@ -20,7 +20,7 @@ from django.db import connections
 from analytics.models import Comparison, Feedback
 from analytics.quality.comparisons import ScoredAnswer, comparison_record
 from analytics.quality.feedback import Expectation, feedback_record
-from optimizer.domain.request_ids import new_request_id
+from optimizer.domain.identifiers import new_request_id
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.service import RoutingService
 from optimizer.quality.evidence import EvidenceTable

@@ -17,7 +17,7 @@ from optimizer.api.http.errors import Failure
 from optimizer.api.http.refusals import note_failure
 from optimizer.api.v1.errors import error_body
 from optimizer.domain.client import ANONYMOUS
-from optimizer.domain.request_ids import new_request_id
+from optimizer.domain.identifiers import new_request_id
 from optimizer.server.middleware import ADMIN_PATH
 from optimizer.wiring.build import PROCESS
 

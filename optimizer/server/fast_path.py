@@ -27,7 +27,7 @@ from optimizer.api.http.json_out import as_json
 from optimizer.api.http.refusals import note_reply
 from optimizer.api.http.sse import HEADERS as STREAM_HEADERS
 from optimizer.domain.client import ANONYMOUS
-from optimizer.domain.request_ids import new_request_id
+from optimizer.domain.identifiers import new_request_id
 from optimizer.monitoring.request_context import CURRENT_REQUEST, RequestContext
 from optimizer.server.body_limit import read_body
 from optimizer.server.errors import App, Header, Receive, Scope, Send

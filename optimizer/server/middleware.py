@@ -20,7 +20,7 @@ from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 
-from optimizer.domain.request_ids import new_request_id
+from optimizer.domain.identifiers import new_request_id
 from optimizer.monitoring.request_context import working_on
 
 ADMIN_PATH = "/admin"

@@ -17,7 +17,7 @@ from analytics.database.aside import DatabaseThread
 from analytics.models import RequestRecord
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.client import Client
-from optimizer.domain.request_ids import new_request_id
+from optimizer.domain.identifiers import new_request_id
 from optimizer.domain.result import NotAllowed
 from optimizer.gateway.provider_objects.batch_bounds import BatchBound, UnboundedBatch
 from providers.http.side_calls import SideCall

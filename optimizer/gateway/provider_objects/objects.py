@@ -23,7 +23,7 @@ from analytics.provider_objects import (
 )
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.request_ids import new_request_id
+from optimizer.domain.identifiers import new_request_id
 from optimizer.domain.result import NotAllowed, UnknownObject
 from optimizer.gateway.provider_objects.batch_holds import BatchHolds
 from optimizer.gateway.provider_objects.settlement import Settlement, has_ended, state_of

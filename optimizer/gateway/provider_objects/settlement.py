@@ -16,7 +16,7 @@ from analytics.ledger.ledger import LedgerEntry, Observer
 from analytics.ledger.settlement import BackgroundOutcome, object_close, request_settle
 from analytics.models import ProviderObject, RequestRecord, RoutingMetric
 from analytics.provider_objects import objects_to_check
-from optimizer.domain.request_ids import new_request_id
+from optimizer.domain.identifiers import new_request_id
 from optimizer.gateway.provider_objects.batch_results import BatchTally, ModelSum
 from optimizer.gateway.recording.accounting import notify
 from optimizer.gateway.recording.ledger_entries import billed_units

@@ -19,7 +19,7 @@ from analytics.ledger import ledger as ledger_module
 from analytics.ledger.journal import Journal
 from analytics.ledger.ledger import Ledger, LedgerEntry, LedgerUnavailable, Receipt
 from analytics.models import DailyTotal, RequestRecord
-from optimizer.domain.request_ids import new_request_id
+from optimizer.domain.identifiers import new_request_id
 from tests.factories import RequestRecordFactory
 from tests.patience import PATIENCE
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
-from optimizer.domain.request_ids import new_request_id
+from optimizer.domain.identifiers import new_request_id
 from optimizer.monitoring.logs import PlainFormatter
 from tests.fakes.wires import KEY
 from tests.patience import PATIENCE

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.domain.sessions import Session, session_of
+from optimizer.domain.identifiers import Session, session_of
 from providers.chat import Chat, Message, OriginalRequest, Text
 
 ID = "89e97c2e-0c9c-41ef-9e4e-1e157edc86de"
