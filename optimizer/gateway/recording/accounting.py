@@ -317,7 +317,7 @@ class Accounting:
             usage = replace(usage, beside=tuple(call for call in usage.beside if not call[0]))
         if ref != (completion.provider, completion.model):
             reported = False
-            cost = self._prices.cost(provider, model, usage)
+            cost = self._prices.price(provider, model, usage).cost
         return self._priced(provider, model, usage, cost, reported=reported)
 
     def _priced(
