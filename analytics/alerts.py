@@ -14,11 +14,14 @@ from analytics.ledger.savings import cost_savings
 from analytics.models import Alert, AlertRule, Budget, BudgetUsage, DailyTotal
 from analytics.money import MoneySum, dollars
 from analytics.quality.report import quality_report
+from analytics.reconciliation.matching import missing_since
 from analytics.reports.sum_sources import RECORDED
 
 MAX_ATTEMPTS = 20
 _CLAIM_LASTS = timedelta(minutes=2)
 _PLACES = Decimal("1e-10")
+_ABOVE = frozenset((AlertRule.Metric.SPEND, AlertRule.Metric.INVOICE))
+"""Metrics whose limit is passed from below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,10 @@ def read_rule(rule: AlertRule, now: datetime | None = None) -> Reading:
         AlertRule.Metric.SPEND: _spend,
         AlertRule.Metric.SAVINGS: _savings,
         AlertRule.Metric.QUALITY: _quality,
+        AlertRule.Metric.INVOICE: _invoice,
     }[AlertRule.Metric(rule.metric)](rule, since)
     passed = value is not None and (
-        value > rule.limit if rule.metric == AlertRule.Metric.SPEND else _below(rule, value)
+        value > rule.limit if rule.metric in _ABOVE else _below(rule, value)
     )
     return Reading(rule, start, value, passed, f"{rule.name}: {text} (since {start}, UTC).")
 
@@ -161,4 +165,15 @@ def _quality(rule: AlertRule, since: datetime) -> tuple[Decimal | None, str]:
     return high, (
         f"quality differs from the baseline's by {difference['mean']:.3f} (at most {high:.3f} with "
         f"95 % confidence), limit -{rule.limit:f}"
+    )
+
+
+def _invoice(rule: AlertRule, since: datetime) -> tuple[Decimal | None, str]:
+    missing, invoice = missing_since(since.date())
+    if not invoice:
+        return None, "no provider's statement of these days was read (manage.py reconcile)"
+    share = (100 * missing / invoice).quantize(_PLACES)
+    return share, (
+        f"the ledger and the providers' statements differ by {dollars(missing)}, {share:.2f} % "
+        f"of {dollars(invoice)}, limit {rule.limit:f} %"
     )

@@ -355,6 +355,8 @@ if not 0 <= EXPLORATION_RATE <= 1:
     raise ImproperlyConfigured("EXPLORATION_RATE must be between 0 and 1")
 ROUTER_ARTIFACT = env.str("ROUTER_ARTIFACT", default="")
 EVIDENCE_REFRESH_SECONDS = env.float("EVIDENCE_REFRESH_SECONDS", default=15.0)
+# The ids that providers give to the gateway's keys, projects or workspaces, in their statements.
+RECONCILE_KEYS = frozenset(env.list("RECONCILE_KEYS", default=[]))
 TOKENIZERS_DIR = env.str("TOKENIZERS_DIR", default=str(DATA_DIR / "tokenizers"))
 
 # --- HTTP -----------------------------------------------------------------------

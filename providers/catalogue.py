@@ -47,9 +47,7 @@ class ProviderSpec:
 
     def is_prepaid(self, service_tier: str) -> bool:
         """Return whether a call that this tier served costs nothing more."""
-        return bool(self.prepaid) and (
-            _EVERY_TIER in self.prepaid or (service_tier or "standard") in self.prepaid
-        )
+        return _EVERY_TIER in self.prepaid or (service_tier or "standard") in self.prepaid
 
 
 @dataclass(frozen=True, slots=True)

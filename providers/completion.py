@@ -193,6 +193,10 @@ class Provider(Protocol):
         ...
 
 
+_LIMIT_PASSED = 1.5
+"""An estimate that is this many times ``max_tokens`` shows that the provider did not keep it."""
+
+
 def estimated_usage(chat: Chat, choices: tuple[Choice, ...]) -> Usage:
     """Return our own estimate of a call's tokens, marked as estimated."""
     output = sum(
@@ -203,7 +207,10 @@ def estimated_usage(chat: Chat, choices: tuple[Choice, ...]) -> Usage:
         for part in choice.parts
     )
     if chat.max_tokens is not None:
-        output = min(output, chat.max_tokens * chat.n)
+        allowed = chat.max_tokens * chat.n
+        # A little more is an error of the estimate. Much more was written beyond the limit.
+        if output <= allowed * _LIMIT_PASSED:
+            output = min(output, allowed)
     return Usage(chat.estimated_tokens(), output, estimated=True)
 
 

@@ -42,6 +42,25 @@ if connections["default"].vendor == "postgresql":
     type(connections["default"].ops).sql_flush = _delete_all  # type: ignore[method-assign]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, on another database than SQLite, the tests that touch none."""
+    if "DATABASE_URL" not in os.environ:
+        return
+    touching = [item for item in items if _touches_the_database(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(touching)])
+    items[:] = touching
+
+
+def _touches_the_database(item: pytest.Item) -> bool:
+    if hasattr(getattr(item, "module", None), "Running"):
+        return True  # a service in a process of its own, on the same database
+    used = getattr(item, "fixturenames", ())
+    return item.get_closest_marker("django_db") is not None or not _DATABASE.isdisjoint(used)
+
+
+_DATABASE = frozenset({"db", "transactional_db", "django_db_setup"})
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left_behind(settings: object) -> Iterator[None]:
     """Each test builds its own services and leaves no thread, file or cache entry."""

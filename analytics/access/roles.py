@@ -25,6 +25,8 @@ from analytics.models import (
     PriceOverride,
     PriceSeen,
     Project,
+    ProviderStatementLine,
+    ReconciledEstimate,
     RefusalTotal,
     RequestRecord,
     RoutingMetric,
@@ -39,7 +41,7 @@ ROLES = (ADMINISTRATOR, OPERATOR, ANALYST, VIEWER, FINANCE)
 
 _FINANCE_TABLES = (
     Alert, Budget, BudgetHold, DailyTotal, Experiment, PriceOverride, PriceSeen, Project,
-    RefusalTotal, RequestRecord, RoutingMetric, Team,
+    ProviderStatementLine, ReconciledEstimate, RefusalTotal, RequestRecord, RoutingMetric, Team,
 )  # fmt: skip
 _ANALYST_ACTIONS = {
     Experiment: ("add", "change", "delete"),

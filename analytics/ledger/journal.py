@@ -99,14 +99,21 @@ class Journal:
         self._append_lines(self.folder / "refused.txt", line)
 
     def _append_lines(self, path: Path, lines: str) -> None:
+        """Append all of ``lines``, or nothing: a part would spoil the line that comes next."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         while True:
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+            with open(descriptor, "ab", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                if os.fstat(file.fileno()).st_nlink == 0:
+                status = os.fstat(descriptor)
+                if status.st_nlink == 0:
                     continue  # replayed and removed between opening and locking
-                file.write(lines)
-                file.flush()
-                os.fsync(file.fileno())
+                try:
+                    rest = memoryview(lines.encode())
+                    while rest:
+                        rest = rest[file.write(rest) :]
+                    os.fsync(descriptor)
+                except OSError:
+                    os.ftruncate(descriptor, status.st_size)
+                    raise
                 return

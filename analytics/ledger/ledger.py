@@ -30,6 +30,7 @@ from analytics.ledger.daily_totals import Decided, TenantTotals, total_cost_on, 
 from analytics.ledger.journal import Journal
 from analytics.ledger.refusals import REFUSED, refusals_add, refusals_to_write
 from analytics.ledger.rollups import ON_TIME, mark_late
+from analytics.ledger.seals import rows_seal
 from analytics.ledger.write_health import WriteHealth, write_probe
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.privacy.masking import Mask, mask_prompts
@@ -246,7 +247,6 @@ class Ledger:
     def _without_database(
         self, entries: Sequence[LedgerEntry], error: Exception
     ) -> Sequence[Receipt | Exception]:
-        self._replay_due = True
         self._log_unavailable(error)
         return self._write_to_journal(entries)
 
@@ -281,9 +281,12 @@ class Ledger:
             )
 
     def _write_to_journal(self, entries: Sequence[LedgerEntry]) -> Sequence[Receipt | Exception]:
+        if not entries:
+            return []
+        # The database may rest because of a hold, so that no record has failed before.
+        self._replay_due = True
         try:
-            if entries:
-                self._journal.append([entry.rows() for entry in entries])
+            self._journal.append([entry.rows() for entry in entries])
         except OSError as error:
             self.health.journal_failed()
             logger.critical(
@@ -391,6 +394,7 @@ def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
         _count_hits(hits)
     if min(times) < datetime.now(UTC) - ON_TIME:
         mark_late(times)
+    rows_seal(pairs)
     if charged:
         book(map(Cost.of_record, charged))
     # The totals come last: from here on, the commits of all other workers wait for this one.
@@ -400,6 +404,7 @@ def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
 def _write_refused(refused: Sequence[RequestRecord]) -> None:
     refused = refusals_to_write(refused)
     _REQUESTS.write(refused)
+    rows_seal((request, None) for request in refused)
     refusals_add(refused)
 
 

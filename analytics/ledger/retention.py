@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
@@ -18,10 +18,12 @@ from analytics.models import (
     BudgetMark,
     BudgetUsage,
     CachedResponse,
+    LedgerSeal,
     ProviderObject,
     RequestRecord,
     StoredResponse,
 )
+from analytics.proof.day_roots import days_close
 from analytics.reports.rollup_coverage import hour_of
 
 
@@ -82,12 +84,15 @@ def prune(*, before: datetime, batch_size: int = 2000) -> Iterator[int]:
     for _ in totals_update():
         pass
     before = hour_of(before)
+    days_close()  # the roots of the days stay when their rows are gone
     totals_forget_before(before)
     old: tuple[QuerySet[Any], ...] = (
         _old_requests(before), _dead_entries(before), _old_responses(before), _old_objects(before),
     )  # fmt: skip
     for rows in old:
         yield from _delete_in_batches(rows.order_by("created_at"), batch_size)
+    seals = LedgerSeal.objects.filter(day__lt=before.astimezone(UTC).date())
+    yield from _delete_in_batches(seals.order_by("id"), batch_size)
     for usage in _old_usage(before):
         yield from _delete_in_batches(usage.order_by("start"), batch_size)
 

@@ -16,7 +16,8 @@ from analytics.ledger.daily_totals import totals_add, totals_take_back
 from analytics.ledger.ledger import LedgerEntry, write_entries
 from analytics.ledger.rollups import mark_late
 from analytics.ledger.savings import savings_of_call
-from analytics.models import ProviderObject, RequestRecord, RoutingMetric
+from analytics.ledger.seals import rows_seal
+from analytics.models import LedgerSeal, ProviderObject, RequestRecord, RoutingMetric
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ def request_settle(
         request.savings = savings.total
         decision.save()
     request.save()
+    rows_seal([(request, decision)], LedgerSeal.Kind.CHANGED)
     totals_add([(request, decision)])
     mark_late([request.created_at])
     return LedgerEntry(request, decision)

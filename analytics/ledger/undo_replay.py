@@ -8,6 +8,7 @@ from django.db import transaction
 
 from analytics.ledger.daily_totals import totals_take_back
 from analytics.ledger.rollups import mark_stale
+from analytics.ledger.seals import removals_seal
 from analytics.models import Comparison, Feedback, RequestRecord
 from analytics.quality.evidence import evidence_rebuild
 
@@ -37,4 +38,5 @@ def _remove_batch(size: int) -> int:
     Feedback.objects.filter(request__in=ids).delete()
     Comparison.objects.filter(request__in=ids).delete()
     RequestRecord.objects.filter(pk__in=ids).delete()
+    removals_seal(requests)
     return len(requests)

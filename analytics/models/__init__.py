@@ -17,8 +17,10 @@ from analytics.models.experiments import Experiment
 from analytics.models.keys import ApiKey, Project, Team
 from analytics.models.prices import PriceOverride, PriceSeen
 from analytics.models.provider_objects import ProviderObject, StoredResponse
+from analytics.models.provider_statements import ProviderStatementLine, ReconciledEstimate
 from analytics.models.requests import RequestRecord, RoutingMetric
 from analytics.models.rules import RoutingRule, RuleChange
+from analytics.models.seals import LedgerDay, LedgerSeal
 from analytics.models.totals import (
     DailyRollup,
     DailyTotal,
@@ -46,10 +48,14 @@ __all__ = [
     "Feedback",
     "HourlyRollup",
     "LearnedEvidence",
+    "LedgerDay",
+    "LedgerSeal",
     "PriceOverride",
     "PriceSeen",
     "Project",
     "ProviderObject",
+    "ProviderStatementLine",
+    "ReconciledEstimate",
     "RefusalTotal",
     "RequestRecord",
     "RoutingMetric",

@@ -22,6 +22,7 @@ class AlertRule(NotificationTarget):
         SPEND = "spend", "spend above, USD"
         SAVINGS = "savings", "savings below, % of the baseline"
         QUALITY = "quality", "quality surely below the baseline's by more than, 0-1"
+        INVOICE = "invoice", "differs from the providers' invoices by more than, %"
 
     class Period(models.TextChoices):
         """The calendar period that is summed, in UTC."""

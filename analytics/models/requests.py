@@ -50,9 +50,11 @@ class RequestRecord(ModelRefMixin, models.Model):
 
         COMPLETE = "complete", "/complete"
         CHAT = "chat/completions", "OpenAI chat completions"
+        COMPLETIONS = "completions", "OpenAI completions"
         RESPONSES = "responses", "OpenAI responses"
-        EMBEDDINGS = "embeddings", "OpenAI embeddings"
+        EMBEDDINGS = "embeddings", "embeddings"
         MESSAGES = "messages", "Anthropic messages"
+        GENERATE = "generateContent", "Gemini generateContent"
         BATCHES = "batches", "batches"
         PLAYGROUND = "playground", "the admin's playground"
 

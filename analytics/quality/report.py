@@ -26,6 +26,11 @@ from analytics.reports.intervals import Z
 MIN_VERDICTS = 30
 """With fewer verdicts, quality has no interval."""
 
+METHOD: dict[str, str | int | float] = {
+    "name": "pairs-or-ratings", "version": 1, "minimum": MIN_VERDICTS, "z": Z,
+}  # fmt: skip
+"""What a proof says of how quality is computed; see :data:`analytics.reports.intervals.METHOD`."""
+
 _PSEUDO = 2
 """Values added at each bound of a mean's interval (Agresti & Coull)."""
 _PLACES = 6

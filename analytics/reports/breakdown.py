@@ -41,7 +41,7 @@ def breakdown(
     sums: dict[str, Figures] = defaultdict(no_figures)
     for name, figures in _named(by, since, until, source):
         add_figures(sums[name], figures)
-    rows = [_row(name, figures) for name, figures in sums.items()]
+    rows = [breakdown_row(name, figures) for name, figures in sums.items()]
     if by == "day":
         return sorted(rows, key=lambda row: row["name"])
     rows.sort(key=lambda row: (-row["cost"], -row["requests"], row["name"]))
@@ -61,7 +61,8 @@ def _named(
         yield name or NONE, figures
 
 
-def _row(name: str, figures: Figures) -> dict[str, Any]:
+def breakdown_row(name: str, figures: Figures) -> dict[str, Any]:
+    """Return the row of a breakdown that shows these figures."""
     saved = saved_of(figures)
     return {
         "name": name,
@@ -78,4 +79,4 @@ def _shortened(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
         for figure in _SHOWN:
             rest[figure] += row[figure]
         rest["lost_cost"] += row["failed_requests_cost"]
-    return [*rows[: most - 1], _row(OTHERS, rest)]
+    return [*rows[: most - 1], breakdown_row(OTHERS, rest)]

@@ -37,6 +37,12 @@ MIN_REQUESTS = 30
 _REPLICATES = 4000
 _SEED = 20_261_124
 _PLACES = Decimal("1e-10")
+METHOD: dict[str, str | int | float] = {
+    "name": "random-groups-bootstrap-t", "version": 1, "seed": _SEED, "replicates": _REPLICATES,
+    "groups": GROUPS, "minimum": MIN_REQUESTS, "level": LEVEL,
+}  # fmt: skip
+"""What a proof says of the interval. Another method has another name, or a higher version and
+a function of its own in ``analytics/proof/verify.py``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "Routing": ("RoutingRule", "RuleChange", "Experiment"),
     "Quality": ("Feedback", "Comparison", "LearnedEvidence"),
     "Money": ("Budget", "BudgetHold", "PriceOverride", "PriceSeen"),
+    "Invoices": ("ProviderStatementLine", "ReconciledEstimate", "LedgerDay"),
     "Alerts": ("AlertRule", "Alert"),
     "Access": ("ApiKey", "Team", "Project", "User", "Group", "LogEntry"),
 }

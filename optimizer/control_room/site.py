@@ -15,6 +15,7 @@ from analytics.database.replicas import reading_elsewhere
 from optimizer.control_room.grouping import group_models
 from optimizer.control_room.pages.charts import charts
 from optimizer.control_room.pages.first_run import start_page, test_connection
+from optimizer.control_room.pages.invoices import invoices_page
 from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
 from optimizer.control_room.pages.overview import cost_breakdown, overview
@@ -44,6 +45,7 @@ class ControlRoom(AdminSite):
             path("playground/run", run_view, name="playground_run"),  # type: ignore[arg-type]
             path("playground/rate", self.admin_view(rate_view), name="playground_rate"),
             path("models/", self.admin_view(models_page), name="models"),
+            path("invoices/", self.admin_view(invoices_page), name="invoices"),
             path("start/", self.admin_view(start_page), name="start"),
             path("start/test", test_connection, name="test_connection"),  # type: ignore[arg-type]
             *super().get_urls(),

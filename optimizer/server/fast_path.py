@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -92,11 +93,12 @@ class FastPath:
         kept: list[Any] = []
         try:
             data = await asyncio.to_thread(read_json, body) if large else read_json(body)
+            texts = {n.decode("latin-1"): v.decode("latin-1") for n, v in headers.items()}
             api_request = ApiRequest(
                 data=data,
                 request_id=request_id,
                 client=scope.get("optimizer.client", ANONYMOUS),
-                header=lambda name: headers.get(name.encode(), b"").decode("latin-1"),
+                header=defaultdict(str, texts).__getitem__,
                 large=large,
                 path=scope["path"],
                 query=scope.get("query_string", b"").decode("latin-1"),

@@ -20,6 +20,7 @@ from analytics.ledger.ledger import Ledger
 from analytics.ledger.lost_calls import lost_calls_settle
 from analytics.ledger.rollups import totals_update
 from analytics.privacy.masking import load_mask
+from analytics.proof.day_roots import days_close
 from analytics.rules import rules_load
 from optimizer.access.api_keys import ApiKeys
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter
@@ -185,6 +186,7 @@ def periodic_tasks_of_installation(
             PeriodicTask("Watching limits", 60, watch),
             PeriodicTask("Marking how budgets are used up", 60, budgets_mark),
             PeriodicTask("Writing down changed prices", 600, note_prices),
+            PeriodicTask("Signing the roots of days", 600, days_close),
             PeriodicTask(
                 "Settling what dead workers held",
                 10,

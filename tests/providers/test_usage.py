@@ -321,6 +321,18 @@ def test_a_report_before_the_content_does_not_count_it() -> None:
     assert events(text, UsageReported(Usage(90, 48)), Finished("stop")) == Usage(90, 48)
 
 
+@pytest.mark.parametrize(
+    ("characters", "estimate"), [(400, 100), (480, 100), (4000, 1000)],
+    ids=["as allowed", "as allowed, counted badly", "far beyond"],
+)  # fmt: skip
+def test_a_limit_that_the_provider_does_not_keep_bounds_no_estimate(
+    characters: int, estimate: int
+) -> None:
+    chat = Chat.of_prompt("p" * 400, max_tokens=100)
+    answer = (Choice((Text("a" * characters),), "other"),)
+    assert complete_usage(None, chat, answer).output_tokens == estimate
+
+
 def test_a_stream_that_was_cut_keeps_the_larger_of_report_and_estimate() -> None:
     text = TextDelta("a" * 200)
     assert events(text, UsageReported(Usage(90, 400))) == Usage(90, 400, estimated=True)

@@ -139,7 +139,8 @@ class BodyReader:
 
         A value that is false or empty asks for nothing, nor do the values ``idle`` of this API.
         """
-        return [name for name in self.unread() if self._values[name] not in (*_EMPTY, *idle)]
+        nothing, read = (None, *_EMPTY, *idle), self._read
+        return [k for k, v in self._values.items() if k not in read and v not in nothing]
 
     def raw(self, name: str) -> Any:
         """Return the field without a check; ``None`` if it is absent."""
@@ -235,6 +236,8 @@ class BodyReader:
     def texts(self, name: str, *, most: int = 1000) -> tuple[str, ...]:
         """Return an array of at most ``most`` strings; empty if it is absent."""
         values = self.array(name)
+        if not values:
+            return ()
         if len(values) > most or not all(isinstance(value, str) for value in values):
             raise self.error(name, f"must be an array of at most {most} strings.", "invalid_type")
         return tuple(values)

@@ -214,7 +214,9 @@ def _own_error(error: RoutingUnavailable, request: GatewayRequest | None) -> Fai
         return None
     if last.status == 404 and (request is None or request.only is None):
         return None
-    failure = Failure.of_status(last.status, last.words or last.message)
+    # 529 is no status of HTTP: not every client knows that it may try again.
+    status = 503 if last.status == 529 else last.status
+    failure = Failure.of_status(status, last.words or last.message)
     wait = None if last.retry_after is None else ceil(last.retry_after)
     return replace(
         failure,

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analytics.ledger.ledger import BudgetsUnavailable
+from analytics.ledger.ledger import BudgetsUnavailable, LedgerUnavailable
 from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.budgets.reservations import Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
@@ -153,7 +153,8 @@ class UnfinishedCalls:
         self, call: UnfinishedCall, attempts: Sequence[Attempt], error: BaseException
     ) -> bool:
         code, detail = _reason(attempts, error)
-        for unpriced in (False, True):
+        unpriced = False
+        for _ in range(2):
             try:
                 await self._accounting.record_failure(
                     call.analyzed,
@@ -164,8 +165,11 @@ class UnfinishedCalls:
                     code=code,
                     unpriced=unpriced,
                 )
-            except Exception as failure:  # a record without a price is better than none
+            except Exception as failure:
                 logger.error("A request that failed could not be recorded", exc_info=failure)
+                # A record without a price is better than none. If nothing can be stored, the
+                # price is not to blame, and what was paid must not be forgotten.
+                unpriced = not isinstance(failure, LedgerUnavailable)
             else:
                 return True
         return False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,6 +16,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from analytics.budgets.claims import Claim, Payer
 from analytics.ledger import ledger as ledger_module
 from analytics.ledger.daily_totals import total_cost_on
 from analytics.ledger.journal import Journal
@@ -240,6 +243,29 @@ class TestWhenTheDatabaseIsAway:
         assert ledger.journal_backlog
         assert len(journal.pending()) == 1
 
+    def test_records_wait_that_only_a_hold_sent_to_the_journal(
+        self, ledger: Ledger, journal: Journal, away: pytest.MonkeyPatch
+    ) -> None:
+        def fail(claims: object) -> None:
+            raise OperationalError("database is locked")
+
+        away.setattr(ledger_module, "hold", fail)
+        payer = Payer.of(key="", user="ann", tenant="", project="")
+        claim = Claim(uuid.uuid4(), datetime.now(UTC), payer, (), "p/m", "w", first=True)
+        ledger._write([claim])
+        # The database rests because of the hold: nobody has tried to write a record.
+        item = entry()
+        ledger._write([item])
+        assert len(journal.pending()) == 1
+        assert ledger.journal_backlog
+        away.undo()
+        ledger.database.reset()
+        # What nobody works on is settled behind the records that wait, which may be its own.
+        done: list[int] = []
+        ledger._write([lambda: done.append(RequestRecord.objects.count())])
+        assert done == [1]
+        assert journal.pending() == []
+
     def test_nobody_waits_for_the_database_again_and_again(
         self, ledger: Ledger, away: pytest.MonkeyPatch
     ) -> None:
@@ -272,3 +298,21 @@ def test_a_journal_line_written_while_another_worker_replays_is_not_lost(tmp_pat
     writer.join(10)
     with journal.replaying(journal.pending()[0]) as entries:
         assert len(list(entries)) == 1
+
+
+def test_a_line_that_a_full_disk_cut_off_spoils_no_other(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    first, lost, last = entry(), entry(), entry()
+    journal.append([first.rows()])
+    (path,) = journal.pending()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            journal.append([lost.rows()])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    journal.append([last.rows()])
+    with journal.replaying(path) as entries:
+        assert [rows[0].pk for rows in entries] == [first.request.pk, last.request.pk]
+    assert not list(tmp_path.iterdir())

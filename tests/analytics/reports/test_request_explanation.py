@@ -129,12 +129,20 @@ def test_answers_are_for_those_who_may_see_them() -> None:
         cache_key="k" * 64, response="Secret answer.", created_at=decision.request.created_at
     )
     person = User.objects.create_user("ann", is_staff=True)
-    person.user_permissions.add(Permission.objects.get(codename="view_routingmetric"))
     client = Client()
-    client.force_login(person)
-    page = page_of(decision, client)
-    assert PROMPT in page
-    assert "Secret answer." not in page
+
+    def page(*permissions: str) -> str:
+        person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        client.force_login(person)
+        return page_of(decision, client)
+
+    figures = page("view_routingmetric", "view_cachedresponse")
+    assert PROMPT not in figures
+    assert "Secret answer." not in figures
+    prompts = page("view_routingmetric", "view_prompts")
+    assert PROMPT in prompts
+    assert "Secret answer." not in prompts
+    assert "Secret answer." in page("view_routingmetric", "view_prompts", "view_cachedresponse")
 
 
 def test_the_page_has_the_candidates_to_be_drawn(admin_client: Client) -> None:

@@ -134,3 +134,27 @@ async def one(
         assert len(row.attempts) + (row.status != "error") >= calls
     if not answered:
         assert answer.status_code >= 400 or "error" in answer.text
+
+
+async def test_a_paid_call_keeps_its_price_until_it_can_be_recorded(
+    transactional_db: None, fakes: dict[str, FakeProvider], start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    client = await start()
+    await limit("1000")
+    usual = await client.post("/complete", json={"prompt": "What is usual?"})
+    errors = iter([LedgerUnavailable("no"), LedgerUnavailable("no")])
+    record = Ledger.record
+
+    async def unavailable_twice(ledger: Ledger, entry: Any) -> Any:
+        for error in errors:
+            raise error
+        return await record(ledger, entry)
+
+    monkeypatch.setattr(Ledger, "record", unavailable_twice)
+    answer = await client.post("/complete", json={"prompt": "What is paid?"})
+    assert answer.status_code == 503
+    await get_services().routing.drain()
+    row = await RequestRecord.objects.aget(pk=answer.headers["x-request-id"])
+    assert (row.status, float(row.cost)) == ("error", usual.json()["cost"])
+    assert not await BudgetHold.objects.aexists()

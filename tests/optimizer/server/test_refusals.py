@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -246,7 +245,7 @@ async def test_too_many_refusals_are_counted_and_not_recorded(
         await client.post("/v1/messages", json={**CHAT, "model": "nope"})
     assert len(await refusals()) == 3
     services = get_services()
-    await asyncio.to_thread(services.refusals.write_counts)
+    await sync_to_async(services.refusals.write_counts)()
     total = await RefusalTotal.objects.aget()
     assert (total.count, total.unrecorded) == (10, 7)
     found = {
@@ -269,7 +268,7 @@ async def test_a_refusal_that_cannot_be_recorded_is_still_told(
     assert answer.status_code == 404
     assert await refusals() == []
     monkeypatch.undo()
-    await asyncio.to_thread(get_services().refusals.write_counts)
+    await sync_to_async(get_services().refusals.write_counts)()
     total = await RefusalTotal.objects.aget()
     assert (total.count, total.unrecorded) == (1, 1)
 

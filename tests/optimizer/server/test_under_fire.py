@@ -1,8 +1,8 @@
 """Many clients at once, a provider that stumbles, workers that are killed: money stays exact.
 
 On SQLite one process, on PostgreSQL four. What a provider served to a worker that
-was killed before it could record it is known to nobody; the money held for it
-must still be counted.
+was killed before it could record it is known to nobody: the money held for it is counted until it
+becomes a record of its own, with an estimate.
 """
 
 from __future__ import annotations
@@ -232,12 +232,13 @@ def _settled(running: Running, upstream: Any, prices: PriceBook) -> None:
 
     served = upstream.served
     ledger = rows(running, "SELECT id, prompt, status, cost, user_id FROM requests")
+    lost = rows(running, "SELECT cost FROM requests WHERE error_code = 'worker_lost'")
     # Each request that was answered: what it was served, to the last digit. One that broke off
     # before its answer may be charged for its input, which is an estimate.
     whole = {prompt: usd(cost) for _, prompt, status, cost, _ in ledger if status == "ok"}
     assert whole == {prompt: cost_of(prompt) for prompt in whole}
     assert sum(whole.values()) == sum(map(cost_of, whole)) > 0
-    # What else was served went to workers that were killed: it is still held.
+    # What else was served went to workers that were killed: it is held, or booked as lost.
     recorded = {prompt for _, prompt, *_ in ledger}
     unrecorded = sum((cost_of(prompt) for prompt in served if prompt not in recorded), Decimal(0))
     held = rows(
@@ -246,7 +247,8 @@ def _settled(running: Running, upstream: Any, prices: PriceBook) -> None:
         "JOIN budget_accounts a ON a.id = h.account_id "
         "JOIN budgets b ON b.id = a.budget_id WHERE b.name = 'all'",
     )
-    assert unrecorded <= sum((usd(amount) for _, amount, _ in held), Decimal(0))
+    reserved = [usd(amount) for _, amount, _ in held] + [usd(cost) for (cost,) in lost]
+    assert unrecorded <= sum(reserved, Decimal(0))
     assert not {str(request) for request, *_ in held} & {str(request) for request, *_ in ledger}
     _budgets_hold(running, ledger)
 

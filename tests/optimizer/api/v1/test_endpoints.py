@@ -41,7 +41,10 @@ PROMPT = {"prompt": "What is the capital of France?"}
         ("/insights", {"total_outcomes", "patterns"}),
         (
             "/health",
-            {"status", "version", "providers_available", "database", "cache", "ledger_journal"},
+            {
+                "status", "version", "providers_available", "providers_silent", "database",
+                "records", "cache", "ledger_journal",
+            },
         ),
     ],
 )  # fmt: skip

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('analytics', '0029_price_basis'),
+        ('analytics', '0030_price_basis'),
     ]
 
     operations = [

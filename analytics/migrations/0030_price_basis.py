@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('analytics', '0028_tenants_and_prompts'),
+        ('analytics', '0029_endpoint_labels'),
     ]
 
     operations = [

@@ -37,7 +37,7 @@ def rollups_remove(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('analytics', '0030_session_budgets'),
+        ('analytics', '0031_session_budgets'),
     ]
 
     operations = [migrations.RunPython(rollups_add, rollups_remove)]

@@ -1,0 +1,251 @@
+"""Seals: the hash of each ledger row, written in the transaction that writes the row.
+
+The canonical form of a row is JSON (RFC 8259) of the columns whose value is not the column's
+default, with sorted keys, without spaces, in UTF-8. Money is text with ten places, times are
+ISO 8601 in UTC with microseconds, ids are text. It has two parts: the figures, which a proof
+shows, and the rest, which it does not. The rest is hashed with the seal's nonce first:
+
+    rest = SHA-256(nonce, id, canonical JSON of the other columns; the prompt by its SHA-256)
+    leaf = SHA-256(0x00, canonical JSON of the figures, a line feed, rest in hexadecimal)
+
+A new column is covered without a new format, because a row that has its default stays as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from functools import partial
+from hashlib import sha256
+from itertools import compress
+from operator import attrgetter, ne
+from typing import Any, NamedTuple
+
+import orjson
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection, models, transaction
+
+from analytics.database.bulk_write import execute_many
+from analytics.models import RequestRecord, RoutingMetric
+from analytics.models.seals import LedgerSeal
+
+Pair = tuple[RequestRecord, RoutingMetric | None]
+
+REMOVED = bytes(32)
+"""The leaf of a row that was removed."""
+LEAF_BYTES = 48
+
+_FIGURES = frozenset({
+    "id", "created_at", "status", "endpoint", "requested_model", "tags", "user_id", "session_id",
+    "pattern", "tier", "strategy", "confidence", "provider", "model", "tokens_in", "tokens_out",
+    "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_estimated", "cost",
+    "failed_cost", "cache_hit", "original_cost", "savings", "api_key", "tenant", "project",
+    "experiment", "arm", "replayed", "price_basis",
+    "decision.strategy_used", "decision.actual_cost", "decision.baseline_provider",
+    "decision.baseline_model", "decision.baseline_cost", "decision.baseline_output_cost",
+    "decision.routing_saved", "decision.cache_saved", "decision.prompt_cache_saved",
+    "decision.explored", "decided",
+})  # fmt: skip
+_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+_as_django_does = DjangoJSONEncoder().default
+
+
+class RowHash(NamedTuple):
+    """A row's figures as canonical JSON, the hash of all its other columns, and its leaf."""
+
+    figures: bytes
+    rest: str
+    leaf: bytes
+
+
+class _Columns:
+    """The columns of a table by their canonical names, and how their values become text."""
+
+    def __init__(self, table: type[models.Model], prefix: str = "") -> None:
+        fields = table._meta.concrete_fields
+        self.values = attrgetter(*(field.attname for field in fields))
+        self.names = [prefix + field.name for field in fields]
+        self.defaults = [_default(field) for field in fields]
+        self.texts: list[tuple[str, Callable[[Any], Any]]] = [
+            *((name, "{:.10f}".format) for name in self._of(fields, models.DecimalField)),
+            *((name, float) for name in self._of(fields, models.FloatField)),
+        ]
+        self.times = self._of(fields, models.DateTimeField)
+
+    def _of(self, fields: Sequence[models.Field], kind: type[models.Field]) -> list[str]:
+        pairs = zip(self.names, fields, strict=True)
+        return [name for name, field in pairs if isinstance(field, kind)]
+
+    def constants(self) -> dict[str, Any]:
+        """Return the defaults that are the same for every row, by name."""
+        pairs = zip(self.names, self.defaults, strict=True)
+        return {name: default for name, default in pairs if type(default) is not object}
+
+
+def _default(field: models.Field) -> Any:
+    if field.has_default() and callable(field.default) and field.default not in {list, dict}:
+        return object()  # equal to no value, as the default is another one each time
+    default = field.get_default()
+    return str(default) if isinstance(default, str) else default
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return JSON that is the same for a value and for what any database gives back of it."""
+    try:
+        text = orjson.dumps(value, default=_as_django_does, option=_OPTIONS)
+    except TypeError:  # of numbers above 64 bits and halves of characters
+        plain = json.dumps(value, cls=DjangoJSONEncoder, separators=(",", ":"))
+        plain = json.dumps(json.loads(plain), separators=(",", ":"), sort_keys=True)
+        return plain.encode()
+    if b"-0.0" in text:  # PostgreSQL has no negative zero in JSON
+        text = orjson.dumps(json.loads(text, parse_float=_not_negative_zero), option=_OPTIONS)
+    return text
+
+
+def _not_negative_zero(text: str) -> float:
+    return float(text) or 0.0
+
+
+_REQUEST = _Columns(RequestRecord)
+_DECISION = _Columns(RoutingMetric, "decision.")
+
+
+def figure_defaults() -> dict[str, Any]:
+    """Return the values of the figures that the canonical form of a row leaves out."""
+    defaults = {**_REQUEST.constants(), **_DECISION.constants(), "decided": False}
+    return {name: value for name, value in defaults.items() if name in _FIGURES}
+
+
+def row_hash(pair: Pair, nonce: bytes) -> RowHash:
+    """Return the canonical figures of a row and its decision, and the hash of the rest."""
+    request, decision = pair
+    rest: dict[str, Any] = {}
+    for columns, row in ((_REQUEST, request), (_DECISION, decision)):
+        if row is None:
+            continue
+        values = columns.values(row)
+        # Without a call of Python for each column, as this is in the way of every request.
+        rest.update(compress(zip(columns.names, values, strict=True),
+                             map(ne, values, columns.defaults)))  # fmt: skip
+        for name, text in columns.texts:
+            if (value := rest.get(name)) is not None:
+                rest[name] = text(value)
+        for name in columns.times:
+            rest[name] = rest[name].astimezone(UTC).isoformat(timespec="microseconds")
+    if decision is not None:
+        rest["decided"] = True
+    if "prompt" in rest:
+        rest["prompt"] = sha256(rest["prompt"].encode(errors="surrogatepass")).hexdigest()
+    shown = {}
+    for name in _FIGURES & rest.keys():
+        shown[name] = rest.pop(name)
+    figures = canonical_json(shown)
+    hidden = sha256(nonce + request.pk.bytes + canonical_json(rest)).hexdigest()
+    return RowHash(figures, hidden, sha256(b"\0" + figures + b"\n" + hidden.encode()).digest())
+
+
+class _Chains(threading.local):
+    """The chains of this thread, one a day, and whether their last seals are surely committed.
+
+    A chain whose last seal may have been rolled back ends, and another one begins. So no two
+    transactions wait for each other, and no chain lacks a seal.
+    """
+
+    def __init__(self) -> None:
+        self.committed = True
+        self.process = os.getpid()
+        self.last: dict[date, tuple[str, int, str]] = {}
+
+
+_MOST_DAYS = 8
+_chains = _Chains()
+_INSERT = (
+    "INSERT INTO ledger_seals (chain, number, kind, day, made_at, rows, nonce, leaves, previous,"
+    " hash) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
+
+
+def rows_seal(pairs: Iterable[Pair], kind: str = LedgerSeal.Kind.WRITTEN) -> None:
+    """Seal rows in the transaction that writes them."""
+    nonce = os.urandom(16)
+    days: dict[date, list[bytes]] = defaultdict(list)
+    for pair in pairs:
+        request = pair[0]
+        parts = days[request.created_at.astimezone(UTC).date()]
+        parts += (request.pk.bytes, row_hash(pair, nonce).leaf)
+    _write(days, kind, nonce)
+
+
+def removals_seal(requests: Iterable[RequestRecord]) -> None:
+    """Seal that rows are removed, in the transaction that removes them."""
+    days: dict[date, list[bytes]] = defaultdict(list)
+    for request in requests:
+        days[request.created_at.astimezone(UTC).date()] += (request.pk.bytes, REMOVED)
+    _write(days, LedgerSeal.Kind.REMOVED, bytes(16))
+
+
+def _write(days: Mapping[date, Sequence[bytes]], kind: str, nonce: bytes) -> None:
+    if not days:
+        return
+    chains = _chains
+    if not chains.committed or chains.process != os.getpid() or len(chains.last) > _MOST_DAYS:
+        chains.process, chains.last = os.getpid(), {}
+    as_date, now = connection.ops.adapt_datefield_value, datetime.now(UTC)
+    made_at = connection.ops.adapt_datetimefield_value(now)
+    lines = []
+    for day, parts in days.items():
+        name, number, previous = chains.last.get(day) or (uuid.uuid4().hex, -1, "")
+        leaves = b"".join(parts)
+        digest = _link(previous, name, number + 1, kind, day, nonce, leaves)
+        chains.last[day] = name, number + 1, digest
+        lines.append([name, number + 1, str(kind), as_date(day), made_at, len(parts) // 2, nonce,
+                      leaves, previous, digest])  # fmt: skip
+    execute_many(_INSERT, lines)
+    chains.committed = False
+    transaction.on_commit(partial(setattr, chains, "committed", True))
+
+
+def _link(
+    previous: str, chain: str, number: int, kind: str, day: date, nonce: bytes, leaves: bytes
+) -> str:
+    head = f"seal-1\n{previous}\n{chain}\n{number}\n{kind!s}\n{day}\n"
+    return sha256(head.encode() + nonce + leaves).hexdigest()
+
+
+def seal_hash(seal: LedgerSeal) -> str:
+    """Return the hash that links a seal to the one before it."""
+    return _link(seal.previous, seal.chain, seal.number, seal.kind, seal.day, bytes(seal.nonce),
+                 bytes(seal.leaves))  # fmt: skip
+
+
+def leaves_of(seals: Iterable[LedgerSeal]) -> dict[uuid.UUID, tuple[bytes, bytes]]:
+    """Return the latest (leaf, nonce) of each row; ``seals`` are in the order of their ids."""
+    latest: dict[uuid.UUID, tuple[bytes, bytes]] = {}
+    for seal in seals:
+        leaves, nonce = bytes(seal.leaves), bytes(seal.nonce)
+        for at in range(0, len(leaves), LEAF_BYTES):
+            row = uuid.UUID(bytes=leaves[at : at + 16])
+            latest[row] = (leaves[at + 16 : at + LEAF_BYTES], nonce)
+    return latest
+
+
+def merkle_root(leaves: Mapping[uuid.UUID, bytes]) -> str:
+    """Return the root of a day's leaves in the order of their ids, without removed rows.
+
+    It is the Merkle tree hash of RFC 9162, section 2.1.1, over leaves that are hashed already.
+    """
+    level: Sequence[bytes] = [leaf for _, leaf in sorted(leaves.items()) if leaf != REMOVED]
+    if not level:
+        return sha256(b"").hexdigest()
+    while len(level) > 1:
+        pairs = [
+            sha256(b"\x01" + level[at] + level[at + 1]).digest()
+            for at in range(0, len(level) - 1, 2)
+        ]
+        level = [*pairs, level[-1]] if len(level) % 2 else pairs
+    return level[0].hex()

@@ -1,0 +1,707 @@
+#!/usr/bin/env python3
+"""Verify a proof of AI Cost Optimizer, with python3 verify.py proof-2026-10.zip.
+
+This one file needs Python 3.9 or later and nothing else. It checks the signature of the bundle
+and of each day's root, that every row is one of those that were sealed, and computes every
+figure of the statement again from the rows, prices and verdicts in the bundle. It prints what
+does not agree, and ends with 0 if everything does, else with 1.
+
+    --key HEX   the installation's public key, if you know it (manage.py prove --key shows it)
+    --json      print the result as JSON
+
+A new method of computing an interval or a quality verdict is a function in INTERVALS or
+QUALITIES, by its name and version; an old bundle keeps the method that it names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import math
+import sys
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+PLACES = Decimal("0.0000000001")
+ZERO = Decimal(0)
+SIGNATURE = b"Ed25519 "
+Row = dict[str, Any]
+
+
+class Unreadable(Exception):
+    """The file is no bundle, or its signature does not fit."""
+
+
+# --- Ed25519, as in RFC 8032, section 5.1 --------------------------------------------
+
+_P = 2**255 - 19
+_ORDER = 2**252 + 27742317777372353535851937790883648493
+_D = -121665 * pow(121666, _P - 2, _P) % _P
+_ROOT = pow(2, (_P - 1) // 4, _P)
+Point = tuple[int, int, int, int]
+_Y = 4 * pow(5, _P - 2, _P) % _P
+
+
+def _add(one: Point, two: Point) -> Point:
+    a = (one[1] - one[0]) * (two[1] - two[0]) % _P
+    b = (one[1] + one[0]) * (two[1] + two[0]) % _P
+    c, d = 2 * one[3] * two[3] * _D % _P, 2 * one[2] * two[2] % _P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % _P, g * h % _P, f * g % _P, e * h % _P
+
+
+def _times(number: int, point: Point) -> Point:
+    total: Point = (0, 1, 1, 0)
+    while number:
+        if number & 1:
+            total = _add(total, point)
+        point, number = _add(point, point), number >> 1
+    return total
+
+
+def _point(text: bytes) -> Point | None:
+    value = int.from_bytes(text, "little")
+    sign, y = value >> 255, value & ((1 << 255) - 1)
+    if y >= _P:
+        return None
+    square = (y * y - 1) * pow(_D * y * y + 1, _P - 2, _P) % _P
+    x = pow(square, (_P + 3) // 8, _P)
+    if (x * x - square) % _P:
+        x = x * _ROOT % _P
+    if (x * x - square) % _P or (x == 0 and sign):
+        return None
+    if x & 1 != sign:
+        x = _P - x
+    return x, y, 1, x * y % _P
+
+
+def signature_fits(public: str, signature: str, message: bytes) -> bool:
+    """Return whether the Ed25519 signature is the key's; both are lower-case hexadecimal."""
+    try:
+        key, text = bytes.fromhex(public), bytes.fromhex(signature)
+    except ValueError:
+        return False
+    if len(key) != 32 or len(text) != 64 or text.hex() != signature:
+        return False
+    a, r, s = _point(key), _point(text[:32]), int.from_bytes(text[32:], "little")
+    base = _point(_Y.to_bytes(32, "little"))
+    if a is None or r is None or base is None or s >= _ORDER:
+        return False
+    h = int.from_bytes(hashlib.sha512(text[:32] + key + message).digest(), "little") % _ORDER
+    left, right = _times(s, base), _add(r, _times(h, a))
+    same_x = (left[0] * right[2] - right[0] * left[2]) % _P == 0
+    return same_x and (left[1] * right[2] - right[1] * left[2]) % _P == 0
+
+
+# --- The random numbers of NumPy's default generator (PCG64, NumPy's SeedSequence) -----
+
+_M32, _M64, _M128 = 2**32 - 1, 2**64 - 1, 2**128 - 1
+_MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645
+
+
+class Random:
+    """The numbers that numpy.random.default_rng(seed) draws, for a seed below 2 ** 32."""
+
+    def __init__(self, seed: int) -> None:
+        words = self._seed_words(seed)
+        state, increment = words[0] << 64 | words[1], words[2] << 64 | words[3]
+        self._increment = (increment << 1 | 1) & _M128
+        self._state = 0
+        self._step()
+        self._state = (self._state + state) & _M128
+        self._step()
+
+    @staticmethod
+    def _seed_words(seed: int) -> list[int]:
+        constant = 0x43B0D7E5
+
+        def hashed(value: int) -> int:
+            nonlocal constant
+            value ^= constant
+            constant = constant * 0x931E8875 & _M32
+            value = value * constant & _M32
+            return value ^ value >> 16
+
+        def mixed(x: int, y: int) -> int:
+            value = (0xCA01F9DD * x - 0x4973F715 * y) & _M32
+            return value ^ value >> 16
+
+        pool = [hashed(seed)] + [hashed(0) for _ in range(3)]
+        for source in range(4):
+            for target in range(4):
+                if source != target:
+                    pool[target] = mixed(pool[target], hashed(pool[source]))
+        constant, words = 0x8B51F9DD, []
+        for at in range(8):
+            value = pool[at % 4] ^ constant
+            constant = constant * 0x58F38DED & _M32
+            value = value * constant & _M32
+            words.append(value ^ value >> 16)
+        return [words[at] | words[at + 1] << 32 for at in range(0, 8, 2)]
+
+    def _step(self) -> None:
+        self._state = (self._state * _MULTIPLIER + self._increment) & _M128
+
+    def uniform(self) -> float:
+        """Return the next number from 0 to 1."""
+        self._step()
+        value, turn = (self._state >> 64 ^ self._state) & _M64, self._state >> 122
+        value = (value >> turn | value << (-turn & 63)) & _M64
+        return (value >> 11) * 2.0**-53
+
+    def binomial(self, n: int, p: float) -> int:
+        """Return a binomial number by inversion, as NumPy does while n * min(p, 1 - p) <= 30."""
+        if n == 0 or p == 0.0:
+            return 0
+        if p > 0.5:
+            return n - self.binomial(n, 1.0 - p)
+        q = 1.0 - p
+        first, mean = math.exp(n * math.log(q)), n * p
+        bound = int(min(float(n), mean + 10.0 * math.sqrt(mean * q + 1)))
+        x, share, u = 0, first, self.uniform()
+        while u > share:
+            x += 1
+            if x > bound:
+                x, share, u = 0, first, self.uniform()
+            else:
+                u -= share
+                share = (n - x + 1) * p * share / (x * q)
+        return x
+
+    def multinomial(self, n: int, groups: int) -> list[int]:
+        """Return how many of ``n`` fall into each of so many equally likely groups."""
+        counts, left, remaining, share = [0] * groups, n, 1.0, 1 / groups
+        for at in range(groups - 1):
+            counts[at] = self.binomial(left, share / remaining)
+            left -= counts[at]
+            if left <= 0:
+                return counts
+            remaining -= share
+        counts[-1] = left
+        return counts
+
+
+# --- Intervals of savings, by the name and version of their method -------------------
+
+
+def random_groups(
+    method: Row, rows: Sequence[Row], saved: Callable[[Row], Decimal]
+) -> tuple[Decimal, Decimal] | None:
+    """Return the bootstrap-t interval over groups by the last two digits of the ids.
+
+    Efron & Tibshirani (1993), chapter 12; Wolter (2007), chapters 2 and 6.
+    """
+    groups: dict[str, list[Any]] = defaultdict(lambda: [0, ZERO])
+    for row in rows:
+        groups[row["id"][-2:]][0] += paired(row)
+        groups[row["id"][-2:]][1] += saved(row)
+    size = method["groups"]
+    sums = [groups[name] for name in sorted(groups)]
+    padding = [0.0] * (size - len(sums))
+    counts = [float(count) for count, _ in sums] + padding
+    totals = [float(total) for _, total in sums] + padding
+    n = sum(counts)
+    if n < method["minimum"]:
+        return None
+    products = [
+        [total * total for total in totals],
+        [total * count for total, count in zip(totals, counts)],  # noqa: B905 - strict is of 3.10
+        [count * count for count in counts],
+    ]
+
+    def estimate(draw: Sequence[int]) -> tuple[float, float]:
+        def weighed(values: Sequence[float]) -> float:
+            return math.fsum(map(float.__mul__, map(float, draw), values))
+
+        requests = max(weighed(counts), 1.0)
+        ratio = weighed(totals) / requests
+        squares = weighed(products[0])
+        spread = squares - 2 * ratio * weighed(products[1]) + ratio**2 * weighed(products[2])
+        return ratio, (math.sqrt(spread) if spread > 1e-12 * squares else 0.0) / requests
+
+    ratio, error = estimate([1] * size)
+    values = []
+    for draw in _draws(method["seed"], method["replicates"], size):
+        other, its_error = estimate(draw)
+        if its_error > 0:
+            values.append((other - ratio) / its_error)
+    if not error or not values:
+        return money(n * ratio), money(n * ratio)
+    values.sort()
+    low, high = percentile(values, 2.5), percentile(values, 97.5)
+    return money(n * (ratio - high * error)), money(n * (ratio - low * error))
+
+
+@lru_cache(maxsize=2)
+def _draws(seed: int, replicates: int, size: int) -> list[list[int]]:
+    random = Random(seed)
+    return [random.multinomial(size, size) for _ in range(replicates)]
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return a percentile of sorted values, interpolated."""
+    place = (len(values) - 1) * percent / 100
+    at = int(place)
+    above = values[min(at + 1, len(values) - 1)]
+    return values[at] + (above - values[at]) * (place - at)
+
+
+INTERVALS: dict[tuple[str, int], Callable[..., tuple[Decimal, Decimal] | None]] = {
+    ("random-groups-bootstrap-t", 1): random_groups,
+}
+
+# --- Quality and its verdict, by the name and version of the method ------------------
+
+Mean = dict[str, Any]
+NO_MEAN: Mean = {"mean": None, "low": None, "high": None, "count": 0}
+
+
+def mean_of(method: Row, values: Sequence[float], minimum: float = 0.0) -> Mean:
+    """Return a mean with the interval of Agresti & Coull (1998): two values more at each bound."""
+    count = len(values)
+    if not count:
+        return dict(NO_MEAN)
+    mean = {**NO_MEAN, "mean": sum(values) / count, "count": count}
+    if count >= method["minimum"]:
+        n = count + 4
+        centre = (sum(values) + 2 * (minimum + 1)) / n
+        second = (sum(value**2 for value in values) + 2 * (minimum**2 + 1)) / n
+        half = method["z"] * math.sqrt(max(second - centre**2, 0.0) / n)
+        mean["low"], mean["high"] = max(minimum, centre - half), min(1.0, centre + half)
+    return mean
+
+
+def pairs_or_ratings(
+    method: Row, rows: Mapping[str, Row], pairs: Sequence[Row], ratings: Sequence[Row]
+) -> Row:
+    """Return the quality from answers that were compared, or else from ratings within a kind."""
+    served = [pair for pair in pairs if pair["served"] and pair["score"] is not None]
+    gains = [pair["score"] - pair["reference_score"] for pair in served]
+    difference, basis = mean_of(method, gains, -1.0), "pairs"
+    baseline = mean_of(method, [pair["reference_score"] for pair in served])
+    routed = mean_of(method, [pair["score"] for pair in served])
+    if difference["count"] < method["minimum"]:
+        difference, baseline, basis = dict(NO_MEAN), dict(NO_MEAN), "nothing"
+        routed = mean_of(method, [rating["score"] for rating in ratings])
+        across = _across_kinds(method, _kinds(rows, ratings))
+        if across is not None:
+            difference, baseline, basis = across[0], across[1], "ratings"
+    low, high, verdict = difference["low"], difference["high"], "not shown"
+    if low is not None and high is not None:
+        if low >= -method["tolerance"]:
+            verdict = "holds"
+        elif high < -method["tolerance"]:
+            verdict = "falls short"
+    return {
+        "routed": routed, "baseline": baseline, "difference": difference, "basis": basis,
+        "tolerance": method["tolerance"], "verdict": verdict,
+    }  # fmt: skip
+
+
+def _kinds(rows: Mapping[str, Row], ratings: Sequence[Row]) -> list[list[list[float]]]:
+    kinds: dict[tuple[str, str], list[list[float]]] = defaultdict(lambda: [[], []])
+    for rating in ratings:
+        row = rows[rating["request"]]
+        if row["decided"] and row["decision.baseline_model"]:
+            baseline = row["decision.baseline_provider"], row["decision.baseline_model"]
+            same = (rating["provider"], rating["model"]) == baseline
+            kinds[rating["pattern"], rating["tier"]][same].append(rating["score"])
+    return [kind for kind in kinds.values() if len(kind[0]) > 1 and len(kind[1]) > 1]
+
+
+def _across_kinds(method: Row, kinds: list[list[list[float]]]) -> tuple[Mean, Mean] | None:
+    others, rated = sum(len(kind[0]) for kind in kinds), sum(len(kind[1]) for kind in kinds)
+    if min(others, rated) < method["minimum"]:
+        return None
+
+    def variance(values: list[float]) -> float:
+        mean = (sum(values) + 1) / (len(values) + 2)
+        return max((sum(v**2 for v in values) + 1) / (len(values) + 2) - mean**2, 0.0)
+
+    def normal(mean: float, spread: float, count: int, minimum: float) -> Mean:
+        half = method["z"] * math.sqrt(spread)
+        return {
+            "mean": mean, "low": max(minimum, mean - half), "high": min(1.0, mean + half),
+            "count": count,
+        }  # fmt: skip
+
+    gain = spread = level = level_spread = 0.0
+    for other, reference in kinds:
+        n, m = len(other), len(reference)
+        share, weight = n / (others + rated), (n + m) / (others + rated)
+        gain += share * (sum(other) / n - sum(reference) / m)
+        spread += share**2 * (variance(other) / n + variance(reference) / m)
+        level += weight * sum(reference) / m
+        level_spread += weight**2 * variance(reference) / m
+    return normal(gain, spread, others + rated, -1.0), normal(level, level_spread, rated, 0.0)
+
+
+QUALITIES: dict[tuple[str, int], Callable[..., Row]] = {
+    ("pairs-or-ratings", 1): pairs_or_ratings,
+}
+
+# --- Figures -----------------------------------------------------------------------
+
+
+def money(value: float) -> Decimal:
+    """Return USD with ten places."""
+    return Decimal(repr(value)).quantize(PLACES)
+
+
+def paired(row: Row) -> bool:
+    """Return whether both prices of the request are known, so that it is compared."""
+    names = ("actual_cost", "baseline_cost", "routing_saved")
+    return all(row[f"decision.{name}"] is not None for name in names)
+
+
+def lost(row: Row) -> Decimal:
+    """Return the cost of a request that got no answer."""
+    return (row["cost"] or ZERO) if row["status"] == "error" else ZERO
+
+
+def saved_by(row: Row) -> Decimal:
+    """Return what a request saved: its baseline's cost, less its own."""
+    if not paired(row):
+        return -lost(row)
+    saved: Decimal = row["decision.baseline_cost"] - row["decision.actual_cost"] - lost(row)
+    return saved
+
+
+def part(rows: Iterable[Row]) -> Row:
+    """Return the figures of some requests, as each line of the statement has them."""
+    rows = list(rows)
+    both = [row for row in rows if paired(row)]
+
+    def total(name: str, of: Sequence[Row]) -> Decimal:
+        return sum((row[name] or ZERO for row in of), ZERO)
+
+    routing, cache = total("decision.routing_saved", both), total("decision.cache_saved", both)
+    baseline, loss = total("decision.baseline_cost", both), sum(map(lost, rows), ZERO)
+    saved = routing + cache - loss
+    return {
+        "requests": len(rows),
+        "failed": sum(row["status"] == "error" for row in rows),
+        "cache_hits": sum(row["cache_hit"] for row in rows),
+        "tokens_in": sum(row["tokens_in"] for row in rows),
+        "tokens_out": sum(row["tokens_out"] for row in rows),
+        "cost": total("cost", rows),
+        "baseline_cost": baseline,
+        "routing_saved": routing,
+        "cache_saved": cache,
+        "failed_requests_cost": loss,
+        "saved": saved,
+        "saved_percent": round(float(100 * saved / baseline), 2) if baseline else 0.0,
+    }
+
+
+def savings_of(rows: Sequence[Row], pairs: Sequence[Row], method: Row) -> Row:
+    """Return the savings of the month with their interval."""
+    judging = sum((pair["judge_cost"] + pair["answer_cost"] for pair in pairs), ZERO)
+    both = [row for row in rows if paired(row)]
+    sums = part(rows)
+    baseline, loss = sums["baseline_cost"], sums["failed_requests_cost"]
+    spent = sum((row["decision.actual_cost"] for row in both), ZERO)
+    saved = baseline - spent - loss - judging
+    interval = INTERVALS[method["name"], method["version"]](method, rows, saved_by)
+    explored = [row["decision.routing_saved"] for row in both if row["decision.explored"]]
+    prompt_cache = (row["decision.prompt_cache_saved"] or ZERO for row in both)
+    return {
+        "total_saved": saved,
+        "saved_low": None if interval is None else interval[0] - judging,
+        "saved_high": None if interval is None else interval[1] - judging,
+        "percent_saved": round(float(100 * saved / baseline), 2) if baseline else 0.0,
+        "intelligent_cost": spent + loss + judging,
+        "baseline_cost": baseline,
+        "routing_saved": sums["routing_saved"],
+        "cache_saved": sums["cache_saved"],
+        "failed_requests_cost": loss,
+        "judging_cost": judging,
+        "explored_saved": sum(explored, ZERO),
+        "prompt_cache_saved": sum(prompt_cache, ZERO),
+        "paired_requests": len(both),
+        "unpriced_requests": sum(row["decided"] for row in rows) - len(both),
+    }
+
+
+class Prices:
+    """The prices in the bundle, by model and hour."""
+
+    def __init__(self, records: Iterable[Row]) -> None:
+        self._spans: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for record in records:
+            self._spans[record["provider"], record["model"]].append(record)
+
+    def cost(self, provider: str, model: str, row: Row) -> Decimal | None:
+        """Return what the tokens of a row cost at the model's prices; ``None`` if unknown."""
+        hour = row["created_at"][:13]
+        for record in self._spans.get((provider, model), ()):
+            if record["from"] <= hour <= record["to"]:
+                return None if record["rates"] is None else _cost(record["rates"], row)
+        return None
+
+
+def _cost(rates: Mapping[str, Any], row: Row) -> Decimal:
+    size = row["tokens_in"]
+    reads = min(row["cache_read_tokens"], size)
+    writes = min(row["cache_write_tokens"], size - reads)
+
+    def rate(name: str) -> Decimal:
+        steps = rates.get(name) or rates["input"]
+        return next(Decimal(price) for above, price in reversed(steps) if size > above)
+
+    total = rate("input") * (size - reads - writes) + rate("output") * row["tokens_out"]
+    total += rate("cache_read") * reads + rate("cache_write") * writes
+    total += Decimal(rates.get("request") or 0) * 1_000_000
+    return (total / 1_000_000).quantize(PLACES, rounding=ROUND_HALF_EVEN)
+
+
+def basis_of(row: Row, charged: Decimal | None, expected: Decimal | None) -> str:
+    """Return how a cost came about."""
+    if charged is None:
+        return "unpriced"
+    if charged == expected:
+        return "equal"
+    if row.get("price_basis") == "reported":
+        return "reported"
+    if row["usage_estimated"]:
+        return "estimated"
+    return "no price" if expected is None else "other units"
+
+
+def priced(rows: Iterable[Row], prices: Prices) -> Row:
+    """Return how many costs of answers and baselines are usage times price, and their sums."""
+    sums: Row = {"answers": {}, "baselines": {}}
+    for row in rows:
+        if row["cache_hit"] or row["status"] == "error":
+            continue
+        charged = None if row["cost"] is None else row["cost"] - row["failed_cost"]
+        costs = [("answers", row["provider"], row["model"], charged)]
+        if row["decided"] and row["decision.baseline_model"]:
+            baseline = row["decision.baseline_provider"], row["decision.baseline_model"]
+            costs.append(("baselines", *baseline, row["decision.baseline_cost"]))
+        for kind, provider, model, cost in costs:
+            basis = basis_of(row, cost, prices.cost(provider, model, row))
+            count, total = sums[kind].get(basis, (0, ZERO))
+            sums[kind][basis] = [count + 1, total + (cost or ZERO)]
+    return sums
+
+
+def named(by: str, row: Row) -> list[str]:
+    """Return the lines of the statement that a request is part of."""
+    if by == "tag":
+        return list(dict.fromkeys(row["tags"])) or ["(none)"]
+    if by == "model":
+        name = f"{row['provider']}/{row['model']}"
+        return ["(none)" if name == "/" else name]
+    return [row["created_at"][:10] if by == "day" else row["user_id"] or "(none)"]
+
+
+def statement(bundle: Bundle) -> Row:
+    """Compute every figure of the statement from the bundle."""
+    rows = [row for row in bundle.rows if row["status"] != "refused"]
+    methods = bundle.manifest["methods"]
+    lines: dict[str, dict[str, list[Row]]] = {
+        by: defaultdict(list) for by in ("day", "model", "user", "tag")
+    }
+    for row in rows:
+        for by, groups in lines.items():
+            for name in named(by, row):
+                groups[name].append(row)
+    quality = QUALITIES[methods["quality"]["name"], methods["quality"]["version"]]
+    return {
+        "total": part(rows),
+        "failed_attempts_cost": sum((row["failed_cost"] for row in rows), ZERO),
+        "refused": len(bundle.rows) - len(rows),
+        "savings": savings_of(rows, bundle.comparisons, methods["interval"]),
+        "quality": quality(
+            methods["quality"], {row["id"]: row for row in bundle.rows}, bundle.comparisons,
+            bundle.ratings,
+        ),
+        "prices": priced(rows, Prices(bundle.prices)),
+        **{f"by_{by}": {name: part(of) for name, of in groups.items()}
+           for by, groups in lines.items()},
+    }  # fmt: skip
+
+
+# --- The bundle ----------------------------------------------------------------------
+
+
+class Bundle:
+    """What a bundle holds, once its signature is verified."""
+
+    def __init__(self, data: bytes) -> None:
+        signed, signature = data[:-128], data[-128:]
+        if signed[-len(SIGNATURE) :] != SIGNATURE:
+            raise Unreadable("the file does not end with a signature: it is no bundle, or cut off")
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                files = {name: archive.read(name) for name in archive.namelist()}
+            manifest = json.loads(files.pop("manifest.json"))
+            self.key: str = manifest["key"]
+        except Exception as error:  # noqa: BLE001 - whatever a changed byte does to the archive
+            raise Unreadable(f"the bundle cannot be read: {type(error).__name__}") from None
+        message = hashlib.sha256(signed).digest()
+        if not signature_fits(self.key, signature.decode("latin-1"), message):
+            raise Unreadable("the signature does not fit: something in the file was changed")
+        self.manifest: Row = manifest
+        self._money = set(manifest["money"])
+        lines = [json.loads(line) for line in files["rows.jsonl"].splitlines()]
+        self.leaves = {line["row"]["id"]: leaf_of(line) for line in lines}
+        self.rows = [self._row(line["row"]) for line in lines]
+        self.comparisons = [self._with_money(one) for one in json.loads(files["comparisons.json"])]
+        self.ratings: list[Row] = json.loads(files["ratings.json"])
+        self.prices: list[Row] = json.loads(files["prices.json"])
+        self.days: list[Row] = json.loads(files["days.json"])
+        self.statement: Row = json.loads(files["statement.json"])
+
+    def _row(self, row: Row) -> Row:
+        return self._with_money({**self.manifest["defaults"], **row})
+
+    def _with_money(self, row: Row) -> Row:
+        for name in self._money & row.keys():
+            if row[name] is not None:
+                row[name] = Decimal(row[name])
+        return row
+
+
+def leaf_of(line: Row) -> bytes:
+    """Return the hash that the ledger's seal has of a row."""
+    text = json.dumps(line["row"], ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(b"\0" + text.encode() + b"\n" + line["rest"].encode()).digest()
+
+
+def root_of(leaves: Sequence[bytes]) -> str:
+    """Return the Merkle root of RFC 9162 over leaves in the order of their ids."""
+    level = list(leaves)
+    if not level:
+        return hashlib.sha256(b"").hexdigest()
+    while len(level) > 1:
+        pairs = [
+            hashlib.sha256(b"\1" + level[at] + level[at + 1]).digest()
+            for at in range(0, len(level) - 1, 2)
+        ]
+        level = pairs + level[len(pairs) * 2 :]
+    return level[0].hex()
+
+
+def roots_that_differ(bundle: Bundle) -> Iterable[str]:
+    """Yield what is wrong with the days: a root, its hash, its signature, or days without one."""
+    days: dict[str, list[tuple[str, bytes]]] = defaultdict(list)
+    for row in bundle.rows:
+        days[row["created_at"][:10]].append((row["id"], bundle.leaves[row["id"]]))
+    for day in bundle.days:
+        leaves = [leaf for _, leaf in sorted(days.pop(day["day"], []))]
+        if len(leaves) != day["rows"] or root_of(leaves) != day["root"]:
+            yield f"{day['day']}: the rows are not those of the day's signed root"
+        text = "day-1\n{previous}\n{day}\n{revision}\n{rows}\n{root}\n".format(**day)
+        digest = hashlib.sha256(text.encode()).digest()
+        if digest.hex() != day["hash"] or not signature_fits(day["key"], day["signature"], digest):
+            yield f"{day['day']}: the signature of the day's root does not fit"
+    for name in sorted(days):
+        yield f"{name}: there is no signed root of the day's rows"
+
+
+def differences(stated: Any, computed: Any, name: str = "") -> Iterable[str]:
+    """Yield each figure of the statement that is not the computed one."""
+    if isinstance(computed, dict) and isinstance(stated, dict):
+        for key in sorted(stated.keys() | computed.keys()):
+            where = f"{name}.{key}" if name else key
+            if key not in stated or key not in computed:
+                yield f"{where}: {'not stated' if key not in stated else 'not in the rows'}"
+            else:
+                yield from differences(stated[key], computed[key], where)
+    elif isinstance(computed, list) and isinstance(stated, list) and len(computed) == len(stated):
+        for at, (one, other) in enumerate(zip(stated, computed)):  # noqa: B905
+            yield from differences(one, other, f"{name}[{at}]")
+    elif not _same(stated, computed, name):
+        yield f"{name}: stated {stated}, computed {computed}"
+
+
+def _same(stated: Any, computed: Any, name: str) -> bool:
+    if stated is None or computed is None or isinstance(computed, bool):
+        return bool(stated is computed)
+    if isinstance(computed, Decimal):
+        # The bounds are computed in floating point; every other amount is exact.
+        bound = name.rsplit(".", 1)[-1] in {"saved_low", "saved_high"}
+        allowed = max(PLACES * 2, abs(computed) * Decimal("1e-9")) if bound else ZERO
+        return abs(Decimal(str(stated)) - computed) <= allowed
+    if isinstance(computed, float):
+        return abs(stated - computed) <= 2e-6
+    return bool(stated == computed)
+
+
+def verify(data: bytes, key: str = "") -> tuple[list[str], Bundle]:
+    """Return what does not agree, and the bundle. Raise Unreadable if its signature is wrong."""
+    bundle = Bundle(data)
+    problems = []
+    if key and key.lower() != bundle.key:
+        problems.append(f"the bundle is signed by {bundle.key}, not by {key}")
+    if bundle.manifest["format"] != 1:
+        problems.append(f"this verifier does not know format {bundle.manifest['format']}")
+        return problems, bundle
+    methods = bundle.manifest["methods"]
+    for kind, known in (("interval", INTERVALS), ("quality", QUALITIES)):
+        method = methods[kind]
+        if (method["name"], method["version"]) not in known:
+            problems.append(f"unknown method: {kind} {method['name']} {method['version']}")
+            return problems, bundle
+    span = bundle.manifest["since"], bundle.manifest["until"]
+    if any(not span[0] <= row["created_at"] < span[1] for row in bundle.rows):
+        problems.append("there are rows of another month")
+    if len(bundle.leaves) != len(bundle.rows):
+        problems.append("there are rows with the same id")
+    problems += roots_that_differ(bundle)
+    problems += differences(bundle.statement, statement(bundle))
+    return problems, bundle
+
+
+def main() -> int:
+    """Verify the file that the command line names."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--key", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    bundle = None
+    try:
+        problems, bundle = verify(options.bundle.read_bytes(), options.key)
+    except Unreadable as error:
+        problems = [str(error)]
+    if options.json:
+        month = None if bundle is None else bundle.manifest["month"]
+        print(json.dumps({"agrees": not problems, "month": month, "problems": problems}))
+        return 1 if problems else 0
+    if bundle is not None:
+        _print_statement(bundle, options.key)
+    for problem in problems:
+        print(f"DOES NOT AGREE  {problem}")
+    if not problems:
+        print("Everything agrees.")
+    return 1 if problems else 0
+
+
+def _print_statement(bundle: Bundle, key: str) -> None:
+    stated, savings = bundle.statement, bundle.statement["savings"]
+    print(f"Proof of {bundle.manifest['month']}, signed by {bundle.key}")
+    if not key:
+        print("  (give the key that you know with --key: anybody can sign with a key of their own)")
+    print(f"  {stated['total']['requests']} requests, cost ${stated['total']['cost']}")
+    bounds = f" [{savings['saved_low']}, {savings['saved_high']}]"
+    print(f"  saved ${savings['total_saved']}" + ("" if savings["saved_low"] is None else bounds))
+    print(f"  quality: {stated['quality']['verdict']} (from {stated['quality']['basis']})")
+    for kind, bases in stated["prices"].items():
+        text = ", ".join(f"{count} {basis} (${cost})" for basis, (count, cost) in bases.items())
+        print(f"  {kind}: {text or 'none'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

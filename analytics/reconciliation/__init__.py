@@ -1,0 +1,1 @@
+"""The ledger beside what providers state: matched by day and model, the remainder explained."""

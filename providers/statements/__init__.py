@@ -1,0 +1,1 @@
+"""What providers state that they charged: their reports by API, exports and CSV files."""
