@@ -168,7 +168,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 AXES_LOCKOUT_TEMPLATE = "admin/too_many_logins.html"
 AXES_HTTP_RESPONSE_CODE = 429
-AXES_CLIENT_IP_CALLABLE = "optimizer.access.client_address.address_of_request"
+AXES_CLIENT_IP_CALLABLE = "optimizer.server.gatekeeper.address_of_request"
 # Single sign-on to the admin, if the client id of an OpenID Connect provider is set.
 OIDC_RP_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
 if OIDC_RP_CLIENT_ID:

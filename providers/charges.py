@@ -69,7 +69,7 @@ def with_hosted_tools(usage: Usage, body: Mapping[str, Any]) -> Usage:
     """
     response = body.get("response")
     whole = response if isinstance(response, Mapping) else body
-    if images := _image_model_call(whole):
+    if "tool_usage" in whole and (images := _image_model_call(whole)):
         usage = replace(usage, beside=(*usage.beside, images))
     output = whole.get("output")
     if not isinstance(output, list):

@@ -31,7 +31,7 @@ from providers.price_table import (
     listed_prices,
     variant_of,
 )
-from providers.rates import PLACES, Rate, Rates, rates_by_unit, rates_of
+from providers.rates import MILLION, PLACES, Rate, Rates, rates_by_unit, rates_of
 
 logger = logging.getLogger(__name__)
 _ZERO = Decimal(0)
@@ -58,6 +58,36 @@ class CallPrice(NamedTuple):
     listed: Decimal | None = None
 
 
+def cost_at(rates: Rates, usage: Usage) -> Decimal:
+    """Return the cost of ``usage`` in USD, rounded half-even to ten decimal places.
+
+    What the provider charges for the calls beside it is not included.
+    """
+    size = usage.input_tokens
+    cache_reads = min(usage.cache_read_tokens, size)
+    cache_writes = min(usage.cache_write_tokens, size - cache_reads)
+    uncached = size - cache_reads - cache_writes
+    # Most models have no tiers; their only rate needs no search.
+    inputs, outputs = rates.input, rates.output
+    total = inputs.charge(uncached, size) if inputs.tiers else inputs.base * uncached
+    written = usage.output_tokens
+    total += outputs.charge(written, size) if outputs.tiers else outputs.base * written
+    if cache_reads:
+        total += (rates.cache_read or rates.input).charge(cache_reads, size)
+    if cache_writes:
+        hour_writes = min(usage.cache_write_1h_tokens, cache_writes)
+        write, hour_write = rates.cache_write or rates.input, rates.cache_write_1h
+        total += write.charge(cache_writes - hour_writes, size)
+        total += (hour_write or write).charge(hour_writes, size)
+    if rates.media is not None:
+        total += rates.more_for_media(rates.media, usage, uncached)
+    fees = rates.fees
+    tools = usage.web_searches or usage.file_searches or usage.code_sessions
+    if tools or fees.requests is not None:
+        total += fees.cost(usage) * MILLION
+    return (total / MILLION).quantize(PLACES, rounding=ROUND_HALF_EVEN)
+
+
 class PriceBook:
     """Rates of models at a given time.
 
@@ -68,6 +98,7 @@ class PriceBook:
     def __init__(self, catalogue: Catalogue, models: KnownModels | None = None) -> None:
         self._catalogue = catalogue
         self._models = models or KnownModels(catalogue)
+        self._prepaid = {name for name, owner in catalogue.providers.items() if owner.prepaid}
         self._dated = DatedPrices()
         self._rates: dict[tuple[str, str, int, str, str, str], Rates | None] = {}
         self._warned: set[tuple[str, str]] = set()
@@ -115,11 +146,16 @@ class PriceBook:
         What the provider says it charged counts before any price table. If the price is
         unknown, one warning is logged.
         """
-        listed, complete = self._listed(provider, model, usage, at)
+        if usage.beside or usage.web_searches or usage.file_searches or usage.code_sessions:
+            listed, complete = self._listed(provider, model, usage, at)
+        else:
+            rates = self.rates(
+                provider, model, at, usage.service_tier, usage.speed, usage.geography
+            )
+            listed, complete = None if rates is None else cost_at(rates, usage), True
         basis: Basis = "estimated" if usage.estimated or not complete else "table"
-        owner = self._catalogue.providers.get(provider)
         tier = usage.service_tier
-        if tier == _PROVISIONED or (owner is not None and owner.prepaid and owner.is_prepaid(tier)):
+        if tier == _PROVISIONED or (provider in self._prepaid and self._is_prepaid(provider, tier)):
             return CallPrice(_ZERO, basis, listed)
         if usage.reported_cost is not None:
             reported = usage.reported_cost.quantize(PLACES, rounding=ROUND_HALF_EVEN)
@@ -128,6 +164,9 @@ class PriceBook:
             self._warn(provider, model, "No price is known for %s/%s; its cost is unknown")
             return CallPrice(None, "unknown")
         return CallPrice(listed, basis)
+
+    def _is_prepaid(self, provider: str, tier: str) -> bool:
+        return self._catalogue.providers[provider].is_prepaid(tier)
 
     def cost(
         self, provider: str, model: str, usage: Usage, at: datetime | None = None
@@ -150,7 +189,7 @@ class PriceBook:
             complete = not rates.fees.unknown_for(usage)
             if not complete:
                 self._warn(provider, model, "No fee is known for tools of %s/%s; none is counted")
-        total = rates.cost(usage)
+        total = cost_at(rates, usage)
         for other, call in usage.beside:
             # It is served by the tier and at the place of the call around it.
             served = replace(
@@ -190,8 +229,7 @@ class PriceBook:
         It holds for a call that ends within an hour, served as the request asks or by the
         standard tier; a batch is served as one. ``None`` means that the price is unknown.
         """
-        owner = self._catalogue.providers.get(provider)
-        if owner is not None and owner.prepaid and owner.is_prepaid("*"):
+        if provider in self._prepaid and self._is_prepaid(provider, "*"):
             return _ZERO
         now, costs = datetime.now(UTC), []
         for at in (now, now + timedelta(minutes=30), now + timedelta(hours=1)):

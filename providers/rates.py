@@ -1,10 +1,10 @@
-"""A model's rates at one time, and the cost of a usage at them, as an exact Decimal."""
+"""A model's rates at one time, by kind of tokens, and the most that a call may cost at them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from providers.completion import Usage
 from providers.fees import NO_FEES, Fees
@@ -81,35 +81,7 @@ class Rates:
     media: Mapping[str, Rate] | None = None
     fees: Fees = NO_FEES
 
-    def cost(self, usage: Usage) -> Decimal:
-        """Return the cost of ``usage`` in USD, rounded half-even to ten decimal places.
-
-        What the provider charges for the calls beside it is not included.
-        """
-        size = usage.input_tokens
-        cache_reads = min(usage.cache_read_tokens, size)
-        cache_writes = min(usage.cache_write_tokens, size - cache_reads)
-        uncached = size - cache_reads - cache_writes
-        # Most models have no tiers; their only rate needs no search.
-        inputs, outputs = self.input, self.output
-        total = inputs.charge(uncached, size) if inputs.tiers else inputs.base * uncached
-        written = usage.output_tokens
-        total += outputs.charge(written, size) if outputs.tiers else outputs.base * written
-        if cache_reads:
-            total += (self.cache_read or self.input).charge(cache_reads, size)
-        if cache_writes:
-            hour_writes = min(usage.cache_write_1h_tokens, cache_writes)
-            write, hour_write = self.cache_write or self.input, self.cache_write_1h
-            total += write.charge(cache_writes - hour_writes, size)
-            total += (hour_write or write).charge(hour_writes, size)
-        if self.media is not None:
-            total += self._more_for_media(self.media, usage, uncached)
-        fees = self.fees
-        if fees is not NO_FEES:
-            total += fees.cost(usage) * MILLION
-        return (total / MILLION).quantize(PLACES, rounding=ROUND_HALF_EVEN)
-
-    def _more_for_media(self, media: Mapping[str, Rate], usage: Usage, uncached: int) -> Decimal:
+    def more_for_media(self, media: Mapping[str, Rate], usage: Usage, uncached: int) -> Decimal:
         """Return what audio, images and video cost more than text, in millionths of a USD."""
         size, total, written = usage.input_tokens, _ZERO, usage.output_tokens
         usual_read = self.cache_read or self.input

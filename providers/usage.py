@@ -162,7 +162,7 @@ def _usage(counts: Counts, reported: Mapping[str, Any], cost: Decimal | None, ti
         web_searches=0 if _SEARCHES.isdisjoint(reported) else web_searches(reported),
         service_tier=served_tier(reported, tier),
         speed="fast" if reported.get("speed") == "fast" else "",
-        geography=served_geography(reported),
+        geography=served_geography(reported) if "inference_geo" in reported else "",
         search_context=_text(reported.get("search_context_size")),
         reported_cost=cost,
         unreported=unreported,

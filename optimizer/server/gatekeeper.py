@@ -1,16 +1,18 @@
-"""Authenticates API requests and enforces scopes, rate limits and concurrency limits."""
+"""Knows who sends a request, and enforces scopes, rate limits and concurrency limits."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
+
+from django.conf import settings
+from django.http import HttpRequest
 
 from analytics.access.keys import digest_of
 from analytics.ledger.write_health import RecordsUnavailable
 from optimizer.access.api_keys import AccessDenied
-from optimizer.access.client_address import address_of_scope
 from optimizer.access.concurrency.limiter import ConcurrencyTimeout
 from optimizer.access.rate_limits import RateLimitExceeded, RateWindow
 from optimizer.api.gemini.paths import GEMINI_PREFIXES, MODEL_LIST, is_gemini
@@ -197,3 +199,31 @@ async def _refuse(
     for name, value in retry_headers(failure.retry_after, failure.code).items():
         headers.append((name.lower().encode(), value.encode()))
     await send_failure(send, scope, failure, headers)
+
+
+def address_of_scope(scope: Mapping[str, Any], *, behind_proxy: bool) -> str:
+    """Return the client's address, read from an ASGI scope.
+
+    ``behind_proxy`` takes the last address of ``X-Forwarded-For``: the proxy itself wrote that one.
+    """
+    if behind_proxy:
+        for name, value in reversed(scope["headers"]):
+            if name == b"x-forwarded-for":
+                return _last(value.decode("latin-1"))
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def address_of_request(request: HttpRequest) -> str:
+    """Return the client's address, read from a Django request.
+
+    ``TRUST_PROXY_HEADERS`` decides whether ``X-Forwarded-For`` is read.
+    """
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    if settings.TRUST_PROXY_HEADERS and forwarded:
+        return _last(forwarded)
+    return str(request.META.get("REMOTE_ADDR") or "")
+
+
+def _last(forwarded: str) -> str:
+    return forwarded.rsplit(",", 1)[-1].strip()

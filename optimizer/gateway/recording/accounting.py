@@ -317,7 +317,7 @@ class Accounting:
             usage = replace(usage, beside=tuple(call for call in usage.beside if not call[0]))
         if ref != (completion.provider, completion.model):
             reported = False
-            cost = self._prices.cost(provider, model, usage)
+            cost = self._prices.price(provider, model, usage).cost
         return self._priced(provider, model, usage, cost, reported=reported)
 
     def _priced(
@@ -326,7 +326,7 @@ class Accounting:
         if cost is None:
             return BaselineCost(provider, model, None)
         input_only = replace(usage, output_tokens=0, audio_output_tokens=0)
-        input_cost = self._prices.cost(provider, model, input_only)
+        input_cost = self._prices.price(provider, model, input_only).cost
         if input_cost is None:
             return BaselineCost(provider, model, cost)
         output_cost = cost - input_cost

@@ -156,7 +156,9 @@ class LedgerEntryBuilder:
                 "cost": charges.cost,
                 "price_basis": answer.price.basis,
                 "list_cost": answer.price.listed,
-                "billed_units": billed_units(usage),
+                "billed_units": billed_units(usage)
+                if usage.beside or any(_billed_of(usage))
+                else None,
                 "failed_cost": charges.failed,
                 "savings": savings.total,
                 "latency_ms": timing.total,
