@@ -10,7 +10,8 @@ from typing import Any
 from analytics.ledger.seals import Pair
 from analytics.models import RequestRecord
 from providers.completion import Usage
-from providers.pricing import PriceBook, Rate, Rates
+from providers.pricing import PriceBook, cost_at
+from providers.rates import Rate, Rates
 from routing.models import ModelRef
 
 _ZERO = Decimal(0)
@@ -75,13 +76,14 @@ class ProofPrices:
 def _expected(rates: Rates | None, row: RequestRecord) -> Decimal | None:
     if rates is None:
         return None
-    return rates.cost(
+    return cost_at(
+        rates,
         Usage(
             input_tokens=row.tokens_in,
             output_tokens=row.tokens_out,
             cache_read_tokens=row.cache_read_tokens,
             cache_write_tokens=row.cache_write_tokens,
-        )
+        ),
     )
 
 
