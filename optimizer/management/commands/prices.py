@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
@@ -90,7 +90,8 @@ class Command(TeachingCommand):
 
 def _table(checks: Sequence[ModelCheck], tolerance: Decimal) -> Table:
     table = Table(
-        "model", "compared", "reported", "by the table", "difference", "without a price", "unknown"
+        Column("model", no_wrap=True),
+        *("compared", "reported", "by the table", "difference", "without a price", "unknown"),
     )
     for check in checks:
         mark = " differs" if check.compared and check.differs(tolerance) else ""

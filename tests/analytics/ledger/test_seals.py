@@ -83,7 +83,7 @@ def other(field: models.Field, value: Any) -> Any:
     if isinstance(field, models.DateTimeField):
         return value + timedelta(microseconds=1)
     if isinstance(field, models.JSONField):
-        return [*value, "x"] if isinstance(value, list) else {**value, "x": 1}
+        return [*value, "x"] if isinstance(value, list) else {**(value or {}), "x": 1}
     if isinstance(field, models.FloatField):
         return (value or 0.0) + 0.5
     if isinstance(field, models.IntegerField):

@@ -87,7 +87,7 @@ def test_the_rows_behind_a_figure_are_those_it_counts(admin_client: Client) -> N
 def test_tables_are_grouped_by_what_one_comes_for(admin_client: Client) -> None:
     groups = admin_client.get(HOME).context["available_apps"]
     assert [group["name"] for group in groups] == [
-        "Traffic", "Routing", "Quality", "Money", "Alerts", "Access", "Logins",
+        "Traffic", "Routing", "Quality", "Money", "Invoices", "Alerts", "Access", "Logins",
     ]  # fmt: skip
     assert groups[0]["models"][0]["name"] == "Requests"
     assert {model["object_name"] for model in groups[-1]["models"]} == {
