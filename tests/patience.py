@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Any
 
+from django.db import connections
+
 PATIENCE = 90.0
 """Seconds. Only a failure takes as long."""
 
@@ -21,3 +23,15 @@ async def eventually(found: Callable[[], Any | Awaitable[Any]]) -> Any:
             if answer:
                 return answer
             await asyncio.sleep(0.02)
+
+
+async def on_a_thread(work: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """What ``work`` returns on a thread, whose database connections are closed at its end."""
+
+    def run() -> Any:
+        try:
+            return work(*args, **options)
+        finally:
+            connections.close_all()
+
+    return await asyncio.to_thread(run)

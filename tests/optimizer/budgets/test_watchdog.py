@@ -31,7 +31,7 @@ from tests.conftest import Start
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.wires import anthropic_wire
 from tests.optimizer.budgets.test_reservations import limit
-from tests.patience import eventually
+from tests.patience import eventually, on_a_thread
 
 NUMBERS = itertools.count()
 PATHS = {
@@ -159,7 +159,7 @@ async def test_whoever_leaves_nothing_stays_held_and_every_call_is_recorded(
 
     Machine.client, Machine.fakes, Machine.loop = client, fakes, asyncio.get_running_loop()
     few = hypothesis_settings(max_examples=12, stateful_step_count=12, deadline=None, database=None)
-    await asyncio.to_thread(run_state_machine_as_test, Machine, settings=few)
+    await on_a_thread(run_state_machine_as_test, Machine, settings=few)
 
 
 @pytest.mark.parametrize("called", [False, True])

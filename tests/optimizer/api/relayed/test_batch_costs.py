@@ -31,6 +31,7 @@ from providers.completion import Usage
 from tests.factories import BudgetFactory
 from tests.fakes.server import FakeProvider, Reply
 from tests.optimizer.api.relayed.conftest import Answers, key_of
+from tests.patience import on_a_thread
 
 MODEL = "gpt-6-luna"
 CLAUDE = "claude-haiku-4-5"
@@ -127,15 +128,15 @@ async def test_what_nobody_fetches_is_recorded_by_the_upkeep_once(
 ) -> None:
     await client.post("/v1/batches", json={"input_file_id": "file-1"})
     upkeep = get_services().periodic_tasks
-    await asyncio.to_thread(upkeep.do, "Recording batches that have ended")
+    await on_a_thread(upkeep.do, "Recording batches that have ended")
     assert await rows() == []  # it was made a moment ago
     await ProviderObject.objects.aupdate(checked_at=timezone.now() - timedelta(minutes=6))
-    work = [asyncio.to_thread(upkeep.do, "Recording batches that have ended") for _ in range(2)]
+    work = [on_a_thread(upkeep.do, "Recording batches that have ended") for _ in range(2)]
     await asyncio.gather(*work)
     (row,) = await rows()
     assert row.cost == half("openai", MODEL, 4000, 600)
     asked = len(openai_fake.asked)
-    await asyncio.to_thread(upkeep.do, "Recording batches that have ended")
+    await on_a_thread(upkeep.do, "Recording batches that have ended")
     assert len(openai_fake.asked) == asked
 
 
