@@ -12,7 +12,8 @@ TEST_CACHE_URL ?= redis://127.0.0.1:6379/9
 PARALLEL ?= -n $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 3 ] && echo 4 || echo $$((n + 1)))
 
 # These tests read and write other APIs' formats, which do not depend on the database.
-ONLY_WIRES := test_other_clients.py test_conversations.py test_body_reader.py conversation
+ONLY_WIRES := $(addprefix api/compat/,test_other_clients.py test_conversations.py test_body_reader.py test_local.py conversation) \
+	gateway/test_fuzzed_answers.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-services test-browser test-faults lint format docs audit lock release benchmark clean
@@ -28,7 +29,7 @@ test: $(VENV)/.dev ## Run the tests (no other service, no network)
 
 test-services: $(VENV)/.services ## Run the tests that touch a database on PostgreSQL and Redis
 	@DATABASE_URL=$(TEST_DATABASE_URL) CACHE_URL=$(TEST_CACHE_URL) $(BIN)/python -m pytest \
-		$(PARALLEL) tests/analytics tests/optimizer $(addprefix --ignore=tests/optimizer/api/compat/,$(ONLY_WIRES)) $(ARGS)
+		$(PARALLEL) tests/analytics tests/optimizer $(addprefix --ignore=tests/optimizer/,$(ONLY_WIRES)) $(ARGS)
 
 test-browser: $(VENV)/.browser ## Use the admin in a real, installed Chromium; writes pictures to screenshots/
 	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python -m pytest $(ARGS) tests/browser
