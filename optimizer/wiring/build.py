@@ -255,7 +255,9 @@ def build_services() -> Services:
     feed = Feed(product.shared_store)
     meter = Meter(lambda: {name: caller.circuit_state(name) for name in registry.providers})
     telemetry = configured_telemetry()
-    observers = [meter.observe, feed.observe, *telemetry.observers]
+    # The live feed belongs to the event loop of the requests; the others may be on any thread.
+    anywhere = [meter.observe, *telemetry.observers]
+    observers = [feed.observe, *anywhere]
     entries = LedgerEntryBuilder(storage_policy())
     accounting = Accounting(prices, ledger, entries, limits, observers)
     settlement = Settlement(objects, registry.providers, prices, known, observers)
@@ -347,6 +349,6 @@ def build_services() -> Services:
         ),
         periodic_tasks=periodic_tasks_of_installation(
             price_service.note,
-            upkeep_of_objects(catalogue, prices, known, _connection_settings(product), observers),
+            upkeep_of_objects(catalogue, prices, known, _connection_settings(product), anywhere),
         ),
     )
