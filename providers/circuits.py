@@ -154,7 +154,7 @@ class Circuits:
         shared = self._circuits.get(name)
         own = self._own.get((name, caller)) if self._own else None
         if own is None and (shared is None or shared.open_until is None):
-            return None
+            return None  # as nearly always
         probed = [c for c in (shared, own) if c is not None and c.open_until is not None]
         for circuit in probed:
             assert circuit.open_until is not None
@@ -162,11 +162,9 @@ class Circuits:
                 raise CircuitOpen(provider, "failed too often recently and is not called for now")
         for circuit in probed:
             circuit.probing = True
-        return (
-            None
-            if not probed
-            else _PROBE_SECONDS * 2.0 ** max(circuit.failed_probes for circuit in probed)
-        )
+        if not probed:
+            return None
+        return _PROBE_SECONDS * 2.0 ** max(circuit.failed_probes for circuit in probed)
 
     def answered(self, name: str, probe: bool = False, caller: str = "") -> None:
         """Count a request that was answered; a probe closes the circuit."""

@@ -353,10 +353,7 @@ _billed_of = attrgetter(*_BILLED)
 
 def billed_units(usage: Usage) -> dict[str, Any] | None:
     """Return what decides a cost beside the ledger's columns; ``None`` if nothing does."""
-    billed = _billed_of(usage)
-    if not usage.beside and not any(billed):
-        return None
-    units = {name: v for name, v in zip(_BILLED, billed, strict=True) if v}
+    units = {name: v for name, v in zip(_BILLED, _billed_of(usage), strict=True) if v}
     if usage.beside:
         units["beside"] = [
             {
