@@ -103,12 +103,17 @@ _INSTRUCTIONS_FROM_TOKENS = 25
 
 @dataclass(frozen=True, slots=True)
 class ComplexityScore:
-    """The score in [0, 1], its tier, the prompt's tokens, and the parts that add up to it."""
+    """The score in [0, 1], its tier, the prompt's tokens, and the exact parts that add up to it."""
 
     score: float
     tier: Tier
     token_count: int
-    parts: dict[str, float]
+    exact_parts: dict[str, float]
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """The parts to four places."""
+        return {name: round(value, 4) for name, value in self.exact_parts.items()}
 
 
 def tier_of(score: float) -> Tier:
@@ -166,5 +171,4 @@ def score_complexity(prompt: str | PromptText) -> ComplexityScore:
         "structure": 0.14 * _saturating(len(_STEPS.findall(sample)) + questions, 3.0),
     }
     score = round(min(1.0, max(0.0, sum(parts.values()))), 4)
-    rounded = {name: round(value, 4) for name, value in parts.items()}
-    return ComplexityScore(score, tier_of(score), tokens, rounded)
+    return ComplexityScore(score, tier_of(score), tokens, parts)

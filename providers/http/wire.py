@@ -7,8 +7,8 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from codecs import BOM_UTF8
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +46,25 @@ MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _MOST_TARGETS = 1000
 # The errors that reading an answer of an unexpected shape raises.
 SHAPE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
+
+
+class _Reading:
+    """Makes errors of an answer's shape a :class:`MalformedResponse`, without a generator."""
+
+    __slots__ = ("_provider",)
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
+        if kind is None or issubclass(kind, ProviderError) or not issubclass(kind, SHAPE_ERRORS):
+            return
+        assert isinstance(error, BaseException)
+        detail = "returned an answer that does not follow its protocol"
+        raise MalformedResponse(self._provider, detail) from error
 
 
 class WireClient(ABC):
@@ -161,7 +180,7 @@ class WireClient(ABC):
         else:
             content = self._body(request, wire, stream=True)
         path, headers = self._path(request, wire, stream=True), self._headers(request)
-        async with self._open(path, content, headers, streamed=True) as response:
+        async with self._open(path, content, headers) as response:
             answer: httpx.Response | ReadResponse = response
             if not is_event_stream(response):
                 raw = await self._read(response)
@@ -243,8 +262,17 @@ class WireClient(ABC):
     async def _post(
         self, path: str, content: bytes, headers: Mapping[str, str]
     ) -> tuple[bytes, httpx.Headers]:
-        async with self._open(path, content, headers) as response:
-            return await self._read(response), response.headers
+        try:
+            response = await self._client.post(self._target(path, headers, False), content)
+            try:
+                raw = await self._read(response)
+            finally:
+                await response.aclose()
+        except CALL_FAILED as error:
+            raise call_failed(self.name, error) from error
+        if not response.is_success:
+            raise self._error(response, raw)
+        return raw, response.headers
 
     def _object(self, raw: bytes) -> dict[str, Any]:
         try:
@@ -260,16 +288,11 @@ class WireClient(ABC):
 
     @asynccontextmanager
     async def _open(
-        self,
-        path: str,
-        content: bytes,
-        headers: Mapping[str, str],
-        *,
-        streamed: bool = False,
+        self, path: str, content: bytes, headers: Mapping[str, str]
     ) -> AsyncIterator[httpx.Response]:
-        """Yield a successful response with an unread body. Raises :class:`ProviderError`."""
+        """Yield the successful response of a stream. Raises :class:`ProviderError`."""
         try:
-            response = await self._client.post(self._target(path, headers, streamed), content)
+            response = await self._client.post(self._target(path, headers, True), content)
             try:
                 if not response.is_success:
                     raise self._error(response, await self._read(response))
@@ -313,16 +336,8 @@ class WireClient(ABC):
             raise MalformedResponse(self.name, "returned an answer larger than 64 MiB")
         return body
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except ProviderError:
-            raise
-        except SHAPE_ERRORS as error:
-            raise MalformedResponse(
-                self.name, "returned an answer that does not follow its protocol"
-            ) from error
+    def _reading(self) -> _Reading:
+        return _Reading(self.name)
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
         error = read_error(self.name, self._api_key, response, raw)
