@@ -72,7 +72,7 @@ class RowWriter(Generic[Row]):
         ]
         self._values = attrgetter(*(field.attname for field in self._fields))
         self._made: dict[tuple[str, bool], tuple[str, list[tuple[int, Convert]]]] = {}
-        # What is to be converted, by the types of a row's values: most are as the driver takes them.
+        # What is to be converted, by the types of a row: most values are as the driver takes them.
         self._needed: dict[tuple[Any, ...], list[tuple[int, Convert]]] = {}
 
     def write(self, rows: Iterable[Row]) -> None:
