@@ -97,6 +97,7 @@ class WireClient(ABC):
         stream_timeout: httpx.Timeout | None = None,
     ) -> None:
         self.name = name
+        self._reading = _Reading(name)
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
@@ -117,7 +118,7 @@ class WireClient(ABC):
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the model's answer. Raises :class:`ProviderError`."""
-        large, wire = request.chat.surveyed is not None, self.own_wire(request)
+        large, wire = request.chat.large, self.own_wire(request)
         if large:
             content = await asyncio.to_thread(self._body, request, wire)
         else:
@@ -156,7 +157,7 @@ class WireClient(ABC):
         self, request: CompletionRequest, wire: str | None, raw: bytes
     ) -> tuple[Completion, dict[str, Any] | None, bool]:
         """Return the completion, the body that it was read from, and whether that was repaired."""
-        with self._reading():
+        with self._reading:
             body = self._object(raw)
             # Some servers write NaN, which is no JSON, or a byte order mark before it, or UTF-16.
             repaired = raw.startswith(BOM_UTF8) or b"\0" in raw
@@ -175,7 +176,7 @@ class WireClient(ABC):
         generator ends the call to the provider.
         """
         wire = self.own_wire(request)
-        if request.chat.surveyed is not None:
+        if request.chat.large:
             content = await asyncio.to_thread(self._body, request, wire, stream=True)
         else:
             content = self._body(request, wire, stream=True)
@@ -335,9 +336,6 @@ class WireClient(ABC):
         if body is None:
             raise MalformedResponse(self.name, "returned an answer larger than 64 MiB")
         return body
-
-    def _reading(self) -> _Reading:
-        return _Reading(self.name)
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
         error = read_error(self.name, self._api_key, response, raw)

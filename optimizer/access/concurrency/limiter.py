@@ -221,16 +221,14 @@ class ConcurrencyLimiter:
             try:
                 await self._wait_for_place(client)
             except BaseException:
-                await self._give_back(client, token)
+                if token is not None:
+                    await asyncio.shield(self._free(client.key, token))
                 raise
         return token
 
     async def leave(self, client: Client, token: str | None) -> None:
         """Count a request as ended."""
         self._queue.leave(client.key, client.tenant)
-        await self._give_back(client, token)
-
-    async def _give_back(self, client: Client, token: str | None) -> None:
         if token is not None:
             await asyncio.shield(self._free(client.key, token))
 
