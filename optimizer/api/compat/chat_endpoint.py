@@ -160,6 +160,7 @@ def headers_of_stream(request: GatewayRequest, stream: ClientStream) -> dict[str
     return {
         **(_decision_headers(decision) if decision is not None else {}),
         "X-Optimizer-Cache": _cache_status(request, hit=shared),
+        **_session_header(request),
     }
 
 
@@ -168,6 +169,7 @@ def headers_of_result(request: GatewayRequest, result: CompletionResult) -> dict
     headers = {
         **cost_headers(result),
         "X-Optimizer-Cache": _cache_status(request, hit=result.cache_hit),
+        **_session_header(request),
     }
     if result.likeness is not None:
         headers["X-Optimizer-Cache"] = f"semantic; likeness={result.likeness:.2f}"
@@ -195,6 +197,14 @@ def _decision_headers(decision: RoutingDecision) -> dict[str, str]:
         "X-Optimizer-Strategy": decision.strategy_used,
         "X-Optimizer-Confidence": decision.confidence,
     }
+
+
+def _session_header(request: GatewayRequest) -> dict[str, str]:
+    """Return the header with the id by which ``GET /v1/sessions/{id}`` finds the session."""
+    session = request.session_id
+    if not session or _NOT_IN_HEADERS.search(session):
+        return {}
+    return {"X-Optimizer-Session": session}
 
 
 def _cache_status(request: GatewayRequest, *, hit: bool) -> str:
@@ -295,6 +305,7 @@ class ChatEndpoint(WireEndpoint):
             request_id=api_request.request_id,
             client=api_request.client,
             header=api_request.header,
+            continued=api_request.continued,
             strict=api_request.header("x-optimizer-strict").lower() == "true",
             large=api_request.large,
         )

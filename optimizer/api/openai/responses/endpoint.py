@@ -60,12 +60,24 @@ class ResponsesEndpoint(OpenAIEndpoint, ChatEndpoint):
         """Return the reply; what the request refers to is put in its place before."""
         try:
             await self.check_owner(api_request)
+            continued = await self._continued(api_request)
             data = await self._stored.resolved(api_request.data, api_request.client)
         except Exception as error:  # noqa: BLE001 - reported in the API's format
             return self.failed(api_request.request_id, error)
         if data is not api_request.data:
             api_request = replace(api_request, data=data, sent=api_request.data)
+        if continued:
+            api_request = replace(api_request, continued=continued)
         return await super().answer(api_request)
+
+    async def _continued(self, api_request: ApiRequest) -> str:
+        """Return the session of the response that the request goes on from."""
+        data = api_request.data
+        previous = data.get("previous_response_id") if isinstance(data, Mapping) else None
+        # What this service stores is put in its place, so the conversation's beginning is there.
+        if not isinstance(previous, str) or not previous or is_own_response(previous):
+            return ""
+        return await self._objects.session_of_response(previous, api_request.client)
 
     async def check_owner(self, api_request: ApiRequest) -> None:
         """Check that what OpenAI stores and the request continues is the client's own."""
