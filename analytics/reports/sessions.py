@@ -1,4 +1,4 @@
-"""Sessions: found by any id that a client can see, and told as a timeline."""
+"""Sessions: searched by any id that a client can see, and shown as a timeline."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ def sessions_with(sessions: QuerySet[Any], term: str) -> QuerySet[Any]:
     keys = set(RequestRecord.objects.filter(requests).values_list("tenant", "session_id")[:20])
     parents = AgentSession.objects.filter(sub_agent=term).values_list("tenant", "session_id")
     keys |= set(parents[:20])
-    found = Q(session_id=term)
+    matches = Q(session_id=term)
     for tenant, session_id in keys:
         if session_id:
-            found |= Q(tenant=tenant, session_id=session_id)
-    return sessions.filter(found)
+            matches |= Q(tenant=tenant, session_id=session_id)
+    return sessions.filter(matches)
 
 
 def sub_agents_of(session: AgentSession) -> Sequence[AgentSession]:
@@ -123,13 +123,13 @@ def timeline(calls: Iterable[RequestRecord]) -> list[TimelineCall]:
     roots = [name for name in children if name and name not in threads]
     for name in roots:
         children[""] += children.pop(name)
-    told: list[TimelineCall] = []
+    lines: list[TimelineCall] = []
     seen: set[str] = set()
-    told += _thread("", 0, threads, children, seen)
+    lines += _thread("", 0, threads, children, seen)
     for name in threads:
         if name not in seen:
-            told += _thread(name, 1, threads, children, seen)
-    return told
+            lines += _thread(name, 1, threads, children, seen)
+    return lines
 
 
 def _thread(
