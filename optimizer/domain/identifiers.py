@@ -16,12 +16,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from providers.chat import Chat, Text
 from providers.storable import storable_text
+from providers.values import frozen
 
 CHAT = "chat"
 """The agent of a request that no known agent sent."""
@@ -42,7 +42,7 @@ _HEADERS: tuple[str, ...] = ("x-session-id", "session-id", "x-session-affinity")
 _SESSION_IN_USER = re.compile(r"_session_([0-9a-fA-F-]{8,64})$")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Session:
     """One run of an agent or one conversation; ids have at most 128 characters.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from optimizer.domain.identifiers import NO_SESSION, Session, new_request_id
 from providers import features
 from providers.chat import Chat, Text
 from providers.storable import storable_text
+from providers.values import frozen
 from routing.analysis import analyze_conversation, analyze_prompt
 from routing.models import ModelRef, PromptAnalysis
 
@@ -33,7 +34,7 @@ def storable_id(text: str) -> str:
     return storable_text(text)[:_LONGEST_ID]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CachePolicy:
     """How a request may use the response cache.
 
@@ -56,7 +57,7 @@ class CachePolicy:
         return not (self.read or self.write)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GatewayRequest:
     """One request of a client.
 

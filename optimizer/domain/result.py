@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import ceil
 
 from providers.completion import Completion
 from providers.resilience import Attempt
+from providers.values import frozen
 from routing.models import RoutingDecision
 
 
@@ -89,7 +89,7 @@ class NotCached(Exception):
     """The client accepts only a cached answer, and there is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CompletionResult:
     """The answer to a request (``completion``), with its decision and its costs.
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.identifiers import CHAT, Session, session_of
@@ -22,6 +22,7 @@ from providers.errors import ProviderError
 from providers.gemini.client import GeminiProvider
 from providers.resilience import ResilientCaller
 from providers.storable import storable_text
+from providers.values import frozen
 
 logger = logging.getLogger(__name__)
 # The largest limit, in tokens, and the most stop sequences that a client's request may have.
@@ -39,7 +40,7 @@ def _no_header(name: str) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChatQuery:
     """A chat request of a client API: the ``model`` it names, the chat and its options."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from analytics.models import CachedResponse
@@ -62,10 +63,12 @@ _KINDS: dict[str, type[AnswerPart]] = {
     "opaque": Opaque,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
+_FIELDS = {kind: [field.name for field in fields(kind)] for kind in _NAMES}
 
 
 def _part_json(part: AnswerPart) -> dict[str, Any]:
-    return {"kind": _NAMES[type(part)], **{name: getattr(part, name) for name in part.__slots__}}
+    kind = type(part)
+    return {"kind": _NAMES[kind], **{name: getattr(part, name) for name in _FIELDS[kind]}}
 
 
 def _part(raw: dict[str, Any]) -> AnswerPart:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import attrgetter
@@ -21,6 +20,7 @@ from providers.completion import Completion, Usage
 from providers.pricing import CallPrice
 from providers.resilience import Attempt
 from providers.storable import storable_text
+from providers.values import frozen
 from routing.models import RoutingDecision
 
 _request = maker_of(RequestRecord)
@@ -28,7 +28,7 @@ _decision = maker_of(RoutingMetric)
 _answer = maker_of(CachedResponse)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoragePolicy:
     """What is stored of prompts and answers.
 
@@ -55,7 +55,7 @@ class StoragePolicy:
         return now + timedelta(seconds=seconds if wanted is None else min(seconds, wanted))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timing:
     """The duration of a request, in milliseconds.
 
@@ -68,7 +68,7 @@ class Timing:
     first_token: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallClock:
     """When a request ``started`` and the provider was ``called``, by ``time.perf_counter``."""
 
@@ -81,7 +81,7 @@ class CallClock:
         return Timing((now - self.started) * 1000, (now - self.called) * 1000, first_token)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Charges:
     """What a request cost in USD; ``failed`` is the part of ``cost`` for failed attempts."""
 
@@ -90,7 +90,7 @@ class Charges:
     attempts: list[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BaselineCost:
     """The baseline model and the cost of this request on it, in USD.
 
@@ -104,7 +104,7 @@ class BaselineCost:
     output_cost: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PricedAnswer:
     """A provider's answer with what it cost and saved, in USD.
 
