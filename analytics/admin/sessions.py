@@ -29,6 +29,22 @@ from analytics.reports.sessions import (
 )
 
 
+class RunawayFilter(admin.SimpleListFilter):
+    """Filters by what happened to a session."""
+
+    title, parameter_name = "state", "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the choices."""
+        return [("runaway", "ran away"), ("stopped", "stopped")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the sessions in the chosen state."""
+        if self.value() == "runaway":
+            return queryset.filter(runaway_at__isnull=False)
+        return queryset.filter(stopped_at__isnull=False) if self.value() else queryset
+
+
 @admin.register(AgentSession)
 class AgentSessionAdmin(ReadOnlyAdmin):
     """Lists sessions, the dearest first; each page tells one session call by call."""
@@ -39,7 +55,7 @@ class AgentSessionAdmin(ReadOnlyAdmin):
         "last_at", "state",
     )  # fmt: skip
     list_display_links = ("session",)
-    list_filter = ("agent",)
+    list_filter = ("agent", RunawayFilter)
     date_hierarchy = "last_at"
     ordering = ("-cost",)
     sortable_by = ("spent", "last_at")
@@ -174,5 +190,5 @@ class AgentSessionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state")
     def state(self, row: AgentSession) -> str:
-        """Return whether the session was stopped."""
-        return "stopped" if row.stopped_at else ""
+        """Return whether the session was stopped, or ran away."""
+        return "stopped" if row.stopped_at else "ran away" if row.runaway_at else ""

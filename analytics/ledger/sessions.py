@@ -43,12 +43,13 @@ class SessionKey(NamedTuple):
 class _Line:
     """What some requests add to one session."""
 
-    __slots__ = ("first", "last_at", "started_at", "sums")
+    __slots__ = ("first", "last_at", "since_human", "started_at", "sums")
 
     def __init__(self, request: RequestRecord) -> None:
         self.first: tuple[str, ...] = ("",) * len(_FIRST)
         self.started_at = self.last_at = request.created_at
         self.sums: list[Any] = [0] * len(COUNTS) + [_ZERO] * len(MONEY)
+        self.since_human: tuple[int, Decimal] = (0, _ZERO)
 
     def add(self, request: RequestRecord, amounts: tuple[Any, ...], sign: int) -> None:
         self.first = tuple(
@@ -59,6 +60,10 @@ class _Line:
         self.sums = [
             total + sign * amount for total, amount in zip(self.sums, amounts, strict=True)
         ]
+        if request.turn == RequestRecord.Turn.HUMAN and sign > 0:
+            self.since_human = (0, _ZERO)
+        calls, cost = self.since_human
+        self.since_human = (calls + sign, cost + sign * (request.cost or _ZERO))
 
 
 def sessions_of(request: RequestRecord) -> tuple[SessionKey, ...]:
@@ -114,6 +119,7 @@ def _change(requests: Iterable[Decided], sign: int) -> None:
             [
                 *key, *line.first, when(line.started_at), when(line.last_at),
                 *line.sums[: len(COUNTS)], *map(money, line.sums[len(COUNTS) :]), "",
+                line.since_human[0], money(line.since_human[1]),
             ]
             for key, line in sorted(lines.items())
         ],
@@ -141,7 +147,10 @@ def _amounts(request: RequestRecord, prompt_cache_saved: Decimal | None) -> tupl
 
 @cache
 def _adding(vendor: str) -> str:
-    names = (*_KEY, *_FIRST, "started_at", "last_at", *_SUMMED, "stop_reason")
+    names = (
+        *_KEY, *_FIRST, "started_at", "last_at", *_SUMMED, "stop_reason", "calls_since_human",
+        "cost_since_human",
+    )  # fmt: skip
     least, greatest = ("MIN", "MAX") if vendor == "sqlite" else ("LEAST", "GREATEST")
     # SQLite adds binary floats, whose error is far less than half of the last decimal place.
     added = "ROUND({0}, 10)" if vendor == "sqlite" else "{0}"
@@ -155,6 +164,11 @@ def _adding(vendor: str) -> str:
     ]
     changes += [f"{name} = sessions.{name} + EXCLUDED.{name}" for name in COUNTS]
     changes += [f"{name} = {added.format(f'sessions.{name} + EXCLUDED.{name}')}" for name in MONEY]
+    changes += [
+        f"{name} = CASE WHEN EXCLUDED.human_turns > 0 THEN EXCLUDED.{name}"
+        f" ELSE {rounded.format(f'sessions.{name} + EXCLUDED.{name}')} END"
+        for name, rounded in (("calls_since_human", "{0}"), ("cost_since_human", added))
+    ]
     return (
         f"INSERT INTO sessions ({', '.join(names)})"  # noqa: S608 - names are ours
         f" VALUES ({', '.join(['%s'] * len(names))})"

@@ -43,6 +43,11 @@ class AgentSession(models.Model):
     cost = money(default=Decimal(0))
     savings = money(default=Decimal(0))
     prompt_cache_saved = money(default=Decimal(0))
+    # Since the last words of a person; only roughly after a correction of a row.
+    calls_since_human = models.BigIntegerField(default=0, db_default=0)
+    cost_since_human = money(default=Decimal(0), db_default=Decimal(0))
+    runaway_at = models.DateTimeField(null=True, blank=True)
+    runaway_reason = models.CharField(max_length=200, blank=True, default="", db_default="")
     stopped_at = models.DateTimeField(null=True, blank=True)
     stop_reason = models.CharField(max_length=200, blank=True, default="", db_default="")
 

@@ -14,6 +14,7 @@ from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework.request import Request
 
+from analytics.ledger.sessions import SessionKey
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.fields import (
     StrictBooleanField,
@@ -24,6 +25,7 @@ from optimizer.api.http.fields import (
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.v1.errors import reply_to
 from optimizer.api.v1.schema import CompleteBody, ErrorBody
+from optimizer.budgets.brakes import SessionBrakes
 from optimizer.domain.identifiers import NO_SESSION, Session
 from optimizer.domain.request import storable_id
 from optimizer.domain.result import CompletionResult
@@ -124,15 +126,19 @@ class CompleteEndpoint:
     """Answers ``POST /complete``; ``in_background`` runs work on a thread."""
 
     def __init__(
-        self, routing: RoutingService, in_background: Callable[..., Awaitable[object]]
+        self,
+        routing: RoutingService,
+        in_background: Callable[..., Awaitable[object]],
+        brakes: SessionBrakes,
     ) -> None:
+        self._brakes = brakes
         self._routing = routing
         self._in_background = in_background
 
     @classmethod
     def of(cls, services: Services) -> Self:
         """Build the endpoint with what it needs of ``services``."""
-        return cls(services.routing, services.in_background)
+        return cls(services.routing, services.in_background, services.brakes)
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
         """Return the answer. Raises what :meth:`RoutingService.complete` does."""
@@ -140,6 +146,8 @@ class CompleteEndpoint:
         large = api_request.large
         fields = await asyncio.to_thread(read_complete, data) if large else read_complete(data)
         session = fields.get("session") or storable_id(api_request.header("x-session-id"))
+        if session:
+            self._brakes.must_go_on(SessionKey(client.tenant, session))
         result = await self._routing.route_and_complete(
             fields["prompt"],
             max_tokens=fields.get("max_tokens", _DEFAULT_TOKENS),
@@ -227,6 +235,7 @@ class CompletionViewSet(EndpointViewSet):
         responses={
             200: CompleteBody,
             400: ErrorBody,
+            403: ErrorBody,
             413: ErrorBody,
             415: ErrorBody,
             503: ErrorBody,

@@ -20,6 +20,7 @@ from optimizer.api.openai.responses.answer import ResponseFrame
 from optimizer.api.openai.responses.relay import ResponseRelayRules
 from optimizer.api.openai.responses.request import read_response_query
 from optimizer.api.openai.responses.stream import ResponseStreamEncoder
+from optimizer.budgets.brakes import SessionBrakes
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import CompletionResult, UnknownObject
@@ -42,8 +43,9 @@ class ResponsesEndpoint(OpenAIEndpoint, ChatEndpoint):
         routing: RoutingService,
         stored: StoredResponses,
         objects: ProviderObjects,
+        brakes: SessionBrakes,
     ) -> None:
-        super().__init__(chat_requests, routing, objects)
+        super().__init__(chat_requests, routing, objects, brakes)
         self._stored = stored
 
     @classmethod
@@ -54,6 +56,7 @@ class ResponsesEndpoint(OpenAIEndpoint, ChatEndpoint):
             services.routing,
             services.stored_responses,
             services.provider_objects,
+            services.brakes,
         )
 
     async def answer(self, api_request: ApiRequest) -> Reply:
