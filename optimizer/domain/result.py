@@ -70,6 +70,10 @@ class BudgetExceeded(Exception):
         return max(1, ceil((self.resets_at - datetime.now(UTC)).total_seconds()))
 
 
+class SessionStopped(Exception):
+    """The session must not go on: an operator stopped it, or its agent runs away."""
+
+
 class UnknownInputRefused(Exception):
     """A budget concerns the request, and the size of its input cannot be known before the call.
 

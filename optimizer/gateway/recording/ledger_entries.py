@@ -19,6 +19,7 @@ from optimizer.gateway.recording.cached_answers import answer_json
 from providers.completion import Completion, Usage
 from providers.pricing import CallPrice
 from providers.resilience import Attempt
+from providers.storable import storable_text
 from providers.values import frozen
 from routing.models import RoutingDecision
 
@@ -153,6 +154,8 @@ class LedgerEntryBuilder:
                 "reasoning_tokens": usage.reasoning_tokens,
                 "usage_estimated": usage.estimated,
                 "finish_reason": finish_reason,
+                "tools_called": tools_called(completion),
+                "response_id": storable_text(completion.response_id or "")[:_LONGEST_ID],
                 "cost": charges.cost,
                 "price_basis": answer.price.basis,
                 "list_cost": answer.price.listed,
@@ -280,7 +283,11 @@ class LedgerEntryBuilder:
             "streamed": request.streamed,
             "tags": list(request.tags),
             "user_id": request.user_id,
-            "session_id": request.session_id,
+            "session_id": request.session.id,
+            "agent": request.session.agent,
+            "sub_agent": request.session.sub_agent,
+            "parent_agent": request.session.parent_agent,
+            "turn": request.turn,
             "pattern": analyzed.analysis.pattern,
             "complexity": analyzed.analysis.complexity,
             "tier": analyzed.analysis.tier,
@@ -340,6 +347,15 @@ def _basis_of_failure(charges: Charges) -> str:
     if any(attempt.get("estimated") for attempt in charged):
         return RequestRecord.PriceBasis.ESTIMATED
     return RequestRecord.PriceBasis.TABLE if charged else ""
+
+
+_MOST_TOOLS, _LONGEST_TOOL, _LONGEST_ID = 32, 64, 128
+
+
+def tools_called(completion: Completion) -> list[str] | None:
+    """Return the names of the tools that an answer calls, in their order; ``None`` for none."""
+    calls = [call.name for choice in completion.choices for call in choice.tool_calls]
+    return [storable_text(name)[:_LONGEST_TOOL] for name in calls[:_MOST_TOOLS]] or None
 
 
 _BILLED = (
