@@ -191,9 +191,7 @@ class Random:
 # --- Intervals of savings, by the name and version of their method -------------------
 
 
-def random_groups(
-    method: Row, rows: Sequence[Row], saved: Callable[[Row], Decimal]
-) -> tuple[Decimal, Decimal] | None:
+def random_groups(method: Row, rows: Sequence[Row], saved: Callable[[Row], Decimal]) -> Row:
     """Return the bootstrap-t interval over groups by the last two digits of the ids.
 
     Efron & Tibshirani (1993), chapter 12; Wolter (2007), chapters 2 and 6.
@@ -209,7 +207,7 @@ def random_groups(
     totals = [float(total) for _, total in sums] + padding
     n = sum(counts)
     if n < method["minimum"]:
-        return None
+        return {"saved_low": None, "saved_high": None}
     products = [
         [total * total for total in totals],
         [total * count for total, count in zip(totals, counts)],  # noqa: B905 - strict is of 3.10
@@ -233,10 +231,13 @@ def random_groups(
         if its_error > 0:
             values.append((other - ratio) / its_error)
     if not error or not values:
-        return money(n * ratio), money(n * ratio)
+        return {"saved_low": money(n * ratio), "saved_high": money(n * ratio)}
     values.sort()
     low, high = percentile(values, 2.5), percentile(values, 97.5)
-    return money(n * (ratio - high * error)), money(n * (ratio - low * error))
+    return {
+        "saved_low": money(n * (ratio - high * error)),
+        "saved_high": money(n * (ratio - low * error)),
+    }
 
 
 @lru_cache(maxsize=2)
@@ -253,8 +254,204 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return values[at] + (above - values[at]) * (place - at)
 
 
-INTERVALS: dict[tuple[str, int], Callable[..., tuple[Decimal, Decimal] | None]] = {
+class TooFew(Exception):
+    """The requests are too few, or come from too few sessions or users."""
+
+
+def clustered(method: Row, rows: Sequence[Row], saved: Callable[[Row], Decimal]) -> Row:
+    """Return the interval over the clusters that vary most: requests, sessions, users, keys, days.
+
+    Bell & McCaffrey (2002); Imbens & Kolesar (2016); Hall (1992), section 3.8; Cameron, Gelbach
+    & Miller (2011).
+    """
+    clusters = {
+        by: clusters_of(rows, saved, of)
+        for by, of in (
+            ("request", lambda row: "r" + row["id"][-2:]),
+            ("session", lambda row: bucket(row, "session_id")),
+            ("user", lambda row: bucket(row, "user_id", "session_id")),
+            ("key", lambda row: bucket(row, "api_key", "user_id", "session_id")),
+            ("day", lambda row: row["created_at"][:10]),
+        )
+    }
+    names = "saved_low", "saved_high", "next_saved_low", "next_saved_high"
+    for by, column in (("user", "user_id"), ("key", "api_key")):
+        named = {bucket(row, column) for row in rows if row[column]}
+        if len(named) < method["fewest_clusters"]:
+            del clusters[by]
+    try:
+        variance, freedom, skewness, by = most_spread(method, clusters)
+    except TooFew as error:
+        return {**dict.fromkeys(names), "varies_by": None, "no_interval": str(error)}
+    total = math.fsum(total for _, total in clusters["request"])
+    bounds = [total] * 4
+    if variance:
+        quantile = t_quantile((1 + method["level"]) / 2, freedom)
+        shift = method["skew"] * skewness * (2 * 1.959964**2 + 1) / 6
+        sides = quantile - min(shift, 0.0), quantile + max(shift, 0.0)
+        bounds = [
+            total + sign * math.sqrt(variance * times) * side
+            for times in (1, 2)
+            for sign, side in zip((-1, 1), sides)  # noqa: B905 - strict is of 3.10
+        ]
+    figures = {name: money(bound) for name, bound in zip(names, bounds)}  # noqa: B905
+    return {**figures, "varies_by": by, "no_interval": ""}
+
+
+Clusters = Sequence[tuple[int, float]]
+Spread = tuple[float, float, float, str]
+
+
+def bucket(row: Row, *columns: str) -> str:
+    """Return the group of a row by the first of these columns that is not empty."""
+    for name in columns:
+        if row[name]:
+            digest = hashlib.md5(row[name].encode(), usedforsecurity=False).hexdigest()
+            return name[0] + digest[-2:]
+    return "r" + str(row["id"][-2:])
+
+
+def clusters_of(
+    rows: Sequence[Row], saved: Callable[[Row], Decimal], of: Callable[[Row], str]
+) -> Clusters:
+    """Return the number of compared requests and what they saved, of each cluster."""
+    sums: dict[str, list[Any]] = defaultdict(lambda: [0, ZERO])
+    for row in rows:
+        one = sums[of(row)]
+        one[0] += paired(row)
+        one[1] += saved(row)
+    found = [(count, float(total)) for _, (count, total) in sorted(sums.items())]
+    return [one for one in found if any(one)]
+
+
+def most_spread(method: Row, clusters: Mapping[str, Clusters]) -> Spread:
+    """Return variance, degrees of freedom, skewness and kind of the clusters that vary most."""
+    n = sum(count for count, _ in clusters["request"])
+    if n < method["minimum"]:
+        raise TooFew(f"{n} requests are too few; {method['minimum']} are needed")
+
+    def effective(by: str) -> float:
+        squares = sum(count * count for count, _ in clusters[by])
+        return float(n * n / squares)
+
+    fewest = method["fewest_clusters"]
+    if effective("request") < 2:
+        raise TooFew("nearly all requests are in one group")
+    usable = ["request"]
+    for by in [by for by in ("session", "user", "key", "day") if by in clusters]:
+        few = effective(by) < method["fewest_days" if by == "day" else "fewest_clusters"]
+        given = by != "session" and len(clusters[by]) < fewest
+        if by != "day" and few and not given:
+            raise TooFew(
+                f"the requests weigh like those of {effective(by):.1f} {by}s; {fewest} are needed"
+            )
+        if not few and max(count for count, _ in clusters[by]) / n < 0.9:
+            usable.append(by)
+    one = math.fsum(e * e for e in _residuals(clusters["request"])) / n
+    return widest_spread({by: spread_of(clusters[by], one, by) for by in usable})
+
+
+def widest_spread(spreads: Mapping[str, Spread]) -> Spread:
+    """Return the widest spread, or what users and days, which cross, come to together."""
+
+    def widest(kinds: Sequence[str]) -> Spread | None:
+        found = [spreads[by] for by in kinds if by in spreads]
+        return max(found, key=lambda spread: spread[0], default=None)
+
+    most, coarse, day = widest(list(spreads)), widest(("user", "key")), spreads.get("day")
+    fine = widest(("request", "session"))
+    if most is None or fine is None or coarse is None or day is None:
+        return most or fine or spreads["request"]
+    together = coarse[0] + day[0] - fine[0]
+    if together <= most[0]:
+        return most
+    squares = coarse[0] ** 2 / coarse[1] + day[0] ** 2 / day[1]
+    return together, together**2 / squares, most[2], most[3]
+
+
+def _residuals(clusters: Clusters) -> list[float]:
+    ratio = math.fsum(total for _, total in clusters) / sum(count for count, _ in clusters)
+    return [total - ratio * count for count, total in clusters]
+
+
+def spread_of(clusters: Clusters, one: float, by: str) -> Spread:
+    """Return the variance of the total by these clusters, its degrees of freedom and skewness."""
+    requests = sum(count for count, _ in clusters)
+    residuals, sizes = _residuals(clusters), [float(count) for count, _ in clusters]
+    shares = [size / requests for size in sizes]
+    left = [(1 - share) ** -0.5 for share in shares]
+    corrected = [e * a for e, a in zip(residuals, left)]  # noqa: B905
+    squares = math.fsum(e * e for e in corrected)
+    if squares <= 1e-12 * math.fsum(total * total for _, total in clusters):
+        return 0.0, 1.0, 0.0, by
+    pairs = sum(size * (size - 1) for size in sizes)
+    rho = 0.0
+    if pairs > 0 and one > 0:
+        rho = (math.fsum(e * e * a for e, a in zip(residuals, left)) / one - requests) / pairs  # noqa: B905
+    rho = min(max(rho, 0.0), 1.0)
+    v = [size + rho * size * max(size - 1, 0) for size in sizes]
+    total = math.fsum(v)
+    w = [a * a for a in left]
+    beside = [h * h * total - 2 * h * x for h, x in zip(shares, v)]  # noqa: B905
+    each = list(zip(w, shares, v, beside))  # noqa: B905
+    trace = math.fsum(w * (x + b) for w, h, x, b in each)
+    a = math.fsum(w * h * h for w, h, x, b in each)
+    b2 = math.fsum(w * x * x for w, h, x, b in each)
+    c = math.fsum(w * h * x for w, h, x, b in each)
+    square = 2 * a * b2 + 2 * c * c + (a * total) ** 2 - 4 * total * a * c
+    square += math.fsum(w * w * ((x + b) ** 2 - b * b) for w, h, x, b in each)
+    freedom = max(1.0, trace**2 / square) if square > 0 else 1.0
+    return squares, freedom, math.fsum((e / math.sqrt(squares)) ** 3 for e in corrected), by
+
+
+def t_quantile(probability: float, freedom: float) -> float:
+    """Return the value that Student's t is below with this probability, above a half."""
+    tail, low, high = 2 * (1 - probability), 0.0, 1.0
+    while high - low > 1e-15 * high:
+        middle = (low + high) / 2
+        if middle in {low, high}:
+            break
+        if _incomplete_beta(freedom / 2, 0.5, middle) < tail:
+            low = middle
+        else:
+            high = middle
+    x = (low + high) / 2
+    return math.sqrt(freedom * (1 - x) / x)
+
+
+def _incomplete_beta(a: float, b: float, x: float) -> float:
+    """Return the regularised incomplete beta function (Press et al., 2007, section 6.4)."""
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
+    front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    front = math.exp(front + a * math.log(x) + b * math.log1p(-x))
+    if x < (a + 1) / (a + b + 2):
+        return front * _fraction(a, b, x) / a
+    return 1 - front * _fraction(b, a, 1 - x) / b
+
+
+def _fraction(a: float, b: float, x: float) -> float:
+    def kept(value: float) -> float:
+        return value if abs(value) > 1e-300 else 1e-300
+
+    c, d = 1.0, 1 / kept(1 - (a + b) * x / (a + 1))
+    result = d
+    for m in range(1, 300):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        change = 1.0
+        for term in (even, odd):
+            d, c = 1 / kept(1 + term * d), kept(1 + term / c)
+            change = d * c
+            result *= change
+        if abs(change - 1) < 1e-15:
+            break
+    return result
+
+
+INTERVALS: dict[tuple[str, int], Callable[..., Row]] = {
     ("random-groups-bootstrap-t", 1): random_groups,
+    ("clustered", 1): clustered,
 }
 
 # --- Quality and its verdict, by the name and version of the method ------------------
@@ -414,8 +611,10 @@ def savings_of(rows: Sequence[Row], pairs: Sequence[Row], method: Row) -> Row:
     prompt_cache = (row["decision.prompt_cache_saved"] or ZERO for row in both)
     return {
         "total_saved": saved,
-        "saved_low": None if interval is None else interval[0] - judging,
-        "saved_high": None if interval is None else interval[1] - judging,
+        **{
+            name: figure - judging if isinstance(figure, Decimal) else figure
+            for name, figure in interval.items()
+        },
         "percent_saved": round(float(100 * saved / baseline), 2) if baseline else 0.0,
         "intelligent_cost": spent + loss + judging,
         "baseline_cost": baseline,
@@ -629,7 +828,7 @@ def _same(stated: Any, computed: Any, name: str) -> bool:
         return bool(stated is computed)
     if isinstance(computed, Decimal):
         # The bounds are computed in floating point; every other amount is exact.
-        bound = name.rsplit(".", 1)[-1] in {"saved_low", "saved_high"}
+        bound = name.rsplit(".", 1)[-1].endswith(("saved_low", "saved_high"))
         allowed = max(PLACES * 2, abs(computed) * Decimal("1e-9")) if bound else ZERO
         return abs(Decimal(str(stated)) - computed) <= allowed
     if isinstance(computed, float):

@@ -21,9 +21,7 @@ ROWS: dict[str, Callable[[int, np.random.Generator], bool | None]] = {**savings.
 _Z = 1.96
 
 
-def coverage(
-    name: str, n: int, logs: int, seed: int
-) -> tuple[float, float]:
+def coverage(name: str, n: int, logs: int, seed: int) -> tuple[float, float]:
     """Return the share of intervals that hold the truth, and the share of logs without one."""
     rng = np.random.default_rng(seed)
     found = [ROWS[name](n, rng) for _ in range(logs)]

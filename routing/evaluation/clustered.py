@@ -39,7 +39,7 @@ LEVEL = 0.95
 SKEW = 1.5
 """How much of Hall's correction is applied."""
 FEWEST_CLUSTERS = 12
-"""Sessions or users that the requests must weigh like; with fewer there is no interval."""
+"""Sessions, users or keys that the requests must weigh like; else there is no interval."""
 FEWEST_DAYS = 7
 """Days that the requests must weigh like, so that differences between days can be seen."""
 FINE, COARSE = ("request", "session"), ("user", "key")
@@ -100,13 +100,15 @@ def total_interval(
 
     ``clusters`` has the same requests by "request" (each alone, or random groups of them), and
     as far as known by "session", "user", "key" and "day". The kind that varies most
-    decides. Raise :class:`TooFewClusters`. Fewer than :data:`FEWEST_CLUSTERS` keys are taken as
-    given: the interval is then for the same keys. So is a single user.
+    decides. Raise :class:`TooFewClusters`. Fewer than :data:`FEWEST_CLUSTERS` users or keys are
+    taken as given, as they are all there are: the interval is then for the same users or keys.
     """
     alone = clusters["request"]
     requests, total = float(alone.counts.sum()), float(alone.totals.sum())
     if requests < fewest_requests:
         raise TooFewClusters(f"{requests:.0f} requests are too few; {fewest_requests} are needed")
+    if alone.effective < 2:
+        raise TooFewClusters("nearly all requests are in one group")
     _refuse_few(clusters)
     spread = most_spread(clusters)
     low, high = bounds(spread, level)
@@ -123,9 +125,7 @@ def most_spread(clusters: Mapping[str, Clusters]) -> Spread:
     added up.
     """
     one = variance_of_one(clusters["request"])
-    spreads = {
-        by: spread_of(part, one, by) for by, part in clusters.items() if _usable(by, part)
-    }
+    spreads = {by: spread_of(part, one, by) for by, part in clusters.items() if _usable(by, part)}
     fine = max((spreads[by] for by in FINE if by in spreads), key=_variance)
     widest = max(spreads.values(), key=_variance)
     coarse = max((spreads[by] for by in COARSE if by in spreads), key=_variance, default=None)
@@ -157,7 +157,7 @@ def spread_of(clusters: Clusters, one: float, by: str) -> Spread:
     return Spread(
         squares,
         _freedom(clusters, one, residuals, left),
-        float((corrected**3).sum()) / squares**1.5,
+        float(((corrected / sqrt(squares)) ** 3).sum()),
         by,
     )
 
@@ -216,9 +216,9 @@ def _usable(by: str, clusters: Clusters) -> bool:
 
 
 def _refuse_few(clusters: Mapping[str, Clusters]) -> None:
-    for by in ("session", "user"):
+    for by in ("session", "user", "key"):
         part = clusters.get(by)
-        if part is None or (by == "user" and len(part.counts) == 1):
+        if part is None or (by in COARSE and len(part.counts) < FEWEST_CLUSTERS):
             continue
         if part.effective < FEWEST_CLUSTERS:
             raise TooFewClusters(

@@ -93,12 +93,20 @@ def test_one_large_cluster_leaves_few_degrees_of_freedom() -> None:
     assert spread_of(clusters, 1.0, "user").freedom < 3
 
 
-@pytest.mark.parametrize("by", ["session", "user"])
-def test_a_few_sessions_or_users_give_no_interval(by: str) -> None:
+def test_a_few_sessions_give_no_interval() -> None:
     found = np.random.default_rng(5).exponential(1, 110)
-    clusters = {"request": in_groups(found, 1), by: in_groups(found, 10)}
-    with pytest.raises(TooFewClusters, match=f"of 11.0 {by}s; {FEWEST_CLUSTERS} are needed"):
+    clusters = {"request": in_groups(found, 1), "session": in_groups(found, 10)}
+    with pytest.raises(TooFewClusters, match=f"of 11.0 sessions; {FEWEST_CLUSTERS} are needed"):
         total_interval(clusters)
+
+
+@pytest.mark.parametrize("by", ["user", "key"])
+def test_many_users_of_whom_a_few_send_most_give_no_interval(by: str) -> None:
+    found = np.random.default_rng(5).exponential(1, 130)
+    few = np.concatenate([np.arange(100) // 20, np.arange(5, 35)])
+    labels = Clusters(np.bincount(few).astype(float), np.bincount(few, weights=found))
+    with pytest.raises(TooFewClusters, match=rf"of 8\.\d {by}s; {FEWEST_CLUSTERS} are needed"):
+        total_interval({"request": in_groups(found, 1), by: labels})
 
 
 def test_few_requests_give_no_interval() -> None:
@@ -106,8 +114,8 @@ def test_few_requests_give_no_interval() -> None:
         total_interval(logged(np.ones(29)))
 
 
-@pytest.mark.parametrize(("by", "number"), [("user", 1), ("key", 1), ("key", 5), ("day", 3)])
-def test_a_single_user_few_keys_and_few_days_are_taken_as_given(by: str, number: int) -> None:
+@pytest.mark.parametrize(("by", "number"), [("user", 1), ("user", 11), ("key", 5), ("day", 3)])
+def test_few_users_keys_and_days_are_taken_as_given(by: str, number: int) -> None:
     found = np.random.default_rng(6).exponential(1, 200)
     clusters = {"request": in_groups(found, 1), by: in_groups(found, 200 // number + 1)}
     assert total_interval(clusters) == total_interval({"request": clusters["request"]})
