@@ -254,6 +254,10 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return values[at] + (above - values[at]) * (place - at)
 
 
+Clusters = Sequence[tuple[float, float]]
+Spread = tuple[float, float, float, str]
+
+
 class TooFew(Exception):
     """The requests are too few, or come from too few sessions or users."""
 
@@ -284,22 +288,24 @@ def clustered(method: Row, rows: Sequence[Row], saved: Callable[[Row], Decimal])
     except TooFew as error:
         return {**dict.fromkeys(names), "varies_by": None, "no_interval": str(error)}
     total = math.fsum(total for _, total in clusters["request"])
-    bounds = [total] * 4
-    if variance:
-        quantile = t_quantile((1 + method["level"]) / 2, freedom)
-        shift = method["skew"] * skewness * (2 * 1.959964**2 + 1) / 6
-        sides = quantile - min(shift, 0.0), quantile + max(shift, 0.0)
-        bounds = [
-            total + sign * math.sqrt(variance * times) * side
-            for times in (1, 2)
-            for sign, side in zip((-1, 1), sides)  # noqa: B905 - strict is of 3.10
-        ]
+    bounds = [
+        total + side * math.sqrt(times)
+        for times in (1, 2)
+        for side in sides_of(method, (variance, freedom, skewness, by))
+    ]
     figures = {name: money(bound) for name, bound in zip(names, bounds)}  # noqa: B905
     return {**figures, "varies_by": by, "no_interval": ""}
 
 
-Clusters = Sequence[tuple[int, float]]
-Spread = tuple[float, float, float, str]
+def sides_of(method: Row, spread: Spread) -> tuple[float, float]:
+    """Return how far below (negative) and above the bounds lie."""
+    variance, freedom, skewness, _ = spread
+    if not variance:
+        return 0.0, 0.0
+    quantile = t_quantile((1 + method["level"]) / 2, freedom)
+    shift = method["skew"] * skewness * (2 * 1.959964**2 + 1) / 6
+    error = math.sqrt(variance)
+    return -error * (quantile - min(shift, 0.0)), error * (quantile + max(shift, 0.0))
 
 
 def bucket(row: Row, *columns: str) -> str:
@@ -320,8 +326,8 @@ def clusters_of(
         one = sums[of(row)]
         one[0] += paired(row)
         one[1] += saved(row)
-    found = [(count, float(total)) for _, (count, total) in sorted(sums.items())]
-    return [one for one in found if any(one)]
+    clusters = [(count, float(total)) for _, (count, total) in sorted(sums.items())]
+    return [one for one in clusters if any(one)]
 
 
 def most_spread(method: Row, clusters: Mapping[str, Clusters]) -> Spread:
@@ -329,6 +335,14 @@ def most_spread(method: Row, clusters: Mapping[str, Clusters]) -> Spread:
     n = sum(count for count, _ in clusters["request"])
     if n < method["minimum"]:
         raise TooFew(f"{n} requests are too few; {method['minimum']} are needed")
+
+    usable = usable_kinds(method, clusters, n)
+    one = math.fsum(e * e for e in _residuals(clusters["request"])) / n
+    return widest_spread({by: spread_of(clusters[by], one, by) for by in usable})
+
+
+def usable_kinds(method: Row, clusters: Mapping[str, Clusters], n: float) -> list[str]:
+    """Return the kinds of clusters that can be told apart; raise TooFew if few have it all."""
 
     def effective(by: str) -> float:
         squares = sum(count * count for count, _ in clusters[by])
@@ -347,16 +361,15 @@ def most_spread(method: Row, clusters: Mapping[str, Clusters]) -> Spread:
             )
         if not few and max(count for count, _ in clusters[by]) / n < 0.9:
             usable.append(by)
-    one = math.fsum(e * e for e in _residuals(clusters["request"])) / n
-    return widest_spread({by: spread_of(clusters[by], one, by) for by in usable})
+    return usable
 
 
 def widest_spread(spreads: Mapping[str, Spread]) -> Spread:
     """Return the widest spread, or what users and days, which cross, come to together."""
 
     def widest(kinds: Sequence[str]) -> Spread | None:
-        found = [spreads[by] for by in kinds if by in spreads]
-        return max(found, key=lambda spread: spread[0], default=None)
+        among = [spreads[by] for by in kinds if by in spreads]
+        return max(among, key=lambda spread: spread[0], default=None)
 
     most, coarse, day = widest(list(spreads)), widest(("user", "key")), spreads.get("day")
     fine = widest(("request", "session"))
@@ -490,16 +503,7 @@ def pairs_or_ratings(
         across = _across_kinds(method, _kinds(rows, ratings))
         if across is not None:
             difference, baseline, basis = across[0], across[1], "ratings"
-    low, high, verdict = difference["low"], difference["high"], "not shown"
-    if low is not None and high is not None:
-        if low >= -method["tolerance"]:
-            verdict = "holds"
-        elif high < -method["tolerance"]:
-            verdict = "falls short"
-    return {
-        "routed": routed, "baseline": baseline, "difference": difference, "basis": basis,
-        "tolerance": method["tolerance"], "verdict": verdict,
-    }  # fmt: skip
+    return _with_verdict(method, routed, baseline, difference, basis)
 
 
 def _kinds(rows: Mapping[str, Row], ratings: Sequence[Row]) -> list[list[list[float]]]:
@@ -540,8 +544,198 @@ def _across_kinds(method: Row, kinds: list[list[list[float]]]) -> tuple[Mean, Me
     return normal(gain, spread, others + rated, -1.0), normal(level, level_spread, rated, 0.0)
 
 
+def pairs_or_weighed_ratings(
+    method: Row, rows: Mapping[str, Row], pairs: Sequence[Row], ratings: Sequence[Row]
+) -> Row:
+    """Return the quality from answers that were compared, or from ratings by propensity."""
+    served = [pair for pair in pairs if pair["served"] and pair["score"] is not None]
+    difference, baseline, basis = dict(NO_MEAN), dict(NO_MEAN), "nothing"
+    if len(served) >= method["minimum"]:
+        labels = labels_of(
+            method,
+            [(str(p["id"]), p["session"], p["user"], p["key"], p["created_at"]) for p in served],
+        )
+        basis = "pairs"
+        gains = [pair["score"] - pair["reference_score"] for pair in served]
+        difference = bounded_mean(method, gains, labels, -1.0)
+        baseline = bounded_mean(method, [pair["reference_score"] for pair in served], labels)
+        routed = bounded_mean(method, [pair["score"] for pair in served], labels)
+    else:
+        routed = mean_of(method, [rating["score"] for rating in ratings])
+        rated = _rated_difference(method, rows, ratings)
+        if rated is not None:
+            (difference, baseline), basis = rated, "ratings"
+    return _with_verdict(method, routed, baseline, difference, basis)
+
+
+def _with_verdict(method: Row, routed: Mean, baseline: Mean, difference: Mean, basis: str) -> Row:
+    low, high, verdict = difference["low"], difference["high"], "not shown"
+    if low is not None and high is not None:
+        if low >= -method["tolerance"]:
+            verdict = "holds"
+        elif high < -method["tolerance"]:
+            verdict = "falls short"
+    return {
+        "routed": routed, "baseline": baseline, "difference": difference, "basis": basis,
+        "tolerance": method["tolerance"], "verdict": verdict,
+    }  # fmt: skip
+
+
+Labels = dict[str, list[str]]
+
+
+def labels_of(method: Row, origins: Sequence[tuple[Any, ...]]) -> Labels:
+    """Return the names of the clusters of each (id, session, user, key, time)."""
+    sessions = [f"s{one[1]}" if one[1] else f"r{one[0]}" for one in origins]
+    users = [f"u{one[2]}" if one[2] else name for one, name in zip(origins, sessions)]  # noqa: B905
+    keys = [f"k{one[3]}" if one[3] else name for one, name in zip(origins, users)]  # noqa: B905
+    labels = {
+        "session": sessions, "user": users, "key": keys, "day": [one[4][:10] for one in origins],
+    }  # fmt: skip
+    for by, at in (("user", 2), ("key", 3)):
+        if len({one[at] for one in origins if one[at]}) < method["fewest_clusters"]:
+            del labels[by]
+    return labels
+
+
+def labelled(values: Sequence[float], labels: Labels) -> dict[str, Clusters]:
+    """Return the number and sum of the values of each cluster, by kind."""
+    clusters: dict[str, Clusters] = {"request": [(1, value) for value in values]}
+    for by, names in labels.items():
+        sums: dict[str, list[Any]] = defaultdict(lambda: [0, []])
+        for name, value in zip(names, values):  # noqa: B905
+            sums[name][0] += 1
+            sums[name][1].append(value)
+        clusters[by] = [(count, math.fsum(of)) for _, (count, of) in sorted(sums.items())]
+    return clusters
+
+
+def bounded_mean(
+    method: Row, values: Sequence[float], labels: Labels, minimum: float = 0.0
+) -> Mean:
+    """Return a mean of values up to 1, with two more at each bound (Agresti & Coull 1998)."""
+    mean = {**NO_MEAN, "mean": math.fsum(values) / len(values), "count": len(values)}
+    clusters = labelled(values, labels)
+    try:
+        kinds = usable_kinds(method, clusters, len(values))
+    except TooFew:
+        return mean
+    alone = spread_of(clusters["request"], 1.0, "request")[0]
+    added = {}
+    for by in kinds:
+        size = sum(count**2 for count, _ in clusters[by]) / len(values)
+        each = 1.0
+        if by not in {"request", "day"}:
+            spread = spread_of(clusters[by], 1.0, by)[0]
+            each = min(max(spread / alone, 1.0), size) if alone else size
+        bounds = [(each, each * minimum)] * 2 + [(each, each)] * 2
+        added[by] = [*clusters[by], *bounds]
+    one = math.fsum(e * e for e in _residuals(added["request"]))
+    one /= sum(count for count, _ in added["request"])
+    spreads, centres = {}, {}
+    for by, of in added.items():
+        total = sum(count for count, _ in of)
+        variance, *rest = spread_of(of, one, by)
+        spreads[by] = (variance / total**2, *rest)
+        centres[by] = math.fsum(value for _, value in of) / total
+    most = widest_spread(spreads)
+    low, high = sides_of(method, most)
+    centre = centres[most[3]]
+    return {**mean, "low": max(minimum, centre + low), "high": min(1.0, centre + high)}
+
+
+def _rated_difference(
+    method: Row, rows: Mapping[str, Row], ratings: Sequence[Row]
+) -> tuple[Mean, Mean] | None:
+    def comparable(row: Row) -> bool:
+        answered = not row["cache_hit"] and row["status"] not in {"error", "refused"}
+        return bool(answered and row["decided"] and row["decision.baseline_model"])
+
+    def kind(row: Row) -> tuple[str, ...]:
+        return row["pattern"], row["tier"], row["provider"], row["model"]
+
+    latest = sorted(
+        (rating for rating in ratings if comparable(rows[rating["request"]])),
+        key=lambda rating: (
+            rows[rating["request"]]["created_at"],
+            rating["request"],
+            -rating["id"],
+        ),
+        reverse=True,
+    )
+    scores: dict[str, list[float]] = defaultdict(list)
+    chance_of: dict[str, float] = {}
+    for rating in latest[: method["most_rated"]]:
+        scores[rating["request"]].append(rating["score"])
+        chance_of[rating["request"]] = rating["propensity"]
+    answers: dict[tuple[str, ...], int] = defaultdict(int)
+    rated: dict[tuple[str, ...], int] = defaultdict(int)
+    for row in rows.values():
+        answers[kind(row)] += comparable(row)
+    for name in scores:
+        rated[kind(rows[name])] += 1
+    names, score = list(scores), [sum(of) / len(of) for of in scores.values()]
+    chance = [min(1.0, rated[kind(rows[name])] / answers[kind(rows[name])]) for name in names]
+    propensity = [chance_of[name] for name in names]
+    same = [
+        (rows[name]["provider"], rows[name]["model"])
+        == (rows[name]["decision.baseline_provider"], rows[name]["decision.baseline_model"])
+        for name in names
+    ]
+    was = [1 / c for c in chance]
+    had = [1 / (p * c) if s and p > 0 else 0.0 for p, c, s in zip(propensity, chance, same)]  # noqa: B905
+    if not names or min(_kish(was), _kish(had)) < method["fewest_effective"]:
+        return None
+    beyond = math.fsum(w for w, p in zip(was, propensity) if p <= 0) / math.fsum(was)  # noqa: B905
+    if beyond > method["most_unsupported"]:
+        return None
+    columns = ("id", "session_id", "user_id", "api_key", "created_at")
+    labels = labels_of(method, [tuple(rows[name][column] for column in columns) for name in names])
+    (mean, parts, added), (level, its, more) = _weighed(score, was), _weighed(score, had)
+    try:
+        gains = [one - other for one, other in zip(parts, its)]  # noqa: B905
+        low, high = _sum_bounds(method, gains, [*added, *(-one for one in more)], labels)
+        level_low, level_high = _sum_bounds(method, its, more, labels)
+    except TooFew:
+        return None
+    gain, below, above = mean - level, beyond * (1 - level), beyond * level
+    return (
+        {"mean": gain, "low": max(-1.0, gain + low - below), "high": min(1.0, gain + high + above),
+         "count": len(names)},
+        {"mean": level, "low": max(0.0, level + level_low - above),
+         "high": min(1.0, level + level_high + below), "count": sum(same)},
+    )  # fmt: skip
+
+
+def _kish(weights: Sequence[float]) -> float:
+    squares = math.fsum(weight**2 for weight in weights)
+    return math.fsum(weights) ** 2 / squares if squares else 0.0
+
+
+def _weighed(
+    score: Sequence[float], weights: Sequence[float]
+) -> tuple[float, list[float], list[float]]:
+    total = math.fsum(weights)
+    mean = math.fsum(w * s for w, s in zip(weights, score)) / total  # noqa: B905
+    parts = [w * (s - mean) / total for w, s in zip(weights, score)]  # noqa: B905
+    return mean, parts, [-mean / _kish(weights), (1 - mean) / _kish(weights)]
+
+
+def _sum_bounds(
+    method: Row, parts: Sequence[float], added: Sequence[float], labels: Labels
+) -> tuple[float, float]:
+    alone = [f"added {at}" for at in range(len(added))]
+    named = {by: [*names, *alone] for by, names in labels.items()}
+    values = [*parts, *added]
+    clusters = labelled(values, named)
+    low, high = sides_of(method, most_spread({**method, "minimum": 2}, clusters))
+    total = math.fsum(values)
+    return total + low, total + high
+
+
 QUALITIES: dict[tuple[str, int], Callable[..., Row]] = {
     ("pairs-or-ratings", 1): pairs_or_ratings,
+    ("pairs-or-ratings", 2): pairs_or_weighed_ratings,
 }
 
 # --- Figures -----------------------------------------------------------------------

@@ -112,10 +112,10 @@ def interval_of(groups: Mapping[str, Mapping[Any, Figures]]) -> SavingsInterval:
             "were pruned before a version that counts by session"
         )
     try:
-        found = total_interval(clusters, fewest_requests=MIN_REQUESTS)
+        interval = total_interval(clusters, fewest_requests=MIN_REQUESTS)
     except TooFewClusters as error:
         return SavingsInterval(refused=str(error))
-    return _in_usd(found)
+    return _in_usd(interval)
 
 
 def _few(by: str, groups: Mapping[Any, Figures]) -> bool:
@@ -128,8 +128,8 @@ def _few(by: str, groups: Mapping[Any, Figures]) -> bool:
 
 def _clusters(groups: Mapping[Any, Figures]) -> Clusters:
     # A fixed order, so that the same requests give the same interval.
-    found = [groups[name] for name in sorted(groups)]
-    pairs = [(figures["paired"], float(_saved(figures))) for figures in found]
+    ordered = [groups[name] for name in sorted(groups)]
+    pairs = [(figures["paired"], float(_saved(figures))) for figures in ordered]
     pairs = [pair for pair in pairs if any(pair)]
     counts, totals = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
     return Clusters(counts, totals)
@@ -140,7 +140,7 @@ def _saved(figures: Figures) -> Decimal:
     return saved
 
 
-def _in_usd(found: TotalInterval) -> SavingsInterval:
-    bounds = (found.low, found.high, found.next_low, found.next_high)
+def _in_usd(interval: TotalInterval) -> SavingsInterval:
+    bounds = (interval.low, interval.high, interval.next_low, interval.next_high)
     low, high, next_low, next_high = (Decimal(repr(bound)).quantize(_PLACES) for bound in bounds)
-    return SavingsInterval(low, high, next_low, next_high, found.by)
+    return SavingsInterval(low, high, next_low, next_high, interval.by)

@@ -14,10 +14,13 @@ from math import sqrt
 
 import numpy as np
 
-from benchmarks.coverage import savings
+from benchmarks.coverage import savings, verdicts
 
 SIZES = (300, 3000)
-ROWS: dict[str, Callable[[int, np.random.Generator], bool | None]] = {**savings.ROWS}
+ROWS: dict[str, Callable[[int, np.random.Generator], bool | None]] = {
+    **savings.ROWS,
+    **verdicts.ROWS,
+}
 _Z = 1.96
 
 

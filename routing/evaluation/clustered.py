@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ class Clusters:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class TotalSpread:
     """The variance of a total, its degrees of freedom and skewness; ``by`` names the clusters."""
 
     variance: float
@@ -89,6 +90,10 @@ class TotalInterval:
     by: str
 
 
+Labels = Mapping[str, NDArray[Any]]
+"""The names of each value's clusters, of shape (n,), by kind: "session", "user", "key", "day"."""
+
+
 class TooFewClusters(Exception):
     """The requests are too few, or come from too few sessions or users; the message says which."""
 
@@ -109,7 +114,7 @@ def total_interval(
         raise TooFewClusters(f"{requests:.0f} requests are too few; {fewest_requests} are needed")
     if alone.effective < 2:
         raise TooFewClusters("nearly all requests are in one group")
-    _refuse_few(clusters)
+    refuse_few(clusters)
     spread = most_spread(clusters)
     low, high = bounds(spread, level)
     next_low, next_high = bounds(spread, level, new_requests=True)
@@ -118,25 +123,52 @@ def total_interval(
     )
 
 
-def most_spread(clusters: Mapping[str, Clusters]) -> Spread:
+def mean_interval(
+    values: Floats, labels: Labels, *, level: float = LEVEL
+) -> tuple[float, float, float]:
+    """Return the mean of ``values``, shape (n,), with its interval; no label: independent values.
+
+    Raise :class:`TooFewClusters`.
+    """
+    alone = {"request": Clusters(np.ones(len(values)), values)}
+    clusters = {by: clusters_of(values, names) for by, names in labels.items()}
+    total = total_interval({**alone, **clusters}, fewest_requests=2, level=level)
+    n = len(values)
+    return total.total / n, total.low / n, total.high / n
+
+
+def clusters_of(values: Floats, names: NDArray[Any]) -> Clusters:
+    """Return the number and the sum of the values with each name."""
+    _, place = np.unique(names, return_inverse=True)
+    counts = np.bincount(place).astype(np.float64)
+    return Clusters(counts, np.bincount(place, weights=values).astype(np.float64))
+
+
+def most_spread(clusters: Mapping[str, Clusters]) -> TotalSpread:
     """Return the spread of the total by the clusters that vary most.
 
     Users and days cross: if both matter, what each adds to single requests and sessions is
     added up.
     """
     one = variance_of_one(clusters["request"])
-    spreads = {by: spread_of(part, one, by) for by, part in clusters.items() if _usable(by, part)}
+    return widest(
+        {by: spread_of(part, one, by) for by, part in clusters.items() if usable(by, part)}
+    )
+
+
+def widest(spreads: Mapping[str, TotalSpread]) -> TotalSpread:
+    """Return the widest of ``spreads``, or what users and days, which cross, come to together."""
     fine = max((spreads[by] for by in FINE if by in spreads), key=_variance)
-    widest = max(spreads.values(), key=_variance)
+    most = max(spreads.values(), key=_variance)
     coarse = max((spreads[by] for by in COARSE if by in spreads), key=_variance, default=None)
     day = spreads.get("day")
     if coarse is None or day is None:
-        return widest
+        return most
     together = coarse.variance + day.variance - fine.variance
-    if together <= widest.variance:
-        return widest
+    if together <= most.variance:
+        return most
     squares = coarse.variance**2 / coarse.freedom + day.variance**2 / day.freedom
-    return Spread(together, together**2 / squares, widest.skewness, widest.by)
+    return TotalSpread(together, together**2 / squares, most.skewness, most.by)
 
 
 def variance_of_one(alone: Clusters) -> float:
@@ -145,7 +177,7 @@ def variance_of_one(alone: Clusters) -> float:
     return float((residuals**2).sum()) / requests
 
 
-def spread_of(clusters: Clusters, one: float, by: str) -> Spread:
+def spread_of(clusters: Clusters, one: float, by: str) -> TotalSpread:
     """Return the spread of the total by these clusters; ``one`` is the variance of one request."""
     counts, residuals = clusters.counts, _residuals(clusters)
     share = counts / counts.sum()
@@ -153,8 +185,8 @@ def spread_of(clusters: Clusters, one: float, by: str) -> Spread:
     corrected = residuals * left
     squares = float((corrected**2).sum())
     if squares <= _NOISE * float((clusters.totals**2).sum()):
-        return Spread(0.0, 1.0, 0.0, by)
-    return Spread(
+        return TotalSpread(0.0, 1.0, 0.0, by)
+    return TotalSpread(
         squares,
         _freedom(clusters, one, residuals, left),
         float(((corrected / sqrt(squares)) ** 3).sum()),
@@ -163,7 +195,7 @@ def spread_of(clusters: Clusters, one: float, by: str) -> Spread:
 
 
 def bounds(
-    spread: Spread, level: float = LEVEL, *, new_requests: bool = False
+    spread: TotalSpread, level: float = LEVEL, *, new_requests: bool = False
 ) -> tuple[float, float]:
     """Return how far below (negative) and above the total the bounds lie.
 
@@ -206,7 +238,7 @@ def _residuals(clusters: Clusters) -> Floats:
     return np.asarray(clusters.totals - clusters.totals.sum() / requests * clusters.counts)
 
 
-def _usable(by: str, clusters: Clusters) -> bool:
+def usable(by: str, clusters: Clusters) -> bool:
     """Return whether differences between these clusters can be seen."""
     if by == "request":
         return True
@@ -215,7 +247,8 @@ def _usable(by: str, clusters: Clusters) -> bool:
     return clusters.effective >= fewest and bool(largest < _MOST_SHARE)
 
 
-def _refuse_few(clusters: Mapping[str, Clusters]) -> None:
+def refuse_few(clusters: Mapping[str, Clusters]) -> None:
+    """Raise :class:`TooFewClusters` if few sessions, or few of many users, have the requests."""
     for by in ("session", "user", "key"):
         part = clusters.get(by)
         if part is None or (by in COARSE and len(part.counts) < FEWEST_CLUSTERS):
@@ -227,5 +260,5 @@ def _refuse_few(clusters: Mapping[str, Clusters]) -> None:
             )
 
 
-def _variance(spread: Spread) -> float:
+def _variance(spread: TotalSpread) -> float:
     return spread.variance

@@ -15,7 +15,7 @@ from django.urls import reverse
 from analytics.budgets.burn_down import burn_downs
 from analytics.budgets.report import most_used
 from analytics.models import Budget
-from analytics.quality.report import Mean
+from analytics.quality.means import Mean
 from analytics.reports.figures import Figures
 from analytics.reports.time_series import TimeSeries, time_series
 from optimizer.control_room.pages.period import ReportPeriod
