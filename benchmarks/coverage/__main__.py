@@ -14,13 +14,12 @@ from math import sqrt
 
 import numpy as np
 
-from benchmarks.coverage import savings, verdicts
+from benchmarks.coverage import policies, savings, verdicts
 
 SIZES = (300, 3000)
 ROWS: dict[str, Callable[[int, np.random.Generator], bool | None]] = {
-    **savings.ROWS,
-    **verdicts.ROWS,
-}
+    **savings.ROWS, **policies.ROWS, **verdicts.ROWS,
+}  # fmt: skip
 _Z = 1.96
 
 
