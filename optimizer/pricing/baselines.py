@@ -67,6 +67,14 @@ class Baselines:
         always = Baseline(f"always {'/'.join(model)}", lambda _: model, self._tariff)
         return RepricedSums(always), always.name
 
+    def offered(self) -> list[tuple[str, str]]:
+        """Return the names that :meth:`sums` takes and their texts: kinds, then priced models."""
+        kinds = [("recorded", self.choice.name), ("requested", "the model asked for")]
+        if not self.choice.complexity:
+            kinds.append(("complexity", COMPLEXITY))
+        models = [str(ref) for ref in self.names.chat_models() if self.prices.rates(*ref)]
+        return [*kinds, *((name, f"always {name}") for name in models)]
+
     def _requested(self, requested_model: str) -> ModelRef | None:
         try:
             return self.names.one(requested_model)
