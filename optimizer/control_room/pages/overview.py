@@ -110,8 +110,8 @@ def overview(
     by_strategy, by_model = sums.by("strategy", since, until), sums.by("model", since, until)
     totals = total_of(by_strategy)
     previous = total_of(sums.by("strategy", period.before, since))
-    other = compared is not None and compared.sums is not RECORDED
-    savings = cost_savings(since, until, CachedSums(compared.sums) if other else sums)
+    other = compared.sums if compared is not None and compared.sums is not RECORDED else None
+    savings = cost_savings(since, until, CachedSums(other) if other else sums)
     quality = quality_report(settings.QUALITY_TOLERANCE, since, until)
     accounts = most_used(Budget.objects.filter(enabled=True), most=_MAX_ROWS, now=now)
     return {
