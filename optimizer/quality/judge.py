@@ -116,7 +116,9 @@ class Judge:
         """Judge this answer in the background, if it falls into the random sample."""
         if self._random.random() >= self._policy.rate or self._waiting >= _MAX_WAITING:
             return
-        if (case := self._case(analyzed, result)) is not None:
+        case = self._case(analyzed, result)
+        self._pace.sampled(suitable=case is not None)
+        if case is not None:
             self._waiting += 1
             self._background.run(self._judge_and_record(case, result.completion.text))
 
