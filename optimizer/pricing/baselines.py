@@ -17,7 +17,7 @@ from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.pricing.baseline_choice import BaselineChoice
 from providers.pricing import PriceBook
 from providers.rates import Rate, Rates
-from routing.models import ModelRef
+from routing.models import TIERS, ModelRef
 
 _FIRST = KeyTransform(0, KeyTransform("baseline_chain", "decision__metadata"))
 _COMPLEXITY_S_CHOICE = Concat(
@@ -68,11 +68,11 @@ class Baselines:
         return RepricedSums(always), always.name
 
     def offered(self) -> list[tuple[str, str]]:
-        """Return the names that :meth:`sums` takes and their texts: kinds, then priced models."""
+        """Return names that :meth:`sums` takes and their texts; of models, the highest tier's."""
         kinds = [("recorded", self.choice.name), ("requested", "the model asked for")]
         if not self.choice.complexity:
             kinds.append(("complexity", COMPLEXITY))
-        models = [str(ref) for ref in self.names.chat_models() if self.prices.rates(*ref)]
+        models = [str(ref) for ref in self.names.chat_models(TIERS[-1]) if self.prices.rates(*ref)]
         return [*kinds, *((name, f"always {name}") for name in models)]
 
     def _requested(self, requested_model: str) -> ModelRef | None:
