@@ -61,7 +61,11 @@ from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.provider_objects import upkeep_of_objects
-from optimizer.wiring.quality import configured_guarantee, configured_judge
+from optimizer.wiring.quality import (
+    configured_baseline,
+    configured_guarantee,
+    configured_judge,
+)
 from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
 from optimizer.wiring.services import Services
 from providers.catalogue import Catalogue, load_catalogue
@@ -247,6 +251,7 @@ def build_services() -> Services:
     options = AvailableModels(catalogue, prices, caller, known)
     names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     guarantee = configured_guarantee(names, caller)
+    baselines = configured_baseline(names, catalogue, caller, prices)
     engine = routing_engine(options, evidence, predictor, guarantee)
     mask = load_mask(product.masking)
     ledger = Ledger(journal(), mask)
@@ -264,7 +269,7 @@ def build_services() -> Services:
     anywhere = [meter.observe, *telemetry.observers]
     observers = [feed.observe, *anywhere]
     entries = LedgerEntryBuilder(storage_policy())
-    accounting = Accounting(prices, ledger, entries, limits, observers)
+    accounting = Accounting(prices, ledger, entries, limits, observers, baselines)
     settlement = Settlement(objects, registry.providers, prices, known, observers)
     refusals = Refusals(
         ledger,
@@ -295,7 +300,7 @@ def build_services() -> Services:
         cache=AnswerCache(cache, semantic),
         rules=rules,
         experiments=experiments,
-        judge=configured_judge(names, caller, prices, background, guarantee, budgets),
+        judge=configured_judge(names, caller, prices, background, guarantee, budgets, baselines),
         budgets=budgets,
         stream_limits=StreamLimits(product.stream_seconds, product.stream_idle_seconds),
     )
@@ -303,6 +308,7 @@ def build_services() -> Services:
         catalogue=catalogue,
         prices=prices,
         price_service=price_service,
+        baselines=baselines,
         registry=registry,
         caller=caller,
         circuits=circuits,

@@ -38,6 +38,7 @@ from optimizer.monitoring.otlp import Telemetry
 from optimizer.monitoring.prometheus import Meter
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
+from optimizer.pricing.baseline_choice import BaselineChoice
 from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import EvidenceTable, Expectations
 from optimizer.quality.guarantee import ActiveGuarantee
@@ -63,6 +64,7 @@ class Services:
     catalogue: Catalogue
     prices: PriceBook
     price_service: PriceService
+    baselines: BaselineChoice
     registry: ProviderRegistry
     caller: ResilientCaller
     circuits: SharedCircuits
