@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal
 from functools import lru_cache
 from operator import attrgetter, methodcaller
+from types import NoneType
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -71,20 +72,28 @@ class RowWriter(Generic[Row]):
         ]
         self._values = attrgetter(*(field.attname for field in self._fields))
         self._made: dict[tuple[str, bool], tuple[str, list[tuple[int, Convert]]]] = {}
+        # What is to be converted, by the types of a row: most values are as the driver takes them.
+        self._needed: dict[tuple[Any, ...], list[tuple[int, Convert]]] = {}
 
     def write(self, rows: Iterable[Row]) -> None:
         """Write ``rows``, in the caller's transaction."""
         kind = connection.vendor, bool(settings.ENCRYPTION_KEYS)
         if kind not in self._made:
-            converts = ((place, _convert(field)) for place, field in enumerate(self._fields))
-            self._made[kind] = self._sql(), [(p, convert) for p, convert in converts if convert]
-        sql, changed = self._made[kind]
+            found = ((place, _convert(field)) for place, field in enumerate(self._fields))
+            self._made[kind] = self._sql(), [(p, convert) for p, convert in found if convert]
+        sql, converts = self._made[kind]
         lines = []
         for row in rows:
-            line = list(self._values(row))
-            for place, convert in changed:
-                if line[place] is not None:
-                    line[place] = convert(line[place])
+            values = self._values(row)
+            line, types = list(values), (*map(type, values), *kind)
+            if (needed := self._needed.get(types)) is None:
+                needed = self._needed[types] = [
+                    (place, convert)
+                    for place, convert in converts
+                    if types[place] not in {NoneType, convert}
+                ]
+            for place, convert in needed:
+                line[place] = convert(line[place])
             lines.append(line)
         execute_many(sql, lines)
 

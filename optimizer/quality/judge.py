@@ -26,11 +26,11 @@ from analytics.budgets.claims import Charge, Cost, Payer
 from analytics.ledger.ledger import BudgetsUnavailable
 from analytics.models import Comparison
 from analytics.quality.comparisons import Judgement, ScoredAnswer, comparison_record
-from analytics.quality.report import judging_cost
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.request import ASSUMED_MAX_TOKENS
 from optimizer.domain.result import CompletionResult
+from optimizer.quality.judge_pace import JudgePace, Pace
 from optimizer.quality.judge_prompt import Side, conversation_text, question, verdict_of
 from optimizer.shared.tasks import Background
 from providers.chat import Chat, Text
@@ -56,7 +56,8 @@ class JudgePolicy:
     """How much to judge, and against which model.
 
     ``model`` judges a share ``rate`` (0-1) of answers, for at most ``daily_budget`` USD per
-    UTC day. ``reference`` is the model to compare with; ``None`` means the request's baseline.
+    UTC day, spread over its hours. ``reference`` is the model to compare with; ``None`` means
+    the request's baseline.
     """
 
     model: ModelRef
@@ -103,6 +104,7 @@ class Judge:
         self._store = store
         self._budgets = budgets
         self._random = random.Random(seed)  # noqa: S311 - a sample, not a secret
+        self._pace = JudgePace(policy.rate, policy.daily_budget)
         self._one_at_a_time = asyncio.Semaphore(1)
         self._waiting = 0
         self._background = Background()
@@ -142,12 +144,11 @@ class Judge:
         score, error = None, ""
         try:
             async with self._one_at_a_time:
-                if case.candidate == case.reference:
-                    score = _EVEN
-                elif await self._may_spend():
-                    score = await self._judge(case, text)
-                else:
+                # What costs nothing is left out too, or the sample would have more of it.
+                if not await self._has_its_turn():
                     return
+                even = case.candidate == case.reference
+                score = _EVEN if even else await self._judge(case, text)
         except JudgingFailed as failed:
             error = str(failed)
         except Exception as failure:  # what was spent is recorded all the same
@@ -163,10 +164,9 @@ class Judge:
             kind = type(failure).__name__
             logger.error("A comparison that cost $%s could not be recorded (%s)", spent, kind)
 
-    async def _may_spend(self) -> bool:
-        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        spent: Decimal = await self._store(judging_cost, today)
-        return spent < self._policy.daily_budget
+    async def _has_its_turn(self) -> bool:
+        pace: Pace = await self._store(self._pace.now)
+        return not pace.spent and self._random.random() < pace.share
 
     async def _judge(self, case: _Case, text: str) -> float:
         """Return the candidate's share of the two verdicts, 0-1."""

@@ -15,7 +15,7 @@ from django.urls import reverse
 from analytics.budgets.burn_down import burn_downs
 from analytics.budgets.report import most_used
 from analytics.models import Budget
-from analytics.quality.report import Mean
+from analytics.quality.means import Mean
 from analytics.reports.figures import Figures
 from analytics.reports.time_series import TimeSeries, time_series
 from optimizer.control_room.pages.period import ReportPeriod
@@ -127,12 +127,12 @@ def _spend(by_step: TimeSeries, rows: list[str]) -> Chart:
             Series("Spent", _money(by_step.totals, "cost"), tone="spent"),
             Series(
                 "Saved", [str(saved) for saved in by_step.saved], "line", "saved",
-                [str(interval.low) if interval else None for interval in by_step.intervals],
-                [str(interval.high) if interval else None for interval in by_step.intervals],
+                [_text_of(interval.low) for interval in by_step.intervals],
+                [_text_of(interval.high) for interval in by_step.intervals],
             ),
             Series("Spent, previous period", _money(by_step.before, "cost"), "dashed", "spent"),
         ],
-        "the band is the 95 % confidence interval of the savings", wide=True, rows=rows,
+        "the band is the 95 % confidence interval of the expected savings", wide=True, rows=rows,
     )  # fmt: skip
 
 
@@ -253,3 +253,7 @@ def _money(steps: Sequence[Figures], figure: str) -> list[Value]:
 
 def _share(part: int, whole: int) -> float | None:
     return 100 * part / whole if whole else None
+
+
+def _text_of(bound: Decimal | None) -> str | None:
+    return None if bound is None else str(bound)

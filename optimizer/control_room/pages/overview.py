@@ -23,13 +23,14 @@ from analytics.quality.report import quality_report
 from analytics.reports.breakdown import SUMMED, breakdown
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, no_figures, saved_of
+from analytics.reports.intervals import GROUPED_BY
 from analytics.reports.sum_queries import SumQuery
 from analytics.reports.sum_sources import CachedSums, ReportSums, total_of
 from analytics.reports.usage import by_provider, most_expensive_requests
 from optimizer.control_room.pages.period import ReportPeriod
 
 _MAX_ROWS = 8
-_DIMENSIONS = ("strategy", "model", "group", "latency", "first_token")
+_DIMENSIONS = ("strategy", "model", *GROUPED_BY.values(), "latency", "first_token")
 _BREAKDOWN_DIMENSIONS = ("user", "tag", "pattern")
 _FIGURES = (
     "requests", "decided", "failed", "cache_hits", "paired", "tokens_in", "tokens_out",
@@ -143,7 +144,7 @@ def _cards(
     saved = f"{savings['percent_saved']:.1f} % of the baseline"
     if savings["saved_low"] is not None:
         between = f"{dollars(savings['saved_low'])} to {dollars(savings['saved_high'])}"
-        saved += f"; 95 % confidence: {between}"
+        saved += f"; expected {between} with 95 % confidence"
     difference = quality["difference"]
     known = difference["mean"] is not None
     quality_text = f"{difference['mean']:+.3f}" if known else "–"

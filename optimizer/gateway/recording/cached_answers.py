@@ -14,8 +14,8 @@ from providers.storable import storable_json
 def answer_json(completion: Completion) -> dict[str, Any] | None:
     """Return the JSON of an answer; ``None`` if the entry's text alone is the whole answer."""
     first = completion.choices[0]
-    plain = len(completion.choices) == 1 and not (first.refusal or first.logprobs)
-    if plain and not completion.extra and first.parts == (Text(first.text),):
+    plain = len(completion.choices) == len(first.parts) == 1 and type(first.parts[0]) is Text
+    if plain and not (first.refusal or first.logprobs or completion.extra):
         return None
     answer: dict[str, Any] = storable_json(
         {
