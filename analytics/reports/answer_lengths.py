@@ -61,7 +61,7 @@ def answer_lengths() -> list[LengthRow]:
     ]
 
 
-class AnswerLengths:
+class ExpectedLengths:
     """Expected lengths of answers, each drawn to a more general one while few are known.
 
     A model's mean of a kind is drawn to the mean of all models of this kind, that one to the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from analytics.reports.answer_lengths import AnswerLengths, LengthKind, answer_lengths
+from analytics.reports.answer_lengths import ExpectedLengths, LengthKind, answer_lengths
 from optimizer.domain.request import GatewayRequest
 from routing.models import ModelRef, Tier
 
@@ -19,14 +19,14 @@ class OutputLengths:
     """
 
     def __init__(self) -> None:
-        self._lengths = AnswerLengths()
+        self._lengths = ExpectedLengths()
         self._read_at = float("-inf")
 
     def refresh(self) -> None:
         """Read the lengths of the latest answers, if that was long ago."""
         now = time.monotonic()
         if now - self._read_at >= _READ_AGAIN_SECONDS:
-            self._lengths = AnswerLengths(answer_lengths())
+            self._lengths = ExpectedLengths(answer_lengths())
             self._read_at = now
 
     def usual(self, request: GatewayRequest) -> Callable[[ModelRef, Tier], int | None]:
