@@ -103,6 +103,10 @@ class RequestRecord(ModelRefMixin, models.Model):
     turn = models.CharField(
         max_length=16, choices=Turn.choices, blank=True, default="", db_default=""
     )
+    effort = models.CharField(
+        max_length=10, blank=True, default="", db_default="",
+        help_text="How much the model was asked to reason.",
+    )  # fmt: skip
     tools_called = models.JSONField(
         null=True, blank=True, help_text="The tools that the answer calls, in their order."
     )

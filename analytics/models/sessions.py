@@ -48,6 +48,14 @@ class AgentSession(models.Model):
     cost_since_human = money(default=Decimal(0), db_default=Decimal(0))
     runaway_at = models.DateTimeField(null=True, blank=True)
     runaway_reason = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # What routing must remember of its last turn, for all workers.
+    last_provider = models.CharField(max_length=64, blank=True, default="", db_default="")
+    last_model = models.CharField(max_length=128, blank=True, default="", db_default="")
+    last_tier = models.CharField(max_length=10, blank=True, default="", db_default="")
+    last_effort = models.CharField(max_length=10, blank=True, default="", db_default="")
+    cached_tokens = models.BigIntegerField(default=0, db_default=0)
+    cached_until = models.DateTimeField(null=True, blank=True)
+    moved_up_at = models.DateTimeField(null=True, blank=True)
     stopped_at = models.DateTimeField(null=True, blank=True)
     stop_reason = models.CharField(max_length=200, blank=True, default="", db_default="")
 

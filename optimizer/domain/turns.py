@@ -16,6 +16,7 @@ from typing import Any
 from optimizer.domain.human_words import words_of_turn
 from optimizer.domain.identifiers import CHAT, Session
 from providers.chat import Chat, Message, Native, Text, Thinking, ToolCall, ToolResult
+from routing.rule_parser import TURNS
 
 HUMAN = "human"
 TOOL_RESULT = "tool_result"
@@ -26,9 +27,7 @@ COMPACTION = "compaction"
 PROBE = "probe"
 CLASSIFICATION = "classification"
 OTHER = "other"
-KINDS = (
-    HUMAN, TOOL_RESULT, SUB_AGENT, TITLE, SUMMARY, COMPACTION, PROBE, CLASSIFICATION, OTHER,
-)  # fmt: skip
+KINDS = TURNS
 SIDE_KINDS = frozenset({TITLE, SUMMARY, PROBE, CLASSIFICATION})
 """Kinds whose answers no person waits for and no later turn builds on."""
 

@@ -13,7 +13,7 @@ from optimizer.domain.identifiers import CHAT, Session, session_of
 from optimizer.domain.model_names import ModelNames, Selection, UnconfiguredModel
 from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key
 from optimizer.domain.request import GatewayRequest, apply_client, prompt_of, storable_id
-from optimizer.domain.turns import kind_of_turn
+from optimizer.domain.turns import SIDE_KINDS, kind_of_turn
 from providers import features
 from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
@@ -56,6 +56,7 @@ class ChatRequestBuilder:
     ``hottest`` is the highest temperature at which answers are cached, ``None`` if none are.
     ``semantic`` is whether the semantic cache is on. ``agents_without_vendor`` lets a known
     agent have any model (``auto``) where its vendor's provider is not configured.
+    ``cheap_side_requests`` sends titles and other side requests of agents to the cheapest model.
     """
 
     def __init__(
@@ -66,7 +67,9 @@ class ChatRequestBuilder:
         hottest: float | None,
         semantic: bool = False,
         agents_without_vendor: bool = True,
+        cheap_side_requests: bool = True,
     ) -> None:
+        self._cheap_side_requests = cheap_side_requests
         self.names = names
         self._caller = caller
         self._hottest = hottest
@@ -105,6 +108,7 @@ class ChatRequestBuilder:
             chat, header, own=options.session_id, key=client.key, continued=continued
         )
         selection = self._selection(query.model, endpoint, session)
+        turn = kind_of_turn(chat, session, header)
         if selection.strategy == "named":
             chat = replace(chat, chosen=False)
         words = prompt_of(chat)
@@ -113,7 +117,7 @@ class ChatRequestBuilder:
             prompt=storable_text(words),
             cache_key=chat_key(chat, options),
             semantic_key=self._semantic_key(chat, options, words),
-            strategy=selection.strategy,
+            strategy=self._strategy(selection.strategy, session, turn),
             endpoint=endpoint,
             requested_model=query.model,
             only=selection.only,
@@ -123,7 +127,7 @@ class ChatRequestBuilder:
             tags=options.tags,
             user_id=storable_id(chat.user),
             session=session,
-            turn=kind_of_turn(chat, session, header),
+            turn=turn,
             cache=cache_policy(chat, options, hottest=self._hottest),
             streamed=query.streamed,
             strict=options.strict,
@@ -139,6 +143,11 @@ class ChatRequestBuilder:
                 raise
             # Agents ask for their vendor's models in places where nobody can name another.
             return self.names.select("auto", endpoint)
+
+    def _strategy(self, strategy: str, session: Session, turn: str) -> str:
+        """Return the strategy: side requests of agents go to the cheapest model that can serve."""
+        cheap = self._cheap_side_requests and session.agent != CHAT and turn in SIDE_KINDS
+        return "cheapest" if cheap and strategy == "hybrid" else strategy
 
     def _semantic_key(self, chat: Chat, options: RequestOptions, words: str) -> str:
         if not self._semantic or not options.semantic_cache:

@@ -11,10 +11,19 @@ from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.request import stricter
 from optimizer.domain.result import RoutingUnavailable
 from optimizer.gateway.model_options import AvailableModels
+from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.prompt_cache import PromptCaches
 from optimizer.gateway.recording.accounting import Accounting
+from optimizer.gateway.session_states import SessionStates
 from routing.engine import RoutingEngine
-from routing.models import ModelRef, NoEligibleModel, RoutingContext, RoutingDecision
+from routing.models import (
+    CachedConversation,
+    ModelRef,
+    NoEligibleModel,
+    RoutingContext,
+    RoutingDecision,
+    SessionState,
+)
 
 OverBudget = Mapping[ModelRef, str]
 """The (provider, model) pairs that budgets exclude, each with the reason."""
@@ -31,7 +40,11 @@ class ModelSelector:
         accounting: Accounting,
         prompt_caches: PromptCaches,
         budgets: Budgets | None,
+        sessions: SessionStates | None = None,
+        output_lengths: OutputLengths | None = None,
     ) -> None:
+        self._sessions = sessions
+        self._output_lengths = output_lengths
         self._engine = engine
         self._options = options
         self._accounting = accounting
@@ -73,26 +86,33 @@ class ModelSelector:
         :class:`optimizer.domain.result.BudgetExceeded` and
         :class:`analytics.ledger.ledger.BudgetsUnavailable`.
         """
+        session = await self._sessions.find(analyzed) if self._sessions is not None else None
         if reservation is None:
-            return await self._route(analyzed, started)
+            return await self._route(analyzed, started, session=session)
         only, source = analyzed.request.only, self._options
         options = source.options() if only is None else source.named(only)
         over_budget = reservation.over_budget(options)
-        decision = await self._route(analyzed, started, over_budget)
+        decision = await self._route(analyzed, started, over_budget, session)
         while refusals := await reservation.hold(decision.provider, decision.model):
             if must_refuse(refusals):
                 raise reservation.exceeded(refusals)
             over_budget |= reservation.over_budget(options, refusals)
             try:
-                decision = await self._route(analyzed, started, over_budget)
+                decision = await self._route(analyzed, started, over_budget, session)
             except NoEligibleModel:
                 raise reservation.exceeded(refusals) from None
         return decision
 
     async def _route(
-        self, analyzed: AnalyzedRequest, started: float, over_budget: OverBudget = _NOTHING
+        self,
+        analyzed: AnalyzedRequest,
+        started: float,
+        over_budget: OverBudget = _NOTHING,
+        session: SessionState | None = None,
     ) -> RoutingDecision:
-        context_of = partial(self._context, analyzed, explore=True, over_budget=over_budget)
+        context_of = partial(
+            self._context, analyzed, explore=True, over_budget=over_budget, session=session
+        )
         # The needs and prefixes of a long conversation are found beside the event loop.
         large = analyzed.request.chat.large
         context = await asyncio.to_thread(context_of) if large else context_of()
@@ -111,9 +131,19 @@ class ModelSelector:
             raise RoutingUnavailable(message, recorded_for=analyzed.request.request_id) from None
 
     def _context(
-        self, analyzed: AnalyzedRequest, *, explore: bool, over_budget: OverBudget = _NOTHING
+        self,
+        analyzed: AnalyzedRequest,
+        *,
+        explore: bool,
+        over_budget: OverBudget = _NOTHING,
+        session: SessionState | None = None,
     ) -> RoutingContext:
         request = analyzed.request
+        cached = None
+        if session is not None:
+            cached = CachedConversation(session.provider, session.model, session.cached_tokens)
+        elif len(request.chat.messages) > 1:
+            cached = self._prompt_caches.find(request.chat, request.client.tenant)
         return RoutingContext(
             prompt=request.prompt,
             user_id=request.user_id or None,
@@ -125,10 +155,13 @@ class ModelSelector:
             required_capabilities=frozenset(request.needs),
             explore=explore,
             only=request.only,
-            cached_conversation=self._prompt_caches.find(request.chat, request.client.tenant)
-            if len(request.chat.messages) > 1
-            else None,
+            cached_conversation=cached,
             effect=analyzed.effect,
             over_budget=over_budget,
             cooling=self._options.cooling(),
+            session=session,
+            turn=request.turn,
+            output_tokens=self._output_lengths.usual(request)
+            if self._output_lengths is not None
+            else None,
         )

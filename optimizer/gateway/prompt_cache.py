@@ -16,7 +16,7 @@ LEAST_CACHED_TOKENS = 1024
 _KEPT_SECONDS = 300.0
 _MOST_CONVERSATIONS = 20_000
 # These providers cache automatically, and report it only when they read from the cache.
-_UNASKED = frozenset({"openai", "gemini"})
+UNASKED = frozenset({"openai", "gemini"})
 
 
 class PromptCaches:
@@ -45,7 +45,7 @@ class PromptCaches:
         """Remember that the model of ``answer`` has read ``chat``; ``wire`` is its API's name."""
         usage = answer.usage
         cached = usage.cache_read_tokens + usage.cache_write_tokens
-        if wire in _UNASKED:
+        if wire in UNASKED:
             cached = max(cached, usage.input_tokens)
         if cached < LEAST_CACHED_TOKENS:
             return

@@ -35,6 +35,7 @@ from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_av
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.model_options import AvailableModels
+from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.provider_objects.compaction import OwnCalls
 from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.gateway.provider_objects.settlement import Settlement
@@ -43,6 +44,7 @@ from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder, StoragePolicy
 from optimizer.gateway.recording.refusals import Refusals
 from optimizer.gateway.service import RoutingService
+from optimizer.gateway.session_states import SessionStates
 from optimizer.gateway.streaming.shared_stream import StreamLimits
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests
@@ -269,7 +271,12 @@ def build_services() -> Services:
     anywhere = [meter.observe, *telemetry.observers]
     observers = [feed.observe, *anywhere]
     entries = LedgerEntryBuilder(storage_policy())
-    accounting = Accounting(prices, ledger, entries, limits, observers, baselines)
+    sessions = None
+    if product.session_routing:
+        sessions = SessionStates(
+            objects, lambda name: provider.wire if (provider := caller.providers.get(name)) else ""
+        )
+    accounting = Accounting(prices, ledger, entries, limits, observers, baselines, sessions)
     settlement = Settlement(objects, registry.providers, prices, known, observers)
     refusals = Refusals(
         ledger,
@@ -287,6 +294,10 @@ def build_services() -> Services:
         "the rules": rules.refresh,
         "the experiments": experiments.refresh,
     }
+    output_lengths = OutputLengths()
+    refreshes["the lengths of answers"] = output_lengths.refresh
+    if sessions is not None:
+        refreshes["the lengths of sessions"] = sessions.refresh
     if semantic is not None:
         refreshes["the semantic cache"] = semantic.refresh
     if guarantee is not None:
@@ -302,6 +313,8 @@ def build_services() -> Services:
         experiments=experiments,
         judge=configured_judge(names, caller, prices, background, guarantee, budgets, baselines),
         budgets=budgets,
+        sessions=sessions,
+        output_lengths=output_lengths,
         stream_limits=StreamLimits(product.stream_seconds, product.stream_idle_seconds),
     )
     return Services(
@@ -343,6 +356,7 @@ def build_services() -> Services:
             hottest=product.cache_max_temperature if cache else None,
             semantic=semantic is not None,
             agents_without_vendor=product.agent_models == "auto",
+            cheap_side_requests=product.session_routing,
         ),
         refusals=refusals,
         feed=feed,

@@ -58,6 +58,7 @@ class ProductSettings:
     routing_policy: str
     rules_file: str
     semantic_cache: bool
+    session_routing: bool
     semantic_cache_entries: int
     semantic_cache_threshold: float
     semantic_cache_word_threshold: float

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
+from typing import Protocol
 
 from analytics.ledger.ledger import Ledger, LedgerEntry, Observer
 from analytics.ledger.savings import savings_of_call, savings_of_hit
+from analytics.ledger.session_states import SessionTurn
 from analytics.models import CachedResponse
 from optimizer.access.rate_limits import RateLimits, tokens_of
 from optimizer.domain.analyzed_request import AnalyzedRequest
@@ -80,6 +82,16 @@ def notify(observers: Sequence[Observer], entry: LedgerEntry) -> None:
             )
 
 
+class SessionMemory(Protocol):
+    """Says what a session remembers of an answer."""
+
+    def turn_of(
+        self, analyzed: AnalyzedRequest, decision: RoutingDecision, completion: Completion
+    ) -> SessionTurn | None:
+        """Return what the session remembers of an answer, ``None`` for nothing."""
+        ...
+
+
 class Accounting:
     """Prices and records requests. Each method returns once the record is durable.
 
@@ -95,7 +107,9 @@ class Accounting:
         limits: RateLimits | None = None,
         observers: Sequence[Observer] = (),
         baselines: BaselineChoice | None = None,
+        sessions: SessionMemory | None = None,
     ) -> None:
+        self._sessions = sessions
         self._limits = limits
         self._baselines = baselines
         self._observers = observers
@@ -137,6 +151,10 @@ class Accounting:
             completion, price, charges, baseline, savings, saved, cacheable, cut_off
         )
         entry, cached = self._entries.for_answer(analyzed, served, answer, timing)
+        if self._sessions is not None and (
+            turn := self._sessions.turn_of(analyzed, served, completion)
+        ):
+            entry = replace(entry, session_state=turn)
         try:
             total = await self._record(entry)
         finally:

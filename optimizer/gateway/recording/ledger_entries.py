@@ -16,6 +16,7 @@ from analytics.ledger.savings import Savings
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.gateway.recording.cached_answers import answer_json
+from providers.chat import Chat
 from providers.completion import Completion, Usage
 from providers.pricing import CallPrice
 from providers.resilience import Attempt
@@ -288,6 +289,7 @@ class LedgerEntryBuilder:
             "sub_agent": request.session.sub_agent,
             "parent_agent": request.session.parent_agent,
             "turn": request.turn,
+            "effort": _effort_of(request.chat),
             "pattern": analyzed.analysis.pattern,
             "complexity": analyzed.analysis.complexity,
             "tier": analyzed.analysis.tier,
@@ -347,6 +349,11 @@ def _basis_of_failure(charges: Charges) -> str:
     if any(attempt.get("estimated") for attempt in charged):
         return RequestRecord.PriceBasis.ESTIMATED
     return RequestRecord.PriceBasis.TABLE if charged else ""
+
+
+def _effort_of(chat: Chat) -> str:
+    """Return how much the model was asked to reason, empty if the request does not say."""
+    return chat.reasoning.effort[:10] if chat.reasoning is not None else ""
 
 
 _MOST_TOOLS, _LONGEST_TOOL, _LONGEST_ID = 32, 64, 128
