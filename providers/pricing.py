@@ -84,7 +84,7 @@ def cost_at(rates: Rates, usage: Usage, *, output: bool = True) -> Decimal:
     if rates.media is not None:
         total += rates.more_for_media(rates.media, usage, uncached, written)
     fees = rates.fees
-    if usage.has_fees or fees.requests is not None:
+    if fees is not NO_FEES and (usage.has_fees or fees.requests is not None):
         total += fees.cost(usage) * MILLION
     return (total / MILLION).quantize(PLACES, rounding=ROUND_HALF_EVEN)
 

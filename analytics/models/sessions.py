@@ -65,8 +65,9 @@ class AgentSession(models.Model):
         db_table = "sessions"
         verbose_name = "session"
         constraints = [
+            # By the id first, as people search for it without knowing whose it is.
             models.UniqueConstraint(
-                fields=["tenant", "session_id", "sub_agent"], name="one_row_a_session"
+                fields=["session_id", "tenant", "sub_agent"], name="one_row_a_session"
             )
         ]
         indexes = [
@@ -74,7 +75,6 @@ class AgentSession(models.Model):
             models.Index(
                 fields=["-last_at"], condition=models.Q(sub_agent=""), name="sessions_last"
             ),
-            models.Index(fields=["session_id"], name="sessions_id"),
             models.Index(
                 fields=["sub_agent"], condition=~models.Q(sub_agent=""), name="sessions_sub_agent"
             ),
