@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from providers.token_estimates import estimate_tokens
+from providers.values import frozen
 
 Role = Literal["system", "user", "assistant"]
 
@@ -26,7 +27,7 @@ CacheMark = Mapping[str, Any]
 ``cache_control``: ``{"type": "ephemeral", "ttl": "5m" or "1h"}``."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Text:
     """A part that is plain text."""
 
@@ -34,7 +35,7 @@ class Text:
     cache: CacheMark | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Image:
     """An image: base64 ``data`` of ``media_type``, a ``url``, or a provider's ``file_id``."""
 
@@ -46,7 +47,7 @@ class Image:
     cache: CacheMark | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class File:
     """A document, audio or video: base64 ``data``, plain ``text``, a ``url``, or a ``file_id``.
 
@@ -63,7 +64,7 @@ class File:
     cache: CacheMark | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Thinking:
     """Reasoning that the model shows. Only its own provider can read what is sealed.
 
@@ -81,7 +82,7 @@ class Thinking:
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolCall:
     """A call of a tool by the model. ``arguments`` is JSON text, as the model wrote it.
 
@@ -108,7 +109,7 @@ class ToolCall:
         return value if isinstance(value, dict) else {"arguments": self.arguments}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolResult:
     """The result of a tool for the call ``call_id``."""
 
@@ -123,7 +124,7 @@ class ToolResult:
         return "".join(part.text for part in self.content if isinstance(part, Text))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Native:
     """A part that only providers of the request's own wire can read; ``kind`` names it."""
 
@@ -133,7 +134,7 @@ class Native:
 Part = Text | Image | File | Thinking | ToolCall | ToolResult | Native
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """One turn of the conversation. Tool results belong to the user's turn."""
 
@@ -160,7 +161,7 @@ class Message:
         return cls(role, (Text(text),))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tool:
     """A function that the model may call; ``parameters`` is a JSON schema.
 
@@ -176,7 +177,7 @@ class Tool:
     cache: CacheMark | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolChoice:
     """How the model uses tools: ``auto``, ``none``, ``required`` (any) or ``named`` (``name``)."""
 
@@ -184,7 +185,7 @@ class ToolChoice:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JsonOutput:
     """A request for JSON output, with a JSON ``schema`` or without one."""
 
@@ -194,7 +195,7 @@ class JsonOutput:
     strict: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reasoning:
     """How much the model is to reason before it answers, in the words of all wires.
 
@@ -209,7 +210,7 @@ class Reasoning:
     shown: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OriginalRequest:
     """The request as it came in: its wire, its body, and the headers of that wire."""
 
@@ -231,7 +232,7 @@ class Survey:
     needs: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chat:
     """One request for a completion. ``None`` means the provider's default.
 

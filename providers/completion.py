@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
@@ -12,12 +12,13 @@ from providers.chat import Chat, File, Image, Native, Part, Text, Thinking, Tool
 from providers.events import Event
 from providers.large_json import json_pieces
 from providers.token_estimates import estimate_tokens
+from providers.values import frozen
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "other"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """Tokens of one call, as the provider reported them.
 
@@ -81,7 +82,7 @@ class Usage:
         return self.output_tokens + sum(usage.output_tokens for _, usage in self.beside)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CompletionRequest:
     """A chat for one model. ``lacks`` are the features that the model does not have."""
 
@@ -90,7 +91,7 @@ class CompletionRequest:
     lacks: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opaque:
     """A part of the answer that only its own wire can represent; ``text`` is its text."""
 
@@ -102,7 +103,7 @@ class Opaque:
 AnswerPart = Text | ToolCall | Thinking | Opaque
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choice:
     """One answer. ``logprobs`` is a list in the shape of OpenAI's ``logprobs.content``."""
 
@@ -126,7 +127,7 @@ class Choice:
         return tuple(part for part in self.parts if isinstance(part, ToolCall))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RelayedAnswer:
     """The provider's own answer, for a client that uses the same wire.
 
@@ -139,7 +140,7 @@ class RelayedAnswer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Completion:
     """A model's answer: at least one choice.
 

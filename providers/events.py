@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from providers.values import frozen
 
 if TYPE_CHECKING:
     from providers.completion import FinishReason, Usage
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Started:
     """The provider accepted the call.
 
@@ -28,7 +29,7 @@ class Started:
     relayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TextDelta:
     """A piece of the answer's text; ``logprobs`` are those of its tokens, in OpenAI's shape.
 
@@ -41,7 +42,7 @@ class TextDelta:
     block: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ThinkingDelta:
     """A piece of the model's reasoning, as in :class:`providers.chat.Thinking`.
 
@@ -56,7 +57,7 @@ class ThinkingDelta:
     details: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RefusalDelta:
     """A piece of the text with which the model refuses to answer."""
 
@@ -64,7 +65,7 @@ class RefusalDelta:
     choice: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolCallStarted:
     """A tool call begins; ``index`` numbers the tool calls of a choice from 0."""
 
@@ -76,7 +77,7 @@ class ToolCallStarted:
     freeform: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolArguments:
     """A piece of the arguments of the tool call ``index``, as JSON text."""
 
@@ -85,7 +86,7 @@ class ToolArguments:
     choice: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpaqueBlock:
     """A part of the answer that only its own wire can represent.
 
@@ -99,7 +100,7 @@ class OpaqueBlock:
     attached: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finished:
     """A choice is complete. ``own`` is a stop reason that only the provider's wire knows."""
 
@@ -109,14 +110,14 @@ class Finished:
     own: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UsageReported:
     """Tokens used so far, or in total; a later report replaces an earlier one."""
 
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Relayed:
     """A message of the provider's stream, for clients that use the same wire.
 
@@ -132,7 +133,7 @@ class Relayed:
     ending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeepAlive:
     """Nothing has arrived for a while; the client's connection must be kept open."""
 

@@ -10,6 +10,7 @@ routing. A test checks that both results are equal to the last digit.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -58,10 +59,11 @@ class CallPrice(NamedTuple):
     listed: Decimal | None = None
 
 
-def cost_at(rates: Rates, usage: Usage) -> Decimal:
+def cost_at(rates: Rates, usage: Usage, *, output: bool = True) -> Decimal:
     """Return the cost of ``usage`` in USD, rounded half-even to ten decimal places.
 
-    What the provider charges for the calls beside it is not included.
+    What the provider charges for the calls beside it is not included, and without ``output``
+    neither is what it charges for the output.
     """
     size = usage.input_tokens
     cache_reads = min(usage.cache_read_tokens, size)
@@ -70,7 +72,7 @@ def cost_at(rates: Rates, usage: Usage) -> Decimal:
     # Most models have no tiers; their only rate needs no search.
     inputs, outputs = rates.input, rates.output
     total = inputs.charge(uncached, size) if inputs.tiers else inputs.base * uncached
-    written = usage.output_tokens
+    written = usage.output_tokens if output else 0
     total += outputs.charge(written, size) if outputs.tiers else outputs.base * written
     if cache_reads:
         total += (rates.cache_read or rates.input).charge(cache_reads, size)
@@ -80,7 +82,7 @@ def cost_at(rates: Rates, usage: Usage) -> Decimal:
         total += write.charge(cache_writes - hour_writes, size)
         total += (hour_write or write).charge(hour_writes, size)
     if rates.media is not None:
-        total += rates.more_for_media(rates.media, usage, uncached)
+        total += rates.more_for_media(rates.media, usage, uncached, written)
     fees = rates.fees
     tools = usage.web_searches or usage.file_searches or usage.code_sessions
     if tools or fees.requests is not None:
@@ -126,8 +128,7 @@ class PriceBook:
         ``service_tier``, ``speed`` and ``geography`` name the price variant as :class:`Usage`
         does.
         """
-        at = at or datetime.now(UTC)
-        period = int(at.timestamp()) // _SECONDS_OF_A_PRICE
+        period = int(time.time() if at is None else at.timestamp()) // _SECONDS_OF_A_PRICE
         key = (provider, model, period, service_tier, speed, geography)
         # If another thread sets prices during the lookup, the result goes into the old dict,
         # which is no longer used.
@@ -135,24 +136,32 @@ class PriceBook:
         if key not in cache:
             if len(cache) > 10_000:
                 cache.clear()
-            cache[key] = self._look_up(provider, model, at, (service_tier, speed, geography))
+            variant = (service_tier, speed, geography)
+            cache[key] = self._look_up(provider, model, at or datetime.now(UTC), variant)
         return cache[key]
 
     def price(
-        self, provider: str, model: str, usage: Usage, at: datetime | None = None
+        self,
+        provider: str,
+        model: str,
+        usage: Usage,
+        at: datetime | None = None,
+        *,
+        output: bool = True,
     ) -> CallPrice:
-        """Return what a call cost and how that is known.
+        """Return what a call cost, or all but its ``output``, and how that is known.
 
         What the provider says it charged counts before any price table. If the price is
         unknown, one warning is logged.
         """
         if usage.beside or usage.web_searches or usage.file_searches or usage.code_sessions:
-            listed, complete = self._listed(provider, model, usage, at)
+            listed, complete = self._listed(provider, model, usage, at, output=output)
         else:
             rates = self.rates(
                 provider, model, at, usage.service_tier, usage.speed, usage.geography
             )
-            listed, complete = None if rates is None else cost_at(rates, usage), True
+            listed = None if rates is None else cost_at(rates, usage, output=output)
+            complete = True
         basis: Basis = "estimated" if usage.estimated or not complete else "table"
         tier = usage.service_tier
         if tier == _PROVISIONED or (provider in self._prepaid and self._is_prepaid(provider, tier)):
@@ -175,7 +184,13 @@ class PriceBook:
         return self.price(provider, model, usage, at).cost
 
     def _listed(
-        self, provider: str, model: str, usage: Usage, at: datetime | None
+        self,
+        provider: str,
+        model: str,
+        usage: Usage,
+        at: datetime | None,
+        *,
+        output: bool = True,
     ) -> tuple[Decimal | None, bool]:
         """Return the cost by the table, with the calls beside this one, and if it is complete.
 
@@ -189,7 +204,7 @@ class PriceBook:
             complete = not rates.fees.unknown_for(usage)
             if not complete:
                 self._warn(provider, model, "No fee is known for tools of %s/%s; none is counted")
-        total = cost_at(rates, usage)
+        total = cost_at(rates, usage, output=output)
         for other, call in usage.beside:
             # It is served by the tier and at the place of the call around it.
             served = replace(

@@ -81,9 +81,14 @@ class Rates:
     media: Mapping[str, Rate] | None = None
     fees: Fees = NO_FEES
 
-    def more_for_media(self, media: Mapping[str, Rate], usage: Usage, uncached: int) -> Decimal:
-        """Return what audio, images and video cost more than text, in millionths of a USD."""
-        size, total, written = usage.input_tokens, _ZERO, usage.output_tokens
+    def more_for_media(
+        self, media: Mapping[str, Rate], usage: Usage, uncached: int, written: int
+    ) -> Decimal:
+        """Return what audio, images and video cost more than text, in millionths of a USD.
+
+        Of the input, ``uncached`` tokens are not read from the cache; ``written`` are output.
+        """
+        size, total = usage.input_tokens, _ZERO
         usual_read = self.cache_read or self.input
         # Tokens that are both, as a report may say by mistake, are counted once.
         for unit, tokens in (

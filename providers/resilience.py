@@ -326,7 +326,7 @@ async def _summary_of(chat: Chat, caller: str) -> InputSummary:
     def lost() -> Usage:
         return lost_usage(chat)
 
-    if chat.surveyed is not None:
+    if chat.large:
         digest = await asyncio.to_thread(_digest, chat)
         return InputSummary(usage, lost, lambda: digest, caller)
     return InputSummary(usage, lost, lambda: _digest(chat), caller)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from providers.chat import Chat, ToolCall
 
@@ -35,13 +35,16 @@ class ToolNames:
         *,
         letter_first: bool = False,
     ) -> None:
+        self._outer: dict[str, str] = {}
+        self._inner: Mapping[str, str] = self._outer
+        if len(chat.messages) == 1 and not (chat.tools or chat.tool_choice.name):
+            return  # a question without tools: there are no names
         fits = re.compile(
             rf"(?:[a-zA-Z_][{allowed}]{{0,{most - 1}}})"
             if letter_first
             else rf"[{allowed}]{{1,{most}}}"
         )
         names = dict.fromkeys(_names(chat))
-        self._outer: dict[str, str] = {}
         for name in names:
             if not fits.fullmatch(name):
                 self._outer[name] = _fitted(name, most, allowed)

@@ -103,12 +103,17 @@ _INSTRUCTIONS_FROM_TOKENS = 25
 
 @dataclass(frozen=True, slots=True)
 class ComplexityScore:
-    """The score in [0, 1], its tier, the prompt's tokens, and the parts that add up to it."""
+    """The score in [0, 1], its tier, the prompt's tokens, and the exact parts that add up to it."""
 
     score: float
     tier: Tier
     token_count: int
-    parts: dict[str, float]
+    exact_parts: dict[str, float]
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """The parts to four places."""
+        return {name: round(value, 4) for name, value in self.exact_parts.items()}
 
 
 def tier_of(score: float) -> Tier:
@@ -116,14 +121,6 @@ def tier_of(score: float) -> Tier:
     if score < SIMPLE_BELOW:
         return "simple"
     return "moderate" if score < MODERATE_BELOW else "complex"
-
-
-def _saturating(count: float, half: float) -> float:
-    """Return 0 for a count of 0, 0.5 at ``half``, and towards 1 for larger counts.
-
-    The tenth keyword thus adds less than the first.
-    """
-    return count / (count + half)
 
 
 def _unknown_instructions(text: PromptText) -> float:
@@ -154,17 +151,20 @@ def score_complexity(prompt: str | PromptText) -> ComplexityScore:
         counts["demanding"] = _unknown_instructions(text)
     numbers = min(6, len(text.numbers))
     questions = max(0, sample.count("?") + sample.count("？") - 1)
-    parts = {
-        # Length on a log scale: 0 at 12 tokens, the full weight at 2000.
-        "length": 0.35 * min(1.0, max(0.0, math.log(tokens / 12) / math.log(2000 / 12))),
-        "demanding_work": 0.60 * _saturating(counts["demanding"], 1.3),
-        "reasoning": 0.12 * _saturating(counts["reasoning"], 1.5),
-        "constraints": 0.22 * _saturating(counts["constraints"], 2.5),
-        "code": 0.26 * _saturating(counts["build"] + _CODE_MARKS.count(text) / 2, 1.5),
-        "mathematics": 0.22
-        * _saturating(counts["mathematics"] + _MATH_MARKS.count(text) + numbers / 3, 2.0),
-        "structure": 0.14 * _saturating(len(_STEPS.findall(sample)) + questions, 3.0),
-    }
+    # Length on a log scale: 0 at 12 tokens, the full weight at 2000.
+    length = 0.35 * min(1.0, max(0.0, math.log(tokens / 12) / math.log(2000 / 12)))
+    code, marks = _CODE_MARKS.count(text), _MATH_MARKS.count(text)
+    signs = (
+        # The part, its weight, the number of its signs, and the number that gives half the weight.
+        ("demanding_work", 0.60, counts["demanding"], 1.3),
+        ("reasoning", 0.12, counts["reasoning"], 1.5),
+        ("constraints", 0.22, counts["constraints"], 2.5),
+        ("code", 0.26, counts["build"] + code / 2, 1.5),
+        ("mathematics", 0.22, counts["mathematics"] + marks + numbers / 3, 2.0),
+        ("structure", 0.14, len(_STEPS.findall(sample)) + questions, 3.0),
+    )
+    # Saturating: the tenth sign adds less than the first.
+    parts = {"length": length}
+    parts |= {name: weight * (count / (count + half)) for name, weight, count, half in signs}
     score = round(min(1.0, max(0.0, sum(parts.values()))), 4)
-    rounded = {name: round(value, 4) for name, value in parts.items()}
-    return ComplexityScore(score, tier_of(score), tokens, rounded)
+    return ComplexityScore(score, tier_of(score), tokens, parts)

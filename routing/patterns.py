@@ -171,22 +171,22 @@ class QueryPatternAnalyzer:
         """Return one of :data:`PATTERNS`, "general" without any signal. It is deterministic."""
         text = prompt if isinstance(prompt, PromptText) else PromptText.read(prompt)
         best, best_weight = "general", 0.0
-        counts = _WORDS.count(text)
+        counts, marks = _WORDS.count(text), self._marks(text)
         for pattern, (weight, _) in _LEXICONS.items():
-            total = weight * min(3, counts[pattern]) + self._marks(pattern, text)
+            total = weight * min(3, counts[pattern]) + marks.get(pattern, 0.0)
             if total > best_weight:
                 best, best_weight = pattern, total
         return best
 
     @staticmethod
-    def _marks(pattern: str, text: PromptText) -> float:
+    def _marks(text: PromptText) -> dict[str, float]:
         """Return the weight of other signals: code punctuation, arithmetic, a question word."""
-        if pattern == "code":
-            return min(3.0, 1.5 * _CODE_MARKS.count(text))
-        if pattern == "reasoning":
-            arithmetic = 1.5 if text.numbers and _ARITHMETIC.search(text.sample) else 0.0
+        marks = {"code": min(3.0, 1.5 * _CODE_MARKS.count(text))}
+        if text.numbers:
             groups = sum(1 + n.count(".") + n.count(",") for n in text.numbers[:3])
-            return arithmetic + (1.0 if groups >= 3 else 0.0)
-        if pattern == "factual" and text.words and text.words[0] in _QUESTION_OPENERS:
-            return 1.0
-        return 0.0
+            marks["reasoning"] = 1.0 if groups >= 3 else 0.0
+            if _ARITHMETIC.search(text.sample):
+                marks["reasoning"] += 1.5
+        if text.words and text.words[0] in _QUESTION_OPENERS:
+            marks["factual"] = 1.0
+        return marks

@@ -14,6 +14,7 @@ from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Group, Permission
 
 from analytics.models import (
+    AgentSession,
     Alert,
     AlertRule,
     ApiKey,
@@ -40,14 +41,16 @@ ROLES = (ADMINISTRATOR, OPERATOR, ANALYST, VIEWER, FINANCE)
 """The role with most rights comes first."""
 
 _FINANCE_TABLES = (
-    Alert, Budget, BudgetHold, DailyTotal, Experiment, PriceOverride, PriceSeen, Project,
-    ProviderStatementLine, ReconciledEstimate, RefusalTotal, RequestRecord, RoutingMetric, Team,
+    AgentSession, Alert, Budget, BudgetHold, DailyTotal, Experiment, PriceOverride, PriceSeen,
+    Project, ProviderStatementLine, ReconciledEstimate, RefusalTotal, RequestRecord,
+    RoutingMetric, Team,
 )  # fmt: skip
 _ANALYST_ACTIONS = {
     Experiment: ("add", "change", "delete"),
     RequestRecord: ("ask",),
 }
 _OPERATOR_ACTIONS = {
+    AgentSession: ("change",),
     RoutingRule: ("add", "change", "delete"),
     Budget: ("add", "change"),
     BudgetHold: ("change",),

@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from analytics.admin import alerts, answers, budgets, comparisons, invoices, keys, requests, totals
+from analytics.admin import (
+    alerts,
+    answers,
+    budgets,
+    comparisons,
+    invoices,
+    keys,
+    requests,
+    sessions,
+    totals,
+)
 
-__all__ = ["alerts", "answers", "budgets", "comparisons", "invoices", "keys", "requests", "totals"]
+__all__ = [
+    "alerts",
+    "answers",
+    "budgets",
+    "comparisons",
+    "invoices",
+    "keys",
+    "requests",
+    "sessions",
+    "totals",
+]
 
 admin.site.site_header = "AI Cost Optimizer"
 admin.site.site_title = "AI Cost Optimizer"

@@ -15,8 +15,10 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal
 from functools import lru_cache
 from operator import attrgetter, methodcaller
+from types import NoneType
 from typing import Any, Generic, TypeVar
 
+import orjson
 from django.conf import settings
 from django.db import connection, connections, models
 from django.db.models.base import ModelState
@@ -70,20 +72,28 @@ class RowWriter(Generic[Row]):
         ]
         self._values = attrgetter(*(field.attname for field in self._fields))
         self._made: dict[tuple[str, bool], tuple[str, list[tuple[int, Convert]]]] = {}
+        # What is to be converted, by the types of a row: most values are as the driver takes them.
+        self._needed: dict[tuple[Any, ...], list[tuple[int, Convert]]] = {}
 
     def write(self, rows: Iterable[Row]) -> None:
         """Write ``rows``, in the caller's transaction."""
         kind = connection.vendor, bool(settings.ENCRYPTION_KEYS)
         if kind not in self._made:
-            converts = ((place, _convert(field)) for place, field in enumerate(self._fields))
-            self._made[kind] = self._sql(), [(p, convert) for p, convert in converts if convert]
-        sql, changed = self._made[kind]
+            pairs = ((place, _convert(field)) for place, field in enumerate(self._fields))
+            self._made[kind] = self._sql(), [(p, convert) for p, convert in pairs if convert]
+        sql, converts = self._made[kind]
         lines = []
         for row in rows:
-            line = list(self._values(row))
-            for place, convert in changed:
-                if line[place] is not None:
-                    line[place] = convert(line[place])
+            values = self._values(row)
+            line, types = list(values), (*map(type, values), *kind)
+            if (needed := self._needed.get(types)) is None:
+                needed = self._needed[types] = [
+                    (place, convert)
+                    for place, convert in converts
+                    if types[place] not in {NoneType, convert}
+                ]
+            for place, convert in needed:
+                line[place] = convert(line[place])
             lines.append(line)
         execute_many(sql, lines)
 
@@ -163,7 +173,7 @@ def _convert(field: models.Field) -> Convert | None:
     if connection.vendor == "sqlite" and type(field) is models.DateTimeField:
         return _in_utc
     if connection.vendor == "sqlite" and type(field) is models.JSONField:
-        return (field.encoder or json.JSONEncoder)().encode
+        return _json_text((field.encoder or json.JSONEncoder)())
     return lambda value: field.get_db_prep_save(value, connection)
 
 
@@ -173,6 +183,18 @@ _HEX = attrgetter("hex")
 def _in_utc(value: datetime) -> str:
     """Return a time as Django writes it to a database without time zones."""
     return str(value.astimezone(UTC).replace(tzinfo=None))
+
+
+def _json_text(slow: json.JSONEncoder) -> Convert:
+    """Return a function that writes JSON, in a fifth of the time where ``orjson`` can do it."""
+
+    def text(value: Any) -> str:
+        try:
+            return orjson.dumps(value, default=slow.default).decode()
+        except TypeError:  # of numbers above 64 bits and halves of characters
+            return slow.encode(value)
+
+    return text
 
 
 def _exact(field: models.DecimalField) -> Convert:

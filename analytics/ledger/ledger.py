@@ -31,6 +31,7 @@ from analytics.ledger.journal import Journal
 from analytics.ledger.refusals import REFUSED, refusals_add, refusals_to_write
 from analytics.ledger.rollups import ON_TIME, mark_late
 from analytics.ledger.seals import rows_seal
+from analytics.ledger.sessions import sessions_add
 from analytics.ledger.write_health import WriteHealth, write_probe
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.privacy.masking import Mask, mask_prompts
@@ -397,6 +398,7 @@ def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
     rows_seal(pairs)
     if charged:
         book(map(Cost.of_record, charged))
+    sessions_add(pairs)
     # The totals come last: from here on, the commits of all other workers wait for this one.
     totals_add(pairs)
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from analytics.budgets.periods import window_at
 from analytics.ledger.rollups import totals_forget_before, totals_update
 from analytics.models import (
+    AgentSession,
     Budget,
     BudgetMark,
     BudgetUsage,
@@ -79,7 +80,8 @@ def prune(*, before: datetime, batch_size: int = 2000) -> Iterator[int]:
     """Delete in batches, each in its own short transaction; yield the rows deleted per batch.
 
     Daily and hourly totals and feedback stay: they hold what was spent and learned. Requests
-    are deleted by whole hours, so that no hour keeps only a part of its requests.
+    are deleted by whole hours, so that no hour keeps only a part of its requests. A session is
+    deleted once its last request is; until then it keeps the sums of all of them.
     """
     for _ in totals_update():
         pass
@@ -93,6 +95,8 @@ def prune(*, before: datetime, batch_size: int = 2000) -> Iterator[int]:
         yield from _delete_in_batches(rows.order_by("created_at"), batch_size)
     seals = LedgerSeal.objects.filter(day__lt=before.astimezone(UTC).date())
     yield from _delete_in_batches(seals.order_by("id"), batch_size)
+    sessions = AgentSession.objects.filter(last_at__lt=before)
+    yield from _delete_in_batches(sessions.order_by("last_at"), batch_size)
     for usage in _old_usage(before):
         yield from _delete_in_batches(usage.order_by("start"), batch_size)
 

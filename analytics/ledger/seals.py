@@ -22,8 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 from hashlib import sha256
-from itertools import compress
-from operator import attrgetter, ne
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -64,27 +63,48 @@ class RowHash(NamedTuple):
 
 
 class _Columns:
-    """The columns of a table by their canonical names, and how their values become text."""
+    """Some columns of a table by their canonical names, and how their values become text."""
 
-    def __init__(self, table: type[models.Model], prefix: str = "") -> None:
-        fields = table._meta.concrete_fields
-        self.values = attrgetter(*(field.attname for field in fields))
-        self.names = [prefix + field.name for field in fields]
-        self.defaults = [_default(field) for field in fields]
-        self.texts: list[tuple[str, Callable[[Any], Any]]] = [
-            *((name, "{:.10f}".format) for name in self._of(fields, models.DecimalField)),
-            *((name, float) for name in self._of(fields, models.FloatField)),
+    def __init__(self, table: type[models.Model], prefix: str = "", *, shown: bool) -> None:
+        self._fields = [
+            (prefix + field.name, field)
+            for field in table._meta.concrete_fields
+            if (prefix + field.name in _FIGURES) is shown
         ]
-        self.times = self._of(fields, models.DateTimeField)
+        self._names = [name for name, _ in self._fields]
+        self._defaults = [_default(field) for _, field in self._fields]
+        self._values = attrgetter(*(field.attname for _, field in self._fields))
+        self._texts: list[tuple[str, Callable[[Any], Any]]] = [
+            *((name, "{:.10f}".format) for name in self._of(models.DecimalField)),
+            *((name, float) for name in self._of(models.FloatField)),
+            *((name, _in_utc) for name in self._of(models.DateTimeField)),
+        ]
 
-    def _of(self, fields: Sequence[models.Field], kind: type[models.Field]) -> list[str]:
-        pairs = zip(self.names, fields, strict=True)
-        return [name for name, field in pairs if isinstance(field, kind)]
+    def _of(self, kind: type[models.Field]) -> list[str]:
+        return [name for name, field in self._fields if isinstance(field, kind)]
 
     def constants(self) -> dict[str, Any]:
         """Return the defaults that are the same for every row, by name."""
-        pairs = zip(self.names, self.defaults, strict=True)
+        pairs = zip(self._names, self._defaults, strict=True)
         return {name: default for name, default in pairs if type(default) is not object}
+
+    def changed(self, row: models.Model) -> dict[str, Any]:
+        """Return the columns of ``row`` that differ from their defaults, as the JSON has them."""
+        columns = zip(self._names, self._values(row), self._defaults, strict=True)
+        # An amount is not compared with ``None``, which took as long as all other comparisons.
+        changed = {
+            name: value
+            for name, value, default in columns
+            if value is not default and (default is None or value != default)
+        }
+        for name, text in self._texts:
+            if (value := changed.get(name)) is not None:
+                changed[name] = text(value)
+        return changed
+
+
+def _in_utc(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _default(field: models.Field) -> Any:
@@ -111,39 +131,27 @@ def _not_negative_zero(text: str) -> float:
     return float(text) or 0.0
 
 
-_REQUEST = _Columns(RequestRecord)
-_DECISION = _Columns(RoutingMetric, "decision.")
+_SHOWN = _Columns(RequestRecord, shown=True)
+_HIDDEN = _Columns(RequestRecord, shown=False)
+_SHOWN_DECISION = _Columns(RoutingMetric, "decision.", shown=True)
+_HIDDEN_DECISION = _Columns(RoutingMetric, "decision.", shown=False)
 
 
 def figure_defaults() -> dict[str, Any]:
     """Return the values of the figures that the canonical form of a row leaves out."""
-    defaults = {**_REQUEST.constants(), **_DECISION.constants(), "decided": False}
-    return {name: value for name, value in defaults.items() if name in _FIGURES}
+    return {**_SHOWN.constants(), **_SHOWN_DECISION.constants(), "decided": False}
 
 
 def row_hash(pair: Pair, nonce: bytes) -> RowHash:
     """Return the canonical figures of a row and its decision, and the hash of the rest."""
     request, decision = pair
-    rest: dict[str, Any] = {}
-    for columns, row in ((_REQUEST, request), (_DECISION, decision)):
-        if row is None:
-            continue
-        values = columns.values(row)
-        # Without a call of Python for each column, as this is in the way of every request.
-        rest.update(compress(zip(columns.names, values, strict=True),
-                             map(ne, values, columns.defaults)))  # fmt: skip
-        for name, text in columns.texts:
-            if (value := rest.get(name)) is not None:
-                rest[name] = text(value)
-        for name in columns.times:
-            rest[name] = rest[name].astimezone(UTC).isoformat(timespec="microseconds")
+    shown, rest = _SHOWN.changed(request), _HIDDEN.changed(request)
     if decision is not None:
-        rest["decided"] = True
+        shown |= _SHOWN_DECISION.changed(decision)
+        rest |= _HIDDEN_DECISION.changed(decision)
+        shown["decided"] = True
     if "prompt" in rest:
         rest["prompt"] = sha256(rest["prompt"].encode(errors="surrogatepass")).hexdigest()
-    shown = {}
-    for name in _FIGURES & rest.keys():
-        shown[name] = rest.pop(name)
     figures = canonical_json(shown)
     hidden = sha256(nonce + request.pk.bytes + canonical_json(rest)).hexdigest()
     return RowHash(figures, hidden, sha256(b"\0" + figures + b"\n" + hidden.encode()).digest())

@@ -17,6 +17,7 @@ from analytics.ledger.ledger import LedgerEntry, write_entries
 from analytics.ledger.rollups import mark_late
 from analytics.ledger.savings import savings_of_call
 from analytics.ledger.seals import rows_seal
+from analytics.ledger.sessions import sessions_add, sessions_take_back
 from analytics.models import LedgerSeal, ProviderObject, RequestRecord, RoutingMetric
 
 
@@ -74,6 +75,7 @@ def request_settle(
     if request is None or not _close(kept, state):
         return None
     decision = RoutingMetric.objects.filter(pk=request.pk).first()
+    sessions_take_back([(request, decision)])
     totals_take_back([(request, decision)])
     for name in _USAGE:
         setattr(request, name, getattr(outcome, name))
@@ -88,6 +90,7 @@ def request_settle(
         decision.save()
     request.save()
     rows_seal([(request, decision)], LedgerSeal.Kind.CHANGED)
+    sessions_add([(request, decision)])
     totals_add([(request, decision)])
     mark_late([request.created_at])
     return LedgerEntry(request, decision)

@@ -9,6 +9,7 @@ from django.db import transaction
 from analytics.ledger.daily_totals import totals_take_back
 from analytics.ledger.rollups import mark_stale
 from analytics.ledger.seals import removals_seal
+from analytics.ledger.sessions import sessions_drop_empty, sessions_take_back
 from analytics.models import Comparison, Feedback, RequestRecord
 from analytics.quality.evidence import evidence_rebuild
 
@@ -32,6 +33,8 @@ def replayed_remove(batch_size: int = 2000) -> Iterator[int]:
 def _remove_batch(size: int) -> int:
     replayed = RequestRecord.objects.filter(replayed=True).order_by("-created_at")
     requests = list(replayed.select_related("decision")[:size])
+    sessions_take_back((r, getattr(r, "decision", None)) for r in requests)
+    sessions_drop_empty(requests)
     totals_take_back((r, getattr(r, "decision", None)) for r in requests)
     mark_stale(request.created_at for request in requests)
     ids = [request.pk for request in requests]

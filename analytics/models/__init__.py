@@ -21,6 +21,7 @@ from analytics.models.provider_statements import ProviderStatementLine, Reconcil
 from analytics.models.requests import RequestRecord, RoutingMetric
 from analytics.models.rules import RoutingRule, RuleChange
 from analytics.models.seals import LedgerDay, LedgerSeal
+from analytics.models.sessions import AgentSession
 from analytics.models.totals import (
     DailyRollup,
     DailyTotal,
@@ -32,6 +33,7 @@ from analytics.models.totals import (
 from analytics.models.verdicts import Feedback, LearnedEvidence
 
 __all__ = [
+    "AgentSession",
     "Alert",
     "AlertRule",
     "ApiKey",

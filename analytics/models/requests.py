@@ -66,6 +66,19 @@ class RequestRecord(ModelRefMixin, models.Model):
         ESTIMATED = "estimated", "estimated tokens"
         UNKNOWN = "unknown", "unknown"
 
+    class Turn(models.TextChoices):
+        """The kind of turn that the request is in its session."""
+
+        HUMAN = "human", "a person's turn"
+        TOOL_RESULT = "tool_result", "going on after a tool"
+        SUB_AGENT = "sub_agent", "sub-agent"
+        TITLE = "title", "title"
+        SUMMARY = "summary", "summary"
+        COMPACTION = "compaction", "compaction"
+        PROBE = "probe", "probe"
+        CLASSIFICATION = "classification", "classification"
+        OTHER = "other", "other"
+
     id = models.UUIDField(primary_key=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.OK)
@@ -81,6 +94,22 @@ class RequestRecord(ModelRefMixin, models.Model):
     tags = models.JSONField(default=list, blank=True)
     user_id = models.CharField(max_length=128, blank=True)
     session_id = models.CharField(max_length=128, blank=True)
+    agent = models.CharField(max_length=32, blank=True, default="", db_default="")
+    sub_agent = models.CharField(
+        max_length=128, blank=True, default="", db_default="",
+        help_text="The sub-agent's id; empty for the main agent.",
+    )  # fmt: skip
+    parent_agent = models.CharField(max_length=128, blank=True, default="", db_default="")
+    turn = models.CharField(
+        max_length=16, choices=Turn.choices, blank=True, default="", db_default=""
+    )
+    tools_called = models.JSONField(
+        null=True, blank=True, help_text="The tools that the answer calls, in their order."
+    )
+    response_id = models.CharField(
+        max_length=128, blank=True, default="", db_default="",
+        help_text="The provider's id of the answer.",
+    )  # fmt: skip
     pattern = models.CharField(max_length=20, choices=choices(PATTERNS))
     complexity = models.FloatField()
     tier = models.CharField(max_length=10, choices=choices(TIERS))
@@ -166,6 +195,16 @@ class RequestRecord(ModelRefMixin, models.Model):
             ),
             models.Index(
                 fields=["-created_at"], condition=models.Q(replayed=True), name="requests_replayed"
+            ),
+            models.Index(
+                fields=["session_id", "created_at"],
+                condition=~models.Q(session_id=""),
+                name="requests_session",
+            ),
+            models.Index(
+                fields=["response_id"],
+                condition=~models.Q(response_id=""),
+                name="requests_response",
             ),
             models.Index(
                 fields=["experiment", "arm"],

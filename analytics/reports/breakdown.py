@@ -1,17 +1,19 @@
-"""A period's requests by day, model, provider, pattern, user, tag, API or price basis."""
+"""A period's requests by one dimension: day, model, user, session, agent, team and more."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
+from analytics.access.keys import team_of
 from analytics.money import percent
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
 from analytics.reports.sum_sources import RECORDED, ReportSums
 
-DIMENSIONS = ("day", "model", "provider", "pattern", "user", "tag", "endpoint", "basis")
+DIMENSIONS = ("day", "model", "provider", "pattern", "user", "tag", "endpoint", "basis",
+              "session", "agent", "turn", "tool", "key", "team", "project")  # fmt: skip
 NONE, OTHERS = "(none)", "(others)"
 SUMMED = frozenset((NONE, OTHERS))
 """Names of rows that stand for no value or for several."""
@@ -19,6 +21,17 @@ _SHOWN = (
     "requests", "failed", "cache_hits", "tokens_in", "tokens_out", "cost", "baseline_cost",
     "routing_saved", "cache_saved",
 )  # fmt: skip
+
+
+def _provider_of(model: str) -> str:
+    return model.split("/", 1)[0]
+
+
+# Dimensions that are summed from another one, and how its values are named.
+_SUMMED_FROM: dict[str, tuple[str, Callable[[str], str]]] = {
+    "provider": ("model", _provider_of),
+    "team": ("tenant", team_of),
+}
 
 
 def breakdown(
@@ -35,7 +48,8 @@ def breakdown(
 
     Money is USD. ``saved`` is ``routing_saved + cache_saved - failed_requests_cost``, over
     the requests whose own and baseline price are known, and ``saved_percent`` of their
-    baseline. A request with several tags counts under each of them. There are at most ``most``
+    baseline. A request with several tags, or whose answer calls several tools, counts under each
+    of them. Sessions are read from the requests that are still stored. There are at most ``most``
     rows, the last of which sums the rest as "(others)".
     """
     sums: dict[str, Figures] = defaultdict(no_figures)
@@ -55,10 +69,9 @@ def _named(
         for day, figures in source.by_day(since, until).items():
             yield day.date().isoformat(), figures
         return
-    dimension = "model" if by == "provider" else by
+    dimension, name_of = _SUMMED_FROM.get(by, (by, str))
     for value, figures in source.by(dimension, since, until).items():
-        name = value.split("/", 1)[0] if by == "provider" else value
-        yield name or NONE, figures
+        yield name_of(value) or NONE, figures
 
 
 def breakdown_row(name: str, figures: Figures) -> dict[str, Any]:

@@ -7,8 +7,19 @@ from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import BigIntegerField, Case, CharField, Count, F, Q, Sum, Value, When
-from django.db.models.functions import MD5, Cast, Concat, Right, TruncDay
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    CharField,
+    Count,
+    F,
+    JSONField,
+    Q,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import MD5, Cast, Coalesce, Concat, Right, TruncDay
 
 from analytics.models import RequestRecord
 from analytics.money import MoneySum
@@ -128,6 +139,12 @@ KEPT: dict[str, Any] = {
     "basis": F("price_basis"),
     "user": F("user_id"),
     "tag": F("tags"),
+    "agent": F("agent"),
+    "turn": F("turn"),
+    "tool": Coalesce("tools_called", Value([], JSONField()), output_field=JSONField()),
+    "key": F("api_key"),
+    "tenant": F("tenant"),
+    "project": F("project"),
     "group": Right(Cast("pk", CharField()), 2),
     "sessions": _bucket("session_id"),
     "users": _bucket("user_id", "session_id"),
@@ -141,6 +158,11 @@ KEPT: dict[str, Any] = {
         output_field=CharField(),
     ),
 }
+DIRECT: dict[str, Any] = {"session": F("session_id")}
+"""Dimensions with so many values that no roll-up holds them: they are read from the requests."""
+GROUPS = {**KEPT, **DIRECT}
+LISTS = frozenset({"tag", "tool"})
+"""Dimensions of which a request may have several values."""
 DAY = TruncDay("created_at", tzinfo=UTC)
 
 
@@ -162,7 +184,7 @@ def add_figures(total: Figures, more: Mapping[str, Any]) -> None:
 
 
 def values_of(dimension: str, group: Any) -> list[str]:
-    """Return the values under which a group of requests counts: each of its tags, else one."""
-    if dimension == "tag":
+    """Return the values under which a group of requests counts: each tag or tool, else one."""
+    if dimension in LISTS:
         return list(dict.fromkeys(group)) or [""]
     return ["" if group == "/" else group]

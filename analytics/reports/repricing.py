@@ -18,7 +18,7 @@ from django.db.models import Case, Count, F, IntegerField, Q, Sum, Value, When
 
 from analytics.models import RequestRecord
 from analytics.money import MoneySum
-from analytics.reports.figures import DAY, KEPT, Figures, no_figures, values_of
+from analytics.reports.figures import DAY, GROUPS, Figures, no_figures, values_of
 from analytics.reports.rollup_coverage import Span
 from analytics.reports.sum_queries import requests_in
 from analytics.reports.sum_sources import RECORDED
@@ -79,7 +79,7 @@ class RepricedSums:
             value: _without_comparison(figures)
             for value, figures in RECORDED.by(dimension, since, until).items()
         }
-        for row, compared in self._priced(KEPT[dimension], since, until):
+        for row, compared in self._priced(GROUPS[dimension], since, until):
             for value in values_of(dimension, row["by"]):
                 if dimension == "answer":
                     value = f"{value.partition('>')[0]}>{'/'.join(compared.model)}"

@@ -21,8 +21,11 @@ from analytics.models import DailyRollup, HourlyRollup, RequestRecord
 from analytics.money import MoneySum
 from analytics.reports.figures import (
     DAY,
+    DIRECT,
     FIGURES,
+    GROUPS,
     KEPT,
+    LISTS,
     Figures,
     add_figures,
     no_figures,
@@ -38,7 +41,9 @@ Step = type[TruncBase]
 """The length of a step: ``TruncHour``, ``TruncDay``, ``TruncWeek`` or ``TruncMonth``, in UTC."""
 
 # Even all combinations of these dimensions' values are few.
-FEW_VALUES = frozenset(("strategy", "confidence", "model", "pattern", "endpoint", "basis"))
+FEW_VALUES = frozenset(
+    ("strategy", "confidence", "model", "pattern", "endpoint", "basis", "agent", "turn")
+)
 _SEPARATOR = "\x1f"
 """The unit separator, which no name contains."""
 _MONEY = {name for name, sum_ in FIGURES.items() if isinstance(sum_, MoneySum)}
@@ -124,6 +129,7 @@ def sums_together(
     yet. A ``by`` of hours needs a ``horizon`` without days.
     """
     zero = no_figures()
+    assert not any(DIRECT.keys() & set(query.dimensions) for query in queries)
 
     def zero_figures() -> Figures:
         return {name: zero[name] for name in figures}
@@ -162,7 +168,7 @@ def sums_together(
         names, groups = row["of"].split(_SEPARATOR), row["group"].split(_SEPARATOR)
         for name, group in zip(names, groups, strict=True):
             target = results[row["number"]][name]
-            for value in values_of(name, json.loads(group) if name == "tag" else group):
+            for value in values_of(name, json.loads(group) if name in LISTS else group):
                 add_figures(target[row.get("at"), value], summed)
     return results
 
@@ -211,7 +217,7 @@ def _union(selects: Sequence[Any]) -> Any:
 
 def grouped(dimension: str, requests: Any, by: Any) -> Grouped:
     """Return the figures of ``requests`` by time and value."""
-    rows = _by_time(requests.annotate(group=KEPT[dimension]), by, "group")
+    rows = _by_time(requests.annotate(group=GROUPS[dimension]), by, "group")
     sums: Grouped = defaultdict(no_figures)
     for row in rows.annotate(**_prefixed(FIGURES)).order_by():
         figures = _figures(row)

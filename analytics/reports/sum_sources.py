@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from django.db.models.functions import TruncDay
 
-from analytics.reports.figures import FIGURES, Figures, add_figures, no_figures
+from analytics.reports.figures import DIRECT, FIGURES, Figures, add_figures, no_figures
 from analytics.reports.rollup_coverage import RollupCoverage
 from analytics.reports.sum_queries import (
     Grouped,
@@ -62,6 +62,8 @@ class RecordedSums:
     def _read(
         self, dimension: str, since: datetime, until: datetime | None, by: Step | None
     ) -> Grouped:
+        if dimension in DIRECT:
+            return grouped(dimension, requests_in(since, until), truncated(by, "created_at"))
         query = SumQuery([dimension], since, until)
         return sums_together([query], self._horizon or RollupCoverage.now(since), by)[0][dimension]
 

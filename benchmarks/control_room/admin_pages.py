@@ -57,12 +57,14 @@ def fill(count: int) -> None:
             start = datetime.now(UTC) - timedelta(days=29.9)
             cursor.execute(FILL, {"start": start, "days": 29.9, "count": count})
             cursor.execute(_RARE)
+            cursor.execute(_RUNS)
             cursor.execute(DECIDE)
+            cursor.execute(_SESSIONS)
             cursor.execute(_DAILY)
             budgets_make()
         for _ in totals_update():
             pass
-        for table in ("requests", "routing_metrics", "hourly_totals", "daily_totals"):
+        for table in ("requests", "routing_metrics", "hourly_totals", "daily_totals", "sessions"):
             cursor.execute(f"VACUUM ANALYZE {table}")
     print(f"{count} requests, {HourlyRollup.objects.count()} hourly totals")
 
@@ -88,6 +90,28 @@ def budgets_make() -> None:
 _RARE = """
 UPDATE requests SET user_id = 'rare', tags = '["rare"]'
 WHERE id IN (SELECT id FROM requests ORDER BY prompt_hash LIMIT 40)
+"""
+# Runs of an agent of a hundred calls, one in ten of a sub-agent, and conversations of one call.
+_RUNS = """
+UPDATE requests SET agent = CASE WHEN strategy = 'cached' THEN 'chat' ELSE 'claude-code' END,
+    turn = (ARRAY['human', 'tool_result', 'tool_result', 'title'])[1 + tokens_in % 4],
+    sub_agent = CASE WHEN tokens_in % 10 = 0 THEN 'a' || tokens_out % 3 ELSE '' END,
+    tools_called = (ARRAY['["Read"]', '["Bash", "Edit"]', NULL])[1 + tokens_in % 3]::jsonb,
+    session_id = CASE WHEN strategy = 'cached' THEN 'chat-' || prompt_hash
+        ELSE 'run-' || (extract(epoch FROM created_at) / 400)::bigint END
+"""
+_SESSIONS = """
+INSERT INTO sessions (
+    tenant, session_id, sub_agent, parent_agent, agent, user_id, api_key, project, started_at,
+    last_at, requests, errors, cache_hits, unpriced, human_turns, tool_calls, tokens_in,
+    tokens_out, cache_read_tokens, cache_write_tokens, cost, savings, prompt_cache_saved,
+    stop_reason
+)
+SELECT '', session_id, COALESCE(sub_agent, ''), '', max(agent), max(user_id), '', '',
+    min(created_at), max(created_at), count(*), 0, count(*) FILTER (WHERE cache_hit), 0, 0, 0,
+    sum(tokens_in), sum(tokens_out), 0, 0, sum(cost), 0, 0, ''
+FROM requests GROUP BY GROUPING SETS ((session_id), (session_id, sub_agent))
+HAVING NOT GROUPING(sub_agent) = 0 OR sub_agent <> ''
 """
 _LED_TO = (
     ("user_id", "user-7"), ("user_id", "rare"), ("tag", "search"), ("tag", "rare"),
@@ -155,6 +179,16 @@ def pages() -> list[str]:
             if row is not None:
                 found.append(reverse(f"{name}_change", args=[row]))
     found += [f"{reverse('admin:charts')}?days={days}" for days in (1, 7, 30, 90)]
+    sessions = reverse("admin:analytics_agentsession_changelist")
+    table = apps.get_model("analytics", "AgentSession")
+    dearest = table._default_manager.filter(sub_agent="").order_by("-cost").first()
+    request = apps.get_model("analytics", "RequestRecord")._default_manager.first()
+    if dearest is not None and request is not None:
+        found.append(reverse("admin:analytics_agentsession_change", args=[dearest.pk]))
+        found += [
+            f"{sessions}?q={dearest.session_id}", f"{sessions}?q={request.pk}",
+            f"{sessions}?q=unknown", f"{sessions}?o=-15", f"{sessions}?agent=claude-code",
+        ]  # fmt: skip
     # What the home leads to: frequent values and rare ones.
     requests = reverse("admin:analytics_requestrecord_changelist")
     month = ReportPeriod.last_days(30)

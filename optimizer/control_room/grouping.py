@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 _GROUPS: dict[str, tuple[str, ...]] = {
-    "Traffic": ("RequestRecord", "RoutingMetric", "CachedResponse", "DailyTotal", "RefusalTotal"),
+    "Traffic": (
+        "AgentSession",
+        "RequestRecord",
+        "RoutingMetric",
+        "CachedResponse",
+        "DailyTotal",
+        "RefusalTotal",
+    ),
     "Routing": ("RoutingRule", "RuleChange", "Experiment"),
     "Quality": ("Feedback", "Comparison", "LearnedEvidence"),
     "Money": ("Budget", "BudgetHold", "PriceOverride", "PriceSeen"),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from optimizer.domain.request import GatewayRequest
+from providers.values import frozen
 from routing.models import PromptAnalysis
 from routing.rules import NO_EFFECT, Effect, Rule
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Assignment:
     """The experiment and the arm of a request; ``prefers`` is the model the arm prefers."""
 
@@ -28,7 +29,7 @@ class Assignment:
         return replace(effect, preferred=self.prefers)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AnalyzedRequest:
     """A request with its analysis, the effect of the rules on it, and its experiment, if any."""
 

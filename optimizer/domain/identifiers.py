@@ -16,12 +16,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from providers.chat import Chat, Text
 from providers.storable import storable_text
+from providers.values import frozen
 
 CHAT = "chat"
 """The agent of a request that no known agent sent."""
@@ -42,22 +42,32 @@ _HEADERS: tuple[str, ...] = ("x-session-id", "session-id", "x-session-affinity")
 _SESSION_IN_USER = re.compile(r"_session_([0-9a-fA-F-]{8,64})$")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Session:
-    """One run of an agent or one conversation; ``id`` has at most 128 characters."""
+    """One run of an agent or one conversation; ids have at most 128 characters.
+
+    ``sub_agent`` is the sub-agent that asks, empty for the main agent, and ``parent_agent`` the
+    sub-agent that started it, empty if the main agent did.
+    """
 
     id: str
     agent: str = CHAT
+    sub_agent: str = ""
+    parent_agent: str = ""
+
+
+NO_SESSION = Session("", "")
 
 
 def session_of(
-    chat: Chat, header: Callable[[str], str], *, own: str = "", key: str = ""
+    chat: Chat, header: Callable[[str], str], *, own: str = "", key: str = "", continued: str = ""
 ) -> Session:
-    """Return the session of a request.
+    """Return the session of a request, and the sub-agent in it.
 
     ``own`` is the id in our own field, which wins over what agents send. ``header`` returns a
     header by its lower-case name. Conversations of different API keys are different sessions:
-    ``key`` is the beginning of the request's.
+    ``key`` is the beginning of the request's. ``continued`` is the session of the answer
+    that the request goes on from; what the request itself shows wins over it.
     """
     user_agent = header("user-agent")
     agent, names = CHAT, _HEADERS
@@ -65,16 +75,43 @@ def session_of(
         if user_agent.startswith(beginning):
             agent, names = name, headers
             break
-    if own:
-        return Session(own, agent)
-    for name in names:
-        if value := header(name):
-            return Session(storable_text(value)[:_LONGEST_ID], agent)
-    body = chat.source.body if chat.source is not None else {}
-    for value in _ids_in(body):
-        if isinstance(value, str) and value:
-            return Session(storable_text(value)[:_LONGEST_ID], agent)
-    return Session(_digest(chat, agent, key), agent)
+    shown = next(filter(None, map(header, names)), "")
+    root, sub_agent, parent_agent = _sub_agent(agent, shown, header)
+    session = own or root or shown
+    if not session:
+        body = chat.source.body if chat.source is not None else {}
+        ids = (value for value in _ids_in(body) if isinstance(value, str))
+        session = next(filter(None, ids), continued)
+    return Session(
+        _storable_id(session) if session else _digest(chat, agent, key),
+        agent,
+        _storable_id(sub_agent) if sub_agent else "",
+        _storable_id(parent_agent) if parent_agent else "",
+    )
+
+
+def _storable_id(text: str) -> str:
+    return storable_text(text)[:_LONGEST_ID]
+
+
+def _sub_agent(agent: str, shown: str, header: Callable[[str], str]) -> tuple[str, str, str]:
+    """Return the session that a sub-agent belongs to, the sub-agent, and what started it.
+
+    Claude Code's sub-agents carry the session of the main agent. Codex's have a thread of their
+    own in it. opencode's have a session of their own, and name that of the agent that started
+    them. ``shown`` is the id in the headers. All are empty where the main agent asks.
+    """
+    if agent == "claude-code":
+        sub_agent = header("x-claude-code-agent-id")
+        return "", sub_agent, header("x-claude-code-parent-agent-id") if sub_agent else ""
+    if agent == "codex":
+        thread, parent = header("thread-id"), header("x-codex-parent-thread-id")
+        root = shown or parent
+        if not thread or thread == root:
+            return "", "", ""
+        return root, thread, "" if parent == root else parent
+    parent = header("x-parent-session-id")
+    return (parent, shown, "") if parent and shown and parent != shown else ("", "", "")
 
 
 def _ids_in(body: Mapping[str, Any]) -> Iterator[Any]:

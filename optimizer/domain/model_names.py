@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from providers.catalogue import Catalogue, ModelSpec
 from providers.known_models import KnownModels, is_sendable, passed_on, plain_name, table_ids
 from providers.resilience import ResilientCaller
+from providers.values import frozen
 from routing.models import ModelRef
 
 AUTO: dict[str, str] = {
@@ -36,6 +36,7 @@ _CLOUDS = frozenset(
     {"azure", "azure_ai", "azure_openai", "azure-openai", "vertex_ai", "vertexai", "vertex",
      "google-vertex", "google-vertex-anthropic", "bedrock", "amazon-bedrock", "litellm"}
 )  # fmt: skip
+
 # The provider of the API through which a client asks, by endpoint.
 _PROVIDER_OF_API = {
     "messages": "claude",
@@ -55,7 +56,7 @@ class UnconfiguredModel(UnknownModel):
     """The model is known, but its provider is not configured."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """A strategy, and the (provider, model) pairs it may choose from; ``None`` for any."""
 

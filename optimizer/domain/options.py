@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import Any
 
 from optimizer.domain.request import CachePolicy
 from providers.chat import Chat, Text
 from providers.large_json import json_pieces
+from providers.values import frozen
 
 _KEY_VERSION = 2
 # The user and the way of delivery do not change the answer.
@@ -26,12 +27,13 @@ _STATEFUL = frozenset(
     {"previous_response_id", "conversation", "prompt", "background", "thread", "container",
      "item_reference"}
 )  # fmt: skip
+
 _TURNS = ("messages", "input", "contents")
 _SEPARATORS = (",", ":")
 _encode = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=_SEPARATORS).encode
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CacheControl:
     """The directives of the request's ``Cache-Control`` header that the service obeys.
 
@@ -44,7 +46,7 @@ class CacheControl:
     max_age: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RequestOptions:
     """The options of one request.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 from analytics.cache import cache_key, scoped_cache_key
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.human_words import words_of_turn
-from optimizer.domain.identifiers import new_request_id
+from optimizer.domain.identifiers import NO_SESSION, Session, new_request_id
 from providers import features
 from providers.chat import Chat, Text
 from providers.storable import storable_text
+from providers.values import frozen
 from routing.analysis import analyze_conversation, analyze_prompt
 from routing.models import ModelRef, PromptAnalysis
 
@@ -33,7 +34,7 @@ def storable_id(text: str) -> str:
     return storable_text(text)[:_LONGEST_ID]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CachePolicy:
     """How a request may use the response cache.
 
@@ -56,7 +57,7 @@ class CachePolicy:
         return not (self.read or self.write)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GatewayRequest:
     """One request of a client.
 
@@ -65,7 +66,9 @@ class GatewayRequest:
     cost with; both are ``None`` unless the client names them. ``max_cost`` is USD,
     ``min_quality`` 0-1. Requests with the same ``cache_key`` may share an answer. Requests
     with the same ``semantic_key`` (unless it is empty) may share one too, if their prompts
-    have the same meaning. A ``strict`` request goes only to models that leave out nothing of it.
+    have the same meaning. ``turn`` is the kind of turn
+    (:mod:`optimizer.domain.turns`). A ``strict`` request goes only to models that
+    leave out nothing of it.
     """
 
     chat: Chat
@@ -81,13 +84,19 @@ class GatewayRequest:
     max_cost: Decimal | None = None
     tags: tuple[str, ...] = ()
     user_id: str = ""
-    session_id: str = ""
+    session: Session = NO_SESSION
+    turn: str = ""
     cache: CachePolicy = CachePolicy()
     streamed: bool = False
     strict: bool = False
     client: Client = ANONYMOUS
     request_id: uuid.UUID = field(default_factory=new_request_id)
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def session_id(self) -> str:
+        """Return the id of its session, empty if it has none."""
+        return self.session.id
 
     @property
     def max_tokens(self) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import ceil
 
 from providers.completion import Completion
 from providers.resilience import Attempt
+from providers.values import frozen
 from routing.models import RoutingDecision
 
 
@@ -70,6 +70,10 @@ class BudgetExceeded(Exception):
         return max(1, ceil((self.resets_at - datetime.now(UTC)).total_seconds()))
 
 
+class SessionStopped(Exception):
+    """The session must not go on: an operator stopped it, or its agent runs away."""
+
+
 class UnknownInputRefused(Exception):
     """A budget concerns the request, and the size of its input cannot be known before the call.
 
@@ -89,7 +93,7 @@ class NotCached(Exception):
     """The client accepts only a cached answer, and there is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CompletionResult:
     """The answer to a request (``completion``), with its decision and its costs.
 

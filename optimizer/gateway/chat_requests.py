@@ -6,13 +6,14 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.identifiers import CHAT, Session, session_of
 from optimizer.domain.model_names import ModelNames, Selection, UnconfiguredModel
 from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key
 from optimizer.domain.request import GatewayRequest, apply_client, prompt_of, storable_id
+from optimizer.domain.turns import kind_of_turn
 from providers import features
 from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
@@ -21,6 +22,7 @@ from providers.errors import ProviderError
 from providers.gemini.client import GeminiProvider
 from providers.resilience import ResilientCaller
 from providers.storable import storable_text
+from providers.values import frozen
 
 logger = logging.getLogger(__name__)
 # The largest limit, in tokens, and the most stop sequences that a client's request may have.
@@ -38,7 +40,7 @@ def _no_header(name: str) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChatQuery:
     """A chat request of a client API: the ``model`` it names, the chat and its options."""
 
@@ -79,6 +81,7 @@ class ChatRequestBuilder:
         request_id: uuid.UUID,
         client: Client = ANONYMOUS,
         header: Callable[[str], str] = _no_header,
+        continued: str = "",
         strict: bool = False,
         large: bool = False,
     ) -> GatewayRequest:
@@ -87,7 +90,8 @@ class ChatRequestBuilder:
         A ``strict`` request goes only to models that leave out nothing of it. It is strict if
         the client's key or the request's own options say so, too. ``large`` is whether the body
         was large, so that this is called on a thread. ``header`` returns a header of the request
-        by its lower-case name.
+        by its lower-case name. ``continued`` is the session of the answer that the request goes
+        on from, empty if it names none.
 
         Raises :class:`optimizer.domain.model_names.UnknownModel`.
         """
@@ -97,7 +101,9 @@ class ChatRequestBuilder:
             features.needs(chat)  # found here, on a thread
         if strict or client.strict:
             options = replace(options, strict=True)
-        session = session_of(chat, header, own=options.session_id, key=client.key)
+        session = session_of(
+            chat, header, own=options.session_id, key=client.key, continued=continued
+        )
         selection = self._selection(query.model, endpoint, session)
         if selection.strategy == "named":
             chat = replace(chat, chosen=False)
@@ -116,7 +122,8 @@ class ChatRequestBuilder:
             max_cost=options.max_cost,
             tags=options.tags,
             user_id=storable_id(chat.user),
-            session_id=session.id,
+            session=session,
+            turn=kind_of_turn(chat, session, header),
             cache=cache_policy(chat, options, hottest=self._hottest),
             streamed=query.streamed,
             strict=options.strict,

@@ -11,6 +11,7 @@ from analytics.budgets.claims import Refusal
 from optimizer.budgets.reservations import Budgets, Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
+from optimizer.domain.identifiers import NO_SESSION, Session
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.options import RequestOptions
 from optimizer.domain.request import CachePolicy, GatewayRequest, apply_client, storable_id
@@ -135,7 +136,7 @@ def _analyzed(
         endpoint="embeddings",
         requested_model=model,
         tags=options.tags,
-        session_id=options.session_id,
+        session=Session(options.session_id) if options.session_id else NO_SESSION,
         user_id=storable_id(str(body.get("user") or "")),
         cache=_NO_CACHE,
         request_id=request_id,

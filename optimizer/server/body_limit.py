@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import types
+from collections.abc import Generator
 from typing import Any
 
 from optimizer.api.http.errors import Failure
@@ -29,6 +31,21 @@ async def read_body(receive: Receive) -> bytes | None:
     return None
 
 
+@types.coroutine
+def _go_on(steps: Generator[Any, Any, Any], waited: Any) -> Generator[Any, Any, Any]:
+    """Await the rest of ``steps``, whose first step waits for ``waited``."""
+    while True:
+        try:
+            yield waited
+            break
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is for ``steps``
+            try:
+                waited = steps.throw(error)
+            except StopIteration as ended:
+                return ended.value
+    return (yield from steps)
+
+
 def _declared_size(scope: Scope) -> int:
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
@@ -51,6 +68,64 @@ class ReadBody:
         if body is None:
             return await self._receive()
         return {"type": "http.request", "body": body, "more_body": False}
+
+
+class _Body:
+    """Receives a body within the limits of :class:`BodyLimit`, and then what ``receive`` gives.
+
+    ``late`` says why it took too long, "" if it did not.
+    """
+
+    __slots__ = (
+        "_began", "_complete", "_least_rate", "_limit", "_loop", "_most_seconds", "_receive",
+        "_seconds", "late", "size",
+    )  # fmt: skip
+
+    def __init__(
+        self, receive: Receive, limit: int, seconds: float, most_seconds: float, least_rate: float
+    ) -> None:
+        self._receive, self._limit, self._seconds = receive, limit, seconds
+        self._most_seconds, self._least_rate = most_seconds, least_rate
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._complete, self.size, self.late = False, 0, ""
+
+    async def __call__(self) -> dict[str, Any]:
+        """Return the next message; a body beyond the limits looks like a client that left."""
+        if self._complete:
+            return await self._receive()
+        if self.late or self.size > self._limit:
+            return _DISCONNECTED
+        steps = self._receive().__await__()
+        try:
+            waited = next(steps)
+        except StopIteration as arrived:  # mostly, and a timer would take longer than this
+            message = arrived.value
+        else:
+            message = await self._in_time(steps, waited)
+        self.size += len(message.get("body", b""))
+        if self.size > self._limit:
+            return _DISCONNECTED
+        self._complete = not message.get("more_body", False)
+        return message
+
+    async def _in_time(self, steps: Generator[Any, Any, Any], waited: Any) -> Any:
+        idle, most = self._loop.time() + self._seconds, self._began + self._most_seconds
+        by_rate = self._began + self._seconds + self.size / self._least_rate
+        try:
+            async with asyncio.timeout_at(min(idle, most, by_rate)):
+                return await _go_on(steps, waited)
+        except TimeoutError:
+            if idle <= min(most, by_rate):
+                seconds = f"{self._seconds:g} seconds"
+                self.late = f"Nothing more of the request body arrived within {seconds}."
+            elif by_rate < most:
+                self.late = (
+                    f"The request body arrived at less than {self._least_rate:g} bytes a second."
+                )
+            else:
+                self.late = f"The request body took more than {self._most_seconds:g} seconds."
+            return _DISCONNECTED
 
 
 class BodyLimit:
@@ -84,43 +159,12 @@ class BodyLimit:
         if _declared_size(scope) > self._limit:
             await self._refuse_large(scope, receive, send)
             return
-        size, complete, late = 0, False, ""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-
-        async def limited() -> dict[str, Any]:
-            nonlocal size, complete, late
-            if complete:
-                return await receive()
-            # The application sees a disconnected client, so it drops what it has read.
-            if late or size > self._limit:
-                return _DISCONNECTED
-            idle, most = loop.time() + self._seconds, began + self._most_seconds
-            by_rate = began + self._seconds + size / self._least_rate
-            try:
-                async with asyncio.timeout_at(min(idle, most, by_rate)):
-                    message = await receive()
-            except TimeoutError:
-                late = self._lateness(min(most, by_rate) < idle, by_rate < most)
-                return _DISCONNECTED
-            size += len(message.get("body", b""))
-            if size > self._limit:
-                return _DISCONNECTED
-            complete = not message.get("more_body", False)
-            return message
-
-        await self._app(scope, limited, send)
-        if late:
-            await self._refuse_late(scope, send, late)
-        elif size > self._limit:
+        body = _Body(receive, self._limit, self._seconds, self._most_seconds, self._least_rate)
+        await self._app(scope, body, send)
+        if body.late:
+            await self._refuse_late(scope, send, body.late)
+        elif body.size > self._limit:
             await self._refuse_large(scope, receive, send)
-
-    def _lateness(self, in_all: bool, by_rate: bool) -> str:
-        if not in_all:
-            return f"Nothing more of the request body arrived within {self._seconds:g} seconds."
-        if by_rate:
-            return f"The request body arrived at less than {self._least_rate:g} bytes a second."
-        return f"The request body took more than {self._most_seconds:g} seconds."
 
     async def _refuse_late(self, scope: Scope, send: Send, detail: str) -> None:
         failure = Failure(408, "timeout", detail, code="request_timeout")

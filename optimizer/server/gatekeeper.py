@@ -35,6 +35,8 @@ _SCOPES = {
     "/insights": "read",
     "/metrics": "read",
 }
+_SESSIONS = ("/sessions/", "/v1/sessions/")
+"""Paths of one session: without a scope, of the client's own tenant."""
 _MAX_KEY_LENGTH = 256
 
 
@@ -80,7 +82,7 @@ class Gatekeeper:
             client = services.api_keys.authenticate(
                 digest,
                 address_of_scope(scope, behind_proxy=self._behind_proxy),
-                _SCOPES.get(path, "complete"),
+                "" if path.startswith(_SESSIONS) else _SCOPES.get(path, "complete"),
             )
             # Only requests that may cost money count.
             counted = scope["method"] == "POST" and path not in _SCOPES

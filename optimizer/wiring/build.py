@@ -25,6 +25,7 @@ from analytics.rules import rules_load
 from optimizer.access.api_keys import ApiKeys
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter
 from optimizer.access.rate_limits import RateLimits
+from optimizer.budgets.brakes import RunawayPolicy, SessionBrakes
 from optimizer.budgets.reservations import Budgets
 from optimizer.budgets.watchdog import HoldWatchdog
 from optimizer.domain.model_names import ModelNames
@@ -213,6 +214,10 @@ def _connection_settings(product: ProductSettings) -> ConnectionSettings:
     return limits if read is None else replace(limits, read_timeout=read, stream_read_timeout=read)
 
 
+def _runaway_policy(product: ProductSettings) -> RunawayPolicy:
+    return RunawayPolicy(product.runaway, product.runaway_rounds, product.runaway_cost)
+
+
 def build_services() -> Services:
     """Wire everything together. Raises :class:`providers.catalogue.CatalogueError`."""
     product = product_settings()
@@ -330,6 +335,7 @@ def build_services() -> Services:
         ),
         api_keys=ApiKeys(product.auth),
         budgets=budgets,
+        brakes=SessionBrakes(_runaway_policy(product), ledger),
         watchdog=HoldWatchdog(budgets, ledger, calls),
         chat_requests=ChatRequestBuilder(
             names,

@@ -68,6 +68,9 @@ class ProductSettings:
     tenant_weights: dict[str, float]
     unknown_models: str
     agent_models: str
+    runaway: str
+    runaway_cost: Decimal
+    runaway_rounds: int
 
 
 def product_settings() -> ProductSettings:

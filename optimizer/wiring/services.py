@@ -16,6 +16,7 @@ from analytics.ledger.ledger import Ledger
 from optimizer.access.api_keys import ApiKeys
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter
 from optimizer.access.rate_limits import RateLimits
+from optimizer.budgets.brakes import SessionBrakes
 from optimizer.budgets.reservations import Budgets
 from optimizer.budgets.watchdog import HoldWatchdog
 from optimizer.domain.model_names import ModelNames
@@ -83,6 +84,7 @@ class Services:
     names: ModelNames
     api_keys: ApiKeys
     budgets: Budgets
+    brakes: SessionBrakes
     watchdog: HoldWatchdog
     limits: RateLimits
     concurrency: ConcurrencyLimiter
@@ -117,7 +119,12 @@ class Services:
         self.circuits.begin()
         await asyncio.to_thread(self.ledger.health.begin)
         self._fast_refresher = fast_refresher(
-            self.api_keys, self.budgets, self.watchdog, self.price_service, self.refusals
+            self.api_keys,
+            self.budgets,
+            self.watchdog,
+            self.price_service,
+            self.refusals,
+            self.brakes,
         )
         await asyncio.to_thread(self._fast_refresher.begin)
         await self.in_background(self.refreshes.run_due)
@@ -204,12 +211,15 @@ def fast_refresher(
     watchdog: HoldWatchdog,
     prices: PriceService,
     refusals: Refusals,
+    brakes: SessionBrakes,
 ) -> FastRefresher:
     """Return the refresher of data that must be up to date at once, such as revoked keys."""
     return FastRefresher(
         [
             PeriodicTask("Reading the API keys", 0, api_keys.refresh),
             PeriodicTask("Reading the budgets", 0, budgets.refresh),
+            PeriodicTask("Reading the brakes on sessions", 0, brakes.refresh),
+            PeriodicTask("Looking for agents that run away", 5, brakes.refresh_runaways),
             PeriodicTask("Reading the prices set here", 0, prices.refresh),
             PeriodicTask("Reporting that this worker is alive", 5, budgets.write_heartbeat),
             PeriodicTask("Settling what nobody owns", 2, watchdog.look),

@@ -35,7 +35,7 @@ class AnthropicProvider(WireClient):
             for field in _NOT_COUNTED:
                 payload.pop(field, None)
         body = await self.post("/v1/messages/count_tokens", payload, self._headers(request))
-        with self._reading():
+        with self._reading:
             return int(body["input_tokens"])
 
     def _path(self, request: CompletionRequest, wire: str | None, *, stream: bool) -> str:

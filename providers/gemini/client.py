@@ -40,7 +40,7 @@ class GeminiProvider(WireClient):
             payload = {"generateContentRequest": {**payload, "model": model}}
         path = f"/v1beta/models/{quote(request.model, safe='')}:countTokens"
         body = await self.post(path, payload, self._headers(request))
-        with self._reading():
+        with self._reading:
             return int(body["totalTokens"])
 
     def _path(self, request: CompletionRequest, wire: str | None, *, stream: bool) -> str:

@@ -7,8 +7,8 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from codecs import BOM_UTF8
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +48,25 @@ _MOST_TARGETS = 1000
 SHAPE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 
 
+class _Reading:
+    """Makes errors of an answer's shape a :class:`MalformedResponse`, without a generator."""
+
+    __slots__ = ("_provider",)
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
+        if kind is None or issubclass(kind, ProviderError) or not issubclass(kind, SHAPE_ERRORS):
+            return
+        assert isinstance(error, BaseException)
+        detail = "returned an answer that does not follow its protocol"
+        raise MalformedResponse(self._provider, detail) from error
+
+
 class WireClient(ABC):
     """A provider reached by one JSON POST per completion.
 
@@ -78,6 +97,7 @@ class WireClient(ABC):
         stream_timeout: httpx.Timeout | None = None,
     ) -> None:
         self.name = name
+        self._reading = _Reading(name)
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
@@ -98,7 +118,7 @@ class WireClient(ABC):
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the model's answer. Raises :class:`ProviderError`."""
-        large, wire = request.chat.surveyed is not None, self.own_wire(request)
+        large, wire = request.chat.large, self.own_wire(request)
         if large:
             content = await asyncio.to_thread(self._body, request, wire)
         else:
@@ -137,7 +157,7 @@ class WireClient(ABC):
         self, request: CompletionRequest, wire: str | None, raw: bytes
     ) -> tuple[Completion, dict[str, Any] | None, bool]:
         """Return the completion, the body that it was read from, and whether that was repaired."""
-        with self._reading():
+        with self._reading:
             body = self._object(raw)
             # Some servers write NaN, which is no JSON, or a byte order mark before it, or UTF-16.
             repaired = raw.startswith(BOM_UTF8) or b"\0" in raw
@@ -156,12 +176,12 @@ class WireClient(ABC):
         generator ends the call to the provider.
         """
         wire = self.own_wire(request)
-        if request.chat.surveyed is not None:
+        if request.chat.large:
             content = await asyncio.to_thread(self._body, request, wire, stream=True)
         else:
             content = self._body(request, wire, stream=True)
         path, headers = self._path(request, wire, stream=True), self._headers(request)
-        async with self._open(path, content, headers, streamed=True) as response:
+        async with self._open(path, content, headers) as response:
             answer: httpx.Response | ReadResponse = response
             if not is_event_stream(response):
                 raw = await self._read(response)
@@ -243,8 +263,17 @@ class WireClient(ABC):
     async def _post(
         self, path: str, content: bytes, headers: Mapping[str, str]
     ) -> tuple[bytes, httpx.Headers]:
-        async with self._open(path, content, headers) as response:
-            return await self._read(response), response.headers
+        try:
+            response = await self._client.post(self._target(path, headers, False), content)
+            try:
+                raw = await self._read(response)
+            finally:
+                await response.aclose()
+        except CALL_FAILED as error:
+            raise call_failed(self.name, error) from error
+        if not response.is_success:
+            raise self._error(response, raw)
+        return raw, response.headers
 
     def _object(self, raw: bytes) -> dict[str, Any]:
         try:
@@ -260,16 +289,11 @@ class WireClient(ABC):
 
     @asynccontextmanager
     async def _open(
-        self,
-        path: str,
-        content: bytes,
-        headers: Mapping[str, str],
-        *,
-        streamed: bool = False,
+        self, path: str, content: bytes, headers: Mapping[str, str]
     ) -> AsyncIterator[httpx.Response]:
-        """Yield a successful response with an unread body. Raises :class:`ProviderError`."""
+        """Yield the successful response of a stream. Raises :class:`ProviderError`."""
         try:
-            response = await self._client.post(self._target(path, headers, streamed), content)
+            response = await self._client.post(self._target(path, headers, True), content)
             try:
                 if not response.is_success:
                     raise self._error(response, await self._read(response))
@@ -312,17 +336,6 @@ class WireClient(ABC):
         if body is None:
             raise MalformedResponse(self.name, "returned an answer larger than 64 MiB")
         return body
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except ProviderError:
-            raise
-        except SHAPE_ERRORS as error:
-            raise MalformedResponse(
-                self.name, "returned an answer that does not follow its protocol"
-            ) from error
 
     def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
         error = read_error(self.name, self._api_key, response, raw)

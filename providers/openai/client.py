@@ -53,7 +53,7 @@ class OpenAIProvider(WireClient):
     async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings:
         """Call ``POST {base_url}/embeddings``. Raises :class:`ProviderError`."""
         answer = await self.post("/embeddings", {**body, "model": model}, self.key_headers())
-        with self._reading():
+        with self._reading:
             if not answer["data"]:
                 raise EmptyCompletion(self.name, "returned no embeddings")
             usage = complete_embedded_usage(read_usage(answer), body)

@@ -8,10 +8,11 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from analytics.ledger.rollups import totals_differ, totals_rebuild, totals_update
+from analytics.ledger.sessions import sessions_differ, sessions_rebuild
 from analytics.management.teaching import TeachingCommand
 
 _MAX_SHOWN = 20
-_AGREE = "The hourly totals are what their requests add up to."
+_AGREE = "The hourly totals and the sessions are what their requests add up to."
 
 
 class Command(TeachingCommand):
@@ -42,15 +43,22 @@ class Command(TeachingCommand):
         for done in steps:
             if options["verbosity"] > 0:
                 self.stderr.write(f"Added up to {done:%Y-%m-%d %H:%M} UTC")
+        if not options["update"]:
+            sessions_rebuild()
         self.stdout.write(_AGREE)
 
     def _check(self) -> None:
-        differences = list(islice(totals_differ(), _MAX_SHOWN + 1))
+        different = [
+            f"{hour:%Y-%m-%d %H:%M} UTC: {dimension} {value or '(none)'}"
+            for hour, dimension, value in islice(totals_differ(), _MAX_SHOWN + 1)
+        ]
+        sessions = islice(sessions_differ(), _MAX_SHOWN + 1 - len(different))
+        differences = different + [f"Session {key.session_id} {key.sub_agent}" for key in sessions]
         if not differences:
             self.stdout.write(_AGREE)
             return
-        for hour, dimension, value in differences[:_MAX_SHOWN]:
-            self.stderr.write(f"{hour:%Y-%m-%d %H:%M} UTC: {dimension} {value or '(none)'}")
+        for line in differences[:_MAX_SHOWN]:
+            self.stderr.write(line)
         more = "" if len(differences) <= _MAX_SHOWN else " and more"
         raise CommandError(
             f"{min(len(differences), _MAX_SHOWN)}{more} totals differ from their requests. "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 
 from optimizer.access.concurrency.slots import LocalSlots, RedisSlots, Slots, SlotsUnavailable
 from optimizer.domain.client import Client
@@ -169,6 +169,22 @@ class ConcurrencyTimeout(Exception):
         )
 
 
+class _Slot:
+    """A place and the key's slot while inside: no generator, as each request makes one."""
+
+    __slots__ = ("_client", "_limiter", "_token")
+
+    def __init__(self, limiter: ConcurrencyLimiter, client: Client) -> None:
+        self._limiter, self._client = limiter, client
+        self._token: str | None = None
+
+    async def __aenter__(self) -> None:
+        self._token = await self._limiter.enter(self._client)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._limiter.leave(self._client, self._token)
+
+
 class ConcurrencyLimiter:
     """Limits how many requests run at the same time.
 
@@ -191,27 +207,36 @@ class ConcurrencyLimiter:
         self._freed = asyncio.Event()
         self._unenforced = LogOnce(logger, logging.ERROR)
 
-    @asynccontextmanager
-    async def slot(self, client: Client) -> AsyncIterator[None]:
+    def slot(self, client: Client) -> _Slot:
         """Count a request as in progress while inside. Raises :class:`ConcurrencyTimeout`."""
+        return _Slot(self, client)
+
+    async def enter(self, client: Client) -> str | None:
+        """Count a request as in progress, and return what :meth:`leave` takes at its end.
+
+        Raises :class:`ConcurrencyTimeout`.
+        """
         token = await self._own_slot(client) if client.concurrent_requests is not None else None
-        try:
-            await self._place(client)
+        if not self._queue.enter_now(client.key, client.tenant):
             try:
-                yield
-            finally:
-                self._queue.leave(client.key, client.tenant)
-        finally:
-            if token is not None:
-                await asyncio.shield(self._free(client.key, token))
+                await self._wait_for_place(client)
+            except BaseException:
+                if token is not None:
+                    await asyncio.shield(self._free(client.key, token))
+                raise
+        return token
+
+    async def leave(self, client: Client, token: str | None) -> None:
+        """Count a request as ended."""
+        self._queue.leave(client.key, client.tenant)
+        if token is not None:
+            await asyncio.shield(self._free(client.key, token))
 
     async def aclose(self) -> None:
         """Close the connection to the store of slots."""
         await self._slots.aclose()
 
-    async def _place(self, client: Client) -> None:
-        if self._queue.enter_now(client.key, client.tenant):
-            return
+    async def _wait_for_place(self, client: Client) -> None:
         try:
             async with asyncio.timeout(self._timeout):
                 await self._queue.enter(client.key, client.tenant)

@@ -16,6 +16,7 @@ _TYPES: dict[Kind, str] = {
     "not_found": "not_found_error",
     "too_large": "request_too_large",
     "rate_limited": "rate_limit_error",
+    "billing": "billing_error",
     "overloaded": "overloaded_error",
     "timeout": "timeout_error",
     "internal": "api_error",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -16,6 +16,7 @@ from optimizer.api.compat.stored_files import check_files
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.errors import Failure, failure_of, retry_headers
+from optimizer.budgets.brakes import SessionBrakes
 from optimizer.domain.client import ANONYMOUS
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import CompletionResult
@@ -160,6 +161,7 @@ def headers_of_stream(request: GatewayRequest, stream: ClientStream) -> dict[str
     return {
         **(_decision_headers(decision) if decision is not None else {}),
         "X-Optimizer-Cache": _cache_status(request, hit=shared),
+        **_session_header(request),
     }
 
 
@@ -168,6 +170,7 @@ def headers_of_result(request: GatewayRequest, result: CompletionResult) -> dict
     headers = {
         **cost_headers(result),
         "X-Optimizer-Cache": _cache_status(request, hit=result.cache_hit),
+        **_session_header(request),
     }
     if result.likeness is not None:
         headers["X-Optimizer-Cache"] = f"semantic; likeness={result.likeness:.2f}"
@@ -195,6 +198,19 @@ def _decision_headers(decision: RoutingDecision) -> dict[str, str]:
         "X-Optimizer-Strategy": decision.strategy_used,
         "X-Optimizer-Confidence": decision.confidence,
     }
+
+
+def warning_header(warnings: Sequence[str]) -> dict[str, str]:
+    """Return the header that tells an agent's user of a soft limit or of a runaway."""
+    return {"X-Optimizer-Warning": _NOT_IN_HEADERS.sub("?", " ".join(warnings))}
+
+
+def _session_header(request: GatewayRequest) -> dict[str, str]:
+    """Return the header with the id by which ``GET /v1/sessions/{id}`` finds the session."""
+    session = request.session_id
+    if not session or _NOT_IN_HEADERS.search(session):
+        return {}
+    return {"X-Optimizer-Session": session}
 
 
 def _cache_status(request: GatewayRequest, *, hit: bool) -> str:
@@ -254,16 +270,23 @@ class ChatEndpoint(WireEndpoint):
     """Answers chats; subclasses implement :meth:`read` for the format of their API."""
 
     def __init__(
-        self, chat_requests: ChatRequestBuilder, routing: RoutingService, objects: ProviderObjects
+        self,
+        chat_requests: ChatRequestBuilder,
+        routing: RoutingService,
+        objects: ProviderObjects,
+        brakes: SessionBrakes,
     ) -> None:
         self._chat_requests = chat_requests
         self._routing = routing
         self._objects = objects
+        self._brakes = brakes
 
     @classmethod
     def of(cls, services: Services) -> Self:
         """Build the endpoint with what it needs of ``services``."""
-        return cls(services.chat_requests, services.routing, services.provider_objects)
+        return cls(
+            services.chat_requests, services.routing, services.provider_objects, services.brakes
+        )
 
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
         """Return the chat that the request asks for, and the format of its answer."""
@@ -281,9 +304,10 @@ class ChatEndpoint(WireEndpoint):
             request = built
             if built.client is not ANONYMOUS:
                 await check_files(self._objects, built.chat, built.client)
-            return await answer(
-                self._routing, built, response_format, self.headers(api_request.request_id)
-            )
+            headers = self.headers(api_request.request_id)
+            if warnings := await self._brakes.check(built):
+                headers |= warning_header(warnings)
+            return await answer(self._routing, built, response_format, headers)
         except Exception as error:  # noqa: BLE001 - the request helps to name the field at fault
             return self.failed(api_request.request_id, error, request)
 
@@ -295,6 +319,7 @@ class ChatEndpoint(WireEndpoint):
             request_id=api_request.request_id,
             client=api_request.client,
             header=api_request.header,
+            continued=api_request.continued,
             strict=api_request.header("x-optimizer-strict").lower() == "true",
             large=api_request.large,
         )

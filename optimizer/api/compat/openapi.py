@@ -156,7 +156,7 @@ class AnthropicErrorBody(s.Serializer):
     request_id = s.CharField(allow_null=True)
 
 
-_FAILURES = (400, 404, 413, 415, 429, 503, 504)
+_FAILURES = (400, 402, 403, 404, 413, 415, 429, 503, 504)
 # One server-sent event.
 _EVENT = {
     "type": "object",

@@ -30,7 +30,7 @@ async def check_files(objects: ProviderObjects, chat: Chat, client: Client) -> N
     """
     if client is ANONYMOUS or chat.source is None or chat.source.wire not in _WIRES:
         return
-    if chat.surveyed is not None:
+    if chat.large:
         ids = await asyncio.to_thread(file_ids, chat)
     else:
         ids = file_ids(chat)

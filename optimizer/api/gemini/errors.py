@@ -16,6 +16,7 @@ _STATUS: dict[Kind, str] = {
     "not_found": "NOT_FOUND",
     "too_large": "INVALID_ARGUMENT",
     "rate_limited": "RESOURCE_EXHAUSTED",
+    "billing": "FAILED_PRECONDITION",
     "overloaded": "UNAVAILABLE",
     "timeout": "DEADLINE_EXCEEDED",
     "internal": "INTERNAL",

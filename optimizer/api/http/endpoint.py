@@ -19,7 +19,8 @@ class ApiRequest:
     ``header`` returns a header by its lower-case name; empty if it is absent. ``large`` is
     whether reading the body would hold up the event loop. ``path`` and ``query`` are those of
     the URL, for APIs that name the model there. ``sent`` is the body as it came, if ``data``
-    has something else in place of references. What ``kept`` holds of a large request is given
+    has something else in place of references. ``continued`` is the session of the answer that the
+    request goes on from, where it names one. What ``kept`` holds of a large request is given
     back in steps at its end.
     """
 
@@ -31,6 +32,7 @@ class ApiRequest:
     path: str = ""
     query: str = ""
     sent: Any = None
+    continued: str = ""
     kept: list[Any] = field(default_factory=list)
 
 

@@ -18,6 +18,7 @@ from analytics.ledger.write_health import RecordsUnavailable
 from analytics.quality.feedback import UnknownAnswer
 from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.api.http.body_reader import InvalidField
+from optimizer.domain.identifiers import CHAT
 from optimizer.domain.model_names import UnknownModel
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import (
@@ -25,6 +26,7 @@ from optimizer.domain.result import (
     NotAllowed,
     NotCached,
     RoutingUnavailable,
+    SessionStopped,
     UnknownInputRefused,
     UnknownObject,
 )
@@ -41,6 +43,7 @@ Kind = Literal[
     "not_found",
     "too_large",
     "rate_limited",
+    "billing",
     "overloaded",
     "timeout",
     "internal",
@@ -116,6 +119,7 @@ _RELAYED = frozenset({400, 404, 409, 413, 422})
 # What these say is of use to a client that named the model: quotas, and when to come back.
 _RELAYED_IF_NAMED = frozenset({429, 503, 529})
 _MAX_RETRY_WAIT_SECONDS = 60
+_ENDS_AGENTS = frozenset({"budget_exceeded", "session_stopped"})
 _DATABASE_UNAVAILABLE = Failure(
     503, "overloaded", "The database is unavailable. Try again shortly."
 )
@@ -127,6 +131,8 @@ def retry_headers(retry_after: int | None, code: str | None) -> dict[str, str]:
     The clients of OpenAI and Anthropic retry at once unless ``X-Should-Retry`` is false.
     """
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    if code == "session_stopped":
+        headers["X-Should-Retry"] = "false"
     if code == "budget_exceeded" and (retry_after is None or retry_after > _MAX_RETRY_WAIT_SECONDS):
         headers["X-Should-Retry"] = "false"
     return headers
@@ -148,8 +154,11 @@ def failure_of(error: Exception, request: GatewayRequest | None = None) -> Failu
         return _no_eligible_model(error, ", ".join(places) or None)
     if isinstance(error, RoutingUnavailable):
         return _own_error(error, request) or _routing_failure(error)
+    if isinstance(error, SessionStopped):
+        stopped = Failure(403, "forbidden", str(error), code="session_stopped")
+        return _for_agents(stopped, request)
     if isinstance(error, (BudgetExceeded, RateLimitExceeded, UnknownInputRefused)):
-        return _limit_failure(error)
+        return _for_agents(_limit_failure(error), request)
     if isinstance(error, UnknownAnswer):
         errors = {error.field: [str(error)]}
         return Failure(404, "not_found", str(error), error.field, errors=errors)
@@ -170,6 +179,23 @@ def _limit_failure(error: BudgetExceeded | RateLimitExceeded | UnknownInputRefus
         return Failure(429, "rate_limited", str(error), code=code, retry_after=wait)
     code, details = "budget_exceeded", {"code": "budget_exceeded", "resets_at": error.resets_at}
     return Failure(429, "rate_limited", str(error), code=code, retry_after=wait, details=details)
+
+
+def _for_agents(failure: Failure, request: GatewayRequest | None) -> Failure:
+    """Return a limit's failure with the status at which agents stop and show its message.
+
+    Claude Code tries a 429 again for minutes and takes a 403 for a failed login, Codex shows
+    nothing of a 429. All of Claude Code 2.1.332, Codex 0.171.0, Gemini CLI 0.61.0 and opencode
+    1.18.33 end at once at a 402, and show what it says. A limit that lets the request pass soon
+    stays a 429, which they try again.
+    """
+    if failure.code not in _ENDS_AGENTS or request is None:
+        return failure
+    if request.session.agent in {"", CHAT}:
+        return failure
+    if failure.retry_after is not None and failure.retry_after <= _MAX_RETRY_WAIT_SECONDS:
+        return failure
+    return replace(failure, status=402, kind="billing", retry_after=None)
 
 
 def _no_eligible_model(error: NoEligibleModel, param: str | None) -> Failure:

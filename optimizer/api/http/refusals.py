@@ -38,8 +38,8 @@ _CODES = {
     "rate_limited": "rate_limit_exceeded",
     "timeout": "timeout",
 }
-_KINDS_BY_STATUS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 408: "timeout",
-                    413: "too_large", 429: "rate_limited"}  # fmt: skip
+_KINDS_BY_STATUS = {401: "unauthorized", 402: "billing", 403: "forbidden", 404: "not_found",
+                    408: "timeout", 413: "too_large", 429: "rate_limited"}  # fmt: skip
 _INVALID = frozenset({400, 415, 422})
 # Of these reasons, the texts are ours and quote at most the name of a model.
 _OWN_WORDS = frozenset({"model_not_found", "unsupported_feature"})

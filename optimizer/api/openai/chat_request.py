@@ -22,6 +22,10 @@ _ANY = float("inf")
 # Without these the answer would be of another kind, so only this API can give it.
 _NATIVE = frozenset({"audio", "plugins", "modalities"})
 _HAS_TOOLS = frozenset({"tools", "tool_choice", "functions", "function_call"})
+SAMPLING = frozenset(
+    {"temperature", "top_p", "seed", "stop", "n", "presence_penalty", "frequency_penalty",
+     "logit_bias"}
+)  # fmt: skip
 _HAS_REASONING = frozenset({"reasoning_effort", "reasoning", "thinking"})
 
 
@@ -72,8 +76,9 @@ def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
         "cache": read_mark(fields) if "cache_control" in body else None,
         "service_tier": _service_tier(fields) if "service_tier" in body else "",
         "sealed": reader.sealed,
-        **read_sampling(fields),
     }
+    if not SAMPLING.isdisjoint(body):
+        chat_fields |= read_sampling(fields)
     native, extras = _other_fields(fields)
     return Chat(
         **chat_fields,
@@ -84,7 +89,7 @@ def _read_chat(fields: BodyReader, body: Mapping[str, Any]) -> Chat:
 
 
 def read_sampling(fields: BodyReader) -> dict[str, Any]:
-    """Return the fields of a chat that say how tokens are chosen, and how many answers."""
+    """Return the ``SAMPLING`` fields of a chat: how tokens are chosen, and how many answers."""
     return {
         "temperature": fields.number("temperature", -_ANY, _ANY),
         "top_p": fields.number("top_p", -_ANY, _ANY),

@@ -16,6 +16,7 @@ _TYPES: dict[Kind, str] = {
     "not_found": "invalid_request_error",
     "too_large": "invalid_request_error",
     "rate_limited": "rate_limit_error",
+    "billing": "invalid_request_error",
     "overloaded": "server_error",
     "timeout": "timeout_error",
     "internal": "server_error",

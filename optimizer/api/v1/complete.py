@@ -14,6 +14,7 @@ from django.http import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework.request import Request
 
+from analytics.ledger.sessions import SessionKey
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.fields import (
     StrictBooleanField,
@@ -24,7 +25,11 @@ from optimizer.api.http.fields import (
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.v1.errors import reply_to
 from optimizer.api.v1.schema import CompleteBody, ErrorBody
+from optimizer.budgets.brakes import SessionBrakes
+from optimizer.domain.identifiers import NO_SESSION, Session
+from optimizer.domain.request import storable_id
 from optimizer.domain.result import CompletionResult
+from optimizer.domain.turns import HUMAN
 from optimizer.gateway.service import RoutingService
 from optimizer.gateway.tokenizers import TokenizerCount, count_with_tokenizer
 from optimizer.wiring.services import Services
@@ -52,6 +57,13 @@ class CompleteInput(StrictSerializer):
         help_text="true: hybrid routing, which learns over time. false: routing by complexity "
         "alone. The default can be set to true for an API key.",
     )
+    session = StrictTextField(
+        required=False,
+        max_length=128,
+        help_text="The id of the session that the request belongs to: a run of an agent, a task "
+        "or a conversation. Its costs are summed, and budgets may limit them. The header "
+        "x-session-id says the same.",
+    )
     tokenizer_id = StrictTextField(
         required=False,
         max_length=200,
@@ -59,7 +71,8 @@ class CompleteInput(StrictSerializer):
     )
 
 
-_COMMON_FIELDS = frozenset({"prompt", "max_tokens", "auto_route"})
+_COMMON_FIELDS = frozenset({"prompt", "max_tokens", "auto_route", "session"})
+_LONGEST_SESSION = 128
 # Characters that databases cannot store: NUL and surrogates.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -86,6 +99,8 @@ def _is_simple(data: Any) -> bool:
     """Return whether the serializer would accept ``data`` without a change."""
     if type(data) is not dict or not data.keys() <= _COMMON_FIELDS:
         return False
+    if "session" in data and not _is_simple_session(data["session"]):
+        return False
     prompt, tokens = data.get("prompt"), data.get("max_tokens", _DEFAULT_TOKENS)
     return (
         type(prompt) is str
@@ -98,31 +113,49 @@ def _is_simple(data: Any) -> bool:
     )
 
 
+def _is_simple_session(session: Any) -> bool:
+    return (
+        type(session) is str
+        and 0 < len(session) <= _LONGEST_SESSION
+        and not session.isspace()
+        and not _UNSTORABLE.search(session)
+    )
+
+
 class CompleteEndpoint:
     """Answers ``POST /complete``; ``in_background`` runs work on a thread."""
 
     def __init__(
-        self, routing: RoutingService, in_background: Callable[..., Awaitable[object]]
+        self,
+        routing: RoutingService,
+        in_background: Callable[..., Awaitable[object]],
+        brakes: SessionBrakes,
     ) -> None:
+        self._brakes = brakes
         self._routing = routing
         self._in_background = in_background
 
     @classmethod
     def of(cls, services: Services) -> Self:
         """Build the endpoint with what it needs of ``services``."""
-        return cls(services.routing, services.in_background)
+        return cls(services.routing, services.in_background, services.brakes)
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
         """Return the answer. Raises what :meth:`RoutingService.complete` does."""
         data, client = api_request.data, api_request.client
         large = api_request.large
         fields = await asyncio.to_thread(read_complete, data) if large else read_complete(data)
+        session = fields.get("session") or storable_id(api_request.header("x-session-id"))
+        if session:
+            self._brakes.must_go_on(SessionKey(client.tenant, session))
         result = await self._routing.route_and_complete(
             fields["prompt"],
             max_tokens=fields.get("max_tokens", _DEFAULT_TOKENS),
             auto_route=fields.get("auto_route", client.auto_route),
             request_id=api_request.request_id,
             client=client,
+            session=Session(session) if session else NO_SESSION,
+            turn=HUMAN,
         )
         body = completion_body(result)
         if tokenizer_id := fields.get("tokenizer_id"):
@@ -202,6 +235,7 @@ class CompletionViewSet(EndpointViewSet):
         responses={
             200: CompleteBody,
             400: ErrorBody,
+            403: ErrorBody,
             413: ErrorBody,
             415: ErrorBody,
             503: ErrorBody,

@@ -24,12 +24,17 @@ from optimizer.api.v1.reports import (
     StatsViewSet,
     metrics,
 )
+from optimizer.api.v1.sessions import SessionViewSet
 
 # Not "list": each answer is one object, and the OpenAPI document would make it an array.
 _GET: dict[str, Any] = {"get": "retrieve"}
 _CREATE: dict[str, Any] = {"post": "create"}
 
+session_urlpatterns = [
+    path("sessions/<path:session_id>", SessionViewSet.as_view(_GET), name="session"),
+]
 urlpatterns = [
+    *session_urlpatterns,
     path("complete", CompletionViewSet.as_view(_CREATE), name="complete"),
     path("recommendation", RecommendationViewSet.as_view(_GET), name="recommendation"),
     path("routing/decision", RoutingDecisionViewSet.as_view(_GET), name="routing-decision"),

@@ -15,6 +15,7 @@ from analytics.models import RequestRecord
 from analytics.money import dollars
 from optimizer.control_room.access import staff_permission_required
 from optimizer.lab.connection_test import NotConfigured
+from optimizer.presentation.connections.agents import NAMES, connection
 from optimizer.wiring.build import get_services
 
 _MAY_VIEW, _MAY_ASK = "analytics.view_requestrecord", "analytics.ask_requestrecord"
@@ -47,6 +48,9 @@ def start_page(request: HttpRequest) -> HttpResponse:
         "configured": [state for state in states if state.configured],
         "keys_required": keys_required,
         "snippets": snippets(base, "YOUR_KEY" if keys_required else "any"),
+        "agents": [
+            connection(name, base, "YOUR_KEY" if keys_required else "any") for name in NAMES
+        ],
         "first_request": RequestRecord.objects.admitted()
         .order_by("created_at")
         .values_list("pk", flat=True)

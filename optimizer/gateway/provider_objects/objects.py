@@ -21,6 +21,7 @@ from analytics.provider_objects import (
     objects_of,
     objects_remember,
 )
+from analytics.reports.sessions import response_session
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.identifiers import new_request_id
@@ -60,6 +61,10 @@ class ProviderObjects:
         if kept is None and client is not ANONYMOUS:
             raise UnknownObject(f"{kind.capitalize()} with id '{object_id}' not found.")
         return kept
+
+    async def session_of_response(self, response_id: str, client: Client) -> str:
+        """Return the session of an answer that a provider stores, empty if it is not known."""
+        return await self._database.run(partial(response_session, response_id, client.tenant))
 
     async def batch_of(self, file: ProviderObject) -> ProviderObject | None:
         """Return the batch whose results the file holds."""

@@ -329,8 +329,7 @@ class Accounting:
     ) -> BaselineCost:
         if cost is None:
             return BaselineCost(provider, model, None)
-        input_only = replace(usage, output_tokens=0, audio_output_tokens=0)
-        input_cost = self._prices.price(provider, model, input_only).cost
+        input_cost = self._prices.price(provider, model, usage, output=False).cost
         if input_cost is None:
             return BaselineCost(provider, model, cost)
         output_cost = cost - input_cost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from analytics.models import CachedResponse
@@ -13,8 +14,8 @@ from providers.storable import storable_json
 def answer_json(completion: Completion) -> dict[str, Any] | None:
     """Return the JSON of an answer; ``None`` if the entry's text alone is the whole answer."""
     first = completion.choices[0]
-    plain = len(completion.choices) == 1 and not (first.refusal or first.logprobs)
-    if plain and not completion.extra and first.parts == (Text(first.text),):
+    plain = len(completion.choices) == len(first.parts) == 1 and type(first.parts[0]) is Text
+    if plain and not (first.refusal or first.logprobs or completion.extra):
         return None
     answer: dict[str, Any] = storable_json(
         {
@@ -62,10 +63,12 @@ _KINDS: dict[str, type[AnswerPart]] = {
     "opaque": Opaque,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
+_FIELDS = {kind: [field.name for field in fields(kind)] for kind in _NAMES}
 
 
 def _part_json(part: AnswerPart) -> dict[str, Any]:
-    return {"kind": _NAMES[type(part)], **{name: getattr(part, name) for name in part.__slots__}}
+    kind = type(part)
+    return {"kind": _NAMES[kind], **{name: getattr(part, name) for name in _FIELDS[kind]}}
 
 
 def _part(raw: dict[str, Any]) -> AnswerPart:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import attrgetter
@@ -20,6 +19,8 @@ from optimizer.gateway.recording.cached_answers import answer_json
 from providers.completion import Completion, Usage
 from providers.pricing import CallPrice
 from providers.resilience import Attempt
+from providers.storable import storable_text
+from providers.values import frozen
 from routing.models import RoutingDecision
 
 _request = maker_of(RequestRecord)
@@ -27,7 +28,7 @@ _decision = maker_of(RoutingMetric)
 _answer = maker_of(CachedResponse)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoragePolicy:
     """What is stored of prompts and answers.
 
@@ -54,7 +55,7 @@ class StoragePolicy:
         return now + timedelta(seconds=seconds if wanted is None else min(seconds, wanted))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timing:
     """The duration of a request, in milliseconds.
 
@@ -67,7 +68,7 @@ class Timing:
     first_token: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallClock:
     """When a request ``started`` and the provider was ``called``, by ``time.perf_counter``."""
 
@@ -80,7 +81,7 @@ class CallClock:
         return Timing((now - self.started) * 1000, (now - self.called) * 1000, first_token)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Charges:
     """What a request cost in USD; ``failed`` is the part of ``cost`` for failed attempts."""
 
@@ -89,7 +90,7 @@ class Charges:
     attempts: list[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BaselineCost:
     """The baseline model and the cost of this request on it, in USD.
 
@@ -103,7 +104,7 @@ class BaselineCost:
     output_cost: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PricedAnswer:
     """A provider's answer with what it cost and saved, in USD.
 
@@ -153,6 +154,8 @@ class LedgerEntryBuilder:
                 "reasoning_tokens": usage.reasoning_tokens,
                 "usage_estimated": usage.estimated,
                 "finish_reason": finish_reason,
+                "tools_called": tools_called(completion),
+                "response_id": storable_text(completion.response_id or "")[:_LONGEST_ID],
                 "cost": charges.cost,
                 "price_basis": answer.price.basis,
                 "list_cost": answer.price.listed,
@@ -280,7 +283,11 @@ class LedgerEntryBuilder:
             "streamed": request.streamed,
             "tags": list(request.tags),
             "user_id": request.user_id,
-            "session_id": request.session_id,
+            "session_id": request.session.id,
+            "agent": request.session.agent,
+            "sub_agent": request.session.sub_agent,
+            "parent_agent": request.session.parent_agent,
+            "turn": request.turn,
             "pattern": analyzed.analysis.pattern,
             "complexity": analyzed.analysis.complexity,
             "tier": analyzed.analysis.tier,
@@ -340,6 +347,15 @@ def _basis_of_failure(charges: Charges) -> str:
     if any(attempt.get("estimated") for attempt in charged):
         return RequestRecord.PriceBasis.ESTIMATED
     return RequestRecord.PriceBasis.TABLE if charged else ""
+
+
+_MOST_TOOLS, _LONGEST_TOOL, _LONGEST_ID = 32, 64, 128
+
+
+def tools_called(completion: Completion) -> list[str] | None:
+    """Return the names of the tools that an answer calls, in their order; ``None`` for none."""
+    calls = [call.name for choice in completion.choices for call in choice.tool_calls]
+    return [storable_text(name)[:_LONGEST_TOOL] for name in calls[:_MOST_TOOLS]] or None
 
 
 _BILLED = (

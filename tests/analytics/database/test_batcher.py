@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -131,6 +132,21 @@ def test_what_an_ended_loop_had_gathered_is_processed_by_who_closes(make) -> Non
     batcher.close()
     assert watched.batches == [[1]]
     assert not task.done()
+
+
+def test_those_that_come_while_it_rests_share_a_batch(make) -> None:
+    sizes: list[int] = []
+
+    def slow(items: Sequence[int]) -> Sequence[int | Exception]:
+        sizes.append(len(items))
+        time.sleep(0.05)
+        return items
+
+    batcher = make(slow)
+    batcher.submit(1).result()
+    for future in [batcher.submit(number) for number in range(3)]:
+        future.result()
+    assert sizes == [1, 3]
 
 
 def test_threads_and_loops_may_call_at_the_same_time(make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import Model
+from django.db.models import JSONField, Model
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
@@ -22,12 +23,24 @@ money = st.decimals(min_value=-1000, max_value=1000, places=10)
 zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))])
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 
+_JSON = frozenset(
+    field.column
+    for table in (RequestRecord, RoutingMetric)
+    for field in table._meta.concrete_fields
+    if isinstance(field, JSONField)
+)
+
 
 def stored(table: str, key: str, value: Any) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT * FROM {table} WHERE {key} = %s", [value])
         names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    for row in rows:
+        for name in _JSON & row.keys():
+            # SQLite keeps JSON as it was written; spaces and escapes have no meaning.
+            row[name] = row[name] and json.loads(row[name])
+    return rows
 
 
 def as_key(value: uuid.UUID) -> Any:

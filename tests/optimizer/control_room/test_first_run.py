@@ -17,6 +17,7 @@ from django.urls import reverse
 from analytics.access.roles import OPERATOR, VIEWER
 from analytics.models import RequestRecord
 from optimizer.control_room.pages.first_run import snippets
+from optimizer.presentation.connections.agents import NAMES
 from tests.conftest import Start, logged_in
 from tests.factories import RequestRecordFactory
 from tests.fakes.server import FakeProvider, Reply
@@ -54,6 +55,14 @@ async def test_a_thinking_model_that_has_nothing_to_say_yet_answers_too(
     silent = anthropic_message("claude-haiku-5-5", content=[], stop_reason="max_tokens")
     fakes["claude"].always(Reply(silent))
     assert (await operator.post(TEST, {"provider": "claude"})).json()["works"]
+
+
+@pytest.mark.django_db
+def test_the_page_has_the_lines_of_each_agent(admin_client: Client) -> None:
+    page = admin_client.get(PAGE).content.decode()
+    for name in NAMES:
+        assert f"manage.py connect {name}" in page
+    assert "ANTHROPIC_BASE_URL=http://testserver" in page
 
 
 @pytest.mark.parametrize(

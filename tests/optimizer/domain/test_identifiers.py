@@ -50,7 +50,7 @@ def session(
             {
                 "user-agent": "codex_exec/0.171.0 (Debian 12.0.0; x86_64) dumb",
                 "session-id": ID,
-                "thread-id": "another",
+                "thread-id": ID,
             },
             "codex",
         ),
@@ -68,6 +68,66 @@ def session(
 )
 def test_agents_send_the_id_of_a_run_in_a_header(headers: dict[str, str], agent: str) -> None:
     assert session(chat(), headers) == Session(ID, agent)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (
+            {
+                "user-agent": "claude-cli/2.1.332 (external, cli)",
+                "x-claude-code-session-id": ID,
+                "x-claude-code-agent-id": "a1",
+            },
+            Session(ID, "claude-code", "a1"),
+        ),
+        (
+            {
+                "user-agent": "claude-cli/2.1.332 (external, cli)",
+                "x-claude-code-session-id": ID,
+                "x-claude-code-agent-id": "a2",
+                "x-claude-code-parent-agent-id": "a1",
+            },
+            Session(ID, "claude-code", "a2", "a1"),
+        ),
+        (
+            {
+                "user-agent": "codex_cli_rs/0.171.0",
+                "session-id": ID,
+                "thread-id": "child",
+                "x-codex-parent-thread-id": ID,
+            },
+            Session(ID, "codex", "child"),
+        ),
+        (
+            {
+                "user-agent": "codex_cli_rs/0.171.0",
+                "session-id": ID,
+                "thread-id": "grandchild",
+                "x-codex-parent-thread-id": "child",
+            },
+            Session(ID, "codex", "grandchild", "child"),
+        ),
+        (
+            {
+                "user-agent": "opencode/1.18.33 ai-sdk/provider-utils/4.0.23",
+                "x-session-id": "ses_child",
+                "x-parent-session-id": ID,
+            },
+            Session(ID, "opencode", "ses_child"),
+        ),
+    ],
+)
+def test_sub_agents_belong_to_the_session_that_started_them(
+    headers: dict[str, str], expected: Session
+) -> None:
+    assert session(chat(), headers) == expected
+
+
+def test_an_answer_that_is_gone_on_from_shows_the_session_where_nothing_else_does() -> None:
+    assert session_of(chat(), lambda _: "", continued="before").id == "before"
+    body = {"prompt_cache_key": ID}
+    assert session_of(chat(body=body), lambda _: "", continued="before").id == ID
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from optimizer.api.openai.responses.answer import ResponseFrame
 from optimizer.api.openai.responses.relay import ResponseRelayRules
 from optimizer.api.openai.responses.request import read_response_query
 from optimizer.api.openai.responses.stream import ResponseStreamEncoder
+from optimizer.budgets.brakes import SessionBrakes
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import CompletionResult, UnknownObject
@@ -42,8 +43,9 @@ class ResponsesEndpoint(OpenAIEndpoint, ChatEndpoint):
         routing: RoutingService,
         stored: StoredResponses,
         objects: ProviderObjects,
+        brakes: SessionBrakes,
     ) -> None:
-        super().__init__(chat_requests, routing, objects)
+        super().__init__(chat_requests, routing, objects, brakes)
         self._stored = stored
 
     @classmethod
@@ -54,18 +56,31 @@ class ResponsesEndpoint(OpenAIEndpoint, ChatEndpoint):
             services.routing,
             services.stored_responses,
             services.provider_objects,
+            services.brakes,
         )
 
     async def answer(self, api_request: ApiRequest) -> Reply:
         """Return the reply; what the request refers to is put in its place before."""
         try:
             await self.check_owner(api_request)
+            continued = await self._continued(api_request)
             data = await self._stored.resolved(api_request.data, api_request.client)
         except Exception as error:  # noqa: BLE001 - reported in the API's format
             return self.failed(api_request.request_id, error)
         if data is not api_request.data:
             api_request = replace(api_request, data=data, sent=api_request.data)
+        if continued:
+            api_request = replace(api_request, continued=continued)
         return await super().answer(api_request)
+
+    async def _continued(self, api_request: ApiRequest) -> str:
+        """Return the session of the response that the request goes on from."""
+        data = api_request.data
+        previous = data.get("previous_response_id") if isinstance(data, Mapping) else None
+        # What this service stores is put in its place, so the conversation's beginning is there.
+        if not isinstance(previous, str) or not previous or is_own_response(previous):
+            return ""
+        return await self._objects.session_of_response(previous, api_request.client)
 
     async def check_owner(self, api_request: ApiRequest) -> None:
         """Check that what OpenAI stores and the request continues is the client's own."""

@@ -27,7 +27,7 @@ def rollups_remove(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('analytics', '0034_provider_statements'),
+        ('analytics', '0037_session_brakes'),
     ]
 
     operations = [migrations.RunPython(hours_sum_again, rollups_remove)]

@@ -1,0 +1,81 @@
+"""Table: sessions."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.db import models
+
+from analytics.database.large_tables import LargeTableQuerySet
+from analytics.money import money
+
+
+class AgentSession(models.Model):
+    """One run of an agent or one conversation, with the exact sums of its requests.
+
+    The sums are written in the ledger's transaction. The row whose ``sub_agent`` is empty sums
+    the whole session; each sub-agent has a row of its own beside it, and ``parent_agent`` is the
+    sub-agent that started it, empty if the main agent did. A client chooses ``session_id``, so a
+    session belongs to one ``tenant``. No request is answered once ``stopped_at`` is set.
+    """
+
+    tenant = models.CharField(max_length=80, blank=True)
+    session_id = models.CharField(max_length=128)
+    sub_agent = models.CharField(max_length=128, blank=True)
+    parent_agent = models.CharField(max_length=128, blank=True)
+    agent = models.CharField(max_length=32, blank=True)
+    user_id = models.CharField(max_length=128, blank=True)
+    api_key = models.CharField("API key", max_length=16, blank=True)
+    project = models.CharField(max_length=64, blank=True)
+    started_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    # Of these, no CHECK asks for positive numbers: what is taken back is added as a negative one.
+    requests = models.BigIntegerField(default=0)
+    errors = models.BigIntegerField(default=0)
+    cache_hits = models.BigIntegerField(default=0)
+    unpriced = models.BigIntegerField(default=0)
+    human_turns = models.BigIntegerField(default=0)
+    tool_calls = models.BigIntegerField(default=0)
+    tokens_in = models.BigIntegerField(default=0)
+    tokens_out = models.BigIntegerField(default=0)
+    cache_read_tokens = models.BigIntegerField(default=0)
+    cache_write_tokens = models.BigIntegerField(default=0)
+    cost = money(default=Decimal(0))
+    savings = money(default=Decimal(0))
+    prompt_cache_saved = money(default=Decimal(0))
+    # Since the last words of a person; only roughly after a correction of a row.
+    calls_since_human = models.BigIntegerField(default=0, db_default=0)
+    cost_since_human = money(default=Decimal(0), db_default=Decimal(0))
+    runaway_at = models.DateTimeField(null=True, blank=True)
+    runaway_reason = models.CharField(max_length=200, blank=True, default="", db_default="")
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    stop_reason = models.CharField(max_length=200, blank=True, default="", db_default="")
+
+    objects = LargeTableQuerySet.as_manager()
+
+    class Meta:
+        db_table = "sessions"
+        verbose_name = "session"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "session_id", "sub_agent"], name="one_row_a_session"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["-cost"], condition=models.Q(sub_agent=""), name="sessions_cost"),
+            models.Index(
+                fields=["-last_at"], condition=models.Q(sub_agent=""), name="sessions_last"
+            ),
+            models.Index(fields=["session_id"], name="sessions_id"),
+            models.Index(
+                fields=["sub_agent"], condition=~models.Q(sub_agent=""), name="sessions_sub_agent"
+            ),
+            models.Index(
+                fields=["stopped_at"],
+                condition=models.Q(stopped_at__isnull=False),
+                name="sessions_stopped",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.session_id
