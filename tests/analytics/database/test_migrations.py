@@ -47,7 +47,7 @@ def test_hours_are_summed_again_by_session_user_and_key() -> None:
     RoutingMetricFactory(request__created_at=NOW, request__session_id="one")
     list(totals_update(NOW + timedelta(hours=3)))
     try:
-        migrate_to(("analytics", "0034_provider_statements"))
+        migrate_to(("analytics", "0037_session_brakes"))
         assert not HourlyRollup.objects.filter(dimension="sessions").exists()
     finally:
         migrate_to(*MigrationExecutor(connection).loader.graph.leaf_nodes("analytics"))
