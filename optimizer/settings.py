@@ -339,6 +339,7 @@ REQUEST_DEADLINE = env.float("REQUEST_DEADLINE", default=600.0)
 STREAM_SECONDS = env.float("STREAM_SECONDS", default=3600.0)
 STREAM_IDLE_SECONDS = env.float("STREAM_IDLE_SECONDS", default=600.0)
 QUALITY_TARGET = env.float("QUALITY_TARGET", default=0.7)
+BASELINE_MODEL = env.str("BASELINE_MODEL", default="")
 JUDGE_MODEL = env.str("JUDGE_MODEL", default="")
 JUDGE_RATE = env.float("JUDGE_RATE", default=0.01)
 if not 0 <= JUDGE_RATE <= 1:

@@ -234,8 +234,7 @@ class Ledger:
             return self._write_to_journal(entries)
         try:
             if self.health.database_in_doubt:
-                self.database.ask(write_probe)
-                self.health.database_wrote()
+                self._write_probe()
             if self._replay_due and time.monotonic() >= self._replay_at:
                 self._try_to_replay()
             total = self.database.ask(lambda: write_entries(entries)) if entries else None
@@ -259,10 +258,14 @@ class Ledger:
     def _refuses_all(self) -> bool:
         """Return whether the database refuses any row, such as after a right was withdrawn."""
         try:
-            self.database.ask(write_probe)
+            self._write_probe()
         except Exception:  # noqa: BLE001 - the caller logs the error of its own rows
             return True
         return False
+
+    def _write_probe(self) -> None:
+        self.database.ask(write_probe)
+        self.health.database_wrote()
 
     def _receipts(self, entries: Sequence[LedgerEntry], total: Decimal | None) -> Sequence[Receipt]:
         requests = [entry.request for entry in entries if entry.request.tenant]

@@ -635,8 +635,8 @@ def bounded_mean(
     spreads, centres = {}, {}
     for by, of in added.items():
         total = sum(count for count, _ in of)
-        variance, *rest = spread_of(of, one, by)
-        spreads[by] = (variance / total**2, *rest)
+        variance, freedom, skewness, _ = spread_of(of, one, by)
+        spreads[by] = (variance / total**2, freedom, skewness, by)
         centres[by] = math.fsum(value for _, value in of) / total
     most = widest_spread(spreads)
     low, high = sides_of(method, most)

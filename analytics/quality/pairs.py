@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,13 +42,18 @@ def compared_pairs(rows: Any) -> list[ComparedPair]:
     return [_pair(*row) for row in scored.values_list(*_COLUMNS)]
 
 
-def pairs_by(step: type[TruncBase], rows: Any) -> dict[datetime, list[ComparedPair]]:
-    """Return the pairs among comparisons by the start of their step (UTC)."""
-    scored = rows.filter(served=True, score__isnull=False).order_by("pk")
-    pairs: dict[datetime, list[ComparedPair]] = defaultdict(list)
-    for at, *row in scored.values_list(step("created_at", tzinfo=UTC), *_COLUMNS):
-        pairs[at].append(_pair(*row))
-    return pairs
+def pairs_by(
+    step: type[TruncBase], rows: Any
+) -> dict[datetime, tuple[list[ComparedPair], Decimal]]:
+    """Return the pairs among comparisons, and what all of these cost in USD, by step (UTC)."""
+    steps: dict[datetime, tuple[list[ComparedPair], Decimal]] = {}
+    columns = (step("created_at", tzinfo=UTC), "served", "judge_cost", "answer_cost", *_COLUMNS)
+    for at, served, judging, answer, *row in rows.order_by("pk").values_list(*columns):
+        pairs, paid = steps.get(at, ([], Decimal(0)))
+        if served and row[0] is not None:
+            pairs.append(_pair(*row))
+        steps[at] = pairs, paid + judging + answer
+    return steps
 
 
 def _pair(

@@ -58,7 +58,7 @@ def quality_report(
     else:
         difference, baseline, basis = NO_MEAN, NO_MEAN, "nothing"
         routed = _mean_rating(since, until)
-        rated = rated_quality(since, until)
+        rated = rated_quality(since, until) if routed.count else None
         if rated is not None:
             (difference, baseline), basis = rated, "ratings"
     return {
@@ -88,17 +88,13 @@ def quality_by(
     step: type[TruncBase], since: datetime, until: datetime | None = None
 ) -> dict[datetime, QualityStep]:
     """Return the quality of each step in ``[since, until)`` with verdicts, by its start (UTC)."""
-    compared = comparisons_in(since, until)
-    paid = compared.values(at=step("created_at", tzinfo=UTC)).order_by()
-    paid = paid.annotate(paid=MoneySum(F("judge_cost") + F("answer_cost")))
-    pairs = pairs_by(step, compared)
     rated = _feedback(since, until).values(at=step("request__created_at", tzinfo=UTC))
     rated = rated.order_by().annotate(
         n=Count("pk"), total=Sum("score"), squares=Sum(F("score") * F("score"))
     )
     steps: dict[datetime, QualityStep] = {
-        row["at"]: QualityStep(pair_gain(pairs.get(row["at"], [])), judging=row["paid"])
-        for row in paid
+        at: QualityStep(pair_gain(pairs), judging=paid)
+        for at, (pairs, paid) in pairs_by(step, comparisons_in(since, until)).items()
     }
     for row in rated:
         mean = mean_of(row["n"], row["total"], row["squares"])

@@ -151,14 +151,14 @@ def _clusters(
     by_step: dict[datetime, dict[str, dict[Any, Figures]]] = {
         start: {by: {} for by in GROUPED_BY} for start in steps.starts
     }
-    query = SumQuery(tuple(GROUPED_BY.values()), since, until)
-    (groups,) = sums_together([query], horizon, steps.by, PAIR_FIGURES)
+    queries = [SumQuery(tuple(GROUPED_BY.values()), since, until)]
+    if steps.kind == "month":
+        queries.append(SumQuery(("strategy",), since, until, TruncDay))
+    groups, *by_day = sums_together(queries, horizon, steps.by, PAIR_FIGURES)
     for by, dimension in GROUPED_BY.items():
         for (at, value), figures in groups[dimension].items():
             by_step[at][by][value] = figures
-    if steps.kind == "month":
-        query = SumQuery(("strategy",), since, until)
-        (days,) = sums_together([query], horizon, TruncDay, PAIR_FIGURES)
+    for days in by_day:
         for (day, _), figures in days["strategy"].items():
             of_month = by_step[day.replace(day=1)].setdefault("day", {})
             add_figures(of_month.setdefault(day, dict.fromkeys(PAIR_FIGURES, 0)), figures)

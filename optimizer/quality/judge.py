@@ -28,8 +28,9 @@ from analytics.models import Comparison
 from analytics.quality.comparisons import Judgement, ScoredAnswer, comparison_record
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
-from optimizer.domain.request import ASSUMED_MAX_TOKENS
+from optimizer.domain.request import ASSUMED_MAX_TOKENS, GatewayRequest
 from optimizer.domain.result import CompletionResult
+from optimizer.pricing.baseline_choice import BaselineChoice
 from optimizer.quality.judge_pace import JudgePace, Pace
 from optimizer.quality.judge_prompt import Side, conversation_text, question, verdict_of
 from optimizer.shared.tasks import Background
@@ -96,6 +97,7 @@ class Judge:
         store: Store,
         *,
         budgets: Budgets | None = None,
+        baselines: BaselineChoice | None = None,
         seed: int | None = None,
     ) -> None:
         self._policy = policy
@@ -103,6 +105,7 @@ class Judge:
         self._prices = prices
         self._store = store
         self._budgets = budgets
+        self._baselines = baselines
         self._random = random.Random(seed)  # noqa: S311 - a sample, not a secret
         self._pace = JudgePace(policy.rate, policy.daily_budget)
         self._one_at_a_time = asyncio.Semaphore(1)
@@ -113,7 +116,9 @@ class Judge:
         """Judge this answer in the background, if it falls into the random sample."""
         if self._random.random() >= self._policy.rate or self._waiting >= _MAX_WAITING:
             return
-        if (case := self._case(analyzed, result)) is not None:
+        case = self._case(analyzed, result)
+        self._pace.sampled(suitable=case is not None)
+        if case is not None:
             self._waiting += 1
             self._background.run(self._judge_and_record(case, result.completion.text))
 
@@ -129,7 +134,7 @@ class Judge:
         if not _only_text(analyzed.request.chat):
             return None
         served = ModelRef(completion.provider, completion.model)
-        reference = self._policy.reference or analyzed.request.baseline or _baseline(metadata)
+        reference = self._policy.reference or self._baseline(analyzed.request, metadata)
         if reference is None:
             return None
         replaced = metadata.get("guarantee", {}).get("instead_of")
@@ -139,6 +144,11 @@ class Judge:
             expected = metadata["guarantee"]["expected"]
             return _Case(analyzed, candidate, reference, expected, served=False)
         return _Case(analyzed, served, reference, _expected(metadata), served=True)
+
+    def _baseline(self, request: GatewayRequest, metadata: dict[str, Any]) -> ModelRef | None:
+        """Return the baseline that the request's saving is measured against."""
+        chosen = self._baselines.of(request) if self._baselines else request.baseline
+        return chosen or _baseline(metadata)
 
     async def _judge_and_record(self, case: _Case, text: str) -> None:
         score, error = None, ""

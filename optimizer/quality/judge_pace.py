@@ -40,6 +40,12 @@ class JudgePace:
         self._budget = daily_budget
         self._share = 1.0
         self._share_of: datetime | None = None
+        self._sampled = self._suitable = 0
+
+    def sampled(self, *, suitable: bool) -> None:
+        """Note an answer of the sample: not all are suitable, as those with tools are not."""
+        self._sampled += 1
+        self._suitable += suitable
 
     def now(self, now: datetime | None = None) -> Pace:
         """Return the pace at this moment; the share is read once an hour."""
@@ -61,5 +67,6 @@ class JudgePace:
             created_at__gte=today - _LEARNED_FROM, created_at__lt=today
         )
         each = recent.aggregate(cost=Avg(F("judge_cost") + F("answer_cost")))["cost"]
-        expected = float(each or 0) * sums["answered"] * self._rate
+        suitable = (self._suitable + 1) / (self._sampled + 1)
+        expected = float(each or 0) * sums["answered"] * self._rate * suitable
         return min(1.0, _RESERVE * float(self._budget) / expected) if expected else 1.0

@@ -63,7 +63,11 @@ from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.provider_objects import upkeep_of_objects
-from optimizer.wiring.quality import configured_guarantee, configured_judge
+from optimizer.wiring.quality import (
+    configured_baseline,
+    configured_guarantee,
+    configured_judge,
+)
 from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
 from optimizer.wiring.services import Services
 from providers.catalogue import Catalogue, load_catalogue
@@ -249,6 +253,7 @@ def build_services() -> Services:
     options = AvailableModels(catalogue, prices, caller, known)
     names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     guarantee = configured_guarantee(names, caller)
+    baselines = configured_baseline(names, catalogue, caller, prices)
     engine = routing_engine(options, evidence, predictor, guarantee)
     mask = load_mask(product.masking)
     ledger = Ledger(journal(), mask)
@@ -271,7 +276,7 @@ def build_services() -> Services:
         sessions = SessionStates(
             objects, lambda name: provider.wire if (provider := caller.providers.get(name)) else ""
         )
-    accounting = Accounting(prices, ledger, entries, limits, observers, sessions)
+    accounting = Accounting(prices, ledger, entries, limits, observers, baselines, sessions)
     settlement = Settlement(objects, registry.providers, prices, known, observers)
     refusals = Refusals(
         ledger,
@@ -306,7 +311,7 @@ def build_services() -> Services:
         cache=AnswerCache(cache, semantic),
         rules=rules,
         experiments=experiments,
-        judge=configured_judge(names, caller, prices, background, guarantee, budgets),
+        judge=configured_judge(names, caller, prices, background, guarantee, budgets, baselines),
         budgets=budgets,
         sessions=sessions,
         output_lengths=output_lengths,
@@ -316,6 +321,7 @@ def build_services() -> Services:
         catalogue=catalogue,
         prices=prices,
         price_service=price_service,
+        baselines=baselines,
         registry=registry,
         caller=caller,
         circuits=circuits,

@@ -19,6 +19,7 @@ class ProductSettings:
     """
 
     auth: Mode
+    baseline_model: str
     breaker_failures: int
     breaker_seconds: float
     breaker_window: float

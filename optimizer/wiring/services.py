@@ -13,6 +13,8 @@ from django.db import connections
 from analytics.cache import CacheReader
 from analytics.database.aside import DatabaseThread
 from analytics.ledger.ledger import Ledger
+from analytics.ledger.recovery import RecoveryProbe
+from analytics.ledger.write_health import write_probe
 from optimizer.access.api_keys import ApiKeys
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter
 from optimizer.access.rate_limits import RateLimits
@@ -38,6 +40,7 @@ from optimizer.monitoring.otlp import Telemetry
 from optimizer.monitoring.prometheus import Meter
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
+from optimizer.pricing.baseline_choice import BaselineChoice
 from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import EvidenceTable, Expectations
 from optimizer.quality.guarantee import ActiveGuarantee
@@ -63,6 +66,7 @@ class Services:
     catalogue: Catalogue
     prices: PriceBook
     price_service: PriceService
+    baselines: BaselineChoice
     registry: ProviderRegistry
     caller: ResilientCaller
     circuits: SharedCircuits
@@ -104,6 +108,7 @@ class Services:
     ending: bool = False
     """Whether the server is shutting down: it answers requests in progress, and no new ones."""
     _fast_refresher: FastRefresher | None = None
+    _recovery: RecoveryProbe | None = None
     _upkeep: Sequence[asyncio.Task[None]] = ()
     _watching: asyncio.Task[None] | None = None
 
@@ -116,6 +121,9 @@ class Services:
             raise RuntimeError("The services are running already.")
         self.circuits.begin()
         await asyncio.to_thread(self.ledger.health.begin)
+        readers = [self.cache.database] if self.cache is not None else []
+        self._recovery = RecoveryProbe([self.ledger.database, *readers], write_probe)
+        self._recovery.begin()
         self._fast_refresher = fast_refresher(
             self.api_keys,
             self.budgets,
@@ -164,6 +172,8 @@ class Services:
             self.ledger.health.decide()
             if self.cache is not None:
                 self.cache.abort_stuck_wait()
+            if self._recovery is not None:
+                self._recovery.abort_stuck_wait()
 
     async def in_background(self, work: object, *args: object) -> object:
         """Run ``work`` on the background thread, off the event loop."""
@@ -192,6 +202,8 @@ class Services:
         """Flush the ledger and end the threads."""
         if self._fast_refresher is not None:
             self._fast_refresher.close()
+        if self._recovery is not None:
+            self._recovery.close()
         self.ledger.health.close()
         self.ledger.close()
         self.budgets.begun.close()

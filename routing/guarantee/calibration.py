@@ -35,6 +35,7 @@ Floats = NDArray[np.float64]
 GRID = np.linspace(1, 0, 101).round(2)
 """Thresholds from the safest to the riskiest; fixed in advance, so independent of the data."""
 _SHORTEST, _LONGEST = 400, 6_000
+_MARGIN = 1.25
 _VARIANCE = 0.05
 """That of a judge's verdicts, scaled to 0-1: wins of either side and ties."""
 
@@ -135,13 +136,13 @@ def calibrate_now(scores: Floats, losses: Floats, promise: Promise) -> Calibrati
 
 
 def window_of(promise: Promise) -> int:
-    """Return how many of the latest pairs count: twice what a promise needs at no loss.
+    """Return how many of the latest pairs count: a quarter more than a promise needs at no loss.
 
     A test at level delta needs 2 log(1 / delta) v / m^2 values of variance v that lie m below the
     limit. A promise that allows more loss needs fewer, and so notices a change sooner.
     """
     needed = 2 * log(1 / promise.delta) * _VARIANCE / (promise.tolerance / 2) ** 2
-    return round(min(max(2 * needed, _SHORTEST), _LONGEST))
+    return round(min(max(_MARGIN * needed, _SHORTEST), _LONGEST))
 
 
 def window_start(pairs: int, promise: Promise) -> int:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-DOUBT = 20.0
+DOUBT = 8.0
 """Evidence now at which the promise is in doubt."""
 CHANGE = 1000.0
 """Evidence at any time at which the values before it no longer count."""

@@ -180,7 +180,7 @@ class CostSavingsBody(s.Serializer):
     percent_saved = s.FloatField()
     intelligent_cost = s.FloatField()
     baseline_cost = s.FloatField(
-        help_text="the same requests at the price of the model that complexity routing chooses"
+        help_text="the same requests on their baseline: the model asked for, else BASELINE_MODEL"
     )
     routing_saved = s.FloatField()
     cache_saved = s.FloatField()

@@ -141,15 +141,12 @@ def _savings_by_cause(by_step: TimeSeries, rows: list[str]) -> Chart:
         return [str(amount_of(figures)) for figures in by_step.totals]
 
     def saved_by_choice(figures: Figures) -> Decimal:
-        saved: Decimal = (
-            figures["routing_saved"] - figures["explored_saved"] - figures["prompt_cache_saved"]
-        )
+        saved: Decimal = figures["routing_saved"] - figures["explored_saved"]
         return saved
 
     series = [
         Series("Cheaper models", amounts(saved_by_choice)),
         Series("Response cache", _money(by_step.totals, "cache_saved")),
-        Series("Prompt caches", _money(by_step.totals, "prompt_cache_saved")),
         Series("Exploration", _money(by_step.totals, "explored_saved")),
         Series("Failed requests", amounts(lambda figures: -figures["lost_cost"])),
         Series("Quality judge", [str(-step.judging) for step in by_step.quality]),

@@ -28,6 +28,7 @@ from optimizer.gateway.recording.ledger_entries import (
     Timing,
     describe_attempts,
 )
+from optimizer.pricing.baseline_choice import BaselineChoice
 from providers.chat import Chat
 from providers.completion import Choice, Completion, Usage
 from providers.pricing import CallPrice, PriceBook
@@ -105,10 +106,12 @@ class Accounting:
         entries: LedgerEntryBuilder,
         limits: RateLimits | None = None,
         observers: Sequence[Observer] = (),
+        baselines: BaselineChoice | None = None,
         sessions: SessionMemory | None = None,
     ) -> None:
         self._sessions = sessions
         self._limits = limits
+        self._baselines = baselines
         self._observers = observers
         self._prices = prices
         self._ledger = ledger
@@ -311,10 +314,11 @@ class Accounting:
     ) -> BaselineCost | None:
         """Return the baseline: the model to compare with, priced on this request's tokens.
 
-        It is the model that the client named as baseline, else complexity's first choice that
+        It is the model that :class:`BaselineChoice` chooses, else complexity's first choice that
         did not fail. ``None`` if all of them failed.
         """
-        ref: ModelRef | None = analyzed.request.baseline
+        request = analyzed.request
+        ref = self._baselines.of(request) if self._baselines else request.baseline
         if ref is None:
             failed = list(map(_MODEL, attempts))
             for model in decision.metadata["baseline_chain"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.proof import verify
+from analytics.quality.means import mean_over
+from analytics.quality.report import METHOD as QUALITY_METHOD
+from analytics.reports.cluster_labels import Origin
 from analytics.reports.figures import no_figures
 from analytics.reports.intervals import METHOD, interval_of
 
@@ -91,6 +95,38 @@ def test_the_verifier_computes_the_interval_of_the_report(
         assert (bound is None) == (other is None)
         if bound is not None:
             assert abs(bound - other) <= max(Decimal("2e-10"), abs(bound) * Decimal("1e-9"))
+
+
+@given(
+    st.integers(0, 10**6), st.sampled_from([30, 200]), st.sampled_from([0, 5, 20, 80]),
+    st.sampled_from([0, 3, 40]), st.sampled_from([0.0, 0.5, 1.0]),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_the_verifier_computes_the_mean_of_pairs_of_the_report(
+    seed: int, n: int, sessions: int, users: int, alike: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    session, user = rng.integers(max(sessions, 1), size=n), rng.integers(max(users, 1), size=n)
+    own = rng.choice([-0.5, 0.0, 0.5], size=max(sessions, 1))[session]
+    gains = np.where(rng.random(n) < alike, own, rng.choice([-0.5, 0.0, 0.5], size=n))
+    start = datetime(2026, 10, 1, tzinfo=UTC)
+    origins = [
+        Origin(
+            str(at), f"s{session[at]}" if sessions else "", f"u{user[at]}" if users else "", "k",
+            start + timedelta(hours=int(rng.integers(24 * 20))),
+        )
+        for at in range(n)
+    ]  # fmt: skip
+    stated = mean_over(gains, origins, -1.0)
+    labels = verify.labels_of(
+        QUALITY_METHOD, [(*origin[:4], origin.at.isoformat()) for origin in origins]
+    )
+    computed = verify.bounded_mean(QUALITY_METHOD, list(gains), labels, -1.0)
+    assert computed["count"] == stated.count
+    for name in ("mean", "low", "high"):
+        bound = getattr(stated, name)
+        assert (bound is None) == (computed[name] is None)
+        assert bound is None or abs(bound - computed[name]) <= 2e-6
 
 
 @pytest.mark.parametrize("path", sorted(OLD.glob("*.zip")), ids=lambda path: path.stem)

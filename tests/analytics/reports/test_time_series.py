@@ -101,4 +101,4 @@ def test_any_length_takes_as_many_queries(days: int) -> None:
     list(totals_update(NOW))
     with CaptureQueriesContext(connection) as queries:
         time_series(NOW - timedelta(days=days), NOW, NOW - timedelta(days=2 * days))
-    assert len(queries) <= 11
+    assert len(queries) <= 8

@@ -31,6 +31,14 @@ def test_the_share_is_what_the_budget_can_pay_for_at_all_hours() -> None:
     assert shares == pytest.approx([0.45] * 24)
 
 
+def test_answers_that_cannot_be_judged_are_not_planned_for() -> None:
+    yesterday(1000, "0.01")
+    pace = JudgePace(0.1, D("0.5"))
+    for n in range(99):
+        pace.sampled(suitable=n < 9)  # the others have tools
+    assert pace.now(MIDNIGHT).share == 1.0
+
+
 def test_a_budget_that_suffices_thins_nothing() -> None:
     yesterday(100, "0.01")
     assert JudgePace(0.1, D(1)).now(MIDNIGHT).share == 1.0

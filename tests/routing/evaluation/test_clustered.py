@@ -162,3 +162,21 @@ def test_intervals_hold_the_truth_as_often_as_they_say(traffic: str, size: int) 
     # Two hundred logs: 95 % give or take 3 %.
     assert refused == 0
     assert 0.915 <= held <= 0.99
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "what-if, cost: 50 users", "what-if, quality: 200 users", "quality: pairs of 50 users",
+        "ratings: harder prompts to the better model", "ratings: the same, of 100 users",
+        "ratings: a router that leaves nothing to chance",
+    ],
+)  # fmt: skip
+def test_so_do_those_of_policies_pairs_and_ratings(row: str) -> None:
+    held, refused = coverage(row, 300, 60, 1)
+    if "nothing to chance" in row:
+        assert refused == 1
+        return
+    # Sixty logs: 95 % give or take 5.5 %.
+    assert refused == 0
+    assert held >= 0.9
