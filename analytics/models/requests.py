@@ -253,6 +253,10 @@ class RoutingMetric(ModelRefMixin, models.Model):
     routing_saved = money(null=True)
     cache_saved = money(null=True)
     prompt_cache_saved = money(null=True)
+    cache_marked = models.BooleanField(
+        default=False, db_default=False,
+        help_text="The prompt cache was asked for here, as the client did not.",
+    )  # fmt: skip
     explored = models.BooleanField(default=False, help_text="Chosen to learn about the model.")
     metadata = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
 

@@ -99,6 +99,10 @@ _MONEY: dict[str, Any] = {
     "routing_saved": MoneySum("decision__routing_saved", filter=_PAIRED),
     "cache_saved": MoneySum("decision__cache_saved", filter=_PAIRED),
     "prompt_cache_saved": MoneySum("decision__prompt_cache_saved", filter=_PAIRED),
+    # The part of it where this service asked for the prompt cache.
+    "marks_saved": MoneySum(
+        "decision__prompt_cache_saved", filter=_PAIRED & Q(decision__cache_marked=True)
+    ),
     "explored_saved": MoneySum(
         "decision__routing_saved", filter=_PAIRED & Q(decision__explored=True)
     ),

@@ -101,6 +101,10 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("  lost on failed requests", dollars(-savings["failed_requests_cost"])),
         ("  spent on judging answers", dollars(-savings["judging_cost"])),
         ("Saved by prompt caches (not in the total)", dollars(savings["prompt_cache_saved"])),
+        (
+            "  where this service asked for them",
+            dollars(report["prompt_cache"]["saved_by_own_marks"]),
+        ),
         *_adjusted(report["adjusted"]),
         *_bases(report["by_basis"]),
         *_quality(report["quality"]),

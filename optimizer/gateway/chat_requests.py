@@ -14,6 +14,7 @@ from optimizer.domain.model_names import ModelNames, Selection, UnconfiguredMode
 from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key
 from optimizer.domain.request import GatewayRequest, apply_client, prompt_of, storable_id
 from optimizer.domain.turns import SIDE_KINDS, kind_of_turn
+from optimizer.gateway.prompt_cache import cache_session, goes_on
 from providers import features
 from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
@@ -57,6 +58,7 @@ class ChatRequestBuilder:
     ``semantic`` is whether the semantic cache is on. ``agents_without_vendor`` lets a known
     agent have any model (``auto``) where its vendor's provider is not configured.
     ``cheap_side_requests`` sends titles and other side requests of agents to the cheapest model.
+    ``prompt_caching`` lets providers cache conversations that are expected to go on.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class ChatRequestBuilder:
         semantic: bool = False,
         agents_without_vendor: bool = True,
         cheap_side_requests: bool = True,
+        prompt_caching: bool = True,
     ) -> None:
+        self._prompt_caching = prompt_caching
         self._cheap_side_requests = cheap_side_requests
         self.names = names
         self._caller = caller
@@ -111,6 +115,8 @@ class ChatRequestBuilder:
         turn = kind_of_turn(chat, session, header)
         if selection.strategy == "named":
             chat = replace(chat, chosen=False)
+        if self._prompt_caching and goes_on(chat, session, turn):
+            chat = replace(chat, cache_session=cache_session(client, session))
         words = prompt_of(chat)
         request = GatewayRequest(
             chat=chat,

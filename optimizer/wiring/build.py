@@ -357,6 +357,7 @@ def build_services() -> Services:
             semantic=semantic is not None,
             agents_without_vendor=product.agent_models == "auto",
             cheap_side_requests=product.session_routing,
+            prompt_caching=product.prompt_caching,
         ),
         refusals=refusals,
         feed=feed,

@@ -200,6 +200,9 @@ class LedgerEntryBuilder:
         )
         metric = self._metric(analyzed, decision, charges.cost, baseline, savings)
         metric.prompt_cache_saved = answer.prompt_cache_saved
+        metric.cache_marked = bool(analyzed.request.chat.cache_session) and (
+            completion.relayed is None or analyzed.request.chat.chosen
+        )
         return LedgerEntry(request, metric, cached if answer.cacheable else None), cached
 
     def for_hit(
