@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import cache
 from operator import attrgetter
@@ -45,11 +45,13 @@ class _Line:
 
     __slots__ = ("first", "last_at", "since_human", "started_at", "sums")
 
-    def __init__(self, request: RequestRecord) -> None:
-        self.first: tuple[str, ...] = ("",) * len(_FIRST)
+    def __init__(self, request: RequestRecord, amounts: tuple[Any, ...], sign: int) -> None:
+        self.first: tuple[str, ...] = _FIRST_OF(request)
         self.started_at = self.last_at = request.created_at
-        self.sums: list[Any] = [0] * len(COUNTS) + [_ZERO] * len(MONEY)
-        self.since_human: tuple[int, Decimal] = (0, _ZERO)
+        self.sums: Sequence[Any] = amounts
+        if sign < 0:
+            self.sums = [-amount for amount in amounts]
+        self.since_human: tuple[int, Decimal] = (sign, sign * (request.cost or _ZERO))
 
     def add(self, request: RequestRecord, amounts: tuple[Any, ...], sign: int) -> None:
         self.first = tuple(
@@ -106,8 +108,9 @@ def _change(requests: Iterable[Decided], sign: int) -> None:
         for key in keys:
             line = lines.get(key)
             if line is None:
-                line = lines[key] = _Line(request)
-            line.add(request, amounts, sign)
+                lines[key] = _Line(request, amounts, sign)
+            else:
+                line.add(request, amounts, sign)
     if not lines:
         return
     when = connection.ops.adapt_datetimefield_value
