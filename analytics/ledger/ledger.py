@@ -43,6 +43,7 @@ _REQUESTS = RowWriter(RequestRecord)
 _DECISIONS = RowWriter(RoutingMetric)
 _ANSWERS = RowWriter(CachedResponse, unique="cache_key", kept=("hit_count", "last_hit_at"))
 _REQUEST = attrgetter("request")
+_SESSION = attrgetter("request.session_id")
 _REPLAYED_TOGETHER = 200
 _REPLAY_AGAIN_SECONDS = 60.0
 
@@ -406,10 +407,16 @@ def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
     rows_seal(pairs)
     if charged:
         book(map(Cost.of_record, charged))
-    sessions_add(pairs)
-    session_turns_write([entry.session_state for entry in entries if entry.session_state])
+    if in_sessions := list(filter(_SESSION, entries)):
+        _write_sessions(in_sessions)
     # The totals come last: from here on, the commits of all other workers wait for this one.
     totals_add(pairs)
+
+
+def _write_sessions(entries: Sequence[LedgerEntry]) -> None:
+    sessions_add([(entry.request, entry.decision) for entry in entries])
+    if turns := [entry.session_state for entry in entries if entry.session_state is not None]:
+        session_turns_write(turns)
 
 
 def _write_refused(refused: Sequence[RequestRecord]) -> None:

@@ -77,6 +77,11 @@ class ExpectedLengths:
             sums[row.kind][1] += row.answers * row.mean
         self._by_kind = {kind: (int(n), total / n) for kind, (n, total) in sums.items()}
 
+    @property
+    def any(self) -> bool:
+        """Return whether enough answers of any kind are known."""
+        return any(answers >= _LEAST_ANSWERS for answers, _ in self._by_kind.values())
+
     def expected(self, ref: ModelRef, kind: LengthKind) -> int | None:
         """Return the expected length in tokens, ``None`` while too few answers are known."""
         known = self._by_kind.get(kind)

@@ -90,6 +90,10 @@ def kind_of_turn(chat: Chat, session: Session, header: Callable[[str], str]) -> 
     if _asks_for_no_words(chat):
         return PROBE
     agent = session.agent
+    if agent == CHAT and not session.sub_agent:
+        last = chat.messages[-1] if chat.messages else None
+        if last is not None and last.role == "user" and len(last.parts) == 1:
+            return TOOL_RESULT if type(last.parts[0]) is ToolResult else HUMAN
     kind = ""
     if agent == "claude-code":
         kind = _kind_of_claude_code(header)

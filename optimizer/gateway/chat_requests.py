@@ -115,7 +115,8 @@ class ChatRequestBuilder:
         turn = kind_of_turn(chat, session, header)
         if selection.strategy == "named":
             chat = replace(chat, chosen=False)
-        if self._prompt_caching and goes_on(chat, session, turn):
+        may_go_on = session.agent != CHAT or len(chat.messages) > 1
+        if self._prompt_caching and may_go_on and goes_on(chat, session, turn):
             chat = replace(chat, cache_session=cache_session(client, session))
         words = prompt_of(chat)
         request = GatewayRequest(
@@ -123,7 +124,9 @@ class ChatRequestBuilder:
             prompt=storable_text(words),
             cache_key=chat_key(chat, options),
             semantic_key=self._semantic_key(chat, options, words),
-            strategy=self._strategy(selection.strategy, session, turn),
+            strategy=selection.strategy
+            if session.agent == CHAT
+            else self._strategy(selection.strategy, turn),
             endpoint=endpoint,
             requested_model=query.model,
             only=selection.only,
@@ -150,9 +153,9 @@ class ChatRequestBuilder:
             # Agents ask for their vendor's models in places where nobody can name another.
             return self.names.select("auto", endpoint)
 
-    def _strategy(self, strategy: str, session: Session, turn: str) -> str:
-        """Return the strategy: side requests of agents go to the cheapest model that can serve."""
-        cheap = self._cheap_side_requests and session.agent != CHAT and turn in SIDE_KINDS
+    def _strategy(self, strategy: str, turn: str) -> str:
+        """Return an agent's strategy: side requests go to the cheapest model that can serve."""
+        cheap = self._cheap_side_requests and turn in SIDE_KINDS
         return "cheapest" if cheap and strategy == "hybrid" else strategy
 
     def _semantic_key(self, chat: Chat, options: RequestOptions, words: str) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 
 from optimizer.budgets.reservations import Budgets, Reservation, must_refuse
 from optimizer.domain.analyzed_request import AnalyzedRequest
+from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.request import stricter
 from optimizer.domain.result import RoutingUnavailable
 from optimizer.gateway.model_options import AvailableModels
@@ -86,7 +87,9 @@ class ModelSelector:
         :class:`optimizer.domain.result.BudgetExceeded` and
         :class:`analytics.ledger.ledger.BudgetsUnavailable`.
         """
-        session = await self._sessions.find(analyzed) if self._sessions is not None else None
+        session = None
+        if self._sessions is not None and analyzed.request.session.agent not in NO_AGENTS:
+            session = await self._sessions.find(analyzed)
         if reservation is None:
             return await self._route(analyzed, started, session=session)
         only, source = analyzed.request.only, self._options
@@ -147,7 +150,7 @@ class ModelSelector:
         return RoutingContext(
             prompt=request.prompt,
             user_id=request.user_id or None,
-            session_id=request.session_id or None,
+            session_id=request.session.id or None,
             available_providers=self._options.available_providers(),
             max_cost=stricter(request.max_cost, analyzed.effect.cost_cap, min),
             min_quality=stricter(request.min_quality, analyzed.effect.quality_target, max),
@@ -162,6 +165,6 @@ class ModelSelector:
             session=session,
             turn=request.turn,
             output_tokens=self._output_lengths.usual(request)
-            if self._output_lengths is not None
+            if self._output_lengths is not None and self._output_lengths.known
             else None,
         )

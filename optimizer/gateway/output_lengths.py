@@ -20,6 +20,8 @@ class OutputLengths:
 
     def __init__(self) -> None:
         self._lengths = ExpectedLengths()
+        self.known = False
+        """Whether enough answers are known to expect another length than the usual one."""
         self._read_at = float("-inf")
 
     def refresh(self) -> None:
@@ -27,6 +29,7 @@ class OutputLengths:
         now = time.monotonic()
         if now - self._read_at >= _READ_AGAIN_SECONDS:
             self._lengths = ExpectedLengths(answer_lengths())
+            self.known = self._lengths.any
             self._read_at = now
 
     def usual(self, request: GatewayRequest) -> Callable[[ModelRef, Tier], int | None]:

@@ -17,7 +17,7 @@ from analytics.ledger.session_states import (
 from analytics.ledger.sessions import SessionKey
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.human_words import words_of_turn
-from optimizer.domain.identifiers import CHAT
+from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.loops import loop_of
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.turns import COMPACTION, SIDE_KINDS
@@ -108,7 +108,7 @@ class SessionStates:
 def _is_remembered(request: GatewayRequest) -> bool:
     """Return whether a request is a turn of an agent's own conversation."""
     agent = request.session.agent
-    return agent not in {"", CHAT} and bool(request.session_id) and request.turn not in SIDE_KINDS
+    return agent not in NO_AGENTS and bool(request.session_id) and request.turn not in SIDE_KINDS
 
 
 def _key_of(request: GatewayRequest) -> SessionKey:

@@ -80,9 +80,10 @@ class Situation:
         cached, cached_tokens = self.context.cached_conversation, 0
         if cached and (cached.provider, cached.model) == (option.provider, option.model):
             cached_tokens = cached.cached_tokens
-        return option.expected_cost(
-            self.analysis.token_count, self.expected_output_of(option), cached_tokens
-        )
+        output = self.expected_output
+        if self.context.output_tokens is not None:
+            output = self.expected_output_of(option)
+        return option.expected_cost(self.analysis.token_count, output, cached_tokens)
 
     def unestimated(self, option: ModelOption, *, chosen: bool, reason: str) -> Candidate:
         """Return ``option`` as a candidate without an estimate of its quality."""

@@ -17,6 +17,7 @@ from analytics.ledger.session_states import SessionTurn
 from analytics.models import CachedResponse
 from optimizer.access.rate_limits import RateLimits, tokens_of
 from optimizer.domain.analyzed_request import AnalyzedRequest
+from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.result import CompletionResult, RoutingUnavailable
 from optimizer.gateway.recording.cached_answers import cached_completion
 from optimizer.gateway.recording.decisions import cached_decision, failure_summary, served_decision
@@ -151,9 +152,8 @@ class Accounting:
             completion, price, charges, baseline, savings, saved, cacheable, cut_off
         )
         entry, cached = self._entries.for_answer(analyzed, served, answer, timing)
-        if self._sessions is not None and (
-            turn := self._sessions.turn_of(analyzed, served, completion)
-        ):
+        if self._sessions is not None and analyzed.request.session.agent not in NO_AGENTS:
+            turn = self._sessions.turn_of(analyzed, served, completion)
             entry = replace(entry, session_state=turn)
         try:
             total = await self._record(entry)

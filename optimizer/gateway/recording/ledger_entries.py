@@ -16,7 +16,6 @@ from analytics.ledger.savings import Savings
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.gateway.recording.cached_answers import answer_json
-from providers.chat import Chat
 from providers.completion import Completion, Usage
 from providers.pricing import CallPrice
 from providers.resilience import Attempt
@@ -143,6 +142,9 @@ class LedgerEntryBuilder:
         savings, usage = answer.savings, completion.usage
         prompt_fields = self._policy.prompt_fields(analyzed.request.prompt)
         finish_reason = completion.choices[0].finish_reason
+        response_id = completion.response_id or ""
+        if not response_id.isprintable():
+            response_id = storable_text(response_id)
         request = _request(
             {
                 **self._request_fields(analyzed, decision, prompt_fields),
@@ -155,8 +157,8 @@ class LedgerEntryBuilder:
                 "reasoning_tokens": usage.reasoning_tokens,
                 "usage_estimated": usage.estimated,
                 "finish_reason": finish_reason,
-                "tools_called": tools_called(completion),
-                "response_id": storable_text(completion.response_id or "")[:_LONGEST_ID],
+                "tools_called": None if finish_reason == "stop" else tools_called(completion),
+                "response_id": response_id[:_LONGEST_ID],
                 "cost": charges.cost,
                 "price_basis": answer.price.basis,
                 "list_cost": answer.price.listed,
@@ -274,6 +276,7 @@ class LedgerEntryBuilder:
         prompt_fields: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         request = analyzed.request
+        reasoning = request.chat.reasoning
         if prompt_fields is None:
             prompt_fields = self._policy.prompt_fields(request.prompt)
         return {
@@ -292,7 +295,7 @@ class LedgerEntryBuilder:
             "sub_agent": request.session.sub_agent,
             "parent_agent": request.session.parent_agent,
             "turn": request.turn,
-            "effort": _effort_of(request.chat),
+            "effort": "" if reasoning is None else reasoning.effort[:10],
             "pattern": analyzed.analysis.pattern,
             "complexity": analyzed.analysis.complexity,
             "tier": analyzed.analysis.tier,
@@ -352,11 +355,6 @@ def _basis_of_failure(charges: Charges) -> str:
     if any(attempt.get("estimated") for attempt in charged):
         return RequestRecord.PriceBasis.ESTIMATED
     return RequestRecord.PriceBasis.TABLE if charged else ""
-
-
-def _effort_of(chat: Chat) -> str:
-    """Return how much the model was asked to reason, empty if the request does not say."""
-    return chat.reasoning.effort[:10] if chat.reasoning is not None else ""
 
 
 _MOST_TOOLS, _LONGEST_TOOL, _LONGEST_ID = 32, 64, 128
