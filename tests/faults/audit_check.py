@@ -160,7 +160,7 @@ class Money:
 def _fits(account: Account) -> bool:
     """Whether each answer of an honest request costs what its own call did. Calls whose answers
     did not arrive, or that did not arrive themselves, are booked apart: as what they may cost."""
-    if not all(call.complete for call in account.calls):
+    if not account.calls or not all(call.complete for call in account.calls):
         return True
     answers = Counter(row.answer for row in account.rows if row.status == "ok" and row.answer)
     calls = Counter(call.billed for call in account.calls)
