@@ -18,6 +18,11 @@ import orjson
 LARGE_BYTES = 256 * 1024
 """Larger JSON is read and written on a thread, so that other requests are served meanwhile."""
 
+DENSE_BYTES = 32 * 1024
+"""Smaller JSON is read at once, whatever it holds."""
+# Reading, checking and translating each object or array takes several microseconds.
+_MOST_CONTAINERS = 2_000
+
 MOST_LEVELS = 200
 """What is nested deeper in an answer is left out: Python reads deeper values than it writes."""
 
@@ -32,6 +37,16 @@ _LEVELS_READ_APART = 6
 
 Dumps = Callable[[Any], str]
 _Scan = Callable[[str, int], tuple[Any, int]]
+
+
+def is_large(raw: bytes) -> bool:
+    """Return whether ``raw`` is long, or has so many values, that a thread should read it.
+
+    Below :data:`DENSE_BYTES` it never is, so that callers need not ask.
+    """
+    if len(raw) > LARGE_BYTES:
+        return True
+    return raw.count(b"{") + raw.count(b"[") > _MOST_CONTAINERS
 
 
 def read_large(text: str, parse_constant: Callable[[str], Any] | None = None) -> Any:

@@ -13,7 +13,6 @@ import inspect
 import json
 import os
 import sys
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,7 +21,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from benchmarks.gateway.complete import ROOT, served, service_environment
+from benchmarks.gateway.complete import ROOT
+from benchmarks.gateway.in_process import post, prepared, running
 
 PACKAGES = ("optimizer", "analytics", "providers", "routing")
 _RESUMABLE = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
@@ -75,64 +75,31 @@ class CallCounter:
         return totals
 
 
-async def post(app: Any, path: str, body: dict[str, Any]) -> None:
-    """One request straight to the ASGI application. Raises ``RuntimeError`` unless it is 200."""
-    sent: list[dict[str, Any]] = []
-    raw = json.dumps(body).encode()
-    waiting = [{"type": "http.request", "body": raw, "more_body": False}]
-
-    async def receive() -> dict[str, Any]:
-        return waiting.pop() if waiting else await asyncio.Event().wait()  # type: ignore[return-value]
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    headers = [(b"content-type", b"application/json"), (b"host", b"localhost"),
-               (b"content-length", str(len(raw)).encode())]  # fmt: skip
-    scope = {
-        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(),
-        "query_string": b"", "headers": headers, "scheme": "http", "http_version": "1.1",
-        "client": ("127.0.0.1", 1), "server": ("localhost", 80), "asgi": {"version": "3.0"},
-    }  # fmt: skip
-    await app(scope, receive, send)
-    status = sent[0]["status"] if sent else None
-    if status != 200:
-        raise RuntimeError(f"{path} answered {status}: {sent[1:]}")
-
-
 async def traced(path: str) -> CallCounter:
     """The calls of one new prompt's answer at ``path``."""
     # Threads must be born under the profiler, so it looks on from the beginning.
     counter = CallCounter()
     with counter.counting():
-        from optimizer.asgi import application
-
-        messages = asyncio.Queue[dict[str, Any]]()
-        started = asyncio.Event()
-
-        async def send(message: dict[str, Any]) -> None:
-            if message["type"].endswith(".failed"):
-                raise RuntimeError(message["message"])
-            started.set()
-
-        lifespan = asyncio.create_task(application({"type": "lifespan"}, messages.get, send))
-        await messages.put({"type": "lifespan.startup"})
-        await started.wait()
-        build = ROUTES[path]
-        for prompt in ("What is the capital of Peru?", "What is the capital of Chile?"):
-            await post(application, path, build(prompt))
-        await asyncio.sleep(0.2)
-        idle = await _while_idle(counter)
-        counter.calls.clear()
-        await post(application, path, build("What is the capital of France?"))
-        await asyncio.sleep(0.1)
-        for call in idle:
-            del counter.calls[call]
-        measured = CallCounter()
-        measured.calls = counter.calls.copy()
-        await messages.put({"type": "lifespan.shutdown"})
-        await lifespan
+        async with running() as application:
+            build = ROUTES[path]
+            for prompt in ("What is the capital of Peru?", "What is the capital of Chile?"):
+                await _answered(application, path, build(prompt))
+            await asyncio.sleep(0.2)
+            idle = await _while_idle(counter)
+            counter.calls.clear()
+            await _answered(application, path, build("What is the capital of France?"))
+            await asyncio.sleep(0.1)
+            for call in idle:
+                del counter.calls[call]
+            measured = CallCounter()
+            measured.calls = counter.calls.copy()
     return measured
+
+
+async def _answered(app: Any, path: str, body: dict[str, Any]) -> None:
+    status, end = await post(app, path, json.dumps(body).encode())
+    if status != 200:
+        raise RuntimeError(f"{path} answered {status}: {end!r}")
 
 
 async def _while_idle(counter: CallCounter) -> set[tuple[str, str]]:
@@ -149,18 +116,7 @@ def main() -> None:
     parser.add_argument("--max-files", type=int, help="fail if it runs through more files")
     parser.add_argument("--max-calls", type=int, help="fail if it runs through more calls")
     options = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        served("benchmarks.gateway.upstream:application", {}) as upstream,
-    ):
-        os.environ.update(service_environment(upstream, folder, None))
-        os.environ["DATA_DIR"] = folder
-        import django
-
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
+    with prepared():
         counter = asyncio.run(traced(options.path))
     if options.list:
         for (file, name), count in sorted(counter.calls.items()):

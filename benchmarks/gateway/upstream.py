@@ -31,6 +31,36 @@ _HEADERS = [
     (b"content-type", b"application/json"),
     (b"content-length", str(len(_BODY)).encode()),
 ]
+# What else is asked of a provider, by the end of the path.
+_OTHERS: dict[str, Any] = {
+    "/messages": {
+        "id": "m", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "The capital of France is Paris."}],
+        "usage": {"input_tokens": 20, "output_tokens": 9},
+    },
+    "/count_tokens": {"input_tokens": 20},
+    "/input_tokens": {"object": "response.input_tokens", "input_tokens": 20},
+    "/responses": {
+        "id": "r", "object": "response", "status": "completed", "model": "m",
+        "output": [{"type": "message", "id": "o", "role": "assistant", "status": "completed",
+                    "content": [{"type": "output_text", "text": "Paris.", "annotations": []}]}],
+        "usage": {"input_tokens": 20, "output_tokens": 9, "total_tokens": 29},
+    },
+    "/completions": {
+        "object": "text_completion", "choices": [{"text": "Paris.", "finish_reason": "stop"}],
+    },
+    "/embeddings": {
+        "object": "list", "model": "m", "usage": {"prompt_tokens": 20, "total_tokens": 20},
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.5] * 256}],
+    },
+    ":batchEmbedContents": {"embeddings": [{"values": [0.5] * 256}]},
+    ":countTokens": {"totalTokens": 20},
+    ":generateContent": {
+        "candidates": [{"content": {"role": "model", "parts": [{"text": "Paris."}]},
+                        "finishReason": "STOP"}],
+        "usageMetadata": {"promptTokenCount": 20, "candidatesTokenCount": 9},
+    },
+}  # fmt: skip
 _WHOLE = float(os.environ.get("UPSTREAM_MS", "0")) / 1000
 _FIRST = float(os.environ.get("UPSTREAM_FIRST_MS", "0")) / 1000
 _GAP = float(os.environ.get("UPSTREAM_GAP_MS", "0")) / 1000
@@ -69,8 +99,19 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         return
     if _WHOLE:
         await asyncio.sleep(_WHOLE)
+    if not scope["path"].endswith("/chat/completions"):
+        await _other(scope["path"], send)
+        return
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     await send({"type": "http.response.body", "body": _BODY})
+
+
+async def _other(path: str, send: Any) -> None:
+    answer = next((value for end, value in _OTHERS.items() if path.endswith(end)), None)
+    status, body = (404, b"{}") if answer is None else (200, json.dumps(answer).encode())
+    kind = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": kind})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _stream(asked: dict[str, Any], send: Any) -> None:

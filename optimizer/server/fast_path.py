@@ -33,7 +33,7 @@ from optimizer.server.body_limit import read_body
 from optimizer.server.errors import App, Header, Receive, Scope, Send
 from optimizer.server.release import release
 from optimizer.wiring.services import Services
-from providers.large_json import LARGE_BYTES
+from providers.large_json import DENSE_BYTES, is_large
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class FastPath:
         request_id: uuid.UUID, reply: _Reply,
     ) -> None:  # fmt: skip
         answer: Reply
-        large = len(body) > LARGE_BYTES
+        large = len(body) > DENSE_BYTES and is_large(body)
         data = api_request = None
         kept: list[Any] = []
         try:

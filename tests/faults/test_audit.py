@@ -1,6 +1,6 @@
 """An audit: 64 clients of four tenants, a provider that keeps its own bill, and mischance.
 
-It knows what the documentation says, and nothing else. ``AUDIT_RUNS`` (5 of each configuration),
+It knows what the documentation says, and nothing else. ``AUDIT_RUNS`` (10 of each configuration),
 ``AUDIT_SECONDS`` (of calm between two faults, 3) and ``AUDIT_SEED`` change its length and its luck.
 """
 
@@ -38,7 +38,7 @@ from tests.faults.billing_provider import BillingProvider, billing_provider, cat
 from tests.faults.servers import Postgres, RedisServer
 from tests.patience import eventually
 
-RUNS = int(os.environ.get("AUDIT_RUNS", "5"))
+RUNS = int(os.environ.get("AUDIT_RUNS", "10"))
 CALM = float(os.environ.get("AUDIT_SECONDS", "3"))
 SEED = int(os.environ.get("AUDIT_SEED") or secrets.randbelow(10**6))
 FAULT = 3.0

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import large_json
-from providers.large_json import json_pieces, read_large, write_large
+from providers.large_json import (
+    DENSE_BYTES,
+    LARGE_BYTES,
+    is_large,
+    json_pieces,
+    read_large,
+    write_large,
+)
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 VALUES = st.recursive(
@@ -89,3 +96,21 @@ def _measured(seen: list[int]) -> Callable[[Any], str]:
 def test_ordinary_large_bodies_are_read_by_orjson(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orjson, "loads", lambda raw: "read")
     assert read_large('{"a": 1234567890123}') == "read"
+
+
+@pytest.mark.parametrize(
+    ("raw", "large"),
+    [
+        (b'"' + b"x" * LARGE_BYTES + b'"', True),
+        (b'"' + b"x" * (LARGE_BYTES - 2) + b'"', False),
+        (b"[" + b",".join([b'{"parts":[{"text":"x"}]}'] * 1_500) + b"]", True),
+        (
+            b"[" + b",".join([b'{"role":"user","content":"' + b"x" * 300 + b'"}'] * 500) + b"]",
+            False,
+        ),
+    ],
+    ids=["long", "one text", "many parts", "a conversation"],
+)
+def test_what_has_many_values_is_large_though_it_is_short(raw: bytes, large: bool) -> None:
+    assert len(raw) > DENSE_BYTES
+    assert is_large(raw) is large
