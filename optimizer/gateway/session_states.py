@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -29,6 +30,7 @@ from routing.models import TIERS, RoutingDecision, SessionState
 
 logger = logging.getLogger(__name__)
 _STALLED_ROUNDS = 3
+_READ_AGAIN_SECONDS = 300.0
 # Providers keep a cached conversation for at least as long after its last use.
 # https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching
 # https://platform.openai.com/docs/guides/prompt-caching
@@ -46,10 +48,14 @@ class SessionStates:
         self._database = database
         self._wire_of = wire_of
         self._lengths: Snapshot[SessionLengths] = Snapshot(session_lengths)
+        self._read_at = float("-inf")
 
     def refresh(self) -> None:
-        """Read how long past sessions were."""
-        self._lengths.refresh()
+        """Read how long past sessions were, if that was long ago."""
+        now = time.monotonic()
+        if now - self._read_at >= _READ_AGAIN_SECONDS:
+            self._lengths.refresh()
+            self._read_at = now
 
     async def find(self, analyzed: AnalyzedRequest) -> SessionState | None:
         """Return what is known of the session, ``None`` for a first turn and for no agent."""
