@@ -26,6 +26,7 @@ _FEES = {
     "file_search": Decimal("0.0025"),
     "code_interpreter": Decimal("0.03"),
     "code_execution": Decimal("0.05"),
+    "shell": Decimal("0.03"),
     "image_generation": Decimal("0.25"),
 }
 # More advice within one request than any needs.
@@ -182,7 +183,8 @@ def _tools_of_provider(wire: str, body: _Body) -> Iterator[tuple[str, str, Decim
     """Yield (field, name, most fees in USD) of each tool that the provider runs."""
     most = _whole(body.get("max_tool_calls")) or _MOST_USES
     for field, name in _FETCHED_INPUT.items():
-        if body.get(field):
+        # An empty object switches the search on, an empty list has no tool in it.
+        if body.get(field) not in (None, False, []):
             yield field, name or field, _fee(wire, name) * most
     tools = body.get("tools")
     for tool in tools if isinstance(tools, list) else ():
@@ -190,13 +192,19 @@ def _tools_of_provider(wire: str, body: _Body) -> Iterator[tuple[str, str, Decim
             continue
         kind = _word(tool.get("type"))
         names = [_GEMINI_TOOLS[key] for key in map(_camel, tool) if key in _GEMINI_TOOLS]
-        if kind and not kind.startswith(_CLIENT_TOOLS):
+        if kind and (_is_hosted_shell(kind, tool) or not kind.startswith(_CLIENT_TOOLS)):
             names.append(kind)
         uses = _whole(tool.get("max_uses")) or most
         for name in names:
             # A container with more memory than usual costs up to USD 2.
             larger = Decimal(2) if _mapping(tool.get("container")).get("memory_limit") else 0
             yield "tools", name, _fee(wire, name) * uses + larger
+
+
+def _is_hosted_shell(kind: str, tool: Mapping[str, Any]) -> bool:
+    """Return whether the provider runs the shell, in a container, and not the client."""
+    environment = _word(_mapping(tool.get("environment")).get("type"))
+    return kind == "shell" and environment not in ("", "local")
 
 
 def _fee(wire: str, name: str) -> Decimal:
