@@ -88,6 +88,9 @@ UNKNOWN = [
     (gemini({"fileData": {"fileUri": "https://a", "mimeType": "application/pdf"}}), "contents"),
     (gemini({"file_data": {"file_uri": "https://a"}}), "contents"),
     (gemini({"inlineData": {"mimeType": "video/mp4", "data": "AA"}}), "contents"),
+    # https://ai.google.dev/gemini-api/docs/function-calling, multimodal function responses
+    (gemini({"functionResponse": {"parts": [{"fileData": {"fileUri": "a"}}]}}), "contents"),
+    (gemini({"function_response": {"parts": [{"file_data": {"file_uri": "a"}}]}}), "contents"),
     (gemini(cachedContent="cachedContents/1"), "cachedContent"),
     (gemini(tools=[{"googleSearch": {}}]), "tools"),
     (gemini(tools=[{"url_context": {}}]), "tools"),
@@ -118,6 +121,7 @@ KNOWN = [
     openai(web_search_options=None, plugins=[], mcp_servers=[]),
     gemini({"inlineData": {"mimeType": "image/png", "data": "AA"}}),
     gemini({"functionCall": {"name": "f", "args": {"fileData": {"fileUri": "a"}}}}),
+    gemini({"functionResponse": {"name": "f", "response": {"fileData": {"fileUri": "a"}}}}),
     gemini(tools=[{"functionDeclarations": []}]),
 ]
 
@@ -127,6 +131,12 @@ def test_input_whose_bytes_bound_it_is_not(asked: Chat) -> None:
     bound = cost_bound(asked, LIMIT)
     assert (bound.unknown, bound.fees, bound.rates) == ((), 0, 1)
     assert bound.output_tokens == LIMIT
+
+
+def test_a_hosted_shell_has_the_fee_of_its_container() -> None:
+    assert cost_bound(responses_shell({"type": "container_auto"}), LIMIT).fees > 0
+    large = responses_shell({"type": "container_auto", "memory_limit": "64g"})
+    assert cost_bound(large, LIMIT).fees > 2
 
 
 def test_searches_have_a_fee_each() -> None:
