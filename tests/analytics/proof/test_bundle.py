@@ -336,7 +336,7 @@ def test_no_proof_of_a_changed_ledger_and_the_check_names_the_row(
     with pytest.raises(CommandError, match=str(row)):
         prove(folder)
     out = io.StringIO()
-    with pytest.raises(CommandError, match="on 1 days"):
+    with pytest.raises(CommandError, match="on 1 day"):
         call_command("prove", "--check", stdout=out)
     assert str(row) in out.getvalue()
 
@@ -352,6 +352,14 @@ def test_months_without_days_or_seals(folder: Path) -> None:
         prove(folder)
     call_command("prove", "--adopt", stdout=io.StringIO())
     assert verify.verify(prove(folder).read_bytes())[0] == []
+
+
+@pytest.mark.django_db
+def test_a_place_that_cannot_be_written_is_named(folder: Path, ledger: list[LedgerEntry]) -> None:
+    for options in (("--verifier", folder / "no" / "v.py"),
+                    ("--month", "2026-10", "--output", folder / "no" / "p.zip")):  # fmt: skip
+        with pytest.raises(CommandError, match=r"no/.* cannot be written: No such file"):
+            call_command("prove", *options, stdout=io.StringIO())
 
 
 def test_the_key_is_the_owner_s_alone(folder: Path) -> None:

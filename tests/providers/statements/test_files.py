@@ -27,7 +27,7 @@ def test_an_amount_that_no_bill_has_is_refused(cost: str) -> None:
         read_file(csv_of(cost=cost), "any", COLUMNS)
 
 
-@pytest.mark.parametrize("cost", ["0,05", "1.234,50", "12,34", "1,2345", "1,234,5", "0,050", "1234,567"])
+@pytest.mark.parametrize("cost", ["0,05", "1.234,50", "12,34", "1,2345", "1,234,5", "0,050"])
 def test_a_comma_that_separates_no_thousands_is_not_left_out(cost: str) -> None:
     with pytest.raises(StatementError, match="Write it with a point"):
         read_file(csv_of(cost=cost), "any", COLUMNS)
