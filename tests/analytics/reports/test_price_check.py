@@ -63,8 +63,7 @@ def test_nothing_reported_is_no_difference() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "options",
-    [("--tolerance", "nan"), ("--tolerance=-1",), ("--days", "0"), ("--days=99999999999",)],
+    "option", ["--tolerance=nan", "--tolerance=-1", "--days=0", "--days=99999999999"]
 )
 def test_options_that_mean_nothing_are_refused(option: str) -> None:
     with pytest.raises(CommandError, match="--(tolerance|days) must be"):
