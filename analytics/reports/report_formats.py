@@ -185,7 +185,15 @@ def _quality(quality: dict[str, Any]) -> list[tuple[str, str]]:
         ("  difference", "difference"),
     ):
         rows.append((label, _mean(quality[name])))
+    if quality["basis"] == "nothing":
+        rows.append(("  why unknown", _NO_QUALITY))
     return rows
+
+
+_NO_QUALITY = (
+    "too few answers were compared with the baseline's (JUDGE_MODEL), and ratings need chance in "
+    "the choice of models (EXPLORATION_RATE)"
+)
 
 
 def _mean(mean: dict[str, Any]) -> str:
