@@ -12,6 +12,15 @@ from decimal import Decimal
 from typing import Any
 
 from providers.chat import Chat, Native
+from providers.unchecked_fields import (
+    MOST_COUNT,
+    camel_case,
+    count_of,
+    in_either_case,
+    mapping_of,
+    text_of,
+    texts_within,
+)
 
 _Body = Mapping[str, Any]
 # Uses of one tool within a request, where the request sets no limit: Anthropic pauses after ten.
@@ -26,6 +35,7 @@ _FEES = {
     "file_search": Decimal("0.0025"),
     "code_interpreter": Decimal("0.03"),
     "code_execution": Decimal("0.05"),
+    "shell": Decimal("0.03"),
     "image_generation": Decimal("0.25"),
 }
 # More advice within one request than any needs.
@@ -58,8 +68,6 @@ _PRIORITY, _FAST, _GEOGRAPHY, _AUDIO = Decimal(2), Decimal(6), Decimal("1.1"), D
 _PRICED_TIERS = frozenset({"flex", "priority", "fast"})
 _ANYWHERE = frozenset({"", "global", "not_available"})
 _LONG_CONTEXT = 1_000_000
-# More than any provider does for one request; a larger number is a mistake of the client's.
-_MOST_COUNT = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +124,7 @@ def body_bound(
         # A summary of all that there is, and then the answer.
         unknown.append(("context_management", "compaction"))
         rates *= 2
-    geography = _word(body.get("inference_geo")).lower()
+    geography = text_of(body.get("inference_geo")).lower()
     return CostBound(
         _output_tokens(n, max_tokens, body),
         tuple(dict.fromkeys(unknown)),
@@ -124,7 +132,7 @@ def body_bound(
         rates,
         _LONG_CONTEXT if "context-1m" in (headers or {}).get("anthropic-beta", "") else 0,
         (
-            tier if (tier := _word(body.get("service_tier"))) in _PRICED_TIERS else "",
+            tier if (tier := text_of(body.get("service_tier"))) in _PRICED_TIERS else "",
             "fast" if body.get("speed") == "fast" else "",
             "" if geography in _ANYWHERE else geography[:20],
         ),
@@ -133,9 +141,9 @@ def body_bound(
 
 
 def _compacts(body: _Body) -> bool:
-    edits = _mapping(body.get("context_management")).get("edits")
+    edits = mapping_of(body.get("context_management")).get("edits")
     return isinstance(edits, list) and any(
-        _word(_mapping(edit).get("type")).startswith("compact") for edit in edits
+        text_of(mapping_of(edit).get("type")).startswith("compact") for edit in edits
     )
 
 
@@ -143,60 +151,70 @@ def _advisors(body: _Body) -> Iterator[str]:
     """Yield the model of each call that the advisor tool may make."""
     tools = body.get("tools")
     for tool in tools if isinstance(tools, list) else ():
-        given = _mapping(tool)
-        if _word(given.get("type")).startswith("advisor") and (model := _word(given.get("model"))):
-            yield from [model] * min(_whole(given.get("max_uses")) or _MOST_USES, _MOST_ADVICE)
+        given = mapping_of(tool)
+        if text_of(given.get("type")).startswith("advisor") and (
+            model := text_of(given.get("model"))
+        ):
+            yield from [model] * min(count_of(given.get("max_uses")) or _MOST_USES, _MOST_ADVICE)
 
 
 def _output_tokens(n: int, max_tokens: int, body: _Body) -> int:
     """Return the limit of all output: choices, reasoning beside them, rejected predictions."""
-    choices = max(min(n, _MOST_COUNT), _whole(body.get("best_of")))
-    thinking = _mapping(body.get("thinking"))
-    config = _either(_mapping(_either(body, "generationConfig")), "thinkingConfig")
+    choices = max(min(n, MOST_COUNT), count_of(body.get("best_of")))
+    thinking = mapping_of(body.get("thinking"))
+    config = in_either_case(mapping_of(in_either_case(body, "generationConfig")), "thinkingConfig")
     within = max(
-        _whole(thinking.get("budget_tokens")),
-        _whole(_mapping(body.get("reasoning")).get("max_tokens")),
-        _whole(_either(_mapping(config), "thinkingBudget")),
+        count_of(thinking.get("budget_tokens")),
+        count_of(mapping_of(body.get("reasoning")).get("max_tokens")),
+        count_of(in_either_case(mapping_of(config), "thinkingBudget")),
     )
     # Reasoning is part of max_tokens unless it may be longer, as between calls of tools.
     beside = within if within >= max_tokens else 0
-    beside += _whole(body.get("thinking_budget"))
-    rejected = sum(map(len, _texts(body.get("prediction"))))
-    return (min(max_tokens, _MOST_COUNT) + beside + rejected) * choices
+    beside += count_of(body.get("thinking_budget"))
+    rejected = sum(map(len, texts_within(body.get("prediction"))))
+    return (min(max_tokens, MOST_COUNT) + beside + rejected) * choices
 
 
 def _rates(wire: str, body: _Body) -> Decimal:
     """Return the most by which the fields for speed and place multiply the rates."""
-    rates, tier = Decimal(1), _word(body.get("service_tier"))
+    rates, tier = Decimal(1), text_of(body.get("service_tier"))
     # OpenAI's "auto" is whatever the project is set to.
     if tier in {"priority", "fast"} or (tier == "auto" and wire != "anthropic"):
         rates *= _PRIORITY
     if body.get("speed") == "fast":
         rates *= _FAST
-    if _word(body.get("inference_geo")).lower() not in _ANYWHERE:
+    if text_of(body.get("inference_geo")).lower() not in _ANYWHERE:
         rates *= _GEOGRAPHY
     return rates
 
 
 def _tools_of_provider(wire: str, body: _Body) -> Iterator[tuple[str, str, Decimal]]:
     """Yield (field, name, most fees in USD) of each tool that the provider runs."""
-    most = _whole(body.get("max_tool_calls")) or _MOST_USES
+    most = count_of(body.get("max_tool_calls")) or _MOST_USES
     for field, name in _FETCHED_INPUT.items():
-        if body.get(field):
+        # An empty object switches the search on, an empty list has no tool in it.
+        if body.get(field) not in (None, False, []):
             yield field, name or field, _fee(wire, name) * most
     tools = body.get("tools")
     for tool in tools if isinstance(tools, list) else ():
         if not isinstance(tool, Mapping):
             continue
-        kind = _word(tool.get("type"))
-        names = [_GEMINI_TOOLS[key] for key in map(_camel, tool) if key in _GEMINI_TOOLS]
-        if kind and not kind.startswith(_CLIENT_TOOLS):
+        kind = text_of(tool.get("type"))
+        names = [_GEMINI_TOOLS[key] for key in map(camel_case, tool) if key in _GEMINI_TOOLS]
+        if kind and (_is_hosted_shell(kind, tool) or not kind.startswith(_CLIENT_TOOLS)):
             names.append(kind)
-        uses = _whole(tool.get("max_uses")) or most
+        uses = count_of(tool.get("max_uses")) or most
         for name in names:
             # A container with more memory than usual costs up to USD 2.
-            larger = Decimal(2) if _mapping(tool.get("container")).get("memory_limit") else 0
+            places = mapping_of(tool.get("container")), mapping_of(tool.get("environment"))
+            larger = Decimal(2) if any(place.get("memory_limit") for place in places) else 0
             yield "tools", name, _fee(wire, name) * uses + larger
+
+
+def _is_hosted_shell(kind: str, tool: Mapping[str, Any]) -> bool:
+    """Return whether the provider runs the shell, in a container, and not the client."""
+    environment = text_of(mapping_of(tool.get("environment")).get("type"))
+    return kind == "shell" and environment not in ("", "local")
 
 
 def _fee(wire: str, name: str) -> Decimal:
@@ -225,29 +243,32 @@ def _unknown_input(body: _Body) -> Iterator[tuple[str, str]]:
             elif isinstance(value, Mapping):
                 if name := _unknown_part(value):
                     yield ("input", name) if name == "audio" else (field, name)
-                call = _word(value.get("type")) in {"tool_use", "custom_tool_call"}
+                if "functionResponse" in value:
+                    # What the function returned is the client's; these are documents beside it.
+                    values.append(mapping_of(value["functionResponse"]).get("parts"))
+                call = text_of(value.get("type")) in {"tool_use", "custom_tool_call"}
                 own = "input" if call else ""
                 values.extend(v for k, v in value.items() if k not in _OPAQUE and k != own)
 
 
 def _unknown_part(part: _Body) -> str:
     """Return what a part of a message is if its tokens have no bound, else an empty string."""
-    kind = _word(part.get("type"))
+    kind = text_of(part.get("type"))
     if kind == "input_audio":
         return "audio"
     if kind in {"item_reference", "container_upload", "video_url", "input_video"}:
         return kind
     if kind in {"file", "input_file"}:
-        inner = _mapping(part.get("file")) or part
-        data = _word(inner.get("file_data"))
+        inner = mapping_of(part.get("file")) or part
+        data = text_of(inner.get("file_data"))
         stored = any(inner.get(name) for name in _FILE_FIELDS)
         return kind if stored or (data and not data.startswith("data:text/")) else ""
-    source = _mapping(part.get("source"))
+    source = mapping_of(part.get("source"))
     if source and "image" not in kind:
-        media = _word(source.get("media_type"))
-        known = _word(source.get("type")) in {"text", "content"} or media.startswith("text/")
+        media = text_of(source.get("media_type"))
+        known = text_of(source.get("type")) in {"text", "content"} or media.startswith("text/")
         return "" if known else kind or "a part without a type"
-    if _mapping(part.get("audio")).get("id"):
+    if mapping_of(part.get("audio")).get("id"):
         return "stored audio"
     return _unknown_blob(part)
 
@@ -255,55 +276,9 @@ def _unknown_part(part: _Body) -> str:
 def _unknown_blob(part: _Body) -> str:
     """Return the same for Gemini's parts."""
     for name in ("fileData", "file_data", "inlineData", "inline_data"):
-        blob = _mapping(part.get(name))
-        media = _word(_either(blob, "mimeType"))
+        blob = mapping_of(part.get(name))
+        media = text_of(in_either_case(blob, "mimeType"))
         stored = name.startswith("file") and not media.startswith("image/")
         if blob and (stored or media.startswith(_UNBOUNDED_MEDIA)):
             return name
     return ""
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
-def _either(values: _Body, name: str) -> Any:
-    """Return the field by its name in camelCase, or by the one in snake_case: Google takes both."""
-    value = values.get(name)
-    if value is not None:
-        return value
-    return values.get("".join(f"_{c.lower()}" if c.isupper() else c for c in name))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield every text within ``value``, however deep."""
-    values = [value]
-    while values:
-        value = values.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, list):
-            values.extend(value)
-        elif isinstance(value, Mapping):
-            values.extend(value.values())
-
-
-def _mapping(value: Any) -> _Body:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _word(value: Any) -> str:
-    """Return a string; empty if the client sent another type, which only its own wire judges."""
-    return value if isinstance(value, str) else ""
-
-
-def _whole(value: Any) -> int:
-    """Return a count from 0 to ``_MOST_COUNT``, which Google's JSON also writes as a string."""
-    if isinstance(value, str) and value.isdecimal() and len(value) < 20:
-        value = int(value)
-    if isinstance(value, float) and value == value:
-        value = int(min(max(value, 0), _MOST_COUNT))
-    if not isinstance(value, int) or isinstance(value, bool):
-        return 0
-    return min(max(value, 0), _MOST_COUNT)

@@ -141,14 +141,18 @@ def _check(since: date, until: date, progress: Callable[[date], object]) -> None
                 "before this version, seal them once with: manage.py prove --adopt"
             )
         if not check.agrees:
-            raise ProofImpossible(f"{check.day}: {disagreement_text(check)}.")
+            raise ProofImpossible(
+                f"{check.day}: {disagreement_text(check)}. A month is proved only as it was "
+                "sealed; manage.py prove --check names what differs on every day."
+            )
 
 
 def disagreement_text(check: DayCheck) -> str:
     """Return what does not agree on a day, with the first ids of each kind."""
     kinds = {"changed": check.changed, "missing": check.missing, "without a seal": check.unsealed}
     texts = [
-        f"{len(ids)} rows {kind} ({', '.join(map(str, ids[:3]))}{', …' if len(ids) > 3 else ''})"
+        f"{len(ids)} {'row' if len(ids) == 1 else 'rows'} {kind} "
+        f"({', '.join(map(str, ids[:3]))}{', …' if len(ids) > 3 else ''})"
         for kind, ids in kinds.items()
         if ids
     ]

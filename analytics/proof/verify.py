@@ -6,9 +6,6 @@ and of each day's root, that every row is one of those that were sealed, and com
 figure of the statement again from the rows, prices and verdicts in the bundle. It prints what
 does not agree, and ends with 0 if everything does, else with 1.
 
-    --key HEX   the installation's public key, if you know it (manage.py prove --key shows it)
-    --json      print the result as JSON
-
 A new method of computing an interval or a quality verdict is a function in INTERVALS or
 QUALITIES, by its name and version; an old bundle keeps the method that it names.
 """
@@ -24,6 +21,7 @@ import sys
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -31,12 +29,13 @@ from typing import Any
 
 PLACES = Decimal("0.0000000001")
 ZERO = Decimal(0)
+TIE = 1e-9  # variances that differ by less are equal
 SIGNATURE = b"Ed25519 "
 Row = dict[str, Any]
 
 
 class Unreadable(Exception):
-    """The file is no bundle, or its signature does not fit."""
+    """The file is no bundle, its signature does not fit, or its content has another form."""
 
 
 # --- Ed25519, as in RFC 8032, section 5.1 --------------------------------------------
@@ -368,15 +367,17 @@ def widest_spread(spreads: Mapping[str, Spread]) -> Spread:
     """Return the widest spread, or what users and days, which cross, come to together."""
 
     def widest(kinds: Sequence[str]) -> Spread | None:
+        # Of equal ones the first: rounding must not decide.
         among = [spreads[by] for by in kinds if by in spreads]
-        return max(among, key=lambda spread: spread[0], default=None)
+        least = max((spread[0] for spread in among), default=0.0) * (1 - TIE)
+        return next((spread for spread in among if spread[0] >= least), None)
 
     most, coarse, day = widest(list(spreads)), widest(("user", "key")), spreads.get("day")
     fine = widest(("request", "session"))
     if most is None or fine is None or coarse is None or day is None:
         return most or fine or spreads["request"]
     together = coarse[0] + day[0] - fine[0]
-    if together <= most[0]:
+    if together <= most[0] * (1 + TIE):
         return most
     squares = coarse[0] ** 2 / coarse[1] + day[0] ** 2 / day[1]
     return together, together**2 / squares, most[2], most[3]
@@ -935,16 +936,24 @@ class Bundle:
             raise Unreadable("the file does not end with a signature: it is no bundle, or cut off")
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                files = {name: archive.read(name) for name in archive.namelist()}
-            manifest = json.loads(files.pop("manifest.json"))
-            self.key: str = manifest["key"]
+                manifest = json.loads(archive.read("manifest.json"))
+                self.key: str = manifest["key"]
+                message = hashlib.sha256(signed).digest()
+                fits = signature_fits(self.key, signature.decode("latin-1"), message)
+                # What nobody signed is not unpacked: it may be of any size.
+                files = {name: archive.read(name) for name in archive.namelist()} if fits else {}
         except Exception as error:  # noqa: BLE001 - whatever a changed byte does to the archive
             raise Unreadable(f"the bundle cannot be read: {type(error).__name__}") from None
-        message = hashlib.sha256(signed).digest()
-        if not signature_fits(self.key, signature.decode("latin-1"), message):
+        if not fits:
             raise Unreadable("the signature does not fit: something in the file was changed")
         self.manifest: Row = manifest
-        self._money = set(manifest["money"])
+        try:
+            self._read(files)
+        except Exception as error:  # noqa: BLE001 - anybody can sign anything with a key of theirs
+            raise Unreadable(f"a file of the bundle has another form: {_named(error)}") from None
+
+    def _read(self, files: Mapping[str, bytes]) -> None:
+        self._money = set(self.manifest["money"])
         lines = [json.loads(line) for line in files["rows.jsonl"].splitlines()]
         self.leaves = {line["row"]["id"]: leaf_of(line) for line in lines}
         self.rows = [self._row(line["row"]) for line in lines]
@@ -962,6 +971,10 @@ class Bundle:
             if row[name] is not None:
                 row[name] = Decimal(row[name])
         return row
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__} {str(error)[:80]}".rstrip()
 
 
 def leaf_of(line: Row) -> bytes:
@@ -1001,6 +1014,18 @@ def roots_that_differ(bundle: Bundle) -> Iterable[str]:
         yield f"{name}: there is no signed root of the day's rows"
 
 
+def days_without_rows(bundle: Bundle) -> list[str]:
+    """Return the days of the period that have no rows: a day that was left out is among them."""
+    day = date.fromisoformat(bundle.manifest["since"][:10])
+    until = date.fromisoformat(bundle.manifest["until"][:10])
+    known, idle = {row["created_at"][:10] for row in bundle.rows}, []
+    while day < until:
+        if day.isoformat() not in known:
+            idle.append(day.isoformat())
+        day += timedelta(days=1)
+    return idle
+
+
 def differences(stated: Any, computed: Any, name: str = "") -> Iterable[str]:
     """Yield each figure of the statement that is not the computed one."""
     if isinstance(computed, dict) and isinstance(stated, dict):
@@ -1031,20 +1056,30 @@ def _same(stated: Any, computed: Any, name: str) -> bool:
 
 
 def verify(data: bytes, key: str = "") -> tuple[list[str], Bundle]:
-    """Return what does not agree, and the bundle. Raise Unreadable if its signature is wrong."""
+    """Return what does not agree, and the bundle.
+
+    Raise Unreadable if the signature is wrong, or if the content has not the form of a bundle.
+    """
     bundle = Bundle(data)
+    try:
+        return _disagreements(bundle, key), bundle
+    except Exception as error:  # noqa: BLE001 - anybody can sign anything with a key of theirs
+        raise Unreadable(f"the figures cannot be computed: {_named(error)}") from None
+
+
+def _disagreements(bundle: Bundle, key: str) -> list[str]:
     problems = []
     if key and key.lower() != bundle.key:
         problems.append(f"the bundle is signed by {bundle.key}, not by {key}")
     if bundle.manifest["format"] != 1:
         problems.append(f"this verifier does not know format {bundle.manifest['format']}")
-        return problems, bundle
+        return problems
     methods = bundle.manifest["methods"]
     for kind, known in (("interval", INTERVALS), ("quality", QUALITIES)):
         method = methods[kind]
         if (method["name"], method["version"]) not in known:
             problems.append(f"unknown method: {kind} {method['name']} {method['version']}")
-            return problems, bundle
+            return problems
     span = bundle.manifest["since"], bundle.manifest["until"]
     if any(not span[0] <= row["created_at"] < span[1] for row in bundle.rows):
         problems.append("there are rows of another month")
@@ -1052,7 +1087,7 @@ def verify(data: bytes, key: str = "") -> tuple[list[str], Bundle]:
         problems.append("there are rows with the same id")
     problems += roots_that_differ(bundle)
     problems += differences(bundle.statement, statement(bundle))
-    return problems, bundle
+    return problems
 
 
 def main() -> int:
@@ -1061,12 +1096,17 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--key", default="", help=argparse.SUPPRESS)
-    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--key", default="", metavar="HEX",
+        help="the installation's public key, if you know it (manage.py prove --key shows it)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args()
     bundle = None
     try:
         problems, bundle = verify(options.bundle.read_bytes(), options.key)
+    except OSError as error:
+        parser.error(f"{options.bundle} cannot be read: {error.strerror}")
     except Unreadable as error:
         problems = [str(error)]
     if options.json:
@@ -1074,26 +1114,38 @@ def main() -> int:
         print(json.dumps({"agrees": not problems, "month": month, "problems": problems}))
         return 1 if problems else 0
     if bundle is not None:
-        _print_statement(bundle, options.key)
+        try:
+            print(_printable("\n".join(_statement_lines(bundle, options.key))))
+        except Exception as error:  # noqa: BLE001 - the statement is whatever was signed
+            problems.append(f"the statement has another form: {_named(error)}")
     for problem in problems:
-        print(f"DOES NOT AGREE  {problem}")
+        print(_printable(f"DOES NOT AGREE  {problem}".replace("\n", " ")))
     if not problems:
         print("Everything agrees.")
     return 1 if problems else 0
 
 
-def _print_statement(bundle: Bundle, key: str) -> None:
+def _statement_lines(bundle: Bundle, key: str) -> Iterable[str]:
     stated, savings = bundle.statement, bundle.statement["savings"]
-    print(f"Proof of {bundle.manifest['month']}, signed by {bundle.key}")
+    yield f"Proof of {bundle.manifest['month']}, signed by {bundle.key}"
     if not key:
-        print("  (give the key that you know with --key: anybody can sign with a key of their own)")
-    print(f"  {stated['total']['requests']} requests, cost ${stated['total']['cost']}")
+        yield "  (give the key that you know with --key: anybody can sign with a key of their own)"
+    yield f"  {stated['total']['requests']} requests, cost ${stated['total']['cost']}"
     bounds = f" [{savings['saved_low']}, {savings['saved_high']}]"
-    print(f"  saved ${savings['total_saved']}" + ("" if savings["saved_low"] is None else bounds))
-    print(f"  quality: {stated['quality']['verdict']} (from {stated['quality']['basis']})")
+    if savings["saved_low"] is None:
+        bounds = f" (no interval: {savings.get('no_interval') or 'too few requests'})"
+    yield f"  saved ${savings['total_saved']}{bounds}"
+    yield f"  quality: {stated['quality']['verdict']} (from {stated['quality']['basis']})"
     for kind, bases in stated["prices"].items():
         text = ", ".join(f"{count} {basis} (${cost})" for basis, (count, cost) in bases.items())
-        print(f"  {kind}: {text or 'none'}")
+        yield f"  {kind}: {text or 'none'}"
+    if idle := days_without_rows(bundle):
+        yield f"  days without requests: {', '.join(idle)}"
+
+
+def _printable(text: str) -> str:
+    """Return ``text`` without control characters: names in a bundle must not move the cursor."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,7 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("Spent", dollars(totals["cost"])),
         ("  on failed attempts", dollars(totals["failed_attempts_cost"])),
         (f"Baseline ({report['baseline']})", dollars(savings["baseline_cost"])),
+        *_not_compared(savings),
         ("Saved", f"{dollars(savings['total_saved'])} ({savings['percent_saved']} %)"),
         *_intervals(savings),
         ("  by routing", dollars(savings["routing_saved"])),
@@ -111,13 +112,15 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("Cache hits", f"{cache['hits']} ({cache['hit_rate_percent']} %)"),
         ("Average latency", f"{totals['avg_latency_ms']:.0f} ms"),
     ]
-    if savings["unpriced_requests"]:
-        rows.append(
-            ("Requests not compared (failed or no price)", str(savings["unpriced_requests"]))
-        )
     if text := refused_text(report["refusals"]):
         rows.append(("Refused (in no other figure)", text))
     return rows
+
+
+def _not_compared(savings: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return how many requests the baseline and the saving leave out, if any."""
+    count = savings["unpriced_requests"]
+    return [("  not compared (failed, no price, no baseline)", str(count))] if count else []
 
 
 def _bases(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -182,7 +185,15 @@ def _quality(quality: dict[str, Any]) -> list[tuple[str, str]]:
         ("  difference", "difference"),
     ):
         rows.append((label, _mean(quality[name])))
+    if quality["basis"] == "nothing":
+        rows.append(("  why unknown", _NO_QUALITY))
     return rows
+
+
+_NO_QUALITY = (
+    "too few answers were compared with the baseline's (JUDGE_MODEL), and ratings need chance in "
+    "the choice of models (EXPLORATION_RATE)"
+)
 
 
 def _mean(mean: dict[str, Any]) -> str:

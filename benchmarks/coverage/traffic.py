@@ -21,6 +21,9 @@ GROUPS = 256
 APART = 0.5
 """The standard deviation of the logarithm of what sets a session or user apart."""
 
+STRONGLY_APART = 1.5
+"""The same where the dearest sixth of users saves more than four times the median."""
+
 
 @dataclass
 class Log:
@@ -79,10 +82,10 @@ def zipf_users(users: int) -> Callable[[np.random.Generator, int], Log]:
     return log
 
 
-def equal_users(users: int) -> Callable[[np.random.Generator, int], Log]:
+def equal_users(users: int, apart: float = APART) -> Callable[[np.random.Generator, int], Log]:
     def log(rng: np.random.Generator, n: int) -> Log:
         user = rng.integers(users, size=n)
-        own = skewed(rng, users, APART)
+        own = skewed(rng, users, apart)
         labels = {"user": user, "day": rng.integers(DAYS, size=n)}
         return Log(own[user] * skewed(rng, n), labels)
 
@@ -113,4 +116,6 @@ TRAFFIC: dict[str, Callable[[np.random.Generator, int], Log]] = {
     "day effects of 0.2": with_days(independent, 0.2),
     "sessions of 10, day effects of 0.2": with_days(of_size(10), 0.2),
     "200 users, day effects of 0.2": with_days(equal_users(200), 0.2),
+    "50 users that differ strongly": equal_users(50, STRONGLY_APART),
+    "200 users that differ strongly": equal_users(200, STRONGLY_APART),
 }

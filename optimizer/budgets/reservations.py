@@ -184,6 +184,7 @@ class Budgets:
             origin,
             (counted, bound.output_tokens),
             self.begun,
+            bound.unknown,
         )
         self.in_progress[origin.request_id] = reservation
         return reservation
@@ -219,6 +220,8 @@ class Reservation:
     origin: _Origin
     expected: tuple[int, int]
     begun: BegunCalls
+    unknown: tuple[tuple[str, str], ...] = ()
+    """The fields whose input has no known size, each with what it holds."""
     claimed: bool = field(default=False, init=False)
     """Whether money was asked for, so that some may be held even if the asking was cancelled."""
     _held: tuple[Charge, ...] = field(default=(), init=False)
@@ -330,6 +333,12 @@ class Reservation:
         reason = f"What is left of {budgets} does not cover what this request may cost"
         if resets_at is None:
             message = f"{reason}, and never will. Set a lower max_tokens."
+            if self.unknown:
+                fields = ", ".join(sorted({f"{name} ({what})" for name, what in self.unknown}))
+                message = (
+                    f"{reason}, and never will: the size of {fields} is not known, so the whole "
+                    "context window counts. Leave it out, or set a lower max_tokens."
+                )
         else:
             message = f"{reason}. More is available at {resets_at:%Y-%m-%dT%H:%M:%SZ}."
         return BudgetExceeded(message, recorded_for=self.request_id, resets_at=resets_at)

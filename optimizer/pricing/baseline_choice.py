@@ -40,10 +40,14 @@ class BaselineChoice:
 
     @property
     def name(self) -> str:
-        """Return the baseline in words, for reports."""
+        """Return the baseline in words, for reports.
+
+        Rows keep the baseline of the setting that they were recorded with, which may have been
+        another one.
+        """
         if self.complexity or self.default is None:
-            return "complexity's choice"
-        return f"the model asked for, else {'/'.join(self.default)}"
+            return "as recorded; new requests: complexity's choice"
+        return f"as recorded; new requests: the model asked for, else {self.default}"
 
     def _read(self, name: str) -> ModelRef | None:
         if not name or name in AUTO:

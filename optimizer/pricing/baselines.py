@@ -48,7 +48,7 @@ class Baselines:
 
         Raises :class:`UnknownBaseline`.
         """
-        if name == "recorded" or (name == "complexity" and self.choice.complexity):
+        if name == "recorded":
             return RECORDED, self.choice.name
         if name == "complexity":
             chosen = Baseline(COMPLEXITY, _reference, self._tariff, _COMPLEXITY_S_CHOICE)
@@ -69,9 +69,11 @@ class Baselines:
 
     def offered(self) -> list[tuple[str, str]]:
         """Return names that :meth:`sums` takes and their texts; of models, the highest tier's."""
-        kinds = [("recorded", self.choice.name), ("requested", "the model asked for")]
-        if not self.choice.complexity:
-            kinds.append(("complexity", COMPLEXITY))
+        kinds = [
+            ("recorded", self.choice.name),
+            ("requested", "the model asked for"),
+            ("complexity", COMPLEXITY),
+        ]
         models = [str(ref) for ref in self.names.chat_models(TIERS[-1]) if self.prices.rates(*ref)]
         return [*kinds, *((name, f"always {name}") for name in models)]
 

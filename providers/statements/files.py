@@ -22,6 +22,7 @@ _PAGES: dict[str, Callable[[Iterable[Mapping[str, Any]]], Iterator[StatedLine]]]
     "openrouter": openrouter.read_pages,
 }
 _FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%Y%m%d")
+_FIRST_YEAR, _LAST_YEAR = 2000, 2999
 
 
 def read_file(
@@ -43,7 +44,8 @@ def read_file(
         return list(_PAGES[provider](document if isinstance(document, list) else [document]))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise StatementError(
-            f"The file is no report of {provider}: {type(error).__name__} {str(error)[:100]}"
+            f"The file is no report of {provider}: {type(error).__name__} {str(error)[:100]}. "
+            "If it is CSV, name its columns with --columns."
         ) from None
 
 
@@ -99,11 +101,18 @@ def _mapped(rows: Iterable[Mapping[str, str]], columns: Mapping[str, str]) -> It
 def _day(text: str) -> date:
     for form in _FORMATS:
         try:
-            return datetime.strptime(text[:10], form).date()  # noqa: DTZ007 - a day has no zone
+            day = datetime.strptime(text[:10], form).date()  # noqa: DTZ007 - a day has no zone
         except ValueError:
             continue
+        if _FIRST_YEAR <= day.year <= _LAST_YEAR:
+            return day
     raise StatementError(f"{text[:40]!r} is no day.")
 
 
 def _count(text: str | None) -> int | None:
-    return int(amount_of(text)) if text else None
+    if not text:
+        return None
+    count = amount_of(text)
+    if count < 0 or count != int(count):
+        raise StatementError(f"{text[:40]!r} is no count.")
+    return int(count)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 ZERO = Decimal(0)
+_THOUSANDS = re.compile(r"^[^\d,.]*[1-9]\d{0,2}(,\d{3})+(\.\d*)?\s*$")
+_MOST_DIGITS = 12
+"""Digits before the point that an amount or a count may have; no bill has as many."""
 
 
 class StatementError(Exception):
@@ -37,11 +41,13 @@ class StatedLine:
 def amount_of(value: Any) -> Decimal:
     """Return an amount as it is stated, to the last digit. Raises :class:`StatementError`."""
     text = value if isinstance(value, str) else str(value)
+    if "," in text and not _THOUSANDS.search(text):
+        raise StatementError(f"{text[:40]!r} is no amount. Write it with a point, like 1,234.50.")
     try:
         amount = Decimal(text.strip().replace(",", "").removeprefix("$"))
     except InvalidOperation:
         raise StatementError(f"{text[:40]!r} is no amount.") from None
-    if not amount.is_finite():
+    if not amount.is_finite() or amount.adjusted() >= _MOST_DIGITS:
         raise StatementError(f"{text[:40]!r} is no amount.")
     return amount
 

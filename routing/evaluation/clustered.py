@@ -24,7 +24,7 @@ section 3.8; Cameron, Gelbach & Miller, "Robust inference with multiway clusteri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -48,6 +48,8 @@ FINE, COARSE = ("request", "session"), ("user", "key")
 _Z = 1.959964
 _NOISE = 1e-12
 _MOST_SHARE = 0.9
+# Variances that differ by less are equal: rounding must not decide which degrees of freedom count.
+_TIE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +160,14 @@ def most_spread(clusters: Mapping[str, Clusters]) -> TotalSpread:
 
 def widest(spreads: Mapping[str, TotalSpread]) -> TotalSpread:
     """Return the widest of ``spreads``, or what users and days, which cross, come to together."""
-    fine = max((spreads[by] for by in FINE if by in spreads), key=_variance)
-    most = max(spreads.values(), key=_variance)
-    coarse = max((spreads[by] for by in COARSE if by in spreads), key=_variance, default=None)
-    day = spreads.get("day")
-    if coarse is None or day is None:
+    fine = _widest_of([spreads[by] for by in FINE if by in spreads])
+    most = _widest_of(list(spreads.values()))
+    coarser, day = [spreads[by] for by in COARSE if by in spreads], spreads.get("day")
+    if not coarser or day is None:
         return most
+    coarse = _widest_of(coarser)
     together = coarse.variance + day.variance - fine.variance
-    if together <= most.variance:
+    if together <= most.variance * (1 + _TIE):
         return most
     squares = coarse.variance**2 / coarse.freedom + day.variance**2 / day.freedom
     return TotalSpread(together, together**2 / squares, most.skewness, most.by)
@@ -260,5 +262,7 @@ def refuse_few(clusters: Mapping[str, Clusters]) -> None:
             )
 
 
-def _variance(spread: TotalSpread) -> float:
-    return spread.variance
+def _widest_of(spreads: Sequence[TotalSpread]) -> TotalSpread:
+    """Return the widest, of equal ones the first."""
+    least = max(spread.variance for spread in spreads) * (1 - _TIE)
+    return next(spread for spread in spreads if spread.variance >= least)

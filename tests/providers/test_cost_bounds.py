@@ -38,6 +38,11 @@ def gemini(*parts: dict[str, Any], **fields: Any) -> Chat:
     return chat("gemini", {"contents": [{"role": "user", "parts": list(parts)}], **fields})
 
 
+def responses_shell(environment: dict[str, Any]) -> Chat:
+    tools = [{"type": "shell", "environment": environment}]
+    return chat("openai", {"input": "a", "tools": tools})
+
+
 # https://docs.claude.com/en/docs/build-with-claude/pdf-support and .../files,
 # https://platform.openai.com/docs/guides/pdf-files, https://ai.google.dev/gemini-api/docs/files
 UNKNOWN = [
@@ -69,15 +74,23 @@ UNKNOWN = [
     (openai({"type": "file", "file": {"file_id": "f"}}), "messages"),
     (openai({"type": "file", "file": {"file_data": "data:application/pdf;base64,J"}}), "messages"),
     (openai(web_search_options={"search_context_size": "low"}), "web_search_options"),
+    # An empty object searches too: https://platform.openai.com/docs/guides/tools-web-search
+    (openai(web_search_options={}), "web_search_options"),
     (chat("openai", {"input": [{"type": "item_reference", "id": "i"}]}), "input"),
     (chat("openai", {"input": "Go on.", "previous_response_id": "r"}), "previous_response_id"),
     (chat("openai", {"input": "Go on.", "conversation": "c"}), "conversation"),
     (chat("openai", {"input": "Go on.", "prompt": {"id": "p"}}), "prompt"),
     (chat("openai", {"input": "a", "tools": [{"type": "web_search"}]}), "tools"),
     (chat("openai", {"input": "a", "tools": [{"type": "mcp", "server_url": "a"}]}), "tools"),
+    # A hosted shell: https://developers.openai.com/api/docs/guides/tools-shell
+    (responses_shell({"type": "container_auto"}), "tools"),
+    (responses_shell({"type": "container_reference", "container_id": "c"}), "tools"),
     (gemini({"fileData": {"fileUri": "https://a", "mimeType": "application/pdf"}}), "contents"),
     (gemini({"file_data": {"file_uri": "https://a"}}), "contents"),
     (gemini({"inlineData": {"mimeType": "video/mp4", "data": "AA"}}), "contents"),
+    # https://ai.google.dev/gemini-api/docs/function-calling, multimodal function responses
+    (gemini({"functionResponse": {"parts": [{"fileData": {"fileUri": "a"}}]}}), "contents"),
+    (gemini({"function_response": {"parts": [{"file_data": {"file_uri": "a"}}]}}), "contents"),
     (gemini(cachedContent="cachedContents/1"), "cachedContent"),
     (gemini(tools=[{"googleSearch": {}}]), "tools"),
     (gemini(tools=[{"url_context": {}}]), "tools"),
@@ -103,8 +116,12 @@ KNOWN = [
     openai(tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}]),
     chat("openai", {"input": [{"type": "input_image", "file_id": "f"}]}),
     chat("openai", {"prompt": "plain text"}),
+    responses_shell({"type": "local"}),
+    chat("openai", {"input": "a", "tools": [{"type": "shell"}]}),
+    openai(web_search_options=None, plugins=[], mcp_servers=[]),
     gemini({"inlineData": {"mimeType": "image/png", "data": "AA"}}),
     gemini({"functionCall": {"name": "f", "args": {"fileData": {"fileUri": "a"}}}}),
+    gemini({"functionResponse": {"name": "f", "response": {"fileData": {"fileUri": "a"}}}}),
     gemini(tools=[{"functionDeclarations": []}]),
 ]
 
@@ -114,6 +131,12 @@ def test_input_whose_bytes_bound_it_is_not(asked: Chat) -> None:
     bound = cost_bound(asked, LIMIT)
     assert (bound.unknown, bound.fees, bound.rates) == ((), 0, 1)
     assert bound.output_tokens == LIMIT
+
+
+def test_a_hosted_shell_has_the_fee_of_its_container() -> None:
+    assert cost_bound(responses_shell({"type": "container_auto"}), LIMIT).fees > 0
+    large = responses_shell({"type": "container_auto", "memory_limit": "64g"})
+    assert cost_bound(large, LIMIT).fees > 2
 
 
 def test_searches_have_a_fee_each() -> None:

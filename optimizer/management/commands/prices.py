@@ -19,7 +19,7 @@ from optimizer.domain.model_names import UnknownModel
 from optimizer.wiring.build import get_services
 from providers.rates import Rate, Rates
 
-_DAYS = 30
+_DAYS, _MOST_DAYS = 30, 365
 
 
 class Command(TeachingCommand):
@@ -39,7 +39,9 @@ class Command(TeachingCommand):
         """Declare the options of the command."""
         actions = parser.add_subparsers(dest="do", metavar="ACTION")
         check = actions.add_parser("check", help="compare with what providers reported")
-        check.add_argument("--days", type=int, default=_DAYS)
+        check.add_argument(
+            "--days", type=int, default=_DAYS, help="length of the period, 1-365 (%(default)s)"
+        )
         check.add_argument("--tolerance", default="0.5", help="per cent (default %(default)s)")
         check.add_argument("--format", choices=("table", "json"), default="table")
         show = actions.add_parser("show", help="show the prices of a model now")
@@ -60,8 +62,12 @@ class Command(TeachingCommand):
         try:
             tolerance = Decimal(options.get("tolerance") or "0.5")
         except InvalidOperation:
-            raise CommandError("--tolerance must be a number of per cent.") from None
-        days = options.get("days") or _DAYS
+            tolerance = Decimal("nan")
+        if not tolerance.is_finite() or tolerance < 0:
+            raise CommandError("--tolerance must be a number of per cent, 0 or more.")
+        days = options.get("days", _DAYS)
+        if not 1 <= days <= _MOST_DAYS:
+            raise CommandError(f"--days must be from 1 to {_MOST_DAYS}.")
         checks = prices_check(days)
         different = [check for check in checks if check.compared and check.differs(tolerance)]
         if options.get("format") == "json":
@@ -86,6 +92,10 @@ class Command(TeachingCommand):
             raise CommandError(f"No price is known for {provider}/{model}.")
         console.print(f"{provider}/{model}, from: {services.prices.source(provider, model)}")
         console.print(_rates_table(rates))
+        if any(served) and rates == services.prices.rates(provider, model):
+            # A word that was misspelled looks the same.
+            words = " ".join(filter(None, served))
+            console.print(f"No other price is known for {words}: these are the standard prices.")
 
 
 def _table(checks: Sequence[ModelCheck], tolerance: Decimal) -> Table:

@@ -77,6 +77,8 @@ class Command(TeachingCommand):
                 self._prove(options)
         except UnusableKey as error:
             raise CommandError(str(error)) from None
+        except OSError as error:
+            raise CommandError(f"{error.filename} cannot be written: {error.strerror}") from None
 
     def _prove(self, options: dict[str, Any]) -> None:
         month = options["month"] or last_month()
@@ -84,8 +86,10 @@ class Command(TeachingCommand):
         services = get_services()
         services.price_service.refresh()
         made_key = not key_path().exists()
+        span = self._span(month)
+        assert span is not None
+        since, until = span
         try:
-            since, until = month_of(month)
             with self._progress() as progress:
                 task = progress.add_task("Days", total=(until - since).days)
                 proof = bundle_write(
@@ -94,13 +98,9 @@ class Command(TeachingCommand):
                     version=__version__,
                     progress=lambda day: progress.update(task, completed=day.day),
                 )  # fmt: skip
-        except ValueError:
-            raise CommandError(
-                f"--month must be a year and a month, like 2026-10, not {month}"
-            ) from None
         except ProofImpossible as error:
             raise CommandError(str(error)) from None
-        self.stdout.write(f"Wrote {path}: {proof.rows} rows of {proof.days} days.")
+        self.stdout.write(f"Wrote {path}: {proof.rows} rows of {_days(proof.days)}.")
         self.stdout.write(f"Signed by {proof.key}")
         if made_key:
             self.stdout.write(f"The key was made now: keep a copy of {key_path()}.")
@@ -125,12 +125,12 @@ class Command(TeachingCommand):
                 self.stdout.write(f"{check.day}: {disagreement_text(check)}")
             pruned = sum(check.pruned for check in results)
             self.stdout.write(
-                f"Checked {sum(check.rows for check in results)} rows of {len(results)} days"
+                f"Checked {sum(check.rows for check in results)} rows of {_days(len(results))}"
                 + (f"; {pruned} more were pruned, and their roots are kept" if pruned else "")
                 + "."
             )
         if wrong:
-            raise CommandError(f"The ledger does not agree with its seals on {len(wrong)} days.")
+            raise CommandError(f"The ledger does not agree with its seals on {_days(len(wrong))}.")
 
     def _checks(self, since: date, until: date) -> Any:
         with self._progress() as progress:
@@ -151,9 +151,15 @@ class Command(TeachingCommand):
         try:
             since, until = month_of(month)
         except ValueError:
-            raise CommandError("--month must be a year and a month, like 2026-10") from None
+            raise CommandError(
+                f"--month must be a year and a month, like 2026-10, not {month}"
+            ) from None
         return since.date(), until.date()
 
     def _progress(self) -> Progress:
         columns = (TextColumn("Checking"), BarColumn(), MofNCompleteColumn())
         return Progress(*columns, console=Console(file=self.stderr), transient=True)  # type: ignore[arg-type]
+
+
+def _days(count: int) -> str:
+    return f"{count} {'day' if count == 1 else 'days'}"

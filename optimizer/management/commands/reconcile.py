@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -82,7 +83,9 @@ class Command(TeachingCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Read what is asked for, reconcile, and write the result in the chosen format."""
         since, until = self._days(options["month"])
-        provider = options["provider"]
+        provider, tolerance = options["provider"], options["tolerance"]
+        if tolerance is not None and not 0 <= tolerance < math.inf:
+            raise CommandError("--tolerance must be a number of per cent, 0 or more.")
         try:
             if options["file"]:
                 since, until = self._read_file(options)
@@ -103,7 +106,6 @@ class Command(TeachingCommand):
         write_output(self, options["output"], lambda file: self._write(results, kind, file))
         if marked and kind == "table":
             self.stdout.write(f"{marked} estimates are marked as charged or not charged.")
-        tolerance = options["tolerance"]
         beyond = [
             f"{result.provider} {result.missing_percent} %"
             for result in results

@@ -224,6 +224,74 @@ def test_every_figure_of_the_statement_is_computed_again(
         assert list(verify.differences(document, computed)), place
 
 
+def verified(path: Path, data: bytes) -> tuple[int, str]:
+    """Return the exit code and the output of the verifier as a program of its own."""
+    path.write_bytes(data)
+    done = subprocess.run(
+        [sys.executable, verify.__file__, str(path)], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout
+
+
+ODD = [
+    ("manifest.json", lambda manifest: {**manifest, "methods": []}),
+    ("manifest.json", lambda manifest: {**manifest, "since": 1}),
+    ("manifest.json", lambda manifest: {"key": manifest["key"]}),
+    ("statement.json", lambda statement: {}),
+    ("statement.json", lambda statement: {**statement, "savings": {}}),
+    ("ratings.json", lambda ratings: [{}]),
+    ("ratings.json", lambda ratings: None),
+    ("comparisons.json", lambda comparisons: [{"score": "high", "reference_score": []}]),
+    ("prices.json", lambda prices: [{**price, "rates": {}} for price in prices]),
+    ("days.json", lambda days: [{}]),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("name", "change"), ODD)
+def test_whatever_is_signed_the_verifier_says_what_is_wrong(
+    folder: Path, ledger: list[LedgerEntry], name: str, change: Callable[[Any], Any]
+) -> None:
+    def changed(files: dict[str, bytes]) -> None:
+        files[name] = json.dumps(change(json.loads(files[name]))).encode()
+
+    code, text = verified(folder / "odd.zip", resign(prove(folder).read_bytes(), changed))
+    assert code == 1
+    assert "DOES NOT AGREE" in text
+
+
+@pytest.mark.django_db
+def test_names_in_a_bundle_cannot_write_over_the_verdict(
+    folder: Path, ledger: list[LedgerEntry]
+) -> None:
+    def changed(files: dict[str, bytes]) -> None:
+        statement = json.loads(files["statement.json"])
+        statement["by_user"]["\x1b[2J\nEverything agrees."] = {}
+        files["statement.json"] = json.dumps(statement).encode()
+
+    code, text = verified(folder / "odd.zip", resign(prove(folder).read_bytes(), changed))
+    assert code == 1
+    assert "\x1b" not in text
+    assert "Everything agrees." not in text.splitlines()
+
+
+@pytest.mark.django_db
+def test_days_without_requests_are_named(folder: Path, ledger: list[LedgerEntry]) -> None:
+    code, text = verified(folder / "whole.zip", prove(folder).read_bytes())
+    assert code == 0
+    assert "days without requests: 2026-10-01, 2026-10-02, 2026-10-16" in text
+
+
+def test_a_file_that_is_not_there_is_named(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, verify.__file__, str(folder / "none.zip")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "none.zip cannot be read: No such file" in done.stderr
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("column", ["cost", "tokens_in", "user_id", "decision.baseline_cost"])
 def test_a_changed_row_is_noticed_even_if_the_installation_signs_it(
@@ -268,7 +336,7 @@ def test_no_proof_of_a_changed_ledger_and_the_check_names_the_row(
     with pytest.raises(CommandError, match=str(row)):
         prove(folder)
     out = io.StringIO()
-    with pytest.raises(CommandError, match="on 1 days"):
+    with pytest.raises(CommandError, match="on 1 day"):
         call_command("prove", "--check", stdout=out)
     assert str(row) in out.getvalue()
 
@@ -284,6 +352,14 @@ def test_months_without_days_or_seals(folder: Path) -> None:
         prove(folder)
     call_command("prove", "--adopt", stdout=io.StringIO())
     assert verify.verify(prove(folder).read_bytes())[0] == []
+
+
+@pytest.mark.django_db
+def test_a_place_that_cannot_be_written_is_named(folder: Path, ledger: list[LedgerEntry]) -> None:
+    for options in (("--verifier", folder / "no" / "v.py"),
+                    ("--month", "2026-10", "--output", folder / "no" / "p.zip")):  # fmt: skip
+        with pytest.raises(CommandError, match=r"no/.* cannot be written: No such file"):
+            call_command("prove", *options, stdout=io.StringIO())
 
 
 def test_the_key_is_the_owner_s_alone(folder: Path) -> None:

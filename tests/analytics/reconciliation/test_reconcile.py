@@ -327,3 +327,10 @@ def test_other_formats(billing: FakeBilling, kind: str) -> None:
     assert "\n=other" not in out.getvalue()
     with pytest.raises(CommandError, match="Nothing is stated"):
         call_command("reconcile", "--month", "2026-01")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("tolerance", ["nan", "inf", "-1"])
+def test_a_tolerance_that_no_difference_passes_is_refused(tolerance: str) -> None:
+    with pytest.raises(CommandError, match="--tolerance must be a number"):
+        call_command("reconcile", f"--tolerance={tolerance}", stdout=io.StringIO())

@@ -59,3 +59,23 @@ def test_reported_costs_without_a_price_in_the_table_are_counted() -> None:
 
 def test_nothing_reported_is_no_difference() -> None:
     assert "No provider reported a cost" in run()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "option", ["--tolerance=nan", "--tolerance=-1", "--days=0", "--days=99999999999"]
+)
+def test_options_that_mean_nothing_are_refused(option: str) -> None:
+    with pytest.raises(CommandError, match="--(tolerance|days) must be"):
+        call_command("prices", "check", option, stdout=StringIO())
+
+
+def test_a_tier_without_a_price_of_its_own_is_named() -> None:
+    def shown(*options: str) -> str:
+        out = StringIO()
+        call_command("prices", "show", "claude/claude-haiku-5-5", *options, stdout=out)
+        return " ".join(out.getvalue().split())
+
+    assert "No other price is known for silly" in shown("--tier", "silly")
+    assert "No other price" not in shown("--tier", "batch")
+    assert "No other price" not in shown()

@@ -546,6 +546,16 @@ async def test_where_the_input_s_size_is_unknown_the_context_window_is_held(
     assert not await BudgetHold.objects.aexists()
 
 
+async def test_a_refusal_says_that_the_input_s_size_is_not_known(client: httpx.AsyncClient) -> None:
+    await limit("0.001")
+    body = {"model": SMALL[1], "max_tokens": 10}
+    for added, field in zip(ADDED, ("messages (document)", "tools (web_search"), strict=True):
+        refused = await client.post("/v1/messages", json={**body, **added})
+        assert refused.status_code == 429
+        assert f"the size of {field}" in refused.text
+        assert "the whole context window counts" in refused.text
+
+
 async def test_an_operator_may_refuse_input_of_unknown_size(
     transactional_db: None, fakes: dict[str, FakeProvider], start: Start, settings: Any
 ) -> None:

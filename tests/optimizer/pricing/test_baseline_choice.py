@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from analytics.ledger.savings import cost_savings
 from analytics.models import RoutingMetric
-from optimizer.pricing.baseline_choice import dearest_model
+from optimizer.pricing.baseline_choice import BaselineChoice, dearest_model
 from optimizer.pricing.baselines import Baselines
 from optimizer.wiring.build import get_services
 from tests.conftest import Start
@@ -101,7 +101,26 @@ class TestRecorded:
         assert (await sync_to_async(saved)("complexity")) == (Decimal(0), "complexity's choice")
         recorded, label = await sync_to_async(saved)("recorded")
         assert recorded > 0
-        assert label == f"the model asked for, else claude/{DEFAULT}"
+        assert label == f"as recorded; new requests: the model asked for, else claude/{DEFAULT}"
+
+    async def test_rows_recorded_with_another_setting_are_not_called_complexity_s_choice(
+        self, begin: Any, settings: Any
+    ) -> None:
+        settings.BASELINE_MODEL = DEFAULT
+        client = await begin()
+        await ask(client, "auto:complexity")
+        services = get_services()
+        now_complexity = BaselineChoice(services.names, None, complexity=True)
+        baselines = Baselines(services.names, services.prices, now_complexity)
+
+        def saved(name: str) -> tuple[Decimal, str]:
+            sums, label = baselines.sums(name)
+            return cost_savings(datetime(2020, 1, 1, tzinfo=UTC), sums=sums)["total_saved"], label
+
+        assert (await sync_to_async(saved)("complexity")) == (Decimal(0), "complexity's choice")
+        recorded, label = await sync_to_async(saved)("recorded")
+        assert recorded > 0
+        assert label == "as recorded; new requests: complexity's choice"
 
 
 def test_an_unknown_one_is_refused_at_the_start(settings: Any) -> None:
