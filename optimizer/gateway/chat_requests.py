@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import uuid
 from collections.abc import Callable
@@ -108,9 +109,11 @@ class ChatRequestBuilder:
         if selection.strategy == "named":
             chat = replace(chat, chosen=False)
         words = prompt_of(chat)
+        prompt = storable_text(words)
         request = GatewayRequest(
             chat=chat,
-            prompt=storable_text(words),
+            prompt=prompt,
+            prompt_hash=hashlib.sha256(prompt.encode()).hexdigest() if large else "",
             cache_key=chat_key(chat, options),
             semantic_key=self._semantic_key(chat, options, words),
             strategy=selection.strategy,

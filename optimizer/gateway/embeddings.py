@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCal
 from providers.chat import Chat
 from providers.completion import Choice, Completion, most_embedded_tokens
 from providers.embedding import Embedder, is_large_input
+from providers.large_json import LARGE_BYTES
 from providers.resilience import Attempt, ResilientCaller
 from providers.storable import storable_text
 from routing.models import ModelRef, PromptAnalysis, RoutingDecision
@@ -139,6 +141,8 @@ def _analyzed(
     request = GatewayRequest(
         chat=Chat.of_prompt(text),
         prompt=text,
+        # Of a large request on a thread, which calls this.
+        prompt_hash=hashlib.sha256(text.encode()).hexdigest() if len(text) > LARGE_BYTES else "",
         cache_key="",
         strategy="named",
         endpoint="embeddings",
