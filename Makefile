@@ -11,12 +11,15 @@ TEST_CACHE_URL ?= redis://127.0.0.1:6379/9
 # One more than the number of cores, because tests often wait; four at most, because each has its own databases.
 PARALLEL ?= -n $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 3 ] && echo 4 || echo $$((n + 1)))
 
+# The driver installs pinned versions into .agents, and runs each agent in a clean HOME without telemetry.
+AGENTS ?= ../shared/agents/drive.py
+
 # These tests read and write other APIs' formats, which do not depend on the database.
 ONLY_WIRES := $(addprefix api/compat/,test_other_clients.py test_conversations.py test_body_reader.py test_local.py conversation) \
 	gateway/test_fuzzed_answers.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services test-browser test-faults lint format docs audit lock release benchmark clean
+.PHONY: help run test test-services test-browser test-faults test-agents lint format docs audit lock release benchmark clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +40,12 @@ test-browser: $(VENV)/.browser ## Use the admin in a real, installed Chromium; w
 test-faults: $(VENV)/.services ## Kill workers, PostgreSQL and Redis, fill disks, change clocks (Debian, as root)
 	@.ci/faults
 	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python -m pytest $(ARGS) tests/faults
+
+test-agents: $(VENV)/.service ## Run Claude Code, Codex, Gemini CLI and opencode through the service (npm, Node.js 20; AGENTS=driver)
+	@command -v npm >/dev/null || { echo "make test-agents needs npm and Node.js 20."; exit 1; }
+	@[ -f "$(AGENTS)" ] || { echo "There is no driver of agents at $(AGENTS): set AGENTS=path/to/drive.py."; exit 1; }
+	@mkdir -p .agents
+	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python "$(AGENTS)" --node "$(CURDIR)/.agents" $(ARGS)
 
 lint: $(VENV)/.dev ## Check style, types, layering, migrations and the OpenAPI document
 	@$(BIN)/ruff check .

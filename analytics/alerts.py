@@ -15,6 +15,7 @@ from analytics.models import Alert, AlertRule, Budget, BudgetUsage, DailyTotal
 from analytics.money import MoneySum, dollars
 from analytics.quality.report import quality_report
 from analytics.reconciliation.matching import missing_since
+from analytics.reports.intervals import MIN_REQUESTS
 from analytics.reports.sum_sources import RECORDED
 
 MAX_ATTEMPTS = 20
@@ -148,7 +149,7 @@ def _spend(rule: AlertRule, since: datetime) -> tuple[Decimal | None, str]:
 
 def _savings(rule: AlertRule, since: datetime) -> tuple[Decimal | None, str]:
     savings = cost_savings(since)
-    if savings["saved_low"] is None:
+    if savings["paired_requests"] < MIN_REQUESTS:
         return None, "too few requests to estimate the savings"
     share = Decimal(str(savings["percent_saved"]))
     return share, (

@@ -241,7 +241,9 @@ class Chat:
     ``allow_empty`` allows an answer without content; otherwise such an answer is an error.
     ``chosen`` is true if this service chooses the model: a request that names its model goes
     to it unchanged on its own wire. ``sealed`` is true if the conversation holds reasoning
-    under a seal of this service, or without any seal. ``surveyed`` is set for a large chat.
+    under a seal of this service, or without any seal. ``cache_session`` is the key under which
+    a provider may cache the conversation for its next turns, empty if it is not worth it or the
+    client has set marks of its own. ``surveyed`` is set for a large chat.
     """
 
     messages: tuple[Message, ...]
@@ -272,6 +274,7 @@ class Chat:
     allow_empty: bool = True
     chosen: bool = True
     sealed: bool = False
+    cache_session: str = ""
     surveyed: Survey | None = field(default=None, compare=False, repr=False)
     # What providers.features finds in this chat, once it was looked for.
     features: Mapping[str, str] | None = field(default=None, init=False, compare=False, repr=False)

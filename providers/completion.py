@@ -32,7 +32,8 @@ class Usage:
     background.
 
     ``web_searches`` and ``file_searches`` are those that the provider ran for the model,
-    ``code_sessions`` the containers in which it ran code. ``service_tier``, ``speed`` and
+    ``code_sessions`` the containers in which it ran code, ``map_prompts`` whether the answer has
+    sources from Google Maps (0 or 1). ``service_tier``, ``speed`` and
     ``geography`` name the price variant that served the call, "" for the standard one;
     ``search_context`` is Perplexity's "low", "medium" or "high". ``reported_cost`` is what
     the provider says it charged for the whole call, in USD.
@@ -64,8 +65,16 @@ class Usage:
     audio_read_tokens: int = 0
     image_read_tokens: int = 0
     code_sessions: int = 0
+    map_prompts: int = 0
     geography: str = ""
     beside: tuple[tuple[str, Usage], ...] = ()
+
+    @property
+    def has_fees(self) -> bool:
+        """Whether the provider ran tools that have fees."""
+        return bool(
+            self.web_searches or self.file_searches or self.code_sessions or self.map_prompts
+        )
 
     @property
     def total_input_tokens(self) -> int:

@@ -11,7 +11,7 @@ from genai_prices.types import ModelInfo, ModelPrice
 from providers.completion import Usage
 
 _ZERO = Decimal(0)
-FEE_UNITS = ("web_searches", "file_searches", "code_sessions", "requests")
+FEE_UNITS = ("web_searches", "file_searches", "code_sessions", "map_prompts", "requests")
 """Units of a catalogue's price that are fees, in USD per thousand."""
 
 
@@ -26,12 +26,14 @@ class Fees:
     file_searches: Decimal | None = None
     requests: Mapping[str, Decimal] | None = None
     code_sessions: Decimal | None = None
+    map_prompts: Decimal | None = None
 
     def cost(self, usage: Usage) -> Decimal:
         """Return the fees of one call in USD."""
         total = (self.web_searches or _ZERO) * usage.web_searches
         total += (self.file_searches or _ZERO) * usage.file_searches
         total += (self.code_sessions or _ZERO) * usage.code_sessions
+        total += (self.map_prompts or _ZERO) * usage.map_prompts
         if self.requests is not None:
             total += self.requests.get(usage.search_context, self.requests[""])
         return total / 1000
@@ -42,6 +44,8 @@ class Fees:
             return True
         if usage.code_sessions and self.code_sessions is None:
             return True
+        if usage.map_prompts and self.map_prompts is None:
+            return True
         return bool(usage.file_searches) and self.file_searches is None
 
 
@@ -49,12 +53,14 @@ NO_FEES = Fees()
 # For models whose entry in the price table names no fee. Sources:
 # https://platform.claude.com/docs/en/about-claude/pricing (web search; web fetch is free),
 # https://developers.openai.com/api/docs/pricing (a container of 1 GB for 20 minutes),
-# https://docs.x.ai/developers/pricing
+# https://docs.x.ai/developers/pricing,
+# https://ai.google.dev/gemini-api/docs/pricing (grounding with Google Maps, a prompt)
 _PROVIDER_FEES = {
     "anthropic": Fees(web_searches=Decimal(10)),
     "openai": Fees(
         web_searches=Decimal(10), file_searches=Decimal("2.5"), code_sessions=Decimal(30)
     ),
+    "google": Fees(map_prompts=Decimal(25)),
     "x-ai": Fees(web_searches=Decimal(5), file_searches=Decimal("2.5")),
 }
 # The table has the fee of the largest context alone: https://docs.perplexity.ai/getting-started/pricing
@@ -88,6 +94,7 @@ def listed_fees(prices_id: str, info: ModelInfo, prices: ModelPrice) -> Fees:
         usual.file_searches if files is None else files,
         requests,
         usual.code_sessions,
+        usual.map_prompts,
     )
     return NO_FEES if fees == NO_FEES else fees
 
@@ -100,5 +107,6 @@ def fees_of(price: Mapping[str, Decimal], usual: Fees = NO_FEES) -> Fees:
         web_searches=price.get("web_searches", usual.web_searches),
         file_searches=price.get("file_searches", usual.file_searches),
         code_sessions=price.get("code_sessions", usual.code_sessions),
+        map_prompts=price.get("map_prompts", usual.map_prompts),
         requests={"": price["requests"]} if "requests" in price else usual.requests,
     )

@@ -84,8 +84,7 @@ def cost_at(rates: Rates, usage: Usage, *, output: bool = True) -> Decimal:
     if rates.media is not None:
         total += rates.more_for_media(rates.media, usage, uncached, written)
     fees = rates.fees
-    tools = usage.web_searches or usage.file_searches or usage.code_sessions
-    if tools or fees.requests is not None:
+    if fees is not NO_FEES and (usage.has_fees or fees.requests is not None):
         total += fees.cost(usage) * MILLION
     return (total / MILLION).quantize(PLACES, rounding=ROUND_HALF_EVEN)
 
@@ -154,7 +153,7 @@ class PriceBook:
         What the provider says it charged counts before any price table. If the price is
         unknown, one warning is logged.
         """
-        if usage.beside or usage.web_searches or usage.file_searches or usage.code_sessions:
+        if usage.beside or usage.has_fees:
             listed, complete = self._listed(provider, model, usage, at, output=output)
         else:
             rates = self.rates(
@@ -200,7 +199,7 @@ class PriceBook:
         if rates is None:
             return None, True
         complete = True
-        if usage.web_searches or usage.file_searches or usage.code_sessions:
+        if usage.has_fees:
             complete = not rates.fees.unknown_for(usage)
             if not complete:
                 self._warn(provider, model, "No fee is known for tools of %s/%s; none is counted")

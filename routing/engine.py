@@ -12,6 +12,7 @@ from typing import Any
 
 from routing.adjustments.guarantee import GuaranteeSource, apply_guarantee
 from routing.adjustments.preference import prefer_rule_model
+from routing.adjustments.sessions import keep_session_model, prefer_long_context
 from routing.adjustments.stickiness import stay_with_cached_model
 from routing.analysis import analyze_prompt
 from routing.eligibility import find_eligible
@@ -81,8 +82,12 @@ class RoutingEngine:
         try:
             decision = self._strategies[name].decide(situation)
             self._validate(decision, situation)
-            if context.cached_conversation is not None:
+            if context.session is not None:
+                decision = keep_session_model(decision, situation, context.session)
+            elif context.cached_conversation is not None:
                 decision = stay_with_cached_model(decision, situation)
+            if context.turn == "compaction":
+                decision = prefer_long_context(decision, situation)
             if self._guarantees is not None:
                 decision = apply_guarantee(decision, situation, self._guarantees.guarantee())
             if context.effect.preferred is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, Protocol
@@ -100,7 +100,8 @@ class ModelOption:
     """A model that routing may choose, as the catalogue describes it.
 
     Prices are USD per million tokens, ``None`` if unknown. ``cache_read_price`` is for input
-    that the provider has in its prompt cache. ``long_input`` are the prices of longer
+    that the provider has in its prompt cache, ``cache_write_price`` for input that it puts
+    there, ``None`` where that costs what all input does. ``long_input`` are the prices of longer
     requests, shortest first. ``rank`` is the model's place in its tier's fallback chain,
     0 first. ``snapshot_of`` is the model that this is a dated edition of, else empty; rules
     for that model are for this one too.
@@ -117,6 +118,7 @@ class ModelOption:
     cache_read_price: Decimal | None = None
     long_input: tuple[LongInputPrices, ...] = ()
     snapshot_of: str = ""
+    cache_write_price: Decimal | None = None
 
     @property
     def ref(self) -> ModelRef:
@@ -141,6 +143,24 @@ class ModelOption:
             cost -= (uncached - cached) * min(cached_tokens, input_tokens)
         return cost / _MILLION
 
+    def turn_cost(self, cached: int, written: int, output_tokens: int) -> Decimal | None:
+        """Return the cost in USD of one turn of a long conversation, ``None`` without a price.
+
+        Of its input, ``cached`` tokens are read from the provider's prompt cache, and
+        ``written`` ones are put there.
+        """
+        if self.input_price is None or self.output_price is None:
+            return None
+        uncached, output, read = self.input_price, self.output_price, self.cache_read_price
+        for longer in self.long_input:
+            if cached + written > longer.above:
+                _, uncached, output, read = longer
+        write = uncached
+        if self.cache_write_price is not None and self.input_price:
+            write = uncached * self.cache_write_price / self.input_price
+        read = uncached if read is None else read
+        return (read * cached + write * written + output * output_tokens) / _MILLION
+
 
 @dataclass(frozen=True, slots=True)
 class CachedConversation:
@@ -155,6 +175,35 @@ class CachedConversation:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionState:
+    """What is known of the session that a request goes on with.
+
+    ``provider`` and ``model`` answered its last turn, whose prompt had ``tier``.
+    ``cached_tokens`` of the conversation are still in that provider's prompt cache.
+    ``expected_turns`` are expected after this one; each adds about ``turn_input`` tokens and
+    has ``turn_output``. ``sealed`` is whether the conversation needs that model's reasoning,
+    ``stalled`` whether its agent goes round in circles, ``moved_up`` whether it was given a
+    stronger model for that before.
+    """
+
+    provider: str
+    model: str
+    tier: Tier
+    cached_tokens: int = 0
+    expected_turns: float = 0.0
+    turn_input: int = 0
+    turn_output: int = 0
+    sealed: bool = False
+    stalled: bool = False
+    moved_up: bool = False
+
+    @property
+    def ref(self) -> ModelRef:
+        """The model as "provider/model"."""
+        return ModelRef(self.provider, self.model)
+
+
+@dataclass(frozen=True, slots=True)
 class RoutingContext:
     """One request, with everything that routing needs to know about it.
 
@@ -165,7 +214,9 @@ class RoutingContext:
     ``cached_conversation`` is the model that answered the conversation so far, ``effect``
     the effect of the operators' rules on this request. ``over_budget`` maps each
     (provider, model) pair that a budget excludes to the reason, ``cooling`` each one whose
-    provider limits the rate of calls to how many seconds that lasts.
+    provider limits the rate of calls to how many seconds that lasts. ``session`` is what is
+    known of its session, ``turn`` the kind of turn that it is there. ``output_tokens`` returns
+    the usual length of such an answer of a model, ``None`` where too little is known.
     """
 
     prompt: str
@@ -182,6 +233,9 @@ class RoutingContext:
     effect: Effect = NO_EFFECT
     over_budget: Mapping[ModelRef, str] = field(default_factory=dict)
     cooling: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    session: SessionState | None = None
+    turn: str = ""
+    output_tokens: Callable[[ModelRef, Tier], int | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

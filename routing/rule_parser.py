@@ -13,9 +13,15 @@ from routing.patterns import PATTERNS
 from routing.rules import ACTIONS, Match, Rule
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+TURNS = (
+    "human", "tool_result", "sub_agent", "title", "summary", "compaction", "probe",
+    "classification", "other",
+)  # fmt: skip
+"""The kinds of turns in a session of an agent."""
 FIELDS = (
     "name", "patterns", "tiers", "tags", "users", "texts", "min_tokens", "max_tokens",
-    "weekdays", "since", "until", "zone", "action", "models", "quality_target", "cost_cap",
+    "weekdays", "since", "until", "zone", "turns", "agents", "action", "models",
+    "quality_target", "cost_cap",
 )  # fmt: skip
 
 
@@ -78,6 +84,8 @@ def _match(fields: Mapping[str, Any]) -> Match:
         since=_time(fields, "since"),
         until=_time(fields, "until"),
         zone=_zone(fields),
+        turns=_some_of(fields, "turns", TURNS),
+        agents=_texts(fields, "agents"),
     )
 
 

@@ -32,6 +32,8 @@ class Subject:
     at: datetime
     user_id: str = ""
     tags: tuple[str, ...] = ()
+    turn: str = ""
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Match:
     """The requests that a rule is for.
 
     A request must meet every condition that is given; a condition with several values is
-    met by any of them. ``users`` may contain ``*`` and ``?``. ``texts`` are searched for in
+    met by any of them. ``users`` and ``agents`` may contain ``*`` and ``?``. ``turns`` are kinds
+    of turns in a session. ``texts`` are searched for in
     the prompt, in upper or lower case. ``weekdays`` are 0 (Monday) to 6. ``since`` and
     ``until`` limit the time of day in ``zone``; the period includes midnight if ``since`` is
     later than ``until``.
@@ -56,12 +59,16 @@ class Match:
     since: time | None = None
     until: time | None = None
     zone: str = "UTC"
+    turns: frozenset[str] = frozenset()
+    agents: tuple[str, ...] = ()
 
     def holds(self, subject: Subject) -> bool:
         """Return whether the request meets every condition."""
         return (
             (not self.patterns or subject.pattern in self.patterns)
             and (not self.tiers or subject.tier in self.tiers)
+            and (not self.turns or subject.turn in self.turns)
+            and (not self.agents or any(fnmatchcase(subject.agent, a) for a in self.agents))
             and (not self.tags or not self.tags.isdisjoint(subject.tags))
             and (self.min_tokens is None or subject.tokens >= self.min_tokens)
             and (self.max_tokens is None or subject.tokens <= self.max_tokens)

@@ -25,6 +25,8 @@ from providers.http.transport import ConnectionSettings, HttpClient, make_client
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import KEY, anthropic_wire, gemini_wire, openai_wire
 
+# Several workers of pytest share the cores; OpenMP's threads would wait for each other in loops.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # How long a machine takes says nothing of what is tested.
 hypothesis_settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -14,6 +14,7 @@ _folder = tempfile.mkdtemp(prefix="optimizer-tests-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ["DATA_DIR"] = _folder
 os.environ["LOCAL_PROVIDER"] = "off"
+os.environ.setdefault("BASELINE_MODEL", "complexity")
 os.environ["SECRET_KEY"] = "a key for tests alone, never used where it would matter"
 
 # Each of several test processes has databases of its own: Redis numbers them.

@@ -116,7 +116,7 @@ class RoutingMetricAdmin(HistoryAdmin):
         """Return the cost expected before the call, as USD."""
         return dollars(decision.cost_estimate)
 
-    @admin.display(description="baseline (complexity's choice)")
+    @admin.display(description="baseline")
     def baseline(self, decision: RoutingMetric) -> str:
         """Return what the baseline would have cost, as USD, and its model."""
         if not decision.baseline_model:

@@ -132,7 +132,7 @@ class AgentSessionAdmin(ReadOnlyAdmin):
         if session is not None and self.has_view_permission(request, session):
             calls = session_calls(session)
             more |= {
-                "title": f"Session {session.session_id}",
+                "title": "Session",
                 "session": session,
                 "calls": timeline(calls),
                 "earlier": max(session.requests - len(calls), 0),

@@ -79,8 +79,8 @@ class RowWriter(Generic[Row]):
         """Write ``rows``, in the caller's transaction."""
         kind = connection.vendor, bool(settings.ENCRYPTION_KEYS)
         if kind not in self._made:
-            found = ((place, _convert(field)) for place, field in enumerate(self._fields))
-            self._made[kind] = self._sql(), [(p, convert) for p, convert in found if convert]
+            pairs = ((place, _convert(field)) for place, field in enumerate(self._fields))
+            self._made[kind] = self._sql(), [(p, convert) for p, convert in pairs if convert]
         sql, converts = self._made[kind]
         lines = []
         for row in rows:

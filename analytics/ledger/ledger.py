@@ -31,6 +31,7 @@ from analytics.ledger.journal import Journal
 from analytics.ledger.refusals import REFUSED, refusals_add, refusals_to_write
 from analytics.ledger.rollups import ON_TIME, mark_late
 from analytics.ledger.seals import rows_seal
+from analytics.ledger.session_states import SessionTurn, session_turns_write
 from analytics.ledger.sessions import sessions_add
 from analytics.ledger.write_health import WriteHealth, write_probe
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
@@ -42,6 +43,7 @@ _REQUESTS = RowWriter(RequestRecord)
 _DECISIONS = RowWriter(RoutingMetric)
 _ANSWERS = RowWriter(CachedResponse, unique="cache_key", kept=("hit_count", "last_hit_at"))
 _REQUEST = attrgetter("request")
+_SESSION = attrgetter("request.session_id")
 _REPLAYED_TOGETHER = 200
 _REPLAY_AGAIN_SECONDS = 60.0
 
@@ -56,11 +58,15 @@ class BudgetsUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """The rows of one request, written together or not at all."""
+    """The rows of one request, written together or not at all.
+
+    ``session_state`` is what its session remembers of it. An outage may lose that.
+    """
 
     request: RequestRecord
     decision: RoutingMetric | None = None
     cache_store: CachedResponse | None = None
+    session_state: SessionTurn | None = None
 
     def rows(self) -> list[Model]:
         """Return the rows that the entry has."""
@@ -401,9 +407,16 @@ def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
     rows_seal(pairs)
     if charged:
         book(map(Cost.of_record, charged))
-    sessions_add(pairs)
+    if in_sessions := list(filter(_SESSION, entries)):
+        _write_sessions(in_sessions)
     # The totals come last: from here on, the commits of all other workers wait for this one.
     totals_add(pairs)
+
+
+def _write_sessions(entries: Sequence[LedgerEntry]) -> None:
+    sessions_add([(entry.request, entry.decision) for entry in entries])
+    if turns := [entry.session_state for entry in entries if entry.session_state is not None]:
+        session_turns_write(turns)
 
 
 def _write_refused(refused: Sequence[RequestRecord]) -> None:

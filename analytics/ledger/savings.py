@@ -15,9 +15,9 @@ from typing import Any
 
 from analytics.money import percent
 from analytics.quality.report import judging_cost
-from analytics.reports.figures import Figures, add_figures, no_figures
-from analytics.reports.intervals import total_interval
-from analytics.reports.sum_sources import RECORDED, ReportSums
+from analytics.reports.figures import Figures
+from analytics.reports.intervals import savings_interval
+from analytics.reports.sum_sources import RECORDED, ReportSums, total_of
 
 _ZERO = Decimal(0)
 
@@ -72,24 +72,26 @@ def cost_savings(
     a loss, as their baseline is assumed to be zero; the cost of judging answers is a loss too.
     So ``total_saved`` is exactly ``baseline_cost - intelligent_cost``, and also
     ``routing_saved + cache_saved - failed_requests_cost - judging_cost``.
-    ``saved_low`` and ``saved_high`` bound it with 95 % confidence
-    (:mod:`analytics.reports.intervals`); they are ``None`` if there are too few requests.
-    ``judging`` is the cost of judging in USD; by default that of the period.
+    ``saved_low`` and ``saved_high`` bound the expected total of as many requests with 95 %
+    confidence, ``next_saved_low`` and ``next_saved_high`` the total that as many new requests of
+    the same traffic will have; ``varies_by`` names the clusters that vary most
+    (:mod:`analytics.reports.intervals`). They are ``None`` if the log cannot say, and
+    ``no_interval`` says why. ``judging`` is the cost of judging in USD; by default that of the
+    period.
     """
-    totals = no_figures()
-    pairs = []
-    # A fixed order, so that the same requests give the same interval.
-    for _, group in sorted(sums.by("group", since, until).items()):
-        add_figures(totals, group)
-        pairs.append((group["paired"], _saved(group)))
-    interval = total_interval(pairs)
+    totals = total_of(sums.by("group", since, until))
     if judging is None:
         judging = judging_cost(since, until)
+    interval = savings_interval(sums, since, until).less(judging)
     baseline, saved = totals["baseline_cost"], _saved(totals) - judging
     return {
         "total_saved": saved,
-        "saved_low": interval.low - judging if interval else None,
-        "saved_high": interval.high - judging if interval else None,
+        "saved_low": interval.low,
+        "saved_high": interval.high,
+        "next_saved_low": interval.next_low,
+        "next_saved_high": interval.next_high,
+        "varies_by": interval.by,
+        "no_interval": interval.refused,
         "percent_saved": percent(saved, baseline),
         "intelligent_cost": totals["paired_cost"] + totals["lost_cost"] + judging,
         "baseline_cost": baseline,

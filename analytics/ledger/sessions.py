@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from functools import cache
-from operator import attrgetter
+from operator import add, attrgetter, neg, sub
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
@@ -41,15 +41,16 @@ class SessionKey(NamedTuple):
 
 
 class _Line:
-    """What some requests add to one session."""
+    """What some requests add to one session; ``sign`` is -1 for what they take away."""
 
-    __slots__ = ("first", "last_at", "since_human", "started_at", "sums")
+    __slots__ = ("calls", "cost", "first", "last_at", "started_at", "sums")
 
-    def __init__(self, request: RequestRecord) -> None:
-        self.first: tuple[str, ...] = ("",) * len(_FIRST)
+    def __init__(self, request: RequestRecord, amounts: tuple[Any, ...], sign: int) -> None:
+        self.first: tuple[str, ...] = _FIRST_OF(request)
         self.started_at = self.last_at = request.created_at
-        self.sums: list[Any] = [0] * len(COUNTS) + [_ZERO] * len(MONEY)
-        self.since_human: tuple[int, Decimal] = (0, _ZERO)
+        self.sums = amounts if sign > 0 else tuple(map(neg, amounts))
+        # Since the last turn of a human.
+        self.calls, self.cost = sign, sign * (request.cost or _ZERO)
 
     def add(self, request: RequestRecord, amounts: tuple[Any, ...], sign: int) -> None:
         self.first = tuple(
@@ -57,13 +58,11 @@ class _Line:
         )
         self.started_at = min(self.started_at, request.created_at)
         self.last_at = max(self.last_at, request.created_at)
-        self.sums = [
-            total + sign * amount for total, amount in zip(self.sums, amounts, strict=True)
-        ]
+        self.sums = tuple(map(add if sign > 0 else sub, self.sums, amounts))
         if request.turn == RequestRecord.Turn.HUMAN and sign > 0:
-            self.since_human = (0, _ZERO)
-        calls, cost = self.since_human
-        self.since_human = (calls + sign, cost + sign * (request.cost or _ZERO))
+            self.calls, self.cost = 0, _ZERO
+        self.calls += sign
+        self.cost += sign * (request.cost or _ZERO)
 
 
 def sessions_of(request: RequestRecord) -> tuple[SessionKey, ...]:
@@ -104,10 +103,10 @@ def _change(requests: Iterable[Decided], sign: int) -> None:
             continue
         amounts = _amounts(request, decision.prompt_cache_saved if decision is not None else None)
         for key in keys:
-            line = lines.get(key)
-            if line is None:
-                line = lines[key] = _Line(request)
-            line.add(request, amounts, sign)
+            if key in lines:
+                lines[key].add(request, amounts, sign)
+            else:
+                lines[key] = _Line(request, amounts, sign)
     if not lines:
         return
     when = connection.ops.adapt_datetimefield_value
@@ -119,7 +118,7 @@ def _change(requests: Iterable[Decided], sign: int) -> None:
             [
                 *key, *line.first, when(line.started_at), when(line.last_at),
                 *line.sums[: len(COUNTS)], *map(money, line.sums[len(COUNTS) :]), "",
-                line.since_human[0], money(line.since_human[1]),
+                line.calls, money(line.cost),
             ]
             for key, line in sorted(lines.items())
         ],

@@ -94,10 +94,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='agentsession',
-            index=models.Index(fields=['session_id'], name='sessions_id'),
-        ),
-        migrations.AddIndex(
-            model_name='agentsession',
             index=models.Index(condition=models.Q(('sub_agent', ''), _negated=True), fields=['sub_agent'], name='sessions_sub_agent'),
         ),
         migrations.AddIndex(
@@ -106,6 +102,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='agentsession',
-            constraint=models.UniqueConstraint(fields=('tenant', 'session_id', 'sub_agent'), name='one_row_a_session'),
+            constraint=models.UniqueConstraint(fields=('session_id', 'tenant', 'sub_agent'), name='one_row_a_session'),
         ),
     ]

@@ -103,6 +103,10 @@ class RequestRecord(ModelRefMixin, models.Model):
     turn = models.CharField(
         max_length=16, choices=Turn.choices, blank=True, default="", db_default=""
     )
+    effort = models.CharField(
+        max_length=10, blank=True, default="", db_default="",
+        help_text="How much the model was asked to reason.",
+    )  # fmt: skip
     tools_called = models.JSONField(
         null=True, blank=True, help_text="The tools that the answer calls, in their order."
     )
@@ -249,6 +253,10 @@ class RoutingMetric(ModelRefMixin, models.Model):
     routing_saved = money(null=True)
     cache_saved = money(null=True)
     prompt_cache_saved = money(null=True)
+    cache_marked = models.BooleanField(
+        default=False, db_default=False,
+        help_text="The prompt cache was asked for here, as the client did not.",
+    )  # fmt: skip
     explored = models.BooleanField(default=False, help_text="Chosen to learn about the model.")
     metadata = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
 

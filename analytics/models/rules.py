@@ -27,6 +27,8 @@ class RoutingRule(models.Model):
     tags = models.JSONField(**_LIST)
     users = models.JSONField(**_LIST)
     texts = models.JSONField(**_LIST)
+    turns = models.JSONField(**_LIST, db_default=models.Value([], models.JSONField()))
+    agents = models.JSONField(**_LIST, db_default=models.Value([], models.JSONField()))
     min_tokens = models.PositiveIntegerField(null=True, blank=True)
     max_tokens = models.PositiveIntegerField(null=True, blank=True)
     weekdays = models.JSONField(**_LIST)

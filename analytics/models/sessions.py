@@ -48,6 +48,14 @@ class AgentSession(models.Model):
     cost_since_human = money(default=Decimal(0), db_default=Decimal(0))
     runaway_at = models.DateTimeField(null=True, blank=True)
     runaway_reason = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # What routing must remember of its last turn, for all workers.
+    last_provider = models.CharField(max_length=64, blank=True, default="", db_default="")
+    last_model = models.CharField(max_length=128, blank=True, default="", db_default="")
+    last_tier = models.CharField(max_length=10, blank=True, default="", db_default="")
+    last_effort = models.CharField(max_length=10, blank=True, default="", db_default="")
+    cached_tokens = models.BigIntegerField(default=0, db_default=0)
+    cached_until = models.DateTimeField(null=True, blank=True)
+    moved_up_at = models.DateTimeField(null=True, blank=True)
     stopped_at = models.DateTimeField(null=True, blank=True)
     stop_reason = models.CharField(max_length=200, blank=True, default="", db_default="")
 
@@ -57,8 +65,9 @@ class AgentSession(models.Model):
         db_table = "sessions"
         verbose_name = "session"
         constraints = [
+            # By the id first, as people search for it without knowing whose it is.
             models.UniqueConstraint(
-                fields=["tenant", "session_id", "sub_agent"], name="one_row_a_session"
+                fields=["session_id", "tenant", "sub_agent"], name="one_row_a_session"
             )
         ]
         indexes = [
@@ -66,7 +75,6 @@ class AgentSession(models.Model):
             models.Index(
                 fields=["-last_at"], condition=models.Q(sub_agent=""), name="sessions_last"
             ),
-            models.Index(fields=["session_id"], name="sessions_id"),
             models.Index(
                 fields=["sub_agent"], condition=~models.Q(sub_agent=""), name="sessions_sub_agent"
             ),

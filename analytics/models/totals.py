@@ -88,6 +88,7 @@ class Totals(models.Model):
     routing_saved = money(**_SUM)
     cache_saved = money(**_SUM)
     prompt_cache_saved = money(**_SUM)
+    marks_saved = money(**_SUM, db_default=Decimal(0))
     explored_saved = money(**_SUM)
 
     class Meta:

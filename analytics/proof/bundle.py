@@ -17,13 +17,23 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
+from django.db.models import F
+
 from analytics.ledger.savings import cost_savings
 from analytics.ledger.seals import Pair, figure_defaults, leaves_of, row_hash
-from analytics.models import Comparison, Feedback, LedgerSeal, PriceOverride, RequestRecord
+from analytics.models import (
+    Comparison,
+    Feedback,
+    LedgerSeal,
+    PriceOverride,
+    RequestRecord,
+    RoutingMetric,
+)
 from analytics.models.prices import PRICE_UNITS
 from analytics.proof.day_roots import days_sign, latest_roots
 from analytics.proof.ledger_check import DayCheck, ledger_check, pairs_of_day
 from analytics.proof.signing import public_text, signing_key
+from analytics.quality.rated_answers import baseline_propensity
 from analytics.quality.report import METHOD as QUALITY_METHOD
 from analytics.quality.report import quality_report
 from analytics.reports.breakdown import breakdown, breakdown_row
@@ -171,18 +181,29 @@ def _rows(since: date, until: date, prices: BundlePrices) -> Iterator[bytes]:
 def _comparisons(since: datetime, until: datetime) -> list[dict[str, Any]]:
     rows = Comparison.objects.filter(created_at__gte=since, created_at__lt=until).order_by("pk")
     names = (
-        "provider", "model", "score", "served", "reference_provider", "reference_model",
-        "reference_score", "judge", "judge_cost", "answer_cost",
+        "id", "created_at", "provider", "model", "score", "served", "reference_provider",
+        "reference_model", "reference_score", "judge", "judge_cost", "answer_cost",
     )  # fmt: skip
-    return [_plain(row) for row in rows.values(*names)]
+    origin = {
+        "session": F("request__session_id"), "user": F("request__user_id"),
+        "key": F("request__api_key"),
+    }  # fmt: skip
+    return [_plain(row) for row in rows.values(*names, **origin)]
 
 
 def _ratings(since: datetime, until: datetime) -> list[dict[str, Any]]:
     rows = Feedback.objects.filter(
         request__created_at__gte=since, request__created_at__lt=until
     ).order_by("pk")
-    names = ("request", "score", "provider", "model", "pattern", "tier", "source")
-    return [{**row, "request": str(row["request"])} for row in rows.values(*names)]
+    chances = {
+        decision.request_id: baseline_propensity(decision)
+        for decision in RoutingMetric.objects.filter(request__in=rows.values("request"))
+    }
+    names = ("id", "request", "score", "provider", "model", "pattern", "tier", "source")
+    return [
+        {**row, "request": str(row["request"]), "propensity": chances.get(row["request"])}
+        for row in rows.values(*names)
+    ]
 
 
 def _days(since: date, until: date) -> Iterable[dict[str, Any]]:

@@ -191,9 +191,7 @@ class Random:
 # --- Intervals of savings, by the name and version of their method -------------------
 
 
-def random_groups(
-    method: Row, rows: Sequence[Row], saved: Callable[[Row], Decimal]
-) -> tuple[Decimal, Decimal] | None:
+def random_groups(method: Row, rows: Sequence[Row], saved: Callable[[Row], Decimal]) -> Row:
     """Return the bootstrap-t interval over groups by the last two digits of the ids.
 
     Efron & Tibshirani (1993), chapter 12; Wolter (2007), chapters 2 and 6.
@@ -209,7 +207,7 @@ def random_groups(
     totals = [float(total) for _, total in sums] + padding
     n = sum(counts)
     if n < method["minimum"]:
-        return None
+        return {"saved_low": None, "saved_high": None}
     products = [
         [total * total for total in totals],
         [total * count for total, count in zip(totals, counts)],  # noqa: B905 - strict is of 3.10
@@ -233,10 +231,13 @@ def random_groups(
         if its_error > 0:
             values.append((other - ratio) / its_error)
     if not error or not values:
-        return money(n * ratio), money(n * ratio)
+        return {"saved_low": money(n * ratio), "saved_high": money(n * ratio)}
     values.sort()
     low, high = percentile(values, 2.5), percentile(values, 97.5)
-    return money(n * (ratio - high * error)), money(n * (ratio - low * error))
+    return {
+        "saved_low": money(n * (ratio - high * error)),
+        "saved_high": money(n * (ratio - low * error)),
+    }
 
 
 @lru_cache(maxsize=2)
@@ -253,8 +254,217 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return values[at] + (above - values[at]) * (place - at)
 
 
-INTERVALS: dict[tuple[str, int], Callable[..., tuple[Decimal, Decimal] | None]] = {
+Clusters = Sequence[tuple[float, float]]
+Spread = tuple[float, float, float, str]
+
+
+class TooFew(Exception):
+    """The requests are too few, or come from too few sessions or users."""
+
+
+def clustered(method: Row, rows: Sequence[Row], saved: Callable[[Row], Decimal]) -> Row:
+    """Return the interval over the clusters that vary most: requests, sessions, users, keys, days.
+
+    Bell & McCaffrey (2002); Imbens & Kolesar (2016); Hall (1992), section 3.8; Cameron, Gelbach
+    & Miller (2011).
+    """
+    clusters = {
+        by: clusters_of(rows, saved, of)
+        for by, of in (
+            ("request", lambda row: "r" + row["id"][-2:]),
+            ("session", lambda row: bucket(row, "session_id")),
+            ("user", lambda row: bucket(row, "user_id", "session_id")),
+            ("key", lambda row: bucket(row, "api_key", "user_id", "session_id")),
+            ("day", lambda row: row["created_at"][:10]),
+        )
+    }
+    names = "saved_low", "saved_high", "next_saved_low", "next_saved_high"
+    for by, column in (("user", "user_id"), ("key", "api_key")):
+        named = {bucket(row, column) for row in rows if row[column]}
+        if len(named) < method["fewest_clusters"]:
+            del clusters[by]
+    try:
+        variance, freedom, skewness, by = most_spread(method, clusters)
+    except TooFew as error:
+        return {**dict.fromkeys(names), "varies_by": None, "no_interval": str(error)}
+    total = math.fsum(total for _, total in clusters["request"])
+    bounds = [
+        total + side * math.sqrt(times)
+        for times in (1, 2)
+        for side in sides_of(method, (variance, freedom, skewness, by))
+    ]
+    figures = {name: money(bound) for name, bound in zip(names, bounds)}  # noqa: B905
+    return {**figures, "varies_by": by, "no_interval": ""}
+
+
+def sides_of(method: Row, spread: Spread) -> tuple[float, float]:
+    """Return how far below (negative) and above the bounds lie."""
+    variance, freedom, skewness, _ = spread
+    if not variance:
+        return 0.0, 0.0
+    quantile = t_quantile((1 + method["level"]) / 2, freedom)
+    shift = method["skew"] * skewness * (2 * 1.959964**2 + 1) / 6
+    error = math.sqrt(variance)
+    return -error * (quantile - min(shift, 0.0)), error * (quantile + max(shift, 0.0))
+
+
+def bucket(row: Row, *columns: str) -> str:
+    """Return the group of a row by the first of these columns that is not empty."""
+    for name in columns:
+        if row[name]:
+            digest = hashlib.md5(row[name].encode(), usedforsecurity=False).hexdigest()
+            return name[0] + digest[-2:]
+    return "r" + str(row["id"][-2:])
+
+
+def clusters_of(
+    rows: Sequence[Row], saved: Callable[[Row], Decimal], of: Callable[[Row], str]
+) -> Clusters:
+    """Return the number of compared requests and what they saved, of each cluster."""
+    sums: dict[str, list[Any]] = defaultdict(lambda: [0, ZERO])
+    for row in rows:
+        one = sums[of(row)]
+        one[0] += paired(row)
+        one[1] += saved(row)
+    clusters = [(count, float(total)) for _, (count, total) in sorted(sums.items())]
+    return [one for one in clusters if any(one)]
+
+
+def most_spread(method: Row, clusters: Mapping[str, Clusters]) -> Spread:
+    """Return variance, degrees of freedom, skewness and kind of the clusters that vary most."""
+    n = sum(count for count, _ in clusters["request"])
+    if n < method["minimum"]:
+        raise TooFew(f"{n} requests are too few; {method['minimum']} are needed")
+
+    usable = usable_kinds(method, clusters, n)
+    one = math.fsum(e * e for e in _residuals(clusters["request"])) / n
+    return widest_spread({by: spread_of(clusters[by], one, by) for by in usable})
+
+
+def usable_kinds(method: Row, clusters: Mapping[str, Clusters], n: float) -> list[str]:
+    """Return the kinds of clusters that can be told apart; raise TooFew if few have it all."""
+
+    def effective(by: str) -> float:
+        squares = sum(count * count for count, _ in clusters[by])
+        return float(n * n / squares)
+
+    fewest = method["fewest_clusters"]
+    if effective("request") < 2:
+        raise TooFew("nearly all requests are in one group")
+    usable = ["request"]
+    for by in [by for by in ("session", "user", "key", "day") if by in clusters]:
+        few = effective(by) < method["fewest_days" if by == "day" else "fewest_clusters"]
+        given = by != "session" and len(clusters[by]) < fewest
+        if by != "day" and few and not given:
+            raise TooFew(
+                f"the requests weigh like those of {effective(by):.1f} {by}s; {fewest} are needed"
+            )
+        if not few and max(count for count, _ in clusters[by]) / n < 0.9:
+            usable.append(by)
+    return usable
+
+
+def widest_spread(spreads: Mapping[str, Spread]) -> Spread:
+    """Return the widest spread, or what users and days, which cross, come to together."""
+
+    def widest(kinds: Sequence[str]) -> Spread | None:
+        among = [spreads[by] for by in kinds if by in spreads]
+        return max(among, key=lambda spread: spread[0], default=None)
+
+    most, coarse, day = widest(list(spreads)), widest(("user", "key")), spreads.get("day")
+    fine = widest(("request", "session"))
+    if most is None or fine is None or coarse is None or day is None:
+        return most or fine or spreads["request"]
+    together = coarse[0] + day[0] - fine[0]
+    if together <= most[0]:
+        return most
+    squares = coarse[0] ** 2 / coarse[1] + day[0] ** 2 / day[1]
+    return together, together**2 / squares, most[2], most[3]
+
+
+def _residuals(clusters: Clusters) -> list[float]:
+    ratio = math.fsum(total for _, total in clusters) / sum(count for count, _ in clusters)
+    return [total - ratio * count for count, total in clusters]
+
+
+def spread_of(clusters: Clusters, one: float, by: str) -> Spread:
+    """Return the variance of the total by these clusters, its degrees of freedom and skewness."""
+    requests = sum(count for count, _ in clusters)
+    residuals, sizes = _residuals(clusters), [float(count) for count, _ in clusters]
+    shares = [size / requests for size in sizes]
+    left = [(1 - share) ** -0.5 for share in shares]
+    corrected = [e * a for e, a in zip(residuals, left)]  # noqa: B905
+    squares = math.fsum(e * e for e in corrected)
+    if squares <= 1e-12 * math.fsum(total * total for _, total in clusters):
+        return 0.0, 1.0, 0.0, by
+    pairs = sum(size * (size - 1) for size in sizes)
+    rho = 0.0
+    if pairs > 0 and one > 0:
+        rho = (math.fsum(e * e * a for e, a in zip(residuals, left)) / one - requests) / pairs  # noqa: B905
+    rho = min(max(rho, 0.0), 1.0)
+    v = [size + rho * size * max(size - 1, 0) for size in sizes]
+    total = math.fsum(v)
+    w = [a * a for a in left]
+    beside = [h * h * total - 2 * h * x for h, x in zip(shares, v)]  # noqa: B905
+    each = list(zip(w, shares, v, beside))  # noqa: B905
+    trace = math.fsum(w * (x + b) for w, h, x, b in each)
+    a = math.fsum(w * h * h for w, h, x, b in each)
+    b2 = math.fsum(w * x * x for w, h, x, b in each)
+    c = math.fsum(w * h * x for w, h, x, b in each)
+    square = 2 * a * b2 + 2 * c * c + (a * total) ** 2 - 4 * total * a * c
+    square += math.fsum(w * w * ((x + b) ** 2 - b * b) for w, h, x, b in each)
+    freedom = max(1.0, trace**2 / square) if square > 0 else 1.0
+    return squares, freedom, math.fsum((e / math.sqrt(squares)) ** 3 for e in corrected), by
+
+
+def t_quantile(probability: float, freedom: float) -> float:
+    """Return the value that Student's t is below with this probability, above a half."""
+    tail, low, high = 2 * (1 - probability), 0.0, 1.0
+    while high - low > 1e-15 * high:
+        middle = (low + high) / 2
+        if middle in {low, high}:
+            break
+        if _incomplete_beta(freedom / 2, 0.5, middle) < tail:
+            low = middle
+        else:
+            high = middle
+    x = (low + high) / 2
+    return math.sqrt(freedom * (1 - x) / x)
+
+
+def _incomplete_beta(a: float, b: float, x: float) -> float:
+    """Return the regularised incomplete beta function (Press et al., 2007, section 6.4)."""
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
+    front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    front = math.exp(front + a * math.log(x) + b * math.log1p(-x))
+    if x < (a + 1) / (a + b + 2):
+        return front * _fraction(a, b, x) / a
+    return 1 - front * _fraction(b, a, 1 - x) / b
+
+
+def _fraction(a: float, b: float, x: float) -> float:
+    def kept(value: float) -> float:
+        return value if abs(value) > 1e-300 else 1e-300
+
+    c, d = 1.0, 1 / kept(1 - (a + b) * x / (a + 1))
+    result = d
+    for m in range(1, 300):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        change = 1.0
+        for term in (even, odd):
+            d, c = 1 / kept(1 + term * d), kept(1 + term / c)
+            change = d * c
+            result *= change
+        if abs(change - 1) < 1e-15:
+            break
+    return result
+
+
+INTERVALS: dict[tuple[str, int], Callable[..., Row]] = {
     ("random-groups-bootstrap-t", 1): random_groups,
+    ("clustered", 1): clustered,
 }
 
 # --- Quality and its verdict, by the name and version of the method ------------------
@@ -293,16 +503,7 @@ def pairs_or_ratings(
         across = _across_kinds(method, _kinds(rows, ratings))
         if across is not None:
             difference, baseline, basis = across[0], across[1], "ratings"
-    low, high, verdict = difference["low"], difference["high"], "not shown"
-    if low is not None and high is not None:
-        if low >= -method["tolerance"]:
-            verdict = "holds"
-        elif high < -method["tolerance"]:
-            verdict = "falls short"
-    return {
-        "routed": routed, "baseline": baseline, "difference": difference, "basis": basis,
-        "tolerance": method["tolerance"], "verdict": verdict,
-    }  # fmt: skip
+    return _with_verdict(method, routed, baseline, difference, basis)
 
 
 def _kinds(rows: Mapping[str, Row], ratings: Sequence[Row]) -> list[list[list[float]]]:
@@ -343,8 +544,198 @@ def _across_kinds(method: Row, kinds: list[list[list[float]]]) -> tuple[Mean, Me
     return normal(gain, spread, others + rated, -1.0), normal(level, level_spread, rated, 0.0)
 
 
+def pairs_or_weighed_ratings(
+    method: Row, rows: Mapping[str, Row], pairs: Sequence[Row], ratings: Sequence[Row]
+) -> Row:
+    """Return the quality from answers that were compared, or from ratings by propensity."""
+    served = [pair for pair in pairs if pair["served"] and pair["score"] is not None]
+    difference, baseline, basis = dict(NO_MEAN), dict(NO_MEAN), "nothing"
+    if len(served) >= method["minimum"]:
+        labels = labels_of(
+            method,
+            [(str(p["id"]), p["session"], p["user"], p["key"], p["created_at"]) for p in served],
+        )
+        basis = "pairs"
+        gains = [pair["score"] - pair["reference_score"] for pair in served]
+        difference = bounded_mean(method, gains, labels, -1.0)
+        baseline = bounded_mean(method, [pair["reference_score"] for pair in served], labels)
+        routed = bounded_mean(method, [pair["score"] for pair in served], labels)
+    else:
+        routed = mean_of(method, [rating["score"] for rating in ratings])
+        rated = _rated_difference(method, rows, ratings)
+        if rated is not None:
+            (difference, baseline), basis = rated, "ratings"
+    return _with_verdict(method, routed, baseline, difference, basis)
+
+
+def _with_verdict(method: Row, routed: Mean, baseline: Mean, difference: Mean, basis: str) -> Row:
+    low, high, verdict = difference["low"], difference["high"], "not shown"
+    if low is not None and high is not None:
+        if low >= -method["tolerance"]:
+            verdict = "holds"
+        elif high < -method["tolerance"]:
+            verdict = "falls short"
+    return {
+        "routed": routed, "baseline": baseline, "difference": difference, "basis": basis,
+        "tolerance": method["tolerance"], "verdict": verdict,
+    }  # fmt: skip
+
+
+Labels = dict[str, list[str]]
+
+
+def labels_of(method: Row, origins: Sequence[tuple[Any, ...]]) -> Labels:
+    """Return the names of the clusters of each (id, session, user, key, time)."""
+    sessions = [f"s{one[1]}" if one[1] else f"r{one[0]}" for one in origins]
+    users = [f"u{one[2]}" if one[2] else name for one, name in zip(origins, sessions)]  # noqa: B905
+    keys = [f"k{one[3]}" if one[3] else name for one, name in zip(origins, users)]  # noqa: B905
+    labels = {
+        "session": sessions, "user": users, "key": keys, "day": [one[4][:10] for one in origins],
+    }  # fmt: skip
+    for by, at in (("user", 2), ("key", 3)):
+        if len({one[at] for one in origins if one[at]}) < method["fewest_clusters"]:
+            del labels[by]
+    return labels
+
+
+def labelled(values: Sequence[float], labels: Labels) -> dict[str, Clusters]:
+    """Return the number and sum of the values of each cluster, by kind."""
+    clusters: dict[str, Clusters] = {"request": [(1, value) for value in values]}
+    for by, names in labels.items():
+        sums: dict[str, list[Any]] = defaultdict(lambda: [0, []])
+        for name, value in zip(names, values):  # noqa: B905
+            sums[name][0] += 1
+            sums[name][1].append(value)
+        clusters[by] = [(count, math.fsum(of)) for _, (count, of) in sorted(sums.items())]
+    return clusters
+
+
+def bounded_mean(
+    method: Row, values: Sequence[float], labels: Labels, minimum: float = 0.0
+) -> Mean:
+    """Return a mean of values up to 1, with two more at each bound (Agresti & Coull 1998)."""
+    mean = {**NO_MEAN, "mean": math.fsum(values) / len(values), "count": len(values)}
+    clusters = labelled(values, labels)
+    try:
+        kinds = usable_kinds(method, clusters, len(values))
+    except TooFew:
+        return mean
+    alone = spread_of(clusters["request"], 1.0, "request")[0]
+    added = {}
+    for by in kinds:
+        size = sum(count**2 for count, _ in clusters[by]) / len(values)
+        each = 1.0
+        if by not in {"request", "day"}:
+            spread = spread_of(clusters[by], 1.0, by)[0]
+            each = min(max(spread / alone, 1.0), size) if alone else size
+        bounds = [(each, each * minimum)] * 2 + [(each, each)] * 2
+        added[by] = [*clusters[by], *bounds]
+    one = math.fsum(e * e for e in _residuals(added["request"]))
+    one /= sum(count for count, _ in added["request"])
+    spreads, centres = {}, {}
+    for by, of in added.items():
+        total = sum(count for count, _ in of)
+        variance, freedom, skewness, _ = spread_of(of, one, by)
+        spreads[by] = (variance / total**2, freedom, skewness, by)
+        centres[by] = math.fsum(value for _, value in of) / total
+    most = widest_spread(spreads)
+    low, high = sides_of(method, most)
+    centre = centres[most[3]]
+    return {**mean, "low": max(minimum, centre + low), "high": min(1.0, centre + high)}
+
+
+def _rated_difference(
+    method: Row, rows: Mapping[str, Row], ratings: Sequence[Row]
+) -> tuple[Mean, Mean] | None:
+    def comparable(row: Row) -> bool:
+        answered = not row["cache_hit"] and row["status"] not in {"error", "refused"}
+        return bool(answered and row["decided"] and row["decision.baseline_model"])
+
+    def kind(row: Row) -> tuple[str, ...]:
+        return row["pattern"], row["tier"], row["provider"], row["model"]
+
+    latest = sorted(
+        (rating for rating in ratings if comparable(rows[rating["request"]])),
+        key=lambda rating: (
+            rows[rating["request"]]["created_at"],
+            rating["request"],
+            -rating["id"],
+        ),
+        reverse=True,
+    )
+    scores: dict[str, list[float]] = defaultdict(list)
+    chance_of: dict[str, float] = {}
+    for rating in latest[: method["most_rated"]]:
+        scores[rating["request"]].append(rating["score"])
+        chance_of[rating["request"]] = rating["propensity"]
+    answers: dict[tuple[str, ...], int] = defaultdict(int)
+    rated: dict[tuple[str, ...], int] = defaultdict(int)
+    for row in rows.values():
+        answers[kind(row)] += comparable(row)
+    for name in scores:
+        rated[kind(rows[name])] += 1
+    names, score = list(scores), [sum(of) / len(of) for of in scores.values()]
+    chance = [min(1.0, rated[kind(rows[name])] / answers[kind(rows[name])]) for name in names]
+    propensity = [chance_of[name] for name in names]
+    same = [
+        (rows[name]["provider"], rows[name]["model"])
+        == (rows[name]["decision.baseline_provider"], rows[name]["decision.baseline_model"])
+        for name in names
+    ]
+    was = [1 / c for c in chance]
+    had = [1 / (p * c) if s and p > 0 else 0.0 for p, c, s in zip(propensity, chance, same)]  # noqa: B905
+    if not names or min(_kish(was), _kish(had)) < method["fewest_effective"]:
+        return None
+    beyond = math.fsum(w for w, p in zip(was, propensity) if p <= 0) / math.fsum(was)  # noqa: B905
+    if beyond > method["most_unsupported"]:
+        return None
+    columns = ("id", "session_id", "user_id", "api_key", "created_at")
+    labels = labels_of(method, [tuple(rows[name][column] for column in columns) for name in names])
+    (mean, parts, added), (level, its, more) = _weighed(score, was), _weighed(score, had)
+    try:
+        gains = [one - other for one, other in zip(parts, its)]  # noqa: B905
+        low, high = _sum_bounds(method, gains, [*added, *(-one for one in more)], labels)
+        level_low, level_high = _sum_bounds(method, its, more, labels)
+    except TooFew:
+        return None
+    gain, below, above = mean - level, beyond * (1 - level), beyond * level
+    return (
+        {"mean": gain, "low": max(-1.0, gain + low - below), "high": min(1.0, gain + high + above),
+         "count": len(names)},
+        {"mean": level, "low": max(0.0, level + level_low - above),
+         "high": min(1.0, level + level_high + below), "count": sum(same)},
+    )  # fmt: skip
+
+
+def _kish(weights: Sequence[float]) -> float:
+    squares = math.fsum(weight**2 for weight in weights)
+    return math.fsum(weights) ** 2 / squares if squares else 0.0
+
+
+def _weighed(
+    score: Sequence[float], weights: Sequence[float]
+) -> tuple[float, list[float], list[float]]:
+    total = math.fsum(weights)
+    mean = math.fsum(w * s for w, s in zip(weights, score)) / total  # noqa: B905
+    parts = [w * (s - mean) / total for w, s in zip(weights, score)]  # noqa: B905
+    return mean, parts, [-mean / _kish(weights), (1 - mean) / _kish(weights)]
+
+
+def _sum_bounds(
+    method: Row, parts: Sequence[float], added: Sequence[float], labels: Labels
+) -> tuple[float, float]:
+    alone = [f"added {at}" for at in range(len(added))]
+    named = {by: [*names, *alone] for by, names in labels.items()}
+    values = [*parts, *added]
+    clusters = labelled(values, named)
+    low, high = sides_of(method, most_spread({**method, "minimum": 2}, clusters))
+    total = math.fsum(values)
+    return total + low, total + high
+
+
 QUALITIES: dict[tuple[str, int], Callable[..., Row]] = {
     ("pairs-or-ratings", 1): pairs_or_ratings,
+    ("pairs-or-ratings", 2): pairs_or_weighed_ratings,
 }
 
 # --- Figures -----------------------------------------------------------------------
@@ -414,8 +805,10 @@ def savings_of(rows: Sequence[Row], pairs: Sequence[Row], method: Row) -> Row:
     prompt_cache = (row["decision.prompt_cache_saved"] or ZERO for row in both)
     return {
         "total_saved": saved,
-        "saved_low": None if interval is None else interval[0] - judging,
-        "saved_high": None if interval is None else interval[1] - judging,
+        **{
+            name: figure - judging if isinstance(figure, Decimal) else figure
+            for name, figure in interval.items()
+        },
         "percent_saved": round(float(100 * saved / baseline), 2) if baseline else 0.0,
         "intelligent_cost": spent + loss + judging,
         "baseline_cost": baseline,
@@ -629,7 +1022,7 @@ def _same(stated: Any, computed: Any, name: str) -> bool:
         return bool(stated is computed)
     if isinstance(computed, Decimal):
         # The bounds are computed in floating point; every other amount is exact.
-        bound = name.rsplit(".", 1)[-1] in {"saved_low", "saved_high"}
+        bound = name.rsplit(".", 1)[-1].endswith(("saved_low", "saved_high"))
         allowed = max(PLACES * 2, abs(computed) * Decimal("1e-9")) if bound else ZERO
         return abs(Decimal(str(stated)) - computed) <= allowed
     if isinstance(computed, float):

@@ -2,73 +2,44 @@
 
 If both models answered the same prompts, the difference is paired: the mean of
 score less reference score over a random sample of the requests. Otherwise it is
-estimated from ratings: within each kind of prompt (pattern and tier), the mean score
-of other models' answers less the mean score of the baseline's answers, weighted by
-how many requests of that kind went to other models.
+estimated from ratings, weighed by the logged propensities of the baseline's model, so that
+prompts that the router gave to one model or the other count alike. Without propensities
+ratings show nothing, as a router gives the harder prompts to the better model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from math import sqrt
 from typing import Any
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Sum
 from django.db.models.functions.datetime import TruncBase
 
-from analytics.models import Comparison, Feedback
+from analytics.models import Feedback
 from analytics.money import MoneySum
+from analytics.quality.means import MIN_VERDICTS, NO_MEAN, Mean, mean_of
+from analytics.quality.pairs import (
+    compared_pairs,
+    comparisons_in,
+    pair_gain,
+    paired_quality,
+    pairs_by,
+)
+from analytics.quality.rated_answers import MAX_RATED, rated_quality
 from analytics.reports.intervals import Z
-
-MIN_VERDICTS = 30
-"""With fewer verdicts, quality has no interval."""
+from routing.evaluation.clustered import FEWEST_CLUSTERS, FEWEST_DAYS, LEVEL, SKEW
+from routing.evaluation.off_policy import MOST_UNSUPPORTED
+from routing.evaluation.weighed_ratings import FEWEST_EFFECTIVE
 
 METHOD: dict[str, str | int | float] = {
-    "name": "pairs-or-ratings", "version": 1, "minimum": MIN_VERDICTS, "z": Z,
+    "name": "pairs-or-ratings", "version": 2, "minimum": MIN_VERDICTS, "z": Z, "level": LEVEL,
+    "skew": SKEW, "fewest_clusters": FEWEST_CLUSTERS, "fewest_days": FEWEST_DAYS,
+    "fewest_effective": FEWEST_EFFECTIVE, "most_unsupported": MOST_UNSUPPORTED,
+    "most_rated": MAX_RATED,
 }  # fmt: skip
 """What a proof says of how quality is computed; see :data:`analytics.reports.intervals.METHOD`."""
-
-_PSEUDO = 2
-"""Values added at each bound of a mean's interval (Agresti & Coull)."""
-_PLACES = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """A mean with its 95 % interval, which is ``None`` below :data:`MIN_VERDICTS` verdicts."""
-
-    mean: float | None
-    low: float | None
-    high: float | None
-    count: int
-
-
-NO_MEAN = Mean(None, None, None, 0)
-
-
-def mean_of(
-    count: int, total: float, squares: float, *, minimum: float = 0.0, maximum: float = 1.0
-) -> Mean:
-    """Return the mean of ``count`` values with this sum and sum of squares.
-
-    The values lie between ``minimum`` and ``maximum``. The interval is Wald's over the values
-    and two more at each bound, so that a hundred equal verdicts are not taken as certain
-    (Agresti & Coull 1998).
-    """
-    if not count:
-        return NO_MEAN
-    mean = total / count
-    if count < MIN_VERDICTS:
-        return Mean(round(mean, _PLACES), None, None, count)
-    n = count + 2 * _PSEUDO
-    centre = (total + _PSEUDO * (minimum + maximum)) / n
-    second = (squares + _PSEUDO * (minimum**2 + maximum**2)) / n
-    half = Z * sqrt(max(second - centre**2, 0.0) / n)
-    low, high = max(minimum, centre - half), min(maximum, centre + half)
-    return Mean(round(mean, _PLACES), round(low, _PLACES), round(high, _PLACES), count)
 
 
 def quality_report(
@@ -80,13 +51,16 @@ def quality_report(
     than ``-tolerance``; "falls short" if it is worse; else "not shown".
     ``basis`` is the data behind the difference: "pairs", "ratings" or "nothing".
     """
-    difference, baseline, routed = _paired(since, until)
-    basis = "pairs"
-    if difference.count < MIN_VERDICTS:
+    pairs = compared_pairs(comparisons_in(since, until))
+    if len(pairs) >= MIN_VERDICTS:
+        difference, baseline, routed = paired_quality(pairs)
+        basis = "pairs"
+    else:
         difference, baseline, basis = NO_MEAN, NO_MEAN, "nothing"
-        routed, by_kind = _rated(since, until)
-        if by_kind is not None:
-            (difference, baseline), basis = by_kind, "ratings"
+        routed = _mean_rating(since, until)
+        rated = rated_quality(since, until) if routed.count else None
+        if rated is not None:
+            (difference, baseline), basis = rated, "ratings"
     return {
         "routed": asdict(routed),
         "baseline": asdict(baseline),
@@ -114,23 +88,13 @@ def quality_by(
     step: type[TruncBase], since: datetime, until: datetime | None = None
 ) -> dict[datetime, QualityStep]:
     """Return the quality of each step in ``[since, until)`` with verdicts, by its start (UTC)."""
-    gain, scored = F("score") - F("reference_score"), Q(served=True, score__isnull=False)
-    compared = _comparisons(since, until).values(at=step("created_at", tzinfo=UTC))
-    compared = compared.order_by().annotate(
-        n=Count("pk", filter=scored),
-        total=Sum(gain, filter=scored, default=0.0),
-        squares=Sum(gain * gain, filter=scored, default=0.0),
-        paid=MoneySum(F("judge_cost") + F("answer_cost")),
-    )
     rated = _feedback(since, until).values(at=step("request__created_at", tzinfo=UTC))
     rated = rated.order_by().annotate(
         n=Count("pk"), total=Sum("score"), squares=Sum(F("score") * F("score"))
     )
     steps: dict[datetime, QualityStep] = {
-        row["at"]: QualityStep(
-            mean_of(row["n"], row["total"], row["squares"], minimum=-1.0), judging=row["paid"]
-        )
-        for row in compared
+        at: QualityStep(pair_gain(pairs), judging=paid)
+        for at, (pairs, paid) in pairs_by(step, comparisons_in(since, until)).items()
     }
     for row in rated:
         mean = mean_of(row["n"], row["total"], row["squares"])
@@ -140,7 +104,9 @@ def quality_by(
 
 def judging_cost(since: datetime, until: datetime | None = None) -> Any:
     """Return the USD spent on second answers and their judging in a period."""
-    costs = _comparisons(since, until).aggregate(total=MoneySum(F("judge_cost") + F("answer_cost")))
+    costs = comparisons_in(since, until).aggregate(
+        total=MoneySum(F("judge_cost") + F("answer_cost"))
+    )
     return costs["total"]
 
 
@@ -157,106 +123,16 @@ def _in_period(rows: Any, since: datetime, until: datetime | None, at: str = "cr
     return rows if until is None else rows.filter(**{f"{at}__lt": until})
 
 
-def _comparisons(since: datetime, until: datetime | None) -> Any:
-    return _in_period(Comparison.objects.all(), since, until)
-
-
 def _feedback(since: datetime, until: datetime | None) -> Any:
     """Return the verdicts on answers of the period, without imported ones."""
     return _in_period(Feedback.objects.all(), since, until, "request__created_at")
 
 
-def _paired(since: datetime, until: datetime | None) -> tuple[Mean, Mean, Mean]:
-    """Return (difference, baseline, routed) means over the prompts that both models answered."""
-    figures: dict[str, Any] = {
-        "difference": F("score") - F("reference_score"),
-        "baseline": F("reference_score"),
-        "routed": F("score"),
-    }
-    rows = _comparisons(since, until).filter(served=True, score__isnull=False)
-    sums = rows.aggregate(
+def _mean_rating(since: datetime, until: datetime | None) -> Mean:
+    """Return the mean of all ratings of a period."""
+    sums = _feedback(since, until).aggregate(
         n=Count("pk"),
-        **{f"{name}_total": Sum(figure, default=0.0) for name, figure in figures.items()},
-        **{
-            f"{name}_squares": Sum(figure * figure, default=0.0) for name, figure in figures.items()
-        },
+        total=Sum("score", default=0.0),
+        squares=Sum(F("score") * F("score"), default=0.0),
     )
-    difference, baseline, routed = (
-        mean_of(sums["n"], sums[f"{name}_total"], sums[f"{name}_squares"], minimum=minimum)
-        for name, minimum in (("difference", -1.0), ("baseline", 0.0), ("routed", 0.0))
-    )
-    return difference, baseline, routed
-
-
-@dataclass(slots=True)
-class _Kind:
-    """Verdicts on one kind of prompt, each as (count, sum, sum of squares)."""
-
-    others: tuple[int, float, float] = (0, 0.0, 0.0)
-    baseline: tuple[int, float, float] = (0, 0.0, 0.0)
-
-
-def _rated(since: datetime, until: datetime | None) -> tuple[Mean, tuple[Mean, Mean] | None]:
-    """Return the mean of all ratings, and (difference, baseline) over the kinds of prompt."""
-    same = Q(
-        provider=F("request__decision__baseline_provider"),
-        model=F("request__decision__baseline_model"),
-    )
-    comparable = Q(request__decision__isnull=False) & ~Q(request__decision__baseline_model="")
-    kinds: dict[tuple[str, str], _Kind] = {}
-    total = [0, 0.0, 0.0]
-    rows = (
-        _feedback(since, until)
-        .values("pattern", "tier", same=same, comparable=comparable)
-        .annotate(n=Count("pk"), total=Sum("score"), squares=Sum(F("score") * F("score")))
-        .order_by()
-    )
-    for row in rows:
-        sums = (row["n"], row["total"], row["squares"])
-        total = [figure + more for figure, more in zip(total, sums, strict=True)]
-        if row["comparable"]:
-            kind = kinds.setdefault((row["pattern"], row["tier"]), _Kind())
-            setattr(kind, "baseline" if row["same"] else "others", sums)
-    return mean_of(int(total[0]), total[1], total[2]), _across_kinds(kinds.values())
-
-
-def _across_kinds(kinds: Iterable[_Kind]) -> tuple[Mean, Mean] | None:
-    """Return the difference and the baseline's mean over all kinds in which both were rated.
-
-    Return ``None`` below :data:`MIN_VERDICTS` verdicts on either.
-    """
-    shared = [kind for kind in kinds if kind.others[0] > 1 and kind.baseline[0] > 1]
-    others = sum(kind.others[0] for kind in shared)
-    rated = sum(kind.baseline[0] for kind in shared)
-    if others < MIN_VERDICTS or rated < MIN_VERDICTS:
-        return None
-    answers = others + rated
-    gain = variance = level = level_variance = 0.0
-    for kind in shared:
-        (n, total, _), (m, reference, _) = kind.others, kind.baseline
-        share = n / answers
-        gain += share * (total / n - reference / m)
-        variance += share**2 * (_variance(kind.others) / n + _variance(kind.baseline) / m)
-        weight = (n + m) / answers
-        level += weight * reference / m
-        level_variance += weight**2 * _variance(kind.baseline) / m
-    return (
-        _normal_mean(gain, variance, answers, -1.0),
-        _normal_mean(level, level_variance, rated, 0.0),
-    )
-
-
-def _variance(sums: tuple[int, float, float]) -> float:
-    """Return the variance of one verdict, with one more verdict at each bound.
-
-    The two keep equal verdicts from being taken as certain.
-    """
-    n, total, squares = sums
-    mean = (total + 1) / (n + 2)
-    return max((squares + 1) / (n + 2) - mean**2, 0.0)
-
-
-def _normal_mean(mean: float, variance: float, count: int, minimum: float) -> Mean:
-    half = Z * sqrt(variance)
-    low, high = max(minimum, mean - half), min(1.0, mean + half)
-    return Mean(round(mean, _PLACES), round(low, _PLACES), round(high, _PLACES), count)
+    return mean_of(sums["n"], sums["total"], sums["squares"])

@@ -7,8 +7,19 @@ from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import BigIntegerField, CharField, Count, F, JSONField, Q, Sum, Value
-from django.db.models.functions import Cast, Coalesce, Concat, Right, TruncDay
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    CharField,
+    Count,
+    F,
+    JSONField,
+    Q,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import MD5, Cast, Coalesce, Concat, Right, TruncDay
 
 from analytics.models import RequestRecord
 from analytics.money import MoneySum
@@ -88,6 +99,10 @@ _MONEY: dict[str, Any] = {
     "routing_saved": MoneySum("decision__routing_saved", filter=_PAIRED),
     "cache_saved": MoneySum("decision__cache_saved", filter=_PAIRED),
     "prompt_cache_saved": MoneySum("decision__prompt_cache_saved", filter=_PAIRED),
+    # The part of it where this service asked for the prompt cache.
+    "marks_saved": MoneySum(
+        "decision__prompt_cache_saved", filter=_PAIRED & Q(decision__cache_marked=True)
+    ),
     "explored_saved": MoneySum(
         "decision__routing_saved", filter=_PAIRED & Q(decision__explored=True)
     ),
@@ -102,8 +117,23 @@ def _joined(*names: str) -> Concat:
     return Concat(*parts[:-1], output_field=CharField())
 
 
-# Summed by the hour. "answer" is the kind of prompt, the model that answered and the baseline;
-# "latency" is the duration of provider calls, without the cache and our own waiting.
+def _bucket(*columns: str) -> Any:
+    """Return which of 256 random groups a request is in by the first of ``columns`` it has.
+
+    Requests with the same value are in the same group. Without any value, the group is that of
+    the request's own id, which is random. Each kind of group has a letter.
+    """
+    group: Any = Concat(Value("r"), Right(Cast("pk", CharField()), 2), output_field=CharField())
+    for column in reversed(columns):
+        known = Concat(Value(column[0]), Right(MD5(column), 2), output_field=CharField())
+        group = Case(When(~Q(**{column: ""}), then=known), default=group)
+    return group
+
+
+# Summed by the hour. "sessions", "users" and "keys" are the groups of requests that belong
+# together (:mod:`analytics.reports.intervals`); "answer" is the kind of prompt, the model that
+# answered and the baseline; "latency" is the duration of provider calls, without the cache and
+# our own waiting.
 KEPT: dict[str, Any] = {
     "strategy": F("strategy"),
     "confidence": F("confidence"),
@@ -120,6 +150,9 @@ KEPT: dict[str, Any] = {
     "tenant": F("tenant"),
     "project": F("project"),
     "group": Right(Cast("pk", CharField()), 2),
+    "sessions": _bucket("session_id"),
+    "users": _bucket("user_id", "session_id"),
+    "keys": _bucket("api_key", "user_id", "session_id"),
     "latency": classes("provider_ms"),
     "first_token": classes("ttft_ms"),
     "answer": Concat(

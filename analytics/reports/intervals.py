@@ -1,106 +1,146 @@
-"""The confidence interval of a total: a paired bootstrap over random groups of requests.
+"""The confidence interval of savings: pairs of costs, in the clusters that vary most.
 
-Each request is a pair, its own cost and its baseline's, so the bootstrap resamples their
-difference and never two separate sets. Requests fall into 256 groups by the last
-two digits of their id, which are random. SQL sums each group, and the groups
-are drawn again with replacement, B times. The total is n * R, with
-R = (sum of the groups' savings) / (sum of their requests): the number of
-requests is fixed, and what they save is estimated. Its standard error is
-n * sqrt(sum of (savings_g - R * requests_g)^2) / (sum of requests_g). The interval
-is the bootstrap-t: from T - t[97.5 %] * se to T - t[2.5 %] * se, where t is
-(T* - T) / se* of a replicate. It fits skewed savings, as most are, better than
-percentiles of T* do.
-
-Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 12; random
-groups and the ratio's variance: Wolter, Introduction to Variance Estimation
-(2007), chapters 2 and 6.
+Each request is a pair, its own cost and its baseline's, and the interval is about their
+difference, never about two separate sets. Requests of one session, user, key or day are alike,
+so SQL sums them by each, and :mod:`routing.evaluation.clustered` finds from these sums which
+of them varies most. Sessions, users and keys are in 256 random groups, by the last two digits
+of their MD5: groups of independent clusters are independent, and a group more or less hardly
+matters. Requests without a user are grouped by session, and without a session by the last two
+digits of their ids, which are random. Fewer than twelve users or keys are taken as given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from analytics.reports.figures import Figures
+from routing.evaluation.clustered import (
+    COARSE,
+    FEWEST_CLUSTERS,
+    FEWEST_DAYS,
+    LEVEL,
+    SKEW,
+    Clusters,
+    TooFewClusters,
+    TotalInterval,
+    total_interval,
+)
 
-GROUPS = 256
-LEVEL = 0.95
 Z = 1.959964
-"""Standard errors on each side of a normal mean that hold it with that probability."""
+"""Standard errors on each side of a normal mean that hold it with a probability of 95 %."""
 MIN_REQUESTS = 30
 """With fewer requests, a total has no interval."""
-_REPLICATES = 4000
-_SEED = 20_261_124
-_PLACES = Decimal("1e-10")
+GROUPED_BY = {"request": "group", "session": "sessions", "user": "users", "key": "keys"}
+"""The dimension of :data:`analytics.reports.figures.KEPT` of each kind of cluster."""
+PAIR_FIGURES = ("paired", "paired_cost", "lost_cost", "baseline_cost")
 METHOD: dict[str, str | int | float] = {
-    "name": "random-groups-bootstrap-t", "version": 1, "seed": _SEED, "replicates": _REPLICATES,
-    "groups": GROUPS, "minimum": MIN_REQUESTS, "level": LEVEL,
+    "name": "clustered", "version": 1, "minimum": MIN_REQUESTS, "level": LEVEL, "skew": SKEW,
+    "fewest_clusters": FEWEST_CLUSTERS, "fewest_days": FEWEST_DAYS,
 }  # fmt: skip
 """What a proof says of the interval. Another method has another name, or a higher version and
 a function of its own in ``analytics/proof/verify.py``."""
+_PLACES = Decimal("1e-10")
+
+
+class GroupedSums(Protocol):
+    """A source of sums by dimension and by day."""
+
+    def by(
+        self, dimension: str, since: datetime, until: datetime | None = None
+    ) -> dict[str, Figures]:
+        """Return the figures of each value of ``dimension`` in ``[since, until)``."""
+        ...
+
+    def by_day(self, since: datetime, until: datetime | None = None) -> dict[datetime, Figures]:
+        """Return the figures of each UTC day, by its start."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class SavingsInterval:
-    """The interval of a total with the confidence :data:`LEVEL`, in the total's unit."""
+    """The interval of the expected saving with the confidence :data:`LEVEL`, in USD.
 
-    low: Decimal
-    high: Decimal
-
-
-def total_interval(groups: Sequence[tuple[int, Decimal]]) -> SavingsInterval | None:
-    """Return the interval of a total; ``groups`` are (number of requests, their total).
-
-    Return ``None`` for fewer than :data:`MIN_REQUESTS` requests. The same groups give
-    the same interval.
+    ``next_low`` and ``next_high`` bound what as many requests of the same traffic will save.
+    ``by`` names the clusters that vary most ("request", "session", "user", "key" or "day").
+    All are ``None`` if there is no interval, and ``refused`` says why.
     """
-    counts = np.array([count for count, _ in groups], dtype=np.float64)
-    totals = np.array([float(total) for _, total in groups], dtype=np.float64)
-    n = counts.sum()
-    if n < MIN_REQUESTS:
-        return None
-    # Groups without requests count too, as it is chance which groups are empty.
-    missing = GROUPS - len(groups)
-    counts, totals = np.pad(counts, (0, missing)), np.pad(totals, (0, missing))
-    ratio, error = _estimate(np.ones((1, GROUPS)), counts, totals)
-    ratios, errors = _estimate(_draws(), counts, totals)
-    usable = errors > 0
-    if not error[0] or not usable.any():
-        exact = _money(n * ratio[0])  # every request saved the same
-        return SavingsInterval(exact, exact)
-    t = (ratios[usable] - ratio[0]) / errors[usable]
-    low, high = np.percentile(t, [2.5, 97.5])
-    return SavingsInterval(
-        _money(n * (ratio[0] - high * error[0])), _money(n * (ratio[0] - low * error[0]))
-    )
+
+    low: Decimal | None = None
+    high: Decimal | None = None
+    next_low: Decimal | None = None
+    next_high: Decimal | None = None
+    by: str | None = None
+    refused: str = ""
+
+    def less(self, cost: Decimal) -> SavingsInterval:
+        """Return the interval of what was saved less a known cost in USD."""
+
+        def lower(bound: Decimal | None) -> Decimal | None:
+            return None if bound is None else bound - cost
+
+        return SavingsInterval(
+            lower(self.low), lower(self.high), lower(self.next_low), lower(self.next_high),
+            self.by, self.refused,
+        )  # fmt: skip
 
 
-def _estimate(draws: Floats, counts: Floats, totals: Floats) -> tuple[Floats, Floats]:
-    """Return the savings per request and their standard error, for each row of ``draws``.
+def savings_interval(
+    sums: GroupedSums, since: datetime, until: datetime | None = None
+) -> SavingsInterval:
+    """Return the interval of what the requests of ``[since, until)`` saved."""
+    groups = {by: sums.by(name, since, until) for by, name in GROUPED_BY.items()}
+    return interval_of({**groups, "day": sums.by_day(since, until)})
 
-    A row says how often each group was drawn.
+
+def interval_of(groups: Mapping[str, Mapping[Any, Figures]]) -> SavingsInterval:
+    """Return the interval of savings from the figures of each group, by kind of cluster.
+
+    The same groups give the same interval.
     """
-    requests = np.maximum(draws @ counts, 1)
-    ratio = draws @ totals / requests
-    squares = draws @ totals**2 - 2 * ratio * (draws @ (totals * counts))
-    squares += ratio**2 * (draws @ counts**2)
-    # Rounding errors of a difference of equal numbers must not count as spread.
-    noise = 1e-12 * (draws @ totals**2)
-    return ratio, np.where(squares > noise, np.sqrt(np.maximum(squares, 0)), 0) / requests
+    clusters = {by: _clusters(figures) for by, figures in groups.items() if not _few(by, figures)}
+    counted = {by: part.counts.sum() for by, part in clusters.items()}
+    unknown = max(counted["request"] - count for count in counted.values())
+    if unknown:
+        return SavingsInterval(
+            refused=f"the sessions and users of {unknown:.0f} requests are not known: their rows "
+            "were pruned before a version that counts by session"
+        )
+    try:
+        interval = total_interval(clusters, fewest_requests=MIN_REQUESTS)
+    except TooFewClusters as error:
+        return SavingsInterval(refused=str(error))
+    return _in_usd(interval)
 
 
-@lru_cache(maxsize=1)
-def _draws() -> Floats:
-    """Return how often each group is drawn in each replicate; the draws are always the same."""
-    shares = np.full(GROUPS, 1 / GROUPS)
-    counts = np.random.default_rng(_SEED).multinomial(GROUPS, shares, size=_REPLICATES)
-    return counts.astype(np.float64)
+def _few(by: str, groups: Mapping[Any, Figures]) -> bool:
+    """Return whether the named users or keys are so few that they are taken as given."""
+    if by not in COARSE:
+        return False
+    letter = "u" if by == "user" else "a"
+    return sum(name.startswith(letter) for name in groups) < FEWEST_CLUSTERS
 
 
-def _money(value: np.float64) -> Decimal:
-    return Decimal(repr(float(value))).quantize(_PLACES)
+def _clusters(groups: Mapping[Any, Figures]) -> Clusters:
+    # A fixed order, so that the same requests give the same interval.
+    ordered = [groups[name] for name in sorted(groups)]
+    pairs = [(figures["paired"], float(_saved(figures))) for figures in ordered]
+    pairs = [pair for pair in pairs if any(pair)]
+    counts, totals = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+    return Clusters(counts, totals)
+
+
+def _saved(figures: Figures) -> Decimal:
+    saved: Decimal = figures["baseline_cost"] - figures["paired_cost"] - figures["lost_cost"]
+    return saved
+
+
+def _in_usd(interval: TotalInterval) -> SavingsInterval:
+    bounds = (interval.low, interval.high, interval.next_low, interval.next_high)
+    low, high, next_low, next_high = (Decimal(repr(bound)).quantize(_PLACES) for bound in bounds)
+    return SavingsInterval(low, high, next_low, next_high, interval.by)

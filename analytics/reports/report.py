@@ -67,6 +67,10 @@ def routing_report(
             "hit_rate_percent": percent(totals["cache_hits"], answered),
             "saved": savings["cache_saved"],
         },
+        "prompt_cache": {
+            "saved": totals["prompt_cache_saved"],
+            "saved_by_own_marks": totals["marks_saved"],
+        },
         "refusals": refusals_since(since),
         "by_day": _by_day(since, now, sums),
         **chosen,

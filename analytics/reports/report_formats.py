@@ -95,12 +95,16 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("  on failed attempts", dollars(totals["failed_attempts_cost"])),
         (f"Baseline ({report['baseline']})", dollars(savings["baseline_cost"])),
         ("Saved", f"{dollars(savings['total_saved'])} ({savings['percent_saved']} %)"),
-        (_INTERVAL, _between(savings["saved_low"], savings["saved_high"])),
+        *_intervals(savings),
         ("  by routing", dollars(savings["routing_saved"])),
         ("  by the cache", dollars(savings["cache_saved"])),
         ("  lost on failed requests", dollars(-savings["failed_requests_cost"])),
         ("  spent on judging answers", dollars(-savings["judging_cost"])),
         ("Saved by prompt caches (not in the total)", dollars(savings["prompt_cache_saved"])),
+        (
+            "  where this service asked for them",
+            dollars(report["prompt_cache"]["saved_by_own_marks"]),
+        ),
         *_adjusted(report["adjusted"]),
         *_bases(report["by_basis"]),
         *_quality(report["quality"]),
@@ -147,7 +151,21 @@ def _adjusted(adjusted: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-_INTERVAL = "  95 % confidence interval"
+_INTERVAL = "  expected, with 95 % confidence"
+
+
+def _intervals(savings: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the interval of the expected savings and of the next ones, or why there is none."""
+    if savings["saved_low"] is None:
+        return [(_INTERVAL, f"not known: {savings['no_interval']}")]
+    expected = _between(savings["saved_low"], savings["saved_high"])
+    return [
+        (_INTERVAL, f"{expected} (varies by {savings['varies_by']})"),
+        ("  as many new requests, with 95 %",
+         _between(savings["next_saved_low"], savings["next_saved_high"])),
+    ]  # fmt: skip
+
+
 _VERDICTS = {
     "holds": "holds: at most {0:g} below the baseline's",
     "falls short": "FALLS SHORT: more than {0:g} below the baseline's",
@@ -178,7 +196,7 @@ def _mean(mean: dict[str, Any]) -> str:
 
 def _between(low: Decimal | None, high: Decimal | None) -> str:
     if low is None or high is None:
-        return "too few requests"
+        return "not known"
     return f"{dollars(low)} to {dollars(high)}"
 
 

@@ -36,8 +36,6 @@ _ANSWERED = (
     & (Q(cache_hit=False) | Q(original_cost__isnull=False))
 )
 
-"""(provider, model)"""
-
 
 class TariffStep(NamedTuple):
     """USD per million tokens of requests with more than ``above`` input tokens."""
@@ -56,13 +54,15 @@ Tariff = tuple[TariffStep, ...]
 class Baseline(NamedTuple):
     """A baseline to compare with.
 
-    ``of`` returns the model to compare a request with, given the model that it asked for;
-    ``None`` if there is none. ``tariff`` returns a model's prices at a time, if known.
+    ``of`` returns the model to compare a request with, given ``column`` (by default the model
+    that it asked for); ``None`` if there is none. ``tariff`` returns a model's prices at a time,
+    if known.
     """
 
     name: str
     of: Callable[[str], ModelRef | None]
     tariff: Callable[[str, str, datetime], Tariff | None]
+    column: Any = F("requested_model")
 
 
 class RepricedSums:
@@ -100,11 +100,12 @@ class RepricedSums:
         self, by: Any, since: datetime, until: datetime | None
     ) -> Iterator[tuple[dict[str, Any], _Comparison]]:
         requests = requests_in(since, until).filter(_ANSWERED)
-        names = requests.order_by().values_list("requested_model", flat=True).distinct()
+        named = requests.order_by().annotate(named=self._baseline.column)
+        names = named.values_list("named", flat=True).distinct()
         models = {name: self._baseline.of(name) for name in names}
         for span, tariffs in self._spans(set(filter(None, models.values())), since, until):
-            for row in _token_sums(by, span, tariffs):
-                model = models[row["requested_model"]]
+            for row in _token_sums(by, span, tariffs, self._baseline.column):
+                model = models[row["named"]]
                 tariff = tariffs.get(model) if model else None
                 if model is not None and tariff is not None:
                     yield row, _compare(row, model, tariff)
@@ -146,14 +147,14 @@ def input_size(starts: Iterable[int]) -> Case:
     )
 
 
-def _token_sums(by: Any, span: Span, tariffs: dict[ModelRef, Tariff]) -> Any:
+def _token_sums(by: Any, span: Span, tariffs: dict[ModelRef, Tariff], column: Any) -> Any:
     size = input_size(step.above for tariff in tariffs.values() for step in tariff)
     hit = Q(cache_hit=True)
     return (
         requests_in(*span)
         .filter(_ANSWERED)
-        .annotate(by=by, above=size, explored=F("decision__explored"))
-        .values("by", "above", "explored", "requested_model")
+        .annotate(by=by, above=size, explored=F("decision__explored"), named=column)
+        .values("by", "above", "explored", "named")
         .annotate(
             paired=Count("pk"),
             spent=MoneySum("cost"),

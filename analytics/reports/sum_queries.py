@@ -60,11 +60,15 @@ def requests_in(since: datetime, until: datetime | None = None) -> QuerySet[Requ
 
 @dataclass(frozen=True, slots=True)
 class SumQuery:
-    """A query for the figures of each value of ``dimensions`` in ``[since, until)``."""
+    """A query for the figures of each value of ``dimensions`` in ``[since, until)``.
+
+    With ``by``, they are by its steps, whatever the steps of other queries.
+    """
 
     dimensions: Sequence[str]
     since: datetime
     until: datetime | None = None
+    by: Step | None = None
 
 
 def row_sums(dimension: str, span: Span, by: Any = None) -> Grouped:
@@ -136,7 +140,7 @@ def sums_together(
     total_selects: list[Any] = []
     row_selects: list[Any] = []
     for number, query in enumerate(queries):
-        parts = horizon.parts(query.since, query.until)
+        parts, step = horizon.parts(query.since, query.until), query.by or by
         for table, column, spans in (
             (DailyRollup, "day", parts.days), (HourlyRollup, "hour", parts.hours),
         ):  # fmt: skip
@@ -146,10 +150,12 @@ def sums_together(
                 )
                 labels = {"of": F("dimension"), "group": F("value")}
                 sums = _chosen(_ROLLUP_SUMS, figures)
-                total_selects.append(_labelled(totals, number, truncated(by, column), labels, sums))
+                total_selects.append(
+                    _labelled(totals, number, truncated(step, column), labels, sums)
+                )
         if parts.rows:
             requests = RequestRecord.objects.admitted().filter(_within("created_at", parts.rows))
-            at = truncated(by, "created_at")
+            at = truncated(step, "created_at")
             row_selects += [
                 _labelled(requests, number, at, _row_labels(names), _chosen(FIGURES, figures))
                 for names in _combined(query.dimensions)

@@ -39,8 +39,11 @@ class ReportSums(Protocol):
 class RecordedSums:
     """Sums compared with the baseline that was recorded with each request.
 
-    That is complexity's choice, or the model that the client named as its baseline.
+    ``horizon`` says how far the totals reach; by default it is read for each sum.
     """
+
+    def __init__(self, horizon: RollupCoverage | None = None) -> None:
+        self._horizon = horizon
 
     def by(
         self, dimension: str, since: datetime, until: datetime | None = None
@@ -62,7 +65,7 @@ class RecordedSums:
         if dimension in DIRECT:
             return grouped(dimension, requests_in(since, until), truncated(by, "created_at"))
         query = SumQuery([dimension], since, until)
-        return sums_together([query], RollupCoverage.now(since), by)[0][dimension]
+        return sums_together([query], self._horizon or RollupCoverage.now(since), by)[0][dimension]
 
 
 RECORDED = RecordedSums()
@@ -72,6 +75,7 @@ class TenantSums(RecordedSums):
     """Recorded sums of one tenant's requests; they are read from the requests."""
 
     def __init__(self, tenant: str) -> None:
+        super().__init__()
         self._tenant = tenant
 
     def _read(
@@ -97,8 +101,8 @@ class CachedSums:
 
         ``figures`` names the figures to sum, as summing takes most of the time.
         """
-        sums = cls(RECORDED)
         horizon = RollupCoverage.now(min(query.since for query in queries))
+        sums = cls(RecordedSums(horizon))
         results = sums_together(queries, horizon, None, figures)
         for query, by_dimension in zip(queries, results, strict=True):
             for dimension, grouped_figures in by_dimension.items():

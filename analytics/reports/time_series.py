@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db.models.functions import TruncDay, TruncHour, TruncMonth, TruncWeek
 
 from analytics.quality.report import QualityStep, quality_by
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
-from analytics.reports.intervals import SavingsInterval, total_interval
+from analytics.reports.intervals import GROUPED_BY, PAIR_FIGURES, SavingsInterval, interval_of
 from analytics.reports.rollup_coverage import DAY, HOUR, RollupCoverage, day_of, hour_of
 from analytics.reports.sum_queries import Grouped, Step, SumQuery, sums_together
 
@@ -23,8 +24,6 @@ _SHOWN = (
     "prompt_cache_saved", "explored_saved",
 )  # fmt: skip
 _DIMENSIONS, _DURATIONS = ("strategy", "model"), ("latency", "first_token")
-_PAIR_FIGURES = ("paired", "paired_cost", "lost_cost", "baseline_cost")
-_ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +56,18 @@ class Steps:
 class TimeSeries:
     """The figures of a period by time step. All lists have one item per ``steps.starts``.
 
-    ``saved`` is what each step saved in USD, less the cost of judging; ``intervals`` are its
-    95 % intervals, ``None`` with too few requests. ``by`` holds the figures by "model" (as
-    provider/model) and by "strategy"; ``durations`` the durations of calls ("latency") and of
-    their first token ("first_token"), by provider; ``before`` the figures of as many steps of
+    ``saved`` is what each step saved in USD, less the cost of judging; ``intervals`` are the
+    95 % intervals of its expectation, without bounds if the step's requests cannot say. ``by``
+    holds the figures by "model" (as provider/model) and by "strategy"; ``durations`` the
+    durations of calls ("latency") and of their first token ("first_token"), by provider;
+    ``before`` the figures of as many steps of
     the period before.
     """
 
     steps: Steps
     totals: list[Figures]
     saved: list[Decimal]
-    intervals: list[SavingsInterval | None]
+    intervals: list[SavingsInterval]
     quality: list[QualityStep]
     by: dict[str, dict[str, list[Figures]]]
     durations: dict[str, dict[str, list[Spread | None]]]
@@ -86,13 +86,14 @@ def time_series(since: datetime, until: datetime, before: datetime) -> TimeSerie
         SumQuery(("strategy",), before, since),
     ]
     now, previous = sums_together(queries, horizon, steps.by, _SHOWN)
-    pairs = sums_together([SumQuery(("group",), since, until)], horizon, steps.by, _PAIR_FIGURES)[
-        0
-    ]["group"]
+    clusters = _clusters(steps, horizon, since, until)
     verdicts = quality_by(steps.by, since, until)
     quality = [verdicts.get(start, QualityStep()) for start in steps.starts]
     totals = _totals(now["strategy"], steps.starts)
-    intervals = _intervals(pairs, steps.starts, [step.judging for step in quality])
+    intervals = [
+        interval_of(clusters[start]).less(step.judging)
+        for start, step in zip(steps.starts, quality, strict=True)
+    ]
     return TimeSeries(
         steps,
         totals,
@@ -143,19 +144,25 @@ def _spreads(grouped: Grouped, starts: Sequence[datetime]) -> dict[str, list[Spr
     }
 
 
-def _intervals(
-    pairs: Grouped, starts: Sequence[datetime], judging: Sequence[Decimal]
-) -> list[SavingsInterval | None]:
-    groups: dict[datetime, list[tuple[int, Decimal]]] = defaultdict(list)
-    # Sorted, so that the same requests give the same interval.
-    for (at, _), figures in sorted(pairs.items()):
-        saved = figures["baseline_cost"] - figures["paired_cost"] - figures["lost_cost"]
-        groups[at].append((figures["paired"], saved))
-    intervals = [total_interval(groups[start]) if start in groups else None for start in starts]
-    return [
-        SavingsInterval(interval.low - cost, interval.high - cost) if interval else None
-        for interval, cost in zip(intervals, judging, strict=True)
-    ]
+def _clusters(
+    steps: Steps, horizon: RollupCoverage, since: datetime, until: datetime
+) -> dict[datetime, dict[str, dict[Any, Figures]]]:
+    """Return the figures of each step's groups by kind of cluster, and by day in months."""
+    by_step: dict[datetime, dict[str, dict[Any, Figures]]] = {
+        start: {by: {} for by in GROUPED_BY} for start in steps.starts
+    }
+    queries = [SumQuery(tuple(GROUPED_BY.values()), since, until)]
+    if steps.kind == "month":
+        queries.append(SumQuery(("strategy",), since, until, TruncDay))
+    groups, *by_day = sums_together(queries, horizon, steps.by, PAIR_FIGURES)
+    for by, dimension in GROUPED_BY.items():
+        for (at, value), figures in groups[dimension].items():
+            by_step[at][by][value] = figures
+    for days in by_day:
+        for (day, _), figures in days["strategy"].items():
+            of_month = by_step[day.replace(day=1)].setdefault("day", {})
+            add_figures(of_month.setdefault(day, dict.fromkeys(PAIR_FIGURES, 0)), figures)
+    return by_step
 
 
 def _of_length(steps: list[Figures], count: int) -> list[Figures]:

@@ -31,7 +31,7 @@ SELECT gen_random_uuid(), %(start)s + (n * %(days)s / %(count)s) * interval '1 d
     'What is ' || n || ' plus one, and why does it matter to anyone at all?', md5(n::text), 1000,
     true, 'complete', '', false,
     (ARRAY['[]', '["checkout"]', '["search", "beta"]'])[1 + n %% 3]::jsonb,
-    'user-' || (random() * 500)::int, '',
+    'user-' || (random() * 500)::int, 'session-' || n / 4,
     (ARRAY['code', 'factual', 'general', 'reasoning'])[1 + (n * 7) %% 4], random(),
     (ARRAY['simple', 'moderate', 'complex'])[1 + (n * 5) %% 3],
     (ARRAY['hybrid', 'complexity', 'cached'])[1 + n %% 3],
@@ -40,7 +40,7 @@ SELECT gen_random_uuid(), %(start)s + (n * %(days)s / %(count)s) * interval '1 d
     'model-' || (n * 11) %% 8, 100 + (random() * 2000)::int, 20 + (random() * 800)::int, 0, 0, 0,
     100 + (random() * 2000)::int, false, 'stop', round((0.0001 + random() * 0.02)::numeric, 10), 0,
     n %% 3 = 2, md5(n::text), 0,
-    200 + random() * 3000, '[]', '', '', '', '', '', '', '', false
+    200 + random() * 3000, '[]', '', '', 'sk-' || n %% 5, '', '', '', '', false
 FROM generate_series(1, %(count)s) n
 """
 DECIDE = """

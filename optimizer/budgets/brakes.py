@@ -95,10 +95,13 @@ class SessionBrakes:
         It waits first where a runaway agent is slowed. Raises
         :class:`optimizer.domain.result.SessionStopped`.
         """
-        key = SessionKey(request.client.tenant, request.session_id)
-        self.must_go_on(key)
+        key = SessionKey(request.client.tenant, request.session.id)
+        if self._stopped.value:
+            self.must_go_on(key)
         warnings = [*self._soft_warnings(request)] if self._soft_by_subject else []
-        runaway, delay = self._runaway(request, key)
+        runaway, delay = "", 0.0
+        if self._policy.action != "off" and request.turn not in {HUMAN, ""}:
+            runaway, delay = self._runaway(request, key)
         if runaway:
             warnings.append(runaway)
             self._note(key, runaway)
@@ -133,8 +136,6 @@ class SessionBrakes:
     def _runaway(self, request: GatewayRequest, key: SessionKey) -> tuple[str, float]:
         """Return what shows that the agent runs away, and how long to slow it in seconds."""
         policy = self._policy
-        if policy.action == "off" or request.turn == HUMAN or request.session.agent == "":
-            return "", 0.0
         # Two rounds are the least that can be a loop at all.
         loop = loop_of(request.chat) if policy.rounds > 1 else NO_LOOP
         if loop.rounds >= policy.rounds > 1:

@@ -7,8 +7,8 @@ from typing import Any
 
 _GROUPS: dict[str, tuple[str, ...]] = {
     "Traffic": (
-        "AgentSession",
         "RequestRecord",
+        "AgentSession",
         "RoutingMetric",
         "CachedResponse",
         "DailyTotal",

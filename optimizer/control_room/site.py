@@ -18,7 +18,7 @@ from optimizer.control_room.pages.first_run import start_page, test_connection
 from optimizer.control_room.pages.invoices import invoices_page
 from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
-from optimizer.control_room.pages.overview import cost_breakdown, overview
+from optimizer.control_room.pages.overview import ComparedWith, cost_breakdown, overview
 from optimizer.control_room.pages.period import PERIODS, ReportPeriod
 from optimizer.control_room.pages.playground import (
     choices_view,
@@ -26,6 +26,7 @@ from optimizer.control_room.pages.playground import (
     rate_view,
     run_view,
 )
+from optimizer.pricing.baselines import Baselines, UnknownBaseline
 
 
 class ControlRoom(AdminSite):
@@ -61,7 +62,11 @@ class ControlRoom(AdminSite):
         """Show the home page, with the figures of the period that the query names."""
         context: dict[str, Any] = {"periods": PERIODS}
         if request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
-            context["room"] = overview(ReportPeriod.from_query(request.GET), _circuits())
+            context["room"] = overview(
+                ReportPeriod.from_query(request.GET),
+                _circuits(),
+                _compared_with(request.GET.get("baseline", "")),
+            )
         return super().index(request, {**(extra_context or {}), **context})
 
     @reading_elsewhere()
@@ -79,6 +84,20 @@ class ControlRoom(AdminSite):
         if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
             raise PermissionDenied
         return JsonResponse(charts(ReportPeriod.from_query(request.GET)))
+
+
+def _compared_with(name: str) -> ComparedWith:
+    """Return the baseline that a query names, or the recorded one if there is none of this name."""
+    from optimizer.wiring.build import get_services
+
+    services = get_services()
+    baselines = Baselines(services.names, services.prices, services.baselines)
+    try:
+        sums, label = baselines.sums(name or "recorded")
+    except UnknownBaseline:
+        name = "recorded"
+        sums, label = baselines.sums(name)
+    return ComparedWith(name or "recorded", label, sums, baselines.offered())
 
 
 def _circuits() -> dict[str, str]:

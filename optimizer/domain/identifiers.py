@@ -57,6 +57,8 @@ class Session:
 
 
 NO_SESSION = Session("", "")
+NO_AGENTS = frozenset({"", CHAT})
+"""The agents of sessions that no known agent runs."""
 
 
 def session_of(
@@ -76,12 +78,17 @@ def session_of(
             agent, names = name, headers
             break
     shown = next(filter(None, map(header, names)), "")
-    root, sub_agent, parent_agent = _sub_agent(agent, shown, header)
+    root = sub_agent = parent_agent = ""
+    if agent != CHAT or header("x-parent-session-id"):
+        root, sub_agent, parent_agent = _sub_agent(agent, shown, header)
     session = own or root or shown
     if not session:
         body = chat.source.body if chat.source is not None else {}
-        ids = (value for value in _ids_in(body) if isinstance(value, str))
-        session = next(filter(None, ids), continued)
+        for value in _ids_in(body):
+            if isinstance(value, str) and value:
+                session = value
+                break
+        session = session or continued
     return Session(
         _storable_id(session) if session else _digest(chat, agent, key),
         agent,

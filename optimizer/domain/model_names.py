@@ -115,6 +115,11 @@ class ModelNames:
         spec = (self._configured(specs) or specs)[0]
         return ModelRef(spec.provider, spec.id)
 
+    def chat_models(self, tier: str) -> list[ModelRef]:
+        """Return the catalogue's chat models of a tier, whether configured or not."""
+        specs = self._catalogue.models
+        return [ModelRef(spec.provider, spec.id) for spec in specs if spec.tier == tier]
+
     def embedding(self, name: str) -> list[ModelSpec]:
         """Return the embedding models with this name, first choice first.
 

@@ -16,6 +16,7 @@ from typing import Any
 from optimizer.domain.human_words import words_of_turn
 from optimizer.domain.identifiers import CHAT, Session
 from providers.chat import Chat, Message, Native, Text, Thinking, ToolCall, ToolResult
+from routing.rule_parser import TURNS
 
 HUMAN = "human"
 TOOL_RESULT = "tool_result"
@@ -26,9 +27,7 @@ COMPACTION = "compaction"
 PROBE = "probe"
 CLASSIFICATION = "classification"
 OTHER = "other"
-KINDS = (
-    HUMAN, TOOL_RESULT, SUB_AGENT, TITLE, SUMMARY, COMPACTION, PROBE, CLASSIFICATION, OTHER,
-)  # fmt: skip
+KINDS = TURNS
 SIDE_KINDS = frozenset({TITLE, SUMMARY, PROBE, CLASSIFICATION})
 """Kinds whose answers no person waits for and no later turn builds on."""
 
@@ -91,6 +90,10 @@ def kind_of_turn(chat: Chat, session: Session, header: Callable[[str], str]) -> 
     if _asks_for_no_words(chat):
         return PROBE
     agent = session.agent
+    if agent == CHAT and not session.sub_agent:
+        last = chat.messages[-1] if chat.messages else None
+        if last is not None and last.role == "user" and len(last.parts) == 1:
+            return TOOL_RESULT if type(last.parts[0]) is ToolResult else HUMAN
     kind = ""
     if agent == "claude-code":
         kind = _kind_of_claude_code(header)

@@ -14,7 +14,8 @@ from optimizer.domain.identifiers import CHAT, Session, session_of
 from optimizer.domain.model_names import ModelNames, Selection, UnconfiguredModel
 from optimizer.domain.options import RequestOptions, cache_policy, chat_key, semantic_key
 from optimizer.domain.request import GatewayRequest, apply_client, prompt_of, storable_id
-from optimizer.domain.turns import kind_of_turn
+from optimizer.domain.turns import SIDE_KINDS, kind_of_turn
+from optimizer.gateway.prompt_cache import cache_session, goes_on
 from providers import features
 from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
@@ -57,6 +58,8 @@ class ChatRequestBuilder:
     ``hottest`` is the highest temperature at which answers are cached, ``None`` if none are.
     ``semantic`` is whether the semantic cache is on. ``agents_without_vendor`` lets a known
     agent have any model (``auto``) where its vendor's provider is not configured.
+    ``cheap_side_requests`` sends titles and other side requests of agents to the cheapest model.
+    ``prompt_caching`` lets providers cache conversations that are expected to go on.
     """
 
     def __init__(
@@ -67,7 +70,11 @@ class ChatRequestBuilder:
         hottest: float | None,
         semantic: bool = False,
         agents_without_vendor: bool = True,
+        cheap_side_requests: bool = True,
+        prompt_caching: bool = True,
     ) -> None:
+        self._prompt_caching = prompt_caching
+        self._cheap_side_requests = cheap_side_requests
         self.names = names
         self._caller = caller
         self._hottest = hottest
@@ -106,8 +113,12 @@ class ChatRequestBuilder:
             chat, header, own=options.session_id, key=client.key, continued=continued
         )
         selection = self._selection(query.model, endpoint, session)
+        turn = kind_of_turn(chat, session, header)
         if selection.strategy == "named":
             chat = replace(chat, chosen=False)
+        may_go_on = session.agent != CHAT or len(chat.messages) > 1
+        if self._prompt_caching and may_go_on and goes_on(chat, session, turn):
+            chat = replace(chat, cache_session=cache_session(client, session))
         words = prompt_of(chat)
         prompt = storable_text(words)
         request = GatewayRequest(
@@ -116,7 +127,9 @@ class ChatRequestBuilder:
             prompt_hash=hashlib.sha256(prompt.encode()).hexdigest() if large else "",
             cache_key=chat_key(chat, options),
             semantic_key=self._semantic_key(chat, options, words),
-            strategy=selection.strategy,
+            strategy=selection.strategy
+            if session.agent == CHAT
+            else self._strategy(selection.strategy, turn),
             endpoint=endpoint,
             requested_model=query.model,
             only=selection.only,
@@ -126,7 +139,7 @@ class ChatRequestBuilder:
             tags=options.tags,
             user_id=storable_id(chat.user),
             session=session,
-            turn=kind_of_turn(chat, session, header),
+            turn=turn,
             cache=cache_policy(chat, options, hottest=self._hottest),
             streamed=query.streamed,
             strict=options.strict,
@@ -142,6 +155,11 @@ class ChatRequestBuilder:
                 raise
             # Agents ask for their vendor's models in places where nobody can name another.
             return self.names.select("auto", endpoint)
+
+    def _strategy(self, strategy: str, turn: str) -> str:
+        """Return an agent's strategy: side requests go to the cheapest model that can serve."""
+        cheap = self._cheap_side_requests and turn in SIDE_KINDS
+        return "cheapest" if cheap and strategy == "hybrid" else strategy
 
     def _semantic_key(self, chat: Chat, options: RequestOptions, words: str) -> str:
         if not self._semantic or not options.semantic_cache:

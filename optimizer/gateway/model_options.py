@@ -100,6 +100,7 @@ class AvailableModels:
             cache_read_price=rates.cache_read.base if rates and rates.cache_read else None,
             long_input=_long_input(rates) if rates else (),
             snapshot_of=spec.snapshot_of,
+            cache_write_price=rates.cache_write.base if rates and rates.cache_write else None,
         )
 
 

@@ -8,13 +8,23 @@ from functools import partial
 
 from optimizer.budgets.reservations import Budgets, Reservation, must_refuse
 from optimizer.domain.analyzed_request import AnalyzedRequest
+from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.request import stricter
 from optimizer.domain.result import RoutingUnavailable
 from optimizer.gateway.model_options import AvailableModels
+from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.prompt_cache import PromptCaches
 from optimizer.gateway.recording.accounting import Accounting
+from optimizer.gateway.session_states import SessionStates
 from routing.engine import RoutingEngine
-from routing.models import ModelRef, NoEligibleModel, RoutingContext, RoutingDecision
+from routing.models import (
+    CachedConversation,
+    ModelRef,
+    NoEligibleModel,
+    RoutingContext,
+    RoutingDecision,
+    SessionState,
+)
 
 OverBudget = Mapping[ModelRef, str]
 """The (provider, model) pairs that budgets exclude, each with the reason."""
@@ -31,7 +41,11 @@ class ModelSelector:
         accounting: Accounting,
         prompt_caches: PromptCaches,
         budgets: Budgets | None,
+        sessions: SessionStates | None = None,
+        output_lengths: OutputLengths | None = None,
     ) -> None:
+        self._sessions = sessions
+        self._output_lengths = output_lengths
         self._engine = engine
         self._options = options
         self._accounting = accounting
@@ -73,26 +87,35 @@ class ModelSelector:
         :class:`optimizer.domain.result.BudgetExceeded` and
         :class:`analytics.ledger.ledger.BudgetsUnavailable`.
         """
+        session = None
+        if self._sessions is not None and analyzed.request.session.agent not in NO_AGENTS:
+            session = await self._sessions.find(analyzed)
         if reservation is None:
-            return await self._route(analyzed, started)
+            return await self._route(analyzed, started, session=session)
         only, source = analyzed.request.only, self._options
         options = source.options() if only is None else source.named(only)
         over_budget = reservation.over_budget(options)
-        decision = await self._route(analyzed, started, over_budget)
+        decision = await self._route(analyzed, started, over_budget, session)
         while refusals := await reservation.hold(decision.provider, decision.model):
             if must_refuse(refusals):
                 raise reservation.exceeded(refusals)
             over_budget |= reservation.over_budget(options, refusals)
             try:
-                decision = await self._route(analyzed, started, over_budget)
+                decision = await self._route(analyzed, started, over_budget, session)
             except NoEligibleModel:
                 raise reservation.exceeded(refusals) from None
         return decision
 
     async def _route(
-        self, analyzed: AnalyzedRequest, started: float, over_budget: OverBudget = _NOTHING
+        self,
+        analyzed: AnalyzedRequest,
+        started: float,
+        over_budget: OverBudget = _NOTHING,
+        session: SessionState | None = None,
     ) -> RoutingDecision:
-        context_of = partial(self._context, analyzed, explore=True, over_budget=over_budget)
+        context_of = partial(
+            self._context, analyzed, explore=True, over_budget=over_budget, session=session
+        )
         # The needs and prefixes of a long conversation are found beside the event loop.
         large = analyzed.request.chat.large
         context = await asyncio.to_thread(context_of) if large else context_of()
@@ -111,13 +134,23 @@ class ModelSelector:
             raise RoutingUnavailable(message, recorded_for=analyzed.request.request_id) from None
 
     def _context(
-        self, analyzed: AnalyzedRequest, *, explore: bool, over_budget: OverBudget = _NOTHING
+        self,
+        analyzed: AnalyzedRequest,
+        *,
+        explore: bool,
+        over_budget: OverBudget = _NOTHING,
+        session: SessionState | None = None,
     ) -> RoutingContext:
         request = analyzed.request
+        cached = None
+        if session is not None:
+            cached = CachedConversation(session.provider, session.model, session.cached_tokens)
+        elif len(request.chat.messages) > 1:
+            cached = self._prompt_caches.find(request.chat, request.client.tenant)
         return RoutingContext(
             prompt=request.prompt,
             user_id=request.user_id or None,
-            session_id=request.session_id or None,
+            session_id=request.session.id or None,
             available_providers=self._options.available_providers(),
             max_cost=stricter(request.max_cost, analyzed.effect.cost_cap, min),
             min_quality=stricter(request.min_quality, analyzed.effect.quality_target, max),
@@ -125,10 +158,13 @@ class ModelSelector:
             required_capabilities=frozenset(request.needs),
             explore=explore,
             only=request.only,
-            cached_conversation=self._prompt_caches.find(request.chat, request.client.tenant)
-            if len(request.chat.messages) > 1
-            else None,
+            cached_conversation=cached,
             effect=analyzed.effect,
             over_budget=over_budget,
             cooling=self._options.cooling(),
+            session=session,
+            turn=request.turn,
+            output_tokens=self._output_lengths.usual(request)
+            if self._output_lengths is not None and self._output_lengths.known
+            else None,
         )

@@ -7,6 +7,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from optimizer.domain.client import Client
+from optimizer.domain.identifiers import CHAT, Session
+from optimizer.domain.turns import COMPACTION, SIDE_KINDS
 from providers.chat import Chat, Message, Text
 from providers.completion import Completion
 from routing.models import CachedConversation
@@ -16,7 +19,29 @@ LEAST_CACHED_TOKENS = 1024
 _KEPT_SECONDS = 300.0
 _MOST_CONVERSATIONS = 20_000
 # These providers cache automatically, and report it only when they read from the cache.
-_UNASKED = frozenset({"openai", "gemini"})
+UNASKED = frozenset({"openai", "gemini"})
+
+
+def goes_on(chat: Chat, session: Session, turn: str) -> bool:
+    """Return whether a provider should cache ``chat`` for its next turns.
+
+    Writing to Anthropic's cache costs a quarter more than reading, so it pays off only where
+    another turn follows: in an agent's session, and in a conversation that has gone on before.
+    A client's own marks are left as they are.
+    """
+    if turn in SIDE_KINDS or turn == COMPACTION:
+        return False
+    if session.agent == CHAT and not any(m.role == "assistant" for m in chat.messages):
+        return False
+    if chat.cache is not None or any(tool.cache is not None for tool in chat.tools):
+        return False
+    return not any(getattr(part, "cache", None) is not None for part in chat.parts())
+
+
+def cache_session(client: Client, session: Session) -> str:
+    """Return the key of a session's conversation, which tells a provider nothing of it."""
+    text = f"{client.tenant}\0{session.id}\0{session.sub_agent}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class PromptCaches:
@@ -45,7 +70,7 @@ class PromptCaches:
         """Remember that the model of ``answer`` has read ``chat``; ``wire`` is its API's name."""
         usage = answer.usage
         cached = usage.cache_read_tokens + usage.cache_write_tokens
-        if wire in _UNASKED:
+        if wire in UNASKED:
             cached = max(cached, usage.input_tokens)
         if cached < LEAST_CACHED_TOKENS:
             return

@@ -22,11 +22,13 @@ from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUna
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.model_selection import ModelSelector
+from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS, PromptCaches
 from optimizer.gateway.recording.accounting import Accounting, Recorded
 from optimizer.gateway.recording.decisions import shared_decision
 from optimizer.gateway.recording.ledger_entries import CallClock
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
+from optimizer.gateway.session_states import SessionStates
 from optimizer.gateway.single_flight import SingleFlight
 from optimizer.gateway.streaming.client_stream import ClientStream, leave_opening
 from optimizer.gateway.streaming.shared_stream import (
@@ -68,6 +70,8 @@ class RoutingService:
         judge: Judge | None = None,
         experiments: Experiments | None = None,
         budgets: Budgets | None = None,
+        sessions: SessionStates | None = None,
+        output_lengths: OutputLengths | None = None,
         stream_limits: StreamLimits = STREAM_LIMITS,
     ) -> None:
         self._caller = caller
@@ -78,7 +82,15 @@ class RoutingService:
         self._judge = judge
         self._experiments = experiments
         self._prompt_caches = PromptCaches()
-        self._selector = ModelSelector(engine, options, accounting, self._prompt_caches, budgets)
+        self._selector = ModelSelector(
+            engine,
+            options,
+            accounting,
+            self._prompt_caches,
+            budgets,
+            sessions,
+            output_lengths,
+        )
         self._flights: SingleFlight[CacheHit | Recorded] = SingleFlight()
         self._streams = SharedStreams()
         self._stream_limits = stream_limits

@@ -88,6 +88,8 @@ def subject_of(record: RequestRecord) -> Subject:
         at=record.created_at,
         user_id=record.user_id,
         tags=tuple(record.tags),
+        turn=record.turn,
+        agent=record.agent,
     )
 
 

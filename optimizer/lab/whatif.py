@@ -21,6 +21,8 @@ import numpy as np
 from django.db.models import Avg
 
 from analytics.models import Feedback, RequestRecord
+from analytics.quality.rated_answers import propensities
+from analytics.reports.cluster_labels import Origin, labels_of, origin_of
 from analytics.reports.sum_queries import requests_in
 from analytics.reports.sum_sources import RECORDED
 from analytics.reports.token_ratios import AnswerLengths
@@ -28,6 +30,7 @@ from optimizer.lab.past_requests import PastRequests, effect_on
 from optimizer.policies.policy import PolicySpec, leaves_choice
 from optimizer.policies.rules import ActiveRules
 from providers.completion import Usage
+from routing.evaluation.clustered import Labels
 from routing.evaluation.off_policy import (
     Estimate,
     LoggedOutcomes,
@@ -86,6 +89,7 @@ class Answer:
 class _Logged:
     """One logged request: the model that answered, and the target of the policy. Costs in USD."""
 
+    origin: Origin
     kind: str
     model: str
     target: str
@@ -138,8 +142,9 @@ class WhatIf:
             )
             return answer
         logged.reverse()
-        _estimate_cost(answer, logged)
-        _estimate_quality(answer, logged)
+        labels = labels_of(request.origin for request in logged)
+        _estimate_cost(answer, logged, labels)
+        _estimate_quality(answer, logged, labels)
         return answer
 
     @staticmethod
@@ -183,6 +188,7 @@ class WhatIf:
         answer.after[target] += 1
         assert record.cost is not None
         return _Logged(
+            origin=origin_of(record),
             kind=f"{record.pattern}/{record.tier}",
             model=model,
             target=target,
@@ -192,24 +198,6 @@ class WhatIf:
             target_expected=expected,
             length_known=ratio.known,
         )
-
-
-def propensities(decision: Any) -> dict[str, float]:
-    """Return each model's probability of being chosen; 1 for the one that answered without chance.
-
-    If something other than the strategy made the final choice (a rule, the
-    conversation's cache, a fallback), chance played no part.
-    """
-    metadata = decision.metadata
-    served = str(decision.ref)
-    if {"rejected_model", "intended_model"} & metadata.keys():
-        return {served: 1.0}
-    recorded = {
-        f"{candidate['provider']}/{candidate['model']}": float(candidate["propensity"])
-        for candidate in metadata.get("candidates", [])
-        if candidate.get("propensity") is not None
-    }
-    return recorded or {served: 1.0}
 
 
 def _mean_scores(requests: list[Any]) -> dict[Any, float]:
@@ -222,7 +210,7 @@ def _indices(names: Iterable[str]) -> dict[str, int]:
     return {name: index for index, name in enumerate(sorted(set(names)))}
 
 
-def _estimate_cost(answer: Answer, logged: list[_Logged]) -> None:
+def _estimate_cost(answer: Answer, logged: list[_Logged], labels: Labels) -> None:
     answer.lengths_known = float(np.mean([r.length_known for r in logged]))
     spent = np.array([float(r.cost) for r in logged])
     agreed = np.array([r.agrees for r in logged])
@@ -234,16 +222,19 @@ def _estimate_cost(answer: Answer, logged: list[_Logged]) -> None:
         np.where(agreed, spent, np.nan),
         np.array([max(r.target_propensity, _MIN_COST_PROPENSITY) for r in logged]),
     )
-    change, low, high = difference(after, before, most=np.inf)
-    answer.cost = Change(_cost_estimate(before), _cost_estimate(after), change, low, high)
+    try:
+        estimates = _cost_estimate(before, labels), _cost_estimate(after, labels)
+        answer.cost = Change(*estimates, *difference(after, before, labels, most=np.inf))
+    except Unsupported as error:
+        answer.no_cost = str(error)
 
 
-def _cost_estimate(seen: PolicyOutcomes) -> Estimate:
-    mean, low, high = interval_of(seen.phi)
+def _cost_estimate(seen: PolicyOutcomes, labels: Labels) -> Estimate:
+    mean, low, high = interval_of(seen.phi, labels)
     return Estimate(mean, max(0.0, low), high, float(len(seen.phi)), 1.0)
 
 
-def _estimate_quality(answer: Answer, logged: list[_Logged]) -> None:
+def _estimate_quality(answer: Answer, logged: list[_Logged], labels: Labels) -> None:
     kinds = _indices(r.kind for r in logged)
     models = _indices(name for r in logged for name in (r.model, r.target))
     kind = np.array([kinds[r.kind] for r in logged])
@@ -254,17 +245,16 @@ def _estimate_quality(answer: Answer, logged: list[_Logged]) -> None:
     (at,) = np.nonzero(rated)
     known = LoggedOutcomes(at, kind[at], model[at], score[at], len(logged))
     before = PolicyOutcomes(
-        predictions(known, kind, model), score, rating_chance(rated, kind, model)
+        predictions(known, kind, model, labels), score, rating_chance(rated, kind, model)
     )
     after = PolicyOutcomes(
-        predictions(known, kind, target),
+        predictions(known, kind, target, labels),
         np.where(model == target, score, np.nan),
         np.array([r.target_propensity for r in logged])
         * rating_chance(rated, kind, model, of=target),
     )
     try:
-        estimates = estimate(before), estimate(after)
+        estimates = estimate(before, labels), estimate(after, labels)
+        answer.quality = Change(*estimates, *difference(after, before, labels))
     except Unsupported as error:
         answer.no_quality = str(error)
-        return
-    answer.quality = Change(*estimates, *difference(after, before))

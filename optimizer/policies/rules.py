@@ -94,4 +94,6 @@ def subject_of(request: GatewayRequest, analysis: PromptAnalysis) -> Subject:
         at=request.asked_at,
         user_id=request.user_id,
         tags=request.tags,
+        turn=request.turn,
+        agent=request.session.agent,
     )

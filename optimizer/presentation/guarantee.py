@@ -16,6 +16,11 @@ def guarantee_lines(guarantee: Guarantee) -> list[str]:
         f"{calibration.samples} compared answers are too few: "
         "the reference answers everything for now."
     )
+    if calibration.doubt:
+        state = (
+            "The latest compared answers leave the promise in doubt, as quality has changed: "
+            "the reference answers everything until it is certain again."
+        )
     if calibration.threshold is not None:
         state = (
             f"Requests with an expected quality of {calibration.threshold:.2f} or more are routed, "

@@ -1,4 +1,4 @@
-"""The baselines of reports: complexity's choice, one fixed model, or the requested model."""
+"""The baselines of reports: the recorded one, complexity's choice, one model, or the requested."""
 
 from __future__ import annotations
 
@@ -6,13 +6,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from django.db.models import TextField, Value
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Concat
+
 from analytics.reports.report import COMPLEXITY
 from analytics.reports.repricing import Baseline, RepricedSums, Tariff, TariffStep
 from analytics.reports.sum_sources import RECORDED, ReportSums
 from optimizer.domain.model_names import ModelNames, UnknownModel
+from optimizer.pricing.baseline_choice import BaselineChoice
 from providers.pricing import PriceBook
 from providers.rates import Rate, Rates
-from routing.models import ModelRef
+from routing.models import TIERS, ModelRef
+
+_FIRST = KeyTransform(0, KeyTransform("baseline_chain", "decision__metadata"))
+_COMPLEXITY_S_CHOICE = Concat(
+    KeyTextTransform("provider", _FIRST),
+    Value("/"),
+    KeyTextTransform("model", _FIRST),
+    output_field=TextField(),
+)
+"""The first model of complexity's chain, as provider/model, of a request's decision."""
 
 
 class UnknownBaseline(ValueError):
@@ -25,16 +39,20 @@ class Baselines:
 
     names: ModelNames
     prices: PriceBook
+    choice: BaselineChoice
 
     def sums(self, name: str) -> tuple[ReportSums, str]:
         """Return the sums for a baseline and its name in a report.
 
-        ``name`` is "complexity", "requested" or the name of a model.
+        ``name`` is "recorded", "complexity", "requested" or the name of a model.
 
         Raises :class:`UnknownBaseline`.
         """
+        if name == "recorded" or (name == "complexity" and self.choice.complexity):
+            return RECORDED, self.choice.name
         if name == "complexity":
-            return RECORDED, COMPLEXITY
+            chosen = Baseline(COMPLEXITY, _reference, self._tariff, _COMPLEXITY_S_CHOICE)
+            return RepricedSums(chosen), chosen.name
         if name == "requested":
             requested = Baseline("the model asked for", self._requested, self._tariff)
             return RepricedSums(requested), requested.name
@@ -42,12 +60,20 @@ class Baselines:
             model = self.names.one(name)
         except UnknownModel as error:
             raise UnknownBaseline(
-                f"{error} Compare with complexity, requested or a model of the catalogue."
+                f"{error} Compare with recorded, complexity, requested or a model of the catalogue."
             ) from None
         if self.prices.rates(*model) is None:
             raise UnknownBaseline(f"No price is known for {'/'.join(model)}.")
         always = Baseline(f"always {'/'.join(model)}", lambda _: model, self._tariff)
         return RepricedSums(always), always.name
+
+    def offered(self) -> list[tuple[str, str]]:
+        """Return names that :meth:`sums` takes and their texts; of models, the highest tier's."""
+        kinds = [("recorded", self.choice.name), ("requested", "the model asked for")]
+        if not self.choice.complexity:
+            kinds.append(("complexity", COMPLEXITY))
+        models = [str(ref) for ref in self.names.chat_models(TIERS[-1]) if self.prices.rates(*ref)]
+        return [*kinds, *((name, f"always {name}") for name in models)]
 
     def _requested(self, requested_model: str) -> ModelRef | None:
         try:
@@ -58,6 +84,11 @@ class Baselines:
     def _tariff(self, provider: str, model: str, at: datetime) -> Tariff | None:
         rates = self.prices.rates(provider, model, at)
         return None if rates is None else tariff_of(rates)
+
+
+def _reference(name: str) -> ModelRef | None:
+    provider, _, model = (name or "").partition("/")
+    return ModelRef(provider, model) if provider and model else None
 
 
 def tariff_of(rates: Rates) -> Tariff:

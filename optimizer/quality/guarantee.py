@@ -7,7 +7,7 @@ from functools import partial
 from analytics.quality import guarantee_pairs
 from optimizer.shared.snapshot import Snapshot
 from routing.adjustments.guarantee import Guarantee
-from routing.guarantee.calibration import NO_EVIDENCE, Promise, calibrate
+from routing.guarantee.calibration import NO_EVIDENCE, Promise, calibrate_now
 from routing.models import ModelRef
 
 
@@ -28,5 +28,5 @@ class ActiveGuarantee:
 
     def _calibrate(self) -> Guarantee:
         reference, promise = self._uncalibrated.reference, self._uncalibrated.promise
-        scores, losses = guarantee_pairs.compared(reference)
-        return Guarantee(reference, promise, calibrate(scores, losses, promise))
+        scores, losses = guarantee_pairs.compared(reference, promise)
+        return Guarantee(reference, promise, calibrate_now(scores, losses, promise))

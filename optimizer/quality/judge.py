@@ -26,11 +26,12 @@ from analytics.budgets.claims import Charge, Cost, Payer
 from analytics.ledger.ledger import BudgetsUnavailable
 from analytics.models import Comparison
 from analytics.quality.comparisons import Judgement, ScoredAnswer, comparison_record
-from analytics.quality.report import judging_cost
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
-from optimizer.domain.request import ASSUMED_MAX_TOKENS
+from optimizer.domain.request import ASSUMED_MAX_TOKENS, GatewayRequest
 from optimizer.domain.result import CompletionResult
+from optimizer.pricing.baseline_choice import BaselineChoice
+from optimizer.quality.judge_pace import JudgePace, Pace
 from optimizer.quality.judge_prompt import Side, conversation_text, question, verdict_of
 from optimizer.shared.tasks import Background
 from providers.chat import Chat, Text
@@ -56,7 +57,8 @@ class JudgePolicy:
     """How much to judge, and against which model.
 
     ``model`` judges a share ``rate`` (0-1) of answers, for at most ``daily_budget`` USD per
-    UTC day. ``reference`` is the model to compare with; ``None`` means the request's baseline.
+    UTC day, spread over its hours. ``reference`` is the model to compare with; ``None`` means
+    the request's baseline.
     """
 
     model: ModelRef
@@ -95,6 +97,7 @@ class Judge:
         store: Store,
         *,
         budgets: Budgets | None = None,
+        baselines: BaselineChoice | None = None,
         seed: int | None = None,
     ) -> None:
         self._policy = policy
@@ -102,7 +105,9 @@ class Judge:
         self._prices = prices
         self._store = store
         self._budgets = budgets
+        self._baselines = baselines
         self._random = random.Random(seed)  # noqa: S311 - a sample, not a secret
+        self._pace = JudgePace(policy.rate, policy.daily_budget)
         self._one_at_a_time = asyncio.Semaphore(1)
         self._waiting = 0
         self._background = Background()
@@ -111,7 +116,9 @@ class Judge:
         """Judge this answer in the background, if it falls into the random sample."""
         if self._random.random() >= self._policy.rate or self._waiting >= _MAX_WAITING:
             return
-        if (case := self._case(analyzed, result)) is not None:
+        case = self._case(analyzed, result)
+        self._pace.sampled(suitable=case is not None)
+        if case is not None:
             self._waiting += 1
             self._background.run(self._judge_and_record(case, result.completion.text))
 
@@ -127,7 +134,7 @@ class Judge:
         if not _only_text(analyzed.request.chat):
             return None
         served = ModelRef(completion.provider, completion.model)
-        reference = self._policy.reference or analyzed.request.baseline or _baseline(metadata)
+        reference = self._policy.reference or self._baseline(analyzed.request, metadata)
         if reference is None:
             return None
         replaced = metadata.get("guarantee", {}).get("instead_of")
@@ -138,16 +145,20 @@ class Judge:
             return _Case(analyzed, candidate, reference, expected, served=False)
         return _Case(analyzed, served, reference, _expected(metadata), served=True)
 
+    def _baseline(self, request: GatewayRequest, metadata: dict[str, Any]) -> ModelRef | None:
+        """Return the baseline that the request's saving is measured against."""
+        chosen = self._baselines.of(request) if self._baselines else request.baseline
+        return chosen or _baseline(metadata)
+
     async def _judge_and_record(self, case: _Case, text: str) -> None:
         score, error = None, ""
         try:
             async with self._one_at_a_time:
-                if case.candidate == case.reference:
-                    score = _EVEN
-                elif await self._may_spend():
-                    score = await self._judge(case, text)
-                else:
+                # What costs nothing is left out too, or the sample would have more of it.
+                if not await self._has_its_turn():
                     return
+                even = case.candidate == case.reference
+                score = _EVEN if even else await self._judge(case, text)
         except JudgingFailed as failed:
             error = str(failed)
         except Exception as failure:  # what was spent is recorded all the same
@@ -163,10 +174,9 @@ class Judge:
             kind = type(failure).__name__
             logger.error("A comparison that cost $%s could not be recorded (%s)", spent, kind)
 
-    async def _may_spend(self) -> bool:
-        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        spent: Decimal = await self._store(judging_cost, today)
-        return spent < self._policy.daily_budget
+    async def _has_its_turn(self) -> bool:
+        pace: Pace = await self._store(self._pace.now)
+        return not pace.spent and self._random.random() < pace.share
 
     async def _judge(self, case: _Case, text: str) -> float:
         """Return the candidate's share of the two verdicts, 0-1."""

@@ -35,6 +35,7 @@ from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_av
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.model_options import AvailableModels
+from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.provider_objects.compaction import OwnCalls
 from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.gateway.provider_objects.settlement import Settlement
@@ -43,6 +44,7 @@ from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.recording.ledger_entries import LedgerEntryBuilder, StoragePolicy
 from optimizer.gateway.recording.refusals import Refusals
 from optimizer.gateway.service import RoutingService
+from optimizer.gateway.session_states import SessionStates
 from optimizer.gateway.streaming.shared_stream import StreamLimits
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests
@@ -61,7 +63,11 @@ from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.provider_objects import upkeep_of_objects
-from optimizer.wiring.quality import configured_guarantee, configured_judge
+from optimizer.wiring.quality import (
+    configured_baseline,
+    configured_guarantee,
+    configured_judge,
+)
 from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
 from optimizer.wiring.services import Services
 from providers.catalogue import Catalogue, load_catalogue
@@ -247,6 +253,7 @@ def build_services() -> Services:
     options = AvailableModels(catalogue, prices, caller, known)
     names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     guarantee = configured_guarantee(names, caller)
+    baselines = configured_baseline(names, catalogue, caller, prices)
     engine = routing_engine(options, evidence, predictor, guarantee)
     mask = load_mask(product.masking)
     ledger = Ledger(journal(), mask)
@@ -264,7 +271,12 @@ def build_services() -> Services:
     anywhere = [meter.observe, *telemetry.observers]
     observers = [feed.observe, *anywhere]
     entries = LedgerEntryBuilder(storage_policy())
-    accounting = Accounting(prices, ledger, entries, limits, observers)
+    sessions = None
+    if product.session_routing:
+        sessions = SessionStates(
+            objects, lambda name: provider.wire if (provider := caller.providers.get(name)) else ""
+        )
+    accounting = Accounting(prices, ledger, entries, limits, observers, baselines, sessions)
     settlement = Settlement(objects, registry.providers, prices, known, observers)
     refusals = Refusals(
         ledger,
@@ -282,6 +294,10 @@ def build_services() -> Services:
         "the rules": rules.refresh,
         "the experiments": experiments.refresh,
     }
+    output_lengths = OutputLengths()
+    refreshes["the lengths of answers"] = output_lengths.refresh
+    if sessions is not None:
+        refreshes["the lengths of sessions"] = sessions.refresh
     if semantic is not None:
         refreshes["the semantic cache"] = semantic.refresh
     if guarantee is not None:
@@ -295,14 +311,17 @@ def build_services() -> Services:
         cache=AnswerCache(cache, semantic),
         rules=rules,
         experiments=experiments,
-        judge=configured_judge(names, caller, prices, background, guarantee, budgets),
+        judge=configured_judge(names, caller, prices, background, guarantee, budgets, baselines),
         budgets=budgets,
+        sessions=sessions,
+        output_lengths=output_lengths,
         stream_limits=StreamLimits(product.stream_seconds, product.stream_idle_seconds),
     )
     return Services(
         catalogue=catalogue,
         prices=prices,
         price_service=price_service,
+        baselines=baselines,
         registry=registry,
         caller=caller,
         circuits=circuits,
@@ -337,6 +356,8 @@ def build_services() -> Services:
             hottest=product.cache_max_temperature if cache else None,
             semantic=semantic is not None,
             agents_without_vendor=product.agent_models == "auto",
+            cheap_side_requests=product.session_routing,
+            prompt_caching=product.prompt_caching,
         ),
         refusals=refusals,
         feed=feed,

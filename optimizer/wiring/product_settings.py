@@ -19,6 +19,7 @@ class ProductSettings:
     """
 
     auth: Mode
+    baseline_model: str
     breaker_failures: int
     breaker_seconds: float
     breaker_window: float
@@ -42,6 +43,7 @@ class ProductSettings:
     max_concurrent_requests: int
     max_upstream_calls: int
     production: bool
+    prompt_caching: bool
     provider_connect_timeout: float
     provider_max_connections: int
     provider_read_timeout: float | None
@@ -57,6 +59,7 @@ class ProductSettings:
     routing_policy: str
     rules_file: str
     semantic_cache: bool
+    session_routing: bool
     semantic_cache_entries: int
     semantic_cache_threshold: float
     semantic_cache_word_threshold: float

@@ -12,9 +12,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.model_names import ModelNames, UnknownModel
+from optimizer.pricing.baseline_choice import COMPLEXITY, BaselineChoice, dearest_model
 from optimizer.quality.guarantee import ActiveGuarantee
 from optimizer.quality.judge import Judge, JudgePolicy
 from optimizer.wiring.product_settings import product_settings
+from providers.catalogue import Catalogue
 from providers.pricing import PriceBook
 from providers.resilience import ResilientCaller
 from routing.guarantee.calibration import Promise
@@ -29,6 +31,7 @@ def configured_judge(
     database: Executor,
     guarantee: ActiveGuarantee | None,
     budgets: Budgets | None = None,
+    baselines: BaselineChoice | None = None,
 ) -> Judge | None:
     """Return the judge, ``None`` if its model is not set, not configured or has no known price.
 
@@ -52,7 +55,28 @@ def configured_judge(
 
     reference = guarantee.guarantee().reference if guarantee else None
     policy = JudgePolicy(model, product.judge_rate, product.judge_daily_budget, reference)
-    return Judge(policy, caller, prices, store, budgets=budgets)
+    return Judge(policy, caller, prices, store, budgets=budgets, baselines=baselines)
+
+
+def configured_baseline(
+    names: ModelNames, catalogue: Catalogue, caller: ResilientCaller, prices: PriceBook
+) -> BaselineChoice:
+    """Return how the baseline of a request is chosen.
+
+    Raises ``ImproperlyConfigured`` if BASELINE_MODEL is unknown or has no known price.
+    """
+    chosen = product_settings().baseline_model
+    if chosen == COMPLEXITY:
+        return BaselineChoice(names, None, complexity=True)
+    if not chosen:
+        return BaselineChoice(names, dearest_model(catalogue, caller, prices), complexity=False)
+    try:
+        default = names.one(chosen)
+    except UnknownModel as error:
+        raise ImproperlyConfigured(f"BASELINE_MODEL: {error}") from None
+    if prices.rates(*default) is None:
+        raise ImproperlyConfigured(f"BASELINE_MODEL: no price is known for {'/'.join(default)}")
+    return BaselineChoice(names, default, complexity=False)
 
 
 def configured_guarantee(names: ModelNames, caller: ResilientCaller) -> ActiveGuarantee | None:

@@ -40,6 +40,7 @@ from optimizer.monitoring.otlp import Telemetry
 from optimizer.monitoring.prometheus import Meter
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
+from optimizer.pricing.baseline_choice import BaselineChoice
 from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import EvidenceTable, Expectations
 from optimizer.quality.guarantee import ActiveGuarantee
@@ -65,6 +66,7 @@ class Services:
     catalogue: Catalogue
     prices: PriceBook
     price_service: PriceService
+    baselines: BaselineChoice
     registry: ProviderRegistry
     caller: ResilientCaller
     circuits: SharedCircuits

@@ -12,6 +12,7 @@ from typing import Any
 from providers.anthropic.abilities import Abilities, abilities
 from providers.anthropic.answer import LONGEST_TOOL_NAME
 from providers.anthropic.blocks import BlockWriter
+from providers.anthropic.cache_marks import add_cache_marks
 from providers.anthropic.reasoning import is_thinking, thinking_fields
 from providers.anthropic.relayed import (
     drop_impossible_thinking,
@@ -48,6 +49,8 @@ def anthropic_payload(request: CompletionRequest, provider: str = "") -> dict[st
         body = {k: v for k, v in chat.source.body.items() if k not in _FIELDS_NOT_SENT}
         _adapt(body, request, can, provider)
     body["model"] = request.model
+    if chat.cache_session and (chat.chosen or chat.source is None or chat.source.wire != WIRE):
+        add_cache_marks(body, request.model)
     return body
 
 

@@ -1,6 +1,7 @@
-"""Read Gemini's usage: tokens from the report, searches from the grounding of the answer.
+"""Read Gemini's usage: tokens from the report, tools with a fee from the answer's grounding.
 
-Fees of searches: https://ai.google.dev/gemini-api/docs/pricing
+Fees: https://ai.google.dev/gemini-api/docs/pricing. Sources from Google Maps have one fee a
+prompt, however many there are: https://ai.google.dev/gemini-api/docs/maps-grounding
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _BILLED_BY_PROMPT = re.compile(r"gemini-[12]\b")
 
 def read_usage(model: str, body: Mapping[str, Any]) -> Usage | None:
     """Return the usage that a whole answer of ``model`` reports, ``None`` if it reports none."""
-    return _with_searches(model, reports.read_usage(body), set(_queries(body)))
+    return _with_tools(model, reports.read_usage(body), set(_queries(body)), _has_maps(body))
 
 
 class GeminiUsageOfStream:
@@ -30,27 +31,41 @@ class GeminiUsageOfStream:
         self._reports = reports.UsageOfStream()
         self._usage: Usage | None = None
         self._queries: set[str] = set()
+        self._maps = False
 
     def add(self, chunk: Mapping[str, Any]) -> Usage | None:
         """Return the usage so far, ``None`` if none is reported yet."""
         self._queries.update(_queries(chunk))
+        self._maps = self._maps or _has_maps(chunk)
         self._usage = self._reports.add(chunk) or self._usage
-        return _with_searches(self._model, self._usage, self._queries)
+        return _with_tools(self._model, self._usage, self._queries, self._maps)
 
 
-def _with_searches(model: str, usage: Usage | None, queries: set[str]) -> Usage | None:
-    if usage is None or not queries:
+def _with_tools(model: str, usage: Usage | None, queries: set[str], maps: bool) -> Usage | None:
+    if usage is None or not (queries or maps):
         return usage
-    searches = 1 if _BILLED_BY_PROMPT.match(model) else len(queries)
-    return replace(usage, web_searches=searches)
+    searches = len(queries)
+    if queries and _BILLED_BY_PROMPT.match(model):
+        searches = 1
+    return replace(usage, web_searches=searches, map_prompts=int(maps))
 
 
 def _queries(body: Mapping[str, Any]) -> Iterator[str]:
     """Yield the queries for Google Search; empty ones are not billed."""
+    for query in _grounded(body, "webSearchQueries"):
+        if query and isinstance(query, str):
+            yield query
+
+
+def _has_maps(body: Mapping[str, Any]) -> bool:
+    """Return whether the answer has a source from Google Maps; without one there is no fee."""
+    sources = _grounded(body, "groundingChunks")
+    return any(isinstance(source, Mapping) and source.get("maps") for source in sources)
+
+
+def _grounded(body: Mapping[str, Any], name: str) -> Iterator[Any]:
     candidates = body.get("candidates")
     for candidate in candidates if isinstance(candidates, list) else ():
         grounding = candidate.get("groundingMetadata") if isinstance(candidate, Mapping) else None
-        queries = grounding.get("webSearchQueries") if isinstance(grounding, Mapping) else None
-        for query in queries if isinstance(queries, list) else ():
-            if query and isinstance(query, str):
-                yield query
+        values = grounding.get(name) if isinstance(grounding, Mapping) else None
+        yield from values if isinstance(values, list) else ()

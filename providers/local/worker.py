@@ -36,7 +36,8 @@ def main() -> None:
     params.model.path = str(weights)
     params.n_ctx = _CONTEXT_TOKENS * _SLOTS
     params.n_parallel = _SLOTS
-    params.cpuparams.n_threads = max(1, min(4, os.cpu_count() or 1))
+    # Half of the cores: its threads wait for each other in loops, and the service needs some too.
+    params.cpuparams.n_threads = max(1, min(4, (os.cpu_count() or 1) // 2))
     params.chat_template = _CHAT_TEMPLATE
     params.verbosity = 0
     params.api_keys = [os.environ["LOCAL_WORKER_KEY"]]

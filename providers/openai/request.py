@@ -95,7 +95,15 @@ def _named_and_limited(
     body["model"] = request.model
     if request.chat.max_tokens is not None:
         body[dialect.max_tokens_field] = request.chat.max_tokens
+    chat = request.chat
+    if chat.cache_session and dialect.cache_keys and (chat.chosen or not _came_so(chat)):
+        body.setdefault("prompt_cache_key", chat.cache_session)
     return body
+
+
+def _came_so(chat: Chat) -> bool:
+    """Return whether the request came in on this wire."""
+    return chat.source is not None and chat.source.wire == WIRE
 
 
 def _adapt(

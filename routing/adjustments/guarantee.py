@@ -53,7 +53,9 @@ def apply_guarantee(
     if option is None:
         outside = {**details, "outside": "the reference model cannot serve this request"}
         return replace(decision, metadata={**decision.metadata, "guarantee": outside})
-    if threshold is None:
+    if threshold is None and guarantee.calibration.doubt:
+        why = "the latest compared answers leave the promise in doubt"
+    elif threshold is None:
         why = f"{guarantee.calibration.samples} compared answers are too few to trust another model"
     elif expected is None:
         why = f"there is no estimate of the quality of {'/'.join(chosen)}"

@@ -11,8 +11,9 @@ chance that the model is chosen (its propensity) times the chance that the answe
 is rated. V is unbiased if either p or q is right (Robins, Rotnitzky & Zhao 1994;
 Dudik, Langford & Li 2011, equation 4). If the policy agrees with a log that chose
 without randomness, p is 1 and V is the mean of the observed outcomes: a replay.
-Predictions are cross-fitted: none uses the request that it is for (Chernozhukov
-et al. 2018).
+Predictions are cross-fitted: none uses the request that it is for, or one of the same user
+(Chernozhukov et al. 2018). Requests of one user or session are alike, so intervals are those
+of clusters (:mod:`routing.evaluation.clustered`).
 
 If an outcome had no chance of being known, nothing corrects its prediction, so the
 interval admits every possible value for that request. If there are many such
@@ -22,10 +23,11 @@ requests, or the known outcomes weigh like few, there is no estimate.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+
+from routing.evaluation.clustered import Labels, TooFewClusters, mean_interval
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -35,7 +37,9 @@ LEAST_EFFECTIVE = 100.0
 MOST_UNSUPPORTED = 0.05
 """The greatest share of requests whose outcome had no chance of being known."""
 
-_Z = 1.959964
+ALONE: Labels = {}
+"""The labels of requests that are independent."""
+
 _SHRINK = 5.0
 
 
@@ -105,10 +109,13 @@ def effective_size(outcomes: PolicyOutcomes) -> float:
     return float(min(actual, expected))
 
 
-def estimate(outcomes: PolicyOutcomes, *, least: float = 0.0, most: float = 1.0) -> Estimate:
+def estimate(
+    outcomes: PolicyOutcomes, labels: Labels = ALONE, *, least: float = 0.0, most: float = 1.0
+) -> Estimate:
     """Estimate the mean outcome, if outcomes lie between ``least`` and ``most``.
 
-    Raise :class:`Unsupported` if the log does not support an estimate.
+    ``labels`` name the clusters of each request. Raise
+    :class:`Unsupported` if the log does not support an estimate.
     """
     share = float((outcomes.chance > 0).mean()) if len(outcomes.chance) else 0.0
     effective = effective_size(outcomes)
@@ -122,38 +129,41 @@ def estimate(outcomes: PolicyOutcomes, *, least: float = 0.0, most: float = 1.0)
             f"the outcomes that count for it weigh like {effective:.0f}; "
             f"{LEAST_EFFECTIVE:.0f} are needed"
         )
-    mean, low, high = interval_of(outcomes.phi)
+    mean, low, high = interval_of(outcomes.phi, labels)
     down, up = outcomes.uncorrected_margin(least, most)
     return Estimate(mean, max(least, low - down), min(most, high + up), effective, share)
 
 
 def difference(
-    after: PolicyOutcomes, before: PolicyOutcomes, *, least: float = 0.0, most: float = 1.0
+    after: PolicyOutcomes,
+    before: PolicyOutcomes,
+    labels: Labels = ALONE,
+    *,
+    least: float = 0.0,
+    most: float = 1.0,
 ) -> tuple[float, float, float]:
     """Return the mean outcome of ``after`` less that of ``before``, with its 95 % interval.
 
-    Both are on the same requests and are compared pair by pair.
+    Both are on the same requests and are compared pair by pair. Raise :class:`Unsupported`.
     """
-    mean, low, high = interval_of(after.phi - before.phi)
+    mean, low, high = interval_of(after.phi - before.phi, labels)
     after_down, after_up = after.uncorrected_margin(least, most)
     before_down, before_up = before.uncorrected_margin(least, most)
     return mean, low - after_down - before_up, high + after_up + before_down
 
 
-def interval_of(values: Floats) -> tuple[float, float, float]:
-    """Return the mean and its 95 % interval, corrected for skewness.
+def interval_of(values: Floats, labels: Labels = ALONE) -> tuple[float, float, float]:
+    """Return the mean and its 95 % interval.
 
-    Rare outcomes with a large weight skew the distribution. Source: Hall 1992, The
-    Bootstrap and Edgeworth Expansion, section 3.8.
+    Raise :class:`Unsupported` if the values come from too few sessions or users.
     """
-    n, mean = len(values), float(values.mean())
-    spread = float(values.std(ddof=1)) if n > 1 else 0.0
-    if spread <= 1e-12:
+    if len(values) < 2:
+        mean = float(values.mean())
         return mean, mean, mean
-    skewness = float((((values - mean) / spread) ** 3).mean())
-    shift = skewness * (2 * _Z**2 + 1) / (6 * sqrt(n))
-    error = spread / sqrt(n)
-    return mean, mean - error * (_Z - shift), mean + error * (_Z + shift)
+    try:
+        return mean_interval(values, labels)
+    except TooFewClusters as error:
+        raise Unsupported(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,22 +182,38 @@ class LoggedOutcomes:
     requests: int
 
 
-def predictions(known: LoggedOutcomes, kind: Ints, model: Ints, *, folds: int = 5) -> Floats:
+def predictions(
+    known: LoggedOutcomes,
+    kind: Ints,
+    model: Ints,
+    labels: Labels = ALONE,
+    *,
+    folds: int = 5,
+) -> Floats:
     """Predict the outcome of ``model`` on prompts of ``kind``, shape (n,), cross-fitted.
 
     A prediction is the mean of that kind and model over the other folds' requests,
-    shrunk towards the model's mean, which is shrunk towards the mean of all.
+    shrunk towards the model's mean, which is shrunk towards the mean of all. A user, or
+    else a session, is in one fold.
     """
     values = np.empty(len(kind))
     shape = (max([*kind, *known.kind, 0]) + 1, max([*model, *known.model, 0]) + 1)
-    # Requests are dealt in turns, so that every fold covers the whole period.
-    fold_of = np.arange(known.requests) % folds
+    fold_of = _folds(labels, known.requests, folds)
     for fold in range(folds):
         in_fold = fold_of == fold
         others = fold_of[known.request] != fold
         table = _means(known, others, shape)
         values[in_fold] = table[kind[in_fold], model[in_fold]]
     return values
+
+
+def _folds(labels: Labels, requests: int, folds: int) -> Ints:
+    """Return the fold of each request; they are dealt in turns, to cover the whole period."""
+    for by in ("user", "session"):
+        if by in labels:
+            _, place = np.unique(labels[by], return_inverse=True)
+            return np.asarray(place % folds)
+    return np.arange(requests) % folds
 
 
 def _means(known: LoggedOutcomes, chosen: NDArray[np.bool_], shape: tuple[int, int]) -> Floats:

@@ -22,7 +22,7 @@ from math import inf, log, sqrt
 ALPHA = 0.05
 POWER = 0.8
 FEWEST_UNITS = 50
-"""Units of each arm below which no interval is given, as the theory is asymptotic."""
+"""Units that each arm must weigh like for an interval, as the theory is asymptotic."""
 
 _Z_OF_POWER = 0.841621
 _MOST_UNITS = 10**9
@@ -47,6 +47,11 @@ class ArmSums:
     def mean(self) -> float | None:
         """Return the mean per request; ``None`` without requests."""
         return self.total / self.count if self.count else None
+
+    @property
+    def effective(self) -> float:
+        """Return how many units of equal size the requests weigh like (Kish 1965)."""
+        return self.count**2 / self.count_squared if self.count_squared else 0.0
 
     @property
     def variance(self) -> float:
@@ -75,7 +80,7 @@ def compare(control: ArmSums, treatment: ArmSums, planned: int = 1000) -> ArmsCo
     if means[0] is None or means[1] is None:
         return ArmsCompared(*means, None, None, None)
     difference = means[1] - means[0]
-    if min(control.units, treatment.units) < FEWEST_UNITS:
+    if min(control.effective, treatment.effective) < FEWEST_UNITS:
         return ArmsCompared(*means, difference, None, None)
     units = control.units + treatment.units
     error = sqrt(control.variance + treatment.variance)

@@ -47,6 +47,15 @@ class Situation:
         """The expected length of the completion, in tokens."""
         return min(EXPECTED_OUTPUT_TOKENS[self.analysis.tier], self.context.max_tokens)
 
+    def expected_output_of(self, option: ModelOption) -> int:
+        """Return the expected length of an answer of ``option``, in tokens.
+
+        It is what such answers of this model had, where enough of them are known.
+        """
+        usual = self.context.output_tokens
+        learned = usual(option.ref, self.analysis.tier) if usual is not None else None
+        return self.expected_output if learned is None else min(learned, self.context.max_tokens)
+
     @cached_property
     def chain(self) -> tuple[ModelOption, ...]:
         """The eligible models in the order in which complexity would try them.
@@ -71,7 +80,10 @@ class Situation:
         cached, cached_tokens = self.context.cached_conversation, 0
         if cached and (cached.provider, cached.model) == (option.provider, option.model):
             cached_tokens = cached.cached_tokens
-        return option.expected_cost(self.analysis.token_count, self.expected_output, cached_tokens)
+        output = self.expected_output
+        if self.context.output_tokens is not None:
+            output = self.expected_output_of(option)
+        return option.expected_cost(self.analysis.token_count, output, cached_tokens)
 
     def unestimated(self, option: ModelOption, *, chosen: bool, reason: str) -> Candidate:
         """Return ``option`` as a candidate without an estimate of its quality."""

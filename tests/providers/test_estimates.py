@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
+from hashlib import sha512
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,9 +39,74 @@ def test_a_chinese_character_is_about_a_token() -> None:
     assert 0.55 * len(text) <= estimate_tokens(text) <= 1.4 * len(text)
 
 
-@given(st.text(st.characters(max_codepoint=127)))
-def test_ascii_is_four_characters_a_token_rounded_up(text: str) -> None:
-    assert estimate_tokens(text) == -(-len(text) // 4)
+# Texts of ASCII, and the tokens that o200k_base and cl100k_base count in them.
+ASCII = {
+    "prose": (
+        ("The committee met on Tuesday to discuss the budget for the coming year. Several members"
+        " raised concerns about the cost of the new library, but most agreed that it is needed."),
+        34,
+        34,
+    ),
+    "a question": (
+        "A farmer has 17 sheep, and all but 9 run away. How many are left? Explain each step.",
+        24,
+        24,
+    ),
+    "code": (
+        """def moving_average(values, window):
+    total = sum(values[:window])
+    result = [total / window]
+    for old, new in zip(values, values[window:]):
+        total += new - old
+        result.append(total / window)
+    return result
+""",
+        55,
+        55,
+    ),
+    "JSON": (
+        json.dumps([{"id": n, "name": f"item-{n}", "price": n * 1.25, "tags": ["new", "sale"]}
+                    for n in range(8)]),
+        257,
+        257,
+    ),
+    "JSON with indents": (
+        json.dumps({"customer": {"name": "Ada Example", "city": "Springfield"},
+                    "orders": [101, 102, 103]}, indent=2),
+        44,
+        44,
+    ),
+    "a table": (
+        "\n".join(",".join(str(round(row * col * 7.31, 2)) for col in range(1, 7))
+                  for row in range(3, 11)),
+        191,
+        191,
+    ),
+    "a log": (
+        "\n".join(f"2026-03-{day:02d} 08:15:{day:02d},{day * 137} INFO service: request took"
+                  f" {day * 3.7:.1f} ms" for day in range(1, 8)),
+        174,
+        174,
+    ),
+    "markup": (
+        '<table class="wide"><tr><td>Apples</td><td>$1.20</td></tr><tr><td>Pears</td></tr></table>',
+        36,
+        36,
+    ),
+    "base64": (b64encode(sha512(b"a picture").digest() * 3).decode(), 169, 182),
+    "hexadecimal digits": (sha512(b"a file").hexdigest(), 81, 80),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ASCII)
+def test_an_estimate_of_ascii_is_within_a_fifth_of_what_tokenizers_count(name: str) -> None:
+    text, new, old = ASCII[name]
+    assert 0.8 * min(new, old) <= estimate_tokens(text) <= 1.25 * max(new, old)
+
+
+@given(st.text(st.characters(max_codepoint=127)), st.text(st.characters(max_codepoint=127)))
+def test_more_text_has_no_fewer_tokens(one: str, other: str) -> None:
+    assert estimate_tokens(one + " " + other) >= max(map(estimate_tokens, (one, other))) - 1
 
 
 @given(st.text(st.characters()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.assembly import CompletionBuilder
+from providers.catalogue import load_catalogue
 from providers.chat import Chat, Text
 from providers.completion import (
     Choice,
@@ -23,8 +24,10 @@ from providers.events import Finished, TextDelta, UsageReported
 from providers.gemini.usage import GeminiUsageOfStream
 from providers.gemini.usage import read_usage as read_gemini_usage
 from providers.openai.answer import plain_usage
+from providers.pricing import PriceBook
 from providers.usage import UsageOfStream, read_usage
 
+BOOK = PriceBook(load_catalogue())
 CHAT = Chat.of_prompt("p" * 400)
 ANSWER = (Choice((Text("a" * 200),), "stop"),)
 
@@ -474,6 +477,32 @@ def test_gemini_bills_queries_and_older_models_the_prompt(model: str, searches: 
     for usage in (whole, last):
         assert usage is not None
         assert usage.web_searches == searches
+
+
+def test_a_prompt_with_sources_from_google_maps_has_one_fee() -> None:
+    # https://ai.google.dev/gemini-api/docs/maps-grounding: $25 for a thousand such prompts.
+    place = {"maps": {"uri": "https://maps.google.com/?cid=1", "title": "A café", "placeId": "p"}}
+    body = grounded()
+    body["candidates"][0]["groundingMetadata"]["groundingChunks"] = [place, place]
+    stream = GeminiUsageOfStream("gemini-2.5-flash")
+    stream.add(body)
+    for usage in (read_gemini_usage("gemini-2.5-flash", body), stream.add(grounded())):
+        assert usage is not None
+        assert (usage.map_prompts, usage.web_searches) == (1, 0)
+        fee = BOOK.cost("gemini", "gemini-2.5-flash", usage)
+        tokens = BOOK.cost("gemini", "gemini-2.5-flash", replace(usage, map_prompts=0))
+        assert fee is not None
+        assert tokens is not None
+        assert fee - tokens == Decimal("0.025")
+
+
+@pytest.mark.parametrize("chunks", [None, [], [None], [{"web": {"uri": "https://a.example"}}]])
+def test_without_a_source_from_google_maps_there_is_no_fee(chunks: Any) -> None:
+    body = grounded()
+    body["candidates"][0]["groundingMetadata"]["groundingChunks"] = chunks
+    usage = read_gemini_usage("gemini-2.5-flash", body)
+    assert usage is not None
+    assert usage.map_prompts == 0
 
 
 def test_audio_is_counted_apart() -> None:

@@ -207,7 +207,7 @@ def warning_header(warnings: Sequence[str]) -> dict[str, str]:
 
 def _session_header(request: GatewayRequest) -> dict[str, str]:
     """Return the header with the id by which ``GET /v1/sessions/{id}`` finds the session."""
-    session = request.session_id
+    session = request.session.id
     if not session or _NOT_IN_HEADERS.search(session):
         return {}
     return {"X-Optimizer-Session": session}

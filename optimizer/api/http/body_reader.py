@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -52,7 +53,7 @@ def read_json(body: bytes) -> Any:
     if len(body) > LARGE_BYTES and not _is_bounded(body):
         raise TooManyValues
     try:
-        text = body.decode()
+        text = body.removeprefix(BOM_UTF8).decode()  # which some clients write before it
         if len(body) > LARGE_BYTES:
             return read_large(text, _refuse_constant)
         return _DECODER.decode(text)

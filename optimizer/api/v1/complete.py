@@ -145,7 +145,9 @@ class CompleteEndpoint:
         data, client = api_request.data, api_request.client
         large = api_request.large
         fields = await asyncio.to_thread(read_complete, data) if large else read_complete(data)
-        session = fields.get("session") or storable_id(api_request.header("x-session-id"))
+        session = fields.get("session") or ""
+        if not session and (header := api_request.header("x-session-id")):
+            session = storable_id(header)
         if session:
             self._brakes.must_go_on(SessionKey(client.tenant, session))
         result = await self._routing.route_and_complete(

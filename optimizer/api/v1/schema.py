@@ -160,13 +160,27 @@ class CostSavingsBody(s.Serializer):
     total_saved = s.FloatField()
     saved_low = s.FloatField(
         allow_null=True,
-        help_text="lower end of total_saved's 95 % confidence interval; null: too few requests",
+        help_text="lower end of the 95 % confidence interval of what as many requests of this "
+        "traffic are expected to save; null: see no_interval",
     )
     saved_high = s.FloatField(allow_null=True, help_text="upper end of that interval")
+    next_saved_low = s.FloatField(
+        allow_null=True,
+        help_text="with 95 % confidence, as many new requests of this traffic save at least this",
+    )
+    next_saved_high = s.FloatField(allow_null=True, help_text="and at most this")
+    varies_by = s.ChoiceField(
+        ["request", "session", "user", "key", "day"],
+        allow_null=True,
+        help_text="what varies most: requests that share it count together in the intervals",
+    )
+    no_interval = s.CharField(
+        allow_blank=True, help_text="why there is no interval; empty if there is one"
+    )
     percent_saved = s.FloatField()
     intelligent_cost = s.FloatField()
     baseline_cost = s.FloatField(
-        help_text="the same requests at the price of the model that complexity routing chooses"
+        help_text="the same requests on their baseline: the model asked for, else BASELINE_MODEL"
     )
     routing_saved = s.FloatField()
     cache_saved = s.FloatField()

@@ -15,7 +15,7 @@ from django.urls import reverse
 from analytics.budgets.burn_down import burn_downs
 from analytics.budgets.report import most_used
 from analytics.models import Budget
-from analytics.quality.report import Mean
+from analytics.quality.means import Mean
 from analytics.reports.figures import Figures
 from analytics.reports.time_series import TimeSeries, time_series
 from optimizer.control_room.pages.period import ReportPeriod
@@ -127,12 +127,12 @@ def _spend(by_step: TimeSeries, rows: list[str]) -> Chart:
             Series("Spent", _money(by_step.totals, "cost"), tone="spent"),
             Series(
                 "Saved", [str(saved) for saved in by_step.saved], "line", "saved",
-                [str(interval.low) if interval else None for interval in by_step.intervals],
-                [str(interval.high) if interval else None for interval in by_step.intervals],
+                [_text_of(interval.low) for interval in by_step.intervals],
+                [_text_of(interval.high) for interval in by_step.intervals],
             ),
             Series("Spent, previous period", _money(by_step.before, "cost"), "dashed", "spent"),
         ],
-        "the band is the 95 % confidence interval of the savings", wide=True, rows=rows,
+        "the band is the 95 % confidence interval of the expected savings", wide=True, rows=rows,
     )  # fmt: skip
 
 
@@ -141,15 +141,12 @@ def _savings_by_cause(by_step: TimeSeries, rows: list[str]) -> Chart:
         return [str(amount_of(figures)) for figures in by_step.totals]
 
     def saved_by_choice(figures: Figures) -> Decimal:
-        saved: Decimal = (
-            figures["routing_saved"] - figures["explored_saved"] - figures["prompt_cache_saved"]
-        )
+        saved: Decimal = figures["routing_saved"] - figures["explored_saved"]
         return saved
 
     series = [
         Series("Cheaper models", amounts(saved_by_choice)),
         Series("Response cache", _money(by_step.totals, "cache_saved")),
-        Series("Prompt caches", _money(by_step.totals, "prompt_cache_saved")),
         Series("Exploration", _money(by_step.totals, "explored_saved")),
         Series("Failed requests", amounts(lambda figures: -figures["lost_cost"])),
         Series("Quality judge", [str(-step.judging) for step in by_step.quality]),
@@ -253,3 +250,7 @@ def _money(steps: Sequence[Figures], figure: str) -> list[Value]:
 
 def _share(part: int, whole: int) -> float | None:
     return 100 * part / whole if whole else None
+
+
+def _text_of(bound: Decimal | None) -> str | None:
+    return None if bound is None else str(bound)

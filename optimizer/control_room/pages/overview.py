@@ -23,13 +23,14 @@ from analytics.quality.report import quality_report
 from analytics.reports.breakdown import SUMMED, breakdown
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, no_figures, saved_of
+from analytics.reports.intervals import GROUPED_BY
 from analytics.reports.sum_queries import SumQuery
-from analytics.reports.sum_sources import CachedSums, ReportSums, total_of
+from analytics.reports.sum_sources import RECORDED, CachedSums, ReportSums, total_of
 from analytics.reports.usage import by_provider, most_expensive_requests
 from optimizer.control_room.pages.period import ReportPeriod
 
 _MAX_ROWS = 8
-_DIMENSIONS = ("strategy", "model", "group", "latency", "first_token")
+_DIMENSIONS = ("strategy", "model", *GROUPED_BY.values(), "latency", "first_token")
 _BREAKDOWN_DIMENSIONS = ("user", "tag", "pattern")
 _FIGURES = (
     "requests", "decided", "failed", "cache_hits", "paired", "tokens_in", "tokens_out",
@@ -53,6 +54,16 @@ class Card:
     page: str = "analytics_requestrecord_changelist"
     query: str = ""
     alarming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedWith:
+    """The baseline that the page compares with, and the ``offered`` ones as (name, text)."""
+
+    name: str
+    label: str
+    sums: ReportSums
+    offered: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +92,16 @@ class ProviderFigures:
 
 
 def overview(
-    period: ReportPeriod, circuits: Mapping[str, str], *, now: datetime | None = None
+    period: ReportPeriod,
+    circuits: Mapping[str, str],
+    compared: ComparedWith | None = None,
+    *,
+    now: datetime | None = None,
 ) -> dict[str, Any]:
     """Return what the home page shows of a period.
 
-    ``circuits`` maps each provider to the state of its circuit breaker.
+    ``circuits`` maps each provider to the state of its circuit breaker; ``compared`` is the
+    baseline of the savings, by default the recorded one.
     """
     now = now or datetime.now(UTC)
     since, until = period.since, period.until
@@ -94,14 +110,16 @@ def overview(
     by_strategy, by_model = sums.by("strategy", since, until), sums.by("model", since, until)
     totals = total_of(by_strategy)
     previous = total_of(sums.by("strategy", period.before, since))
-    savings = cost_savings(since, until, sums)
+    other = compared.sums if compared is not None and compared.sums is not RECORDED else None
+    savings = cost_savings(since, until, CachedSums(other) if other else sums)
     quality = quality_report(settings.QUALITY_TOLERANCE, since, until)
     accounts = most_used(Budget.objects.filter(enabled=True), most=_MAX_ROWS, now=now)
     return {
         "period": period,
+        "compared": compared,
         "renews": period.until is None,
         "empty": totals["requests"] == 0,
-        "cards": _cards(totals, previous, savings, quality, period),
+        "cards": _cards(totals, previous, savings, quality, period, compared),
         "problems": list(_problems(totals, circuits, quality, accounts)),
         "providers": _providers(by_model, sums, circuits, period),
         "models": _shares(by_model, lambda name: _model_query(period, name)),
@@ -135,15 +153,16 @@ def cost_breakdown(period: ReportPeriod) -> dict[str, Any]:
 
 def _cards(
     totals: Figures, previous: Figures, savings: dict[str, Any], quality: dict[str, Any],
-    period: ReportPeriod,
+    period: ReportPeriod, compared: ComparedWith | None,
 ) -> list[Card]:  # fmt: skip
     query = period.list_query()
     answered = totals["requests"] - totals["failed"]
     answered_before = previous["requests"] - previous["failed"]
-    saved = f"{savings['percent_saved']:.1f} % of the baseline"
+    baseline = f"the baseline, {compared.label}" if compared else "the baseline"
+    saved = f"{savings['percent_saved']:.1f} % of {baseline}"
     if savings["saved_low"] is not None:
         between = f"{dollars(savings['saved_low'])} to {dollars(savings['saved_high'])}"
-        saved += f"; 95 % confidence: {between}"
+        saved += f"; expected {between} with 95 % confidence"
     difference = quality["difference"]
     known = difference["mean"] is not None
     quality_text = f"{difference['mean']:+.3f}" if known else "–"

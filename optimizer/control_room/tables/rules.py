@@ -20,7 +20,7 @@ from analytics.rules import rule_delete, rule_fields, rule_save
 from optimizer.wiring.build import get_services
 from routing.models import TIERS
 from routing.patterns import PATTERNS
-from routing.rule_parser import WEEKDAYS, RuleError, read_rule
+from routing.rule_parser import TURNS, WEEKDAYS, RuleError, read_rule
 
 _TRIAL_REQUESTS = 1000
 
@@ -31,6 +31,11 @@ class RuleForm(forms.ModelForm):
     patterns = ChoicesField(PATTERNS)
     tiers = ChoicesField(TIERS, help_text="Tier of the prompt, by its complexity.")
     weekdays = ChoicesField(WEEKDAYS)
+    turns = ChoicesField(TURNS, help_text="Kind of turn in a session of an agent.")
+    agents = LinesField(
+        help_text="One per line: claude-code, codex, gemini-cli, opencode or chat. * and ? are "
+        "wildcards."
+    )
     tags = LinesField(help_text="One per line. A request with any of them matches.")
     users = LinesField(help_text="One per line. * and ? are wildcards.")
     texts = LinesField(help_text="One per line. Matched anywhere in the prompt, ignoring case.")
@@ -41,9 +46,9 @@ class RuleForm(forms.ModelForm):
     class Meta:
         model = RoutingRule
         fields = (
-            "name", "position", "enabled", "note", "patterns", "tiers", "tags", "users", "texts",
-            "min_tokens", "max_tokens", "weekdays", "since", "until", "zone", "action",
-            "model_names", "quality_target", "cost_cap",
+            "name", "position", "enabled", "note", "patterns", "tiers", "turns", "agents", "tags",
+            "users", "texts", "min_tokens", "max_tokens", "weekdays", "since", "until", "zone",
+            "action", "model_names", "quality_target", "cost_cap",
         )  # fmt: skip
 
     def _post_clean(self) -> None:
@@ -73,7 +78,8 @@ class RoutingRuleAdmin(admin.ModelAdmin):
             "Conditions (a request must meet all that are set)",
             {
                 "fields": (
-                    "patterns", "tiers", "tags", "users", "texts", ("min_tokens", "max_tokens"),
+                    "patterns", "tiers", "turns", "agents", "tags", "users", "texts",
+                    ("min_tokens", "max_tokens"),
                     "weekdays", ("since", "until", "zone"),
                 )
             },

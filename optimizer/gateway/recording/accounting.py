@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
+from typing import Protocol
 
 from analytics.ledger.ledger import Ledger, LedgerEntry, Observer
 from analytics.ledger.savings import savings_of_call, savings_of_hit
+from analytics.ledger.session_states import SessionTurn
 from analytics.models import CachedResponse
 from optimizer.access.rate_limits import RateLimits, tokens_of
 from optimizer.domain.analyzed_request import AnalyzedRequest
+from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.result import CompletionResult, RoutingUnavailable
 from optimizer.gateway.recording.cached_answers import cached_completion
 from optimizer.gateway.recording.decisions import cached_decision, failure_summary, served_decision
@@ -26,6 +29,7 @@ from optimizer.gateway.recording.ledger_entries import (
     Timing,
     describe_attempts,
 )
+from optimizer.pricing.baseline_choice import BaselineChoice
 from providers.chat import Chat
 from providers.completion import Choice, Completion, Usage
 from providers.pricing import CallPrice, PriceBook
@@ -79,6 +83,16 @@ def notify(observers: Sequence[Observer], entry: LedgerEntry) -> None:
             )
 
 
+class SessionMemory(Protocol):
+    """Says what a session remembers of an answer."""
+
+    def turn_of(
+        self, analyzed: AnalyzedRequest, decision: RoutingDecision, completion: Completion
+    ) -> SessionTurn | None:
+        """Return what the session remembers of an answer, ``None`` for nothing."""
+        ...
+
+
 class Accounting:
     """Prices and records requests. Each method returns once the record is durable.
 
@@ -93,8 +107,12 @@ class Accounting:
         entries: LedgerEntryBuilder,
         limits: RateLimits | None = None,
         observers: Sequence[Observer] = (),
+        baselines: BaselineChoice | None = None,
+        sessions: SessionMemory | None = None,
     ) -> None:
+        self._sessions = sessions
         self._limits = limits
+        self._baselines = baselines
         self._observers = observers
         self._prices = prices
         self._ledger = ledger
@@ -134,6 +152,9 @@ class Accounting:
             completion, price, charges, baseline, savings, saved, cacheable, cut_off
         )
         entry, cached = self._entries.for_answer(analyzed, served, answer, timing)
+        if self._sessions is not None and analyzed.request.session.agent not in NO_AGENTS:
+            turn = self._sessions.turn_of(analyzed, served, completion)
+            entry = replace(entry, session_state=turn)
         try:
             total = await self._record(entry)
         finally:
@@ -293,10 +314,11 @@ class Accounting:
     ) -> BaselineCost | None:
         """Return the baseline: the model to compare with, priced on this request's tokens.
 
-        It is the model that the client named as baseline, else complexity's first choice that
+        It is the model that :class:`BaselineChoice` chooses, else complexity's first choice that
         did not fail. ``None`` if all of them failed.
         """
-        ref: ModelRef | None = analyzed.request.baseline
+        request = analyzed.request
+        ref = self._baselines.of(request) if self._baselines else request.baseline
         if ref is None:
             failed = list(map(_MODEL, attempts))
             for model in decision.metadata["baseline_chain"]:

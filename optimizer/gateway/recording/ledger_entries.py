@@ -145,6 +145,9 @@ class LedgerEntryBuilder:
         savings, usage = answer.savings, completion.usage
         prompt_fields = self._policy.prompt_fields(analyzed.request)
         finish_reason = completion.choices[0].finish_reason
+        response_id = completion.response_id or ""
+        if not response_id.isprintable():
+            response_id = storable_text(response_id)
         request = _request(
             {
                 **self._request_fields(analyzed, decision, prompt_fields),
@@ -157,8 +160,8 @@ class LedgerEntryBuilder:
                 "reasoning_tokens": usage.reasoning_tokens,
                 "usage_estimated": usage.estimated,
                 "finish_reason": finish_reason,
-                "tools_called": tools_called(completion),
-                "response_id": storable_text(completion.response_id or "")[:_LONGEST_ID],
+                "tools_called": None if finish_reason == "stop" else tools_called(completion),
+                "response_id": response_id[:_LONGEST_ID],
                 "cost": charges.cost,
                 "price_basis": answer.price.basis,
                 "list_cost": answer.price.listed,
@@ -202,6 +205,9 @@ class LedgerEntryBuilder:
         )
         metric = self._metric(analyzed, decision, charges.cost, baseline, savings)
         metric.prompt_cache_saved = answer.prompt_cache_saved
+        metric.cache_marked = bool(analyzed.request.chat.cache_session) and (
+            completion.relayed is None or analyzed.request.chat.chosen
+        )
         return LedgerEntry(request, metric, cached if answer.cacheable else None), cached
 
     def for_hit(
@@ -273,6 +279,7 @@ class LedgerEntryBuilder:
         prompt_fields: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         request = analyzed.request
+        reasoning = request.chat.reasoning
         if prompt_fields is None:
             prompt_fields = self._policy.prompt_fields(request)
         return {
@@ -291,6 +298,7 @@ class LedgerEntryBuilder:
             "sub_agent": request.session.sub_agent,
             "parent_agent": request.session.parent_agent,
             "turn": request.turn,
+            "effort": "" if reasoning is None else reasoning.effort[:10],
             "pattern": analyzed.analysis.pattern,
             "complexity": analyzed.analysis.complexity,
             "tier": analyzed.analysis.tier,
@@ -364,8 +372,8 @@ def tools_called(completion: Completion) -> list[str] | None:
 _BILLED = (
     "cache_write_1h_tokens", "audio_input_tokens", "audio_output_tokens", "audio_read_tokens",
     "image_input_tokens", "image_output_tokens", "image_read_tokens", "video_input_tokens",
-    "web_searches", "file_searches", "code_sessions", "service_tier", "speed", "geography",
-    "search_context",
+    "web_searches", "file_searches", "code_sessions", "map_prompts", "service_tier", "speed",
+    "geography", "search_context",
 )  # fmt: skip
 _billed_of = attrgetter(*_BILLED)
 

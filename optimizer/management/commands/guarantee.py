@@ -13,7 +13,7 @@ from analytics.quality import guarantee_pairs as pairs
 from optimizer.domain.model_names import UnknownModel
 from optimizer.presentation.guarantee import guarantee_lines
 from optimizer.wiring.build import get_services
-from routing.guarantee.calibration import Promise, calibrate
+from routing.guarantee.calibration import Promise, calibrate_now
 from routing.models import ModelRef
 
 _TOLERANCES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
@@ -67,11 +67,14 @@ class Command(TeachingCommand):
         self._other_tolerances(console, reference, options["confidence"])
 
     def _other_tolerances(self, console: Console, reference: ModelRef, confidence: float) -> None:
-        scores, losses = pairs.compared(reference)
-        console.print(f"Other tolerances, based on {len(scores)} compared answers:")
+        console.print(
+            f"Other tolerances, based on {pairs.count(reference)} compared answers; a tolerance "
+            "goes by the latest that it needs:"
+        )
         table = Table("tolerance", "threshold", "loss so far", "bound", "requests routed")
         for tolerance in _TOLERANCES:
-            calibration = calibrate(scores, losses, Promise(tolerance, 1 - confidence))
+            promise = Promise(tolerance, 1 - confidence)
+            calibration = calibrate_now(*pairs.compared(reference, promise), promise)
             if calibration.threshold is None:
                 table.add_row(f"{tolerance:g}", "none yet", "–", "–", "0 %")
             else:

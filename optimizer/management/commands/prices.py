@@ -134,6 +134,7 @@ def _rates_table(rates: Rates) -> Table:
         ("web_searches", fees.web_searches),
         ("file_searches", fees.file_searches),
         ("code_sessions", fees.code_sessions),
+        ("map_prompts", fees.map_prompts),
     ):
         if fee is not None:
             table.add_row(unit, f"{fee:f}", "thousand")

@@ -30,7 +30,9 @@ class Command(TeachingCommand):
     help = (
         "Report costs, savings and quality: in total, by strategy, confidence, provider and model, "
         "the cache, and a trend by day. Costs are USD, days are UTC. The baseline is the cost of "
-        "the same requests on the model that complexity would have chosen, or on another:\n"
+        "the same requests on the model that was recorded as their baseline (BASELINE_MODEL), or "
+        "on another:\n"
+        "  manage.py routing_report --baseline complexity  the model that complexity would choose\n"
         "  manage.py routing_report --baseline gpt-5      all requests on this model\n"
         "  manage.py routing_report --baseline requested  each request on the model it asked for\n"
         "docs/savings.md explains how each figure is calculated."
@@ -52,8 +54,9 @@ class Command(TeachingCommand):
             "--by", choices=DIMENSIONS, help="also break costs and savings down by this"
         )
         parser.add_argument(
-            "--baseline", default="complexity", metavar="NAME",
-            help="compare with complexity, requested, or a model (%(default)s)",
+            "--baseline", default="recorded", metavar="NAME",
+            help="compare with the recorded baseline (BASELINE_MODEL), complexity, requested, or a "
+            "model (%(default)s)",
         )  # fmt: skip
         parser.add_argument(
             "--output", type=Path, metavar="FILE", help="write to FILE instead of the screen"
@@ -69,7 +72,9 @@ class Command(TeachingCommand):
         services = get_services()
         try:
             services.price_service.refresh()
-            sums, name = Baselines(services.names, services.prices).sums(options["baseline"])
+            sums, name = Baselines(services.names, services.prices, services.baselines).sums(
+                options["baseline"]
+            )
         except UnknownBaseline as error:
             raise CommandError(f"--baseline: {error}") from None
         report = build_report(options["days"], by=options["by"], sums=sums, baseline=name)

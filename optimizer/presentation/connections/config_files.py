@@ -81,9 +81,11 @@ class TomlFile:
         for name, value in self.top.items():
             line = f"{name} = {json.dumps(value)}"
             pattern = re.compile(rf"^[ \t]*{re.escape(name)}[ \t]*=.*$", re.MULTILINE)
-            head, replaced = pattern.subn(lambda _, line=line: line, head, count=1)
-            if not replaced:
+            match = pattern.search(head)
+            if match is None:
                 head = f"{line}\n{head}"
+            else:
+                head = head[: match.start()] + line + head[match.end() :]
         table = "\n".join(
             [f"[{self.table}]", *(f"{name} = {value}" for name, value in self.values.items())]
         )

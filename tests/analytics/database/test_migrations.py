@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +11,12 @@ from django.db.migrations import AddField, DeleteModel, RemoveField, RenameField
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
+from analytics.ledger.rollups import totals_differ, totals_update
+from analytics.models import HourlyRollup, StaleRollupHour
 from analytics.quality.evidence import evidence_load
+from tests.factories import RoutingMetricFactory
 
+NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 LAST_WITHOUT_THIS_RULE = 18
 
 
@@ -35,6 +40,21 @@ def test_verdicts_given_before_are_learned_from() -> None:
     assert found.weight == pytest.approx(50, rel=1e-3)
     assert found.quality_sum / found.weight == pytest.approx(0.75)
     assert found.expected_sum / found.weight == pytest.approx(0.78)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_hours_are_summed_again_by_session_user_and_key() -> None:
+    RoutingMetricFactory(request__created_at=NOW, request__session_id="one")
+    list(totals_update(NOW + timedelta(hours=3)))
+    try:
+        migrate_to(("analytics", "0037_session_brakes"))
+        assert not HourlyRollup.objects.filter(dimension="sessions").exists()
+    finally:
+        migrate_to(*MigrationExecutor(connection).loader.graph.leaf_nodes("analytics"))
+    assert StaleRollupHour.objects.count() == 1
+    list(totals_update(NOW + timedelta(hours=3)))
+    assert HourlyRollup.objects.filter(dimension="sessions", requests=1).count() == 1
+    assert list(totals_differ()) == []
 
 
 def test_a_migration_lets_the_workers_of_the_version_before_go_on() -> None:

@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -40,22 +40,33 @@ D = Decimal
 START = datetime(2026, 10, 3, 5, tzinfo=UTC)
 
 
-def entries(count: int) -> list[LedgerEntry]:
-    """Requests of several users, models and days, priced as the service prices them."""
+MODELS = ("claude-haiku-5-5", "claude-sonnet-5-5")
+
+
+def entries(
+    count: int, models: Sequence[str] = MODELS, users: Sequence[str] = ("ann", "bob", "")
+) -> list[LedgerEntry]:
+    """Requests of several users, models and days, priced as the service prices them.
+
+    Each of ``models`` was as likely to be chosen.
+    """
+    candidates = [
+        {"provider": "claude", "model": model, "propensity": 1 / len(models)} for model in models
+    ]
     chance = random.Random(7)
     book, made = get_services().prices, []
     for number in range(count):
         at = START + timedelta(hours=number * 5)
         tokens = {"tokens_in": chance.randrange(1, 5000), "tokens_out": chance.randrange(1, 900)}
         usage = Usage(input_tokens=tokens["tokens_in"], output_tokens=tokens["tokens_out"])
-        model = chance.choice(["claude-haiku-5-5", "claude-sonnet-5-5"])
+        model = chance.choice(models)
         failed = number % 11 == 0
         cost = book.cost("claude", model, usage, at)
         baseline = book.cost("claude", "claude-opus-5-5", usage, at) or cost
         assert cost is not None
         assert baseline is not None
         request = RequestRecordFactory.build(
-            **tokens, created_at=at, model=model, user_id=chance.choice(["ann", "bob", ""]),
+            **tokens, created_at=at, model=model, user_id=chance.choice(users),
             tags=chance.choice([[], ["a"], ["é", "a"]]), prompt=f"secret {number}",
             status="error" if failed else "ok", cost=D("0.001") if failed else cost,
         )  # fmt: skip
@@ -63,6 +74,7 @@ def entries(count: int) -> list[LedgerEntry]:
             request=request, baseline_provider="claude", baseline_model="claude-opus-5-5",
             baseline_cost=None if failed else baseline, explored=number % 7 == 0,
             routing_saved=None if failed else baseline - cost, prompt_cache_saved=D(0),
+            metadata={"candidates": candidates},
         )  # fmt: skip
         made.append(LedgerEntry(request, decision))
     return made
@@ -140,11 +152,14 @@ def test_no_prompt_is_in_a_bundle(folder: Path, ledger: list[LedgerEntry]) -> No
 
 
 @pytest.mark.django_db
-def test_quality_from_ratings_is_computed_again(folder: Path, ledger: list[LedgerEntry]) -> None:
-    for number, entry in enumerate(ledger[1:] * 2):
-        request = RequestRecord.objects.get(pk=entry.request.pk)
-        model = "claude-opus-5-5" if number % 2 else request.model
-        FeedbackFactory(request=request, score=number % 5 / 4, model=model)
+def test_quality_from_ratings_is_computed_again(folder: Path) -> None:
+    users = [f"user-{n}" for n in range(25)]
+    made = entries(140, ("claude-haiku-5-5", "claude-opus-5-5"), users)
+    write_entries(made)
+    for number, entry in enumerate(made * 2):
+        if number % 7 and entry.request.status == "ok":
+            request = RequestRecord.objects.get(pk=entry.request.pk)
+            FeedbackFactory(request=request, score=number % 5 / 4)
     problems, bundle = verify.verify(prove(folder).read_bytes())
     assert (problems, bundle.statement["quality"]["basis"]) == ([], "ratings")
 

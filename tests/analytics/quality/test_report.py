@@ -1,18 +1,20 @@
-"""Quality beside savings: paired where it can be, by kind of prompt where not, never alone."""
+"""Quality beside savings: paired where it can be, by weighed ratings where not, never alone."""
 
 from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.ledger.savings import cost_savings
-from analytics.models import Comparison
-from analytics.quality.report import MIN_VERDICTS, judging_cost, mean_of, quality_report
+from analytics.models import Comparison, RequestRecord
+from analytics.quality.means import MIN_VERDICTS, mean_of
+from analytics.quality.report import judging_cost, quality_report
 from analytics.reports.report import routing_report
 from analytics.reports.report_formats import headline
 from tests.factories import ComparisonFactory, FeedbackFactory, RoutingMetricFactory
@@ -93,6 +95,24 @@ class TestPaired:
         self.compare(200, -0.3)
         assert "FALLS SHORT" in dict(headline(routing_report(7)))["Quality"]
 
+    def test_pairs_of_one_user_count_together(self) -> None:
+        chance = random.Random(4)
+        for user in range(40):
+            score = chance.choice([0.0, 1.0])
+            for _ in range(5):
+                ComparisonFactory(score=score, request__user_id=f"user {user}")
+        together = quality_report(0.02, LONG_AGO)["difference"]
+        RequestRecord.objects.update(user_id="")
+        alone = quality_report(0.02, LONG_AGO)["difference"]
+        assert 1.8 < (together["high"] - together["low"]) / (alone["high"] - alone["low"]) < 2.6
+
+    def test_pairs_of_ten_sessions_show_nothing(self) -> None:
+        for n in range(100):
+            ComparisonFactory(score=1.0, request__session_id=f"loop {n // 10}")
+        found = quality_report(0.02, LONG_AGO)
+        assert (found["basis"], found["verdict"]) == ("pairs", "not shown")
+        assert (found["difference"]["mean"], found["difference"]["low"]) == (0.5, None)
+
     def test_it_survives_its_request(self) -> None:
         comparison = ComparisonFactory()
         comparison.request.delete()
@@ -101,35 +121,62 @@ class TestPaired:
 
 @pytest.mark.django_db
 class TestFromRatings:
-    def rate(self, pattern: str, model: str, good: int, bad: int) -> None:
+    def rate(
+        self, model: str, good: int, bad: int, *, propensity: float | None = None, **fields: Any
+    ) -> None:
+        """Rated answers of a model; ``propensity`` is that of the baseline's model, "big"."""
+        chances = {} if propensity is None else {"big": propensity, "small": 1 - propensity}
+        candidates = [
+            {"provider": "claude", "model": name, "propensity": chance}
+            for name, chance in chances.items()
+        ]
         for score, count in ((1.0, good), (0.0, bad)):
             for _ in range(count):
                 decision = RoutingMetricFactory(
-                    request__pattern=pattern,
                     request__model=model,
                     baseline_provider="claude",
                     baseline_model="big",
+                    metadata={"candidates": candidates},
+                    **{f"request__{name}": value for name, value in fields.items()},
                 )
                 FeedbackFactory(request=decision.request, score=score)
 
-    def test_like_is_compared_with_like(self) -> None:
-        # Easy prompts went to the small model, hard ones to the big: plain means would
-        # find the small one better, though it is worse at each kind.
-        self.rate("factual", "small", 36, 4)
-        self.rate("factual", "big", 10, 0)
-        self.rate("reasoning", "small", 4, 6)
-        self.rate("reasoning", "big", 24, 16)
+    def test_a_router_that_gives_hard_prompts_to_the_better_model_is_not_praised(self) -> None:
+        # Easy and hard prompts of the same kind: the big model is better at both by 0.1.
+        self.rate("small", 72, 8, propensity=0.2)
+        self.rate("big", 20, 0, propensity=0.2)
+        self.rate("small", 8, 12, propensity=0.8)
+        self.rate("big", 40, 40, propensity=0.8)
         found = quality_report(0.02, LONG_AGO)
         assert found["basis"] == "ratings"
-        # Factual: 0.9 - 1.0 for 40 of 100; reasoning: 0.4 - 0.6 for 10 of 100.
-        assert found["difference"]["mean"] == pytest.approx(-0.4 * 0.1 - 0.1 * 0.2)
-        assert (
-            found["difference"]["low"] < found["difference"]["mean"] < found["difference"]["high"]
-        )
+        # As it was: 140 of 200. With the big model alone: 1.0 for half, 0.5 for the other.
+        assert found["difference"]["mean"] == pytest.approx(0.7 - 0.75)
+        assert found["baseline"]["mean"] == pytest.approx(0.75)
+        difference = found["difference"]
+        assert difference["low"] < difference["mean"] < difference["high"]
 
-    def test_models_never_rated_on_the_same_kind_cannot_be_compared(self) -> None:
-        self.rate("factual", "small", 40, 0)
-        self.rate("reasoning", "big", 40, 0)
+    def test_ratings_without_propensities_show_nothing(self) -> None:
+        self.rate("small", 40, 10)
+        self.rate("big", 50, 0)
         found = quality_report(0.02, LONG_AGO)
-        assert (found["basis"], found["difference"]["mean"]) == ("nothing", None)
-        assert found["routed"]["count"] == 80
+        assert (found["basis"], found["verdict"]) == ("nothing", "not shown")
+        assert found["difference"]["mean"] is None
+        assert found["routed"]["count"] == 100
+
+    def test_a_model_that_is_rated_more_often_does_not_count_more(self) -> None:
+        self.rate("small", 40, 40, propensity=0.5)
+        self.rate("big", 40, 0, propensity=0.5)
+        for _ in range(40):  # answered as often, and rated half as often
+            RoutingMetricFactory(
+                request__model="big", baseline_provider="claude", baseline_model="big"
+            )
+        found = quality_report(0.02, LONG_AGO)
+        assert found["difference"]["mean"] == pytest.approx(0.75 - 1.0)
+
+    def test_a_few_users_who_rate_most_leave_no_verdict(self) -> None:
+        for user in range(3):
+            self.rate("small", 20, 0, propensity=0.5, user_id=f"u{user}")
+            self.rate("big", 20, 0, propensity=0.5, user_id=f"u{user}")
+        for user in range(3, 20):
+            self.rate("small", 1, 0, propensity=0.5, user_id=f"u{user}")
+        assert quality_report(0.02, LONG_AGO)["basis"] == "nothing"

@@ -75,10 +75,10 @@ def test_a_step_s_interval_is_that_of_its_savings() -> None:
     found = time_series(NOW - 3 * _DAY, NOW + timedelta(hours=1), NOW - 6 * _DAY)
     whole = cost_savings(NOW.replace(hour=0, minute=0), NOW + timedelta(hours=1))
     last = found.intervals[-1]
-    assert last is not None
+    assert last.low is not None
     assert (last.low, last.high) == (whole["saved_low"], whole["saved_high"])
     assert found.saved[-1] == whole["total_saved"] == saved_of(found.totals[-1]) - Decimal("0.75")
-    assert found.intervals[0] is None
+    assert found.intervals[0].low is None
 
 
 @pytest.mark.django_db

@@ -35,7 +35,7 @@ ITS_OWN = {
     "files/<>", "files/<>/content", "responses/<>", "responses/<>/cancel",
     "responses/<>/input_items", "conversations", "conversations/<>", "conversations/<>/items",
     "conversations/<>/items/<>", "messages/batches/<>", "messages/batches/<>/cancel",
-    "messages/batches/<>/results",
+    "messages/batches/<>/results", "sessions/<>",
 }  # fmt: skip
 ANSWERS = {
     "complete", "feedback", "chat/completions", "completions", "responses", "embeddings",

@@ -247,3 +247,22 @@ def test_no_number_of_requests_makes_for_more_queries(admin_client: Client) -> N
     some_requests()
     assert queries() == before
     assert RequestRecord.objects.count() == 16
+
+
+def test_savings_are_compared_with_what_is_picked(admin_client: Client) -> None:
+    RoutingMetricFactory(request__tokens_in=1000, request__tokens_out=1000)
+    page = admin_client.get(f"{HOME}?days=30").content.decode()
+    assert '<option value="recorded" selected>' in page
+    assert '<option value="claude/claude-opus-5-5">always claude/claude-opus-5-5' in page
+    picked = admin_client.get(f"{HOME}?days=30&baseline=claude/claude-opus-5-5")
+    room = picked.context["room"]
+    saved = next(card for card in room["cards"] if card.label == "Saved")
+    assert "always claude/claude-opus-5-5" in saved.note
+    assert (
+        saved.value
+        != next(c for c in overview(room["period"], {})["cards"] if c.label == "Saved").value
+    )
+    assert "days=90&amp;baseline=claude/claude-opus-5-5" in picked.content.decode()
+    assert (
+        admin_client.get(f"{HOME}?baseline=nonsense").context["room"]["compared"].name == "recorded"
+    )

@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from optimizer.lab.whatif import propensities
+from analytics.quality.rated_answers import propensities
 from optimizer.policies.policy import PolicyError, leaves_choice, read_policy
 from optimizer.wiring.build import get_services
 from providers.completion import Usage

@@ -27,6 +27,7 @@ from providers.http.transport import HttpClient
 from providers.http.wire import WireClient
 from providers.openai.client import OpenAIOwnProvider, OpenAIProvider
 from providers.openai.openrouter import OpenRouterProvider
+from providers.token_estimates import estimate_tokens
 from tests.fakes.server import FakeProvider, Reply, Wire
 from tests.fakes.wires import (
     ANSWER,
@@ -260,7 +261,7 @@ async def test_usage_that_is_not_reported_is_estimated_and_marked(pair: Pair) ->
     pair.fake.next(Reply(body))
     usage = (await pair.client.complete(REQUEST)).usage
     assert usage.estimated
-    assert usage.input_tokens == (len(SECRET) + 3) // 4
+    assert usage.input_tokens == estimate_tokens(SECRET)
 
 
 @pytest.mark.parametrize(

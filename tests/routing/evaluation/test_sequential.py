@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from math import sqrt
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,3 +105,16 @@ class TestPlanning:
             found = compare(sums(one), sums(other), planned)
             shown += found.low > 0
         assert 0.68 <= shown / 100 <= 0.92
+
+
+def test_a_few_users_who_send_nearly_everything_show_nothing() -> None:
+    counts = np.array([400.0] * 5 + [1.0] * 95)
+    totals = counts * np.random.default_rng(1).exponential(1, 100)
+    sums = ArmSums(
+        100, totals.sum(), counts.sum(), (totals**2).sum(), (counts**2).sum(),
+        (totals * counts).sum(),
+    )  # fmt: skip
+    assert sums.effective < 7
+    found = compare(sums, sums)
+    assert found.difference == 0
+    assert found.low is None

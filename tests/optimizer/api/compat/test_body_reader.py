@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import copy
 import json
 from collections.abc import Callable
@@ -210,6 +211,14 @@ async def test_hostile_bytes(
     error = response.json()["error"]
     assert error["message"]
     assert error["type"] == "invalid_request_error"
+
+
+async def test_a_byte_order_mark_is_no_part_of_the_body(client: httpx.AsyncClient) -> None:
+    body = codecs.BOM_UTF8 + json.dumps({"prompt": "Hi"}).encode()
+    response = await client.post(
+        "/complete", content=body, headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 200
 
 
 async def test_text_that_no_database_holds_is_made_storable(client: httpx.AsyncClient) -> None:

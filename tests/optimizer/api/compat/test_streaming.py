@@ -16,6 +16,7 @@ from analytics.ledger.ledger import LedgerUnavailable
 from analytics.models import DailyTotal, RequestRecord
 from optimizer.wiring.build import get_services
 from providers.completion import Usage
+from providers.token_estimates import estimate_tokens
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.streams import anthropic_stream, openai_stream, sse
 from tests.fakes.wires import ANSWER, anthropic_message, openai_completion
@@ -73,7 +74,7 @@ async def test_a_failure_after_it_ends_in_an_error_and_is_charged(
     assert ANSWER.startswith(text)
     record = await recorded()
     assert (record.status, record.error_code) == ("partial", "overloaded")
-    usage = Usage(20, (len(text) + 3) // 4, 4, 3)
+    usage = Usage(20, estimate_tokens(text), 4, 3)
     assert record.tokens_out == usage.output_tokens
     assert record.cost == get_services().prices.cost("claude", record.model, usage)
     assert record.usage_estimated
@@ -173,7 +174,7 @@ async def test_a_client_that_leaves_stops_the_provider_and_is_recorded(
     record = await recorded()
     assert (record.status, record.error_code) == ("partial", "client_disconnected")
     # At the least what the client had read was produced, and all of it is charged.
-    assert record.tokens_out >= 20 * 7 / 4
+    assert record.tokens_out >= 20 * 7 / 5
     usage = Usage(
         record.tokens_in, record.tokens_out, record.cache_read_tokens, record.cache_write_tokens
     )

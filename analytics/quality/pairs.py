@@ -1,0 +1,88 @@
+"""Answers that were compared with the baseline's, and the quality that they show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import numpy as np
+from django.db.models.functions.datetime import TruncBase
+
+from analytics.models import Comparison
+from analytics.quality.means import MIN_VERDICTS, NO_MEAN, Mean, mean_over
+from analytics.reports.cluster_labels import Origin
+
+_COLUMNS = (
+    "score", "reference_score", "pk", "request__session_id", "request__user_id",
+    "request__api_key", "created_at",
+)  # fmt: skip
+
+
+class ComparedPair(NamedTuple):
+    """The scores (0-1) of the answer that was served and of the baseline's, and their origin."""
+
+    score: float
+    reference_score: float
+    origin: Origin
+
+
+class PairedQuality(NamedTuple):
+    """The mean difference, and the means of the baseline's and of the routed answers."""
+
+    difference: Mean
+    baseline: Mean
+    routed: Mean
+
+
+def compared_pairs(rows: Any) -> list[ComparedPair]:
+    """Return the pairs among comparisons; a pair without its request is a cluster of its own."""
+    scored = rows.filter(served=True, score__isnull=False).order_by("pk")
+    return [_pair(*row) for row in scored.values_list(*_COLUMNS)]
+
+
+def pairs_by(
+    step: type[TruncBase], rows: Any
+) -> dict[datetime, tuple[list[ComparedPair], Decimal]]:
+    """Return the pairs among comparisons, and what all of these cost in USD, by step (UTC)."""
+    steps: dict[datetime, tuple[list[ComparedPair], Decimal]] = {}
+    columns = (step("created_at", tzinfo=UTC), "served", "judge_cost", "answer_cost", *_COLUMNS)
+    for at, served, judging, answer, *row in rows.order_by("pk").values_list(*columns):
+        pairs, paid = steps.get(at, ([], Decimal(0)))
+        if served and row[0] is not None:
+            pairs.append(_pair(*row))
+        steps[at] = pairs, paid + judging + answer
+    return steps
+
+
+def _pair(
+    score: float, reference: float, pk: int, session: str, user: str, key: str, at: datetime
+) -> ComparedPair:
+    return ComparedPair(score, reference, Origin(str(pk), session or "", user or "", key or "", at))
+
+
+def paired_quality(pairs: Sequence[ComparedPair]) -> PairedQuality:
+    """Return the quality that pairs show."""
+    if len(pairs) < MIN_VERDICTS:
+        return PairedQuality(NO_MEAN, NO_MEAN, NO_MEAN)
+    origins = [pair.origin for pair in pairs]
+    score = np.array([pair.score for pair in pairs])
+    reference = np.array([pair.reference_score for pair in pairs])
+    return PairedQuality(
+        mean_over(score - reference, origins, -1.0),
+        mean_over(reference, origins),
+        mean_over(score, origins),
+    )
+
+
+def pair_gain(pairs: Sequence[ComparedPair]) -> Mean:
+    """Return the mean difference alone."""
+    gains = np.array([pair.score - pair.reference_score for pair in pairs])
+    return mean_over(gains, [pair.origin for pair in pairs], -1.0)
+
+
+def comparisons_in(since: datetime, until: datetime | None = None) -> Any:
+    """Return the comparisons of ``[since, until)``."""
+    rows = Comparison.objects.filter(created_at__gte=since)
+    return rows if until is None else rows.filter(created_at__lt=until)

@@ -1,0 +1,43 @@
+"""The lengths of answers that routing expects, learned from the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from analytics.reports.answer_lengths import ExpectedLengths, LengthKind, answer_lengths
+from optimizer.domain.request import GatewayRequest
+from routing.models import ModelRef, Tier
+
+_READ_AGAIN_SECONDS = 300.0
+
+
+class OutputLengths:
+    """What is known of the lengths of answers, read again every five minutes.
+
+    ``refresh`` reads the database, so do not call it on the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._lengths = ExpectedLengths()
+        self.known = False
+        """Whether enough answers are known to expect another length than the usual one."""
+        self._read_at = float("-inf")
+
+    def refresh(self) -> None:
+        """Read the lengths of the latest answers, if that was long ago."""
+        now = time.monotonic()
+        if now - self._read_at >= _READ_AGAIN_SECONDS:
+            self._lengths = ExpectedLengths(answer_lengths())
+            self.known = self._lengths.any
+            self._read_at = now
+
+    def usual(self, request: GatewayRequest) -> Callable[[ModelRef, Tier], int | None]:
+        """Return a function from a model and a tier to the usual length of an answer, in tokens."""
+        lengths, turn = self._lengths, request.turn
+        effort = request.chat.reasoning.effort if request.chat.reasoning is not None else ""
+
+        def expected(ref: ModelRef, tier: Tier) -> int | None:
+            return lengths.expected(ref, LengthKind(turn, tier, effort))
+
+        return expected

@@ -1,0 +1,264 @@
+"""The interval of a total whose requests are not independent: they come in clusters.
+
+Requests of one session, user or key are alike, and so are those of one day. The total of n
+requests is n * R with R = (sum of t_g) / (sum of n_g) over clusters g of n_g requests that total
+t_g. Its variance is estimated from the residuals, corrected for R being fitted to them (CR2):
+
+    V = sum of e_g^2 / (1 - h_g),    e_g = t_g - R n_g,    h_g = n_g / n
+
+Where few clusters make up V, it may be far off itself. So the interval has Student's t with
+the degrees of freedom of Satterthwaite, for the working model
+
+    variance of t_g = s^2 (n_g + rho n_g (n_g - 1))
+
+with s^2 the variance of one request and rho the correlation within a cluster, both estimated.
+Savings are skewed: the side of the longer tail is widened by Hall's correction, times
+:data:`SKEW`, as a sample shows less skewness than its traffic has.
+
+Sources: Bell & McCaffrey, "Bias reduction in standard errors for linear regression with
+multi-stage samples" (2002); MacKinnon, Nielsen & Webb, "Cluster-robust inference: a guide to
+empirical practice" (2023), sections 3 and 4; Imbens & Kolesar, "Robust standard errors in small
+samples" (2016), for the working model; Hall, The Bootstrap and Edgeworth Expansion (1992),
+section 3.8; Cameron, Gelbach & Miller, "Robust inference with multiway clustering" (2011).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routing.evaluation.students_t import t_quantile
+
+Floats = NDArray[np.float64]
+
+LEVEL = 0.95
+SKEW = 1.5
+"""How much of Hall's correction is applied."""
+FEWEST_CLUSTERS = 12
+"""Sessions, users or keys that the requests must weigh like; else there is no interval."""
+FEWEST_DAYS = 7
+"""Days that the requests must weigh like, so that differences between days can be seen."""
+FINE, COARSE = ("request", "session"), ("user", "key")
+"""Kinds of clusters: a session has its requests alone, users and keys return on many days."""
+_Z = 1.959964
+_NOISE = 1e-12
+_MOST_SHARE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """The requests of each cluster and what they total, both of shape (G,)."""
+
+    counts: Floats
+    totals: Floats
+
+    @property
+    def effective(self) -> float:
+        """Return how many clusters of equal size the requests weigh like (Kish 1965)."""
+        squares = float((self.counts**2).sum())
+        return float(self.counts.sum()) ** 2 / squares if squares else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TotalSpread:
+    """The variance of a total, its degrees of freedom and skewness; ``by`` names the clusters."""
+
+    variance: float
+    freedom: float
+    skewness: float
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class TotalInterval:
+    """The expected total of as many requests, between ``low`` and ``high``.
+
+    ``next_low`` and ``next_high`` bound the total that as many new requests will have.
+    ``by`` names the clusters that vary most: "request", "session", "user", "key" or "day".
+    """
+
+    total: float
+    low: float
+    high: float
+    next_low: float
+    next_high: float
+    by: str
+
+
+Labels = Mapping[str, NDArray[Any]]
+"""The names of each value's clusters, of shape (n,), by kind: "session", "user", "key", "day"."""
+
+
+class TooFewClusters(Exception):
+    """The requests are too few, or come from too few sessions or users; the message says which."""
+
+
+def total_interval(
+    clusters: Mapping[str, Clusters], *, fewest_requests: int = 30, level: float = LEVEL
+) -> TotalInterval:
+    """Return the interval of the total of the requests in ``clusters``.
+
+    ``clusters`` has the same requests by "request" (each alone, or random groups of them), and
+    as far as known by "session", "user", "key" and "day". The kind that varies most
+    decides. Raise :class:`TooFewClusters`. Fewer than :data:`FEWEST_CLUSTERS` users or keys are
+    taken as given, as they are all there are: the interval is then for the same users or keys.
+    """
+    alone = clusters["request"]
+    requests, total = float(alone.counts.sum()), float(alone.totals.sum())
+    if requests < fewest_requests:
+        raise TooFewClusters(f"{requests:.0f} requests are too few; {fewest_requests} are needed")
+    if alone.effective < 2:
+        raise TooFewClusters("nearly all requests are in one group")
+    refuse_few(clusters)
+    spread = most_spread(clusters)
+    low, high = bounds(spread, level)
+    next_low, next_high = bounds(spread, level, new_requests=True)
+    return TotalInterval(
+        total, total + low, total + high, total + next_low, total + next_high, spread.by
+    )
+
+
+def mean_interval(
+    values: Floats, labels: Labels, *, level: float = LEVEL
+) -> tuple[float, float, float]:
+    """Return the mean of ``values``, shape (n,), with its interval; no label: independent values.
+
+    Raise :class:`TooFewClusters`.
+    """
+    alone = {"request": Clusters(np.ones(len(values)), values)}
+    clusters = {by: clusters_of(values, names) for by, names in labels.items()}
+    total = total_interval({**alone, **clusters}, fewest_requests=2, level=level)
+    n = len(values)
+    return total.total / n, total.low / n, total.high / n
+
+
+def clusters_of(values: Floats, names: NDArray[Any]) -> Clusters:
+    """Return the number and the sum of the values with each name."""
+    _, place = np.unique(names, return_inverse=True)
+    counts = np.bincount(place).astype(np.float64)
+    return Clusters(counts, np.bincount(place, weights=values).astype(np.float64))
+
+
+def most_spread(clusters: Mapping[str, Clusters]) -> TotalSpread:
+    """Return the spread of the total by the clusters that vary most.
+
+    Users and days cross: if both matter, what each adds to single requests and sessions is
+    added up.
+    """
+    one = variance_of_one(clusters["request"])
+    return widest(
+        {by: spread_of(part, one, by) for by, part in clusters.items() if usable(by, part)}
+    )
+
+
+def widest(spreads: Mapping[str, TotalSpread]) -> TotalSpread:
+    """Return the widest of ``spreads``, or what users and days, which cross, come to together."""
+    fine = max((spreads[by] for by in FINE if by in spreads), key=_variance)
+    most = max(spreads.values(), key=_variance)
+    coarse = max((spreads[by] for by in COARSE if by in spreads), key=_variance, default=None)
+    day = spreads.get("day")
+    if coarse is None or day is None:
+        return most
+    together = coarse.variance + day.variance - fine.variance
+    if together <= most.variance:
+        return most
+    squares = coarse.variance**2 / coarse.freedom + day.variance**2 / day.freedom
+    return TotalSpread(together, together**2 / squares, most.skewness, most.by)
+
+
+def variance_of_one(alone: Clusters) -> float:
+    """Return the variance of one request, from requests alone or in random groups."""
+    residuals, requests = _residuals(alone), float(alone.counts.sum())
+    return float((residuals**2).sum()) / requests
+
+
+def spread_of(clusters: Clusters, one: float, by: str) -> TotalSpread:
+    """Return the spread of the total by these clusters; ``one`` is the variance of one request."""
+    counts, residuals = clusters.counts, _residuals(clusters)
+    share = counts / counts.sum()
+    left = (1 - share) ** -0.5
+    corrected = residuals * left
+    squares = float((corrected**2).sum())
+    if squares <= _NOISE * float((clusters.totals**2).sum()):
+        return TotalSpread(0.0, 1.0, 0.0, by)
+    return TotalSpread(
+        squares,
+        _freedom(clusters, one, residuals, left),
+        float(((corrected / sqrt(squares)) ** 3).sum()),
+        by,
+    )
+
+
+def bounds(
+    spread: TotalSpread, level: float = LEVEL, *, new_requests: bool = False
+) -> tuple[float, float]:
+    """Return how far below (negative) and above the total the bounds lie.
+
+    With ``new_requests`` they bound the total of as many new requests, which varies as much
+    again as the estimate does.
+    """
+    if not spread.variance:
+        return 0.0, 0.0
+    quantile = t_quantile((1 + level) / 2, spread.freedom)
+    shift = SKEW * spread.skewness * (2 * _Z**2 + 1) / 6
+    below, above = quantile - min(shift, 0.0), quantile + max(shift, 0.0)
+    error = sqrt(spread.variance * (2 if new_requests else 1))
+    return -error * below, error * above
+
+
+def _freedom(clusters: Clusters, one: float, residuals: Floats, left: Floats) -> float:
+    """Return Satterthwaite's degrees of freedom of the variance, under the working model.
+
+    The residuals are (I - h 1') t, so V = t' M t with M of rank two beside its diagonal; its
+    trace and that of its square are sums over clusters.
+    """
+    n = clusters.counts
+    h, w = n / n.sum(), left**2
+    pairs = float((n * (n - 1)).sum())
+    rho = 0.0
+    if pairs > 0 and one > 0:
+        rho = (float((residuals**2 * left).sum()) / one - float(n.sum())) / pairs
+    v = n + min(max(rho, 0.0), 1.0) * n * np.maximum(n - 1, 0)
+    total = v.sum()
+    beside = h**2 * total - 2 * h * v
+    trace = (w * (v + beside)).sum()
+    a, b, c = (w * h**2).sum(), (w * v**2).sum(), (w * h * v).sum()
+    square = 2 * a * b + 2 * c**2 + (a * total) ** 2 - 4 * total * a * c
+    square += (w**2 * ((v + beside) ** 2 - beside**2)).sum()
+    return max(1.0, float(trace**2 / square)) if square > 0 else 1.0
+
+
+def _residuals(clusters: Clusters) -> Floats:
+    requests = clusters.counts.sum()
+    return np.asarray(clusters.totals - clusters.totals.sum() / requests * clusters.counts)
+
+
+def usable(by: str, clusters: Clusters) -> bool:
+    """Return whether differences between these clusters can be seen."""
+    if by == "request":
+        return True
+    fewest = FEWEST_DAYS if by == "day" else FEWEST_CLUSTERS
+    largest = clusters.counts.max(initial=0.0) / max(clusters.counts.sum(), 1.0)
+    return clusters.effective >= fewest and bool(largest < _MOST_SHARE)
+
+
+def refuse_few(clusters: Mapping[str, Clusters]) -> None:
+    """Raise :class:`TooFewClusters` if few sessions, or few of many users, have the requests."""
+    for by in ("session", "user", "key"):
+        part = clusters.get(by)
+        if part is None or (by in COARSE and len(part.counts) < FEWEST_CLUSTERS):
+            continue
+        if part.effective < FEWEST_CLUSTERS:
+            raise TooFewClusters(
+                f"the requests weigh like those of {part.effective:.1f} {by}s; "
+                f"{FEWEST_CLUSTERS} are needed"
+            )
+
+
+def _variance(spread: TotalSpread) -> float:
+    return spread.variance
