@@ -75,7 +75,8 @@ class Budget(NotificationTarget):
         blank=True,
         validators=[MinValueValidator(0)],
         help_text="USD. No call begins that could pass it at its price. What cannot be bounded"
-        " before a call, such as tokens that a provider adds beyond max_tokens, counts as it was charged.",
+        " before a call, such as tokens that a provider adds beyond max_tokens, counts as it was"
+        " charged.",
     )
     soft_limit = money(
         null=True,
