@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from providers.completion import Usage
+from providers.large_json import LARGE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +30,11 @@ class Embedder(Protocol):
         Raises :class:`providers.errors.ProviderError`.
         """
         ...
+
+
+def is_large_input(body: Mapping[str, Any]) -> bool:
+    """Return whether the texts or tokens of a request are so many that a thread handles them."""
+    inputs = body.get("input")
+    items = inputs if isinstance(inputs, list) else [inputs]
+    size = len(items) + sum(len(item) for item in items if isinstance(item, (str, list)))
+    return size > LARGE_BYTES

@@ -168,6 +168,10 @@ def _full(folders: Iterable[Path]) -> Iterable[Path]:
         except OSError:
             yield folder
             continue
-        most = int(disk.f_blocks * disk.f_frsize * _LEAST_SHARE)
-        if disk.f_bavail * disk.f_frsize < min(settings.MIN_FREE_DISK_MB * 1024 * 1024, most):
+        if disk.f_bavail * disk.f_frsize < least_free_space(disk.f_blocks * disk.f_frsize):
             yield folder
+
+
+def least_free_space(size: int) -> int:
+    """Return the bytes that must be free on a disk of ``size`` bytes to store records."""
+    return min(settings.MIN_FREE_DISK_MB * 1024 * 1024, int(size * _LEAST_SHARE))

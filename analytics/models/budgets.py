@@ -17,7 +17,7 @@ from analytics.money import dollars, money
 class Budget(NotificationTarget):
     """How much a subject (a user, a team, a model, ...) may spend in a period.
 
-    Spending never passes ``limit``; passing ``soft_limit`` only sends a
+    No call begins that could pass ``limit`` at its price; passing ``soft_limit`` only sends a
     notification. Both are USD. With an empty ``subject`` every user, team, ...
     has a budget of its own. Scope, subject and period cannot change once the
     budget counts: make another budget instead.
@@ -74,7 +74,9 @@ class Budget(NotificationTarget):
         null=True,
         blank=True,
         validators=[MinValueValidator(0)],
-        help_text="USD. Spending never exceeds it.",
+        help_text="USD. No call begins that could pass it at its price. What cannot be bounded"
+        " before a call, such as tokens that a provider adds beyond max_tokens, counts as it was"
+        " charged.",
     )
     soft_limit = money(
         null=True,

@@ -62,15 +62,16 @@ async def running() -> AsyncIterator[Any]:
 async def post(app: Any, path: str, raw: bytes) -> tuple[int, bytes]:
     """One request straight to the ASGI application; its status and the end of its answer."""
     sent: list[dict[str, Any]] = []
-    parts = [raw[at : at + _CHUNK] for at in range(0, len(raw), _CHUNK)]
-    waiting = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
-    waiting[-1]["more_body"] = False
-    waiting.reverse()
+    starts = iter(range(0, len(raw), _CHUNK))
 
     async def receive() -> dict[str, Any]:
-        if len(parts) > 1:
+        start = next(starts, None)
+        if start is None:
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+        if start:
             await asyncio.sleep(0)
-        return waiting.pop() if waiting else await asyncio.Event().wait()  # type: ignore[return-value]
+        more = start + _CHUNK < len(raw)
+        return {"type": "http.request", "body": raw[start : start + _CHUNK], "more_body": more}
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)

@@ -14,9 +14,12 @@ from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from analytics.ledger.journal import Journal
+from analytics.ledger.write_health import least_free_space
 from optimizer.doctor.findings import Finding, ok, warning, wrong
 
-_LOW_SPACE, _MIN_SPACE = 2 * 1024**3, 200 * 1024**2
+_LOW_SPACE = 2 * 1024**3
+_SOON = 3
+"""Times the space below which records are refused: less than that is a failure."""
 _SKEW_SECONDS, _MAX_SKEW_SECONDS = 2.0, 30.0
 
 
@@ -46,9 +49,15 @@ def configuration() -> Iterator[Finding]:
 def disk(journal: Journal) -> Iterator[Finding]:
     """Check the free disk space, and whether the journal can replace the database."""
     folder = Path(settings.DATA_DIR)
-    free = shutil.disk_usage(folder).free
+    usage = shutil.disk_usage(folder)
+    free, least = usage.free, least_free_space(usage.total)
     words = f"{free / 1024**3:.1f} GiB free in {folder}."
-    if free < _MIN_SPACE:
+    if free < least:
+        words = f"{free // 1024**2} MiB free in {folder}; {least // 1024**2} are kept free."
+        yield wrong(
+            "disk", words, "Free disk space (see MIN_FREE_DISK_MB): requests are refused now."
+        )
+    elif free < _SOON * least:
         yield wrong("disk", words, "Free disk space: records will be refused soon.")
     elif free < _LOW_SPACE:
         yield warning("disk", words, "Free disk space, or delete old records with manage.py prune.")

@@ -61,8 +61,9 @@ class CachePolicy:
 class GatewayRequest:
     """One request of a client.
 
-    ``prompt`` is what a person wrote last: the part that is analysed, stored and shown. ``only``
-    are the (provider, model) pairs that may answer, ``baseline`` the model to compare the
+    ``prompt`` is what a person wrote last: the part that is analysed, stored and shown.
+    ``prompt_hash`` is its SHA-256, empty for a short one: that is hashed when it is stored.
+    ``only`` are the (provider, model) pairs that may answer, ``baseline`` the model to compare the
     cost with; both are ``None`` unless the client names them. ``max_cost`` is USD,
     ``min_quality`` 0-1. Requests with the same ``cache_key`` may share an answer. Requests
     with the same ``semantic_key`` (unless it is empty) may share one too, if their prompts
@@ -74,6 +75,7 @@ class GatewayRequest:
     chat: Chat
     prompt: str
     cache_key: str
+    prompt_hash: str = ""
     strategy: str = "complexity"
     semantic_key: str = ""
     endpoint: str = "complete"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import uuid
 from collections.abc import Callable
@@ -119,9 +120,11 @@ class ChatRequestBuilder:
         if self._prompt_caching and may_go_on and goes_on(chat, session, turn):
             chat = replace(chat, cache_session=cache_session(client, session))
         words = prompt_of(chat)
+        prompt = storable_text(words)
         request = GatewayRequest(
             chat=chat,
-            prompt=storable_text(words),
+            prompt=prompt,
+            prompt_hash=hashlib.sha256(prompt.encode()).hexdigest() if large else "",
             cache_key=chat_key(chat, options),
             semantic_key=self._semantic_key(chat, options, words),
             strategy=selection.strategy

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from analytics.budgets.claims import Refusal
@@ -21,7 +24,8 @@ from optimizer.gateway.recording.ledger_entries import Timing
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from providers.chat import Chat
 from providers.completion import Choice, Completion, most_embedded_tokens
-from providers.embedding import Embedder
+from providers.embedding import Embedder, is_large_input
+from providers.large_json import LARGE_BYTES
 from providers.resilience import Attempt, ResilientCaller
 from providers.storable import storable_text
 from routing.models import ModelRef, PromptAnalysis, RoutingDecision
@@ -79,11 +83,17 @@ class EmbeddingService:
             raise UnknownModel(
                 f"No configured provider of '{model}' offers embeddings to this client."
             )
-        analyzed = _analyzed(model, body, options, request_id, client)
+        analyze = partial(_analyzed, model, body, options, request_id, client)
+        large = is_large_input(body)
+        analyzed = await asyncio.to_thread(analyze) if large else analyze()
         decision = named_decision(chain, analyzed.analysis)
         attempts: list[Attempt] = []
         reservation = None
-        most = most_embedded_tokens(body)
+        most = (
+            await asyncio.to_thread(most_embedded_tokens, body)
+            if large
+            else most_embedded_tokens(body)
+        )
         try:
             if client.tokens_per_minute is not None:
                 await self._accounting.reserve_tokens(analyzed, most)
@@ -131,6 +141,8 @@ def _analyzed(
     request = GatewayRequest(
         chat=Chat.of_prompt(text),
         prompt=text,
+        # Of a large request on a thread, which calls this.
+        prompt_hash=hashlib.sha256(text.encode()).hexdigest() if len(text) > LARGE_BYTES else "",
         cache_key="",
         strategy="named",
         endpoint="embeddings",

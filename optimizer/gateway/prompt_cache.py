@@ -101,5 +101,6 @@ def _text(message: Message) -> str:
     if not message.name and len(message.parts) == 1:
         part = message.parts[0]
         if type(part) is Text and part.cache is None:
-            return repr((message.role, part.text))
+            # The length tells where it ends; to quote a long text takes longer than to digest it.
+            return f"{message.role} {len(part.text)} {part.text}"
     return repr(message)

@@ -98,9 +98,11 @@ class Judge:
         *,
         budgets: Budgets | None = None,
         baselines: BaselineChoice | None = None,
+        can_record: Callable[[], bool] = lambda: True,
         seed: int | None = None,
     ) -> None:
         self._policy = policy
+        self._can_record = can_record
         self._caller = caller
         self._prices = prices
         self._store = store
@@ -175,6 +177,8 @@ class Judge:
             logger.error("A comparison that cost $%s could not be recorded (%s)", spent, kind)
 
     async def _has_its_turn(self) -> bool:
+        if not self._can_record():
+            return False  # what cannot be recorded is not bought
         pace: Pace = await self._store(self._pace.now)
         return not pace.spent and self._random.random() < pace.share
 

@@ -32,6 +32,7 @@ def configured_judge(
     guarantee: ActiveGuarantee | None,
     budgets: Budgets | None = None,
     baselines: BaselineChoice | None = None,
+    can_record: Callable[[], bool] = lambda: True,
 ) -> Judge | None:
     """Return the judge, ``None`` if its model is not set, not configured or has no known price.
 
@@ -55,7 +56,9 @@ def configured_judge(
 
     reference = guarantee.guarantee().reference if guarantee else None
     policy = JudgePolicy(model, product.judge_rate, product.judge_daily_budget, reference)
-    return Judge(policy, caller, prices, store, budgets=budgets, baselines=baselines)
+    return Judge(
+        policy, caller, prices, store, budgets=budgets, baselines=baselines, can_record=can_record
+    )
 
 
 def configured_baseline(

@@ -34,7 +34,9 @@ class AnthropicProvider(WireClient):
         else:
             for field in _NOT_COUNTED:
                 payload.pop(field, None)
-        body = await self.post("/v1/messages/count_tokens", payload, self._headers(request))
+        body = await self.post(
+            "/v1/messages/count_tokens", payload, self._headers(request), large=request.chat.large
+        )
         with self._reading:
             return int(body["input_tokens"])
 

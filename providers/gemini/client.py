@@ -39,7 +39,7 @@ class GeminiProvider(WireClient):
             model = f"models/{request.model}"
             payload = {"generateContentRequest": {**payload, "model": model}}
         path = f"/v1beta/models/{quote(request.model, safe='')}:countTokens"
-        body = await self.post(path, payload, self._headers(request))
+        body = await self.post(path, payload, self._headers(request), large=request.chat.large)
         with self._reading:
             return int(body["totalTokens"])
 

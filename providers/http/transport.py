@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractStreamWriter
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import AiohttpResponseStream, map_aiohttp_exceptions
 from multidict import CIMultiDict
 from yarl import URL
 
+_WRITTEN_AT_ONCE = 1024 * 1024
+"""Bytes. To write many megabytes at once copies them several times on the event loop."""
+_PIECE = 256 * 1024
 _USER_AGENT = "ai-cost-optimizer"
 CALL_FAILED = (httpx.HTTPError, aiohttp.ClientError)
 """The errors that a call may raise. The transport has no httpx error for an answer that is not
@@ -104,6 +109,25 @@ async def body_of(response: httpx.Response, most: int) -> bytes | None:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
+class _LargeBody(aiohttp.Payload):
+    """A body that is written piece by piece, as the connection takes it, and not copied before."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._size = len(content)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the body as text."""
+        return self._value.decode(encoding, errors)  # type: ignore[no-any-return]
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the body; other tasks run between two pieces."""
+        view = memoryview(self._value)
+        for start in range(0, len(view), _PIECE):
+            await writer.write(view[start : start + _PIECE])
+            await asyncio.sleep(0)
+
+
 class PooledTransport(AiohttpTransport):
     """A transport that sends a :class:`Target` and bytes without an httpx request.
 
@@ -114,11 +138,14 @@ class PooledTransport(AiohttpTransport):
         """Return the response with an unread body. Raises ``CALL_FAILED``."""
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self.get_client()
+        data: bytes | _LargeBody | None = content
+        if content is not None and len(content) > _WRITTEN_AT_ONCE:
+            data = _LargeBody(content)
         with map_aiohttp_exceptions():
             answer = await self.client.request(
                 method,
                 target.url,
-                data=content,
+                data=data,
                 headers=target.headers,
                 timeout=target.timeout,
                 allow_redirects=False,

@@ -249,16 +249,27 @@ class WireClient(ABC):
         """Do nothing: the pooled client belongs to the registry."""
 
     async def post(
-        self, path: str, payload: Mapping[str, Any], headers: Mapping[str, str]
+        self,
+        path: str,
+        payload: Mapping[str, Any],
+        headers: Mapping[str, str],
+        *,
+        large: bool = False,
     ) -> dict[str, Any]:
-        """POST JSON and read a JSON object. Raises :class:`ProviderError`."""
+        """POST JSON and read a JSON object. Raises :class:`ProviderError`.
+
+        A ``large`` payload is written on a thread.
+        """
         try:
-            content = orjson.dumps(payload)
+            content = (
+                await asyncio.to_thread(orjson.dumps, payload) if large else orjson.dumps(payload)
+            )
         except TypeError:
             content = await asyncio.to_thread(write_large, payload)
         raw, _ = await self._post(path, content, headers)
-        large = len(raw) > LARGE_BYTES
-        return await asyncio.to_thread(self._object, raw) if large else self._object(raw)
+        if len(raw) > LARGE_BYTES:
+            return await asyncio.to_thread(self._object, raw)
+        return self._object(raw)
 
     async def _post(
         self, path: str, content: bytes, headers: Mapping[str, str]

@@ -9,7 +9,7 @@ import httpx
 
 from providers import features
 from providers.completion import Completion, CompletionRequest, complete_embedded_usage
-from providers.embedding import Embeddings
+from providers.embedding import Embeddings, is_large_input
 from providers.errors import ContentBlocked, EmptyCompletion, InsufficientCredit, ProviderError
 from providers.http.streaming import StreamReader
 from providers.http.wire import WireClient
@@ -52,7 +52,9 @@ class OpenAIProvider(WireClient):
 
     async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings:
         """Call ``POST {base_url}/embeddings``. Raises :class:`ProviderError`."""
-        answer = await self.post("/embeddings", {**body, "model": model}, self.key_headers())
+        payload = {**body, "model": model}
+        large = is_large_input(body)
+        answer = await self.post("/embeddings", payload, self.key_headers(), large=large)
         with self._reading:
             if not answer["data"]:
                 raise EmptyCompletion(self.name, "returned no embeddings")

@@ -175,6 +175,8 @@ class Audit:
             f" {len(clients.refusals)} refused for want of records, {grown:+.0f} MiB;"
             f" {money}"
         )
+        for what in wrong:
+            _report(f"  WRONG: {what}")
         return wrong
 
     async def listens(self) -> None:

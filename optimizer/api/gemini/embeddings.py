@@ -5,7 +5,9 @@ Format: https://ai.google.dev/api/embeddings
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Self
 
 from optimizer.api.compat.chat_endpoint import cost_headers
@@ -15,6 +17,7 @@ from optimizer.api.gemini.paths import model_of
 from optimizer.api.gemini.request_reader.fields import ProtoReader
 from optimizer.api.http.body_reader import BodyReader
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
+from optimizer.domain.options import RequestOptions
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.wiring.services import Services
 
@@ -36,16 +39,20 @@ class EmbedEndpoint(GeminiEndpoint):
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
         """Return the vectors, with the cost in the headers."""
-        fields = ProtoReader(api_request.data)
-        body = self.read(fields)
-        options = read_request_options(
-            BodyReader(api_request.data), api_request.header("cache-control")
-        )
+        read = partial(self._read, api_request)
+        body, options = await asyncio.to_thread(read) if api_request.large else read()
         answer, result = await self._embedding.embed(
             model_of(api_request.path), body, options, api_request.request_id, api_request.client
         )
         vectors = [{"values": item["embedding"]} for item in answer["data"]]
         return JsonReply(self.written(vectors), headers=cost_headers(result))
+
+    def _read(self, api_request: ApiRequest) -> tuple[dict[str, Any], RequestOptions]:
+        fields = ProtoReader(api_request.data)
+        options = read_request_options(
+            BodyReader(api_request.data), api_request.header("cache-control")
+        )
+        return self.read(fields), options
 
     def read(self, fields: ProtoReader) -> dict[str, Any]:
         """Return the body for a provider of embeddings."""

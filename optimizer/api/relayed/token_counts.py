@@ -5,6 +5,7 @@ OpenAI's own models answer both. Tokens are estimated for others; compaction is 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -54,7 +55,15 @@ class _OwnCallEndpoint(ResponsesEndpoint):
         """Return the reply to a request whose references are resolved."""
         raise NotImplementedError
 
-    def request_of(self, api_request: ApiRequest) -> GatewayRequest:
+    async def request_of(self, api_request: ApiRequest) -> GatewayRequest:
+        """Return the gateway's request; a large one is read beside the event loop."""
+        if not api_request.large:
+            return self._read(api_request)
+        request = await asyncio.to_thread(self._read, api_request)
+        api_request.kept.append(request.chat)
+        return request
+
+    def _read(self, api_request: ApiRequest) -> GatewayRequest:
         """Return the gateway's request; one without a model is for any."""
         data = api_request.data
         if isinstance(data, Mapping) and not data.get("model"):
@@ -64,6 +73,7 @@ class _OwnCallEndpoint(ResponsesEndpoint):
             endpoint=self.name,
             request_id=api_request.request_id,
             client=api_request.client,
+            large=api_request.large,
         )
 
 
@@ -72,12 +82,12 @@ class InputTokensEndpoint(_OwnCallEndpoint):
 
     async def reply(self, api_request: ApiRequest) -> Reply:
         """Return OpenAI's own count, or an estimate."""
-        request = self.request_of(api_request)
+        request = await self.request_of(api_request)
         await check_files(self._objects, request.chat, request.client)
         try:
             model = self.own_calls.own_model(request)
             answer = await self.own_calls.pass_on(
-                "/responses/input_tokens", api_request.data, model
+                "/responses/input_tokens", api_request.data, model, large=api_request.large
             )
             return _reply(answer)
         except OtherWire:
@@ -93,7 +103,7 @@ class CompactEndpoint(_OwnCallEndpoint):
 
     async def reply(self, api_request: ApiRequest) -> Reply:
         """Return OpenAI's answer; the call is priced and recorded."""
-        request = self.request_of(api_request)
+        request = await self.request_of(api_request)
         await check_files(self._objects, request.chat, request.client)
         try:
             answer = await self.own_calls.compact(request, api_request.data)

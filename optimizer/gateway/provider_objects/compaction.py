@@ -24,6 +24,7 @@ from providers.completion import Choice, Completion, complete_usage, lost_usage
 from providers.errors import ClientGone, ProviderError, error_for_status
 from providers.http.side_calls import SideCall
 from providers.http.transport import client_headers
+from providers.large_json import write_large
 from providers.openai.client import OpenAIOwnProvider
 from providers.resilience import Attempt, ResilientCaller
 from providers.usage import read_usage
@@ -77,15 +78,22 @@ class OwnCalls:
                 return ref
         raise NotAllowed(f"This API key does not allow the model '{request.requested_model}'.")
 
-    async def pass_on(self, path: str, body: Mapping[str, Any], model: ModelRef) -> PassedAnswer:
-        """Send ``body`` with the name of the model. Raises :class:`ProviderError`."""
+    async def pass_on(
+        self, path: str, body: Mapping[str, Any], model: ModelRef, *, large: bool = False
+    ) -> PassedAnswer:
+        """Send ``body`` with the name of the model. Raises :class:`ProviderError`.
+
+        A ``large`` body is written on a thread.
+        """
         provider = self._caller.providers[model.provider]
         assert isinstance(provider, OpenAIOwnProvider)
         sent = {k: v for k, v in body.items() if k != "optimizer"} | {"model": model.model}
         headers = {"content-type": "application/json"}
-        answer = await provider.pass_on(
-            SideCall("POST", path, headers=headers, content=json.dumps(sent).encode())
-        )
+        if large:
+            content = await asyncio.to_thread(write_large, sent)
+        else:
+            content = json.dumps(sent).encode()
+        answer = await provider.pass_on(SideCall("POST", path, headers=headers, content=content))
         raw = await answer.read()
         if answer.status in {401, 403} or (answer.status >= 400 and provider.holds_key(raw)):
             raise error_for_status(provider.name, answer.status)
@@ -137,7 +145,7 @@ class OwnCalls:
         """Return OpenAI's answer; a call that fails is added to ``attempts``."""
         error: ProviderError | None = None
         try:
-            answer = await self.pass_on("/responses/compact", body, model)
+            answer = await self.pass_on("/responses/compact", body, model, large=request.chat.large)
             if answer.status >= 400:
                 error = error_for_status(model.provider, answer.status)
             return answer

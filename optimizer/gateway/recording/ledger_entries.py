@@ -15,6 +15,7 @@ from analytics.ledger.ledger import LedgerEntry
 from analytics.ledger.savings import Savings
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from optimizer.domain.analyzed_request import AnalyzedRequest
+from optimizer.domain.request import GatewayRequest
 from optimizer.gateway.recording.cached_answers import answer_json
 from providers.completion import Completion, Usage
 from providers.pricing import CallPrice
@@ -39,9 +40,11 @@ class StoragePolicy:
     prompts: str = "full"
     cache_seconds: int = 0
 
-    def prompt_fields(self, prompt: str) -> dict[str, str]:
+    def prompt_fields(self, request: GatewayRequest) -> dict[str, str]:
         """Return the columns of a prompt: its text and its SHA-256, as far as they are stored."""
-        digest = "" if self.prompts == "none" else hashlib.sha256(prompt.encode()).hexdigest()
+        prompt, digest = request.prompt, ""
+        if self.prompts != "none":
+            digest = request.prompt_hash or hashlib.sha256(prompt.encode()).hexdigest()
         return {"prompt": prompt if self.prompts == "full" else "", "prompt_hash": digest}
 
     def expiry(self, now: datetime, wanted: int | None = None) -> datetime | None:
@@ -140,7 +143,7 @@ class LedgerEntryBuilder:
         """Return the entry of a provider's answer, and the cache entry of that answer."""
         completion, charges, baseline = answer.completion, answer.charges, answer.baseline
         savings, usage = answer.savings, completion.usage
-        prompt_fields = self._policy.prompt_fields(analyzed.request.prompt)
+        prompt_fields = self._policy.prompt_fields(analyzed.request)
         finish_reason = completion.choices[0].finish_reason
         response_id = completion.response_id or ""
         if not response_id.isprintable():
@@ -278,7 +281,7 @@ class LedgerEntryBuilder:
         request = analyzed.request
         reasoning = request.chat.reasoning
         if prompt_fields is None:
-            prompt_fields = self._policy.prompt_fields(request.prompt)
+            prompt_fields = self._policy.prompt_fields(request)
         return {
             "id": request.request_id,
             "created_at": request.asked_at,

@@ -26,8 +26,9 @@ class Command(TeachingCommand):
     """Show budgets, create one or change one."""
 
     help = (
-        "Show budgets, create one or change one. A limit is never exceeded: before a call its "
-        "highest possible cost is held, and after the call its actual cost is counted.\n"
+        "Show budgets, create one or change one. Before a call, the most that it may cost at "
+        "its price is held, so that no call passes a limit; after it, its cost is counted.\n"
+        "docs/budgets.md says what is bounded and what is estimated.\n"
         "  manage.py budgets\n"
         "  manage.py budgets add all --limit 500                      everything, a month\n"
         "  manage.py budgets add users --scope user --limit 2 --period day --zone Europe/Berlin\n"
@@ -67,7 +68,9 @@ class Command(TeachingCommand):
         switch.add_argument("--on", action="store_true", default=None, dest="enabled")
         switch.add_argument("--off", action="store_false", default=None, dest="enabled")
         for command in (add, change):
-            command.add_argument("--limit", metavar="USD", help="hard limit, never exceeded")
+            command.add_argument(
+                "--limit", metavar="USD", help="no call begins that could pass it at its price"
+            )
             command.add_argument("--soft", metavar="USD", help="notify people above it")
             at_limit = command.add_mutually_exclusive_group()
             at_limit.add_argument(

@@ -12,6 +12,7 @@ import pytest
 from django.core.management import call_command
 
 from analytics.access.keys import key_make
+from analytics.ledger.journal import Journal
 from analytics.models import ApiKey
 from optimizer.doctor import system_checks
 from optimizer.doctor.findings import Finding
@@ -69,14 +70,29 @@ def test_what_hides_a_mistake_is_told(settings: Any, monkeypatch: pytest.MonkeyP
 def test_a_full_disk_and_a_journal_that_cannot_be_written(
     settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        system_checks.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})()
-    )
+    disk = type("Usage", (), {"free": 10, "total": 100 * 1024**3})()
+    monkeypatch.setattr(system_checks.shutil, "disk_usage", lambda _: disk)
     (tmp_path / "ledger-journal").touch()
     settings.DATA_DIR = tmp_path
     found, _ = looked_over()
     assert levels(found["disk"]) == ["wrong"]
     assert levels(found["journal"]) == ["wrong"]
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "words", "level"),
+    [(63, "refused now", "wrong"), (65, "soon", "wrong"), (1_000, "prune", "warning")],
+)
+def test_the_free_space_is_judged_by_when_records_are_refused(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    mebibytes: int, words: str, level: str,
+) -> None:  # fmt: skip
+    settings.MIN_FREE_DISK_MB, settings.DATA_DIR = 64, tmp_path
+    disk = type("Usage", (), {"free": mebibytes * 1024**2, "total": 100 * 1024**3})()
+    monkeypatch.setattr(system_checks.shutil, "disk_usage", lambda _: disk)
+    finding = next(system_checks.disk(Journal(tmp_path / "journal")))
+    assert finding.level == level
+    assert words in finding.cure
 
 
 def test_a_redis_that_is_away(settings: Any) -> None:

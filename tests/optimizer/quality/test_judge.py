@@ -176,6 +176,17 @@ async def test_no_more_than_its_budget_a_day(begin: Start, fakes, settings) -> N
     assert len(await compared()) == 1
 
 
+async def test_nothing_is_judged_while_nothing_can_be_recorded(
+    begin: Start, fakes, monkeypatch
+) -> None:
+    fakes["gemini"].wire = verdicts_by(lambda first, second: "tie")
+    client = await begin()
+    monkeypatch.setattr(get_services().routing._judge, "_can_record", lambda: False)
+    await ask(client, **BASELINE)
+    assert await compared() == []
+    assert fakes["gemini"].asked == []
+
+
 async def test_the_lot_decides(begin: Start, fakes, settings) -> None:
     settings.JUDGE_RATE = 0.0
     await ask(await begin(), **BASELINE)

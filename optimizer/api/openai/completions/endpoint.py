@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponseBase
@@ -44,12 +45,13 @@ class CompletionsEndpoint(OpenAIEndpoint, ChatEndpoint):
         """Return the reply; errors become replies as well."""
         request: GatewayRequest | None = None
         try:
-            queries, with_usage = read_completion_queries(
-                api_request.data, api_request.header("cache-control")
+            read = partial(
+                read_completion_queries, api_request.data, api_request.header("cache-control")
             )
+            queries, with_usage = await asyncio.to_thread(read) if api_request.large else read()
             if len(queries) > 1:
                 return await self._answer_all(queries, api_request, with_usage=with_usage)
-            request = self._request(queries[0], api_request, api_request.request_id)
+            request = await self._request(queries[0], api_request, api_request.request_id)
             return await answer(
                 self._routing,
                 request,
@@ -59,16 +61,23 @@ class CompletionsEndpoint(OpenAIEndpoint, ChatEndpoint):
         except Exception as error:  # noqa: BLE001 - the request helps to name the field at fault
             return self.failed(api_request.request_id, error, request)
 
-    def _request(
+    async def _request(
         self, query: ChatQuery, api_request: ApiRequest, request_id: uuid.UUID
     ) -> GatewayRequest:
-        return self._chat_requests.build(
+        build = partial(
+            self._chat_requests.build,
             query,
             endpoint=self.name,
             request_id=request_id,
             client=api_request.client,
             header=api_request.header,
+            large=api_request.large,
         )
+        if not api_request.large:
+            return build()
+        request = await asyncio.to_thread(build)
+        api_request.kept.append(request.chat)
+        return request
 
     async def _answer_all(
         self, queries: list[ChatQuery], api_request: ApiRequest, *, with_usage: bool
@@ -76,7 +85,7 @@ class CompletionsEndpoint(OpenAIEndpoint, ChatEndpoint):
         """Answer several prompts: each is a request of its own, with a record of its own."""
         ids = [api_request.request_id, *(uuid.uuid4() for _ in queries[1:])]
         requests = [
-            self._request(replace(query, streamed=False), api_request, request_id)
+            await self._request(replace(query, streamed=False), api_request, request_id)
             for query, request_id in zip(queries, ids, strict=True)
         ]
         results = await asyncio.gather(*map(self._routing.complete, requests))
