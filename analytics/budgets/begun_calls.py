@@ -61,10 +61,11 @@ class BegunCalls:
     def add(self, request: UUID) -> None:
         """Write that a call of ``request`` is about to begin.
 
-        If it cannot be written, the file is removed: without it, any call may have begun.
+        If it cannot be written, the file is emptied, and proves only whether the worker lives:
+        any call may have begun.
         """
         self.open()
-        if self._file is None:
+        if self._file is None or self._broken:
             return
         try:
             if self._written >= 2 * _KEPT:
@@ -86,6 +87,10 @@ class BegunCalls:
     def _give_up(self, error: OSError) -> None:
         self._broken = True
         logger.warning("Calls are not noted on disk (%s)", type(error).__name__)
+        if self._file is not None:
+            with suppress(OSError):
+                os.ftruncate(self._file, len(_boot_id()))  # takes no space on a full disk
+                return
         self.close()
 
     def _begin_file(self) -> None:
@@ -113,14 +118,16 @@ def proof_of(folder: Path, worker: str) -> Proof:
     """Return what the file of ``worker`` proves; nothing if it is of another machine or start."""
     try:
         with _path(folder, worker).open("rb") as file:
-            content = file.read()
-            if not content.startswith(_boot_id() + b"\n"):
+            content, boot = file.read(), _boot_id()
+            emptied = content == boot
+            if not emptied and not content.startswith(boot + b"\n"):
                 return Proof()
+            begun = None if emptied else _requests(content)
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return Proof(begun=_requests(content))
-            return Proof(dead=True, begun=_requests(content))
+                return Proof(begun=begun)
+            return Proof(dead=True, begun=begun)
     except OSError:
         return Proof()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from datetime import timedelta
 from decimal import Decimal
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from analytics.budgets.begun_calls import BegunCalls
+from analytics.budgets import begun_calls
+from analytics.budgets.begun_calls import BegunCalls, proof_of
 from analytics.budgets.claims import Charge, Claim, Payer
 from analytics.budgets.holding import hold
 from analytics.budgets.opening import budget_open
@@ -92,3 +94,22 @@ def test_nothing_is_settled_while_records_wait_in_the_journal(tmp_path: Path) ->
     (folder / "other.jsonl").write_text("")
     assert lost_calls_settle(tmp_path, Journal(folder)) == 0
     assert BudgetHold.objects.count() == 2
+
+
+def test_a_full_disk_leaves_the_proof_that_the_worker_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, other = held(), held()
+    calls = BegunCalls(tmp_path, "w")
+    calls.open()
+    monkeypatch.setattr(begun_calls.os, "write", lambda *_: 3)
+    calls.add(request)
+    monkeypatch.undo()
+    assert proof_of(tmp_path, "w").dead is False
+    assert calls._file is not None
+    os.close(calls._file)  # as when the worker is killed
+    proof = proof_of(tmp_path, "w")
+    assert proof.dead
+    assert proof.may_have_begun(other)
+    assert lost_calls_settle(tmp_path, Journal(tmp_path / "journal")) == 2
+    assert not BudgetHold.objects.exists()
