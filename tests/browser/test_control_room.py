@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Open, Service
 from tests.fakes.wires import ANSWER
@@ -40,6 +40,11 @@ def wait_for_pictures(page: Page) -> None:
     raise AssertionError("A picture was not drawn.")
 
 
+def card_of(page: Page, figure: str) -> Locator:
+    """Return the card of ``figure``; other cards may speak of it, too."""
+    return page.locator(".card", has=page.get_by_text(figure, exact=True)).first
+
+
 def requests_today(page: Page) -> int:
     """Of the live page, once it knows."""
     counted = page.locator("#requests")
@@ -49,7 +54,7 @@ def requests_today(page: Page) -> int:
 
 def test_home_says_what_is_spent_and_leads_to_the_rows(open_page: Open, shots: Path) -> None:
     page = open_page("/admin/?days=30")
-    expect(page.locator(".card", has_text="Spent").first.locator("strong")).to_contain_text("$")
+    expect(card_of(page, "Spent").locator("strong")).to_contain_text("$")
     expect(page.get_by_text("Kinds of prompt, by cost")).to_be_visible()
     expect(page.locator("#chart-spend canvas")).to_be_visible()
     wait_for_pictures(page)
@@ -63,7 +68,7 @@ def test_home_says_what_is_spent_and_leads_to_the_rows(open_page: Open, shots: P
     page.get_by_label("to", exact=True).fill(today)
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_label("From")).to_have_value(today)
-    page.locator(".card", has_text="Requests").first.click()
+    card_of(page, "Requests").click()
     expect(page).to_have_url(re.compile("requestrecord"))
     expect(page.locator("#result_list tbody tr").first).to_be_visible()
 
@@ -128,7 +133,7 @@ def test_the_home_keeps_itself_up_to_date(open_page: Open, service: Service) -> 
     page = open_page("/admin/live/")
     page.clock.install()
     page.goto("/admin/?days=1")
-    card = page.locator(".card", has_text="Requests").first.locator("strong")
+    card = card_of(page, "Requests").locator("strong")
     before = int(card.inner_text().replace(",", ""))
     expect(page.locator("#chart-spend canvas")).to_be_visible()
     service.ask(f"One more, at {datetime.now(UTC)}?")
