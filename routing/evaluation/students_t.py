@@ -1,4 +1,8 @@
-"""Quantiles of Student's t distribution, for any number of degrees of freedom."""
+"""Quantiles of Student's t distribution, for any number of degrees of freedom.
+
+The verifier of proofs, which is one file without dependencies, repeats these lines: a report's
+figures must be the same there to the last place, which no library's version promises.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ def t_quantile(probability: float, freedom: float) -> float:
         middle = (low + high) / 2
         if middle in {low, high}:
             break
-        if incomplete_beta(freedom / 2, 0.5, middle) < tail:
+        if _incomplete_beta(freedom / 2, 0.5, middle) < tail:
             low = middle
         else:
             high = middle
@@ -32,7 +36,7 @@ def t_quantile(probability: float, freedom: float) -> float:
     return float((freedom * (1 - x) / x) ** 0.5)
 
 
-def incomplete_beta(a: float, b: float, x: float) -> float:
+def _incomplete_beta(a: float, b: float, x: float) -> float:
     """Return the regularised incomplete beta function.
 
     By its continued fraction (Press et al., Numerical Recipes, 2007, section 6.4).

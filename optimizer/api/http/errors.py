@@ -18,7 +18,7 @@ from analytics.ledger.write_health import RecordsUnavailable
 from analytics.quality.feedback import UnknownAnswer
 from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.api.http.body_reader import InvalidField
-from optimizer.domain.identifiers import CHAT
+from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.model_names import UnknownModel
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import (
@@ -191,7 +191,7 @@ def _for_agents(failure: Failure, request: GatewayRequest | None) -> Failure:
     """
     if failure.code not in _ENDS_AGENTS or request is None:
         return failure
-    if request.session.agent in {"", CHAT}:
+    if request.session.agent in NO_AGENTS:
         return failure
     if failure.retry_after is not None and failure.retry_after <= _MAX_RETRY_WAIT_SECONDS:
         return failure
