@@ -1056,7 +1056,7 @@ def roots_that_differ(bundle: Bundle) -> Iterable[str]:
     for name in sorted(days):
         yield f"{name}: there is no signed root of the day's rows"
     signed = {day["day"] for day in bundle.days}
-    began = bundle.manifest.get("began")
+    began = str(bundle.manifest.get("began") or "")
     # Bundles of earlier versions have no roots of days without rows.
     for name in days_without_rows(bundle) if began else ():
         if name >= began and name not in signed:
