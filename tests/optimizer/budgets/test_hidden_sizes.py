@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from optimizer.wiring.build import get_services
+from tests.conftest import Start
 from tests.fakes.server import Asked, FakeProvider, Reply
 from tests.fakes.wires import KEY, embeddings_wire, gemini_response
 from tests.optimizer.budgets.test_reservations import booked, limit, recorded, uncached
@@ -94,7 +95,7 @@ async def test_no_input_of_hidden_size_passes_a_budget(
 
 
 async def test_no_embeddings_of_another_dialect_pass_a_budget(
-    uncached: httpx.AsyncClient, start: Any, monkeypatch: pytest.MonkeyPatch
+    transactional_db: None, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "a " * 50_000
 
