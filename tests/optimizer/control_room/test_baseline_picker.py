@@ -83,6 +83,9 @@ def test_each_page_that_shows_savings_has_the_picker(
         assert '<select id="baseline" name="baseline">' in text, address
         assert '<option value="recorded" selected>' in text, address
         assert '<option value="complexity">' in text, address
+        before = text[: text.index('<form method="get" class="baseline-picker">')]
+        # A form within another is none: browsers drop its tag.
+        assert before.count("<form") == before.count("</form>"), address
 
 
 def test_each_page_compares_with_what_is_picked(
