@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
@@ -17,7 +18,20 @@ from django.core.exceptions import ImproperlyConfigured
 from optimizer.shared.secret_files import read_secret_files
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+
+
+class _Environment(environ.Env):  # type: ignore[misc]
+    """The environment; a value that has another form is refused with the variable's name."""
+
+    def get_value(self, var: str, cast: Any = None, *rest: Any, **options: Any) -> Any:
+        """Return the variable as ``cast``. Raises ``ImproperlyConfigured``."""
+        try:
+            return super().get_value(var, cast, *rest, **options)
+        except (ValueError, ArithmeticError) as error:
+            raise ImproperlyConfigured(f"{var} cannot be read: {error}") from None
+
+
+env = _Environment()
 env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
 read_secret_files(os.environ)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import field, replace
 from decimal import Decimal
 from typing import Any, Literal, Protocol
@@ -283,8 +283,17 @@ def complete_embedded_usage(usage: Usage | None, body: Mapping[str, Any]) -> Usa
 # Providers add a few tokens of their own to each message, and a page of text to tools.
 _MESSAGE_OVERHEAD = 16
 _TOOLS_OVERHEAD = 2_000
-# More than any provider charges for the largest image that it accepts.
-_LARGEST_IMAGE = 8_000
+# The most tokens of an image: Qwen2-VL's 16 384 (https://huggingface.co/Qwen/Qwen2-VL-7B-Instruct).
+LARGEST_IMAGE = 16_384
+# OpenAI counts an image 33 times as dear for this model, beyond its context window too: 2 833 and
+# 5 667 for each of at most eight tiles (https://platform.openai.com/docs/guides/images-vision).
+_DEARER_IMAGES = {"gpt-4o-mini": 2_833 + 8 * 5_667}
+
+
+def largest_image(model: str) -> int:
+    """Return the most tokens that an image costs with this model."""
+    dearer = (tokens for name, tokens in _DEARER_IMAGES.items() if name in model)
+    return next(dearer, LARGEST_IMAGE)
 
 
 def most_input_tokens(chat: Chat) -> int:
@@ -298,7 +307,7 @@ def most_input_tokens(chat: Chat) -> int:
     native = chat.native or any(isinstance(part, Native) for part in chat.parts())
     if native and chat.source is not None:
         # The body includes the parts that only its own wire can read, wherever they are.
-        return overhead + _body_size(chat.source.body)
+        return overhead + most_body_tokens(chat.source.body)
     tools = sum(
         _size(tool.name) + _size(tool.description) + _size(json.dumps(dict(tool.parameters)))
         for tool in chat.tools
@@ -315,11 +324,14 @@ def most_body_tokens(body: Mapping[str, Any]) -> int:
         for name in ("messages", "input", "contents")
     )
     overhead = _MESSAGE_OVERHEAD * (turns + 1) + (_TOOLS_OVERHEAD if body.get("tools") else 0)
-    return overhead + _body_size(body) + _LARGEST_IMAGE * _images(body)
+    return overhead + _body_size(body) + LARGEST_IMAGE * images_in(body)
 
 
-def _images(body: Mapping[str, Any]) -> int:
-    """Return how many images a request refers to by their addresses."""
+_GEMINI_BLOBS = ("inlineData", "inline_data", "fileData", "file_data")
+
+
+def images_in(body: Mapping[str, Any]) -> int:
+    """Return how many images a request may have: the bytes of a small one bound no tokens."""
     count, values = 0, [body.get(name) for name in ("messages", "input", "contents")]
     while values:
         value = values.pop()
@@ -328,6 +340,7 @@ def _images(body: Mapping[str, Any]) -> int:
         elif isinstance(value, Mapping):
             kind = value.get("type")
             count += isinstance(kind, str) and "image" in kind
+            count += any(value.get(name) for name in _GEMINI_BLOBS)
             values.extend(value.values())
     return count
 
@@ -336,12 +349,16 @@ def most_embedded_tokens(body: Mapping[str, Any]) -> int:
     """Return the same bound for the texts, or the tokens, of a request for embeddings."""
     inputs = body.get("input")
     items = inputs if isinstance(inputs, list) else [inputs]
-    return sum(
-        _size(item) + _MESSAGE_OVERHEAD
-        if isinstance(item, str)
-        else (len(item) if isinstance(item, list) else 1)
-        for item in items
-    )
+    return sum(map(_embedded_size, items))
+
+
+def _embedded_size(item: Any) -> int:
+    if isinstance(item, str):
+        return _size(item) + _MESSAGE_OVERHEAD
+    if isinstance(item, int) or (isinstance(item, list) and all(type(n) is int for n in item)):
+        return 1 if isinstance(item, int) else len(item)
+    # Another dialect's parts, of which each may be an image.
+    return _body_size({"input": item}) + LARGEST_IMAGE * (1 + images_in({"input": item}))
 
 
 def _body_size(body: Mapping[str, Any]) -> int:
@@ -360,7 +377,15 @@ def _part_size(part: Part) -> int:
         return _size(part.text) + _size(part.name) + len(part.data) + _MESSAGE_OVERHEAD
     if isinstance(part, Thinking):
         return _size(part.text)
-    return _LARGEST_IMAGE if isinstance(part, Image) else 0
+    return LARGEST_IMAGE if isinstance(part, Image) else 0
+
+
+def pictures_of(chat: Chat) -> Iterator[Part]:
+    """Yield the parts of a chat, those within results of tools too."""
+    for part in chat.parts():
+        yield part
+        if isinstance(part, ToolResult):
+            yield from part.content
 
 
 def _size(text: str) -> int:

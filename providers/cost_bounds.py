@@ -7,11 +7,13 @@ knows is sent as it is, and the provider charges for what it does.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from providers.chat import Chat, Native
+from providers.chat import Chat, Image, Native
+from providers.completion import images_in, pictures_of
+from providers.media import is_image, is_text, of_data_url
 from providers.unchecked_fields import (
     MOST_COUNT,
     camel_case,
@@ -61,8 +63,7 @@ _FETCHED_INPUT = {"web_search_options": "web_search", "plugins": "web_search", "
 _CONTENT = ("messages", "input", "contents", "system", "systemInstruction", "system_instruction")
 # JSON of the client's own tools, in which names mean nothing, and sources, which their part judges.
 _OPAQUE = frozenset({"arguments", "functionCall", "functionResponse", "parameters", "source"})
-# Bytes bound the tokens of texts; in these formats text is compressed, or time is charged.
-_UNBOUNDED_MEDIA = ("application/", "video/", "audio/")
+_IMAGES_BY_URL = frozenset({"image_url", "input_image"})
 _FILE_FIELDS = ("file_id", "file_url", "file_uri", "fileUri")
 _PRIORITY, _FAST, _GEOGRAPHY, _AUDIO = Decimal(2), Decimal(6), Decimal("1.1"), Decimal(16)
 _PRICED_TIERS = frozenset({"flex", "priority", "fast"})
@@ -80,6 +81,8 @@ class CostBound:
     size of the context window, in tokens, 0 for the model's own. ``served`` are the service
     tier, speed and geography that the request asks for, and ``advisors`` the models that
     the provider may call beside the request's own, once for each time that they are named.
+    ``images`` are the images in the input; ``fetched`` of them are named by an address, behind
+    which anything may be.
     """
 
     output_tokens: int
@@ -89,17 +92,27 @@ class CostBound:
     window: int = 0
     served: tuple[str, str, str] = ("", "", "")
     advisors: tuple[str, ...] = ()
+    images: int = 0
+    fetched: int = 0
 
 
 def cost_bound(chat: Chat, max_tokens: int) -> CostBound:
     """Return the bound for ``chat`` with at most ``max_tokens`` for each of its choices."""
+    pictures = [part for part in pictures_of(chat) if isinstance(part, Image)]
+    fetched = sum(not (part.data or part.url.startswith("data:")) for part in pictures)
     if chat.source is None:
         native = any(isinstance(part, Native) for part in chat.parts())
         return CostBound(
-            max_tokens * chat.n, (("messages", "a part of one API"),) if native else ()
+            max_tokens * chat.n,
+            (("messages", "a part of one API"),) if native else (),
+            images=len(pictures),
+            fetched=fetched,
         )
-    return body_bound(
+    bound = body_bound(
         chat.source.wire, chat.source.body, max_tokens, n=chat.n, headers=chat.source.headers
+    )
+    return replace(
+        bound, images=max(bound.images, len(pictures)), fetched=max(bound.fetched, fetched)
     )
 
 
@@ -137,6 +150,8 @@ def body_bound(
             "" if geography in _ANYWHERE else geography[:20],
         ),
         tuple(_advisors(body)),
+        images_in(body),
+        fetched_images(body),
     )
 
 
@@ -262,12 +277,19 @@ def _unknown_part(part: _Body) -> str:
         inner = mapping_of(part.get("file")) or part
         data = text_of(inner.get("file_data"))
         stored = any(inner.get(name) for name in _FILE_FIELDS)
-        return kind if stored or (data and not data.startswith("data:text/")) else ""
+        media, content = of_data_url(data)
+        return kind if stored or (data and not _is_bounded(media, content)) else ""
+    if kind in _IMAGES_BY_URL:
+        media, content = of_data_url(_image_url(part))
+        return kind if media and not is_image(content) else ""
     source = mapping_of(part.get("source"))
-    if source and "image" not in kind:
-        media = text_of(source.get("media_type"))
-        known = text_of(source.get("type")) in {"text", "content"} or media.startswith("text/")
-        return "" if known else kind or "a part without a type"
+    if source:
+        if text_of(source.get("type")) in {"text", "content"}:
+            return ""
+        if "image" in kind and text_of(source.get("type")) in {"url", "file"}:
+            return ""  # Anthropic refuses what is no image
+        media, content = text_of(source.get("media_type")), text_of(source.get("data"))
+        return "" if _is_bounded(media, content) else kind or "a part without a type"
     if mapping_of(part.get("audio")).get("id"):
         return "stored audio"
     return _unknown_blob(part)
@@ -277,8 +299,41 @@ def _unknown_blob(part: _Body) -> str:
     """Return the same for Gemini's parts."""
     for name in ("fileData", "file_data", "inlineData", "inline_data"):
         blob = mapping_of(part.get(name))
-        media = text_of(in_either_case(blob, "mimeType"))
-        stored = name.startswith("file") and not media.startswith("image/")
-        if blob and (stored or media.startswith(_UNBOUNDED_MEDIA)):
+        # Google reads the file behind an address, whatever the request calls it.
+        if blob and (
+            name.startswith("file")
+            or not _is_bounded(text_of(in_either_case(blob, "mimeType")), text_of(blob.get("data")))
+        ):
             return name
     return ""
+
+
+def _is_bounded(media: str, data: str) -> bool:
+    """Return whether bytes bound the tokens of ``data``, or it is an image; by its own bytes."""
+    if not data:
+        return False
+    if media.lower().startswith("image/"):
+        return is_image(data)
+    return media.lower().startswith("text/") and is_text(data)
+
+
+def _image_url(part: _Body) -> str:
+    given = part.get("image_url")
+    return text_of(given) or text_of(mapping_of(given).get("url"))
+
+
+def fetched_images(body: _Body) -> int:
+    """Return how many images the body names by an address or an id, of any wire."""
+    count, values = 0, [body.get(field) for field in _CONTENT]
+    while values:
+        value = values.pop()
+        if isinstance(value, list):
+            values.extend(value)
+        elif isinstance(value, Mapping):
+            kind, source = text_of(value.get("type")), mapping_of(value.get("source"))
+            if kind in _IMAGES_BY_URL:
+                count += not _image_url(value).startswith("data:")
+            elif kind == "image":
+                count += text_of(source.get("type")) in {"url", "file"}
+            values.extend(v for k, v in value.items() if k not in _OPAQUE)
+    return count

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from analytics.access.prompt_rights import may_view_prompts
+from analytics.admin.compared import ComparedAdmin, compared_with, saved_text
 from analytics.admin.history import HistoryAdmin, ModelFilter, ProviderFilter, TagFilter, UserFilter
 from analytics.admin.links import cache_link_to, link_to
 from analytics.admin.prompt_access import without_texts
@@ -18,13 +19,14 @@ from analytics.ledger.daily_totals import savings_summary
 from analytics.ledger.savings import Savings
 from analytics.models import RequestRecord, RoutingMetric
 from analytics.money import dollars
+from analytics.reports.compared import compared_summary
 from analytics.reports.plots import candidate_plot
 from analytics.reports.request_explanation import explain_request
 from routing.models import ModelRef
 
 
 @admin.register(RoutingMetric)
-class RoutingMetricAdmin(HistoryAdmin):
+class RoutingMetricAdmin(ComparedAdmin, HistoryAdmin):
     """Lists routing decisions; each page explains one decision."""
 
     list_display = (
@@ -73,7 +75,8 @@ class RoutingMetricAdmin(HistoryAdmin):
         if decision is not None and self.has_view_permission(request, decision):
             candidates = decision.metadata.get("candidates", [])
             baseline = ModelRef(decision.baseline_provider, decision.baseline_model)
-            story = explain_request(decision)
+            compared = compared_with(self.admin_site, request)
+            story = explain_request(decision, compared)
             reads = may_view_prompts(request)
             more |= {
                 "title": "What happened to a request",
@@ -88,9 +91,10 @@ class RoutingMetricAdmin(HistoryAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
         """Render the list below a summary of savings."""
-        return super().changelist_view(
-            request, {**(extra_context or {}), "savings": savings_summary()}
-        )
+        compared = compared_with(self.admin_site, request)
+        sums = None if compared is None or compared.baseline is None else compared.sums()
+        savings = savings_summary() if sums is None else compared_summary(sums)
+        return super().changelist_view(request, {**(extra_context or {}), "savings": savings})
 
     def prompt_of(self, row: RoutingMetric) -> str:
         """Return the prompt of the decision's request."""
@@ -109,7 +113,8 @@ class RoutingMetricAdmin(HistoryAdmin):
     @admin.display(description="saved")
     def saved(self, decision: RoutingMetric) -> str:
         """Return what routing and the cache saved together, as USD."""
-        return dollars(Savings(decision.routing_saved, decision.cache_saved).total)
+        recorded = Savings(decision.routing_saved, decision.cache_saved).total
+        return saved_text(decision, recorded)
 
     @admin.display(description="estimated cost")
     def estimate(self, decision: RoutingMetric) -> str:
@@ -136,7 +141,7 @@ class RoutingMetricAdmin(HistoryAdmin):
 
 
 @admin.register(RequestRecord)
-class RequestRecordAdmin(HistoryAdmin):
+class RequestRecordAdmin(ComparedAdmin, HistoryAdmin):
     """Lists requests: the ledger."""
 
     list_display = (
@@ -153,6 +158,7 @@ class RequestRecordAdmin(HistoryAdmin):
         "asked_for", "served_by", "spent", "saved", "latency", "first_token", "decision_link",
         "cache_link",
     )  # fmt: skip
+    change_form_template = "admin/analytics/compared_row.html"
     csv_columns = (
         "id", "created_at", "status", "provider", "model", "strategy", "confidence", "pattern",
         "tier", "complexity", "max_tokens", "auto_route", "user_id", "session_id", "tokens_in",
@@ -191,7 +197,7 @@ class RequestRecordAdmin(HistoryAdmin):
     @admin.display(description="saved")
     def saved(self, record: RequestRecord) -> str:
         """Return what the request saved, as USD."""
-        return dollars(record.savings)
+        return saved_text(record, record.savings)
 
     @admin.display(description="latency")
     def latency(self, record: RequestRecord) -> str:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet, TextField, Value
+from django.db.models.functions import Concat
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from analytics.admin.compared import ComparedAdmin, compared_with, saved_text
 from analytics.admin.history import ReadOnlyAdmin
 from analytics.database.large_tables import COUNTED_ROWS, CappedPaginator
 from analytics.exports.csv import csv_response
-from analytics.models import AgentSession
+from analytics.models import AgentSession, RequestRecord
 from analytics.money import dollars
+from analytics.reports.compared import compare_savings
 from analytics.reports.sessions import (
     MOST_CALLS,
     session_calls,
@@ -46,7 +50,7 @@ class RunawayFilter(admin.SimpleListFilter):
 
 
 @admin.register(AgentSession)
-class AgentSessionAdmin(ReadOnlyAdmin):
+class AgentSessionAdmin(ComparedAdmin, ReadOnlyAdmin):
     """Lists sessions, the dearest first; each page tells one session call by call."""
 
     list_display = (
@@ -83,6 +87,18 @@ class AgentSessionAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[AgentSession]:
         """Return the sessions, without the rows of their sub-agents."""
         return super().get_queryset(request).filter(sub_agent="")
+
+    def requests_of(self, rows: Sequence[Any]) -> tuple[QuerySet[RequestRecord], Any, Any]:
+        """Return the requests of the sessions, grouped by tenant and session."""
+        own = Q()
+        for row in rows:
+            own |= Q(tenant=row.tenant, session_id=row.session_id)
+        by = Concat("tenant", Value("\x1f"), "session_id", output_field=TextField())
+        return RequestRecord.objects.filter(own), by, None
+
+    def key_of(self, row: AgentSession) -> tuple[Any, Any]:
+        """Return the group of the session's requests."""
+        return None, f"{row.tenant}\x1f{row.session_id}"
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -131,9 +147,11 @@ class AgentSessionAdmin(ReadOnlyAdmin):
         more: dict[str, Any] = dict(extra_context or {})
         if session is not None and self.has_view_permission(request, session):
             calls = session_calls(session)
+            compare_savings(calls, compared_with(self.admin_site, request))
             more |= {
                 "title": "Session",
                 "session": session,
+                "saved": saved_text(session, session.savings),
                 "calls": timeline(calls),
                 "earlier": max(session.requests - len(calls), 0),
                 "most_calls": MOST_CALLS,
@@ -181,7 +199,7 @@ class AgentSessionAdmin(ReadOnlyAdmin):
     @admin.display(description="saved")
     def saved(self, row: AgentSession) -> str:
         """Return what routing and the response cache saved, as USD."""
-        return dollars(row.savings)
+        return saved_text(row, row.savings)
 
     @admin.display(description="saved by prompt caches")
     def cache_saved(self, row: AgentSession) -> str:

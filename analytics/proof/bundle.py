@@ -30,7 +30,7 @@ from analytics.models import (
     RoutingMetric,
 )
 from analytics.models.prices import PRICE_UNITS
-from analytics.proof.day_roots import days_sign, latest_roots
+from analytics.proof.day_roots import days_sign, latest_roots, ledger_began
 from analytics.proof.ledger_check import DayCheck, ledger_check, pairs_of_day
 from analytics.proof.signing import public_text, signing_key
 from analytics.quality.rated_answers import baseline_propensity
@@ -101,6 +101,7 @@ def bundle_write(
         "product_version": version,
         "key": public_text(key),
         "month": month,
+        "began": None if (began := ledger_began()) is None else began.isoformat(),
         "since": _text(since),
         "until": _text(until),
         "made_at": _text(datetime.now(UTC)),

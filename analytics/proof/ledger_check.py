@@ -52,10 +52,13 @@ def ledger_check(since: date, until: date) -> Iterator[DayCheck]:
     """Check each day from ``since`` until before ``until`` that has rows, seals or a root."""
     pruned_before = TotalsState.objects.aggregate(at=Max("pruned_before"))["at"]
     roots = _broken_roots()
+    signed = set(LedgerDay.objects.values_list("day", flat=True))
     day = since
     while day < until:
         check = _check_day(day, pruned_before)
         check.broken += roots.pop(day, [])
+        if signed and min(signed) < day < max(signed) and day not in signed:
+            check.broken.append("the day has no signed root, and days after it have one")
         if check.rows or check.pruned or not check.agrees:
             yield check
         day += timedelta(days=1)

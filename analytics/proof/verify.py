@@ -302,9 +302,14 @@ def sides_of(method: Row, spread: Spread) -> tuple[float, float]:
     if not variance:
         return 0.0, 0.0
     quantile = t_quantile((1 + method["level"]) / 2, freedom)
-    shift = method["skew"] * skewness * (2 * 1.959964**2 + 1) / 6
+    shift = skewness * (2 * 1.959964**2 + 1) / 6
+    # Earlier versions leave the side of the shorter tail as it is.
+    longer, shorter = method["skew"] * abs(shift), method.get("short_skew", 0.0) * abs(shift)
+    below, above = quantile - shorter, quantile + longer
+    if shift < 0:
+        below, above = above, below
     error = math.sqrt(variance)
-    return -error * (quantile - min(shift, 0.0)), error * (quantile + max(shift, 0.0))
+    return -error * below, error * above
 
 
 def bucket(row: Row, *columns: str) -> str:
@@ -337,7 +342,38 @@ def most_spread(method: Row, clusters: Mapping[str, Clusters]) -> Spread:
 
     usable = usable_kinds(method, clusters, n)
     one = math.fsum(e * e for e in _residuals(clusters["request"])) / n
+    if "tails" in method:
+        refuse_heavy_tails(method, clusters, usable)
     return widest_spread({by: spread_of(clusters[by], one, by) for by in usable})
+
+
+def refuse_heavy_tails(method: Row, clusters: Mapping[str, Clusters], kinds: Iterable[str]) -> None:
+    """Raise TooFew if users or keys are too unlike for their number.
+
+    Cochran (1977), section 2.15, with the skewness of a log-normal distribution that has the
+    middle of their means.
+    """
+    for by in [by for by in ("user", "key") if by in kinds]:
+        saving = [(count, total) for count, total in clusters[by] if count > 0 and total != 0]
+        if not saving:
+            continue
+        squares = sum(count * count for count, _ in saving)
+        effective = sum(count for count, _ in saving) ** 2 / squares
+        means = sorted(total / count for count, total in saving)
+        low, middle, high = (percentile(means, at) for at in (10, 50, 90))
+        if high - low <= 1e-12 * max(abs(low), abs(high)):
+            continue
+        certain = abs(high + low - 2 * middle) / (high - low)
+        certain -= method["tail_noise"] / math.sqrt(effective)
+        if certain <= 0:
+            continue
+        square = math.exp((2 * math.atanh(min(certain, 0.98)) / 1.281552) ** 2)
+        needed = method["tails"] * ((square + 2) * math.sqrt(square - 1)) ** 2
+        if effective < needed:
+            raise TooFew(
+                f"the {by}s differ so strongly that {effective:.0f} do not show their "
+                f"mean: about {min(needed, 1e6):.0f} are needed"
+            )
 
 
 def usable_kinds(method: Row, clusters: Mapping[str, Clusters], n: float) -> list[str]:
@@ -466,6 +502,7 @@ def _fraction(a: float, b: float, x: float) -> float:
 INTERVALS: dict[tuple[str, int], Callable[..., Row]] = {
     ("random-groups-bootstrap-t", 1): random_groups,
     ("clustered", 1): clustered,
+    ("clustered", 2): clustered,
 }
 
 # --- Quality and its verdict, by the name and version of the method ------------------
@@ -737,6 +774,7 @@ def _sum_bounds(
 QUALITIES: dict[tuple[str, int], Callable[..., Row]] = {
     ("pairs-or-ratings", 1): pairs_or_ratings,
     ("pairs-or-ratings", 2): pairs_or_weighed_ratings,
+    ("pairs-or-ratings", 3): pairs_or_weighed_ratings,
 }
 
 # --- Figures -----------------------------------------------------------------------
@@ -947,6 +985,11 @@ class Bundle:
         if not fits:
             raise Unreadable("the signature does not fit: something in the file was changed")
         self.manifest: Row = manifest
+        self.hashes = {
+            name: hashlib.sha256(text).hexdigest()
+            for name, text in files.items()
+            if name != "manifest.json"
+        }
         try:
             self._read(files)
         except Exception as error:  # noqa: BLE001 - anybody can sign anything with a key of theirs
@@ -1012,10 +1055,24 @@ def roots_that_differ(bundle: Bundle) -> Iterable[str]:
             yield f"{day['day']}: the signature of the day's root does not fit"
     for name in sorted(days):
         yield f"{name}: there is no signed root of the day's rows"
+    signed = {day["day"] for day in bundle.days}
+    began = str(bundle.manifest.get("began") or "")
+    # Bundles of earlier versions have no roots of days without rows.
+    for name in days_without_rows(bundle) if began else ():
+        if name >= began and name not in signed:
+            yield f"{name}: there is no signed root that says that the day has no rows"
+
+
+def files_that_differ(bundle: Bundle) -> Iterable[str]:
+    """Yield the files that are not those which the manifest names."""
+    named = bundle.manifest["files"]
+    for name in sorted(named.keys() | bundle.hashes.keys()):
+        if named.get(name) != bundle.hashes.get(name):
+            yield f"{name}: the file is not the one that the manifest names"
 
 
 def days_without_rows(bundle: Bundle) -> list[str]:
-    """Return the days of the period that have no rows: a day that was left out is among them."""
+    """Return the days of the period that have no rows."""
     day = date.fromisoformat(bundle.manifest["since"][:10])
     until = date.fromisoformat(bundle.manifest["until"][:10])
     known, idle = {row["created_at"][:10] for row in bundle.rows}, []
@@ -1085,6 +1142,7 @@ def _disagreements(bundle: Bundle, key: str) -> list[str]:
         problems.append("there are rows of another month")
     if len(bundle.leaves) != len(bundle.rows):
         problems.append("there are rows with the same id")
+    problems += files_that_differ(bundle)
     problems += roots_that_differ(bundle)
     problems += differences(bundle.statement, statement(bundle))
     return problems
@@ -1139,8 +1197,12 @@ def _statement_lines(bundle: Bundle, key: str) -> Iterable[str]:
     for kind, bases in stated["prices"].items():
         text = ", ".join(f"{count} {basis} (${cost})" for basis, (count, cost) in bases.items())
         yield f"  {kind}: {text or 'none'}"
-    if idle := days_without_rows(bundle):
-        yield f"  days without requests: {', '.join(idle)}"
+    began = bundle.manifest.get("began")
+    if began and began > bundle.manifest["since"][:10]:
+        yield f"  the ledger begins on {began}"
+    if idle := [day for day in days_without_rows(bundle) if day >= (began or "")]:
+        signed = " (each with a signed root of no rows)" if began else ""
+        yield f"  days without requests{signed}: {', '.join(idle)}"
 
 
 def _printable(text: str) -> str:

@@ -25,7 +25,10 @@ from routing.evaluation.clustered import (
     FEWEST_CLUSTERS,
     FEWEST_DAYS,
     LEVEL,
+    SHORT_SKEW,
     SKEW,
+    TAIL_NOISE,
+    TAILS,
     Clusters,
     TooFewClusters,
     TotalInterval,
@@ -40,8 +43,9 @@ GROUPED_BY = {"request": "group", "session": "sessions", "user": "users", "key":
 """The dimension of :data:`analytics.reports.figures.KEPT` of each kind of cluster."""
 PAIR_FIGURES = ("paired", "paired_cost", "lost_cost", "baseline_cost")
 METHOD: dict[str, str | int | float] = {
-    "name": "clustered", "version": 1, "minimum": MIN_REQUESTS, "level": LEVEL, "skew": SKEW,
-    "fewest_clusters": FEWEST_CLUSTERS, "fewest_days": FEWEST_DAYS,
+    "name": "clustered", "version": 2, "minimum": MIN_REQUESTS, "level": LEVEL, "skew": SKEW,
+    "short_skew": SHORT_SKEW, "fewest_clusters": FEWEST_CLUSTERS, "fewest_days": FEWEST_DAYS,
+    "tails": TAILS, "tail_noise": TAIL_NOISE,
 }  # fmt: skip
 """What a proof says of the interval. Another method has another name, or a higher version and
 a function of its own in ``analytics/proof/verify.py``."""

@@ -5,6 +5,8 @@ Each request's own tokens are priced on that model at the prices of its day.
 Prices are linear in tokens between the input sizes at which they change, so
 SQL sums the tokens and only the sums are priced. The result is exact, except that
 single requests are not rounded to ten places.
+
+A price holds from the start of a UTC day, so a request has the same baseline in every report.
 """
 
 from __future__ import annotations
@@ -14,14 +16,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from django.db.models import Case, Count, F, IntegerField, Q, Sum, Value, When
+from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, Value, When
 
 from analytics.models import RequestRecord
 from analytics.money import MoneySum
 from analytics.reports.figures import DAY, GROUPS, Figures, no_figures, values_of
-from analytics.reports.rollup_coverage import Span
-from analytics.reports.sum_queries import requests_in
-from analytics.reports.sum_sources import RECORDED
+from analytics.reports.rollup_coverage import Span, day_of
+from analytics.reports.sum_queries import Grouped, Step, requests_in, truncated
+from analytics.reports.sum_sources import RECORDED, ReportSums
 from routing.models import ModelRef
 
 _MILLION = Decimal(1_000_000)
@@ -65,11 +67,25 @@ class Baseline(NamedTuple):
     column: Any = F("requested_model")
 
 
-class RepricedSums:
-    """Sums like the recorded ones, but compared with ``baseline``."""
+def _all(requests: QuerySet[RequestRecord]) -> QuerySet[RequestRecord]:
+    return requests
 
-    def __init__(self, baseline: Baseline) -> None:
+
+class RepricedSums:
+    """Sums like ``recorded`` ones, but compared with ``baseline``.
+
+    ``within`` selects the requests that ``recorded`` sums, by default all.
+    """
+
+    def __init__(
+        self,
+        baseline: Baseline,
+        recorded: ReportSums = RECORDED,
+        within: Callable[[QuerySet[RequestRecord]], QuerySet[RequestRecord]] = _all,
+    ) -> None:
         self._baseline = baseline
+        self._recorded = recorded
+        self._within = within
 
     def by(
         self, dimension: str, since: datetime, until: datetime | None = None
@@ -77,7 +93,7 @@ class RepricedSums:
         """Return the figures of each value of ``dimension`` in ``[since, until)``."""
         sums = {
             value: _without_comparison(figures)
-            for value, figures in RECORDED.by(dimension, since, until).items()
+            for value, figures in self._recorded.by(dimension, since, until).items()
         }
         for row, compared in self._priced(GROUPS[dimension], since, until):
             for value in values_of(dimension, row["by"]):
@@ -90,33 +106,63 @@ class RepricedSums:
         """Return the figures of each UTC day, by its start."""
         sums = {
             day: _without_comparison(figures)
-            for day, figures in RECORDED.by_day(since, until).items()
+            for day, figures in self._recorded.by_day(since, until).items()
         }
         for row, compared in self._priced(DAY, since, until):
             _add(sums.setdefault(row["by"], no_figures()), compared.figures)
         return sums
 
+    def compare(
+        self, recorded: Grouped, dimension: str, by: Step | None, span: Span
+    ) -> dict[tuple[Any, str], Figures]:
+        """Return the ``recorded`` figures of ``span`` by step and value, compared anew.
+
+        They keep the names that they have.
+        """
+        sums = {key: _without_comparison(figures) for key, figures in recorded.items()}
+        for row, compared in self._priced(GROUPS[dimension], *span, truncated(by, "created_at")):
+            for value in values_of(dimension, row["by"]):
+                if (key := (row.get("at"), value)) in sums:
+                    _add(sums[key], compared.figures)
+        return sums
+
+    def comparisons(self, by: Any, span: Span, at: Any = None) -> dict[tuple[Any, Any], Figures]:
+        """Return what the compared requests of ``span`` come to, by time ``at`` and by ``by``.
+
+        Both are expressions; the time is ``None`` without one. Only figures of the comparison
+        are there.
+        """
+        sums: dict[tuple[Any, Any], Figures] = {}
+        for row, compared in self._priced(by, *span, at):
+            key = (row.get("at"), row["by"])
+            _add(sums.setdefault(key, _without_comparison({})), compared.figures)
+        return sums
+
     def _priced(
-        self, by: Any, since: datetime, until: datetime | None
+        self, by: Any, since: datetime, until: datetime | None, at: Any = None
     ) -> Iterator[tuple[dict[str, Any], _Comparison]]:
-        requests = requests_in(since, until).filter(_ANSWERED)
+        requests = self._requests((since, until))
         named = requests.order_by().annotate(named=self._baseline.column)
         names = named.values_list("named", flat=True).distinct()
         models = {name: self._baseline.of(name) for name in names}
         for span, tariffs in self._spans(set(filter(None, models.values())), since, until):
-            for row in _token_sums(by, span, tariffs, self._baseline.column):
-                model = models[row["named"]]
+            rows = _token_sums(self._requests(span), by, at, tariffs, self._baseline.column)
+            for row in rows:
+                model = models.get(row["named"])
                 tariff = tariffs.get(model) if model else None
                 if model is not None and tariff is not None:
                     yield row, _compare(row, model, tariff)
+
+    def _requests(self, span: Span | tuple[datetime, datetime | None]) -> Any:
+        return self._within(requests_in(*span).filter(_ANSWERED))
 
     def _spans(
         self, models: set[ModelRef], since: datetime, until: datetime | None
     ) -> Iterator[tuple[Span, dict[ModelRef, Tariff]]]:
         """Yield the spans of the period over which no price changes, with their tariffs."""
         until = until or datetime.now(UTC) + timedelta(minutes=1)
-        start, tariffs = since, self._tariffs(models, since)
-        day = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        day = day_of(since)
+        start, tariffs = since, self._tariffs(models, day)
         while (day := day + timedelta(days=1)) < until:
             if (new_tariffs := self._tariffs(models, day)) != tariffs:
                 yield (start, day), tariffs
@@ -147,14 +193,17 @@ def input_size(starts: Iterable[int]) -> Case:
     )
 
 
-def _token_sums(by: Any, span: Span, tariffs: dict[ModelRef, Tariff], column: Any) -> Any:
+def _token_sums(
+    requests: Any, by: Any, at: Any, tariffs: dict[ModelRef, Tariff], column: Any
+) -> Any:
+    times = {} if at is None else {"at": at}
     size = input_size(step.above for tariff in tariffs.values() for step in tariff)
     hit = Q(cache_hit=True)
     return (
-        requests_in(*span)
-        .filter(_ANSWERED)
-        .annotate(by=by, above=size, explored=F("decision__explored"), named=column)
-        .values("by", "above", "explored", "named")
+        requests.annotate(
+            by=by, above=size, explored=F("decision__explored"), named=column, **times
+        )
+        .values("by", "above", "explored", "named", *times)
         .annotate(
             paired=Count("pk"),
             spent=MoneySum("cost"),

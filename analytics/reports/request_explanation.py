@@ -11,6 +11,7 @@ from analytics.ledger.savings import Savings
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.money import dollars, percent
 from analytics.quality.feedback import is_answer_of
+from analytics.reports.compared import ComparedWith
 from routing.complexity import MODERATE_BELOW, SIMPLE_BELOW, score_complexity
 
 _SIGNAL_NAMES = {"demanding_work": "demanding work"}
@@ -50,17 +51,23 @@ class RequestExplanation:
         return self.request.attempts  # type: ignore[no-any-return]
 
 
-def explain_request(decision: RoutingMetric) -> RequestExplanation:
-    """Explain a decision; read its request's stored answer and ratings from the database."""
+def explain_request(
+    decision: RoutingMetric, compared: ComparedWith | None = None
+) -> RequestExplanation:
+    """Explain a decision; read its request's stored answer and ratings from the database.
+
+    ``compared`` names the baseline of its savings, by default the recorded one.
+    """
     request = decision.request
+    baseline = _baseline(decision, compared)
     verdicts = request.feedback.order_by("created_at").values_list("score", "source", "comment")
     return RequestExplanation(
-        headline=_headline(decision, request),
+        headline=_headline(decision, request, baseline),
         request=request,
         parts=complexity_parts(request.prompt, decision.complexity),
         looked_at=list(_looked_at(decision, request)),
         decided=list(_decided(decision)),
-        paid=list(_paid(decision, request)),
+        paid=list(_paid(decision, request, baseline)),
         verdicts=list(verdicts),
         answer=_answer(request),
     )
@@ -84,7 +91,7 @@ def complexity_parts(prompt: str, recorded: float) -> list[Part]:
     return sorted(parts, key=lambda part: -part.value)
 
 
-def _headline(decision: RoutingMetric, request: RequestRecord) -> str:
+def _headline(decision: RoutingMetric, request: RequestRecord, baseline: _Baseline) -> str:
     chosen = str(decision.ref)
     if request.status == RequestRecord.Status.ERROR:
         return f"{chosen} was chosen, but no model answered."
@@ -99,20 +106,43 @@ def _headline(decision: RoutingMetric, request: RequestRecord) -> str:
         summary += f", after {chosen} was chosen and failed"
     if request.status == RequestRecord.Status.PARTIAL:
         summary += ", but cut off"
-    return f"{summary}. {_comparison(decision)}"
+    return f"{summary}. {_comparison(baseline)}"
 
 
-def _comparison(decision: RoutingMetric) -> str:
-    saved = Savings(decision.routing_saved, decision.cache_saved).total
-    if decision.baseline_cost is None or saved is None:
+@dataclass(frozen=True, slots=True)
+class _Baseline:
+    """What a request is compared with: its name, its cost in USD, and what was saved."""
+
+    name: str
+    cost: Decimal | None
+    saved: Savings
+
+
+def _baseline(decision: RoutingMetric, compared: ComparedWith | None) -> _Baseline:
+    if compared is None or compared.baseline is None:
+        model = f"{decision.baseline_provider}/{decision.baseline_model}"
+        role = "Complexity's choice" if _is_complexity_choice(decision) else "The baseline"
+        saved = Savings(decision.routing_saved, decision.cache_saved)
+        return _Baseline(f"{role}, {model}", decision.baseline_cost, saved)
+    rows = RequestRecord.objects.filter(pk=decision.request_id)
+    figures = compared.figures(rows).get((None, decision.request_id))
+    name = f"The picked baseline, {compared.label}"
+    if figures is None:
+        return _Baseline(name, None, Savings(None, None))
+    saved = Savings(figures["routing_saved"], figures["cache_saved"])
+    return _Baseline(name, figures["baseline_cost"], saved)
+
+
+def _comparison(baseline: _Baseline) -> str:
+    saved = baseline.saved.total
+    if baseline.cost is None or saved is None:
         return "The cost of the baseline is unknown."
-    baseline = f"{decision.baseline_provider}/{decision.baseline_model}"
-    role = "Complexity's choice" if _is_complexity_choice(decision) else "The requested baseline"
     if saved == 0:
-        return f"{role}, {baseline}, would have cost the same."
-    cost = f"{role}, {baseline}, would have cost {dollars(decision.baseline_cost)}"
-    share = percent(abs(saved), decision.baseline_cost, 0)
-    return f"{cost}: {dollars(abs(saved))} ({share:.0f} %) {'saved' if saved > 0 else 'more'}."
+        return f"{baseline.name}, would have cost the same."
+    share = percent(abs(saved), baseline.cost, 0)
+    more = "saved" if saved > 0 else "more"
+    cost = f"{baseline.name}, would have cost {dollars(baseline.cost)}"
+    return f"{cost}: {dollars(abs(saved))} ({share:.0f} %) {more}."
 
 
 def _is_complexity_choice(decision: RoutingMetric) -> bool:
@@ -154,14 +184,16 @@ def _decided(decision: RoutingMetric) -> Iterator[str]:
         yield f"The rule “{rule}” applied."
 
 
-def _paid(decision: RoutingMetric, request: RequestRecord) -> Iterator[tuple[str, str]]:
+def _paid(
+    decision: RoutingMetric, request: RequestRecord, baseline: _Baseline
+) -> Iterator[tuple[str, str]]:
     yield "Estimated before the call", dollars(decision.cost_estimate)
     yield "Charged", dollars(request.cost)
     if request.failed_cost:
         yield "Failed calls, included in the charge", dollars(request.failed_cost)
-    yield "Baseline", dollars(decision.baseline_cost)
-    yield "Saved by routing", dollars(decision.routing_saved)
-    yield "Saved by the cache", dollars(decision.cache_saved)
+    yield "Baseline", dollars(baseline.cost)
+    yield "Saved by routing", dollars(baseline.saved.routing)
+    yield "Saved by the cache", dollars(baseline.saved.cache)
     if decision.prompt_cache_saved:
         yield (
             "Saved by the provider's prompt cache, included in the charge",

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from analytics.ledger.sessions import COUNTS, MONEY, SessionKey, rows_of
 from analytics.models import AgentSession, RequestRecord
+from analytics.reports.compared import ComparedWith, compare_savings, saved
 
 MOST_CALLS = 500
 """The most calls of a timeline; older ones are in the list of requests."""
@@ -178,16 +179,29 @@ def session_figures(session: AgentSession) -> dict[str, Any]:
     }
 
 
-def session_story(session: AgentSession, most_calls: int) -> dict[str, Any]:
-    """Return a session with its sub-agents and latest calls, for the API."""
+def session_story(
+    session: AgentSession, most_calls: int, compared: ComparedWith | None = None
+) -> dict[str, Any]:
+    """Return a session with its sub-agents and latest calls, for the API.
+
+    With ``compared``, savings are those against its baseline.
+    """
     calls = session_calls(session, most_calls)
+    compare_savings(calls, compared)
+    savings = _savings_by_agent(session, compared)
     return {
         "id": session.session_id,
         **session_figures(session),
+        **savings(None),
         "stopped_at": session.stopped_at,
         "stop_reason": session.stop_reason,
         "sub_agents": [
-            {"id": row.sub_agent, "parent": row.parent_agent, **session_figures(row)}
+            {
+                "id": row.sub_agent,
+                "parent": row.parent_agent,
+                **session_figures(row),
+                **savings(row.sub_agent),
+            }
             for row in sub_agents_of(session)
         ],
         "tools": [
@@ -196,6 +210,26 @@ def session_story(session: AgentSession, most_calls: int) -> dict[str, Any]:
         ],
         "calls": [_call_body(call) for call in timeline(calls)],
     }
+
+
+def _savings_by_agent(
+    session: AgentSession, compared: ComparedWith | None
+) -> Callable[[str | None], dict[str, Decimal]]:
+    """Return what gives the compared savings of a sub-agent, or of all with ``None``."""
+    if compared is None or compared.baseline is None:
+        return lambda _: {}
+    requests = rows_of(SessionKey(session.tenant, session.session_id))
+    figures = compared.figures(requests, F("sub_agent"))
+
+    def savings(sub_agent: str | None) -> dict[str, Decimal]:
+        own = [
+            saved(one) or Decimal(0)
+            for (_, name), one in figures.items()
+            if sub_agent is None or name == sub_agent
+        ]
+        return {"savings": sum(own, Decimal(0))}
+
+    return savings
 
 
 def _call_body(call: TimelineCall) -> dict[str, Any]:

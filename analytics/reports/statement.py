@@ -7,8 +7,10 @@ from typing import Any
 
 from analytics.money import percent
 from analytics.reports.breakdown import NONE, breakdown
+from analytics.reports.compared import ComparedWith, repriced_rows_by
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
 from analytics.reports.sum_queries import rows_by
+from analytics.reports.sum_sources import RECORDED
 
 BY = ("user", "tag")
 _SHOWN = ("requests", "failed", "cache_hits", "tokens_in", "tokens_out", "cost", "baseline_cost")
@@ -25,16 +27,21 @@ def month_of(text: str) -> tuple[datetime, datetime]:
     return start, start.replace(year=start.year + december, month=end_month)
 
 
-def statements(month: str, by: str) -> dict[str, Any]:
+def statements(month: str, by: str, compared: ComparedWith | None = None) -> dict[str, Any]:
     """Return one row per user or tag, most expensive first, in USD.
 
-    Raises ``ValueError`` if ``month`` is not a month.
+    Savings are ``compared`` with its baseline, by default the recorded one; ``baseline`` says it
+    in words. Raises ``ValueError`` if ``month`` is not a month.
     """
     since, until = month_of(month)
-    return {"month": month, "by": by, "rows": breakdown(by, since, until)}
+    sums = RECORDED if compared is None else compared.sums()
+    rows = breakdown(by, since, until, source=sums)
+    return {"month": month, "by": by, "baseline": _name_of(compared), "rows": rows}
 
 
-def statement(month: str, by: str, name: str) -> dict[str, Any]:
+def statement(
+    month: str, by: str, name: str, compared: ComparedWith | None = None
+) -> dict[str, Any]:
     """Return one user's or tag's month: total, by model and by day; read from the requests.
 
     ``pruned`` says whether requests of the month were deleted, so that the statement is
@@ -45,7 +52,10 @@ def statement(month: str, by: str, name: str) -> dict[str, Any]:
     days: dict[str, Figures] = {}
     total = no_figures()
     value = "" if name == NONE else name
-    for (day, model), figures in rows_by(by, value, (since, until)).items():
+    rows = rows_by(by, value, (since, until))
+    if compared is not None and compared.baseline is not None:
+        rows = repriced_rows_by(rows, compared.baseline, by, value, (since, until))
+    for (day, model), figures in rows.items():
         for sums, key in ((models, model), (days, day.date().isoformat())):
             add_figures(sums.setdefault(key, no_figures()), figures)
         add_figures(total, figures)
@@ -54,6 +64,7 @@ def statement(month: str, by: str, name: str) -> dict[str, Any]:
         "month": month,
         "by": by,
         "name": name,
+        "baseline": _name_of(compared),
         "total": _row(total),
         "models": [
             {"model": model, **_row(figures)}
@@ -62,6 +73,10 @@ def statement(month: str, by: str, name: str) -> dict[str, Any]:
         "days": [{"day": day, **_row(figures)} for day, figures in sorted(days.items())],
         "pruned": summed is not None and summed["requests"] != total["requests"],
     }
+
+
+def _name_of(compared: ComparedWith | None) -> str:
+    return "as recorded" if compared is None else compared.label
 
 
 def last_month(now: datetime | None = None) -> str:

@@ -76,6 +76,7 @@ def _table(
 def as_table(figures: dict[str, Any], console: Console) -> None:
     """Print the statement to a terminal."""
     console.print(f"{title_of(figures)} (USD, days are UTC)", style="bold")
+    console.print(f"Saved compared with: {printable(figures['baseline'])}")
     if figures.get("pruned"):
         console.print(_INCOMPLETE, style="yellow")
     for title, headings, rows in tables_of(figures):
@@ -91,6 +92,7 @@ def as_html(figures: dict[str, Any]) -> str:
     """Return the statement as one self-contained HTML file."""
     context = {
         "title": title_of(figures),
+        "baseline": printable(figures["baseline"]),
         "tables": tables_of(figures),
         "pruned": figures.get("pruned"),
     }

@@ -105,16 +105,19 @@ def totals_of_days(span: Span) -> dict[tuple[str, str], Figures]:
 
 def rows_by(dimension: str, value: str, span: Span) -> dict[tuple[datetime, str], Figures]:
     """Sum the requests with one value of "user" or "tag" by UTC day and model."""
-    rows: Any = requests_in(*span)
-    if dimension == "user":
-        rows = rows.filter(user_id=value)
-    else:
-        rows = tagged(rows, value) if value else rows.filter(tags=[])
+    rows = rows_of(dimension, value, requests_in(*span))
     rows = rows.annotate(model_ref=KEPT["model"], at=DAY).values("at", "model_ref")
     return {
         (row["at"], row["model_ref"]): _figures(row)
         for row in rows.annotate(**_prefixed(FIGURES)).order_by()
     }
+
+
+def rows_of(dimension: str, value: str, requests: Any) -> Any:
+    """Return those of ``requests`` with one value of "user" or "tag"."""
+    if dimension == "user":
+        return requests.filter(user_id=value)
+    return tagged(requests, value) if value else requests.filter(tags=[])
 
 
 def sums_together(

@@ -12,11 +12,14 @@ from typing import Any
 from django.db.models.functions import TruncDay, TruncHour, TruncMonth, TruncWeek
 
 from analytics.quality.report import QualityStep, quality_by
+from analytics.reports.compared import ComparedWith
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
 from analytics.reports.intervals import GROUPED_BY, PAIR_FIGURES, SavingsInterval, interval_of
+from analytics.reports.repricing import RepricedSums
 from analytics.reports.rollup_coverage import DAY, HOUR, RollupCoverage, day_of, hour_of
 from analytics.reports.sum_queries import Grouped, Step, SumQuery, sums_together
+from analytics.reports.sum_sources import RECORDED
 
 _HOURS, _DAYS, _WEEKS = timedelta(days=2), timedelta(days=45), timedelta(days=190)
 _SHOWN = (
@@ -74,8 +77,16 @@ class TimeSeries:
     before: list[Figures]
 
 
-def time_series(since: datetime, until: datetime, before: datetime) -> TimeSeries:
-    """Read the figures of ``[since, until)``, and of ``[before, since)`` to compare with."""
+def time_series(
+    since: datetime, until: datetime, before: datetime, compared: ComparedWith | None = None
+) -> TimeSeries:
+    """Read the figures of ``[since, until)``, and of ``[before, since)`` to show beside them.
+
+    Savings are ``compared`` with its baseline, by default the recorded one; those by "model" and
+    those of the period before are always recorded.
+    """
+    sums = compared.sums() if compared is not None else RECORDED
+    repriced = sums if isinstance(sums, RepricedSums) else None
     steps = Steps.of(since, until)
     earlier = Steps(steps.kind, steps.by, Steps.of(before, since).starts)
     horizon = RollupCoverage.now(before)
@@ -86,7 +97,9 @@ def time_series(since: datetime, until: datetime, before: datetime) -> TimeSerie
         SumQuery(("strategy",), before, since),
     ]
     now, previous = sums_together(queries, horizon, steps.by, _SHOWN)
-    clusters = _clusters(steps, horizon, since, until)
+    clusters = _clusters(steps, horizon, since, until, repriced)
+    if repriced is not None:
+        now["strategy"] = repriced.compare(now["strategy"], "strategy", steps.by, (since, until))
     verdicts = quality_by(steps.by, since, until)
     quality = [verdicts.get(start, QualityStep()) for start in steps.starts]
     totals = _totals(now["strategy"], steps.starts)
@@ -145,8 +158,9 @@ def _spreads(grouped: Grouped, starts: Sequence[datetime]) -> dict[str, list[Spr
 
 
 def _clusters(
-    steps: Steps, horizon: RollupCoverage, since: datetime, until: datetime
-) -> dict[datetime, dict[str, dict[Any, Figures]]]:
+    steps: Steps, horizon: RollupCoverage, since: datetime, until: datetime,
+    repriced: RepricedSums | None,
+) -> dict[datetime, dict[str, dict[Any, Figures]]]:  # fmt: skip
     """Return the figures of each step's groups by kind of cluster, and by day in months."""
     by_step: dict[datetime, dict[str, dict[Any, Figures]]] = {
         start: {by: {} for by in GROUPED_BY} for start in steps.starts
@@ -156,12 +170,19 @@ def _clusters(
         queries.append(SumQuery(("strategy",), since, until, TruncDay))
     groups, *by_day = sums_together(queries, horizon, steps.by, PAIR_FIGURES)
     for by, dimension in GROUPED_BY.items():
-        for (at, value), figures in groups[dimension].items():
+        sums = groups[dimension]
+        if repriced is not None:
+            sums = repriced.compare(sums, dimension, steps.by, (since, until))
+        for (at, value), figures in sums.items():
             by_step[at][by][value] = figures
     for days in by_day:
-        for (day, _), figures in days["strategy"].items():
+        sums = days["strategy"]
+        if repriced is not None:
+            sums = repriced.compare(sums, "strategy", TruncDay, (since, until))
+        for (day, _), figures in sums.items():
             of_month = by_step[day.replace(day=1)].setdefault("day", {})
-            add_figures(of_month.setdefault(day, dict.fromkeys(PAIR_FIGURES, 0)), figures)
+            pair = {name: figures[name] for name in PAIR_FIGURES}
+            add_figures(of_month.setdefault(day, dict.fromkeys(PAIR_FIGURES, 0)), pair)
     return by_step
 
 

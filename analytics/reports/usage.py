@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Avg, Count, Q, Sum
+from django.db.models import Avg, Count, F, Q, Sum
 
 from analytics.ledger.savings import cost_savings
 from analytics.models import RequestRecord
 from analytics.money import MoneySum, percent
+from analytics.reports.compared import ComparedWith, saved
 from analytics.reports.figures import Figures, add_figures, no_figures
 from analytics.reports.sum_queries import requests_in
 from analytics.reports.sum_sources import RECORDED, ReportSums, TenantSums
@@ -41,12 +42,12 @@ def routing_metrics(
     """Return savings and averages of the last ``days`` days, by strategy, confidence, provider.
 
     With a ``tenant``, only its requests count, and no cost of judging, as that belongs to no
-    tenant.
+    tenant; other ``sums`` than the recorded ones must be those of the tenant.
     """
     since = period_start(days, now)
     judging = None
     if tenant is not None:
-        sums, judging = TenantSums(tenant), Decimal(0)
+        sums, judging = TenantSums(tenant) if sums is RECORDED else sums, Decimal(0)
     savings = cost_savings(since, sums=sums, judging=judging)
     return {
         "cost_savings": {**savings, "period_days": days},
@@ -121,8 +122,12 @@ def by_provider(models: Mapping[str, Figures]) -> dict[str, Figures]:
     return sums
 
 
-def usage_stats(*, recent: int = 10, tenant: str | None = None) -> dict[str, Any]:
+def usage_stats(
+    *, recent: int = 10, tenant: str | None = None, compared: ComparedWith | None = None
+) -> dict[str, Any]:
     """Return statistics of all recorded requests, of one tenant or of all.
+
+    Savings are ``compared`` with its baseline, by default the recorded one.
 
     They are: totals, sums by provider and by tier, and the ``recent`` latest requests.
     """
@@ -140,6 +145,9 @@ def usage_stats(*, recent: int = 10, tenant: str | None = None) -> dict[str, Any
         tokens_out=Sum("tokens_out", default=0),
         avg_latency_ms=Avg("latency_ms", filter=_ANSWERED),
     )
+    if compared is not None and compared.baseline is not None:
+        figures = compared.figures(requests, F("strategy")).values()
+        overall["total_savings"] = sum((saved(one) or Decimal(0) for one in figures), Decimal(0))
     count = overall["total_requests"]
     overall["avg_cost"] = average(overall["total_cost"], count - overall["unpriced_requests"])
     overall["avg_latency_ms"] = round(overall["avg_latency_ms"] or 0.0, 2)

@@ -23,7 +23,7 @@ from optimizer.domain.request import ASSUMED_MAX_TOKENS, GatewayRequest
 from optimizer.domain.result import BudgetExceeded, UnknownInputRefused
 from optimizer.shared.snapshot import Snapshot
 from providers.chat import Chat
-from providers.completion import Usage, most_input_tokens
+from providers.completion import LARGEST_IMAGE, Usage, largest_image, most_input_tokens
 from providers.cost_bounds import CostBound, cost_bound
 from providers.errors import CallNotAuthorized
 from providers.pricing import PriceBook
@@ -39,6 +39,8 @@ _WHO = {
 }
 _DOES_NOT_FIT = "what it may cost does not fit into a budget"
 _MOST_ADVICE_TOKENS = 128_000
+# These refuse what is no image; others read whatever is behind an address.
+_CHECK_IMAGES = frozenset({"openai", "claude"})
 _UNPRICED = "its price is unknown, so no budget can be enforced"
 # A provider's error begins with its name.
 _NOT_CALLED = "was not called: {}"
@@ -365,9 +367,12 @@ def most_cost(
     ``service_tier`` replaces the one that the request asks for. ``None``: the price is unknown.
     """
     tokens, served, window = input_tokens, bound.served, bound.window
-    if bound.unknown or bound.advisors:
+    dearer = largest_image(model) - LARGEST_IMAGE
+    tokens += bound.images * dearer
+    fetches = bound.fetched and provider not in _CHECK_IMAGES
+    if bound.unknown or bound.advisors or fetches:
         window = max(prices.context_window(provider, model), window)
-    if bound.unknown:
+    if bound.unknown or fetches:
         tokens = max(tokens, window)
     most = prices.most(provider, model, tokens, bound.output_tokens, service_tier)
     if most is None:

@@ -12,13 +12,15 @@ from django.urls import path
 
 from analytics.access.prompt_rights import may_view_prompts
 from analytics.database.replicas import reading_elsewhere
+from analytics.reports.compared import ComparedWith
+from optimizer.control_room.baseline import picked_baseline, remembering_baseline
 from optimizer.control_room.grouping import group_models
 from optimizer.control_room.pages.charts import charts
 from optimizer.control_room.pages.first_run import start_page, test_connection
 from optimizer.control_room.pages.invoices import invoices_page
 from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
-from optimizer.control_room.pages.overview import ComparedWith, cost_breakdown, overview
+from optimizer.control_room.pages.overview import cost_breakdown, overview
 from optimizer.control_room.pages.period import PERIODS, ReportPeriod
 from optimizer.control_room.pages.playground import (
     choices_view,
@@ -26,7 +28,6 @@ from optimizer.control_room.pages.playground import (
     rate_view,
     run_view,
 )
-from optimizer.pricing.baselines import Baselines, UnknownBaseline
 
 
 class ControlRoom(AdminSite):
@@ -57,6 +58,14 @@ class ControlRoom(AdminSite):
         apps = super().get_app_list(request, app_label)
         return apps if app_label else group_models(apps)
 
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Return the view for staff; it remembers the baseline that its address names."""
+        return remembering_baseline(super().admin_view(view, cacheable))
+
+    def compared_with(self, request: HttpRequest) -> ComparedWith:
+        """Return the baseline that the savings of a page are compared with."""
+        return picked_baseline(request)
+
     @reading_elsewhere()
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Show the home page, with the figures of the period that the query names."""
@@ -65,7 +74,7 @@ class ControlRoom(AdminSite):
             context["room"] = overview(
                 ReportPeriod.from_query(request.GET),
                 _circuits(),
-                _compared_with(request.GET.get("baseline", "")),
+                self.compared_with(request),
             )
         return super().index(request, {**(extra_context or {}), **context})
 
@@ -74,7 +83,7 @@ class ControlRoom(AdminSite):
         """Return the part of the home page that a script loads later: users, tags, prompts."""
         if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
             raise PermissionDenied
-        context = cost_breakdown(ReportPeriod.from_query(request.GET))
+        context = cost_breakdown(ReportPeriod.from_query(request.GET), self.compared_with(request))
         context["may_view_prompts"] = may_view_prompts(request)
         return TemplateResponse(request, "admin/whose.html", context)
 
@@ -83,21 +92,9 @@ class ControlRoom(AdminSite):
         """Return the data of the home page's charts as JSON."""
         if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
             raise PermissionDenied
-        return JsonResponse(charts(ReportPeriod.from_query(request.GET)))
-
-
-def _compared_with(name: str) -> ComparedWith:
-    """Return the baseline that a query names, or the recorded one if there is none of this name."""
-    from optimizer.wiring.build import get_services
-
-    services = get_services()
-    baselines = Baselines(services.names, services.prices, services.baselines)
-    try:
-        sums, label = baselines.sums(name or "recorded")
-    except UnknownBaseline:
-        name = "recorded"
-        sums, label = baselines.sums(name)
-    return ComparedWith(name or "recorded", label, sums, baselines.offered())
+        return JsonResponse(
+            charts(ReportPeriod.from_query(request.GET), self.compared_with(request))
+        )
 
 
 def _circuits() -> dict[str, str]:

@@ -12,6 +12,8 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from analytics.cache import cache_key
+from analytics.reports.compared import ComparedWith
+from analytics.reports.sum_sources import CachedSums
 from analytics.reports.usage import routing_metrics
 from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.budgets.reservations import Budgets
@@ -243,12 +245,20 @@ class RoutingService:
         return self._selector.preview(self._analyze(request, assign=False))
 
     @staticmethod
-    def get_routing_metrics(days: int = 7, tenant: str | None = None) -> dict[str, Any]:
+    def get_routing_metrics(
+        days: int = 7, tenant: str | None = None, compared: ComparedWith | None = None
+    ) -> dict[str, Any]:
         """Return savings and averages of the last ``days`` days, of one tenant or of all.
+
+        Savings are ``compared`` with its baseline, by default the recorded one.
 
         It reads the database, so do not call it on the event loop.
         """
-        return routing_metrics(days, tenant=tenant)
+        if compared is None:
+            return routing_metrics(days, tenant=tenant)
+        metrics = routing_metrics(days, sums=CachedSums(compared.sums(tenant)), tenant=tenant)
+        metrics["cost_savings"]["baseline"] = compared.label
+        return metrics
 
     async def drain(self) -> None:
         """Wait for calls in progress, so that all of them are recorded before shutdown."""

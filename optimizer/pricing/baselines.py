@@ -10,9 +10,9 @@ from django.db.models import TextField, Value
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Concat
 
+from analytics.reports.compared import ComparedWith
 from analytics.reports.report import COMPLEXITY
-from analytics.reports.repricing import Baseline, RepricedSums, Tariff, TariffStep
-from analytics.reports.sum_sources import RECORDED, ReportSums
+from analytics.reports.repricing import Baseline, Tariff, TariffStep
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.pricing.baseline_choice import BaselineChoice
 from providers.pricing import PriceBook
@@ -20,7 +20,7 @@ from providers.rates import Rate, Rates
 from routing.models import TIERS, ModelRef
 
 _FIRST = KeyTransform(0, KeyTransform("baseline_chain", "decision__metadata"))
-_COMPLEXITY_S_CHOICE = Concat(
+_COMPLEXITY_CHOICE = Concat(
     KeyTextTransform("provider", _FIRST),
     Value("/"),
     KeyTextTransform("model", _FIRST),
@@ -35,27 +35,29 @@ class UnknownBaseline(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Baselines:
-    """Finds the sums of a report for a baseline."""
+    """Finds a baseline by its name."""
 
     names: ModelNames
     prices: PriceBook
     choice: BaselineChoice
 
-    def sums(self, name: str) -> tuple[ReportSums, str]:
-        """Return the sums for a baseline and its name in a report.
-
-        ``name`` is "recorded", "complexity", "requested" or the name of a model.
+    def named(self, name: str) -> ComparedWith:
+        """Return what to compare with: "recorded", "complexity", "requested" or a model's name.
 
         Raises :class:`UnknownBaseline`.
         """
+        label, baseline = self._found(name)
+        return ComparedWith(name, label, baseline, self.offered())
+
+    def _found(self, name: str) -> tuple[str, Baseline | None]:
         if name == "recorded":
-            return RECORDED, self.choice.name
+            return self.choice.name, None
         if name == "complexity":
-            chosen = Baseline(COMPLEXITY, _reference, self._tariff, _COMPLEXITY_S_CHOICE)
-            return RepricedSums(chosen), chosen.name
+            chosen = Baseline(COMPLEXITY, _reference, self._tariff, _COMPLEXITY_CHOICE)
+            return chosen.name, chosen
         if name == "requested":
             requested = Baseline("the model asked for", self._requested, self._tariff)
-            return RepricedSums(requested), requested.name
+            return requested.name, requested
         try:
             model = self.names.one(name)
         except UnknownModel as error:
@@ -65,10 +67,10 @@ class Baselines:
         if self.prices.rates(*model) is None:
             raise UnknownBaseline(f"No price is known for {'/'.join(model)}.")
         always = Baseline(f"always {'/'.join(model)}", lambda _: model, self._tariff)
-        return RepricedSums(always), always.name
+        return always.name, always
 
     def offered(self) -> list[tuple[str, str]]:
-        """Return names that :meth:`sums` takes and their texts; of models, the highest tier's."""
+        """Return names that :meth:`named` takes and their texts; of models, the highest tier's."""
         kinds = [
             ("recorded", self.choice.name),
             ("requested", "the model asked for"),

@@ -82,13 +82,18 @@ def read_api(
 
 
 def read_statement(
-    text: str, name: str, provider: str, columns: Mapping[str, str] | None, time_zone: str
+    text: str,
+    name: str,
+    provider: str,
+    columns: Mapping[str, str] | None,
+    time_zone: str,
+    decimal: str = "",
 ) -> tuple[int, date, date]:
     """Store the lines of a file; return their number, the first day and the day after the last.
 
-    Raises :class:`StatementError`.
+    ``decimal`` begins the decimals of a CSV file. Raises :class:`StatementError`.
     """
-    lines = read_file(text, provider, columns, ZoneInfo(time_zone))
+    lines = read_file(text, provider, columns, ZoneInfo(time_zone), decimal)
     if not lines:
         raise StatementError("The file has no lines of this provider.")
     since, until = min(line.day for line in lines), max(line.day for line in lines)

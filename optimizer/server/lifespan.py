@@ -6,6 +6,8 @@ import asyncio
 import gc
 import logging
 
+from django.core.exceptions import ImproperlyConfigured
+
 from optimizer.server.errors import App, Receive, Scope, Send
 from optimizer.wiring.build import forget_services, get_services
 from optimizer.wiring.services import Services
@@ -33,6 +35,10 @@ class Lifespan:
                     await services.start()
                     _end_live_feeds_at_shutdown(services)
                     _collect_less_often()
+                except ImproperlyConfigured as error:
+                    # The message says which setting is wrong; where it was read does not help.
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
                 except Exception as error:
                     logger.exception("The service could not start")
                     await send({"type": "lifespan.startup.failed", "message": str(error)})

@@ -15,6 +15,7 @@ from analytics.database.aside import DatabaseThread
 from analytics.ledger.ledger import Ledger
 from analytics.ledger.recovery import RecoveryProbe
 from analytics.ledger.write_health import write_probe
+from analytics.reports.compared import ComparedWith
 from optimizer.access.api_keys import ApiKeys
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter
 from optimizer.access.rate_limits import RateLimits
@@ -41,6 +42,7 @@ from optimizer.monitoring.prometheus import Meter
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
 from optimizer.pricing.baseline_choice import BaselineChoice
+from optimizer.pricing.baselines import Baselines
 from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import EvidenceTable, Expectations
 from optimizer.quality.guarantee import ActiveGuarantee
@@ -111,6 +113,10 @@ class Services:
     _recovery: RecoveryProbe | None = None
     _upkeep: Sequence[asyncio.Task[None]] = ()
     _watching: asyncio.Task[None] | None = None
+
+    def compared_with(self, name: str) -> ComparedWith:
+        """Return the baseline of this name. Raises :class:`UnknownBaseline`."""
+        return Baselines(self.names, self.prices, self.baselines).named(name)
 
     async def start(self) -> None:
         """Start the background tasks, read what other workers have stored, load the local model.

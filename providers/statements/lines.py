@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 ZERO = Decimal(0)
-_THOUSANDS = re.compile(r"^[^\d,.]*[1-9]\d{0,2}(,\d{3})+(\.\d*)?\s*$")
 _MOST_DIGITS = 12
 """Digits before the point that an amount or a count may have; no bill has as many."""
 
@@ -39,14 +37,25 @@ class StatedLine:
 
 
 def amount_of(value: Any) -> Decimal:
-    """Return an amount as it is stated, to the last digit. Raises :class:`StatementError`."""
+    """Return an amount that a program wrote, to the last digit: with a point, without thousands.
+
+    Raises :class:`StatementError`.
+    """
     text = value if isinstance(value, str) else str(value)
-    if "," in text and not _THOUSANDS.search(text):
-        raise StatementError(f"{text[:40]!r} is no amount. Write it with a point, like 1,234.50.")
+    if "," in text:
+        raise StatementError(f"{text[:40]!r} is no amount of a report: it has a comma.")
     try:
-        amount = Decimal(text.strip().replace(",", "").removeprefix("$"))
+        amount = Decimal(text.strip().removeprefix("$"))
     except InvalidOperation:
         raise StatementError(f"{text[:40]!r} is no amount.") from None
+    return bounded(amount, text)
+
+
+def bounded(amount: Decimal, text: str) -> Decimal:
+    """Return the amount that is written ``text``, if a bill could have it.
+
+    Raises :class:`StatementError`.
+    """
     if not amount.is_finite() or amount.adjusted() >= _MOST_DIGITS:
         raise StatementError(f"{text[:40]!r} is no amount.")
     return amount

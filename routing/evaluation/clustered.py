@@ -13,20 +13,28 @@ the degrees of freedom of Satterthwaite, for the working model
 
 with s^2 the variance of one request and rho the correlation within a cluster, both estimated.
 Savings are skewed: the side of the longer tail is widened by Hall's correction, times
-:data:`SKEW`, as a sample shows less skewness than its traffic has.
+:data:`SKEW`, as a sample shows less skewness than its traffic has; the other side is narrowed
+by it, times :data:`SHORT_SKEW`, as a total and its variance err in the same direction.
+
+Some users are so unlike that a log rarely has the few that matter, and its own skewness does
+not show it. Their middle does: where 10, 50 and 90 % of their means lie gives the skewness of a
+log-normal distribution, and the mean of G users needs G >= :data:`TAILS` skewness^2 (Cochran's
+rule, which asks 25 of an interval without a correction for skewness). The quantiles are
+uncertain themselves: what :data:`TAIL_NOISE` / sqrt(G) explains counts as chance.
 
 Sources: Bell & McCaffrey, "Bias reduction in standard errors for linear regression with
 multi-stage samples" (2002); MacKinnon, Nielsen & Webb, "Cluster-robust inference: a guide to
 empirical practice" (2023), sections 3 and 4; Imbens & Kolesar, "Robust standard errors in small
 samples" (2016), for the working model; Hall, The Bootstrap and Edgeworth Expansion (1992),
-section 3.8; Cameron, Gelbach & Miller, "Robust inference with multiway clustering" (2011).
+section 3.8; Cochran, Sampling Techniques (1977), section 2.15; Cameron, Gelbach & Miller,
+"Robust inference with multiway clustering" (2011).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import atanh, exp, sqrt
 from typing import Any
 
 import numpy as np
@@ -38,14 +46,21 @@ Floats = NDArray[np.float64]
 
 LEVEL = 0.95
 SKEW = 1.5
-"""How much of Hall's correction is applied."""
+"""How much of Hall's correction widens the side of the longer tail."""
+SHORT_SKEW = 0.5
+"""How much of it narrows the other side."""
+TAILS = 6.0
+"""Clusters that a mean needs, by the square of their skewness."""
+TAIL_NOISE = 0.9
+"""The standard error of the middle's skewness, times the root of the number of clusters."""
 FEWEST_CLUSTERS = 12
 """Sessions, users or keys that the requests must weigh like; else there is no interval."""
 FEWEST_DAYS = 7
 """Days that the requests must weigh like, so that differences between days can be seen."""
 FINE, COARSE = ("request", "session"), ("user", "key")
 """Kinds of clusters: a session has its requests alone, users and keys return on many days."""
-_Z = 1.959964
+_Z, _Z_90 = 1.959964, 1.281552
+_MOST_BOWLEY, _MOST_NEEDED = 0.98, 1e6
 _NOISE = 1e-12
 _MOST_SHARE = 0.9
 # Variances that differ by less are equal: rounding must not decide which degrees of freedom count.
@@ -117,6 +132,7 @@ def total_interval(
     if alone.effective < 2:
         raise TooFewClusters("nearly all requests are in one group")
     refuse_few(clusters)
+    refuse_heavy_tails(clusters)
     spread = most_spread(clusters)
     low, high = bounds(spread, level)
     next_low, next_high = bounds(spread, level, new_requests=True)
@@ -134,9 +150,13 @@ def mean_interval(
     """
     alone = {"request": Clusters(np.ones(len(values)), values)}
     clusters = {by: clusters_of(values, names) for by, names in labels.items()}
-    total = total_interval({**alone, **clusters}, fewest_requests=2, level=level)
-    n = len(values)
-    return total.total / n, total.low / n, total.high / n
+    clusters = {**alone, **clusters}
+    if len(values) < 2:
+        raise TooFewClusters("one value has no interval")
+    refuse_few(clusters)
+    low, high = bounds(most_spread(clusters), level)
+    n, total = len(values), float(values.sum())
+    return total / n, (total + low) / n, (total + high) / n
 
 
 def clusters_of(values: Floats, names: NDArray[Any]) -> Clusters:
@@ -207,8 +227,11 @@ def bounds(
     if not spread.variance:
         return 0.0, 0.0
     quantile = t_quantile((1 + level) / 2, spread.freedom)
-    shift = SKEW * spread.skewness * (2 * _Z**2 + 1) / 6
-    below, above = quantile - min(shift, 0.0), quantile + max(shift, 0.0)
+    shift = spread.skewness * (2 * _Z**2 + 1) / 6
+    longer, shorter = SKEW * abs(shift), SHORT_SKEW * abs(shift)
+    below, above = quantile - shorter, quantile + longer
+    if shift < 0:
+        below, above = above, below
     error = sqrt(spread.variance * (2 if new_requests else 1))
     return -error * below, error * above
 
@@ -260,6 +283,41 @@ def refuse_few(clusters: Mapping[str, Clusters]) -> None:
                 f"the requests weigh like those of {part.effective:.1f} {by}s; "
                 f"{FEWEST_CLUSTERS} are needed"
             )
+
+
+def refuse_heavy_tails(clusters: Mapping[str, Clusters]) -> None:
+    """Raise :class:`TooFewClusters` if users or keys are too unlike for their number.
+
+    Those that save nothing are set aside: they do not show how unlike the others are.
+    """
+    for by in COARSE:
+        if by not in clusters or not usable(by, clusters[by]):
+            continue
+        part = clusters[by]
+        saving = (part.counts > 0) & (part.totals != 0)
+        saving_part = Clusters(part.counts[saving], part.totals[saving])
+        needed = TAILS * _skewness_of_middle(saving_part) ** 2
+        if saving_part.effective < needed:
+            raise TooFewClusters(
+                f"the {by}s differ so strongly that {saving_part.effective:.0f} do not show their "
+                f"mean: about {min(needed, _MOST_NEEDED):.0f} are needed"
+            )
+
+
+def _skewness_of_middle(clusters: Clusters) -> float:
+    """Return the skewness of a log-normal distribution with the middle of the clusters' means."""
+    if not len(clusters.counts):
+        return 0.0
+    means = clusters.totals / clusters.counts
+    low, middle, high = (float(value) for value in np.quantile(means, [0.1, 0.5, 0.9]))
+    if high - low <= _NOISE * max(abs(low), abs(high)):
+        return 0.0
+    bowley = abs(high + low - 2 * middle) / (high - low)
+    certain = bowley - TAIL_NOISE / sqrt(clusters.effective)
+    if certain <= 0:
+        return 0.0
+    square = exp((2 * atanh(min(certain, _MOST_BOWLEY)) / _Z_90) ** 2)
+    return (square + 2) * sqrt(square - 1)
 
 
 def _widest_of(spreads: Sequence[TotalSpread]) -> TotalSpread:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -12,13 +13,22 @@ from hypothesis import strategies as st
 
 from optimizer.budgets.reservations import most_cost
 from providers.catalogue import load_catalogue
-from providers.chat import Chat, Message, Native, OriginalRequest, Text
-from providers.completion import Usage, most_input_tokens
+from providers.chat import Chat, Image, Message, Native, OriginalRequest, Text
+from providers.completion import LARGEST_IMAGE, Usage, most_embedded_tokens, most_input_tokens
 from providers.cost_bounds import cost_bound
 from providers.pricing import PriceBook
 from tests.fakes.damage import changed
 
 LIMIT = 100
+
+
+def base64_of(data: bytes) -> str:
+    return base64.b64encode(data + bytes(range(32, 96))).decode()
+
+
+PDF, PNG = base64_of(b"%PDF-1.7\n"), base64_of(b"\x89PNG\r\n\x1a\n")
+MP4, WAV = base64_of(b"\0\0\0\x18ftypisom"), base64_of(b"RIFF\x24\0\0\0WAVEfmt ")
+WEBP, TEXT = base64_of(b"RIFF\x24\0\0\0WEBPVP8 "), base64_of("Grüße, ".encode())
 
 
 def chat(wire: str, body: dict[str, Any], *, n: int = 1, **headers: str) -> Chat:
@@ -88,6 +98,51 @@ UNKNOWN = [
     (gemini({"fileData": {"fileUri": "https://a", "mimeType": "application/pdf"}}), "contents"),
     (gemini({"file_data": {"file_uri": "https://a"}}), "contents"),
     (gemini({"inlineData": {"mimeType": "video/mp4", "data": "AA"}}), "contents"),
+    # What a request calls a file does not change what is behind its address, or in its bytes.
+    (gemini({"fileData": {"fileUri": "https://a", "mimeType": "image/png"}}), "contents"),
+    (gemini({"fileData": {"fileUri": "https://a", "mimeType": "text/plain"}}), "contents"),
+    (gemini({"fileData": {"fileUri": "https://a", "mimeType": "IMAGE/PNG"}}), "contents"),
+    (gemini({"file_data": {"file_uri": "https://a", "mime_type": "image/*"}}), "contents"),
+    (gemini({"inlineData": {"mimeType": "image/png", "data": PDF}}), "contents"),
+    (gemini({"inlineData": {"mimeType": "text/plain", "data": PDF}}), "contents"),
+    (gemini({"inlineData": {"mimeType": "image/png", "data": MP4}}), "contents"),
+    (gemini({"inlineData": {"mimeType": "", "data": PDF}}), "contents"),
+    (gemini({"inlineData": {"mimeType": "model/x", "data": PDF}}), "contents"),
+    (gemini({"inlineData": {"mimeType": "image/webp", "data": WAV}}), "contents"),
+    (
+        openai({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PDF}"}}),
+        "messages",
+    ),
+    (openai({"type": "file", "file": {"file_data": f"data:text/plain;base64,{PDF}"}}), "messages"),
+    (openai({"type": "file", "file": {"file_data": f"data:image/png;base64,{PDF}"}}), "messages"),
+    (
+        chat("openai", {"input": [{"type": "input_image", "image_url": f"data:image/a,{PDF}"}]}),
+        "input",
+    ),
+    (
+        anthropic(
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PDF}}
+        ),
+        "messages",
+    ),
+    (
+        anthropic(
+            {
+                "type": "document",
+                "source": {"type": "base64", "media_type": "text/plain", "data": PDF},
+            }
+        ),
+        "messages",
+    ),
+    (
+        anthropic(
+            {
+                "type": "document",
+                "source": {"type": "url", "url": "https://a", "media_type": "text/plain"},
+            }
+        ),
+        "messages",
+    ),
     # https://ai.google.dev/gemini-api/docs/function-calling, multimodal function responses
     (gemini({"functionResponse": {"parts": [{"fileData": {"fileUri": "a"}}]}}), "contents"),
     (gemini({"function_response": {"parts": [{"file_data": {"file_uri": "a"}}]}}), "contents"),
@@ -119,7 +174,11 @@ KNOWN = [
     responses_shell({"type": "local"}),
     chat("openai", {"input": "a", "tools": [{"type": "shell"}]}),
     openai(web_search_options=None, plugins=[], mcp_servers=[]),
-    gemini({"inlineData": {"mimeType": "image/png", "data": "AA"}}),
+    gemini({"inlineData": {"mimeType": "image/png", "data": PNG}}),
+    gemini({"inlineData": {"mimeType": "image/webp", "data": WEBP}}),
+    gemini({"inlineData": {"mimeType": "text/plain", "data": TEXT}}),
+    openai({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}),
+    openai({"type": "file", "file": {"file_data": f"data:text/plain;base64,{TEXT}"}}),
     gemini({"functionCall": {"name": "f", "args": {"fileData": {"fileUri": "a"}}}}),
     gemini({"functionResponse": {"name": "f", "response": {"fileData": {"fileUri": "a"}}}}),
     gemini(tools=[{"functionDeclarations": []}]),
@@ -285,3 +344,48 @@ def test_the_bound_covers_what_is_charged_as_it_was_asked(fields: dict[str, str]
         assert charged is not None
         assert most is not None
         assert charged <= most
+
+
+def test_images_count_as_the_largest_that_their_model_charges_for() -> None:
+    """A small file may be a large image, and some models count beyond their context window."""
+    prices = PriceBook(load_catalogue())
+    asked = gemini(*[{"inlineData": {"mimeType": "image/png", "data": PNG}}] * 3)
+    assert most_input_tokens(replace(asked, native=True)) >= 3 * LARGEST_IMAGE
+    many = openai(*[{"type": "image_url", "image_url": {"url": "https://a"}}] * 10)
+    bound = cost_bound(many, LIMIT)
+    assert (bound.images, bound.fetched) == (10, 10)
+    rates = prices.rates("openai", "gpt-4o-mini")
+    assert rates is not None
+    most = most_cost(prices, "openai", "gpt-4o-mini", 10 * LARGEST_IMAGE, bound)
+    assert most is not None
+    assert most >= rates.input.at(0) * 10 * (2_833 + 8 * 5_667) / 1_000_000
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        openai({"type": "image_url", "image_url": {"url": "https://a"}}),
+        anthropic({"type": "image", "source": {"type": "url", "url": "https://a"}}),
+        chat("openai", {"input": [{"type": "input_image", "file_id": "f"}]}),
+        Chat((Message("user", (Image(url="https://a"),)),)),
+    ],
+)
+def test_what_is_behind_an_image_s_address_is_bounded_by_who_reads_it(asked: Chat) -> None:
+    """Google takes it for what it is, OpenAI and Anthropic refuse what is no image."""
+    prices, bound = PriceBook(load_catalogue()), cost_bound(asked, LIMIT)
+    assert bound.fetched == 1
+    window = prices.context_window("gemini", "gemini-3-flash-preview")
+    most = most_cost(prices, "gemini", "gemini-3-flash-preview", 20_000, bound)
+    assert most == prices.most("gemini", "gemini-3-flash-preview", window, LIMIT)
+    assert most_cost(prices, "claude", "claude-opus-5-5", 20_000, bound) == prices.most(
+        "claude", "claude-opus-5-5", 20_000, LIMIT
+    )
+
+
+def test_embeddings_of_other_dialects_are_bounded_by_their_bytes() -> None:
+    text = "a" * 5000
+    for item in ({"text": text}, [text], {"content": [{"type": "text", "text": text}]}):
+        assert most_embedded_tokens({"input": [item]}) >= 5000
+    pictures = {"content": [{"type": "image_url", "image_url": {"url": "https://a"}}] * 3}
+    assert most_embedded_tokens({"input": [pictures]}) >= 3 * LARGEST_IMAGE
+    assert most_embedded_tokens({"input": [[1, 2, 3], [4]]}) == 4

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from analytics.database.replicas import reading_elsewhere
 from optimizer.api.http.fields import StrictSerializer
 from optimizer.api.http.views import AsyncViewSet, SyncViewSet, client_of, tenant_of
+from optimizer.api.v1.baselines import BASELINE, compared_with
 from optimizer.api.v1.schema import (
     ErrorBody,
     RecommendationBody,
@@ -121,6 +122,7 @@ class RoutingMetricsViewSet(SyncViewSet):
 
     class QuerySerializer(StrictSerializer):
         days = serializers.IntegerField(default=7, min_value=1, max_value=365)
+        baseline = serializers.CharField(default="recorded", max_length=200)
 
     @extend_schema(
         operation_id="routing_metrics",
@@ -129,7 +131,8 @@ class RoutingMetricsViewSet(SyncViewSet):
         parameters=[
             OpenApiParameter(
                 "days", {"type": "integer", "minimum": 1, "maximum": 365, "default": 7}
-            )
+            ),
+            BASELINE,
         ],
         responses={200: RoutingMetricsBody, 400: ErrorBody},
     )
@@ -138,5 +141,7 @@ class RoutingMetricsViewSet(SyncViewSet):
         """Return savings, strategies and confidence of the last days."""
         query = _valid_query(self.QuerySerializer, request)
         return Response(
-            self.services.routing.get_routing_metrics(query["days"], tenant_of(request))
+            self.services.routing.get_routing_metrics(
+                query["days"], tenant_of(request), compared_with(request)
+            )
         )

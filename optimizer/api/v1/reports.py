@@ -17,8 +17,10 @@ from analytics.quality.feedback import quality_stats
 from analytics.quality.insights import learned_insights
 from analytics.reports.usage import usage_stats
 from optimizer.api.http.views import SyncViewSet, tenant_of
+from optimizer.api.v1.baselines import BASELINE, compared_with
 from optimizer.api.v1.schema import (
     CacheStatsBody,
+    ErrorBody,
     HealthBody,
     InsightsBody,
     ProvidersBody,
@@ -72,11 +74,17 @@ def provider_directory(
 class StatsViewSet(SyncViewSet):
     """Serves ``GET /stats``."""
 
-    @extend_schema(operation_id="stats", tags=["reports"], responses=StatsBody)
+    @extend_schema(
+        operation_id="stats",
+        tags=["reports"],
+        parameters=[BASELINE],
+        responses={200: StatsBody, 400: ErrorBody},
+    )
     @reading_elsewhere()
     def retrieve(self, request: Request) -> Response:
         """Return all recorded usage. Without the scope "read": only that of the own team or key."""
-        return Response(usage_stats(tenant=tenant_of(request)))
+        compared = compared_with(request)
+        return Response(usage_stats(tenant=tenant_of(request), compared=compared))
 
 
 class ProvidersViewSet(SyncViewSet):

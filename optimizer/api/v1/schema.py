@@ -157,6 +157,7 @@ class RoutingDecisionBody(s.Serializer):
 class CostSavingsBody(s.Serializer):
     """Savings of the period, in USD."""
 
+    baseline = s.CharField(help_text="what the requests are compared with, in words")
     total_saved = s.FloatField()
     saved_low = s.FloatField(
         allow_null=True,

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from analytics.models import RequestRecord
 from analytics.reports.sessions import session_find, session_story
 from optimizer.api.http.views import SyncViewSet, tenant_of
+from optimizer.api.v1.baselines import BASELINE, compared_with
 from optimizer.api.v1.schema import ErrorBody
 
 _MOST_CALLS = 200
@@ -104,13 +105,15 @@ class SessionViewSet(SyncViewSet):
                 OpenApiTypes.STR,
                 OpenApiParameter.PATH,
                 description="The id that the agent or client sent, or X-Optimizer-Session.",
-            )
+            ),
+            BASELINE,
         ],
-        responses={200: SessionBody, 404: ErrorBody},
+        responses={200: SessionBody, 400: ErrorBody, 404: ErrorBody},
     )
     def retrieve(self, request: Request, session_id: str) -> Response:
         """Return one session. Without the scope "read": only one of the own team or key."""
+        compared = compared_with(request)
         session = session_find(session_id, tenant_of(request))
         if session is None:
             raise NotFound("There is no session with this id.")
-        return Response(session_story(session, _MOST_CALLS))
+        return Response(session_story(session, _MOST_CALLS, compared))

@@ -16,6 +16,7 @@ from analytics.budgets.burn_down import burn_downs
 from analytics.budgets.report import most_used
 from analytics.models import Budget
 from analytics.quality.means import Mean
+from analytics.reports.compared import ComparedWith
 from analytics.reports.figures import Figures
 from analytics.reports.time_series import TimeSeries, time_series
 from optimizer.control_room.pages.period import ReportPeriod
@@ -63,8 +64,12 @@ class Chart:
     rows: Sequence[str] = field(default_factory=list)
 
 
-def charts(period: ReportPeriod, *, now: datetime | None = None) -> dict[str, Any]:
+def charts(
+    period: ReportPeriod, compared: ComparedWith | None = None, *, now: datetime | None = None
+) -> dict[str, Any]:
     """Return all charts of a period, ready for JSON.
+
+    Savings are ``compared`` with its baseline, by default the recorded one.
 
     The keys are ``step`` (the kind of step), ``labels`` (the start of each step, ISO 8601),
     ``charts``, and ``budgets``: the current burn-downs of the most used budgets.
@@ -73,7 +78,7 @@ def charts(period: ReportPeriod, *, now: datetime | None = None) -> dict[str, An
     """
     now = now or datetime.now(UTC)
     until = period.until or now
-    by_step = time_series(period.since, until, period.before)
+    by_step = time_series(period.since, until, period.before, compared)
     rows = _row_links(by_step, period.since, until)
     models, strategies = by_step.by["model"], by_step.by["strategy"]
     all_charts = [

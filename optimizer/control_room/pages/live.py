@@ -15,10 +15,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.response import TemplateResponse
 
+from analytics.reports.compared import ComparedWith
 from optimizer.api.http.sse import EventStream, sse
 from optimizer.control_room.access import staff_permission_required
+from optimizer.control_room.baseline import picked_baseline
 from optimizer.monitoring.live.feed import TooManyWatchers, Watcher
-from optimizer.monitoring.live.request_event import RequestEvent, recent
+from optimizer.monitoring.live.request_event import RequestEvent, compare_events, recent
 from optimizer.monitoring.live.sums import RunningSums
 from optimizer.wiring.build import get_services
 
@@ -39,6 +41,7 @@ def live_page(request: HttpRequest) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "title": "Live",
+        "compared": picked_baseline(request),
         "other_workers_hidden": settings.WORKERS > 1 and not settings.SHARED_STORE,
     }
     return TemplateResponse(request, "admin/live.html", context)
@@ -58,7 +61,8 @@ async def live_events(request: HttpRequest) -> HttpResponseBase:
         watcher = subscription.enter_context(get_services().feed.watch())
     except TooManyWatchers as error:
         return JsonResponse({"detail": str(error)}, status=503, headers={"Retry-After": "10"})
-    events = _event_stream(watcher, _last_seen(request))
+    compared = await sync_to_async(picked_baseline)(request)
+    events = _event_stream(watcher, _last_seen(request), compared)
     return EventStream(events, subscription.close, {})
 
 
@@ -69,12 +73,14 @@ def _last_seen(request: HttpRequest) -> str:
         return ""
 
 
-async def _event_stream(watcher: Watcher, last_seen: str) -> AsyncGenerator[bytes, None]:
+async def _event_stream(
+    watcher: Watcher, last_seen: str, compared: ComparedWith
+) -> AsyncGenerator[bytes, None]:
     until = time.monotonic() + _MAX_STREAM_SECONDS
     yield _RETRY
     # The watcher subscribed before this read, so no request is lost in between. A request that
     # is in both is sent once.
-    sums, past_events = await sync_to_async(_initial_state)(last_seen)
+    sums, past_events = await sync_to_async(_initial_state)(last_seen, compared)
     sent_ids = {event["id"] for event in past_events}
     yield _encode(past_events, sums, 0)
     missed = 0
@@ -82,6 +88,8 @@ async def _event_stream(watcher: Watcher, last_seen: str) -> AsyncGenerator[byte
         events = await watcher.take(_HEARTBEAT_SECONDS)
         new_events = [event for event in events if event["id"] not in sent_ids]
         sent_ids -= {event["id"] for event in events}
+        if compared.baseline is not None:
+            new_events = await sync_to_async(compare_events)(new_events, compared)
         for event in new_events:
             sums.add(event)
         if new_events:
@@ -93,10 +101,13 @@ async def _event_stream(watcher: Watcher, last_seen: str) -> AsyncGenerator[byte
             yield b": still here\n\n"
 
 
-def _initial_state(last_seen: str) -> tuple[RunningSums, list[RequestEvent]]:
+def _initial_state(
+    last_seen: str, compared: ComparedWith
+) -> tuple[RunningSums, list[RequestEvent]]:
     sums = RunningSums()
-    sums.read()
-    return sums, recent(_RESUME_EVENTS if last_seen else _INITIAL_EVENTS, last_seen)
+    sums.read(compared)
+    events = recent(_RESUME_EVENTS if last_seen else _INITIAL_EVENTS, last_seen)
+    return sums, compare_events(events, compared)
 
 
 def _encode(events: list[RequestEvent], sums: RunningSums, missed: int) -> bytes:

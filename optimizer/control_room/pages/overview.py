@@ -21,11 +21,12 @@ from analytics.models import Alert, Budget, BudgetHold
 from analytics.money import dollars, percent
 from analytics.quality.report import quality_report
 from analytics.reports.breakdown import SUMMED, breakdown
+from analytics.reports.compared import ComparedWith
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, no_figures, saved_of
 from analytics.reports.intervals import GROUPED_BY
 from analytics.reports.sum_queries import SumQuery
-from analytics.reports.sum_sources import RECORDED, CachedSums, ReportSums, total_of
+from analytics.reports.sum_sources import CachedSums, ReportSums, total_of
 from analytics.reports.usage import by_provider, most_expensive_requests
 from optimizer.control_room.pages.period import ReportPeriod
 
@@ -54,16 +55,6 @@ class Card:
     page: str = "analytics_requestrecord_changelist"
     query: str = ""
     alarming: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ComparedWith:
-    """The baseline that the page compares with, and the ``offered`` ones as (name, text)."""
-
-    name: str
-    label: str
-    sums: ReportSums
-    offered: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +101,11 @@ def overview(
     by_strategy, by_model = sums.by("strategy", since, until), sums.by("model", since, until)
     totals = total_of(by_strategy)
     previous = total_of(sums.by("strategy", period.before, since))
-    other = compared.sums if compared is not None and compared.sums is not RECORDED else None
-    savings = cost_savings(since, until, CachedSums(other) if other else sums)
+    picked = sums
+    if compared is not None and compared.baseline is not None:
+        picked = CachedSums(compared.sums())
+        by_model = picked.by("model", since, until)
+    savings = cost_savings(since, until, picked)
     quality = quality_report(settings.QUALITY_TOLERANCE, since, until)
     accounts = most_used(Budget.objects.filter(enabled=True), most=_MAX_ROWS, now=now)
     return {
@@ -128,14 +122,19 @@ def overview(
     }
 
 
-def cost_breakdown(period: ReportPeriod) -> dict[str, Any]:
+def cost_breakdown(period: ReportPeriod, compared: ComparedWith | None = None) -> dict[str, Any]:
     """Return the cost of a period by user, tag and pattern, and its most expensive prompts.
+
+    Savings are ``compared`` with its baseline, by default the recorded one.
 
     ``lists`` holds a caption, a heading and the rows, most expensive first, for each dimension;
     ``prompts`` holds the prompts.
     """
     since, until = period.since, period.until
-    sums = CachedSums.of([SumQuery(_BREAKDOWN_DIMENSIONS, since, until)], _FIGURES)
+    if compared is None or compared.baseline is None:
+        sums: ReportSums = CachedSums.of([SumQuery(_BREAKDOWN_DIMENSIONS, since, until)], _FIGURES)
+    else:
+        sums = compared.sums()
     lists = []
     for caption, heading, dimension, column in (
         ("Users", "User", "user", "user_id"),

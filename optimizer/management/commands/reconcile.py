@@ -25,6 +25,7 @@ from optimizer.presentation.reconciliation import as_csv, as_json, as_table
 from optimizer.pricing.reconciliation import STATEMENT_APIS, read_api, read_statement
 from providers.statements.files import COLUMNS, read_columns
 from providers.statements.lines import StatementError
+from providers.statements.numbers import SEPARATORS
 
 _MOST_BYTES = 256 * 1024 * 1024
 
@@ -67,6 +68,10 @@ class Command(TeachingCommand):
         parser.add_argument(
             "--time-zone", default="UTC", metavar="ZONE",
             help="the zone of the days in FILE (%(default)s)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--decimal", choices=SEPARATORS,
+            help="what begins the decimals in a CSV file; by default, what its numbers show",
         )  # fmt: skip
         parser.add_argument("--month", metavar="YYYY-MM", help="month (default: the last 30 days)")
         parser.add_argument("--keys", default="", metavar="ID,…", help="in place of RECONCILE_KEYS")
@@ -130,8 +135,9 @@ class Command(TeachingCommand):
             raise CommandError(f"{path} cannot be read: {type(error).__name__}") from None
         columns = read_columns(options["columns"]) if options["columns"] else None
         count, since, until = read_statement(
-            text, path.name, options["provider"], columns, options["time_zone"]
-        )
+            text, path.name, options["provider"], columns, options["time_zone"],
+            SEPARATORS.get(options["decimal"] or "", ""),
+        )  # fmt: skip
         self.stderr.write(f"Read {count} lines of {path}.")
         return since, until
 

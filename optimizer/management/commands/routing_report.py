@@ -20,7 +20,7 @@ from analytics.reports.report_formats import (
     refused_text,
 )
 from analytics.reports.write_output import write_output
-from optimizer.pricing.baselines import Baselines, UnknownBaseline
+from optimizer.pricing.baselines import UnknownBaseline
 from optimizer.wiring.build import get_services
 
 
@@ -72,12 +72,12 @@ class Command(TeachingCommand):
         services = get_services()
         try:
             services.price_service.refresh()
-            sums, name = Baselines(services.names, services.prices, services.baselines).sums(
-                options["baseline"]
-            )
+            compared = services.compared_with(options["baseline"])
         except UnknownBaseline as error:
             raise CommandError(f"--baseline: {error}") from None
-        report = build_report(options["days"], by=options["by"], sums=sums, baseline=name)
+        report = build_report(
+            options["days"], by=options["by"], sums=compared.sums(), baseline=compared.label
+        )
         if report["empty"] and kind in {"table", "markdown"}:
             self.stdout.write(
                 f"No requests in the last {options['days']} days. Send some to POST /complete, "

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from analytics.models import RequestRecord
+from analytics.reports.compared import ComparedWith, saved
 
 RequestEvent = dict[str, Any]
 """JSON-ready: ``id``, ``at`` (ISO 8601, UTC), the model that answered and why, ``cost`` and
@@ -35,6 +37,17 @@ def request_event(request: RequestRecord) -> RequestEvent:
 
 def _text(amount: Decimal | None) -> str | None:
     return None if amount is None else f"{amount:f}"
+
+
+def compare_events(
+    events: Sequence[RequestEvent], compared: ComparedWith | None
+) -> list[RequestEvent]:
+    """Return the events with what was saved against another baseline. Reads the database."""
+    if compared is None or compared.baseline is None or not events:
+        return list(events)
+    rows = RequestRecord.objects.filter(pk__in=[event["id"] for event in events])
+    figures = {str(pk): one for (_, pk), one in compared.figures(rows).items()}
+    return [{**event, "saved": _text(saved(figures.get(event["id"])))} for event in events]
 
 
 def recent(most: int, after: str = "") -> list[RequestEvent]:

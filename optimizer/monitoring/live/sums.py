@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Value
+from django.db.models.functions import TruncMinute
+
 from analytics.ledger.daily_totals import minute_sums, sums_since
+from analytics.reports.compared import ComparedWith, saved
+from analytics.reports.sum_queries import requests_in
 from optimizer.monitoring.live.request_event import RequestEvent
 
 _MINUTES = 30
@@ -49,14 +54,19 @@ class RunningSums:
         self._minutes: dict[datetime, LiveSums] = defaultdict(LiveSums)
         self._changed: set[datetime] = set()
 
-    def read(self) -> None:
-        """Start with what is already recorded. Reads the database."""
+    def read(self, compared: ComparedWith | None = None) -> None:
+        """Start with what is already recorded. Reads the database.
+
+        Savings are ``compared`` with its baseline, by default the recorded one.
+        """
         now = datetime.now(UTC)
         self._day = now.date()
         today = sums_since(self._day)
         self._today = LiveSums(today["total_requests"], 0, today["spent"], today["saved"])
         for minute, figures in minute_sums(self._first_minute(now)).items():
             self._minutes[minute] = LiveSums(**figures)
+        if compared is not None and compared.baseline is not None:
+            self._compare(compared, now)
         self._changed = set(self._minutes)
 
     def add(self, event: RequestEvent) -> None:
@@ -73,6 +83,16 @@ class RunningSums:
             del self._minutes[old]
         self._minutes[minute].add(event)
         self._changed.add(minute)
+
+    def _compare(self, compared: ComparedWith, now: datetime) -> None:
+        """Replace the savings of the day and of the minutes by those compared."""
+        midnight = datetime.combine(self._day, time(), UTC)
+        day = compared.sums().by_day(midnight, midnight + timedelta(days=1)).get(midnight)
+        self._today.saved = saved(day) or Decimal(0)
+        requests = requests_in(self._first_minute(now))
+        figures = compared.figures(requests, Value(""), TruncMinute("created_at", tzinfo=UTC))
+        for minute, sums in self._minutes.items():
+            sums.saved = saved(figures.get((minute, ""))) or Decimal(0)
 
     def summary(self) -> dict[str, Any]:
         """Return ``today`` and the ``minutes`` that changed since the last call, for JSON."""

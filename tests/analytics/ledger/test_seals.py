@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -142,9 +143,9 @@ def test_removed_replayed_requests_leave_a_seal() -> None:
 def test_signed_roots_notice_changed_seals_and_roots() -> None:
     kept, gone = write(entry()), write(entry())
     days_close(DAY + timedelta(days=2))
-    (root,) = LedgerDay.objects.all()
+    root = LedgerDay.objects.get(day=DAY.date())
     assert (root.rows, root.revision, disagreements()) == (2, 1, [])
-    assert days_close(DAY + timedelta(days=3)) == []
+    assert days_close(DAY + timedelta(days=2)) == []
 
     # With its row and its seal, a request leaves no other trace than the root.
     RequestRecord.objects.filter(pk=gone[0].request.pk).delete()
@@ -157,9 +158,31 @@ def test_signed_roots_notice_changed_seals_and_roots() -> None:
     lost.save()
     assert disagreements()[0].missing == [gone[0].request.pk]
 
-    LedgerDay.objects.update(rows=1)
+    LedgerDay.objects.filter(day=DAY.date()).update(rows=1)
     assert "root 1 of the day was changed" in disagreements()[0].broken[0]
     assert kept[0].request.pk not in disagreements()[0].missing
+
+
+@pytest.mark.django_db
+def test_days_without_rows_have_a_root_too() -> None:
+    write(entry())
+    write(entry(created_at=DAY + timedelta(days=3)))
+    days_close(DAY + timedelta(days=6))
+    roots = list(LedgerDay.objects.all())
+    assert [(root.day - DAY.date()).days for root in roots] == list(range(6))
+    assert [root.rows for root in roots] == [1, 0, 0, 1, 0, 0]
+    assert {root.root for root in roots if not root.rows} == {sha256(b"").hexdigest()}
+    assert disagreements() == []
+    # Rows that come late, from a journal, get another root.
+    write(entry(created_at=DAY + timedelta(days=1)))
+    (late,) = days_close(DAY + timedelta(days=6))
+    assert (late.rows, late.revision, disagreements()) == (1, 2, [])
+    LedgerDay.objects.filter(day=DAY.date() + timedelta(days=2)).delete()
+    assert any(
+        "no signed root" in text or "is gone" in text
+        for check in disagreements()
+        for text in check.broken
+    )
 
 
 @pytest.mark.django_db
@@ -168,8 +191,10 @@ def test_rows_that_come_after_a_day_was_closed_get_another_root() -> None:
     days_close(DAY + timedelta(days=2))
     write(entry())
     assert [day.revision for day in days_sign(DAY.date())] == [2]
-    first, second = LedgerDay.objects.all()
-    assert (second.previous, second.rows, first.root != second.root) == (first.hash, 2, True)
+    first, second = LedgerDay.objects.filter(day=DAY.date())
+    before = LedgerDay.objects.filter(pk__lt=second.pk).last()
+    assert before is not None
+    assert (second.previous, second.rows, first.root != second.root) == (before.hash, 2, True)
     assert disagreements() == []
 
 

@@ -24,7 +24,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from analytics.ledger.ledger import LedgerEntry, write_entries
-from analytics.models import RequestRecord
+from analytics.models import LedgerDay, LedgerSeal, RequestRecord
 from analytics.proof import verify
 from analytics.proof.signing import key_path, public_text, signing_key
 from optimizer.wiring.build import get_services
@@ -100,6 +100,17 @@ def ledger() -> list[LedgerEntry]:
     refused = RequestRecordFactory.build(created_at=START, status="refused", http_status=429)
     write_entries([LedgerEntry(refused)])
     return made
+
+
+FILES = (
+    "rows.jsonl", "prices.json", "overrides.json", "comparisons.json", "ratings.json", "days.json",
+    "statement.json",
+)  # fmt: skip
+
+
+def file_of(data: bytes, name: str) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return archive.read(name)
 
 
 def resign(data: bytes, change: Callable[[dict[str, bytes]], object]) -> bytes:
@@ -280,7 +291,65 @@ def test_names_in_a_bundle_cannot_write_over_the_verdict(
 def test_days_without_requests_are_named(folder: Path, ledger: list[LedgerEntry]) -> None:
     code, text = verified(folder / "whole.zip", prove(folder).read_bytes())
     assert code == 0
-    assert "days without requests: 2026-10-01, 2026-10-02, 2026-10-16" in text
+    assert "the ledger begins on 2026-10-03" in text
+    assert "days without requests (each with a signed root of no rows): 2026-10-16" in text
+
+
+@pytest.mark.django_db
+def test_a_day_that_is_taken_away_whole_is_noticed(folder: Path, ledger: list[LedgerEntry]) -> None:
+    """From the bundle with its root, or from the ledger with its rows, seals and root."""
+    whole = prove(folder).read_bytes()
+    rows = [json.loads(line)["row"] for line in file_of(whole, "rows.jsonl").splitlines()]
+    days = sorted({row["created_at"][:10] for row in rows})
+    for day in (days[1], "2026-10-20"):
+
+        def without(files: dict[str, bytes], day: str = day) -> None:
+            lines = files["rows.jsonl"].splitlines()
+            kept = [n for n in lines if json.loads(n)["row"]["created_at"][:10] != day]
+            files["rows.jsonl"] = b"\n".join(kept)
+            roots = [one for one in json.loads(files["days.json"]) if one["day"] != day]
+            files["days.json"] = json.dumps(roots).encode()
+
+        problems, _ = verify.verify(resign(whole, without))
+        assert f"{day}: there is no signed root that says that the day has no rows" in problems
+    RequestRecord.objects.filter(created_at__date=days[1]).delete()
+    LedgerSeal.objects.filter(day=days[1]).delete()
+    LedgerDay.objects.filter(day=days[1]).delete()
+    with pytest.raises(CommandError):
+        call_command("prove", "--check", stdout=io.StringIO())
+    with pytest.raises(CommandError, match="or one before it is gone"):
+        prove(folder)
+
+
+@pytest.mark.django_db
+def test_a_month_with_one_request(folder: Path) -> None:
+    write_entries(entries(1))
+    data = prove(folder).read_bytes()
+    problems, bundle = verify.verify(data)
+    assert problems == []
+    assert len(bundle.rows) == 1
+    assert verified(folder / "one.zip", data)[0] == 0
+
+
+@pytest.mark.django_db
+@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.floats(0, 0.999), bit=st.integers(0, 7), name=st.sampled_from(FILES))
+def test_a_changed_byte_of_any_file_is_noticed_even_if_it_is_signed_again(
+    folder: Path, ledger: list[LedgerEntry], at: float, bit: int, name: str
+) -> None:
+    whole = _bundles.setdefault(str(folder), b"") or prove(folder).read_bytes()
+    _bundles[str(folder)] = whole
+
+    def change(files: dict[str, bytes]) -> None:
+        text = bytearray(files[name])
+        text[int(at * len(text))] ^= 1 << bit
+        files[name] = bytes(text)
+
+    try:
+        problems, _ = verify.verify(resign(whole, change))
+    except verify.Unreadable:
+        return
+    assert f"{name}: the file is not the one that the manifest names" in problems
 
 
 def test_a_file_that_is_not_there_is_named(folder: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_baseline_that_a_client_named_is_not_called_complexity_s() -> None:
         "baseline_chain": [cheap], "validation": "overridden", "rejected_model": cheap,
     }  # fmt: skip
     story = explain_request(decision)
-    assert "The requested baseline, claude/claude-opus-5-5, would have cost" in story.headline
+    assert "The baseline, claude/claude-opus-5-5, would have cost" in story.headline
     assert story.decided[-1].endswith("overridden in place of claude/claude-haiku-5-5.")
 
 

@@ -181,7 +181,8 @@ def test_a_budget_says_when_it_is_used_up_at_this_pace() -> None:
 def test_who_and_what_the_money_went_to_comes_after(admin_client: Client) -> None:
     some_requests()
     dear = RoutingMetricFactory(request__cost=Decimal(3), request__prompt="The dearest of all")
-    assert f'data-from="{WHOSE}?days=7"' in admin_client.get(HOME).content.decode()
+    shown = admin_client.get(HOME).content.decode()
+    assert f'data-from="{WHOSE}?days=7&amp;baseline=recorded"' in shown
     page = admin_client.get(WHOSE).content.decode()
     for text in ("user 0", "docs", "factual", "The dearest of all", "$3.00"):
         assert text in page

@@ -23,14 +23,14 @@ from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.models import RequestRecord
+from analytics.models import RequestRecord, RoutingMetric
 from optimizer.api.http.sse import EventStream
 from optimizer.monitoring.live.feed import _MAX_UNREAD, _MAX_WATCHERS, Feed, TooManyWatchers
 from optimizer.monitoring.live.request_event import recent, request_event
 from optimizer.monitoring.live.sums import RunningSums
 from optimizer.wiring.build import get_services
 from tests.conftest import stop_services
-from tests.factories import RequestRecordFactory
+from tests.factories import RequestRecordFactory, RoutingMetricFactory
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import anthropic_wire
 from tests.patience import PATIENCE
@@ -212,7 +212,7 @@ def test_sums_that_run_on_are_those_of_the_database(
 @pytest.mark.django_db
 def test_the_page_is_for_who_may_see_requests(admin_client: Client) -> None:
     page = admin_client.get(reverse("admin:live")).content.decode()
-    assert f'data-events="{EVENTS}"' in page
+    assert f'data-events="{EVENTS}?baseline=recorded"' in page
     client = Client()
     client.force_login(User.objects.create_user("ann", is_staff=True))
     assert client.get(reverse("admin:live")).status_code == 403
@@ -298,3 +298,44 @@ async def test_a_watcher_does_not_hold_up_the_server_s_end(tmp_path: Path) -> No
             await asyncio.to_thread(service.process.communicate, None, PATIENCE)
             # It would wait for 30 s for an answer that does not end.
             assert time.monotonic() - begun < 20
+
+
+async def test_savings_are_compared_with_what_is_picked(watching: AsyncClient) -> None:
+    """The first sums, and each request that comes."""
+    opus = "claude/claude-opus-5-5"
+
+    def decided() -> RoutingMetric:
+        return RoutingMetricFactory(
+            request__tokens_in=1000, request__tokens_out=1000, request__cost=Decimal("0.001")
+        )
+
+    before = await sync_to_async(decided)()
+    rates = get_services().prices.rates(*opus.split("/"))
+    assert rates is not None
+    assert rates.output is not None
+    cost = (rates.input.at(0) * 1000 + rates.output.at(0) * 1000) / 1_000_000
+    response = await watching.get(EVENTS, {"baseline": opus})
+    messages: list[str] = []
+
+    async def read(name: str) -> dict[str, Any]:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                while messages:
+                    lines = messages.pop(0).splitlines()
+                    if f"event: {name}" in lines:
+                        data = next(line for line in lines if line.startswith("data: "))
+                        return json.loads(data[6:])  # type: ignore[no-any-return]
+                messages.extend((await anext(stream)).decode().split("\n\n"))
+
+    stream = aiter(response)
+    first = await read("request")
+    assert (first["id"], Decimal(first["saved"])) == (str(before.pk), cost - Decimal("0.001"))
+    after = await sync_to_async(decided)()
+    get_services().feed.publish(after.request)
+    following = await read("request")
+    assert (following["id"], Decimal(following["saved"])) == (
+        str(after.pk), cost - Decimal("0.001"),
+    )  # fmt: skip
+    sums = await read("sums")
+    assert Decimal(sums["minutes"][-1]["saved"]) >= cost - Decimal("0.001")
+    response.close()

@@ -95,8 +95,9 @@ class TestRecorded:
         baselines = Baselines(services.names, services.prices, services.baselines)
 
         def saved(name: str) -> tuple[Decimal, str]:
-            sums, label = baselines.sums(name)
-            return cost_savings(datetime(2020, 1, 1, tzinfo=UTC), sums=sums)["total_saved"], label
+            compared = baselines.named(name)
+            found = cost_savings(datetime(2020, 1, 1, tzinfo=UTC), sums=compared.sums())
+            return found["total_saved"], compared.label
 
         assert (await sync_to_async(saved)("complexity")) == (Decimal(0), "complexity's choice")
         recorded, label = await sync_to_async(saved)("recorded")
@@ -114,8 +115,9 @@ class TestRecorded:
         baselines = Baselines(services.names, services.prices, now_complexity)
 
         def saved(name: str) -> tuple[Decimal, str]:
-            sums, label = baselines.sums(name)
-            return cost_savings(datetime(2020, 1, 1, tzinfo=UTC), sums=sums)["total_saved"], label
+            compared = baselines.named(name)
+            found = cost_savings(datetime(2020, 1, 1, tzinfo=UTC), sums=compared.sums())
+            return found["total_saved"], compared.label
 
         assert (await sync_to_async(saved)("complexity")) == (Decimal(0), "complexity's choice")
         recorded, label = await sync_to_async(saved)("recorded")

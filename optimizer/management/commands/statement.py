@@ -12,6 +12,8 @@ from analytics.management.teaching import TeachingCommand
 from analytics.reports.statement import BY, last_month, statement, statements
 from analytics.reports.statement_formats import as_csv, as_html, as_json, as_table
 from analytics.reports.write_output import write_output
+from optimizer.pricing.baselines import UnknownBaseline
+from optimizer.wiring.build import get_services
 
 _WRITERS = {"json": as_json, "csv": as_csv, "html": as_html}
 
@@ -24,7 +26,9 @@ class Command(TeachingCommand):
         "  manage.py statement                                    last month, every user\n"
         "  manage.py statement --month 2026-10 --by tag\n"
         "  manage.py statement --name ann --format html --output ann.html\n"
-        "A request with several tags counts for each of them."
+        "A request with several tags counts for each of them. Savings are compared with the "
+        "recorded baselines (BASELINE_MODEL), or with another:\n"
+        "  manage.py statement --baseline complexity"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -32,6 +36,11 @@ class Command(TeachingCommand):
         parser.add_argument("--month", metavar="YYYY-MM", help="month (default: last month)")
         parser.add_argument("--by", choices=BY, default="user")
         parser.add_argument("--name", help="show only this user or tag, with its models and days")
+        parser.add_argument(
+            "--baseline", default="recorded", metavar="NAME",
+            help="compare with the recorded baseline (BASELINE_MODEL), complexity, requested, or a "
+            "model (%(default)s)",
+        )  # fmt: skip
         parser.add_argument("--format", choices=("table", *_WRITERS), default="table")
         parser.add_argument(
             "--output", type=Path, metavar="FILE", help="write to FILE instead of the screen"
@@ -39,13 +48,18 @@ class Command(TeachingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Build the statement of the month and write it in the chosen format."""
-        month = options["month"] or last_month()
+        month, services = options["month"] or last_month(), get_services()
+        services.price_service.refresh()
+        try:
+            compared = services.compared_with(options["baseline"])
+        except UnknownBaseline as error:
+            raise CommandError(f"--baseline: {error}") from None
         try:
             if options["name"]:
-                figures = statement(month, options["by"], options["name"])
+                figures = statement(month, options["by"], options["name"], compared)
                 empty = not figures["total"]["requests"] and not figures["pruned"]
             else:
-                figures = statements(month, options["by"])
+                figures = statements(month, options["by"], compared)
                 empty = not figures["rows"]
         except ValueError:
             raise CommandError(

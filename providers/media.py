@@ -1,0 +1,51 @@
+"""What the first bytes of base64 say that they are, whatever a request calls them.
+
+Images have a known largest size in tokens, and each token of a text has a byte at least. A
+provider that looks at the bytes charges for what they are, so a name alone bounds nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+_FIRST = 64
+"""Characters of base64 that are read; 48 bytes hold every signature."""
+_IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
+_IMAGE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif")
+_BINARY = (
+    b"%PDF", b"PK\x03\x04", b"\x1f\x8b", b"RIFF", b"ID3", b"OggS", b"fLaC", b"\x1aE\xdf\xa3",
+    b"\xd0\xcf\x11\xe0", b"FORM", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ", b"{\\rtf",
+)  # fmt: skip
+
+
+def is_image(data: str) -> bool:
+    """Return whether base64 ``data`` begins like an image that providers accept."""
+    first = _first_bytes(data)
+    if first.startswith(_IMAGES):
+        return True
+    if first[4:8] == b"ftyp":
+        return first[8:12] in _IMAGE_BRANDS
+    return first.startswith(b"RIFF") and first[8:12] == b"WEBP"
+
+
+def is_text(data: str) -> bool:
+    """Return whether base64 ``data`` begins like text that nothing compresses."""
+    first = _first_bytes(data)
+    return not (first.startswith(_BINARY) or first[4:8] == b"ftyp" or b"\0" in first)
+
+
+def of_data_url(url: str) -> tuple[str, str]:
+    """Return the media type and the base64 data of a ``data:`` URL; both empty for another."""
+    if not url.startswith("data:"):
+        return "", ""
+    head, _, data = url.removeprefix("data:").partition(",")
+    return head.partition(";")[0].lower(), data
+
+
+def _first_bytes(data: str) -> bytes:
+    text = "".join(data[: 2 * _FIRST].split())[:_FIRST].translate(str.maketrans("-_", "+/"))
+    try:
+        return base64.b64decode(text[: len(text) // 4 * 4])
+    except (ValueError, binascii.Error):
+        return b"\0"

@@ -1,0 +1,59 @@
+"""The picker of the baseline: on each page with savings, one choice for all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Open, Service
+from tests.browser.test_control_room import PROMPT, card_of, shoot
+
+DEAREST = "claude/claude-opus-5-5"
+PAGES = {
+    "live": "/admin/live/",
+    "decisions": "/admin/analytics/routingmetric/",
+    "requests": "/admin/analytics/requestrecord/",
+    "sessions": "/admin/analytics/agentsession/",
+    "totals": "/admin/analytics/dailytotal/",
+}
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_what_is_picked_on_one_page_is_compared_with_on_all(
+    open_page: Open, service: Service, shots: Path, width: int
+) -> None:
+    page = open_page("/admin/?days=30", width=width)
+    before = card_of(page, "Saved").locator("strong").inner_text()
+    page.get_by_label("Saved compared with").select_option(DEAREST)
+    page.get_by_role("button", name="Compare").click()
+    expect(card_of(page, "Saved")).to_contain_text(f"always {DEAREST}")
+    assert card_of(page, "Saved").locator("strong").inner_text() != before
+    shoot(page, shots / f"baseline-home-{width}.png")
+    decision = service.ask(PROMPT)["request_id"]
+    pages = {
+        **PAGES,
+        "decision": f"/admin/analytics/routingmetric/{decision}/change/",
+        "request": f"/admin/analytics/requestrecord/{decision}/change/",
+    }
+    for name, path in pages.items():
+        page.goto(path)
+        expect(page.get_by_label("Saved compared with")).to_have_value(DEAREST)
+        fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        if name == "live":
+            expect(page.locator("#saved")).to_contain_text("$")
+        picker = page.locator(".baseline-picker").bounding_box()
+        assert picker is not None
+        assert picker["x"] + picker["width"] <= width
+        shoot(page, shots / f"baseline-{name}-{width}.png")
+        assert name != "live" or page.evaluate(fits)
+    page.goto(f"{pages['requests']}?status__exact=ok")
+    page.get_by_label("Saved compared with").select_option("complexity")
+    page.get_by_role("button", name="Compare").click()
+    expect(page).to_have_url(
+        f"{service.url}{pages['requests']}?status__exact=ok&baseline=complexity"
+    )
+    expect(page.locator("#result_list tbody tr").first).to_be_visible()
+    page.goto("/admin/")
+    expect(page.get_by_label("Saved compared with")).to_have_value("complexity")
