@@ -18,6 +18,7 @@ from analytics.database.large_tables import COUNTED_ROWS, CappedPaginator
 from analytics.exports.csv import csv_response
 from analytics.models import AgentSession
 from analytics.money import dollars
+from analytics.quality.session_moves import stalls_of
 from analytics.reports.sessions import (
     MOST_CALLS,
     session_calls,
@@ -36,12 +37,14 @@ class RunawayFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices."""
-        return [("runaway", "ran away"), ("stopped", "stopped")]
+        return [("runaway", "ran away"), ("moved", "moved up"), ("stopped", "stopped")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the sessions in the chosen state."""
         if self.value() == "runaway":
             return queryset.filter(runaway_at__isnull=False)
+        if self.value() == "moved":
+            return queryset.filter(moved_up_at__isnull=False)
         return queryset.filter(stopped_at__isnull=False) if self.value() else queryset
 
 
@@ -115,6 +118,7 @@ class AgentSessionAdmin(ReadOnlyAdmin):
         context = {
             "export_url": reverse("admin:analytics_agentsession_export"),
             "counted_rows": COUNTED_ROWS,
+            "cost_by_tool": True,
             **(extra_context or {}),
         }
         return super().changelist_view(request, context)
@@ -139,6 +143,7 @@ class AgentSessionAdmin(ReadOnlyAdmin):
                 "most_calls": MOST_CALLS,
                 "tools": tool_costs(calls),
                 "sub_agents": sub_agents_of(session),
+                "stalls": stalls_of(session),
                 "may_stop": request.user.has_perm("analytics.change_agentsession"),
                 "stop_url": reverse("admin:analytics_agentsession_stop", args=[session.pk]),
             }

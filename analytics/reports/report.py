@@ -11,6 +11,7 @@ from django.conf import settings
 from analytics.ledger.refusals import refusals_since
 from analytics.money import percent
 from analytics.quality.report import quality_report
+from analytics.quality.session_moves import move_figures
 from analytics.reports.breakdown import breakdown
 from analytics.reports.sum_sources import RECORDED, CachedSums, ReportSums, total_of
 from analytics.reports.token_adjusted_savings import adjusted_savings
@@ -71,6 +72,7 @@ def routing_report(
             "saved": totals["prompt_cache_saved"],
             "saved_by_own_marks": totals["marks_saved"],
         },
+        "moves_up": move_figures(since),
         "refusals": refusals_since(since),
         "by_day": _by_day(since, now, sums),
         **chosen,

@@ -14,7 +14,8 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from analytics.ledger.sessions import COUNTS, MONEY, SessionKey, rows_of
-from analytics.models import AgentSession, RequestRecord
+from analytics.models import AgentSession, RequestRecord, SessionStall
+from analytics.quality.session_moves import stalls_of
 
 MOST_CALLS = 500
 """The most calls of a timeline; older ones are in the list of requests."""
@@ -186,6 +187,7 @@ def session_story(session: AgentSession, most_calls: int) -> dict[str, Any]:
         **session_figures(session),
         "stopped_at": session.stopped_at,
         "stop_reason": session.stop_reason,
+        "stalls": [_stall_body(stall) for stall in stalls_of(session)],
         "sub_agents": [
             {"id": row.sub_agent, "parent": row.parent_agent, **session_figures(row)}
             for row in sub_agents_of(session)
@@ -195,6 +197,23 @@ def session_story(session: AgentSession, most_calls: int) -> dict[str, Any]:
             for tool in tool_costs(calls)
         ],
         "calls": [_call_body(call) for call in timeline(calls)],
+    }
+
+
+def _stall_body(stall: SessionStall) -> dict[str, Any]:
+    return {
+        "request_id": stall.request_id,
+        "at": stall.at,
+        "sub_agent": stall.sub_agent,
+        "model": stall.model,
+        "moved_to": stall.moved_to,
+        "held_back": stall.held_back,
+        "judged_at": stall.judged_at,
+        "progressed": stall.progressed,
+        "calls": stall.calls,
+        "repeated": stall.repeated,
+        "rating": stall.rating,
+        "extra_cost": stall.extra_cost,
     }
 
 

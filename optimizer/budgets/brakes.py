@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 
+from analytics.budgets.claims import Payer
 from analytics.ledger.brakes import (
     Runaway,
     SoftLimitPassed,
@@ -20,7 +21,7 @@ from analytics.ledger.ledger import Ledger
 from analytics.ledger.sessions import SessionKey
 from analytics.models import Budget
 from analytics.money import dollars
-from optimizer.budgets.reservations import payer_of
+from optimizer.domain.client import Client
 from optimizer.domain.identifiers import CHAT
 from optimizer.domain.loops import NO_LOOP, loop_of
 from optimizer.domain.request import GatewayRequest
@@ -98,7 +99,7 @@ class SessionBrakes:
         key = SessionKey(request.client.tenant, request.session.id)
         if self._stopped.value:
             self.must_go_on(key)
-        warnings = [*self._soft_warnings(request)] if self._soft_by_subject else []
+        warnings = [*self.soft_warnings(request.client, request.session_id, request.user_id)]
         runaway, delay = "", 0.0
         if self._policy.action != "off" and request.turn not in {HUMAN, ""}:
             runaway, delay = self._runaway(request, key)
@@ -111,8 +112,14 @@ class SessionBrakes:
                 await self._sleep(delay)  # type: ignore[misc]
         return warnings
 
-    def _soft_warnings(self, request: GatewayRequest) -> Sequence[str]:
-        payer = payer_of(request)
+    def soft_warnings(self, client: Client, session: str, user: str) -> Sequence[str]:
+        """Return a warning for each soft limit that those who pay for a request have passed."""
+        if not self._soft_by_subject:
+            return ()
+        payer = Payer.of(
+            key=client.key, user=user, tenant=client.tenant, project=client.project,
+            session=session,
+        )  # fmt: skip
         subjects = {
             Budget.Scope.EVERYTHING: "",
             Budget.Scope.KEY: payer.key,

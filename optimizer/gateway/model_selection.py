@@ -87,9 +87,19 @@ class ModelSelector:
         :class:`optimizer.domain.result.BudgetExceeded` and
         :class:`analytics.ledger.ledger.BudgetsUnavailable`.
         """
-        session = None
-        if self._sessions is not None and analyzed.request.session.agent not in NO_AGENTS:
-            session = await self._sessions.find(analyzed)
+        if self._sessions is None or analyzed.request.session.agent in NO_AGENTS:
+            return await self._affordable(analyzed, started, reservation)
+        session = await self._sessions.find(analyzed)
+        decision = await self._affordable(analyzed, started, reservation, session)
+        return self._sessions.with_stall(analyzed, decision, session)
+
+    async def _affordable(
+        self,
+        analyzed: AnalyzedRequest,
+        started: float,
+        reservation: Reservation | None,
+        session: SessionState | None = None,
+    ) -> RoutingDecision:
         if reservation is None:
             return await self._route(analyzed, started, session=session)
         only, source = analyzed.request.only, self._options

@@ -59,6 +59,7 @@ from optimizer.policies.experiments import Experiments, running_experiment
 from optimizer.policies.rules import ActiveRules
 from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import Expectations
+from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
@@ -183,7 +184,9 @@ def sum_some_hours() -> None:
 
 
 def periodic_tasks_of_installation(
-    note_prices: Callable[[], object], check_objects: Callable[[], object] = lambda: None
+    note_prices: Callable[[], object],
+    check_objects: Callable[[], object] = lambda: None,
+    judge_moves: Callable[[], object] = lambda: None,
 ) -> PeriodicTasks:
     """Return the tasks that one process at a time runs for the whole installation."""
     return PeriodicTasks(
@@ -200,6 +203,7 @@ def periodic_tasks_of_installation(
                 lambda: lost_calls_settle(begun_calls_folder(), journal()),
             ),
             PeriodicTask("Recording batches that have ended", 60, check_objects),
+            PeriodicTask("Judging sessions that were moved up", 60, judge_moves),
         ]
     )
 
@@ -386,5 +390,6 @@ def build_services() -> Services:
         periodic_tasks=periodic_tasks_of_installation(
             price_service.note,
             upkeep_of_objects(catalogue, prices, known, _connection_settings(product), anywhere),
+            moves_judge(prices),
         ),
     )

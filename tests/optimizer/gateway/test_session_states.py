@@ -14,9 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.ledger.session_states import SessionLengths, session_lengths
-from analytics.models import AgentSession, RequestRecord, RoutingRule
+from analytics.ledger.sessions import SessionKey
+from analytics.models import (
+    AgentSession,
+    RequestRecord,
+    RoutingMetric,
+    RoutingRule,
+    SessionStall,
+)
 from analytics.reports.answer_lengths import ExpectedLengths, LengthKind, LengthRow, answer_lengths
-from optimizer.gateway.session_states import needs_reasoning
+from optimizer.gateway.session_states import _held_back, needs_reasoning
 from optimizer.wiring.build import get_services
 from providers.chat import Chat, Message, Text, Thinking, ToolCall, ToolResult
 from routing.models import ModelRef
@@ -143,6 +150,48 @@ async def test_named_models_are_left_alone(client: httpx.AsyncClient) -> None:
         client, {"role": "user", "content": EASY}, model="claude-opus-5-5", headers=headers
     )
     assert model(reply) == "claude/claude-opus-5-5"
+
+
+def circle(rounds: int) -> list[dict[str, Any]]:
+    turns: list[dict[str, Any]] = [{"role": "user", "content": EASY}]
+    for _ in range(rounds):
+        turns += turn(1)
+    return turns
+
+
+def session_of(*, held_back: bool) -> str:
+    """A session's id whose lot says so."""
+    names = (f"run-{number}" for number in range(100))
+    return next(n for n in names if _held_back(SessionKey("", n)) == held_back)
+
+
+@database
+@pytest.mark.parametrize("held_back", [False, True])
+async def test_a_circle_is_recorded_with_the_move_or_with_the_lot(
+    client: httpx.AsyncClient, held_back: bool
+) -> None:
+    headers = {"x-claude-code-session-id": session_of(held_back=held_back)}
+    before = model(await ask(client, *circle(0), headers=headers))
+    await ask(client, *circle(2), headers=headers)
+    assert await SessionStall.objects.acount() == 0
+    after = model(await ask(client, *circle(3), headers=headers))
+    again = model(await ask(client, *circle(4), headers=headers))
+    assert (after != before) is not held_back
+    assert again == after
+    stall = await SessionStall.objects.aget()
+    assert (stall.model, stall.held_back) == (before, held_back)
+    assert stall.moved_to == ("" if held_back else after)
+    metric = await RoutingMetric.objects.aget(pk=stall.request_id)
+    assert metric.metadata["repeated"] == 3
+    body = (await client.get(f"/v1/sessions/{headers['x-claude-code-session-id']}")).json()
+    assert body["stalls"][0]["moved_to"] == stall.moved_to
+
+
+@database
+async def test_a_circle_with_a_named_model_is_recorded_too(client: httpx.AsyncClient) -> None:
+    await ask(client, *circle(3), model="claude-haiku-5-5")
+    stall = await SessionStall.objects.aget()
+    assert (stall.model, stall.moved_to, stall.held_back) == ("claude/claude-haiku-5-5", "", False)
 
 
 class TestReasoning:
