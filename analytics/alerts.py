@@ -69,7 +69,7 @@ def read_rule(rule: AlertRule, now: datetime | None = None) -> Reading:
 
 def alerts_raise(now: datetime | None = None) -> list[Alert]:
     """Raise an alert for each passed rule, once a period; return the new alerts."""
-    raised = []
+    raised: list[Alert] = []
     for rule in AlertRule.objects.filter(enabled=True):
         if rule.metric == AlertRule.Metric.RUNAWAY:
             raised += _runaways_raise(rule, now or timezone.now())

@@ -34,16 +34,10 @@ _SIDE_TURNS = ("title", "summary", "classification", "probe")
 
 
 class MoveFigures(NamedTuple):
-    """How stalls of a kind ended: their number, how many are judged, how many progressed."""
+    """How many stalls of a kind are judged, and after how many of them the agent progressed."""
 
-    count: int = 0
     judged: int = 0
     progressed: int = 0
-    extra_cost: Decimal = Decimal(0)
-
-    def share(self) -> float | None:
-        """Return the share of the judged ones that progressed, ``None`` without any."""
-        return self.progressed / self.judged if self.judged else None
 
 
 def stalls_judge(price_of: PriceOf, now: datetime | None = None) -> int:
@@ -174,8 +168,8 @@ def moves_learned() -> MovesLearned:
         elif held_back:
             stayed[model].append(progressed)
     return MovesLearned(
-        {pair: MoveFigures(len(ends), len(ends), sum(ends)) for pair, ends in moved.items()},
-        {model: MoveFigures(len(ends), len(ends), sum(ends)) for model, ends in stayed.items()},
+        {pair: MoveFigures(len(ends), sum(ends)) for pair, ends in moved.items()},
+        {model: MoveFigures(len(ends), sum(ends)) for model, ends in stayed.items()},
     )
 
 

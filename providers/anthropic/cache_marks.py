@@ -13,8 +13,8 @@ from typing import Any
 
 from providers.token_estimates import estimate_tokens
 
-_MARK: Mapping[str, str] = {"type": "ephemeral"}
-_LAST_TURNS = 2
+MARK: Mapping[str, str] = {"type": "ephemeral"}
+LAST_TURNS = 2
 """Turns of the user that are marked: the last one for the next turn, the one before to be found."""
 # Models whose minimum is not 1024 tokens, by a part of their names; the first that fits counts.
 _LEAST = (
@@ -39,7 +39,7 @@ def add_cache_marks(body: dict[str, Any], model: str) -> None:
         return
     system = body.get("system")
     if isinstance(system, str) and system:
-        body["system"] = [{"type": "text", "text": system, "cache_control": dict(_MARK)}]
+        body["system"] = [{"type": "text", "text": system, "cache_control": dict(MARK)}]
     elif isinstance(system, list) and system:
         body["system"] = _last_marked(system)
     elif isinstance(tools := body.get("tools"), list) and tools:
@@ -50,14 +50,14 @@ def add_cache_marks(body: dict[str, Any], model: str) -> None:
 
 def _with_marked_turns(messages: list[Any]) -> list[Any]:
     """Return ``messages`` with a mark at the end of the user's last turns."""
-    marked, left = list(messages), _LAST_TURNS
+    marked, left = list(messages), LAST_TURNS
     for place in range(len(marked) - 1, -1, -1):
         message = marked[place]
         if not isinstance(message, Mapping) or message.get("role") != "user":
             continue
         content = message.get("content")
         if isinstance(content, str) and content:
-            block = {"type": "text", "text": content, "cache_control": dict(_MARK)}
+            block = {"type": "text", "text": content, "cache_control": dict(MARK)}
             marked[place] = {**message, "content": [block]}
         elif isinstance(content, list) and content:
             marked[place] = {**message, "content": _last_marked(content)}
@@ -75,7 +75,7 @@ def _last_marked(blocks: list[Any]) -> list[Any]:
             continue
         if block.get("type") == "text" and not block.get("text"):
             continue  # an empty text cannot be cached
-        marked = {**block, "cache_control": dict(_MARK)}
+        marked = {**block, "cache_control": dict(MARK)}
         return [*blocks[:place], marked, *blocks[place + 1 :]]
     return blocks
 

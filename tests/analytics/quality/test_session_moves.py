@@ -128,22 +128,22 @@ SHARES = st.integers(0, 60).flatmap(lambda n: st.tuples(st.just(n), st.integers(
 
 class TestLearning:
     def test_few_moves_leave_the_question_open(self) -> None:
-        assert helps(MoveFigures(9, 9, 0), MoveFigures(50, 50, 50))
-        assert helps(MoveFigures(50, 50, 0), MoveFigures(4, 4, 4))
+        assert helps(MoveFigures(9, 0), MoveFigures(50, 50))
+        assert helps(MoveFigures(50, 0), MoveFigures(4, 4))
 
     def test_moves_go_on_while_they_may_help(self) -> None:
-        assert helps(MoveFigures(20, 20, 15), MoveFigures(8, 8, 2))
-        assert helps(MoveFigures(12, 12, 6), MoveFigures(6, 6, 3)), "no difference is not shown"
-        assert not helps(MoveFigures(20, 20, 2), MoveFigures(8, 8, 6))
+        assert helps(MoveFigures(20, 15), MoveFigures(8, 2))
+        assert helps(MoveFigures(12, 6), MoveFigures(6, 3)), "no difference is not shown"
+        assert not helps(MoveFigures(20, 2), MoveFigures(8, 6))
 
     @given(SHARES, SHARES)
     def test_more_progress_never_speaks_against_a_move(
         self, moved: tuple[int, int], stayed: tuple[int, int]
     ) -> None:
         n, k = moved
-        other = MoveFigures(stayed[0], stayed[0], stayed[1])
-        if k < n and helps(MoveFigures(n, n, k), other):
-            assert helps(MoveFigures(n, n, k + 1), other)
+        other = MoveFigures(*stayed)
+        if k < n and helps(MoveFigures(n, k), other):
+            assert helps(MoveFigures(n, k + 1), other)
 
     @pytest.mark.django_db
     def test_a_pair_whose_moves_do_not_help_is_moved_to_no_more(self) -> None:
