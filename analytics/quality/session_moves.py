@@ -30,7 +30,7 @@ _JUDGED_TOGETHER = 200
 _POOR = 0.5
 _LEAST_MOVES, _LEAST_STAYS = 10, 5
 _LEAST_CHANCE = 0.2
-_SIDE_TURNS = ("title", "summary", "classification", "probe")
+_SIDE_TURNS = ("title", "summary", "classification", "probe", "keep_alive")
 
 
 class MoveFigures(NamedTuple):

@@ -71,7 +71,7 @@ def as_csv(report: dict[str, Any]) -> str:
     With this long form, the columns are the same for every report.
     """
     lines: list[Sequence[Any]] = [("section", "name", "figure", "value")]
-    for section in ("period", "totals", "savings", "adjusted", "cache", "moves_up"):
+    for section in ("period", "totals", "savings", "adjusted", "cache", "keep_alive", "moves_up"):
         lines += [(section, "", figure, value) for figure, value in report[section].items()]
     for section, rows, names in _long_sections(report):
         for row in rows:
@@ -106,6 +106,7 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
             "  where this service asked for them",
             dollars(report["prompt_cache"]["saved_by_own_marks"]),
         ),
+        *_kept(report["keep_alive"]),
         *_moves(report["moves_up"]),
         *_adjusted(report["adjusted"]),
         *_bases(report["by_basis"]),
@@ -116,6 +117,16 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
     if text := refused_text(report["refusals"]):
         rows.append(("Refused (in no other figure)", text))
     return rows
+
+
+def _kept(kept: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what it cost to keep prompt caches, and what that saved, if any were kept."""
+    if not kept["calls"]:
+        return []
+    return [
+        ("  spent on keeping them alive", f"{dollars(kept['cost'])} ({kept['calls']} calls)"),
+        ("  read by turns that came later", f"{dollars(kept['saved'])} ({kept['turns']} turns)"),
+    ]
 
 
 def _moves(moves: dict[str, Any]) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ from optimizer.domain.human_words import words_of_turn
 from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.loops import loop_of
 from optimizer.domain.request import GatewayRequest
-from optimizer.domain.turns import COMPACTION, SIDE_KINDS
+from optimizer.domain.turns import COMPACTION, KEEP_ALIVE, SIDE_KINDS
 from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS, UNASKED
 from optimizer.shared.snapshot import Snapshot
 from providers.chat import Chat, Thinking, ToolCall
@@ -106,6 +106,8 @@ class SessionStates:
         """
         request = analyzed.request
         if (session is not None and not session.stalled) or not _is_remembered(request):
+            return decision
+        if request.turn == KEEP_ALIVE:
             return decision
         rounds = loop_of(request.chat).rounds
         if rounds < _STALLED_ROUNDS:

@@ -17,7 +17,7 @@ _AUTHOR = "anthropic/"
 _TURNS = frozenset({"user", "tool"})
 
 
-def add_part_marks(body: dict[str, Any], model: str) -> None:
+def add_part_marks(body: dict[str, Any], model: str, mark: Mapping[str, str] = MARK) -> None:
     """Mark the system prompt and the last turns of ``body``, unless something is marked.
 
     Only for a model of Anthropic's. What is marked is replaced in ``body``: the client's own
@@ -31,11 +31,11 @@ def add_part_marks(body: dict[str, Any], model: str) -> None:
     marked, left = list(messages), LAST_TURNS
     for place in range(len(marked) - 1, -1, -1):
         if left and _role(marked[place]) in _TURNS:
-            marked[place] = _marked(marked[place])
+            marked[place] = _marked(marked[place], mark)
             left -= 1
     systems = [place for place, message in enumerate(marked) if _role(message) == "system"]
     if systems and (last := systems[-1]) < _first_turn(marked):
-        marked[last] = _marked(marked[last])
+        marked[last] = _marked(marked[last], mark)
     body["messages"] = marked
 
 
@@ -47,18 +47,18 @@ def _first_turn(messages: list[Any]) -> int:
     return next((n for n, m in enumerate(messages) if _role(m) != "system"), len(messages))
 
 
-def _marked(message: Mapping[str, Any]) -> Mapping[str, Any]:
+def _marked(message: Mapping[str, Any], mark: Mapping[str, str]) -> Mapping[str, Any]:
     """Return ``message`` with a mark at its last text; itself if it has none."""
     content = message.get("content")
     if isinstance(content, str) and content:
-        part = {"type": "text", "text": content, "cache_control": dict(MARK)}
+        part = {"type": "text", "text": content, "cache_control": dict(mark)}
         return {**message, "content": [part]}
     if not isinstance(content, list):
         return message
     for place in range(len(content) - 1, -1, -1):
         part = content[place]
         if isinstance(part, Mapping) and part.get("type") == "text" and part.get("text"):
-            marked = {**part, "cache_control": dict(MARK)}
+            marked = {**part, "cache_control": dict(mark)}
             return {**message, "content": [*content[:place], marked, *content[place + 1 :]]}
     return message
 

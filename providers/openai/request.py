@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers import features
+from providers.anthropic.cache_marks import HOUR_MARK, MARK
 from providers.chat import Chat, Tool
 from providers.completion import CompletionRequest
 from providers.openai.cache_marks import add_part_marks
@@ -101,7 +102,7 @@ def _named_and_limited(
         if dialect.cache_keys:
             body.setdefault("prompt_cache_key", chat.cache_session)
         elif dialect.cache_marks and (chat.chosen or not _came_so(chat)):
-            add_part_marks(body, request.model)
+            add_part_marks(body, request.model, HOUR_MARK if chat.cache_hour else MARK)
     return body
 
 
