@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.management import call_command
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +25,14 @@ from analytics.models import (
     RoutingRule,
     SessionStall,
 )
-from analytics.reports.answer_lengths import ExpectedLengths, LengthKind, LengthRow, answer_lengths
+from analytics.reports.answer_lengths import (
+    ExpectedLengths,
+    ImportedLength,
+    LengthKind,
+    LengthRow,
+    answer_lengths,
+    imported_lengths,
+)
 from optimizer.gateway.session_states import _held_back, needs_reasoning
 from optimizer.wiring.build import get_services
 from providers.chat import Chat, Message, Text, Thinking, ToolCall, ToolResult
@@ -71,18 +81,26 @@ def model(reply: httpx.Response) -> str:
 Begin = Callable[[], Awaitable[httpx.AsyncClient]]
 
 
-async def conversation(start: Begin, *, restarts: bool) -> list[str]:
-    """The models of a session's turns: a hard one, tools, an easy one, tools."""
-    client = await start()
+def conversation_turns() -> list[list[dict[str, Any]]]:
+    """The messages of a session's turns: a hard one, tools, an easy one, tools."""
     turns: list[dict[str, Any]] = [{"role": "user", "content": HARD}]
-    models = [model(await ask(client, *turns))]
+    asked = [list(turns)]
     for number in range(6):
-        if restarts:
-            await stop_services()  # another worker, or the same one after a restart
-            client = await start()
         turns += turn(number)
         if number == 3:
             turns += [{"role": "assistant", "content": "Done."}, {"role": "user", "content": EASY}]
+        asked.append(list(turns))
+    return asked
+
+
+async def conversation(start: Begin, *, restarts: bool) -> list[str]:
+    """The models of a session's turns."""
+    client = await start()
+    models: list[str] = []
+    for turns in conversation_turns():
+        if restarts and models:
+            await stop_services()  # another worker, or the same one after a restart
+            client = await start()
         models.append(model(await ask(client, *turns)))
     return models
 
@@ -255,6 +273,32 @@ class TestLengthsOfAnswers:
         assert lengths.expected(self.REF, self.KIND) == round((80 * 1000 + 20 * usual) / 100)
         assert lengths.expected(ModelRef("a", "new"), self.KIND) == round(usual)
         assert lengths.expected(self.REF, self.KIND._replace(turn="title")) is None
+
+    def test_imported_answers_stand_for_those_that_are_not_there_yet(self) -> None:
+        imported = [ImportedLength(self.REF, "simple", 80, 300.0)]
+        lengths = ExpectedLengths(imported=imported)
+        usual = (80 * 300 + 20 * 120) / 100
+        assert lengths.any
+        assert lengths.expected(self.REF, self.KIND) == round((80 * 300 + 20 * usual) / 100)
+        assert lengths.expected(self.OTHER, self.KIND) is None
+        assert lengths.expected(self.REF, self.KIND._replace(tier="complex")) is None
+        both = ExpectedLengths([LengthRow(self.OTHER, self.KIND, 100, 500.0)], imported)
+        kind = (100 * 500 + 20 * usual) / 120
+        assert both.expected(self.OTHER, self.KIND) == round((100 * 500 + 20 * kind) / 120)
+
+    @pytest.mark.django_db
+    def test_the_command_imports_lengths(self, tmp_path: Path) -> None:
+        file = tmp_path / "judged.jsonl"
+        outcome = {"quality": 1.0, "input_tokens": 9, "output_tokens": 50}
+        silent = {"quality": 1.0, "input_tokens": 9, "output_tokens": 0}
+        file.write_text("".join(
+            json.dumps({"id": str(n), "benchmark": "b", "prompt": "What is the capital of France?",
+                        "outcomes": {"x": outcome if n else silent}}) + "\n"
+            for n in range(3)
+        ))  # fmt: skip
+        call_command("import_outcomes", str(file), model=["x=claude/claude-haiku-5-5"])
+        (row,) = imported_lengths()
+        assert (str(row.ref), row.answers, row.mean) == ("claude/claude-haiku-5-5", 2, 50.0)
 
     @pytest.mark.django_db
     def test_they_come_from_complete_answers(self) -> None:
