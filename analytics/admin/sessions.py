@@ -134,16 +134,16 @@ class AgentSessionAdmin(ReadOnlyAdmin):
         session = self.get_object(request, unquote(object_id))
         more: dict[str, Any] = dict(extra_context or {})
         if session is not None and self.has_view_permission(request, session):
-            calls = session_calls(session)
+            calls, stalls = session_calls(session), stalls_of(session)
             more |= {
                 "title": "Session",
                 "session": session,
-                "calls": timeline(calls),
+                "calls": timeline(calls, stalls),
                 "earlier": max(session.requests - len(calls), 0),
                 "most_calls": MOST_CALLS,
                 "tools": tool_costs(calls),
                 "sub_agents": sub_agents_of(session),
-                "stalls": stalls_of(session),
+                "stalls": stalls,
                 "may_stop": request.user.has_perm("analytics.change_agentsession"),
                 "stop_url": reverse("admin:analytics_agentsession_stop", args=[session.pk]),
             }

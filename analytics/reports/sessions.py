@@ -6,7 +6,7 @@ import re
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -33,12 +33,14 @@ _CALL_COLUMNS = (
 class TimelineCall:
     """One call of a session; ``depth`` is 0 for the main agent, 1 for its sub-agents, and so on.
 
-    ``begins`` is true for the first call of a sub-agent.
+    ``begins`` is true for the first call of a sub-agent, ``stall`` is set for the call at which
+    the agent went round in circles.
     """
 
     request: RequestRecord
     depth: int
     begins: bool = False
+    stall: SessionStall | None = None
 
     @property
     def why(self) -> str:
@@ -112,8 +114,11 @@ def session_calls(session: AgentSession, most: int = MOST_CALLS) -> list[Request
     return list(latest)[::-1]
 
 
-def timeline(calls: Iterable[RequestRecord]) -> list[TimelineCall]:
+def timeline(
+    calls: Iterable[RequestRecord], stalls: Iterable[SessionStall] = ()
+) -> list[TimelineCall]:
     """Return calls in the order of time, those of a sub-agent together below its parent's."""
+    stalled = {stall.request_id: stall for stall in stalls}
     threads: dict[str, list[RequestRecord]] = defaultdict(list)
     children: dict[str, list[str]] = defaultdict(list)
     for call in calls:
@@ -130,6 +135,8 @@ def timeline(calls: Iterable[RequestRecord]) -> list[TimelineCall]:
     for name in threads:
         if name not in seen:
             lines += _thread(name, 1, threads, children, seen)
+    if stalled:
+        return [replace(line, stall=stalled.get(line.request.pk)) for line in lines]
     return lines
 
 

@@ -88,7 +88,7 @@ class _Kept:
     asked_at: datetime
 
 
-class KeepAlive:
+class CacheKeeper:
     """Reads caches again for the sessions that this process answered last.
 
     ``complete`` answers a request of the service, within all budgets of who pays for the session.

@@ -21,7 +21,7 @@ from optimizer.domain.request import GatewayRequest, apply_client
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.domain.turns import KEEP_ALIVE
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
-from optimizer.gateway.keep_alive import KeepAlive
+from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.model_selection import ModelSelector
 from optimizer.gateway.output_lengths import OutputLengths
@@ -75,7 +75,7 @@ class RoutingService:
         sessions: SessionStates | None = None,
         output_lengths: OutputLengths | None = None,
         stream_limits: StreamLimits = STREAM_LIMITS,
-        keep_alive: KeepAlive | None = None,
+        keep_alive: CacheKeeper | None = None,
     ) -> None:
         self._keep_alive = keep_alive
         self._caller = caller

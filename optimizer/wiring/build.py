@@ -34,7 +34,7 @@ from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_available
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
-from optimizer.gateway.keep_alive import CacheHabits, KeepAlive
+from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.provider_objects.compaction import OwnCalls
@@ -284,7 +284,7 @@ def build_services() -> Services:
     habits = CacheHabits()
     keep_alive = None
     if product.prompt_cache_keep_alive:
-        keep_alive = KeepAlive(habits, prices, objects, wire_of)
+        keep_alive = CacheKeeper(habits, prices, objects, wire_of)
     accounting = Accounting(prices, ledger, entries, limits, observers, baselines, sessions)
     settlement = Settlement(objects, registry.providers, prices, known, observers)
     refusals = Refusals(

@@ -25,7 +25,7 @@ from optimizer.domain.model_names import ModelNames
 from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
-from optimizer.gateway.keep_alive import KeepAlive
+from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.provider_objects.compaction import OwnCalls
 from optimizer.gateway.provider_objects.objects import ProviderObjects
@@ -103,7 +103,7 @@ class Services:
     stored_responses: StoredResponses
     own_calls: OwnCalls
     object_database: DatabaseThread
-    keep_alive: KeepAlive | None
+    keep_alive: CacheKeeper | None
     background: ThreadPoolExecutor
     refreshes: PeriodicTasks
     periodic_tasks: PeriodicTasks

@@ -151,7 +151,8 @@ def test_a_page_shows_what_came_of_a_move(admin_client: Client, session: AgentSe
     stall.save()
     page = admin_client.get(url).content.decode()
     assert "0 of the 7 calls weighed still repeated" in page
-    assert "$0.250000 more" in page
+    assert "is $0.250000." in page
+    assert page.count("moved up, as the steps repeat") == 1
 
 
 def test_cost_by_tool_has_a_page(admin_client: Client, session: AgentSession) -> None:

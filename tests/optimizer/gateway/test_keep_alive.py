@@ -15,7 +15,7 @@ from analytics.budgets.opening import budget_open
 from analytics.models import AgentSession, Budget, RequestRecord, RoutingMetric
 from analytics.reports.report import routing_report
 from analytics.reports.turn_gaps import AgentGaps, keep_alive_figures, turn_gaps
-from optimizer.gateway.keep_alive import CacheHabits, KeepAlive
+from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
 from optimizer.wiring.build import get_services
 from tests.conftest import Start
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
@@ -46,7 +46,7 @@ async def client(
     return await start()
 
 
-def keep_alive(gap: float = 400.0) -> tuple[KeepAlive, Clock]:
+def keep_alive(gap: float = 400.0) -> tuple[CacheKeeper, Clock]:
     """The running one, with a clock of ours, where all sessions wait so long."""
     keeper, clock = get_services().keep_alive, Clock()
     assert keeper is not None
@@ -65,7 +65,7 @@ async def ask(client: httpx.AsyncClient, words: str = "go", **fields: Any) -> ht
     return reply
 
 
-async def look(keeper: KeepAlive) -> int:
+async def look(keeper: CacheKeeper) -> int:
     return await keeper.look(get_services().routing.complete)
 
 
