@@ -69,7 +69,8 @@ class SessionBrakes:
         self._dear: Snapshot[dict[SessionKey, Runaway]] = Snapshot(
             lambda: runaway_sessions(self._policy.cost)
         )
-        self._soft_by_subject: Mapping[tuple[str, str], SoftLimitPassed] = {}
+        self.soft_limits: Mapping[tuple[str, str], SoftLimitPassed] = {}
+        """The soft limits that are passed, by scope and subject; mostly there are none."""
         self._noted: dict[SessionKey, None] = {}
 
     def refresh(self) -> None:
@@ -77,7 +78,7 @@ class SessionBrakes:
         self._stopped.refresh()
         self._soft.refresh()
         passed = self._soft.value or ()
-        self._soft_by_subject = {(limit.scope, limit.subject): limit for limit in passed}
+        self.soft_limits = {(limit.scope, limit.subject): limit for limit in passed}
 
     def refresh_runaways(self) -> None:
         """Read which sessions have cost much since a person's last words."""
@@ -99,7 +100,9 @@ class SessionBrakes:
         key = SessionKey(request.client.tenant, request.session.id)
         if self._stopped.value:
             self.must_go_on(key)
-        warnings = [*self.soft_warnings(request.client, request.session_id, request.user_id)]
+        warnings: list[str] = []
+        if self.soft_limits:
+            warnings += self.soft_warnings(request.client, request.session_id, request.user_id)
         runaway, delay = "", 0.0
         if self._policy.action != "off" and request.turn not in {HUMAN, ""}:
             runaway, delay = self._runaway(request, key)
@@ -114,8 +117,6 @@ class SessionBrakes:
 
     def soft_warnings(self, client: Client, session: str, user: str) -> Sequence[str]:
         """Return a warning for each soft limit that those who pay for a request have passed."""
-        if not self._soft_by_subject:
-            return ()
         payer = Payer.of(
             key=client.key, user=user, tenant=client.tenant, project=client.project,
             session=session,
@@ -130,7 +131,7 @@ class SessionBrakes:
         }
         warnings = []
         for scope, subject in subjects.items():
-            passed = self._soft_by_subject.get((scope, subject))
+            passed = self.soft_limits.get((scope, subject))
             if passed is not None and (subject or scope == Budget.Scope.EVERYTHING):
                 whose = "All requests have" if not subject else f"This {scope} has"
                 limit = "" if passed.limit is None else f" The limit is {dollars(passed.limit)}."

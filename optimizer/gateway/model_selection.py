@@ -87,21 +87,24 @@ class ModelSelector:
         :class:`optimizer.domain.result.BudgetExceeded` and
         :class:`analytics.ledger.ledger.BudgetsUnavailable`.
         """
-        if self._sessions is None or analyzed.request.session.agent in NO_AGENTS:
-            return await self._affordable(analyzed, started, reservation)
-        session = await self._sessions.find(analyzed)
-        decision = await self._affordable(analyzed, started, reservation, session)
-        return self._sessions.with_stall(analyzed, decision, session)
+        sessions, session = self._sessions, None
+        if analyzed.request.session.agent in NO_AGENTS:
+            sessions = None
+        if sessions is not None:
+            session = await sessions.find(analyzed)
+        if reservation is None:
+            decision = await self._route(analyzed, started, session=session)
+        else:
+            decision = await self._affordable(analyzed, started, reservation, session)
+        return decision if sessions is None else sessions.with_stall(analyzed, decision, session)
 
     async def _affordable(
         self,
         analyzed: AnalyzedRequest,
         started: float,
-        reservation: Reservation | None,
-        session: SessionState | None = None,
+        reservation: Reservation,
+        session: SessionState | None,
     ) -> RoutingDecision:
-        if reservation is None:
-            return await self._route(analyzed, started, session=session)
         only, source = analyzed.request.only, self._options
         options = source.options() if only is None else source.named(only)
         over_budget = reservation.over_budget(options)

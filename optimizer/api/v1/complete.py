@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -151,7 +151,9 @@ class CompleteEndpoint:
             session = storable_id(header)
         if session:
             self._brakes.must_go_on(SessionKey(client.tenant, session))
-        warnings = self._brakes.soft_warnings(client, session, client.user)
+        warnings: Sequence[str] = ()
+        if self._brakes.soft_limits:
+            warnings = self._brakes.soft_warnings(client, session, client.user)
         result = await self._routing.route_and_complete(
             fields["prompt"],
             max_tokens=fields.get("max_tokens", _DEFAULT_TOKENS),
