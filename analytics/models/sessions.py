@@ -88,6 +88,11 @@ class AgentSession(models.Model):
                 condition=models.Q(runaway_at__isnull=False),
                 name="sessions_runaway",
             ),
+            models.Index(
+                fields=["moved_up_at"],
+                condition=models.Q(moved_up_at__isnull=False),
+                name="sessions_moved_up",
+            ),
         ]
 
     def __str__(self) -> str:
