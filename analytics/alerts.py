@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from analytics.ledger.savings import cost_savings
-from analytics.models import Alert, AlertRule, Budget, BudgetUsage, DailyTotal
+from analytics.models import AgentSession, Alert, AlertRule, Budget, BudgetUsage, DailyTotal
 from analytics.money import MoneySum, dollars
 from analytics.quality.report import quality_report
 from analytics.reconciliation.matching import missing_since
@@ -21,6 +21,7 @@ from analytics.reports.sum_sources import RECORDED
 MAX_ATTEMPTS = 20
 _CLAIM_LASTS = timedelta(minutes=2)
 _PLACES = Decimal("1e-10")
+_MOST_RUNAWAYS = 100
 _ABOVE = frozenset((AlertRule.Metric.SPEND, AlertRule.Metric.INVOICE))
 """Metrics whose limit is passed from below."""
 
@@ -55,17 +56,24 @@ def read_rule(rule: AlertRule, now: datetime | None = None) -> Reading:
         AlertRule.Metric.SAVINGS: _savings,
         AlertRule.Metric.QUALITY: _quality,
         AlertRule.Metric.INVOICE: _invoice,
+        AlertRule.Metric.RUNAWAY: _runaway,
     }[AlertRule.Metric(rule.metric)](rule, since)
-    passed = value is not None and (
-        value > rule.limit if rule.metric in _ABOVE else _below(rule, value)
-    )
+    if rule.metric == AlertRule.Metric.RUNAWAY:
+        passed = bool(value)
+    else:
+        passed = value is not None and (
+            value > rule.limit if rule.metric in _ABOVE else _below(rule, value)
+        )
     return Reading(rule, start, value, passed, f"{rule.name}: {text} (since {start}, UTC).")
 
 
 def alerts_raise(now: datetime | None = None) -> list[Alert]:
     """Raise an alert for each passed rule, once a period; return the new alerts."""
-    raised = []
+    raised: list[Alert] = []
     for rule in AlertRule.objects.filter(enabled=True):
+        if rule.metric == AlertRule.Metric.RUNAWAY:
+            raised += _runaways_raise(rule, now or timezone.now())
+            continue
         reading = read_rule(rule, now)
         if not reading.passed or reading.value is None:
             continue
@@ -77,6 +85,33 @@ def alerts_raise(now: datetime | None = None) -> list[Alert]:
         if new:
             raised.append(alert)
     return raised
+
+
+def _runaways_raise(rule: AlertRule, now: datetime) -> Iterator[Alert]:
+    """Raise an alert for each session that ran away in the period, and yield the new ones."""
+    start = period_start(rule.period, now.astimezone(UTC).date())
+    since = datetime(start.year, start.month, start.day, tzinfo=UTC)
+    for session in _runaways(rule, since).order_by("-runaway_at")[:_MOST_RUNAWAYS]:
+        whose = f" of {session.user_id}" if session.user_id else ""
+        text = (
+            f"{rule.name}: the session {session.session_id}{whose} ({session.agent or 'unknown'}) "
+            f"runs away, {dollars(session.cost)} so far. {session.runaway_reason}"
+        )
+        alert, new = Alert.objects.get_or_create(
+            rule=rule,
+            period_start=start,
+            subject=f"{session.tenant}/{session.session_id}",
+            defaults={"value": session.cost, "text": text[:500]},
+        )
+        if new:
+            yield alert
+
+
+def _runaways(rule: AlertRule, since: datetime) -> QuerySet[AgentSession]:
+    rows = AgentSession.objects.filter(
+        runaway_at__gte=since, sub_agent="", cost__gte=max(rule.limit, Decimal(0))
+    )
+    return rows.filter(user_id=rule.user) if rule.user else rows
 
 
 def budget_alerts_raise() -> list[Alert]:
@@ -167,6 +202,12 @@ def _quality(rule: AlertRule, since: datetime) -> tuple[Decimal | None, str]:
         f"quality differs from the baseline's by {difference['mean']:.3f} (at most {high:.3f} with "
         f"95 % confidence), limit -{rule.limit:f}"
     )
+
+
+def _runaway(rule: AlertRule, since: datetime) -> tuple[Decimal | None, str]:
+    count = _runaways(rule, since).count()
+    limit = f" that cost {dollars(rule.limit)} or more" if rule.limit > 0 else ""
+    return Decimal(count), f"{count} session{'' if count == 1 else 's'}{limit} ran away"
 
 
 def _invoice(rule: AlertRule, since: datetime) -> tuple[Decimal | None, str]:

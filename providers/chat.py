@@ -243,7 +243,8 @@ class Chat:
     to it unchanged on its own wire. ``sealed`` is true if the conversation holds reasoning
     under a seal of this service, or without any seal. ``cache_session`` is the key under which
     a provider may cache the conversation for its next turns, empty if it is not worth it or the
-    client has set marks of its own. ``surveyed`` is set for a large chat.
+    client has set marks of its own; ``cache_hour`` is whether for an hour. ``surveyed`` is set
+    for a large chat.
     """
 
     messages: tuple[Message, ...]
@@ -275,6 +276,7 @@ class Chat:
     chosen: bool = True
     sealed: bool = False
     cache_session: str = ""
+    cache_hour: bool = False
     surveyed: Survey | None = field(default=None, compare=False, repr=False)
     # What providers.features finds in this chat, once it was looked for.
     features: Mapping[str, str] | None = field(default=None, init=False, compare=False, repr=False)

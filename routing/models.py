@@ -183,7 +183,8 @@ class SessionState:
     ``expected_turns`` are expected after this one; each adds about ``turn_input`` tokens and
     has ``turn_output``. ``sealed`` is whether the conversation needs that model's reasoning,
     ``stalled`` whether its agent goes round in circles, ``moved_up`` whether it was given a
-    stronger model for that before.
+    stronger model for that before. Moves to the models in ``unhelpful`` have not helped. A
+    session that is ``held_back`` is not moved, so that moves can be compared with it.
     """
 
     provider: str
@@ -196,6 +197,8 @@ class SessionState:
     sealed: bool = False
     stalled: bool = False
     moved_up: bool = False
+    unhelpful: frozenset[ModelRef] = frozenset()
+    held_back: bool = False
 
     @property
     def ref(self) -> ModelRef:

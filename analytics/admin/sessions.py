@@ -21,6 +21,7 @@ from analytics.database.large_tables import COUNTED_ROWS, CappedPaginator
 from analytics.exports.csv import csv_response
 from analytics.models import AgentSession, RequestRecord
 from analytics.money import dollars
+from analytics.quality.session_moves import stalls_of
 from analytics.reports.compared import compare_savings
 from analytics.reports.sessions import (
     MOST_CALLS,
@@ -40,12 +41,14 @@ class RunawayFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the choices."""
-        return [("runaway", "ran away"), ("stopped", "stopped")]
+        return [("runaway", "ran away"), ("moved", "moved up"), ("stopped", "stopped")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the sessions in the chosen state."""
         if self.value() == "runaway":
             return queryset.filter(runaway_at__isnull=False)
+        if self.value() == "moved":
+            return queryset.filter(moved_up_at__isnull=False)
         return queryset.filter(stopped_at__isnull=False) if self.value() else queryset
 
 
@@ -131,6 +134,7 @@ class AgentSessionAdmin(ComparedAdmin, ReadOnlyAdmin):
         context = {
             "export_url": reverse("admin:analytics_agentsession_export"),
             "counted_rows": COUNTED_ROWS,
+            "cost_by_tool": True,
             **(extra_context or {}),
         }
         return super().changelist_view(request, context)
@@ -146,17 +150,18 @@ class AgentSessionAdmin(ComparedAdmin, ReadOnlyAdmin):
         session = self.get_object(request, unquote(object_id))
         more: dict[str, Any] = dict(extra_context or {})
         if session is not None and self.has_view_permission(request, session):
-            calls = session_calls(session)
+            calls, stalls = session_calls(session), stalls_of(session)
             compare_savings(calls, compared_with(self.admin_site, request))
             more |= {
                 "title": "Session",
                 "session": session,
                 "saved": saved_text(session, session.savings),
-                "calls": timeline(calls),
+                "calls": timeline(calls, stalls),
                 "earlier": max(session.requests - len(calls), 0),
                 "most_calls": MOST_CALLS,
                 "tools": tool_costs(calls),
                 "sub_agents": sub_agents_of(session),
+                "stalls": stalls,
                 "may_stop": request.user.has_perm("analytics.change_agentsession"),
                 "stop_url": reverse("admin:analytics_agentsession_stop", args=[session.pk]),
             }

@@ -22,6 +22,7 @@ from analytics.models import (
     LedgerSeal,
     ProviderObject,
     RequestRecord,
+    SessionStall,
     StoredResponse,
 )
 from analytics.proof.day_roots import days_close
@@ -97,6 +98,8 @@ def prune(*, before: datetime, batch_size: int = 2000) -> Iterator[int]:
     yield from _delete_in_batches(seals.order_by("id"), batch_size)
     sessions = AgentSession.objects.filter(last_at__lt=before)
     yield from _delete_in_batches(sessions.order_by("last_at"), batch_size)
+    stalls = SessionStall.objects.filter(at__lt=before)
+    yield from _delete_in_batches(stalls.order_by("at"), batch_size)
     for usage in _old_usage(before):
         yield from _delete_in_batches(usage.order_by("start"), batch_size)
 

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import NamedTuple
+from uuid import UUID
 
 from django.db import connection
 from django.utils import timezone
 
 from analytics.database.bulk_write import execute_many
 from analytics.ledger.sessions import SessionKey
-from analytics.models import AgentSession
+from analytics.models import AgentSession, SessionStall
 
 _PAST = timedelta(days=30)
 _ENDED = timedelta(hours=1)
@@ -23,11 +24,25 @@ _PRIOR_SESSIONS, _PRIOR_TURNS = 20, 5.0
 """Before sessions are known, as many turns are expected as in so many sessions of this length."""
 
 
+class StallSeen(NamedTuple):
+    """An agent that goes round in circles, at one request; models are "provider/model".
+
+    ``moved_to`` took over from ``model``, "" if the session stays; ``held_back`` is by lot.
+    """
+
+    request_id: UUID
+    agent: str
+    model: str
+    moved_to: str
+    held_back: bool
+
+
 class SessionTurn(NamedTuple):
     """The last turn of a session or a sub-agent: its model and what is in the prompt cache.
 
     ``cached_tokens`` stay there until ``cached_until``, ``None`` if nothing is. ``moved_up`` is
-    whether the session was given a stronger model for this turn.
+    whether the session was given a stronger model for this turn. ``stall`` is set while its agent
+    goes round in circles; the first one counts.
     """
 
     key: SessionKey
@@ -39,6 +54,7 @@ class SessionTurn(NamedTuple):
     cached_tokens: int
     cached_until: datetime | None
     moved_up: bool
+    stall: StallSeen | None = None
 
 
 class RememberedSession(NamedTuple):
@@ -71,6 +87,23 @@ def session_turns_write(turns: Sequence[SessionTurn]) -> None:
             ]
             for key, turn in sorted(last.items(), key=lambda item: item[0])
         ],
+    )  # fmt: skip
+    if stalled := [turn for turn in turns if turn.stall is not None]:
+        _stalls_write(stalled)
+
+
+def _stalls_write(turns: Sequence[SessionTurn]) -> None:
+    SessionStall.objects.bulk_create(
+        [
+            SessionStall(
+                **turn.key._asdict(), at=turn.at, request_id=turn.stall.request_id,
+                agent=turn.stall.agent, model=turn.stall.model[:200],
+                moved_to=turn.stall.moved_to[:200], held_back=turn.stall.held_back,
+            )
+            for turn in sorted(turns, key=lambda turn: (turn.key, turn.at))
+            if turn.stall is not None
+        ],
+        ignore_conflicts=True,
     )  # fmt: skip
 
 

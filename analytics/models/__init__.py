@@ -21,7 +21,7 @@ from analytics.models.provider_statements import ProviderStatementLine, Reconcil
 from analytics.models.requests import RequestRecord, RoutingMetric
 from analytics.models.rules import RoutingRule, RuleChange
 from analytics.models.seals import LedgerDay, LedgerSeal
-from analytics.models.sessions import AgentSession
+from analytics.models.sessions import AgentSession, SessionStall
 from analytics.models.totals import (
     DailyRollup,
     DailyTotal,
@@ -63,6 +63,7 @@ __all__ = [
     "RoutingMetric",
     "RoutingRule",
     "RuleChange",
+    "SessionStall",
     "StaleRollupHour",
     "StoredResponse",
     "Team",

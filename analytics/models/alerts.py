@@ -11,9 +11,10 @@ from analytics.models.notification_target import NotificationTarget
 
 
 class AlertRule(NotificationTarget):
-    """A limit to watch: spend above it, or savings or quality below it.
+    """A limit to watch: spend above it, savings or quality below it, or agents that run away.
 
-    Periods are calendar periods in UTC. A notification is sent once per period.
+    Periods are calendar periods in UTC. A notification is sent once per period, and once for
+    each session that runs away.
     """
 
     class Metric(models.TextChoices):
@@ -23,6 +24,7 @@ class AlertRule(NotificationTarget):
         SAVINGS = "savings", "savings below, % of the baseline"
         QUALITY = "quality", "quality surely below the baseline's by more than, 0-1"
         INVOICE = "invoice", "differs from the providers' invoices by more than, %"
+        RUNAWAY = "runaway", "a session runs away, having cost at least, USD"
 
     class Period(models.TextChoices):
         """The calendar period that is summed, in UTC."""
@@ -37,7 +39,7 @@ class AlertRule(NotificationTarget):
     limit = models.DecimalField(max_digits=20, decimal_places=4)
     period = models.CharField(max_length=10, choices=Period.choices, default=Period.DAY)
     user = models.CharField(
-        max_length=128, blank=True, help_text="Only this user's spend; empty: all users."
+        max_length=128, blank=True, help_text="Only this user's; empty: all users."
     )
     tag = models.CharField(max_length=128, blank=True, help_text="Only requests with this tag.")
 
@@ -50,8 +52,10 @@ class AlertRule(NotificationTarget):
         super().clean()
         if not self.recipients and not self.webhook:
             raise ValidationError("Give a webhook or an e-mail address to notify.")
-        if (self.user or self.tag) and self.metric != self.Metric.SPEND:
-            raise ValidationError("Only spend can be watched by user or tag.")
+        if self.tag and self.metric != self.Metric.SPEND:
+            raise ValidationError("Only spend can be watched by tag.")
+        if self.user and self.metric not in (self.Metric.SPEND, self.Metric.RUNAWAY):
+            raise ValidationError("Only spend and runaway sessions can be watched by user.")
         if self.user and self.tag:
             raise ValidationError("Watch either a user or a tag.")
 
@@ -62,7 +66,8 @@ class AlertRule(NotificationTarget):
 class Alert(models.Model):
     """A passed limit of an alert rule or a soft limit of a budget, once per period.
 
-    The row stays after the alert is delivered.
+    ``subject`` is the session that ran away, empty for other rules. The row stays after the alert
+    is delivered.
     """
 
     rule = models.ForeignKey(AlertRule, null=True, on_delete=models.CASCADE, related_name="alerts")
@@ -70,6 +75,7 @@ class Alert(models.Model):
         BudgetUsage, null=True, on_delete=models.CASCADE, related_name="alert"
     )
     period_start = models.DateField()
+    subject = models.CharField(max_length=220, blank=True, default="", db_default="")
     raised_at = models.DateTimeField(default=timezone.now)
     value = models.DecimalField(max_digits=24, decimal_places=10)
     text = models.CharField(max_length=500)
@@ -82,7 +88,9 @@ class Alert(models.Model):
         db_table = "alerts"
         ordering = ("-raised_at",)
         constraints = [
-            models.UniqueConstraint(fields=["rule", "period_start"], name="one_alert_a_period")
+            models.UniqueConstraint(
+                fields=["rule", "period_start", "subject"], name="one_alert_a_period"
+            )
         ]
 
     @property

@@ -78,6 +78,7 @@ class RequestRecord(ModelRefMixin, models.Model):
         PROBE = "probe", "probe"
         CLASSIFICATION = "classification", "classification"
         OTHER = "other", "other"
+        KEEP_ALIVE = "keep_alive", "keeping the prompt cache"
 
     id = models.UUIDField(primary_key=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now)

@@ -83,6 +83,66 @@ class AgentSession(models.Model):
                 condition=models.Q(stopped_at__isnull=False),
                 name="sessions_stopped",
             ),
+            models.Index(
+                fields=["runaway_at"],
+                condition=models.Q(runaway_at__isnull=False),
+                name="sessions_runaway",
+            ),
+            models.Index(
+                fields=["moved_up_at"],
+                condition=models.Q(moved_up_at__isnull=False),
+                name="sessions_moved_up",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.session_id
+
+
+class SessionStall(models.Model):
+    """The first time that the agent of a session went round in circles, and what came of it.
+
+    The row is written in the transaction of the request at which it was seen. Models are
+    "provider/model": ``model`` answered until then, ``moved_to`` is the stronger one that took
+    over, empty if the session stayed. ``held_back`` is whether it stayed by lot, so that moves can
+    be compared with it. The rest is judged later, from the ``calls`` that came after: whether the
+    agent ``progressed`` (``None`` while that is not known), how many of its calls still repeated
+    their steps, and what the move cost in USD beyond the first model's price.
+    """
+
+    tenant = models.CharField(max_length=80, blank=True)
+    session_id = models.CharField(max_length=128)
+    sub_agent = models.CharField(max_length=128, blank=True)
+    agent = models.CharField(max_length=32, blank=True)
+    request_id = models.UUIDField(editable=False)
+    at = models.DateTimeField()
+    model = models.CharField(max_length=200)
+    moved_to = models.CharField(max_length=200, blank=True)
+    held_back = models.BooleanField(default=False)
+    judged_at = models.DateTimeField(null=True, blank=True)
+    progressed = models.BooleanField(null=True, blank=True)
+    calls = models.PositiveIntegerField(default=0, db_default=0)
+    repeated = models.PositiveIntegerField(default=0, db_default=0)
+    rating = models.FloatField(
+        null=True, blank=True, help_text="The mean rating of the calls after it, 0-1."
+    )
+    extra_cost = money(null=True, blank=True)
+
+    class Meta:
+        db_table = "session_stalls"
+        verbose_name = "stalled session"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["session_id", "tenant", "sub_agent"], name="one_stall_a_session"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["-at"], name="session_stalls_at"),
+            models.Index(
+                fields=["at"],
+                condition=models.Q(judged_at__isnull=True),
+                name="session_stalls_open",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -19,7 +19,8 @@ class Feedback(ModelRefMixin, models.Model):
     Provider, model, pattern and tier are copied here, so that learning survives
     the pruning of requests. ``expected`` is the score that was expected of this
     model on this prompt before any outcome. ``external_id`` identifies an imported
-    outcome, so that it counts once even if it is imported several times. ``tenant`` gave the
+    outcome, so that it counts once even if it is imported several times; ``tokens_out`` is the
+    length of its answer, if it is known. ``tenant`` gave the
     verdict; it is empty for operators, imports and clients without a key.
     """
 
@@ -42,6 +43,7 @@ class Feedback(ModelRefMixin, models.Model):
     expected = models.FloatField(null=True, blank=True)
     source = models.CharField(max_length=10, choices=Source.choices, default=Source.CLIENT)
     external_id = models.CharField(max_length=200, blank=True)
+    tokens_out = models.PositiveIntegerField(null=True, blank=True)
     comment = models.CharField(max_length=500, blank=True)
     provider = models.CharField(max_length=64)
     model = models.CharField(max_length=128)

@@ -18,6 +18,7 @@ class JudgedOutcome:
     """One model's ``score`` (0-1) on one prompt, and the score that was ``expected``.
 
     ``external_id`` identifies the outcome, so that it counts once however often it is imported.
+    ``tokens_out`` is the length of the answer, ``None`` if it was not recorded.
     """
 
     external_id: str
@@ -27,6 +28,7 @@ class JudgedOutcome:
     model: str
     score: float
     expected: float
+    tokens_out: int | None = None
 
 
 @transaction.atomic
@@ -42,6 +44,7 @@ def outcomes_import(outcomes: Sequence[JudgedOutcome]) -> int:
             external_id=outcome.external_id,
             score=outcome.score,
             expected=outcome.expected,
+            tokens_out=outcome.tokens_out,
             provider=outcome.provider,
             model=outcome.model,
             pattern=outcome.pattern,

@@ -1,4 +1,7 @@
-"""How long answers are, by model, kind of turn, tier and effort, from the latest requests."""
+"""How long answers are, by model, kind of turn, tier and effort, from the latest requests.
+
+Before these say enough, the lengths of imported outcomes stand for them, if there are any.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import NamedTuple
 from django.db.models import Avg, Count
 from django.utils import timezone
 
-from analytics.models import RequestRecord
+from analytics.models import Feedback, RequestRecord
 from routing.models import ModelRef
 from routing.strategies.base import EXPECTED_OUTPUT_TOKENS
 
@@ -61,14 +64,49 @@ def answer_lengths() -> list[LengthRow]:
     ]
 
 
+class ImportedLength(NamedTuple):
+    """The number and the mean length, in tokens, of a model's imported answers of one tier."""
+
+    ref: ModelRef
+    tier: str
+    answers: int
+    mean: float
+
+
+def imported_lengths() -> list[ImportedLength]:
+    """Return the lengths of the answers that were imported with outcomes."""
+    rows = (
+        Feedback.objects.filter(source=Feedback.Source.IMPORT, tokens_out__isnull=False)
+        .values_list("provider", "model", "tier")
+        .annotate(answers=Count("pk"), mean=Avg("tokens_out"))
+        .order_by()
+    )
+    return [
+        ImportedLength(ModelRef(provider, model), tier, answers, mean)
+        for provider, model, tier, answers, mean in rows
+    ]
+
+
 class ExpectedLengths:
     """Expected lengths of answers, each drawn to a more general one while few are known.
 
     A model's mean of a kind is drawn to the mean of all models of this kind, that one to the
-    usual length of its tier, each as by :data:`_PRIOR_ANSWERS` answers.
+    usual length of its tier, each as by :data:`_PRIOR_ANSWERS` answers. The usual length of a
+    tier is that of the ``imported`` answers, drawn likewise to a fixed one.
     """
 
-    def __init__(self, rows: Iterable[LengthRow] = ()) -> None:
+    def __init__(
+        self, rows: Iterable[LengthRow] = (), imported: Iterable[ImportedLength] = ()
+    ) -> None:
+        self._imported = {(row.ref, row.tier): (row.answers, row.mean) for row in imported}
+        tiers: dict[str, list[float]] = defaultdict(lambda: [0, 0.0])
+        for (_, tier), (answers, mean) in self._imported.items():
+            tiers[tier][0] += answers
+            tiers[tier][1] += answers * mean
+        self._usual = {
+            tier: _drawn(int(n), total / n, float(EXPECTED_OUTPUT_TOKENS[tier]))  # type: ignore[index]
+            for tier, (n, total) in tiers.items()
+        }
         self._by_model: dict[tuple[ModelRef, LengthKind], tuple[int, float]] = {}
         sums: dict[LengthKind, list[float]] = defaultdict(lambda: [0, 0.0])
         for row in rows:
@@ -80,14 +118,21 @@ class ExpectedLengths:
     @property
     def any(self) -> bool:
         """Return whether enough answers of any kind are known."""
-        return any(answers >= _LEAST_ANSWERS for answers, _ in self._by_kind.values())
+        known = (*self._by_kind.values(), *self._imported.values())
+        return any(answers >= _LEAST_ANSWERS for answers, _ in known)
 
     def expected(self, ref: ModelRef, kind: LengthKind) -> int | None:
         """Return the expected length in tokens, ``None`` while too few answers are known."""
+        usual = self._usual.get(kind.tier)
         known = self._by_kind.get(kind)
         if known is None or known[0] < _LEAST_ANSWERS:
-            return None
-        usual = _drawn(*known, float(EXPECTED_OUTPUT_TOKENS[kind.tier]))  # type: ignore[index]
+            answers, mean = self._imported.get((ref, kind.tier), (0, 0.0))
+            if usual is None or answers < _LEAST_ANSWERS:
+                return None
+            return max(1, round(_drawn(answers, mean, usual)))
+        if usual is None:
+            usual = float(EXPECTED_OUTPUT_TOKENS[kind.tier])  # type: ignore[index]
+        usual = _drawn(*known, usual)
         answers, mean = self._by_model.get((ref, kind), (0, 0.0))
         return max(1, round(_drawn(answers, mean, usual)))
 

@@ -11,9 +11,11 @@ from django.conf import settings
 from analytics.ledger.refusals import refusals_since
 from analytics.money import percent
 from analytics.quality.report import quality_report
+from analytics.quality.session_moves import move_figures
 from analytics.reports.breakdown import breakdown
 from analytics.reports.sum_sources import RECORDED, CachedSums, ReportSums, total_of
 from analytics.reports.token_adjusted_savings import adjusted_savings
+from analytics.reports.turn_gaps import keep_alive_figures
 from analytics.reports.usage import basis_costs, model_costs, period_start, routing_metrics
 
 _MOST_BARS = 12
@@ -71,6 +73,8 @@ def routing_report(
             "saved": totals["prompt_cache_saved"],
             "saved_by_own_marks": totals["marks_saved"],
         },
+        "keep_alive": keep_alive_figures(since),
+        "moves_up": move_figures(since),
         "refusals": refusals_since(since),
         "by_day": _by_day(since, now, sums),
         **chosen,

@@ -71,7 +71,7 @@ def as_csv(report: dict[str, Any]) -> str:
     With this long form, the columns are the same for every report.
     """
     lines: list[Sequence[Any]] = [("section", "name", "figure", "value")]
-    for section in ("period", "totals", "savings", "adjusted", "cache"):
+    for section in ("period", "totals", "savings", "adjusted", "cache", "keep_alive", "moves_up"):
         lines += [(section, "", figure, value) for figure, value in report[section].items()]
     for section, rows, names in _long_sections(report):
         for row in rows:
@@ -106,6 +106,8 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
             "  where this service asked for them",
             dollars(report["prompt_cache"]["saved_by_own_marks"]),
         ),
+        *_kept(report["keep_alive"]),
+        *_moves(report["moves_up"]),
         *_adjusted(report["adjusted"]),
         *_bases(report["by_basis"]),
         *_quality(report["quality"]),
@@ -114,6 +116,33 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if text := refused_text(report["refusals"]):
         rows.append(("Refused (in no other figure)", text))
+    return rows
+
+
+def _kept(kept: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what it cost to keep prompt caches, and what that saved, if any were kept."""
+    if not kept["calls"]:
+        return []
+    return [
+        ("  spent on keeping them alive", f"{dollars(kept['cost'])} ({kept['calls']} calls)"),
+        ("  read by turns that came later", f"{dollars(kept['saved'])} ({kept['turns']} turns)"),
+    ]
+
+
+def _moves(moves: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what came of agents that went round in circles, if any did."""
+    names = {
+        "moved": "Circling sessions moved up",
+        "stayed_by_lot": "  not moved, by lot",
+        "stayed": "  not moved, for other reasons",
+    }
+    rows = []
+    for name, label in names.items():
+        if moves[name]:
+            judged, progressed = moves[f"{name}_judged"], moves[f"{name}_progressed"]
+            rows.append((label, f"{moves[name]}: {progressed} of {judged} judged went on"))
+    if moves["moved"]:
+        rows.append(("  what the moves cost", dollars(moves["extra_cost"])))
     return rows
 
 

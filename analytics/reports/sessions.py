@@ -6,7 +6,7 @@ import re
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 from django.db.models import F, Q, QuerySet
 
 from analytics.ledger.sessions import COUNTS, MONEY, SessionKey, rows_of
-from analytics.models import AgentSession, RequestRecord
+from analytics.models import AgentSession, RequestRecord, SessionStall
+from analytics.quality.session_moves import stalls_of
 from analytics.reports.compared import ComparedWith, compare_savings, saved
 
 MOST_CALLS = 500
@@ -33,12 +34,14 @@ _CALL_COLUMNS = (
 class TimelineCall:
     """One call of a session; ``depth`` is 0 for the main agent, 1 for its sub-agents, and so on.
 
-    ``begins`` is true for the first call of a sub-agent.
+    ``begins`` is true for the first call of a sub-agent, ``stall`` is set for the call at which
+    the agent went round in circles.
     """
 
     request: RequestRecord
     depth: int
     begins: bool = False
+    stall: SessionStall | None = None
 
     @property
     def why(self) -> str:
@@ -112,8 +115,11 @@ def session_calls(session: AgentSession, most: int = MOST_CALLS) -> list[Request
     return list(latest)[::-1]
 
 
-def timeline(calls: Iterable[RequestRecord]) -> list[TimelineCall]:
+def timeline(
+    calls: Iterable[RequestRecord], stalls: Iterable[SessionStall] = ()
+) -> list[TimelineCall]:
     """Return calls in the order of time, those of a sub-agent together below its parent's."""
+    stalled = {stall.request_id: stall for stall in stalls}
     threads: dict[str, list[RequestRecord]] = defaultdict(list)
     children: dict[str, list[str]] = defaultdict(list)
     for call in calls:
@@ -130,6 +136,8 @@ def timeline(calls: Iterable[RequestRecord]) -> list[TimelineCall]:
     for name in threads:
         if name not in seen:
             lines += _thread(name, 1, threads, children, seen)
+    if stalled:
+        return [replace(line, stall=stalled.get(line.request.pk)) for line in lines]
     return lines
 
 
@@ -195,6 +203,7 @@ def session_story(
         **savings(None),
         "stopped_at": session.stopped_at,
         "stop_reason": session.stop_reason,
+        "stalls": [_stall_body(stall) for stall in stalls_of(session)],
         "sub_agents": [
             {
                 "id": row.sub_agent,
@@ -230,6 +239,23 @@ def _savings_by_agent(
         return {"savings": sum(own, Decimal(0))}
 
     return savings
+
+
+def _stall_body(stall: SessionStall) -> dict[str, Any]:
+    return {
+        "request_id": stall.request_id,
+        "at": stall.at,
+        "sub_agent": stall.sub_agent,
+        "model": stall.model,
+        "moved_to": stall.moved_to,
+        "held_back": stall.held_back,
+        "judged_at": stall.judged_at,
+        "progressed": stall.progressed,
+        "calls": stall.calls,
+        "repeated": stall.repeated,
+        "rating": stall.rating,
+        "extra_cost": stall.extra_cost,
+    }
 
 
 def _call_body(call: TimelineCall) -> dict[str, Any]:

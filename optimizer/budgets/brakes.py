@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 
+from analytics.budgets.claims import Payer
 from analytics.ledger.brakes import (
     Runaway,
     SoftLimitPassed,
@@ -20,7 +21,7 @@ from analytics.ledger.ledger import Ledger
 from analytics.ledger.sessions import SessionKey
 from analytics.models import Budget
 from analytics.money import dollars
-from optimizer.budgets.reservations import payer_of
+from optimizer.domain.client import Client
 from optimizer.domain.identifiers import CHAT
 from optimizer.domain.loops import NO_LOOP, loop_of
 from optimizer.domain.request import GatewayRequest
@@ -68,7 +69,8 @@ class SessionBrakes:
         self._dear: Snapshot[dict[SessionKey, Runaway]] = Snapshot(
             lambda: runaway_sessions(self._policy.cost)
         )
-        self._soft_by_subject: Mapping[tuple[str, str], SoftLimitPassed] = {}
+        self.soft_limits: Mapping[tuple[str, str], SoftLimitPassed] = {}
+        """The soft limits that are passed, by scope and subject; mostly there are none."""
         self._noted: dict[SessionKey, None] = {}
 
     def refresh(self) -> None:
@@ -76,7 +78,7 @@ class SessionBrakes:
         self._stopped.refresh()
         self._soft.refresh()
         passed = self._soft.value or ()
-        self._soft_by_subject = {(limit.scope, limit.subject): limit for limit in passed}
+        self.soft_limits = {(limit.scope, limit.subject): limit for limit in passed}
 
     def refresh_runaways(self) -> None:
         """Read which sessions have cost much since a person's last words."""
@@ -98,7 +100,9 @@ class SessionBrakes:
         key = SessionKey(request.client.tenant, request.session.id)
         if self._stopped.value:
             self.must_go_on(key)
-        warnings = [*self._soft_warnings(request)] if self._soft_by_subject else []
+        warnings: list[str] = []
+        if self.soft_limits:
+            warnings += self.soft_warnings(request.client, request.session_id, request.user_id)
         runaway, delay = "", 0.0
         if self._policy.action != "off" and request.turn not in {HUMAN, ""}:
             runaway, delay = self._runaway(request, key)
@@ -111,8 +115,12 @@ class SessionBrakes:
                 await self._sleep(delay)  # type: ignore[misc]
         return warnings
 
-    def _soft_warnings(self, request: GatewayRequest) -> Sequence[str]:
-        payer = payer_of(request)
+    def soft_warnings(self, client: Client, session: str, user: str) -> Sequence[str]:
+        """Return a warning for each soft limit that those who pay for a request have passed."""
+        payer = Payer.of(
+            key=client.key, user=user, tenant=client.tenant, project=client.project,
+            session=session,
+        )  # fmt: skip
         subjects = {
             Budget.Scope.EVERYTHING: "",
             Budget.Scope.KEY: payer.key,
@@ -123,7 +131,7 @@ class SessionBrakes:
         }
         warnings = []
         for scope, subject in subjects.items():
-            passed = self._soft_by_subject.get((scope, subject))
+            passed = self.soft_limits.get((scope, subject))
             if passed is not None and (subject or scope == Budget.Scope.EVERYTHING):
                 whose = "All requests have" if not subject else f"This {scope} has"
                 limit = "" if passed.limit is None else f" The limit is {dollars(passed.limit)}."

@@ -28,6 +28,7 @@ from optimizer.control_room.pages.playground import (
     rate_view,
     run_view,
 )
+from optimizer.control_room.pages.tool_costs import tools_page
 
 
 class ControlRoom(AdminSite):
@@ -48,6 +49,7 @@ class ControlRoom(AdminSite):
             path("playground/rate", self.admin_view(rate_view), name="playground_rate"),
             path("models/", self.admin_view(models_page), name="models"),
             path("invoices/", self.admin_view(invoices_page), name="invoices"),
+            path("tools/", self.admin_view(tools_page), name="tools"),
             path("start/", self.admin_view(start_page), name="start"),
             path("start/test", test_connection, name="test_connection"),  # type: ignore[arg-type]
             *super().get_urls(),

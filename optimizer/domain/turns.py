@@ -27,6 +27,8 @@ COMPACTION = "compaction"
 PROBE = "probe"
 CLASSIFICATION = "classification"
 OTHER = "other"
+KEEP_ALIVE = "keep_alive"
+"""A request of this service itself, which keeps a session's prompt cache."""
 KINDS = TURNS
 SIDE_KINDS = frozenset({TITLE, SUMMARY, PROBE, CLASSIFICATION})
 """Kinds whose answers no person waits for and no later turn builds on."""

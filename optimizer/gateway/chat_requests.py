@@ -42,6 +42,10 @@ def _no_header(name: str) -> str:
     return ""
 
 
+def _never(agent: str) -> bool:
+    return False
+
+
 @frozen
 class ChatQuery:
     """A chat request of a client API: the ``model`` it names, the chat and its options."""
@@ -59,7 +63,8 @@ class ChatRequestBuilder:
     ``semantic`` is whether the semantic cache is on. ``agents_without_vendor`` lets a known
     agent have any model (``auto``) where its vendor's provider is not configured.
     ``cheap_side_requests`` sends titles and other side requests of agents to the cheapest model.
-    ``prompt_caching`` lets providers cache conversations that are expected to go on.
+    ``prompt_caching`` lets providers cache conversations that are expected to go on, for an hour
+    where ``for_an_hour`` of their agent is true.
     """
 
     def __init__(
@@ -72,7 +77,9 @@ class ChatRequestBuilder:
         agents_without_vendor: bool = True,
         cheap_side_requests: bool = True,
         prompt_caching: bool = True,
+        for_an_hour: Callable[[str], bool] = _never,
     ) -> None:
+        self._for_an_hour = for_an_hour
         self._prompt_caching = prompt_caching
         self._cheap_side_requests = cheap_side_requests
         self.names = names
@@ -118,7 +125,8 @@ class ChatRequestBuilder:
             chat = replace(chat, chosen=False)
         may_go_on = session.agent != CHAT or len(chat.messages) > 1
         if self._prompt_caching and may_go_on and goes_on(chat, session, turn):
-            chat = replace(chat, cache_session=cache_session(client, session))
+            key = cache_session(client, session)
+            chat = replace(chat, cache_session=key, cache_hour=self._for_an_hour(session.agent))
         words = prompt_of(chat)
         prompt = storable_text(words)
         request = GatewayRequest(

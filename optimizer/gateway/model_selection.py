@@ -87,11 +87,24 @@ class ModelSelector:
         :class:`optimizer.domain.result.BudgetExceeded` and
         :class:`analytics.ledger.ledger.BudgetsUnavailable`.
         """
-        session = None
-        if self._sessions is not None and analyzed.request.session.agent not in NO_AGENTS:
-            session = await self._sessions.find(analyzed)
+        sessions, session = self._sessions, None
+        if analyzed.request.session.agent in NO_AGENTS:
+            sessions = None
+        if sessions is not None:
+            session = await sessions.find(analyzed)
         if reservation is None:
-            return await self._route(analyzed, started, session=session)
+            decision = await self._route(analyzed, started, session=session)
+        else:
+            decision = await self._affordable(analyzed, started, reservation, session)
+        return decision if sessions is None else sessions.with_stall(analyzed, decision, session)
+
+    async def _affordable(
+        self,
+        analyzed: AnalyzedRequest,
+        started: float,
+        reservation: Reservation,
+        session: SessionState | None,
+    ) -> RoutingDecision:
         only, source = analyzed.request.only, self._options
         options = source.options() if only is None else source.named(only)
         over_budget = reservation.over_budget(options)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from analytics.reports.answer_lengths import ExpectedLengths, LengthKind, answer_lengths
+from analytics.reports.answer_lengths import (
+    ExpectedLengths,
+    LengthKind,
+    answer_lengths,
+    imported_lengths,
+)
 from optimizer.domain.request import GatewayRequest
 from routing.models import ModelRef, Tier
 
@@ -28,7 +33,7 @@ class OutputLengths:
         """Read the lengths of the latest answers, if that was long ago."""
         now = time.monotonic()
         if now - self._read_at >= _READ_AGAIN_SECONDS:
-            self._lengths = ExpectedLengths(answer_lengths())
+            self._lengths = ExpectedLengths(answer_lengths(), imported_lengths())
             self.known = self._lengths.any
             self._read_at = now
 

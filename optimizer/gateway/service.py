@@ -21,7 +21,9 @@ from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.request import GatewayRequest, apply_client
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
+from optimizer.domain.turns import KEEP_ALIVE
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
+from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.model_selection import ModelSelector
 from optimizer.gateway.output_lengths import OutputLengths
@@ -75,7 +77,9 @@ class RoutingService:
         sessions: SessionStates | None = None,
         output_lengths: OutputLengths | None = None,
         stream_limits: StreamLimits = STREAM_LIMITS,
+        keep_alive: CacheKeeper | None = None,
     ) -> None:
+        self._keep_alive = keep_alive
         self._caller = caller
         self._options = options
         self._accounting = accounting
@@ -401,8 +405,12 @@ class RoutingService:
 
     def _remember_answer(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
         self._cache.remember(analyzed, result)
+        if analyzed.request.turn == KEEP_ALIVE:
+            return
         if self._judge is not None:
             self._judge.consider(analyzed, result)
+        if self._keep_alive is not None:
+            self._keep_alive.remember(analyzed, result)
         completion = result.completion
         provider = self._caller.providers.get(completion.provider)
         # Input tokens include cached ones: with fewer, nothing can have been cached.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -12,24 +14,28 @@ from analytics.database.aside import DatabaseThread
 from analytics.ledger.session_states import (
     SessionLengths,
     SessionTurn,
+    StallSeen,
     session_lengths,
     session_remembered,
 )
 from analytics.ledger.sessions import SessionKey
+from analytics.quality.session_moves import MovesLearned, moves_learned
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.human_words import words_of_turn
 from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.loops import loop_of
 from optimizer.domain.request import GatewayRequest
-from optimizer.domain.turns import COMPACTION, SIDE_KINDS
+from optimizer.domain.turns import COMPACTION, KEEP_ALIVE, SIDE_KINDS
 from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS, UNASKED
 from optimizer.shared.snapshot import Snapshot
 from providers.chat import Chat, Thinking, ToolCall
 from providers.completion import Completion
-from routing.models import TIERS, RoutingDecision, SessionState
+from routing.models import TIERS, ModelRef, RoutingDecision, SessionState
 
 logger = logging.getLogger(__name__)
 _STALLED_ROUNDS = 3
+_HELD_BACK = 5
+"""One stalled session of so many is not moved up, to compare the others with it."""
 _READ_AGAIN_SECONDS = 300.0
 # Providers keep a cached conversation for at least as long after its last use.
 # https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching
@@ -48,13 +54,15 @@ class SessionStates:
         self._database = database
         self._wire_of = wire_of
         self._lengths: Snapshot[SessionLengths] = Snapshot(session_lengths)
+        self._moves: Snapshot[MovesLearned] = Snapshot(moves_learned)
         self._read_at = float("-inf")
 
     def refresh(self) -> None:
-        """Read how long past sessions were, if that was long ago."""
+        """Read how long past sessions were and which moves helped, if that was long ago."""
         now = time.monotonic()
         if now - self._read_at >= _READ_AGAIN_SECONDS:
             self._lengths.refresh()
+            self._moves.refresh()
             self._read_at = now
 
     async def find(self, analyzed: AnalyzedRequest) -> SessionState | None:
@@ -83,7 +91,28 @@ class SessionStates:
             sealed=needs_reasoning(request.chat),
             stalled=loop_of(request.chat).rounds >= _STALLED_ROUNDS,
             moved_up=known.moved_up,
+            unhelpful=(self._moves.value or _NO_MOVES).unhelpful(
+                ModelRef(known.provider, known.model)
+            ),
+            held_back=_held_back(key),
         )
+
+    def with_stall(
+        self, analyzed: AnalyzedRequest, decision: RoutingDecision, session: SessionState | None
+    ) -> RoutingDecision:
+        """Return ``decision``, which says how often its agent has repeated its steps.
+
+        ``session`` is what :meth:`find` returned.
+        """
+        request = analyzed.request
+        if (session is not None and not session.stalled) or not _is_remembered(request):
+            return decision
+        if request.turn == KEEP_ALIVE:
+            return decision
+        rounds = loop_of(request.chat).rounds
+        if rounds < _STALLED_ROUNDS:
+            return decision
+        return replace(decision, metadata={**decision.metadata, "repeated": rounds})
 
     def turn_of(
         self, analyzed: AnalyzedRequest, decision: RoutingDecision, completion: Completion
@@ -108,7 +137,32 @@ class SessionStates:
             cached if kept else 0,
             request.asked_at + lifetime if kept else None,
             bool(decision.metadata.get("moved_up")),
+            _stall_of(request, decision, completion) if "repeated" in decision.metadata else None,
         )
+
+
+_NO_MOVES = MovesLearned()
+
+
+def _stall_of(
+    request: GatewayRequest, decision: RoutingDecision, completion: Completion
+) -> StallSeen:
+    answered = str(ModelRef(completion.provider, completion.model))
+    before = decision.metadata.get("moved_from", answered)
+    return StallSeen(
+        request.request_id,
+        request.session.agent,
+        before,
+        answered if answered != before else "",
+        bool(decision.metadata.get("held_back")),
+    )
+
+
+def _held_back(key: SessionKey) -> bool:
+    """Return whether the lot of a session, the same in all workers, holds it back."""
+    text = "\0".join(key)
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=2).digest()
+    return int.from_bytes(digest) % _HELD_BACK == 0
 
 
 def _is_remembered(request: GatewayRequest) -> bool:

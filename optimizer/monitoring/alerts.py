@@ -73,7 +73,8 @@ def _watched_limit(alert: Alert) -> dict[str, Any]:
         }
     rule = alert.rule
     assert rule is not None
-    return {"metric": rule.metric, "limit": float(rule.limit), "period": rule.period}
+    subject = {"subject": alert.subject} if alert.subject else {}
+    return {"metric": rule.metric, **subject, "limit": float(rule.limit), "period": rule.period}
 
 
 def _post(url: str, message: dict[str, Any]) -> str:

@@ -34,6 +34,7 @@ from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_available
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
+from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.provider_objects.compaction import OwnCalls
@@ -59,6 +60,7 @@ from optimizer.policies.experiments import Experiments, running_experiment
 from optimizer.policies.rules import ActiveRules
 from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import Expectations
+from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
@@ -183,7 +185,9 @@ def sum_some_hours() -> None:
 
 
 def periodic_tasks_of_installation(
-    note_prices: Callable[[], object], check_objects: Callable[[], object] = lambda: None
+    note_prices: Callable[[], object],
+    check_objects: Callable[[], object] = lambda: None,
+    judge_moves: Callable[[], object] = lambda: None,
 ) -> PeriodicTasks:
     """Return the tasks that one process at a time runs for the whole installation."""
     return PeriodicTasks(
@@ -200,6 +204,7 @@ def periodic_tasks_of_installation(
                 lambda: lost_calls_settle(begun_calls_folder(), journal()),
             ),
             PeriodicTask("Recording batches that have ended", 60, check_objects),
+            PeriodicTask("Judging sessions that were moved up", 60, judge_moves),
         ]
     )
 
@@ -271,11 +276,15 @@ def build_services() -> Services:
     anywhere = [meter.observe, *telemetry.observers]
     observers = [feed.observe, *anywhere]
     entries = LedgerEntryBuilder(storage_policy())
-    sessions = None
-    if product.session_routing:
-        sessions = SessionStates(
-            objects, lambda name: provider.wire if (provider := caller.providers.get(name)) else ""
-        )
+
+    def wire_of(name: str) -> str:
+        return provider.wire if (provider := caller.providers.get(name)) else ""
+
+    sessions = SessionStates(objects, wire_of) if product.session_routing else None
+    habits = CacheHabits()
+    keep_alive = None
+    if product.prompt_cache_keep_alive:
+        keep_alive = CacheKeeper(habits, prices, objects, wire_of)
     accounting = Accounting(prices, ledger, entries, limits, observers, baselines, sessions)
     settlement = Settlement(objects, registry.providers, prices, known, observers)
     refusals = Refusals(
@@ -298,6 +307,8 @@ def build_services() -> Services:
     refreshes["the lengths of answers"] = output_lengths.refresh
     if sessions is not None:
         refreshes["the lengths of sessions"] = sessions.refresh
+    if keep_alive is not None:
+        refreshes["how long sessions wait"] = habits.refresh
     if semantic is not None:
         refreshes["the semantic cache"] = semantic.refresh
     if guarantee is not None:
@@ -325,6 +336,7 @@ def build_services() -> Services:
         sessions=sessions,
         output_lengths=output_lengths,
         stream_limits=StreamLimits(product.stream_seconds, product.stream_idle_seconds),
+        keep_alive=keep_alive,
     )
     return Services(
         catalogue=catalogue,
@@ -367,6 +379,7 @@ def build_services() -> Services:
             agents_without_vendor=product.agent_models == "auto",
             cheap_side_requests=product.session_routing,
             prompt_caching=product.prompt_caching,
+            for_an_hour=habits.for_an_hour,
         ),
         refusals=refusals,
         feed=feed,
@@ -379,6 +392,7 @@ def build_services() -> Services:
         stored_responses=StoredResponses(objects, on=product.store_prompts == "full", mask=mask),
         own_calls=OwnCalls(caller, accounting, budgets),
         object_database=objects,
+        keep_alive=keep_alive,
         background=background,
         refreshes=PeriodicTasks(
             [PeriodicTask(f"Reading {source}", 0, read) for source, read in refreshes.items()]
@@ -386,5 +400,6 @@ def build_services() -> Services:
         periodic_tasks=periodic_tasks_of_installation(
             price_service.note,
             upkeep_of_objects(catalogue, prices, known, _connection_settings(product), anywhere),
+            moves_judge(prices),
         ),
     )

@@ -43,6 +43,7 @@ class ProductSettings:
     max_concurrent_requests: int
     max_upstream_calls: int
     production: bool
+    prompt_cache_keep_alive: bool
     prompt_caching: bool
     provider_connect_timeout: float
     provider_max_connections: int

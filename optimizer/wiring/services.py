@@ -26,6 +26,7 @@ from optimizer.domain.model_names import ModelNames
 from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
+from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.provider_objects.compaction import OwnCalls
 from optimizer.gateway.provider_objects.objects import ProviderObjects
@@ -104,6 +105,7 @@ class Services:
     stored_responses: StoredResponses
     own_calls: OwnCalls
     object_database: DatabaseThread
+    keep_alive: CacheKeeper | None
     background: ThreadPoolExecutor
     refreshes: PeriodicTasks
     periodic_tasks: PeriodicTasks
@@ -144,6 +146,9 @@ class Services:
         self._upkeep = [
             asyncio.create_task(work) for work in (self._keep_up(product), self._catch_up())
         ]
+        if self.keep_alive is not None:
+            keeping = self.keep_alive.run(self.routing.complete)
+            self._upkeep = [*self._upkeep, asyncio.create_task(keeping)]
         self._watching = asyncio.create_task(self._watch_itself())
         local = self.registry.providers.get("local")
         if isinstance(local, LocalProvider):

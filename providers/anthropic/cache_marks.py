@@ -13,8 +13,9 @@ from typing import Any
 
 from providers.token_estimates import estimate_tokens
 
-_MARK: Mapping[str, str] = {"type": "ephemeral"}
-_LAST_TURNS = 2
+MARK: Mapping[str, str] = {"type": "ephemeral"}
+HOUR_MARK: Mapping[str, str] = {"type": "ephemeral", "ttl": "1h"}
+LAST_TURNS = 2
 """Turns of the user that are marked: the last one for the next turn, the one before to be found."""
 # Models whose minimum is not 1024 tokens, by a part of their names; the first that fits counts.
 _LEAST = (
@@ -30,7 +31,7 @@ def least_cached_tokens(model: str) -> int:
     return next((least for part, least in _LEAST if part in model), _USUAL_LEAST)
 
 
-def add_cache_marks(body: dict[str, Any], model: str) -> None:
+def add_cache_marks(body: dict[str, Any], model: str, mark: Mapping[str, str] = MARK) -> None:
     """Mark the stable beginning and the last turns of ``body``, unless something is marked.
 
     What is marked is replaced in ``body``: the client's own objects stay as they are.
@@ -39,35 +40,35 @@ def add_cache_marks(body: dict[str, Any], model: str) -> None:
         return
     system = body.get("system")
     if isinstance(system, str) and system:
-        body["system"] = [{"type": "text", "text": system, "cache_control": dict(_MARK)}]
+        body["system"] = [{"type": "text", "text": system, "cache_control": dict(mark)}]
     elif isinstance(system, list) and system:
-        body["system"] = _last_marked(system)
+        body["system"] = _last_marked(system, mark)
     elif isinstance(tools := body.get("tools"), list) and tools:
-        body["tools"] = _last_marked(tools)
+        body["tools"] = _last_marked(tools, mark)
     if isinstance(messages := body.get("messages"), list):
-        body["messages"] = _with_marked_turns(messages)
+        body["messages"] = _with_marked_turns(messages, mark)
 
 
-def _with_marked_turns(messages: list[Any]) -> list[Any]:
+def _with_marked_turns(messages: list[Any], mark: Mapping[str, str]) -> list[Any]:
     """Return ``messages`` with a mark at the end of the user's last turns."""
-    marked, left = list(messages), _LAST_TURNS
+    marked, left = list(messages), LAST_TURNS
     for place in range(len(marked) - 1, -1, -1):
         message = marked[place]
         if not isinstance(message, Mapping) or message.get("role") != "user":
             continue
         content = message.get("content")
         if isinstance(content, str) and content:
-            block = {"type": "text", "text": content, "cache_control": dict(_MARK)}
+            block = {"type": "text", "text": content, "cache_control": dict(mark)}
             marked[place] = {**message, "content": [block]}
         elif isinstance(content, list) and content:
-            marked[place] = {**message, "content": _last_marked(content)}
+            marked[place] = {**message, "content": _last_marked(content, mark)}
         left -= 1
         if not left:
             break
     return marked
 
 
-def _last_marked(blocks: list[Any]) -> list[Any]:
+def _last_marked(blocks: list[Any], mark: Mapping[str, str]) -> list[Any]:
     """Return ``blocks`` with a mark at the last one that may have it."""
     for place in range(len(blocks) - 1, -1, -1):
         block = blocks[place]
@@ -75,7 +76,7 @@ def _last_marked(blocks: list[Any]) -> list[Any]:
             continue
         if block.get("type") == "text" and not block.get("text"):
             continue  # an empty text cannot be cached
-        marked = {**block, "cache_control": dict(_MARK)}
+        marked = {**block, "cache_control": dict(mark)}
         return [*blocks[:place], marked, *blocks[place + 1 :]]
     return blocks
 

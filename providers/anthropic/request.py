@@ -12,7 +12,7 @@ from typing import Any
 from providers.anthropic.abilities import Abilities, abilities
 from providers.anthropic.answer import LONGEST_TOOL_NAME
 from providers.anthropic.blocks import BlockWriter
-from providers.anthropic.cache_marks import add_cache_marks
+from providers.anthropic.cache_marks import HOUR_MARK, MARK, add_cache_marks
 from providers.anthropic.reasoning import is_thinking, thinking_fields
 from providers.anthropic.relayed import (
     drop_impossible_thinking,
@@ -50,7 +50,7 @@ def anthropic_payload(request: CompletionRequest, provider: str = "") -> dict[st
         _adapt(body, request, can, provider)
     body["model"] = request.model
     if chat.cache_session and (chat.chosen or chat.source is None or chat.source.wire != WIRE):
-        add_cache_marks(body, request.model)
+        add_cache_marks(body, request.model, HOUR_MARK if chat.cache_hour else MARK)
     return body
 
 

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers import features
+from providers.anthropic.cache_marks import HOUR_MARK, MARK
 from providers.chat import Chat, Tool
 from providers.completion import CompletionRequest
+from providers.openai.cache_marks import add_part_marks
 from providers.openai.content import MessageWriter
 from providers.openai.dialect import SERVER, Dialect
 from providers.openai.reasoning import needs_reasoning, reasoning_fields
@@ -96,8 +98,11 @@ def _named_and_limited(
     if request.chat.max_tokens is not None:
         body[dialect.max_tokens_field] = request.chat.max_tokens
     chat = request.chat
-    if chat.cache_session and dialect.cache_keys and (chat.chosen or not _came_so(chat)):
-        body.setdefault("prompt_cache_key", chat.cache_session)
+    if chat.cache_session:
+        if dialect.cache_keys:
+            body.setdefault("prompt_cache_key", chat.cache_session)
+        elif dialect.cache_marks and (chat.chosen or not _came_so(chat)):
+            add_part_marks(body, request.model, HOUR_MARK if chat.cache_hour else MARK)
     return body
 
 

@@ -21,7 +21,10 @@ _DROPPED_IF_LACKED = {
 
 
 def responses_payload(request: CompletionRequest) -> dict[str, Any]:
-    """Return the JSON body: as it came, without what only this service understands."""
+    """Return the JSON body: as it came, without what only this service understands.
+
+    A conversation without a ``prompt_cache_key`` gets one, by which its next turns find its cache.
+    """
     chat = request.chat
     assert chat.source is not None
     body = {k: v for k, v in chat.source.body.items() if k not in _FIELDS_NOT_SENT}
@@ -32,6 +35,8 @@ def responses_payload(request: CompletionRequest) -> dict[str, Any]:
         for name, feature in _DROPPED_IF_LACKED.items():
             if feature in request.lacks:
                 body.pop(name, None)
+    if chat.cache_session:
+        body.setdefault("prompt_cache_key", chat.cache_session)
     if chat.sealed and isinstance(body.get("input"), list):
         body["input"] = list(_own_items(body["input"]))
     return body

@@ -14,7 +14,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from routing.adjustments.substitution import substitute
-from routing.models import TIERS, ModelOption, RoutingDecision, SessionState
+from routing.models import TIERS, ModelOption, ModelRef, RoutingDecision, SessionState
 from routing.strategies.base import Situation
 
 _KEEPS = frozenset({"named", "best", "cheapest"})
@@ -29,7 +29,8 @@ def keep_session_model(
     """Return the decision for one turn of ``session``.
 
     - Reasoning that only the session's model can read keeps the turn with that model.
-    - A session that goes round in circles is moved to a stronger model, once.
+    - A session that goes round in circles is moved to a stronger model, once, unless such moves
+      have not helped, or the lot holds it back to compare them with.
     - A turn that is harder than the last one does not go to a weaker model.
     - A switch must save more over the turns still expected than the prompt cache is worth.
     """
@@ -40,9 +41,22 @@ def keep_session_model(
     if current is None:
         return decision
     if session.stalled and not session.moved_up and not session.sealed:
-        stronger = _stronger(situation, current)
-        if stronger is not None:
+        stronger = _stronger(situation, current, session.unhelpful)
+        if stronger is not None and not session.held_back:
             return _move_up(decision, situation, stronger, current)
+        held_back = stronger is not None
+        decision = replace(decision, metadata={**decision.metadata, "held_back": held_back})
+    return _without_loss(decision, situation, session, current, chosen)
+
+
+def _without_loss(
+    decision: RoutingDecision,
+    situation: Situation,
+    session: SessionState,
+    current: ModelOption,
+    chosen: ModelOption,
+) -> RoutingDecision:
+    """Return the decision, or one for the session's model where a switch would lose by it."""
     if chosen is current:
         return decision
     reason = _must_stay(situation, session, current, chosen)
@@ -130,10 +144,16 @@ def _cost(option: ModelOption, situation: Situation, session: SessionState) -> D
     return now + later * Decimal(str(round(session.expected_turns, 3)))
 
 
-def _stronger(situation: Situation, current: ModelOption) -> ModelOption | None:
-    """Return the cheapest eligible model of the next stronger tier that has one."""
+def _stronger(
+    situation: Situation, current: ModelOption, unhelpful: frozenset[ModelRef]
+) -> ModelOption | None:
+    """Return the cheapest eligible model of the next stronger tier that has a helpful one."""
     for tier in TIERS[TIERS.index(current.tier) + 1 :]:
-        options = [option for option in situation.eligible if option.tier == tier]
+        options = [
+            option
+            for option in situation.eligible
+            if option.tier == tier and option.ref not in unhelpful
+        ]
         if options:
             return min(options, key=lambda o: (o.rank, o.provider, o.model))
     return None
@@ -144,12 +164,12 @@ def _move_up(
 ) -> RoutingDecision:
     because = f"The agent goes round in circles with {current.ref}, so {stronger.ref} takes over."
     if decision.ref == stronger.ref:
-        metadata = {**decision.metadata, "moved_up": True}
+        metadata = {**decision.metadata, "moved_up": True, "moved_from": str(current.ref)}
         return replace(decision, reasoning=f"{decision.reasoning} {because}", metadata=metadata)
     return substitute(
         decision, situation, stronger, because=because,
         lost="the agent goes round in circles", won="stronger, as the agent goes round in circles",
-        moved_up=True,
+        moved_up=True, moved_from=str(current.ref),
     )  # fmt: skip
 
 

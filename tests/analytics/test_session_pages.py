@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from analytics.access.roles import roles_make
 from analytics.ledger.ledger import LedgerEntry, write_entries
-from analytics.models import AgentSession, RequestRecord
+from analytics.models import AgentSession, RequestRecord, SessionStall
 from analytics.reports.sessions import session_calls, timeline
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 
@@ -133,3 +133,36 @@ async def test_the_export_has_all_sessions(admin_user: User, session: AgentSessi
     lines = b"".join([part async for part in reply.streaming_content]).decode().splitlines()
     assert len(lines) == 2
     assert lines[1].startswith("run,")
+
+
+def test_a_page_shows_what_came_of_a_move(admin_client: Client, session: AgentSession) -> None:
+    request = RequestRecord.objects.filter(sub_agent="").first()
+    assert request is not None
+    stall = SessionStall.objects.create(
+        session_id="run", request_id=request.pk, at=START, model="claude/small",
+        moved_to="claude/big",
+    )  # fmt: skip
+    url = reverse("admin:analytics_agentsession_change", args=[session.pk])
+    page = admin_client.get(url).content.decode()
+    assert "from claude/small to claude/big" in page
+    assert "Not judged yet" in page
+    stall.judged_at, stall.progressed, stall.calls = START, True, 7
+    stall.extra_cost = Decimal("0.25")
+    stall.save()
+    page = admin_client.get(url).content.decode()
+    assert "0 of the 7 calls weighed still repeated" in page
+    assert "is $0.250000." in page
+    assert page.count("moved up, as the steps repeat") == 1
+
+
+def test_cost_by_tool_has_a_page(admin_client: Client, session: AgentSession) -> None:
+    RequestRecord.objects.update(created_at=datetime.now(UTC))
+    page = admin_client.get(reverse("admin:tools")).content.decode()
+    for words in ("Task", "Bash", "$0.50", "(none)"):
+        assert words in page, words
+    assert reverse("admin:tools") in admin_client.get(reverse(LIST)).content.decode()
+    roles_make()
+    nobody = User.objects.create_user("nobody", is_staff=True)
+    client = Client()
+    client.force_login(nobody)
+    assert client.get(reverse("admin:tools")).status_code == 403

@@ -118,6 +118,23 @@ def test_a_session_that_goes_round_in_circles_is_moved_up_once() -> None:
     assert decide(state("big", stalled=True, expected_turns=0)).model == "big"
 
 
+def test_a_session_is_not_moved_where_moves_have_not_helped() -> None:
+    stalled = state("small", stalled=True, expected_turns=0)
+    unhelpful = frozenset({MID.ref})
+    assert decide(replace(stalled, unhelpful=unhelpful)).model == "big"
+    kept = decide(replace(stalled, unhelpful=unhelpful | {BIG.ref}))
+    assert kept.model == "small"
+    assert "moved_up" not in kept.metadata
+
+
+def test_a_session_that_is_held_back_stays_and_says_so() -> None:
+    kept = decide(state("small", stalled=True, held_back=True))
+    assert kept.model == "small"
+    assert kept.metadata["held_back"] is True
+    alone = decide(state("big", stalled=True, held_back=True, expected_turns=0))
+    assert alone.metadata["held_back"] is False, "there is no stronger model"
+
+
 @pytest.mark.parametrize("strategy", ["cheapest", "best"])
 def test_what_was_asked_for_by_name_stays(strategy: str) -> None:
     alone = engine_over(Fixed(OPTIONS)).route(

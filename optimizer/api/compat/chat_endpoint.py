@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -16,6 +15,7 @@ from optimizer.api.compat.stored_files import check_files
 from optimizer.api.compat.stream_encoder import StreamEncoder
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.errors import Failure, failure_of, retry_headers
+from optimizer.api.http.headers import NOT_IN_HEADERS, warning_header
 from optimizer.budgets.brakes import SessionBrakes
 from optimizer.domain.client import ANONYMOUS
 from optimizer.domain.request import GatewayRequest
@@ -29,7 +29,6 @@ from routing.models import RoutingDecision
 
 # The request id in this header is our own.
 _OWN_HEADERS = frozenset({"x-request-id", "retry-after", "retry-after-ms", "x-should-retry"})
-_NOT_IN_HEADERS = re.compile(r"[^ -~]")
 _MOST_HEADER_CHARACTERS = 2_000
 # These are about the operator's account, so they show what all tenants use together.
 _ACCOUNT_HEADERS = (
@@ -118,7 +117,7 @@ def _dropped_header(
         return {}
     # The client chose parts of these names, such as a tool's type: not all of them fit a header.
     text = ", ".join(dropped)[:_MOST_HEADER_CHARACTERS]
-    return {"X-Optimizer-Dropped": _NOT_IN_HEADERS.sub("?", text)}
+    return {"X-Optimizer-Dropped": NOT_IN_HEADERS.sub("?", text)}
 
 
 async def _encode_stream(
@@ -200,15 +199,10 @@ def _decision_headers(decision: RoutingDecision) -> dict[str, str]:
     }
 
 
-def warning_header(warnings: Sequence[str]) -> dict[str, str]:
-    """Return the header that tells an agent's user of a soft limit or of a runaway."""
-    return {"X-Optimizer-Warning": _NOT_IN_HEADERS.sub("?", " ".join(warnings))}
-
-
 def _session_header(request: GatewayRequest) -> dict[str, str]:
     """Return the header with the id by which ``GET /v1/sessions/{id}`` finds the session."""
     session = request.session.id
-    if not session or _NOT_IN_HEADERS.search(session):
+    if not session or NOT_IN_HEADERS.search(session):
         return {}
     return {"X-Optimizer-Session": session}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ from optimizer.api.http.fields import (
     StrictSerializer,
     StrictTextField,
 )
+from optimizer.api.http.headers import warning_header
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.v1.errors import reply_to
 from optimizer.api.v1.schema import CompleteBody, ErrorBody
@@ -150,6 +151,9 @@ class CompleteEndpoint:
             session = storable_id(header)
         if session:
             self._brakes.must_go_on(SessionKey(client.tenant, session))
+        warnings: Sequence[str] = ()
+        if self._brakes.soft_limits:
+            warnings = self._brakes.soft_warnings(client, session, client.user)
         result = await self._routing.route_and_complete(
             fields["prompt"],
             max_tokens=fields.get("max_tokens", _DEFAULT_TOKENS),
@@ -170,7 +174,7 @@ class CompleteEndpoint:
             )
             assert isinstance(count, TokenizerCount)
             body.update(tokenizer_body(count))
-        return JsonReply(body)
+        return JsonReply(body, headers=warning_header(warnings) if warnings else {})
 
     def failed(self, request_id: uuid.UUID, error: Exception) -> JsonReply:
         """Return the reply that reports ``error``."""

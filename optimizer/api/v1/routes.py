@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.urls import path
+from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from optimizer.api.v1.complete import CompletionViewSet
@@ -30,8 +31,16 @@ from optimizer.api.v1.sessions import SessionViewSet
 _GET: dict[str, Any] = {"get": "retrieve"}
 _CREATE: dict[str, Any] = {"post": "create"}
 
+
+class _AnyText(StringConverter):
+    """Matches any text, also with slashes and line breaks, as clients choose their own ids."""
+
+    regex = r"(?s:.+)"
+
+
+register_converter(_AnyText, "any_text")
 session_urlpatterns = [
-    path("sessions/<path:session_id>", SessionViewSet.as_view(_GET), name="session"),
+    path("sessions/<any_text:session_id>", SessionViewSet.as_view(_GET), name="session"),
 ]
 urlpatterns = [
     *session_urlpatterns,

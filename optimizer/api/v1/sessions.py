@@ -81,12 +81,32 @@ class SessionCallBody(s.Serializer):
     error_code = s.CharField()
 
 
+class SessionStallBody(s.Serializer):
+    """When the agent went round in circles, and what came of it."""
+
+    request_id = s.UUIDField()
+    at = s.DateTimeField()
+    sub_agent = s.CharField()
+    model = s.CharField(help_text="provider/model that answered until then.")
+    moved_to = s.CharField(help_text="The stronger model that took over; empty if none did.")
+    held_back = s.BooleanField(help_text="It stayed by lot, to compare moves with.")
+    judged_at = s.DateTimeField(allow_null=True)
+    progressed = s.BooleanField(allow_null=True)
+    calls = s.IntegerField(help_text="The calls after it that were weighed.")
+    repeated = s.IntegerField(help_text="Those of them that still repeated the same steps.")
+    rating = s.FloatField(allow_null=True)
+    extra_cost = s.FloatField(
+        allow_null=True, help_text="USD beyond the price of the same tokens on the first model."
+    )
+
+
 class SessionBody(SessionFigures):
     """A session: its sums, its sub-agents, the cost of its tools, and its latest calls."""
 
     id = s.CharField()
     stopped_at = s.DateTimeField(allow_null=True)
     stop_reason = s.CharField()
+    stalls = SessionStallBody(many=True)
     sub_agents = SubAgentBody(many=True)
     tools = ToolCostBody(many=True)
     calls = SessionCallBody(many=True)

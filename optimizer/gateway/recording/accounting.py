@@ -19,6 +19,7 @@ from optimizer.access.rate_limits import RateLimits, tokens_of
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.result import CompletionResult, RoutingUnavailable
+from optimizer.domain.turns import KEEP_ALIVE
 from optimizer.gateway.recording.cached_answers import cached_completion
 from optimizer.gateway.recording.decisions import cached_decision, failure_summary, served_decision
 from optimizer.gateway.recording.ledger_entries import (
@@ -148,6 +149,8 @@ class Accounting:
         for choice in completion.choices:
             cacheable = cacheable and _may_be_given_again(choice, analyzed.request.chat)
         saved = self._saved_by_prompt_cache(completion, answer_cost)
+        if analyzed.request.turn == KEEP_ALIVE and answer_cost is not None:
+            saved = -answer_cost  # without the cache, nobody would have asked
         answer = PricedAnswer(
             completion, price, charges, baseline, savings, saved, cacheable, cut_off
         )

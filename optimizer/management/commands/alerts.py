@@ -19,8 +19,9 @@ class Command(TeachingCommand):
 
     help = (
         "Show every alert and its current value. Alerts are created in the admin: spend above a "
-        "limit, savings or quality below one, by day, week or month. The service checks them every "
-        "minute and notifies people once per period, by webhook or e-mail (EMAIL_URL).\n"
+        "limit, savings or quality below one, by day, week or month, or an agent that runs away. "
+        "The service checks them every minute and notifies people once per period, or once per "
+        "session, by webhook or e-mail (EMAIL_URL).\n"
         "  manage.py alerts                    show the current values\n"
         "  manage.py alerts --watch            check and notify now, as the service does\n"
         "  manage.py alerts --test 'Day cap'   send a test message to the alert's recipients"

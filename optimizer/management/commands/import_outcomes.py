@@ -26,7 +26,8 @@ class Command(TeachingCommand):
 
     help = (
         "Learn from outcomes judged elsewhere (JSON lines, plain or .gz: id, benchmark, prompt, "
-        "outcomes by model with quality 0-1). Name the catalogue's model for each recorded model. "
+        "outcomes by model with quality 0-1; output_tokens teach how long answers are). "
+        "Name the catalogue's model for each recorded model. "
         "An outcome counts once, however often it is imported; running services use it within "
         "EVIDENCE_REFRESH_SECONDS.\n"
         "Example: manage.py import_outcomes judged.jsonl --model gpt-x=openai/gpt-6-luna"
@@ -95,4 +96,5 @@ def _judged(
                     model=model,
                     score=prompt.outcomes[recorded].quality,
                     expected=expectations.expected(prompt.prompt, analysis.tier, provider, model),
+                    tokens_out=prompt.outcomes[recorded].output_tokens or None,
                 )

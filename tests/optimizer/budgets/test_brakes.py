@@ -139,6 +139,17 @@ async def test_complete_is_stopped_too(client: httpx.AsyncClient) -> None:
     assert "by ann" in reply.json()["detail"]
 
 
+async def test_complete_warns_of_a_soft_limit(client: httpx.AsyncClient) -> None:
+    await limited(soft_limit=D("0.0000001"), limit=D(5))
+    body = {"prompt": "hello", "session": "task"}
+    assert "x-optimizer-warning" not in (await client.post("/complete", json=body)).headers
+    await refreshed()
+    reply = await client.post("/complete", json={**body, "prompt": "hello again"})
+    assert reply.headers["x-optimizer-warning"].startswith("This session has spent $0.000")
+    other = await client.post("/complete", json={**body, "session": "another"})
+    assert "x-optimizer-warning" not in other.headers
+
+
 def with_policy(policy: RunawayPolicy) -> list[float]:
     """Give the running service another policy, and return how long it makes agents wait."""
     waited: list[float] = []

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.management import call_command
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.ledger.session_states import SessionLengths, session_lengths
-from analytics.models import AgentSession, RequestRecord, RoutingRule
-from analytics.reports.answer_lengths import ExpectedLengths, LengthKind, LengthRow, answer_lengths
-from optimizer.gateway.session_states import needs_reasoning
+from analytics.ledger.sessions import SessionKey
+from analytics.models import (
+    AgentSession,
+    RequestRecord,
+    RoutingMetric,
+    RoutingRule,
+    SessionStall,
+)
+from analytics.reports.answer_lengths import (
+    ExpectedLengths,
+    ImportedLength,
+    LengthKind,
+    LengthRow,
+    answer_lengths,
+    imported_lengths,
+)
+from optimizer.gateway.session_states import _held_back, needs_reasoning
 from optimizer.wiring.build import get_services
 from providers.chat import Chat, Message, Text, Thinking, ToolCall, ToolResult
 from routing.models import ModelRef
@@ -64,18 +81,26 @@ def model(reply: httpx.Response) -> str:
 Begin = Callable[[], Awaitable[httpx.AsyncClient]]
 
 
-async def conversation(start: Begin, *, restarts: bool) -> list[str]:
-    """The models of a session's turns: a hard one, tools, an easy one, tools."""
-    client = await start()
+def conversation_turns() -> list[list[dict[str, Any]]]:
+    """The messages of a session's turns: a hard one, tools, an easy one, tools."""
     turns: list[dict[str, Any]] = [{"role": "user", "content": HARD}]
-    models = [model(await ask(client, *turns))]
+    asked = [list(turns)]
     for number in range(6):
-        if restarts:
-            await stop_services()  # another worker, or the same one after a restart
-            client = await start()
         turns += turn(number)
         if number == 3:
             turns += [{"role": "assistant", "content": "Done."}, {"role": "user", "content": EASY}]
+        asked.append(list(turns))
+    return asked
+
+
+async def conversation(start: Begin, *, restarts: bool) -> list[str]:
+    """The models of a session's turns."""
+    client = await start()
+    models: list[str] = []
+    for turns in conversation_turns():
+        if restarts and models:
+            await stop_services()  # another worker, or the same one after a restart
+            client = await start()
         models.append(model(await ask(client, *turns)))
     return models
 
@@ -145,6 +170,48 @@ async def test_named_models_are_left_alone(client: httpx.AsyncClient) -> None:
     assert model(reply) == "claude/claude-opus-5-5"
 
 
+def circle(rounds: int) -> list[dict[str, Any]]:
+    turns: list[dict[str, Any]] = [{"role": "user", "content": EASY}]
+    for _ in range(rounds):
+        turns += turn(1)
+    return turns
+
+
+def session_of(*, held_back: bool) -> str:
+    """A session's id whose lot says so."""
+    names = (f"run-{number}" for number in range(100))
+    return next(n for n in names if _held_back(SessionKey("", n)) == held_back)
+
+
+@database
+@pytest.mark.parametrize("held_back", [False, True])
+async def test_a_circle_is_recorded_with_the_move_or_with_the_lot(
+    client: httpx.AsyncClient, held_back: bool
+) -> None:
+    headers = {"x-claude-code-session-id": session_of(held_back=held_back)}
+    before = model(await ask(client, *circle(0), headers=headers))
+    await ask(client, *circle(2), headers=headers)
+    assert await SessionStall.objects.acount() == 0
+    after = model(await ask(client, *circle(3), headers=headers))
+    again = model(await ask(client, *circle(4), headers=headers))
+    assert (after != before) is not held_back
+    assert again == after
+    stall = await SessionStall.objects.aget()
+    assert (stall.model, stall.held_back) == (before, held_back)
+    assert stall.moved_to == ("" if held_back else after)
+    metric = await RoutingMetric.objects.aget(pk=stall.request_id)
+    assert metric.metadata["repeated"] == 3
+    body = (await client.get(f"/v1/sessions/{headers['x-claude-code-session-id']}")).json()
+    assert body["stalls"][0]["moved_to"] == stall.moved_to
+
+
+@database
+async def test_a_circle_with_a_named_model_is_recorded_too(client: httpx.AsyncClient) -> None:
+    await ask(client, *circle(3), model="claude-haiku-5-5")
+    stall = await SessionStall.objects.aget()
+    assert (stall.model, stall.moved_to, stall.held_back) == ("claude/claude-haiku-5-5", "", False)
+
+
 class TestReasoning:
     thinking = Thinking("…", signature="sig")
     call = ToolCall("c", "Bash", "{}")
@@ -206,6 +273,32 @@ class TestLengthsOfAnswers:
         assert lengths.expected(self.REF, self.KIND) == round((80 * 1000 + 20 * usual) / 100)
         assert lengths.expected(ModelRef("a", "new"), self.KIND) == round(usual)
         assert lengths.expected(self.REF, self.KIND._replace(turn="title")) is None
+
+    def test_imported_answers_stand_for_those_that_are_not_there_yet(self) -> None:
+        imported = [ImportedLength(self.REF, "simple", 80, 300.0)]
+        lengths = ExpectedLengths(imported=imported)
+        usual = (80 * 300 + 20 * 120) / 100
+        assert lengths.any
+        assert lengths.expected(self.REF, self.KIND) == round((80 * 300 + 20 * usual) / 100)
+        assert lengths.expected(self.OTHER, self.KIND) is None
+        assert lengths.expected(self.REF, self.KIND._replace(tier="complex")) is None
+        both = ExpectedLengths([LengthRow(self.OTHER, self.KIND, 100, 500.0)], imported)
+        kind = (100 * 500 + 20 * usual) / 120
+        assert both.expected(self.OTHER, self.KIND) == round((100 * 500 + 20 * kind) / 120)
+
+    @pytest.mark.django_db
+    def test_the_command_imports_lengths(self, tmp_path: Path) -> None:
+        file = tmp_path / "judged.jsonl"
+        outcome = {"quality": 1.0, "input_tokens": 9, "output_tokens": 50}
+        silent = {"quality": 1.0, "input_tokens": 9, "output_tokens": 0}
+        file.write_text("".join(
+            json.dumps({"id": str(n), "benchmark": "b", "prompt": "What is the capital of France?",
+                        "outcomes": {"x": outcome if n else silent}}) + "\n"
+            for n in range(3)
+        ))  # fmt: skip
+        call_command("import_outcomes", str(file), model=["x=claude/claude-haiku-5-5"])
+        (row,) = imported_lengths()
+        assert (str(row.ref), row.answers, row.mean) == ("claude/claude-haiku-5-5", 2, 50.0)
 
     @pytest.mark.django_db
     def test_they_come_from_complete_answers(self) -> None:

@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import reverse
 
 from analytics.alerts import alerts_raise, alerts_waiting, period_start, read_rule
-from analytics.models import Alert, AlertRule
+from analytics.models import AgentSession, Alert, AlertRule
 from optimizer.monitoring.alerts import watch
 from tests.factories import ComparisonFactory, DailyTotalFactory, RoutingMetricFactory
 
@@ -115,6 +115,37 @@ class TestWhatIsWatched:
         assert not read_rule(watched).passed
         ComparisonFactory.create_batch(400, score=0.1, reference_score=0.5)
         assert read_rule(watched).passed
+
+
+class TestRunaways:
+    def session(self, name: str, cost: str, **fields: object) -> None:
+        now = datetime.now(UTC)
+        AgentSession.objects.create(**{
+            "session_id": name, "agent": "codex", "started_at": now, "last_at": now,
+            "cost": D(cost), "runaway_at": now, "runaway_reason": "The same steps.", **fields,
+        })  # fmt: skip
+
+    def test_each_session_is_told_of_once(self, hook: Hook) -> None:
+        rule(metric="runaway", limit=D(1), webhook=hook.url)
+        self.session("cheap", "0.5")
+        self.session("calm", "5", runaway_at=None)
+        self.session("old", "5", runaway_at=datetime.now(UTC) - timedelta(days=2))
+        watch()
+        assert hook.told == []
+        self.session("dear", "2", user_id="ann")
+        watch()
+        self.session("dear", "3", tenant="team:a")
+        for _ in range(2):
+            watch()
+        assert [message["subject"] for message in hook.told] == ["/dear", "team:a/dear"]
+        assert "the session dear of ann (codex) runs away, $2.00" in hook.told[0]["text"]
+
+    def test_of_one_user_and_as_a_reading(self) -> None:
+        self.session("a", "2", user_id="ann")
+        assert read_rule(rule(metric="runaway", limit=D(0), user="ann")).passed
+        bobs = read_rule(rule(name="b", metric="runaway", limit=D(0), user="bob"))
+        assert not bobs.passed
+        assert "0 sessions ran away" in bobs.text
 
 
 class TestTelling:

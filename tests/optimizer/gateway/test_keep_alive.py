@@ -1,0 +1,202 @@
+"""A session's prompt cache is kept while that pays, and its cost is recorded as such."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from asgiref.sync import sync_to_async
+from django.utils import timezone
+
+from analytics.budgets.opening import budget_open
+from analytics.models import AgentSession, Budget, RequestRecord, RoutingMetric
+from analytics.reports.report import routing_report
+from analytics.reports.turn_gaps import AgentGaps, keep_alive_figures, turn_gaps
+from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
+from optimizer.wiring.build import get_services
+from tests.conftest import Start
+from tests.factories import RequestRecordFactory, RoutingMetricFactory
+from tests.fakes.server import FakeProvider, Reply
+from tests.fakes.wires import anthropic_message
+
+pytestmark = pytest.mark.django_db(transaction=True)
+D = Decimal
+RUN = "40d122e5-3afc-41fe-a1b3-cf5978a36b9c"
+AGENT = {"user-agent": "claude-cli/2.1.332 (external, cli)", "x-claude-code-session-id": RUN}
+MODEL = "claude-sonnet-5-5"
+CACHED = {"input_tokens": 10, "cache_read_input_tokens": 40_000, "output_tokens": 5}
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def client(
+    transactional_db: None, fakes: dict[str, FakeProvider], start: Start, settings: Any
+) -> httpx.AsyncClient:
+    settings.PROMPT_CACHE_KEEP_ALIVE = True
+    fakes["claude"].always(Reply(anthropic_message(MODEL, usage=CACHED)))
+    return await start()
+
+
+def keep_alive(gap: float = 400.0) -> tuple[CacheKeeper, Clock]:
+    """The running one, with a clock of ours, where all sessions wait so long."""
+    keeper, clock = get_services().keep_alive, Clock()
+    assert keeper is not None
+    keeper._clock = clock
+    habits = CacheHabits(lambda: {"claude-code": AgentGaps([gap] * 100, 0, 0.1)})
+    habits.refresh()
+    keeper._habits = habits
+    return keeper, clock
+
+
+async def ask(client: httpx.AsyncClient, words: str = "go", **fields: Any) -> httpx.Response:
+    body = {"model": MODEL, "max_tokens": 500, "system": "many words " * 3_000,
+            "messages": [{"role": "user", "content": words}], **fields}  # fmt: skip
+    reply = await client.post("/v1/messages", json=body, headers=AGENT)
+    assert reply.status_code == 200, reply.text
+    return reply
+
+
+async def look(keeper: CacheKeeper) -> int:
+    return await keeper.look(get_services().routing.complete)
+
+
+async def test_the_same_prefix_is_read_for_one_token_before_the_cache_ends(
+    client: httpx.AsyncClient, fakes: dict[str, FakeProvider]
+) -> None:
+    keeper, clock = keep_alive()
+    await ask(client)
+    sent = fakes["claude"].asked[-1].body
+    assert await look(keeper) == 0
+    clock.now += 275
+    assert await look(keeper) == 1
+    read = fakes["claude"].asked[-1].body
+    assert {**read, "max_tokens": 500} == sent
+    assert read["max_tokens"] == 1
+    row = await RequestRecord.objects.aget(turn="keep_alive")
+    assert (row.session_id, row.cost, row.cache_hit) == (RUN, row.cost, False)
+    metric = await RoutingMetric.objects.aget(pk=row.pk)
+    assert metric.prompt_cache_saved == -row.cost
+    assert metric.routing_saved == 0
+    session = await AgentSession.objects.aget()
+    assert session.requests == 2
+    assert session.cost == sum([r.cost async for r in RequestRecord.objects.all()])
+
+
+async def test_it_ends_when_no_turn_is_expected_any_more(client: httpx.AsyncClient) -> None:
+    keeper, clock = keep_alive(gap=700.0)
+    await ask(client)
+    reads = 0
+    for _ in range(40):
+        clock.now += 100
+        reads += await look(keeper)
+    assert reads == 2, "at 300 and 600 seconds; all past turns came before the next one"
+
+
+async def test_nothing_is_read_where_it_does_not_pay(client: httpx.AsyncClient) -> None:
+    keeper, clock = keep_alive(gap=20.0)
+    await ask(client)
+    clock.now += 275
+    assert await look(keeper) == 0
+
+
+@pytest.mark.parametrize("change", ["stopped", "answered elsewhere"])
+async def test_a_session_that_goes_on_or_is_stopped_is_left_alone(
+    client: httpx.AsyncClient, change: str
+) -> None:
+    keeper, clock = keep_alive()
+    await ask(client)
+    if change == "stopped":
+        await AgentSession.objects.aupdate(stopped_at=timezone.now())
+    else:
+        await sync_to_async(RequestRecordFactory)(session_id=RUN, turn="tool_result")
+    clock.now += 275
+    assert await look(keeper) == 0
+
+
+async def test_a_budget_that_is_used_up_ends_it(client: httpx.AsyncClient) -> None:
+    keeper, clock = keep_alive()
+    await ask(client)
+    budget = Budget(name="each session", scope="session", limit=D("0.0000001"))
+    await sync_to_async(budget_open)(budget)
+    await sync_to_async(get_services().budgets.refresh)()
+    clock.now += 275
+    assert await look(keeper) == 0
+    assert not await RequestRecord.objects.filter(turn="keep_alive", status="ok").aexists()
+
+
+async def test_reasoning_with_a_budget_and_uncached_answers_are_not_kept(
+    client: httpx.AsyncClient, fakes: dict[str, FakeProvider]
+) -> None:
+    keeper, clock = keep_alive()
+    await ask(client, max_tokens=3000, thinking={"type": "enabled", "budget_tokens": 1024})
+    usage = {"input_tokens": 40_000, "output_tokens": 5}
+    clock.now += 275
+    assert await look(keeper) == 0
+    fakes["claude"].always(Reply(anthropic_message(MODEL, usage=usage)))
+    await ask(client)
+    clock.now += 275
+    assert await look(keeper) == 0
+
+
+async def test_it_is_off_by_default(
+    transactional_db: None, fakes: dict[str, FakeProvider], start: Start
+) -> None:
+    await start()
+    assert get_services().keep_alive is None
+    assert not get_services().chat_requests._for_an_hour("claude-code")
+
+
+async def test_marks_for_an_hour_where_these_pay(
+    client: httpx.AsyncClient, fakes: dict[str, FakeProvider]
+) -> None:
+    waits = [5.0] * 50 + [3000.0] * 50
+    habits = CacheHabits(lambda: {"claude-code": AgentGaps(waits, 0, 0.1)})
+    habits.refresh()
+    get_services().chat_requests._for_an_hour = habits.for_an_hour
+    await ask(client, model="auto")
+    mark = fakes["claude"].asked[-1].body["system"][-1]["cache_control"]
+    assert mark == {"type": "ephemeral", "ttl": "1h"}
+
+
+class TestFigures:
+    START = datetime.now(UTC) - timedelta(hours=5)
+
+    def call(self, minute: float, turn: str = "tool_result", **fields: Any) -> RequestRecord:
+        return RequestRecordFactory(**{
+            "session_id": "s", "agent": "codex", "turn": turn, "latency_ms": 0.0,
+            "created_at": self.START + timedelta(minutes=minute), **fields,
+        })  # fmt: skip
+
+    def test_gaps_are_between_turns_and_a_last_turn_ends_a_session(self) -> None:
+        self.call(0, latency_ms=30_000.0)
+        self.call(1)
+        self.call(2, "title")
+        self.call(3, "keep_alive")
+        self.call(11)
+        self.call(0, session_id="other", cache_write_tokens=5, tokens_in=20)
+        self.call(0, session_id="chat", agent="chat")
+        gaps = turn_gaps()["codex"]
+        assert sorted(gaps.seconds) == [30.0, 600.0]
+        assert gaps.ended == 2
+        assert gaps.written == pytest.approx(5 / 80)
+
+    def test_what_was_saved_counts_where_the_cache_would_have_ended(self) -> None:
+        self.call(0)
+        self.call(4, "keep_alive", cost=D("0.01"))
+        late = self.call(8, cache_read_tokens=9)
+        RoutingMetricFactory(request=late, prompt_cache_saved=D("0.2"))
+        self.call(12, "keep_alive", cost=D("0.01"))
+        early = self.call(12.5, cache_read_tokens=9)
+        RoutingMetricFactory(request=early, prompt_cache_saved=D("0.2"))
+        figures = keep_alive_figures(self.START)
+        assert figures == {"calls": 2, "cost": D("0.02"), "turns": 1, "saved": D("0.2")}
+        assert routing_report(1)["keep_alive"] == figures
