@@ -78,6 +78,7 @@ from providers.pricing import PriceBook
 from providers.registry import ProviderRegistry, is_configured
 from providers.resilience import ResiliencePolicy, ResilientCaller
 from providers.silence import Silence
+from providers.token_density import TokenDensity
 
 logger = logging.getLogger(__name__)
 
@@ -263,7 +264,10 @@ def build_services() -> Services:
     limits = RateLimits(product.shared_store)
     refuse_unknown = product.budget_unknown_input == "refuse"
     calls = begun_calls_folder()
-    budgets = Budgets(ledger, prices, calls=calls, refuse_unknown_input=refuse_unknown)
+    density = TokenDensity()
+    budgets = Budgets(
+        ledger, prices, calls=calls, refuse_unknown_input=refuse_unknown, density=density
+    )
     feed = Feed(product.shared_store)
     meter = Meter(lambda: {name: caller.circuit_state(name) for name in registry.providers})
     telemetry = configured_telemetry()
@@ -276,7 +280,9 @@ def build_services() -> Services:
         sessions = SessionStates(
             objects, lambda name: provider.wire if (provider := caller.providers.get(name)) else ""
         )
-    accounting = Accounting(prices, ledger, entries, limits, observers, baselines, sessions)
+    accounting = Accounting(
+        prices, ledger, entries, limits, observers, baselines, sessions, density
+    )
     settlement = Settlement(objects, registry.providers, prices, known, observers)
     refusals = Refusals(
         ledger,

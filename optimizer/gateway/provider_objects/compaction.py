@@ -129,7 +129,12 @@ class OwnCalls:
         completion = Completion(model.provider, model.model, (choice,), usage)
         elapsed = milliseconds_since(started)
         recording = self._accounting.record_answer(
-            analyzed, decision, completion, attempts, Timing(elapsed, elapsed)
+            analyzed,
+            decision,
+            completion,
+            attempts,
+            Timing(elapsed, elapsed),
+            reservation=reservation,
         )
         call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)
         recorded = await self._unfinished.record(call, recording)
