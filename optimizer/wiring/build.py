@@ -258,6 +258,7 @@ def build_services() -> Services:
     engine = routing_engine(options, evidence, predictor, guarantee)
     mask = load_mask(product.masking)
     ledger = Ledger(journal(), mask)
+    caller.may_call = ledger.health.check
     objects = DatabaseThread("object-store")
     cache = CacheReader() if product.response_cache else None
     semantic = semantic_cache() if cache else None

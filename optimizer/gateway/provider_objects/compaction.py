@@ -85,6 +85,7 @@ class OwnCalls:
 
         A ``large`` body is written on a thread.
         """
+        self._caller.may_call()
         provider = self._caller.providers[model.provider]
         assert isinstance(provider, OpenAIOwnProvider)
         sent = {k: v for k, v in body.items() if k != "optimizer"} | {"model": model.model}
