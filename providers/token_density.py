@@ -47,6 +47,8 @@ class TokenDensity:
             known = self._models[provider, model] = _Known()
         if known.answers >= _LEAST_ANSWERS and self._seen % _EVERY:
             return
+        if chat.large and chat.survey is None:  # estimating it would take long
+            return
         known.answers += 1
         known.reported += usage.input_tokens
         known.estimated += charged_input(chat)

@@ -32,6 +32,8 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _KEPT = 16_384
 """Records that stay when a file is shortened: far more than a worker has calls in progress."""
 _RECORD = struct.Struct("<16sIIq")
+_SUFFIX = ".progress"
+"""Files of the first format, which had ids alone, end in ".calls": they prove nothing here."""
 _MOST_TOKENS = 2**32 - 2
 _NOT_SEEN = 2**32 - 1
 _MOST_UNITS = 2**63 - 1
@@ -212,7 +214,7 @@ def proof_forget(folder: Path, worker: str) -> None:
 
 def proved_workers(folder: Path) -> list[str]:
     """Return the workers that have a file."""
-    return [path.stem for path in folder.glob("*.calls")]
+    return [path.stem for path in folder.glob(f"*{_SUFFIX}")]
 
 
 def _packed(request: UUID, progress: CallProgress) -> bytes:
@@ -237,4 +239,4 @@ def _boot_id() -> bytes:
 
 
 def _path(folder: Path, worker: str) -> Path:
-    return folder / f"{worker}.calls"
+    return folder / f"{worker}{_SUFFIX}"

@@ -145,3 +145,11 @@ def test_a_file_that_cannot_be_written_proves_nothing(tmp_path: Path) -> None:
     calls = BegunCalls(tmp_path / "file" / "folder", "w")
     calls.add(uuid.uuid4(), NOTHING)
     assert proof_of(tmp_path / "file" / "folder", "w").may_have_begun(uuid.uuid4())
+
+
+def test_a_file_of_the_first_format_proves_nothing(tmp_path: Path) -> None:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
+    (tmp_path / "w.calls").write_bytes(boot + b"\n" + uuid.uuid4().bytes)
+    proof = proof_of(tmp_path, "w")
+    assert not proof.dead
+    assert proof.may_have_begun(uuid.uuid4())
