@@ -19,7 +19,7 @@ Role = Literal["system", "user", "assistant"]
 
 # Only the provider can count an image's tokens; this is a usual size.
 _TOKENS_PER_IMAGE = 1200
-_TOKENS_PER_MESSAGE = 4
+TOKENS_PER_MESSAGE = 4
 SEAL_MARK = "aco1:"
 """How a text begins that this service has put under a seal; no provider understands it."""
 CacheMark = Mapping[str, Any]
@@ -333,7 +333,7 @@ class Chat:
             estimate_tokens(str(tool.parameters) + tool.description) for tool in self.tools
         )
         if len(self.messages) > 1:
-            tokens += _TOKENS_PER_MESSAGE * len(self.messages)
+            tokens += TOKENS_PER_MESSAGE * len(self.messages)
         return tokens + sum(map(_part_tokens, self.parts()))
 
 

@@ -8,7 +8,18 @@ from dataclasses import field, replace
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
-from providers.chat import Chat, File, Image, Native, Part, Text, Thinking, ToolCall, ToolResult
+from providers.chat import (
+    TOKENS_PER_MESSAGE,
+    Chat,
+    File,
+    Image,
+    Native,
+    Part,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 from providers.events import Event
 from providers.large_json import json_pieces
 from providers.token_estimates import estimate_tokens
@@ -203,6 +214,15 @@ class Provider(Protocol):
         ...
 
 
+def charged_input(chat: Chat) -> int:
+    """Return the estimated input tokens that a provider charges for.
+
+    They include what it adds to a single message, which is not part of the prompt.
+    """
+    tokens = chat.estimated_tokens()
+    return tokens + TOKENS_PER_MESSAGE if len(chat.messages) == 1 else tokens
+
+
 _LIMIT_PASSED = 1.5
 """An estimate that is this many times ``max_tokens`` shows that the provider did not keep it."""
 
@@ -221,7 +241,7 @@ def estimated_usage(chat: Chat, choices: tuple[Choice, ...]) -> Usage:
         # A little more is an error of the estimate. Much more was written beyond the limit.
         if output <= allowed * _LIMIT_PASSED:
             output = min(output, allowed)
-    return Usage(chat.estimated_tokens(), output, estimated=True)
+    return Usage(charged_input(chat), output, estimated=True)
 
 
 # Where no limit is set, most answers are shorter.
@@ -235,7 +255,7 @@ def lost_usage(chat: Chat) -> Usage:
     waits for it any more.
     """
     output = (_USUAL_OUTPUT if chat.max_tokens is None else chat.max_tokens) * chat.n
-    return Usage(chat.estimated_tokens(), output, estimated=True)
+    return Usage(charged_input(chat), output, estimated=True)
 
 
 def complete_usage(usage: Usage | None, chat: Chat, choices: tuple[Choice, ...]) -> Usage:
@@ -268,16 +288,21 @@ def complete_embedded_usage(usage: Usage | None, body: Mapping[str, Any]) -> Usa
     if usage is not None and "input" not in usage.unreported:
         # Embeddings have no output to report.
         return replace(usage, output_tokens=0, estimated=False, unreported=())
+    usage = usage or Usage(0, 0)
+    tokens = embedded_tokens(body)
+    return replace(usage, input_tokens=tokens, output_tokens=0, estimated=True, unreported=())
+
+
+def embedded_tokens(body: Mapping[str, Any]) -> int:
+    """Return the estimated tokens of the texts, or the tokens, of a request for embeddings."""
     inputs = body.get("input")
     items = inputs if isinstance(inputs, list) else [inputs]
-    tokens = sum(
+    return sum(
         estimate_tokens(item)
         if isinstance(item, str)
         else (len(item) if isinstance(item, list) else 1)
         for item in items
     )
-    usage = usage or Usage(0, 0)
-    return replace(usage, input_tokens=tokens, output_tokens=0, estimated=True, unreported=())
 
 
 # Providers add a few tokens of their own to each message, and a page of text to tools.

@@ -32,9 +32,28 @@ class Embedder(Protocol):
         ...
 
 
+# What one text, token or number takes, in bytes of a long text.
+_PER_VALUE = 16
+
+
 def is_large_input(body: Mapping[str, Any]) -> bool:
     """Return whether the texts or tokens of a request are so many that a thread handles them."""
     inputs = body.get("input")
     items = inputs if isinstance(inputs, list) else [inputs]
-    size = len(items) + sum(len(item) for item in items if isinstance(item, (str, list)))
+    size = _PER_VALUE * len(items) + sum(
+        len(item) if isinstance(item, str) else _PER_VALUE * len(item)
+        for item in items
+        if isinstance(item, (str, list))
+    )
     return size > LARGE_BYTES
+
+
+def is_large_answer(body: Mapping[str, Any]) -> bool:
+    """Return whether the vectors of an answer are so many that a thread writes them."""
+    data = body.get("data")
+    if not isinstance(data, list) or not data or not isinstance(data[0], Mapping):
+        return False
+    first = data[0].get("embedding")
+    if isinstance(first, str):
+        return len(data) * len(first) > LARGE_BYTES
+    return isinstance(first, list) and _PER_VALUE * len(data) * len(first) > LARGE_BYTES

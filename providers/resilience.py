@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -59,7 +58,8 @@ the call: a :class:`providers.errors.ProviderError` skips this model."""
 class ResilientCaller:
     """Calls models in order until one answers.
 
-    ``lacks`` returns the features that a (provider, model) does not have.
+    ``lacks`` returns the features that a (provider, model) does not have. ``may_call`` raises an
+    error while no provider may be called at all.
     """
 
     providers: Mapping[str, Provider]
@@ -68,6 +68,7 @@ class ResilientCaller:
     circuits: Circuits = field(init=False)
     cooldowns: Cooldowns = field(init=False, default_factory=Cooldowns)
     silence: Silence = field(default_factory=Silence)
+    may_call: Callable[[], None] = lambda: None
     _known_lacks: dict[tuple[str, str], frozenset[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -262,28 +263,23 @@ class ResilientCaller:
             if self.cooldowns.models:
                 state.refuse_limited()
             seconds = state.circuits.admit(provider, model)
-            waiting = self.silence.waiting[provider]
-            if len(waiting) >= self.silence.most:
-                self.silence.refuse(provider)
+            waiting = self.silence.call(provider)
+            self._check_permission(state)
             if authorize is not None:
                 await _authorize(authorize, state)
             state.calls += 1
             state.running, state.reported = True, None
-            waiting[id(state)] = time.monotonic()
-            try:
-                if seconds is None or not state.remaining:
-                    made = await make(self.providers[provider], model)
-                else:
-                    made = await _probe(make(self.providers[provider], model), provider, seconds)
-                self.silence.ended_at[provider] = time.monotonic()
-            except ProviderError as error:
-                if not isinstance(error, ProviderTimeout):
-                    self.silence.ended_at[provider] = time.monotonic()
-                raise
-            except Exception as error:
-                raise internal_error(provider, error) from error
-            finally:
-                del waiting[id(state)]
+            with waiting:
+                try:
+                    if seconds is None or not state.remaining:
+                        made = await make(self.providers[provider], model)
+                    else:
+                        probe = make(self.providers[provider], model)
+                        made = await _probe(probe, provider, seconds)
+                except ProviderError:
+                    raise
+                except Exception as error:
+                    raise internal_error(provider, error) from error
         except ProviderError as error:
             state.note(error)
             state.learn(error)
@@ -291,6 +287,16 @@ class ResilientCaller:
             raise
         state.running = False
         return made
+
+    def _check_permission(self, state: FallbackState) -> None:
+        """Raise the error of ``may_call``; after a call, it ends the fallback and is no failure."""
+        try:
+            self.may_call()
+        except Exception as error:
+            if not state.attempts:
+                raise
+            words = f"was not called: {error}"
+            raise CallNotAuthorized(state.current[0], words) from error
 
 
 async def _probe(call: Awaitable[Made], provider: str, seconds: float) -> Made:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 
-from providers.errors import CircuitOpen
+from providers.errors import CircuitOpen, ProviderError, ProviderTimeout
 
 SILENT_SECONDS = 10.0
 """A provider is silent if no call of it has ended for so long while one was waiting."""
@@ -21,34 +21,67 @@ class Silence:
 
     Of a silent provider, at most ``most`` calls may wait; further ones are refused at once, so
     that their requests go to other providers or end. 0 is any number.
-
-    Whoever makes a call puts it into ``waiting`` with the time at which it began (a reading of
-    ``time.monotonic``), and takes it out when it ends, noting the time in ``ended_at``.
     """
 
     def __init__(self, most: int = 0) -> None:
-        self.most = most or float("inf")
-        self.waiting: defaultdict[str, dict[int, float]] = defaultdict(dict)
-        self.ended_at: dict[str, float] = {}
+        self._most = most or float("inf")
+        # When each waiting call began, by a number of its own: a reading of time.monotonic.
+        self._waiting: defaultdict[str, dict[int, float]] = defaultdict(dict)
+        self._ended_at: dict[str, float] = {}
+
+    def call(self, provider: str) -> WaitingCall:
+        """Return the context of a call that waits for ``provider``.
+
+        Raises :class:`providers.errors.CircuitOpen` if the provider is silent and enough calls
+        of it are waiting.
+        """
+        waiting = self._waiting[provider]
+        if len(waiting) >= self._most and self.seconds(provider) >= SILENT_SECONDS:
+            raise CircuitOpen(
+                provider,
+                f"was not called: {len(waiting)} calls of it are waiting, and none"
+                f" has been answered for {SILENT_SECONDS:.0f} s",
+            )
+        return WaitingCall(provider, waiting, self._ended_at)
+
+    def waiting(self, provider: str) -> int:
+        """Return how many calls of the provider wait."""
+        return len(self._waiting.get(provider, ()))
 
     def seconds(self, provider: str) -> float:
         """Return for how long nothing has come although a call was waiting; 0 if none waits."""
-        waiting = self.waiting.get(provider)
+        waiting = self._waiting.get(provider)
         if not waiting:
             return 0.0
         # Calls begin one after the other, so the first is the oldest.
-        since = max(next(iter(waiting.values())), self.ended_at.get(provider, 0.0))
+        since = max(next(iter(waiting.values())), self._ended_at.get(provider, 0.0))
         return time.monotonic() - since
 
     def providers(self) -> list[str]:
         """Return the silent providers."""
-        return [p for p in list(self.waiting) if self.seconds(p) >= SILENT_SECONDS]
+        return [p for p in list(self._waiting) if self.seconds(p) >= SILENT_SECONDS]
 
-    def refuse(self, provider: str) -> None:
-        """Raise :class:`providers.errors.CircuitOpen` if the provider is silent."""
-        if self.seconds(provider) >= SILENT_SECONDS:
-            raise CircuitOpen(
-                provider,
-                f"was not called: {len(self.waiting[provider])} calls of it are waiting, and none"
-                f" has been answered for {SILENT_SECONDS:.0f} s",
-            )
+
+class WaitingCall:
+    """A call of a provider, from its beginning until its answer, its first content or its failure.
+
+    A call that is cancelled or times out does not show that its provider answers.
+    """
+
+    __slots__ = ("_ended_at", "_provider", "_waiting")
+
+    def __init__(
+        self, provider: str, waiting: dict[int, float], ended_at: dict[str, float]
+    ) -> None:
+        self._provider, self._waiting, self._ended_at = provider, waiting, ended_at
+
+    def __enter__(self) -> None:
+        """Begin to wait."""
+        self._waiting[id(self)] = time.monotonic()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Wait no longer, and note the time if the provider answered, be it with an error."""
+        del self._waiting[id(self)]
+        refused = isinstance(error, ProviderError) and not isinstance(error, ProviderTimeout)
+        if error is None or refused:
+            self._ended_at[self._provider] = time.monotonic()

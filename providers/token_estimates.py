@@ -27,8 +27,13 @@ _LESS_PER_LETTER = _PER_THREE_BYTES - 600
 
 def estimate_tokens(text: str) -> int:
     """Return the estimated number of tokens, by kinds of characters and scripts, rounded up."""
+    return (estimate_thousandths(text) + 999) // 1000
+
+
+def estimate_thousandths(text: str) -> int:
+    """Return the estimated thousandths of a token; those of pieces of a text add up."""
     if text.isascii():
-        return (_of_ascii(text.encode()) + 999) // 1000
+        return _of_ascii(text.encode())
     characters = len(text)
     raw = text.encode("ascii", "ignore")
     size = len(text.encode("utf-8", "surrogatepass"))
@@ -40,7 +45,7 @@ def estimate_tokens(text: str) -> int:
     tokens += _PER_FOUR_BYTES * four
     if three:
         tokens -= _LESS_PER_LETTER * sum(map(len, _LETTERS.findall(text)))
-    return (tokens + 999) // 1000
+    return tokens
 
 
 def _of_ascii(raw: bytes) -> int:

@@ -37,6 +37,11 @@ _LEAST_SHARE = 0.05
 class RecordsUnavailable(Exception):
     """Nothing can be recorded now, so no provider is called."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing can be recorded right now, so no model was called. Try again shortly."
+        )
+
 
 class WriteHealth:
     """The outcomes of the last writes, and the free space where they go.
@@ -60,6 +65,11 @@ class WriteHealth:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._sqlite = _sqlite_folder()
+
+    def check(self) -> None:
+        """Raise :class:`RecordsUnavailable` while nothing can be recorded."""
+        if not self.can_record:
+            raise RecordsUnavailable
 
     def reasons(self) -> list[str]:
         """Return why nothing can be recorded; empty if something can."""

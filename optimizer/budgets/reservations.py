@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from analytics.budgets.begun_calls import BegunCalls
+from analytics.budgets.begun_calls import BegunCalls, CallProgress
 from analytics.budgets.claims import Charge, Claim, Payer, Refusal, of_model
 from analytics.budgets.opening import budgets_load, budgets_version
 from analytics.budgets.workers import worker_heartbeat
@@ -23,11 +23,18 @@ from optimizer.domain.request import ASSUMED_MAX_TOKENS, GatewayRequest
 from optimizer.domain.result import BudgetExceeded, UnknownInputRefused
 from optimizer.shared.snapshot import Snapshot
 from providers.chat import Chat
-from providers.completion import LARGEST_IMAGE, Usage, largest_image, most_input_tokens
+from providers.completion import (
+    LARGEST_IMAGE,
+    Usage,
+    charged_input,
+    largest_image,
+    most_input_tokens,
+)
 from providers.cost_bounds import CostBound, cost_bound
 from providers.errors import CallNotAuthorized
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
+from providers.token_density import TokenDensity
 from routing.models import ModelOption, ModelRef
 
 _WHO = {
@@ -61,8 +68,10 @@ class Budgets:
         *,
         calls: Path,
         refuse_unknown_input: bool = False,
+        density: TokenDensity | None = None,
     ) -> None:
         self._ledger = ledger
+        self._density = density or TokenDensity()
         self._prices = prices
         self._refuse_unknown_input = refuse_unknown_input
         self._budgets = Snapshot(budgets_load, budgets_version)
@@ -124,16 +133,19 @@ class Budgets:
         if bound.unknown and self._refuse_unknown_input:
             raise UnknownInputRefused(bound.unknown)
         origin = _Origin(request.request_id, request.asked_at, payer_of(request), request.endpoint)
-        counted = request.chat.estimated_tokens()
-        return self._open(origin, most_input_tokens(request.chat), counted, bound)
+        return self._open(
+            origin, most_input_tokens(request.chat), charged_input(request.chat), bound
+        )
 
     def reservation_for(
-        self, request: GatewayRequest, input_tokens: int, output_tokens: int
+        self, request: GatewayRequest, input_tokens: int, counted: int
     ) -> Reservation:
-        """Return the reservation for a request of at most so many tokens."""
+        """Return the reservation for a request without output.
+
+        Its input has at most ``input_tokens``, and is estimated at ``counted``.
+        """
         origin = _Origin(request.request_id, request.asked_at, payer_of(request), request.endpoint)
-        counted = request.chat.estimated_tokens()
-        return self._open(origin, input_tokens, counted, CostBound(output_tokens))
+        return self._open(origin, input_tokens, counted, CostBound(0))
 
     @staticmethod
     def payer_of_client(client: Client) -> Payer:
@@ -162,7 +174,7 @@ class Budgets:
             return None
         origin = _Origin(uuid.uuid4(), datetime.now(UTC), Payer())
         bound = cost_bound(chat, chat.max_tokens or ASSUMED_MAX_TOKENS)
-        return self._open(origin, most_input_tokens(chat), chat.estimated_tokens(), bound)
+        return self._open(origin, most_input_tokens(chat), charged_input(chat), bound)
 
     def _open(
         self, origin: _Origin, input_tokens: int, counted: int, bound: CostBound
@@ -186,6 +198,7 @@ class Budgets:
             origin,
             (counted, bound.output_tokens),
             self.begun,
+            self._density,
             bound.unknown,
         )
         self.in_progress[origin.request_id] = reservation
@@ -200,6 +213,23 @@ class _Origin:
     asked_at: datetime
     payer: Payer
     endpoint: str = ""
+
+
+@dataclass(slots=True)
+class _BegunCall:
+    """A call whose proof is the record ``number``.
+
+    ``cost`` is that of the request without the answer, ``per_token`` that of each token of the
+    answer, in USD. ``times`` are the tokens for each estimated one.
+    """
+
+    number: int
+    provider: str
+    model: str
+    tokens_in: int
+    cost: Decimal
+    times: float
+    per_token: Decimal | None = None
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -222,10 +252,14 @@ class Reservation:
     origin: _Origin
     expected: tuple[int, int]
     begun: BegunCalls
+    density: TokenDensity
     unknown: tuple[tuple[str, str], ...] = ()
     """The fields whose input has no known size, each with what it holds."""
     claimed: bool = field(default=False, init=False)
     """Whether money was asked for, so that some may be held even if the asking was cancelled."""
+    streamed: bool = field(default=False, init=False)
+    """Whether the answer comes as a stream, which costs as much as has arrived of it."""
+    _call: _BegunCall | None = field(default=None, init=False)
     _held: tuple[Charge, ...] = field(default=(), init=False)
     _owner: asyncio.Task[Any] | None = field(default=None, init=False)
 
@@ -304,7 +338,44 @@ class Reservation:
         if await self.hold(provider, model, attempts):
             raise CallNotAuthorized(provider, _NOT_CALLED.format(_DOES_NOT_FIT))
         if self._held:
-            self.begun.add(self.origin.request_id)
+            self._begin(provider, model)
+
+    def _begin(self, provider: str, model: str) -> None:
+        """Write the proof that a call is about to begin."""
+        times = self.density.of(provider, model)
+        tokens_in, allowed = round(self.expected[0] * times), self.expected[1]
+        failed = sum((charge.amount for charge in self._held[:-1]), Decimal(0))
+        cost = failed + self.charged(provider, model, Usage(tokens_in, 0, estimated=True))
+        nothing = 0 if self.streamed or not allowed else None
+        number = self.begun.add(self.request_id, CallProgress(tokens_in, nothing, cost))
+        self._call = _BegunCall(number, provider, model, tokens_in, cost, times)
+
+    def note_output(self, tokens: int) -> None:
+        """Write to the proof of the call that so many tokens of its answer, as estimated, came."""
+        call = self._call
+        if call is None:
+            return
+        if call.per_token is None:
+            call.per_token = self._per_token(call)
+        tokens = round(tokens * call.times)
+        cost = call.cost + tokens * call.per_token
+        progress = CallProgress(call.tokens_in, tokens, cost)
+        self.begun.note(call.number, self.request_id, progress)
+
+    def _per_token(self, call: _BegunCall) -> Decimal:
+        """Return what a token of the answer costs, in USD."""
+        tokens_in, many = self.expected[0], self.expected[1] or 1
+        whole, empty = (
+            self.charged(call.provider, call.model, Usage(tokens_in, tokens_out, estimated=True))
+            for tokens_out in (many, 0)
+        )
+        return (whole - empty) / many
+
+    def note_answer(self, usage: Usage, cost: Decimal | None) -> None:
+        """Write to the proof of the call that its answer has arrived, and what it cost in USD."""
+        if self._call is not None and cost is not None:
+            progress = CallProgress(usage.total_input_tokens, usage.total_output_tokens, cost)
+            self.begun.note(self._call.number, self.request_id, progress)
 
     async def release(self) -> None:
         """Give back what is held, after a request that ended without a further cost."""

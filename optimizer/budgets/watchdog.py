@@ -53,7 +53,7 @@ class HoldWatchdog:
         if abandoned:
             logger.warning("Money was held for %d requests that have ended", len(abandoned))
             proof = proof_of(self._calls, self._budgets.worker)
-            self._ledger.run(partial(calls_settle, abandoned, proof.may_have_begun))
+            self._ledger.run(partial(calls_settle, abandoned, proof))
         return len(abandoned)
 
     def _owned(self, request: UUID) -> bool:

@@ -23,7 +23,7 @@ from optimizer.gateway.recording.accounting import Accounting, milliseconds_sinc
 from optimizer.gateway.recording.ledger_entries import Timing
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from providers.chat import Chat
-from providers.completion import Choice, Completion, most_embedded_tokens
+from providers.completion import Choice, Completion, embedded_tokens, most_embedded_tokens
 from providers.embedding import Embedder, is_large_input
 from providers.large_json import LARGE_BYTES
 from providers.resilience import Attempt, ResilientCaller
@@ -89,16 +89,12 @@ class EmbeddingService:
         decision = named_decision(chain, analyzed.analysis)
         attempts: list[Attempt] = []
         reservation = None
-        most = (
-            await asyncio.to_thread(most_embedded_tokens, body)
-            if large
-            else most_embedded_tokens(body)
-        )
+        most, counted = await asyncio.to_thread(_sizes, body) if large else _sizes(body)
         try:
             if client.tokens_per_minute is not None:
                 await self._accounting.reserve_tokens(analyzed, most)
             if self._budgets is not None and self._budgets.concern(analyzed.request):
-                reservation = self._budgets.reservation_for(analyzed.request, most, 0)
+                reservation = self._budgets.reservation_for(analyzed.request, most, counted)
                 chain = await afforded(reservation, chain)
             authorize = reservation.authorize if reservation else None
             answer = await self._caller.embed(chain, body, attempts, authorize, client.tenant)
@@ -109,10 +105,20 @@ class EmbeddingService:
         completion = Completion(answer.provider, answer.model, (Choice((), "stop"),), answer.usage)
         call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)
         recording = self._accounting.record_answer(
-            analyzed, decision, completion, attempts, Timing(elapsed, elapsed)
+            analyzed,
+            decision,
+            completion,
+            attempts,
+            Timing(elapsed, elapsed),
+            reservation=reservation,
         )
         recorded = await self._unfinished.record(call, recording)
         return answer.body, recorded.result
+
+
+def _sizes(body: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the most tokens that the input may have, and the estimated ones."""
+    return most_embedded_tokens(body), embedded_tokens(body)
 
 
 async def afforded(reservation: Reservation, chain: list[ModelRef]) -> list[ModelRef]:

@@ -343,6 +343,8 @@ class RoutingService:
             if analyzed.request.client.tokens_per_minute is not None:
                 await self._accounting.reserve_tokens(analyzed)
             reservation = await self._selector.reservation(analyzed)
+            if reservation is not None:
+                reservation.streamed = True
             decision = await self._selector.select(analyzed, started, reservation)
             decided(decision)
             called = time.perf_counter()
@@ -389,7 +391,7 @@ class RoutingService:
             )
             timing = CallClock(started, called).timing()
             recorded = await self._accounting.record_answer(
-                analyzed, decision, completion, attempts, timing
+                analyzed, decision, completion, attempts, timing, reservation=reservation
             )
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
             call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from analytics.ledger.write_health import RecordsUnavailable
 from optimizer.domain.request import GatewayRequest, isolated_request
 from optimizer.domain.result import BudgetExceeded, RoutingUnavailable
 from optimizer.gateway.model_options import AvailableModels
@@ -108,7 +109,7 @@ class Connections:
             hint = _HINTS.get(attempt.error, "") if attempt else ""
             words = attempt.message if attempt else str(error)
             return ConnectionResult(False, words, hint, option.model)
-        except (NoEligibleModel, BudgetExceeded) as error:
+        except (NoEligibleModel, BudgetExceeded, RecordsUnavailable) as error:
             return ConnectionResult(False, str(error), "", option.model)
         return ConnectionResult(
             works=True,

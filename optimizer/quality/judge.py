@@ -24,6 +24,7 @@ from django.db import Error as DatabaseFailure
 
 from analytics.budgets.claims import Charge, Cost, Payer
 from analytics.ledger.ledger import BudgetsUnavailable
+from analytics.ledger.write_health import RecordsUnavailable
 from analytics.models import Comparison
 from analytics.quality.comparisons import Judgement, ScoredAnswer, comparison_record
 from optimizer.budgets.reservations import Budgets
@@ -231,6 +232,8 @@ class Judge:
             pass  # the attempts say why
         except BudgetsUnavailable:
             raise JudgingFailed("the budgets could not be checked") from None
+        except RecordsUnavailable:
+            raise JudgingFailed("nothing could be recorded") from None
         finally:
             # Whatever ends the call: recording the comparison settles what is held for it.
             charges = self._charges(completion, attempts)

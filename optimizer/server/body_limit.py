@@ -14,6 +14,7 @@ from optimizer.server.errors import App, Receive, Scope, Send, send_failure
 # Most clients read the answer only after they have sent the whole body. Up to this many
 # bytes are read and dropped, so that they see the 413 instead of a connection reset.
 _MAX_DRAINED_BYTES = 64 * 1024 * 1024
+_JOINED_AT_ONCE = 2 * 1024 * 1024
 _DISCONNECTED = {"type": "http.disconnect"}
 
 
@@ -26,7 +27,10 @@ async def read_body(receive: Receive) -> bytes | None:
     while message["type"] == "http.request":
         parts.append(message.get("body", b""))
         if not message.get("more_body", False):
-            return b"".join(parts)
+            if sum(map(len, parts)) < _JOINED_AT_ONCE:
+                return b"".join(parts)
+            # It takes 20 ms where the memory is new, in which the interpreter is free.
+            return await asyncio.to_thread(b"".join, parts)
         message = await receive()
     return None
 

@@ -118,7 +118,7 @@ class FastPath:
                 services = scope["optimizer.services"]
                 client = scope.get("optimizer.client", ANONYMOUS)
                 note_reply(services, scope["path"], answer, request_id, client, data)
-            await reply.whole(answer, large=large)
+            await reply.whole(answer, large=large or answer.large)
         finally:
             if large:
                 kept.append(data)

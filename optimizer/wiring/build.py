@@ -80,6 +80,7 @@ from providers.pricing import PriceBook
 from providers.registry import ProviderRegistry, is_configured
 from providers.resilience import ResiliencePolicy, ResilientCaller
 from providers.silence import Silence
+from providers.token_density import TokenDensity
 
 logger = logging.getLogger(__name__)
 
@@ -262,13 +263,17 @@ def build_services() -> Services:
     engine = routing_engine(options, evidence, predictor, guarantee)
     mask = load_mask(product.masking)
     ledger = Ledger(journal(), mask)
+    caller.may_call = ledger.health.check
     objects = DatabaseThread("object-store")
     cache = CacheReader() if product.response_cache else None
     semantic = semantic_cache() if cache else None
     limits = RateLimits(product.shared_store)
     refuse_unknown = product.budget_unknown_input == "refuse"
     calls = begun_calls_folder()
-    budgets = Budgets(ledger, prices, calls=calls, refuse_unknown_input=refuse_unknown)
+    density = TokenDensity()
+    budgets = Budgets(
+        ledger, prices, calls=calls, refuse_unknown_input=refuse_unknown, density=density
+    )
     feed = Feed(product.shared_store)
     meter = Meter(lambda: {name: caller.circuit_state(name) for name in registry.providers})
     telemetry = configured_telemetry()
@@ -285,7 +290,9 @@ def build_services() -> Services:
     keep_alive = None
     if product.prompt_cache_keep_alive:
         keep_alive = CacheKeeper(habits, prices, objects, wire_of)
-    accounting = Accounting(prices, ledger, entries, limits, observers, baselines, sessions)
+    accounting = Accounting(
+        prices, ledger, entries, limits, observers, baselines, sessions, density
+    )
     settlement = Settlement(objects, registry.providers, prices, known, observers)
     refusals = Refusals(
         ledger,

@@ -14,7 +14,8 @@ from django.test import Client
 from django.urls import reverse
 
 from analytics.access.roles import FINANCE, VIEWER, roles_make
-from analytics.models import RequestRecord, RoutingMetric
+from analytics.ledger.ledger import LedgerEntry, write_entries
+from analytics.models import AgentSession, RequestRecord, RoutingMetric
 from tests.factories import (
     CachedResponseFactory,
     FeedbackFactory,
@@ -56,6 +57,23 @@ def decision(db: None) -> RoutingMetric:
     return made
 
 
+@pytest.fixture
+def session(db: None) -> AgentSession:
+    """A run of an agent in which every text has the word."""
+    for answer in (
+        {"cost": Decimal("0.43")},
+        {"cost": Decimal(0), "status": "error", "error_code": "timeout", "error_detail": WORD},
+    ):
+        request = RequestRecordFactory.build(
+            prompt=WORD, session_id="run-1", agent="claude-code", turn="human", **answer,
+            attempts=[{"provider": "claude", "model": "m", "error": "x", "message": WORD,
+                       "cost": 0}],
+        )  # fmt: skip
+        metric = RoutingMetricFactory.build(request=request, metadata={"note": WORD})
+        write_entries([LedgerEntry(request, metric)])
+    return AgentSession.objects.get()
+
+
 def pages(decision: RoutingMetric) -> list[str]:
     """Every page of the admin that needs no input."""
     found = [reverse("admin:index"), "/admin/whatif/"]
@@ -65,11 +83,11 @@ def pages(decision: RoutingMetric) -> list[str]:
         found += [reverse(f"{name}_change", args=[row.pk]) for row in model._default_manager.all()]
         if hasattr(admin.site._registry[model], "export_view"):
             found.append(reverse(f"{name}_export"))
-    names = ("charts", "whose", "live", "live_events", "playground", "models", "start")
-    return found + [reverse(f"admin:{name}") for name in names if name != "live_events"]
+    names = ("charts", "whose", "live", "playground", "models", "invoices", "start")
+    return found + [reverse(f"admin:{name}") for name in names]
 
 
-def test_no_page_shows_a_word_of_it(decision: RoutingMetric) -> None:
+def test_no_page_shows_a_word_of_it(decision: RoutingMetric, session: AgentSession) -> None:
     finance = browser(FINANCE)
     opened = 0
     for page in pages(decision):
@@ -79,6 +97,26 @@ def test_no_page_shows_a_word_of_it(decision: RoutingMetric) -> None:
         assert WORD not in content(answer), page
         assert decision.request.cache_key not in content(answer), page
     assert opened > 10
+
+
+def test_sessions_and_invoices_show_figures_alone(session: AgentSession) -> None:
+    finance = browser(FINANCE)
+    page = reverse("admin:analytics_agentsession_change", args=[session.pk])
+    for place in (
+        page,
+        reverse("admin:analytics_agentsession_changelist"),
+        reverse("admin:analytics_agentsession_export"),
+        reverse("admin:analytics_requestrecord_changelist") + f"?session_id={session.session_id}",
+        reverse("admin:invoices"),
+    ):
+        answer = finance.get(place)
+        assert answer.status_code == 200, place
+        assert WORD not in content(answer), place
+    assert "0.43" in content(finance.get(page))
+    stop = reverse("admin:analytics_agentsession_stop", args=[session.pk])
+    assert finance.post(stop).status_code == 403
+    listed = reverse("admin:analytics_agentsession_export")
+    assert session.session_id not in content(finance.get(listed, {"q": WORD}))
 
 
 def test_the_figures_are_there(decision: RoutingMetric) -> None:

@@ -79,21 +79,8 @@ class Account:
 
     @property
     def lost(self) -> bool:
-        """Whether a worker died with one of its calls: nobody is left who knows how far it came,
-        so that it is booked as what it could have cost."""
+        """Whether a worker died with one of its calls."""
         return any(row.error == LOST for row in self.rows)
-
-    @property
-    def allowed(self) -> Decimal:
-        """What it cost, or could have cost if it is lost."""
-        return sum((call.most for call in self.calls), Decimal(0)) if self.lost else self.billed
-
-    @property
-    def certain(self) -> Decimal:
-        """What was served for certain, as far as a service knows that sees no answer."""
-        if not self.lost:
-            return self.served
-        return sum((min(call.served, call.allowed) for call in self.calls), Decimal(0))
 
     def __str__(self) -> str:
         return (
@@ -120,25 +107,23 @@ class Money:
     def sum_of(self, what: str) -> Decimal:
         return sum((getattr(account, what) for account in self.accounts.values()), Decimal(0))
 
-    def lost(self) -> list[Account]:
-        return [account for account in self.accounts.values() if account.lost]
-
-    @property
-    def most(self) -> Decimal:
-        return self.sum_of("allowed") * MOST
-
     def furthest_apart(self) -> list[str]:
         apart = sorted(self.accounts.items(), key=lambda item: item[1].booked - item[1].billed)
         return [f"{number}: {account}" for number, account in (*apart[:12], *apart[-12:])]
 
     def __str__(self) -> str:
-        lost = self.lost()
-        unseen = sum(len(account.calls) < len(account.rows) for account in lost)
+        lost = Money({n: account for n, account in self.accounts.items() if account.lost})
+        unseen = sum(len(account.calls) < len(account.rows) for account in lost.accounts.values())
         return (
-            f"served {self.sum_of('served'):.6f}, billed {self.sum_of('billed'):.6f}, ledger"
-            f" {self.sum_of('booked'):.6f}; {len(lost)} calls of dead workers, of which {unseen}"
-            f" did not arrive, billed {sum(a.billed for a in lost):.6f}, booked"
-            f" {sum(a.booked for a in lost):.6f}"
+            f"{self.sums()}; of this {len(lost.accounts)} calls of dead workers, of which"
+            f" {unseen} did not arrive, {lost.sums()}"
+        )
+
+    def sums(self) -> str:
+        served, billed, booked = map(self.sum_of, ("served", "billed", "booked"))
+        return (
+            f"served {served:.6f}, billed {billed:.6f}, ledger {booked:.6f}"
+            f" ({booked / (served or 1):.1%} of served, {booked / (billed or 1):.1%} of billed)"
         )
 
     def wrong(self, plain: set[int]) -> list[str]:
@@ -149,11 +134,9 @@ class Money:
                 wrong.append(f"served and nowhere recorded, {number}: {account}")
             if number in plain and not account.lost and not _fits(account):
                 wrong.append(f"an honest answer is lost, doubled or mispriced, {number}: {account}")
-        lost = Money({n: account for n, account in self.accounts.items() if account.lost})
-        known = Money({n: account for n, account in self.accounts.items() if not account.lost})
-        for money in (known, lost, self):
-            if not money.sum_of("certain") <= money.sum_of("booked") <= money.most:
-                wrong.append("\n    ".join([str(self), *money.furthest_apart()]))
+        served, booked = self.sum_of("served"), self.sum_of("booked")
+        if not served <= booked <= served * MOST:
+            wrong.append("\n    ".join([str(self), *self.furthest_apart()]))
         return wrong
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from providers.assembly import CompletionBuilder
 from providers.catalogue import load_catalogue
-from providers.chat import Chat, Text
+from providers.chat import TOKENS_PER_MESSAGE, Chat, Text
 from providers.completion import (
     Choice,
     CompletionRequest,
@@ -162,7 +162,7 @@ def test_an_input_that_is_not_reported_is_estimated_and_marked(count: Any) -> No
     usage = complete_usage(
         read_usage({"usage": {"prompt_tokens": count, "completion_tokens": 20}}), CHAT, ANSWER
     )
-    assert usage == Usage(100, 20, estimated=True)
+    assert usage == Usage(100 + TOKENS_PER_MESSAGE, 20, estimated=True)
 
 
 @pytest.mark.parametrize("count", [None, -1, "many", True, [], {}, 3_000_000_000, float("nan"), 0])

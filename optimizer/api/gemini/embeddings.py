@@ -20,6 +20,7 @@ from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.domain.options import RequestOptions
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.wiring.services import Services
+from providers.embedding import is_large_answer
 
 _MOST_TEXTS = 2048
 
@@ -45,7 +46,8 @@ class EmbedEndpoint(GeminiEndpoint):
             model_of(api_request.path), body, options, api_request.request_id, api_request.client
         )
         vectors = [{"values": item["embedding"]} for item in answer["data"]]
-        return JsonReply(self.written(vectors), headers=cost_headers(result))
+        headers = cost_headers(result)
+        return JsonReply(self.written(vectors), headers=headers, large=is_large_answer(answer))
 
     def _read(self, api_request: ApiRequest) -> tuple[dict[str, Any], RequestOptions]:
         fields = ProtoReader(api_request.data)

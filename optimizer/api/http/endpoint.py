@@ -40,13 +40,14 @@ class ApiRequest:
 class JsonReply:
     """A reply that is sent as one JSON object; ``body`` may be JSON already.
 
-    ``failure`` is what it reports, if anything.
+    ``failure`` is what it reports, if anything. A ``large`` body is written on a thread.
     """
 
     body: Mapping[str, Any] | bytes
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     failure: Failure | None = None
+    large: bool = False
 
 
 @dataclass(frozen=True, slots=True)

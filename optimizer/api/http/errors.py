@@ -105,7 +105,7 @@ _BY_TYPE: dict[type, Failure] = {
     RecordsUnavailable: Failure(
         503,
         "overloaded",
-        "Nothing can be recorded right now, so no model was called. Try again shortly.",
+        str(RecordsUnavailable()),
         code="records_unavailable",
         retry_after=2,
     ),

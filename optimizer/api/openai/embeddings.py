@@ -24,6 +24,7 @@ from optimizer.api.openai.chat import OpenAIEndpoint
 from optimizer.domain.options import RequestOptions
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.wiring.services import Services
+from providers.embedding import is_large_answer
 
 _MAX_INPUTS = 2048
 
@@ -49,7 +50,8 @@ class EmbeddingsEndpoint(OpenAIEndpoint):
         answer, result = await self._embedding.embed(
             model, body, options, api_request.request_id, api_request.client
         )
-        return JsonReply(answer, headers=cost_headers(result))
+        headers = cost_headers(result)
+        return JsonReply(answer, headers=headers, large=is_large_answer(answer))
 
 
 class EmbeddingsViewSet(EndpointViewSet):

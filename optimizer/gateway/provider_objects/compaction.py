@@ -85,6 +85,7 @@ class OwnCalls:
 
         A ``large`` body is written on a thread.
         """
+        self._caller.may_call()
         provider = self._caller.providers[model.provider]
         assert isinstance(provider, OpenAIOwnProvider)
         sent = {k: v for k, v in body.items() if k != "optimizer"} | {"model": model.model}
@@ -129,7 +130,12 @@ class OwnCalls:
         completion = Completion(model.provider, model.model, (choice,), usage)
         elapsed = milliseconds_since(started)
         recording = self._accounting.record_answer(
-            analyzed, decision, completion, attempts, Timing(elapsed, elapsed)
+            analyzed,
+            decision,
+            completion,
+            attempts,
+            Timing(elapsed, elapsed),
+            reservation=reservation,
         )
         call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)
         recorded = await self._unfinished.record(call, recording)

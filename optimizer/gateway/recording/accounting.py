@@ -16,6 +16,7 @@ from analytics.ledger.savings import savings_of_call, savings_of_hit
 from analytics.ledger.session_states import SessionTurn
 from analytics.models import CachedResponse
 from optimizer.access.rate_limits import RateLimits, tokens_of
+from optimizer.budgets.reservations import Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.result import CompletionResult, RoutingUnavailable
@@ -36,6 +37,7 @@ from providers.completion import Choice, Completion, Usage
 from providers.pricing import CallPrice, PriceBook
 from providers.rates import PLACES
 from providers.resilience import Attempt
+from providers.token_density import TokenDensity
 from routing.models import ModelRef, RoutingDecision
 
 logger = logging.getLogger(__name__)
@@ -110,8 +112,10 @@ class Accounting:
         observers: Sequence[Observer] = (),
         baselines: BaselineChoice | None = None,
         sessions: SessionMemory | None = None,
+        density: TokenDensity | None = None,
     ) -> None:
         self._sessions = sessions
+        self._density = density or TokenDensity()
         self._limits = limits
         self._baselines = baselines
         self._observers = observers
@@ -129,17 +133,28 @@ class Accounting:
         timing: Timing,
         *,
         cut_off: str = "",
+        reservation: Reservation | None = None,
     ) -> Recorded:
         """Record a provider's answer that followed the failed ``attempts``.
 
         ``cut_off`` is the error code of an answer that broke off, "" for a complete one.
+        ``reservation`` is the money that is held for the request.
         """
         usage = completion.usage
+        model, chat = (completion.provider, completion.model), analyzed.request.chat
+        if usage.estimated:
+            usage = self._density.corrected(*model, chat, usage)
+            completion = replace(completion, usage=usage)
+        elif not usage.unreported and completion.choices[0].parts:
+            self._density.learn(*model, chat, usage)
+        attempts = self._corrected(attempts, chat)
         price = _UNKNOWN
         if not usage.unreported:  # else it goes on in the background
             price = self._prices.price(completion.provider, completion.model, usage)
         answer_cost = price.cost
         charges = self._charges(answer_cost, attempts)
+        if reservation is not None:
+            reservation.note_answer(usage, charges.cost)
         baseline = self._baseline(analyzed, decision, completion, attempts, answer_cost)
         savings = savings_of_call(charges.cost, baseline.cost if baseline else None)
         served = decision
@@ -229,6 +244,7 @@ class Accounting:
         ``code`` is the error code, by default that of the last attempt. ``unpriced`` records
         the cost as unknown, as it cannot be computed.
         """
+        attempts = self._corrected(attempts, analyzed.request.chat)
         zeros = [_ZERO] * len(attempts)
         entry = self._entries.for_failure(
             analyzed,
@@ -297,6 +313,22 @@ class Accounting:
             spent = last[1] + (entry.request.cost or _ZERO)
         self._spent_today[tenant] = (today, spent)
         return spent
+
+    def _corrected(self, attempts: Sequence[Attempt], chat: Chat) -> Sequence[Attempt]:
+        """Return ``attempts`` with corrected estimates; their output is estimated by its limit."""
+        return [
+            replace(attempt, usage=usage)
+            if attempt.usage is not None
+            and attempt.usage.estimated
+            and (
+                usage := self._density.corrected(
+                    attempt.provider, attempt.model, chat, attempt.usage, written=False
+                )
+            )
+            is not attempt.usage
+            else attempt
+            for attempt in attempts
+        ]
 
     def _charges(self, answer_cost: Decimal | None, attempts: Sequence[Attempt]) -> Charges:
         """Return what the request cost in all: the answer and the failed attempts."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analytics.ledger.ledger import BudgetsUnavailable, LedgerUnavailable
+from analytics.ledger.write_health import RecordsUnavailable
 from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.budgets.reservations import Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
@@ -39,6 +40,7 @@ _REFUSALS = (
     NoEligibleModel,
     NotCached,
     RateLimitExceeded,
+    RecordsUnavailable,
     UnknownInputRefused,
     RoutingUnavailable,
 )

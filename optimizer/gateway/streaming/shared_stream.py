@@ -25,6 +25,7 @@ from optimizer.gateway.recording.unfinished import (
     cancelled_from_within,
 )
 from optimizer.gateway.streaming.event_queue import EventQueue
+from optimizer.gateway.streaming.progress import StreamProgress
 from providers.assembly import CompletionBuilder, completion_events
 from providers.errors import ClientGone, MalformedResponse, ProviderError, ProviderTimeout
 from providers.events import Event, Finished, KeepAlive, Relayed, Started, UsageReported
@@ -84,6 +85,7 @@ class SharedStream:
         self._done = done
         self._first_token = milliseconds_since(clock.started)
         self._builder = CompletionBuilder(opened.provider, opened.request)
+        self._progress = StreamProgress(call.reservation) if call.reservation else None
         self._readers: set[EventQueue] = set()
         self._room = asyncio.Event()
         self._begun = asyncio.Event()
@@ -185,9 +187,7 @@ class SharedStream:
         messages, not the events that were read from them.
         """
         if self._relayed is None:
-            self._builder.add(event)
-            if _is_content(event):
-                self._content_at = time.monotonic()
+            self._add(event)
             if isinstance(event, Started) and event.relayed:
                 self._relayed = []  # the caller keeps it
             elif isinstance(event, Finished):
@@ -195,14 +195,19 @@ class SharedStream:
                 return True
             return False
         if not isinstance(event, Relayed):
-            self._builder.add(event)
-            if _is_content(event):
-                self._content_at = time.monotonic()
+            self._add(event)
             return True
         if self.endings or self._builder.finished:
             self._add_ending(replace(event, ending=True))
             return True
         return False
+
+    def _add(self, event: Event) -> None:
+        self._builder.add(event)
+        if _is_content(event):
+            self._content_at = time.monotonic()
+        if self._progress is not None:
+            self._progress.add(event)
 
     def _add_ending(self, event: Event) -> None:
         self._weight_of_endings += weight(event)
@@ -274,6 +279,7 @@ class SharedStream:
                 self._opened.attempts,
                 timing,
                 cut_off=cut_off,
+                reservation=self._call.reservation,
             )
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and not cancelled_from_within(error):

@@ -102,6 +102,7 @@ def _findings(*, call: bool) -> Iterator[Finding]:
 
 async def _call() -> list[Finding]:
     services = await asyncio.to_thread(build_services)
+    await asyncio.to_thread(services.ledger.health.look)
     try:
         return await provider_checks.check_connections(services.connections)
     finally:

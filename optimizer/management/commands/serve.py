@@ -74,7 +74,7 @@ class Command(TeachingCommand):
                 workers=workers,
                 access_log=False,
                 log_config=None,
-                http="optimizer.server.write_limits:BoundedConnection",
+                http="optimizer.server.half_closed:HalfClosedConnection",
                 proxy_headers=False,  # TRUST_PROXY_HEADERS decides which ones are trusted
                 lifespan="on",
                 timeout_graceful_shutdown=30,

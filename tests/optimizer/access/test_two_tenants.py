@@ -228,6 +228,36 @@ async def test_its_ids_are_answered_as_unknown_ones(client: httpx.AsyncClient) -
             assert answers[0][0] in {404, 405}, (method, path)
 
 
+async def test_its_sessions_are_answered_as_unknown_ones(client: httpx.AsyncClient) -> None:
+    red, blue = await key_of("red"), await key_of("blue")
+    ids = await blue_acts(client, blue)
+    turns = {"model": "openai/gpt-6-luna", "messages": [{"role": "user", "content": ASKED}]}
+    sent = {**blue, "x-session-id": f"{MARK}-run"}
+    answer = await client.post("/v1/chat/completions", json=turns, headers=sent)
+    known = [f"{MARK}-run", answer.headers["x-request-id"], answer.json()["id"]]
+    places = [path for path in ALL_PATHS if plain(path) == "sessions/<>"]
+    assert len(places) >= 2
+    for place in places:
+        prefix = re.sub(r"<[^>]*>", "", place)
+        mine = await client.get(f"/{prefix}{known[0]}", headers=blue)
+        assert mine.status_code == 200, mine.text
+        unknown = seen(await client.get(f"/{prefix}never-seen-7", headers=red))
+        assert unknown["status"] == 404
+        for given in (*known, *ids["request_id"], *ids["responses"]):
+            answer = await client.get(f"/{prefix}{given}", headers=red)
+            assert json.loads(json.dumps(seen(answer)).replace(given, "never-seen-7")) == unknown
+    # The same id of two tenants is two sessions.
+    await client.post(
+        "/v1/chat/completions",
+        json={**turns, "messages": [{"role": "user", "content": "How are you?"}]},
+        headers={**red, "x-session-id": f"{MARK}-run"},
+    )
+    for headers, requests in ((red, 1), (blue, 1)):
+        own = (await client.get(f"/v1/sessions/{MARK}-run", headers=headers)).json()
+        assert own["requests"] == requests
+        assert len(own["calls"]) == requests
+
+
 async def test_its_ids_in_bodies_are_answered_as_unknown_ones(client: httpx.AsyncClient) -> None:
     red, blue = await key_of("red"), await key_of("blue")
     ids = await blue_acts(client, blue)

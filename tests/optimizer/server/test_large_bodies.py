@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from optimizer.api.http import json_out
 from optimizer.budgets import reservations
 from optimizer.domain.options import RequestOptions, chat_key, semantic_key
 from optimizer.domain.request import GatewayRequest
@@ -18,8 +19,11 @@ from optimizer.server import fast_path
 from providers import chat as chats
 from providers import features, resilience
 from providers.chat import Chat, Message, OriginalRequest, Text, Tool
+from providers.embedding import is_large_input
 from providers.http import wire
+from tests.conftest import Start
 from tests.fakes.server import FakeProvider, Reply
+from tests.fakes.wires import KEY, embeddings_wire
 
 # Whatever looks at each message of a chat, or at the whole body.
 WORK = (
@@ -121,6 +125,43 @@ async def test_a_large_answer_is_read_beside_the_event_loop(
     assert len(answer.json()["choices"][0]["message"]["content"]) == 300_000
     assert readers
     assert threading.get_ident() not in readers
+
+
+@pytest.mark.parametrize("vector", [[0.125] * 1_500, "AAAA" * 1_500], ids=["floats", "base64"])
+async def test_many_vectors_are_written_beside_the_event_loop(
+    transactional_db: None, start: Start, monkeypatch: pytest.MonkeyPatch, vector: Any
+) -> None:
+    writers: list[int] = []
+
+    def watching(value: Any) -> bytes:
+        writers.append(threading.get_ident())
+        return json_out.as_json(value)
+
+    monkeypatch.setattr(fast_path, "as_json", watching)
+    data = [{"object": "embedding", "index": n, "embedding": vector} for n in range(100)]
+    usage = {"prompt_tokens": 5, "total_tokens": 5}
+    asked = {"model": "text-embedding-3-small", "input": ["a"] * 100}
+    async with FakeProvider(embeddings_wire) as openai:
+        openai.always(Reply({"object": "list", "data": data, "usage": usage}))
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_BASE_URL", openai.url)
+        client = await start()
+        answer = await client.post("/v1/embeddings", json=asked)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"] == data
+    assert writers
+    assert threading.get_ident() not in writers
+
+
+@pytest.mark.parametrize(
+    ("inputs", "large"),
+    [
+        ("a" * 300_000, True), (["a"] * 20_000, True), ([7] * 20_000, True),
+        ([[7] * 200] * 100, True), (["a few words"] * 100, False), ([7] * 500, False),
+    ],
+)  # fmt: skip
+def test_inputs_of_many_values_are_large(inputs: Any, large: bool) -> None:
+    assert is_large_input({"input": inputs}) is large
 
 
 def _chat(messages: list[dict[str, Any]], **fields: Any) -> Chat:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -13,13 +14,17 @@ from typing import Any
 import httpx
 import pytest
 from django.db import OperationalError
+from django.urls import reverse
 
+from analytics.access.roles import ANALYST
 from analytics.ledger import ledger as ledger_module
 from analytics.ledger.journal import Journal
+from analytics.ledger.write_health import RecordsUnavailable
 from optimizer.wiring.build import get_services
-from tests.conftest import Start
-from tests.fakes.server import FakeProvider
-from tests.fakes.wires import anthropic_wire
+from routing.models import ModelRef
+from tests.conftest import Start, logged_in
+from tests.fakes.server import Asked, FakeProvider, Reply
+from tests.fakes.wires import anthropic_wire, openai_error
 from tests.patience import eventually
 from tests.running import Running, client_of, own_database
 
@@ -63,6 +68,71 @@ async def test_no_provider_is_called_while_nothing_can_be_recorded(
     # The probe that the service writes each second commits.
     await eventually(lambda: _served(client, path))
     assert (await client.get("/ready")).status_code == 200
+
+
+@pytest.fixture
+async def unrecordable(
+    transactional_db: None, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> pytest.MonkeyPatch:
+    """A service that can record nothing, until this is undone."""
+    await start()
+    monkeypatch.setattr(get_services().ledger.health, "can_record", False)
+    monkeypatch.setattr(get_services().ledger.health, "decide", lambda: None)
+    return monkeypatch
+
+
+async def test_the_playground_says_why_it_calls_no_provider(
+    fakes: dict[str, FakeProvider], unrecordable: pytest.MonkeyPatch
+) -> None:
+    client = await logged_in(ANALYST)
+    body = json.dumps({"turns": [{"role": "user", "text": "Hi"}], "model": "claude-haiku-5-5"})
+    url = reverse("admin:playground_run")
+    refused = await client.post(url, body, content_type="application/json")
+    assert refused.status_code == 503
+    assert refused.json() == {"detail": str(RecordsUnavailable())}
+    assert not any(fake.asked for fake in fakes.values())
+    unrecordable.undo()
+    answered = await client.post(url, body, content_type="application/json")
+    assert answered.status_code == 200
+    said = b"".join([piece async for piece in answered])
+    assert b'"type": "end"' in said or b'"type":"end"' in said
+
+
+async def test_a_connection_test_says_why_it_calls_no_provider(
+    fakes: dict[str, FakeProvider], unrecordable: pytest.MonkeyPatch
+) -> None:
+    result = await get_services().connections.test("claude", "ann")
+    assert not result.works
+    assert result.words == str(RecordsUnavailable())
+    assert not any(fake.asked for fake in fakes.values())
+    unrecordable.undo()
+    assert (await get_services().connections.test("claude", "ann")).works
+
+
+async def test_no_fallback_is_called_once_nothing_can_be_recorded(
+    transactional_db: None, fakes: dict[str, FakeProvider], start: Start
+) -> None:
+    client = await start()
+    health = get_services().ledger.health
+
+    def break_down(asked: Asked) -> Reply:
+        health.can_record = False
+        return openai_error(500)
+
+    for fake in fakes.values():
+        fake.wire = break_down
+    failed = await client.post("/complete", json={"prompt": "What is Paris?"})
+    assert failed.status_code == 503
+    assert sum(len(fake.asked) for fake in fakes.values()) == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/responses/compact", "/v1/responses/input_tokens"])
+async def test_what_is_passed_on_is_refused_too(
+    fakes: dict[str, FakeProvider], unrecordable: pytest.MonkeyPatch, path: str
+) -> None:
+    with pytest.raises(RecordsUnavailable):
+        await get_services().own_calls.pass_on(path, {}, ModelRef("openai", "gpt-5"))
+    assert not any(fake.asked for fake in fakes.values())
 
 
 async def _served(client: httpx.AsyncClient, path: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from providers import errors
 from providers.assembly import CompletionBuilder, completion_events
-from providers.chat import Chat, Message, Text
+from providers.chat import TOKENS_PER_MESSAGE, Chat, Message, Text
 from providers.completion import Completion, CompletionRequest, Usage
 from providers.events import Finished, TextDelta, ToolArguments, ToolCallStarted, UsageReported
 from providers.http.transport import HttpClient
@@ -96,7 +96,7 @@ async def test_a_character_split_into_two_deltas_arrives_whole(pair: Pair) -> No
 
 async def test_tokens_are_estimated_when_no_usage_comes(pair: Pair) -> None:
     pair.fake.next(Reply(chunks=pair.chunks(usage=False)))
-    assert (await pair.gather()).usage == Usage(2, 7, estimated=True)
+    assert (await pair.gather()).usage == Usage(2 + TOKENS_PER_MESSAGE, 7, estimated=True)
 
 
 async def test_what_was_said_before_a_cut_is_kept_and_counted(pair: Pair) -> None:

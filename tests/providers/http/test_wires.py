@@ -19,7 +19,7 @@ from openai.types.chat import ChatCompletion
 
 from providers import errors
 from providers.anthropic.client import AnthropicProvider
-from providers.chat import Chat, Tool
+from providers.chat import TOKENS_PER_MESSAGE, Chat, Tool
 from providers.completion import CompletionRequest, Usage
 from providers.gemini.client import GeminiProvider
 from providers.http.error_answer import retry_after_seconds
@@ -261,7 +261,7 @@ async def test_usage_that_is_not_reported_is_estimated_and_marked(pair: Pair) ->
     pair.fake.next(Reply(body))
     usage = (await pair.client.complete(REQUEST)).usage
     assert usage.estimated
-    assert usage.input_tokens == estimate_tokens(SECRET)
+    assert usage.input_tokens == estimate_tokens(SECRET) + TOKENS_PER_MESSAGE
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ class RecordingAccounting:
     def __init__(self) -> None:
         self.endings: list[tuple[str, str]] = []
 
-    async def record_answer(self, *known: Any, cut_off: str) -> Any:
+    async def record_answer(self, *known: Any, cut_off: str, reservation: Any) -> Any:
         self.endings.append((known[2].text, cut_off))
         return "booked"
 
