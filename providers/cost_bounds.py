@@ -13,7 +13,7 @@ from typing import Any
 
 from providers.chat import Chat, Image, Native
 from providers.completion import images_in, pictures_of
-from providers.media import is_image, is_text, of_data_url
+from providers.media import is_image, is_sound, is_text, of_data_url
 from providers.unchecked_fields import (
     MOST_COUNT,
     camel_case,
@@ -116,6 +116,20 @@ def cost_bound(chat: Chat, max_tokens: int) -> CostBound:
     )
 
 
+def embedded_bound(body: _Body) -> CostBound:
+    """Return the bound for a request of embeddings, whose texts are counted elsewhere."""
+    inputs = body.get("input")
+    items = inputs if isinstance(inputs, list) else [inputs]
+    # Texts and their tokens are plain; the parts of other dialects stand alone or in lists.
+    first = [item[0] if isinstance(item, list) and item else item for item in items]
+    pairs = zip(items, first, strict=True)
+    parts = {"input": [item for item, one in pairs if not isinstance(one, (str, int))]}
+    if not parts["input"]:
+        return CostBound(0)
+    unknown = tuple(dict.fromkeys(_unknown_input(parts)))
+    return CostBound(0, unknown, fetched=fetched_images(parts))
+
+
 def body_bound(
     wire: str,
     body: _Body,
@@ -131,7 +145,7 @@ def body_bound(
     unknown += [(field, name) for field, name, _ in tools]
     modalities = body.get("modalities")
     spoken = isinstance(modalities, list) and "audio" in modalities
-    audio = ("input", "audio") in parts or spoken
+    audio = spoken or any(name in {"audio", "input_audio", "audio_url"} for _, name in parts)
     rates = _rates(wire, body) * (_AUDIO if audio else 1)
     if _compacts(body):
         # A summary of all that there is, and then the answer.
@@ -270,8 +284,11 @@ def _unknown_part(part: _Body) -> str:
     """Return what a part of a message is if its tokens have no bound, else an empty string."""
     kind = text_of(part.get("type"))
     if kind == "input_audio":
-        return "audio"
-    if kind in {"item_reference", "container_upload", "video_url", "input_video"}:
+        data = text_of(mapping_of(part.get("input_audio")).get("data"))
+        return "audio" if is_sound(data) else kind
+    if kind in {"item_reference", "container_upload", "input_video"}:
+        return kind
+    if kind.endswith("_url") and kind not in _IMAGES_BY_URL:
         return kind
     if kind in {"file", "input_file"}:
         inner = mapping_of(part.get("file")) or part

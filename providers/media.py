@@ -17,6 +17,9 @@ _BINARY = (
     b"%PDF", b"PK\x03\x04", b"\x1f\x8b", b"RIFF", b"ID3", b"OggS", b"fLaC", b"\x1aE\xdf\xa3",
     b"\xd0\xcf\x11\xe0", b"FORM", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ", b"{\\rtf",
 )  # fmt: skip
+_LEAST_RATE = 1_000
+_PLAIN_WAV = (1, 3)
+"""Whole numbers and floating point, as ``WAVE_FORMAT_PCM`` and ``WAVE_FORMAT_IEEE_FLOAT``."""
 
 
 def is_image(data: str) -> bool:
@@ -33,6 +36,27 @@ def is_text(data: str) -> bool:
     """Return whether base64 ``data`` begins like text that nothing compresses."""
     first = _first_bytes(data)
     return not (first.startswith(_BINARY) or first[4:8] == b"ftyp" or b"\0" in first)
+
+
+def is_sound(data: str) -> bool:
+    """Return whether base64 ``data`` begins like sound with :data:`_LEAST_RATE` bytes a second.
+
+    That is MP3, or WAV that is not compressed. In other formats, hours of silence have a few
+    bytes. Providers count 32 tokens a second at most (https://ai.google.dev/gemini-api/docs/audio).
+    """
+    first = _first_bytes(data)
+    if first.startswith(b"ID3") and len(first) >= 10:
+        # Seven bits of each byte are the size (https://id3.org/id3v2.4.0-structure).
+        size = 10 + sum((byte & 0x7F) << 7 * (3 - place) for place, byte in enumerate(first[6:10]))
+        first = _first_bytes(data[size // 3 * 4 :])[size % 3 :]
+    if first.startswith(b"RIFF") and first[8:16] == b"WAVEfmt ":
+        kind, channels = (int.from_bytes(first[at : at + 2], "little") for at in (20, 22))
+        rate, bits = int.from_bytes(first[24:28], "little"), int.from_bytes(first[34:36], "little")
+        return kind in _PLAIN_WAV and rate * channels * bits // 8 >= _LEAST_RATE
+    if len(first) < 4 or first[0] != 0xFF or first[1] & 0xE6 != 0xE2:
+        return False
+    # A frame of MP3 names its bit rate, 8 kbit/s at least, unless it has a rate of its own.
+    return first[2] >> 4 not in (0, 15) and first[2] >> 2 & 3 != 3
 
 
 def of_data_url(url: str) -> tuple[str, str]:

@@ -241,12 +241,14 @@ class PriceBook:
         """Return the most that a call of at most so many tokens can cost, in USD.
 
         It holds for a call that ends within an hour, served as the request asks or by the
-        standard tier; a batch is served as one. ``None`` means that the price is unknown.
+        standard tier, and for a batch, served as one within a day. ``None`` means that the
+        price is unknown.
         """
         if provider in self._prepaid and self._is_prepaid(provider, "*"):
             return _ZERO
         now, costs = datetime.now(UTC), []
-        for at in (now, now + timedelta(minutes=30), now + timedelta(hours=1)):
+        later = timedelta(hours=12) if service_tier == "batch" else timedelta(minutes=30)
+        for at in (now, now + later, now + 2 * later):
             asked = (service_tier, speed, geography)
             for variant in {asked} if service_tier == "batch" else {("", "", ""), asked}:
                 rates = self.rates(provider, model, at, *variant)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,19 +18,14 @@ from analytics.budgets.opening import budgets_load, budgets_version
 from analytics.budgets.workers import worker_heartbeat
 from analytics.ledger.ledger import Ledger
 from analytics.models import Budget
+from optimizer.budgets.most_cost import most_cost, reads_whatever_is_there
 from optimizer.domain.client import Client
 from optimizer.domain.request import ASSUMED_MAX_TOKENS, GatewayRequest
 from optimizer.domain.result import BudgetExceeded, UnknownInputRefused
 from optimizer.shared.snapshot import Snapshot
 from providers.chat import Chat
-from providers.completion import (
-    LARGEST_IMAGE,
-    Usage,
-    charged_input,
-    largest_image,
-    most_input_tokens,
-)
-from providers.cost_bounds import CostBound, cost_bound
+from providers.completion import Usage, charged_input, most_input_tokens
+from providers.cost_bounds import CostBound, cost_bound, embedded_bound
 from providers.errors import CallNotAuthorized
 from providers.pricing import PriceBook
 from providers.resilience import Attempt
@@ -45,9 +40,10 @@ _WHO = {
     Budget.Scope.SESSION: "session",
 }
 _DOES_NOT_FIT = "what it may cost does not fit into a budget"
-_MOST_ADVICE_TOKENS = 128_000
-# These refuse what is no image; others read whatever is behind an address.
-_CHECK_IMAGES = frozenset({"openai", "claude"})
+_FETCHED = (("messages", "an image by its address"),)
+_OF_UNKNOWN_SIZE = (
+    "a budget applies, and the size of an image behind an address is not known before the call"
+)
 _UNPRICED = "its price is unknown, so no budget can be enforced"
 # A provider's error begins with its name.
 _NOT_CALLED = "was not called: {}"
@@ -118,8 +114,11 @@ class Budgets:
 
         Raises :class:`optimizer.domain.result.UnknownInputRefused`.
         """
-        if bound.unknown and self._refuse_unknown_input:
-            raise UnknownInputRefused(bound.unknown)
+        unknown = bound.unknown
+        if bound.fetched and reads_whatever_is_there(provider):
+            unknown += _FETCHED
+        if unknown and self._refuse_unknown_input:
+            raise UnknownInputRefused(unknown)
         return most_cost(self._prices, provider, model, input_tokens, bound, "batch")
 
     def reservation(self, request: GatewayRequest) -> Reservation | None:
@@ -138,14 +137,18 @@ class Budgets:
         )
 
     def reservation_for(
-        self, request: GatewayRequest, input_tokens: int, counted: int
+        self, request: GatewayRequest, body: Mapping[str, Any], input_tokens: int, counted: int
     ) -> Reservation:
-        """Return the reservation for a request without output.
+        """Return the reservation for a request without output, the embeddings of ``body``.
 
-        Its input has at most ``input_tokens``, and is estimated at ``counted``.
+        Its input has at most ``input_tokens`` beside what has no known size, and is estimated
+        at ``counted``. Raises :class:`optimizer.domain.result.UnknownInputRefused`.
         """
+        bound = embedded_bound(body)
+        if bound.unknown and self._refuse_unknown_input:
+            raise UnknownInputRefused(bound.unknown)
         origin = _Origin(request.request_id, request.asked_at, payer_of(request), request.endpoint)
-        return self._open(origin, input_tokens, counted, CostBound(0))
+        return self._open(origin, input_tokens, counted, bound)
 
     @staticmethod
     def payer_of_client(client: Client) -> Payer:
@@ -200,6 +203,7 @@ class Budgets:
             self.begun,
             self._density,
             bound.unknown,
+            refuses_addresses=bool(bound.fetched) and self._refuse_unknown_input,
         )
         self.in_progress[origin.request_id] = reservation
         return reservation
@@ -255,6 +259,8 @@ class Reservation:
     density: TokenDensity
     unknown: tuple[tuple[str, str], ...] = ()
     """The fields whose input has no known size, each with what it holds."""
+    refuses_addresses: bool = False
+    """Whether no provider may read an image by its address that reads whatever is there."""
     claimed: bool = field(default=False, init=False)
     """Whether money was asked for, so that some may be held even if the asking was cancelled."""
     streamed: bool = field(default=False, init=False)
@@ -293,6 +299,8 @@ class Reservation:
         """
         if not self._held and not self.limited(provider, model):
             return ()
+        if self.refuses_addresses and reads_whatever_is_there(provider):
+            raise CallNotAuthorized(provider, _NOT_CALLED.format(_OF_UNKNOWN_SIZE))
         worst = self.worst(provider, model)
         if worst is None:
             raise CallNotAuthorized(provider, _NOT_CALLED.format(_UNPRICED))
@@ -385,16 +393,26 @@ class Reservation:
     def over_budget(
         self, options: Iterable[ModelOption], refusals: Sequence[Refusal] = ()
     ) -> dict[ModelRef, str]:
-        """Return the models that this request may not use, each with the reason."""
+        """Return the models that this request may not use, each with the reason.
+
+        Raises :class:`optimizer.domain.result.UnknownInputRefused` if no model is left because
+        none may read an image by its address.
+        """
         reasons: dict[ModelRef, str] = {}
+        options = list(options)
         for option in options:
             if not self.limited(option.provider, option.model):
+                continue
+            if self.refuses_addresses and reads_whatever_is_there(option.provider):
+                reasons[option.ref] = _OF_UNKNOWN_SIZE
                 continue
             worst = self.worst(option.provider, option.model)
             if worst is None:
                 reasons[option.ref] = _UNPRICED
             elif any(_bars(refusal, option, worst) for refusal in refusals):
                 reasons[option.ref] = _DOES_NOT_FIT
+        if options and all(reasons.get(option.ref) == _OF_UNKNOWN_SIZE for option in options):
+            raise UnknownInputRefused(_FETCHED)
         return reasons
 
     def exceeded(self, refusals: Sequence[Refusal]) -> BudgetExceeded:
@@ -427,37 +445,6 @@ def payer_of(request: GatewayRequest) -> Payer:
         project=client.project,
         session=request.session_id,
     )
-
-
-def most_cost(
-    prices: PriceBook, provider: str, model: str, input_tokens: int, bound: CostBound,
-    service_tier: str = "",
-) -> Decimal | None:  # fmt: skip
-    """Return the most that a call of at most so many known tokens may cost, in USD.
-
-    ``service_tier`` replaces the one that the request asks for. ``None``: the price is unknown.
-    """
-    tokens, served, window = input_tokens, bound.served, bound.window
-    dearer = largest_image(model) - LARGEST_IMAGE
-    tokens += bound.images * dearer
-    fetches = bound.fetched and provider not in _CHECK_IMAGES
-    if bound.unknown or bound.advisors or fetches:
-        window = max(prices.context_window(provider, model), window)
-    if bound.unknown or fetches:
-        tokens = max(tokens, window)
-    most = prices.most(provider, model, tokens, bound.output_tokens, service_tier)
-    if most is None:
-        return None
-    total = most * bound.rates + bound.fees
-    if any(served) and not service_tier:
-        exact = prices.most(provider, model, tokens, bound.output_tokens, *served)
-        total = max(total, (exact or most) + bound.fees)
-    for advisor in bound.advisors:
-        advice = prices.most(provider, advisor, window, _MOST_ADVICE_TOKENS)
-        if advice is None:
-            return None
-        total += advice * bound.rates
-    return total
 
 
 def must_refuse(refusals: Iterable[Refusal]) -> bool:

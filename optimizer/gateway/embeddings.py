@@ -94,7 +94,7 @@ class EmbeddingService:
             if client.tokens_per_minute is not None:
                 await self._accounting.reserve_tokens(analyzed, most)
             if self._budgets is not None and self._budgets.concern(analyzed.request):
-                reservation = self._budgets.reservation_for(analyzed.request, most, counted)
+                reservation = self._budgets.reservation_for(analyzed.request, body, most, counted)
                 chain = await afforded(reservation, chain)
             authorize = reservation.authorize if reservation else None
             answer = await self._caller.embed(chain, body, attempts, authorize, client.tenant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -11,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.budgets.reservations import most_cost
+from optimizer.budgets.most_cost import most_cost
 from providers.catalogue import load_catalogue
 from providers.chat import Chat, Image, Message, Native, OriginalRequest, Text
 from providers.completion import LARGEST_IMAGE, Usage, most_embedded_tokens, most_input_tokens
-from providers.cost_bounds import cost_bound
+from providers.cost_bounds import cost_bound, embedded_bound
 from providers.pricing import PriceBook
 from tests.fakes.damage import changed
 
@@ -219,6 +220,7 @@ def test_searches_have_a_fee_each() -> None:
         (anthropic(speed="fast"), "6"),
         (anthropic(inference_geo="us"), "1.1"),
         (openai({"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}), "16"),
+        (openai({"type": "audio_url", "audio_url": {"url": "https://a"}}), "16"),
         (openai(modalities=["text", "audio"]), "16"),
     ],
 )
@@ -346,8 +348,61 @@ def test_the_bound_covers_what_is_charged_as_it_was_asked(fields: dict[str, str]
         assert charged <= most
 
 
+def sound(data: bytes) -> Chat:
+    encoded = base64.b64encode(data + bytes(range(96))).decode()
+    return openai({"type": "input_audio", "input_audio": {"data": encoded, "format": "mp3"}})
+
+
+def wav(kind: int, channels: int, rate: int, bits: int) -> bytes:
+    fields = struct.pack("<HHIIHH", kind, channels, rate, rate * channels * bits // 8, 2, bits)
+    return b"RIFF\x24\x10\0\0WAVEfmt \x10\0\0\0" + fields + b"data\0\x10\0\0"
+
+
+MP3 = b"\xff\xfb\x90\x64"  # 128 kbit/s, http://www.mp3-tech.org/programmer/frame_header.html
+
+
+@pytest.mark.parametrize("data", [
+    wav(1, 1, 24_000, 16), wav(1, 2, 44_100, 16), wav(3, 1, 16_000, 32), wav(1, 1, 8_000, 8),
+    MP3, b"\xff\xf3\x18\xc4", b"ID3\x04\0\0\0\0\0\x05" + b"title" + MP3,
+    b"ID3\x04\0\0\0\0\x02\x01" + b"t" * 257 + MP3,
+])  # fmt: skip
+def test_sound_whose_seconds_have_many_bytes_is_bounded_by_them(data: bytes) -> None:
+    assert cost_bound(sound(data), LIMIT).unknown == ()
+
+
+@pytest.mark.parametrize("data", [
+    b"fLaC\0\0\0\x22", b"OggS\0\x02", b"\x1aE\xdf\xa3", b"\0\0\0\x18ftypM4A ", b"%PDF-1.7\n",
+    # One sample a second, and sound that is compressed within WAV.
+    wav(1, 1, 1, 8), wav(0x11, 1, 8_000, 4), wav(0x55, 1, 44_100, 16), b"RIFF\x24\0\0\0WAVEJUNK",
+    # MP3 at a rate of its own, and a tag before another format.
+    b"\xff\xfb\x00\x64", b"ID3\x04\0\0\0\0\0\x05titlefLaC", b"ID3\x04\0\0\x7f\x7f\x7f\x7f", b"",
+])  # fmt: skip
+def test_sound_that_a_few_bytes_may_hold_for_hours_is_not(data: bytes) -> None:
+    bound = cost_bound(sound(data), LIMIT)
+    assert (bound.unknown, bound.rates) == ((("messages", "input_audio"),), 16)
+
+
+def test_a_part_that_is_an_address_has_an_unknown_size_whatever_it_is() -> None:
+    """https://docs.mistral.ai/capabilities/document_ai/document_qna, and vLLM's ``audio_url``."""
+    for kind in ("document_url", "video_url", "audio_url"):
+        part = {"type": kind, kind: "https://example.com/a"}
+        assert cost_bound(openai(part), LIMIT).unknown == (("messages", kind),)
+        assert embedded_bound({"input": [part]}).unknown == (("input", kind),)
+        assert embedded_bound({"input": [[part], "text"]}).unknown == (("input", kind),)
+    assert embedded_bound({"input": ["a", "b"]}) == embedded_bound({"input": [[1, 2], 3]})
+    assert embedded_bound({"input": "a"}).unknown == ()
+
+
 def test_images_count_as_the_largest_that_their_model_charges_for() -> None:
-    """A small file may be a large image, and some models count beyond their context window."""
+    """A small file may be a large image, and some models count beyond their context window.
+
+    An image is made to fit 2048 x 2048, then 768 at its shorter side, and has a tile for each 512 x
+    512: at most 2 x 4 (https://platform.openai.com/docs/guides/images-vision). gpt-4o-mini counts
+    2 833 and 5 667 a tile. OpenAI's usage shows it: an image of 128 x 64 is 2 845 - 12 tokens with
+    low detail, and 8 512 - 12 = 2 833 + 5 667 with high detail
+    (https://community.openai.com/t/1262691). With other models, the most are 10 000 patches times
+    1.62 (``detail: original``).
+    """
     prices = PriceBook(load_catalogue())
     asked = gemini(*[{"inlineData": {"mimeType": "image/png", "data": PNG}}] * 3)
     assert most_input_tokens(replace(asked, native=True)) >= 3 * LARGEST_IMAGE
@@ -359,6 +414,12 @@ def test_images_count_as_the_largest_that_their_model_charges_for() -> None:
     most = most_cost(prices, "openai", "gpt-4o-mini", 10 * LARGEST_IMAGE, bound)
     assert most is not None
     assert most >= rates.input.at(0) * 10 * (2_833 + 8 * 5_667) / 1_000_000
+    hidden = replace(bound, unknown=(("messages", "file"),))
+    window = prices.context_window("openai", "gpt-4o-mini")
+    beyond = 10 * (2_833 + 8 * 5_667 - LARGEST_IMAGE)
+    assert most_cost(prices, "openai", "gpt-4o-mini", 9, hidden) == prices.most(
+        "openai", "gpt-4o-mini", window + beyond, LIMIT
+    )
 
 
 @pytest.mark.parametrize(

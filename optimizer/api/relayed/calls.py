@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from django.http import HttpRequest
 from optimizer.api.relayed.places import Place, Wire
 from optimizer.domain.client import Client
 from optimizer.domain.result import UnknownObject
+from optimizer.shared.unambiguous_json import unambiguous_json
 from optimizer.wiring.services import Services
 from providers.anthropic.client import AnthropicProvider
 from providers.http.side_calls import SideAnswer, SideCall
@@ -62,14 +62,12 @@ class RelayedCall:
         wanted = request.headers.get("x-optimizer-provider", "") or known_provider
         return cls(services, client, request, place, wire, path, _provider(services, wire, wanted))
 
-    @property
-    def json(self) -> dict[str, Any]:
-        """The JSON body; empty if it is none."""
-        try:
-            body = json.loads(self.request.body)
-        except (ValueError, RecursionError):
-            return {}
-        return body if isinstance(body, dict) else {}
+    def own_json(self) -> dict[str, Any]:
+        """Return the JSON body. Raises :class:`ValueError` if it may be read in another way."""
+        body = unambiguous_json(self.request.body)
+        if not isinstance(body, dict):
+            raise ValueError("it is no object of JSON")
+        return body
 
     async def send(self, query: Mapping[str, str] | None = None) -> SideAnswer:
         """Pass the request on; ``query`` replaces its own. Raises ProviderError."""

@@ -33,6 +33,10 @@ _SANDBOX = {"Content-Security-Policy": "sandbox; default-src 'none'"}
 _FIRST_ERROR_BYTES = 1024 * 1024
 
 
+class InvalidBatch(ValueError):
+    """The batch's JSON has no meaning, or more than one; the message says why."""
+
+
 def view_of(place: Place) -> View:
     """Return the view of one path."""
     allowed = sorted({*place.actions, "HEAD", "OPTIONS"} if "GET" in place.actions
@@ -47,7 +51,7 @@ def view_of(place: Place) -> View:
             return failed(request, place, failure, {"Allow": ", ".join(allowed)})
         try:
             return await _serve(request, place, ids)
-        except NoProvider as error:
+        except (NoProvider, InvalidBatch) as error:
             return failed(request, place, Failure(400, "invalid", str(error)))
         except Exception as error:  # noqa: BLE001 - reported in the API's format
             return failed(request, place, failure_of(error))
@@ -144,7 +148,10 @@ async def _admitted(call: RelayedCall) -> tuple[tuple[str, ...], uuid.UUID | Non
     objects, client = call.services.provider_objects, call.client
     if call.place.kind != Kind.BATCH:
         return (), None
-    body = call.json
+    try:
+        body = call.own_json()
+    except ValueError as error:
+        raise InvalidBatch(f"The batch cannot be read: {error}.") from None
     file_id = body.get("input_file_id")
     if isinstance(file_id, str) and file_id not in await objects.own(Kind.FILE, [file_id], client):
         raise UnknownObject(f"File with id '{file_id}' not found.", "input_file_id")
@@ -157,7 +164,11 @@ async def _admitted(call: RelayedCall) -> tuple[tuple[str, ...], uuid.UUID | Non
     models = dict.fromkeys(str(given.get("model") or "") for given in params)
     await objects.admit(call.provider.name, models, client)
     named = file_id if isinstance(file_id, str) else ""
-    return tuple(models), await objects.holds.hold(call.provider, params, named, client)
+    held = await objects.holds.hold(
+        call.provider, params, named, client, endpoint=str(body.get("endpoint")),
+        headers={name.lower(): value for name, value in call.request.headers.items()},
+    )  # fmt: skip
+    return tuple(models), held
 
 
 async def _settle_before(services: Services, kept: ProviderObject) -> None:

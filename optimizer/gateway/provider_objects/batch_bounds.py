@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from optimizer.shared.unambiguous_json import unambiguous_json
 from providers.completion import most_body_tokens
 from providers.cost_bounds import CostBound, body_bound
+from providers.unchecked_fields import count_of
 
 _LONGEST_LINE = 64 * 1024 * 1024
 _READ_TOGETHER = 4 * 1024 * 1024
@@ -19,6 +20,8 @@ _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _LONGEST_OUTPUT = 128_000
 # A token has at least one byte, and about four in most texts.
 _BYTES_A_TOKEN = 4
+
+_UNREADABLE = "A budget applies, and line {} of the input file cannot be read: {}."
 
 Worst = Callable[[str, int, CostBound], Decimal | None]
 """Returns the most that a request of (model, input tokens, bound) may cost in USD."""
@@ -32,13 +35,17 @@ class UnboundedBatch(ValueError):
 class BatchBound:
     """The most that the requests of a batch may cost in USD, by model.
 
-    ``tokens_in`` are estimated, ``tokens_out`` are those that the requests allow.
+    ``endpoint`` is the one that all lines of an input file are for, ``headers`` are those of the
+    client. ``tokens_in`` are estimated, ``tokens_out`` are those that the requests allow.
     """
 
     worst: Worst
+    endpoint: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
     by_model: dict[str, Decimal] = field(default_factory=dict)
     tokens_in: int = 0
     tokens_out: int = 0
+    _lines: int = field(default=0, init=False)
 
     def add(self, wire: str, body: Mapping[str, Any], *, embeds: bool = False) -> None:
         """Add one request, for embeddings or for an answer.
@@ -47,11 +54,11 @@ class BatchBound:
         """
         model = body.get("model")
         name = model if isinstance(model, str) else ""
-        given = [value for limit in _LIMITS if type(value := body.get(limit)) is int]
+        given = [count_of(body.get(limit)) for limit in _LIMITS]
         # Nobody can set a limit here that the client did not set.
-        limit = 0 if embeds else max(given, default=0) or _LONGEST_OUTPUT
-        choices = body.get("n")
-        bound = body_bound(wire, body, limit, n=choices if type(choices) is int else 1)
+        limit = 0 if embeds else max(given) or _LONGEST_OUTPUT
+        choices = count_of(body.get("n")) or 1
+        bound = body_bound(wire, body, limit, n=choices, headers=self.headers)
         most = most_body_tokens(body)
         cost = self.worst(name, most, bound)
         if cost is None:
@@ -66,17 +73,25 @@ class BatchBound:
     def add_lines(self, lines: Iterable[bytes]) -> None:
         """Add the requests of OpenAI's input file, one a line.
 
+        A line that cannot be read here is not skipped, as a provider may read it.
         https://platform.openai.com/docs/api-reference/batch/request-input
+
+        Raises :class:`UnboundedBatch`.
         """
         for line in lines:
+            self._lines += 1
             if not line.strip():
                 continue
             try:
-                request = json.loads(line)
-            except (ValueError, RecursionError):
-                continue  # the provider rejects it
-            if isinstance(request, dict) and isinstance(body := request.get("body"), dict):
-                self.add("openai", body, embeds=str(request.get("url")).endswith("/embeddings"))
+                request = unambiguous_json(line)
+            except ValueError as error:
+                raise UnboundedBatch(_UNREADABLE.format(self._lines, error)) from None
+            body = request.get("body") if isinstance(request, dict) else None
+            if not isinstance(body, dict):
+                raise UnboundedBatch(_UNREADABLE.format(self._lines, "it has no body"))
+            of_line = str(request.get("url"))
+            embeds = all(at.endswith("/embeddings") for at in (of_line, self.endpoint))
+            self.add("openai", body, embeds=embeds)
 
     async def read(self, chunks: AsyncIterator[bytes]) -> None:
         """Add all lines of an input file; they are read beside the event loop."""

@@ -39,10 +39,14 @@ class BatchHolds:
         requests: Sequence[Mapping[str, Any]],
         file_id: str,
         client: Client,
+        *,
+        endpoint: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> uuid.UUID | None:
         """Hold the most that a batch may cost; return the id of the hold, ``None`` without one.
 
-        Its requests are ``requests`` in Anthropic's format, or those of the file. Raises
+        Its requests are ``requests`` in Anthropic's format, or those of the file, all of which
+        are for ``endpoint``. ``headers`` are those of the client, in small letters. Raises
         :class:`optimizer.domain.result.BudgetExceeded`,
         :class:`optimizer.domain.result.NotAllowed`,
         :class:`optimizer.domain.result.UnknownInputRefused` and
@@ -51,7 +55,8 @@ class BatchHolds:
         payer = self._budgets.payer_of_client(client)
         if not self._budgets.concern_payer(payer):
             return None
-        bound = BatchBound(partial(self._budgets.most_in_batch, provider.name))
+        worst = partial(self._budgets.most_in_batch, provider.name)
+        bound = BatchBound(worst, endpoint, headers or {})
         try:
             for body in requests:
                 bound.add("anthropic", body)

@@ -94,6 +94,33 @@ async def test_no_input_of_hidden_size_passes_a_budget(
     assert Decimal(0) < await recorded() <= budget.limit
 
 
+IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/image"}}
+
+
+async def test_with_refusal_of_unknown_input_nobody_reads_an_address_who_reads_all(
+    transactional_db: None, fakes: dict[str, FakeProvider], start: Start, settings: Any
+) -> None:
+    """Google reads a film behind an image's address. Anthropic refuses it, and bounds images."""
+    settings.BUDGET_UNKNOWN_INPUT = "refuse"
+    settings.RESPONSE_CACHE = False
+    client = await start()
+    path, body = chat(IMAGE)
+    assert (await client.post(path, json=body)).status_code == 200
+    await limit("500")
+    asked = len(fakes["gemini"].asked)
+    for streamed in (False, True):
+        refused = await client.post(path, json={**body, "stream": streamed})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "unknown_input_size")
+        assert "an image by its address" in refused.text
+    # Whoever may choose takes a model whose provider looks first.
+    for model in ("auto", "claude-haiku-5-5"):
+        served = await client.post(path, json={**body, "model": model})
+        assert served.status_code == 200, served.text
+        assert served.headers["x-optimizer-model"].startswith(("claude", "openai", "gpt"))
+    assert len(fakes["gemini"].asked) == asked
+    assert await booked() == await recorded()
+
+
 async def test_no_embeddings_of_another_dialect_pass_a_budget(
     transactional_db: None, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -338,6 +338,7 @@ async def test_embeddings_in_a_batch_hold_their_input_alone(
     await budget_of("1")
     line = asked(1, "/v1/embeddings", model="text-embedding-3-small", input="Hi")
     results["GET", "/files/file-1/content"] = Reply(line)
-    await client.post("/v1/batches", json={"input_file_id": "file-1"})
+    body = {"input_file_id": "file-1", "endpoint": "/v1/embeddings"}
+    await client.post("/v1/batches", json=body)
     most = half("openai", "text-embedding-3-small", 500, 0)
     assert 0 < await held() < most
