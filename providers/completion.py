@@ -364,7 +364,7 @@ def images_in(body: Mapping[str, Any]) -> int:
             values.extend(value)
         elif isinstance(value, Mapping):
             kind = value.get("type")
-            count += isinstance(kind, str) and "image" in kind
+            count += isinstance(kind, str) and ("image" in kind or "screenshot" in kind)
             count += any(value.get(name) for name in _GEMINI_BLOBS)
             values.extend(value.values())
     return count

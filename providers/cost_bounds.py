@@ -63,7 +63,7 @@ _FETCHED_INPUT = {"web_search_options": "web_search", "plugins": "web_search", "
 _CONTENT = ("messages", "input", "contents", "system", "systemInstruction", "system_instruction")
 # JSON of the client's own tools, in which names mean nothing, and sources, which their part judges.
 _OPAQUE = frozenset({"arguments", "functionCall", "functionResponse", "parameters", "source"})
-_IMAGES_BY_URL = frozenset({"image_url", "input_image"})
+_IMAGES_BY_URL = frozenset({"image_url", "input_image", "computer_screenshot"})
 _FILE_FIELDS = ("file_id", "file_url", "file_uri", "fileUri")
 _PRIORITY, _FAST, _GEOGRAPHY, _AUDIO = Decimal(2), Decimal(6), Decimal("1.1"), Decimal(16)
 _PRICED_TIERS = frozenset({"flex", "priority", "fast"})
@@ -257,11 +257,7 @@ def _unknown_input(body: _Body) -> Iterator[tuple[str, str]]:
 
     Audio, whose bytes bound its tokens but at other rates, is ("input", "audio").
     """
-    for field in _STORED_INPUT:
-        if body.get(field):
-            yield field, "stored input"
-    if isinstance(body.get("prompt"), Mapping):
-        yield "prompt", "a stored prompt"
+    yield from _stored_input(body)
     for field in _CONTENT:
         # A stack, as the body may be nested as deeply as JSON allows.
         values = [body.get(field)]
@@ -278,6 +274,30 @@ def _unknown_input(body: _Body) -> Iterator[tuple[str, str]]:
                 call = text_of(value.get("type")) in {"tool_use", "custom_tool_call"}
                 own = "input" if call else ""
                 values.extend(v for k, v in value.items() if k not in _OPAQUE and k != own)
+
+
+def _stored_input(body: _Body) -> Iterator[tuple[str, str]]:
+    """Yield the same for what the provider keeps, and the body names by an id."""
+    for field in _STORED_INPUT:
+        if body.get(field):
+            yield field, "stored input"
+    if isinstance(body.get("prompt"), Mapping):
+        yield "prompt", "a stored prompt"
+    items = body.get("input")
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, Mapping) and item.get("id") and _is_stored(item):
+            yield "input", "item_reference"
+
+
+def _is_stored(item: _Body) -> bool:
+    """Return whether OpenAI looks up by its id what an item of a response holds.
+
+    The type of a reference may be left out. Reasoning that is not sealed is kept by OpenAI:
+    https://platform.openai.com/docs/api-reference/responses/create
+    """
+    if item.get("type") == "reasoning":
+        return not (item.get("encrypted_content") or item.get("content"))
+    return not item.get("type") and item.keys() <= {"id", "type"}
 
 
 def _unknown_part(part: _Body) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import pytest
 from playwright.sync_api import expect
@@ -32,10 +33,15 @@ def test_what_is_picked_on_one_page_is_compared_with_on_all(
     assert card_of(page, "Saved").locator("strong").inner_text() != before
     shoot(page, shots / f"baseline-home-{width}.png")
     decision = service.ask(PROMPT)["request_id"]
+    service.ask(PROMPT, session_id="a run")
+    page.goto(PAGES["sessions"])
+    session = page.locator("#result_list th a").first.get_attribute("href")
+    assert session is not None
     pages = {
         **PAGES,
         "decision": f"/admin/analytics/routingmetric/{decision}/change/",
         "request": f"/admin/analytics/requestrecord/{decision}/change/",
+        "session": session,
     }
     for name, path in pages.items():
         page.goto(path)
@@ -48,6 +54,12 @@ def test_what_is_picked_on_one_page_is_compared_with_on_all(
         assert picker["x"] + picker["width"] <= width
         shoot(page, shots / f"baseline-{name}-{width}.png")
         assert name != "live" or page.evaluate(fits)
+        # A form within a form is dropped by browsers, and its button sends the outer one.
+        for picked in ("complexity", DEAREST):
+            page.get_by_label("Saved compared with").select_option(picked)
+            page.get_by_role("button", name="Compare").click()
+            page.wait_for_url(f"**{path.partition('?')[0]}?*baseline={quote_plus(picked)}*")
+            expect(page.get_by_label("Saved compared with")).to_have_value(picked)
     page.goto(f"{pages['requests']}?status__exact=ok")
     page.get_by_label("Saved compared with").select_option("complexity")
     page.get_by_role("button", name="Compare").click()

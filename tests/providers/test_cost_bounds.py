@@ -88,6 +88,10 @@ UNKNOWN = [
     # An empty object searches too: https://platform.openai.com/docs/guides/tools-web-search
     (openai(web_search_options={}), "web_search_options"),
     (chat("openai", {"input": [{"type": "item_reference", "id": "i"}]}), "input"),
+    # The type of a reference may be left out, and reasoning may stay with OpenAI.
+    (chat("openai", {"input": [{"id": "msg_1"}]}), "input"),
+    (chat("openai", {"input": [{"id": "msg_1", "type": None}]}), "input"),
+    (chat("openai", {"input": [{"type": "reasoning", "id": "rs_1", "summary": []}]}), "input"),
     (chat("openai", {"input": "Go on.", "previous_response_id": "r"}), "previous_response_id"),
     (chat("openai", {"input": "Go on.", "conversation": "c"}), "conversation"),
     (chat("openai", {"input": "Go on.", "prompt": {"id": "p"}}), "prompt"),
@@ -171,6 +175,8 @@ KNOWN = [
     openai({"type": "image_url", "image_url": {"url": "https://a"}}),
     openai(tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}]),
     chat("openai", {"input": [{"type": "input_image", "file_id": "f"}]}),
+    chat("openai", {"input": [{"type": "reasoning", "id": "r", "encrypted_content": "gAAAA"}]}),
+    chat("openai", {"input": [{"role": "user", "id": "msg_1", "content": "Hi"}]}),
     chat("openai", {"prompt": "plain text"}),
     responses_shell({"type": "local"}),
     chat("openai", {"input": "a", "tools": [{"type": "shell"}]}),
@@ -428,6 +434,7 @@ def test_images_count_as_the_largest_that_their_model_charges_for() -> None:
         openai({"type": "image_url", "image_url": {"url": "https://a"}}),
         anthropic({"type": "image", "source": {"type": "url", "url": "https://a"}}),
         chat("openai", {"input": [{"type": "input_image", "file_id": "f"}]}),
+        chat("openai", {"input": [{"output": {"type": "computer_screenshot", "file_id": "f"}}]}),
         Chat((Message("user", (Image(url="https://a"),)),)),
     ],
 )

@@ -63,6 +63,8 @@ WINDOWS = {
     "a stored conversation": response(conversation="conv_1"),
     "a stored prompt": response(prompt={"id": "pmpt_1"}),
     "an item by its id": response(input=[{"type": "item_reference", "id": "msg_1"}]),
+    "an id alone": response(input=[{"id": "msg_1"}]),
+    "reasoning by its id": response(input=[{"type": "reasoning", "id": "rs_1", "summary": []}]),
     "tools of a server": response(tools=[{"type": "mcp", "server_url": "https://example.com"}]),
     "a search": response(tools=[{"type": "web_search"}]),
 }
