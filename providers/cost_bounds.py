@@ -13,7 +13,6 @@ from typing import Any
 
 from providers.chat import Chat, Image, Native
 from providers.completion import images_in, pictures_of
-from providers.media import is_image, is_sound, is_text, of_data_url
 from providers.unchecked_fields import (
     MOST_COUNT,
     camel_case,
@@ -23,6 +22,7 @@ from providers.unchecked_fields import (
     text_of,
     texts_within,
 )
+from providers.unknown_input import fetched_images, unknown_input
 
 _Body = Mapping[str, Any]
 # Uses of one tool within a request, where the request sets no limit: Anthropic pauses after ten.
@@ -57,14 +57,8 @@ _GEMINI_TOOLS = {
     "googleSearchRetrieval": "google_search",
     "urlContext": "url_context",
 }
-# Fields that name input which is stored with the provider, or that let it fetch some.
-_STORED_INPUT = ("previous_response_id", "conversation", "cachedContent", "cached_content")
+# Fields that let the provider fetch input, by the tool that it runs.
 _FETCHED_INPUT = {"web_search_options": "web_search", "plugins": "web_search", "mcp_servers": ""}
-_CONTENT = ("messages", "input", "contents", "system", "systemInstruction", "system_instruction")
-# JSON of the client's own tools, in which names mean nothing, and sources, which their part judges.
-_OPAQUE = frozenset({"arguments", "functionCall", "functionResponse", "parameters", "source"})
-_IMAGES_BY_URL = frozenset({"image_url", "input_image", "computer_screenshot"})
-_FILE_FIELDS = ("file_id", "file_url", "file_uri", "fileUri")
 _PRIORITY, _FAST, _GEOGRAPHY, _AUDIO = Decimal(2), Decimal(6), Decimal("1.1"), Decimal(16)
 _PRICED_TIERS = frozenset({"flex", "priority", "fast"})
 _ANYWHERE = frozenset({"", "global", "not_available"})
@@ -126,7 +120,7 @@ def embedded_bound(body: _Body) -> CostBound:
     parts = {"input": [item for item, one in pairs if not isinstance(one, (str, int))]}
     if not parts["input"]:
         return CostBound(0)
-    unknown = tuple(dict.fromkeys(_unknown_input(parts)))
+    unknown = tuple(dict.fromkeys(unknown_input(parts)))
     return CostBound(0, unknown, fetched=fetched_images(parts))
 
 
@@ -140,7 +134,7 @@ def body_bound(
 ) -> CostBound:
     """Return the bound for a request of ``wire`` with at most ``max_tokens`` for each choice."""
     tools = list(_tools_of_provider(wire, body))
-    parts = list(dict.fromkeys(_unknown_input(body)))
+    parts = list(dict.fromkeys(unknown_input(body)))
     unknown = [part for part in parts if part[1] != "audio"]
     unknown += [(field, name) for field, name, _ in tools]
     modalities = body.get("modalities")
@@ -250,127 +244,3 @@ def _fee(wire: str, name: str) -> Decimal:
     if wire == "anthropic" and name.startswith("web_search"):
         return _ANTHROPIC_SEARCH
     return next((fee for tool, fee in _FEES.items() if name.startswith(tool)), Decimal(0))
-
-
-def _unknown_input(body: _Body) -> Iterator[tuple[str, str]]:
-    """Yield (field, what it holds) for input whose tokens the body does not bound.
-
-    Audio, whose bytes bound its tokens but at other rates, is ("input", "audio").
-    """
-    yield from _stored_input(body)
-    for field in _CONTENT:
-        # A stack, as the body may be nested as deeply as JSON allows.
-        values = [body.get(field)]
-        while values:
-            value = values.pop()
-            if isinstance(value, list):
-                values.extend(value)
-            elif isinstance(value, Mapping):
-                if name := _unknown_part(value):
-                    yield ("input", name) if name == "audio" else (field, name)
-                if "functionResponse" in value:
-                    # What the function returned is the client's; these are documents beside it.
-                    values.append(mapping_of(value["functionResponse"]).get("parts"))
-                call = text_of(value.get("type")) in {"tool_use", "custom_tool_call"}
-                own = "input" if call else ""
-                values.extend(v for k, v in value.items() if k not in _OPAQUE and k != own)
-
-
-def _stored_input(body: _Body) -> Iterator[tuple[str, str]]:
-    """Yield the same for what the provider keeps, and the body names by an id."""
-    for field in _STORED_INPUT:
-        if body.get(field):
-            yield field, "stored input"
-    if isinstance(body.get("prompt"), Mapping):
-        yield "prompt", "a stored prompt"
-    items = body.get("input")
-    for item in items if isinstance(items, list) else ():
-        if isinstance(item, Mapping) and item.get("id") and _is_stored(item):
-            yield "input", "item_reference"
-
-
-def _is_stored(item: _Body) -> bool:
-    """Return whether OpenAI looks up by its id what an item of a response holds.
-
-    The type of a reference may be left out. Reasoning that is not sealed is kept by OpenAI:
-    https://platform.openai.com/docs/api-reference/responses/create
-    """
-    if item.get("type") == "reasoning":
-        return not (item.get("encrypted_content") or item.get("content"))
-    return not item.get("type") and item.keys() <= {"id", "type"}
-
-
-def _unknown_part(part: _Body) -> str:
-    """Return what a part of a message is if its tokens have no bound, else an empty string."""
-    kind = text_of(part.get("type"))
-    if kind == "input_audio":
-        data = text_of(mapping_of(part.get("input_audio")).get("data"))
-        return "audio" if is_sound(data) else kind
-    if kind in {"item_reference", "container_upload", "input_video"}:
-        return kind
-    if kind.endswith("_url") and kind not in _IMAGES_BY_URL:
-        return kind
-    if kind in {"file", "input_file"}:
-        inner = mapping_of(part.get("file")) or part
-        data = text_of(inner.get("file_data"))
-        stored = any(inner.get(name) for name in _FILE_FIELDS)
-        media, content = of_data_url(data)
-        return kind if stored or (data and not _is_bounded(media, content)) else ""
-    if kind in _IMAGES_BY_URL:
-        media, content = of_data_url(_image_url(part))
-        return kind if media and not is_image(content) else ""
-    source = mapping_of(part.get("source"))
-    if source:
-        if text_of(source.get("type")) in {"text", "content"}:
-            return ""
-        if "image" in kind and text_of(source.get("type")) in {"url", "file"}:
-            return ""  # Anthropic refuses what is no image
-        media, content = text_of(source.get("media_type")), text_of(source.get("data"))
-        return "" if _is_bounded(media, content) else kind or "a part without a type"
-    if mapping_of(part.get("audio")).get("id"):
-        return "stored audio"
-    return _unknown_blob(part)
-
-
-def _unknown_blob(part: _Body) -> str:
-    """Return the same for Gemini's parts."""
-    for name in ("fileData", "file_data", "inlineData", "inline_data"):
-        blob = mapping_of(part.get(name))
-        # Google reads the file behind an address, whatever the request calls it.
-        if blob and (
-            name.startswith("file")
-            or not _is_bounded(text_of(in_either_case(blob, "mimeType")), text_of(blob.get("data")))
-        ):
-            return name
-    return ""
-
-
-def _is_bounded(media: str, data: str) -> bool:
-    """Return whether bytes bound the tokens of ``data``, or it is an image; by its own bytes."""
-    if not data:
-        return False
-    if media.lower().startswith("image/"):
-        return is_image(data)
-    return media.lower().startswith("text/") and is_text(data)
-
-
-def _image_url(part: _Body) -> str:
-    given = part.get("image_url")
-    return text_of(given) or text_of(mapping_of(given).get("url"))
-
-
-def fetched_images(body: _Body) -> int:
-    """Return how many images the body names by an address or an id, of any wire."""
-    count, values = 0, [body.get(field) for field in _CONTENT]
-    while values:
-        value = values.pop()
-        if isinstance(value, list):
-            values.extend(value)
-        elif isinstance(value, Mapping):
-            kind, source = text_of(value.get("type")), mapping_of(value.get("source"))
-            if kind in _IMAGES_BY_URL:
-                count += not _image_url(value).startswith("data:")
-            elif kind == "image":
-                count += text_of(source.get("type")) in {"url", "file"}
-            values.extend(v for k, v in value.items() if k not in _OPAQUE)
-    return count
