@@ -255,6 +255,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 Clusters = Sequence[tuple[float, float]]
 Spread = tuple[float, float, float, str]
+Z_90 = 1.281552
 
 
 class TooFew(Exception):
@@ -283,21 +284,22 @@ def clustered(method: Row, rows: Sequence[Row], saved: Callable[[Row], Decimal])
         if len(named) < method["fewest_clusters"]:
             del clusters[by]
     try:
-        variance, freedom, skewness, by = most_spread(method, clusters)
+        spread = most_spread(method, clusters)
+        tail = tail_of(method, clusters, spread) if "most_wider" in method else 0.0
     except TooFew as error:
         return {**dict.fromkeys(names), "varies_by": None, "no_interval": str(error)}
     total = math.fsum(total for _, total in clusters["request"])
     bounds = [
         total + side * math.sqrt(times)
         for times in (1, 2)
-        for side in sides_of(method, (variance, freedom, skewness, by))
+        for side in sides_of(method, spread, tail)
     ]
     figures = {name: money(bound) for name, bound in zip(names, bounds)}  # noqa: B905
-    return {**figures, "varies_by": by, "no_interval": ""}
+    return {**figures, "varies_by": spread[3], "no_interval": ""}
 
 
-def sides_of(method: Row, spread: Spread) -> tuple[float, float]:
-    """Return how far below (negative) and above the bounds lie."""
+def sides_of(method: Row, spread: Spread, tail: float = 0.0) -> tuple[float, float]:
+    """Return how far below (negative) and above the bounds lie; ``tail`` is a skewness too."""
     variance, freedom, skewness, _ = spread
     if not variance:
         return 0.0, 0.0
@@ -308,8 +310,48 @@ def sides_of(method: Row, spread: Spread) -> tuple[float, float]:
     below, above = quantile - shorter, quantile + longer
     if shift < 0:
         below, above = above, below
+    tail *= method["skew"] * (2 * 1.959964**2 + 1) / 6
+    if tail > 0:
+        above = max(above, quantile + tail)
+    elif tail < 0:
+        below = max(below, quantile - tail)
     error = math.sqrt(variance)
     return -error * below, error * above
+
+
+def tail_of(method: Row, clusters: Mapping[str, Clusters], spread: Spread) -> float:
+    """Return the skewness that the middle of users or keys shows, of a log-normal distribution.
+
+    Raise TooFew if it widens a side too much.
+    """
+    requests = sum(count for count, _ in clusters["request"])
+    usable = usable_kinds(method, clusters, requests)
+    tails = {by: tail_of_one(clusters[by]) for by in ("user", "key") if by in usable}
+    if not tails or not spread[0]:
+        return 0.0
+    by = max(tails, key=lambda kind: abs(tails[kind]))
+    plain, wider = sides_of(method, spread), sides_of(method, spread, tails[by])
+    if any(abs(new) > method["most_wider"] * abs(old) for old, new in zip(plain, wider)):  # noqa: B905
+        squares = sum(count * count for count, _ in clusters[by])
+        raise TooFew(
+            f"the {by}s differ so strongly that {requests**2 / squares:.0f} do not show their mean"
+        )
+    return tails[by]
+
+
+def tail_of_one(clusters: Clusters) -> float:
+    """Return that skewness for the total of these clusters, without those that save nothing."""
+    saving = [(count, total) for count, total in clusters if count > 0 and total != 0]
+    if not saving:
+        return 0.0
+    effective = sum(count for count, _ in saving) ** 2 / sum(count * count for count, _ in saving)
+    means = sorted(total / count for count, total in saving)
+    low, middle, high = (percentile(means, at) for at in (10, 50, 90))
+    if high - low <= 1e-12 * max(abs(low), abs(high)):
+        return 0.0
+    bowley = (high + low - 2 * middle) / (high - low)
+    square = math.exp((2 * math.atanh(min(abs(bowley), 0.98)) / Z_90) ** 2)
+    return math.copysign((square + 2) * math.sqrt(square - 1) / math.sqrt(effective), bowley)
 
 
 def bucket(row: Row, *columns: str) -> str:
@@ -367,7 +409,7 @@ def refuse_heavy_tails(method: Row, clusters: Mapping[str, Clusters], kinds: Ite
         certain -= method["tail_noise"] / math.sqrt(effective)
         if certain <= 0:
             continue
-        square = math.exp((2 * math.atanh(min(certain, 0.98)) / 1.281552) ** 2)
+        square = math.exp((2 * math.atanh(min(certain, 0.98)) / Z_90) ** 2)
         needed = method["tails"] * ((square + 2) * math.sqrt(square - 1)) ** 2
         if effective < needed:
             raise TooFew(
@@ -503,6 +545,7 @@ INTERVALS: dict[tuple[str, int], Callable[..., Row]] = {
     ("random-groups-bootstrap-t", 1): random_groups,
     ("clustered", 1): clustered,
     ("clustered", 2): clustered,
+    ("clustered", 3): clustered,
 }
 
 # --- Quality and its verdict, by the name and version of the method ------------------

@@ -25,10 +25,9 @@ from routing.evaluation.clustered import (
     FEWEST_CLUSTERS,
     FEWEST_DAYS,
     LEVEL,
+    MOST_WIDER,
     SHORT_SKEW,
     SKEW,
-    TAIL_NOISE,
-    TAILS,
     Clusters,
     TooFewClusters,
     TotalInterval,
@@ -43,9 +42,9 @@ GROUPED_BY = {"request": "group", "session": "sessions", "user": "users", "key":
 """The dimension of :data:`analytics.reports.figures.KEPT` of each kind of cluster."""
 PAIR_FIGURES = ("paired", "paired_cost", "lost_cost", "baseline_cost")
 METHOD: dict[str, str | int | float] = {
-    "name": "clustered", "version": 2, "minimum": MIN_REQUESTS, "level": LEVEL, "skew": SKEW,
+    "name": "clustered", "version": 3, "minimum": MIN_REQUESTS, "level": LEVEL, "skew": SKEW,
     "short_skew": SHORT_SKEW, "fewest_clusters": FEWEST_CLUSTERS, "fewest_days": FEWEST_DAYS,
-    "tails": TAILS, "tail_noise": TAIL_NOISE,
+    "most_wider": MOST_WIDER,
 }  # fmt: skip
 """What a proof says of the interval. Another method has another name, or a higher version and
 a function of its own in ``analytics/proof/verify.py``."""
