@@ -326,7 +326,9 @@ def tail_of(method: Row, clusters: Mapping[str, Clusters], spread: Spread) -> fl
     """
     requests = sum(count for count, _ in clusters["request"])
     usable = usable_kinds(method, clusters, requests)
-    tails = {by: tail_of_one(clusters[by]) for by in ("user", "key") if by in usable}
+    tails = {
+        by: method["tail"] * tail_of_one(clusters[by]) for by in ("user", "key") if by in usable
+    }
     if not tails or not spread[0]:
         return 0.0
     by = max(tails, key=lambda kind: abs(tails[kind]))
@@ -340,18 +342,35 @@ def tail_of(method: Row, clusters: Mapping[str, Clusters], spread: Spread) -> fl
 
 
 def tail_of_one(clusters: Clusters) -> float:
-    """Return that skewness for the total of these clusters, without those that save nothing."""
+    """Return that skewness for the total of these clusters, without those that save nothing.
+
+    They weigh by their requests.
+    """
     saving = [(count, total) for count, total in clusters if count > 0 and total != 0]
     if not saving:
         return 0.0
     effective = sum(count for count, _ in saving) ** 2 / sum(count * count for count, _ in saving)
-    means = sorted(total / count for count, total in saving)
-    low, middle, high = (percentile(means, at) for at in (10, 50, 90))
+    means = sorted((total / count, count) for count, total in saving)
+    low, middle, high = (weighted_percentile(means, at) for at in (0.1, 0.5, 0.9))
     if high - low <= 1e-12 * max(abs(low), abs(high)):
         return 0.0
     bowley = (high + low - 2 * middle) / (high - low)
     square = math.exp((2 * math.atanh(min(abs(bowley), 0.98)) / Z_90) ** 2)
     return math.copysign((square + 2) * math.sqrt(square - 1) / math.sqrt(effective), bowley)
+
+
+def weighted_percentile(pairs: Sequence[tuple[float, float]], share: float) -> float:
+    """Return the value below which ``share`` of the weights of sorted (value, weight) lies."""
+    whole, passed, before = sum(weight for _, weight in pairs), 0.0, None
+    for value, weight in pairs:
+        at = (passed + weight / 2) / whole
+        if at >= share:
+            if before is None or at == share:
+                return value
+            (last, place) = before
+            return last + (value - last) * (share - place) / (at - place)
+        before, passed = (value, at), passed + weight
+    return pairs[-1][0]
 
 
 def bucket(row: Row, *columns: str) -> str:

@@ -18,8 +18,8 @@ by it, times :data:`SHORT_SKEW`, as a total and its variance err in the same dir
 
 Some users are so unlike that a log rarely has the few that matter, and its own skewness does
 not show it. Their middle does: where 10, 50 and 90 % of their means lie gives the skewness of a
-log-normal distribution. If it is larger than the log's own, the side of the longer tail is
-widened by it instead, so that no log is left out for what it looks like: those without the
+log-normal distribution. If it, times :data:`TAIL`, is larger than the log's own, it widens the
+side of the longer tail instead. No log is left out for what it looks like: those without the
 dearest users look harmless, and a test that lets only them pass would choose the wrong ones.
 
 Sources: Bell & McCaffrey, "Bias reduction in standard errors for linear regression with
@@ -49,6 +49,8 @@ SKEW = 1.5
 """How much of Hall's correction widens the side of the longer tail."""
 SHORT_SKEW = 0.5
 """How much of it narrows the other side."""
+TAIL = 0.7
+"""How much of the skewness of a log-normal distribution widens that side, times SKEW."""
 MOST_WIDER = 20.0
 """How many times as wide the side of the longer tail may become because of unlike users."""
 FEWEST_CLUSTERS = 12
@@ -314,19 +316,25 @@ def with_tails(spread: TotalSpread, clusters: Mapping[str, Clusters]) -> TotalSp
 def tail_of(clusters: Clusters) -> float:
     """Return the skewness of the total of a log-normal distribution with the same middle.
 
-    Clusters that save nothing are set aside: they do not show how unlike the others are.
+    Clusters weigh by their requests, as they do in the total; the means of those with few
+    requests show how unlike requests are. Clusters that save nothing are set aside: they do not
+    show how unlike the others are.
     """
     saving = (clusters.counts > 0) & (clusters.totals != 0)
     part = Clusters(clusters.counts[saving], clusters.totals[saving])
     if not len(part.counts):
         return 0.0
     means = part.totals / part.counts
-    low, middle, high = (float(value) for value in np.quantile(means, [0.1, 0.5, 0.9]))
+    order = np.argsort(means)
+    weights = part.counts[order]
+    below = (np.cumsum(weights) - weights / 2) / weights.sum()
+    low, middle, high = (float(at) for at in np.interp([0.1, 0.5, 0.9], below, means[order]))
     if high - low <= _NOISE * max(abs(low), abs(high)):
         return 0.0
     bowley = (high + low - 2 * middle) / (high - low)
     square = exp((2 * atanh(min(abs(bowley), _MOST_BOWLEY)) / _Z_90) ** 2)
-    return copysign((square + 2) * sqrt(square - 1) / sqrt(part.effective), bowley)
+    skewness = (square + 2) * sqrt(square - 1) / sqrt(part.effective)
+    return copysign(TAIL * skewness, bowley)
 
 
 def _widest_of(spreads: Sequence[TotalSpread]) -> TotalSpread:

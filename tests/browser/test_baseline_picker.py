@@ -33,7 +33,7 @@ def test_what_is_picked_on_one_page_is_compared_with_on_all(
     assert card_of(page, "Saved").locator("strong").inner_text() != before
     shoot(page, shots / f"baseline-home-{width}.png")
     decision = service.ask(PROMPT)["request_id"]
-    service.ask(PROMPT, session_id="a run")
+    service.ask(PROMPT, session="a-run")
     page.goto(PAGES["sessions"])
     session = page.locator("#result_list th a").first.get_attribute("href")
     assert session is not None
