@@ -35,7 +35,7 @@ def test_what_is_picked_on_one_page_is_compared_with_on_all(
     decision = service.ask(PROMPT)["request_id"]
     service.ask(PROMPT, session="a-run")
     page.goto(PAGES["sessions"])
-    session = page.locator("#result_list th a").first.get_attribute("href")
+    session = page.locator("#result_list tbody th a").first.get_attribute("href")
     assert session is not None
     pages = {
         **PAGES,
