@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from uuid import UUID
 
 from analytics.models import StaleRollupHour, TotalsState
 
@@ -35,11 +36,15 @@ class PeriodParts:
 
 @dataclass(frozen=True, slots=True)
 class RollupCoverage:
-    """How far the totals reach now; the ``stale`` hours before that must be summed again."""
+    """How far the totals reach now; the ``stale`` hours before that must be summed again.
+
+    ``revision`` is another one once totals that were written before are written anew.
+    """
 
     hours_until: datetime | None
     days_until: datetime | None
     stale: Sequence[datetime]
+    revision: UUID | None = None
 
     @classmethod
     def now(cls, since: datetime) -> RollupCoverage:
@@ -50,6 +55,7 @@ class RollupCoverage:
             state.summed_until if state else None,
             state.days_until if state else None,
             list(stale.values_list("hour", flat=True)),
+            state.revision if state else None,
         )
 
     def by_hours(self) -> RollupCoverage:
