@@ -70,7 +70,7 @@ class RollupCoverage:
         if last <= first:
             return PeriodParts([], [], [(since, until)])
         stale = [(hour, hour + HOUR) for hour in self.stale if first <= hour < last]
-        rows = _merged([(since, first), *stale, (last, until)])
+        rows = merged_spans([(since, first), *stale, (last, until)])
         summed = [(before[1], after[0]) for before, after in pairwise(rows) if before[1] < after[0]]
         days, hours = [], []
         for span in summed:
@@ -96,9 +96,9 @@ def _without(span: Span, middle: Span | None) -> list[Span]:
     return [side for side in sides if side[0] < side[1]]
 
 
-def _merged(spans: list[Span]) -> list[Span]:
+def merged_spans(spans: Sequence[Span]) -> list[Span]:
     """Return sorted spans with those that touch merged into one."""
-    merged = spans[:1]
+    merged = list(spans[:1])
     for start, end in spans[1:]:
         if start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))

@@ -19,7 +19,7 @@ from django.db.models.functions import TruncDay
 from analytics.reports.figures import Figures, add_figures
 from analytics.reports.intervals import GROUPED_BY, PAIR_FIGURES, SavingsInterval, interval_of
 from analytics.reports.repricing import RepricedSums
-from analytics.reports.rollup_coverage import RollupCoverage, Span
+from analytics.reports.rollup_coverage import RollupCoverage, Span, merged_spans
 from analytics.reports.steps import Steps
 from analytics.reports.sum_queries import Grouped, SumQuery, sums_together
 
@@ -74,7 +74,7 @@ def _computed(
 ) -> list[SavingsInterval]:  # fmt: skip
     """Return the intervals of the steps at ``places``, read together."""
     groups: _Groups = {steps.starts[place]: {by: {} for by in GROUPED_BY} for place in places}
-    read = _merged([spans[place] for place in places])
+    read = merged_spans([spans[place] for place in places])
     queries = [SumQuery(tuple(GROUPED_BY.values()), *span) for span in read]
     if steps.kind == "month":
         queries += [SumQuery(("strategy",), *span, TruncDay) for span in read]
@@ -106,14 +106,3 @@ def _add_days(groups: _Groups, by_strategy: Grouped) -> None:
         days = groups[day.replace(day=1)].setdefault("day", {})
         pair = {name: figures[name] for name in PAIR_FIGURES}
         add_figures(days.setdefault(day, dict.fromkeys(PAIR_FIGURES, 0)), pair)
-
-
-def _merged(spans: Sequence[Span]) -> list[Span]:
-    """Return ``spans``, in order, with those that touch merged into one."""
-    merged: list[Span] = []
-    for start, end in spans:
-        if merged and merged[-1][1] == start:
-            merged[-1] = (merged[-1][0], end)
-        else:
-            merged.append((start, end))
-    return merged
