@@ -34,7 +34,7 @@ from analytics.reports.sessions import (
 )
 
 
-class RunawayFilter(admin.SimpleListFilter):
+class SessionStateFilter(admin.SimpleListFilter):
     """Filters by what happened to a session."""
 
     title, parameter_name = "state", "state"
@@ -54,7 +54,7 @@ class RunawayFilter(admin.SimpleListFilter):
 
 @admin.register(AgentSession)
 class AgentSessionAdmin(ComparedAdmin, ReadOnlyAdmin):
-    """Lists sessions, the dearest first; each page tells one session call by call."""
+    """Lists sessions, the dearest first; each page shows one session call by call."""
 
     list_display = (
         "session", "agent", "user_id", "project", "spent", "saved", "cache_saved", "requests",
@@ -62,7 +62,7 @@ class AgentSessionAdmin(ComparedAdmin, ReadOnlyAdmin):
         "last_at", "state",
     )  # fmt: skip
     list_display_links = ("session",)
-    list_filter = ("agent", RunawayFilter)
+    list_filter = ("agent", SessionStateFilter)
     date_hierarchy = "last_at"
     ordering = ("-cost",)
     sortable_by = ("spent", "last_at")

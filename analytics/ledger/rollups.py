@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from django.db import transaction
 from django.db.models.functions import TruncHour
@@ -92,6 +93,7 @@ def totals_rebuild() -> Iterator[datetime]:
         # Days are sums of hours, and the hours of pruned requests are still there.
         DailyRollup.objects.all().delete()
         state.summed_until, state.days_until = state.pruned_before, None
+        state.revision = uuid4()
         state.save()
     yield from totals_update()
 
@@ -182,6 +184,8 @@ def _sum_a_stale_hour() -> datetime | None:
             _sum_hours((hour, hour + HOUR))
             if state.days_until is not None and hour < state.days_until:
                 _sum_day(day_of(hour))
+            state.revision = uuid4()
+            state.save()
         return hour
 
 

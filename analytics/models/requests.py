@@ -207,6 +207,11 @@ class RequestRecord(ModelRefMixin, models.Model):
                 name="requests_session",
             ),
             models.Index(
+                fields=["user_id", "-created_at"],
+                condition=~models.Q(user_id=""),
+                name="requests_user",
+            ),
+            models.Index(
                 fields=["response_id"],
                 condition=~models.Q(response_id=""),
                 name="requests_response",

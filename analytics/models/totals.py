@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID, uuid4
 
 from django.db import models
 from django.utils import timezone
@@ -142,12 +143,14 @@ class TotalsState(models.Model):
     """The progress of the roll-ups, in a single row.
 
     Hours before ``summed_until`` and days before ``days_until`` are summed;
-    requests before ``pruned_before`` were deleted.
+    requests before ``pruned_before`` were deleted. ``revision`` changes whenever sums that were
+    written before are written anew, so that what was computed from them is computed again.
     """
 
     summed_until = models.DateTimeField(null=True)
     days_until = models.DateTimeField(null=True)
     pruned_before = models.DateTimeField(null=True)
+    revision = models.UUIDField(default=uuid4, db_default=UUID(int=0))
 
     class Meta:
         db_table = "totals_state"

@@ -13,10 +13,14 @@ from django.db.models import Avg, QuerySet, Sum
 from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
 
+from analytics.access.keys import tenants_known
 from analytics.ledger.sessions import SessionKey, rows_of
 from analytics.models import AgentSession, Feedback, RequestRecord, SessionStall
+from analytics.quality.tenant_shares import ALONE
 from routing.models import ModelRef
 
+_Ends = dict[str, list[bool]]
+"""Whether the agent progressed after each stall, by tenant."""
 PriceOf = Callable[[RequestRecord, ModelRef], Decimal | None]
 """Returns the USD cost of a request's tokens on a model, ``None`` without a price."""
 
@@ -34,10 +38,13 @@ _SIDE_TURNS = ("title", "summary", "classification", "probe", "keep_alive")
 
 
 class MoveFigures(NamedTuple):
-    """How many stalls of a kind are judged, and after how many of them the agent progressed."""
+    """How many stalls of a kind are judged, and after how many of them the agent progressed.
 
-    judged: int = 0
-    progressed: int = 0
+    A tenant that outweighs the others counts in part.
+    """
+
+    judged: float = 0
+    progressed: float = 0
 
 
 def stalls_judge(price_of: PriceOf, now: datetime | None = None) -> int:
@@ -159,18 +166,34 @@ def moves_learned() -> MovesLearned:
     """Return what the stalls of the last 90 days say of moves."""
     since = timezone.now() - _PAST
     recent = SessionStall.objects.filter(at__gte=since, progressed__isnull=False)
-    moved: dict[tuple[str, str], list[bool]] = defaultdict(list)
-    stayed: dict[str, list[bool]] = defaultdict(list)
-    columns = ("model", "moved_to", "held_back", "progressed")
-    for model, to, held_back, progressed in recent.values_list(*columns):
+    moved: dict[tuple[str, str], _Ends] = defaultdict(lambda: defaultdict(list))
+    stayed: dict[str, _Ends] = defaultdict(lambda: defaultdict(list))
+    columns = ("tenant", "model", "moved_to", "held_back", "progressed")
+    for tenant, model, to, held_back, progressed in recent.values_list(*columns):
         if to:
-            moved[model, to].append(progressed)
+            moved[model, to][tenant].append(progressed)
         elif held_back:
-            stayed[model].append(progressed)
+            stayed[model][tenant].append(progressed)
+    limited = len(tenants_known()) > 1
     return MovesLearned(
-        {pair: MoveFigures(len(ends), sum(ends)) for pair, ends in moved.items()},
-        {model: MoveFigures(len(ends), sum(ends)) for model, ends in stayed.items()},
+        {pair: _together(ends, limited=limited) for pair, ends in moved.items()},
+        {model: _together(ends, limited=limited) for model, ends in stayed.items()},
     )
+
+
+def _together(ends: _Ends, *, limited: bool) -> MoveFigures:
+    """Add up what each tenant's stalls came to; a tenant's own loops must not decide for all.
+
+    With ``limited``, a tenant counts for at most as much as all others together, or as
+    :data:`ALONE` stalls.
+    """
+    total, judged, progressed = sum(map(len, ends.values())), 0.0, 0.0
+    for tenant, own in ends.items():
+        most = max(ALONE, total - len(own)) if limited and tenant else len(own)
+        share = min(1.0, most / len(own))
+        judged += share * len(own)
+        progressed += share * sum(own)
+    return MoveFigures(judged, progressed)
 
 
 def move_figures(since: datetime) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from uuid import UUID
 
 from analytics.models import StaleRollupHour, TotalsState
 
@@ -35,11 +36,15 @@ class PeriodParts:
 
 @dataclass(frozen=True, slots=True)
 class RollupCoverage:
-    """How far the totals reach now; the ``stale`` hours before that must be summed again."""
+    """How far the totals reach now; the ``stale`` hours before that must be summed again.
+
+    ``revision`` is another one once totals that were written before are written anew.
+    """
 
     hours_until: datetime | None
     days_until: datetime | None
     stale: Sequence[datetime]
+    revision: UUID | None = None
 
     @classmethod
     def now(cls, since: datetime) -> RollupCoverage:
@@ -50,6 +55,7 @@ class RollupCoverage:
             state.summed_until if state else None,
             state.days_until if state else None,
             list(stale.values_list("hour", flat=True)),
+            state.revision if state else None,
         )
 
     def by_hours(self) -> RollupCoverage:
@@ -64,7 +70,7 @@ class RollupCoverage:
         if last <= first:
             return PeriodParts([], [], [(since, until)])
         stale = [(hour, hour + HOUR) for hour in self.stale if first <= hour < last]
-        rows = _merged([(since, first), *stale, (last, until)])
+        rows = merged_spans([(since, first), *stale, (last, until)])
         summed = [(before[1], after[0]) for before, after in pairwise(rows) if before[1] < after[0]]
         days, hours = [], []
         for span in summed:
@@ -90,9 +96,9 @@ def _without(span: Span, middle: Span | None) -> list[Span]:
     return [side for side in sides if side[0] < side[1]]
 
 
-def _merged(spans: list[Span]) -> list[Span]:
+def merged_spans(spans: Sequence[Span]) -> list[Span]:
     """Return sorted spans with those that touch merged into one."""
-    merged = spans[:1]
+    merged = list(spans[:1])
     for start, end in spans[1:]:
         if start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))

@@ -5,54 +5,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
-
-from django.db.models.functions import TruncDay, TruncHour, TruncMonth, TruncWeek
 
 from analytics.quality.report import QualityStep, quality_by
 from analytics.reports.compared import ComparedWith
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
-from analytics.reports.intervals import GROUPED_BY, PAIR_FIGURES, SavingsInterval, interval_of
+from analytics.reports.intervals import SavingsInterval
 from analytics.reports.repricing import RepricedSums
-from analytics.reports.rollup_coverage import DAY, HOUR, RollupCoverage, day_of, hour_of
-from analytics.reports.sum_queries import Grouped, Step, SumQuery, sums_together
+from analytics.reports.rollup_coverage import RollupCoverage
+from analytics.reports.step_intervals import step_intervals
+from analytics.reports.steps import Steps
+from analytics.reports.sum_queries import Grouped, SumQuery, sums_together
 from analytics.reports.sum_sources import RECORDED
 
-_HOURS, _DAYS, _WEEKS = timedelta(days=2), timedelta(days=45), timedelta(days=190)
 _SHOWN = (
     "requests", "failed", "cache_hits", "cost", "lost_cost", "routing_saved", "cache_saved",
     "prompt_cache_saved", "explored_saved",
 )  # fmt: skip
 _DIMENSIONS, _DURATIONS = ("strategy", "model"), ("latency", "first_token")
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """The time steps of a period.
-
-    ``kind`` is "hour", "day", "week" or "month" (UTC, weeks begin on Monday), chosen so that a
-    chart stays readable. ``starts`` are the starts of all steps that the period touches.
-    """
-
-    kind: str
-    by: Step
-    starts: Sequence[datetime]
-
-    @classmethod
-    def of(cls, since: datetime, until: datetime) -> Steps:
-        """Return the steps of ``[since, until)``."""
-        length = until - since
-        if length <= _HOURS:
-            return cls("hour", TruncHour, _every(HOUR, hour_of(since), until))
-        if length <= _DAYS:
-            return cls("day", TruncDay, _every(DAY, day_of(since), until))
-        if length <= _WEEKS:
-            monday = day_of(since) - DAY * since.astimezone(UTC).weekday()
-            return cls("week", TruncWeek, _every(7 * DAY, monday, until))
-        return cls("month", TruncMonth, _months(since, until))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +69,16 @@ def time_series(
         SumQuery(("strategy",), before, since),
     ]
     now, previous = sums_together(queries, horizon, steps.by, _SHOWN)
-    clusters = _clusters(steps, horizon, since, until, repriced)
     if repriced is not None:
         now["strategy"] = repriced.compare(now["strategy"], "strategy", steps.by, (since, until))
     verdicts = quality_by(steps.by, since, until)
     quality = [verdicts.get(start, QualityStep()) for start in steps.starts]
     totals = _totals(now["strategy"], steps.starts)
     intervals = [
-        interval_of(clusters[start]).less(step.judging)
-        for start, step in zip(steps.starts, quality, strict=True)
+        interval.less(step.judging)
+        for interval, step in zip(
+            step_intervals(steps, horizon, (since, until), repriced), quality, strict=True
+        )
     ]
     return TimeSeries(
         steps,
@@ -117,17 +90,6 @@ def time_series(
         {name: _spreads(now[name], steps.starts) for name in _DURATIONS},
         _of_length(_totals(previous["strategy"], earlier.starts), len(steps.starts)),
     )
-
-
-def _every(length: timedelta, first: datetime, until: datetime) -> list[datetime]:
-    return [first + length * n for n in range(-((first - until) // length))]
-
-
-def _months(since: datetime, until: datetime) -> list[datetime]:
-    starts = [day_of(since).replace(day=1)]
-    while (following := (starts[-1] + 32 * DAY).replace(day=1)) < until:
-        starts.append(following)
-    return starts
 
 
 def _totals(grouped: Grouped, starts: Sequence[datetime]) -> list[Figures]:
@@ -155,35 +117,6 @@ def _spreads(grouped: Grouped, starts: Sequence[datetime]) -> dict[str, list[Spr
     return {
         provider: [Spread.of(step.get(provider, {})) for step in steps] for provider in providers
     }
-
-
-def _clusters(
-    steps: Steps, horizon: RollupCoverage, since: datetime, until: datetime,
-    repriced: RepricedSums | None,
-) -> dict[datetime, dict[str, dict[Any, Figures]]]:  # fmt: skip
-    """Return the figures of each step's groups by kind of cluster, and by day in months."""
-    by_step: dict[datetime, dict[str, dict[Any, Figures]]] = {
-        start: {by: {} for by in GROUPED_BY} for start in steps.starts
-    }
-    queries = [SumQuery(tuple(GROUPED_BY.values()), since, until)]
-    if steps.kind == "month":
-        queries.append(SumQuery(("strategy",), since, until, TruncDay))
-    groups, *by_day = sums_together(queries, horizon, steps.by, PAIR_FIGURES)
-    for by, dimension in GROUPED_BY.items():
-        sums = groups[dimension]
-        if repriced is not None:
-            sums = repriced.compare(sums, dimension, steps.by, (since, until))
-        for (at, value), figures in sums.items():
-            by_step[at][by][value] = figures
-    for days in by_day:
-        sums = days["strategy"]
-        if repriced is not None:
-            sums = repriced.compare(sums, "strategy", TruncDay, (since, until))
-        for (day, _), figures in sums.items():
-            of_month = by_step[day.replace(day=1)].setdefault("day", {})
-            pair = {name: figures[name] for name in PAIR_FIGURES}
-            add_figures(of_month.setdefault(day, dict.fromkeys(PAIR_FIGURES, 0)), pair)
-    return by_step
 
 
 def _of_length(steps: list[Figures], count: int) -> list[Figures]:

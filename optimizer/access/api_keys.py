@@ -129,6 +129,21 @@ class ApiKeys:
             self._used[known.id] = now
         return known.client
 
+    def still_serves(self, client: Client) -> bool:
+        """Return whether a client that was authenticated before is served as it was then.
+
+        It is not once its key is revoked, has expired or has other limits.
+        """
+        if self._mode == "off":
+            return True
+        if client == ANONYMOUS:
+            return self.known and not self.required
+        now = datetime.now(UTC)
+        return any(
+            known.client == client and (known.expires_at is None or known.expires_at > now)
+            for known in (self._keys.value or {}).values()
+        )
+
 
 @lru_cache(maxsize=1024)
 def _is_this_machine(address: str) -> bool:

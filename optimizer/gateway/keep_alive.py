@@ -20,6 +20,7 @@ from analytics.database.aside import DatabaseThread
 from analytics.ledger.sessions import SessionKey
 from analytics.reports.turn_gaps import AgentGaps, session_waits, turn_gaps
 from optimizer.domain.analyzed_request import AnalyzedRequest
+from optimizer.domain.client import Client
 from optimizer.domain.identifiers import NO_AGENTS, new_request_id
 from optimizer.domain.request import CachePolicy, GatewayRequest
 from optimizer.domain.result import CompletionResult
@@ -28,13 +29,15 @@ from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS
 from optimizer.shared.snapshot import Snapshot
 from providers.completion import Usage
 from providers.pricing import PriceBook, cost_at
-from routing.cache_keeping import PERIOD, Gaps, hour_pays, keeping_gain
+from routing.cache_keeping import LIFETIME, PERIOD, Gaps, hour_pays, keeping_gain
 from routing.models import ModelRef
 
 logger = logging.getLogger(__name__)
 _MOST_SESSIONS = 100
 _LOOK_SECONDS = 5.0
 _READ_AGAIN_SECONDS = 300.0
+_LATEST = LIFETIME - PERIOD
+"""Seconds after which a reading that is due would find nothing, and write the cache anew."""
 _NO_CACHE = CachePolicy(read=False, write=False, bypass_reason=KEEP_ALIVE)
 _WIRE = "anthropic"
 Complete = Callable[[GatewayRequest], Awaitable[CompletionResult]]
@@ -91,7 +94,8 @@ class _Kept:
 class CacheKeeper:
     """Reads caches again for the sessions that this process answered last.
 
-    ``complete`` answers a request of the service, within all budgets of who pays for the session.
+    ``serves`` says whether a client's key still holds. ``complete`` answers a request of the
+    service, within all budgets of who pays for the session.
     """
 
     def __init__(
@@ -100,12 +104,14 @@ class CacheKeeper:
         prices: PriceBook,
         database: DatabaseThread,
         wire_of: Callable[[str], str],
+        serves: Callable[[Client], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._habits = habits
         self._prices = prices
         self._database = database
         self._wire_of = wire_of
+        self._serves = serves
         self._clock = clock
         self._kept: OrderedDict[SessionKey, _Kept] = OrderedDict()
 
@@ -143,11 +149,14 @@ class CacheKeeper:
 
     async def look(self, complete: Complete) -> int:
         """Read again what is due and pays, and return how many conversations were read."""
-        now, read = self._clock(), 0
+        read = 0
         for key, kept in list(self._kept.items()):
-            if kept.due > now:
+            now = self._clock()
+            if kept.due > now or self._kept.get(key) is not kept:
                 continue
             del self._kept[key]
+            if now > kept.due + _LATEST or not self._serves(kept.request.client):
+                continue
             try:
                 if self._pays(kept, now) and await self._waits(key, kept):
                     read += await self._read(key, kept, complete)

@@ -287,9 +287,10 @@ def build_services() -> Services:
 
     sessions = SessionStates(objects, wire_of) if product.session_routing else None
     habits = CacheHabits()
+    api_keys = ApiKeys(product.auth)
     keep_alive = None
     if product.prompt_cache_keep_alive:
-        keep_alive = CacheKeeper(habits, prices, objects, wire_of)
+        keep_alive = CacheKeeper(habits, prices, objects, wire_of, api_keys.still_serves)
     accounting = Accounting(
         prices, ledger, entries, limits, observers, baselines, sessions, density
     )
@@ -374,7 +375,7 @@ def build_services() -> Services:
             product.shared_store,
             product.tenant_weights,
         ),
-        api_keys=ApiKeys(product.auth),
+        api_keys=api_keys,
         budgets=budgets,
         brakes=SessionBrakes(_runaway_policy(product), ledger),
         watchdog=HoldWatchdog(budgets, ledger, calls),

@@ -27,7 +27,8 @@ _UNMARKABLE = frozenset({"thinking", "redacted_thinking"})
 
 
 def least_cached_tokens(model: str) -> int:
-    """Return the fewest tokens that the model caches."""
+    """Return the fewest tokens that the model caches; routers write its version with a dot."""
+    model = model.replace(".", "-")
     return next((least for part, least in _LEAST if part in model), _USUAL_LEAST)
 
 

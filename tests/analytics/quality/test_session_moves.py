@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analytics.access.keys import key_make
 from analytics.ledger.ledger import LedgerEntry, write_entries
 from analytics.ledger.session_states import SessionTurn, StallSeen
 from analytics.ledger.sessions import SessionKey
-from analytics.models import RequestRecord, SessionStall
+from analytics.models import ApiKey, RequestRecord, SessionStall, Team
 from analytics.quality.session_moves import (
     MOST_CALLS,
     MoveFigures,
@@ -159,6 +161,22 @@ class TestLearning:
         assert learned.unhelpful(ModelRef.parse(BIG)) == frozenset()
         SessionStall.objects.update(at=datetime.now(UTC) - timedelta(days=91))
         assert moves_learned().unhelpful(ModelRef.parse(SMALL)) == frozenset()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("others", [0, 1])
+def test_one_tenants_loops_do_not_decide_for_all(others: int) -> None:
+    for name in ["busy", *["other"] * others]:
+        key_make(ApiKey(name=name, team=Team.objects.create(name=name)))
+    for number in range(60):
+        held_back = number % 3 == 0
+        SessionStall.objects.create(
+            session_id=str(number), tenant="team:busy", request_id=uuid4(), model=SMALL,
+            at=datetime.now(UTC), moved_to="" if held_back else BIG, held_back=held_back,
+            judged_at=datetime.now(UTC), progressed=held_back,
+        )  # fmt: skip
+    unhelpful = moves_learned().unhelpful(ModelRef.parse(SMALL))
+    assert unhelpful == (frozenset() if others else {ModelRef.parse(BIG)})
 
 
 @pytest.mark.django_db

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.ledger.rollups import totals_update
+from analytics.ledger.rollups import mark_stale, totals_rebuild, totals_update
 from analytics.ledger.savings import cost_savings
 from analytics.reports.figures import saved_of
 from analytics.reports.sum_sources import RECORDED, total_of
@@ -102,3 +102,50 @@ def test_any_length_takes_as_many_queries(days: int) -> None:
     with CaptureQueriesContext(connection) as queries:
         time_series(NOW - timedelta(days=days), NOW, NOW - timedelta(days=2 * days))
     assert len(queries) <= 8
+
+
+def _hour_of_requests(at: datetime, saved: Decimal) -> None:
+    for n in range(40):
+        RoutingMetricFactory(
+            request__created_at=at, request__cost=Decimal("0.01"), actual_cost=Decimal("0.01"),
+            baseline_cost=saved + n % 5, routing_saved=saved + n % 5 - Decimal("0.01"),
+            cache_saved=Decimal(0),
+        )  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_intervals_of_summed_steps_are_computed_once() -> None:
+    for n in range(6):
+        _hour_of_requests(NOW - timedelta(hours=n), Decimal(3))
+    list(totals_update(NOW + timedelta(hours=3)))
+    period = (NOW - timedelta(hours=6), NOW, NOW - timedelta(hours=12))
+    first = time_series(*period)
+    with CaptureQueriesContext(connection) as queries:
+        assert time_series(*period).intervals == first.intervals
+    assert [step.low is not None for step in first.intervals].count(True) >= 5
+    groups = [query["sql"] for query in queries if "'sessions'" in query["sql"]]
+    assert not groups or "hourly_totals" not in groups[0]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("rebuilt", [False, True])
+def test_intervals_of_a_step_follow_sums_that_are_written_anew(rebuilt: bool) -> None:
+    hour = NOW.replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    _hour_of_requests(hour, Decimal(3))
+    list(totals_update(NOW + timedelta(hours=3)))
+    period = (hour, hour + timedelta(hours=2), hour - timedelta(hours=2))
+    before = time_series(*period).intervals[0]
+    _hour_of_requests(hour, Decimal(7))
+    if rebuilt:
+        list(totals_rebuild())
+    else:
+        mark_stale([hour])
+        marked = time_series(*period).intervals[0]
+        list(totals_update(NOW + timedelta(hours=3)))
+    after = time_series(*period).intervals[0]
+    assert before.low is not None
+    assert after.low is not None
+    assert after.low > before.low
+    assert rebuilt or marked == after
+    whole = cost_savings(hour, hour + timedelta(hours=1))
+    assert (after.low, after.high) == (whole["saved_low"], whole["saved_high"])

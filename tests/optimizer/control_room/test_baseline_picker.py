@@ -246,6 +246,6 @@ class TestApi:
 
     async def test_the_schema_documents_the_parameter(self, client: httpx.AsyncClient) -> None:
         paths = yaml.safe_load((await client.get("/schema")).text)["paths"]
-        for path in ("/routing/metrics", "/stats", "/sessions/{session_id}"):
+        for path in ("/v1/routing/metrics", "/v1/stats", "/v1/sessions/{session_id}"):
             operation = next(at["get"] for name, at in paths.items() if name.endswith(path))
             assert "baseline" in {one["name"] for one in operation["parameters"]}, path

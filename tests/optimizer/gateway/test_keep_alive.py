@@ -11,8 +11,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
+from analytics.access.keys import key_make, key_revoke
 from analytics.budgets.opening import budget_open
-from analytics.models import AgentSession, Budget, RequestRecord, RoutingMetric
+from analytics.models import AgentSession, ApiKey, Budget, RequestRecord, RoutingMetric
 from analytics.reports.report import routing_report
 from analytics.reports.turn_gaps import AgentGaps, keep_alive_figures, turn_gaps
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
@@ -57,10 +58,13 @@ def keep_alive(gap: float = 400.0) -> tuple[CacheKeeper, Clock]:
     return keeper, clock
 
 
-async def ask(client: httpx.AsyncClient, words: str = "go", **fields: Any) -> httpx.Response:
+async def ask(
+    client: httpx.AsyncClient, words: str = "go", key: str = "", **fields: Any
+) -> httpx.Response:
     body = {"model": MODEL, "max_tokens": 500, "system": "many words " * 3_000,
             "messages": [{"role": "user", "content": words}], **fields}  # fmt: skip
-    reply = await client.post("/v1/messages", json=body, headers=AGENT)
+    headers = {**AGENT, "x-api-key": key} if key else AGENT
+    reply = await client.post("/v1/messages", json=body, headers=headers)
     assert reply.status_code == 200, reply.text
     return reply
 
@@ -131,6 +135,43 @@ async def test_a_budget_that_is_used_up_ends_it(client: httpx.AsyncClient) -> No
     clock.now += 275
     assert await look(keeper) == 0
     assert not await RequestRecord.objects.filter(turn="keep_alive", status="ok").aexists()
+
+
+@pytest.mark.parametrize("change", ["revoked", "expired", "other models"])
+async def test_a_key_that_holds_no_more_ends_it(client: httpx.AsyncClient, change: str) -> None:
+    made = await sync_to_async(key_make)(ApiKey(name="ann"))
+    keys = get_services().api_keys
+    await sync_to_async(keys.refresh)()
+    keeper, clock = keep_alive()
+    await ask(client, key=made.secret)
+    if change == "revoked":
+        await sync_to_async(key_revoke)(made.key)
+    else:
+        now = timezone.now()
+        changed = {"expires_at": now} if change == "expired" else {"model_names": ["gpt-*"]}
+        await ApiKey.objects.filter(pk=made.key.pk).aupdate(**changed, changed_at=now)
+    await sync_to_async(keys.refresh)()
+    clock.now += 275
+    assert await look(keeper) == 0
+
+
+async def test_a_key_that_holds_keeps_its_cache(client: httpx.AsyncClient) -> None:
+    made = await sync_to_async(key_make)(ApiKey(name="ann"))
+    await sync_to_async(get_services().api_keys.refresh)()
+    keeper, clock = keep_alive()
+    await ask(client, key=made.secret)
+    clock.now += 275
+    assert await look(keeper) == 1
+
+
+async def test_a_cache_that_has_ended_is_not_written_anew(
+    client: httpx.AsyncClient, fakes: dict[str, FakeProvider]
+) -> None:
+    keeper, clock = keep_alive(gap=1000.0)
+    await ask(client)
+    clock.now += 301
+    assert await look(keeper) == 0
+    assert len(fakes["claude"].asked) == 1
 
 
 async def test_reasoning_with_a_budget_and_uncached_answers_are_not_kept(

@@ -51,6 +51,13 @@ def test_the_system_prompt_and_the_last_two_turns_are_marked() -> None:
     ]
 
 
+def test_a_version_with_a_dot_has_its_own_minimum() -> None:
+    asked = body("one", "two", "three")
+    asked["messages"][0]["content"] = "many words " * 800
+    assert marked(asked) != asked
+    assert marked(asked, "anthropic/claude-opus-4.5") == asked
+
+
 def test_results_of_tools_are_turns() -> None:
     asked = body("one", "two")
     asked["messages"].append({"role": "tool", "tool_call_id": "t", "content": "done"})
