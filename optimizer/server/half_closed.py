@@ -4,7 +4,8 @@ The end of what a client sends says nothing of whether it still reads: one that 
 connection and one that half-closes it send the same packet. Only a client that has left answers
 what is written to it with a reset. So a client that waits for an answer is sent an interim
 response, which every client of HTTP/1.1 must be able to read (RFC 9110, 15.2), and the
-connection is looked at until it is reset or all its requests are answered.
+connection is looked at until it is reset or all its requests are answered. Once an answer has
+begun, nothing can be written that is no part of it: such a client counts as one that has left.
 """
 
 from __future__ import annotations
@@ -35,14 +36,13 @@ class HalfClosedConnection(BoundedConnection):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection while a whole request of it waits for its answer."""
         cycle = self.cycle
-        waiting = cycle is not None and not cycle.response_complete and not cycle.more_body
+        waiting = cycle is not None and not cycle.response_started and not cycle.more_body
         if not waiting or _TCP_INFO is None or self.scheme == "https":
             return False
         if not self._half_closed:
             self._half_closed = True
             self._look_again(0)
-            begun = cycle.response_started or self.pipeline
-            if not begun and cycle.scope["http_version"] == "1.1":
+            if not self.pipeline and cycle.scope["http_version"] == "1.1":
                 self.transport.write(_INTERIM)
         return True
 

@@ -126,6 +126,22 @@ async def test_an_old_client_gets_no_interim_answer(
     assert b"100 Continue" not in received
 
 
+async def test_a_client_that_leaves_in_a_silent_stream_is_noticed_at_once(
+    service: Running, upstream: FakeProvider
+) -> None:
+    """Nothing is written to it, so that only the end of what it sends says that it has left."""
+    begun = endless(delta("word "), 2)
+    upstream.next(Reply(chunks=[*(begun.chunks or ())], headers=begun.headers, pause=15.0))
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(raw(stream=True))
+    async with asyncio.timeout(10):
+        await reader.readuntil(b"200 OK")
+    writer.close()
+    async with asyncio.timeout(12):
+        received = await half_closed(service.port, raw(close="close"))
+    assert answers(received) == [b"HTTP/1.1 200 OK"]
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 async def test_a_client_that_has_left_keeps_no_place(
