@@ -167,7 +167,8 @@ def test_statements_show_hostile_names_as_text(name: str) -> None:
         "requests": 1, "tokens_in": 1, "tokens_out": 1, "cost": Decimal("-0.5"),
         "baseline_cost": Decimal(1), "saved": Decimal(-1),
     }  # fmt: skip
-    figures = {"by": "user", "month": "2026-11", "rows": [{"name": name, **total}]}
+    row = {"name": name, **total}
+    figures = {"by": "user", "month": "2026-11", "baseline": "as recorded", "rows": [row]}
     assert not {"script", "img", "b", "a"} & set(Elements(statement_html(figures)).names)
     rows = list(csv.reader(io.StringIO(statement_csv(figures), newline="")))
     assert {len(row) for row in rows} == {4}

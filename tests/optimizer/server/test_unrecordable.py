@@ -110,10 +110,15 @@ async def test_a_connection_test_says_why_it_calls_no_provider(
 
 
 async def test_no_fallback_is_called_once_nothing_can_be_recorded(
-    transactional_db: None, fakes: dict[str, FakeProvider], start: Start
+    transactional_db: None,
+    fakes: dict[str, FakeProvider],
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = await start()
     health = get_services().ledger.health
+    # The disk is well, so that a look in the pause before the fallback would let it pass.
+    monkeypatch.setattr(health, "decide", lambda: None)
 
     def break_down(asked: Asked) -> Reply:
         health.can_record = False

@@ -176,7 +176,8 @@ async def test_usage_that_nobody_reports_is_estimated(pair: Pair) -> None:
     pair.will_answer("The capital of France is Paris.", usage=False)
     said = await pair.say(("user", "The capital of France?"))
     assert said.text == "The capital of France is Paris."
-    assert (said.tokens_in, said.tokens_out) == (6, 7)
+    # Providers add about four tokens to a single message.
+    assert (said.tokens_in, said.tokens_out) == (10, 7)
     record = await RequestRecord.objects.aget()
     assert record.usage_estimated
     assert record.cost > 0
