@@ -13,7 +13,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +21,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.learning.features import BUCKET_BITS, NAMES
-from routing.learning.general import General
-from routing.learning.ground import Ground
 from routing.learning.predictor import (
     PARTS,
-    STRENGTHS,
     Blend,
-    Experts,
     Linear,
     QualityPredictor,
+    Trees,
     Words,
     shape_errors,
 )
 
-FORMAT = 2
+FORMAT = 1
 SHIPPED = Path(__file__).with_name("predictor.npz")
 """The artifact that ships with the service."""
 
-_TYPES = {
-    "linear": Linear,
-    "words": Words,
-    "experts": Experts,
-    "blend": Blend,
-    "ground": Ground,
-}
+_TYPES = {"trees": Trees, "linear": Linear, "words": Words, "blend": Blend}
 _STORED = {"words.idf": np.float16, "words.weight": np.float16}
 _FEATURES = hashlib.sha256(f"{BUCKET_BITS} {' '.join(NAMES)}".encode()).hexdigest()[:16]
 
@@ -91,7 +82,9 @@ def as_stored(predictor: QualityPredictor) -> QualityPredictor:
         words.weight.astype(np.float16).astype(np.float32),
         words.base,
     )
-    return replace(predictor, words=rounded)
+    return QualityPredictor(
+        predictor.trees, predictor.linear, rounded, predictor.blend, predictor.prior_strength
+    )
 
 
 def save_artifact(artifact: Artifact, path: Path) -> None:
@@ -107,8 +100,7 @@ def save_artifact(artifact: Artifact, path: Path) -> None:
         "format": FORMAT,
         "features": _FEATURES,
         "digest": _digest(arrays),
-        **{name: getattr(artifact.predictor, name) for name in STRENGTHS},
-        "general": asdict(artifact.predictor.general),
+        "prior_strength": artifact.predictor.prior_strength,
         "training": artifact.training,
     }
     text = json.dumps(header, sort_keys=True, indent=1).encode()
@@ -140,7 +132,7 @@ def load_artifact(path: Path) -> Artifact:
             arrays = {name: archive[name] for name in archive.files if name != "header"}
         if _digest(arrays) != header["digest"]:
             raise ArtifactError(f"{path}: damaged, its contents do not match their digest")
-        predictor = _predictor(arrays, header)
+        predictor = _predictor(arrays, float(header["prior_strength"]))
         training, seen = dict(header["training"]), arrays["seen"]
     except ArtifactError:
         raise
@@ -157,7 +149,7 @@ def load_artifact(path: Path) -> Artifact:
     return Artifact(predictor, training, seen)
 
 
-def _predictor(arrays: dict[str, NDArray[Any]], header: dict[str, Any]) -> QualityPredictor:
+def _predictor(arrays: dict[str, NDArray[Any]], prior_strength: float) -> QualityPredictor:
     parts = {
         part: kind(
             **{
@@ -167,18 +159,7 @@ def _predictor(arrays: dict[str, NDArray[Any]], header: dict[str, Any]) -> Quali
         )
         for part, kind in _TYPES.items()
     }
-    lines = header["general"]
-    return QualityPredictor(
-        **parts,  # type: ignore[arg-type]
-        general=General(*(_line(lines[name]) for name in ("weak", "lead", "usual"))),
-        prior_strength=float(header["prior_strength"]),
-        far_strength=float(header["far_strength"]),
-    )
-
-
-def _line(raw: Any) -> tuple[float, float]:
-    value, change = raw
-    return float(value), float(change)
+    return QualityPredictor(**parts, prior_strength=prior_strength)  # type: ignore[arg-type]
 
 
 def _as_used(name: str, array: NDArray[Any]) -> NDArray[Any]:
