@@ -28,7 +28,10 @@ class _Environment(environ.Env):  # type: ignore[misc]
         try:
             return super().get_value(var, cast, *rest, **options)
         except (ValueError, ArithmeticError) as error:
-            raise ImproperlyConfigured(f"{var} cannot be read: {error}") from None
+            # A number is no secret; other values may hold one.
+            number = cast in {int, float}
+            shown = f"{os.environ.get(var)!r} is no number" if number else error
+            raise ImproperlyConfigured(f"{var} cannot be read: {shown}") from None
 
 
 env = _Environment()
