@@ -116,7 +116,8 @@ async def test_no_5xx_no_leak_no_hang(service: Running) -> None:
                 (b"%x\r\n%b\r\n0\r\n\r\n" % (len(sent), sent), b"zz\r\n", b"5\r\nab")
             )
         answer = await say(service.port, opening, sent, leave=True)
-        status = answer[9:12]
+        # A client that has half-closed its connection is asked whether it still reads.
+        status = answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")[9:12]
         assert not status or status[:1] in b"234", (opening, sent[:80], answer[:300])
         for leak in LEAKS:
             assert leak not in answer, (opening, sent[:80], answer[:300])
