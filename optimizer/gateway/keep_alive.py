@@ -159,7 +159,8 @@ class CacheKeeper:
                 continue
             try:
                 if self._pays(kept, now) and await self._waits(key, kept):
-                    read += await self._read(key, kept, complete)
+                    await self._read(key, kept, complete)
+                    read += 1
             except Exception as error:  # whatever it is, the cache ends as it would have anyway
                 logger.warning("A prompt cache could not be kept", exc_info=error)
         return read
@@ -179,14 +180,13 @@ class CacheKeeper:
     async def _waits(self, key: SessionKey, kept: _Kept) -> bool:
         return bool(await self._database.run(partial(session_waits, key, kept.asked_at)))
 
-    async def _read(self, key: SessionKey, kept: _Kept, complete: Complete) -> bool:
+    async def _read(self, key: SessionKey, kept: _Kept, complete: Complete) -> None:
         result = await complete(reading_request(kept.request, kept.ref))
         usage = result.completion.usage
         if key not in self._kept and usage.cache_read_tokens >= LEAST_CACHED_TOKENS:
             kept.tokens = usage.cache_read_tokens + usage.cache_write_tokens
             kept.due = self._clock() + PERIOD
             self._kept[key] = kept
-        return True
 
 
 _NOT_KEPT = SIDE_KINDS | {KEEP_ALIVE}
