@@ -44,7 +44,7 @@ class ArenaModels:
 
     def __init__(self, options: tuple[ModelOption, ...]) -> None:
         self._options = options
-        self.prices = {option.model: option for option in options}
+        self._by_name = {option.model: option for option in options}
 
     def options(self) -> tuple[ModelOption, ...]:
         """Return all of them."""
@@ -56,7 +56,7 @@ class ArenaModels:
 
     def cost(self, model: str, input_tokens: int, output_tokens: int) -> Decimal | None:
         """Return the USD cost of an answer; ``None`` if the model is not in the price list."""
-        option = self.prices.get(model)
+        option = self._by_name.get(model)
         return None if option is None else option.expected_cost(input_tokens, output_tokens)
 
 
