@@ -54,7 +54,9 @@ class Stumbling:
         model = asked.body["model"]
         body = anthropic_message(
             model,
-            "An answer.",
+            # As many words as the usage says: what a stream had shown is all that is known of it
+            # when its worker dies.
+            " ".join(["word"] * usage.output_tokens),
             usage={"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
         )
         if lot < 0.2:
@@ -248,7 +250,9 @@ def _settled(running: Running, upstream: Any, prices: PriceBook) -> None:
         "JOIN budgets b ON b.id = a.budget_id WHERE b.name = 'all'",
     )
     reserved = [usd(amount) for _, amount, _ in held] + [usd(cost) for (cost,) in lost]
-    assert unrecorded <= sum(reserved, Decimal(0))
+    # Each is an estimate of its own, of tokens drawn by lot: few of them may miss by a quarter.
+    assert unrecorded <= sum(reserved, Decimal(0)) * Decimal("1.25")
+    assert sum(prompt not in recorded for prompt in served) <= len(reserved)
     assert not {str(request) for request, *_ in held} & {str(request) for request, *_ in ledger}
     _budgets_hold(running, ledger)
 
