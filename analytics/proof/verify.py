@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import math
+import statistics
 import sys
 import zipfile
 from collections import defaultdict
@@ -304,6 +305,10 @@ def sides_of(method: Row, spread: Spread, tail: float = 0.0) -> tuple[float, flo
     if not variance:
         return 0.0, 0.0
     quantile = t_quantile((1 + method["level"]) / 2, freedom)
+    middle = quantile
+    if "student" in method:
+        middle = statistics.NormalDist().inv_cdf((1 + method["level"]) / 2)
+        quantile = middle + method["student"] * (quantile - middle)
     shift = skewness * (2 * 1.959964**2 + 1) / 6
     # Earlier versions leave the side of the shorter tail as it is.
     longer, shorter = method["skew"] * abs(shift), method.get("short_skew", 0.0) * abs(shift)
@@ -312,9 +317,9 @@ def sides_of(method: Row, spread: Spread, tail: float = 0.0) -> tuple[float, flo
         below, above = above, below
     tail *= method["skew"] * (2 * 1.959964**2 + 1) / 6
     if tail > 0:
-        above = max(above, quantile + tail)
+        above = max(above, middle + tail)
     elif tail < 0:
-        below = max(below, quantile - tail)
+        below = max(below, middle - tail)
     error = math.sqrt(variance)
     return -error * below, error * above
 
@@ -565,6 +570,7 @@ INTERVALS: dict[tuple[str, int], Callable[..., Row]] = {
     ("clustered", 1): clustered,
     ("clustered", 2): clustered,
     ("clustered", 3): clustered,
+    ("clustered", 4): clustered,
 }
 
 # --- Quality and its verdict, by the name and version of the method ------------------
@@ -837,6 +843,7 @@ QUALITIES: dict[tuple[str, int], Callable[..., Row]] = {
     ("pairs-or-ratings", 1): pairs_or_ratings,
     ("pairs-or-ratings", 2): pairs_or_weighed_ratings,
     ("pairs-or-ratings", 3): pairs_or_weighed_ratings,
+    ("pairs-or-ratings", 4): pairs_or_weighed_ratings,
 }
 
 # --- Figures -----------------------------------------------------------------------

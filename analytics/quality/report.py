@@ -29,13 +29,20 @@ from analytics.quality.pairs import (
 )
 from analytics.quality.rated_answers import MAX_RATED, rated_quality
 from analytics.reports.intervals import Z
-from routing.evaluation.clustered import FEWEST_CLUSTERS, FEWEST_DAYS, LEVEL, SHORT_SKEW, SKEW
+from routing.evaluation.clustered import (
+    FEWEST_CLUSTERS,
+    FEWEST_DAYS,
+    LEVEL,
+    SHORT_SKEW,
+    SKEW,
+    STUDENT,
+)
 from routing.evaluation.off_policy import MOST_UNSUPPORTED
 from routing.evaluation.weighed_ratings import FEWEST_EFFECTIVE
 
 METHOD: dict[str, str | int | float] = {
-    "name": "pairs-or-ratings", "version": 3, "minimum": MIN_VERDICTS, "z": Z, "level": LEVEL,
-    "skew": SKEW, "short_skew": SHORT_SKEW, "fewest_clusters": FEWEST_CLUSTERS,
+    "name": "pairs-or-ratings", "version": 4, "minimum": MIN_VERDICTS, "z": Z, "level": LEVEL,
+    "skew": SKEW, "student": STUDENT, "short_skew": SHORT_SKEW, "fewest_clusters": FEWEST_CLUSTERS,
     "fewest_days": FEWEST_DAYS,
     "fewest_effective": FEWEST_EFFECTIVE, "most_unsupported": MOST_UNSUPPORTED,
     "most_rated": MAX_RATED,

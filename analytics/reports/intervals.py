@@ -28,6 +28,7 @@ from routing.evaluation.clustered import (
     MOST_WIDER,
     SHORT_SKEW,
     SKEW,
+    STUDENT,
     TAIL,
     Clusters,
     TooFewClusters,
@@ -43,9 +44,9 @@ GROUPED_BY = {"request": "group", "session": "sessions", "user": "users", "key":
 """The dimension of :data:`analytics.reports.figures.KEPT` of each kind of cluster."""
 PAIR_FIGURES = ("paired", "paired_cost", "lost_cost", "baseline_cost")
 METHOD: dict[str, str | int | float] = {
-    "name": "clustered", "version": 3, "minimum": MIN_REQUESTS, "level": LEVEL, "skew": SKEW,
-    "short_skew": SHORT_SKEW, "fewest_clusters": FEWEST_CLUSTERS, "fewest_days": FEWEST_DAYS,
-    "tail": TAIL, "most_wider": MOST_WIDER,
+    "name": "clustered", "version": 4, "minimum": MIN_REQUESTS, "level": LEVEL, "skew": SKEW,
+    "student": STUDENT, "short_skew": SHORT_SKEW, "fewest_clusters": FEWEST_CLUSTERS,
+    "fewest_days": FEWEST_DAYS, "tail": TAIL, "most_wider": MOST_WIDER,
 }  # fmt: skip
 """What a proof says of the interval. Another method has another name, or a higher version and
 a function of its own in ``analytics/proof/verify.py``."""
