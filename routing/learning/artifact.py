@@ -172,6 +172,7 @@ def _predictor(arrays: dict[str, NDArray[Any]], header: dict[str, Any]) -> Quali
         **parts,  # type: ignore[arg-type]
         general=General(*(_line(lines[name]) for name in ("weak", "lead", "usual"))),
         prior_strength=float(header["prior_strength"]),
+        near_strength=float(header["near_strength"]),
         far_strength=float(header["far_strength"]),
     )
 

@@ -28,11 +28,29 @@ _DOUBT_COUNTS = 0.5
 _MOST_DOUBT = 3.0
 _LEAST_GAP, _MOST_GAP = 0.005, 0.6
 _LEAST_QUALITY = 0.02
+# A weak model of 2023 got 7.9 of 10 points for usual questions of a chat, about 9 for writing and
+# explaining and 6 for mathematics and reasoning (Zheng et al. 2023, table 8 and figure 20).
+_EVERYDAY, _EVERYDAY_FALL = 0.77, 0.1
+_LEAST_EVERYDAY, _MOST_EVERYDAY = 0.3, 0.95
 
 
 def hardness(complexity: float, pattern: str) -> float:
     """Return how hard a prompt looks: 0 is usual, 1 is a standard deviation harder."""
     return (complexity - USUAL_COMPLEXITY) / COMPLEXITY_SPREAD + _OF_WORK.get(pattern, 0.0)
+
+
+def everyday_quality(hard: float, lead: float) -> tuple[float, float]:
+    """Return the quality (0-1) of a weak and a strong model on everyday work.
+
+    ``hard`` is how hard the prompt looks, ``lead`` what the strong model has before the weak one.
+    Benchmarks are chosen to be hard and count only what is exactly right. People who use an
+    answer are content more often, and how content shows only in their ratings. So benchmarks
+    say how far models lie apart, but not where.
+    """
+    weak = _EVERYDAY - _EVERYDAY_FALL * hard
+    weak = min(_MOST_EVERYDAY, max(_LEAST_EVERYDAY, weak))
+    weak = max(_LEAST_QUALITY, min(weak, 1 - lead - _LEAST_QUALITY))
+    return weak, weak + lead
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ WORDS_SHARPNESS, DISTANCE_SHARPNESS = 15.0, 1 / 15
 """How much a score by words, and a squared distance, count when a prompt is given to a kind."""
 
 
-class Place(NamedTuple):
+class GroundPlace(NamedTuple):
     """Where a prompt lies.
 
     ``score`` is the greatest score of a kind by its words, about 1 for a sure one, ``distance``
@@ -47,7 +47,7 @@ class Ground:
     base: Floats
     trust: Floats
 
-    def place(self, standard: Floats, buckets: NDArray[np.int64], value: Floats) -> Place:
+    def place(self, standard: Floats, buckets: NDArray[np.int64], value: Floats) -> GroundPlace:
         """Return where a prompt lies.
 
         ``standard`` (F,) are its standardised features, ``buckets`` and ``value`` its words'
@@ -59,7 +59,7 @@ class Ground:
         away = self.centres - self.whiten @ standard
         distances = np.einsum("kf,kf->k", away, away)
         shares = shares_of(scores, distances)
-        return Place(float(scores.max()), math.sqrt(float(distances.min())), shares)
+        return GroundPlace(float(scores.max()), math.sqrt(float(distances.min())), shares)
 
     def nearness(self, score: float, distance: float) -> float:
         """Return how far the predictor can be trusted, 0-1, from both signs.

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from routing.complexity import score_complexity
 from routing.learning.features import BUCKET_BITS, NAMES, structure, terms
-from routing.learning.general import General, hardness
+from routing.learning.general import General, everyday_quality, hardness
 from routing.learning.ground import Ground
 from routing.learning.posterior import expit, logit
 from routing.models import Tier
@@ -113,9 +113,10 @@ class Blend:
 class QualityPredictor:
     """A trained predictor.
 
-    ``prior_strength`` is how many observed ratings a prediction weighs near the ground that
-    was trained on, ``far_strength`` how many it weighs elsewhere. Both are estimated from the
-    errors of predictions on topics and on families of prompts that were not trained on.
+    ``prior_strength`` is how many ratings of a kind of prompt move its level half of the way.
+    ``near_strength`` and ``far_strength`` are how many a prediction of how far models lie apart
+    weighs, near the ground that was trained on and elsewhere. They are estimated from the errors
+    of predictions on topics and on families of prompts that were not trained on.
     """
 
     linear: Linear
@@ -125,6 +126,7 @@ class QualityPredictor:
     ground: Ground
     general: General
     prior_strength: float
+    near_strength: float
     far_strength: float
 
     def expectation(
@@ -143,12 +145,12 @@ class QualityPredictor:
         parts[2] = self.experts.logits(standard, place.shares)
         if complexity is None:
             complexity = score_complexity(text).score
+        hard = hardness(complexity, pattern)
         return mixed(
             self.blend.logits(parts).tolist(),
-            self.general.qualities(
-                self.general.harder(hardness(complexity, pattern), linear_doubt(parts))
-            ),
+            self.general.qualities(self.general.harder(hard, linear_doubt(parts))),
             self.ground.nearness(place.score, place.distance),
+            hard,
         )
 
     def anchors(
@@ -159,7 +161,7 @@ class QualityPredictor:
 
     def strength(self, nearness: float) -> float:
         """Return how many ratings a prediction weighs at this nearness (0-1)."""
-        return self.far_strength + nearness * (self.prior_strength - self.far_strength)
+        return self.far_strength + nearness * (self.near_strength - self.far_strength)
 
 
 def linear_doubt(parts: Floats) -> float:
@@ -170,26 +172,33 @@ def linear_doubt(parts: Floats) -> float:
 class Expectation(NamedTuple):
     """The logits that a weak and a strong model answer a prompt well.
 
+    ``anchors`` are as benchmarks grade, ``everyday`` as people who use the answer do.
     ``nearness`` (0-1) is how much of them comes from what was trained on.
     """
 
     anchors: tuple[float, float]
+    everyday: tuple[float, float]
     nearness: float
 
 
 def mixed(
-    trained: tuple[float, float], general: tuple[float, float], nearness: float
+    trained: tuple[float, float], general: tuple[float, float], nearness: float, hard: float
 ) -> Expectation:
     """Return the mean of both expectations, weighted by nearness.
 
-    ``trained`` are logits, ``general`` probabilities. A strong model is never expected to do
-    worse than a weak one.
+    ``trained`` are logits, ``general`` probabilities, and ``hard`` is how hard the prompt looks.
+    A strong model is never expected to do worse than a weak one. Its lead on everyday work is the
+    geometric mean of this lead and of the general rule's: a benchmark that compares answers with
+    those of a strong model shows leads that people who use the weak one's never see.
     """
     weak, strong = (
         nearness * expit(near) + (1 - nearness) * far
         for near, far in zip(trained, general, strict=True)
     )
-    return Expectation((logit(weak), logit(max(weak, strong))), nearness)
+    strong = max(weak, strong)
+    lead = math.sqrt((strong - weak) * max(0.0, general[1] - general[0]))
+    low, high = everyday_quality(hard, lead)
+    return Expectation((logit(weak), logit(strong)), (logit(low), logit(high)), nearness)
 
 
 def logit_of_tier(anchors: tuple[float, float], tier: Tier) -> float:
@@ -246,5 +255,5 @@ def _usable(array: NDArray[np.generic]) -> bool:
 
 PARTS = ("linear", "words", "experts", "blend", "ground")
 """The predictor's fields that hold arrays, as an artifact stores them."""
-STRENGTHS = ("prior_strength", "far_strength")
+STRENGTHS = ("prior_strength", "near_strength", "far_strength")
 assert {field.name for field in fields(QualityPredictor)} == {*PARTS, "general", *STRENGTHS}

@@ -134,7 +134,7 @@ class LearningStrategy:
             return {tier: logit(tier_prior(tier, analysis.tier)) for tier in TIERS}, None
         expected = self._predictor.expectation(analysis.text, analysis.pattern, analysis.complexity)
         strength = self._predictor.strength(expected.nearness)
-        return {tier: logit_of_tier(expected.anchors, tier) for tier in TIERS}, strength
+        return {tier: logit_of_tier(expected.everyday, tier) for tier in TIERS}, strength
 
     def _decision(
         self,

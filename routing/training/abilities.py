@@ -30,7 +30,7 @@ _VERSION = re.compile(r"(?<=\d)_(?=\d)")
 
 
 @dataclass(frozen=True, slots=True)
-class Abilities:
+class FittedAbilities:
     """The ability of each model, in logits, by its name in lower case; 0 is the mean."""
 
     by_model: dict[str, float]
@@ -46,7 +46,7 @@ def model_key(model: str) -> str:
     return name.removeprefix("meta-")
 
 
-def fit_abilities(prompts: Sequence[RecordedPrompt]) -> Abilities:
+def fit_abilities(prompts: Sequence[RecordedPrompt]) -> FittedAbilities:
     """Fit all abilities and difficulties by Newton steps on their posterior, one kind at a time."""
     models = sorted({model_key(model) for prompt in prompts for model in prompt.outcomes})
     number = {model: index for index, model in enumerate(models)}
@@ -69,7 +69,7 @@ def fit_abilities(prompts: Sequence[RecordedPrompt]) -> Abilities:
     for _ in range(_ROUNDS):
         for effect in effects:
             logits = effect.step(logits, quality)
-    return Abilities(dict(zip(models, effects[0].value.tolist(), strict=True)))
+    return FittedAbilities(dict(zip(models, effects[0].value.tolist(), strict=True)))
 
 
 class _Effect:

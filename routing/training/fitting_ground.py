@@ -19,6 +19,7 @@ _WORDS_SHRINKAGE = 1.0
 _SEEN_TWICE = 2
 _LEAST_RISE = 0.33
 """Of the mean lead, for each standard deviation of hardness."""
+_UNKNOWN_LEVEL = 0.5
 USUAL_TRUST = np.array([-1.7, 14.9, -0.6])
 """The trust of a ground without families to leave out: that of the shipped predictor."""
 
@@ -61,7 +62,7 @@ def _kinds_by_words(
 def places_of(
     ground: Ground, linear: Linear, words: Words, examples: Examples
 ) -> tuple[Floats, Floats]:
-    """Return both signs (n, 2) and the kinds' shares (n, k): see :class:`Place`."""
+    """Return both signs (n, 2) and the kinds' shares (n, k): see :class:`GroundPlace`."""
     unit = unit_terms(examples.words, words.idf)
     scores = np.asarray(unit @ ground.words.astype(np.float64)) + ground.base
     white = linear.standard(examples.x) @ ground.whiten.T
@@ -96,7 +97,8 @@ def fit_general(examples: Examples, weak_logits: Floats) -> General:
     ``weak_logits`` (n,) are the weak model's logits by the linear learners.
 
     The lead must not fall with hardness: what is hard for a weak model may be out of reach for
-    the strong ones of old benchmarks, and is within reach of today's.
+    the strong ones of old benchmarks, and is within reach of today's. How strict the graders of
+    an unknown kind are is not known: the weak model does half of its usual prompts well.
     """
     counts = np.bincount(examples.kinds)[examples.kinds]
     weak = _line(examples.hardness, examples.quality[:, 0], 1 / counts)
@@ -106,7 +108,7 @@ def fit_general(examples: Examples, weak_logits: Floats) -> General:
     centre = np.average(weak_logits, weights=1 / counts)
     spread = np.sqrt(np.average((weak_logits - centre) ** 2, weights=1 / counts))
     return General(
-        (weak[0] + max(0.0, weak[1]) * mean, min(0.0, weak[1])),
+        (_UNKNOWN_LEVEL, min(0.0, weak[1])),
         (lead[0] + (lead[1] - max(lead[1], least)) * mean, max(lead[1], least)),
         (float(centre), float(spread)),
     )

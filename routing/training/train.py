@@ -6,6 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +37,8 @@ TOPIC_GROUPS = 8
 _FEWEST_OF_A_TOPIC = 10
 _FEWEST_TOPICS = 8
 _DEFAULT_STRENGTH = 8.0
-_STRENGTH_RANGE = (2.0, 40.0)
-FAR_STRENGTH = 3.0
+_STRENGTH_RANGE = (4.0, 40.0)
+FAR_STRENGTH = 8.0
 """Of a predictor that was trained on one family of prompts, so that nothing measures it."""
 
 
@@ -47,8 +48,8 @@ class TrainingResult:
 
     ``held_out`` is from random folds, ``left_out`` from training without the prompt's
     whole family of benchmarks (``nan`` if there is only one). ``coverage`` is the share (0-1)
-    of left-out topics whose mean lay in its 80 % interval, ``far_coverage`` that of benchmarks
-    whose family was left out.
+    of left-out topics whose lead of the strong model lay in its 80 % interval, ``far_coverage``
+    that of benchmarks whose family was left out.
     """
 
     predictor: QualityPredictor
@@ -153,10 +154,10 @@ def train(
             trust = fit_trust(near.signs, far.signs, examples.copies)
             left_out = far.logits(blend.logits(far.parts), trust)
             benchmarks = np.array([p.benchmark for p in prompts])
-            far_strength, far_coverage = _strength(benchmarks, left_out, examples.quality)
+            far_strength, far_coverage = _lead_strength(benchmarks, left_out, examples.quality)
         learners = Learners.fit(examples, trust)
         step()
-        strength, coverage = _near_strength(prompts, examples, trust, seed, step)
+        near_strengths = _near_strengths(prompts, examples, trust, seed, step)
         predictor = QualityPredictor(
             learners.linear,
             learners.words,
@@ -164,15 +165,16 @@ def train(
             blend,
             learners.ground,
             learners.general,
-            strength,
-            min(strength, far_strength),
+            near_strengths.level,
+            near_strengths.lead,
+            min(near_strengths.lead, far_strength),
         )
         return TrainingResult(
             as_stored(predictor),
             examples.quality,
             cross_logits(near, examples.quality, groups, trust),
             left_out,
-            coverage,
+            near_strengths.coverage,
             far_coverage,
         )
 
@@ -199,39 +201,87 @@ def _has_topics(prompts: Sequence[RecordedPrompt]) -> bool:
     return len(_topics(prompts)) >= _FEWEST_TOPICS
 
 
-def _near_strength(
+class _NearStrengths(NamedTuple):
+    """How many ratings predictions on unseen topics weigh, and how often their intervals hold."""
+
+    level: float
+    lead: float
+    coverage: float | None
+
+
+def _near_strengths(
     prompts: Sequence[RecordedPrompt], examples: Examples, trust: Floats, seed: int, step: Step
-) -> tuple[float, float | None]:
-    """Return how many ratings a prediction on an unseen topic weighs, and its coverage."""
+) -> _NearStrengths:
     if not _has_topics(prompts):
-        return _DEFAULT_STRENGTH, None
+        return _NearStrengths(_DEFAULT_STRENGTH, _DEFAULT_STRENGTH, None)
     topics = np.array([topic_of(p) for p in prompts])
     groups = label_groups(topics.tolist(), TOPIC_GROUPS, seed)
     predicted = cross_predict(examples, groups, step)
     logits = cross_logits(predicted, examples.quality, groups, trust)
     labels = np.where(np.isin(topics, _topics(prompts)), topics, "")
-    return _strength(labels, logits, examples.quality)
+    level = _means(labels, logits, examples.quality).level_strength()
+    return _NearStrengths(level, *_lead_strength(labels, logits, examples.quality))
 
 
-def _strength(
+def _lead_strength(
     labels: NDArray[np.str_], logits: Floats, quality: Floats
 ) -> tuple[float, float | None]:
-    """Return how many ratings a prediction on an unseen label weighs, and its coverage.
+    """Return how many ratings a predicted lead weighs on an unseen label, and its coverage.
 
-    The labels' true means scatter around the predicted ones like a Beta of
-    this strength: by moments, ``strength = p (1 - p) / variance - 1``, where the
-    variance is that of the means less what sampling explains (the method of
-    moments of DerSimonian & Laird 1986, equal weights). The coverage is the share
-    of labels whose mean lies in its 80 % interval.
+    The coverage is the share of labels whose mean lead lies in its 80 % interval.
     """
+    means = _means(labels, logits, quality)
+    # The error of a lead is that of two models.
+    scatter = float((means.lead_error**2 - means.lead_sampling).mean()) / 2
+    strength = means.strength(scatter)
+    spread = 2 * means.binomial.mean(axis=1) / (strength + 1) + means.lead_sampling
+    return strength, float((np.abs(means.lead_error) <= Z * np.sqrt(spread)).mean())
+
+
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """The true means of ``l`` labels less the predicted ones, (l, 2), and their variances.
+
+    ``binomial`` is p (1 - p), ``sampling`` that divided by the label's prompts, and
+    ``lead_sampling`` (l,) the variance of the mean lead of the strong model.
+    """
+
+    error: Floats
+    binomial: Floats
+    sampling: Floats
+    lead_sampling: Floats
+
+    @property
+    def lead_error(self) -> Floats:
+        """Return the errors of the strong model's lead, (l,)."""
+        return self.error[:, 1] - self.error[:, 0]
+
+    def level_strength(self) -> float:
+        """Return how many ratings a predicted level weighs."""
+        return self.strength(float((self.error**2).mean() - self.sampling.mean()))
+
+    def strength(self, scatter: float) -> float:
+        """Return the strength of the Beta whose means scatter with the variance ``scatter``.
+
+        By moments, ``strength = p (1 - p) / scatter - 1``, where the variance is that of the
+        means less what sampling explains (the method of moments of DerSimonian & Laird 1986,
+        equal weights).
+        """
+        low, high = _STRENGTH_RANGE
+        strength = float(self.binomial.mean()) / max(1e-6, scatter) - 1
+        return round(min(high, max(low, strength)), 2)
+
+
+def _means(labels: NDArray[np.str_], logits: Floats, quality: Floats) -> _Means:
     members = [labels == label for label in sorted(set(labels.tolist()) - {""})]
     predicted = expit(logits)
+    lead = quality[:, 1] - quality[:, 0]
     expected = np.array([predicted[m].mean(axis=0) for m in members])
-    error = np.array([quality[m].mean(axis=0) for m in members]) - expected
+    count = np.array([m.sum() for m in members])
     binomial = expected * (1 - expected)
-    sampling = binomial / np.array([[m.sum()] for m in members])
-    variance = max(1e-6, float((error**2).mean() - sampling.mean()))
-    low, high = _STRENGTH_RANGE
-    strength = round(min(high, max(low, float(binomial.mean()) / variance - 1)), 2)
-    covered = np.abs(error) <= Z * np.sqrt(binomial / (strength + 1) + sampling)
-    return strength, float(covered.mean())
+    return _Means(
+        np.array([quality[m].mean(axis=0) for m in members]) - expected,
+        binomial,
+        binomial / count[:, None],
+        np.array([lead[m].var() for m in members]) / count,
+    )

@@ -119,7 +119,9 @@ class Command(TeachingCommand):
         console.print(table)
         coverage = ""
         if trained.coverage is not None:
-            coverage = f" (its 80 % interval held for {trained.coverage:.0%} of unseen topics)"
+            coverage = (
+                f" (the 80 % interval of a lead held for {trained.coverage:.0%} of unseen topics)"
+            )
         if trained.far_coverage is not None:
             coverage += (
                 f", {trained.predictor.far_strength:g} far from what was trained on (held for "
@@ -127,7 +129,7 @@ class Command(TeachingCommand):
             )
         console.print(
             f"{output}: {output.stat().st_size / 1000:.0f} kB, a prediction counts as "
-            f"{trained.predictor.prior_strength:g} ratings{coverage}, SHA-256 {_sha256(output)}",
+            f"{trained.predictor.near_strength:g} ratings{coverage}, SHA-256 {_sha256(output)}",
             soft_wrap=True,
         )
 

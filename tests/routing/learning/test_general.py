@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from routing.analysis import analyze_prompt
 from routing.learning.artifact import SHIPPED, load_artifact
-from routing.learning.general import General, hardness
+from routing.learning.general import General, everyday_quality, hardness
 from routing.learning.posterior import expit
 from routing.learning.predictor import mixed, quality_gap
 
@@ -34,12 +34,40 @@ def test_a_strong_model_is_never_expected_to_do_worse(
     weak: float, strong: float, nearness: float, a: float, b: float
 ) -> None:
     general = (min(a, b), max(a, b))
-    expected = mixed((weak, strong), general, nearness)
+    expected = mixed((weak, strong), general, nearness, hard=0.0)
     assert expected.anchors[0] <= expected.anchors[1]
+    assert expected.everyday[0] <= expected.everyday[1]
+
+
+@given(NUMBERS, NUMBERS, st.floats(0, 0.9))
+def test_everyday_work_is_done_worse_the_harder_it_is_and_the_lead_is_kept(
+    a: float, b: float, lead: float
+) -> None:
+    easier, harder = sorted((a, b))
+    easy, hard = everyday_quality(easier, lead), everyday_quality(harder, lead)
+    assert hard[0] <= easy[0]
+    for weak, strong in (easy, hard):
+        assert strong - weak == pytest.approx(lead)
+        assert 0 < weak <= strong < 1
+
+
+def test_people_are_content_with_more_than_benchmarks_count_as_right() -> None:
+    """What strict graders rarely count tells which model is better, not whether people like it."""
+    expected = mixed((-1.6, -1.5), (0.5, 0.6), 1.0, hard=-2.0)
+    assert expit(expected.anchors[1]) < 0.2
+    assert expit(expected.everyday[0]) > 0.9
+    assert 0 < quality_gap(expected.everyday) < 0.1
+
+
+def test_a_lead_that_only_a_benchmark_shows_counts_half() -> None:
+    """Half on the scale of ratios: it and the general rule's lead have the same part in it."""
+    compared = mixed((-2.2, 0.0), (0.5, 0.54), 1.0, hard=-2.0)
+    assert quality_gap(compared.anchors) == pytest.approx(0.4, abs=0.01)
+    assert quality_gap(compared.everyday) == pytest.approx((0.4 * 0.04) ** 0.5, abs=0.01)
 
 
 def test_far_from_what_was_trained_on_only_the_general_rule_counts() -> None:
-    expected = mixed((3.0, -3.0), (0.4, 0.7), 0.0)
+    expected = mixed((3.0, -3.0), (0.4, 0.7), 0.0, hard=0.0)
     assert [expit(value) for value in expected.anchors] == pytest.approx([0.4, 0.7])
 
 
@@ -67,7 +95,7 @@ def test_prompts_like_those_trained_on_are_near_and_others_are_not() -> None:
     near = np.mean([nearness(WORD_PROBLEM.format(n=n, p=n % 7 + 2, d=n % 5 + 3)) for n in range(9)])
     assert near > 0.5
     assert nearness(NOVEL) < 0.2
-    assert PREDICTOR.strength(0.0) == PREDICTOR.far_strength < PREDICTOR.prior_strength
+    assert PREDICTOR.strength(0.0) == PREDICTOR.far_strength < PREDICTOR.near_strength
 
 
 def test_a_far_prediction_has_a_wider_interval() -> None:

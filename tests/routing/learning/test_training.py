@@ -58,7 +58,7 @@ def test_predicted_qualities_recover_the_true_ones(trained: TrainingResult) -> N
 
 
 def test_a_moderate_model_lies_between_the_two(trained: TrainingResult) -> None:
-    found = anchors(trained, "Tell me about the proof of the theorem.")
+    found = anchors(trained, made_outcomes()[0].prompt)
     simple, moderate, complex_ = (
         logit_of_tier(found, t) for t in ("simple", "moderate", "complex")
     )
