@@ -72,5 +72,5 @@ class Expectations:
             return tier_prior(strength, cast(Tier, tier))
         analysis = analyze_prompt(prompt)
         assert analysis.text is not None
-        anchors = self._predictor.anchors(analysis.text, analysis.pattern)
-        return expit(logit_of_tier(anchors, strength))
+        expected = self._predictor.expectation(analysis.text, analysis.pattern, analysis.complexity)
+        return expit(logit_of_tier(expected.everyday, strength))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from scipy.special import expit
@@ -14,7 +15,10 @@ from routing.evaluation.many_models import ManyModels, compare_many
 from routing.evaluation.scorers import SCORERS, ScorerComparison
 from routing.learning.artifact import Artifact
 from routing.outcomes import Prices, RecordedPrompt
+from routing.training.families import family_of
 from routing.training.train import anchor_models
+
+LeaveOut = Literal["benchmark", "family"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +59,23 @@ def evaluate(
     folds: int = 5,
     resamples: int = 1000,
     seed: int = 0,
+    leave_out: LeaveOut = "family",
 ) -> BenchmarkReport:
     """Evaluate ``routers`` on one of ``benchmarks``.
 
     The strong model is the best on average, the weak one the worst, unless
-    named. Raise :class:`OutcomesError` if the prompts do not allow it.
+    named. "transfer" is trained without this benchmark, or without all benchmarks of its
+    family. Raise :class:`OutcomesError` if the prompts do not allow it.
     """
     prompts = benchmarks[benchmark]
     weak, strong = anchor_models(prompts, weak, strong)
-    others = [p for name, group in benchmarks.items() if name != benchmark for p in group]
+    others = [
+        prompt
+        for name, group in benchmarks.items()
+        if name != benchmark
+        and (leave_out == "benchmark" or family_of(name) != family_of(benchmark))
+        for prompt in group
+    ]
     task = ScorerComparison(prompts, weak, strong, folds, seed, others, artifact)
     pair = Pair(
         [p.id for p in prompts],

@@ -21,7 +21,7 @@ from routing.outcomes import OutcomesError, RecordedPrompt
 from routing.prompt_text import PromptText
 from routing.training.cross_fitting import (
     cross_logits,
-    cross_parts,
+    cross_predict,
     random_groups,
     transfer_logits,
 )
@@ -55,8 +55,8 @@ class ScorerComparison:
         examples = examples_of(self.prompts, self.weak, self.strong)
         groups = random_groups(len(self.prompts), self.folds, self.seed)
         with threadpool_limits(1):
-            parts = cross_parts(examples, groups, self.seed, lambda: None)
-            return cross_logits(parts, examples.quality, groups)
+            predicted = cross_predict(examples, groups, lambda: None)
+            return cross_logits(predicted, examples.quality, groups)
 
 
 Scorer = Callable[[ScorerComparison], list[float]]

@@ -26,22 +26,22 @@ def training_metrics(
     """Return by benchmark: prompts, models, APGR held out and left out, calibration errors.
 
     "Held out" means trained on other prompts of the same benchmarks, "left out"
-    trained on the other benchmarks only (``None`` if there is no other).
+    trained on the other families of benchmarks only (``None`` if there is no other).
     """
     names = np.array([p.benchmark for p in prompts])
     metrics: dict[str, dict[str, Any]] = {}
     for benchmark in sorted(set(names.tolist())):
         here = names == benchmark
         chosen = [p for p in prompts if p.benchmark == benchmark]
-        models = anchor_models(chosen, weak, strong)
+        named = anchor_models(chosen, weak, strong) if weak or strong else None
         errors = [
             reliability(expit(trained.held_out[here, a]), trained.quality[here, a]).error
             for a in range(2)
         ]
         metrics[benchmark] = {
             "prompts": len(chosen),
-            "weak": models[0],
-            "strong": models[1],
+            "models": len({model for p in chosen for model in p.outcomes}),
+            "anchors": list(named or ()),
             "weak_quality": round(float(trained.quality[here, 0].mean()), _PLACES),
             "strong_quality": round(float(trained.quality[here, 1].mean()), _PLACES),
             "apgr_held_out": _apgr(chosen, trained.quality[here], trained.held_out[here]),

@@ -13,7 +13,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.learning.features import BUCKET_BITS, NAMES
+from routing.learning.general import General
+from routing.learning.ground import Ground
 from routing.learning.predictor import (
     PARTS,
+    STRENGTHS,
     Blend,
+    Experts,
     Linear,
     QualityPredictor,
-    Trees,
     Words,
     shape_errors,
 )
 
-FORMAT = 1
+FORMAT = 2
 SHIPPED = Path(__file__).with_name("predictor.npz")
 """The artifact that ships with the service."""
 
-_TYPES = {"trees": Trees, "linear": Linear, "words": Words, "blend": Blend}
+_TYPES = {
+    "linear": Linear,
+    "words": Words,
+    "experts": Experts,
+    "blend": Blend,
+    "ground": Ground,
+}
 _STORED = {"words.idf": np.float16, "words.weight": np.float16}
 _FEATURES = hashlib.sha256(f"{BUCKET_BITS} {' '.join(NAMES)}".encode()).hexdigest()[:16]
 
@@ -82,9 +91,7 @@ def as_stored(predictor: QualityPredictor) -> QualityPredictor:
         words.weight.astype(np.float16).astype(np.float32),
         words.base,
     )
-    return QualityPredictor(
-        predictor.trees, predictor.linear, rounded, predictor.blend, predictor.prior_strength
-    )
+    return replace(predictor, words=rounded)
 
 
 def save_artifact(artifact: Artifact, path: Path) -> None:
@@ -100,7 +107,8 @@ def save_artifact(artifact: Artifact, path: Path) -> None:
         "format": FORMAT,
         "features": _FEATURES,
         "digest": _digest(arrays),
-        "prior_strength": artifact.predictor.prior_strength,
+        **{name: getattr(artifact.predictor, name) for name in STRENGTHS},
+        "general": asdict(artifact.predictor.general),
         "training": artifact.training,
     }
     text = json.dumps(header, sort_keys=True, indent=1).encode()
@@ -132,7 +140,7 @@ def load_artifact(path: Path) -> Artifact:
             arrays = {name: archive[name] for name in archive.files if name != "header"}
         if _digest(arrays) != header["digest"]:
             raise ArtifactError(f"{path}: damaged, its contents do not match their digest")
-        predictor = _predictor(arrays, float(header["prior_strength"]))
+        predictor = _predictor(arrays, header)
         training, seen = dict(header["training"]), arrays["seen"]
     except ArtifactError:
         raise
@@ -149,7 +157,7 @@ def load_artifact(path: Path) -> Artifact:
     return Artifact(predictor, training, seen)
 
 
-def _predictor(arrays: dict[str, NDArray[Any]], prior_strength: float) -> QualityPredictor:
+def _predictor(arrays: dict[str, NDArray[Any]], header: dict[str, Any]) -> QualityPredictor:
     parts = {
         part: kind(
             **{
@@ -159,7 +167,19 @@ def _predictor(arrays: dict[str, NDArray[Any]], prior_strength: float) -> Qualit
         )
         for part, kind in _TYPES.items()
     }
-    return QualityPredictor(**parts, prior_strength=prior_strength)  # type: ignore[arg-type]
+    lines = header["general"]
+    return QualityPredictor(
+        **parts,  # type: ignore[arg-type]
+        general=General(*(_line(lines[name]) for name in ("weak", "lead", "usual"))),
+        prior_strength=float(header["prior_strength"]),
+        near_strength=float(header["near_strength"]),
+        far_strength=float(header["far_strength"]),
+    )
+
+
+def _line(raw: Any) -> tuple[float, float]:
+    value, change = raw
+    return float(value), float(change)
 
 
 def _as_used(name: str, array: NDArray[Any]) -> NDArray[Any]:

@@ -152,13 +152,18 @@ class Posterior:
         outcome = (self.strength * expected + quality) / (self.strength + weight)
         return Observed(own.count, weight, logit(outcome) - logit(expected))
 
-    def estimate(self, prior: float, seen: Observed) -> QualityEstimate:
+    def estimate(
+        self, prior: float, seen: Observed, strength: float | None = None
+    ) -> QualityEstimate:
         """Return the quality expected from ``prior``, a logit, and the evidence ``seen``.
 
+        ``strength`` is what the prior of this prompt weighs, if that is not the usual weight.
         The interval is mean +/- Z * sd of a Beta of the pooled strength, clipped to [0, 1].
         """
         mean = expit(prior + seen.shift)
-        deviation = math.sqrt(mean * (1 - mean) / (self.strength + seen.weight + 1))
+        if strength is None:
+            strength = self.strength
+        deviation = math.sqrt(mean * (1 - mean) / (strength + seen.weight + 1))
         low, high = mean - Z * deviation, mean + Z * deviation
         return QualityEstimate(
             round(mean, 4),

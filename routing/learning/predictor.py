@@ -1,10 +1,11 @@
 """Predicts from a prompt alone how well a weak and a strong model would answer it.
 
-Three learners each give a logit per anchor (the weak and the strong model):
-boosted trees over the prompt's structure, a heavily regularised linear model
-over the same, and a linear model over its words. A fixed prior covers kinds of
-prompts that are rare in benchmarks with checkable answers. Their weighted sum,
-scaled to be calibrated on prompts not trained on, is ``logit P(answer is good)``.
+Three learners each give a logit per anchor (the weak and the strong model): a heavily
+regularised linear model over the prompt's structure, one over its words, and one over its
+structure for each kind of prompt that was trained on, mixed as the prompt belongs to these
+kinds. Their weighted sum, scaled to be calibrated on prompts not trained on, is
+``logit P(answer is good)``. The nearer a prompt lies to those that were trained on, the more
+that counts; the rest is what is expected of any prompt (:mod:`routing.learning.general`).
 Any other model is placed between the anchors by its ability, as in item response
 theory (Rasch 1960): a difference in ability is a difference in logits.
 """
@@ -13,74 +14,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from routing.complexity import score_complexity
 from routing.learning.features import BUCKET_BITS, NAMES, structure, terms
-from routing.learning.posterior import expit
+from routing.learning.general import General, everyday_quality, hardness
+from routing.learning.ground import Ground
+from routing.learning.posterior import expit, logit
 from routing.models import Tier
 from routing.prompt_text import PromptText
 
 Floats = NDArray[np.float64]
-SPLITS = 7
-"""Maximum splits in a tree; its leaves, one more, fit the bits of a byte."""
 CLIP = 3.0
-"""Standard deviations at which a linear feature is clipped."""
-
-_FIRST_LEFT = np.array([(~n & n + 1).bit_length() - 1 & 7 for n in range(256)], dtype=np.intp)
-"""The lowest leaf that is still reachable, by the bits of the unreachable leaves."""
-_OPTIONS, _CHARACTERS = NAMES.index("options"), NAMES.index("characters")
-# Logits added for the weak and the strong model on prompts that offer no options to choose
-# from: small models fall behind least in writing and explaining, most in code, mathematics and
-# reasoning (Zheng et al. 2023, arXiv 2306.05685, results by category).
-_OPEN_PRIOR = {
-    "creative": (0.4, 0.2),
-    "explanation": (0.4, 0.2),
-    "factual": (0.2, 0.1),
-    "analysis": (0.2, 0.1),
-    "general": (0.2, 0.1),
-}
-_NO_PRIOR = (0.0, 0.0)
-# Longer prompts of these kinds are harder: logits for each e-fold of characters beyond these.
-_USUAL_LENGTH = math.log(200)
-_LENGTH_PRIOR = (-0.2, -0.1)
+"""Standard deviations at which a feature is clipped."""
 _ABILITY: dict[Tier, float] = {"simple": 0.0, "moderate": 0.5, "complex": 1.0}
-
-
-@dataclass(frozen=True)
-class Trees:
-    """Boosted trees of both anchors, one after the other, laid out to evaluate all at once.
-
-    For each tree (rows) and split (columns): ``feature``, ``threshold`` and
-    ``mask``, the leaves still reachable when the feature exceeds the threshold
-    (QuickScorer, Lucchese et al. 2015, doi 10.1145/2766462.2767733).
-    ``leaves`` holds the values, shape (trees, SPLITS + 1), ``base`` (2,).
-    """
-
-    feature: NDArray[np.intp]
-    threshold: Floats
-    mask: NDArray[np.uint8]
-    leaves: Floats
-    base: Floats
-
-    def logits(self, x: Floats) -> Floats:
-        """Return the logits of both anchors, shape (2,), for the features of one prompt."""
-        # Indexing with take and multiplying by the mask is a quarter faster than np.where.
-        applies = x.take(self.feature) > self.threshold
-        first = _FIRST_LEFT.take(np.bitwise_or.reduce(applies * self._dropped, axis=1))
-        return self.base + self.leaves.take(self._rows + first).reshape(2, -1).sum(axis=1)
-
-    @cached_property
-    def _dropped(self) -> NDArray[np.uint8]:
-        """Return the leaves that become unreachable when a split applies."""
-        return ~self.mask
-
-    @cached_property
-    def _rows(self) -> NDArray[np.intp]:
-        """Return the index at which each tree's leaves begin."""
-        return np.arange(0, self.leaves.size, SPLITS + 1, dtype=np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +45,28 @@ class Linear:
     weight: Floats
     base: Floats
 
-    def logits(self, x: Floats) -> Floats:
+    def standard(self, x: Floats) -> Floats:
+        """Return the standardised features, (..., F), clipped."""
+        return np.minimum(np.maximum((x - self.mean) / self.scale, -CLIP), CLIP)
+
+    def logits(self, standard: Floats) -> Floats:
         """Return the logits of both anchors, shape (2,), for the features of one prompt."""
-        standard = (x - self.mean) / self.scale
-        return self.base + self.weight @ np.minimum(np.maximum(standard, -CLIP), CLIP)
+        return self.base + self.weight @ standard
+
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """A linear model of standardised features for each kind: ``weight`` (k, 2, F), ``base`` (k, 2).
+
+    A prompt's logits are the mean over the kinds that it belongs to.
+    """
+
+    weight: Floats
+    base: Floats
+
+    def logits(self, standard: Floats, shares: Floats) -> Floats:
+        """Return the logits of both anchors, shape (2,), for the features of one prompt."""
+        return shares @ (self.base + self.weight @ standard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,25 +81,31 @@ class Words:
     weight: NDArray[np.float32]
     base: Floats
 
-    def logits(self, text: PromptText) -> Floats:
-        """Return the logits of both anchors, shape (2,), for the words of one prompt."""
+    def weighted(self, text: PromptText) -> tuple[NDArray[np.int64], Floats]:
+        """Return the buckets of a prompt's terms and their weights, of length 1 in all."""
         buckets, counts = terms(text)
         if not len(buckets):
+            return buckets, counts
+        value: Floats = (1 + np.log(counts)) * self.idf.take(buckets).astype(np.float64)
+        return buckets, value / math.sqrt(value @ value)
+
+    def logits(self, buckets: NDArray[np.int64], value: Floats) -> Floats:
+        """Return the logits of both anchors, shape (2,), for the terms of one prompt."""
+        if not len(buckets):
             return self.base
-        value = (1 + np.log(counts)) * self.idf.take(buckets)
-        return self.base + (value @ self.weight.take(buckets, axis=0)) / math.sqrt(value @ value)
+        return self.base + value @ self.weight.take(buckets, axis=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Blend:
-    """Weights of trees, linear, words, prior (4,); then ``base + slope * sum`` per anchor (2,)."""
+    """Weights of linear, words, experts (3,); then ``base + slope * sum`` per anchor (2,)."""
 
     weight: Floats
     base: Floats
     slope: Floats
 
     def logits(self, parts: Floats) -> Floats:
-        """Return the anchors' logits, shape (..., 2), from those of the parts, (..., 4, 2)."""
+        """Return the anchors' logits, shape (..., 2), from those of the parts, (..., 3, 2)."""
         return self.base + self.slope * (self.weight @ parts)
 
 
@@ -139,39 +113,92 @@ class Blend:
 class QualityPredictor:
     """A trained predictor.
 
-    ``prior_strength`` is how many observed ratings a prediction weighs. It is
-    estimated from the errors of predictions on topics that were not trained on.
+    ``prior_strength`` is how many ratings of a kind of prompt move its level half of the way.
+    ``near_strength`` and ``far_strength`` are how many a prediction of how far models lie apart
+    weighs, near the ground that was trained on and elsewhere. They are estimated from the errors
+    of predictions on topics and on families of prompts that were not trained on.
     """
 
-    trees: Trees
     linear: Linear
     words: Words
+    experts: Experts
     blend: Blend
+    ground: Ground
+    general: General
     prior_strength: float
+    near_strength: float
+    far_strength: float
 
-    def parts(self, text: PromptText, pattern: str) -> Floats:
-        """Return the logits of each learner and of the prior for both anchors, shape (4, 2)."""
-        x = structure(text)
-        parts = np.empty((4, 2))
-        parts[0] = self.trees.logits(x)
-        parts[1] = self.linear.logits(x)
-        parts[2] = self.words.logits(text)
-        parts[3] = open_prior(x, pattern)
-        return parts
+    def expectation(
+        self, text: PromptText, pattern: str, complexity: float | None = None
+    ) -> Expectation:
+        """Return what is expected of both anchors on ``text``, and how near it lies.
 
-    def anchors(self, text: PromptText, pattern: str) -> tuple[float, float]:
+        ``complexity`` (0-1) is that of the prompt; it is computed if it is not given.
+        """
+        standard = self.linear.standard(structure(text))
+        buckets, value = self.words.weighted(text)
+        place = self.ground.place(standard, buckets, value)
+        parts = np.empty((3, 2))
+        parts[0] = self.linear.logits(standard)
+        parts[1] = self.words.logits(buckets, value)
+        parts[2] = self.experts.logits(standard, place.shares)
+        if complexity is None:
+            complexity = score_complexity(text).score
+        hard = hardness(complexity, pattern)
+        return mixed(
+            self.blend.logits(parts).tolist(),
+            self.general.qualities(self.general.harder(hard, linear_doubt(parts))),
+            self.ground.nearness(place.score, place.distance),
+            hard,
+        )
+
+    def anchors(
+        self, text: PromptText, pattern: str, complexity: float | None = None
+    ) -> tuple[float, float]:
         """Return the logits that a weak and a strong model answer ``text`` well."""
-        weak, strong = self.blend.logits(self.parts(text, pattern)).tolist()
-        return weak, strong
+        return self.expectation(text, pattern, complexity).anchors
+
+    def strength(self, nearness: float) -> float:
+        """Return how many ratings a prediction weighs at this nearness (0-1)."""
+        return self.far_strength + nearness * (self.near_strength - self.far_strength)
 
 
-def open_prior(x: Floats, pattern: str) -> tuple[float, float]:
-    """Return the fixed prior logits of the weak and the strong model for the features ``x``."""
-    if x[_OPTIONS] >= 2:
-        return _NO_PRIOR
-    longer = float(x[_CHARACTERS]) - _USUAL_LENGTH
-    weak, strong = _OPEN_PRIOR.get(pattern, _NO_PRIOR)
-    return weak + longer * _LENGTH_PRIOR[0], strong + longer * _LENGTH_PRIOR[1]
+def linear_doubt(parts: Floats) -> float:
+    """Return the weak model's logit by the two linear learners, from the parts (3, 2)."""
+    return float(parts[0, 0] + parts[1, 0]) / 2
+
+
+class Expectation(NamedTuple):
+    """The logits that a weak and a strong model answer a prompt well.
+
+    ``anchors`` are as benchmarks grade, ``everyday`` as people who use the answer do.
+    ``nearness`` (0-1) is how much of them comes from what was trained on.
+    """
+
+    anchors: tuple[float, float]
+    everyday: tuple[float, float]
+    nearness: float
+
+
+def mixed(
+    trained: tuple[float, float], general: tuple[float, float], nearness: float, hard: float
+) -> Expectation:
+    """Return the mean of both expectations, weighted by nearness.
+
+    ``trained`` are logits, ``general`` probabilities, and ``hard`` is how hard the prompt looks.
+    A strong model is never expected to do worse than a weak one. Its lead on everyday work is the
+    geometric mean of this lead and of the general rule's: a benchmark that compares answers with
+    those of a strong model shows leads that people who use the weak one's never see.
+    """
+    weak, strong = (
+        nearness * expit(near) + (1 - nearness) * far
+        for near, far in zip(trained, general, strict=True)
+    )
+    strong = max(weak, strong)
+    lead = math.sqrt((strong - weak) * max(0.0, general[1] - general[0]))
+    low, high = everyday_quality(hard, lead)
+    return Expectation((logit(weak), logit(strong)), (logit(low), logit(high)), nearness)
 
 
 def logit_of_tier(anchors: tuple[float, float], tier: Tier) -> float:
@@ -189,41 +216,44 @@ def quality_gap(anchors: tuple[float, float]) -> float:
 def shape_errors(predictor: QualityPredictor) -> list[str]:
     """Return the arrays that do not fit this version; empty if the predictor can be used."""
     features, buckets = len(NAMES), 1 << BUCKET_BITS
-    trees = predictor.trees
-    grid = (len(trees.leaves), SPLITS)
+    kinds = max(1, len(predictor.ground.centres))
     expected = {
-        "trees.feature": (trees.feature, grid),
-        "trees.threshold": (trees.threshold, grid),
-        "trees.mask": (trees.mask, grid),
-        "trees.leaves": (trees.leaves, (len(trees.leaves), SPLITS + 1)),
         "linear.mean": (predictor.linear.mean, (features,)),
         "linear.scale": (predictor.linear.scale, (features,)),
         "linear.weight": (predictor.linear.weight, (2, features)),
         "words.idf": (predictor.words.idf, (buckets,)),
         "words.weight": (predictor.words.weight, (buckets, 2)),
-        "blend.weight": (predictor.blend.weight, (4,)),
+        "blend.weight": (predictor.blend.weight, (3,)),
         "blend.slope": (predictor.blend.slope, (2,)),
+        "ground.whiten": (predictor.ground.whiten, (features, features)),
+        "ground.centres": (predictor.ground.centres, (kinds, features)),
+        "ground.words": (predictor.ground.words, (buckets, kinds)),
+        "ground.base": (predictor.ground.base, (kinds,)),
+        "ground.trust": (predictor.ground.trust, (3,)),
+        "experts.weight": (predictor.experts.weight, (kinds, 2, features)),
+        "experts.base": (predictor.experts.base, (kinds, 2)),
         **{
             f"{name}.base": (getattr(predictor, name).base, (2,))
-            for name in ("trees", "linear", "words", "blend")
+            for name in ("linear", "words", "blend")
         },
     }
     wrong = [name for name, (array, shape) in expected.items() if array.shape != shape]
     wrong += [name for name, (array, _) in expected.items() if not _usable(array)]
-    if len(trees.leaves) % 2:
-        wrong.append("trees")
-    if trees.feature.size and not 0 <= trees.feature.min() <= trees.feature.max() < features:
-        wrong.append("trees.feature")
-    if not (math.isfinite(predictor.prior_strength) and predictor.prior_strength > 0):
-        wrong.append("prior_strength")
+    for name in STRENGTHS:
+        strength = getattr(predictor, name)
+        if not (math.isfinite(strength) and strength > 0):
+            wrong.append(name)
+    lines = (*predictor.general.weak, *predictor.general.lead, *predictor.general.usual)
+    if not all(map(math.isfinite, lines)):
+        wrong.append("general")
     return wrong
 
 
 def _usable(array: NDArray[np.generic]) -> bool:
-    # A split that never applies has an infinite threshold, so only nan is an error.
-    return not np.isnan(array.astype(np.float64)).any()
+    return bool(np.isfinite(array.astype(np.float64)).all())
 
 
-PARTS = ("trees", "linear", "words", "blend")
+PARTS = ("linear", "words", "experts", "blend", "ground")
 """The predictor's fields that hold arrays, as an artifact stores them."""
-assert {field.name for field in fields(QualityPredictor)} == {*PARTS, "prior_strength"}
+STRENGTHS = ("prior_strength", "near_strength", "far_strength")
+assert {field.name for field in fields(QualityPredictor)} == {*PARTS, "general", *STRENGTHS}

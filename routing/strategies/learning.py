@@ -113,22 +113,28 @@ class LearningStrategy:
     def weigh(self, situation: Situation) -> list[Weighed]:
         """Return the candidates, cheapest first; equal prices by quality, then by name."""
         analysis, posterior = situation.analysis, self._source.posterior()
-        pattern, tier, prior = analysis.pattern, analysis.tier, self._prior(situation)
+        pattern, tier = analysis.pattern, analysis.tier
+        prior, strength = self._prior(situation)
         weighed = []
         for option in situation.eligible:
             observed = posterior.observed(pattern, tier, option.provider, option.model)
-            quality = posterior.estimate(prior[option.tier], observed)
+            quality = posterior.estimate(prior[option.tier], observed, strength)
             weighed.append(Weighed(option, quality, situation.expected_cost(option)))
         weighed.sort(key=_by_cost)
         return weighed
 
-    def _prior(self, situation: Situation) -> dict[Tier, float]:
-        """Return the expected quality of each tier of model, as logits."""
+    def _prior(self, situation: Situation) -> tuple[dict[Tier, float], float | None]:
+        """Return the expected quality of each tier of model, as logits, and what it weighs.
+
+        The weight is in ratings, ``None`` for the usual one: less, the further the prompt lies
+        from those that the predictor was trained on.
+        """
         analysis = situation.analysis
         if self._predictor is None or analysis.text is None:
-            return {tier: logit(tier_prior(tier, analysis.tier)) for tier in TIERS}
-        anchors = self._predictor.anchors(analysis.text, analysis.pattern)
-        return {tier: logit_of_tier(anchors, tier) for tier in TIERS}
+            return {tier: logit(tier_prior(tier, analysis.tier)) for tier in TIERS}, None
+        expected = self._predictor.expectation(analysis.text, analysis.pattern, analysis.complexity)
+        strength = self._predictor.strength(expected.nearness)
+        return {tier: logit_of_tier(expected.everyday, tier) for tier in TIERS}, strength
 
     def _decision(
         self,

@@ -1,8 +1,7 @@
 """Fits the predictor's learners to recorded outcomes. Needs scikit-learn; routing does not.
 
-The learners are chosen to work on kinds of prompts not seen in training: few and
-shallow trees, and a linear model so heavily regularised that each feature gets
-about the weight it would have alone.
+The learners are linear models so heavily regularised that each feature gets about the weight
+it would have alone: these work best on prompts that were not trained on.
 """
 
 from __future__ import annotations
@@ -14,32 +13,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from routing.analysis import analyze_prompt
 from routing.learning.features import BUCKET_BITS, structure, terms
-from routing.learning.predictor import (
-    CLIP,
-    SPLITS,
-    Blend,
-    Floats,
-    Linear,
-    Trees,
-    Words,
-    open_prior,
-)
+from routing.learning.general import hardness
+from routing.learning.predictor import CLIP, Blend, Experts, Floats, Linear, Words
 from routing.prompt_text import PromptText
 
-BLEND = np.array([0.4, 0.3, 0.3, 1.0])
-"""Trees, linear, words, prior. Fixed, as weights fitted within a benchmark favour its words."""
+BLEND = np.array([0.2, 0.2, 0.6])
+"""Linear, words, experts. Fixed, as weights fitted within a benchmark favour its words."""
 
-_ROUNDS = 60
-_LEARNING_RATE = 0.04
-_BAGS = 3
-_LINEAR_C = 3e-4
-_WORDS_C = 0.5
+_NEWTON_STEPS = 4
+_LEAST_VARIANCE = 0.03
+_MOST_LOGIT = 6.0
+_EXPERT_SHRINKAGE = 300.0
+_LINEAR_SHRINKAGE = 0.02
+_WORDS_SHRINKAGE = 10.0
 _SEEN_TWICE = 2
+_LOGITS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +41,31 @@ class Examples:
 
     ``x`` is (n, features), ``words`` (n, buckets) of ``1 + ln count``, and
     ``quality`` (n, 2), each 0-1: the weak model's, the strong model's.
-    ``prior`` (n, 2) holds the logits of the fixed prior for a prompt's kind, and
-    ``copies`` (n,) is how often each prompt counts in fitting.
+    ``hardness`` (n,) is how hard each prompt looks, ``kinds`` (n,) the number of its benchmark,
+    and ``copies`` (n,) is how often each prompt counts in fitting.
     """
 
     x: Floats
     words: csr_matrix
     quality: Floats
-    prior: Floats
+    hardness: Floats
+    kinds: NDArray[np.intp]
     copies: NDArray[np.intp]
 
     @classmethod
-    def of(cls, prompts: Sequence[str], quality: Floats, copies: NDArray[np.intp]) -> Examples:
+    def of(
+        cls,
+        prompts: Sequence[str],
+        quality: Floats,
+        kinds: NDArray[np.intp],
+        copies: NDArray[np.intp],
+    ) -> Examples:
         """Return the features of ``prompts`` with their qualities and weights."""
+        analyses = [analyze_prompt(prompt) for prompt in prompts]
         texts = [PromptText.read(prompt) for prompt in prompts]
         rows = [terms(text) for text in texts]
-        x = np.array([structure(text) for text in texts])
-        patterns = [analyze_prompt(prompt).pattern for prompt in prompts]
         return cls(
-            x,
+            np.array([structure(text) for text in texts]),
             csr_matrix(
                 (
                     np.concatenate([1 + np.log(counts) for _, counts in rows]),
@@ -76,7 +75,8 @@ class Examples:
                 shape=(len(rows), 1 << BUCKET_BITS),
             ),
             quality,
-            np.array([open_prior(row, kind) for row, kind in zip(x, patterns, strict=True)]),
+            np.array([hardness(a.complexity, a.pattern) for a in analyses]),
+            kinds,
             copies,
         )
 
@@ -84,77 +84,102 @@ class Examples:
         """Return the examples chosen by indices or by a mask."""
         return Examples(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
-    def copied(self) -> Examples:
-        """Return the examples with each prompt repeated as often as it counts."""
-        return self.take(np.repeat(np.arange(len(self.x)), self.copies))
-
-
-def fit_trees(examples: Examples, seed: int) -> Trees:
-    """Fit bags of boosted trees (Friedman 2001; Newton steps on the log loss), averaged."""
-    rows: list[tuple[NDArray[Any], ...]] = []
-    base = np.zeros(2)
-    for anchor in range(2):
-        x, y, weight = _binary(examples.x, examples.quality[:, anchor])
-        if len(np.unique(y)) < 2:
-            # All outcomes are equal: only the constant is fitted, and no tree can split.
-            base[anchor] = _certain_logit(y)
-            rows += [_row(_STUMP, 1)] * (_BAGS * _ROUNDS)
-            continue
-        for bag in range(_BAGS):
-            model = HistGradientBoostingClassifier(
-                learning_rate=_LEARNING_RATE,
-                max_iter=_ROUNDS,
-                max_leaf_nodes=SPLITS + 1,
-                min_samples_leaf=min(40, max(2, len(examples.x) // 20)),
-                l2_regularization=10.0,
-                max_features=0.2,
-                early_stopping=False,
-                random_state=seed + bag,
-            ).fit(x, y, sample_weight=weight)
-            # No public API gives the trees; the release is pinned and a test compares outputs.
-            rows += [_row(stage[0].nodes, _BAGS) for stage in model._predictors]
-            # The model's constant is its output minus the sum of its trees.
-            tree_sum = sum(_leaf_value(stage[0].nodes, x[0]) for stage in model._predictors)
-            base[anchor] += (float(model.decision_function(x[:1])[0]) - tree_sum) / _BAGS
-    feature, threshold, mask, leaves = (np.stack(column) for column in zip(*rows, strict=True))
-    return Trees(feature, threshold, mask, leaves, base)
-
 
 def fit_linear(examples: Examples) -> Linear:
-    """Fit a logistic regression; its shrinkage is undone in size, not in direction."""
+    """Fit a ridge regression; its shrinkage is undone in size, not in direction."""
     mean, spread = examples.x.mean(axis=0), examples.x.std(axis=0)
     scale = np.where(spread > 1e-9, spread, 1.0)
     standard = np.clip((examples.x - mean) / scale, -CLIP, CLIP)
     weight, base = np.zeros((2, examples.x.shape[1])), np.zeros(2)
+    shrinkage = _LINEAR_SHRINKAGE * float(examples.copies.sum())
     for anchor in range(2):
-        quality = examples.quality[:, anchor]
-        coefficients, _ = _logistic(standard, quality, _LINEAR_C)
-        size, base[anchor] = _logistic((standard @ coefficients)[:, None], quality, 1e3)
-        weight[anchor] = coefficients * size[0]
+        target, level = _centred(examples, anchor)
+        ridge = Ridge(alpha=shrinkage).fit(standard, target, sample_weight=examples.copies)
+        raw = standard @ ridge.coef_
+        size, centre = _size(raw, target, examples.copies)
+        weight[anchor] = ridge.coef_ * size
+        base[anchor] = level - size * centre
     return Linear(mean, scale, weight, base)
 
 
 def fit_words(examples: Examples) -> Words:
-    """Fit a logistic regression on tf-idf; a term seen in only one prompt gets no weight."""
+    """Fit a ridge regression on tf-idf; a term seen in only one prompt gets no weight."""
     count = np.asarray((examples.words > 0).sum(axis=0)).ravel()
     idf = (np.log((1 + len(examples.x)) / (1 + count)) + 1).astype(np.float16).astype(np.float64)
-    weighted = examples.words.multiply(idf[None, :]).tocsr()
-    length = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
-    unit = weighted.multiply(1 / np.maximum(length, 1e-9)[:, None]).tocsr()
+    unit = unit_terms(examples.words, idf)
     known = np.flatnonzero(count >= _SEEN_TWICE)
     weight, base = np.zeros((1 << BUCKET_BITS, 2), dtype=np.float32), np.zeros(2)
     for anchor in range(2):
-        coefficients, base[anchor] = _logistic(
-            unit[:, known], examples.quality[:, anchor], _WORDS_C
-        )
-        weight[known, anchor] = coefficients
+        target, level = _centred(examples, anchor)
+        ridge = Ridge(alpha=_WORDS_SHRINKAGE, solver="sparse_cg", tol=1e-4)
+        ridge.fit(unit[:, known], target, sample_weight=examples.copies)
+        weight[known, anchor] = ridge.coef_
+        base[anchor] = level + float(ridge.intercept_)
     return Words(idf.astype(np.float32), weight, base)
+
+
+def fit_experts(examples: Examples, linear: Linear) -> Experts:
+    """Fit a ridge logistic regression to each kind, by Newton steps (IRLS)."""
+    kinds = sorted(set(examples.kinds.tolist()))
+    standard = linear.standard(examples.x)
+    weight = np.zeros((len(kinds), 2, standard.shape[1]))
+    base = np.zeros((len(kinds), 2))
+    for row, kind in enumerate(kinds):
+        here = examples.kinds == kind
+        for anchor in range(2):
+            weight[row, anchor], base[row, anchor] = _ridge_logistic(
+                standard[here], examples.quality[here, anchor]
+            )
+    return Experts(weight, base)
+
+
+def _ridge_logistic(x: Floats, quality: Floats) -> tuple[Floats, float]:
+    """Return the weights and the intercept; the intercept is not shrunk."""
+    least = 1 / (len(quality) + 2)
+    level = float(logit(min(1 - least, max(least, float(quality.mean())))))
+    if not np.ptp(quality):
+        return np.zeros(x.shape[1]), level
+    logits = np.full(len(quality), level)
+    for _ in range(_NEWTON_STEPS):
+        p = expit(logits)
+        variance = np.maximum(p * (1 - p), _LEAST_VARIANCE)
+        ridge = Ridge(alpha=_EXPERT_SHRINKAGE)
+        ridge.fit(x, logits + (quality - p) / variance, sample_weight=variance)
+        logits = np.clip(ridge.predict(x), -_MOST_LOGIT, _MOST_LOGIT)
+    return ridge.coef_, float(ridge.intercept_)
+
+
+def _centred(examples: Examples, anchor: int) -> tuple[Floats, float]:
+    """Return a model's qualities around their mean, on the scale of logits, and the mean's logit.
+
+    Near one half, four times a difference in probability is the difference in logits.
+    """
+    quality = examples.quality[:, anchor]
+    mean = float(np.average(quality, weights=examples.copies))
+    least = 1 / (len(quality) + 2)
+    return _LOGITS * (quality - mean), float(logit(min(1 - least, max(least, mean))))
+
+
+def _size(raw: Floats, target: Floats, copies: NDArray[np.intp]) -> tuple[float, float]:
+    """Return the factor that makes ``raw`` as large as ``target`` asks, and the mean of ``raw``."""
+    centre = float(np.average(raw, weights=copies))
+    spread = float(np.average((raw - centre) ** 2, weights=copies))
+    if spread <= 0:
+        return 0.0, centre
+    return float(np.average((raw - centre) * target, weights=copies)) / spread, centre
+
+
+def unit_terms(words: csr_matrix, idf: NDArray[Any]) -> csr_matrix:
+    """Return the weighted terms of each prompt, (n, buckets), each row of length 1."""
+    weighted = words.multiply(idf[None, :].astype(np.float64)).tocsr()
+    length = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
+    return weighted.multiply(1 / np.maximum(length, 1e-9)[:, None]).tocsr()
 
 
 def fit_blend(parts: Floats, quality: Floats) -> Blend:
     """Fit the scale of the blended logits so that they are calibrated (Platt 1999).
 
-    ``parts``, (n, 4, 2), must come from prompts not trained on; ``quality`` is (n, 2).
+    ``parts``, (n, 3, 2), must come from prompts not trained on; ``quality`` is (n, 2).
     """
     raw = Blend(BLEND, np.zeros(2), np.ones(2)).logits(parts)
     base, slope = np.zeros(2), np.zeros(2)
@@ -192,41 +217,3 @@ def _binary(x: Any, quality: Floats) -> tuple[Any, NDArray[np.int8], Floats | No
     )
     weight = np.concatenate((quality[quality > 0], 1 - quality[quality < 1]))
     return x[rows], y, weight
-
-
-def _row(nodes: NDArray[Any], bags: int) -> tuple[NDArray[Any], ...]:
-    """Return one tree as :class:`Trees` stores it."""
-    feature = np.zeros(SPLITS, dtype=np.intp)
-    threshold = np.full(SPLITS, np.inf)
-    mask = np.full(SPLITS, 255, dtype=np.uint8)
-    leaves = np.zeros(SPLITS + 1)
-    splits, reached = 0, 0
-
-    def walk(index: int) -> int:
-        """Return the bits of the leaves under the node ``index``, left to right."""
-        nonlocal splits, reached
-        node = nodes[index]
-        if node["is_leaf"]:
-            leaves[reached] = node["value"] / bags
-            reached += 1
-            return 1 << (reached - 1)
-        here, splits = splits, splits + 1
-        left = walk(node["left"])
-        feature[here], threshold[here] = node["feature_idx"], node["num_threshold"]
-        mask[here] = 255 & ~left
-        return left | walk(node["right"])
-
-    walk(0)
-    return feature, threshold, mask, leaves
-
-
-_STUMP = np.array([(1, 0.0)], dtype=[("is_leaf", np.uint8), ("value", np.float64)])
-"""A tree with a single leaf that adds nothing."""
-
-
-def _leaf_value(nodes: NDArray[Any], x: Floats) -> float:
-    node = nodes[0]
-    while not node["is_leaf"]:
-        below = x[node["feature_idx"]] <= node["num_threshold"]
-        node = nodes[node["left"] if below else node["right"]]
-    return float(node["value"])

@@ -6,8 +6,10 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
@@ -15,16 +17,20 @@ from routing.learning.artifact import as_stored
 from routing.learning.posterior import Z
 from routing.learning.predictor import Floats, QualityPredictor
 from routing.outcomes import OutcomesError, RecordedPrompt
+from routing.training.abilities import anchor_qualities, topic_of
 from routing.training.cross_fitting import (
+    Groups,
     Learners,
+    Predicted,
     Step,
     cross_logits,
-    cross_parts,
+    cross_predict,
     label_groups,
     random_groups,
-    transfer_logits,
 )
+from routing.training.families import family_of
 from routing.training.fitting import Examples, fit_blend
+from routing.training.fitting_ground import USUAL_TRUST, fit_trust
 
 FEWEST_PROMPTS = 50
 TOPIC_GROUPS = 8
@@ -32,6 +38,8 @@ _FEWEST_OF_A_TOPIC = 10
 _FEWEST_TOPICS = 8
 _DEFAULT_STRENGTH = 8.0
 _STRENGTH_RANGE = (4.0, 40.0)
+FAR_STRENGTH = 8.0
+"""Of a predictor that was trained on one family of prompts, so that nothing measures it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +47,9 @@ class TrainingResult:
     """The predictor and its logits (n, 2) on prompts that it was not trained on.
 
     ``held_out`` is from random folds, ``left_out`` from training without the prompt's
-    whole benchmark (``nan`` if there is only one). ``coverage`` is the share (0-1) of
-    left-out topics whose mean lay in its 80 % interval.
+    whole family of benchmarks (``nan`` if there is only one). ``coverage`` is the share (0-1)
+    of left-out topics whose lead of the strong model lay in its 80 % interval, ``far_coverage``
+    that of benchmarks whose family was left out.
     """
 
     predictor: QualityPredictor
@@ -48,6 +57,7 @@ class TrainingResult:
     held_out: Floats
     left_out: Floats
     coverage: float | None
+    far_coverage: float | None
 
 
 def anchor_models(
@@ -75,26 +85,42 @@ def anchor_models(
 def examples_of(
     prompts: Sequence[RecordedPrompt], weak: str | None = None, strong: str | None = None
 ) -> Examples:
-    """Return features and both anchors' qualities; each benchmark has its own anchors."""
+    """Return features and both anchors' qualities.
+
+    If a model is named, the anchors are two models of each benchmark. Otherwise they are means
+    over the weaker and the stronger models (:func:`routing.training.abilities.anchor_qualities`).
+    """
     by_benchmark: dict[str, list[RecordedPrompt]] = defaultdict(list)
     for prompt in prompts:
         by_benchmark[prompt.benchmark].append(prompt)
-    anchors = {name: anchor_models(group, weak, strong) for name, group in by_benchmark.items()}
-    quality = [[p.outcomes[model].quality for model in anchors[p.benchmark]] for p in prompts]
+    if weak is None and strong is None:
+        quality = anchor_qualities(prompts)
+    else:
+        anchors = {name: anchor_models(group, weak, strong) for name, group in by_benchmark.items()}
+        quality = np.array(
+            [[p.outcomes[model].quality for model in anchors[p.benchmark]] for p in prompts]
+        )
+    number = {name: index for index, name in enumerate(sorted(by_benchmark))}
     # A benchmark with a tenth of the prompts counts like a third, so that each has influence.
     largest = max(map(len, by_benchmark.values()))
     copies = {name: round(math.sqrt(largest / len(group))) for name, group in by_benchmark.items()}
     return Examples.of(
         [p.prompt for p in prompts],
-        np.array(quality),
+        quality,
+        np.array([number[p.benchmark] for p in prompts]),
         np.array([copies[p.benchmark] for p in prompts]),
     )
 
 
 def fits_needed(prompts: Sequence[RecordedPrompt], folds: int) -> int:
     """Return how many steps ``train`` reports."""
-    benchmarks = len({p.benchmark for p in prompts})
-    return 1 + folds + (TOPIC_GROUPS if _has_topics(prompts) else 0) + benchmarks * (benchmarks > 1)
+    families = len(set(families_of(prompts)))
+    return 1 + folds + (TOPIC_GROUPS if _has_topics(prompts) else 0) + families * (families > 1)
+
+
+def families_of(prompts: Sequence[RecordedPrompt]) -> list[str]:
+    """Return the family of each prompt's benchmark."""
+    return [family_of(p.benchmark) for p in prompts]
 
 
 def train(
@@ -118,43 +144,51 @@ def train(
     with threadpool_limits(1):
         examples = examples_of(prompts, weak, strong)
         groups = random_groups(len(prompts), folds, seed)
-        parts = cross_parts(examples, groups, seed, step)
-        learners = Learners.fit(examples, seed)
+        near = cross_predict(examples, groups, step)
+        blend = fit_blend(near.parts, examples.quality)
+        far = _left_out(prompts, examples, step)
+        trust = USUAL_TRUST
+        left_out = np.full((len(prompts), 2), np.nan)
+        far_strength, far_coverage = FAR_STRENGTH, None
+        if far is not None:
+            trust = fit_trust(near.signs, far.signs, examples.copies)
+            left_out = far.logits(blend.logits(far.parts), trust)
+            benchmarks = np.array([p.benchmark for p in prompts])
+            far_strength, far_coverage = _lead_strength(benchmarks, left_out, examples.quality)
+        learners = Learners.fit(examples, trust)
         step()
-        strength, coverage = _prior_strength(prompts, examples, seed, step)
+        near_strengths = _near_strengths(prompts, examples, trust, seed, step)
         predictor = QualityPredictor(
-            learners.trees,
             learners.linear,
             learners.words,
-            fit_blend(parts, examples.quality),
-            strength,
+            learners.experts,
+            blend,
+            learners.ground,
+            learners.general,
+            near_strengths.level,
+            near_strengths.lead,
+            min(near_strengths.lead, far_strength),
         )
         return TrainingResult(
             as_stored(predictor),
             examples.quality,
-            cross_logits(parts, examples.quality, groups),
-            _left_out(prompts, examples, folds, seed, step),
-            coverage,
+            cross_logits(near, examples.quality, groups, trust),
+            left_out,
+            near_strengths.coverage,
+            far_coverage,
         )
 
 
 def _left_out(
-    prompts: Sequence[RecordedPrompt], examples: Examples, folds: int, seed: int, step: Step
-) -> Floats:
-    """Return the logits on each benchmark of a predictor trained on the others, (n, 2)."""
-    labels = np.array([p.benchmark for p in prompts])
-    logits = np.full((len(prompts), 2), np.nan)
-    if len(set(labels)) > 1:
-        for benchmark in sorted(set(labels)):
-            here = labels == benchmark
-            logits[here] = transfer_logits(examples.take(~here), examples.take(here), seed, folds)
-            step()
-    return logits
-
-
-def topic_of(prompt: RecordedPrompt) -> str:
-    """Return the id up to its last slash: ``mmlu/virology`` for ``mmlu/virology/12``."""
-    return prompt.id.rpartition("/")[0] or prompt.benchmark
+    prompts: Sequence[RecordedPrompt], examples: Examples, step: Step
+) -> Predicted | None:
+    """Return predictions on each family by learners fitted on the others; ``None`` if alone."""
+    families = families_of(prompts)
+    names = sorted(set(families))
+    if len(names) < 2:
+        return None
+    groups: Groups = np.array([names.index(family) for family in families])
+    return cross_predict(examples, groups, step)
 
 
 def _topics(prompts: Sequence[RecordedPrompt]) -> list[str]:
@@ -167,30 +201,87 @@ def _has_topics(prompts: Sequence[RecordedPrompt]) -> bool:
     return len(_topics(prompts)) >= _FEWEST_TOPICS
 
 
-def _prior_strength(
-    prompts: Sequence[RecordedPrompt], examples: Examples, seed: int, step: Step
-) -> tuple[float, float | None]:
-    """Return how many ratings a prediction on an unseen topic weighs, and its coverage.
+class _NearStrengths(NamedTuple):
+    """How many ratings predictions on unseen topics weigh, and how often their intervals hold."""
 
-    The topics' true means scatter around the predicted ones like a Beta of
-    this strength: by moments, ``strength = p (1 - p) / variance - 1``, where the
-    variance is that of the means less what sampling explains (the method of
-    moments of DerSimonian & Laird 1986, equal weights). The coverage is the share
-    of topics whose mean lies in its 80 % interval, ``None`` without topics.
-    """
+    level: float
+    lead: float
+    coverage: float | None
+
+
+def _near_strengths(
+    prompts: Sequence[RecordedPrompt], examples: Examples, trust: Floats, seed: int, step: Step
+) -> _NearStrengths:
     if not _has_topics(prompts):
-        return _DEFAULT_STRENGTH, None
+        return _NearStrengths(_DEFAULT_STRENGTH, _DEFAULT_STRENGTH, None)
     topics = np.array([topic_of(p) for p in prompts])
     groups = label_groups(topics.tolist(), TOPIC_GROUPS, seed)
-    parts = cross_parts(examples, groups, seed, step)
-    predicted = expit(cross_logits(parts, examples.quality, groups))
-    members = [topics == topic for topic in _topics(prompts)]
+    predicted = cross_predict(examples, groups, step)
+    logits = cross_logits(predicted, examples.quality, groups, trust)
+    labels = np.where(np.isin(topics, _topics(prompts)), topics, "")
+    level = _means(labels, logits, examples.quality).level_strength()
+    return _NearStrengths(level, *_lead_strength(labels, logits, examples.quality))
+
+
+def _lead_strength(
+    labels: NDArray[np.str_], logits: Floats, quality: Floats
+) -> tuple[float, float | None]:
+    """Return how many ratings a predicted lead weighs on an unseen label, and its coverage.
+
+    The coverage is the share of labels whose mean lead lies in its 80 % interval.
+    """
+    means = _means(labels, logits, quality)
+    # The error of a lead is that of two models.
+    scatter = float((means.lead_error**2 - means.lead_sampling).mean()) / 2
+    strength = means.strength(scatter)
+    spread = 2 * means.binomial.mean(axis=1) / (strength + 1) + means.lead_sampling
+    return strength, float((np.abs(means.lead_error) <= Z * np.sqrt(spread)).mean())
+
+
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """The true means of ``l`` labels less the predicted ones, (l, 2), and their variances.
+
+    ``binomial`` is p (1 - p), ``sampling`` that divided by the label's prompts, and
+    ``lead_sampling`` (l,) the variance of the mean lead of the strong model.
+    """
+
+    error: Floats
+    binomial: Floats
+    sampling: Floats
+    lead_sampling: Floats
+
+    @property
+    def lead_error(self) -> Floats:
+        """Return the errors of the strong model's lead, (l,)."""
+        return self.error[:, 1] - self.error[:, 0]
+
+    def level_strength(self) -> float:
+        """Return how many ratings a predicted level weighs."""
+        return self.strength(float((self.error**2).mean() - self.sampling.mean()))
+
+    def strength(self, scatter: float) -> float:
+        """Return the strength of the Beta whose means scatter with the variance ``scatter``.
+
+        By moments, ``strength = p (1 - p) / scatter - 1``, where the variance is that of the
+        means less what sampling explains (the method of moments of DerSimonian & Laird 1986,
+        equal weights).
+        """
+        low, high = _STRENGTH_RANGE
+        strength = float(self.binomial.mean()) / max(1e-6, scatter) - 1
+        return round(min(high, max(low, strength)), 2)
+
+
+def _means(labels: NDArray[np.str_], logits: Floats, quality: Floats) -> _Means:
+    members = [labels == label for label in sorted(set(labels.tolist()) - {""})]
+    predicted = expit(logits)
+    lead = quality[:, 1] - quality[:, 0]
     expected = np.array([predicted[m].mean(axis=0) for m in members])
-    error = np.array([examples.quality[m].mean(axis=0) for m in members]) - expected
+    count = np.array([m.sum() for m in members])
     binomial = expected * (1 - expected)
-    sampling = binomial / np.array([[m.sum()] for m in members])
-    variance = max(1e-6, float((error**2).mean() - sampling.mean()))
-    low, high = _STRENGTH_RANGE
-    strength = round(min(high, max(low, float(binomial.mean()) / variance - 1)), 2)
-    covered = np.abs(error) <= Z * np.sqrt(binomial / (strength + 1) + sampling)
-    return strength, float(covered.mean())
+    return _Means(
+        np.array([quality[m].mean(axis=0) for m in members]) - expected,
+        binomial,
+        binomial / count[:, None],
+        np.array([lead[m].var() for m in members]) / count,
+    )

@@ -171,8 +171,8 @@ class TestExploration:
 
 PRICE = {"small": 0.1, "mid": 1.0, "big": 10.0}
 TIER = {"small": "simple", "mid": "moderate", "big": "complex"}
-ANCHORS = PREDICTOR.anchors(PromptText.read(EASY), "factual")
-EXPECTED = {model: expit(logit_of_tier(ANCHORS, tier)) for model, tier in TIER.items()}
+EVERYDAY = PREDICTOR.expectation(PromptText.read(EASY), "factual").everyday
+EXPECTED = {model: expit(logit_of_tier(EVERYDAY, tier)) for model, tier in TIER.items()}
 
 
 class Stream:

@@ -19,6 +19,7 @@ from routing.evaluation.scorers import SCORERS
 from routing.evaluation.tables import report_tables, report_values
 from routing.learning.artifact import SHIPPED, Artifact, ArtifactError, load_artifact
 from routing.outcomes import OutcomesError, RecordedPrompt, read_outcomes
+from routing.training.families import family_of
 from routing.training.train import FEWEST_PROMPTS
 
 
@@ -33,7 +34,8 @@ class Command(TeachingCommand):
         "and 'cost at 95 %' is the cost of reaching 95 % of the strong model's quality, as a share "
         "of always using it (lower is better). Brackets show 95 % bootstrap intervals. 'learning' "
         "is trained on the other folds only, and 'hybrid' is learning overridden by complexity; "
-        "'trained' is the artifact as it is, 'transfer' is trained on the other benchmarks given; "
+        "'trained' is the artifact as it is, 'transfer' is trained on the other families of "
+        "benchmarks given (--leave-out benchmark: on all other benchmarks); "
         "'oracle' knows the outcomes. With more than two models and prices, quality over cost is "
         "compared with mixing models at random: the mean quality over all costs, and at each "
         "model's cost.\n"
@@ -65,6 +67,11 @@ class Command(TeachingCommand):
             "--resamples", type=int, default=1000, help="resamples of the bootstrap (%(default)s)"
         )
         parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument(
+            "--leave-out", choices=("benchmark", "family"), default="family",
+            help="what 'transfer' is not trained on: the benchmark alone, or all benchmarks that "
+            "ask the same kind of question (%(default)s)",
+        )  # fmt: skip
         parser.add_argument("--format", choices=("table", "json"), default="table")
         parser.add_argument(
             "--plot", type=Path, metavar="FILE", help="write a plot to this PNG file"
@@ -116,7 +123,10 @@ class Command(TeachingCommand):
                 routers=options["router"] or _applicable(benchmarks, benchmark, artifact),
                 prices=prices,
                 artifact=artifact,
-                **{k: options[k] for k in ("weak", "strong", "folds", "resamples", "seed")},
+                **{
+                    k: options[k]
+                    for k in ("weak", "strong", "folds", "resamples", "seed", "leave_out")
+                },
             )
             for benchmark in track(list(benchmarks), "Evaluating", console=progress, transient=True)
         ]
@@ -144,7 +154,11 @@ def _applicable(
     benchmarks: Mapping[str, Sequence[RecordedPrompt]], benchmark: str, artifact: Artifact | None
 ) -> list[str]:
     """Return all routers except those with too few data or with results that would be too good."""
-    others = sum(len(prompts) for name, prompts in benchmarks.items() if name != benchmark)
+    others = sum(
+        len(prompts)
+        for name, prompts in benchmarks.items()
+        if family_of(name) != family_of(benchmark)
+    )
     left_out = set()
     if len(benchmarks[benchmark]) < FEWEST_PROMPTS:
         left_out |= {"learning", "hybrid"}

@@ -25,9 +25,11 @@ class Command(TeachingCommand):
 
     help = (
         "Train the predictor that learned routing starts from: how likely a weak and a strong "
-        "model are to answer a prompt well. DATA is JSON lines, plain or .gz: id, benchmark, "
+        "model are to answer a prompt well. Each is a mean over the weaker or the stronger models "
+        "of the data, unless --weak or --strong names one. Several files are linked by the models "
+        "that they share. DATA is JSON lines, plain or .gz: id, benchmark, "
         "prompt, outcomes by model with quality (0-1), input_tokens, output_tokens; an id of the "
-        "form benchmark/topic/number names a topic. Takes about a minute for 8 000 prompts; the "
+        "form benchmark/topic/number names a topic. Takes a few minutes for 20 000 prompts; the "
         "same data and seed give the same file. Prompts are written as hashes only, never as text. "
         "Set ROUTER_ARTIFACT to the file and restart to use it.\n"
         "Example: manage.py train_router --data outcomes.jsonl.gz --output data/router.npz"
@@ -42,11 +44,9 @@ class Command(TeachingCommand):
             metavar="FILE",
             help="file to write (default: DATA_DIR/router.npz)",
         )
+        parser.add_argument("--weak", help="the weak model (default: a mean over weaker models)")
         parser.add_argument(
-            "--weak", help="the weak model (default: worst on average, by benchmark)"
-        )
-        parser.add_argument(
-            "--strong", help="the strong model (default: best on average, by benchmark)"
+            "--strong", help="the strong model (default: a mean over stronger models)"
         )
         parser.add_argument("--folds", type=int, default=5, help="number of folds (%(default)s)")
         parser.add_argument("--seed", type=int, default=0)
@@ -81,6 +81,7 @@ class Command(TeachingCommand):
             "data": {path.name: _sha256(path) for path in options["data"]},
             "benchmarks": metrics,
             "interval_coverage": trained.coverage,
+            "interval_coverage_left_out": trained.far_coverage,
             "folds": options["folds"],
             "seed": options["seed"],
             "scikit-learn": version("scikit-learn"),
@@ -99,7 +100,7 @@ class Command(TeachingCommand):
         table = Table(title="On held-out prompts", title_justify="left")
         table.add_column("benchmark")
         for heading in (
-            "prompts", "weak", "strong", "APGR", "APGR, benchmark left out", "calibration error",
+            "prompts", "weak", "strong", "APGR", "APGR, family left out", "calibration error",
         ):  # fmt: skip
             table.add_column(heading, justify="right")
         for name, figures in metrics.items():
@@ -118,10 +119,17 @@ class Command(TeachingCommand):
         console.print(table)
         coverage = ""
         if trained.coverage is not None:
-            coverage = f" (its 80 % interval held for {trained.coverage:.0%} of unseen topics)"
+            coverage = (
+                f" (the 80 % interval of a lead held for {trained.coverage:.0%} of unseen topics)"
+            )
+        if trained.far_coverage is not None:
+            coverage += (
+                f", {trained.predictor.far_strength:g} far from what was trained on (held for "
+                f"{trained.far_coverage:.0%} of benchmarks whose family was left out)"
+            )
         console.print(
             f"{output}: {output.stat().st_size / 1000:.0f} kB, a prediction counts as "
-            f"{trained.predictor.prior_strength:g} ratings{coverage}, SHA-256 {_sha256(output)}",
+            f"{trained.predictor.near_strength:g} ratings{coverage}, SHA-256 {_sha256(output)}",
             soft_wrap=True,
         )
 
