@@ -118,3 +118,8 @@ def tenants_known() -> set[str]:
 def team_of(tenant: str) -> str:
     """Return the team's name; empty if the tenant is not a team."""
     return tenant.removeprefix(_TEAM) if tenant.startswith(_TEAM) else ""
+
+
+def tenant_of_team(team: str) -> str:
+    """Return the tenant of the team with this name."""
+    return f"{_TEAM}{team}"

@@ -1,4 +1,4 @@
-"""Monthly statements: what each user or tag used, cost and saved."""
+"""Monthly statements: what each user, tag, session, agent, key, team or project used and saved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analytics.reports.figures import Figures, add_figures, no_figures, saved_of
 from analytics.reports.sum_queries import rows_by
 from analytics.reports.sum_sources import RECORDED
 
-BY = ("user", "tag")
+BY = ("user", "tag", "session", "agent", "key", "team", "project")
 _SHOWN = ("requests", "failed", "cache_hits", "tokens_in", "tokens_out", "cost", "baseline_cost")
 
 
@@ -28,7 +28,7 @@ def month_of(text: str) -> tuple[datetime, datetime]:
 
 
 def statements(month: str, by: str, compared: ComparedWith | None = None) -> dict[str, Any]:
-    """Return one row per user or tag, most expensive first, in USD.
+    """Return one row per value of ``by``, one of :data:`BY`, most expensive first, in USD.
 
     Savings are ``compared`` with its baseline, by default the recorded one; ``baseline`` says it
     in words. Raises ``ValueError`` if ``month`` is not a month.
@@ -42,7 +42,7 @@ def statements(month: str, by: str, compared: ComparedWith | None = None) -> dic
 def statement(
     month: str, by: str, name: str, compared: ComparedWith | None = None
 ) -> dict[str, Any]:
-    """Return one user's or tag's month: total, by model and by day; read from the requests.
+    """Return the month of one value of ``by``: total, by model and by day; read from the requests.
 
     ``pruned`` says whether requests of the month were deleted, so that the statement is
     incomplete. Raises ``ValueError`` if ``month`` is not a month.

@@ -17,6 +17,7 @@ from django.db.models import F, IntegerField, Q, QuerySet, Sum, TextField, Value
 from django.db.models.functions import Cast, Concat
 from django.db.models.functions.datetime import TruncBase
 
+from analytics.access.keys import tenant_of_team
 from analytics.models import DailyRollup, HourlyRollup, RequestRecord
 from analytics.money import MoneySum
 from analytics.reports.figures import (
@@ -103,8 +104,15 @@ def totals_of_days(span: Span) -> dict[tuple[str, str], Figures]:
     return {(row["dimension"], row["value"]): _figures(row) for row in rows}
 
 
+ROW_COLUMNS = {
+    "user": "user_id", "session": "session_id", "agent": "agent", "key": "api_key",
+    "project": "project",
+}  # fmt: skip
+"""The column of a request that has its value of a dimension."""
+
+
 def rows_by(dimension: str, value: str, span: Span) -> dict[tuple[datetime, str], Figures]:
-    """Sum the requests with one value of "user" or "tag" by UTC day and model."""
+    """Sum the requests with one value of ``dimension`` by UTC day and model."""
     rows = rows_of(dimension, value, requests_in(*span))
     rows = rows.annotate(model_ref=KEPT["model"], at=DAY).values("at", "model_ref")
     return {
@@ -114,10 +122,17 @@ def rows_by(dimension: str, value: str, span: Span) -> dict[tuple[datetime, str]
 
 
 def rows_of(dimension: str, value: str, requests: Any) -> Any:
-    """Return those of ``requests`` with one value of "user" or "tag"."""
-    if dimension == "user":
-        return requests.filter(user_id=value)
-    return tagged(requests, value) if value else requests.filter(tags=[])
+    """Return those of ``requests`` with one value of "tag", "team" or of a column.
+
+    "" is no value.
+    """
+    if dimension == "tag":
+        return tagged(requests, value) if value else requests.filter(tags=[])
+    if dimension == "team":
+        if value:
+            return requests.filter(tenant=tenant_of_team(value))
+        return requests.exclude(tenant__startswith=tenant_of_team(""))
+    return requests.filter(**{ROW_COLUMNS[dimension]: value})
 
 
 def sums_together(

@@ -19,10 +19,11 @@ _WRITERS = {"json": as_json, "csv": as_csv, "html": as_html}
 
 
 class Command(TeachingCommand):
-    """Show what each user or tag used, cost and saved in a month."""
+    """Show what each user, tag, session, agent, key, team or project used and saved in a month."""
 
     help = (
-        "Show what each user or tag used, cost and saved in a calendar month (UTC):\n"
+        "Show what each user, tag, session, agent, key, team or project used, cost and saved in a "
+        "calendar month (UTC):\n"
         "  manage.py statement                                    last month, every user\n"
         "  manage.py statement --month 2026-10 --by tag\n"
         "  manage.py statement --name ann --format html --output ann.html\n"
@@ -35,7 +36,7 @@ class Command(TeachingCommand):
         """Declare the options of the command."""
         parser.add_argument("--month", metavar="YYYY-MM", help="month (default: last month)")
         parser.add_argument("--by", choices=BY, default="user")
-        parser.add_argument("--name", help="show only this user or tag, with its models and days")
+        parser.add_argument("--name", help="show only this one, with its models and days")
         parser.add_argument(
             "--baseline", default="recorded", metavar="NAME",
             help="compare with the recorded baseline (BASELINE_MODEL), complexity, requested, or a "

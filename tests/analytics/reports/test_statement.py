@@ -74,6 +74,36 @@ def test_one_of_them_by_model_and_day(by: str, name: str, cost: float) -> None:
     assert not found["pruned"]
 
 
+@pytest.mark.parametrize(
+    ("by", "name"),
+    [
+        ("session", "s-1"),
+        ("agent", "codex"),
+        ("key", "aco_1"),
+        ("team", "web"),
+        ("project", "shop"),
+    ],
+)
+def test_whatever_a_report_breaks_down_by_has_a_statement(by: str, name: str) -> None:
+    RoutingMetricFactory(
+        request__session_id="s-1",
+        request__agent="codex",
+        request__api_key="aco_1",
+        request__tenant="team:web",
+        request__project="shop",
+        request__created_at=datetime(2026, 10, 7, tzinfo=UTC),
+        request__cost=D("0.7"),
+        baseline_cost=D(1),
+    )
+    options = ("--month", "2026-10", "--by", by, "--format", "json")
+    rows = {row["name"]: row["cost"] for row in json.loads(run(*options))["rows"]}
+    assert rows == {name: 0.7, "(none)": pytest.approx(1.0)}
+    for one, cost in ((name, 0.7), ("(none)", 1.0)):
+        month = json.loads(run(*options, "--name", one))
+        assert month["total"]["cost"] == pytest.approx(cost)
+        assert sum(row["cost"] for row in month["days"]) == pytest.approx(cost)
+
+
 @pytest.mark.parametrize("kind", ["table", "html"])
 def test_people_s_formats(kind: str) -> None:
     text = run("--month", "2026-10", "--name", "ann", "--format", kind)
