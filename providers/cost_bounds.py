@@ -60,6 +60,9 @@ _GEMINI_TOOLS = {
 # Fields that let the provider fetch input, by the tool that it runs.
 _FETCHED_INPUT = {"web_search_options": "web_search", "plugins": "web_search", "mcp_servers": ""}
 _PRIORITY, _FAST, _GEOGRAPHY, _AUDIO = Decimal(2), Decimal(6), Decimal("1.1"), Decimal(16)
+# An automatic tier may be the priority one, which is 2.5 times as dear for GPT-5.5:
+# https://openai.com/api-priority-processing/
+_AUTOMATIC = Decimal("2.5")
 _PRICED_TIERS = frozenset({"flex", "priority", "fast"})
 _ANYWHERE = frozenset({"", "global", "not_available"})
 _LONG_CONTEXT = 1_000_000
@@ -202,8 +205,10 @@ def _rates(wire: str, body: _Body) -> Decimal:
     """Return the most by which the fields for speed and place multiply the rates."""
     rates, tier = Decimal(1), text_of(body.get("service_tier"))
     # OpenAI's "auto" is whatever the project is set to.
-    if tier in {"priority", "fast"} or (tier == "auto" and wire != "anthropic"):
+    if tier in {"priority", "fast"}:
         rates *= _PRIORITY
+    elif tier == "auto" and wire != "anthropic":
+        rates *= _AUTOMATIC
     if body.get("speed") == "fast":
         rates *= _FAST
     if text_of(body.get("inference_geo")).lower() not in _ANYWHERE:
