@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.catalogue import Catalogue, load_catalogue
+from providers.completion import Usage
 from providers.dated_prices import DatedPrice
 from providers.known_models import NO_KNOWN_WINDOW, KnownModels
 from providers.pricing import PriceBook
@@ -121,6 +122,15 @@ def test_what_operators_set_for_a_model_holds_for_its_snapshots() -> None:
     assert rates is not None
     assert rates.input.base == 7
     assert prices.source("claude", "claude-haiku-4-5-20251001", at) == "set here"
+
+
+def test_a_model_with_a_rule_of_its_own_is_known_and_so_are_its_snapshots() -> None:
+    for name in ("gpt-6.2-sol", "gpt-6.2-sol-2026-11-01", "ft:gpt-4.1-mini-2025-04-14:acme::id"):
+        spec = MODELS.find("openai", name)
+        assert spec is not None
+        assert spec.id == name
+    prices = PriceBook(CATALOGUE)
+    assert prices.cost("openai", "gpt-6.2-sol-2026-11-01", Usage(100_000, 10_000)) == Decimal("0.3")
 
 
 @given(st.sampled_from(sorted(CATALOGUE.providers)), st.text(max_size=60))
