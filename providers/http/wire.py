@@ -24,7 +24,7 @@ from providers.errors import (
     MalformedResponse,
     ProviderError,
 )
-from providers.events import Event, Relayed, Started
+from providers.events import Event, Relayed, Started, UsageReported
 from providers.http.error_answer import call_failed, holds_key, read_error
 from providers.http.side_calls import SideAnswer, SideCall, passed_on
 from providers.http.streaming import (
@@ -210,6 +210,9 @@ class WireClient(ABC):
                 except ProviderError as error:
                     if relays and not self.holds_key(text.encode("utf-8", "replace")):
                         error.event = data
+                    if error.usage is not None:
+                        # What was written until then is charged.
+                        yield UsageReported(error.usage)
                     raise
                 for event in read:
                     mended = characters.mend(event)
