@@ -195,6 +195,11 @@ def served_tier(reported: Mapping[str, Any], tier: Any = None) -> str:
     return ""
 
 
+def with_tier(usage: Usage, tier: str) -> Usage:
+    """Return ``usage`` with the service tier beside it, unless it names one itself."""
+    return usage if usage.service_tier else replace(usage, service_tier=tier)
+
+
 def reported_cost(reported: Mapping[str, Any]) -> Decimal | None:
     """Return what the provider says it charged for the call in USD, ``None`` if it does not.
 

@@ -100,10 +100,12 @@ class Rates:
             if tokens > 0 and unit in media:
                 total += (media[unit].at(size) - self.input.at(size)) * tokens
                 uncached -= tokens
-        for unit, tokens in (
-            ("cache_audio_read", usage.audio_read_tokens),
-            ("cache_image_read", usage.image_read_tokens),
+        for unit, uncached_unit, tokens in (
+            ("cache_audio_read", "input_audio", usage.audio_read_tokens),
+            ("cache_image_read", "input_image", usage.image_read_tokens),
         ):
+            if self.cache_read is None and unit not in media:
+                unit = uncached_unit  # this model's cached tokens cost as much as others
             if tokens and unit in media:
                 total += (media[unit].at(size) - usual_read.at(size)) * tokens
         for unit, tokens in (

@@ -189,7 +189,8 @@ def _gemini_counts(reported: Mapping[str, Any]) -> Counts:
         "input": tokens_in,
         "output": tokens_out,
         "total": total,
-        "read": _first(reported, ("cachedContentTokenCount", "cached_content_token_count")),
+        "read": _first(reported, ("cachedContentTokenCount", "cached_content_token_count"))
+        or (sum(cached.values()) if cached else None),
         "written": None,
         "hour": None,
         "reasoning": thoughts,
@@ -213,5 +214,6 @@ def _modalities(reported: Mapping[str, Any], *names: str) -> dict[str, int]:
             if isinstance(item, Mapping):
                 modality, number = item.get("modality"), _first(item, _MODALITY_COUNT)
                 if isinstance(modality, str) and number:
+                    modality = modality.upper()
                     tokens[modality] = tokens.get(modality, 0) + number
     return tokens

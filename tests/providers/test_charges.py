@@ -241,6 +241,12 @@ def test_reasoning_beside_the_answer_has_its_own_rate(cost) -> None:
     assert cost("perplexity", "sonar-deep-research", usage) == D("0.21")
 
 
+def test_cached_audio_of_a_model_without_a_price_for_it_is_audio(cost) -> None:
+    usage = Usage(1_000, 0, 500, audio_input_tokens=600, audio_read_tokens=300)
+    # 400 tokens of text at USD 2.5, 600 of audio at USD 32.
+    assert cost("openai", "gpt-audio", usage) == D("0.0202")
+
+
 def test_videos_have_their_own_rate(cost) -> None:
     usage = Usage(1_000, 5_800, video_output_tokens=5_700)
     assert cost("gemini", "gemini-omni-1.1-flash", usage) == D("0.10215")

@@ -608,6 +608,26 @@ def grounded(*queries: str) -> dict[str, Any]:
     }
 
 
+def test_gemini_s_searches_for_images_are_queries_too() -> None:
+    # https://googleapis.github.io/java-genai/javadoc (GroundingMetadata.imageSearchQueries)
+    body = grounded("a")
+    body["candidates"][0]["groundingMetadata"]["imageSearchQueries"] = ["a", "b", ""]
+    usage = read_gemini_usage("gemini-nano-banana-2.1", body)
+    assert usage is not None
+    assert usage.web_searches == 3
+
+
+def test_gemini_s_details_are_read_however_they_are_written() -> None:
+    report = {
+        "promptTokenCount": 100,
+        "candidatesTokenCount": 20,
+        "promptTokensDetails": [{"modality": "audio", "tokenCount": 80}],
+        "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 60}],
+    }
+    usage = read_usage({"usageMetadata": report})
+    assert usage == Usage(100, 20, 60, audio_input_tokens=80, audio_read_tokens=60)
+
+
 @pytest.mark.parametrize(("model", "searches"), [("gemini-3.8-flash", 2), ("gemini-2.5-flash", 1)])
 def test_gemini_bills_queries_and_older_models_the_prompt(model: str, searches: int) -> None:
     # https://ai.google.dev/gemini-api/docs/pricing: empty queries and repeated ones are free.
