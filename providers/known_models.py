@@ -24,8 +24,14 @@ _KEPT_NAMES = 4096
 # Names become part of a URL. These have neither "..", nor a query, nor white space.
 _SAFE = re.compile(r"[a-z0-9_+~-][a-z0-9._:@+~-]*(/[a-z0-9_+~-][a-z0-9._:@+~-]*)*", re.ASCII | re.I)
 _CLIENT_SUFFIX = re.compile(r"\[\d+[km]\]$", re.I)  # Claude Code's: "[1m]"
-_PATH = re.compile(r"^(publishers/[^/]+/)?models/", re.I)  # Google's resource names
-_BEDROCK = re.compile(r"^((us|eu|apac|jp|au|global)\.)?(anthropic|openai|deepseek)\.", re.I)
+_PATH = re.compile(  # Google's resource names
+    r"^(projects/[^/]+/locations/[^/]+/)?(publishers/[^/]+/)?models/", re.I
+)
+_BEDROCK = re.compile(  # names of its models, and of the profiles of inference by region
+    r"^(arn:aws[a-z-]*:bedrock:[a-z0-9-]*:\d*:[a-z-]+/)?"
+    r"((us|us-gov|eu|apac|jp|au|ca|sa|global)\.)?(anthropic|openai|deepseek)\.",
+    re.I,
+)
 _BEDROCK_VERSION = re.compile(r"-v\d+(:\d+)?$", re.I)
 _DAY = r"(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
 _DATE = re.compile(  # of OpenAI and Anthropic, then of Google

@@ -24,6 +24,8 @@ from providers.pricing import PriceBook
 
 CATALOGUE = load_catalogue()
 MODELS = KnownModels(CATALOGUE)
+HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
+ARN = f"arn:aws:bedrock:us-east-1::foundation-model/{HAIKU}"
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,11 @@ MODELS = KnownModels(CATALOGUE)
         ("claude", "claude-sonnet-5-5@20260901", "claude-sonnet-5-5-20260901", "claude-sonnet-5-5"),
         ("claude", "us.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5-20251001",
          "claude-haiku-4-5"),
+        ("claude", f"us-gov.{HAIKU}", "claude-haiku-4-5-20251001",
+         "claude-haiku-4-5"),
+        ("claude", ARN, "claude-haiku-4-5-20251001", "claude-haiku-4-5"),
+        ("gemini", "projects/p/locations/us/publishers/google/models/gemini-3.8-flash",
+         "gemini-3.8-flash", ""),
         ("claude", "CLAUDE-HAIKU-4-5", "claude-haiku-4-5", ""),
         ("claude", " claude-haiku-4.5 ", "claude-haiku-4-5", ""),
         ("claude", "claude-sonnet-5-5[1m]", "claude-sonnet-5-5", ""),
