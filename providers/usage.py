@@ -29,6 +29,8 @@ _NAMES = (
     "usage", "usageMetadata", "usage_metadata", "amazon-bedrock-invocationMetrics", "billed_units",
 )  # fmt: skip
 _AROUND = ("x_groq", "message", "delta", "response", "meta", "usage")
+# More than any model thinks: such a total is a mistake.
+_MOST_THOUGHTS = 300_000
 _CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
 _BESIDE = frozenset({"compaction", "advisor_message"})
 _COSTS = frozenset({"cost", "cost_in_usd_ticks", "estimated_cost"})
@@ -237,7 +239,7 @@ def _reconciled(counts: Counts) -> tuple[int | None, int | None, bool]:
         return tokens_in, tokens_out + reasoning, False
     if total == tokens_in + tokens_out + cached:
         return tokens_in + cached, tokens_out, False
-    if total and total > tokens_in + tokens_out:
+    if total and 0 < total - tokens_in - tokens_out <= _MOST_THOUGHTS:
         # Gemini's thoughts, which its API for clients of OpenAI counts in the total alone:
         # https://github.com/mozilla-ai/any-llm/issues/1290
         return tokens_in, total - tokens_in, True

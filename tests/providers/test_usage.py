@@ -129,6 +129,7 @@ RESPONSES = {
             {"prompt_tokens": 20, "completion_tokens": 198, "total_tokens": 623},
             Usage(20, 603, estimated=True),
         ),
+        ({**OPENAI, "total_tokens": 1_999_999_999}, Usage(100, 20)),
         # https://docs.perplexity.ai/getting-started/models/models/sonar-deep-research
         (
             {
