@@ -15,7 +15,7 @@ _IMAGE_MODEL = "gpt-image-1"
 _MOST_USD = 1_000_000
 _MOST_SEARCHES = 100_000
 _TICKS_PER_USD = Decimal(10**10)
-_PRICED_TIERS = frozenset({"flex", "priority", "fast", "batch", "provisioned"})
+_PRICED_TIERS = frozenset({"flex", "priority", "fast", "ultrafast", "batch", "provisioned"})
 # Capacity that was bought ahead: OpenAI's scale tier, Bedrock's reserved one. Vertex says
 # PROVISIONED_THROUGHPUT. https://openai.com/api-scale-tier/
 _BOUGHT_AHEAD = frozenset({"scale", "reserved", "provisioned_throughput"})

@@ -118,6 +118,20 @@ def test_the_first_fast_modes_cost_six_times_as_much(model: str, cost) -> None:
     assert cost("claude", model, speed="fast") == D("4.5")
 
 
+@pytest.mark.parametrize(
+    ("model", "usage", "expected"),
+    [
+        # https://apidog.com/jp/blog/openai-ultrafast-mode: 60, 6, 75 and 300 USD per million
+        ("gpt-6-astra", Usage(100_000, 10_000, 40_000, 20_000), "7.14"),
+        # https://docs.venice.ai/models/gpt-6-1-sol-ultrafast: 12 and 60
+        ("gpt-6.1-sol", TOKENS, "1.8"),
+        ("gpt-6.2-sol-2026-11-01", TOKENS, "1.8"),
+    ],
+)
+def test_openai_s_fastest_tier_costs_six_times_as_much(model, usage, expected, cost) -> None:
+    assert cost("openai", model, replace(usage, service_tier="ultrafast")) == D(expected)
+
+
 def test_capacity_bought_ahead_costs_nothing_more(book: PriceBook) -> None:
     price = book.price("openai", "gpt-5", replace(TOKENS, service_tier="provisioned"), NOW)
     assert (price.cost, price.listed) == (0, D("0.225"))

@@ -451,6 +451,7 @@ def test_the_output_in_an_opening_report_is_no_count() -> None:
         ({"usageMetadata": {"promptTokenCount": 9, "trafficType": "ON_DEMAND"}}, ""),
         # Capacity that was bought ahead: https://openai.com/api-scale-tier/
         ({"usage": OPENAI, "service_tier": "scale"}, "provisioned"),
+        ({"usage": OPENAI, "service_tier": "ultrafast"}, "ultrafast"),
         ({"usage": OPENAI, "service_tier": "reserved"}, "provisioned"),
         (
             {"usageMetadata": {"promptTokenCount": 9, "trafficType": "PROVISIONED_THROUGHPUT"}},
