@@ -132,6 +132,18 @@ def test_openai_s_fastest_tier_costs_six_times_as_much(model, usage, expected, c
     assert cost("openai", model, replace(usage, service_tier="ultrafast")) == D(expected)
 
 
+@pytest.mark.parametrize(
+    ("model", "read"), [("claude-mythos-5-1", "0.25"), ("claude-mythos-5", "1")]
+)
+def test_models_of_limited_availability_have_prices(model: str, read: str, cost) -> None:
+    # https://platform.claude.com/docs/en/about-claude/pricing
+    usage = Usage(1_000_000, 0, 700_000, 300_000, cache_write_1h_tokens=100_000)
+    expected = D("0.7") * D(read) + D("2.5") + D(2)
+    assert cost("claude", model, usage) == expected
+    assert cost("claude", model, usage, service_tier="batch") == expected / 2
+    assert cost("claude", model, usage, geography="us") == expected * D("1.1")
+
+
 def test_capacity_bought_ahead_costs_nothing_more(book: PriceBook) -> None:
     price = book.price("openai", "gpt-5", replace(TOKENS, service_tier="provisioned"), NOW)
     assert (price.cost, price.listed) == (0, D("0.225"))
