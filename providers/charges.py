@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -15,10 +15,20 @@ _IMAGE_MODEL = "gpt-image-1"
 _MOST_USD = 1_000_000
 _MOST_SEARCHES = 100_000
 _TICKS_PER_USD = Decimal(10**10)
-_PRICED_TIERS = frozenset({"flex", "priority", "fast", "batch", "provisioned"})
+_PRICED_TIERS = frozenset({"flex", "priority", "fast", "ultrafast", "batch", "provisioned"})
+# Capacity that was bought ahead: OpenAI's scale tier, Bedrock's reserved one. Vertex says
+# PROVISIONED_THROUGHPUT. https://openai.com/api-scale-tier/
+_BOUGHT_AHEAD = frozenset({"scale", "reserved", "provisioned_throughput"})
 _GLOBAL = frozenset({"global", "not_available"})
 _XAI_TOOLS = ("server_side_tool_usage_details", "server_side_tool_usage")
-_XAI_SEARCHES = ("web_search_calls", "x_search_calls", "web_search", "x_search")
+# xAI's names of the tools that have a fee, by the unit that it is counted in:
+# https://docs.x.ai/developers/pricing
+_XAI_UNITS = {
+    "web_searches": ("web_search_calls", "x_search_calls", "web_search", "x_search"),
+    "file_searches": ("file_search_calls", "file_search", "collections_search"),
+    "code_sessions": ("code_interpreter_calls", "code_interpreter", "code_execution"),
+}
+_GIGABYTES = {"1g": 1, "4g": 4, "16g": 16, "64g": 64}
 
 
 def amount(value: Any) -> Decimal | None:
@@ -38,20 +48,24 @@ def usd(value: Any) -> Decimal | None:
     return money if money is not None and money <= _MOST_USD else None
 
 
-def web_searches(reported: Mapping[str, Any]) -> int:
-    """Return how many searches the provider ran for the model.
+def reported_tools(reported: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how often the provider ran tools for the model, by the fields of :class:`Usage`.
 
     Anthropic and OpenRouter say ``server_tool_use``, Perplexity ``num_search_queries``, and
     xAI ``server_side_tool_usage``.
     """
     tools = reported.get("server_tool_use")
     if tools and isinstance(tools, Mapping):
-        return _number(tools.get("web_search_requests"))
+        return {"web_searches": _number(tools.get("web_search_requests"))}
     for name in _XAI_TOOLS:
         tools = reported.get(name)
         if tools and isinstance(tools, Mapping):
-            return sum(_number(tools.get(search)) for search in _XAI_SEARCHES)
-    return _number(reported.get("num_search_queries"))
+            return {unit: _sum(tools, names) for unit, names in _XAI_UNITS.items()}
+    return {"web_searches": _number(reported.get("num_search_queries"))}
+
+
+def _sum(tools: Mapping[str, Any], names: Iterable[str]) -> int:
+    return sum(_number(tools.get(name)) for name in names)
 
 
 def _number(value: Any) -> int:
@@ -63,7 +77,8 @@ def with_hosted_tools(usage: Usage, body: Mapping[str, Any]) -> Usage:
     """Return ``usage`` with the tools that ran, by the ``output`` items of OpenAI's responses.
 
     Opening a page has no fee: https://platform.openai.com/docs/guides/tools-web-search. Code
-    runs in a container, which has one fee: https://developers.openai.com/api/docs/pricing.
+    and the hosted shell run in a container, which has one fee by the gigabyte of its memory:
+    https://developers.openai.com/api/docs/pricing.
     Images are made by a model of their own, whose tokens are not in the usage:
     https://github.com/Wei-Shaw/sub2api/issues/1999
     """
@@ -75,22 +90,53 @@ def with_hosted_tools(usage: Usage, body: Mapping[str, Any]) -> Usage:
     if not isinstance(output, list):
         return usage
     web = files = 0
-    containers = set()
+    containers: dict[str, int] = {}
     for item in output:
         kind = item.get("type") if isinstance(item, Mapping) else None
         if kind == "web_search_call":
             action = item.get("action")
             kind_of_action = action.get("type") if isinstance(action, Mapping) else "search"
             web += kind_of_action == "search"
-        elif kind == "code_interpreter_call":
-            containers.add(str(item.get("container_id")))
+        elif kind in ("code_interpreter_call", "shell_call"):
+            containers.update(_container(item, whole))
         files += kind == "file_search_call"
+    kinds = {kind for tool in _tools(whole) if isinstance(kind := tool.get("type"), str)}
+    preview = any(kind.startswith("web_search_preview") for kind in kinds)
     return replace(
         usage,
         web_searches=usage.web_searches or web,
-        file_searches=files,
-        code_sessions=len(containers),
+        preview_searches=web if preview else 0,
+        file_searches=usage.file_searches or files,
+        code_sessions=usage.code_sessions or sum(containers.values()),
     )
+
+
+def _container(call: Mapping[str, Any], response: Mapping[str, Any]) -> dict[str, int]:
+    """Return the gigabytes of the container in which a call ran, by its id; {} if in none.
+
+    https://developers.openai.com/api/docs/guides/tools-shell and .../tools-code-interpreter
+    """
+    if call.get("type") == "code_interpreter_call":
+        name, kind, place = call.get("container_id"), "code_interpreter", "container"
+    else:
+        environment = call.get("environment")
+        if not isinstance(environment, Mapping) or environment.get("type") == "local":
+            return {}
+        name, kind, place = environment.get("container_id"), "shell", "environment"
+    sizes = [
+        _GIGABYTES.get(str(container.get("memory_limit")), 1)
+        for tool in _tools(response)
+        if tool.get("type") == kind and isinstance(container := tool.get(place), Mapping)
+    ]
+    return {str(name): max(sizes, default=1)}
+
+
+def _tools(response: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the tools that a response repeats from its request."""
+    tools = response.get("tools")
+    for tool in tools if isinstance(tools, list) else ():
+        if isinstance(tool, Mapping):
+            yield tool
 
 
 def _image_model_call(response: Mapping[str, Any]) -> tuple[str, Usage] | None:
@@ -103,11 +149,8 @@ def _image_model_call(response: Mapping[str, Any]) -> tuple[str, Usage] | None:
     tokens_in, tokens_out = counts["input"] or 0, counts["output"] or 0
     if not tokens_in and not tokens_out:
         return None
-    tools = response.get("tools")
     models = [
-        tool.get("model")
-        for tool in (tools if isinstance(tools, list) else ())
-        if isinstance(tool, Mapping) and tool.get("type") == "image_generation"
+        tool.get("model") for tool in _tools(response) if tool.get("type") == "image_generation"
     ]
     model = next((name for name in models if name and isinstance(name, str)), _IMAGE_MODEL)
     return model, Usage(
@@ -146,17 +189,23 @@ def served_tier(reported: Mapping[str, Any], tier: Any = None) -> str:
     ):
         if value and isinstance(value, str):
             name = value.lower().removeprefix("service_tier_").removeprefix("on_demand_")
-            # Capacity that was bought ahead: Vertex says PROVISIONED_THROUGHPUT.
-            name = name.removesuffix("_throughput")
+            if name in _BOUGHT_AHEAD:
+                return "provisioned"
             return name if name in _PRICED_TIERS else ""
     return ""
+
+
+def with_tier(usage: Usage, tier: str) -> Usage:
+    """Return ``usage`` with the service tier beside it, unless it names one itself."""
+    return usage if usage.service_tier else replace(usage, service_tier=tier)
 
 
 def reported_cost(reported: Mapping[str, Any]) -> Decimal | None:
     """Return what the provider says it charged for the call in USD, ``None`` if it does not.
 
     OpenRouter: ``cost`` (https://openrouter.ai/docs/use-cases/usage-accounting); Perplexity:
-    ``cost.total_cost``; xAI: ``cost_in_usd_ticks`` (https://docs.x.ai/developers/cost-tracking).
+    ``cost.total_cost``; xAI: ``cost_in_usd_ticks`` (https://docs.x.ai/developers/cost-tracking);
+    DeepInfra: ``estimated_cost`` (https://docs.deepinfra.com/chat/overview).
     """
     ticks = reported.get("cost_in_usd_ticks")
     if ticks is not None:
@@ -164,7 +213,7 @@ def reported_cost(reported: Mapping[str, Any]) -> Decimal | None:
         return None if number is None else usd(number / _TICKS_PER_USD)
     cost = reported.get("cost")
     if cost is None:
-        return None
+        return usd(reported.get("estimated_cost"))
     if isinstance(cost, Mapping):
         return usd(cost.get("total_cost")) if cost.get("currency", "USD") == "USD" else None
     charged = usd(cost)

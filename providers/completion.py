@@ -37,14 +37,15 @@ class Usage:
     and the input that is audio, images or video; ``cache_write_1h_tokens`` are those written
     to the cache for an hour, ``audio_read_tokens`` and ``image_read_tokens`` those of audio
     and images that were read from it. ``output_tokens`` counts all output, including
-    ``reasoning_tokens`` and the output that is audio or images. ``estimated`` marks our own
+    ``reasoning_tokens`` and the output that is audio, images or video. ``estimated`` marks our own
     counts, used if the provider reported none; ``unreported`` names those still to be
     estimated ("input", "output"), or that are known only later, if the call goes on in the
     background.
 
-    ``web_searches`` and ``file_searches`` are those that the provider ran for the model,
-    ``code_sessions`` the containers in which it ran code, ``map_prompts`` whether the answer has
-    sources from Google Maps (0 or 1). ``service_tier``, ``speed`` and
+    ``web_searches`` and ``file_searches`` are those that the provider ran for the model, and
+    ``preview_searches`` those of the former that OpenAI's earlier tool made. ``code_sessions``
+    are the gigabytes of the containers in which it ran code (xAI: its runs), ``map_prompts``
+    whether the answer has sources from Google Maps (0 or 1). ``service_tier``, ``speed`` and
     ``geography`` name the price variant that served the call, "" for the standard one;
     ``search_context`` is Perplexity's "low", "medium" or "high". ``reported_cost`` is what
     the provider says it charged for the whole call, in USD.
@@ -77,6 +78,8 @@ class Usage:
     image_read_tokens: int = 0
     code_sessions: int = 0
     map_prompts: int = 0
+    preview_searches: int = 0
+    video_output_tokens: int = 0
     geography: str = ""
     beside: tuple[tuple[str, Usage], ...] = ()
 

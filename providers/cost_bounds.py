@@ -60,7 +60,12 @@ _GEMINI_TOOLS = {
 # Fields that let the provider fetch input, by the tool that it runs.
 _FETCHED_INPUT = {"web_search_options": "web_search", "plugins": "web_search", "mcp_servers": ""}
 _PRIORITY, _FAST, _GEOGRAPHY, _AUDIO = Decimal(2), Decimal(6), Decimal("1.1"), Decimal(16)
-_PRICED_TIERS = frozenset({"flex", "priority", "fast"})
+# An automatic tier may be the priority one, which is 2.5 times as dear for GPT-5.5:
+# https://openai.com/api-priority-processing/
+_AUTOMATIC = Decimal("2.5")
+# https://developers.openai.com/api/docs/guides/ultrafast-mode
+_ULTRAFAST = Decimal(6)
+_PRICED_TIERS = frozenset({"flex", "priority", "fast", "ultrafast"})
 _ANYWHERE = frozenset({"", "global", "not_available"})
 _LONG_CONTEXT = 1_000_000
 
@@ -153,7 +158,7 @@ def body_bound(
         rates,
         _LONG_CONTEXT if "context-1m" in (headers or {}).get("anthropic-beta", "") else 0,
         (
-            tier if (tier := text_of(body.get("service_tier"))) in _PRICED_TIERS else "",
+            tier if (tier := _asked_tier(body)) in _PRICED_TIERS else "",
             "fast" if body.get("speed") == "fast" else "",
             "" if geography in _ANYWHERE else geography[:20],
         ),
@@ -198,12 +203,21 @@ def _output_tokens(n: int, max_tokens: int, body: _Body) -> int:
     return (min(max_tokens, MOST_COUNT) + beside + rejected) * choices
 
 
+def _asked_tier(body: _Body) -> str:
+    """Return the service tier that a request asks for; Gemini also takes its enumeration's name."""
+    return text_of(in_either_case(body, "serviceTier")).lower().removeprefix("service_tier_")
+
+
 def _rates(wire: str, body: _Body) -> Decimal:
     """Return the most by which the fields for speed and place multiply the rates."""
-    rates, tier = Decimal(1), text_of(body.get("service_tier"))
+    rates, tier = Decimal(1), _asked_tier(body)
     # OpenAI's "auto" is whatever the project is set to.
-    if tier in {"priority", "fast"} or (tier == "auto" and wire != "anthropic"):
+    if tier in {"priority", "fast"}:
         rates *= _PRIORITY
+    elif tier == "ultrafast":
+        rates *= _ULTRAFAST
+    elif tier == "auto" and wire != "anthropic":
+        rates *= _AUTOMATIC
     if body.get("speed") == "fast":
         rates *= _FAST
     if text_of(body.get("inference_geo")).lower() not in _ANYWHERE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from genai_prices.types import ModelInfo, ModelPrice
@@ -11,7 +11,9 @@ from genai_prices.types import ModelInfo, ModelPrice
 from providers.completion import Usage
 
 _ZERO = Decimal(0)
-FEE_UNITS = ("web_searches", "file_searches", "code_sessions", "map_prompts", "requests")
+FEE_UNITS = (
+    "web_searches", "preview_searches", "file_searches", "code_sessions", "map_prompts", "requests",
+)  # fmt: skip
 """Units of a catalogue's price that are fees, in USD per thousand."""
 
 
@@ -20,6 +22,7 @@ class Fees:
     """Fees in USD per thousand; ``None`` means that none is known.
 
     ``requests`` is by Perplexity's size of the search context; "" stands for any other.
+    ``preview_searches`` are those of OpenAI's earlier tool, if they cost other than the others.
     """
 
     web_searches: Decimal | None = None
@@ -27,10 +30,13 @@ class Fees:
     requests: Mapping[str, Decimal] | None = None
     code_sessions: Decimal | None = None
     map_prompts: Decimal | None = None
+    preview_searches: Decimal | None = None
 
     def cost(self, usage: Usage) -> Decimal:
         """Return the fees of one call in USD."""
-        total = (self.web_searches or _ZERO) * usage.web_searches
+        preview = 0 if self.preview_searches is None else usage.preview_searches
+        total = (self.web_searches or _ZERO) * (usage.web_searches - preview)
+        total += (self.preview_searches or _ZERO) * preview
         total += (self.file_searches or _ZERO) * usage.file_searches
         total += (self.code_sessions or _ZERO) * usage.code_sessions
         total += (self.map_prompts or _ZERO) * usage.map_prompts
@@ -53,15 +59,28 @@ NO_FEES = Fees()
 # For models whose entry in the price table names no fee. Sources:
 # https://platform.claude.com/docs/en/about-claude/pricing (web search; web fetch is free),
 # https://developers.openai.com/api/docs/pricing (a container of 1 GB for 20 minutes),
-# https://docs.x.ai/developers/pricing,
-# https://ai.google.dev/gemini-api/docs/pricing (grounding with Google Maps, a prompt)
+# https://docs.x.ai/developers/pricing (a run of code),
+# https://ai.google.dev/gemini-api/docs/pricing (grounding with Google Maps)
 _PROVIDER_FEES = {
     "anthropic": Fees(web_searches=Decimal(10)),
     "openai": Fees(
         web_searches=Decimal(10), file_searches=Decimal("2.5"), code_sessions=Decimal(30)
     ),
-    "google": Fees(map_prompts=Decimal(25)),
-    "x-ai": Fees(web_searches=Decimal(5), file_searches=Decimal("2.5")),
+    "google": Fees(map_prompts=Decimal(14)),
+    "x-ai": Fees(web_searches=Decimal(5), file_searches=Decimal("2.5"), code_sessions=Decimal(5)),
+}
+# Models whose fees are others than their provider's usual ones, by the beginning of their name.
+_MODEL_FEES = {
+    "google": {
+        "gemini-1": Fees(map_prompts=Decimal(25)),
+        "gemini-2": Fees(map_prompts=Decimal(25)),
+    },
+    # With the earlier tool, models that do not reason cost more, and what is read costs nothing:
+    # https://developers.openai.com/api/docs/pricing
+    "openai": {
+        "gpt-4o": Fees(preview_searches=Decimal(25)),
+        "gpt-4.1": Fees(preview_searches=Decimal(25)),
+    },
 }
 # The table has the fee of the largest context alone: https://docs.perplexity.ai/getting-started/pricing
 _BY_CONTEXT = {
@@ -77,9 +96,19 @@ def provider_fees(prices_id: str) -> Fees:
     return _PROVIDER_FEES.get(prices_id, NO_FEES)
 
 
+def _usual_fees(prices_id: str, model: str) -> Fees:
+    """Return the fees of a model of the price table that names none."""
+    usual = provider_fees(prices_id)
+    for beginning, own in _MODEL_FEES.get(prices_id, {}).items():
+        if model.startswith(beginning):
+            map_prompts = own.map_prompts or usual.map_prompts
+            return replace(usual, map_prompts=map_prompts, preview_searches=own.preview_searches)
+    return usual
+
+
 def listed_fees(prices_id: str, info: ModelInfo, prices: ModelPrice) -> Fees:
     """Return the fees of a model of the price table's provider ``prices_id``."""
-    usual = provider_fees(prices_id)
+    usual = _usual_fees(prices_id, info.id)
     web = getattr(prices, "web_searches_kcount", None)
     files = getattr(prices, "storage_searches_kcount", None)
     request = getattr(prices, "requests_kcount", None)
@@ -95,6 +124,7 @@ def listed_fees(prices_id: str, info: ModelInfo, prices: ModelPrice) -> Fees:
         requests,
         usual.code_sessions,
         usual.map_prompts,
+        usual.preview_searches,
     )
     return NO_FEES if fees == NO_FEES else fees
 
@@ -108,5 +138,6 @@ def fees_of(price: Mapping[str, Decimal], usual: Fees = NO_FEES) -> Fees:
         file_searches=price.get("file_searches", usual.file_searches),
         code_sessions=price.get("code_sessions", usual.code_sessions),
         map_prompts=price.get("map_prompts", usual.map_prompts),
+        preview_searches=price.get("preview_searches", usual.preview_searches),
         requests={"": price["requests"]} if "requests" in price else usual.requests,
     )

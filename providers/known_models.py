@@ -24,8 +24,14 @@ _KEPT_NAMES = 4096
 # Names become part of a URL. These have neither "..", nor a query, nor white space.
 _SAFE = re.compile(r"[a-z0-9_+~-][a-z0-9._:@+~-]*(/[a-z0-9_+~-][a-z0-9._:@+~-]*)*", re.ASCII | re.I)
 _CLIENT_SUFFIX = re.compile(r"\[\d+[km]\]$", re.I)  # Claude Code's: "[1m]"
-_PATH = re.compile(r"^(publishers/[^/]+/)?models/", re.I)  # Google's resource names
-_BEDROCK = re.compile(r"^((us|eu|apac|jp|au|global)\.)?(anthropic|openai|deepseek)\.", re.I)
+_PATH = re.compile(  # Google's resource names
+    r"^(projects/[^/]+/locations/[^/]+/)?(publishers/[^/]+/)?models/", re.I
+)
+_BEDROCK = re.compile(  # names of its models, and of the profiles of inference by region
+    r"^(arn:aws[a-z-]*:bedrock:[a-z0-9-]*:\d*:[a-z-]+/)?"
+    r"((us|us-gov|eu|apac|jp|au|ca|sa|global)\.)?(anthropic|openai|deepseek)\.",
+    re.I,
+)
 _BEDROCK_VERSION = re.compile(r"-v\d+(:\d+)?$", re.I)
 _DAY = r"(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
 _DATE = re.compile(  # of OpenAI and Anthropic, then of Google
@@ -118,7 +124,7 @@ class KnownModels:
             info = table_entry(owner, written.stem)
         if info is not None:
             return self._of_table(owner, info, text, written)
-        return self._variant(provider, text)
+        return self._variant(provider, text) or self._of_rules(owner, text)
 
     def _of_table(
         self, owner: ProviderSpec, info: ModelInfo, text: str, written: _Written
@@ -130,6 +136,16 @@ class KnownModels:
                 return model if name in (model.id, info.id) else _snapshot(model, name)
         model = _of_table_alone(owner.name, name, info.context_window)
         return model if table_entry(owner, name) is info else replace(model, snapshot_of=info.id)
+
+    def _of_rules(self, owner: ProviderSpec, text: str) -> ModelSpec | None:
+        """Return the model that a rule of the catalogue has a whole price for."""
+        names = editions_of(text.lower() if owner.wire in _LOWER_CASE else text)
+        for rule in self._catalogue.price_rules:
+            # A price for every name says nothing of this one.
+            named = any(not pattern.startswith("*") for pattern in rule.models)
+            if rule.provider == owner.name and named and rule.is_whole and rule.is_for(names):
+                return _of_table_alone(owner.name, names[0], None)
+        return None
 
     def _variant(self, provider: str, text: str) -> ModelSpec | None:
         """Return OpenRouter's variant of a model: what it costs is not known from the model."""
@@ -148,6 +164,12 @@ def names_with_its_price(spec: ModelSpec) -> tuple[str, ...]:
     if not spec.snapshot_of or (spec.provider == "openrouter" and _VARIANT.match(spec.id)):
         return (spec.id,)
     return (spec.id, spec.snapshot_of)
+
+
+def editions_of(name: str) -> tuple[str, ...]:
+    """Return ``name`` and, if it has the date of a snapshot, the name without it."""
+    stem = _parts(name).stem
+    return (name,) if stem == name else (name, stem)
 
 
 def passed_on(provider: str, name: str) -> ModelSpec:

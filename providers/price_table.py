@@ -25,6 +25,8 @@ _UNITS = {
     "output_image": "output_image_mtok",
     "cache_image_read": "cache_image_read_mtok",
     "input_video": "input_video_mtok",
+    "output_video": "output_video_mtok",
+    "output_reasoning": "output_reasoning_mtok",
 }
 # Tiers that the table describes in words only:
 # https://ai.google.dev/gemini-api/docs/pricing, https://ai.google.dev/gemini-api/docs/optimization

@@ -23,7 +23,7 @@ from providers.catalogue import Catalogue, ModelSpec
 from providers.completion import Usage
 from providers.dated_prices import DatedPrice, DatedPrices
 from providers.fees import NO_FEES, fees_of, provider_fees
-from providers.known_models import KnownModels, names_with_its_price, table_entry
+from providers.known_models import KnownModels, editions_of, names_with_its_price, table_entry
 from providers.price_rules import PriceRule, apply_rules
 from providers.price_table import (
     BATCH,
@@ -350,7 +350,8 @@ class PriceBook:
         return None
 
     def _rules_for(self, provider: str, model: str, spec: ModelSpec | None) -> list[PriceRule]:
-        names = {model} if spec is None else {model, *names_with_its_price(spec)}
+        # A rule for a model is one for its snapshots, too.
+        names = {*editions_of(model), *(names_with_its_price(spec) if spec is not None else ())}
         return [
             rule
             for rule in self._catalogue.price_rules

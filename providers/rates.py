@@ -16,9 +16,9 @@ PLACES = Decimal("0.0000000001")
 TOKEN_UNITS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 MEDIA_UNITS = (
     "input_audio", "output_audio", "cache_audio_read", "input_image", "output_image",
-    "cache_image_read", "input_video",
+    "cache_image_read", "input_video", "output_video", "output_reasoning",
 )  # fmt: skip
-"""Tokens that are not text, where they have a price of their own."""
+"""Tokens that are not text, or not of the answer, where they have a price of their own."""
 Tiers = tuple[tuple[int, Decimal], ...]
 
 
@@ -70,7 +70,7 @@ class Rate:
 class Rates:
     """A model's rates at one time; a missing rate for a kind of tokens is the general one.
 
-    ``media`` are the rates of audio, images and video by unit (``MEDIA_UNITS``).
+    ``media`` are the rates of audio, images, video and reasoning by unit (``MEDIA_UNITS``).
     """
 
     input: Rate
@@ -84,7 +84,7 @@ class Rates:
     def more_for_media(
         self, media: Mapping[str, Rate], usage: Usage, uncached: int, written: int
     ) -> Decimal:
-        """Return what audio, images and video cost more than text, in millionths of a USD.
+        """Return what ``media`` cost more than text, in millionths of a USD.
 
         Of the input, ``uncached`` tokens are not read from the cache; ``written`` are output.
         """
@@ -100,15 +100,19 @@ class Rates:
             if tokens > 0 and unit in media:
                 total += (media[unit].at(size) - self.input.at(size)) * tokens
                 uncached -= tokens
-        for unit, tokens in (
-            ("cache_audio_read", usage.audio_read_tokens),
-            ("cache_image_read", usage.image_read_tokens),
+        for unit, uncached_unit, tokens in (
+            ("cache_audio_read", "input_audio", usage.audio_read_tokens),
+            ("cache_image_read", "input_image", usage.image_read_tokens),
         ):
+            if self.cache_read is None and unit not in media:
+                unit = uncached_unit  # this model's cached tokens cost as much as others
             if tokens and unit in media:
                 total += (media[unit].at(size) - usual_read.at(size)) * tokens
         for unit, tokens in (
             ("output_audio", usage.audio_output_tokens),
             ("output_image", usage.image_output_tokens),
+            ("output_video", usage.video_output_tokens),
+            ("output_reasoning", usage.reasoning_tokens),
         ):
             tokens = min(tokens, written)
             if tokens and unit in media:

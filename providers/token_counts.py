@@ -16,8 +16,10 @@ from typing import Any
 _MOST_TOKENS = 2_000_000_000
 _NOTHING: Mapping[str, Any] = {}
 
-_INPUT = ("prompt_tokens", "input_tokens", "inputTokens", "inputTokenCount")
-_OUTPUT = ("completion_tokens", "output_tokens", "outputTokens", "outputTokenCount")
+_INPUT = ("prompt_tokens", "input_tokens", "inputTokens", "inputTokenCount", "promptTokens")
+_OUTPUT = (
+    "completion_tokens", "output_tokens", "outputTokens", "outputTokenCount", "completionTokens",
+)  # fmt: skip
 _GEMINI_INPUT = ("promptTokenCount", "prompt_token_count")
 _GEMINI_OUTPUT = ("candidatesTokenCount", "candidates_token_count")
 _GEMINI_THOUGHTS = ("thoughtsTokenCount", "thoughts_token_count")
@@ -29,7 +31,7 @@ _GEMINI_INPUT_MEDIA = (
 )
 _MODALITY_COUNT = ("tokenCount", "token_count")
 _TOTAL = ("total_tokens", "totalTokenCount", "totalTokens", "total_token_count")
-_INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+_INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 # With these names, the cached tokens are counted beside the input, not within it.
 _READ_BESIDE = ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount")
@@ -38,10 +40,16 @@ _WRITTEN_BESIDE = (
     "cacheWriteInputTokens",
     "cacheWriteInputTokenCount",
 )
-# DeepSeek's name, then Moonshot's: https://api-docs.deepseek.com/guides/kv_cache
-_READ_WITHIN = ("prompt_cache_hit_tokens", "cached_tokens")
+# DeepSeek's name, Moonshot's, then Mistral's: https://api-docs.deepseek.com/guides/kv_cache
+_READ_WITHIN = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+# Qwen's name is Anthropic's, but stands among the details of the input, and within it:
+# https://www.alibabacloud.com/help/en/model-studio/context-cache
+_WRITTEN_WITHIN = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+# What was written to the cache by its age, where Anthropic, Qwen and LiteLLM say it.
+_WRITTEN_BY_AGE = ("cache_creation", "cache_creation_token_details")
 
 Counts = dict[str, int | None]
+_NO_OUTPUT_MEDIA: Counts = dict.fromkeys(("audio_out", "image_out", "video_out"))
 _NO_INPUT_MEDIA: Counts = dict.fromkeys(
     ("audio_in", "image_in", "video_in", "audio_read", "image_read")
 )
@@ -92,13 +100,11 @@ def _openai_and_anthropic_counts(reported: Mapping[str, Any]) -> Counts:
     within, out = _part(reported, _INPUT_DETAILS), _part(reported, _OUTPUT_DETAILS)
     tokens_in = _first(reported, _INPUT)
     read = _first(within, ("cached_tokens",)) or _first(reported, _READ_WITHIN)
-    written = _first(within, ("cache_write_tokens", "cache_creation_tokens"))
-    hour = None
+    written, hour = _written(within) if within else (None, None)
     read_beside, written_beside = _first(reported, _READ_BESIDE), _first(reported, _WRITTEN_BESIDE)
-    if (created := reported.get("cache_creation")) and isinstance(created, Mapping):
-        hour = _first(created, ("ephemeral_1h_input_tokens",)) or 0
-        by_age = hour + (_first(created, ("ephemeral_5m_input_tokens",)) or 0)
-        written_beside = written_beside or by_age
+    by_age, of_an_hour = _written_by_age(reported)
+    hour = of_an_hour or hour
+    written_beside = written_beside or by_age
     if read_beside is not None or written_beside is not None:
         # Some servers say OpenAI's prompt_tokens, which include the cached ones, and add these.
         if tokens_in is not None and not _first(reported, ("prompt_tokens",)):
@@ -116,10 +122,34 @@ def _openai_and_anthropic_counts(reported: Mapping[str, Any]) -> Counts:
         "hour": hour,
         "reasoning": _first(out, ("reasoning_tokens", "thinking_tokens"))
         or _first(reported, ("reasoning_tokens",)),
+        "citations": _first(reported, ("citation_tokens",)),
         **(_input_media(within) if within else _NO_INPUT_MEDIA),
-        "audio_out": _first(out, ("audio_tokens",)) if out else None,
-        "image_out": _first(out, ("image_tokens",)) if out else None,
+        **(_output_media(out) if out else _NO_OUTPUT_MEDIA),
     }
+
+
+def _written(within: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Return the tokens of the input that were written to the cache, and those for an hour."""
+    by_age, hour = _written_by_age(within)
+    return _first(within, _WRITTEN_WITHIN) or by_age, hour
+
+
+def _written_by_age(report: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Return the tokens written to the cache and those for an hour, as counted by their age."""
+    created = _part(report, _WRITTEN_BY_AGE)
+    if created:
+        hour = _first(created, ("ephemeral_1h_input_tokens",)) or 0
+        return hour + (_first(created, ("ephemeral_5m_input_tokens",)) or 0), hour
+    # Amazon Bedrock: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CacheDetail.html
+    details = report.get("cacheDetails")
+    if not isinstance(details, list):
+        return None, None
+    total = hour = 0
+    for item in details:
+        if isinstance(item, Mapping):
+            tokens = _first(item, ("inputTokens",)) or 0
+            total, hour = total + tokens, hour + (tokens if item.get("ttl") == "1h" else 0)
+    return total, hour
 
 
 def _input_media(within: Mapping[str, Any]) -> Counts:
@@ -131,6 +161,14 @@ def _input_media(within: Mapping[str, Any]) -> Counts:
         "video_in": _first(within, ("video_tokens",)),
         "audio_read": _first(cached, ("audio_tokens",)),
         "image_read": _first(cached, ("image_tokens",)),
+    }
+
+
+def _output_media(out: Mapping[str, Any]) -> Counts:
+    return {
+        "audio_out": _first(out, ("audio_tokens",)),
+        "image_out": _first(out, ("image_tokens",)),
+        "video_out": _first(out, ("video_tokens",)),
     }
 
 
@@ -151,10 +189,12 @@ def _gemini_counts(reported: Mapping[str, Any]) -> Counts:
         "input": tokens_in,
         "output": tokens_out,
         "total": total,
-        "read": _first(reported, ("cachedContentTokenCount", "cached_content_token_count")),
+        "read": _first(reported, ("cachedContentTokenCount", "cached_content_token_count"))
+        or (sum(cached.values()) if cached else None),
         "written": None,
         "hour": None,
         "reasoning": thoughts,
+        "citations": None,
         "audio_in": given.get("AUDIO"),
         "image_in": given.get("IMAGE"),
         "video_in": given.get("VIDEO"),
@@ -162,6 +202,7 @@ def _gemini_counts(reported: Mapping[str, Any]) -> Counts:
         "image_read": cached.get("IMAGE"),
         "audio_out": written.get("AUDIO"),
         "image_out": written.get("IMAGE"),
+        "video_out": written.get("VIDEO"),
     }
 
 
@@ -173,5 +214,6 @@ def _modalities(reported: Mapping[str, Any], *names: str) -> dict[str, int]:
             if isinstance(item, Mapping):
                 modality, number = item.get("modality"), _first(item, _MODALITY_COUNT)
                 if isinstance(modality, str) and number:
+                    modality = modality.upper()
                     tokens[modality] = tokens.get(modality, 0) + number
     return tokens

@@ -14,20 +14,27 @@ from typing import Any
 from providers.charges import (
     amount,
     reported_cost,
+    reported_tools,
     served_geography,
     served_tier,
-    web_searches,
     with_hosted_tools,
 )
 from providers.completion import Usage
-from providers.token_counts import Counts, token_counts
+from providers.token_counts import Counts, count, token_counts
 
-# Where a report stands, and the objects around it: of Groq, of Anthropic's and OpenAI's events.
-_NAMES = ("usage", "usageMetadata", "usage_metadata", "amazon-bedrock-invocationMetrics")
-_AROUND = ("x_groq", "message", "delta", "response")
+# Where a report stands, and the objects around it: of Groq, of Anthropic's and OpenAI's events,
+# of Cohere.
+# Cohere says beside all tokens those that it bills: https://docs.cohere.com/reference/embed
+_NAMES = (
+    "usage", "usageMetadata", "usage_metadata", "amazon-bedrock-invocationMetrics", "billed_units",
+)  # fmt: skip
+_AROUND = ("x_groq", "message", "delta", "response", "meta", "usage")
+# More than any model thinks: such a total is a mistake.
+_MOST_THOUGHTS = 300_000
+_CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
 _BESIDE = frozenset({"compaction", "advisor_message"})
-_COSTS = frozenset({"cost", "cost_in_usd_ticks"})
-_SEARCHES = frozenset(
+_COSTS = frozenset({"cost", "cost_in_usd_ticks", "estimated_cost"})
+_TOOLS = frozenset(
     {
         "server_tool_use",
         "server_side_tool_usage",
@@ -48,6 +55,13 @@ def read_usage(body: Mapping[str, Any]) -> Usage | None:
     report = report_in(body)
     complete = read_report(report, body.get("service_tier")) if report else None
     return None if complete is None else with_hosted_tools(complete, body)
+
+
+def read_embedded_usage(body: Mapping[str, Any]) -> Usage | None:
+    """Return the usage that an answer with embeddings reports: all tokens of it are input."""
+    # Voyage reports the total alone: https://docs.voyageai.com/reference/embeddings-api
+    report = {**report_in(body), "completion_tokens": 0}
+    return read_report(report, body.get("service_tier"))
 
 
 def report_in(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,6 +121,8 @@ def merged(known: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]
     (https://github.com/envoyproxy/ai-gateway/issues/1631).
     """
     result = dict(known)
+    if _all_was_cached(known, later):
+        del result["input_tokens"]
     for name, value in later.items():
         before = result.get(name)
         if isinstance(value, Mapping):
@@ -114,6 +130,14 @@ def merged(known: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]
         elif before is None or (not isinstance(before, Mapping) and _replaces(value, before)):
             result[name] = value
     return result
+
+
+def _all_was_cached(known: Mapping[str, Any], later: Mapping[str, Any]) -> bool:
+    """Return whether the input that was known is what a later report counts as cached."""
+    if count(later.get("input_tokens")) != 0 or not (size := count(known.get("input_tokens"))):
+        return False
+    before, cached = (sum(count(r.get(name)) or 0 for name in _CACHED) for r in (known, later))
+    return not before and cached == size
 
 
 def _replaces(value: Any, before: Any) -> bool:
@@ -134,7 +158,7 @@ def read_report(reported: Mapping[str, Any], tier: Any = None) -> Usage | None:
 
 
 def _usage(counts: Counts, reported: Mapping[str, Any], cost: Decimal | None, tier: Any) -> Usage:
-    tokens_in, tokens_out = _reconciled(counts)
+    tokens_in, tokens_out, is_assumed = _reconciled(counts)
     size, written, read = tokens_in or 0, counts["written"] or 0, counts["read"] or 0
     contradiction = bool(size) and read + written > size
     if contradiction:
@@ -150,7 +174,7 @@ def _usage(counts: Counts, reported: Mapping[str, Any], cost: Decimal | None, ti
         cache_read_tokens=read,
         cache_write_tokens=written,
         reasoning_tokens=min(reasoning, tokens_out),
-        estimated=contradiction or bool(unreported),
+        estimated=contradiction or is_assumed or bool(unreported),
         cache_write_1h_tokens=min(counts["hour"] or 0, written),
         audio_input_tokens=min(counts["audio_in"] or 0, size),
         audio_output_tokens=min(counts["audio_out"] or 0, tokens_out),
@@ -159,7 +183,7 @@ def _usage(counts: Counts, reported: Mapping[str, Any], cost: Decimal | None, ti
         video_input_tokens=min(counts["video_in"] or 0, size),
         audio_read_tokens=min(counts["audio_read"] or 0, read),
         image_read_tokens=min(counts["image_read"] or 0, read),
-        web_searches=0 if _SEARCHES.isdisjoint(reported) else web_searches(reported),
+        video_output_tokens=min(counts["video_out"] or 0, tokens_out),
         service_tier=served_tier(reported, tier),
         speed="fast" if reported.get("speed") == "fast" else "",
         geography=served_geography(reported) if "inference_geo" in reported else "",
@@ -167,6 +191,7 @@ def _usage(counts: Counts, reported: Mapping[str, Any], cost: Decimal | None, ti
         reported_cost=cost,
         unreported=unreported,
         beside=_iterations(reported["iterations"], tier) if "iterations" in reported else (),
+        **({} if _TOOLS.isdisjoint(reported) else reported_tools(reported)),
     )
 
 
@@ -188,26 +213,37 @@ def _iterations(iterations: Any, tier: Any) -> tuple[tuple[str, Usage], ...]:
     return tuple(calls)
 
 
-def _reconciled(counts: Counts) -> tuple[int | None, int | None]:
-    """Return the input and the output with what stands beside them, as the total shows."""
+def _reconciled(counts: Counts) -> tuple[int | None, int | None, bool]:
+    """Return the input and the output with what stands beside them, as the total shows.
+
+    The third value is whether it is assumed which of the two the rest of the total is.
+    """
     tokens_in, tokens_out, total = counts["input"], counts["output"], counts["total"]
     if total:
         if not tokens_in and tokens_out is not None and total > tokens_out:
             tokens_in = total - tokens_out
         elif tokens_out is None and tokens_in is not None and total >= tokens_in:
             tokens_out = total - tokens_in
-    if tokens_in is None or tokens_out is None or total == tokens_in + tokens_out:
-        return tokens_in, tokens_out
     reasoning = counts["reasoning"] or 0
+    if (citations := counts["citations"]) is not None:
+        # Perplexity counts what its research read and thought beside both, and not in the total:
+        # https://docs.perplexity.ai/getting-started/models/models/sonar-deep-research
+        return (tokens_in or 0) + citations, (tokens_out or 0) + reasoning, False
+    if tokens_in is None or tokens_out is None or total == tokens_in + tokens_out:
+        return tokens_in, tokens_out, False
     cached = (counts["read"] or 0) + (counts["written"] or 0)
     # xAI counts reasoning beside the completion, and both within the total:
     # https://github.com/vercel/ai/pull/12425
     beside = total == tokens_in + tokens_out + reasoning
     if beside or reasoning > tokens_out:
-        return tokens_in, tokens_out + reasoning
+        return tokens_in, tokens_out + reasoning, False
     if total == tokens_in + tokens_out + cached:
-        return tokens_in + cached, tokens_out
-    return tokens_in, tokens_out
+        return tokens_in + cached, tokens_out, False
+    if total and 0 < total - tokens_in - tokens_out <= _MOST_THOUGHTS:
+        # Gemini's thoughts, which its API for clients of OpenAI counts in the total alone:
+        # https://github.com/mozilla-ai/any-llm/issues/1290
+        return tokens_in, total - tokens_in, True
+    return tokens_in, tokens_out, False
 
 
 def _text(value: Any) -> str:

@@ -173,7 +173,7 @@ class ModelNames:
     def _read(self, name: str, kind: str) -> list[ModelSpec]:
         """Return the models that ``name`` may mean, however it is written; the best first."""
         text = plain_name(name)
-        prefix, slash, rest = text.partition("/")
+        prefix, slash, rest = self._parts(text)
         specs: list[ModelSpec | None] = []
         if slash and (provider := self._providers.get(prefix.lower())):
             specs.append(self._models.find(provider, rest))
@@ -188,6 +188,16 @@ class ModelNames:
             specs.append(self._models.find("openrouter", text))
         known = [spec for spec in specs if spec is not None and spec.kind == kind]
         return self._configured(known)[:1] or known if slash else known
+
+    def _parts(self, text: str) -> tuple[str, str, str]:
+        """Return a prefix, what divides it from the name, and the name.
+
+        Some clients write ``provider:model``. Other names have a colon of their own.
+        """
+        provider, colon, name = text.partition(":")
+        if colon and name and "/" not in provider and provider.lower() in self._providers:
+            return provider, colon, name
+        return text.partition("/")
 
     def _passed_on(self, name: str, endpoint: str) -> ModelSpec | None:
         """Return a model that nobody knows here, for a provider that may know it."""

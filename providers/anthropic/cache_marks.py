@@ -73,9 +73,12 @@ def _last_marked(blocks: list[Any], mark: Mapping[str, str]) -> list[Any]:
     """Return ``blocks`` with a mark at the last one that may have it."""
     for place in range(len(blocks) - 1, -1, -1):
         block = blocks[place]
-        if not isinstance(block, Mapping) or block.get("type") in _UNMARKABLE:
+        if not isinstance(block, Mapping):
             continue
-        if block.get("type") == "text" and not block.get("text"):
+        kind = block.get("type")
+        if not isinstance(kind, str | None) or kind in _UNMARKABLE:
+            continue
+        if kind == "text" and not block.get("text"):
             continue  # an empty text cannot be cached
         marked = {**block, "cache_control": dict(mark)}
         return [*blocks[:place], marked, *blocks[place + 1 :]]

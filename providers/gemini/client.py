@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from providers import features
+from providers.charges import served_tier
 from providers.completion import Completion, CompletionRequest
 from providers.errors import AuthenticationFailed, ProviderError
 from providers.gemini.answer import read_response
@@ -60,6 +61,10 @@ class GeminiProvider(WireClient):
         self, request: CompletionRequest, wire: str | None, body: dict[str, Any]
     ) -> Completion:
         return read_response(self.name, request, body)
+
+    def _tier_in(self, headers: Mapping[str, str]) -> str:
+        # https://ai.google.dev/gemini-api/docs/priority-inference
+        return served_tier({"serviceTier": headers.get("x-gemini-service-tier")})
 
     def _repair(self, wire: str | None, body: dict[str, Any]) -> bool:
         return mend(body)

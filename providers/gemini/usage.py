@@ -51,10 +51,11 @@ def _with_tools(model: str, usage: Usage | None, queries: set[str], maps: bool) 
 
 
 def _queries(body: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the queries for Google Search; empty ones are not billed."""
-    for query in _grounded(body, "webSearchQueries"):
-        if query and isinstance(query, str):
-            yield query
+    """Yield the queries for Google Search, those for images marked; empty ones are not billed."""
+    for name, mark in (("webSearchQueries", ""), ("imageSearchQueries", "image:")):
+        for query in _grounded(body, name):
+            if query and isinstance(query, str):
+                yield mark + query
 
 
 def _has_maps(body: Mapping[str, Any]) -> bool:

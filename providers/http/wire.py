@@ -16,6 +16,7 @@ import httpx
 import orjson
 
 from providers.assembly import CompletionBuilder, completion_events
+from providers.charges import with_tier
 from providers.completion import Completion, CompletionRequest, RelayedAnswer
 from providers.errors import (
     ConnectionLost,
@@ -24,7 +25,7 @@ from providers.errors import (
     MalformedResponse,
     ProviderError,
 )
-from providers.events import Event, Relayed, Started
+from providers.events import Event, Relayed, Started, UsageReported
 from providers.http.error_answer import call_failed, holds_key, read_error
 from providers.http.side_calls import SideAnswer, SideCall, passed_on
 from providers.http.streaming import (
@@ -136,6 +137,9 @@ class WireClient(ABC):
             # Some servers stream whatever they are asked for.
             answer = await self._assembled(request, wire, ReadResponse(headers, raw)), None, False
         completion, body, repaired = answer
+        if tier := self._tier_in(headers):
+            usage = with_tier(completion.usage, tier)
+            completion = replace(completion, usage=usage)
         wanted = not request.chat.allow_empty and not completion.text.strip()
         if wanted and completion.finish_reason != "length":
             usage = completion.usage
@@ -201,6 +205,7 @@ class WireClient(ABC):
     ) -> AsyncGenerator[Event, None]:
         relays, whole = wire is not None, WholeMessages()
         reader, characters = self._reader(request, wire), WholeCharacters()
+        tier = self._tier_in(response.headers)
         yield Started(headers=client_headers(response.headers) if relays else None, relayed=relays)
         async with aclosing(json_messages(self.name, response)) as messages:
             async for name, text, data in messages:
@@ -210,8 +215,14 @@ class WireClient(ABC):
                 except ProviderError as error:
                     if relays and not self.holds_key(text.encode("utf-8", "replace")):
                         error.event = data
+                    if error.usage is not None:
+                        # What was written until then is charged.
+                        yield UsageReported(error.usage)
                     raise
                 for event in read:
+                    if tier and isinstance(event, UsageReported):
+                        yield UsageReported(with_tier(event.usage, tier))
+                        continue
                     mended = characters.mend(event)
                     if mended is not None:
                         yield mended
@@ -359,6 +370,10 @@ class WireClient(ABC):
     def _stream_fields(self, request: CompletionRequest, wire: str | None) -> Mapping[str, Any]:
         """Return the fields that turn this request into one for a stream."""
         return self._streamed
+
+    def _tier_in(self, headers: Mapping[str, str]) -> str:
+        """Return the service tier that the headers of an answer name, "" for none."""
+        return ""
 
     def _repair(self, wire: str | None, body: dict[str, Any]) -> bool:
         """Mend in ``body`` what would break every client; return whether anything changed."""

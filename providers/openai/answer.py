@@ -47,6 +47,14 @@ _PLAIN_FIELDS = frozenset(
     }
 )
 _PLAIN_INPUT_DETAILS = frozenset({"cached_tokens", "cache_write_tokens", "audio_tokens"})
+_PLAIN_OUTPUT_DETAILS = frozenset(
+    {
+        "reasoning_tokens",
+        "audio_tokens",
+        "accepted_prediction_tokens",
+        "rejected_prediction_tokens",
+    }
+)
 _PLAIN_MOST = 100_000_000
 _STANDARD_TIERS = (None, "default", "auto")
 _ABOUT_THE_ANSWER = ("system_fingerprint", "service_tier")
@@ -203,7 +211,7 @@ def plain_usage(body: Mapping[str, Any]) -> Usage | None:
     out = usage.get("completion_tokens_details", {})
     if type(within) is not dict or type(out) is not dict:
         return None
-    unusual = within.keys() - _PLAIN_INPUT_DETAILS or "thinking_tokens" in out
+    unusual = within.keys() - _PLAIN_INPUT_DETAILS or out.keys() - _PLAIN_OUTPUT_DETAILS
     if unusual or within.get("audio_tokens") or out.get("audio_tokens"):
         return None
     tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")

@@ -23,7 +23,7 @@ from providers.openai.responses_answer import read_response
 from providers.openai.responses_request import responses_payload
 from providers.openai.responses_stream import ResponsesStream
 from providers.openai.stream import OpenAIStream
-from providers.usage import read_usage
+from providers.usage import read_embedded_usage
 
 
 class OpenAIProvider(WireClient):
@@ -58,7 +58,7 @@ class OpenAIProvider(WireClient):
         with self._reading:
             if not answer["data"]:
                 raise EmptyCompletion(self.name, "returned no embeddings")
-            usage = complete_embedded_usage(read_usage(answer), body)
+            usage = complete_embedded_usage(read_embedded_usage(answer), body)
         return Embeddings(self.name, model, answer, usage)
 
     def _path(self, request: CompletionRequest, wire: str | None, *, stream: bool) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from providers.completion import AnswerPart
+from providers.completion import AnswerPart, Usage
 from providers.events import (
     Event,
     Finished,
@@ -45,6 +45,8 @@ class ResponsesStream:
         # The output items of which something was read already, and the arguments of calls.
         self._seen: set[Any] = set()
         self._arguments: dict[Any, list[str]] = {}
+        # The items that are whole: some servers leave them out of the response at the end.
+        self._items: list[Any] = []
         self.complete = False
         self.repaired = False
 
@@ -61,13 +63,17 @@ class ResponsesStream:
             self._started = True
             yield Started(text_of(response.get("id")) or None)
         if kind == "error" or kind == "response.failed":
-            raise response_error(self._provider, response if isinstance(response, dict) else data)
+            failed = response if isinstance(response, dict) else data
+            error = response_error(self._provider, failed)
+            error.usage = self._usage_of(failed)
+            raise error
         place = data.get("output_index")
         if kind in _ENDED:
             yield from self._end(response if isinstance(response, dict) else {})
         elif kind == "response.output_item.added":
             yield from self._added(place, data.get("item"))
         elif kind == "response.output_item.done":
+            self._items.append(data.get("item"))
             yield from self._done(place, data.get("item"))
         elif kind.endswith(".delta"):
             yield from self._delta(kind, place, data)
@@ -134,11 +140,14 @@ class ResponsesStream:
             # Some servers send the whole response only.
             for place, item in enumerate(response.get("output") or ()):
                 yield from self._done(place, item)
-        if usage := read_usage(response):
+        if usage := self._usage_of(response):
             yield UsageReported(usage)
         self.complete = True
         reason = finish_reason(response, ())
         yield Finished("tool_calls" if self._calls and reason == "stop" else reason)
+
+    def _usage_of(self, response: dict[str, Any]) -> Usage | None:
+        return read_usage({**response, "output": response.get("output") or self._items})
 
 
 def _number(place: Any) -> int:

@@ -112,6 +112,60 @@ def test_anthropic_s_fast_mode_has_its_own_rates(cost) -> None:
     assert cost("claude", "claude-opus-5-5", service_tier="priority") == D("0.6")
 
 
+@pytest.mark.parametrize("model", ["claude-opus-4-6", "claude-opus-4-7-20260416"])
+def test_the_first_fast_modes_cost_six_times_as_much(model: str, cost) -> None:
+    # https://openrouter.ai/anthropic/claude-opus-4.6-fast: 30 and 150 USD per million
+    assert cost("claude", model, speed="fast") == D("4.5")
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "expected"),
+    [
+        # https://apidog.com/jp/blog/openai-ultrafast-mode: 60, 6, 75 and 300 USD per million
+        ("gpt-6-astra", Usage(100_000, 10_000, 40_000, 20_000), "7.14"),
+        # https://docs.venice.ai/models/gpt-6-1-sol-ultrafast: 12 and 60
+        ("gpt-6.1-sol", TOKENS, "1.8"),
+        ("gpt-6.2-sol-2026-11-01", TOKENS, "1.8"),
+    ],
+)
+def test_openai_s_fastest_tier_costs_six_times_as_much(model, usage, expected, cost) -> None:
+    assert cost("openai", model, replace(usage, service_tier="ultrafast")) == D(expected)
+
+
+@pytest.mark.parametrize(
+    ("model", "read"), [("claude-mythos-5-1", "0.25"), ("claude-mythos-5", "1")]
+)
+def test_models_of_limited_availability_have_prices(model: str, read: str, cost) -> None:
+    # https://platform.claude.com/docs/en/about-claude/pricing
+    usage = Usage(1_000_000, 0, 700_000, 300_000, cache_write_1h_tokens=100_000)
+    expected = D("0.7") * D(read) + D("2.5") + D(2)
+    assert cost("claude", model, usage) == expected
+    assert cost("claude", model, usage, service_tier="batch") == expected / 2
+    assert cost("claude", model, usage, geography="us") == expected * D("1.1")
+
+
+def test_capacity_bought_ahead_costs_nothing_more(book: PriceBook) -> None:
+    price = book.price("openai", "gpt-5", replace(TOKENS, service_tier="provisioned"), NOW)
+    assert (price.cost, price.listed) == (0, D("0.225"))
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "expected"),
+    [
+        ("ft:gpt-4.1-2025-04-14:acme::id", TOKENS, "0.42"),
+        ("ft:gpt-4.1-mini-2025-04-14:acme::id", TOKENS, "0.112"),
+        ("ft:gpt-4.1-nano-2025-04-14:acme:x:id", TOKENS, "0.028"),
+        ("ft:gpt-4.1-2025-04-14:acme::id", Usage(100_000, 0, 100_000), "0.075"),
+        ("ft:gpt-4o-2024-08-06:acme::id", Usage(100_000, 0, 100_000), "0.1875"),
+        ("ft:gpt-4o-mini-2024-07-18:acme::id", Usage(100_000, 0, 100_000), "0.015"),
+        ("ft:gpt-4.1-2025-04-14:acme::id", replace(TOKENS, service_tier="batch"), "0.21"),
+    ],
+)
+def test_fine_tuned_models_have_prices(model: str, usage: Usage, expected: str, cost) -> None:
+    # https://developers.openai.com/api/docs/pricing
+    assert cost("openai", model, usage) == D(expected)
+
+
 def test_a_tier_that_is_not_listed_has_the_standard_rates(cost) -> None:
     for provider, model in (("deepseek", "deepseek-v4-pro"), ("groq", "openai/gpt-oss-20b")):
         assert cost(provider, model, service_tier="flex") == cost(provider, model)
@@ -169,6 +223,59 @@ def test_a_request_to_perplexity_has_a_fee_by_its_search_context(size, fee, cost
     # https://docs.perplexity.ai/getting-started/pricing; searches are within the fee
     expected = D("0.11") + D(fee)
     assert cost("perplexity", "sonar", search_context=size, web_searches=2) == expected
+
+
+# https://developers.openai.com/api/docs/pricing, https://github.com/QuantumNous/new-api/pull/1406
+
+
+@pytest.mark.parametrize(
+    ("model", "fee"),
+    [("gpt-4o", "0.025"), ("gpt-4.1-mini", "0.025"), ("gpt-5", "0.01"), ("o4-mini", "0.01")],
+)
+def test_the_earlier_search_costs_more_for_models_that_do_not_reason(model, fee, cost) -> None:
+    searched = {"web_searches": 2, "preview_searches": 2}
+    assert cost("openai", model, **searched) == cost("openai", model) + 2 * D(fee)
+    assert cost("openai", model, web_searches=2) == cost("openai", model) + D("0.02")
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens", "fee"),
+    [
+        ("gpt-4o-search-preview", "0.35", "0.025"),
+        ("gpt-4o-mini-search-preview", "0.021", "0.025"),
+        ("gpt-5-search-api", "0.225", "0.01"),
+    ],
+)
+def test_a_chat_model_that_searches_does_it_for_every_request(model, tokens, fee, cost) -> None:
+    assert cost("openai", model) == D(tokens) + D(fee)
+
+
+def test_sources_from_google_maps_cost_less_since_gemini_3(cost) -> None:
+    # https://github.com/iyulab/TokenMeter/releases/tag/v0.14.0
+    for model, fee in (("gemini-3.8-flash", "0.014"), ("gemini-2.5-flash", "0.025")):
+        assert cost("gemini", model, map_prompts=1) == cost("gemini", model) + D(fee)
+
+
+def test_xai_s_runs_of_code_have_a_fee(cost) -> None:
+    # https://docs.x.ai/developers/pricing
+    assert cost("xai", "grok-4", code_sessions=3) == cost("xai", "grok-4") + D("0.015")
+
+
+def test_reasoning_beside_the_answer_has_its_own_rate(cost) -> None:
+    # https://docs.perplexity.ai/getting-started/pricing: 2 and 8, 3 for reasoning, 5 a thousand
+    usage = Usage(6_000, 31_000, reasoning_tokens=30_000, web_searches=20)
+    assert cost("perplexity", "sonar-deep-research", usage) == D("0.21")
+
+
+def test_cached_audio_of_a_model_without_a_price_for_it_is_audio(cost) -> None:
+    usage = Usage(1_000, 0, 500, audio_input_tokens=600, audio_read_tokens=300)
+    # 400 tokens of text at USD 2.5, 600 of audio at USD 32.
+    assert cost("openai", "gpt-audio", usage) == D("0.0202")
+
+
+def test_videos_have_their_own_rate(cost) -> None:
+    usage = Usage(1_000, 5_800, video_output_tokens=5_700)
+    assert cost("gemini", "gemini-omni-1.1-flash", usage) == D("0.10215")
 
 
 def test_searches_without_a_known_fee_are_warned_of_once(cost, caplog) -> None:

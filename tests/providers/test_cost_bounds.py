@@ -219,7 +219,11 @@ def test_searches_have_a_fee_each() -> None:
     ("asked", "rates"),
     [
         (openai(service_tier="priority"), "2"),
-        (openai(service_tier="auto"), "2"),
+        (openai(service_tier="auto"), "2.5"),
+        (openai(service_tier="ultrafast"), "6"),
+        (gemini(serviceTier="priority"), "2"),
+        (gemini(service_tier="SERVICE_TIER_PRIORITY"), "2"),
+        (gemini(serviceTier="flex"), "1"),
         (openai(service_tier="flex"), "1"),
         (openai(service_tier="default"), "1"),
         (anthropic(service_tier="auto"), "1"),

@@ -17,12 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.catalogue import Catalogue, load_catalogue
+from providers.completion import Usage
 from providers.dated_prices import DatedPrice
 from providers.known_models import NO_KNOWN_WINDOW, KnownModels
 from providers.pricing import PriceBook
 
 CATALOGUE = load_catalogue()
 MODELS = KnownModels(CATALOGUE)
+HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
+ARN = f"arn:aws:bedrock:us-east-1::foundation-model/{HAIKU}"
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,11 @@ MODELS = KnownModels(CATALOGUE)
         ("claude", "claude-sonnet-5-5@20260901", "claude-sonnet-5-5-20260901", "claude-sonnet-5-5"),
         ("claude", "us.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5-20251001",
          "claude-haiku-4-5"),
+        ("claude", f"us-gov.{HAIKU}", "claude-haiku-4-5-20251001",
+         "claude-haiku-4-5"),
+        ("claude", ARN, "claude-haiku-4-5-20251001", "claude-haiku-4-5"),
+        ("gemini", "projects/p/locations/us/publishers/google/models/gemini-3.8-flash",
+         "gemini-3.8-flash", ""),
         ("claude", "CLAUDE-HAIKU-4-5", "claude-haiku-4-5", ""),
         ("claude", " claude-haiku-4.5 ", "claude-haiku-4-5", ""),
         ("claude", "claude-sonnet-5-5[1m]", "claude-sonnet-5-5", ""),
@@ -121,6 +129,15 @@ def test_what_operators_set_for_a_model_holds_for_its_snapshots() -> None:
     assert rates is not None
     assert rates.input.base == 7
     assert prices.source("claude", "claude-haiku-4-5-20251001", at) == "set here"
+
+
+def test_a_model_with_a_rule_of_its_own_is_known_and_so_are_its_snapshots() -> None:
+    for name in ("gpt-6.2-sol", "gpt-6.2-sol-2026-11-01", "ft:gpt-4.1-mini-2025-04-14:acme::id"):
+        spec = MODELS.find("openai", name)
+        assert spec is not None
+        assert spec.id == name
+    prices = PriceBook(CATALOGUE)
+    assert prices.cost("openai", "gpt-6.2-sol-2026-11-01", Usage(100_000, 10_000)) == Decimal("0.3")
 
 
 @given(st.sampled_from(sorted(CATALOGUE.providers)), st.text(max_size=60))

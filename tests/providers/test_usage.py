@@ -25,7 +25,7 @@ from providers.gemini.usage import GeminiUsageOfStream
 from providers.gemini.usage import read_usage as read_gemini_usage
 from providers.openai.answer import plain_usage
 from providers.pricing import PriceBook
-from providers.usage import UsageOfStream, read_usage
+from providers.usage import UsageOfStream, read_embedded_usage, read_usage
 
 BOOK = PriceBook(load_catalogue())
 CHAT = Chat.of_prompt("p" * 400)
@@ -78,6 +78,78 @@ RESPONSES = {
             Usage(100, 20, 90),
         ),
         ({**OPENAI, "cached_tokens": 64}, Usage(100, 20, 64)),
+        # https://www.alibabacloud.com/help/en/model-studio/context-cache: within the input
+        (
+            {
+                **OPENAI,
+                "prompt_tokens_details": {
+                    "cached_tokens": 0,
+                    "cache_creation_input_tokens": 70,
+                    "cache_creation": {"ephemeral_5m_input_tokens": 70},
+                },
+            },
+            Usage(100, 20, 0, 70),
+        ),
+        # LiteLLM's names of the ages, https://github.com/BerriAI/litellm/issues/11364
+        (
+            {
+                **OPENAI,
+                "prompt_tokens_details": {
+                    "cached_tokens": 10,
+                    "cache_creation_tokens": 70,
+                    "cache_creation_token_details": {
+                        "ephemeral_5m_input_tokens": 30,
+                        "ephemeral_1h_input_tokens": 40,
+                    },
+                },
+                "cache_creation_input_tokens": 70,
+            },
+            Usage(100, 20, 10, 70, cache_write_1h_tokens=40),
+        ),
+        # Amazon Bedrock says the ages in a list.
+        (
+            {
+                "inputTokens": 30,
+                "cacheWriteInputTokens": 70,
+                "cacheDetails": [
+                    {"ttl": "5m", "inputTokens": 30},
+                    {"ttl": "1h", "inputTokens": 40},
+                ],
+                "outputTokens": 20,
+            },
+            Usage(100, 20, 0, 70, cache_write_1h_tokens=40),
+        ),
+        # Mistral: https://github.com/mistralai/client-python (UsageInfo)
+        ({**OPENAI, "num_cached_tokens": 64}, Usage(100, 20, 64)),
+        ({**OPENAI, "prompt_token_details": {"cached_tokens": 64}}, Usage(100, 20, 64)),
+        ({"promptTokens": 100, "completionTokens": 20, "totalTokens": 120}, Usage(100, 20)),
+        # Gemini's API for clients of OpenAI counts thoughts in the total alone:
+        # https://github.com/mozilla-ai/any-llm/issues/1290
+        (
+            {"prompt_tokens": 20, "completion_tokens": 198, "total_tokens": 623},
+            Usage(20, 603, estimated=True),
+        ),
+        ({**OPENAI, "total_tokens": 1_999_999_999}, Usage(100, 20)),
+        # https://docs.perplexity.ai/getting-started/models/models/sonar-deep-research
+        (
+            {
+                "prompt_tokens": 33,
+                "completion_tokens": 7163,
+                "total_tokens": 7196,
+                "citation_tokens": 20016,
+                "num_search_queries": 18,
+                "reasoning_tokens": 73997,
+            },
+            Usage(20049, 81160, reasoning_tokens=73997, web_searches=18),
+        ),
+        # Cohere bills other tokens than it counts: https://docs.cohere.com/reference/chat
+        (
+            {
+                "billed_units": {"input_tokens": 100, "output_tokens": 20},
+                "tokens": {"input_tokens": 590, "output_tokens": 21},
+            },
+            Usage(100, 20),
+        ),
         # What is missing follows from the total.
         ({"prompt_tokens": 100, "total_tokens": 120}, Usage(100, 20)),
         ({"completion_tokens": 20, "total_tokens": 120}, Usage(100, 20)),
@@ -318,6 +390,16 @@ def events(*items: Any) -> Usage:
     return builder.completion().usage
 
 
+def test_an_input_that_was_cached_as_a_whole_is_counted_once() -> None:
+    # A server that knows only at the end what was cached; a zero that replaces nothing is #1631.
+    first, cached = {"input_tokens": 100, "output_tokens": 1}, {"cache_read_input_tokens": 100}
+    usage = streamed(first, {"input_tokens": 0, **cached, "output_tokens": 20})
+    assert usage == Usage(100, 20, 100)
+    assert streamed(
+        first, {"input_tokens": 40, "cache_read_input_tokens": 60, "output_tokens": 20}
+    ) == Usage(100, 20, 60)
+
+
 def test_a_report_before_the_content_does_not_count_it() -> None:
     early, text = UsageReported(Usage(90, 1)), TextDelta("a" * 200)
     assert events(early, text, Finished("stop")) == Usage(90, 50, estimated=True)
@@ -367,6 +449,14 @@ def test_the_output_in_an_opening_report_is_no_count() -> None:
         ({"usageMetadata": {"promptTokenCount": 9, "serviceTier": "priority"}}, "priority"),
         ({"usageMetadata": {"promptTokenCount": 9, "trafficType": "ON_DEMAND_FLEX"}}, "flex"),
         ({"usageMetadata": {"promptTokenCount": 9, "trafficType": "ON_DEMAND"}}, ""),
+        # Capacity that was bought ahead: https://openai.com/api-scale-tier/
+        ({"usage": OPENAI, "service_tier": "scale"}, "provisioned"),
+        ({"usage": OPENAI, "service_tier": "ultrafast"}, "ultrafast"),
+        ({"usage": OPENAI, "service_tier": "reserved"}, "provisioned"),
+        (
+            {"usageMetadata": {"promptTokenCount": 9, "trafficType": "PROVISIONED_THROUGHPUT"}},
+            "provisioned",
+        ),
     ],
 )
 def test_the_tier_is_the_one_that_served(body: dict[str, Any], tier: str) -> None:
@@ -414,6 +504,9 @@ def test_a_stream_names_its_tier_before_its_usage() -> None:
         ({"cost": 1e30}, None),
         ({"cost": {}}, None),
         ({"cost_in_usd_ticks": "many"}, None),
+        # https://docs.deepinfra.com/chat/overview
+        ({"estimated_cost": 0.00123}, "0.00123"),
+        ({"estimated_cost": None}, None),
     ],
 )
 def test_what_a_provider_says_it_charged_is_read(reported: Any, cost: str | None) -> None:
@@ -434,6 +527,56 @@ def test_what_a_provider_says_it_charged_is_read(reported: Any, cost: str | None
 )
 def test_searches_are_counted(reported: dict[str, Any], searches: int) -> None:
     assert usage_of({**OPENAI, **reported}).web_searches == searches
+
+
+def test_xai_counts_every_tool_that_has_a_fee() -> None:
+    calls = {"web_search_calls": 2, "code_interpreter_calls": 3, "file_search_calls": 4}
+    usage = usage_of({**OPENAI, "server_side_tool_usage_details": calls})
+    assert (usage.web_searches, usage.code_sessions, usage.file_searches) == (2, 3, 4)
+
+
+RAN_CODE = {"type": "code_interpreter_call", "container_id": "cntr_1"}
+RAN_SHELL = {
+    "type": "shell_call",
+    "environment": {"type": "container_reference", "container_id": "cntr_2"},
+}
+
+
+@pytest.mark.parametrize(
+    ("calls", "tools", "gigabytes"),
+    [
+        # https://developers.openai.com/api/docs/guides/tools-code-interpreter
+        ([RAN_CODE, RAN_CODE], [{"type": "code_interpreter", "container": {"type": "auto"}}], 1),
+        (
+            [RAN_CODE],
+            [{"type": "code_interpreter", "container": {"type": "auto", "memory_limit": "4g"}}],
+            4,
+        ),
+        ([RAN_CODE], [{"type": "code_interpreter", "container": "cntr_1"}], 1),
+        # https://developers.openai.com/api/docs/guides/tools-shell
+        ([RAN_SHELL], [{"type": "shell", "environment": {"type": "container_auto"}}], 1),
+        (
+            [RAN_CODE, RAN_SHELL],
+            [{"type": "shell", "environment": {"type": "container_auto", "memory_limit": "16g"}}],
+            17,
+        ),
+        ([{"type": "shell_call", "environment": {"type": "local"}}], [{"type": "shell"}], 0),
+        ([{"type": "shell_call"}, {"type": "local_shell_call"}], None, 0),
+    ],
+)
+def test_containers_count_by_their_memory(calls: Any, tools: Any, gigabytes: int) -> None:
+    usage = read_usage({"usage": RESPONSES, "output": calls, "tools": tools})
+    assert usage is not None
+    assert usage.code_sessions == gigabytes
+
+
+def test_searches_of_the_earlier_tool_are_counted_apart() -> None:
+    search = {"type": "web_search_call", "action": {"type": "search"}}
+    body = {"usage": RESPONSES, "output": [search, search]}
+    for tool, preview in (("web_search", 0), ("web_search_preview_2025_03_11", 2)):
+        usage = read_usage({**body, "tools": [{"type": tool}]})
+        assert usage is not None
+        assert (usage.web_searches, usage.preview_searches) == (2, preview)
 
 
 def test_openai_s_hosted_searches_are_counted_in_the_output() -> None:
@@ -465,6 +608,26 @@ def grounded(*queries: str) -> dict[str, Any]:
         "candidates": [{"groundingMetadata": {"webSearchQueries": list(queries)}}],
         "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 2},
     }
+
+
+def test_gemini_s_searches_for_images_are_queries_too() -> None:
+    # https://googleapis.github.io/java-genai/javadoc (GroundingMetadata.imageSearchQueries)
+    body = grounded("a")
+    body["candidates"][0]["groundingMetadata"]["imageSearchQueries"] = ["a", "b", ""]
+    usage = read_gemini_usage("gemini-nano-banana-2.1", body)
+    assert usage is not None
+    assert usage.web_searches == 3
+
+
+def test_gemini_s_details_are_read_however_they_are_written() -> None:
+    report = {
+        "promptTokenCount": 100,
+        "candidatesTokenCount": 20,
+        "promptTokensDetails": [{"modality": "audio", "tokenCount": 80}],
+        "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 60}],
+    }
+    usage = read_usage({"usageMetadata": report})
+    assert usage == Usage(100, 20, 60, audio_input_tokens=80, audio_read_tokens=60)
 
 
 @pytest.mark.parametrize(("model", "searches"), [("gemini-3.8-flash", 2), ("gemini-2.5-flash", 1)])
@@ -539,8 +702,18 @@ def test_embeddings_without_usage_count_token_ids_and_estimate_texts() -> None:
     assert complete_embedded_usage(None, {"input": ["a" * 40, "b" * 40]}).input_tokens == 20
 
 
-def test_embeddings_report_no_output() -> None:
-    usage = read_usage({"usage": {"prompt_tokens": 8, "total_tokens": 8}})
-    assert complete_embedded_usage(usage, {"input": "x"}) == Usage(8, 0)
-    usage = read_usage({"usage": {"prompt_tokens": 8}})
-    assert complete_embedded_usage(usage, {"input": "x"}) == Usage(8, 0)
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"usage": {"prompt_tokens": 8, "total_tokens": 8}},
+        {"usage": {"prompt_tokens": 8}},
+        {"usage": {"prompt_tokens": 0, "total_tokens": 8}},
+        {"usage": {"prompt_tokens": 8, "completion_tokens": None, "total_tokens": 8}},
+        # https://docs.voyageai.com/reference/embeddings-api
+        {"usage": {"total_tokens": 8}},
+        # https://docs.cohere.com/reference/embed
+        {"meta": {"billed_units": {"input_tokens": 8}}},
+    ],
+)
+def test_embeddings_report_no_output(body: dict[str, Any]) -> None:
+    assert complete_embedded_usage(read_embedded_usage(body), {"input": "x"}) == Usage(8, 0)

@@ -11,7 +11,7 @@ from typing import Any
 
 from providers.completion import Usage
 from providers.pricing import CallPrice
-from providers.usage import read_usage
+from providers.usage import read_embedded_usage, read_usage
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,9 @@ class BatchTally:
             answer = {}
         if answer is not None:
             model = answer.get("model")
-            self.add(model if isinstance(model, str) else "", read_usage(answer))
+            embedded = isinstance(answer.get("data"), list)
+            usage = read_embedded_usage(answer) if embedded else read_usage(answer)
+            self.add(model if isinstance(model, str) else "", usage)
 
     def add(self, model: str, usage: Usage | None) -> None:
         """Add one call of ``model``; ``None`` if the provider did not report its usage."""

@@ -40,6 +40,7 @@ _BATCH_ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 # https://platform.openai.com/docs/api-reference/responses/object#responses/object-status
 _RESPONSE_ENDED = frozenset({"completed", "failed", "incomplete", "cancelled"})
 _GONE = "gone"
+_ENDED_AT = ("completed_at", "ended_at", "expired_at", "cancelled_at", "failed_at")
 
 
 def state_of(body: Mapping[str, Any]) -> str:
@@ -53,6 +54,28 @@ def has_ended(kind: str, body: Mapping[str, Any]) -> bool:
     if kind == ProviderObject.Kind.BATCH:
         return state_of(body) == "ended" or state_of(body) in _BATCH_ENDED
     return state_of(body) in _RESPONSE_ENDED
+
+
+def ended_at(body: Mapping[str, Any]) -> datetime:
+    """Return when a batch or response ended, now if its provider does not say: its prices hold.
+
+    OpenAI says seconds, Anthropic a time.
+    """
+    now = datetime.now(UTC)
+    for name in _ENDED_AT:
+        value = body.get(name)
+        try:
+            if isinstance(value, str):
+                at = datetime.fromisoformat(value)
+            elif isinstance(value, (int, float)) and not isinstance(value, bool):
+                at = datetime.fromtimestamp(value, UTC)
+            else:
+                continue
+        except (ValueError, OverflowError, OSError):
+            continue
+        if at.tzinfo is not None and at <= now:
+            return at
+    return now
 
 
 class Settlement:
@@ -132,7 +155,7 @@ class Settlement:
     async def _batch(
         self, provider: WireClient, kept: ProviderObject, body: Mapping[str, Any]
     ) -> None:
-        tally = BatchTally(partial(self._price, kept.provider))
+        tally = BatchTally(partial(self._price, kept.provider, ended_at(body)))
         if isinstance(provider, AnthropicProvider):
             place: str | None = f"/v1/messages/batches/{kept.object_id}/results"
         else:
@@ -150,8 +173,8 @@ class Settlement:
             for entry in entries:
                 notify(self._observers, entry)
 
-    def _price(self, provider: str, model: str, usage: Usage) -> CallPrice:
-        return self._prices.price(provider, model, usage)
+    def _price(self, provider: str, at: datetime, model: str, usage: Usage) -> CallPrice:
+        return self._prices.price(provider, model, usage, at)
 
     def _row(self, kept: ProviderObject, total: ModelSum) -> RequestRecord:
         analysis = analyze_prompt("")
@@ -194,7 +217,8 @@ class Settlement:
         known = usage is not None and not usage.unreported
         outcome = _ending(body)
         if usage is not None and known:
-            price = self._prices.price(kept.provider, kept.model, usage)
+            at = ended_at(body)
+            price = self._prices.price(kept.provider, kept.model, usage, at)
             outcome = replace(
                 outcome,
                 tokens_in=usage.total_input_tokens,
@@ -214,7 +238,7 @@ class Settlement:
             if decision is not None and decision.baseline_model:
                 baseline = replace(usage, reported_cost=None)
                 ref = (decision.baseline_provider, decision.baseline_model)
-                outcome = replace(outcome, baseline_cost=self._prices.cost(*ref, baseline))
+                outcome = replace(outcome, baseline_cost=self._prices.cost(*ref, baseline, at))
         entry = await self._database.run(partial(request_settle, kept, state, outcome))
         if entry is not None:
             logger.debug("A background response was recorded as %s", state)

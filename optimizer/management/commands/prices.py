@@ -142,6 +142,7 @@ def _rates_table(rates: Rates) -> Table:
     fees = rates.fees
     for unit, fee in (
         ("web_searches", fees.web_searches),
+        ("preview_searches", fees.preview_searches),
         ("file_searches", fees.file_searches),
         ("code_sessions", fees.code_sessions),
         ("map_prompts", fees.map_prompts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -66,6 +67,33 @@ async def test_another_baseline_is_priced_by_the_table(
     metric = await RoutingMetric.objects.aget()
     assert metric.baseline_cost == Decimal("0.006")
     assert metric.routing_saved == Decimal("0.006") - Decimal("0.00231")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_header_of_gemini_names_the_tier(
+    stream: bool, openai_sdk: openai.AsyncOpenAI, fakes: dict[str, FakeProvider]
+) -> None:
+    # https://ai.google.dev/gemini-api/docs/priority-inference
+    usage = {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100}
+    content = {"role": "model", "parts": [{"text": "Paris."}]}
+    answer = {
+        "candidates": [{"content": content, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": usage,
+    }
+    headers = {"x-gemini-service-tier": "priority"}
+    chunks = [f"data: {json.dumps(answer)}\n\n".encode()]
+    reply = Reply(chunks=chunks, headers=headers) if stream else Reply(answer, headers=headers)
+    fakes["gemini"].always(reply)
+    messages: list[Any] = [{"role": "user", "content": "What is the capital of France?"}]
+    answered = await openai_sdk.chat.completions.create(
+        model="gemini-3.5-flash-lite", messages=messages, stream=stream
+    )
+    if stream:
+        _ = [chunk async for chunk in answered]
+    record = await RequestRecord.objects.aget()
+    # 1.8 times USD 0.3 and 2.5 per million tokens.
+    assert record.cost == Decimal("0.00099")
+    assert record.billed_units == {"service_tier": "priority"}
 
 
 async def test_a_report_without_output_is_estimated_and_marked(

@@ -39,6 +39,9 @@ def sent_model(fakes: dict[str, FakeProvider], provider: str) -> str:
         ("anthropic/claude-haiku-4-5", "claude", "claude-haiku-4-5"),
         ("Vertex_AI/claude-haiku-4-5@20251001", "claude", "claude-haiku-4-5-20251001"),
         ("claude-sonnet-4-5", "claude", "claude-sonnet-4-5"),
+        # https://ai.pydantic.dev/models/overview (provider:model)
+        ("anthropic:claude-haiku-4-5", "claude", "claude-haiku-4-5"),
+        ("google:gemini-3.8-flash", "gemini", "gemini-3.8-flash"),
         ("google/gemini-3.8-flash", "gemini", "gemini-3.8-flash"),
         ("models/gemini-2.5-pro", "gemini", "gemini-2.5-pro"),
         ("openrouter/openai/gpt-4o", "openrouter", "openai/gpt-4o"),

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from providers.anthropic.cache_marks import add_cache_marks, least_cached_tokens
@@ -118,6 +118,7 @@ ODD = st.recursive(
 )
 
 
+@example({"system": [{"type": [], "text": LONG}, {"type": {}, "text": LONG}]})
 @given(st.dictionaries(st.sampled_from(["messages", "system", "tools", "cache_control"]), ODD))
 def test_whatever_is_sent_there_are_at_most_four_marks(odd: dict[str, Any]) -> None:
     result = marked(odd)

@@ -76,6 +76,36 @@ async def test_the_provider_s_own_message_ends_the_stream(
     assert not await BudgetHold.objects.aexists()
 
 
+async def test_what_a_failed_response_used_is_recorded(
+    transactional_db: None, fake: FakeProvider, start: Start
+) -> None:
+    usage = {"input_tokens": 1000, "output_tokens": 700, "total_tokens": 1700}
+    failed = {"type": "response.failed", "response": {**_FAILED, "usage": usage}}
+    fake.always(failing("openai", "responses", "response.failed", failed, most=5))
+    await ask(await start(), "responses", "openai")
+    record = await RequestRecord.objects.aget()
+    assert (record.tokens_in, record.tokens_out) == (1000, 700)
+
+
+async def test_tools_count_where_the_response_at_the_end_has_no_items(
+    transactional_db: None, fake: FakeProvider, start: Start
+) -> None:
+    recorded = RECORDINGS[wire_of("openai", "responses")].events
+    last = json.loads(recorded[-1][1]) if isinstance(recorded[-1][1], str) else recorded[-1][1]
+    search = {"type": "web_search_call", "id": "ws_1", "action": {"type": "search", "query": "x"}}
+    done = {"type": "response.output_item.done", "output_index": 9, "item": search}
+    ended = {**last, "response": {**last["response"], "output": []}}
+    events = [*recorded[:-1], (done["type"], done), (last["type"], ended)]
+    chunks = [
+        f"event: {name}\ndata: {data if isinstance(data, str) else json.dumps(data)}\n\n".encode()
+        for name, data in events
+    ]
+    fake.always(Reply(chunks=chunks))
+    await ask(await start(), "responses", "openai")
+    record = await RequestRecord.objects.aget()
+    assert (record.billed_units or {}).get("web_searches") == 1
+
+
 async def test_a_client_of_another_wire_gets_an_error_of_its_own(
     transactional_db: None, fake: FakeProvider, start: Start
 ) -> None:
