@@ -14,11 +14,20 @@ from providers.large_json import MOST_LEVELS
 
 # Lone surrogates (UTF-8) and NUL (PostgreSQL).
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# One call that searches keeps the interpreter from other threads for a millisecond or two.
+_PIECE = 1 << 18
 
 
 def storable_text(text: str) -> str:
     """Return ``text`` with NULs and lone surrogates replaced by U+FFFD."""
-    return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text
+    return _UNSTORABLE.sub("\ufffd", text) if _is_unstorable(text) else text
+
+
+def _is_unstorable(text: str) -> bool:
+    if len(text) <= _PIECE:
+        return _UNSTORABLE.search(text) is not None
+    pieces = range(0, len(text), _PIECE)
+    return any(_UNSTORABLE.search(text, at, at + _PIECE) for at in pieces)
 
 
 def storable_json(value: Any, levels: int = MOST_LEVELS) -> Any:
@@ -41,7 +50,7 @@ def storable_json(value: Any, levels: int = MOST_LEVELS) -> Any:
 
 def storable_completion(completion: Completion) -> Completion:
     """Return ``completion`` with storable texts; the same object if they already are."""
-    if any(_UNSTORABLE.search(text) for choice in completion.choices for text in _texts(choice)):
+    if any(_is_unstorable(text) for choice in completion.choices for text in _texts(choice)):
         return replace(completion, choices=tuple(map(_storable_choice, completion.choices)))
     return completion
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from providers.chat import Chat
 from providers.completion import most_input_tokens
+from providers.storable import storable_text
 from providers.token_estimates import estimate_tokens
 
 # Text, and the tokens it has for o200k_base and for cl100k_base.
@@ -114,3 +115,16 @@ def test_no_estimate_is_above_the_bound(text: str) -> None:
     assert 0 <= estimate_tokens(text) <= max(len(text.encode("utf-8", "surrogatepass")), 0)
     chat = Chat.of_prompt(text)
     assert chat.estimated_tokens() <= most_input_tokens(chat)
+
+
+def test_a_very_long_text_has_as_many_tokens_as_its_parts() -> None:
+    part = "What is a river? Ein Fluß, 河流. " * 9_000
+    times = 4
+    assert estimate_tokens(part * times) == pytest.approx(times * estimate_tokens(part), rel=1e-3)
+
+
+@pytest.mark.parametrize("at", [0, (1 << 18) - 1, 1 << 18, 700_000, 999_999])
+def test_what_cannot_be_stored_is_replaced_wherever_it_stands(at: int) -> None:
+    text = "a" * at + "\ud800" + "b" * (999_999 - at)
+    assert storable_text(text) == text.replace("\ud800", "\ufffd")
+    assert storable_text(text.replace("\ud800", "c")) == text.replace("\ud800", "c")
