@@ -8,7 +8,7 @@ its first content or its failure.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from providers.errors import CircuitOpen, ProviderError, ProviderTimeout
 
@@ -20,8 +20,9 @@ class Silence:
     """The calls that wait for each provider.
 
     Of a silent provider, at most ``most`` calls may wait, 0 is any number. Further ones are
-    refused at once, so that their requests go to other providers or end, but for the first of a
-    caller: it is not to blame for what others wait for, and shows whether the provider answers.
+    refused at once, so that their requests go to other providers or end, but for those of a
+    caller with less than an even share: it is not to blame for what others wait for, and its calls
+    show whether the provider answers.
     """
 
     def __init__(self, most: int = 0) -> None:
@@ -41,7 +42,7 @@ class Silence:
         if (
             len(waiting) >= self._most
             and self.seconds(provider) >= SILENT_SECONDS
-            and any(caller == other for _, other in waiting.values())
+            and self._has_its_share(waiting, caller)
         ):
             raise CircuitOpen(
                 provider,
@@ -49,6 +50,10 @@ class Silence:
                 f" has been answered for {SILENT_SECONDS:.0f} s",
             )
         return WaitingCall(provider, caller, waiting, self._ended_at)
+
+    def _has_its_share(self, waiting: dict[int, tuple[float, str]], caller: str) -> bool:
+        calls = Counter(other for _, other in waiting.values())
+        return calls[caller] >= max(1.0, self._most / len({*calls, caller}))
 
     def waiting(self, provider: str) -> int:
         """Return how many calls of the provider wait."""
