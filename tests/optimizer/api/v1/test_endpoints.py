@@ -7,6 +7,7 @@ from decimal import Decimal
 import httpx
 import pytest
 import yaml
+from drf_spectacular.generators import SchemaGenerator
 
 from analytics.models import CachedResponse, RequestRecord
 from optimizer.wiring.build import get_services
@@ -152,6 +153,17 @@ async def test_answers_are_json_whatever_a_client_accepts(
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     response = await client.post("/complete", json={}, headers={"accept": accept})
     assert (response.status_code, response.json()["status_code"]) == (400, 400)
+
+
+async def test_the_schema_is_made_once(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await client.get("/schema")
+    monkeypatch.setattr(SchemaGenerator, "get_schema", None)
+    for path in ("/schema", "/schema?x=1", "/api/v1/schema"):
+        again = await client.get(path)
+        assert (again.status_code, again.content) == (200, first.content)
+        assert again.headers["content-type"] == first.headers["content-type"]
 
 
 async def test_the_schema_and_its_page_are_served_locally(client: httpx.AsyncClient) -> None:
