@@ -345,7 +345,8 @@ LOCAL_PROVIDER = _choice("LOCAL_PROVIDER", ("auto", "on", "off"), default="auto"
 PROVIDER_CONNECT_TIMEOUT = env.float("PROVIDER_CONNECT_TIMEOUT", default=5.0)
 # None: 120 s between two bytes of a stream, and a whole answer may take until the deadline.
 PROVIDER_READ_TIMEOUT = env.float("PROVIDER_READ_TIMEOUT", default=None)
-PROVIDER_MAX_CONNECTIONS = env.int("PROVIDER_MAX_CONNECTIONS", default=512)
+# None: as many as calls may run at once, so that no call waits for another one's connection.
+PROVIDER_MAX_CONNECTIONS = env.int("PROVIDER_MAX_CONNECTIONS", default=None)
 PROVIDER_RETRIES = env.int("PROVIDER_RETRIES", default=1)
 MAX_UPSTREAM_CALLS = env.int("MAX_UPSTREAM_CALLS", default=4)
 if MAX_UPSTREAM_CALLS < 1:

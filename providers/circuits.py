@@ -46,7 +46,10 @@ _OTHERS = 2
 _STEPS = 12
 """The window moves by this part of its length."""
 _PROBE_SECONDS = 10.0
-"""How long the first probe may take; each probe that fails doubles it."""
+"""How long the first probe may take. Others wait for any probe only so long, as its request may
+be what makes it hang."""
+_MOST_DOUBLINGS = 6
+"""Each probe that fails doubles the time of the next one, so many times."""
 _MOST_OWN = 1_000
 _KEY = (AuthenticationFailed, InsufficientCredit)
 _FAILED = (ProviderUnavailable, ConnectionFailed, ProviderTimeout, RequestTimedOut)
@@ -84,13 +87,33 @@ class _Step:
 
 
 class _Circuit:
-    __slots__ = ("failed_probes", "open_until", "probing", "steps")
+    """``probes`` are under way, the newest since ``probed_at``; those of ``blamed`` failed."""
+
+    __slots__ = ("blamed", "failed_probes", "open_until", "probed_at", "probes", "steps")
 
     def __init__(self) -> None:
         self.open_until: float | None = None
-        self.probing = False
+        self.probes = 0
+        self.probed_at = 0.0
         self.failed_probes = 0
+        self.blamed: set[str] = set()
         self.steps: deque[_Step] = deque(maxlen=_STEPS)
+
+    def is_open(self, now: float) -> bool:
+        """Return whether no call is made, not even a probe."""
+        if self.open_until is None:
+            return False
+        probing = self.probes > 0 and now - self.probed_at <= _PROBE_SECONDS
+        return probing or now <= self.open_until
+
+    def set_open(self, until: float | None) -> None:
+        """Open it, or close it with ``None``."""
+        self.open_until = until
+        self.blamed.clear()
+
+    def end_probe(self) -> None:
+        """Note that a probe has ended."""
+        self.probes = max(0, self.probes - 1)
 
 
 class Circuits:
@@ -99,7 +122,8 @@ class Circuits:
     A circuit opens once ``failures`` requests within ``window`` seconds have failed, if they
     are at least half of the requests of that time. It opens for all callers if several of them
     fail, or if they cannot be told apart (""); else for the one that fails. After ``seconds``
-    one call is a probe: its result closes the circuit or opens it again.
+    one call is a probe: its result closes the circuit or opens it again, for all if probes of
+    two callers fail, else for the one.
     """
 
     def __init__(
@@ -132,9 +156,7 @@ class Circuits:
         circuit = self._circuits.get(name)
         if circuit is None or circuit.open_until is None:
             return "closed"
-        if circuit.probing or self._clock() <= circuit.open_until:
-            return "open"
-        return "half_open"
+        return "open" if circuit.is_open(self._clock()) else "half_open"
 
     async def adopt(self, name: str, seconds: float) -> None:
         """Take over what another worker found out.
@@ -143,37 +165,40 @@ class Circuits:
         """
         circuit = self._circuit(name)
         circuit.steps.clear()
-        circuit.open_until = self._clock() + seconds if seconds > 0 else None
+        circuit.set_open(self._clock() + seconds if seconds > 0 else None)
 
     def admit(self, provider: str, name: str, caller: str = "") -> float | None:
         """Let a call through the circuit ``name``; return the seconds that it may take as a probe.
 
         ``None`` if it is no probe. Raises :class:`providers.errors.CircuitOpen`. End a probe
-        with :meth:`answered`, :meth:`failed` or :meth:`release`.
+        with :meth:`answered`, :meth:`probe_failed` or :meth:`release`.
         """
         shared = self._circuits.get(name)
         own = self._own.get((name, caller)) if self._own else None
         if own is None and (shared is None or shared.open_until is None):
             return None  # as nearly always
         probed = [c for c in (shared, own) if c is not None and c.open_until is not None]
+        now = self._clock()
+        if any(circuit.is_open(now) for circuit in probed):
+            raise CircuitOpen(provider, "failed too often recently and is not called for now")
         for circuit in probed:
-            assert circuit.open_until is not None
-            if circuit.probing or self._clock() <= circuit.open_until:
-                raise CircuitOpen(provider, "failed too often recently and is not called for now")
-        for circuit in probed:
-            circuit.probing = True
+            circuit.probes += 1
+            circuit.probed_at = now
         if not probed:
             return None
-        return _PROBE_SECONDS * 2.0 ** max(circuit.failed_probes for circuit in probed)
+        return _PROBE_SECONDS * 2.0 ** min(
+            _MOST_DOUBLINGS, max(circuit.failed_probes for circuit in probed)
+        )
 
     def answered(self, name: str, probe: bool = False, caller: str = "") -> None:
         """Count a request that was answered; a probe closes the circuit."""
         circuit = self._circuit(name)
         if probe:
             self._own.pop((name, caller), None)
-            circuit.probing, circuit.failed_probes = False, 0
+            circuit.end_probe()
+            circuit.failed_probes = 0
             if circuit.open_until is not None:
-                circuit.open_until = None
+                circuit.set_open(None)
                 self._notify(name, 0.0)
         if circuit.open_until is None:
             self._step(circuit).requests[caller] += 1
@@ -181,21 +206,17 @@ class Circuits:
     def failed(
         self,
         name: str,
-        probe: bool = False,
         prompt: int | None = None,
         counted: bool = False,
         caller: str = "",
     ) -> None:
-        """Count a request that failed; a probe opens the circuit again.
+        """Count a request that failed.
 
         Requests with the same ``prompt`` (a hash) count once within the window, because the
         prompt may be what makes the provider fail. ``counted`` is whether the request was
         counted as answered before, such as a stream that breaks off.
         """
         circuit = self._circuit(name)
-        if probe:
-            self._probe_failed(name, circuit, caller)
-            return
         if circuit.open_until is not None:
             return
         step = self._step(circuit)
@@ -209,9 +230,29 @@ class Circuits:
 
     def release(self, name: str, caller: str = "") -> None:
         """End a probe that tells nothing; the next call is a probe, too."""
-        self._circuit(name).probing = False
+        self._circuit(name).end_probe()
         if own := self._own.get((name, caller)):
-            own.probing = False
+            own.end_probe()
+
+    def probe_failed(self, name: str, prober: str, cause: str) -> None:
+        """End a probe of ``prober`` that failed: open the circuit again.
+
+        If the request of one caller may be the ``cause`` ("" if it cannot be), it opens for that
+        caller alone, and others may probe; once probes of two callers have failed, for all.
+        """
+        circuit = self._circuit(name)
+        circuit.end_probe()
+        own = self._own.get((name, prober))
+        if own is not None:
+            own.end_probe()
+            own.failed_probes += 1
+        if circuit.open_until is not None:
+            circuit.blamed.add(cause)
+            circuit.failed_probes += 1
+            if not cause or len(circuit.blamed) >= _OTHERS:
+                self._open(name, circuit)
+        if prober and (own is not None or circuit.blamed):
+            self._open_own(name, prober)
 
     def _judge(self, name: str, circuit: _Circuit, now: _Step, caller: str) -> None:
         """Open the circuit, for all or for ``caller``, if too much has failed."""
@@ -230,24 +271,18 @@ class Circuits:
         if total >= _SHARE * requests.total() and (shared or failures.keys() == {""}):
             self._open(name, circuit)
         elif caller and self._failures <= failures[caller] >= _SHARE * requests[caller]:
+            self._open_own(name, caller)
+
+    def _open_own(self, name: str, caller: str) -> None:
+        own = self._own.get((name, caller))
+        if own is None:
             if len(self._own) >= _MOST_OWN:
                 self._own.clear()
             own = self._own[name, caller] = _Circuit()
-            own.open_until = self._clock() + self.seconds
-
-    def _probe_failed(self, name: str, circuit: _Circuit, caller: str) -> None:
-        own = self._own.get((name, caller))
-        if own is not None:
-            own.probing = False
-            own.failed_probes += 1
-            own.open_until = self._clock() + self.seconds
-        if circuit.probing:
-            circuit.probing = False
-            circuit.failed_probes += 1
-            self._open(name, circuit)
+        own.set_open(self._clock() + self.seconds)
 
     def _open(self, name: str, circuit: _Circuit) -> None:
-        circuit.open_until = self._clock() + self.seconds
+        circuit.set_open(self._clock() + self.seconds)
         circuit.steps.clear()
         self._notify(name, self.seconds)
 
@@ -342,8 +377,10 @@ class RequestCircuits:
     def _count(self, provider: str, error: ProviderError, *, counted: bool = False) -> None:
         name = circuit_of(provider, self._models.get(provider, ""), error)
         prompt, caller = self._cause(error)
-        probe = self._ends(name)
-        self._circuits.failed(name, probe, prompt, counted, self._caller if probe else caller)
+        if self._ends(name):
+            self._circuits.probe_failed(name, self._caller, caller)
+        else:
+            self._circuits.failed(name, prompt, counted, caller)
 
     def _names(self, provider: str) -> tuple[str, ...]:
         """Return the circuits that a call passes; those of models and keys are rare."""

@@ -263,7 +263,7 @@ class ResilientCaller:
             if self.cooldowns.models:
                 state.refuse_limited()
             seconds = state.circuits.admit(provider, model)
-            waiting = self.silence.call(provider)
+            waiting = self.silence.call(provider, state.summary.caller)
             self._check_permission(state)
             if authorize is not None:
                 await _authorize(authorize, state)

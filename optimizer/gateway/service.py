@@ -78,6 +78,7 @@ class RoutingService:
         output_lengths: OutputLengths | None = None,
         stream_limits: StreamLimits = STREAM_LIMITS,
         keep_alive: CacheKeeper | None = None,
+        most_abandoned: int = 0,
     ) -> None:
         self._keep_alive = keep_alive
         self._caller = caller
@@ -97,7 +98,7 @@ class RoutingService:
             sessions,
             output_lengths,
         )
-        self._flights: SingleFlight[CacheHit | Recorded] = SingleFlight()
+        self._flights: SingleFlight[CacheHit | Recorded] = SingleFlight(most_abandoned)
         self._streams = SharedStreams()
         self._stream_limits = stream_limits
         self._background = Background()
@@ -151,7 +152,11 @@ class RoutingService:
         answer, leads = await self._retry_own_limits(
             analyzed,
             started,
-            lambda: self._flights.run(key, lambda: self._find_or_call(analyzed, started)),
+            lambda: self._flights.run(
+                key,
+                lambda: self._find_or_call(analyzed, started),
+                analyzed.request.client.tenant,
+            ),
         )
         if isinstance(answer, CacheHit):
             entry, likeness = answer.entry, answer.likeness

@@ -26,6 +26,7 @@ class BoundedHead(HttpToolsProtocol):
 
     _reading_head = True
     _head_bytes = 0
+    _piece_bytes = 0
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -44,6 +45,7 @@ class BoundedHead(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._timer is None:
                 self._await_head()
+        self._piece_bytes = len(data)
         super().data_received(data)
         if self._reading_head and self._head_bytes > MAX_BYTES:
             self._refuse(_TOO_LARGE, "The request's headers are too large.")
@@ -52,7 +54,20 @@ class BoundedHead(HttpToolsProtocol):
         """Stop the timer: the headers have arrived."""
         self._reading_head = False
         self._stop_timer()
+        # One piece may hold all of the headers, after the end of another request.
+        if max(self._head_bytes, self._piece_bytes) > MAX_BYTES and self._size() > MAX_BYTES:
+            self._refuse(_TOO_LARGE, "The request's headers are too large.")
+            raise ValueError("The parser must not go on.")
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer that the request is invalid, unless it was refused for another reason."""
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
+
+    def _size(self) -> int:
+        """Return the bytes of the headers and the URL."""
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def on_message_complete(self) -> None:
         """Expect the headers of the next request."""

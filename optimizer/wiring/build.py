@@ -216,7 +216,7 @@ def _connection_settings(product: ProductSettings) -> ConnectionSettings:
         connect_timeout=product.provider_connect_timeout,
         # A whole answer is silent while the model writes, so it gets the request's time.
         read_timeout=product.request_deadline,
-        max_connections=product.provider_max_connections,
+        max_connections=product.provider_max_connections or 0,
     )
     read = product.provider_read_timeout
     return limits if read is None else replace(limits, read_timeout=read, stream_read_timeout=read)
@@ -344,6 +344,7 @@ def build_services() -> Services:
         sessions=sessions,
         output_lengths=output_lengths,
         stream_limits=StreamLimits(product.stream_seconds, product.stream_idle_seconds),
+        most_abandoned=(product.max_concurrent_requests + 1) // 2,
         keep_alive=keep_alive,
     )
     return Services(

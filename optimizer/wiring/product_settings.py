@@ -46,7 +46,7 @@ class ProductSettings:
     prompt_cache_keep_alive: bool
     prompt_caching: bool
     provider_connect_timeout: float
-    provider_max_connections: int
+    provider_max_connections: int | None
     provider_read_timeout: float | None
     provider_retries: int
     quality_target: float

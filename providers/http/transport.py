@@ -48,7 +48,7 @@ _CLIENT_HEADER_BEGINNINGS = (b"anthropic-", b"x-ratelimit-", b"openai-", b"x-goo
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """Timeouts for connecting and reading, in seconds, and the number of pooled connections.
+    """Timeouts for connecting and reading, in seconds, and the most connections (0: any number).
 
     ``read_timeout`` is the longest silence within an answer that arrives whole: it is silent
     while the model writes. ``stream_read_timeout`` is the longest silence within a stream.
@@ -57,7 +57,7 @@ class ConnectionSettings:
     connect_timeout: float = 5.0
     read_timeout: float = 600.0
     stream_read_timeout: float = 120.0
-    max_connections: int = 512
+    max_connections: int = 0
 
     @property
     def timeout(self) -> httpx.Timeout:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -43,6 +44,18 @@ async def _streamed(answer: Any) -> bytes:
 def content(answer: Any) -> str:
     body = async_to_sync(_streamed)(answer) if answer.streaming else answer.content
     return str(body.decode())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("role", [FINANCE, VIEWER])
+@pytest.mark.parametrize("path", ["/admin/", "/admin/start/"])
+def test_no_link_of_a_first_page_is_refused(role: str, path: str) -> None:
+    client = browser(role)
+    home = content(client.get(path))
+    links = {link.replace("&amp;", "&") for link in re.findall(r' href="(/admin/[^"#]*)"', home)}
+    assert len(links) > 20
+    pages = {link for link in links if not link.startswith(("/admin/logout", "/admin/live/"))}
+    assert {link for link in pages if client.get(link).status_code == 403} == set()
 
 
 @pytest.fixture

@@ -275,6 +275,75 @@ def test_a_probe_has_little_time_and_more_after_each_that_fails(
     assert times == [10.0, 20.0, 40.0]
 
 
+def test_a_provider_that_failed_for_a_day_is_called_again(circuits: Circuits, clock: Clock) -> None:
+    fail(circuits)
+    for _ in range(24 * 60 * 2):
+        clock.now += SECONDS + 1
+        fail(circuits, 1)
+    clock.now += SECONDS + 1
+    probe = RequestCircuits(circuits, Prompts())
+    assert probe.admit("a") == 640.0
+    probe.settle()
+    assert works(circuits)
+
+
+def test_no_caller_s_failing_probes_keep_a_circuit_open_for_others(
+    circuits: Circuits, clock: Clock
+) -> None:
+    fail_as(circuits, "ann", 2)
+    fail_as(circuits, "mallory", 2)
+    assert circuits.state("a") == "open"
+    clock.now += SECONDS + 1
+    fail_as(circuits, "mallory", 50)
+    assert (admitted(circuits, "mallory"), admitted(circuits, "ann")) == (False, True)
+    assert circuits.state("a") == "closed"
+
+
+def test_failing_probes_of_two_callers_open_the_circuit_again(
+    circuits: Circuits, clock: Clock
+) -> None:
+    fail_as(circuits, "ann", 2)
+    fail_as(circuits, "bob", 2)
+    clock.now += SECONDS + 1
+    fail_as(circuits, "ann", 1)
+    assert circuits.state("a") == "half_open"
+    fail_as(circuits, "bob", 1)
+    assert circuits.state("a") == "open"
+    assert not admitted(circuits, "cas")
+
+
+def test_a_probe_that_cannot_reach_the_provider_opens_the_circuit_again(
+    circuits: Circuits, clock: Clock
+) -> None:
+    for _ in range(2):
+        request(circuits, caller="ann", a=ConnectionFailed("a", "no"))
+    clock.now += SECONDS + 1
+    request(circuits, caller="ann", a=ConnectionFailed("a", "no"))
+    assert circuits.state("a") == "open"
+    assert not admitted(circuits, "bob")
+
+
+@pytest.mark.parametrize("another", ["mallory", "ann"])
+def test_a_probe_that_hangs_keeps_others_waiting_for_ten_seconds(
+    circuits: Circuits, clock: Clock, another: str
+) -> None:
+    fail_as(circuits, "ann", 2)
+    fail_as(circuits, "mallory", 2)
+    clock.now += SECONDS + 1
+    hanging = RequestCircuits(circuits, Prompts(), "mallory")
+    hanging.admit("a")
+    clock.now += 9
+    assert (circuits.state("a"), admitted(circuits, another)) == ("open", False)
+    clock.now += 2
+    assert circuits.state("a") == "half_open"
+    assert admitted(circuits, another)
+    assert circuits.state("a") == "closed"
+    # The end of the first probe tells nothing new.
+    hanging.failed("a", ProviderTimeout("a", "silent"))
+    hanging.settle()
+    assert circuits.state("a") == "closed"
+
+
 async def test_what_opens_and_closes_is_told_and_what_others_found_is_not(
     circuits: Circuits, clock: Clock
 ) -> None:

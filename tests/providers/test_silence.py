@@ -56,6 +56,29 @@ async def test_further_calls_of_a_silent_provider_go_elsewhere_until_it_answers(
     assert (await asyncio.gather(*calls(caller, 1, "hangs")))[0].provider == "hangs"
 
 
+async def test_a_caller_with_less_than_its_share_is_not_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hangs: Any = Hanging("hangs")
+    caller = ResilientCaller({"hangs": hangs}, ResiliencePolicy(), silence=Silence(4))
+
+    def ask(who: str) -> asyncio.Task[Completion]:
+        return asyncio.create_task(caller.call([("hangs", "m")], CHAT, [], caller=who))
+
+    waiting = [ask("mallory") for _ in range(8)]
+    await asyncio.sleep(0)
+    monkeypatch.setattr(silence, "SILENT_SECONDS", 1e-9)
+    waiting += [ask("ann"), ask("ann")]
+    await asyncio.sleep(0)
+    for who in ("mallory", "ann"):
+        with pytest.raises(AllProvidersFailed, match="are waiting"):
+            await ask(who)
+    waiting.append(ask("bob"))
+    await asyncio.sleep(0)
+    hangs.go.set()
+    assert len(await asyncio.gather(*waiting)) == 11
+
+
 async def test_a_call_that_is_cancelled_waits_no_longer() -> None:
     caller = ResilientCaller({"hangs": Hanging("hangs")}, ResiliencePolicy())  # type: ignore[dict-item]
     (call,) = calls(caller, 1, "hangs")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from adrf.viewsets import ViewSet
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,6 +19,8 @@ from optimizer.api.http.sse import EventStream
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.wiring.build import get_services
 from optimizer.wiring.services import Services
+
+_REPORTS_AT_ONCE = 2
 
 
 class ServicesMixin:
@@ -31,6 +34,23 @@ class ServicesMixin:
 
 class SyncViewSet(ServicesMixin, viewsets.ViewSet):
     """A view that runs on a thread, for views that read the database."""
+
+
+class ReportViewSet(SyncViewSet):
+    """A view that computes figures, for a few requests of a tenant at the same time.
+
+    Each runs on a thread of its own, and reports keep the interpreter busy: dozens of them would
+    leave the event loop, and with it everybody's requests, little time.
+    """
+
+    _turns: ClassVar[dict[str, threading.BoundedSemaphore]] = {}
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Serve the request once its tenant has a turn."""
+        client: Client = getattr(request, "scope", {}).get("optimizer.client", ANONYMOUS)
+        turns = self._turns.setdefault(client.tenant, threading.BoundedSemaphore(_REPORTS_AT_ONCE))
+        with turns:
+            return super().dispatch(request, *args, **kwargs)
 
 
 class AsyncViewSet(ServicesMixin, ViewSet):

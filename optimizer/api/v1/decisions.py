@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from analytics.database.replicas import reading_elsewhere
 from optimizer.api.http.fields import StrictSerializer
-from optimizer.api.http.views import AsyncViewSet, SyncViewSet, client_of, tenant_of
+from optimizer.api.http.views import AsyncViewSet, ReportViewSet, client_of, tenant_of
 from optimizer.api.v1.baselines import BASELINE, compared_with
 from optimizer.api.v1.schema import (
     ErrorBody,
@@ -117,7 +117,7 @@ class RoutingDecisionViewSet(AsyncViewSet):
         )
 
 
-class RoutingMetricsViewSet(SyncViewSet):
+class RoutingMetricsViewSet(ReportViewSet):
     """Serves ``GET /routing/metrics``."""
 
     class QuerySerializer(StrictSerializer):

@@ -16,7 +16,7 @@ from analytics.quality.evidence import evidence_load
 from analytics.quality.feedback import quality_stats
 from analytics.quality.insights import learned_insights
 from analytics.reports.usage import usage_stats
-from optimizer.api.http.views import SyncViewSet, tenant_of
+from optimizer.api.http.views import ReportViewSet, SyncViewSet, tenant_of
 from optimizer.api.v1.baselines import BASELINE, compared_with
 from optimizer.api.v1.schema import (
     CacheStatsBody,
@@ -71,7 +71,7 @@ def provider_directory(
     return {"enabled_providers": sorted(caller.providers), "models": models}
 
 
-class StatsViewSet(SyncViewSet):
+class StatsViewSet(ReportViewSet):
     """Serves ``GET /stats``."""
 
     @extend_schema(
@@ -97,7 +97,7 @@ class ProvidersViewSet(SyncViewSet):
         return Response(provider_directory(services.catalogue, services.prices, services.caller))
 
 
-class CacheStatsViewSet(SyncViewSet):
+class CacheStatsViewSet(ReportViewSet):
     """Serves ``GET /cache/stats``."""
 
     @extend_schema(operation_id="cache_stats", tags=["reports"], responses=CacheStatsBody)
@@ -107,7 +107,7 @@ class CacheStatsViewSet(SyncViewSet):
         return Response(cache_stats(tenant=tenant_of(request)))
 
 
-class QualityStatsViewSet(SyncViewSet):
+class QualityStatsViewSet(ReportViewSet):
     """Serves ``GET /quality/stats``."""
 
     @extend_schema(operation_id="quality_stats", tags=["quality"], responses=QualityStatsBody)
@@ -117,7 +117,7 @@ class QualityStatsViewSet(SyncViewSet):
         return Response(quality_stats(tenant=tenant_of(request)))
 
 
-class InsightsViewSet(SyncViewSet):
+class InsightsViewSet(ReportViewSet):
     """Serves ``GET /insights``."""
 
     @extend_schema(operation_id="insights", tags=["quality"], responses=InsightsBody)

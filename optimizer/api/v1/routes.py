@@ -6,7 +6,7 @@ from typing import Any
 
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 
 from optimizer.api.v1.complete import CompletionViewSet
 from optimizer.api.v1.decisions import (
@@ -14,6 +14,7 @@ from optimizer.api.v1.decisions import (
     RoutingDecisionViewSet,
     RoutingMetricsViewSet,
 )
+from optimizer.api.v1.document import SchemaView
 from optimizer.api.v1.feedback import FeedbackViewSet
 from optimizer.api.v1.reports import (
     CacheStatsViewSet,
@@ -57,6 +58,6 @@ urlpatterns = [
     path("health", HealthViewSet.as_view(_GET), name="health"),
     path("ready", ReadyViewSet.as_view(_GET), name="ready"),
     path("metrics", metrics, name="metrics"),
-    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("schema", SchemaView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(url="/schema"), name="docs"),
 ]

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from analytics.models import RequestRecord
 from analytics.reports.sessions import session_find, session_story
-from optimizer.api.http.views import SyncViewSet, tenant_of
+from optimizer.api.http.views import ReportViewSet, tenant_of
 from optimizer.api.v1.baselines import BASELINE, compared_with
 from optimizer.api.v1.schema import ErrorBody
 
@@ -112,7 +112,7 @@ class SessionBody(SessionFigures):
     calls = SessionCallBody(many=True)
 
 
-class SessionViewSet(SyncViewSet):
+class SessionViewSet(ReportViewSet):
     """Serves ``GET /sessions/{id}``."""
 
     @extend_schema(

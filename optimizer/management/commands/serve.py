@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from contextlib import nullcontext
 from typing import Any
 
@@ -20,6 +21,8 @@ from optimizer.monitoring.shared_metrics import metrics_shared
 from optimizer.wiring.build import installed_catalogue, local_enabled
 from providers.registry import is_configured
 
+_MOST_FILES = 65_536
+
 
 def _is_local(host: str) -> bool:
     return host.startswith("127.") or host in {"localhost", "::1"}
@@ -31,6 +34,17 @@ def _has_keys() -> bool:
         return bool(keys_version()[1])
     except DatabaseError:
         return False
+
+
+def _allow_connections() -> None:
+    """Raise the limit of open files to what the system allows this process, for its workers too.
+
+    The usual 1024 are fewer than the connections of MAX_CONCURRENT_REQUESTS clients and calls.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class Command(TeachingCommand):
@@ -63,6 +77,7 @@ class Command(TeachingCommand):
         if options["prepare"]:
             call_command("migrate", verbosity=0, interactive=False)
             call_command("ensure_admin", stdout=self.stdout)
+        _allow_connections()
         host = self._safe_host(host)
         self._print_summary(host, port)
         workers = options["workers"]

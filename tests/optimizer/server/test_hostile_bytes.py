@@ -132,12 +132,28 @@ async def test_no_5xx_no_leak_no_hang(service: Running) -> None:
     assert KEY not in said
 
 
+def many_lines(count: int) -> bytes:
+    lines = b"".join(b"x-%d: %s\r\n" % (n, b"a" * 100) for n in range(count))
+    return b"GET /health HTTP/1.1\r\nhost: localhost\r\n" + lines + b"\r\n"
+
+
 async def test_a_request_s_head_is_bounded_in_size(service: Running) -> None:
     long = b"GET /health HTTP/1.1\r\nhost: localhost\r\nx-long: " + b"a" * 70_000
     assert (await say(service.port, long)).startswith(b"HTTP/1.1 431 ")
     many = b"".join(b"x-%d: %s\r\n" % (n, b"a" * 100) for n in range(700))
     answer = await say(service.port, b"GET /health HTTP/1.1\r\n" + many)
     assert answer.startswith(b"HTTP/1.1 431 ")
+    # A whole head, also behind another request, in one piece or in several. The sender may be hung
+    # up on before it hears why.
+    whole = b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * 100_000 + b"\r\n\r\n"
+    short = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    address = b"GET /health?" + b"a" * 70_000 + b" HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    body = b"POST /complete HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\nx: " + b"a" * 100_000
+    for sent in (whole, whole + whole, many_lines(1000), address, body + b'\r\n\r\n{"a": 1}'):
+        answer = await say(service.port, sent)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 431 "), (sent[:20], answer[:80])
+    for pieces in ((short, whole), (short + whole,)):
+        assert (await say(service.port, *pieces)).count(b"HTTP/1.1 200 ") <= 1
     # One without an end is hung up on, whether its sender still hears why or not.
     endless = await say(service.port, long, *([b"a" * 100_000] * 50))
     assert endless == b"" or endless.startswith(b"HTTP/1.1 431 ")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from decimal import Decimal
 
 import httpx
 import pytest
 import yaml
+from drf_spectacular.generators import SchemaGenerator
 
 from analytics.models import CachedResponse, RequestRecord
+from optimizer.api.v1 import reports
 from optimizer.wiring.build import get_services
 from tests.fakes.server import FakeProvider
 
@@ -152,6 +157,40 @@ async def test_answers_are_json_whatever_a_client_accepts(
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     response = await client.post("/complete", json={}, headers={"accept": accept})
     assert (response.status_code, response.json()["status_code"]) == (400, 400)
+
+
+async def test_two_reports_of_a_tenant_are_computed_at_once(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running: list[int] = []
+    most = 0
+    lock = threading.Lock()
+
+    def compute(*args: object, **options: object) -> dict[str, object]:
+        nonlocal most
+        with lock:
+            running.append(1)
+            most = max(most, len(running))
+        time.sleep(0.1)
+        with lock:
+            running.pop()
+        return {}
+
+    monkeypatch.setattr(reports, "cache_stats", compute)
+    answers = await asyncio.gather(*(client.get("/cache/stats") for _ in range(8)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert most == 2
+
+
+async def test_the_schema_is_made_once(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await client.get("/schema")
+    monkeypatch.setattr(SchemaGenerator, "get_schema", None)
+    for path in ("/schema", "/schema?x=1", "/api/v1/schema"):
+        again = await client.get(path)
+        assert (again.status_code, again.content) == (200, first.content)
+        assert again.headers["content-type"] == first.headers["content-type"]
 
 
 async def test_the_schema_and_its_page_are_served_locally(client: httpx.AsyncClient) -> None:
