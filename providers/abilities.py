@@ -177,6 +177,14 @@ class AbilityTable:
         }
         return AbilityTable.of(self.weak, self.strong, indices, self.results)
 
+    def without_lines(self) -> AbilityTable:
+        """Return the same results, none of which decides anything."""
+        indices = {
+            name: AbilityIndex(i.name, i.title, i.skill, i.scale)
+            for name, i in self.indices.items()
+        }
+        return AbilityTable.of(self.weak, self.strong, indices, self.results)
+
     def overlaid(self, other: AbilityTable) -> AbilityTable:
         """Return both together; where both have an index or a result, that of ``other`` counts."""
         results = {_key(result): result for result in (*self.results, *other.results)}
@@ -286,6 +294,16 @@ def _number(where: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise AbilitiesError(f"{where}: it must be a number")
     return float(value)
+
+
+def heading_of(path: Path) -> str:
+    """Return the comment at the head of a file of abilities, without its signs."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line[1:].removeprefix(" "))
+    return "\n".join(lines)
 
 
 def abilities_text(abilities: AbilityTable, heading: str) -> str:
