@@ -137,3 +137,26 @@ async def test_providers_are_asked_where_that_is_wanted(fakes: dict[str, FakePro
     assert found["provider claude"].level == "ok"
     assert found["provider gemini"].level == "wrong"
     assert "key" in found["provider gemini"].cure
+
+
+def test_the_best_model_and_those_not_worth_their_price_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    found, _ = looked_over()
+    words = " ".join(finding["words"] for finding in found["models"])
+    assert "Best single model by published results: claude/claude-opus-5-5" in words
+    assert "claude/claude-haiku-4-5 (claude/claude-haiku-5-5)" in words
+    assert "gpt-" not in words  # its provider is not configured
+
+
+def test_a_refreshed_file_of_abilities_that_is_broken_is_named(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path
+) -> None:
+    settings.DATA_DIR = tmp_path
+    (tmp_path / "abilities.toml").write_text("[scale]")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    found, _ = looked_over()
+    assert found["models"][0]["level"] == "warning"
+    assert "abilities.toml: [scale] weak" in found["models"][0]["words"]
+    assert "--refresh" in found["models"][0]["cure"]
