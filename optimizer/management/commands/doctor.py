@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.db import DatabaseError
 from rich.console import Console
 from rich.table import Table
 
@@ -96,7 +97,7 @@ def _findings(*, call: bool) -> Iterator[Finding]:
     book = PriceBook(catalogue)
     if reachable:
         yield from _safely("API keys", provider_checks.api_keys)
-        book.set_dated(load_operator_prices())
+        yield from _safely("prices", lambda: _operator_prices(book))
     yield from _safely("prices", lambda: provider_checks.prices(catalogue, book))
     try:
         abilities = load_abilities(refreshed_abilities_file())
@@ -110,6 +111,18 @@ def _findings(*, call: bool) -> Iterator[Finding]:
     yield from _safely("models", lambda: provider_checks.models(catalogue, book, abilities))
     if call and reachable:
         yield from asyncio.run(_call())
+
+
+def _operator_prices(book: PriceBook) -> Iterator[Finding]:
+    """Take over the prices that were set in the admin, if their table can be read."""
+    try:
+        book.set_dated(load_operator_prices())
+    except DatabaseError as error:
+        yield wrong(
+            "prices",
+            f"Prices set in the admin cannot be read ({type(error).__name__}).",
+            "Run manage.py migrate.",
+        )
 
 
 async def _call() -> list[Finding]:

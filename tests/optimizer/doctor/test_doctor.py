@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import OperationalError
 
 from analytics.access.keys import key_make
 from analytics.ledger.journal import Journal
@@ -160,3 +161,18 @@ def test_a_refreshed_file_of_abilities_that_is_broken_is_named(
     assert found["models"][0]["level"] == "warning"
     assert "abilities.toml: [scale] weak" in found["models"][0]["words"]
     assert "--refresh" in found["models"][0]["cure"]
+
+
+def test_a_database_without_tables_is_named_and_the_other_checks_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing() -> None:
+        raise OperationalError("no such table: price_overrides")
+
+    monkeypatch.setattr("optimizer.management.commands.doctor.load_operator_prices", missing)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    found, status = looked_over()
+    assert status == 1
+    assert "wrong" in levels(found["prices"])
+    assert "migrate" in " ".join(finding["cure"] for finding in found["prices"])
+    assert found["models"]
