@@ -33,7 +33,7 @@ class AvailableModels:
         models: KnownModels | None = None,
         abilities: AbilityTable | None = None,
     ) -> None:
-        self.abilities = abilities
+        self._abilities = abilities
         self._catalogue = catalogue
         self._prices = prices
         self._caller = caller
@@ -95,7 +95,7 @@ class AvailableModels:
         provider = self._caller.providers[spec.provider]
         lacks = spec.lacks | self._catalogue.providers[spec.provider].lacks
         rates = self._prices.rates(spec.provider, spec.id)
-        place = place_of(spec, self.abilities) if self.abilities else None
+        place = place_of(spec, self._abilities) if self._abilities else None
         return ModelOption(
             provider=spec.provider,
             model=spec.id,

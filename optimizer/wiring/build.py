@@ -71,9 +71,9 @@ from optimizer.wiring.quality import (
     configured_judge,
 )
 from optimizer.wiring.routing import (
-    installed_abilities,
     installed_predictor,
     learned_evidence,
+    routing_abilities,
     routing_engine,
 )
 from optimizer.wiring.services import Services
@@ -261,7 +261,7 @@ def build_services() -> Services:
     price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
-    abilities = installed_abilities()
+    abilities = routing_abilities()
     options = AvailableModels(catalogue, prices, caller, known, abilities)
     names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     guarantee = configured_guarantee(names, caller)

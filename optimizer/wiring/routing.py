@@ -54,6 +54,15 @@ def installed_abilities() -> AbilityTable:
         return load_abilities()
 
 
+def routing_abilities() -> AbilityTable | None:
+    """Return the abilities by which models are placed; ``None`` with a predictor of one's own.
+
+    The weak and the strong model of such a predictor are others, so that the places of the
+    shipped one say nothing about them.
+    """
+    return None if product_settings().router_artifact else installed_abilities()
+
+
 def refreshed_abilities_file() -> Path:
     """Return the file that ``manage.py abilities --refresh`` writes."""
     return Path(settings.DATA_DIR) / "abilities.toml"

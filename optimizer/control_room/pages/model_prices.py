@@ -20,6 +20,7 @@ from optimizer.quality.model_comparison import (
     model_comparison,
 )
 from optimizer.wiring.build import get_services
+from optimizer.wiring.routing import installed_abilities
 from routing.models import ModelRef
 
 
@@ -86,10 +87,7 @@ def _comparison(models: list[ModelPrice]) -> list[str]:
     """Return what published results say of the configured models: best, dominated, alike."""
     rates = {(model.spec.provider, model.spec.id): model.rates for model in models}
     specs = [model.spec for model in models if model.enabled and model.spec.kind == "chat"]
-    abilities = get_services().options.abilities
-    if abilities is None:
-        return []
-    compared = compared_models(specs, lambda *ref: rates[ref], abilities)
+    compared = compared_models(specs, lambda *ref: rates[ref], installed_abilities())
     return comparison_lines(model_comparison(compared))
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,12 @@ from django.core.management import CommandError, call_command
 
 from optimizer.lab.published_abilities import openrouter_table
 from optimizer.management.commands.abilities import Command
-from optimizer.wiring.routing import installed_abilities, refreshed_abilities_file
+from optimizer.wiring.product_settings import product_settings
+from optimizer.wiring.routing import (
+    installed_abilities,
+    refreshed_abilities_file,
+    routing_abilities,
+)
 from providers.abilities import SHIPPED_ABILITIES, load_abilities, read_abilities
 from providers.openrouter_indices import fetch_indices
 from tests.fakes.server import Asked, FakeProvider, Reply
@@ -267,3 +273,12 @@ async def test_a_line_is_fitted_on_the_models_that_both_have(openrouter: FakePro
     assert line is not None
     assert line.models == 6
     assert line.error >= 0.4
+
+
+def test_a_predictor_of_ones_own_goes_by_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert routing_abilities() == load_abilities()
+
+    own = replace(product_settings(), router_artifact="mine.npz")
+    monkeypatch.setattr("optimizer.wiring.routing.product_settings", lambda: own)
+
+    assert routing_abilities() is None
