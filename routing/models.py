@@ -104,7 +104,9 @@ class ModelOption:
     there, ``None`` where that costs what all input does. ``long_input`` are the prices of longer
     requests, shortest first. ``rank`` is the model's place in its tier's fallback chain,
     0 first. ``snapshot_of`` is the model that this is a dated edition of, else empty; rules
-    for that model are for this one too.
+    for that model are for this one too. ``place`` is how able the model is, 0 as the predictor's
+    weak model and 1 as its strong one, with the standard deviation ``place_width``; ``None`` if
+    it is to be taken from the tier.
     """
 
     provider: str
@@ -119,6 +121,8 @@ class ModelOption:
     long_input: tuple[LongInputPrices, ...] = ()
     snapshot_of: str = ""
     cache_write_price: Decimal | None = None
+    place: float | None = None
+    place_width: float = 0.0
 
     @property
     def ref(self) -> ModelRef:

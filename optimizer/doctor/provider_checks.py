@@ -12,6 +12,12 @@ from django.conf import settings
 from analytics.access.keys import keys_version
 from optimizer.doctor.findings import Finding, ok, warning, wrong
 from optimizer.lab.connection_test import Connections, NotConfigured
+from optimizer.quality.model_comparison import (
+    compared_models,
+    comparison_lines,
+    model_comparison,
+)
+from providers.abilities import AbilityTable
 from providers.catalogue import Catalogue
 from providers.pricing import PriceBook
 from providers.registry import is_configured
@@ -80,6 +86,18 @@ def prices(catalogue: Catalogue, book: PriceBook) -> Iterator[Finding]:
             "Set their successors in CATALOGUE_FILE.",
         )
     yield _age_of_prices()
+
+
+def models(catalogue: Catalogue, book: PriceBook, abilities: AbilityTable) -> Iterator[Finding]:
+    """Name the best of the configured models, near-twins, and those not worth their price."""
+    configured = (
+        spec
+        for spec in catalogue.models
+        if is_configured(catalogue.providers[spec.provider], os.environ)
+    )
+    compared = compared_models(configured, book.rates, abilities)
+    for words in comparison_lines(model_comparison(compared)):
+        yield ok("models", words)
 
 
 def _age_of_prices() -> Finding:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from optimizer.quality.model_places import place_of
+from providers.abilities import AbilityTable
 from providers.catalogue import Catalogue, ModelSpec
 from providers.known_models import KnownModels, passed_on
 from providers.pricing import PriceBook
@@ -18,7 +20,10 @@ _NOTHING: Mapping[tuple[str, str], float] = {}
 
 
 class AvailableModels:
-    """The models as routing needs them, rebuilt once an hour and whenever a price is set."""
+    """The models as routing needs them, rebuilt once an hour and whenever a price is set.
+
+    With ``abilities``, each has a place between the predictor's weak and strong model.
+    """
 
     def __init__(
         self,
@@ -26,7 +31,9 @@ class AvailableModels:
         prices: PriceBook,
         caller: ResilientCaller,
         models: KnownModels | None = None,
+        abilities: AbilityTable | None = None,
     ) -> None:
+        self._abilities = abilities
         self._catalogue = catalogue
         self._prices = prices
         self._caller = caller
@@ -88,6 +95,7 @@ class AvailableModels:
         provider = self._caller.providers[spec.provider]
         lacks = spec.lacks | self._catalogue.providers[spec.provider].lacks
         rates = self._prices.rates(spec.provider, spec.id)
+        place = place_of(spec, self._abilities) if self._abilities else None
         return ModelOption(
             provider=spec.provider,
             model=spec.id,
@@ -101,6 +109,8 @@ class AvailableModels:
             long_input=_long_input(rates) if rates else (),
             snapshot_of=spec.snapshot_of,
             cache_write_price=rates.cache_write.base if rates and rates.cache_write else None,
+            place=place.at if place else None,
+            place_width=place.width if place else 0.0,
         )
 
 

@@ -8,12 +8,14 @@ from typing import cast
 
 from django.db import Error, connection
 
+from optimizer.quality.model_places import place_of
 from optimizer.shared.log_once import LogOnce
 from optimizer.shared.snapshot import Snapshot
+from providers.abilities import AbilityTable
 from providers.known_models import KnownModels
 from routing.analysis import analyze_prompt
 from routing.learning.posterior import PRIOR_STRENGTH, Posterior, expit, tier_prior
-from routing.learning.predictor import QualityPredictor, logit_of_tier
+from routing.learning.predictor import QualityPredictor, logit_at, logit_of_tier
 from routing.models import Evidence, EvidenceKey, Tier
 
 logger = logging.getLogger(__name__)
@@ -57,9 +59,15 @@ class EvidenceTable:
 class Expectations:
     """Expected scores from the trained predictor; without it or the prompt, from the tiers."""
 
-    def __init__(self, models: KnownModels, predictor: QualityPredictor | None) -> None:
+    def __init__(
+        self,
+        models: KnownModels,
+        predictor: QualityPredictor | None,
+        abilities: AbilityTable | None = None,
+    ) -> None:
         self._models = models
         self._predictor = predictor
+        self._abilities = abilities
 
     def expected(self, prompt: str, tier: str, provider: str, model: str) -> float:
         """Return the score, 0-1, expected of ``model`` on ``prompt`` of ``tier``.
@@ -73,4 +81,7 @@ class Expectations:
         analysis = analyze_prompt(prompt)
         assert analysis.text is not None
         expected = self._predictor.expectation(analysis.text, analysis.pattern, analysis.complexity)
-        return expit(logit_of_tier(expected.everyday, strength))
+        if spec is None or self._abilities is None:
+            return expit(logit_of_tier(expected.everyday, strength))
+        place = place_of(spec, self._abilities)
+        return expit(logit_at(expected.everyday, place.at))

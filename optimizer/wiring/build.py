@@ -70,7 +70,12 @@ from optimizer.wiring.quality import (
     configured_guarantee,
     configured_judge,
 )
-from optimizer.wiring.routing import installed_predictor, learned_evidence, routing_engine
+from optimizer.wiring.routing import (
+    installed_predictor,
+    learned_evidence,
+    routing_abilities,
+    routing_engine,
+)
 from optimizer.wiring.services import Services
 from providers.catalogue import Catalogue, load_catalogue
 from providers.http.transport import ConnectionSettings
@@ -256,7 +261,8 @@ def build_services() -> Services:
     price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
-    options = AvailableModels(catalogue, prices, caller, known)
+    abilities = routing_abilities()
+    options = AvailableModels(catalogue, prices, caller, known, abilities)
     names = ModelNames(catalogue, caller, known, pass_unknown=product.unknown_models == "pass")
     guarantee = configured_guarantee(names, caller)
     baselines = configured_baseline(names, catalogue, caller, prices)
@@ -356,7 +362,7 @@ def build_services() -> Services:
         caller=caller,
         circuits=circuits,
         evidence=evidence,
-        expectations=Expectations(known, predictor),
+        expectations=Expectations(known, predictor, abilities),
         options=options,
         engine=engine,
         ledger=ledger,

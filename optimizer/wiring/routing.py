@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from django.conf import settings
+
 from analytics.quality.evidence import evidence_load
 from optimizer.quality.evidence import EvidenceTable
 from optimizer.wiring.product_settings import product_settings
+from providers.abilities import AbilitiesError, AbilityTable, load_abilities
 from routing.adjustments.guarantee import GuaranteeSource
 from routing.engine import RoutingEngine
 from routing.learning.artifact import SHIPPED, ArtifactError, load_artifact
@@ -37,6 +40,32 @@ def installed_predictor() -> QualityPredictor | None:
     except ArtifactError as error:
         logger.error("Routing continues without a trained predictor. %s", error)
         return None
+
+
+def installed_abilities() -> AbilityTable:
+    """Return the published abilities; if the refreshed file is unusable, the shipped ones.
+
+    The error is logged then.
+    """
+    try:
+        return load_abilities(refreshed_abilities_file())
+    except AbilitiesError as error:
+        logger.error("Routing continues with the shipped abilities. %s", error)
+        return load_abilities()
+
+
+def routing_abilities() -> AbilityTable | None:
+    """Return the abilities by which models are placed; ``None`` with a predictor of one's own.
+
+    The weak and the strong model of such a predictor are others, so that the places of the
+    shipped one say nothing about them.
+    """
+    return None if product_settings().router_artifact else installed_abilities()
+
+
+def refreshed_abilities_file() -> Path:
+    """Return the file that ``manage.py abilities --refresh`` writes."""
+    return Path(settings.DATA_DIR) / "abilities.toml"
 
 
 def learned_evidence(predictor: QualityPredictor | None) -> EvidenceTable:

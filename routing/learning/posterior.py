@@ -153,17 +153,23 @@ class Posterior:
         return Observed(own.count, weight, logit(outcome) - logit(expected))
 
     def estimate(
-        self, prior: float, seen: Observed, strength: float | None = None
+        self, prior: float, seen: Observed, strength: float | None = None, width: float = 0.0
     ) -> QualityEstimate:
         """Return the quality expected from ``prior``, a logit, and the evidence ``seen``.
 
         ``strength`` is what the prior of this prompt weighs, if that is not the usual weight.
-        The interval is mean +/- Z * sd of a Beta of the pooled strength, clipped to [0, 1].
+        ``width`` is how uncertain the model's ability is, as a standard deviation of ``prior``;
+        it fades as outcomes show it. The interval is mean +/- Z * sd of a Beta of the pooled
+        strength, clipped to [0, 1].
         """
         mean = expit(prior + seen.shift)
         if strength is None:
             strength = self.strength
-        deviation = math.sqrt(mean * (1 - mean) / (strength + seen.weight + 1))
+        slope = mean * (1 - mean)
+        variance = slope / (strength + seen.weight + 1)
+        if width:
+            variance += (slope * width * self.strength / (self.strength + seen.weight)) ** 2
+        deviation = math.sqrt(variance)
         low, high = mean - Z * deviation, mean + Z * deviation
         return QualityEstimate(
             round(mean, 4),

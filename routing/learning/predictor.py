@@ -23,6 +23,7 @@ from routing.complexity import score_complexity
 from routing.learning.features import BUCKET_BITS, NAMES, structure, terms
 from routing.learning.general import General, everyday_quality, hardness
 from routing.learning.ground import Ground
+from routing.learning.places import TIER_PLACES
 from routing.learning.posterior import expit, logit
 from routing.models import Tier
 from routing.prompt_text import PromptText
@@ -30,7 +31,6 @@ from routing.prompt_text import PromptText
 Floats = NDArray[np.float64]
 CLIP = 3.0
 """Standard deviations at which a feature is clipped."""
-_ABILITY: dict[Tier, float] = {"simple": 0.0, "moderate": 0.5, "complex": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +203,13 @@ def mixed(
 
 def logit_of_tier(anchors: tuple[float, float], tier: Tier) -> float:
     """Return logit P(good) of a model of which only its ``tier`` is known."""
+    return logit_at(anchors, TIER_PLACES[tier])
+
+
+def logit_at(anchors: tuple[float, float], place: float) -> float:
+    """Return logit P(good) of a model at ``place``: 0 is the weak model's, 1 the strong one's."""
     weak, strong = anchors
-    return weak + _ABILITY[tier] * (strong - weak)
+    return weak + place * (strong - weak)
 
 
 def quality_gap(anchors: tuple[float, float]) -> float:

@@ -16,7 +16,7 @@ from routing.learning.posterior import (
     logit,
     tier_prior,
 )
-from routing.learning.predictor import QualityPredictor, logit_of_tier
+from routing.learning.predictor import QualityPredictor, logit_at, logit_of_tier
 from routing.models import TIERS, Candidate, Confidence, ModelOption, RoutingDecision, Tier
 from routing.policies import CheapestAboveTarget, Policy
 from routing.strategies.base import Situation
@@ -42,6 +42,26 @@ class Weighed(NamedTuple):
     option: ModelOption
     quality: QualityEstimate
     cost: Decimal | None
+
+
+class _Prior(NamedTuple):
+    """The expected quality of each tier of model, as logits, and what it weighs in ratings.
+
+    ``anchors`` are the logits of the weak and the strong model, ``None`` without a predictor.
+    ``strength`` is ``None`` for the usual weight: less, the further the prompt lies from those
+    that the predictor was trained on.
+    """
+
+    by_tier: dict[Tier, float]
+    anchors: tuple[float, float] | None
+    strength: float | None
+
+    def of(self, option: ModelOption) -> tuple[float, float]:
+        """Return the logit expected of a model, and its standard deviation by the model's place."""
+        if self.anchors is None or option.place is None:
+            return self.by_tier[option.tier], 0.0
+        lead = self.anchors[1] - self.anchors[0]
+        return logit_at(self.anchors, option.place), option.place_width * lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +134,26 @@ class LearningStrategy:
         """Return the candidates, cheapest first; equal prices by quality, then by name."""
         analysis, posterior = situation.analysis, self._source.posterior()
         pattern, tier = analysis.pattern, analysis.tier
-        prior, strength = self._prior(situation)
+        prior = self._prior(situation)
         weighed = []
         for option in situation.eligible:
             observed = posterior.observed(pattern, tier, option.provider, option.model)
-            quality = posterior.estimate(prior[option.tier], observed, strength)
+            expected, width = prior.of(option)
+            quality = posterior.estimate(expected, observed, prior.strength, width)
             weighed.append(Weighed(option, quality, situation.expected_cost(option)))
         weighed.sort(key=_by_cost)
         return weighed
 
-    def _prior(self, situation: Situation) -> tuple[dict[Tier, float], float | None]:
-        """Return the expected quality of each tier of model, as logits, and what it weighs.
-
-        The weight is in ratings, ``None`` for the usual one: less, the further the prompt lies
-        from those that the predictor was trained on.
-        """
+    def _prior(self, situation: Situation) -> _Prior:
+        """Return what is expected of the models before any outcome."""
         analysis = situation.analysis
         if self._predictor is None or analysis.text is None:
-            return {tier: logit(tier_prior(tier, analysis.tier)) for tier in TIERS}, None
+            by_tier = {tier: logit(tier_prior(tier, analysis.tier)) for tier in TIERS}
+            return _Prior(by_tier, None, None)
         expected = self._predictor.expectation(analysis.text, analysis.pattern, analysis.complexity)
-        strength = self._predictor.strength(expected.nearness)
-        return {tier: logit_of_tier(expected.everyday, tier) for tier in TIERS}, strength
+        anchors = expected.everyday
+        by_tier = {tier: logit_of_tier(anchors, tier) for tier in TIERS}
+        return _Prior(by_tier, anchors, self._predictor.strength(expected.nearness))
 
     def _decision(
         self,

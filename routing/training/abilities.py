@@ -39,6 +39,12 @@ class FittedAbilities:
         """Return the ability of a recorded model."""
         return self.by_model[model_key(model)]
 
+    def anchors(self) -> tuple[float, float]:
+        """Return the abilities of the weak and of the strong model."""
+        every = np.array(list(self.by_model.values()))
+        weak, strong = np.quantile(every, (_WEAK_QUANTILE, _STRONG_QUANTILE))
+        return float(weak), float(strong)
+
 
 def model_key(model: str) -> str:
     """Return the name by which one model is the same in several sources."""
@@ -104,8 +110,7 @@ def anchor_qualities(prompts: Sequence[RecordedPrompt]) -> Floats:
     as able as the best model that answered the prompt.
     """
     abilities = fit_abilities(prompts)
-    every = np.array(list(abilities.by_model.values()))
-    weak, strong = np.quantile(every, (_WEAK_QUANTILE, _STRONG_QUANTILE))
+    weak, strong = abilities.anchors()
     qualities = np.empty((len(prompts), 2))
     for i, prompt in enumerate(prompts):
         ability = np.array([abilities.of(model) for model in prompt.outcomes])

@@ -14,7 +14,13 @@ from django.template.response import TemplateResponse
 
 from analytics.models.prices import PRICE_UNITS
 from optimizer.pricing.prices import ModelPrice
+from optimizer.quality.model_comparison import (
+    compared_models,
+    comparison_lines,
+    model_comparison,
+)
 from optimizer.wiring.build import get_services
+from optimizer.wiring.routing import installed_abilities
 from routing.models import ModelRef
 
 
@@ -66,6 +72,7 @@ def models_page(request: HttpRequest) -> HttpResponse:
         "title": "Models and prices",
         "models": models,
         "warnings": list(_warnings(models)),
+        "comparison": _comparison(models),
         "moves": price_service.changes(),
         "form": form,
         "may_set": request.user.has_perm("analytics.add_priceoverride"),  # type: ignore[union-attr]
@@ -74,6 +81,14 @@ def models_page(request: HttpRequest) -> HttpResponse:
         provider, model = form.cleaned_data["of"]
         context["effect"] = price_service.effect(provider, model, form.price)
     return TemplateResponse(request, "admin/models.html", context)
+
+
+def _comparison(models: list[ModelPrice]) -> list[str]:
+    """Return what published results say of the configured models: best, dominated, alike."""
+    rates = {(model.spec.provider, model.spec.id): model.rates for model in models}
+    specs = [model.spec for model in models if model.enabled and model.spec.kind == "chat"]
+    compared = compared_models(specs, lambda *ref: rates[ref], installed_abilities())
+    return comparison_lines(model_comparison(compared))
 
 
 def _warnings(models: list[ModelPrice]) -> Any:

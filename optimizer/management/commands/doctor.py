@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.db import DatabaseError
 from rich.console import Console
 from rich.table import Table
 
 from analytics.management.teaching import TeachingCommand
 from optimizer.doctor import provider_checks, system_checks
-from optimizer.doctor.findings import Finding, wrong
+from optimizer.doctor.findings import Finding, warning, wrong
 from optimizer.pricing.prices import load_operator_prices
 from optimizer.wiring.build import (
     build_services,
@@ -22,6 +23,8 @@ from optimizer.wiring.build import (
     journal,
     local_enabled,
 )
+from optimizer.wiring.routing import refreshed_abilities_file
+from providers.abilities import AbilitiesError, load_abilities
 from providers.catalogue import CatalogueError
 from providers.pricing import PriceBook
 
@@ -33,8 +36,8 @@ class Command(TeachingCommand):
 
     help = (
         "Check this installation: settings, disk, database, migrations, Redis, clocks, providers, "
-        "prices and API keys. Show what is wrong and how to fix it. Changes nothing; the exit "
-        "status is 1 if something is wrong.\n"
+        "prices, models and API keys. Show what is wrong and how to fix it. Changes nothing; the "
+        "exit status is 1 if something is wrong.\n"
         "  manage.py doctor\n"
         "  manage.py doctor --call     ask each provider for a few tokens, which costs money\n"
         "  manage.py doctor --json     for programs"
@@ -94,10 +97,32 @@ def _findings(*, call: bool) -> Iterator[Finding]:
     book = PriceBook(catalogue)
     if reachable:
         yield from _safely("API keys", provider_checks.api_keys)
-        book.set_dated(load_operator_prices())
+        yield from _safely("prices", lambda: _operator_prices(book))
     yield from _safely("prices", lambda: provider_checks.prices(catalogue, book))
+    try:
+        abilities = load_abilities(refreshed_abilities_file())
+    except AbilitiesError as error:
+        yield warning(
+            "models",
+            f"{error}. Routing uses the shipped abilities.",
+            "Run manage.py abilities --refresh, or delete the file.",
+        )
+        abilities = load_abilities()
+    yield from _safely("models", lambda: provider_checks.models(catalogue, book, abilities))
     if call and reachable:
         yield from asyncio.run(_call())
+
+
+def _operator_prices(book: PriceBook) -> Iterator[Finding]:
+    """Take over the prices that were set in the admin, if their table can be read."""
+    try:
+        book.set_dated(load_operator_prices())
+    except DatabaseError as error:
+        yield wrong(
+            "prices",
+            f"Prices set in the admin cannot be read ({type(error).__name__}).",
+            "Run manage.py migrate.",
+        )
 
 
 async def _call() -> list[Finding]:

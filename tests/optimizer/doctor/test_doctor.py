@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import OperationalError
 
 from analytics.access.keys import key_make
 from analytics.ledger.journal import Journal
@@ -137,3 +138,41 @@ async def test_providers_are_asked_where_that_is_wanted(fakes: dict[str, FakePro
     assert found["provider claude"].level == "ok"
     assert found["provider gemini"].level == "wrong"
     assert "key" in found["provider gemini"].cure
+
+
+def test_the_best_model_and_those_not_worth_their_price_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    found, _ = looked_over()
+    words = " ".join(finding["words"] for finding in found["models"])
+    assert "Best single model by published results: claude/claude-opus-5-5" in words
+    assert "claude/claude-haiku-4-5 (claude/claude-haiku-5-5)" in words
+    assert "gpt-" not in words  # its provider is not configured
+
+
+def test_a_refreshed_file_of_abilities_that_is_broken_is_named(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path
+) -> None:
+    settings.DATA_DIR = tmp_path
+    (tmp_path / "abilities.toml").write_text("[scale]")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    found, _ = looked_over()
+    assert found["models"][0]["level"] == "warning"
+    assert "abilities.toml: [scale] weak" in found["models"][0]["words"]
+    assert "--refresh" in found["models"][0]["cure"]
+
+
+def test_a_database_without_tables_is_named_and_the_other_checks_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing() -> None:
+        raise OperationalError("no such table: price_overrides")
+
+    monkeypatch.setattr("optimizer.management.commands.doctor.load_operator_prices", missing)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    found, status = looked_over()
+    assert status == 1
+    assert "wrong" in levels(found["prices"])
+    assert "migrate" in " ".join(finding["cure"] for finding in found["prices"])
+    assert found["models"]

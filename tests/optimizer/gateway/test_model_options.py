@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from optimizer.gateway.model_options import AvailableModels
+from providers.abilities import AbilityTable, load_abilities
 from providers.catalogue import load_catalogue
 from providers.completion import Usage
 from providers.pricing import PriceBook
 from providers.registry import ConnectionSettings, ProviderRegistry
 from providers.resilience import ResiliencePolicy, ResilientCaller
+from routing.models import ModelRef
 
 
 def test_what_routing_expects_is_what_is_charged_whatever_the_size() -> None:
@@ -26,3 +30,44 @@ def test_what_routing_expects_is_what_is_charged_whatever_the_size() -> None:
             charged = prices.cost(option.provider, option.model, usage)
             if prices.rates(option.provider, option.model).cache_read is not None:
                 assert expected.quantize(charged) == charged
+
+
+def _available(abilities: AbilityTable | None) -> AvailableModels:
+    catalogue = load_catalogue()
+    keys = {name: "x" for spec in catalogue.providers.values() for name in spec.key_env}
+    registry = ProviderRegistry(catalogue, keys, ConnectionSettings(), local=True)
+    caller = ResilientCaller(registry.providers, ResiliencePolicy())
+    return AvailableModels(catalogue, PriceBook(catalogue), caller, abilities=abilities)
+
+
+def test_each_model_has_the_place_of_its_published_ability() -> None:
+    options = {option.model: option for option in _available(load_abilities()).options()}
+    names = ("openai/gpt-oss-20b", "claude-haiku-4-5", "claude-haiku-5-5", "claude-opus-5-5")
+
+    places = [options[name].place or 0.0 for name in names]
+
+    assert places == sorted(set(places))
+    assert places[0] > 1
+    assert all(0 < options[name].place_width < 0.5 for name in names)
+
+
+def test_a_model_of_which_nothing_is_published_has_its_tiers_place_and_is_wide() -> None:
+    options = {option.model: option for option in _available(load_abilities()).options()}
+
+    embedded = options["smollm2-135m-instruct"]
+
+    assert (embedded.place, embedded.place_width) == (0.0, 0.5)
+
+
+def test_a_dated_edition_has_the_place_of_its_model() -> None:
+    available = _available(load_abilities())
+    model, edition = (
+        available.named(frozenset({ModelRef("claude", name)}))[0]
+        for name in ("claude-haiku-4-5", "claude-haiku-4-5-20251001")
+    )
+
+    assert edition.place == pytest.approx(model.place)
+
+
+def test_without_a_table_of_abilities_the_tier_decides() -> None:
+    assert {option.place for option in _available(None).options()} == {None}

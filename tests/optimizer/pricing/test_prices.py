@@ -323,3 +323,12 @@ def test_how_rates_and_sizes_are_written() -> None:
         "131 k",
         "1.05 M",
     ]
+
+
+def test_the_page_names_the_best_model_and_those_not_worth_their_price(
+    services: Services, admin_client: Client
+) -> None:
+    page = admin_client.get(PAGE).content.decode()
+    assert "Best single model by published results: claude/claude-opus-5-5" in page
+    assert "claude/claude-haiku-4-5 (claude/claude-haiku-5-5)" in page
+    assert "gpt-6.1-sol (" not in page  # its provider is not configured

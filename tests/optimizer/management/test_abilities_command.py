@@ -1,0 +1,284 @@
+"""manage.py abilities: the table, the refresh from OpenRouter, and the fit of the lines."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from asgiref.sync import sync_to_async
+from django.conf import LazySettings
+from django.core.management import CommandError, call_command
+
+from optimizer.lab.published_abilities import openrouter_table
+from optimizer.management.commands.abilities import Command
+from optimizer.wiring.product_settings import product_settings
+from optimizer.wiring.routing import (
+    installed_abilities,
+    refreshed_abilities_file,
+    routing_abilities,
+)
+from providers.abilities import SHIPPED_ABILITIES, load_abilities, read_abilities
+from providers.openrouter_indices import fetch_indices
+from tests.fakes.server import Asked, FakeProvider, Reply
+
+
+@pytest.fixture(autouse=True)
+def data_dir(settings: LazySettings, tmp_path: Path) -> Path:
+    settings.DATA_DIR = tmp_path
+    return tmp_path
+
+
+def run(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("abilities", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def as_json(*arguments: str) -> dict[str, Any]:
+    return dict(json.loads(run("--json", *arguments)))
+
+
+def of_models(body: dict[str, Any], effort: str | None = None) -> dict[str, dict[str, Any]]:
+    return {row["model"]: row for row in body["models"] if row["effort"] == effort}
+
+
+def listed(name: str, intelligence: float | None, **others: float | None) -> dict[str, Any]:
+    """A model of GET /models, as OpenRouter's schema has it.
+
+    https://openrouter.ai/docs/client-sdks/python/components/aabenchmarkentry.md
+    """
+    figures = {"intelligence_index": intelligence, "coding_index": None, "agentic_index": None}
+    return {
+        "id": name,
+        "name": name,
+        "context_length": 131072,
+        "pricing": {"prompt": "0.000001", "completion": "0.000005"},
+        "benchmarks": {"artificial_analysis": {**figures, **others}, "design_arena": []},
+    }
+
+
+MODELS = [
+    listed("openai/gpt-oss-20b", 15.0, coding_index=20.0),
+    listed("openai/gpt-oss-120b", 24.0),
+    listed("openai/gpt-oss-120b:free", 99.0),
+    listed("anthropic/claude-haiku-4.5", 30.0),
+    listed("google/gemini-3.5-flash-lite", 36.0),
+    listed("openai/gpt-6-luna", 50.0, agentic_index=44.0),
+    listed("anthropic/claude-opus-5.5", 62.0, agentic_index=60.5),
+    listed("somebody/new-model", 45.0),
+    {"id": "somebody/without-results", "name": "No results"},
+    {"id": "somebody/other-results", "benchmarks": {"design_arena": [{"elo": 1300}]}},
+]
+
+
+@pytest_asyncio.fixture
+async def openrouter(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeProvider]:
+    def wire(asked: Asked) -> Reply:
+        assert (asked.method, asked.path) == ("GET", "/api/v1/models")
+        return Reply({"data": MODELS})
+
+    async with FakeProvider(wire) as fake:
+        monkeypatch.setenv("OPENROUTER_BASE_URL", f"{fake.url}/api/v1")
+        monkeypatch.delenv("OPENROUTER_API_KEY", raising=False)
+        yield fake
+
+
+def answers_by(index: str) -> str:
+    """Recorded answers of the models of an index: the higher they are in it, the more are right."""
+    draw = random.Random(3)
+    shares = {
+        r.model: r.value / 100
+        for r in load_abilities().results
+        if r.index == index and not r.effort
+    }
+    rows = [
+        {
+            "id": f"made/{number}",
+            "benchmark": "made",
+            "prompt": f"Question {number}?",
+            "outcomes": {
+                model: {
+                    "quality": float(draw.random() < share), "input_tokens": 1, "output_tokens": 1
+                }
+                for model, share in shares.items()
+            },
+        }
+        for number in range(300)
+    ]  # fmt: skip
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def test_the_table_names_places_results_and_sources_and_who_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    text = run()
+
+    assert "claude/claude-opus-5-5" in text
+    assert "✓ whatmodel.sh score 84.7" in text
+    assert "nothing published: the place of tier simple" in " ".join(text.replace("│", "").split())
+    assert "Without one: local/smollm2-135m-instruct." in text
+
+
+def test_json_has_each_result_with_its_source_and_date_and_efforts_apart() -> None:
+    body = as_json()
+    models = of_models(body)
+
+    opus = models["claude/claude-opus-5-5"]
+    assert opus["place"] > models["claude/claude-haiku-4-5"]["place"]
+    assert opus["results"][0] == {
+        "index": "whatmodel",
+        "title": "whatmodel.sh score",
+        "skill": "intelligence",
+        "value": 84.7,
+        "counts": True,
+        "source": "https://raw.githubusercontent.com/jakemanger/whatmodel/main/pages/model/"
+        "claude-opus-5-5.md",
+        "date": "2026-11-29",
+    }
+    assert models["local/smollm2-135m-instruct"]["published"] is False
+    low, high = (of_models(body, effort)["groq/openai/gpt-oss-120b"] for effort in ("low", "high"))
+    assert low["place"] < high["place"]
+
+
+def test_help_teaches() -> None:
+    text = Command().create_parser("manage.py", "abilities").format_help()
+    for word in ("--refresh", "--fit", "DATA_DIR/abilities.toml", "restart", "weak"):
+        assert word in text
+
+
+async def test_a_refresh_writes_a_file_that_wins_and_says_what_changed(
+    openrouter: FakeProvider,
+) -> None:
+    before = await sync_to_async(as_json)()
+    text = await sync_to_async(run)("--refresh")
+
+    assert "10 results are new, 0 changed, 0 are gone" in " ".join(text.split())
+    assert "authorization" not in {name.lower() for name in openrouter.asked[0].headers}
+    table = read_abilities(refreshed_abilities_file())
+    assert {r.value for r in table.results_of("openai/gpt-oss-120b")} == {24.0}
+    assert table.indices["openrouter_intelligence"].line is not None
+    # Two models have it, and a line needs five.
+    assert table.indices["openrouter_agentic"].line is None
+    assert installed_abilities().ability("new-model") is not None
+    assert load_abilities().ability("new-model") is None
+    after = of_models(await sync_to_async(as_json)())["openai/gpt-6-luna"]
+    assert {r["index"] for r in after["results"]} >= {"whatmodel", "openrouter_intelligence"}
+    assert after["place"] != of_models(before)["openai/gpt-6-luna"]["place"]
+
+
+async def test_a_second_refresh_names_what_differs(openrouter: FakeProvider) -> None:
+    await sync_to_async(run)("--refresh")
+    changed = [listed("openai/gpt-6-luna", 52.0, agentic_index=44.0), *MODELS[6:]]
+    openrouter.next(Reply({"data": changed}), Reply({"data": changed}))
+
+    changes = (await sync_to_async(as_json)("--refresh"))["changes"]
+
+    luna = {
+        "model": "gpt-6-luna", "index": "openrouter_intelligence", "before": 50.0, "after": 52.0
+    }  # fmt: skip
+    assert luna in changes
+    assert {c["model"] for c in changes if c["after"] is None} >= {"gpt-oss-20b", "gpt-oss-120b"}
+    assert (await sync_to_async(as_json)("--refresh"))["changes"] == []
+
+
+async def test_the_key_is_sent_if_there_is_one(
+    openrouter: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENROUTER_API_KEY", "dummy-key")
+    await sync_to_async(run)("--refresh")
+
+    assert openrouter.asked[0].headers["Authorization"] == "Bearer dummy-key"
+
+
+@pytest.mark.parametrize(
+    ("reply", "complaint"),
+    [
+        (Reply({"error": "busy"}, status=503), "answered 503"),
+        (Reply(b"<html>"), "something else than a list of models"),
+        (Reply([1, 2]), "something else than a list of models"),
+        (Reply({"data": [{"name": "no id"}]}), "something else than a list of models"),
+        (Reply({"data": [{"id": "a/b"}]}), "no model with indices"),
+        (Reply({"data": [listed("a/b", None)]}), "no model with indices"),
+        (Reply({"data": []}, drop=True), "cannot be reached"),
+    ],
+)
+async def test_without_indices_nothing_is_written(
+    openrouter: FakeProvider, reply: Reply, complaint: str
+) -> None:
+    openrouter.next(reply)
+
+    with pytest.raises(CommandError, match=complaint) as caught:
+        await sync_to_async(run)("--refresh")
+
+    assert str(caught.value).startswith("Nothing is changed.")
+    assert not refreshed_abilities_file().exists()
+
+
+def test_a_wrong_file_is_named_and_routing_goes_on_without_it(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (data_dir / "abilities.toml").write_text("[scale]\nweak = 1\n")
+
+    with pytest.raises(CommandError, match=r"abilities\.toml: \[scale\] strong"):
+        run()
+    assert installed_abilities() == load_abilities()
+    assert "Routing continues with the shipped abilities" in caplog.text
+
+
+def test_the_lines_are_fitted_on_recorded_answers(tmp_path: Path) -> None:
+    data, output = tmp_path / "made.jsonl", tmp_path / "fitted.toml"
+    data.write_text(answers_by("gpqa_diamond"))
+
+    text = run("--fit", str(data), "--output", str(output))
+
+    fitted = read_abilities(output)
+    assert fitted.results == load_abilities().results
+    assert fitted.weak < fitted.strong
+    line = fitted.indices["gpqa_diamond"].line
+    assert line is not None
+    assert line.models == 13
+    assert output.read_text().splitlines()[0] == SHIPPED_ABILITIES.read_text().splitlines()[0]
+    assert f"{len(fitted.results)} results" in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--fit", "x.jsonl"), ("--output", "x"), ("--fit", "x", "--output", "y", "--refresh")],
+)
+def test_options_that_do_not_go_together_are_refused(arguments: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError, match="--fit"):
+        run(*arguments)
+
+
+def test_data_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="none.jsonl"):
+        run("--fit", str(tmp_path / "none.jsonl"), "--output", str(tmp_path / "out.toml"))
+
+
+async def test_a_line_is_fitted_on_the_models_that_both_have(openrouter: FakeProvider) -> None:
+    day = date(2026, 11, 29)
+    results = await sync_to_async(fetch_indices)(f"{openrouter.url}/api/v1/", "", day)
+    table = openrouter_table(load_abilities(), results)
+
+    line = table.indices["openrouter_intelligence"].line
+    assert line is not None
+    assert line.models == 6
+    assert line.error >= 0.4
+
+
+def test_a_predictor_of_ones_own_goes_by_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert routing_abilities() == load_abilities()
+
+    own = replace(product_settings(), router_artifact="mine.npz")
+    monkeypatch.setattr("optimizer.wiring.routing.product_settings", lambda: own)
+
+    assert routing_abilities() is None
