@@ -20,14 +20,11 @@ _PIECE = 1 << 18
 
 def storable_text(text: str) -> str:
     """Return ``text`` with NULs and lone surrogates replaced by U+FFFD."""
-    return _UNSTORABLE.sub("\ufffd", text) if _is_unstorable(text) else text
-
-
-def _is_unstorable(text: str) -> bool:
     if len(text) <= _PIECE:
-        return _UNSTORABLE.search(text) is not None
-    pieces = range(0, len(text), _PIECE)
-    return any(_UNSTORABLE.search(text, at, at + _PIECE) for at in pieces)
+        return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text
+    return "".join(
+        _UNSTORABLE.sub("\ufffd", text[at : at + _PIECE]) for at in range(0, len(text), _PIECE)
+    )
 
 
 def storable_json(value: Any, levels: int = MOST_LEVELS) -> Any:
@@ -50,7 +47,7 @@ def storable_json(value: Any, levels: int = MOST_LEVELS) -> Any:
 
 def storable_completion(completion: Completion) -> Completion:
     """Return ``completion`` with storable texts; the same object if they already are."""
-    if any(_is_unstorable(text) for choice in completion.choices for text in _texts(choice)):
+    if any(_UNSTORABLE.search(text) for choice in completion.choices for text in _texts(choice)):
         return replace(completion, choices=tuple(map(_storable_choice, completion.choices)))
     return completion
 

@@ -34,12 +34,9 @@ def estimate_tokens(text: str) -> int:
 
 def estimate_thousandths(text: str) -> int:
     """Return the estimated thousandths of a token; those of pieces of a text add up."""
-    if len(text) <= _PIECE:
-        return _of_piece(text)
-    return sum(_of_piece(text[at : at + _PIECE]) for at in range(0, len(text), _PIECE))
-
-
-def _of_piece(text: str) -> int:
+    if len(text) > _PIECE:
+        pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+        return sum(map(estimate_thousandths, pieces))
     if text.isascii():
         return _of_ascii(text.encode())
     characters = len(text)
