@@ -54,10 +54,11 @@ class Command(TeachingCommand):
         "one (as GPT-4o of 2024); today's models lie above. The width is the standard deviation "
         "of the place. A model of which nothing is published has its tier's place, and a wide "
         "one. Learned routing starts from these places; ratings move it away from them.\n"
-        "  manage.py abilities                     places, and the results behind them\n"
+        "  manage.py abilities                     places of all models\n"
+        "  manage.py abilities gpt-6.1-terra       the results behind one, with their sources\n"
         "  manage.py abilities --json              for programs\n"
         "  manage.py abilities --refresh           read today's indices from OpenRouter\n"
-        "Results without a mark have no line to the scale of abilities and decide nothing. "
+        "Results that do not count have no line to the scale of abilities and decide nothing. "
         "--refresh reads OPENROUTER_BASE_URL/models, which needs no key, writes "
         "DATA_DIR/abilities.toml, and says what changed; restart the service to use it.\n"
         "--fit fits the lines of the shipped results anew, on models of recorded answers (JSON "
@@ -67,6 +68,7 @@ class Command(TeachingCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options of the command."""
+        parser.add_argument("model", nargs="?", help="show the results of this model")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.add_argument(
             "--refresh", action="store_true", help="read the indices that OpenRouter lists"
@@ -106,6 +108,9 @@ class Command(TeachingCommand):
             return
         if options["refresh"]:
             _print_changes(console, changes)
+        if options["model"]:
+            _print_results(console, _specs(catalogue, options["model"]), table)
+            return
         console.print(_models_table(catalogue, table))
         _print_notes(console, catalogue, table)
 
@@ -157,27 +162,42 @@ def _write(path: Path, text: str) -> None:
 
 
 def _models_table(catalogue: Catalogue, table: AbilityTable) -> Table:
-    shown = Table(
-        Column("model", no_wrap=True), "place", "width", "results (✓ counts)", "source, date"
-    )
+    shown = Table(Column("model", overflow="fold"), "place", "width", "results that count")
     for spec, effort in _rows(catalogue, table):
         place = place_of(spec, table, effort)
-        name = f"{spec.ref}, effort {effort}" if effort else spec.ref
         results = _results(spec, effort, table)
-        marks = (("✓ " if table.indices[r.index].line else "  ") for r in results)
-        texts = [
-            f"{mark}{table.indices[r.index].title} {r.value:g}"
-            for mark, r in zip(marks, results, strict=True)
-        ]
-        sources = dict.fromkeys(f"{_host(r.source)} {r.day}" for r in results)
+        counted = sum(table.indices[r.index].line is not None for r in results)
         shown.add_row(
-            name,
+            f"{spec.ref}, effort {effort}" if effort else spec.ref,
             f"{place.at:.2f}",
             f"{place.width:.2f}",
-            "\n".join(texts) or f"nothing published: the place of tier {spec.tier}",
-            "\n".join(sources),
+            f"{counted} of {len(results)}" if results else f"none: tier {spec.tier}",
         )
     return shown
+
+
+def _specs(catalogue: Catalogue, name: str) -> list[ModelSpec]:
+    specs = [spec for spec in catalogue.models if name in {spec.id, spec.ref}]
+    if not specs:
+        raise CommandError(f"There is no model {name} in the catalogue.")
+    return specs
+
+
+def _print_results(console: Console, specs: Sequence[ModelSpec], table: AbilityTable) -> None:
+    """Show what is published of one model, which several providers may have."""
+    place = place_of(specs[0], table, "")
+    console.print(f"{', '.join(spec.ref for spec in specs)}: place {place.at:.2f}", soft_wrap=True)
+    shown = Table("index", "skill", "effort", "value", "counts", "date")
+    results = table.results_of(specs[0].id)
+    for r in results:
+        index = table.indices[r.index]
+        counts = "yes" if index.line is not None else "no"
+        shown.add_row(
+            index.title, index.skill, r.effort or "–", f"{r.value:g}", counts, r.day.isoformat()
+        )
+    console.print(shown if results else "Nothing is published of it.")
+    for source in dict.fromkeys(r.source for r in results):
+        console.print(source, soft_wrap=True)
 
 
 def _rows(catalogue: Catalogue, table: AbilityTable) -> list[tuple[ModelSpec, str]]:
@@ -202,7 +222,7 @@ def _print_notes(console: Console, catalogue: Catalogue, table: AbilityTable) ->
     console.print(f"{known} of {len(catalogue.models)} models have a published ability.")
     if absent:
         console.print(f"Without one: {', '.join(absent)}.")
-    console.print("Addresses of the sources: manage.py abilities --json")
+    console.print("The results of one, with their sources: manage.py abilities MODEL")
 
 
 def _print_changes(console: Console, changes: Sequence[ResultChange]) -> None:
@@ -247,7 +267,3 @@ def _as_json(catalogue: Catalogue, table: AbilityTable) -> dict[str, Any]:
             for place in [place_of(spec, table, effort)]
         ]
     }
-
-
-def _host(source: str) -> str:
-    return source.partition("://")[2].partition("/")[0]

@@ -116,16 +116,14 @@ def answers_by(index: str) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def test_the_table_names_places_results_and_sources_and_who_has_none(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
-    text = run()
-
-    assert "claude/claude-opus-5-5" in text
-    assert "✓ whatmodel.sh score 84.7" in text
-    assert "nothing published: the place of tier simple" in " ".join(text.replace("│", "").split())
-    assert "Without one: local/smollm2-135m-instruct." in text
+def test_the_table_names_places_and_who_has_nothing_published() -> None:
+    rows = [[cell.strip() for cell in line.split("│")] for line in run().splitlines()]
+    shown = {row[1]: row[2:5] for row in rows if len(row) > 4}
+    place, width, counted = shown["claude/claude-opus-5-5"]
+    assert float(place) > 1 > float(width) > 0
+    assert counted == "3 of 4"
+    assert shown["local/smollm2-135m-instruct"] == ["0.00", "0.50", "none: tier simple"]
+    assert "Without one: local/smollm2-135m-instruct." in run()
 
 
 def test_json_has_each_result_with_its_source_and_date_and_efforts_apart() -> None:
@@ -282,3 +280,14 @@ def test_a_predictor_of_ones_own_goes_by_tiers(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("optimizer.wiring.routing.product_settings", lambda: own)
 
     assert routing_abilities() is None
+
+
+def test_the_results_of_one_model_name_their_sources() -> None:
+    text = run("gpt-6.1-terra")
+    published = [r for r in load_abilities().results_of("gpt-6.1-terra") if not r.effort]
+    assert published
+    for result in published:
+        assert f"{result.value:g}" in text
+        assert result.source in text
+    with pytest.raises(CommandError, match="no model nowhere-1"):
+        run("nowhere-1")
