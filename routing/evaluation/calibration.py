@@ -1,4 +1,4 @@
-"""Calibration: whether "80 % likely good" comes true eight times in ten."""
+"""Calibration, whether "80 % likely good" comes true eight times in ten, and how well it orders."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Bins of equal size: mean ``predicted``, mean ``observed`` and ``count``, each (bins,)."""
+    """Bins of equal size: mean ``predicted``, mean ``observed`` and ``count``, each (bins,).
+
+    ``auc`` is how often a good answer had the higher prediction than a bad one, 0-1.
+    """
 
     predicted: Floats
     observed: Floats
     count: NDArray[np.int64]
+    auc: float
 
     @property
     def error(self) -> float:
@@ -37,4 +41,22 @@ def reliability(predicted: Floats, quality: Floats, bins: int = BINS) -> Reliabi
         np.array([predicted[g].mean() for g in groups]),
         np.array([quality[g].mean() for g in groups]),
         np.array([len(g) for g in groups]),
+        auc_of(predicted, quality),
     )
+
+
+def auc_of(predicted: Floats, quality: Floats) -> float:
+    """Return the area under the ROC curve of correctness; ``nan`` if all answers are alike.
+
+    An answer of quality 0.7 is 0.7 of a good one and 0.3 of a bad one. Equal predictions count
+    half. Source: Hanley & McNeil 1982, "The meaning and use of the area under a ROC curve".
+    """
+    values, place = np.unique(predicted, return_inverse=True)
+    good = np.bincount(place, quality, len(values))
+    bad = np.bincount(place, 1 - quality, len(values))
+    below = np.cumsum(bad) - bad
+    alone = float((quality * (1 - quality)).sum())
+    pairs = float(good.sum() * bad.sum()) - alone
+    if pairs <= 0:
+        return float("nan")
+    return (float((good * (below + bad / 2)).sum()) - alone / 2) / pairs

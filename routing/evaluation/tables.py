@@ -34,6 +34,7 @@ def report_values(report: BenchmarkReport) -> dict[str, Any]:
             for router, figures in report.routers.items()
         },
         "calibration_error": {m: round(r.error, 6) for m, r in report.reliability.items()},
+        "auc": {m: _number(r.auc) for m, r in report.reliability.items()},
         "trained_on": report.seen,
     }
     if report.many is not None:
@@ -65,8 +66,12 @@ def report_tables(report: BenchmarkReport) -> Iterator[Table]:
     for router, figures in report.routers.items():
         table.add_row(router, *(_cell(figures[name]) for name in _HEADINGS))
     if report.reliability:
-        table.caption = "calibration error of learning, held out: " + ", ".join(
-            f"{model} {bins.error:.3f}" for model, bins in report.reliability.items()
+        table.caption = (
+            "calibration error of learning, held out, and AUC of correctness: "
+            + ", ".join(
+                f"{model} {bins.error:.3f}, {bins.auc:.2f}"
+                for model, bins in report.reliability.items()
+            )
         )
     yield table
     if report.many is not None:
@@ -94,7 +99,11 @@ def _many(benchmark: str, many: ManyModels) -> Table:
 
 def _numbers(interval: Interval) -> dict[str, float | None]:
     values = {"value": interval.value, "low": interval.low, "high": interval.high}
-    return {name: None if math.isnan(v) else round(v, 6) for name, v in values.items()}
+    return {name: _number(v) for name, v in values.items()}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)
 
 
 def _cell(interval: Interval, places: int = 2) -> str:

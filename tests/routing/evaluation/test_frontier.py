@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.evaluation.calibration import reliability
+from routing.evaluation.calibration import auc_of, reliability
 from routing.evaluation.frontier import (
     ModelResults,
     curve,
@@ -69,3 +69,17 @@ def test_calibration_error_is_how_far_off_predictions_are() -> None:
     assert reliability(likely, quality).error < 0.02
     assert reliability(np.clip(likely + 0.2, 0, 1), quality).error > 0.12
     assert reliability(likely, quality).count.sum() == 20_000
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=40))
+def test_auc_is_how_often_a_good_answer_is_above_a_bad_one(answers: list[tuple[int, bool]]) -> None:
+    good = [p for p, is_good in answers if is_good]
+    bad = [p for p, is_good in answers if not is_good]
+    found = auc_of(
+        np.array([float(p) for p, _ in answers]), np.array([float(g) for _, g in answers])
+    )
+    if not good or not bad:
+        assert np.isnan(found)
+        return
+    pairs = [(a > b) + (a == b) / 2 for a in good for b in bad]
+    assert found == pytest.approx(np.mean(pairs))
