@@ -130,7 +130,7 @@ def check(made: ResilientCaller, clients: list[Fragile], attempts: list[Attempt]
     assert all(client.calls <= 1 for client in clients)
     assert sum(client.calls for client in clients) <= made.policy.max_calls
     assert not any(client.open for client in clients), "a stream stays open"
-    assert not any(circuit.probing for circuit in made.circuits._circuits.values())
+    assert not any(circuit.probes for circuit in made.circuits._circuits.values())
     assert all(SECRET not in attempt.message + attempt.words for attempt in attempts)
     codes = {kind.code for kind in TYPED}
     assert {attempt.error for attempt in attempts} <= codes
