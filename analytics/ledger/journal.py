@@ -79,9 +79,17 @@ class Journal:
             yield iter(())
             return
         with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            self._lock(file.fileno())
+            if os.fstat(file.fileno()).st_nlink == 0:
+                # Another worker replayed it while this one waited. Its owner may have begun a new
+                # file of the same name, which nobody has read.
+                yield iter(())
+                return
             yield self._entries(file, path.name)
             path.unlink(missing_ok=True)
+
+    def _lock(self, descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
     def _entries(self, lines: Iterable[str], name: str) -> Iterator[list[models.Model]]:
         for line in lines:

@@ -300,6 +300,38 @@ def test_a_journal_line_written_while_another_worker_replays_is_not_lost(tmp_pat
         assert len(list(entries)) == 1
 
 
+def test_who_comes_late_to_a_replay_takes_no_line_written_after_it(tmp_path: Path) -> None:
+    """A third worker waits for the file, which is replayed, removed, and begun anew meanwhile."""
+    journal = Journal(tmp_path)
+    journal.append([entry().rows()])
+    (path,) = journal.pending()
+    opened, written = threading.Event(), threading.Event()
+    read: list[int] = []
+
+    class Late(Journal):
+        def _lock(self, descriptor: int) -> None:
+            opened.set()
+            assert written.wait(10)
+            super()._lock(descriptor)
+
+    def replay_late() -> None:
+        with Late(tmp_path).replaying(path) as entries:
+            read.append(len(list(entries)))
+
+    late = threading.Thread(target=replay_late)
+    with journal.replaying(path) as entries:
+        late.start()
+        assert opened.wait(10)
+        assert len(list(entries)) == 1
+    newer = entry()
+    journal.append([newer.rows()])
+    written.set()
+    late.join(10)
+    assert read == [0]
+    with journal.replaying(path) as entries:
+        assert [rows[0].pk for rows in entries] == [newer.request.pk]
+
+
 def test_a_line_that_a_full_disk_cut_off_spoils_no_other(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     first, lost, last = entry(), entry(), entry()
