@@ -2,7 +2,7 @@
 
 Facts come from public leaderboards and model cards, each with its source and date. An index that
 has a line is mapped to the scale on which the predictor works (logits): the line was fitted on
-models that have both the index and recorded answers (:mod:`routing.training.ability_lines`).
+models that have both the index and recorded answers (``manage.py abilities --fit``).
 Results are read from ``abilities.toml`` and, if there is one, from a second file whose entries win.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -64,7 +64,18 @@ class Ability:
     """How able a model is, in logits, with the standard deviation ``width`` of that estimate."""
 
     mean: float
-    width: float
+    width: float = 0.0
+
+
+def mean_ability(estimates: Sequence[Ability]) -> Ability:
+    """Return the mean of ``estimates``, weighted by precision, with their mean error as width.
+
+    Benchmarks of one model share their errors, so more of them do not make it narrower.
+    """
+    weights = [1 / e.width**2 for e in estimates]
+    total = sum(weights)
+    mean = sum(w * e.mean for w, e in zip(weights, estimates, strict=True)) / total
+    return Ability(mean, math.sqrt(len(weights) / total))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +152,14 @@ class AbilityTable:
         return self._by_model.get(_DATE.sub("", key), ()) if own is None else own
 
     def ability(self, model: str, effort: str = "") -> Ability | None:
-        """Return the mean over the mapped indices, weighted by precision; ``None`` without any.
+        """Return :func:`mean_ability` over the mapped indices; ``None`` without any.
 
         Results of the same ``effort`` count, else those whose effort is not stated, else all.
-        The width is the mean error: benchmarks of one model share their errors, so more of them
-        do not make it narrower.
         """
         mapped = [r for r in self.results_of(model) if self.indices[r.index].line is not None]
         used = [r for r in mapped if r.effort == effort]
         used = used or [r for r in mapped if not r.effort] or mapped
-        if not used:
-            return None
-        estimates = [self.estimate(result) for result in used]
-        weights = [1 / e.width**2 for e in estimates]
-        total = sum(weights)
-        mean = sum(w * e.mean for w, e in zip(weights, estimates, strict=True)) / total
-        return Ability(mean, math.sqrt(len(weights) / total))
+        return mean_ability([self.estimate(result) for result in used]) if used else None
 
     def estimate(self, result: PublishedResult) -> Ability:
         """Return the ability that one result of a mapped index speaks for."""

@@ -112,7 +112,7 @@ class Journal:
         while True:
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             with open(descriptor, "ab", buffering=0) as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                self._lock(descriptor)
                 status = os.fstat(descriptor)
                 if status.st_nlink == 0:
                     continue  # replayed and removed between opening and locking

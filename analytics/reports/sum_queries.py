@@ -104,13 +104,6 @@ def totals_of_days(span: Span) -> dict[tuple[str, str], Figures]:
     return {(row["dimension"], row["value"]): _figures(row) for row in rows}
 
 
-ROW_COLUMNS = {
-    "user": "user_id", "session": "session_id", "agent": "agent", "key": "api_key",
-    "project": "project",
-}  # fmt: skip
-"""The column of a request that has its value of a dimension."""
-
-
 def rows_by(dimension: str, value: str, span: Span) -> dict[tuple[datetime, str], Figures]:
     """Sum the requests with one value of ``dimension`` by UTC day and model."""
     rows = rows_of(dimension, value, requests_in(*span))
@@ -132,7 +125,7 @@ def rows_of(dimension: str, value: str, requests: Any) -> Any:
         if value:
             return requests.filter(tenant=tenant_of_team(value))
         return requests.exclude(tenant__startswith=tenant_of_team(""))
-    return requests.filter(**{ROW_COLUMNS[dimension]: value})
+    return requests.filter(**{GROUPS[dimension].name: value})
 
 
 def sums_together(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from providers.abilities import AbilityLine, AbilityTable, PublishedResult, ability_key
+from optimizer.lab.ability_lines import IndexValue, fit_line, fit_lines
+from providers.abilities import AbilityTable, PublishedResult, ability_key
 from providers.openrouter_indices import OPENROUTER_INDICES
-from routing.training.ability_lines import IndexValue, KnownAbility, fit_line, fit_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,9 @@ def with_fitted_lines(
         for r in table.results
     ]
     known = {ability_key(model): ability for model, ability in recorded.items()}
-    lines = {n: AbilityLine(**asdict(line)) for n, line in fit_lines(values, known).items()}
     weak, strong = anchors
     bare = AbilityTable.of(weak, strong, table.without_lines().indices, table.results)
-    return bare.with_lines(lines)
+    return bare.with_lines(fit_lines(values, known))
 
 
 def openrouter_table(shipped: AbilityTable, results: Iterable[PublishedResult]) -> AbilityTable:
@@ -52,10 +51,10 @@ def openrouter_table(shipped: AbilityTable, results: Iterable[PublishedResult]) 
             ability = shipped.ability(result.model) if result.index == name else None
             if ability is not None:
                 xs.append(result.value)
-                known.append(KnownAbility(ability.mean, ability.width))
+                known.append(ability)
         line = fit_line(xs, known)
         if line is not None:
-            lines[name] = AbilityLine(**asdict(line))
+            lines[name] = line
     return fresh.with_lines(lines)
 
 

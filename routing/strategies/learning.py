@@ -17,7 +17,7 @@ from routing.learning.posterior import (
     tier_prior,
 )
 from routing.learning.predictor import QualityPredictor, logit_at, logit_of_tier
-from routing.models import TIERS, Candidate, Confidence, ModelOption, RoutingDecision, Tier
+from routing.models import Candidate, Confidence, ModelOption, RoutingDecision, Tier
 from routing.policies import CheapestAboveTarget, Policy
 from routing.strategies.base import Situation
 from routing.strategies.complexity import ComplexityStrategy
@@ -45,21 +45,23 @@ class Weighed(NamedTuple):
 
 
 class _Prior(NamedTuple):
-    """The expected quality of each tier of model, as logits, and what it weighs in ratings.
+    """What is expected of models on a prompt of ``tier``, and what it weighs in ratings.
 
     ``anchors`` are the logits of the weak and the strong model, ``None`` without a predictor.
     ``strength`` is ``None`` for the usual weight: less, the further the prompt lies from those
     that the predictor was trained on.
     """
 
-    by_tier: dict[Tier, float]
-    anchors: tuple[float, float] | None
-    strength: float | None
+    tier: Tier
+    anchors: tuple[float, float] | None = None
+    strength: float | None = None
 
     def of(self, option: ModelOption) -> tuple[float, float]:
         """Return the logit expected of a model, and its standard deviation by the model's place."""
-        if self.anchors is None or option.place is None:
-            return self.by_tier[option.tier], 0.0
+        if self.anchors is None:
+            return logit(tier_prior(option.tier, self.tier)), 0.0
+        if option.place is None:
+            return logit_of_tier(self.anchors, option.tier), 0.0
         lead = self.anchors[1] - self.anchors[0]
         return logit_at(self.anchors, option.place), option.place_width * lead
 
@@ -148,12 +150,10 @@ class LearningStrategy:
         """Return what is expected of the models before any outcome."""
         analysis = situation.analysis
         if self._predictor is None or analysis.text is None:
-            by_tier = {tier: logit(tier_prior(tier, analysis.tier)) for tier in TIERS}
-            return _Prior(by_tier, None, None)
+            return _Prior(analysis.tier)
         expected = self._predictor.expectation(analysis.text, analysis.pattern, analysis.complexity)
-        anchors = expected.everyday
-        by_tier = {tier: logit_of_tier(anchors, tier) for tier in TIERS}
-        return _Prior(by_tier, anchors, self._predictor.strength(expected.nearness))
+        strength = self._predictor.strength(expected.nearness)
+        return _Prior(analysis.tier, expected.everyday, strength)
 
     def _decision(
         self,

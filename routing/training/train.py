@@ -154,7 +154,9 @@ def train(
             trust = fit_trust(near.signs, far.signs, examples.copies)
             left_out = far.logits(blend.logits(far.parts), trust)
             benchmarks = np.array([p.benchmark for p in prompts])
-            far_strength, far_coverage = _lead_strength(benchmarks, left_out, examples.quality)
+            far_strength, far_coverage = _means(
+                benchmarks, left_out, examples.quality
+            ).lead_strength()
         learners = Learners.fit(examples, trust)
         step()
         near_strengths = _near_strengths(prompts, examples, trust, seed, step)
@@ -219,23 +221,8 @@ def _near_strengths(
     predicted = cross_predict(examples, groups, step)
     logits = cross_logits(predicted, examples.quality, groups, trust)
     labels = np.where(np.isin(topics, _topics(prompts)), topics, "")
-    level = _means(labels, logits, examples.quality).level_strength()
-    return _NearStrengths(level, *_lead_strength(labels, logits, examples.quality))
-
-
-def _lead_strength(
-    labels: NDArray[np.str_], logits: Floats, quality: Floats
-) -> tuple[float, float | None]:
-    """Return how many ratings a predicted lead weighs on an unseen label, and its coverage.
-
-    The coverage is the share of labels whose mean lead lies in its 80 % interval.
-    """
-    means = _means(labels, logits, quality)
-    # The error of a lead is that of two models.
-    scatter = float((means.lead_error**2 - means.lead_sampling).mean()) / 2
-    strength = means.strength(scatter)
-    spread = 2 * means.binomial.mean(axis=1) / (strength + 1) + means.lead_sampling
-    return strength, float((np.abs(means.lead_error) <= Z * np.sqrt(spread)).mean())
+    means = _means(labels, logits, examples.quality)
+    return _NearStrengths(means.level_strength(), *means.lead_strength())
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,14 +238,20 @@ class _Means:
     sampling: Floats
     lead_sampling: Floats
 
-    @property
-    def lead_error(self) -> Floats:
-        """Return the errors of the strong model's lead, (l,)."""
-        return self.error[:, 1] - self.error[:, 0]
-
     def level_strength(self) -> float:
         """Return how many ratings a predicted level weighs."""
         return self.strength(float((self.error**2).mean() - self.sampling.mean()))
+
+    def lead_strength(self) -> tuple[float, float]:
+        """Return how many ratings a predicted lead of the strong model weighs, and its coverage.
+
+        The coverage is the share of labels whose mean lead lies in its 80 % interval.
+        """
+        error = self.error[:, 1] - self.error[:, 0]
+        # The error of a lead is that of two models.
+        strength = self.strength(float((error**2 - self.lead_sampling).mean()) / 2)
+        spread = 2 * self.binomial.mean(axis=1) / (strength + 1) + self.lead_sampling
+        return strength, float((np.abs(error) <= Z * np.sqrt(spread)).mean())
 
     def strength(self, scatter: float) -> float:
         """Return the strength of the Beta whose means scatter with the variance ``scatter``.

@@ -76,14 +76,22 @@ def rows(service: Running) -> list[tuple[str, str, float]]:
     return found
 
 
+async def keys_of_both(
+    service: Running, client: httpx.AsyncClient
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The keys of mallory, who leaves, and of ann, who is served by then."""
+    await service.ready(client)
+    mallory = await asyncio.to_thread(key_of, service, "mallory")
+    ann = await asyncio.to_thread(key_of, service, "ann")
+    await eventually(lambda: served(client, ann))
+    return mallory, ann
+
+
 async def test_another_tenant_is_served_beside_calls_of_clients_that_left(
     service: Running, upstream: FakeProvider
 ) -> None:
     async with client_of(service.port) as client:
-        await service.ready(client)
-        mallory = await asyncio.to_thread(key_of, service, "mallory")
-        ann = await asyncio.to_thread(key_of, service, "ann")
-        await eventually(lambda: served(client, ann))
+        mallory, ann = await keys_of_both(service, client)
         for wave in range(10):
             numbers = range(PLACES * wave, PLACES * (wave + 1))
             await asyncio.gather(*(hang_and_leave(client, mallory, n) for n in numbers))
@@ -99,10 +107,7 @@ async def test_a_provider_is_silent_only_to_those_whose_calls_wait(
     service: Running, upstream: FakeProvider
 ) -> None:
     async with client_of(service.port) as client:
-        await service.ready(client)
-        mallory = await asyncio.to_thread(key_of, service, "mallory")
-        ann = await asyncio.to_thread(key_of, service, "ann")
-        await eventually(lambda: served(client, ann))
+        mallory, ann = await keys_of_both(service, client)
         hanging = [asyncio.create_task(ask(client, mallory, f"hang {n}", 60)) for n in range(6)]
         await eventually(lambda: sum(b"hang" in asked.raw for asked in upstream.asked) == 6)
 

@@ -103,6 +103,23 @@ async def test_a_batch_is_recorded_at_its_price_when_it_is_seen_to_have_ended(
     assert (await client.get("/v1/files/file-2/content", headers=red)).status_code == 200
 
 
+async def row_of_a_batch(
+    client: httpx.AsyncClient, results: Answers, answer: dict[str, Any]
+) -> RequestRecord:
+    """The row of a batch of one request, once it is read with its ``answer``."""
+    results["GET", "/files/file-2/content"] = Reply(
+        line(1, 0, 0, body=answer), headers={"content-type": "application/octet-stream"}
+    )
+    red = await key_of("red")
+    await ProviderObject.objects.acreate(
+        provider="openai", kind="file", object_id="file-1", tenant="team:red"
+    )
+    await client.post("/v1/batches", json={"input_file_id": "file-1"}, headers=red)
+    await client.get("/v1/batches/batch_1", headers=red)
+    (row,) = await rows()
+    return row
+
+
 async def test_a_batch_costs_what_it_did_when_it_ended(
     client: httpx.AsyncClient, results: Answers
 ) -> None:
@@ -113,16 +130,7 @@ async def test_a_batch_costs_what_it_did_when_it_ended(
         "usage": {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200},
     }
     results["GET", "/batches/batch_1"] = {**ENDED, "completed_at": int(ended.timestamp())}
-    results["GET", "/files/file-2/content"] = Reply(
-        line(1, 0, 0, body=answer), headers={"content-type": "application/octet-stream"}
-    )
-    red = await key_of("red")
-    await ProviderObject.objects.acreate(
-        provider="openai", kind="file", object_id="file-1", tenant="team:red"
-    )
-    await client.post("/v1/batches", json={"input_file_id": "file-1"}, headers=red)
-    await client.get("/v1/batches/batch_1", headers=red)
-    (row,) = await rows()
+    row = await row_of_a_batch(client, results, answer)
     # Half of USD 1 and 6 per million tokens.
     assert row.cost == Decimal("0.0011")
 
@@ -132,16 +140,7 @@ async def test_embeddings_of_a_batch_cost_their_total(
 ) -> None:
     answer = {"object": "list", "data": [], "model": "text-embedding-3-small",
               "usage": {"total_tokens": 8000}}  # fmt: skip
-    results["GET", "/files/file-2/content"] = Reply(
-        line(1, 0, 0, body=answer), headers={"content-type": "application/octet-stream"}
-    )
-    red = await key_of("red")
-    await ProviderObject.objects.acreate(
-        provider="openai", kind="file", object_id="file-1", tenant="team:red"
-    )
-    await client.post("/v1/batches", json={"input_file_id": "file-1"}, headers=red)
-    await client.get("/v1/batches/batch_1", headers=red)
-    (row,) = await rows()
+    row = await row_of_a_batch(client, results, answer)
     # Half of USD 0.02 per million tokens.
     assert (row.tokens_in, row.cost, row.price_basis) == (8000, Decimal("0.00008"), "table")
 

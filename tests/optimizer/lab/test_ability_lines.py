@@ -7,19 +7,14 @@ import random
 
 import pytest
 
-from routing.training.ability_lines import (
-    FEWEST_MODELS,
-    IndexValue,
-    KnownAbility,
-    fit_line,
-    fit_lines,
-)
+from optimizer.lab.ability_lines import FEWEST_MODELS, IndexValue, fit_line, fit_lines
+from providers.abilities import Ability
 
 
 def test_a_line_is_recovered_with_the_error_of_its_residuals() -> None:
     draw = random.Random(1)
     xs = [40 + number / 4 for number in range(100)]
-    known = [KnownAbility(1 + 0.2 * (x - 50) + draw.gauss(0, 0.4)) for x in xs]
+    known = [Ability(1 + 0.2 * (x - 50) + draw.gauss(0, 0.4)) for x in xs]
 
     line = fit_line(xs, known)
 
@@ -32,7 +27,7 @@ def test_a_line_is_recovered_with_the_error_of_its_residuals() -> None:
 
 def test_the_error_grows_outside_the_models_of_the_fit() -> None:
     xs = [1.0, 2.0, 3.0, 4.0, 5.0]
-    line = fit_line(xs, [KnownAbility(x + (-1) ** round(x)) for x in xs])
+    line = fit_line(xs, [Ability(x + (-1) ** round(x)) for x in xs])
 
     assert line is not None
     assert line.ability(3).width < line.ability(6).width < line.ability(20).width
@@ -49,13 +44,13 @@ def test_the_error_grows_outside_the_models_of_the_fit() -> None:
 def test_no_line_through_few_or_equal_values_or_one_that_falls(
     xs: list[float], means: list[float]
 ) -> None:
-    assert fit_line(xs, [KnownAbility(mean) for mean in means]) is None
+    assert fit_line(xs, [Ability(mean) for mean in means]) is None
 
 
 def test_uncertain_abilities_widen_the_error() -> None:
     xs = [float(x) for x in range(8)]
-    sure = fit_line(xs, [KnownAbility(x) for x in xs])
-    unsure = fit_line(xs, [KnownAbility(x, 0.7) for x in xs])
+    sure = fit_line(xs, [Ability(x) for x in xs])
+    unsure = fit_line(xs, [Ability(x, 0.7) for x in xs])
 
     assert sure is not None
     assert unsure is not None
@@ -83,7 +78,7 @@ def test_an_index_that_no_known_model_has_gets_no_line() -> None:
 
 
 def test_widths_are_numbers() -> None:
-    line = fit_line([0.0, 1.0, 2.0, 3.0, 4.0], [KnownAbility(float(n)) for n in range(5)])
+    line = fit_line([0.0, 1.0, 2.0, 3.0, 4.0], [Ability(float(n)) for n in range(5)])
 
     assert line is not None
     assert math.isfinite(line.ability(1e6).width)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from providers.abilities import Ability, AbilityLine, mean_ability
 
 FEWEST_MODELS = 5
 """Through fewer models no line is drawn: its error could not be told."""
@@ -26,49 +27,21 @@ class IndexValue(NamedTuple):
     x: float
 
 
-class KnownAbility(NamedTuple):
-    """An ability in logits, with the standard deviation ``width`` of that estimate."""
-
-    mean: float
-    width: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class FittedLine:
-    """``ability = intercept + slope * (x - center)``; ``error`` is that of the residuals.
-
-    ``spread`` is the sum of squared distances of the models' ``x`` from ``center``.
-    """
-
-    intercept: float
-    slope: float
-    center: float
-    spread: float
-    error: float
-    models: int
-
-    def ability(self, x: float) -> KnownAbility:
-        """Return the ability at ``x`` and its error, which grows outside the fitted models."""
-        away = x - self.center
-        error = self.error * math.sqrt(1 + 1 / self.models + away * away / self.spread)
-        return KnownAbility(self.intercept + self.slope * away, error)
-
-
-def fit_lines(values: Sequence[IndexValue], recorded: Mapping[str, float]) -> dict[str, FittedLine]:
+def fit_lines(
+    values: Sequence[IndexValue], recorded: Mapping[str, float]
+) -> dict[str, AbilityLine]:
     """Return a line for each index through at least five models of known ability.
 
     ``recorded`` are the abilities of models with recorded answers. An index that does not rise
     with ability gets no line.
     """
-    direct = {model: KnownAbility(mean) for model, mean in recorded.items()}
+    direct = {model: Ability(mean) for model, mean in recorded.items()}
     lines = _fit_each(values, direct)
     rest = [value for value in values if value.index_name not in lines]
     return {**lines, **_fit_each(rest, {**_mapped(values, lines), **direct})}
 
 
-def _fit_each(
-    values: Sequence[IndexValue], known: Mapping[str, KnownAbility]
-) -> dict[str, FittedLine]:
+def _fit_each(values: Sequence[IndexValue], known: Mapping[str, Ability]) -> dict[str, AbilityLine]:
     by_index: dict[str, list[IndexValue]] = defaultdict(list)
     for value in values:
         if value.model in known:
@@ -81,23 +54,16 @@ def _fit_each(
     return lines
 
 
-def _mapped(
-    values: Sequence[IndexValue], lines: Mapping[str, FittedLine]
-) -> dict[str, KnownAbility]:
-    """Return the abilities that the lines give, the means weighted by precision."""
-    by_model: dict[str, list[KnownAbility]] = defaultdict(list)
+def _mapped(values: Sequence[IndexValue], lines: Mapping[str, AbilityLine]) -> dict[str, Ability]:
+    """Return the abilities that the lines give."""
+    by_model: dict[str, list[Ability]] = defaultdict(list)
     for value in values:
         if value.index_name in lines:
             by_model[value.model].append(lines[value.index_name].ability(value.x))
-    mapped = {}
-    for model, estimates in by_model.items():
-        weights = [1 / estimate.width**2 for estimate in estimates]
-        mean = sum(w * e.mean for w, e in zip(weights, estimates, strict=True)) / sum(weights)
-        mapped[model] = KnownAbility(mean, math.sqrt(len(weights) / sum(weights)))
-    return mapped
+    return {model: mean_ability(estimates) for model, estimates in by_model.items()}
 
 
-def fit_line(xs: Sequence[float], known: Sequence[KnownAbility]) -> FittedLine | None:
+def fit_line(xs: Sequence[float], known: Sequence[Ability]) -> AbilityLine | None:
     """Return the least-squares line through the points, weighted equally.
 
     Return ``None`` if there are fewer than five, if they do not differ, or if it does not rise.
@@ -117,4 +83,4 @@ def fit_line(xs: Sequence[float], known: Sequence[KnownAbility]) -> FittedLine |
     scatter = sum(r * r for r in residuals) / (n - 2)
     inherited = sum(a.width**2 for a in known) / n
     error = max(_LEAST_ERROR, math.sqrt(scatter + inherited))
-    return FittedLine(mean, slope, center, spread, error, n)
+    return AbilityLine(mean, slope, center, spread, error, n)
