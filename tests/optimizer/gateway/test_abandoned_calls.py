@@ -68,9 +68,11 @@ async def hang_and_leave(client: httpx.AsyncClient, key: dict[str, str], number:
 
 
 def rows(service: Running) -> list[tuple[str, str, float]]:
+    """What failed, but for calls made before the service had learnt of their key."""
     with sqlite3.connect(service.database) as database:
         found = database.execute(
-            "SELECT status, error_code, cost FROM requests WHERE error_code <> ''"
+            "SELECT status, error_code, cost FROM requests"
+            " WHERE error_code NOT IN ('', 'invalid_api_key')"
         ).fetchall()
     database.close()
     return found
