@@ -9,7 +9,6 @@ field would decrypt it first.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Context, Decimal
@@ -34,13 +33,14 @@ def execute_many(sql: str, lines: Sequence[Sequence[Any]]) -> None:
     if not lines:
         return
     own = connections["default"]  # once: each look-up of the thread's connection takes time
-    with own.cursor() as cursor:
-        if own.vendor != "sqlite" or own.queries_logged:
+    if own.vendor != "sqlite" or own.queries_logged:
+        with own.cursor() as cursor:
             cursor.executemany(sql, lines)
-            return
-        # Django searches for placeholders again each time, which took longer than the insert.
-        with own.wrap_database_errors:
-            sqlite3.Cursor.executemany(cursor.cursor, _with_question_marks(sql), lines)
+        return
+    # Django searches for placeholders again each time, which took longer than the insert.
+    own.ensure_connection()
+    with own.wrap_database_errors:
+        own.connection.executemany(_with_question_marks(sql), lines)
 
 
 @lru_cache(maxsize=64)
