@@ -116,28 +116,33 @@ def maker_of(table: type[Row]) -> Callable[[Mapping[str, Any]], Row]:
     defaults only once. It raises ``TypeError`` for an unknown attribute.
     """
     constants: dict[str, Any] = {}
-    factories: dict[str, Callable[[], Any]] = {}
+    factories: list[tuple[str, Callable[[], Any]]] = []
     for field in table._meta.concrete_fields:
-        if callable(field.default) or field.has_db_default():
-            factories[field.attname] = field.get_default
+        if callable(field.default) and field.has_default():
+            factories.append((field.attname, field.default))
+        elif field.has_db_default() and not field.has_default():
+            factories.append((field.attname, field.get_default))
         else:
             constants[field.attname] = field.get_default()
-    known = {*constants, *factories}
+    known = len(constants) + len(factories)
 
     def make(values: Mapping[str, Any]) -> Row:
-        if not values.keys() <= known:
-            raise TypeError(f"{table.__name__} has no {sorted(values.keys() - known)}")
         row = table.__new__(table)
-        row._state = ModelState()
-        columns = vars(row)
-        columns.update(constants)
-        for name, default in factories.items():
+        columns = {**constants, **values}
+        for name, default in factories:
             if name not in values:
                 columns[name] = default()
-        columns.update(values)
+        if len(columns) != known:
+            raise TypeError(f"{table.__name__} has no {sorted(columns.keys() - _names_of(table))}")
+        columns["_state"] = ModelState()
+        row.__dict__ = columns
         return row
 
     return make
+
+
+def _names_of(table: type[models.Model]) -> set[str]:
+    return {field.attname for field in table._meta.concrete_fields}
 
 
 _PLAIN: dict[type[models.Field], Convert] = {

@@ -24,7 +24,7 @@ from providers.errors import ProviderError
 from providers.gemini.client import GeminiProvider
 from providers.resilience import ResilientCaller
 from providers.storable import storable_text
-from providers.values import frozen
+from providers.values import changed, frozen
 
 logger = logging.getLogger(__name__)
 # The largest limit, in tokens, and the most stop sequences that a client's request may have.
@@ -122,11 +122,11 @@ class ChatRequestBuilder:
         selection = self._selection(query.model, endpoint, session)
         turn = kind_of_turn(chat, session, header)
         if selection.strategy == "named":
-            chat = replace(chat, chosen=False)
+            chat = changed(chat, chosen=False)
         may_go_on = session.agent != CHAT or len(chat.messages) > 1
         if self._prompt_caching and may_go_on and goes_on(chat, session, turn):
             key = cache_session(client, session)
-            chat = replace(chat, cache_session=key, cache_hour=self._for_an_hour(session.agent))
+            chat = changed(chat, cache_session=key, cache_hour=self._for_an_hour(session.agent))
         words = prompt_of(chat)
         prompt = storable_text(words)
         request = GatewayRequest(

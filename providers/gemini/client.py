@@ -78,11 +78,11 @@ class GeminiProvider(WireClient):
             return joined(self.name, raw)
         return super()._object(raw)
 
-    def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
+    def _error(self, status: int, headers: httpx.Headers, raw: bytes) -> ProviderError:
         # Google answers a wrong key with 400 INVALID_ARGUMENT.
-        if response.status_code == 400 and b"API_KEY_INVALID" in raw:
+        if status == 400 and b"API_KEY_INVALID" in raw:
             return AuthenticationFailed(self.name, "refused the API key (HTTP 400)", status=400)
-        error = super()._error(response, raw)
+        error = super()._error(status, headers, raw)
         if error.retry_after is None and error.status in (429, 503):
             error.retry_after = _retry_delay(raw)
         return error

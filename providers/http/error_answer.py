@@ -38,14 +38,14 @@ def call_failed(provider: str, error: Exception) -> ProviderError:
     return ConnectionLost(provider, "lost the connection before the answer was complete")
 
 
-def read_error(provider: str, api_key: str, response: httpx.Response, raw: bytes) -> ProviderError:
-    """Return the error of an answer whose status is not a success; ``raw`` is its body.
+def read_error(
+    provider: str, api_key: str, status: int, headers: Mapping[str, str], raw: bytes
+) -> ProviderError:
+    """Return the error of an answer whose ``status`` is not a success; ``raw`` is its body.
 
     Its words and its body are for the client only. Both are left out if they hold the key.
     """
-    error = error_for_status(
-        provider, response.status_code, retry_after=retry_after_seconds(response.headers)
-    )
+    error = error_for_status(provider, status, retry_after=retry_after_seconds(headers))
     if len(raw) > _LONGEST_BODY or holds_key(api_key, raw):
         return error
     try:

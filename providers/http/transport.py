@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -15,6 +15,9 @@ from httpx_aiohttp.transport import AiohttpResponseStream, map_aiohttp_exception
 from multidict import CIMultiDict
 from yarl import URL
 
+from providers.values import frozen
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
 _WRITTEN_AT_ONCE = 1024 * 1024
 """Bytes. To write many megabytes at once copies them several times on the event loop."""
 _PIECE = 256 * 1024
@@ -90,6 +93,21 @@ class Target:
         )
 
 
+@frozen
+class WholeAnswer:
+    """An answer of which all was read; ``raw_headers`` are its headers as they came."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw_headers: RawHeaders
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is one of success."""
+        return 200 <= self.status < 300
+
+
 async def body_of(response: httpx.Response, most: int) -> bytes | None:
     """Return the whole body, or ``None`` if it is larger than ``most`` bytes.
 
@@ -98,7 +116,10 @@ async def body_of(response: httpx.Response, most: int) -> bytes | None:
     encoding = response.headers.get("content-encoding")
     assert isinstance(response.stream, httpx.AsyncByteStream)
     # An uncompressed body needs none of httpx's decoders.
-    source = response.aiter_bytes() if encoding else response.stream
+    return await _joined(response.aiter_bytes() if encoding else response.stream, most)
+
+
+async def _joined(source: AsyncIterable[bytes], most: int) -> bytes | None:
     chunks: list[bytes] = []
     size = 0
     async for chunk in source:
@@ -136,25 +157,51 @@ class PooledTransport(AiohttpTransport):
 
     async def send(self, method: str, target: Target, content: bytes | None) -> httpx.Response:
         """Return the response with an unread body. Raises ``CALL_FAILED``."""
+        with map_aiohttp_exceptions():
+            return _unread(await self._request(method, target, content))
+
+    async def fetch(self, target: Target, content: bytes, most: int) -> WholeAnswer | None:
+        """POST, and return the whole answer, ``None`` if it has more than ``most`` bytes.
+
+        httpx's response and its stream took a tenth of the time of a call. Raises ``CALL_FAILED``.
+        """
+        with map_aiohttp_exceptions():
+            answer = await self._request("POST", target, content)
+            try:
+                if "content-encoding" in answer.headers:
+                    body = await body_of(_unread(answer), most)
+                else:
+                    body = await _joined(answer.content.iter_any(), most)
+            finally:
+                answer.release()  # which closes a connection whose answer was not read to its end
+        if body is None:
+            return None
+        return WholeAnswer(answer.status, answer.headers, answer.raw_headers, body)
+
+    async def _request(
+        self, method: str, target: Target, content: bytes | None
+    ) -> aiohttp.ClientResponse:
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self.get_client()
         data: bytes | _LargeBody | None = content
         if content is not None and len(content) > _WRITTEN_AT_ONCE:
             data = _LargeBody(content)
-        with map_aiohttp_exceptions():
-            answer = await self.client.request(
-                method,
-                target.url,
-                data=data,
-                headers=target.headers,
-                timeout=target.timeout,
-                allow_redirects=False,
-            )
-        response = httpx.Response(
-            answer.status, headers=answer.raw_headers, stream=AiohttpResponseStream(answer)
+        return await self.client.request(
+            method,
+            target.url,
+            data=data,
+            headers=target.headers,
+            timeout=target.timeout,
+            allow_redirects=False,
         )
-        response.headers.encoding = "utf-8"  # otherwise httpx detects it at each header access
-        return response
+
+
+def _unread(answer: aiohttp.ClientResponse) -> httpx.Response:
+    response = httpx.Response(
+        answer.status, headers=answer.raw_headers, stream=AiohttpResponseStream(answer)
+    )
+    response.headers.encoding = "utf-8"  # otherwise httpx detects it at each header access
+    return response
 
 
 class HttpClient:
@@ -166,6 +213,13 @@ class HttpClient:
 
     def __init__(self, transport: PooledTransport) -> None:
         self._transport = transport
+
+    async def fetch(self, target: Target, content: bytes, most: int) -> WholeAnswer | None:
+        """POST, and return the whole answer, ``None`` if it has more than ``most`` bytes.
+
+        Raises ``CALL_FAILED``.
+        """
+        return await self._transport.fetch(target, content, most)
 
     async def post(self, target: Target, content: bytes) -> httpx.Response:
         """Return the response with an unread body; the caller closes it.
@@ -214,11 +268,11 @@ def make_client(settings: ConnectionSettings) -> HttpClient:
     return HttpClient(make_transport(settings))
 
 
-def client_headers(headers: httpx.Headers) -> dict[str, str]:
+def client_headers(headers: RawHeaders) -> dict[str, str]:
     """Return the headers that the clients of the provider's wire read, by lower-case name."""
     return {
         name.decode("latin-1"): value.decode("latin-1")
-        for raw_name, value in headers.raw
+        for raw_name, value in headers
         if (name := raw_name.lower()) in _CLIENT_HEADERS
         or name.startswith(_CLIENT_HEADER_BEGINNINGS)
     }

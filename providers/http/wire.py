@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -36,10 +35,18 @@ from providers.http.streaming import (
     is_event_stream,
     json_messages,
 )
-from providers.http.transport import CALL_FAILED, HttpClient, Target, body_of, client_headers
+from providers.http.transport import (
+    CALL_FAILED,
+    HttpClient,
+    Target,
+    WholeAnswer,
+    body_of,
+    client_headers,
+)
 from providers.http.unlabelled import ReadResponse, is_event_text
 from providers.large_json import LARGE_BYTES, read_large, replace_constants, write_large
 from providers.storable import storable_completion
+from providers.values import changed
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +132,8 @@ class WireClient(ABC):
         else:
             content = self._body(request, wire)
         path = self._path(request, wire, stream=False)
-        raw, headers = await self._post(path, content, self._headers(request))
+        whole = await self._post(path, content, self._headers(request))
+        raw = whole.body
         try:
             if large or len(raw) > LARGE_BYTES:
                 answer = await asyncio.to_thread(self._answer, request, wire, raw)
@@ -135,11 +143,12 @@ class WireClient(ABC):
             if not is_event_text(raw):
                 raise
             # Some servers stream whatever they are asked for.
-            answer = await self._assembled(request, wire, ReadResponse(headers, raw)), None, False
+            read = ReadResponse(httpx.Headers(whole.raw_headers), raw)
+            answer = await self._assembled(request, wire, read), None, False
         completion, body, repaired = answer
-        if tier := self._tier_in(headers):
+        if tier := self._tier_in(whole.headers):
             usage = with_tier(completion.usage, tier)
-            completion = replace(completion, usage=usage)
+            completion = changed(completion, usage=usage)
         wanted = not request.chat.allow_empty and not completion.text.strip()
         if wanted and completion.finish_reason != "length":
             usage = completion.usage
@@ -147,8 +156,9 @@ class WireClient(ABC):
                 raise ContentBlocked(self.name, "blocked the content", usage=usage)
             raise EmptyCompletion(self.name, "returned an answer without text", usage=usage)
         if body is not None and wire is not None:
-            relayed = RelayedAnswer(body, b"" if repaired else raw, client_headers(headers))
-            completion = replace(completion, relayed=relayed)
+            headers = client_headers(whole.raw_headers)
+            relayed = RelayedAnswer(body, b"" if repaired else raw, headers)
+            completion = changed(completion, relayed=relayed)
         return completion
 
     def _body(self, request: CompletionRequest, wire: str | None, *, stream: bool = False) -> bytes:
@@ -206,7 +216,8 @@ class WireClient(ABC):
         relays, whole = wire is not None, WholeMessages()
         reader, characters = self._reader(request, wire), WholeCharacters()
         tier = self._tier_in(response.headers)
-        yield Started(headers=client_headers(response.headers) if relays else None, relayed=relays)
+        shown = client_headers(response.headers.raw) if relays else None
+        yield Started(headers=shown, relayed=relays)
         async with aclosing(json_messages(self.name, response)) as messages:
             async for name, text, data in messages:
                 mended_text = relays and whole.mend(text, data)
@@ -277,25 +288,22 @@ class WireClient(ABC):
             )
         except TypeError:
             content = await asyncio.to_thread(write_large, payload)
-        raw, _ = await self._post(path, content, headers)
+        raw = (await self._post(path, content, headers)).body
         if len(raw) > LARGE_BYTES:
             return await asyncio.to_thread(self._object, raw)
         return self._object(raw)
 
-    async def _post(
-        self, path: str, content: bytes, headers: Mapping[str, str]
-    ) -> tuple[bytes, httpx.Headers]:
+    async def _post(self, path: str, content: bytes, headers: Mapping[str, str]) -> WholeAnswer:
+        target = self._target(path, headers, False)
         try:
-            response = await self._client.post(self._target(path, headers, False), content)
-            try:
-                raw = await self._read(response)
-            finally:
-                await response.aclose()
+            answer = await self._client.fetch(target, content, MAX_RESPONSE_BYTES)
         except CALL_FAILED as error:
             raise call_failed(self.name, error) from error
-        if not response.is_success:
-            raise self._error(response, raw)
-        return raw, response.headers
+        if answer is None:
+            raise self._too_large()
+        if not answer.is_success:
+            raise self._error(answer.status, httpx.Headers(answer.raw_headers), answer.body)
+        return answer
 
     def _object(self, raw: bytes) -> dict[str, Any]:
         try:
@@ -318,7 +326,8 @@ class WireClient(ABC):
             response = await self._client.post(self._target(path, headers, True), content)
             try:
                 if not response.is_success:
-                    raise self._error(response, await self._read(response))
+                    raw = await self._read(response)
+                    raise self._error(response.status_code, response.headers, raw)
                 yield response
             finally:
                 await response.aclose()
@@ -356,12 +365,15 @@ class WireClient(ABC):
     async def _read(self, response: httpx.Response) -> bytes:
         body = await body_of(response, MAX_RESPONSE_BYTES)
         if body is None:
-            raise MalformedResponse(self.name, "returned an answer larger than 64 MiB")
+            raise self._too_large()
         return body
 
-    def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
-        error = read_error(self.name, self._api_key, response, raw)
-        error.wire, error.headers = self.wire, client_headers(response.headers)
+    def _too_large(self) -> ProviderError:
+        return MalformedResponse(self.name, "returned an answer larger than 64 MiB")
+
+    def _error(self, status: int, headers: httpx.Headers, raw: bytes) -> ProviderError:
+        error = read_error(self.name, self._api_key, status, headers, raw)
+        error.wire, error.headers = self.wire, client_headers(headers.raw)
         return error
 
     # The fields that turn a request into one for a stream.

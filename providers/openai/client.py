@@ -99,15 +99,15 @@ class OpenAIProvider(WireClient):
             return completions.CompletionsStream(self.name, request)
         return OpenAIStream(self.name, request, relayed=wire is not None)
 
-    def _error(self, response: httpx.Response, raw: bytes) -> ProviderError:
+    def _error(self, status: int, headers: httpx.Headers, raw: bytes) -> ProviderError:
         # An account without credit also gets a 429, but waiting does not help.
-        if response.status_code == 429 and b'"insufficient_quota"' in raw:
+        if status == 429 and b'"insufficient_quota"' in raw:
             return InsufficientCredit(
                 self.name, "reports that the account has no credit left (HTTP 429)", status=429
             )
-        if response.status_code == 400 and b'"content_policy_violation"' in raw:
+        if status == 400 and b'"content_policy_violation"' in raw:
             return ContentBlocked(self.name, "blocked the prompt (HTTP 400)", status=400)
-        return super()._error(response, raw)
+        return super()._error(status, headers, raw)
 
 
 class OpenAIOwnProvider(OpenAIProvider):

@@ -204,7 +204,7 @@ def _passed_on(call: RelayedCall, answer: SideAnswer) -> HttpResponseBase:
 
 
 def _headers(call: RelayedCall, answer: SideAnswer, *, typed: bool = True) -> dict[str, str]:
-    headers = relayed_headers(client_headers(answer.headers), None)
+    headers = relayed_headers(client_headers(answer.headers.raw), None)
     headers["X-Optimizer-Provider"] = call.provider.name
     if typed:
         kind = answer.headers.get("content-type", "application/octet-stream")

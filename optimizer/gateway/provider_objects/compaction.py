@@ -98,7 +98,7 @@ class OwnCalls:
         raw = await answer.read()
         if answer.status in {401, 403} or (answer.status >= 400 and provider.holds_key(raw)):
             raise error_for_status(provider.name, answer.status)
-        return PassedAnswer(answer.status, raw, client_headers(answer.headers), provider.name)
+        return PassedAnswer(answer.status, raw, client_headers(answer.headers.raw), provider.name)
 
     async def compact(self, request: GatewayRequest, body: Mapping[str, Any]) -> PassedAnswer:
         """Compact the conversation in ``body``, and record the call.
