@@ -185,6 +185,7 @@ def _convert(field: models.Field) -> Convert | None:
 _HEX = attrgetter("hex")
 
 
+@lru_cache(maxsize=64)  # the rows of a request have the same time
 def _in_utc(value: datetime) -> str:
     """Return a time as Django writes it to a database without time zones."""
     return str(value.astimezone(UTC).replace(tzinfo=None))

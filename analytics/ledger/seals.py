@@ -20,7 +20,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -38,6 +38,7 @@ Pair = tuple[RequestRecord, RoutingMetric | None]
 REMOVED = bytes(32)
 """The leaf of a row that was removed."""
 LEAF_BYTES = 48
+_NOTHING = "0.0000000000"
 
 _FIGURES = frozenset({
     "id", "created_at", "status", "endpoint", "requested_model", "tags", "user_id", "session_id",
@@ -74,8 +75,8 @@ class _Columns:
         self._names = [name for name, _ in self._fields]
         self._defaults = [_default(field) for _, field in self._fields]
         self._values = attrgetter(*(field.attname for _, field in self._fields))
+        self._amounts = self._of(models.DecimalField)
         self._texts: list[tuple[str, Callable[[Any], Any]]] = [
-            *((name, "{:.10f}".format) for name in self._of(models.DecimalField)),
             *((name, float) for name in self._of(models.FloatField)),
             *((name, _in_utc) for name in self._of(models.DateTimeField)),
         ]
@@ -97,12 +98,16 @@ class _Columns:
             for name, value, default in columns
             if value is not default and (default is None or value != default)
         }
+        for name in self._amounts:
+            if (value := changed.get(name)) is not None:
+                changed[name] = f"{value:.10f}" if value else _NOTHING
         for name, text in self._texts:
             if (value := changed.get(name)) is not None:
                 changed[name] = text(value)
         return changed
 
 
+@lru_cache(maxsize=64)  # a request and its decision have the same time
 def _in_utc(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="microseconds")
 

@@ -109,7 +109,7 @@ def _change(requests: Iterable[Decided], sign: int) -> None:
                 lines[key] = _Line(request, amounts, sign)
     if not lines:
         return
-    when = connection.ops.adapt_datetimefield_value
+    when = cache(connection.ops.adapt_datetimefield_value)  # most begin and end at one request
     money = str if connection.vendor == "sqlite" else Decimal
     # All workers lock rows in the same order, so that they cannot deadlock.
     execute_many(
