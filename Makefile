@@ -69,7 +69,7 @@ audit: ## Look for known vulnerabilities in what the locks install (needs a netw
 lock: ## Resolve requirements*.txt again and write every package with its hashes (needs a registry)
 	@.ci/lock
 
-release: ## Write dist/: the source, its bill of materials, its provenance and their checksums
+release: ## Write dist/: the source, the package, their bill of materials, provenance and checksums
 	@.ci/release
 
 benchmark: $(VENV)/.dev ## Measure the service beside a bare Django view (needs wrk)

@@ -18,6 +18,12 @@ from django.core.exceptions import ImproperlyConfigured
 from optimizer.shared.secret_files import read_secret_files
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+# Where settings and data lie by default. An installed package is replaced by each upgrade, and is
+# started from any folder: so it has a fixed one, by the rules of the XDG base directories.
+HOME_DIR = BASE_DIR
+if not (BASE_DIR / "manage.py").is_file():
+    HOME_DIR = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser()
+    HOME_DIR /= "ai-cost-optimizer"
 
 
 class _Environment(environ.Env):  # type: ignore[misc]
@@ -35,7 +41,7 @@ class _Environment(environ.Env):  # type: ignore[misc]
 
 
 env = _Environment()
-env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
+env.read_env(env.str("ENV_FILE", default=str(HOME_DIR / ".env")))
 read_secret_files(os.environ)
 
 
@@ -53,7 +59,7 @@ def _choice(name: str, options: Sequence[str], *, default: str) -> str:
 ENVIRONMENT = _choice("ENVIRONMENT", ("development", "production"), default="development")
 PRODUCTION = ENVIRONMENT == "production"
 DEBUG = env.bool("DEBUG", default=False)
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data")))
+DATA_DIR = Path(env.str("DATA_DIR", default=str(HOME_DIR / "data")))
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 HOST = env.str("HOST", default="127.0.0.1")
