@@ -37,11 +37,12 @@ class PosteriorSource(Protocol):
 
 
 class Weighed(NamedTuple):
-    """A candidate with its expected quality and its expected cost in USD."""
+    """A candidate with its expected quality, its cost in USD, and its latency in seconds."""
 
     option: ModelOption
     quality: QualityEstimate
     cost: Decimal | None
+    latency: float | None = None
 
 
 class _Prior(NamedTuple):
@@ -137,12 +138,14 @@ class LearningStrategy:
         analysis, posterior = situation.analysis, self._source.posterior()
         pattern, tier = analysis.pattern, analysis.tier
         prior = self._prior(situation)
+        timed = situation.context.speed is not None
         weighed = []
         for option in situation.eligible:
             observed = posterior.observed(pattern, tier, option.provider, option.model)
             expected, width = prior.of(option)
             quality = posterior.estimate(expected, observed, prior.strength, width)
-            weighed.append(Weighed(option, quality, situation.expected_cost(option)))
+            latency = situation.expected_latency(option) if timed else None
+            weighed.append(Weighed(option, quality, situation.expected_cost(option), latency))
         weighed.sort(key=_by_cost)
         return weighed
 
@@ -179,7 +182,9 @@ class LearningStrategy:
             metadata={
                 "cost_estimate": chosen.cost,
                 "quality_score": chosen.quality.mean,
-                "candidates": self._candidates(weighed, index, why, policy, propensity),
+                "candidates": self._candidates(
+                    weighed, index, why, policy, propensity, situation.context.effort
+                ),
                 "explored": explored,
                 "propensity": 1.0 if propensity is None else round(float(propensity[index]), 6),
             },
@@ -203,7 +208,9 @@ class LearningStrategy:
             metadata={
                 "cost_estimate": weighed[index].cost,
                 "quality_score": None,
-                "candidates": self._candidates(weighed, index, why, None, None),
+                "candidates": self._candidates(
+                    weighed, index, why, None, None, situation.context.effort
+                ),
                 "fallback_reason": "no outcome is recorded for this kind of prompt",
             },
         )
@@ -233,6 +240,7 @@ class LearningStrategy:
         why: str,
         policy: Policy | None,
         propensity: NDArray[np.float64] | None,
+        effort: str,
     ) -> list[Candidate]:
         def reason(i: int, quality: QualityEstimate) -> str:
             if i == index:
@@ -256,12 +264,14 @@ class LearningStrategy:
                 chosen=i == index,
                 reason=reason(i, quality),
                 propensity=None if propensity is None else round(float(propensity[i]), 6),
+                expected_latency=latency,
+                effort=effort,
             )
-            for i, (option, quality, cost) in enumerate(weighed)
+            for i, (option, quality, cost, latency) in enumerate(weighed)
         ]
 
 
 def _by_cost(weighed: Weighed) -> tuple[bool, Decimal, float, float, str, str]:
-    option, quality, cost = weighed
+    option, quality, cost, _ = weighed
     ref = (option.provider, option.model)
     return (cost is None, cost or _ZERO, -quality.low, -quality.mean, *ref)
