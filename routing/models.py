@@ -107,7 +107,8 @@ class ModelOption:
     0 first. ``snapshot_of`` is the model that this is a dated edition of, else empty; rules
     for that model are for this one too. ``place`` is how able the model is, 0 as the predictor's
     weak model and 1 as its strong one, with the standard deviation ``place_width``; ``None`` if
-    it is to be taken from the tier.
+    it is to be taken from the tier. ``efforts`` has the place and its width for each effort of
+    reasoning at which the model's results are known.
     """
 
     provider: str
@@ -124,6 +125,7 @@ class ModelOption:
     cache_write_price: Decimal | None = None
     place: float | None = None
     place_width: float = 0.0
+    efforts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def ref(self) -> ModelRef:

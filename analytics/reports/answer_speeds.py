@@ -90,6 +90,10 @@ class AnswerSpeeds:
         """Return whether the speed of any model is known."""
         return bool(self._by_model)
 
+    def at(self, ref: ModelRef, effort: str) -> AnswerSpeed | None:
+        """Return the model's speed at this very effort, ``None`` if too few answers are known."""
+        return self._by_effort.get((ref, effort))
+
     def of(self, ref: ModelRef, effort: str = "") -> AnswerSpeed | None:
         """Return the model's speed at this effort, ``None`` if too few answers are known."""
         speed = self._by_effort.get((ref, effort))

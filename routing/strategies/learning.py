@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.learning.exploration import Explorer
+from routing.learning.places import place_at_effort
 from routing.learning.posterior import (
     Posterior,
     QualityEstimate,
@@ -50,12 +51,14 @@ class _Prior(NamedTuple):
 
     ``anchors`` are the logits of the weak and the strong model, ``None`` without a predictor.
     ``strength`` is ``None`` for the usual weight: less, the further the prompt lies from those
-    that the predictor was trained on.
+    that the predictor was trained on. ``effort`` is how much the models are to reason, empty if
+    the request does not say.
     """
 
     tier: Tier
     anchors: tuple[float, float] | None = None
     strength: float | None = None
+    effort: str = ""
 
     def of(self, option: ModelOption) -> tuple[float, float]:
         """Return the logit expected of a model, and its standard deviation by the model's place."""
@@ -64,7 +67,10 @@ class _Prior(NamedTuple):
         if option.place is None:
             return logit_of_tier(self.anchors, option.tier), 0.0
         lead = self.anchors[1] - self.anchors[0]
-        return logit_at(self.anchors, option.place), option.place_width * lead
+        place, width = option.place, option.place_width
+        if self.effort:
+            place, width = place_at_effort(option.efforts, self.effort, place, width)
+        return logit_at(self.anchors, place), width * lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,7 @@ class LearningStrategy:
             return _Prior(analysis.tier)
         expected = self._predictor.expectation(analysis.text, analysis.pattern, analysis.complexity)
         strength = self._predictor.strength(expected.nearness)
-        return _Prior(analysis.tier, expected.everyday, strength)
+        return _Prior(analysis.tier, expected.everyday, strength, situation.context.effort)
 
     def _decision(
         self,
