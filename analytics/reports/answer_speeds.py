@@ -19,7 +19,7 @@ _PAST = timedelta(days=7)
 """Providers change their hardware and their load, so that older answers say little."""
 _LATEST = 20_000
 """The bound keeps the query's cost the same for any size of the ledger."""
-_MOST_OF_A_KIND = 200
+_MOST_OF_A_KIND = 100
 
 SpeedRow = tuple[ModelRef, str, TimedAnswer]
 """A model, the effort that the request stated, and the time of its answer."""

@@ -14,13 +14,13 @@ from routing.answer_speed import AnswerSpeed, TimedAnswer
 
 FEWEST_ANSWERS = 20
 """Answers from which on a speed is known."""
-_MOST_ANSWERS = 200
+_MOST_ANSWERS = 100
 _FEWEST_STREAMED_TOKENS = 8
 """A shorter stream often comes as one piece, which says nothing of the speed."""
 
 
 def fit_speed(answers: Sequence[TimedAnswer]) -> AnswerSpeed | None:
-    """Return the speed by at most the first 200 ``answers``; ``None`` if they are too few.
+    """Return the speed by at most the first 100 ``answers``; ``None`` if they are too few.
 
     The time for a token is the median over streams, measured after their first content. If few
     were streamed, it is the median slope over all pairs of answers (Theil 1950; Sen 1968). The
