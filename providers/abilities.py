@@ -161,6 +161,15 @@ class AbilityTable:
         used = used or [r for r in mapped if not r.effort] or mapped
         return mean_ability([self.estimate(result) for result in used]) if used else None
 
+    def ability_at(self, model: str, effort: str) -> Ability | None:
+        """Return the ability by the results that state this ``effort``; ``None`` without any."""
+        used = [
+            r
+            for r in self.results_of(model)
+            if r.effort == effort and self.indices[r.index].line is not None
+        ]
+        return mean_ability([self.estimate(result) for result in used]) if used else None
+
     def estimate(self, result: PublishedResult) -> Ability:
         """Return the ability that one result of a mapped index speaks for."""
         index = self.indices[result.index]

@@ -195,6 +195,10 @@ class JsonOutput:
     strict: bool = True
 
 
+# The effort that a budget amounts to, in tokens.
+_LEVELS = ((2048, "low"), (10_000, "medium"), (24_000, "high"), (40_000, "xhigh"))
+
+
 @frozen
 class Reasoning:
     """How much the model is to reason before it answers, in the words of all wires.
@@ -208,6 +212,15 @@ class Reasoning:
     budget: int | None = None
     adaptive: bool = False
     shown: str = ""
+
+    @property
+    def level(self) -> str:
+        """Return the effort, or the one that a budget amounts to; empty if neither is stated."""
+        if self.effort or self.budget is None:
+            return self.effort
+        if not self.budget:
+            return "none"
+        return next((level for most, level in _LEVELS if self.budget <= most), "max")
 
 
 @frozen

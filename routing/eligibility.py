@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from math import ceil
 
 from routing.models import ModelOption, NoEligibleModel, PromptAnalysis, RoutingContext
@@ -51,6 +52,44 @@ def find_eligible(
             too_long=bool(excluded) and all(why.startswith(_TOO_LONG) for _, why in excluded),
         )
     return Situation(context, analysis, tuple(eligible), tuple(excluded))
+
+
+def within_latency(situation: Situation, limit: float) -> Situation:
+    """Return the situation with the models alone that are expected to answer in ``limit`` seconds.
+
+    If there are none, the fastest one stays. A model whose speed is not known is never taken for
+    a fast one, unless nothing is known of any: then all stay.
+    """
+    expected = [(situation.expected_latency(option), option) for option in situation.eligible]
+    known = [(seconds, option) for seconds, option in expected if seconds is not None]
+    if not known:
+        note = (
+            f"How long answers take is not known yet, so the limit of {limit:g} s is not checked."
+        )
+        return replace(situation, note=note)
+    within = {option.ref for seconds, option in known if seconds <= limit}
+    note = ""
+    if not within:
+        seconds, fastest = min(known, key=lambda one: (one[0], one[1].rank, one[1].ref))
+        within = {fastest.ref}
+        note = (
+            f"No model is expected to answer within {limit:g} s; {fastest.ref} is the fastest of "
+            f"those that are known, with about {seconds:.1f} s."
+        )
+    slow = tuple(
+        (option, _too_slow(seconds, limit))
+        for seconds, option in expected
+        if option.ref not in within
+    )
+    eligible = tuple(option for option in situation.eligible if option.ref in within)
+    excluded = (*situation.excluded, *slow)
+    return replace(situation, eligible=eligible, excluded=excluded, note=note)
+
+
+def _too_slow(seconds: float | None, limit: float) -> str:
+    if seconds is None:
+        return f"how long it takes is not known, so the limit of {limit:g} s cannot be checked"
+    return f"takes about {seconds:.1f} s, which is above the limit of {limit:g} s"
 
 
 def _exclusion_reason(

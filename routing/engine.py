@@ -15,7 +15,7 @@ from routing.adjustments.preference import prefer_rule_model
 from routing.adjustments.sessions import keep_session_model, prefer_long_context
 from routing.adjustments.stickiness import stay_with_cached_model
 from routing.analysis import analyze_prompt
-from routing.eligibility import find_eligible
+from routing.eligibility import find_eligible, within_latency
 from routing.models import (
     CONFIDENCES,
     STRATEGIES,
@@ -78,6 +78,8 @@ class RoutingEngine:
         only, source = context.only, self._options
         options = source.options() if only is None else source.named(only)
         situation = find_eligible(options, context, analysis)
+        if context.max_latency is not None:
+            situation = within_latency(situation, context.max_latency)
         name = strategy or ("hybrid" if auto_route else "complexity")
         try:
             decision = self._strategies[name].decide(situation)
@@ -96,7 +98,11 @@ class RoutingEngine:
             raise
         except Exception as error:  # noqa: BLE001
             decision = self._fall_back(situation, name, error)
-        return replace(decision, metadata=self._complete(decision, situation))
+        metadata = self._complete(decision, situation)
+        if situation.note:
+            reasoning = f"{decision.reasoning} {situation.note}"
+            return replace(decision, reasoning=reasoning, metadata=metadata)
+        return replace(decision, metadata=metadata)
 
     def _fall_back(self, situation: Situation, name: str, error: Exception) -> RoutingDecision:
         # Record the error's type and place, never its message, which may contain the prompt.
@@ -154,6 +160,8 @@ class RoutingEngine:
         }
         if applied := situation.context.effect.applied:
             metadata["rules"] = list(applied)
+        if situation.context.max_latency is not None:
+            metadata["max_latency"] = situation.context.max_latency
         return metadata
 
 

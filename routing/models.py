@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, Protocol
 
+from routing.answer_speed import AnswerSpeed
 from routing.prompt_text import PromptText
 from routing.rules import NO_EFFECT, Effect
 
@@ -106,7 +107,8 @@ class ModelOption:
     0 first. ``snapshot_of`` is the model that this is a dated edition of, else empty; rules
     for that model are for this one too. ``place`` is how able the model is, 0 as the predictor's
     weak model and 1 as its strong one, with the standard deviation ``place_width``; ``None`` if
-    it is to be taken from the tier.
+    it is to be taken from the tier. ``efforts`` has the place and its width for each effort of
+    reasoning at which the model's results are known.
     """
 
     provider: str
@@ -123,6 +125,7 @@ class ModelOption:
     cache_write_price: Decimal | None = None
     place: float | None = None
     place_width: float = 0.0
+    efforts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def ref(self) -> ModelRef:
@@ -223,7 +226,10 @@ class RoutingContext:
     (provider, model) pair that a budget excludes to the reason, ``cooling`` each one whose
     provider limits the rate of calls to how many seconds that lasts. ``session`` is what is
     known of its session, ``turn`` the kind of turn that it is there. ``output_tokens`` returns
-    the usual length of such an answer of a model, ``None`` where too little is known.
+    the usual length of such an answer of a model, ``speed`` how fast a model answers, ``None``
+    where too little is known. ``max_latency`` are the seconds that the answer may take until it
+    is complete. ``effort`` is how much the model is asked to reason, empty if the request does
+    not say.
     """
 
     prompt: str
@@ -243,6 +249,9 @@ class RoutingContext:
     session: SessionState | None = None
     turn: str = ""
     output_tokens: Callable[[ModelRef, Tier], int | None] | None = None
+    speed: Callable[[ModelRef], AnswerSpeed | None] | None = None
+    max_latency: float | None = None
+    effort: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +275,9 @@ class Candidate(NamedTuple):
     ``expected_quality`` and its interval are 0-1, and ``None`` if the strategy does not
     estimate quality. ``expected_cost`` is USD or ``None``. ``propensity`` is the model's
     probability of being chosen, 0-1, if the request was open to exploration.
+    ``expected_latency`` is how long the whole answer is expected to take, in seconds, ``None``
+    if that is not known. ``effort`` is how much the model is to reason, empty if the request
+    does not say.
     """
 
     provider: str
@@ -279,12 +291,18 @@ class Candidate(NamedTuple):
     chosen: bool
     reason: str
     propensity: float | None = None
+    expected_latency: float | None = None
+    effort: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields by name, without ``propensity`` if it is ``None``."""
+        """Return the fields by name, without those of the last three that say nothing."""
         fields = dict(zip(self._fields, self, strict=True))
         if self.propensity is None:
             del fields["propensity"]
+        if self.expected_latency is None:
+            del fields["expected_latency"]
+        if not self.effort:
+            del fields["effort"]
         return fields
 
 

@@ -24,6 +24,10 @@ Picks = NDArray[np.intp]
 """Shape (rows,): the index of the candidate picked."""
 
 
+_SHORTFALL = 5.0
+"""Quality of 0.2 below the target is as bad as the price of the most expensive candidate."""
+
+
 class Policy(Protocol):
     """Picks a candidate by quality (less its uncertainty) and cost."""
 
@@ -37,6 +41,13 @@ class Policy(Protocol):
 
     def reaches(self, quality: float) -> bool:
         """Return whether a candidate of this quality meets the policy's target."""
+        ...
+
+    def worth(self, quality: Qualities, costs: Costs) -> Qualities | None:
+        """Return how good each candidate would be to the policy, to compare them in each row.
+
+        ``None`` if requests are to be explored alike, whatever could be learned from them.
+        """
         ...
 
 
@@ -67,6 +78,10 @@ class CheapestAboveTarget:
         """Return whether ``quality`` is at or above the target."""
         return quality >= self.target
 
+    def worth(self, quality: Qualities, costs: Costs) -> Qualities:
+        """Return the cost and the shortfall from the target, in the most expensive one's cost."""
+        return -_SHORTFALL * np.maximum(self.target - quality, 0.0) - _shares(costs)
+
 
 @dataclass(frozen=True, slots=True)
 class BestUnderCap:
@@ -89,6 +104,9 @@ class BestUnderCap:
         """Return true: the policy has no quality target."""
         return True
 
+    def worth(self, quality: Qualities, costs: Costs) -> None:
+        """Return nothing: requests are explored alike."""
+
 
 @dataclass(frozen=True, slots=True)
 class QualityMinusCost:
@@ -110,3 +128,14 @@ class QualityMinusCost:
     def reaches(self, quality: float) -> bool:
         """Return true: the policy has no quality target."""
         return True
+
+    def worth(self, quality: Qualities, costs: Costs) -> None:
+        """Return nothing: exploring by value gained nothing (benchmarks/routing/exploration.py)."""
+
+
+def _shares(costs: Costs) -> NDArray[np.float64]:
+    """Return each cost as a share of the highest; an unknown one counts as the highest."""
+    dearest = max((cost for cost in costs if cost is not None), default=Decimal(0))
+    if not dearest:
+        return np.zeros(len(costs))
+    return np.array([1.0 if cost is None else float(cost / dearest) for cost in costs])

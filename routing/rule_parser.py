@@ -21,7 +21,7 @@ TURNS = (
 FIELDS = (
     "name", "patterns", "tiers", "tags", "users", "texts", "min_tokens", "max_tokens",
     "weekdays", "since", "until", "zone", "turns", "agents", "action", "models",
-    "quality_target", "cost_cap",
+    "quality_target", "cost_cap", "latency_cap",
 )  # fmt: skip
 
 
@@ -53,14 +53,17 @@ def read_rule(raw: Mapping[str, Any]) -> Rule:
         models=_texts(fields, "models"),
         quality_target=_number(fields, "quality_target", float, 0, 1),
         cost_cap=_number(fields, "cost_cap", lambda value: Decimal(str(value)), 0, 1_000_000),
+        latency_cap=_number(fields, "latency_cap", float, 0, 3_600),
     )
     if bool(rule.action) != bool(rule.models):
         if rule.action:
             raise RuleError("models", "are required, because the rule has an action.")
         raise RuleError("action", "is required, because the rule has models.")
-    if not rule.action and rule.quality_target is None and rule.cost_cap is None:
+    bounds = (rule.quality_target, rule.cost_cap, rule.latency_cap)
+    if not rule.action and all(bound is None for bound in bounds):
         raise RuleError(
-            "action", "is required, unless the rule has a quality target or a cost cap."
+            "action",
+            "is required, unless the rule has a quality target, a cost cap or a latency cap.",
         )
     return rule
 

@@ -100,7 +100,8 @@ class Rule:
     """A rule: the requests that it is for, and what it changes.
 
     ``action`` applies to ``models``: "provider/model" or "model", with ``*`` and ``?``.
-    ``quality_target`` (0-1) is for learned routing; ``cost_cap`` (USD) limits one request.
+    ``quality_target`` (0-1) is for learned routing; ``cost_cap`` (USD) and ``latency_cap``
+    (seconds) limit one request.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Rule:
     models: tuple[str, ...] = ()
     quality_target: float | None = None
     cost_cap: Decimal | None = None
+    latency_cap: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class Effect:
     forbidding: tuple[Rule, ...] = ()
     quality_target: float | None = None
     cost_cap: Decimal | None = None
+    latency_cap: float | None = None
     allowed: tuple[str, ...] = ()
 
     def exclusion_reason(self, provider: str, model: str, snapshot_of: str = "") -> str | None:
@@ -170,4 +173,5 @@ def effect_of(rules: Iterable[Rule], subject: Subject) -> Effect:
             (r.quality_target for r in applied if r.quality_target is not None), None
         ),
         cost_cap=next((r.cost_cap for r in applied if r.cost_cap is not None), None),
+        latency_cap=next((r.latency_cap for r in applied if r.latency_cap is not None), None),
     )

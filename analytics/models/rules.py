@@ -43,6 +43,9 @@ class RoutingRule(models.Model):
     cost_cap = models.DecimalField(
         max_digits=20, decimal_places=10, null=True, blank=True, help_text="USD per request."
     )
+    latency_cap = models.FloatField(
+        null=True, blank=True, help_text="Seconds until the answer is complete."
+    )
 
     class Meta:
         db_table = "routing_rules"

@@ -19,10 +19,10 @@ VOTES_TO_INVALIDATE = 3
 INVALID_BELOW = 0.3
 _RATING_SCORES = {-1: 0.0, 0: 0.5, 1: 1.0}
 
-Expectation = Callable[[str, str, str, str], float]
-"""Returns the score (0-1) expected of (prompt, tier, provider, model) before any outcome.
+Expectation = Callable[[str, str, str, str, str], float]
+"""Returns the score (0-1) expected of (prompt, tier, provider, model, effort) before any outcome.
 
-The prompt is empty if it was not stored."""
+The prompt is empty if it was not stored, the effort of reasoning if it was not stated."""
 
 
 class UnknownAnswer(LookupError):
@@ -78,7 +78,8 @@ def feedback_record(
             raise UnknownAnswer("cache_key", "No cached answer has this key.")
         expected = None
         if expect is not None:
-            expected = expect(answer.prompt, answer.tier, answer.provider, answer.model)
+            effort = request.effort if request is not None else ""
+            expected = expect(answer.prompt, answer.tier, answer.provider, answer.model, effort)
         if entry is not None and request is not None and not is_answer_of(entry, request):
             # The entry has a newer answer now, which this verdict is not about.
             entry = None

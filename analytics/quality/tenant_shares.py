@@ -1,7 +1,8 @@
 """How much each tenant's verdicts weigh in what routing learns for all.
 
-Votes cost a tenant nothing, so their number must not decide. A tenant weighs, for each kind of
-prompt and for each model, at most as much as all others together, or as ``ALONE`` ratings.
+Votes cost a tenant nothing, so their number must not decide. A tenant weighs, for each model on a
+kind of prompt, for each model, and for each kind, whose level all models share, at most as much
+as all others together, or as ``ALONE`` ratings.
 Operators' ratings and imported outcomes belong to no tenant, and are not limited.
 """
 
@@ -31,6 +32,7 @@ def combined(evidence: TenantEvidence, *, limited: bool) -> dict[EvidenceKey, Ev
     if limited:
         evidence = _limited(evidence, lambda kind: kind)
         evidence = _limited(evidence, lambda kind: kind[2:])
+        evidence = _limited(evidence, lambda kind: kind[:2])
     sums: dict[EvidenceKey, list[Evidence]] = defaultdict(list)
     for (kind, _tenant), known in evidence.items():
         sums[kind].append(known)

@@ -122,10 +122,15 @@ class ExpectedLengths:
         return any(answers >= _LEAST_ANSWERS for answers, _ in known)
 
     def expected(self, ref: ModelRef, kind: LengthKind) -> int | None:
-        """Return the expected length in tokens, ``None`` while too few answers are known."""
+        """Return the expected length in tokens, ``None`` while too few answers are known.
+
+        At an effort at which few answers are known, it is that of requests that state none.
+        """
         usual = self._usual.get(kind.tier)
         known = self._by_kind.get(kind)
         if known is None or known[0] < _LEAST_ANSWERS:
+            if kind.effort:
+                return self.expected(ref, kind._replace(effort=""))
             answers, mean = self._imported.get((ref, kind.tier), (0, 0.0))
             if usual is None or answers < _LEAST_ANSWERS:
                 return None

@@ -14,6 +14,8 @@ from providers.chat import Chat, Text
 from providers.large_json import json_pieces
 from providers.values import frozen
 
+MAX_LATENCY_SECONDS = 3600
+"""The greatest limit of an answer's latency: as long as any request may take."""
 _KEY_VERSION = 2
 # The user and the way of delivery do not change the answer.
 _NOT_IN_KEY = frozenset(
@@ -50,13 +52,15 @@ class CacheControl:
 class RequestOptions:
     """The options of one request.
 
-    ``quality_target`` is 0-1, ``max_cost`` USD, ``baseline`` a model's name, ``cache_ttl``
-    seconds. ``read_only_tools`` are the tools whose calls have no side effects; ``True`` means
-    all of them. ``strict`` allows only models that leave out nothing of the request.
+    ``quality_target`` is 0-1, ``max_cost`` USD, ``max_latency`` and ``cache_ttl`` seconds,
+    ``baseline`` a model's name. ``read_only_tools`` are the tools whose calls have no side
+    effects; ``True`` means all of them. ``strict`` allows only models that leave out nothing
+    of the request.
     """
 
     quality_target: float | None = None
     max_cost: Decimal | None = None
+    max_latency: float | None = None
     baseline: str = ""
     tags: tuple[str, ...] = ()
     session_id: str = ""
@@ -141,6 +145,9 @@ def _key(chat: Chat, options: RequestOptions, source: Mapping[str, Any]) -> str:
         str(options.max_cost),
         body,
     ]
+    if options.max_latency is not None:
+        # A fast model's answer may be worse than that of a model which others would get.
+        parts.append(f"latency {options.max_latency:g}")
     if options.strict:
         # A model may have left something out of the same request where that was allowed.
         parts.append("strict")

@@ -65,11 +65,11 @@ class GatewayRequest:
     ``prompt_hash`` is its SHA-256, empty for a short one: that is hashed when it is stored.
     ``only`` are the (provider, model) pairs that may answer, ``baseline`` the model to compare the
     cost with; both are ``None`` unless the client names them. ``max_cost`` is USD,
-    ``min_quality`` 0-1. Requests with the same ``cache_key`` may share an answer. Requests
-    with the same ``semantic_key`` (unless it is empty) may share one too, if their prompts
-    have the same meaning. ``turn`` is the kind of turn
-    (:mod:`optimizer.domain.turns`). A ``strict`` request goes only to models that
-    leave out nothing of it.
+    ``min_quality`` 0-1, ``max_latency`` the seconds until the answer is complete.
+    Requests with the same ``cache_key`` may share an answer. Requests with the same
+    ``semantic_key`` (unless it is empty) may share one too, if their prompts have the same
+    meaning. ``turn`` is the kind of turn (:mod:`optimizer.domain.turns`). A ``strict`` request
+    goes only to models that leave out nothing of it.
     """
 
     chat: Chat
@@ -84,6 +84,7 @@ class GatewayRequest:
     baseline: ModelRef | None = None
     min_quality: float | None = None
     max_cost: Decimal | None = None
+    max_latency: float | None = None
     tags: tuple[str, ...] = ()
     user_id: str = ""
     session: Session = NO_SESSION
@@ -174,6 +175,20 @@ def apply_client(request: GatewayRequest, client: Client) -> GatewayRequest:
         tags=tuple(dict.fromkeys((*request.tags, *client.tags))),
         cache_key=scoped_cache_key(request.cache_key, client.tenant, *bounds),
         semantic_key=scoped_cache_key(request.semantic_key, client.tenant, *bounds),
+    )
+
+
+def within_latency(request: GatewayRequest, seconds: float) -> GatewayRequest:
+    """Return ``request`` with a limit of its latency; it shares answers with no other limit.
+
+    A fast model's answer may be worse than that of a model which others would get.
+    """
+    bound = f"latency {seconds:g}"
+    return replace(
+        request,
+        max_latency=seconds,
+        cache_key=scoped_cache_key(request.cache_key, bound),
+        semantic_key=scoped_cache_key(request.semantic_key, bound),
     )
 
 

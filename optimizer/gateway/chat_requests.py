@@ -144,6 +144,7 @@ class ChatRequestBuilder:
             baseline=self.names.one(options.baseline) if options.baseline else None,
             min_quality=options.quality_target,
             max_cost=options.max_cost,
+            max_latency=options.max_latency,
             tags=options.tags,
             user_id=storable_id(chat.user),
             session=session,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from optimizer.quality.model_places import place_of
+from optimizer.quality.model_places import place_of, places_by_effort
 from providers.abilities import AbilityTable
 from providers.catalogue import Catalogue, ModelSpec
 from providers.known_models import KnownModels, passed_on
@@ -111,6 +111,7 @@ class AvailableModels:
             cache_write_price=rates.cache_write.base if rates and rates.cache_write else None,
             place=place.at if place else None,
             place_width=place.width if place else 0.0,
+            efforts=places_by_effort(spec, self._abilities) if self._abilities else {},
         )
 
 

@@ -11,6 +11,7 @@ from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.request import stricter
 from optimizer.domain.result import RoutingUnavailable
+from optimizer.gateway.answer_speeds import LearnedSpeeds
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.prompt_cache import PromptCaches
@@ -43,7 +44,9 @@ class ModelSelector:
         budgets: Budgets | None,
         sessions: SessionStates | None = None,
         output_lengths: OutputLengths | None = None,
+        speeds: LearnedSpeeds | None = None,
     ) -> None:
+        self._speeds = speeds
         self._sessions = sessions
         self._output_lengths = output_lengths
         self._engine = engine
@@ -160,6 +163,9 @@ class ModelSelector:
             cached = CachedConversation(session.provider, session.model, session.cached_tokens)
         elif len(request.chat.messages) > 1:
             cached = self._prompt_caches.find(request.chat, request.client.tenant)
+        reasoning = request.chat.reasoning
+        effort = "" if reasoning is None else reasoning.level
+        latency, cap = request.max_latency, analyzed.effect.latency_cap
         return RoutingContext(
             prompt=request.prompt,
             user_id=request.user_id or None,
@@ -180,4 +186,10 @@ class ModelSelector:
             output_tokens=self._output_lengths.usual(request)
             if self._output_lengths is not None and self._output_lengths.known
             else None,
+            speed=self._speeds.at(effort)
+            if self._speeds is not None and self._speeds.known
+            else None,
+            # Most requests have no limit: no call for them.
+            max_latency=latency if cap is None else stricter(latency, cap, min),
+            effort=effort,
         )

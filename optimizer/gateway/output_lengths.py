@@ -40,7 +40,7 @@ class OutputLengths:
     def usual(self, request: GatewayRequest) -> Callable[[ModelRef, Tier], int | None]:
         """Return a function from a model and a tier to the usual length of an answer, in tokens."""
         lengths, turn = self._lengths, request.turn
-        effort = request.chat.reasoning.effort if request.chat.reasoning is not None else ""
+        effort = request.chat.reasoning.level if request.chat.reasoning is not None else ""
 
         def expected(ref: ModelRef, tier: Tier) -> int | None:
             return lengths.expected(ref, LengthKind(turn, tier, effort))

@@ -19,9 +19,10 @@ from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.request import GatewayRequest, apply_client
+from optimizer.domain.request import GatewayRequest, apply_client, within_latency
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.domain.turns import KEEP_ALIVE
+from optimizer.gateway.answer_speeds import LearnedSpeeds
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.model_options import AvailableModels
@@ -46,7 +47,7 @@ from optimizer.policies.rules import ActiveRules
 from optimizer.quality.judge import Judge
 from optimizer.shared.tasks import Background
 from providers import features
-from providers.chat import Chat
+from providers.chat import Chat, Reasoning
 from providers.resilience import Attempt, ResilientCaller
 from routing.engine import RoutingEngine
 from routing.models import ModelRef, RoutingDecision
@@ -76,6 +77,7 @@ class RoutingService:
         budgets: Budgets | None = None,
         sessions: SessionStates | None = None,
         output_lengths: OutputLengths | None = None,
+        speeds: LearnedSpeeds | None = None,
         stream_limits: StreamLimits = STREAM_LIMITS,
         keep_alive: CacheKeeper | None = None,
         most_abandoned: int = 0,
@@ -97,6 +99,7 @@ class RoutingService:
             budgets,
             sessions,
             output_lengths,
+            speeds,
         )
         self._flights: SingleFlight[CacheHit | Recorded] = SingleFlight(most_abandoned)
         self._streams = SharedStreams()
@@ -110,29 +113,28 @@ class RoutingService:
         *,
         max_tokens: int = 1000,
         auto_route: bool = False,
+        max_latency: float | None = None,
         client: Client = ANONYMOUS,
         **fields: Any,
     ) -> CompletionResult:
-        """Answer ``prompt`` and record it.
+        """Answer ``prompt`` and record it. ``max_latency`` is in seconds.
 
         ``fields`` are further fields of :class:`GatewayRequest`, such as ``request_id`` or
         ``baseline``; leave out what shall have its default. Raises what :meth:`complete` raises.
         """
-        return await self.complete(
-            apply_client(
-                GatewayRequest(
-                    chat=Chat.of_prompt(prompt, max_tokens),
-                    prompt=prompt,
-                    cache_key=cache_key(prompt, max_tokens=max_tokens, auto_route=auto_route),
-                    semantic_key=cache_key("", max_tokens=max_tokens, auto_route=auto_route)
-                    if self._cache.semantic
-                    else "",
-                    strategy="hybrid" if auto_route else "complexity",
-                    **fields,
-                ),
-                client,
-            )
+        request = GatewayRequest(
+            chat=Chat.of_prompt(prompt, max_tokens),
+            prompt=prompt,
+            cache_key=cache_key(prompt, max_tokens=max_tokens, auto_route=auto_route),
+            semantic_key=cache_key("", max_tokens=max_tokens, auto_route=auto_route)
+            if self._cache.semantic
+            else "",
+            strategy="hybrid" if auto_route else "complexity",
+            **fields,
         )
+        if max_latency is not None:
+            request = within_latency(request, max_latency)
+        return await self.complete(apply_client(request, client))
 
     async def complete(self, request: GatewayRequest) -> CompletionResult:
         """Answer ``request`` and record it; returns once the record is durable.
@@ -226,10 +228,23 @@ class RoutingService:
         return features.dropped(request.chat, has, relayed=f"the {source.wire} API" in has)
 
     def get_recommendation(
-        self, prompt: str, *, max_tokens: int = 1000, client: Client = ANONYMOUS
+        self,
+        prompt: str,
+        *,
+        max_tokens: int = 1000,
+        max_latency: float | None = None,
+        effort: str = "",
+        client: Client = ANONYMOUS,
     ) -> RoutingDecision:
         """Return what hybrid routing would choose, without a call and without a record."""
-        return self.decide(prompt, max_tokens=max_tokens, auto_route=True, client=client)
+        return self.decide(
+            prompt,
+            max_tokens=max_tokens,
+            auto_route=True,
+            max_latency=max_latency,
+            effort=effort,
+            client=client,
+        )
 
     def decide(
         self,
@@ -237,14 +252,22 @@ class RoutingService:
         *,
         max_tokens: int = 1000,
         auto_route: bool = True,
+        max_latency: float | None = None,
+        effort: str = "",
         client: Client = ANONYMOUS,
     ) -> RoutingDecision:
-        """Return the decision that ``route_and_complete`` would take now, without the cache."""
+        """Return the decision that ``route_and_complete`` would take now, without the cache.
+
+        ``max_latency`` is in seconds; ``effort`` is how much the model is to reason.
+        """
         strategy = "hybrid" if auto_route else "complexity"
         chat = Chat.of_prompt(prompt, max_tokens)
-        return self.preview(
-            GatewayRequest(chat, prompt, cache_key="", strategy=strategy, client=client)
+        if effort:
+            chat = replace(chat, reasoning=Reasoning(effort))
+        request = GatewayRequest(
+            chat, prompt, cache_key="", strategy=strategy, max_latency=max_latency, client=client
         )
+        return self.preview(request)
 
     def preview(self, request: GatewayRequest) -> RoutingDecision:
         """Return the decision for ``request`` now, without cache and experiments.

@@ -133,7 +133,7 @@ class SessionStates:
             completion.provider,
             completion.model,
             analyzed.analysis.tier,
-            request.chat.reasoning.effort if request.chat.reasoning is not None else "",
+            request.chat.reasoning.level if request.chat.reasoning is not None else "",
             cached if kept else 0,
             request.asked_at + lifetime if kept else None,
             bool(decision.metadata.get("moved_up")),

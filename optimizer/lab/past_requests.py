@@ -9,6 +9,7 @@ from decimal import Decimal
 from analytics.models import RequestRecord
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.request import ASSUMED_MAX_TOKENS, stricter
+from optimizer.gateway.answer_speeds import LearnedSpeeds
 from optimizer.policies.policy import PolicySpec, leaves_choice
 from providers.completion import Usage
 from providers.pricing import PriceBook
@@ -28,6 +29,7 @@ class PastRequests:
     engine: RoutingEngine
     names: ModelNames
     prices: PriceBook
+    speeds: LearnedSpeeds | None = None
 
     def decide(
         self,
@@ -54,6 +56,9 @@ class PastRequests:
             min_quality=stricter(effect.quality_target, spec.quality_target, max),
             only=spec.only,
             effect=effect,
+            speed=self.speeds.at(record.effort) if self.speeds is not None else None,
+            max_latency=effect.latency_cap,
+            effort=record.effort,
         )
         try:
             return self.engine.route(context, strategy=spec.strategy, analysis=analysis_of(record))

@@ -69,10 +69,13 @@ class Expectations:
         self._predictor = predictor
         self._abilities = abilities
 
-    def expected(self, prompt: str, tier: str, provider: str, model: str) -> float:
+    def expected(
+        self, prompt: str, tier: str, provider: str, model: str, effort: str = ""
+    ) -> float:
         """Return the score, 0-1, expected of ``model`` on ``prompt`` of ``tier``.
 
-        ``prompt`` is empty if it is not stored.
+        ``prompt`` is empty if it is not stored, ``effort`` if the request did not state how much
+        the model is to reason.
         """
         spec = self._models.find(provider, model)
         strength = cast(Tier, spec.tier if spec else "moderate")
@@ -83,5 +86,5 @@ class Expectations:
         expected = self._predictor.expectation(analysis.text, analysis.pattern, analysis.complexity)
         if spec is None or self._abilities is None:
             return expit(logit_of_tier(expected.everyday, strength))
-        place = place_of(spec, self._abilities)
+        place = place_of(spec, self._abilities, effort)
         return expit(logit_at(expected.everyday, place.at))

@@ -29,6 +29,7 @@ from optimizer.budgets.brakes import RunawayPolicy, SessionBrakes
 from optimizer.budgets.reservations import Budgets
 from optimizer.budgets.watchdog import HoldWatchdog
 from optimizer.domain.model_names import ModelNames
+from optimizer.gateway.answer_speeds import LearnedSpeeds
 from optimizer.gateway.cache.lookup import AnswerCache
 from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_available
@@ -319,6 +320,8 @@ def build_services() -> Services:
     }
     output_lengths = OutputLengths()
     refreshes["the lengths of answers"] = output_lengths.refresh
+    speeds = LearnedSpeeds()
+    refreshes["the speed of models"] = speeds.refresh
     if sessions is not None:
         refreshes["the lengths of sessions"] = sessions.refresh
     if keep_alive is not None:
@@ -327,7 +330,7 @@ def build_services() -> Services:
         refreshes["the semantic cache"] = semantic.refresh
     if guarantee is not None:
         refreshes["the compared answers"] = guarantee.refresh
-    past = PastRequests(engine, names, prices)
+    past = PastRequests(engine, names, prices, speeds)
     routing = RoutingService(
         engine=engine,
         options=options,
@@ -349,6 +352,7 @@ def build_services() -> Services:
         budgets=budgets,
         sessions=sessions,
         output_lengths=output_lengths,
+        speeds=speeds,
         stream_limits=StreamLimits(product.stream_seconds, product.stream_idle_seconds),
         most_abandoned=(product.max_concurrent_requests + 1) // 2,
         keep_alive=keep_alive,

@@ -16,8 +16,6 @@ LEAST_BUDGET = 1024
 _BUDGETS = {
     "minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32000, "max": 48000,
 }  # fmt: skip
-# The level for a budget, where the model takes only levels.
-_LEVELS = ((2048, "low"), (10_000, "medium"), (24_000, "high"), (40_000, "xhigh"))
 _DEFAULT_BUDGET = 8192
 
 
@@ -32,7 +30,7 @@ def thinking_fields(
     if not thinks or reasoning.effort == "none":
         return _without_thinking(can)
     fields: dict[str, Any] = {}
-    effort = can.effort(reasoning.effort or _level(reasoning.budget))
+    effort = can.effort(reasoning.level)
     if effort:
         fields["output_config"] = {"effort": effort}
     thinking: dict[str, Any] = {}
@@ -53,13 +51,6 @@ def _without_thinking(can: Abilities) -> dict[str, Any]:
     if can.off is None and (effort := can.effort("none")):
         return {"output_config": {"effort": effort}}
     return {}
-
-
-def _level(budget: int | None) -> str:
-    """Return the level of effort for a budget in tokens; empty if there is no budget."""
-    if budget is None:
-        return ""
-    return next((level for most, level in _LEVELS if budget <= most), "max")
 
 
 def _budget(reasoning: Reasoning, max_tokens: int) -> int:

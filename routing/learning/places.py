@@ -8,14 +8,24 @@ a more able model always has the higher place.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from routing.models import Tier
 
 ABOVE, BELOW = 2.0, 1.0
 """No place lies further above 1, or below 0, than this."""
+LEAD_BELOW = 1.99
+"""Below the weak model, a place counts at least as much (in logits) as the weak and the strong
+model lie apart in ability. That able models do easy prompts alike says nothing of tiny ones."""
 WIDE = 0.5
 """The standard deviation of the place of a model of which nothing is published."""
+EFFORT_WIDTH = 0.2
+"""How far the places of one model lie apart by its effort of reasoning, as a standard deviation:
+those of gpt-oss-120b at low, medium and high effort, and of two models at the greatest effort."""
+TINY_PLACE = -0.5
+"""Of a model below a billion parameters of which nothing is published: between the weak model, at
+0, and the smallest of which something is, SmolLM2-135M-Instruct, at -0.84 by its MMLU."""
 TIER_PLACES: dict[Tier, float] = {"simple": 0.0, "moderate": 0.5, "complex": 1.0}
 
 
@@ -29,6 +39,21 @@ class ModelPlace(NamedTuple):
 def tier_place(tier: Tier) -> ModelPlace:
     """Return the place of a model of which only its tier is known."""
     return ModelPlace(TIER_PLACES[tier], WIDE)
+
+
+def tiny_place() -> ModelPlace:
+    """Return the place of a model of which only is known that it is tiny, whatever its tier."""
+    return ModelPlace(TINY_PLACE, WIDE)
+
+
+def place_at_effort(
+    efforts: Mapping[str, tuple[float, float]], effort: str, place: float, width: float
+) -> ModelPlace:
+    """Return the place at an effort; where it is not in ``efforts``, the usual one, wider."""
+    known = efforts.get(effort)
+    if known is not None:
+        return ModelPlace(*known)
+    return ModelPlace(place, math.hypot(width, EFFORT_WIDTH))
 
 
 def place_between(weak: float, strong: float, ability: float, width: float) -> ModelPlace:

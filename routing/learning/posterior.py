@@ -9,6 +9,9 @@ this prompt's expectation. A model that does better than expected on some prompt
 of a kind is thus expected to do better on all of them, the harder ones included:
 the additive form of item response theory (Rasch 1960).
 
+First, what all models' outcomes say of the kind itself is added to what is expected of every
+model on it, rated or not: :mod:`routing.learning.kind_levels`. Only what is left is the model's.
+
 Outcomes of the same model on other tiers or patterns count less, and together
 never more than ``NEIGHBOURS_WORTH`` ratings. Old outcomes lose weight: see
 ``learn`` and ``faded``.
@@ -19,9 +22,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from routing.learning.kind_levels import KindLevels
 from routing.models import NO_EVIDENCE, Evidence, EvidenceKey, ModelRef, Tier
 
 PRIOR_STRENGTH = 4.0
@@ -74,15 +78,12 @@ class Observed:
 
     ``sample_size`` counts the outcomes of exactly this kind, undiscounted. ``weight``
     is the weight of all outcomes, in ratings, and ``shift`` how much better than
-    expected the model did in them, in logits.
+    expected the model is to do, in logits: the kind's level and the model's own part.
     """
 
     sample_size: int
     weight: float
     shift: float
-
-
-_NOTHING = Observed(0, 0.0, 0.0)
 
 
 class QualityEstimate(NamedTuple):
@@ -108,16 +109,22 @@ class QualityEstimate(NamedTuple):
 class Posterior:
     """An immutable snapshot of all outcomes, for use by every decision.
 
-    ``strength`` is the weight of a prior, in ratings.
+    ``strength`` is the weight of a prior, in ratings. ``levels`` are those of the kinds of
+    prompts, by default what the evidence says of them.
     """
 
     def __init__(
-        self, evidence: Mapping[EvidenceKey, Evidence], strength: float = PRIOR_STRENGTH
+        self,
+        evidence: Mapping[EvidenceKey, Evidence],
+        strength: float = PRIOR_STRENGTH,
+        levels: KindLevels | None = None,
     ) -> None:
         self.evidence = evidence
         self.strength = strength
+        self._levels = KindLevels(evidence) if levels is None else levels
         self._of_model: dict[ModelRef, list[tuple[str, Tier, Evidence]]] = defaultdict(list)
         for (pattern, tier, provider, model), known in evidence.items():
+            known = self._at_level(pattern, tier, known)
             self._of_model[ModelRef(provider, model)].append((pattern, tier, known))
         self._observed: dict[EvidenceKey, Observed] = {}
 
@@ -129,13 +136,24 @@ class Posterior:
             observed = self._observed[key] = self._pool(pattern, tier, ModelRef(provider, model))
         return observed
 
+    def _at_level(self, pattern: str, tier: Tier, known: Evidence) -> Evidence:
+        """Return the evidence with what was expected moved to the level of its kind."""
+        if known.weight <= 0:
+            return known
+        expected = expit(
+            logit(known.expected_sum / known.weight) + self._levels.shift(pattern, tier)
+        )
+        return replace(known, expected_sum=known.weight * expected)
+
     def _pool(self, pattern: str, tier: Tier, model: ModelRef) -> Observed:
-        own = self.evidence.get((pattern, tier, *model))
+        level = self._levels.shift(pattern, tier)
+        own = NO_EVIDENCE
         near = [0.0, 0.0, 0.0]
         for other_pattern, other_tier, known in sorted(
             self._of_model.get(model, ()), key=lambda cell: cell[:2]
         ):
             if (other_pattern, other_tier) == (pattern, tier):
+                own = known
                 continue
             discount = SAME_PATTERN if other_pattern == pattern else OTHER_PATTERN
             near[0] += discount * known.weight
@@ -143,14 +161,13 @@ class Posterior:
             near[2] += discount * known.expected_sum
         if near[0] > NEIGHBOURS_WORTH:
             near = [value * NEIGHBOURS_WORTH / near[0] for value in near]
-        own = own or NO_EVIDENCE
         weight = own.weight + near[0]
         if weight <= 0:
-            return _NOTHING
+            return Observed(0, 0.0, level)
         expected = (own.expected_sum + near[2]) / weight
         quality = own.quality_sum + near[1]
         outcome = (self.strength * expected + quality) / (self.strength + weight)
-        return Observed(own.count, weight, logit(outcome) - logit(expected))
+        return Observed(own.count, weight, level + logit(outcome) - logit(expected))
 
     def estimate(
         self, prior: float, seen: Observed, strength: float | None = None, width: float = 0.0

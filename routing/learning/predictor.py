@@ -23,7 +23,7 @@ from routing.complexity import score_complexity
 from routing.learning.features import BUCKET_BITS, NAMES, structure, terms
 from routing.learning.general import General, everyday_quality, hardness
 from routing.learning.ground import Ground
-from routing.learning.places import TIER_PLACES
+from routing.learning.places import LEAD_BELOW, TIER_PLACES
 from routing.learning.posterior import expit, logit
 from routing.models import Tier
 from routing.prompt_text import PromptText
@@ -209,7 +209,7 @@ def logit_of_tier(anchors: tuple[float, float], tier: Tier) -> float:
 def logit_at(anchors: tuple[float, float], place: float) -> float:
     """Return logit P(good) of a model at ``place``: 0 is the weak model's, 1 the strong one's."""
     weak, strong = anchors
-    return weak + place * (strong - weak)
+    return weak + place * (strong - weak if place >= 0 else max(strong - weak, LEAD_BELOW))
 
 
 def quality_gap(anchors: tuple[float, float]) -> float:

@@ -34,13 +34,15 @@ _CHAIN: dict[Tier, dict[Tier, int]] = {
 class Situation:
     """One request to decide on: its analysis and the models that can serve it.
 
-    ``eligible`` is never empty; ``excluded`` has the other models, each with the reason.
+    ``eligible`` is never empty; ``excluded`` has the other models, each with the reason. ``note``
+    is to be added to the decision's reasoning.
     """
 
     context: RoutingContext
     analysis: PromptAnalysis
     eligible: tuple[ModelOption, ...]
     excluded: tuple[tuple[ModelOption, str], ...] = ()
+    note: str = ""
 
     @cached_property
     def expected_output(self) -> int:
@@ -85,6 +87,14 @@ class Situation:
             output = self.expected_output_of(option)
         return option.expected_cost(self.analysis.token_count, output, cached_tokens)
 
+    def expected_latency(self, option: ModelOption) -> float | None:
+        """Return the seconds in which ``option`` is expected to answer; ``None`` if not known."""
+        speed_of = self.context.speed
+        speed = speed_of(option.ref) if speed_of is not None else None
+        if speed is None:
+            return None
+        return round(speed.seconds(self.expected_output_of(option)), 3)
+
     def unestimated(self, option: ModelOption, *, chosen: bool, reason: str) -> Candidate:
         """Return ``option`` as a candidate without an estimate of its quality."""
         return Candidate(
@@ -98,6 +108,8 @@ class Situation:
             expected_cost=self.expected_cost(option),
             chosen=chosen,
             reason=reason,
+            expected_latency=self.expected_latency(option) if self.context.speed else None,
+            effort=self.context.effort,
         )
 
 

@@ -42,4 +42,5 @@ class BestStrategy:
             f"({best.quality.low:.2f}-{best.quality.high:.2f}) from {samples} outcomes "
             "and the trained predictor.",
             lambda _: "expected to be no better",
+            situation.context.effort,
         )

@@ -30,4 +30,5 @@ class CheapestStrategy:
             lambda weighed: (
                 "more expensive" if weighed.cost is not None else "its price is unknown"
             ),
+            situation.context.effort,
         )

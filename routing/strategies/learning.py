@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.learning.exploration import Explorer
+from routing.learning.places import place_at_effort
 from routing.learning.posterior import (
     Posterior,
     QualityEstimate,
@@ -37,11 +38,12 @@ class PosteriorSource(Protocol):
 
 
 class Weighed(NamedTuple):
-    """A candidate with its expected quality and its expected cost in USD."""
+    """A candidate with its expected quality, its cost in USD, and its latency in seconds."""
 
     option: ModelOption
     quality: QualityEstimate
     cost: Decimal | None
+    latency: float | None = None
 
 
 class _Prior(NamedTuple):
@@ -49,12 +51,14 @@ class _Prior(NamedTuple):
 
     ``anchors`` are the logits of the weak and the strong model, ``None`` without a predictor.
     ``strength`` is ``None`` for the usual weight: less, the further the prompt lies from those
-    that the predictor was trained on.
+    that the predictor was trained on. ``effort`` is how much the models are to reason, empty if
+    the request does not say.
     """
 
     tier: Tier
     anchors: tuple[float, float] | None = None
     strength: float | None = None
+    effort: str = ""
 
     def of(self, option: ModelOption) -> tuple[float, float]:
         """Return the logit expected of a model, and its standard deviation by the model's place."""
@@ -63,7 +67,10 @@ class _Prior(NamedTuple):
         if option.place is None:
             return logit_of_tier(self.anchors, option.tier), 0.0
         lead = self.anchors[1] - self.anchors[0]
-        return logit_at(self.anchors, option.place), option.place_width * lead
+        place, width = option.place, option.place_width
+        if self.effort:
+            place, width = place_at_effort(option.efforts, self.effort, place, width)
+        return logit_at(self.anchors, place), width * lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +144,14 @@ class LearningStrategy:
         analysis, posterior = situation.analysis, self._source.posterior()
         pattern, tier = analysis.pattern, analysis.tier
         prior = self._prior(situation)
+        timed = situation.context.speed is not None
         weighed = []
         for option in situation.eligible:
             observed = posterior.observed(pattern, tier, option.provider, option.model)
             expected, width = prior.of(option)
             quality = posterior.estimate(expected, observed, prior.strength, width)
-            weighed.append(Weighed(option, quality, situation.expected_cost(option)))
+            latency = situation.expected_latency(option) if timed else None
+            weighed.append(Weighed(option, quality, situation.expected_cost(option), latency))
         weighed.sort(key=_by_cost)
         return weighed
 
@@ -153,7 +162,7 @@ class LearningStrategy:
             return _Prior(analysis.tier)
         expected = self._predictor.expectation(analysis.text, analysis.pattern, analysis.complexity)
         strength = self._predictor.strength(expected.nearness)
-        return _Prior(analysis.tier, expected.everyday, strength)
+        return _Prior(analysis.tier, expected.everyday, strength, situation.context.effort)
 
     def _decision(
         self,
@@ -179,7 +188,9 @@ class LearningStrategy:
             metadata={
                 "cost_estimate": chosen.cost,
                 "quality_score": chosen.quality.mean,
-                "candidates": self._candidates(weighed, index, why, policy, propensity),
+                "candidates": self._candidates(
+                    weighed, index, why, policy, propensity, situation.context.effort
+                ),
                 "explored": explored,
                 "propensity": 1.0 if propensity is None else round(float(propensity[index]), 6),
             },
@@ -203,7 +214,9 @@ class LearningStrategy:
             metadata={
                 "cost_estimate": weighed[index].cost,
                 "quality_score": None,
-                "candidates": self._candidates(weighed, index, why, None, None),
+                "candidates": self._candidates(
+                    weighed, index, why, None, None, situation.context.effort
+                ),
                 "fallback_reason": "no outcome is recorded for this kind of prompt",
             },
         )
@@ -233,6 +246,7 @@ class LearningStrategy:
         why: str,
         policy: Policy | None,
         propensity: NDArray[np.float64] | None,
+        effort: str,
     ) -> list[Candidate]:
         def reason(i: int, quality: QualityEstimate) -> str:
             if i == index:
@@ -256,12 +270,14 @@ class LearningStrategy:
                 chosen=i == index,
                 reason=reason(i, quality),
                 propensity=None if propensity is None else round(float(propensity[i]), 6),
+                expected_latency=latency,
+                effort=effort,
             )
-            for i, (option, quality, cost) in enumerate(weighed)
+            for i, (option, quality, cost, latency) in enumerate(weighed)
         ]
 
 
 def _by_cost(weighed: Weighed) -> tuple[bool, Decimal, float, float, str, str]:
-    option, quality, cost = weighed
+    option, quality, cost, _ = weighed
     ref = (option.provider, option.model)
     return (cost is None, cost or _ZERO, -quality.low, -quality.mean, *ref)

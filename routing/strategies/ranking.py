@@ -14,10 +14,12 @@ def ranked_decision(
     confidence: Confidence,
     reasoning: str,
     exclusion_reason: Callable[[Weighed], str],
+    effort: str = "",
 ) -> RoutingDecision:
     """Return the decision for the first of ``weighed``; the others follow if it fails.
 
-    ``exclusion_reason`` says why one of the others was not chosen.
+    ``exclusion_reason`` says why one of the others was not chosen. ``effort`` is how much the
+    model is to reason.
     """
     chosen = weighed[0]
     return RoutingDecision(
@@ -42,6 +44,8 @@ def ranked_decision(
                     w.cost,
                     chosen=w is chosen,
                     reason=f"the {strategy}" if w is chosen else exclusion_reason(w),
+                    expected_latency=w.latency,
+                    effort=effort,
                 )
                 for w in weighed
             ],

@@ -50,12 +50,12 @@ def _table(*results: PublishedResult, line: AbilityLine | None = LINE) -> Abilit
     return AbilityTable.of(-0.4, 1.6, indices, results)
 
 
-def test_the_shipped_file_has_a_result_for_all_chat_models_but_the_embedded_one() -> None:
+def test_the_shipped_file_has_a_result_for_all_chat_models() -> None:
     abilities = load_abilities()
 
     absent = [m.id for m in load_catalogue().models if not abilities.results_of(m.id)]
 
-    assert absent == ["smollm2-135m-instruct"]
+    assert absent == []
 
 
 def test_every_shipped_result_has_a_source_and_a_date_of_the_past() -> None:

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routing.learning.artifact import SHIPPED, load_artifact
-from routing.learning.exploration import DRAWS, Explorer
+from routing.learning.exploration import DRAWS, MOST, Exploration, Explorer
 from routing.learning.posterior import MEMORY, expit, learn
 from routing.learning.predictor import logit_of_tier
 from routing.models import NO_EVIDENCE, Evidence
@@ -126,6 +126,24 @@ def test_a_new_model_needs_no_training() -> None:
     assert found["new"]["expected_quality"] == found["small"]["expected_quality"]
 
 
+class Scripted:
+    """Chance that does what it is told."""
+
+    def __init__(self, normal: np.ndarray, uniform: float, index: int) -> None:
+        self.normal, self.uniform, self.index = normal, uniform, index
+
+    def standard_normal(self, shape: tuple[int, int]) -> np.ndarray:
+        assert shape == self.normal.shape
+        return self.normal
+
+    def random(self) -> float:
+        return self.uniform
+
+    def integers(self, high: int) -> int:
+        assert self.index < high
+        return self.index
+
+
 class TestExploration:
     def test_propensities_are_the_frequencies(self) -> None:
         explorer = Explorer(rate=0.5, seed=1)
@@ -144,6 +162,63 @@ class TestExploration:
         assert tried.propensity[tried.choice] > 0
         assert tried.propensity[best] >= 1 - rate - 1e-9
         assert tried.explored or tried.choice == best
+
+    @given(
+        st.lists(
+            st.tuples(qualities, st.floats(0, 0.4), st.integers(0, 3)), min_size=1, max_size=40
+        ),
+        policies,
+        st.floats(0, 1),
+    )
+    def test_all_requests_together_never_explore_more_than_the_budget(
+        self, requests, policy, rate
+    ) -> None:
+        explorer = Explorer(rate, seed=0)
+        spent = 0.0
+        for number, (mean, deviation, best) in enumerate(requests, start=1):
+            tried = explorer.choose(policy, np.array(mean), np.full(4, deviation), COSTS, best)
+            spent += tried.rate
+            assert 0 <= tried.rate <= max(MOST, rate)
+            assert spent <= rate * number + 1e-9
+            assert tried.propensity[best] >= 1 - tried.rate - 1e-9
+
+    @settings(max_examples=30)
+    @given(qualities, policies, st.floats(0.01, 1), st.integers(0, 3), st.integers(0, 2**32 - 1))
+    def test_replaying_every_draw_gives_the_propensities(
+        self, mean, policy, rate, best, seed
+    ) -> None:
+        normal = np.random.default_rng(seed).standard_normal((DRAWS, 4))
+
+        def replayed(explores: bool, index: int) -> Exploration:
+            explorer = Explorer(rate, seed=1)
+            # An earlier request, so that the rate of this one is not the mean.
+            explorer.choose(policy, np.full(4, 0.5), np.full(4, 0.2), COSTS, 0)
+            explorer._random = Scripted(normal, 0.0 if explores else 1.0, index)
+            return explorer.choose(policy, np.array(mean), np.full(4, 0.1), COSTS, best)
+
+        explored = [replayed(True, index) for index in range(DRAWS)]
+        not_explored = replayed(False, 0)
+        one = explored[0].rate
+        assert all(tried.rate == one == not_explored.rate for tried in explored)
+        exact = np.zeros(4)
+        exact[not_explored.choice] += 1 - one
+        for tried in explored:
+            exact[tried.choice] += one / DRAWS
+        for tried in (*explored, not_explored):
+            np.testing.assert_allclose(tried.propensity, exact, atol=1e-12)
+
+    def test_more_is_explored_where_more_can_be_gained(self) -> None:
+        explorer = Explorer(rate=0.1, seed=4)
+        policy = CheapestAboveTarget(0.7)
+        unsure = (np.array([0.69, 0.72, 0.9, 0.9]), np.full(4, 0.15), COSTS, 2)
+        settled = (np.array([0.3, 0.9, 0.95, 0.9]), np.full(4, 0.01), COSTS, 1)
+        rates: dict[int, list[float]] = {0: [], 1: []}
+        for number in range(400):
+            kind = (unsure, settled)[number % 2]
+            rates[number % 2].append(explorer.choose(policy, *kind).rate)
+        high, low = np.mean(rates[0][50:]), np.mean(rates[1][50:])
+        assert high > 1.2 * low > 0
+        assert (high + low) / 2 == pytest.approx(0.1, abs=0.01)
 
     def test_a_decision_says_by_what_chance_it_was_made(self) -> None:
         fixed = Fixed()

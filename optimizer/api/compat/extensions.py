@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from optimizer.api.http.body_reader import BodyReader
-from optimizer.domain.options import CacheControl, RequestOptions
+from optimizer.domain.options import MAX_LATENCY_SECONDS, CacheControl, RequestOptions
 from providers.storable import storable_text
 
 _MAX_TEXT_LENGTH = 128
@@ -23,6 +23,7 @@ def read_request_options(body: BodyReader, cache_control: str) -> RequestOptions
     options = RequestOptions(
         quality_target=fields.number("quality_target", 0, 1),
         max_cost=None if max_cost is None else Decimal(str(max_cost)),
+        max_latency=fields.number("max_latency", 0, MAX_LATENCY_SECONDS),
         baseline=_short_text(fields, "baseline"),
         tags=_tags(fields),
         session_id=_short_text(fields, "session_id"),
@@ -35,8 +36,8 @@ def read_request_options(body: BodyReader, cache_control: str) -> RequestOptions
     if unknown := fields.unread():
         raise fields.error(
             unknown[0],
-            "is not a known option. Known options: quality_target, max_cost, baseline, tags, "
-            "session_id, cache_ttl, semantic_cache, read_only_tools, strict.",
+            "is not a known option. Known options: quality_target, max_cost, max_latency, "
+            "baseline, tags, session_id, cache_ttl, semantic_cache, read_only_tools, strict.",
             "unknown_parameter",
         )
     return options

@@ -25,6 +25,13 @@ _OPTIMIZER: dict[str, Any] = {
             "minimum": 0,
             "description": "USD. Models that may cost more are excluded.",
         },
+        "max_latency": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 3600,
+            "description": "Seconds until the answer is complete. Models that are expected to "
+            "take longer are excluded; if there is no faster one, the fastest answers.",
+        },
         "baseline": {
             "type": "string",
             "description": "The model against which savings are computed.",

@@ -19,6 +19,7 @@ from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.fields import (
     StrictBooleanField,
     StrictIntegerField,
+    StrictNumberField,
     StrictSerializer,
     StrictTextField,
 )
@@ -28,6 +29,7 @@ from optimizer.api.v1.errors import reply_to
 from optimizer.api.v1.schema import CompleteBody, ErrorBody
 from optimizer.budgets.brakes import SessionBrakes
 from optimizer.domain.identifiers import NO_SESSION, Session
+from optimizer.domain.options import MAX_LATENCY_SECONDS
 from optimizer.domain.request import storable_id
 from optimizer.domain.result import CompletionResult
 from optimizer.domain.turns import HUMAN
@@ -64,6 +66,13 @@ class CompleteInput(StrictSerializer):
         help_text="The id of the session that the request belongs to: a run of an agent, a task "
         "or a conversation. Its costs are summed, and budgets may limit them. The header "
         "x-session-id says the same.",
+    )
+    max_latency = StrictNumberField(
+        required=False,
+        min_value=0,
+        max_value=MAX_LATENCY_SECONDS,
+        help_text="Seconds until the answer is complete. Models that are expected to take longer "
+        "are excluded; if there is no faster one, the fastest answers.",
     )
     tokenizer_id = StrictTextField(
         required=False,
@@ -158,6 +167,7 @@ class CompleteEndpoint:
             fields["prompt"],
             max_tokens=fields.get("max_tokens", _DEFAULT_TOKENS),
             auto_route=fields.get("auto_route", client.auto_route),
+            max_latency=fields.get("max_latency"),
             request_id=api_request.request_id,
             client=client,
             session=Session(session) if session else NO_SESSION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +21,8 @@ from optimizer.api.v1.schema import (
     RoutingDecisionBody,
     RoutingMetricsBody,
 )
+from optimizer.domain.options import MAX_LATENCY_SECONDS
+from providers.abilities import EFFORTS
 
 # Servers limit a URL to 64 KiB, and a character takes up to twelve bytes of it.
 _URL_CHARS = min(5000, settings.MAX_PROMPT_CHARS)
@@ -31,8 +34,29 @@ _PROMPT = OpenApiParameter(
 )
 
 
+_MAX_LATENCY = OpenApiParameter(
+    "max_latency",
+    {"type": "number", "minimum": 0, "maximum": MAX_LATENCY_SECONDS},
+    description="Seconds until the answer is complete. Models that are expected to take longer "
+    "are excluded; if there is no faster one, the fastest is chosen.",
+)
+_EFFORT = OpenApiParameter(
+    "effort",
+    {"type": "string", "enum": list(EFFORTS)},
+    description="How much the model is to reason.",
+)
+
+
 class _PromptQuery(StrictSerializer):
     prompt = serializers.CharField(max_length=_URL_CHARS, trim_whitespace=False)
+    max_latency = serializers.FloatField(required=False, min_value=0, max_value=MAX_LATENCY_SECONDS)
+    effort = serializers.ChoiceField(EFFORTS, required=False)
+
+    def validate_max_latency(self, value: float) -> float:
+        """Refuse what is not a number, which no comparison finds."""
+        if not isfinite(value):
+            raise serializers.ValidationError("A valid number is required.")
+        return value
 
     def validate_prompt(self, value: str) -> str:
         """Refuse a prompt of white space alone."""
@@ -47,6 +71,10 @@ def _valid_query(serializer: type[StrictSerializer], request: Request) -> dict[s
     return query.validated_data  # type: ignore[no-any-return]
 
 
+def _wishes(query: dict[str, Any]) -> dict[str, Any]:
+    return {name: query[name] for name in ("max_latency", "effort") if name in query}
+
+
 class RecommendationViewSet(AsyncViewSet):
     """Serves ``GET /recommendation``."""
 
@@ -54,14 +82,14 @@ class RecommendationViewSet(AsyncViewSet):
         operation_id="recommendation",
         summary="Recommend a model",
         tags=["routing"],
-        parameters=[_PROMPT],
+        parameters=[_PROMPT, _MAX_LATENCY, _EFFORT],
         responses={200: RecommendationBody, 400: ErrorBody, 503: ErrorBody},
     )
     async def retrieve(self, request: Request) -> Response:
         """Return the model that hybrid routing would choose. No model is called."""
         query = _valid_query(_PromptQuery, request)
         decision = self.services.routing.get_recommendation(
-            query["prompt"], client=client_of(request)
+            query["prompt"], **_wishes(query), client=client_of(request)
         )
         return Response(
             {
@@ -93,6 +121,8 @@ class RoutingDecisionViewSet(AsyncViewSet):
                 default=True,
                 description="true: hybrid routing. false: routing by complexity.",
             ),
+            _MAX_LATENCY,
+            _EFFORT,
         ],
         responses={200: RoutingDecisionBody, 400: ErrorBody, 503: ErrorBody},
     )
@@ -100,7 +130,10 @@ class RoutingDecisionViewSet(AsyncViewSet):
         """Return the decision that a completion would get, and the reasons for it."""
         query = _valid_query(self.QuerySerializer, request)
         decision = self.services.routing.decide(
-            query["prompt"], auto_route=query["auto_route"], client=client_of(request)
+            query["prompt"],
+            auto_route=query["auto_route"],
+            **_wishes(query),
+            client=client_of(request),
         )
         return Response(
             {

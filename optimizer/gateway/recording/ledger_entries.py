@@ -298,7 +298,7 @@ class LedgerEntryBuilder:
             "sub_agent": request.session.sub_agent,
             "parent_agent": request.session.parent_agent,
             "turn": request.turn,
-            "effort": "" if reasoning is None else reasoning.effort[:10],
+            "effort": "" if reasoning is None else reasoning.level[:10],
             "pattern": analyzed.analysis.pattern,
             "complexity": analyzed.analysis.complexity,
             "tier": analyzed.analysis.tier,

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db import DatabaseError
 from django.utils import timezone
 from rich.console import Console
 from rich.table import Column, Table
 
 from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
+from analytics.reports.answer_lengths import answer_lengths
+from analytics.reports.answer_speeds import AnswerSpeeds, timed_answers
 from optimizer.lab.published_abilities import (
     ResultChange,
     openrouter_table,
     result_changes,
     with_fitted_lines,
 )
-from optimizer.quality.model_places import place_of, published_ability
+from optimizer.quality.model_places import (
+    place_of,
+    places_by_effort,
+    published_ability,
+    states_tiny_size,
+)
 from optimizer.wiring.build import installed_catalogue
 from optimizer.wiring.routing import refreshed_abilities_file
 from providers.abilities import (
+    EFFORTS,
     SHIPPED_ABILITIES,
     AbilitiesError,
     AbilityTable,
@@ -37,6 +47,7 @@ from providers.abilities import (
 from providers.catalogue import Catalogue, CatalogueError, ModelSpec
 from providers.openrouter_indices import IndicesUnavailable, fetch_indices
 from providers.registry import base_url, configured_key
+from routing.models import ModelRef
 from routing.outcomes import OutcomesError, read_outcomes
 
 _MOST_CHANGES = 20
@@ -55,7 +66,8 @@ class Command(TeachingCommand):
         "of the place. A model of which nothing is published has its tier's place, and a wide "
         "one. Learned routing starts from these places; ratings move it away from them.\n"
         "  manage.py abilities                     places of all models\n"
-        "  manage.py abilities gpt-6.1-terra       the results behind one, with their sources\n"
+        "  manage.py abilities gpt-6.1-terra       the results behind one, with their sources,\n"
+        "                                          and its place, length and speed by effort\n"
         "  manage.py abilities --json              for programs\n"
         "  manage.py abilities --refresh           read today's indices from OpenRouter\n"
         "Results that do not count have no line to the scale of abilities and decide nothing. "
@@ -171,9 +183,14 @@ def _models_table(catalogue: Catalogue, table: AbilityTable) -> Table:
             f"{spec.ref}, effort {effort}" if effort else spec.ref,
             f"{place.at:.2f}",
             f"{place.width:.2f}",
-            f"{counted} of {len(results)}" if results else f"none: tier {spec.tier}",
+            f"{counted} of {len(results)}" if results else _stands_for_results(spec),
         )
     return shown
+
+
+def _stands_for_results(spec: ModelSpec) -> str:
+    """Return what a model of which nothing is published has its place by."""
+    return "none: below 1 B" if states_tiny_size(spec.id) else f"none: tier {spec.tier}"
 
 
 def _specs(catalogue: Catalogue, name: str) -> list[ModelSpec]:
@@ -196,8 +213,46 @@ def _print_results(console: Console, specs: Sequence[ModelSpec], table: AbilityT
             index.title, index.skill, r.effort or "–", f"{r.value:g}", counts, r.day.isoformat()
         )
     console.print(shown if results else "Nothing is published of it.")
+    try:
+        console.print(_efforts_table(specs, table))
+    except DatabaseError:
+        console.print("The database cannot be read, so lengths and speeds by effort are not shown.")
     for source in dict.fromkeys(r.source for r in results):
         console.print(source, soft_wrap=True)
+
+
+def _efforts_table(specs: Sequence[ModelSpec], table: AbilityTable) -> Table:
+    """Show the place, the length and the speed at each effort that is published or was asked for.
+
+    Lengths and speeds are those of the latest answers of all providers of the model.
+    """
+    refs = {ModelRef(spec.provider, spec.id) for spec in specs}
+    lengths: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for row in answer_lengths():
+        if row.ref in refs:
+            lengths[row.kind.effort].append((row.answers, row.mean))
+    timed = [row for row in timed_answers() if row[0] in refs]
+    speeds = AnswerSpeeds((min(refs), effort, answer) for _, effort, answer in timed)
+    published = places_by_effort(specs[0], table)
+    shown = Table("effort", "place", "width", "answers", "mean tokens", "first (s)", "tokens/s")
+    for effort in ("", *(e for e in EFFORTS if e in {*published, *lengths})):
+        place = place_of(specs[0], table, effort)
+        answers = sum(n for n, _ in lengths[effort])
+        mean = sum(n * tokens for n, tokens in lengths[effort]) / answers if answers else None
+        speed = speeds.at(min(refs), effort)
+        figures = ("–", "–")
+        if speed is not None:
+            rate = f"{1 / speed.per_token:.0f}" if speed.per_token else "–"
+            figures = (f"{speed.first:.1f}", rate)
+        shown.add_row(
+            effort or "not stated",
+            f"{place.at:.2f}",
+            f"{place.width:.2f}",
+            str(answers),
+            "–" if mean is None else f"{mean:.0f}",
+            *figures,
+        )
+    return shown
 
 
 def _rows(catalogue: Catalogue, table: AbilityTable) -> list[tuple[ModelSpec, str]]:

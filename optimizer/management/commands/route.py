@@ -13,7 +13,9 @@ from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.money import dollars
 from optimizer.api.http.json_out import MoneyEncoder
+from optimizer.domain.options import MAX_LATENCY_SECONDS
 from optimizer.wiring.build import get_services
+from providers.abilities import EFFORTS
 from routing.complexity import score_complexity
 from routing.models import NoEligibleModel, RoutingDecision
 
@@ -32,6 +34,15 @@ class Command(TeachingCommand):
         parser.add_argument(
             "--auto-route", action="store_true", help="use hybrid routing, with learned outcomes"
         )
+        parser.add_argument(
+            "--max-latency",
+            type=float,
+            metavar="SECONDS",
+            help="exclude models that are expected to take longer for the whole answer",
+        )
+        parser.add_argument(
+            "--effort", choices=EFFORTS, default="", help="how much the model is to reason"
+        )
         parser.add_argument("--json", action="store_true", help="print the decision as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -39,10 +50,19 @@ class Command(TeachingCommand):
         prompt = options["prompt"]
         if not prompt.strip():
             raise CommandError("PROMPT must not be blank.")
+        limit = options["max_latency"]
+        if limit is not None and not 0 <= limit <= MAX_LATENCY_SECONDS:
+            raise CommandError(f"--max-latency must be between 0 and {MAX_LATENCY_SECONDS}.")
         services = get_services()
-        services.evidence.refresh()
+        # What the service knows: outcomes, rules, lengths and speeds.
+        services.refreshes.run_due()
         try:
-            decision = services.routing.decide(prompt, auto_route=options["auto_route"])
+            decision = services.routing.decide(
+                prompt,
+                auto_route=options["auto_route"],
+                max_latency=limit,
+                effort=options["effort"],
+            )
         except NoEligibleModel as error:
             raise CommandError(str(error)) from None
         if options["json"]:
@@ -83,8 +103,10 @@ class Command(TeachingCommand):
     @staticmethod
     def _candidates(candidates: list[dict[str, Any]]) -> Table:
         table = Table(title="Candidates", title_justify="left")
-        for heading in ("model", "tier", "cost", "expected quality", "why"):
-            table.add_column(heading, overflow="fold", no_wrap=heading in {"tier", "cost"})
+        for heading in ("model", "tier", "cost", "latency", "expected quality", "why"):
+            table.add_column(
+                heading, overflow="fold", no_wrap=heading in {"tier", "cost", "latency"}
+            )
         for candidate in candidates:
             quality = "–"
             if candidate["expected_quality"] is not None:
@@ -93,11 +115,13 @@ class Command(TeachingCommand):
                     f"({candidate['quality_low']:.2f}–{candidate['quality_high']:.2f}), "
                     f"{candidate['sample_size']} outcomes"
                 )
+            latency = candidate.get("expected_latency")
             mark = "✓ " if candidate["chosen"] else ""
             table.add_row(
                 f"{mark}{candidate['provider']}/{candidate['model']}",
                 candidate["tier"],
                 dollars(candidate["expected_cost"]),
+                "–" if latency is None else f"{latency:.1f} s",
                 quality,
                 candidate["reason"],
             )

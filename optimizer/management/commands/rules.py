@@ -102,6 +102,8 @@ def describe_action(rule: Rule) -> str:
         actions.append(f"quality target {rule.quality_target:g}")
     if rule.cost_cap is not None:
         actions.append(f"at most {dollars(rule.cost_cap)}")
+    if rule.latency_cap is not None:
+        actions.append(f"at most {rule.latency_cap:g} s")
     return "; ".join(actions)
 
 

@@ -49,9 +49,9 @@ def test_what_was_expected_is_asked_with_the_prompt_and_kept() -> None:
         asked.append(about)
         return 0.61
 
-    request = RequestRecordFactory(prompt="What is it?")
+    request = RequestRecordFactory(prompt="What is it?", effort="high")
     feedback_record(request_id=request.pk, rating=1, expect=expect)
-    assert asked == [("What is it?", "simple", "claude", "claude-haiku-5-5")]
+    assert asked == [("What is it?", "simple", "claude", "claude-haiku-5-5", "high")]
     assert Feedback.objects.get().expected == 0.61
 
 

@@ -106,3 +106,19 @@ def test_no_tenant_outweighs_the_others(rows: dict) -> None:  # type: ignore[typ
         assert -1e-9 <= known.quality_sum <= known.weight + 1e-6
         if red is None:
             assert known.weight <= others + 1e-6
+
+
+def test_the_level_of_a_kind_is_no_tenants_alone_however_many_models_it_rates() -> None:
+    rows = {
+        (("code", "simple", "claude", f"m{n}"), RED): Evidence(40, 30.0, 0.0, 24.0)
+        for n in range(12)
+    }
+    whole = combined(rows, limited=True)
+    assert sum(known.weight for known in whole.values()) == pytest.approx(ALONE)
+    others = {
+        (("code", "simple", "claude", f"m{n}"), BLUE): Evidence(10, 10.0, 8.0, 8.0)
+        for n in range(3)
+    }
+    both = combined(rows | others, limited=True)
+    mean = sum(e.quality_sum for e in both.values()) / sum(e.weight for e in both.values())
+    assert mean >= 0.4 - 1e-6

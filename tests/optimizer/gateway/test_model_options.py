@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from optimizer.gateway.model_options import AvailableModels
+from optimizer.quality.model_places import place_of, places_by_effort
 from providers.abilities import AbilityTable, load_abilities
-from providers.catalogue import load_catalogue
+from providers.catalogue import ModelSpec, load_catalogue
 from providers.completion import Usage
 from providers.pricing import PriceBook
 from providers.registry import ConnectionSettings, ProviderRegistry
@@ -52,11 +53,45 @@ def test_each_model_has_the_place_of_its_published_ability() -> None:
 
 
 def test_a_model_of_which_nothing_is_published_has_its_tiers_place_and_is_wide() -> None:
+    nothing = ModelSpec("local", "nobody-knows", "simple", 0, 8192)
+
+    assert place_of(nothing, load_abilities()) == (0.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "tiny"),
+    [
+        ("qwen2.5:0.5b", True), ("gemma-270m-it", True), ("other-0.6b-2507", True),
+        ("llama-3.2-1b", False), ("some-120b", False), ("some-30b-a3b", False),
+        ("some-7b-instruct-1m", False), ("sonnet-1m", False), ("v3.2", False),
+    ],
+)  # fmt: skip
+def test_a_tiny_model_is_not_taken_for_its_tiers_usual_one(name: str, tiny: bool) -> None:
+    place = place_of(ModelSpec("local", name, "simple", 0, 8192), load_abilities())
+
+    assert place == ((-0.5, 0.5) if tiny else (0.0, 0.5))
+
+
+def test_the_embedded_model_is_below_the_weak_one_by_what_is_published() -> None:
     options = {option.model: option for option in _available(load_abilities()).options()}
 
     embedded = options["smollm2-135m-instruct"]
 
-    assert (embedded.place, embedded.place_width) == (0.0, 0.5)
+    assert embedded.place == pytest.approx(-0.84, abs=0.02)
+    assert 0 < embedded.place_width < 0.5
+
+
+def test_each_effort_with_results_has_its_own_place() -> None:
+    abilities = load_abilities()
+    spec = ModelSpec("groq", "openai/gpt-oss-120b", "moderate", 0, 8192)
+    efforts = places_by_effort(spec, abilities)
+
+    assert list(efforts) == ["low", "medium", "high"]
+    assert efforts["low"][0] < efforts["medium"][0] < efforts["high"][0]
+    assert place_of(spec, abilities, "high") == efforts["high"]
+    usual, unknown = place_of(spec, abilities), place_of(spec, abilities, "max")
+    assert unknown.at == usual.at
+    assert unknown.width > usual.width
 
 
 def test_a_dated_edition_has_the_place_of_its_model() -> None:

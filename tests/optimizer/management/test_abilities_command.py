@@ -27,6 +27,7 @@ from optimizer.wiring.routing import (
 )
 from providers.abilities import SHIPPED_ABILITIES, load_abilities, read_abilities
 from providers.openrouter_indices import fetch_indices
+from tests.factories import RequestRecordFactory
 from tests.fakes.server import Asked, FakeProvider, Reply
 
 
@@ -122,8 +123,7 @@ def test_the_table_names_places_and_who_has_nothing_published() -> None:
     place, width, counted = shown["claude/claude-opus-5-5"]
     assert float(place) > 1 > float(width) > 0
     assert counted == "3 of 4"
-    assert shown["local/smollm2-135m-instruct"] == ["0.00", "0.50", "none: tier simple"]
-    assert "Without one: local/smollm2-135m-instruct." in run()
+    assert shown["local/smollm2-135m-instruct"] == ["-0.84", "0.21", "1 of 1"]
 
 
 def test_json_has_each_result_with_its_source_and_date_and_efforts_apart() -> None:
@@ -142,7 +142,7 @@ def test_json_has_each_result_with_its_source_and_date_and_efforts_apart() -> No
         "claude-opus-5-5.md",
         "date": "2026-11-29",
     }
-    assert models["local/smollm2-135m-instruct"]["published"] is False
+    assert models["local/smollm2-135m-instruct"]["published"] is True
     low, high = (of_models(body, effort)["groq/openai/gpt-oss-120b"] for effort in ("low", "high"))
     assert low["place"] < high["place"]
 
@@ -282,6 +282,22 @@ def test_a_predictor_of_ones_own_goes_by_tiers(monkeypatch: pytest.MonkeyPatch) 
     assert routing_abilities() is None
 
 
+@pytest.mark.django_db
+def test_one_model_has_a_place_a_length_and_a_speed_by_effort() -> None:
+    RequestRecordFactory.create_batch(
+        25, provider="groq", model="openai/gpt-oss-120b", effort="high", tokens_out=2000,
+        provider_ms=21_000, ttft_ms=1_000, streamed=True,
+    )  # fmt: skip
+    lines = run("openai/gpt-oss-120b").splitlines()
+    rows = [[cell.strip() for cell in line.split("│")] for line in lines]
+    by_effort = {row[1]: row[2:8] for row in rows if len(row) == 9}
+    assert by_effort["high"] == ["1.79", "0.26", "25", "2000", "1.0", "100"]
+    assert by_effort["low"][2:] == ["0", "–", "–", "–"]
+    assert float(by_effort["low"][0]) < float(by_effort["medium"][0])
+    assert "not stated" in by_effort
+
+
+@pytest.mark.django_db
 def test_the_results_of_one_model_name_their_sources() -> None:
     text = run("gpt-6.1-terra")
     published = [r for r in load_abilities().results_of("gpt-6.1-terra") if not r.effort]

@@ -73,7 +73,9 @@ def test_models_without_price_or_published_ability_are_not_compared() -> None:
 
     refs = {m.spec.ref for m in compared}
     assert "claude/claude-opus-5-5" in refs
-    assert "local/smollm2-135m-instruct" not in refs
+    nothing = ModelSpec("local", "nobody-knows", "simple", 0, 8192)
+    priced = book.rates("claude", "claude-opus-5-5")
+    assert compared_models([nothing], lambda *_: priced, load_abilities()) == []
     assert compared_models(catalogue.models, lambda *_: None, load_abilities()) == []
 
 

@@ -85,3 +85,11 @@ def test_the_width_fades_with_the_weight_of_the_outcomes() -> None:
     narrow = posterior.estimate(0.5, unseen, 40.0).deviation
     assert widened > 2 * narrow
     assert posterior.estimate(0.5, seen, 40.0, 1.0).deviation < widened / 2
+
+
+@pytest.mark.parametrize("prompt", [EASY, "What is 2+2?", HARD])
+def test_a_tiny_model_is_clearly_below_the_weak_one_on_easy_prompts_too(prompt: str) -> None:
+    tiny, weak = replace(CHEAP, model="tiny", place=-0.84), replace(CHEAP, place=0.0)
+    decision = decide(tiny, weak, DEAR, prompt=prompt)
+
+    assert quality(decision, "tiny")[0] < quality(decision, "cheap")[0] - 0.1

@@ -1,0 +1,153 @@
+"""A limit of an answer's latency: asked for by clients and rules, on every API."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import httpx
+import pytest
+from asgiref.sync import sync_to_async
+from django.core.management import CommandError, call_command
+
+from analytics.models import RequestRecord, RoutingRule
+from analytics.rules import rule_save
+from optimizer.wiring.build import get_services
+from tests.conftest import Start
+from tests.factories import RequestRecordFactory
+from tests.fakes.server import FakeProvider
+
+PROMPT = {"prompt": "What is the capital of France?"}
+SECONDS = {
+    ("claude", "claude-haiku-5-5"): 8.0,
+    ("gemini", "gemini-3.5-flash-lite"): 1.0,
+    ("claude", "claude-opus-5-5"): 20.0,
+}
+
+
+def answered_before() -> None:
+    """Answers of 100 tokens, all of whose time passes before they begin."""
+    for (provider, model), seconds in SECONDS.items():
+        RequestRecordFactory.create_batch(
+            25, provider=provider, model=model, tokens_out=100, provider_ms=seconds * 1000,
+            ttft_ms=seconds * 1000, tier="complex",
+        )  # fmt: skip
+
+
+@pytest.fixture
+async def service(
+    transactional_db: None, fakes: dict[str, FakeProvider], start: Start
+) -> httpx.AsyncClient:
+    await sync_to_async(answered_before)()
+    client = await start()
+    services = get_services()
+    await services.in_background(services.refreshes.do, "Reading the speed of models")
+    return client
+
+
+async def ask(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
+    response = await client.post("/complete", json={**PROMPT, **body})
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def latencies(metadata: dict[str, Any]) -> dict[str, float | None]:
+    return {c["model"]: c.get("expected_latency") for c in metadata["candidates"]}
+
+
+async def test_a_request_gets_a_model_that_is_fast_enough(service: httpx.AsyncClient) -> None:
+    usual = await ask(service)
+    assert usual["model"] == "claude-haiku-5-5"
+    assert latencies(usual["routing_metadata"])["claude-haiku-5-5"] == pytest.approx(8.0)
+    fast = await ask(service, max_latency=2.5)
+    assert fast["model"] == "gemini-3.5-flash-lite"
+    assert not fast["cache_hit"]
+    assert fast["routing_metadata"]["max_latency"] == 2.5
+    excluded = {c["model"]: c["reason"] for c in fast["routing_metadata"]["candidates"]}
+    assert "above the limit of 2.5 s" in excluded["claude-haiku-5-5"]
+    assert "cannot be checked" in excluded["claude-sonnet-5-5"]
+    assert (await ask(service, max_latency=2.5))["cache_hit"]
+
+
+async def test_where_nothing_is_fast_enough_the_fastest_answers(
+    service: httpx.AsyncClient,
+) -> None:
+    answer = await ask(service, max_latency=0.25)
+    assert answer["model"] == "gemini-3.5-flash-lite"
+    assert "No model is expected to answer within 0.25 s" in answer["routing_metadata"]["reasoning"]
+
+
+CHATS: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": PROMPT["prompt"]}]},
+    "/v1/messages": {
+        "messages": [{"role": "user", "content": PROMPT["prompt"]}], "max_tokens": 100,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", CHATS)
+async def test_other_apis_take_it_as_an_option(service: httpx.AsyncClient, path: str) -> None:
+    body = {"model": "auto:complexity", **CHATS[path]}
+    answer = await service.post(path, json={**body, "optimizer": {"max_latency": 2}})
+    assert answer.headers["x-optimizer-model"] == "gemini-3.5-flash-lite", answer.text
+    wrong = await service.post(path, json={**body, "optimizer": {"max_latency": "fast"}})
+    assert wrong.status_code == 400
+    assert "max_latency" in wrong.text
+
+
+async def test_the_stricter_of_a_rule_and_the_request_counts(service: httpx.AsyncClient) -> None:
+    rule = RoutingRule(name="quick", enabled=True, latency_cap=2)
+    await sync_to_async(rule_save)(rule, who="ann")
+    await get_services().in_background(get_services().rules.refresh)
+    answer = await ask(service, max_latency=30)
+    assert answer["model"] == "gemini-3.5-flash-lite"
+    assert answer["routing_metadata"]["max_latency"] == 2
+    stricter = await ask(service, prompt="And of Spain?", max_latency=1.5)
+    assert stricter["routing_metadata"]["max_latency"] == 1.5
+
+
+@pytest.mark.parametrize("path", ["/recommendation", "/routing/decision"])
+async def test_recommendations_take_it(service: httpx.AsyncClient, path: str) -> None:
+    answer = (await service.get(path, params={**PROMPT, "max_latency": "2"})).json()
+    assert answer.get("decision", answer)["model"] == "gemini-3.5-flash-lite"
+    for wrong in ("-1", "nan", "inf", "soon", "1e9"):
+        response = await service.get(path, params={**PROMPT, "max_latency": wrong})
+        assert response.status_code == 400
+        assert "max_latency" in response.json()["errors"]
+
+
+@pytest.mark.parametrize("wrong", [-1, "2", True, None, 1e9, [2]])
+async def test_a_wrong_limit_is_refused_by_its_name(
+    service: httpx.AsyncClient, wrong: object
+) -> None:
+    response = await service.post("/complete", json={**PROMPT, "max_latency": wrong})
+    assert response.status_code == 400
+    assert "max_latency" in response.json()["errors"]
+
+
+async def test_nan_is_no_limit(service: httpx.AsyncClient) -> None:
+    body = json.dumps({**PROMPT, "max_latency": float("nan")})
+    response = await service.post(
+        "/complete", content=body, headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 400
+
+
+async def test_the_command_shows_it(service: httpx.AsyncClient) -> None:
+    def run(*arguments: str) -> str:
+        out = io.StringIO()
+        call_command("route", PROMPT["prompt"], *arguments, stdout=out)
+        return out.getvalue()
+
+    text = await sync_to_async(run)("--max-latency", "2")
+    assert text.startswith("gemini/gemini-3.5-flash-lite")
+    assert "8.0 s" in text
+    with pytest.raises(CommandError, match="--max-latency"):
+        await sync_to_async(run)("--max-latency", "-1")
+
+
+async def test_what_is_recorded_has_the_latencies(service: httpx.AsyncClient) -> None:
+    answer = await ask(service, max_latency=2.5)
+    record = await RequestRecord.objects.select_related("decision").aget(pk=answer["request_id"])
+    assert latencies(record.decision.metadata)["gemini-3.5-flash-lite"] == pytest.approx(1.0)
