@@ -106,7 +106,8 @@ class ModelOption:
     0 first. ``snapshot_of`` is the model that this is a dated edition of, else empty; rules
     for that model are for this one too. ``place`` is how able the model is, 0 as the predictor's
     weak model and 1 as its strong one, with the standard deviation ``place_width``; ``None`` if
-    it is to be taken from the tier.
+    it is to be taken from the tier. ``place_by_domain`` is how far the model lies above its place
+    in each of :data:`routing.learning.domains.DOMAINS`; empty if nothing tells.
     """
 
     provider: str
@@ -123,6 +124,7 @@ class ModelOption:
     cache_write_price: Decimal | None = None
     place: float | None = None
     place_width: float = 0.0
+    place_by_domain: tuple[float, ...] = ()
 
     @property
     def ref(self) -> ModelRef:

@@ -111,6 +111,7 @@ class AvailableModels:
             cache_write_price=rates.cache_write.base if rates and rates.cache_write else None,
             place=place.at if place else None,
             place_width=place.width if place else 0.0,
+            place_by_domain=place.by_domain if place else (),
         )
 
 

@@ -8,6 +8,8 @@ a more able model always has the higher place.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from operator import mul
 from typing import NamedTuple
 
 from routing.models import Tier
@@ -20,10 +22,14 @@ TIER_PLACES: dict[Tier, float] = {"simple": 0.0, "moderate": 0.5, "complex": 1.0
 
 
 class ModelPlace(NamedTuple):
-    """A model's place, and the standard deviation of that estimate."""
+    """A model's place, and the standard deviation of that estimate.
+
+    ``by_domain`` is how far the model lies above it in each domain; empty if nothing tells.
+    """
 
     at: float
     width: float
+    by_domain: tuple[float, ...] = ()
 
 
 def tier_place(tier: Tier) -> ModelPlace:
@@ -31,8 +37,20 @@ def tier_place(tier: Tier) -> ModelPlace:
     return ModelPlace(TIER_PLACES[tier], WIDE)
 
 
-def place_between(weak: float, strong: float, ability: float, width: float) -> ModelPlace:
-    """Return the place of an ability with standard deviation ``width``, all in logits."""
+def place_on(at: float, by_domain: Sequence[float], loadings: Sequence[float]) -> float:
+    """Return the place of a model on a prompt with these ``loadings``."""
+    if not by_domain or not loadings:
+        return at
+    return at + sum(map(mul, by_domain, loadings))
+
+
+def place_between(
+    weak: float, strong: float, ability: float, width: float, by_domain: Sequence[float] = ()
+) -> ModelPlace:
+    """Return the place of an ability with standard deviation ``width``, all in logits.
+
+    ``by_domain`` is how much more able the model is in each domain than on average.
+    """
     scale = strong - weak
     linear = (ability - weak) / scale
     if linear > 1:
@@ -43,4 +61,5 @@ def place_between(weak: float, strong: float, ability: float, width: float) -> M
         at, slope = BELOW * bent, 1 - bent * bent
     else:
         at, slope = linear, 1.0
-    return ModelPlace(at, slope * width / scale)
+    steepness = slope / scale
+    return ModelPlace(at, steepness * width, tuple(steepness * more for more in by_domain))

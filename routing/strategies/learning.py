@@ -9,7 +9,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from routing.learning.domains import Loadings, with_tools
 from routing.learning.exploration import Explorer
+from routing.learning.places import place_on
 from routing.learning.posterior import (
     Posterior,
     QualityEstimate,
@@ -47,14 +49,15 @@ class Weighed(NamedTuple):
 class _Prior(NamedTuple):
     """What is expected of models on a prompt of ``tier``, and what it weighs in ratings.
 
-    ``anchors`` are the logits of the weak and the strong model, ``None`` without a predictor.
-    ``strength`` is ``None`` for the usual weight: less, the further the prompt lies from those
-    that the predictor was trained on.
+    ``anchors`` are the logits of the weak and the strong model, ``None`` without a predictor, and
+    ``loadings`` the prompt's shares of the domains. ``strength`` is ``None`` for the usual weight:
+    less, the further the prompt lies from those that the predictor was trained on.
     """
 
     tier: Tier
     anchors: tuple[float, float] | None = None
     strength: float | None = None
+    loadings: Loadings = ()
 
     def of(self, option: ModelOption) -> tuple[float, float]:
         """Return the logit expected of a model, and its standard deviation by the model's place."""
@@ -63,7 +66,8 @@ class _Prior(NamedTuple):
         if option.place is None:
             return logit_of_tier(self.anchors, option.tier), 0.0
         lead = self.anchors[1] - self.anchors[0]
-        return logit_at(self.anchors, option.place), option.place_width * lead
+        place = place_on(option.place, option.place_by_domain, self.loadings)
+        return logit_at(self.anchors, place), option.place_width * lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,10 @@ class LearningStrategy:
             return _Prior(analysis.tier)
         expected = self._predictor.expectation(analysis.text, analysis.pattern, analysis.complexity)
         strength = self._predictor.strength(expected.nearness)
-        return _Prior(analysis.tier, expected.everyday, strength)
+        loadings = expected.loadings
+        if "tools" in situation.context.required_capabilities:
+            loadings = with_tools(loadings)
+        return _Prior(analysis.tier, expected.everyday, strength, loadings)
 
     def _decision(
         self,
