@@ -14,7 +14,7 @@ from itertools import filterfalse
 
 from routing.languages.scripts import WORDS, composed, fold, scripts_of
 from routing.languages.terms import Terms
-from routing.wording import core_of, evened
+from routing.wording import UNEVEN, core_of, evened
 
 _SAMPLE_CHARS = 1_000
 """Characters read from the start, and again from the end, of a prompt longer than twice this."""
@@ -66,7 +66,7 @@ class PromptText:
         core = raw = core_of(ends)
         if len(core) > 2 * _SAMPLE_CHARS:
             raw = f"{core[:_SAMPLE_CHARS]}\n{core[-_SAMPLE_CHARS:]}"
-        sample = evened(raw)
+        sample = evened(raw) if UNEVEN.search(raw) else raw
         length = len(prompt) - len(ends) + len(core) - len(raw) + len(sample)
         around = max(0, len(prompt) - length)
         lower, numbers = sample.lower(), numbers_in(sample)

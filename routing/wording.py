@@ -111,6 +111,8 @@ _HEADING = re.compile(
 )
 _FEWEST_OPTIONS = 3
 _SPACES = re.compile(r"[ \t\u00a0]{2,}|\u00a0")
+UNEVEN = re.compile(r"[\n\t\u00a0(\[]|  ")
+"""What a text contains that :func:`evened` changes; it returns any other text as it is."""
 _LINES = re.compile(r"[ \t]?\r?\n\s*")
 
 
