@@ -23,6 +23,12 @@ SHIPPED_ABILITIES = Path(__file__).with_name("abilities.toml")
 SKILLS = (
     "intelligence", "coding", "agentic", "maths", "knowledge", "instruction", "long context",
 )  # fmt: skip
+SKILL_COUNTS = 0.2
+"""How much of a published difference between two skills of a model its recorded answers show.
+
+Estimated from 22 pairs of a model and a skill that have both: most of such a difference is what is
+special to one benchmark.
+"""
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 SCALES = ("points", "percent")
 _LINE_FIELDS = ("intercept", "slope", "center", "spread", "error", "models")
@@ -156,10 +162,31 @@ class AbilityTable:
 
         Results of the same ``effort`` count, else those whose effort is not stated, else all.
         """
+        used = self._counted(model, effort)
+        return mean_ability([self.estimate(result) for result in used]) if used else None
+
+    def above_mean(self, model: str, effort: str = "") -> dict[str, float]:
+        """Return by skill how much more able ``model`` is in it than on average, in logits.
+
+        It is the difference between the mean over the indices of the skill and over all, times
+        :data:`SKILL_COUNTS`. Skills of which nothing is published are absent.
+        """
+        used = self._counted(model, effort)
+        by_skill: dict[str, list[Ability]] = defaultdict(list)
+        for result in used:
+            by_skill[self.indices[result.index].skill].append(self.estimate(result))
+        if len(by_skill) < 2:
+            return {}
+        whole = mean_ability([ability for group in by_skill.values() for ability in group]).mean
+        return {
+            skill: SKILL_COUNTS * (mean_ability(group).mean - whole)
+            for skill, group in by_skill.items()
+        }
+
+    def _counted(self, model: str, effort: str) -> list[PublishedResult]:
         mapped = [r for r in self.results_of(model) if self.indices[r.index].line is not None]
         used = [r for r in mapped if r.effort == effort]
-        used = used or [r for r in mapped if not r.effort] or mapped
-        return mean_ability([self.estimate(result) for result in used]) if used else None
+        return used or [r for r in mapped if not r.effort] or mapped
 
     def ability_at(self, model: str, effort: str) -> Ability | None:
         """Return the ability by the results that state this ``effort``; ``None`` without any."""

@@ -131,10 +131,15 @@ def _unknown_instructions(text: PromptText) -> float:
     beyond_ascii = len(text.words) - sum(map(str.isascii, text.words))
     known = beyond_ascii < max(3, len(text.words) / 12) or not _ENGLISH.isdisjoint(text.words)
     asks = any(mark in text.sample for mark in _QUESTION_MARKS)
-    if known or asks or text.tokens < _INSTRUCTIONS_FROM_TOKENS:
+    if known or asks or text.core_tokens < _INSTRUCTIONS_FROM_TOKENS:
         return 0
     clauses = sum(len(clause) > 2 for clause in _CLAUSE_END.split(text.sample))
     return min(1.6, 0.4 * max(0, clauses - 2))
+
+
+def _knows_language(text: PromptText, build: float) -> bool:
+    """Return whether some of the words for code are of a language of the vocabulary."""
+    return build > sum(word in _BUILD.words for word in text.words)
 
 
 def score_complexity(prompt: str | PromptText) -> ComplexityScore:
@@ -144,10 +149,11 @@ def score_complexity(prompt: str | PromptText) -> ComplexityScore:
     length, from empty to megabytes, and takes well under a millisecond.
     """
     text = prompt if isinstance(prompt, PromptText) else PromptText.read(prompt)
-    tokens = text.tokens
+    tokens = text.core_tokens
     sample = text.sample
     counts: dict[str, float] = {**_LEXICONS.count(text)}
-    if not sample.isascii() and not any(counts[name] for name in _OF_WORK):
+    unseen = not sample.isascii() and not any(counts[name] for name in _OF_WORK)
+    if unseen and not _knows_language(text, counts["build"]):
         counts["demanding"] = _unknown_instructions(text)
     numbers = min(6, len(text.numbers))
     questions = max(0, sample.count("?") + sample.count("？") - 1)
@@ -167,4 +173,4 @@ def score_complexity(prompt: str | PromptText) -> ComplexityScore:
     parts = {"length": length}
     parts |= {name: weight * (count / (count + half)) for name, weight, count, half in signs}
     score = round(min(1.0, max(0.0, sum(parts.values()))), 4)
-    return ComplexityScore(score, tier_of(score), tokens, parts)
+    return ComplexityScore(score, tier_of(score), text.tokens, parts)

@@ -108,7 +108,8 @@ class ModelOption:
     for that model are for this one too. ``place`` is how able the model is, 0 as the predictor's
     weak model and 1 as its strong one, with the standard deviation ``place_width``; ``None`` if
     it is to be taken from the tier. ``efforts`` has the place and its width for each effort of
-    reasoning at which the model's results are known.
+    reasoning at which the model's results are known. ``place_by_domain`` is how far the model lies
+    above its place in each of :data:`routing.learning.domains.DOMAINS`; empty if nothing tells.
     """
 
     provider: str
@@ -126,6 +127,7 @@ class ModelOption:
     place: float | None = None
     place_width: float = 0.0
     efforts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    place_by_domain: tuple[float, ...] = ()
 
     @property
     def ref(self) -> ModelRef:

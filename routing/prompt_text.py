@@ -14,6 +14,7 @@ from itertools import filterfalse
 
 from routing.languages.scripts import WORDS, composed, fold, scripts_of
 from routing.languages.terms import Terms
+from routing.wording import UNEVEN, core_of, evened
 
 _SAMPLE_CHARS = 1_000
 """Characters read from the start, and again from the end, of a prompt longer than twice this."""
@@ -38,10 +39,11 @@ def numbers_in(text: str) -> tuple[str, ...]:
 class PromptText:
     """A prompt as it was read.
 
-    ``length`` is that of the whole prompt, in characters. ``sample`` is the part that was
-    read, ``lower`` the sample in lower case; ``words`` (lower case) and ``numbers`` are in
-    order; a word ends where another script begins. ``wide`` counts characters of scripts that
-    write words without spaces. ``scripts`` are the scripts beyond ASCII, and ``folded`` is the
+    ``length`` is that of the prompt's core (:mod:`routing.wording`), in characters, and
+    ``around`` how many characters of wording there are around it. ``sample`` is the part of the
+    core that was read, ``lower`` the sample in lower case; ``words`` (lower case) and ``numbers``
+    are in order; a word ends where another script begins. ``wide`` counts characters of scripts
+    that write words without spaces. ``scripts`` are the scripts beyond ASCII, and ``folded`` is the
     sample in one spelling, for the terms of other languages.
     """
 
@@ -53,19 +55,26 @@ class PromptText:
     wide: int
     folded: str = ""
     scripts: frozenset[str] = frozenset()
+    around: int = 0
 
     @classmethod
     def read(cls, prompt: str) -> PromptText:
-        """Read ``prompt``, or a sample of it if it is long."""
-        sample = prompt
-        if len(prompt) > 2 * _SAMPLE_CHARS:
-            sample = f"{prompt[:_SAMPLE_CHARS]}\n{prompt[-_SAMPLE_CHARS:]}"
+        """Read the core of ``prompt``, or a sample of it if it is long."""
+        ends = prompt
+        if len(prompt) > 4 * _SAMPLE_CHARS:
+            ends = f"{prompt[: 2 * _SAMPLE_CHARS]}\n{prompt[-2 * _SAMPLE_CHARS :]}"
+        core = raw = core_of(ends)
+        if len(core) > 2 * _SAMPLE_CHARS:
+            raw = f"{core[:_SAMPLE_CHARS]}\n{core[-_SAMPLE_CHARS:]}"
+        sample = evened(raw) if UNEVEN.search(raw) else raw
+        length = len(prompt) - len(ends) + len(core) - len(raw) + len(sample)
+        around = max(0, len(prompt) - length)
         lower, numbers = sample.lower(), numbers_in(sample)
         if sample.isascii():
             words = tuple(_ASCII_WORDS.findall(lower))
-            return cls(len(prompt), sample, lower, words, numbers, 0, lower)
+            return cls(length, sample, lower, words, numbers, 0, lower, around=around)
         return cls(
-            length=len(prompt),
+            length=length,
             sample=sample,
             lower=lower,
             words=tuple(WORDS.findall(composed(lower))),
@@ -73,11 +82,19 @@ class PromptText:
             wide=sum(map(len, _WIDE.findall(sample))),
             folded=fold(lower),
             scripts=scripts_of(sample),
+            around=around,
         )
 
     @property
     def tokens(self) -> int:
         """Estimated input tokens, at least 1: one for four characters or one wide character."""
+        wide_share = self.wide / max(1, len(self.sample))
+        characters = self.length + self.around
+        return max(1, math.ceil(characters * (wide_share + (1 - wide_share) / 4)))
+
+    @property
+    def core_tokens(self) -> int:
+        """Estimated tokens of the core, at least 1."""
         wide_share = self.wide / max(1, len(self.sample))
         return max(1, math.ceil(self.length * (wide_share + (1 - wide_share) / 4)))
 

@@ -112,6 +112,7 @@ class AvailableModels:
             place=place.at if place else None,
             place_width=place.width if place else 0.0,
             efforts=places_by_effort(spec, self._abilities) if self._abilities else {},
+            place_by_domain=place.by_domain if place else (),
         )
 
 

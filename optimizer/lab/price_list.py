@@ -1,10 +1,15 @@
-"""An operator's price list for recorded models that the catalogue does not have."""
+"""Prices of recorded models: an operator's price list, and the public price table."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+
+from genai_prices import data_snapshot
+from genai_prices.types import ModelInfo, TieredPrices
 
 
 class PriceListError(ValueError):
@@ -29,3 +34,33 @@ def read_price_list(path: Path | None) -> dict[str, tuple[Decimal, Decimal]]:
         if any(not price.is_finite() or price < 0 for price in pair):
             raise PriceListError(f"{path}: the price of {model} must be zero or more")
     return prices
+
+
+def table_prices(models: Iterable[str], at: datetime) -> dict[str, tuple[Decimal, Decimal]]:
+    """Return (input, output) prices at ``at`` of the models that the public price table has.
+
+    A model's maker is asked before those who resell it, as the table has it. Prices are USD per
+    million tokens, those of short requests.
+    """
+    snapshot = data_snapshot.get_snapshot()
+    prices = {}
+    for model in models:
+        name = model.rpartition("/")[2].lower()
+        for provider in snapshot.providers:
+            info = provider.find_model(name, all_providers=snapshot.providers)
+            pair = None if info is None else _listed(info, at)
+            if pair is not None:
+                prices[model] = pair
+                break
+    return prices
+
+
+def _listed(info: ModelInfo, at: datetime) -> tuple[Decimal, Decimal] | None:
+    listed = info.get_prices(at, {})
+    if listed.input_mtok is None or listed.output_mtok is None:
+        return None
+    return _base(listed.input_mtok), _base(listed.output_mtok)
+
+
+def _base(price: Decimal | TieredPrices) -> Decimal:
+    return price.base if isinstance(price, TieredPrices) else price

@@ -14,6 +14,7 @@ from optimizer.shared.snapshot import Snapshot
 from providers.abilities import AbilityTable
 from providers.known_models import KnownModels
 from routing.analysis import analyze_prompt
+from routing.learning.places import place_on
 from routing.learning.posterior import PRIOR_STRENGTH, Posterior, expit, tier_prior
 from routing.learning.predictor import QualityPredictor, logit_at, logit_of_tier
 from routing.models import Evidence, EvidenceKey, Tier
@@ -87,4 +88,5 @@ class Expectations:
         if spec is None or self._abilities is None:
             return expit(logit_of_tier(expected.everyday, strength))
         place = place_of(spec, self._abilities, effort)
-        return expit(logit_at(expected.everyday, place.at))
+        at = place_on(place.at, place.by_domain, expected.loadings)
+        return expit(logit_at(expected.everyday, at))

@@ -7,6 +7,7 @@ from typing import cast
 
 from providers.abilities import Ability, AbilityTable
 from providers.catalogue import ModelSpec
+from routing.learning.domains import DOMAINS
 from routing.learning.places import (
     ModelPlace,
     place_at_effort,
@@ -19,6 +20,15 @@ from routing.models import Tier
 # Millions have two or three digits: "-1m" is the length of a context.
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?(?=b)|\d{2,3}(?=m))([bm])(?![a-z0-9])")
 _BILLIONS = {"b": 1.0, "m": 0.001}
+_SKILLS = {
+    "maths": "maths",
+    "code": "coding",
+    "knowledge": "knowledge",
+    "language": "long context",
+    "instruction": "instruction",
+    "tools": "agentic",
+}
+"""The skill of published results that each domain of a prompt asks for."""
 
 
 def place_of(spec: ModelSpec, abilities: AbilityTable, effort: str = "") -> ModelPlace:
@@ -31,10 +41,16 @@ def place_of(spec: ModelSpec, abilities: AbilityTable, effort: str = "") -> Mode
     if ability is None:
         usual = tiny_place() if states_tiny_size(spec.id) else tier_place(cast(Tier, spec.tier))
     else:
-        usual = place_between(abilities.weak, abilities.strong, ability.mean, ability.width)
+        above = abilities.above_mean(_published_as(spec, abilities, ""))
+        by_domain = [above.get(_SKILLS.get(name, ""), 0.0) for name in DOMAINS] if above else ()
+        usual = place_between(
+            abilities.weak, abilities.strong, ability.mean, ability.width, by_domain
+        )
     if not effort:
         return usual
-    return place_at_effort(places_by_effort(spec, abilities), effort, *usual)
+    efforts = places_by_effort(spec, abilities)
+    at_effort = place_at_effort(efforts, effort, usual.at, usual.width)
+    return at_effort._replace(by_domain=usual.by_domain)
 
 
 def states_tiny_size(model: str) -> bool:
@@ -58,7 +74,11 @@ def places_by_effort(spec: ModelSpec, abilities: AbilityTable) -> dict[str, tupl
 
 def published_ability(spec: ModelSpec, abilities: AbilityTable, effort: str = "") -> Ability | None:
     """Return the model's ability, else that of the model that it is a dated edition of."""
-    own = abilities.ability(spec.id, effort)
-    if own is None and spec.snapshot_of:
-        return abilities.ability(spec.snapshot_of, effort)
-    return own
+    return abilities.ability(_published_as(spec, abilities, effort), effort)
+
+
+def _published_as(spec: ModelSpec, abilities: AbilityTable, effort: str) -> str:
+    """Return the name under which results of the model count."""
+    if spec.snapshot_of and abilities.ability(spec.id, effort) is None:
+        return spec.snapshot_of
+    return spec.id

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from routing.evaluation.curves import Floats
 
@@ -14,14 +13,14 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Bins of equal size: mean ``predicted``, mean ``observed`` and ``count``, each (bins,).
+    """Bins of equal weight: mean ``predicted``, mean ``observed`` and ``count``, each (bins,).
 
     ``auc`` is how often a good answer had the higher prediction than a bad one, 0-1.
     """
 
     predicted: Floats
     observed: Floats
-    count: NDArray[np.int64]
+    count: Floats
     auc: float
 
     @property
@@ -34,13 +33,25 @@ class Reliability:
         return float(np.average(np.abs(self.observed - self.predicted), weights=self.count))
 
 
-def reliability(predicted: Floats, quality: Floats, bins: int = BINS) -> Reliability:
-    """Sort predictions into bins. ``predicted`` and ``quality`` are (n,), 0-1."""
-    groups = [g for g in np.array_split(np.argsort(predicted, kind="stable"), bins) if len(g)]
+def reliability(
+    predicted: Floats, quality: Floats, bins: int = BINS, weights: Floats | None = None
+) -> Reliability:
+    """Sort predictions into bins. ``predicted`` and ``quality`` are (n,), 0-1.
+
+    ``weights`` (n,) is how much each counts; the bins then have about the same weight.
+    """
+    order = np.argsort(predicted, kind="stable")
+    if weights is None:
+        weights = np.ones(len(predicted))
+        groups = [g for g in np.array_split(order, bins) if len(g)]
+    else:
+        before = np.cumsum(weights[order]) - weights[order]
+        bin_of = np.minimum((before / weights.sum() * bins).astype(int), bins - 1)
+        groups = [order[bin_of == b] for b in range(bins) if (bin_of == b).any()]
     return Reliability(
-        np.array([predicted[g].mean() for g in groups]),
-        np.array([quality[g].mean() for g in groups]),
-        np.array([len(g) for g in groups]),
+        np.array([np.average(predicted[g], weights=weights[g]) for g in groups]),
+        np.array([np.average(quality[g], weights=weights[g]) for g in groups]),
+        np.array([weights[g].sum() for g in groups]),
         auc_of(predicted, quality),
     )
 

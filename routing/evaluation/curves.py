@@ -46,13 +46,15 @@ class Figures:
 
     ``cpt`` maps a gap share to the share of strong calls that reaches it.
     ``cost_at_95`` is the cost at which the mean quality reaches 95 % of the
-    strong model's, as a share of always using the strong model. ``nan`` means
+    strong model's, as a share of always using the strong model, and ``cost_at_equal``
+    that at which it reaches all of it. ``nan`` means
     undefined, for example if the strong model is no better than the weak one.
     """
 
     apgr: float
     cpt: dict[float, float]
     cost_at_95: float
+    cost_at_equal: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,16 @@ def _figures(pair: Pair, order: NDArray[np.intp], weights: Floats | None) -> Fig
     cost = _along(order, count, pair.weak_cost, pair.strong_cost)
     gap = quality[-1] - quality[0]
     if gap <= 0:
-        return Figures(np.nan, dict.fromkeys(SHARES, np.nan), np.nan)
+        return Figures(np.nan, dict.fromkeys(SHARES, np.nan), np.nan, np.nan)
     pgr = (quality - quality[0]) / gap
     apgr = float(np.trapezoid(np.interp(_POINTS, share, pgr), _POINTS))
     enough = np.argmax(quality >= SHARES[-1] * quality[-1] - _ROUNDING)
+    equal = np.argmax(quality >= quality[-1] - _ROUNDING)
     return Figures(
         apgr,
         {gap_share: float(share[np.argmax(pgr >= gap_share - _ROUNDING)]) for gap_share in SHARES},
         float(cost[enough] / cost[-1]) if cost[-1] > 0 else np.nan,
+        float(cost[equal] / cost[-1]) if cost[-1] > 0 else np.nan,
     )
 
 
@@ -125,4 +129,5 @@ def bootstrap(
 
 def _named(f: Figures) -> dict[str, float]:
     cpt = {f"cpt{round(100 * share)}": value for share, value in f.cpt.items()}
-    return {"apgr": f.apgr, **cpt, "cost_at_95": f.cost_at_95}
+    costs = {"cost_at_95": f.cost_at_95, "cost_at_equal": f.cost_at_equal}
+    return {"apgr": f.apgr, **cpt, **costs}

@@ -19,6 +19,7 @@ from routing.evaluation.curves import Floats, Interval
 
 _PENALTIES = 240
 _GRID = 101
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class Curve:
         """Return the quality at ``cost``, interpolated between points and flat beyond the ends."""
         return np.asarray(np.interp(cost, self.cost, self.quality))
 
+    def least_cost(self, quality: float) -> float:
+        """Return the least cost of a point that reaches ``quality``; ``nan`` if none does."""
+        enough = np.flatnonzero(self.quality >= quality - _ROUNDING)
+        return float(self.cost[enough[0]]) if len(enough) else float("nan")
+
 
 @dataclass(frozen=True, slots=True)
 class FrontierFigures:
@@ -49,13 +55,16 @@ class FrontierFigures:
     ``area`` is the mean quality over all costs between the cheapest and the most
     expensive model, ``gain`` how much that is above random mixing, ``least_gain`` the
     smallest gain at any cost strictly between them, and ``at_equal_cost`` the quality
-    above each single model at that model's own cost.
+    above each single model at that model's own cost. ``at_equal_quality`` is the cost of
+    reaching each single model's quality, as a share of always using that model; ``nan`` if the
+    router never reaches it.
     """
 
     area: Interval
     gain: Interval
     least_gain: Interval
     at_equal_cost: dict[str, Interval]
+    at_equal_quality: dict[str, Interval]
 
 
 def mixing_curve(results: ModelResults, weights: Floats | None = None) -> Curve:
@@ -117,12 +126,24 @@ def frontier_figures(
             for _ in range(resamples)
         ]
     )
-    low, high = np.quantile(samples, (0.025, 0.975), axis=0)
     area, gain, least, *equal = (
-        Interval(float(value), float(bottom), float(top))
-        for value, bottom, top in zip(values, low, high, strict=True)
+        _interval(float(value), sample) for value, sample in zip(values, samples.T, strict=True)
     )
-    return FrontierFigures(area, gain, least, dict(zip(results.models, equal, strict=True)))
+    models = len(results.models)
+    return FrontierFigures(
+        area,
+        gain,
+        least,
+        dict(zip(results.models, equal[:models], strict=True)),
+        dict(zip(results.models, equal[models:], strict=True)),
+    )
+
+
+def _interval(value: float, sample: Floats) -> Interval:
+    """Return the value with the interval of its defined samples."""
+    defined = sample[~np.isnan(sample)]
+    low, high = np.quantile(defined if len(defined) else [np.nan], (0.025, 0.975))
+    return Interval(value, float(low), float(high))
 
 
 def _figures(results: ModelResults, chosen: NDArray[np.intp], weights: Floats | None) -> Floats:
@@ -135,4 +156,8 @@ def _figures(results: ModelResults, chosen: NDArray[np.intp], weights: Floats | 
     inner = (costs > mixed.cost[0]) & (costs < mixed.cost[-1])
     equal = routed.at(single_cost) - single_quality
     least = ahead[inner].min() if inner.any() else np.nan
-    return np.array([routed.at(costs).mean(), ahead.mean(), least, *equal])
+    same = [
+        routed.least_cost(quality) / cost if cost > 0 else np.nan
+        for quality, cost in zip(single_quality, single_cost, strict=True)
+    ]
+    return np.array([routed.at(costs).mean(), ahead.mean(), least, *equal, *same])

@@ -27,26 +27,40 @@ from routing.outcomes import Prices, RecordedPrompt
 from routing.prompt_text import PromptText
 from routing.training.cross_fitting import Groups, random_groups
 
+FEWEST_MODELS = 3
 _SHRINKAGE = 1000.0
 _COST_SHRINKAGE = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class ManyModels:
-    """Curves and figures by router; ``mixing`` is the curve of random mixing."""
+    """Curves and figures by router; ``mixing`` is the curve of random mixing.
+
+    ``unpriced`` are models that are left out, as their price or their tokens are not known.
+    """
 
     results: ModelResults
     mixing: Curve
     curves: dict[str, Curve]
     figures: dict[str, FrontierFigures]
+    unpriced: list[str]
+
+    @property
+    def best(self) -> str:
+        """Return the model with the best mean quality."""
+        return self.results.models[int(self.results.quality.mean(axis=0).argmax())]
 
 
 def compare_many(
     task: ScorerComparison, routers: Sequence[str], prices: Prices, *, resamples: int
 ) -> ManyModels | None:
-    """Compare routers among all models of a benchmark; ``None`` for two models or no prices."""
-    models = sorted(set.intersection(*(set(p.outcomes) for p in task.prompts)))
-    if len(models) < 3 or not _priced(task.prompts, models, prices):
+    """Compare routers among all models of a benchmark that have prices and recorded tokens.
+
+    Return ``None`` if there are fewer than three.
+    """
+    common = sorted(set.intersection(*(set(p.outcomes) for p in task.prompts)))
+    models = [m for m in common if _priced(task.prompts, m, prices)]
+    if len(models) < FEWEST_MODELS:
         return None
     price = np.array([[float(usd) for usd in prices[m]] for m in models]).T / 1e6
     tokens = np.array(
@@ -76,7 +90,8 @@ def compare_many(
             continue
         curves[router] = curve(results, chosen)
         figures[router] = frontier_figures(results, chosen, resamples=resamples, seed=task.seed)
-    return ManyModels(results, mixing_curve(results), curves, figures)
+    unpriced = [m for m in common if m not in models]
+    return ManyModels(results, mixing_curve(results), curves, figures, unpriced)
 
 
 def _signals(task: ScorerComparison, x: Floats) -> dict[str, Floats]:
@@ -123,10 +138,9 @@ def _standard(x: Floats) -> Floats:
     return np.clip((x - x.mean(axis=0)) / np.where(spread > 1e-9, spread, 1.0), -CLIP, CLIP)
 
 
-def _priced(prompts: Sequence[RecordedPrompt], models: Sequence[str], prices: Prices) -> bool:
-    return all(
-        m in prices and o.input_tokens is not None and o.output_tokens is not None
+def _priced(prompts: Sequence[RecordedPrompt], model: str, prices: Prices) -> bool:
+    return model in prices and all(
+        o.input_tokens is not None and o.output_tokens is not None
         for p in prompts
-        for m in models
-        for o in (p.outcomes[m],)
+        for o in (p.outcomes[model],)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -28,7 +28,8 @@ class BenchmarkReport:
     ``routers`` maps a router to its figures, ``scores`` to its score of each prompt.
     Qualities are means, 0-1. ``reliability`` holds the calibration of cross-validated
     predictions for the weak and the strong model; it is empty unless learning was
-    evaluated. ``seen`` counts prompts that the artifact was trained on.
+    evaluated. ``seen`` counts prompts that the artifact was trained on, ``apart`` those that
+    other models answered, which cannot be compared with these.
     """
 
     benchmark: str
@@ -40,6 +41,7 @@ class BenchmarkReport:
     reliability: dict[str, Reliability] = field(default_factory=dict)
     many: ManyModels | None = None
     seen: int = 0
+    apart: int = 0
 
     @property
     def prompts(self) -> int:
@@ -67,7 +69,7 @@ def evaluate(
     named. "transfer" is trained without this benchmark, or without all benchmarks of its
     family. Raise :class:`OutcomesError` if the prompts do not allow it.
     """
-    prompts = benchmarks[benchmark]
+    prompts = comparable(benchmarks[benchmark], {m for m in (weak, strong) if m})
     weak, strong = anchor_models(prompts, weak, strong)
     others = [
         prompt
@@ -95,6 +97,25 @@ def evaluate(
         _reliability(task, pair) if "learning" in scores else {},
         compare_many(task, routers, prices, resamples=resamples),
         sum(artifact.has_seen(p.prompt) for p in prompts) if artifact else 0,
+        len(benchmarks[benchmark]) - len(prompts),
+    )
+
+
+def comparable(prompts: Sequence[RecordedPrompt], named: Set[str]) -> Sequence[RecordedPrompt]:
+    """Return the prompts that the same models answered: all of them, or else most of them.
+
+    A benchmark may stand in several files with other models in each. The ``named`` models are
+    among those of the prompts that are returned, if there are such prompts.
+    """
+    if len(set.intersection(*(set(p.outcomes) for p in prompts))) > 1:
+        return prompts
+    sets = {frozenset(p.outcomes) for p in prompts}
+    usable = [models for models in sets if len(models) > 1 and models >= named]
+    if not usable:
+        return prompts
+    answered = {models: [p for p in prompts if models <= set(p.outcomes)] for models in usable}
+    return max(
+        answered.values(), key=lambda group: (len(group), len(group[0].outcomes), group[0].id)
     )
 
 

@@ -11,6 +11,13 @@ from rich.table import Table
 from routing.evaluation.curves import Interval
 from routing.evaluation.many_models import ManyModels
 from routing.evaluation.report import BenchmarkReport
+from routing.evaluation.robustness import (
+    STRATEGIES,
+    TARGET,
+    LanguageShares,
+    RewordedShares,
+    overall,
+)
 
 _HEADINGS = {
     "apgr": "APGR",
@@ -18,7 +25,10 @@ _HEADINGS = {
     "cpt80": "CPT80",
     "cpt95": "CPT95",
     "cost_at_95": "cost at 95 %",
+    "cost_at_equal": "at 100 %",
 }
+_SHOWN = 3
+"""Single models that a row of the table compares with; JSON has all of them."""
 
 
 def report_values(report: BenchmarkReport) -> dict[str, Any]:
@@ -36,8 +46,10 @@ def report_values(report: BenchmarkReport) -> dict[str, Any]:
         "calibration_error": {m: round(r.error, 6) for m, r in report.reliability.items()},
         "auc": {m: _number(r.auc) for m, r in report.reliability.items()},
         "trained_on": report.seen,
+        "answered_by_other_models": report.apart,
     }
     if report.many is not None:
+        values["unpriced_models"] = report.many.unpriced
         values["many_models"] = {
             router: {
                 "area": _numbers(figures.area),
@@ -45,6 +57,10 @@ def report_values(report: BenchmarkReport) -> dict[str, Any]:
                 "least_gain_over_mixing": _numbers(figures.least_gain),
                 "quality_at_equal_cost": {
                     model: _numbers(interval) for model, interval in figures.at_equal_cost.items()
+                },
+                "cost_at_equal_quality": {
+                    model: _numbers(interval)
+                    for model, interval in figures.at_equal_quality.items()
                 },
             }
             for router, figures in report.many.figures.items()
@@ -79,22 +95,102 @@ def report_tables(report: BenchmarkReport) -> Iterator[Table]:
 
 
 def _many(benchmark: str, many: ManyModels) -> Table:
+    costs = many.results.cost.mean(axis=0)
+    hull = [
+        m for m, cost in zip(many.results.models, costs, strict=True) if cost in many.mixing.cost
+    ]
+    shown = sorted(hull, key=lambda m: -costs[many.results.models.index(m)])[:_SHOWN]
+    caption = (
+        "cost at its quality: share of always using the model; – if the router never gets there"
+    )
+    if many.unpriced:
+        caption += f"\n{len(many.unpriced)} models without known prices are left out"
     table = Table(
         title=f"{benchmark}: {len(many.results.models)} models, quality over cost",
         title_justify="left",
-        caption="at equal cost: quality above the single model, at that model's mean cost",
+        caption=caption,
+        caption_justify="left",
     )
     table.add_column("router")
-    for heading in ("area", "above mixing", "least above mixing"):
+    for heading in ("area", "above mixing"):
         table.add_column(heading, justify="right")
-    table.add_column("at equal cost")
+    for heading in ("model", "quality at its cost", "cost at its quality"):
+        table.add_column(heading, overflow="fold")
     for router, figures in many.figures.items():
-        equal = "\n".join(
-            f"{model} {interval.value:+.3f}" for model, interval in figures.at_equal_cost.items()
-        )
-        intervals = (figures.area, figures.gain, figures.least_gain)
-        table.add_row(router, *(_cell(interval, places=3) for interval in intervals), equal)
+        whole = (router, _cell(figures.area, places=3), _cell(figures.gain, places=3))
+        for model in shown:
+            table.add_row(
+                *whole,
+                model,
+                f"{figures.at_equal_cost[model].value:+.3f}",
+                _share(figures.at_equal_quality[model]),
+                end_section=model == shown[-1],
+            )
+            whole = ("", "", "")
     return table
+
+
+def robustness_tables(
+    reworded: list[RewordedShares], languages: list[LanguageShares]
+) -> Iterator[Table]:
+    """Yield the table of rewordings and that of languages."""
+    table = Table(
+        title="Reworded prompts that keep their model", title_justify="left",
+        caption=f"target {TARGET:.0%}; * wording that nobody prepared for", caption_justify="left",
+    )  # fmt: skip
+    table.add_column("rewording")
+    table.add_column("prompts", justify="right")
+    for strategy in STRATEGIES:
+        table.add_column(strategy, justify="right")
+    for row in reworded:
+        name = f"{row.name} *" if row.unseen else row.name
+        table.add_row(name, str(row.prompts), *(f"{row.kept[s]:.1%}" for s in STRATEGIES))
+    table.add_section()
+    for title, unseen in (("all known wordings", False), ("all wordings *", True)):
+        shares = overall(reworded, unseen=unseen)
+        table.add_row(title, "", *(f"{shares[s]:.1%}" for s in STRATEGIES))
+    yield table
+    table = Table(
+        title="The same request in thirteen languages",
+        title_justify="left",
+        caption="the share of languages with the most frequent decision",
+        caption_justify="left",
+    )
+    for heading in ("request", *STRATEGIES, "others (learning)"):
+        table.add_column(heading, justify="right" if heading in STRATEGIES else "left")
+    for request in languages:
+        shown = [f"{request.kept[s]:.0%}" for s in STRATEGIES]
+        table.add_row(request.request, *shown, " ".join(request.others["learning"]))
+    yield table
+
+
+def robustness_values(
+    reworded: list[RewordedShares], languages: list[LanguageShares]
+) -> dict[str, Any]:
+    """Return both measurements as JSON values."""
+    return {
+        "reworded": [
+            {
+                "name": r.name,
+                "known_wording": not r.unseen,
+                "prompts": r.prompts,
+                "kept": dict(r.kept),
+            }
+            for r in reworded
+        ],
+        "reworded_known": dict(overall(reworded, unseen=False)),
+        "reworded_unknown": dict(overall(reworded, unseen=True)),
+        "languages": [
+            {"request": r.request, "kept": dict(r.kept), "others": dict(r.others)}
+            for r in languages
+        ],
+    }
+
+
+def _share(interval: Interval) -> str:
+    if math.isnan(interval.value):
+        return "–"
+    return f"{interval.value:.0%} [{interval.low:.0%}, {interval.high:.0%}]"
 
 
 def _numbers(interval: Interval) -> dict[str, float | None]:
@@ -110,4 +206,4 @@ def _cell(interval: Interval, places: int = 2) -> str:
     if math.isnan(interval.value):
         return "–"
     value, low, high = (f"{v:.{places}f}" for v in (interval.value, interval.low, interval.high))
-    return f"{value} \\[{low}, {high}]"
+    return f"{value} [{low}, {high}]"

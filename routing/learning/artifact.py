@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from routing.learning.domains import DOMAINS
 from routing.learning.features import BUCKET_BITS, NAMES
 from routing.learning.general import General
 from routing.learning.ground import Ground
@@ -34,7 +35,7 @@ from routing.learning.predictor import (
     shape_errors,
 )
 
-FORMAT = 2
+FORMAT = 3
 SHIPPED = Path(__file__).with_name("predictor.npz")
 """The artifact that ships with the service."""
 
@@ -46,7 +47,9 @@ _TYPES = {
     "ground": Ground,
 }
 _STORED = {"words.idf": np.float16, "words.weight": np.float16}
-_FEATURES = hashlib.sha256(f"{BUCKET_BITS} {' '.join(NAMES)}".encode()).hexdigest()[:16]
+_FEATURES = hashlib.sha256(
+    f"{BUCKET_BITS} {' '.join(NAMES)} {' '.join(DOMAINS)}".encode()
+).hexdigest()[:16]
 
 
 class ArtifactError(Exception):

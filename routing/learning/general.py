@@ -8,6 +8,7 @@ learners expect a weak model to fail.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,7 +27,8 @@ _OF_WORK: Mapping[str, float] = {
 }
 _DOUBT_COUNTS = 0.5
 _MOST_DOUBT = 3.0
-_LEAST_GAP, _MOST_GAP = 0.005, 0.6
+_LEAST_GAP, _LOW_GAP = 0.005, 0.03
+_HIGH_GAP, _MOST_GAP = 0.45, 0.6
 _LEAST_QUALITY = 0.02
 # A weak model of 2023 got 7.9 of 10 points for usual questions of a chat, about 9 for writing and
 # explaining and 6 for mathematics and reasoning (Zheng et al. 2023, table 8 and figure 20).
@@ -57,9 +59,10 @@ def everyday_quality(hard: float, lead: float) -> tuple[float, float]:
 class General:
     """Two lines over hardness: the quality of a weak model, and a strong one's lead on it.
 
-    ``weak`` and ``lead`` are (value at usual hardness, change for each unit). The lead never
-    falls as prompts get harder. ``usual`` is (mean, standard deviation) of the weak model's
-    logits by the linear learners.
+    ``weak`` and ``lead`` are (value at usual hardness, change for each unit). The lead rises as
+    prompts get harder, so that prompts are ordered by hardness alone. ``usual`` is (mean,
+    standard deviation) of the weak model's logits by linear learners that do not know the kind
+    of prompt.
     """
 
     weak: tuple[float, float]
@@ -74,7 +77,18 @@ class General:
 
     def qualities(self, hard: float) -> tuple[float, float]:
         """Return the quality (0-1) of the weak and of the strong model at hardness ``hard``."""
-        lead = min(_MOST_GAP, max(_LEAST_GAP, self.lead[0] + self.lead[1] * hard))
+        lead = _within_range(self.lead[0] + self.lead[1] * hard)
         weak = self.weak[0] + self.weak[1] * hard
         weak = min(1 - lead - _LEAST_QUALITY, max(_LEAST_QUALITY, weak))
         return weak, weak + lead
+
+
+def _within_range(lead: float) -> float:
+    """Return ``lead`` bent into its range; it never stops rising, so no two are equal."""
+    if lead < _LOW_GAP:
+        room = _LOW_GAP - _LEAST_GAP
+        return _LEAST_GAP + room * math.exp((lead - _LOW_GAP) / room)
+    if lead > _HIGH_GAP:
+        room = _MOST_GAP - _HIGH_GAP
+        return _MOST_GAP - room * math.exp((_HIGH_GAP - lead) / room)
+    return lead

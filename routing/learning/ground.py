@@ -37,7 +37,8 @@ class Ground:
 
     ``whiten`` (F, F) makes the spread of standardised features within a kind equal in all
     directions, and ``centres`` (k, F) are the kinds' means after that. ``words`` (buckets, k)
-    and ``base`` (k,) score each kind by a prompt's words. ``trust`` (3,) holds the base and the
+    and ``base`` (k,) score each kind by a prompt's words. ``domains`` (k, domains) are the mean
+    loadings of each kind's prompts. ``trust`` (3,) holds the base and the
     weights of score and distance.
     """
 
@@ -45,6 +46,7 @@ class Ground:
     centres: Floats
     words: NDArray[np.float16]
     base: Floats
+    domains: Floats
     trust: Floats
 
     def place(self, standard: Floats, buckets: NDArray[np.int64], value: Floats) -> GroundPlace:

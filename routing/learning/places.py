@@ -8,14 +8,15 @@ a more able model always has the higher place.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import mul
 from typing import NamedTuple
 
 from routing.models import Tier
 
 ABOVE, BELOW = 2.0, 1.0
 """No place lies further above 1, or below 0, than this."""
-LEAD_BELOW = 1.99
+LEAD_BELOW = 1.86
 """Below the weak model, a place counts at least as much (in logits) as the weak and the strong
 model lie apart in ability. That able models do easy prompts alike says nothing of tiny ones."""
 WIDE = 0.5
@@ -25,15 +26,19 @@ EFFORT_WIDTH = 0.2
 those of gpt-oss-120b at low, medium and high effort, and of two models at the greatest effort."""
 TINY_PLACE = -0.5
 """Of a model below a billion parameters of which nothing is published: between the weak model, at
-0, and the smallest of which something is, SmolLM2-135M-Instruct, at -0.84 by its MMLU."""
+0, and the smallest of which something is, SmolLM2-135M-Instruct, at -0.88 by its MMLU."""
 TIER_PLACES: dict[Tier, float] = {"simple": 0.0, "moderate": 0.5, "complex": 1.0}
 
 
 class ModelPlace(NamedTuple):
-    """A model's place, and the standard deviation of that estimate."""
+    """A model's place, and the standard deviation of that estimate.
+
+    ``by_domain`` is how far the model lies above it in each domain; empty if nothing tells.
+    """
 
     at: float
     width: float
+    by_domain: tuple[float, ...] = ()
 
 
 def tier_place(tier: Tier) -> ModelPlace:
@@ -56,8 +61,20 @@ def place_at_effort(
     return ModelPlace(place, math.hypot(width, EFFORT_WIDTH))
 
 
-def place_between(weak: float, strong: float, ability: float, width: float) -> ModelPlace:
-    """Return the place of an ability with standard deviation ``width``, all in logits."""
+def place_on(at: float, by_domain: Sequence[float], loadings: Sequence[float]) -> float:
+    """Return the place of a model on a prompt with these ``loadings``."""
+    if not by_domain or not loadings:
+        return at
+    return at + sum(map(mul, by_domain, loadings))
+
+
+def place_between(
+    weak: float, strong: float, ability: float, width: float, by_domain: Sequence[float] = ()
+) -> ModelPlace:
+    """Return the place of an ability with standard deviation ``width``, all in logits.
+
+    ``by_domain`` is how much more able the model is in each domain than on average.
+    """
     scale = strong - weak
     linear = (ability - weak) / scale
     if linear > 1:
@@ -68,4 +85,5 @@ def place_between(weak: float, strong: float, ability: float, width: float) -> M
         at, slope = BELOW * bent, 1 - bent * bent
     else:
         at, slope = linear, 1.0
-    return ModelPlace(at, slope * width / scale)
+    steepness = slope / scale
+    return ModelPlace(at, steepness * width, tuple(steepness * more for more in by_domain))

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routing.complexity import score_complexity
+from routing.learning.domains import DOMAINS, Loadings, loadings_of
 from routing.learning.features import BUCKET_BITS, NAMES, structure, terms
 from routing.learning.general import General, everyday_quality, hardness
 from routing.learning.ground import Ground
@@ -146,11 +147,14 @@ class QualityPredictor:
         if complexity is None:
             complexity = score_complexity(text).score
         hard = hardness(complexity, pattern)
+        nearness = self.ground.nearness(place.score, place.distance)
+        known = (place.shares @ self.ground.domains).tolist()
         return mixed(
             self.blend.logits(parts).tolist(),
             self.general.qualities(self.general.harder(hard, linear_doubt(parts))),
-            self.ground.nearness(place.score, place.distance),
+            nearness,
             hard,
+            loadings_of(pattern, known, nearness),
         )
 
     def anchors(
@@ -173,16 +177,22 @@ class Expectation(NamedTuple):
     """The logits that a weak and a strong model answer a prompt well.
 
     ``anchors`` are as benchmarks grade, ``everyday`` as people who use the answer do.
-    ``nearness`` (0-1) is how much of them comes from what was trained on.
+    ``nearness`` (0-1) is how much of them comes from what was trained on. ``loadings`` are
+    the prompt's shares of :data:`routing.learning.domains.DOMAINS`.
     """
 
     anchors: tuple[float, float]
     everyday: tuple[float, float]
     nearness: float
+    loadings: Loadings
 
 
 def mixed(
-    trained: tuple[float, float], general: tuple[float, float], nearness: float, hard: float
+    trained: tuple[float, float],
+    general: tuple[float, float],
+    nearness: float,
+    hard: float,
+    loadings: Loadings = (),
 ) -> Expectation:
     """Return the mean of both expectations, weighted by nearness.
 
@@ -198,7 +208,8 @@ def mixed(
     strong = max(weak, strong)
     lead = math.sqrt((strong - weak) * max(0.0, general[1] - general[0]))
     low, high = everyday_quality(hard, lead)
-    return Expectation((logit(weak), logit(strong)), (logit(low), logit(high)), nearness)
+    everyday = (logit(low), logit(high))
+    return Expectation((logit(weak), logit(strong)), everyday, nearness, loadings)
 
 
 def logit_of_tier(anchors: tuple[float, float], tier: Tier) -> float:
@@ -234,6 +245,7 @@ def shape_errors(predictor: QualityPredictor) -> list[str]:
         "ground.centres": (predictor.ground.centres, (kinds, features)),
         "ground.words": (predictor.ground.words, (buckets, kinds)),
         "ground.base": (predictor.ground.base, (kinds,)),
+        "ground.domains": (predictor.ground.domains, (kinds, len(DOMAINS))),
         "ground.trust": (predictor.ground.trust, (3,)),
         "experts.weight": (predictor.experts.weight, (kinds, 2, features)),
         "experts.base": (predictor.experts.base, (kinds, 2)),

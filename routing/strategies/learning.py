@@ -9,8 +9,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from routing.learning.domains import Loadings, with_tools
 from routing.learning.exploration import Explorer
-from routing.learning.places import place_at_effort
+from routing.learning.places import place_at_effort, place_on
 from routing.learning.posterior import (
     Posterior,
     QualityEstimate,
@@ -49,15 +50,16 @@ class Weighed(NamedTuple):
 class _Prior(NamedTuple):
     """What is expected of models on a prompt of ``tier``, and what it weighs in ratings.
 
-    ``anchors`` are the logits of the weak and the strong model, ``None`` without a predictor.
-    ``strength`` is ``None`` for the usual weight: less, the further the prompt lies from those
-    that the predictor was trained on. ``effort`` is how much the models are to reason, empty if
-    the request does not say.
+    ``anchors`` are the logits of the weak and the strong model, ``None`` without a predictor, and
+    ``loadings`` the prompt's shares of the domains. ``strength`` is ``None`` for the usual weight:
+    less, the further the prompt lies from those that the predictor was trained on. ``effort`` is
+    how much the models are to reason, empty if the request does not say.
     """
 
     tier: Tier
     anchors: tuple[float, float] | None = None
     strength: float | None = None
+    loadings: Loadings = ()
     effort: str = ""
 
     def of(self, option: ModelOption) -> tuple[float, float]:
@@ -69,7 +71,8 @@ class _Prior(NamedTuple):
         lead = self.anchors[1] - self.anchors[0]
         place, width = option.place, option.place_width
         if self.effort:
-            place, width = place_at_effort(option.efforts, self.effort, place, width)
+            place, width, _ = place_at_effort(option.efforts, self.effort, place, width)
+        place = place_on(place, option.place_by_domain, self.loadings)
         return logit_at(self.anchors, place), width * lead
 
 
@@ -162,7 +165,11 @@ class LearningStrategy:
             return _Prior(analysis.tier)
         expected = self._predictor.expectation(analysis.text, analysis.pattern, analysis.complexity)
         strength = self._predictor.strength(expected.nearness)
-        return _Prior(analysis.tier, expected.everyday, strength, situation.context.effort)
+        loadings = expected.loadings
+        if "tools" in situation.context.required_capabilities:
+            loadings = with_tools(loadings)
+        effort = situation.context.effort
+        return _Prior(analysis.tier, expected.everyday, strength, loadings, effort)
 
     def _decision(
         self,

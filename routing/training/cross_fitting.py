@@ -40,10 +40,17 @@ class Learners:
     general: General
 
     @classmethod
-    def fit(cls, examples: Examples, trust: Floats = USUAL_TRUST) -> Learners:
-        """Fit the learners to ``examples``; ``trust`` are the weights of the ground's signs."""
+    def fit(
+        cls, examples: Examples, trust: Floats = USUAL_TRUST, left_out: Predicted | None = None
+    ) -> Learners:
+        """Fit the learners to ``examples``; ``trust`` are the weights of the ground's signs.
+
+        ``left_out`` are predictions on the same examples by learners that did not know their
+        families: they tell what doubt is usual of an unknown kind.
+        """
         linear, words = fit_linear(examples), fit_words(examples)
-        weak = _linear_parts(linear, words, examples)[:, :, 0].mean(axis=1)
+        parts = _linear_parts(linear, words, examples) if left_out is None else left_out.parts
+        weak = parts[:, :2, 0].mean(axis=1)
         return cls(
             linear,
             words,

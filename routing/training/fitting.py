@@ -41,14 +41,16 @@ class Examples:
 
     ``x`` is (n, features), ``words`` (n, buckets) of ``1 + ln count``, and
     ``quality`` (n, 2), each 0-1: the weak model's, the strong model's.
-    ``hardness`` (n,) is how hard each prompt looks, ``kinds`` (n,) the number of its benchmark,
-    and ``copies`` (n,) is how often each prompt counts in fitting.
+    ``hardness`` (n,) is how hard each prompt looks, ``domains`` (n, domains) what it asks for,
+    ``kinds`` (n,) the number of its benchmark, and ``copies`` (n,) is how often each prompt counts
+    in fitting.
     """
 
     x: Floats
     words: csr_matrix
     quality: Floats
     hardness: Floats
+    domains: Floats
     kinds: NDArray[np.intp]
     copies: NDArray[np.intp]
 
@@ -57,25 +59,19 @@ class Examples:
         cls,
         prompts: Sequence[str],
         quality: Floats,
+        domains: Floats,
         kinds: NDArray[np.intp],
         copies: NDArray[np.intp],
     ) -> Examples:
         """Return the features of ``prompts`` with their qualities and weights."""
         analyses = [analyze_prompt(prompt) for prompt in prompts]
         texts = [PromptText.read(prompt) for prompt in prompts]
-        rows = [terms(text) for text in texts]
         return cls(
             np.array([structure(text) for text in texts]),
-            csr_matrix(
-                (
-                    np.concatenate([1 + np.log(counts) for _, counts in rows]),
-                    np.concatenate([buckets for buckets, _ in rows]),
-                    np.cumsum([0, *(len(buckets) for buckets, _ in rows)]),
-                ),
-                shape=(len(rows), 1 << BUCKET_BITS),
-            ),
+            words_of(texts),
             quality,
             np.array([hardness(a.complexity, a.pattern) for a in analyses]),
+            domains,
             kinds,
             copies,
         )
@@ -83,6 +79,19 @@ class Examples:
     def take(self, chosen: NDArray[Any]) -> Examples:
         """Return the examples chosen by indices or by a mask."""
         return Examples(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+
+def words_of(texts: Sequence[PromptText]) -> csr_matrix:
+    """Return ``1 + ln count`` of the terms of each text, (n, buckets)."""
+    rows = [terms(text) for text in texts]
+    return csr_matrix(
+        (
+            np.concatenate([1 + np.log(counts) for _, counts in rows]),
+            np.concatenate([buckets for buckets, _ in rows]),
+            np.cumsum([0, *(len(buckets) for buckets, _ in rows)]),
+        ),
+        shape=(len(rows), 1 << BUCKET_BITS),
+    )
 
 
 def fit_linear(examples: Examples) -> Linear:

@@ -47,6 +47,7 @@ from providers.abilities import (
 from providers.catalogue import Catalogue, CatalogueError, ModelSpec
 from providers.openrouter_indices import IndicesUnavailable, fetch_indices
 from providers.registry import base_url, configured_key
+from routing.learning.domains import DOMAINS
 from routing.models import ModelRef
 from routing.outcomes import OutcomesError, read_outcomes
 
@@ -129,10 +130,11 @@ class Command(TeachingCommand):
     def _fit(self, console: Console, data: list[Path], output: Path) -> None:
         # It needs SciPy, which takes half a second to load.
         from routing.training.abilities import fit_abilities
+        from routing.training.families import gradable
 
         try:
             shipped = read_abilities(SHIPPED_ABILITIES)
-            recorded = fit_abilities(list(read_outcomes(data)))
+            recorded = fit_abilities(gradable(list(read_outcomes(data))))
         except (AbilitiesError, OutcomesError) as error:
             raise CommandError(str(error)) from None
         fitted = with_fitted_lines(shipped, recorded.by_model, recorded.anchors())
@@ -213,6 +215,13 @@ def _print_results(console: Console, specs: Sequence[ModelSpec], table: AbilityT
             index.title, index.skill, r.effort or "–", f"{r.value:g}", counts, r.day.isoformat()
         )
     console.print(shown if results else "Nothing is published of it.")
+    by_domain = [
+        f"{domain} {change:+.2f}"
+        for domain, change in zip(DOMAINS, place_of(specs[0], table, "").by_domain, strict=False)
+        if change
+    ]
+    if by_domain:
+        console.print(f"Its place differs by what a prompt asks for: {', '.join(by_domain)}.")
     try:
         console.print(_efforts_table(specs, table))
     except DatabaseError:
@@ -305,6 +314,10 @@ def _as_json(catalogue: Catalogue, table: AbilityTable) -> dict[str, Any]:
                 "place": round(place.at, 3),
                 "width": round(place.width, 3),
                 "published": published_ability(spec, table, effort) is not None,
+                "place_by_domain": {
+                    domain: round(change, 3)
+                    for domain, change in zip(DOMAINS, place.by_domain, strict=False)
+                },
                 "results": [
                     {
                         "index": r.index,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from analytics.management.teaching import TeachingCommand
-from routing.evaluation.training_report import training_metrics
+from routing.evaluation.training_report import mix_metrics, training_metrics
 from routing.learning.artifact import Artifact, prompt_hashes, save_artifact
 from routing.outcomes import OutcomesError, read_outcomes
+from routing.training.families import gradable, graded_by_preference
 from routing.training.train import TrainingResult, fits_needed, train
 
 
@@ -29,7 +31,9 @@ class Command(TeachingCommand):
         "of the data, unless --weak or --strong names one. Several files are linked by the models "
         "that they share. DATA is JSON lines, plain or .gz: id, benchmark, "
         "prompt, outcomes by model with quality (0-1), input_tokens, output_tokens; an id of the "
-        "form benchmark/topic/number names a topic. Takes a few minutes for 20 000 prompts; the "
+        "form benchmark/topic/number names a topic. Benchmarks whose grades are a judge's "
+        "preference between two answers (AlpacaEval, MT-Bench) are not trained on: measure with "
+        "them instead. Takes a few minutes for 20 000 prompts; the "
         "same data and seed give the same file. Prompts are written as hashes only, never as text. "
         "Set ROUTER_ARTIFACT to the file and restart to use it.\n"
         "Example: manage.py train_router --data outcomes.jsonl.gz --output data/router.npz"
@@ -61,7 +65,8 @@ class Command(TeachingCommand):
         choices = {key: options[key] for key in ("weak", "strong")}
         console = Console(file=self.stderr)  # type: ignore[arg-type]
         try:
-            prompts = list(read_outcomes(options["data"]))
+            recorded = list(read_outcomes(options["data"]))
+            prompts = gradable(recorded)
             with Progress(console=console, transient=True) as progress:
                 task = progress.add_task(
                     f"Training on {len(prompts)} prompts",
@@ -75,11 +80,19 @@ class Command(TeachingCommand):
                     **choices,
                 )
             metrics = training_metrics(prompts, trained, **choices)
+            mix = mix_metrics(prompts, trained)
         except OutcomesError as error:
             raise CommandError(str(error)) from None
+        measured_only = Counter(p.benchmark for p in recorded if graded_by_preference(p.benchmark))
+        for benchmark, count in sorted(measured_only.items()):
+            self.stderr.write(
+                f"{benchmark}: {count} prompts are not trained on, as their grades are a judge's "
+                "preference between two answers."
+            )
         record = {
             "data": {path.name: _sha256(path) for path in options["data"]},
             "benchmarks": metrics,
+            "mix": mix,
             "interval_coverage": trained.coverage,
             "interval_coverage_left_out": trained.far_coverage,
             "folds": options["folds"],
@@ -92,10 +105,14 @@ class Command(TeachingCommand):
             save_artifact(Artifact(trained.predictor, record, trained_on), output)
         except OSError as error:
             raise CommandError(f"{output}: cannot be written ({error.strerror})") from None
-        self._report(output, metrics, trained)
+        self._report(output, metrics, mix, trained)
 
     def _report(
-        self, output: Path, metrics: dict[str, dict[str, Any]], trained: TrainingResult
+        self,
+        output: Path,
+        metrics: dict[str, dict[str, Any]],
+        mix: dict[str, Any],
+        trained: TrainingResult,
     ) -> None:
         table = Table(title="On held-out prompts", title_justify="left")
         table.add_column("benchmark")
@@ -117,6 +134,7 @@ class Command(TeachingCommand):
             )
         console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]
         console.print(table)
+        console.print(_mix_line(mix), soft_wrap=True)
         coverage = ""
         if trained.coverage is not None:
             coverage = (
@@ -132,6 +150,21 @@ class Command(TeachingCommand):
             f"{trained.predictor.near_strength:g} ratings{coverage}, SHA-256 {_sha256(output)}",
             soft_wrap=True,
         )
+
+
+def _mix_line(mix: dict[str, Any]) -> str:
+    line = (
+        f"All benchmarks with the same weight: APGR {mix['apgr_held_out']:.3f}, complexity "
+        f"{mix['apgr_complexity']:.3f}"
+    )
+    if mix["apgr_left_out_within_families"] is None:
+        return line
+    errors = (mix["calibration_error_weak_left_out"], mix["calibration_error_strong_left_out"])
+    return (
+        f"{line}. Within families that were left out: {mix['apgr_left_out_within_families']:.3f}, "
+        f"complexity {mix['apgr_complexity_within_families']:.3f}, calibration errors "
+        f"{errors[0]:.3f} / {errors[1]:.3f}"
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -55,7 +55,7 @@ def test_each_model_has_the_place_of_its_published_ability() -> None:
 def test_a_model_of_which_nothing_is_published_has_its_tiers_place_and_is_wide() -> None:
     nothing = ModelSpec("local", "nobody-knows", "simple", 0, 8192)
 
-    assert place_of(nothing, load_abilities()) == (0.0, 0.5)
+    assert place_of(nothing, load_abilities())[:2] == (0.0, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_model_of_which_nothing_is_published_has_its_tiers_place_and_is_wide()
 def test_a_tiny_model_is_not_taken_for_its_tiers_usual_one(name: str, tiny: bool) -> None:
     place = place_of(ModelSpec("local", name, "simple", 0, 8192), load_abilities())
 
-    assert place == ((-0.5, 0.5) if tiny else (0.0, 0.5))
+    assert place[:2] == ((-0.5, 0.5) if tiny else (0.0, 0.5))
 
 
 def test_the_embedded_model_is_below_the_weak_one_by_what_is_published() -> None:
@@ -77,7 +77,7 @@ def test_the_embedded_model_is_below_the_weak_one_by_what_is_published() -> None
 
     embedded = options["smollm2-135m-instruct"]
 
-    assert embedded.place == pytest.approx(-0.84, abs=0.02)
+    assert embedded.place == pytest.approx(-0.88, abs=0.02)
     assert 0 < embedded.place_width < 0.5
 
 
@@ -88,7 +88,7 @@ def test_each_effort_with_results_has_its_own_place() -> None:
 
     assert list(efforts) == ["low", "medium", "high"]
     assert efforts["low"][0] < efforts["medium"][0] < efforts["high"][0]
-    assert place_of(spec, abilities, "high") == efforts["high"]
+    assert place_of(spec, abilities, "high")[:2] == efforts["high"]
     usual, unknown = place_of(spec, abilities), place_of(spec, abilities, "max")
     assert unknown.at == usual.at
     assert unknown.width > usual.width

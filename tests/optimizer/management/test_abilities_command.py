@@ -123,7 +123,7 @@ def test_the_table_names_places_and_who_has_nothing_published() -> None:
     place, width, counted = shown["claude/claude-opus-5-5"]
     assert float(place) > 1 > float(width) > 0
     assert counted == "3 of 4"
-    assert shown["local/smollm2-135m-instruct"] == ["-0.84", "0.21", "1 of 1"]
+    assert shown["local/smollm2-135m-instruct"] == ["-0.88", "0.17", "1 of 1"]
 
 
 def test_json_has_each_result_with_its_source_and_date_and_efforts_apart() -> None:
@@ -291,7 +291,7 @@ def test_one_model_has_a_place_a_length_and_a_speed_by_effort() -> None:
     lines = run("openai/gpt-oss-120b").splitlines()
     rows = [[cell.strip() for cell in line.split("│")] for line in lines]
     by_effort = {row[1]: row[2:8] for row in rows if len(row) == 9}
-    assert by_effort["high"] == ["1.79", "0.26", "25", "2000", "1.0", "100"]
+    assert by_effort["high"] == ["1.83", "0.28", "25", "2000", "1.0", "100"]
     assert by_effort["low"][2:] == ["0", "–", "–", "–"]
     assert float(by_effort["low"][0]) < float(by_effort["medium"][0])
     assert "not stated" in by_effort

@@ -71,6 +71,7 @@ def test_known_gains_first_recover_the_gap_at_once() -> None:
     assert found.apgr == pytest.approx((0.25 + 0.75) / 2 * 0.2 + 0.8, abs=0.01)
     # 19 strong calls of 100 reach 95 % of the strong model's mean.
     assert found.cost_at_95 == pytest.approx((19 * 10 + 81 * 1) / 1000)
+    assert found.cost_at_equal == pytest.approx((20 * 10 + 80 * 1) / 1000)
 
 
 def test_prompts_that_the_weak_model_wins_lift_the_curve_above_the_strong_model() -> None:

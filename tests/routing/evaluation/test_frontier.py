@@ -60,6 +60,19 @@ def test_figures_are_reproducible_and_lie_in_their_intervals() -> None:
     assert first.area.low <= first.area.value <= first.area.high
     assert first.gain.low > 0
     assert set(first.at_equal_cost) == set(results.models)
+    assert set(first.at_equal_quality) == set(results.models)
+
+
+def test_the_cost_at_equal_quality_is_a_share_of_always_using_the_model() -> None:
+    # The cheap model answers every second prompt; only the others need the dear one.
+    quality = np.array([[1.0, 1.0], [0.0, 1.0]] * 50)
+    results = ModelResults(["cheap", "dear"], quality, np.tile([0.1, 1.0], (100, 1)))
+    knows = frontier_figures(results, picks_by_penalty(quality, results.cost), resamples=5)
+    assert knows.at_equal_quality["dear"].value == pytest.approx(0.55)
+    blind = np.zeros((100, 3), dtype=np.intp)
+    never = frontier_figures(results, blind, resamples=5)
+    assert np.isnan(never.at_equal_quality["dear"].value)
+    assert never.at_equal_quality["cheap"].value == pytest.approx(1)
 
 
 def test_calibration_error_is_how_far_off_predictions_are() -> None:

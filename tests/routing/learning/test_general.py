@@ -109,3 +109,13 @@ def test_the_gap_is_that_of_the_anchors() -> None:
     anchors = PREDICTOR.anchors(analysis.text, analysis.pattern, analysis.complexity)
     assert anchors == PREDICTOR.anchors(analysis.text, analysis.pattern)
     assert 0 <= quality_gap(anchors) < 1
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["Write a haiku about a dog.", "Draft a reply to my neighbour.", "How do I sleep better?"],
+)
+def test_everyday_requests_belong_to_no_benchmark(prompt: str) -> None:
+    """They begin as the tasks of a benchmark of code or of questions do."""
+    assert nearness("Write a function to find the shared elements of two lists.") > 0.8
+    assert nearness(prompt) < 0.5

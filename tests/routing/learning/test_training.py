@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routing.analysis import analyze_prompt
+from routing.evaluation.training_report import mix_metrics
 from routing.learning.artifact import (
     SHIPPED,
     Artifact,
@@ -21,12 +22,14 @@ from routing.learning.artifact import (
     prompt_hashes,
     save_artifact,
 )
+from routing.learning.domains import DOMAINS
 from routing.learning.features import NAMES, structure, terms
 from routing.learning.posterior import expit
 from routing.learning.predictor import logit_of_tier, quality_gap
 from routing.outcomes import Outcome, OutcomesError, RecordedPrompt
 from routing.prompt_text import PromptText
 from routing.training.cross_fitting import Learners
+from routing.training.families import gradable
 from routing.training.train import TrainingResult, examples_of, train
 from tests.routing.learning.made_outcomes import made_outcomes
 
@@ -228,3 +231,30 @@ def test_every_text_has_finite_features(text: str) -> None:
     buckets, counts = terms(read)
     assert (np.diff(buckets) > 0).all()
     assert counts.sum() == max(0, 2 * len(read.words) - 1)
+
+
+def test_a_judges_preference_is_not_trained_on() -> None:
+    both = made_outcomes(60) + made_outcomes(60, 1, "alpaca_eval")
+    assert {p.benchmark for p in gradable(both)} == {"made"}
+    with pytest.raises(OutcomesError, match=r"alpaca_eval.*preference"):
+        gradable(made_outcomes(60, 1, "alpaca_eval"))
+    assert gradable([]) == []
+
+
+def test_each_kind_has_the_domains_of_its_prompts() -> None:
+    maths, code = made_outcomes(60, 0, "gsm8k"), made_outcomes(60, 1, "mbpp")
+    predictor = train(maths + code, folds=3).predictor
+    shares = dict(zip(DOMAINS, predictor.ground.domains.T.tolist(), strict=True))
+    assert shares["maths"] == [1.0, 0.0]
+    assert shares["code"] == [0.0, 1.0]
+
+
+def test_the_mix_counts_each_benchmark_alike(trained: TrainingResult) -> None:
+    prompts = made_outcomes(120) + made_outcomes(60, 1, "other")
+    mix = mix_metrics(prompts, train(prompts, folds=3))
+    assert mix["apgr_held_out"] > 0.6
+    assert 0 < mix["apgr_left_out_within_families"] < 1.5
+    assert 0 <= mix["calibration_error_weak_left_out"] < 0.3
+    alone = mix_metrics(made_outcomes(), trained)
+    assert alone["apgr_left_out_within_families"] is None
+    assert alone["calibration_error_weak_left_out"] is None

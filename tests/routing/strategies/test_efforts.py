@@ -52,7 +52,7 @@ def test_candidates_carry_the_effort_only_if_there_is_one(strategy: str) -> None
 def test_an_effort_that_is_not_known_is_never_surer(at, width, effort) -> None:
     place = place_at_effort({"low": (0.5, 0.1)}, effort, at, width)
     if effort == "low":
-        assert place == (0.5, 0.1)
+        assert place[:2] == (0.5, 0.1)
     else:
         assert place.at == at
         assert place.width > width
