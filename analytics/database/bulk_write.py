@@ -143,6 +143,7 @@ def maker_of(table: type[Row]) -> Callable[[Mapping[str, Any]], Row]:
 _PLAIN: dict[type[models.Field], Convert] = {
     models.PositiveIntegerField: int,
     models.PositiveBigIntegerField: int,
+    models.BigIntegerField: int,
     models.FloatField: float,
     models.BooleanField: bool,
     # A choice is a subclass of string that not every driver accepts.
