@@ -52,7 +52,11 @@ def test_nor_in_what_comes_later(open_page: Open, service: Service, axe: Axe) ->
     expect(page.locator(".headline")).to_be_visible()
     assert grave(page, axe) == []
     page.goto("/admin/?days=30")
-    expect(page.locator("#chart-failures")).to_be_visible()
+    expect(page.locator("#chart-spend")).to_be_visible()
+    page.get_by_text("More charts").click()
+    expect(page.locator("#chart-hits")).to_be_visible()
+    page.get_by_text("Providers, models, budgets").click()
+    expect(page.get_by_text("Most used budgets")).to_be_visible()
     for figures in page.get_by_text("Figures", exact=True).all():
         if figures.is_visible():
             figures.click()
