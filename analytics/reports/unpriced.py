@@ -20,9 +20,9 @@ def without_price(decisions: QuerySet[Any]) -> QuerySet[Any]:
     )
 
 
-def unpriced_answers(since: datetime, until: datetime | None = None) -> int:
-    """Return the number of answers of a period without a price."""
+def unpriced_answers(since: datetime, until: datetime | None = None) -> QuerySet[Any]:
+    """Return the decisions of a period whose answers have no price."""
     decisions = RoutingMetric.objects.filter(created_at__gte=since)
     if until is not None:
         decisions = decisions.filter(created_at__lt=until)
-    return without_price(decisions).count()
+    return without_price(decisions)

@@ -66,7 +66,6 @@ def test_home_says_what_is_spent_and_leads_to_the_rows(open_page: Open, shots: P
     page.get_by_text("Providers, models, budgets").click()
     expect(page.get_by_text("Kinds of prompt, by cost")).to_be_visible()
     expect(page.get_by_text("Most used budgets")).to_be_visible()
-    wait_for_pictures(page)
     shoot(page, shots / "home-whole.png")
     page.get_by_role("link", name="7 days").click()
     expect(page.get_by_role("link", name="7 days")).to_have_attribute("aria-current", "true")
@@ -236,7 +235,7 @@ def test_a_decision_tells_its_story(open_page: Open, service: Service, shots: Pa
     expect(page.locator(".parts tbody tr").first).to_contain_text("demanding work")
     wait_for_pictures(page)
     expect(page.locator(".candidates tr.chosen")).to_have_count(1)
-    expect(page.locator(".answer-text").last).to_have_text(ANSWER)
+    expect(page.locator(".said").last).to_have_text(ANSWER)
     shoot(page, shots / "decision.png")
 
 

@@ -84,6 +84,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(
 
 def test_on_a_phone_every_table_can_be_reached(open_page: Open) -> None:
     page = open_page("/admin/", width=390)
+    page.get_by_role("button", name="Menu").click()
     page.get_by_role("link", name="Budgets", exact=True).click()
     expect(page.get_by_role("heading", name="Select budget to change")).to_be_visible()
 

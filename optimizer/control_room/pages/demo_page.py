@@ -52,6 +52,9 @@ def demo_make(request: HttpRequest) -> HttpResponseRedirect:
         demo_begin(DemoPlan())
     except DemoBusy:
         messages.info(request, "The demo is being made already.")
+    except OSError as error:
+        messages.error(request, f"The demo cannot be written: {error.strerror}.")
+        return redirect("admin:demo")
     demo_switch(request, on=True)
     return redirect("admin:demo")
 

@@ -12,8 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -80,24 +78,32 @@ def demo_exists() -> bool:
 
 
 def demo_begin(plan: DemoPlan) -> subprocess.Popen[bytes]:
-    """Start the process that makes the demo in place of any earlier one. Raises `DemoBusy`."""
-    if _is_locked():
-        raise DemoBusy
+    """Start the process that makes the demo in place of any earlier one.
+
+    Raises :class:`DemoBusy`, and ``OSError`` if the folder cannot be written.
+    """
     demo_folder().mkdir(parents=True, exist_ok=True)
-    _write(demo_folder() / _PROGRESS, {"step": "Starting", "done": 0, "total": 0})
-    building = demo_folder() / BUILDING
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir()
-    process = subprocess.Popen(  # noqa: S603 - our own command
-        [
-            sys.executable, "-m", "django", "demo", "--write",
-            "--requests", str(plan.requests), "--days", str(plan.days), "--seed", str(plan.seed),
-        ],
-        cwd=settings.BASE_DIR,
-        env=_environment(building),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    with (demo_folder() / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemoBusy from None
+        _write(demo_folder() / _PROGRESS, {"step": "Starting", "done": 0, "total": 0})
+        building = demo_folder() / BUILDING
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir()
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [
+                sys.executable, "-m", "django", "demo", "--write", "--requests",
+                str(plan.requests), "--days", str(plan.days), "--seed", str(plan.seed),
+            ],
+            cwd=settings.BASE_DIR,
+            env=_environment(building),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            # The process holds the lock as long as it lives, and nobody else in between.
+            pass_fds=(lock.fileno(),),
+        )  # fmt: skip
     # The processes that have ended are waited for, so that they do not stay as zombies.
     _PROCESSES[:] = [earlier for earlier in _PROCESSES if earlier.poll() is None]
     _PROCESSES.append(process)
@@ -130,16 +136,6 @@ class DemoWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the lock that shows others that the demo is being made. Raises `DemoBusy`."""
-        with (self._folder / _LOCK).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise DemoBusy from None
-            yield
-
     def progress(self, step: str, done: int, total: int) -> None:
         """Say how far it is."""
         _write(self._folder / _PROGRESS, {"step": step, "done": done, "total": total})
@@ -160,12 +156,12 @@ class DemoWriter:
 def _is_locked() -> bool:
     path = demo_folder() / _LOCK
     try:
-        with path.open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
+        with path.open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    except OSError:  # it was never made
+        return False
     return False
 
 

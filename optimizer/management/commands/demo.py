@@ -116,15 +116,12 @@ class Command(BaseCommand):
         os.nice(_NICENESS)  # requests come first
         writer = DemoWriter(building.parent)
         try:
-            with writer.locked():
-                self._write_locked(plan, writer, database)
-        except DemoBusy:
-            raise CommandError("The demo is being made by another process.") from None
+            self._write_database(plan, writer, database)
         except Exception as error:
             writer.failed(f"{type(error).__name__}: {error}"[:300])
             raise
 
-    def _write_locked(self, plan: DemoPlan, writer: DemoWriter, database: Path) -> None:
+    def _write_database(self, plan: DemoPlan, writer: DemoWriter, database: Path) -> None:
         # A power failure may cost the half-made file, so that no commit waits for the disk.
         connection_created.connect(_without_waiting)
         writer.progress("Making the tables", 0, 0)

@@ -6,6 +6,7 @@ import html
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -16,7 +17,15 @@ from django.urls import reverse
 
 from analytics.budgets.periods import window_at
 from analytics.budgets.report import AccountStanding
-from analytics.models import DailyTotal, RefusalTotal, RequestRecord
+from analytics.models import (
+    Alert,
+    AlertRule,
+    BudgetAccount,
+    BudgetHold,
+    DailyTotal,
+    RefusalTotal,
+    RequestRecord,
+)
 from analytics.money import dollars
 from analytics.reports.report import routing_report
 from optimizer.control_room.pages.home.details import cost_breakdown, details
@@ -139,6 +148,27 @@ def test_refused_requests_are_shown_from_the_day_on_that_totals_count(admin_clie
     (problem,) = overview(ReportPeriod.last_days(7), {})["problems"]
     assert problem.text == f"1 request was refused since {day:%b %-d}."
     assert admin_client.get(problem.page).context["cl"].result_count == 1
+
+
+def test_what_workers_left_and_what_was_not_delivered(admin_client: Client) -> None:
+    RequestRecordFactory(created_at=NOW)
+    account = BudgetAccount.objects.create(budget=BudgetFactory(limit=Decimal(1000)))
+    for lost_at in (NOW, None):
+        BudgetHold.objects.create(
+            request_id=uuid4(), account=account, start=NOW, amount=Decimal("0.1"), model="m",
+            worker="w", lost_at=lost_at,
+        )  # fmt: skip
+    for error, delivered_at in (("timed out", None), ("", None), ("late", NOW)):
+        Alert.objects.create(
+            rule=AlertRule.objects.create(name=f"{error}{delivered_at}", limit=1, emails="a@b.c"),
+            period_start=NOW.date(), value=2, text="spent", error=error,
+            delivered_at=delivered_at,
+        )  # fmt: skip
+    holds, alerts = overview(ReportPeriod.last_days(7), {})["problems"]
+    assert holds.text.startswith("1 hold belongs to workers that stopped")
+    assert alerts.text == "1 alert could not be delivered."
+    for problem in (holds, alerts):
+        assert admin_client.get(problem.page).context["cl"].result_count == 1
 
 
 def test_a_dear_day_is_told_from_usual_ones(admin_client: Client) -> None:
@@ -269,6 +299,7 @@ def test_durations_are_those_of_answered_calls_and_streams(admin_client: Client)
 
 def test_no_page_asks_the_database_much(admin_client: Client) -> None:
     some_requests()
+    RoutingMetricFactory(baseline_cost=None, routing_saved=None)
     for each in (True, False):
         BudgetFactory(scope="user" if each else "everything", limit=Decimal(1))
     pages = (HOME, DETAILS, WHOSE, CHARTS, reverse("admin:models"), reverse("admin:start"))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Sum, Value
+from django.db.models import BigIntegerField, Count, Sum, Value
+from django.db.models.functions import Cast
 from django.urls import reverse
 
 from analytics.budgets.report import AccountStanding
@@ -53,15 +54,16 @@ def problems(
             "analytics.view_comparison",
         )
     yield from _unusual_days(spending, period, now)
-    yield from _unpriced(totals, period)
+    counts = _counts(period)
+    yield from _unpriced(counts, period)
     if totals["failed"] > _MANY_FAILED * max(totals["requests"], 1):
         share = 100 * totals["failed"] / totals["requests"]
         yield Problem(
             f"{counted(totals['failed'], 'request')} failed ({share:.1f} %).",
             _list(_REQUESTS, period.list_query(status__exact="error")),
         )
-    yield from _refusals(period)
-    yield from _holds_and_alerts()
+    yield from _refusals(counts, period)
+    yield from _holds_and_alerts(counts)
 
 
 def _list(page: str, query: str = "") -> str:
@@ -110,12 +112,8 @@ def _unusual_days(
         )
 
 
-def _unpriced(totals: Figures, period: ReportPeriod) -> Iterator[Problem]:
-    # Counted only where the sums leave room for any, as they cannot tell failed requests apart.
-    if totals["decided"] == totals["paired"]:
-        return
-    unpriced = unpriced_answers(period.since, period.until)
-    if unpriced:
+def _unpriced(counts: Mapping[str, int], period: ReportPeriod) -> Iterator[Problem]:
+    if unpriced := counts.get("unpriced", 0):
         have = "has" if unpriced == 1 else "have"
         yield Problem(
             f"{counted(unpriced, 'answer')} {have} no known price, or no baseline with one; no "
@@ -124,23 +122,47 @@ def _unpriced(totals: Figures, period: ReportPeriod) -> Iterator[Problem]:
         )
 
 
-def _refusals(period: ReportPeriod) -> Iterator[Problem]:
-    rows = RefusalTotal.objects.filter(date__gte=period.since.date())
+def _counts(period: ReportPeriod) -> Mapping[str, int]:
+    """Count unpriced answers and refusals of a period, lost holds and undelivered alerts.
+
+    It takes one query.
+    """
+    refusals = RefusalTotal.objects.filter(date__gte=period.since.date())
     if period.until is not None:
-        rows = rows.filter(date__lt=period.until.date())
-    sums = rows.aggregate(count=Sum("count", default=0), unrecorded=Sum("unrecorded", default=0))
-    if sums["count"]:
-        more = f"; {sums['unrecorded']:,} of them have no row" if sums["unrecorded"] else ""
-        were = "was" if sums["count"] == 1 else "were"
+        refusals = refusals.filter(date__lt=period.until.date())
+    holds = BudgetHold.objects.filter(lost_at__isnull=False)
+    alerts = Alert.objects.filter(delivered_at=None).exclude(error="")
+    first, *others = (
+        rows.order_by().annotate(kind=Value(kind)).values("kind").annotate(number=number)
+        for rows, kind, number in (
+            (unpriced_answers(period.since, period.until), "unpriced", Count("pk")),
+            (refusals, "refused", _summed("count")),
+            (refusals, "unrecorded", _summed("unrecorded")),
+            (holds, "holds", Count("pk")),
+            (alerts, "alerts", Count("pk")),
+        )
+    )
+    rows: Any = first.union(*others, all=True)
+    return {row["kind"]: row["number"] for row in rows}
+
+
+def _summed(column: str) -> Cast:
+    return Cast(Sum(column), BigIntegerField())
+
+
+def _refusals(counts: Mapping[str, int], period: ReportPeriod) -> Iterator[Problem]:
+    refused, unrecorded = counts.get("refused", 0), counts.get("unrecorded", 0)
+    if refused:
+        more = f"; {unrecorded:,} of them have no row" if unrecorded else ""
+        were = "was" if refused == 1 else "were"
         yield Problem(
-            f"{counted(sums['count'], 'request')} {were} refused since "
-            f"{period.since:%b %-d}{more}.",
+            f"{counted(refused, 'request')} {were} refused since {period.since:%b %-d}{more}.",
             _list(_REQUESTS, period.whole_days().list_query(status__exact="refused")),
         )
 
 
-def _holds_and_alerts() -> Iterator[Problem]:
-    lost_holds, undelivered = _lost_holds_and_undelivered_alerts()
+def _holds_and_alerts(counts: Mapping[str, int]) -> Iterator[Problem]:
+    lost_holds, undelivered = counts.get("holds", 0), counts.get("alerts", 0)
     if lost_holds:
         belong = "belongs" if lost_holds == 1 else "belong"
         yield Problem(
@@ -155,16 +177,3 @@ def _holds_and_alerts() -> Iterator[Problem]:
             _list("analytics_alert_changelist", "undelivered=1"),
             "analytics.view_alert",
         )
-
-
-def _lost_holds_and_undelivered_alerts() -> tuple[int, int]:
-    """Count the holds of workers that stopped, and the alerts that could not be delivered."""
-    number = {"n": Count("pk")}
-    holds = BudgetHold.objects.filter(lost_at__isnull=False).annotate(kind=Value("holds"))
-    alerts = (
-        Alert.objects.filter(delivered_at=None).exclude(error="").annotate(kind=Value("alerts"))
-    )
-    parts = [rows.order_by().values("kind").annotate(**number) for rows in (holds, alerts)]
-    both: Any = parts[0].union(parts[1], all=True)
-    counts = {row["kind"]: row["n"] for row in both}
-    return counts.get("holds", 0), counts.get("alerts", 0)

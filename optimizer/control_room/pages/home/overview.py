@@ -18,6 +18,7 @@ from analytics.budgets.report import most_used
 from analytics.ledger.savings import cost_savings
 from analytics.models import Budget, RequestRecord
 from analytics.money import dollars, percent
+from analytics.quality.pairs import comparisons_in, pairs_with_cost
 from analytics.quality.report import quality_report
 from analytics.reports.compared import ComparedWith
 from analytics.reports.daily_spending import DailySpending
@@ -81,8 +82,9 @@ def overview(
     picked = sums
     if compared is not None and compared.baseline is not None:
         picked = CachedSums(compared.sums())
-    savings = cost_savings(since, until, picked)
-    quality = quality_report(settings.QUALITY_TOLERANCE, since, until)
+    pairs, judging = pairs_with_cost(comparisons_in(since, until))
+    savings = cost_savings(since, until, picked, judging=judging)
+    quality = quality_report(settings.QUALITY_TOLERANCE, since, until, pairs)
     accounts = most_used(Budget.objects.filter(enabled=True), most=_MOST_BUDGETS, now=now)
     spending = DailySpending.since(min(since, now).date() - _BEFORE)
     last = (until - timedelta(microseconds=1) if until else now).date()

@@ -5,6 +5,7 @@ The demo is made once for the module by the real command.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -282,6 +283,30 @@ class TestMaking:
         (demo_folder() / "progress.json").write_text('{"step": "Starting"}')
         assert demo_state().phase == "failed"
         assert "could not be made" in admin_client.get(DEMO).content.decode()
+
+    def test_while_it_is_made_it_is_neither_made_nor_removed(
+        self, demo: Path, admin_client: Client
+    ) -> None:
+        with (demo / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert demo_state().phase == "making"
+            for option in ([], ["--remove"]):
+                with pytest.raises(CommandError, match="being made"):
+                    call_command("demo", *option)
+            for name in ("demo_make", "demo_delete"):
+                page = admin_client.post(reverse(f"admin:{name}"), follow=True)
+                assert "being made" in page.content.decode()
+            progress = admin_client.get(reverse("admin:demo_progress")).json()
+            assert progress["phase"] == "making"
+        assert demo_state().phase == "ready"
+
+    def test_a_folder_that_cannot_be_written_is_named(
+        self, tmp_path: Path, settings: Any, admin_client: Client
+    ) -> None:
+        (tmp_path / "demo").write_text("a file in its place")
+        settings.DATA_DIR = tmp_path
+        page = admin_client.post(reverse("admin:demo_make"), follow=True)
+        assert "The demo cannot be written: " in page.content.decode()
 
     def test_the_command_says_what_it_cannot_do(self, tmp_path: Path, settings: Any) -> None:
         settings.DATA_DIR = tmp_path
