@@ -20,6 +20,7 @@ _OUTAGE_HOURS = (9, 13)
 _AGENTS = (("claude-code", "messages"), ("codex", "responses"), ("opencode", "chat/completions"))
 _AGENT_MODELS = {"claude-code": "claude-sonnet-5-5", "codex": "gpt-6.1-sol"}
 _NAMED_BY_AGENTS = 0.3
+_SATURDAY = 5
 _TURNS = (5, 16)
 _FAILED, _FAILED_OVER = 0.004, 0.006
 """Shares of requests that nobody answers, and whose first call fails."""
@@ -62,22 +63,22 @@ def planned_requests(
     random = Random(seed)
     drafts: list[PlannedRequest] = []
     first = (now - timedelta(days=days - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    weights = [_weight(first + timedelta(days=day), day / days) for day in range(days)]
+    starts = [first + timedelta(days=day) for day in range(days)]
     for app in company.apps.values():
-        for day, weight in enumerate(weights):
+        weights = [_weight(app, start, day / days) for day, start in enumerate(starts)]
+        for start, weight in zip(starts, weights, strict=True):
             expected = requests * app.share * weight / sum(weights)
-            if (first + timedelta(days=day)).weekday() >= 5:
-                expected *= app.week
-            drafts += _of_a_day(company, app, first + timedelta(days=day), expected, random)
+            drafts += _of_a_day(company, app, start, expected, random)
     if days > SPIKE_DAYS_AGO:
         drafts += _spike(company, now, round(requests * _SPIKE_SHARE), random)
     drafts = sorted((draft for draft in drafts if draft.at < now), key=lambda draft: draft.at)
     return list(_numbered(drafts, now, random))
 
 
-def _weight(day: datetime, passed: float) -> float:
+def _weight(app: App, day: datetime, passed: float) -> float:
     """Return how much is asked on a day: the company grows, and no two days are the same."""
-    return (0.7 + 0.6 * passed) * (1 + 0.12 * math.sin(day.toordinal() * 1.7))
+    weekend = app.week if day.weekday() >= _SATURDAY else 1.0
+    return weekend * (0.7 + 0.6 * passed) * (1 + 0.12 * math.sin(day.toordinal() * 1.7))
 
 
 def _of_a_day(

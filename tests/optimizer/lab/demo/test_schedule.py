@@ -30,7 +30,7 @@ def test_requests_come_in_order_within_the_days(planned: list[PlannedRequest]) -
     assert times == sorted(times)
     assert NOW - timedelta(days=60) <= times[0]
     assert times[-1] < NOW
-    assert 1200 < len(planned) < 1900
+    assert 1350 < len(planned) < 1700
     assert [request.number for request in planned] == list(range(len(planned)))
 
 
