@@ -45,7 +45,14 @@ _SHOWN = (models.BooleanField, models.DecimalField, models.FloatField, models.JS
 
 
 class PlainValuesMixin(ModelAdmin):
-    """A read-only admin whose pages show numbers, amounts and JSON as people read them."""
+    """A read-only admin whose lists and pages show numbers, amounts and JSON for people.
+
+    It comes before mixins that hide columns, which know these by their names.
+    """
+
+    def get_list_display(self, request: Any) -> Any:
+        """Return the columns, those with raw values as functions that show them."""
+        return list(self._shown(super().get_list_display(request)))
 
     def get_fieldsets(self, request: Any, obj: Any = None) -> Any:
         """Return the fields, those with raw values as functions that show them."""
@@ -69,5 +76,6 @@ def _shower(field: Any) -> Callable[[Any], str | SafeString]:
         return plain_value(field, getattr(row, field.attname))
 
     show.short_description = field.verbose_name  # type: ignore[attr-defined]
+    show.admin_order_field = field.name  # type: ignore[attr-defined]
     show.__name__ = str(field.name)
     return show

@@ -88,7 +88,7 @@ def _of_a_day(
     if app.name == "agents":
         # Sessions are few, so that a day may have none.
         turns = sum(_TURNS) / 2
-        for _ in range(round(left / turns + random.uniform(-0.4, 0.4))):
+        for _ in range(round(expected / turns + random.uniform(-0.5, 0.5))):
             yield from _agent_session(company, app, _moment(app, day, random), random)
         return
     for _ in range(max(0, round(left))):

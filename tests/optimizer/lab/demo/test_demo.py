@@ -103,7 +103,7 @@ class TestContents:
             assert RequestRecord.objects.filter(cache_hit=True).exists()
             assert RequestRecord.objects.filter(status="refused").exists()
             assert RequestRecord.objects.exclude(attempts=[]).exists()
-            assert AgentSession.objects.filter(agent="claude-code").exists()
+            assert AgentSession.objects.exclude(agent="chat").exists()
             assert Comparison.objects.filter(source="judge").exists()
             assert Feedback.objects.exists()
             assert Experiment.objects.get().status == "stopped"
