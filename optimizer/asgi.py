@@ -17,6 +17,7 @@ from servestatic import ServeStaticASGI  # noqa: E402
 
 from optimizer.api.endpoints import endpoints_of  # noqa: E402
 from optimizer.server.body_limit import BodyLimit  # noqa: E402
+from optimizer.server.compressed_static import CompressedStatic  # noqa: E402
 from optimizer.server.errors import App  # noqa: E402
 from optimizer.server.fast_path import FastPath  # noqa: E402
 from optimizer.server.gatekeeper import Gatekeeper  # noqa: E402
@@ -30,7 +31,7 @@ def _with_static_files(app: App) -> App:
         for storage in getattr(finder, "storages", {}).values():
             prefix = getattr(storage, "prefix", "")
             static.add_files(storage.location, prefix=f"{settings.STATIC_URL}{prefix}")
-    return static  # type: ignore[no-any-return]
+    return CompressedStatic(static, f"/{settings.STATIC_URL.lstrip('/')}")
 
 
 _fast_path = FastPath(Lifespan(cast("App", _django)), endpoints_of)

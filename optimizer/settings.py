@@ -263,6 +263,8 @@ elif _database["ENGINE"] == "django.db.backends.postgresql":
         keepalives_count=3,
         options=f"-c lock_timeout={DATABASE_TIMEOUT}s -c jit=off",
     )
+# Pages that show the demo read it from a file of its own.
+DATABASE_ROUTERS = ["analytics.database.demo.DemoRouter"]
 # The database for reports, if they do not read where requests are written.
 if _replica := env.str("DATABASE_REPLICA_URL", default=""):
     DATABASES["replica"] = {
@@ -275,7 +277,7 @@ if _replica := env.str("DATABASE_REPLICA_URL", default=""):
         },
         "TEST": {"MIRROR": "default"},
     }
-    DATABASE_ROUTERS = ["analytics.database.replicas.ReplicaRouter"]
+    DATABASE_ROUTERS.append("analytics.database.replicas.ReplicaRouter")
 # No CONN_MAX_AGE: under ASGI each synchronous view runs on a thread of its own, which would
 # leave its connection open. The threads of the ledger and the cache keep their connections open.
 # Limits are shared over Redis if the cache is in Redis.

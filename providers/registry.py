@@ -23,6 +23,11 @@ _WIRES: dict[str, type[WireClient]] = {
 }
 
 
+def features_of_wire(wire: str) -> frozenset[str]:
+    """Return the features of a request that clients of ``wire`` support (not ``local``)."""
+    return _WIRES[wire].features
+
+
 def configured_key(spec: ProviderSpec, environment: Mapping[str, str]) -> str:
     """Return the provider's API key from the first variable that has one, else empty."""
     return next((environment[name] for name in spec.key_env if environment.get(name)), "")

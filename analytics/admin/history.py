@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any, ClassVar
 
@@ -11,12 +12,16 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import path, reverse
 
 from analytics.access.prompt_rights import may_view_prompts
+from analytics.admin.plain_values import PlainValuesMixin
 from analytics.admin.prompt_access import PromptAccessMixin, visible
 from analytics.database.large_tables import COUNTED_ROWS, CappedPaginator
 from analytics.exports.csv import csv_response
 from analytics.ledger.daily_totals import known_values
 from analytics.reports.tags import tagged
+from analytics.reports.unpriced import without_price
 
+# What our APIs put before a request's id: chatcmpl-, cmpl-, resp_, msg_.
+_OWN_PREFIX = re.compile(r"^(?:chatcmpl-|cmpl-|resp_|msg_)")
 NOT_STORED = "(not stored)"
 
 
@@ -77,6 +82,21 @@ class TagFilter(_UrlValueFilter):
         return tagged(queryset, value)  # type: ignore[no-any-return]
 
 
+class UnpricedFilter(admin.SimpleListFilter):
+    """Offers the decisions whose answers have no price, so that no savings are counted."""
+
+    title = "price"
+    parameter_name = "unpriced"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the only choice beside all."""
+        return [("1", "not known")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the decisions that were answered and have no savings."""
+        return without_price(queryset) if self.value() == "1" else queryset
+
+
 class ReadOnlyAdmin(admin.ModelAdmin):
     """Rows that cannot be added, changed or deleted in the admin."""
 
@@ -93,7 +113,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return False
 
 
-class HistoryAdmin(PromptAccessMixin, ReadOnlyAdmin):
+class HistoryAdmin(PlainValuesMixin, PromptAccessMixin, ReadOnlyAdmin):
     """A list of any length that can be read, filtered and exported, but not edited."""
 
     paginator = CappedPaginator
@@ -107,6 +127,8 @@ class HistoryAdmin(PromptAccessMixin, ReadOnlyAdmin):
     change_list_template = "admin/analytics/large_change_list.html"
     csv_columns: tuple[str, ...] = ()
     key_field = "cache_key"
+    id_fields: ClassVar[tuple[str, ...]] = ()
+    """Indexed columns with ids of clients and providers."""
     prompt_field = "prompt"
     actions: Any = ("export_selected",)
 
@@ -124,16 +146,22 @@ class HistoryAdmin(PromptAccessMixin, ReadOnlyAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         """Look up an id or a cache key by index; search the prompts for anything else.
 
-        A user who may not see prompts finds ids only.
+        An id is ours, with what our APIs put before it, or one that the client or the provider
+        sent: of a session, a user or an answer. A user who may not see prompts finds ids only.
         """
         term = search_term.strip()
         if not term:
             return queryset, False
         try:
-            return self._by_id(queryset, uuid.UUID(term)), False
+            return self._by_id(queryset, uuid.UUID(_OWN_PREFIX.sub("", term))), False
         except ValueError:
-            if not may_view_prompts(request):
-                return queryset.none(), False
+            pass
+        for column in self.id_fields:
+            rows = queryset.filter(**{column: term})
+            if rows.exists():
+                return rows, False
+        if not may_view_prompts(request):
+            return queryset.none(), False
         if len(term) == 64 and all(digit in "0123456789abcdef" for digit in term):
             return queryset.filter(**{self.key_field: term}), False
         return queryset.filter(**{f"{self.prompt_field}__icontains": term}), False

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from analytics.access.keys import NewKey, key_make, key_revoke, key_rotate
 from analytics.access.versioned_rows import save_versioned
-from analytics.admin.fields import ChoicesField, LinesField
+from analytics.admin.fields import ChoicesField, LabelledDateTime, LinesField
 from analytics.models import ApiKey, Project, Team
 from analytics.models.keys import SCOPES, default_scopes
 
@@ -84,6 +85,12 @@ class ApiKeyAdmin(admin.ModelAdmin):
     list_filter = ("team", "project")
     search_fields = ("name", "prefix", "user")
     actions = ("revoke_selected", "rotate_selected")
+    formfield_overrides = {
+        models.DateTimeField: {
+            "form_class": forms.SplitDateTimeField,
+            "widget": LabelledDateTime("Expires at"),
+        }
+    }
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return false: keys are revoked instead."""

@@ -30,7 +30,9 @@ def visible(request: HttpRequest, columns: Iterable[Any]) -> list[Any]:
     """Return ``columns`` without those that the user may not see."""
     if may_view_prompts(request):
         return list(columns)
-    return [column for column in columns if column not in _PRIVATE_COLUMNS]
+    # A function that shows a column has its name.
+    names = ((column, getattr(column, "__name__", column)) for column in columns)
+    return [column for column, name in names if name not in _PRIVATE_COLUMNS]
 
 
 def without_texts(story: RequestExplanation) -> RequestExplanation:

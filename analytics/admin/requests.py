@@ -12,7 +12,14 @@ from django.utils.safestring import SafeString
 
 from analytics.access.prompt_rights import may_view_prompts
 from analytics.admin.compared import ComparedAdmin, compared_with, saved_text
-from analytics.admin.history import HistoryAdmin, ModelFilter, ProviderFilter, TagFilter, UserFilter
+from analytics.admin.history import (
+    HistoryAdmin,
+    ModelFilter,
+    ProviderFilter,
+    TagFilter,
+    UnpricedFilter,
+    UserFilter,
+)
 from analytics.admin.links import cache_link_to, link_to
 from analytics.admin.prompt_access import without_texts
 from analytics.ledger.daily_totals import savings_summary
@@ -34,10 +41,11 @@ class RoutingMetricAdmin(ComparedAdmin, HistoryAdmin):
         "confidence", "pattern", "tier", "request_link", "cache_link",
     )  # fmt: skip
     list_filter = (
-        "strategy_used", "confidence", "tier", "pattern", "fallback_used", ProviderFilter,
-        ModelFilter,
+        "strategy_used", "confidence", "tier", "pattern", "fallback_used", UnpricedFilter,
+        ProviderFilter, ModelFilter,
     )  # fmt: skip
     key_field = "request__cache_key"
+    id_fields = ("request__session_id", "request__user_id", "request__response_id")
     prompt_field = "request__prompt"
     csv_columns = (
         "request_id", "created_at", "provider", "model", "strategy_used", "confidence", "pattern",
@@ -145,10 +153,8 @@ class RequestRecordAdmin(ComparedAdmin, HistoryAdmin):
     """Lists requests: the ledger."""
 
     list_display = (
-        "created_at", "prompt_start", "status", "asked_for", "served_by", "strategy", "tier",
-        "tokens_in", "tokens_out", "spent", "price_basis", "saved", "cache_hit", "latency",
-        "first_token",
-        "decision_link", "cache_link",
+        "created_at", "prompt_start", "served_by", "spent", "saved", "status", "tokens", "latency",
+        "decision_link", "cached", "first_token", "asked_for", "tier", "price_basis", "cache_link",
     )  # fmt: skip
     list_filter = (
         "status", "endpoint", "strategy", "tier", "pattern", "cache_hit", "price_basis", "replayed",
@@ -159,6 +165,7 @@ class RequestRecordAdmin(ComparedAdmin, HistoryAdmin):
         "cache_link",
     )  # fmt: skip
     change_form_template = "admin/analytics/compared_row.html"
+    id_fields = ("session_id", "user_id", "response_id")
     csv_columns = (
         "id", "created_at", "status", "provider", "model", "strategy", "confidence", "pattern",
         "tier", "complexity", "max_tokens", "auto_route", "user_id", "session_id", "tokens_in",
@@ -168,6 +175,17 @@ class RequestRecordAdmin(ComparedAdmin, HistoryAdmin):
         "error_code", "error_detail", "http_status", "replayed", "endpoint", "requested_model",
         "streamed", "ttft_ms", "tags",
     )  # fmt: skip
+
+    @admin.display(description="tokens")
+    def tokens(self, record: RequestRecord) -> str:
+        """Return the tokens read and written."""
+        refused = record.status == RequestRecord.Status.REFUSED
+        return "–" if refused else f"{record.tokens_in:,} → {record.tokens_out:,}"
+
+    @admin.display(description="cache")
+    def cached(self, record: RequestRecord) -> str:
+        """Return whether the answer came from the cache."""
+        return "hit" if record.cache_hit else "–"
 
     @admin.display(description="asked for")
     def asked_for(self, record: RequestRecord) -> str:

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 
 from analytics.admin.compared import ComparedAdmin, compared_with, saved_text
 from analytics.admin.history import ReadOnlyAdmin
+from analytics.admin.plain_values import PlainValuesMixin
 from analytics.database.large_tables import COUNTED_ROWS, CappedPaginator
 from analytics.exports.csv import csv_response
 from analytics.models import AgentSession, RequestRecord
@@ -53,7 +54,7 @@ class SessionStateFilter(admin.SimpleListFilter):
 
 
 @admin.register(AgentSession)
-class AgentSessionAdmin(ComparedAdmin, ReadOnlyAdmin):
+class AgentSessionAdmin(PlainValuesMixin, ComparedAdmin, ReadOnlyAdmin):
     """Lists sessions, the dearest first; each page shows one session call by call."""
 
     list_display = (

@@ -12,6 +12,7 @@ from django.db.models.functions import Concat
 
 from analytics.admin.compared import ComparedAdmin, comparison_of
 from analytics.admin.history import ModelFilter, ProviderFilter, ReadOnlyAdmin
+from analytics.admin.plain_values import PlainValuesMixin
 from analytics.models import DailyTotal, LearnedEvidence, RefusalTotal, RequestRecord
 from analytics.money import dollars
 from analytics.reports.figures import DAY
@@ -20,12 +21,12 @@ _SEPARATOR = "\x1f"
 
 
 @admin.register(DailyTotal)
-class DailyTotalAdmin(ComparedAdmin, ReadOnlyAdmin):
+class DailyTotalAdmin(PlainValuesMixin, ComparedAdmin, ReadOnlyAdmin):
     """Lists each day's totals per provider, model and strategy."""
 
     list_display = (
-        "date", "provider", "model", "strategy", "requests", "errors", "cache_hits", "tokens_in",
-        "tokens_out", "cost", "baseline", "by_routing", "by_cache",
+        "date", "provider", "model", "strategy", "cost", "baseline", "by_routing", "by_cache",
+        "requests", "errors", "cache_hits", "tokens_in", "tokens_out",
     )  # fmt: skip
     list_filter = ("strategy", ProviderFilter, ModelFilter)
     date_hierarchy = "date"
@@ -86,7 +87,7 @@ class RefusalTotalAdmin(ReadOnlyAdmin):
 
 
 @admin.register(LearnedEvidence)
-class LearnedEvidenceAdmin(ReadOnlyAdmin):
+class LearnedEvidenceAdmin(PlainValuesMixin, ReadOnlyAdmin):
     """Lists what the router has learned about each model and kind of prompt."""
 
     list_display = (

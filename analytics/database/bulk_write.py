@@ -148,6 +148,7 @@ def _names_of(table: type[models.Model]) -> set[str]:
 _PLAIN: dict[type[models.Field], Convert] = {
     models.PositiveIntegerField: int,
     models.PositiveBigIntegerField: int,
+    models.BigIntegerField: int,
     models.FloatField: float,
     models.BooleanField: bool,
     # A choice is a subclass of string that not every driver accepts.

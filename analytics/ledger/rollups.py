@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models.functions import TruncHour
 
 from analytics.database.batcher import batched
+from analytics.database.bulk_write import RowWriter, maker_of
 from analytics.models import DailyRollup, HourlyRollup, RequestRecord, StaleRollupHour, TotalsState
 from analytics.reports.figures import FIGURES, KEPT
 from analytics.reports.rollup_coverage import DAY, HOUR, Span, day_of, hour_of
@@ -28,6 +29,8 @@ ON_TIME = timedelta(minutes=10)
 _REST = timedelta(minutes=20)
 _WRITTEN_TOGETHER = 2_000
 _SUMMED_TOGETHER = (*sorted(FEW_VALUES), "answer")
+_HOUR_ROWS, _hour_row = RowWriter(HourlyRollup), maker_of(HourlyRollup)
+_DAY_ROWS, _day_row = RowWriter(DailyRollup), maker_of(DailyRollup)
 _HOURS = TruncHour("created_at", tzinfo=UTC)
 
 
@@ -52,15 +55,16 @@ def mark_late(times: Iterable[datetime]) -> None:
         mark_stale(times[: bisect_left(times, since)])
 
 
-def totals_update(now: datetime | None = None) -> Iterator[datetime]:
+def totals_update(now: datetime | None = None, together: timedelta = DAY) -> Iterator[datetime]:
     """Sum all hours and days that are due, in order; yield the end of each step.
 
-    Each step is a transaction of its own. Several processes may run this at the same time:
-    they wait for each other.
+    Each step is a transaction of its own, and sums the hours of at most ``together``: more take
+    fewer queries and more memory. Several processes may run this at the same time: they wait
+    for each other.
     """
     now = now or datetime.now(UTC)
     until = hour_of(now - _REST)
-    while (step := _next_step(until)) is not None:
+    while (step := _next_step(until, together)) is not None:
         yield step
     while (hour := _sum_a_stale_hour()) is not None:
         yield hour
@@ -145,7 +149,7 @@ def _days(start: datetime, end: datetime) -> Iterator[Span]:
         start = until
 
 
-def _next_step(until: datetime) -> datetime | None:
+def _next_step(until: datetime, together: timedelta) -> datetime | None:
     with transaction.atomic():
         state = _locked_state()
         waiting = (
@@ -161,7 +165,7 @@ def _next_step(until: datetime) -> datetime | None:
                 state.save()
             return None
         start = hour_of(first)
-        end = min(until, start + 24 * HOUR)
+        end = min(until, start + together)
         _sum_hours((start, end))
         state.summed_until = end
         state.save()
@@ -210,11 +214,11 @@ def _sum_the_next_day() -> datetime | None:
 def _sum_day(day: datetime) -> None:
     DailyRollup.objects.filter(day=day).delete()
     sums = (
-        DailyRollup(dimension=dimension, day=day, value=value, **figures)
+        _day_row({"dimension": dimension, "day": day, "value": value, **figures})
         for (dimension, value), figures in totals_of_days((day, day + DAY)).items()
     )
     for group in batched(sums, _WRITTEN_TOGETHER):
-        DailyRollup.objects.bulk_create(group)
+        _DAY_ROWS.write(group)
 
 
 def _locked_state() -> TotalsState:
@@ -226,11 +230,11 @@ def _sum_hours(span: Span) -> None:
     HourlyRollup.objects.filter(hour__gte=span[0], hour__lt=span[1]).delete()
     for dimension, sums in _hourly_of_all(span):
         totals = (
-            HourlyRollup(dimension=dimension, hour=hour, value=value, **figures)
+            _hour_row({"dimension": dimension, "hour": hour, "value": value, **figures})
             for (hour, value), figures in sums.items()
         )
         for group in batched(totals, _WRITTEN_TOGETHER):
-            HourlyRollup.objects.bulk_create(group)
+            _HOUR_ROWS.write(group)
 
 
 def _hourly_of_all(span: Span) -> Iterator[tuple[str, dict[tuple[Any, str], Any]]]:

@@ -278,6 +278,11 @@ class RoutingMetric(ModelRefMixin, models.Model):
             models.Index(fields=["provider", "model", "-created_at"], name="metrics_model"),
             models.Index(fields=["pattern", "-created_at"], name="metrics_pattern"),
             models.Index(fields=["tier", "-created_at"], name="metrics_tier"),
+            models.Index(
+                fields=["-created_at"],
+                condition=models.Q(routing_saved__isnull=True),
+                name="metrics_unpriced",
+            ),
         ]
 
     def __str__(self) -> str:

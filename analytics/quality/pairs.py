@@ -42,6 +42,17 @@ def compared_pairs(rows: Any) -> list[ComparedPair]:
     return [_pair(*row) for row in scored.values_list(*_COLUMNS)]
 
 
+def pairs_with_cost(rows: Any) -> tuple[list[ComparedPair], Decimal]:
+    """Return the pairs among comparisons, and what all of these cost in USD, in one query."""
+    pairs, paid = [], Decimal(0)
+    columns = ("served", "judge_cost", "answer_cost", *_COLUMNS)
+    for served, judging, answer, *row in rows.order_by("pk").values_list(*columns):
+        if served and row[0] is not None:
+            pairs.append(_pair(*row))
+        paid += judging + answer
+    return pairs, paid
+
+
 def pairs_by(
     step: type[TruncBase], rows: Any
 ) -> dict[datetime, tuple[list[ComparedPair], Decimal]]:

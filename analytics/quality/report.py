@@ -9,6 +9,7 @@ ratings show nothing, as a router gives the harder prompts to the better model.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,6 +22,7 @@ from analytics.models import Feedback
 from analytics.money import MoneySum
 from analytics.quality.means import MIN_VERDICTS, NO_MEAN, Mean, mean_of
 from analytics.quality.pairs import (
+    ComparedPair,
     compared_pairs,
     comparisons_in,
     pair_gain,
@@ -51,15 +53,20 @@ METHOD: dict[str, str | int | float] = {
 
 
 def quality_report(
-    tolerance: float, since: datetime, until: datetime | None = None
+    tolerance: float,
+    since: datetime,
+    until: datetime | None = None,
+    pairs: Sequence[ComparedPair] | None = None,
 ) -> dict[str, Any]:
     """Compare the quality of routed and of baseline answers in a period.
 
     ``verdict`` is "holds" if the difference is, with 95 % confidence, no worse
     than ``-tolerance``; "falls short" if it is worse; else "not shown".
-    ``basis`` is the data behind the difference: "pairs", "ratings" or "nothing".
+    ``basis`` is the data behind the difference: "pairs", "ratings" or "nothing". ``pairs`` are
+    those of the period; by default they are read.
     """
-    pairs = compared_pairs(comparisons_in(since, until))
+    if pairs is None:
+        pairs = compared_pairs(comparisons_in(since, until))
     if len(pairs) >= MIN_VERDICTS:
         difference, baseline, routed = paired_quality(pairs)
         basis = "pairs"

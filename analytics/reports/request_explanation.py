@@ -151,6 +151,13 @@ def _is_complexity_choice(decision: RoutingMetric) -> bool:
     return not chain or _ref(chain[0]) == f"{decision.baseline_provider}/{decision.baseline_model}"
 
 
+_CHECKED = {
+    "validated": "Complexity agrees with the learned choice within one tier",
+    "experimental": "The learned choice stands, though little is known of such prompts",
+    "overridden": "Complexity decided",
+}
+
+
 def _ref(model: dict[str, str]) -> str:
     return f"{model['provider']}/{model['model']}"
 
@@ -172,7 +179,7 @@ def _decided(decision: RoutingMetric) -> Iterator[str]:
     if validation := decision.metadata.get("validation"):
         rejected = decision.metadata.get("rejected_model")
         instead = f" in place of {_ref(rejected)}" if rejected else ""
-        yield f"Complexity's check of the learned choice: {validation}{instead}."
+        yield f"{_CHECKED.get(validation, validation)}{instead}."
     propensity = decision.metadata.get("propensity", 1)
     if decision.metadata.get("explored"):
         yield f"Chosen at random to explore, with a probability of {propensity:.1%}."

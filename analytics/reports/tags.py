@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.db import connection
+from django.db import connections
 from django.db.models import TextField, Value
 from django.db.models.functions import Cast, StrIndex
 
 
 def tagged(requests: Any, tag: str) -> Any:
     """Return the requests of a query that have ``tag``."""
-    if connection.features.supports_json_field_contains:
+    if connections[requests.db].features.supports_json_field_contains:
         # The index covers only requests with tags; exclude() lets the planner use it.
         return requests.filter(tags__contains=[tag]).exclude(tags=[])
     # SQLite: search the JSON text for the tag with its quotes.

@@ -182,7 +182,7 @@ def pages() -> list[str]:
     from optimizer.control_room.pages.period import ReportPeriod
 
     found = [f"{reverse('admin:index')}?days={days}" for days in (1, 7, 30, 90)]
-    found.append(f"{reverse('admin:whose')}?days=30")
+    found += [f"{reverse(f'admin:{name}')}?days=30" for name in ("details", "whose")]
     found += [
         reverse(f"admin:{name}") for name in ("live", "playground", "models", "start", "tools")
     ]

@@ -14,13 +14,22 @@ from analytics.access.prompt_rights import may_view_prompts
 from analytics.database.replicas import reading_elsewhere
 from analytics.reports.compared import ComparedWith
 from optimizer.control_room.baseline import picked_baseline, remembering_baseline
+from optimizer.control_room.demo import demo_view, showing_demo
 from optimizer.control_room.grouping import group_models
-from optimizer.control_room.pages.charts import charts
+from optimizer.control_room.pages.demo_page import (
+    demo_delete,
+    demo_make,
+    demo_page,
+    demo_progress,
+    demo_show,
+)
 from optimizer.control_room.pages.first_run import start_page, test_connection
+from optimizer.control_room.pages.home.charts import charts
+from optimizer.control_room.pages.home.details import cost_breakdown, details
+from optimizer.control_room.pages.home.overview import latest_request, overview
 from optimizer.control_room.pages.invoices import invoices_page
 from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
-from optimizer.control_room.pages.overview import cost_breakdown, overview
 from optimizer.control_room.pages.period import PERIODS, ReportPeriod
 from optimizer.control_room.pages.playground import (
     choices_view,
@@ -40,6 +49,7 @@ class ControlRoom(AdminSite):
         """Return the URLs of the control room's pages, then those of Django's admin."""
         return [
             path("charts/", self.admin_view(self.charts), name="charts"),
+            path("details/", self.admin_view(self.details), name="details"),
             path("whose/", self.admin_view(self.cost_breakdown), name="whose"),
             path("live/", self.admin_view(live_page), name="live"),
             path("live/events", live_events, name="live_events"),  # type: ignore[arg-type]
@@ -51,6 +61,11 @@ class ControlRoom(AdminSite):
             path("invoices/", self.admin_view(invoices_page), name="invoices"),
             path("tools/", self.admin_view(tools_page), name="tools"),
             path("start/", self.admin_view(start_page), name="start"),
+            path("demo/", self.admin_view(demo_page), name="demo"),
+            path("demo/progress", self.admin_view(demo_progress), name="demo_progress"),
+            path("demo/make", self.admin_view(demo_make), name="demo_make"),
+            path("demo/show", self.admin_view(demo_show), name="demo_show"),
+            path("demo/remove", self.admin_view(demo_delete), name="demo_delete"),
             path("start/test", test_connection, name="test_connection"),  # type: ignore[arg-type]
             *super().get_urls(),
         ]
@@ -61,8 +76,18 @@ class ControlRoom(AdminSite):
         return apps if app_label else group_models(apps)
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Return the view for staff; it remembers the baseline that its address names."""
-        return remembering_baseline(super().admin_view(view, cacheable))
+        """Return the view for staff; it remembers the baseline that its address names.
+
+        It shows the demo where the user sees that.
+        """
+        return remembering_baseline(super().admin_view(showing_demo(view), cacheable))
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return what every page needs, with what the user sees of the demo."""
+        context = super().each_context(request)
+        if request.user.is_authenticated:
+            context["demo"] = demo_view(request)
+        return context
 
     def compared_with(self, request: HttpRequest) -> ComparedWith:
         """Return the baseline that the savings of a page are compared with."""
@@ -73,16 +98,28 @@ class ControlRoom(AdminSite):
         """Show the home page, with the figures of the period that the query names."""
         context: dict[str, Any] = {"periods": PERIODS}
         if request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
-            context["room"] = overview(
+            context["room"] = room = overview(
                 ReportPeriod.from_query(request.GET),
-                _circuits(),
+                _circuits(request),
                 self.compared_with(request),
             )
+            if room["empty"]:
+                context["latest"] = latest_request()
         return super().index(request, {**(extra_context or {}), **context})
 
     @reading_elsewhere()
+    def details(self, request: HttpRequest) -> HttpResponse:
+        """Return the tables that the home page loads when they are opened."""
+        if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
+            raise PermissionDenied
+        period, compared = ReportPeriod.from_query(request.GET), self.compared_with(request)
+        context = details(period, _circuits(request), compared)
+        context["live"] = not demo_view(request).here
+        return TemplateResponse(request, "admin/details.html", context)
+
+    @reading_elsewhere()
     def cost_breakdown(self, request: HttpRequest) -> HttpResponse:
-        """Return the part of the home page that a script loads later: users, tags, prompts."""
+        """Return the part of the details that takes longer: users, tags, prompts."""
         if not request.user.has_perm("analytics.view_requestrecord"):  # type: ignore[union-attr]
             raise PermissionDenied
         context = cost_breakdown(ReportPeriod.from_query(request.GET), self.compared_with(request))
@@ -99,9 +136,11 @@ class ControlRoom(AdminSite):
         )
 
 
-def _circuits() -> dict[str, str]:
-    """Return the state of each provider's circuit breaker."""
+def _circuits(request: HttpRequest) -> dict[str, str]:
+    """Return the state of each provider's circuit breaker; the demo has none."""
     from optimizer.wiring.build import get_services
 
+    if demo_view(request).here:
+        return {}
     caller = get_services().caller
     return {name: caller.circuit_state(name) for name in caller.providers}

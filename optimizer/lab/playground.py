@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,21 +45,38 @@ class StrategyChoice:
 
 
 class Playground:
-    """Sends requests like any client, without the cache and with the tag "playground"."""
+    """Sends requests like any client, without the cache and with the tag "playground".
 
-    def __init__(self, routing: RoutingService, names: ModelNames) -> None:
+    ``over_catalogue`` decides a request over all models of the catalogue, without any key.
+    """
+
+    def __init__(
+        self,
+        routing: RoutingService,
+        names: ModelNames,
+        over_catalogue: Callable[[GatewayRequest], RoutingDecision],
+        *,
+        configured: bool = True,
+    ) -> None:
         self._routing = routing
         self._names = names
+        self._over_catalogue = over_catalogue
+        self.configured = configured
+        """Whether a provider other than the embedded model is configured."""
 
     def models(self) -> list[str]:
         """Return what can be run: the automatic choices, then every configured chat model."""
         models = [spec.ref for spec in self._names.available() if spec.kind == "chat"]
         return [*(name for name in AUTO if name != "auto:hybrid"), *models]
 
-    def choices(self, question: Question) -> list[StrategyChoice]:
-        """Return what each strategy would choose now. Calls no provider and records nothing."""
+    def choices(self, question: Question, *, whole_catalogue: bool = False) -> list[StrategyChoice]:
+        """Return what each strategy would choose now. Calls no provider and records nothing.
+
+        The models are those of configured providers, or those of the ``whole_catalogue``.
+        """
         request = _gateway_request(question)
-        return [self._choice(replace(request, strategy=strategy)) for strategy in STRATEGIES]
+        decide = self._over_catalogue if whole_catalogue else self._routing.preview
+        return [_choice(replace(request, strategy=strategy), decide) for strategy in STRATEGIES]
 
     async def run(
         self, question: Question, model: str
@@ -82,11 +99,14 @@ class Playground:
         started = time.perf_counter()
         return request, await self._routing.stream(request), started
 
-    def _choice(self, request: GatewayRequest) -> StrategyChoice:
-        try:
-            return StrategyChoice(request.strategy, self._routing.preview(request))
-        except NoEligibleModel as error:
-            return StrategyChoice(request.strategy, impossible=str(error))
+
+def _choice(
+    request: GatewayRequest, decide: Callable[[GatewayRequest], RoutingDecision]
+) -> StrategyChoice:
+    try:
+        return StrategyChoice(request.strategy, decide(request))
+    except NoEligibleModel as error:
+        return StrategyChoice(request.strategy, impossible=str(error))
 
 
 def _gateway_request(question: Question) -> GatewayRequest:

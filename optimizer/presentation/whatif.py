@@ -9,6 +9,7 @@ from typing import Any
 
 from analytics.money import dollars
 from optimizer.lab.whatif import Answer, Change
+from optimizer.presentation.counted import counted
 
 Write = Callable[[float], str]
 
@@ -53,8 +54,9 @@ def shares(answer: Answer) -> list[tuple[str, float, float]]:
 
 def basis(answer: Answer) -> list[str]:
     """Return what the estimate is based on, and which parts of it are unknown."""
-    counted = f"{answer.requests} requests, {answer.changed} of which another model would answer"
-    lines = [f"{counted}; {answer.rated} answers were rated."]
+    changed = f"{answer.changed} of which another model would answer"
+    rated = f"{counted(answer.rated, 'answer')} {'was' if answer.rated == 1 else 'were'} rated"
+    lines = [f"{counted(answer.requests, 'request')}, {changed}; {rated}."]
     if answer.cost is not None and answer.lengths_known < 1:
         lines.append(
             f"The completion's length on the other model is known for {answer.lengths_known:.0%} "

@@ -63,6 +63,7 @@ from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import Expectations
 from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
+from optimizer.wiring.catalogue_preview import catalogue_preview
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.provider_objects import upkeep_of_objects
@@ -404,7 +405,12 @@ def build_services() -> Services:
         feed=feed,
         meter=meter,
         telemetry=telemetry,
-        playground=Playground(routing, names),
+        playground=Playground(
+            routing,
+            names,
+            catalogue_preview(catalogue, prices, known, accounting, evidence, predictor, abilities),
+            configured=any(name != "local" for name in registry.providers),
+        ),
         connections=Connections(catalogue, os.environ, caller, options, routing),
         embedding=EmbeddingService(names, caller, accounting, budgets),
         provider_objects=ProviderObjects(objects, settlement, budgets, known),

@@ -81,6 +81,6 @@ class HybridStrategy:
             learned,
             confidence="low" if learned.confidence == "low" else "medium",
             strategy_used="hybrid",
-            reasoning=f"{learned.reasoning} This choice is an experiment: {why}.",
+            reasoning=f"{learned.reasoning} This is not certain: {why}.",
             metadata={**learned.metadata, "validation": "experimental"},
         )

@@ -136,6 +136,48 @@ def test_search_finds_by_id_key_and_words(admin_client: Client, rows: list) -> N
         assert {row.pk for row in found} == expected
 
 
+def test_search_finds_by_ids_that_clients_know(admin_client: Client, rows: list) -> None:
+    one = RoutingMetricFactory(
+        request__session_id="run-7", request__user_id="ann", request__response_id="resp_of_them"
+    )
+    for table in ("routingmetric", "requestrecord"):
+        for term in (
+            f"chatcmpl-{one.pk}", f"cmpl-{one.pk}", f"resp_{one.pk}", f"msg_{one.pk}", "run-7",
+            "ann", "resp_of_them",
+        ):  # fmt: skip
+            found = admin_client.get(url(table), {"q": term}).context["cl"].result_list
+            assert {row.pk for row in found} == {one.pk}, (table, term)
+
+
+def test_answers_without_a_price_are_a_filter_that_leaves_failures_out(
+    admin_client: Client, rows: list
+) -> None:
+    unpriced = RoutingMetricFactory(routing_saved=None, actual_cost=None)
+    RoutingMetricFactory(request__status="error", routing_saved=None, actual_cost=None)
+    found = admin_client.get(url("routingmetric"), {"unpriced": "1"}).context["cl"].result_list
+    assert [row.pk for row in found] == [unpriced.pk]
+
+
+def test_a_row_shows_values_as_people_read_them(admin_client: Client) -> None:
+    row = RequestRecordFactory(
+        complexity=0.123456789, tags=["docs", "support"], streamed=False,
+        failed_cost=Decimal("0.0000120000"), latency_ms=2345.6789,
+        billed_units={"web_searches": 2},
+    )  # fmt: skip
+    page = admin_client.get(reverse("admin:analytics_requestrecord_change", args=[row.pk]))
+    text = page.content.decode()
+    for shown in ("0.1235", "docs, support", "$0.000012", "&quot;web_searches&quot;: 2"):
+        assert shown in text
+    assert "0.123456789" not in text
+    assert "icon-no" not in text
+
+
+def test_the_end_of_a_key_has_labels_for_date_and_time(admin_client: Client) -> None:
+    text = admin_client.get(reverse("admin:analytics_apikey_add")).content.decode()
+    assert 'aria-label="Expires at, date (UTC)"' in text
+    assert 'aria-label="Expires at, time (UTC)"' in text
+
+
 def test_the_date_hierarchy_jumps_along_the_index(admin_client: Client) -> None:
     for month in (1, 3, 11):
         for day in (2, 20):

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Open, Service
-from tests.browser.test_control_room import PROMPT, card_of, shoot
+from tests.browser.test_control_room import PROMPT, shoot
 
 DEAREST = "claude/claude-opus-5-5"
 PAGES = {
@@ -26,11 +26,13 @@ def test_what_is_picked_on_one_page_is_compared_with_on_all(
     open_page: Open, service: Service, shots: Path, width: int
 ) -> None:
     page = open_page("/admin/?days=30", width=width)
-    before = card_of(page, "Saved").locator("strong").inner_text()
+    line = page.locator("#headline")
+    before = line.locator("strong").nth(1).inner_text()
+    page.get_by_text("Dates and baseline").click()
     page.get_by_label("Saved compared with").select_option(DEAREST)
     page.get_by_role("button", name="Compare").click()
-    expect(card_of(page, "Saved")).to_contain_text(f"always {DEAREST}")
-    assert card_of(page, "Saved").locator("strong").inner_text() != before
+    expect(line).to_contain_text(f"always {DEAREST}")
+    assert line.locator("strong").nth(1).inner_text() != before
     shoot(page, shots / f"baseline-home-{width}.png")
     decision = service.ask(PROMPT)["request_id"]
     service.ask(PROMPT, session="a-run")

@@ -55,15 +55,22 @@ def requests_today(page: Page) -> int:
 def test_home_says_what_is_spent_and_leads_to_the_rows(open_page: Open, shots: Path) -> None:
     page = open_page("/admin/?days=30")
     expect(card_of(page, "Spent").locator("strong")).to_contain_text("$")
-    expect(page.get_by_text("Kinds of prompt, by cost")).to_be_visible()
+    expect(page.locator("#headline")).to_contain_text("You spent $")
     expect(page.locator("#chart-spend canvas")).to_be_visible()
+    expect(page.locator("#chart-strategies")).to_have_count(0)
     wait_for_pictures(page)
     page.set_viewport_size({"width": 1300, "height": 1350})
     page.screenshot(path=shots / "home.png")
+    page.get_by_text("More charts").click()
+    expect(page.locator("#chart-strategies canvas")).to_be_visible()
+    page.get_by_text("Providers, models, budgets").click()
+    expect(page.get_by_text("Kinds of prompt, by cost")).to_be_visible()
+    expect(page.get_by_text("Most used budgets")).to_be_visible()
     shoot(page, shots / "home-whole.png")
     page.get_by_role("link", name="7 days").click()
     expect(page.get_by_role("link", name="7 days")).to_have_attribute("aria-current", "true")
     today = datetime.now(UTC).date().isoformat()
+    page.get_by_text("Dates and baseline").click()
     page.get_by_label("From").fill(today)
     page.get_by_label("to", exact=True).fill(today)
     page.get_by_role("button", name="Show").click()
@@ -98,6 +105,7 @@ def test_a_chart_tells_its_figures_and_leads_to_their_rows(open_page: Open) -> N
 
 def test_a_rare_tag_and_a_user_lead_to_their_rows_and_back(open_page: Open) -> None:
     page = open_page("/admin/?days=30")
+    page.get_by_text("Providers, models, budgets").click()
     page.locator("#whose").get_by_role("link", name="support").click()
     expect(page.locator("#result_list tbody tr")).to_have_count(12)
     page.get_by_role("link", name="All", exact=True).last.click()
@@ -143,6 +151,7 @@ def test_the_home_keeps_itself_up_to_date(open_page: Open, service: Service) -> 
 
 def test_a_budget_burns_down(open_page: Open, shots: Path) -> None:
     page = open_page("/admin/")
+    page.get_by_text("More charts").click()
     burning = page.locator("#burn-downs figure", has_text="All of it")
     expect(burning.locator("canvas")).to_have_attribute(
         "aria-label", re.compile(r"of \$0\.20.* left")
@@ -155,6 +164,7 @@ def test_a_budget_burns_down(open_page: Open, shots: Path) -> None:
 
 def test_a_rolling_budget_shows_when_it_is_whole_again(open_page: Open) -> None:
     page = open_page("/admin/")
+    page.get_by_text("More charts").click()
     picture = page.locator("#burn-downs figure", has_text="Any day").locator("canvas")
     expect(picture).to_have_attribute(
         "aria-label", re.compile(r"of \$0\.02.* left; all of it available")
@@ -306,3 +316,42 @@ def test_what_if_answers_on_replayed_traffic(open_page: Open, shots: Path) -> No
     page.get_by_role("button", name="Estimate").click()
     expect(page.locator("#content h2").first).to_be_visible()
     shoot(page, shots / "whatif.png")
+
+
+def test_the_demo_is_made_shown_and_removed_by_clicks(open_page: Open, shots: Path) -> None:
+    page = open_page("/admin/demo/")
+    page.get_by_role("button", name="Make the demo").click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    shoot(page, shots / "demo-making.png")
+    # The page goes to the home page by itself.
+    expect(page.get_by_text("These requests are made up")).to_be_visible(timeout=180_000)
+    expect(page.locator("#headline")).to_contain_text("and saved $")
+    expect(page.locator("#troubles")).to_contain_text("The budget Engineering, a month is used to")
+    page.goto("/admin/?days=30")
+    expect(page.locator("#chart-spend canvas")).to_be_visible()
+    wait_for_pictures(page)
+    shoot(page, shots / "demo.png")
+    page.locator("#troubles").get_by_text("claude-opus-5-5").first.get_by_role("link").click()
+    expect(page.locator("#result_list tbody tr").first).to_contain_text("claude-opus-5-5")
+    page.goto("/admin/live/")
+    expect(page.get_by_text("this page is about your real service")).to_be_visible()
+    page.get_by_role("button", name="Show real requests").click()
+    expect(page.get_by_text("The demo is on")).to_have_count(0)
+    page.goto("/admin/demo/")
+    page.get_by_role("button", name="Remove it").click()
+    expect(page.get_by_text("The demo is removed.")).to_be_visible()
+
+
+def test_on_a_phone_the_tables_are_behind_a_button(open_page: Open, shots: Path) -> None:
+    page = open_page("/admin/", width=390)
+    tables = page.locator("#nav-sidebar")
+    expect(tables).to_be_hidden()
+    page.get_by_role("button", name="Menu").click()
+    expect(tables).to_be_visible()
+    shoot(page, shots / "menu-390.png")
+    page.keyboard.press("Escape")
+    expect(tables).to_be_hidden()
+    page.get_by_role("button", name="Menu").click()
+    tables.get_by_role("link", name="Sessions").click()
+    expect(page).to_have_url(re.compile("agentsession"))
+    expect(page.get_by_role("button", name="Menu")).to_be_visible()

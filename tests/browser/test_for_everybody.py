@@ -52,7 +52,11 @@ def test_nor_in_what_comes_later(open_page: Open, service: Service, axe: Axe) ->
     expect(page.locator(".headline")).to_be_visible()
     assert grave(page, axe) == []
     page.goto("/admin/?days=30")
-    expect(page.locator("#chart-failures")).to_be_visible()
+    expect(page.locator("#chart-spend")).to_be_visible()
+    page.get_by_text("More charts").click()
+    expect(page.locator("#chart-hits")).to_be_visible()
+    page.get_by_text("Providers, models, budgets").click()
+    expect(page.get_by_text("Most used budgets")).to_be_visible()
     for figures in page.get_by_text("Figures", exact=True).all():
         if figures.is_visible():
             figures.click()
@@ -80,6 +84,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(
 
 def test_on_a_phone_every_table_can_be_reached(open_page: Open) -> None:
     page = open_page("/admin/", width=390)
+    page.get_by_role("button", name="Menu").click()
     page.get_by_role("link", name="Budgets", exact=True).click()
     expect(page.get_by_role("heading", name="Select budget to change")).to_be_visible()
 

@@ -72,7 +72,7 @@ const drawOne = (figure) => {
       layout: { padding: { top: 8, right: 12 } },
       scales: {
         x: {
-          ...x, type: logarithmic ? "logarithmic" : "linear", grace: "10%",
+          ...x, type: logarithmic ? "logarithmic" : "linear", min: logarithmic ? undefined : 0, grace: "10%",
           title: { display: true, text: "expected cost of the call, USD", color: x.ticks.color },
           ticks: { ...x.ticks, maxTicksLimit: 6, callback: (value) => shortDollars(value) },
         },

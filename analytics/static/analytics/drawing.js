@@ -44,7 +44,11 @@ const colourOf = (series, n) => themed(TONES.has(series.tone) ? `--tone-${series
 
 const dataset = (series, n, stacked) => {
   const colour = colourOf(series, n);
-  const common = { label: series.name, data: series.values.map(number), borderColor: colour, backgroundColor: colour, told: series };
+  // Chart.js cannot darken a mixed colour by itself, and would draw what is pointed at in black.
+  const common = {
+    label: series.name, data: series.values.map(number), borderColor: colour, backgroundColor: colour,
+    hoverBackgroundColor: colour, hoverBorderColor: colour, told: series,
+  };
   if (series.kind === "bar") {
     return { ...common, type: "bar", order: 3, maxBarThickness: 36, backgroundColor: stacked ? colour : faint(colour, 75) };
   }
@@ -63,6 +67,34 @@ const band = (series, n) => {
     { ...edge, data: series.low.map(number), fill: false },
     { ...edge, data: series.high.map(number), fill: "-1", backgroundColor: faint(colourOf(series, n), 18) },
   ];
+};
+
+/** The ends of the axis: what was measured decides them, and a wide interval may reach beyond. */
+const ends = (chart) => {
+  const columns = chart.series.filter((series) => series.kind === "bar");
+  const rest = chart.series.filter((series) => !chart.stacked || series.kind !== "bar");
+  const measured = rest.flatMap((series) => series.values.map(number)).filter((value) => value !== null);
+  if (chart.stacked) {
+    const count = Math.max(0, ...columns.map((series) => series.values.length));
+    for (let n = 0; n < count; n += 1) {
+      const step = columns.map((series) => number(series.values[n]) ?? 0);
+      measured.push(step.filter((value) => value > 0).reduce((sum, value) => sum + value, 0));
+      measured.push(step.filter((value) => value < 0).reduce((sum, value) => sum + value, 0));
+    }
+  }
+  const bounds = chart.series.flatMap((series) => [...series.low, ...series.high]).filter((value) => value !== null).map(Number);
+  const top = Math.max(0, ...measured);
+  const bottom = Math.min(0, ...measured);
+  const reach = (top - bottom) || 1;
+  const high = Math.min(Math.max(top, ...bounds), top + reach);
+  const low = Math.max(Math.min(bottom, ...bounds), bottom - reach);
+  const wide = bounds.some((value) => value > high || value < low);
+  // Nothing measured, or nothing but zeros, leaves no room for an axis below zero.
+  return {
+    min: low < 0 ? (wide && low === bottom - reach ? low : undefined) : 0,
+    max: wide && high === top + reach ? high : undefined,
+    suggestedMax: top > 0 || low < 0 ? undefined : 1,
+  };
 };
 
 const plugins = (chart, titles) => ({
@@ -99,7 +131,7 @@ export const draw = (canvas, chart, labels, titles) => {
       scales: {
         x: { ...x, stacked: chart.stacked, grid: { display: false }, ticks: { ...x.ticks, maxRotation: 0, autoSkipPadding: 12 } },
         y: {
-          ...y, stacked: chart.stacked, beginAtZero: true, suggestedMax: chart.unit === "percent" ? 10 : undefined,
+          ...y, stacked: chart.stacked, beginAtZero: true, ...ends(chart), ...(chart.unit === "percent" ? { suggestedMax: 10 } : {}),
           ticks: { ...y.ticks, maxTicksLimit: 6, precision: chart.unit === "count" ? 0 : undefined, callback: (value) => (chart.unit === "usd" ? shortDollars(value) : words(chart.unit, value)) },
         },
       },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlencode
 
@@ -39,6 +39,11 @@ class ReportPeriod:
         if self.until is not None:
             bounds["created_at__lt"] = f"{self.until:{_TIME_FORMAT}}"
         return urlencode(bounds | filters)
+
+    def whole_days(self) -> ReportPeriod:
+        """Return the period from the start of its first day (UTC), as totals of days count it."""
+        since = self.since.replace(hour=0, minute=0, second=0, microsecond=0)
+        return replace(self, since=since)
 
     @classmethod
     def last_days(cls, days: int, now: datetime | None = None, error: str = "") -> ReportPeriod:

@@ -53,6 +53,12 @@ class QuestionSerializer(StrictSerializer):
         return turns
 
 
+class ChoicesSerializer(QuestionSerializer):
+    """A question, and among which models to decide."""
+
+    among = serializers.ChoiceField(choices=("configured", "catalogue"), default="configured")
+
+
 class RatingSerializer(StrictSerializer):
     """A rating of one answer: -1 bad, 0 neutral, 1 good."""
 
@@ -65,10 +71,12 @@ def playground_page(request: HttpRequest) -> HttpResponse:
     """Show the form; a script on it calls the views below."""
     if not request.user.has_perms(_MAY_VIEW):  # type: ignore[union-attr]
         raise PermissionDenied
+    playground = get_services().playground
     context = {
         **admin.site.each_context(request),
         "title": "Playground",
-        "models": get_services().playground.models(),
+        "models": playground.models(),
+        "configured": playground.configured,
         "strategies": STRATEGIES,
         "may_ask": request.user.has_perm(_MAY_ASK),  # type: ignore[union-attr]
         "decisions": reverse("admin:analytics_routingmetric_changelist"),
@@ -80,13 +88,14 @@ def choices_view(request: HttpRequest) -> HttpResponse:
     """Return what each strategy would choose for the question in the body, as HTML."""
     if not request.user.has_perms(_MAY_VIEW):  # type: ignore[union-attr]
         raise PermissionDenied
-    data = _validated(request, QuestionSerializer)
+    data = _validated(request, ChoicesSerializer)
     if isinstance(data, JsonResponse):
         return data
-    choices = get_services().playground.choices(_question(data, request.user.get_username()))
-    html = render_to_string(
-        "admin/playground_choices.html", {"choices": choices, "plot": _plot(choices)}
-    )
+    question = _question(data, request.user.get_username())
+    over_catalogue = data["among"] == "catalogue"
+    choices = get_services().playground.choices(question, whole_catalogue=over_catalogue)
+    context = {"choices": choices, "plot": _plot(choices), "over_catalogue": over_catalogue}
+    html = render_to_string("admin/playground_choices.html", context)
     return HttpResponse(html)
 
 

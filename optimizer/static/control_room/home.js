@@ -1,4 +1,4 @@
-/* The home page: draws the charts, loads the lists below the figures, and refreshes both. */
+/* The home page: draws the charts, loads the details when they are opened, and refreshes both. */
 import { drawBurnDown } from "../analytics/burn_down.js";
 import { draw, onTheme } from "../analytics/drawing.js";
 import { dollars } from "../analytics/words.js";
@@ -7,6 +7,10 @@ import { fillTable, isRead } from "./figures.js";
 const EVERY = 60_000;
 const place = document.getElementById("charts");
 const asOf = document.getElementById("as-of");
+const more = document.getElementById("more-charts");
+const details = document.getElementById("details");
+/* The charts that matter most; the others are one click away. */
+const FIRST = new Set(["spend", "causes", "quality", "models"]);
 let told = null;
 
 const STEPS = { hour: "Hour", day: "Day", week: "Week", month: "Month" };
@@ -31,9 +35,11 @@ const figureOf = (chart) => {
   made.classList.toggle("wide", chart.wide);
   const canvas = made.querySelector("canvas");
   canvas.setAttribute("aria-label", `${chart.title}; the table below has the figures`);
-  place.append(made);
+  (FIRST.has(chart.id) ? place : more.querySelector(".charts")).append(made);
   return made;
 };
+
+const isEmpty = (chart) => !chart.series.some((series) => series.kind !== "limit" && series.values.some((value) => value !== null && Number(value) !== 0));
 
 const showBudgets = () => {
   const shelf = document.getElementById("burn-downs");
@@ -50,21 +56,29 @@ const showBudgets = () => {
   });
 };
 
+/* Charts without data are a line of names, not empty boxes. */
+const nameEmpty = (charts) => {
+  const line = document.getElementById("no-charts");
+  line.hidden = !charts.length;
+  line.textContent = `Without data in this period: ${charts.map((chart) => chart.title).join(", ")}.`;
+};
+
 const show = () => {
   if (!told) return;
-  showBudgets();
+  if (more.open) showBudgets();
   const labels = told.labels.map((at) => shortName(told.step, at));
   const titles = told.labels.map((at) => longName(told.step, at));
-  for (const chart of told.charts) {
+  const empty = told.charts.filter(isEmpty);
+  const drawn = told.charts.filter((chart) => !empty.includes(chart));
+  for (const chart of empty) document.getElementById(`chart-${chart.id}`)?.remove();
+  nameEmpty(empty);
+  more.hidden = !told.budgets.length && drawn.every((chart) => FIRST.has(chart.id));
+  for (const chart of drawn) {
+    // A chart that is not shown has no size to be drawn in.
+    if (!FIRST.has(chart.id) && !more.open) continue;
     const figure = figureOf(chart);
-    const empty = !chart.series.some((series) => series.kind !== "limit" && series.values.some((value) => value !== null && Number(value) !== 0));
     figure.querySelector("figcaption strong").textContent = chart.title;
     figure.querySelector("figcaption span").textContent = chart.note;
-    figure.classList.toggle("empty", empty);
-    figure.querySelector(".picture").hidden = empty;
-    figure.querySelector(".none").hidden = !empty;
-    figure.querySelector("details").hidden = empty;
-    if (empty) continue;
     draw(figure.querySelector("canvas"), chart, labels, titles);
     fillTable(figure.querySelector("table"), chart, STEPS[told.step], titles);
   }
@@ -84,18 +98,21 @@ const drawCharts = async () => {
   show();
 };
 
-const showWhose = async () => {
-  const whose = document.getElementById("whose");
-  const response = await answer(whose.dataset.from);
-  if (isRead(whose)) return;
-  whose.innerHTML = await response.text(); // escaped by the server
+const load = async (there) => {
+  const response = await answer(there.dataset.from);
+  if (isRead(there)) return;
+  there.innerHTML = await response.text(); // escaped by the server
+};
+
+const showDetails = async () => {
+  if (details.open) await Promise.all(["tables", "whose"].map((id) => load(document.getElementById(id))));
 };
 
 /* Replaces figures and tables by those of a new request, except where the focus is. */
 const renew = async () => {
   const response = await answer(location.href);
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  for (const id of ["troubles", "figures", "tables", "as-of"]) {
+  for (const id of ["headline", "troubles", "figures", "as-of"]) {
     const there = document.getElementById(id);
     const fresh = page.getElementById(id);
     if (there && fresh && !isRead(there)) there.replaceChildren(...fresh.childNodes);
@@ -112,12 +129,14 @@ const attempt = async (work) => {
 
 if (place) {
   attempt(drawCharts);
-  attempt(showWhose);
+  attempt(showDetails);
+  details.addEventListener("toggle", () => attempt(showDetails));
+  more.addEventListener("toggle", show);
   onTheme(show);
   if (asOf.dataset.renews) {
     setInterval(() => {
       if (document.hidden) return;
-      attempt(async () => { await renew(); await Promise.all([drawCharts(), showWhose()]); });
+      attempt(async () => { await renew(); await Promise.all([drawCharts(), showDetails()]); });
     }, EVERY);
   }
 }

@@ -14,7 +14,7 @@ const trouble = (text) => {
 };
 
 const words = (body, status) => {
-  const errors = body.errors ? ` ${JSON.stringify(body.errors)}` : "";
+  const errors = Object.entries(body.errors || {}).map(([field, reasons]) => ` ${field}: ${[reasons].flat(9).join(" ")}`).join(";");
   return `${body.detail || `The server answered with status ${status}.`}${errors}`;
 };
 
@@ -55,7 +55,7 @@ form.addEventListener("submit", async (event) => {
   trouble("");
   byId("choices").setAttribute("aria-busy", "true");
   try {
-    const response = await post(form.dataset.choices, question());
+    const response = await post(form.dataset.choices, { ...question(), among: byId("among").value });
     if (response.ok) {
       byId("choices").innerHTML = await response.text(); // escaped by the server
       drawCandidates(byId("choices"));

@@ -60,7 +60,7 @@ def test_a_baseline_that_a_client_named_is_not_called_complexity_s() -> None:
     }  # fmt: skip
     story = explain_request(decision)
     assert "The baseline, claude/claude-opus-5-5, would have cost" in story.headline
-    assert story.decided[-1].endswith("overridden in place of claude/claude-haiku-5-5.")
+    assert story.decided[-1].endswith("Complexity decided in place of claude/claude-haiku-5-5.")
 
 
 def test_a_loss_is_not_called_a_saving() -> None:
@@ -147,7 +147,12 @@ def test_answers_are_for_those_who_may_see_them() -> None:
 
 def test_the_page_has_the_candidates_to_be_drawn(admin_client: Client) -> None:
     decision = a_decision()
-    decision.metadata = {"candidates": [candidate("claude-haiku-5-5", chosen=True)]}
+    candidates = [candidate("claude-haiku-5-5", chosen=True)]
+    decision.metadata = {"candidates": candidates}
+    decision.save()
+    # A picture of one point would show nothing.
+    assert "candidates-chart" not in page_of(decision, admin_client)
+    candidates.append(candidate("claude-opus-5-5"))
     decision.save()
     page = page_of(decision, admin_client)
     (drawn,) = re.findall(r'<script type="application/json">(.*?)</script>', page)

@@ -137,8 +137,7 @@ def test_charts_and_lists_of_the_home_page_agree_with_its_card(
 ) -> None:
     for name in ("recorded", "complexity", "requested", OPUS):
         query = {"days": 30, "baseline": name}
-        cards = admin_client.get(page("index"), query).context["room"]["cards"]
-        card = next(card for card in cards if card.label == "Saved")
+        line = admin_client.get(page("index"), query).context["room"]["headline"]
         charts = json.loads(admin_client.get(page("charts"), query).content)["charts"]
         (spend,) = [chart for chart in charts if chart["id"] == "spend"]
         saved = next(series for series in spend["series"] if series["name"] == "Saved")
@@ -146,10 +145,11 @@ def test_charts_and_lists_of_the_home_page_agree_with_its_card(
         by_cause = sum(D(value) for series in causes["series"] for value in series["values"])
         total = sum(D(value) for value in saved["values"])
         assert total == by_cause
-        assert card.value == dollars(total)
+        assert line.saved == dollars(abs(total))
+        assert line.worse == (total < 0)
         whose = admin_client.get(page("whose"), query).context["lists"]
         assert {row["saved"] for _, _, rows in whose for row in rows} == {total}
-        providers = admin_client.get(page("index"), query).context["room"]["providers"]
+        providers = admin_client.get(page("details"), query).context["providers"]
         assert sum(row.saved for row in providers) == total
 
 

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from analytics.reports.report import routing_report
-from optimizer.control_room.pages.charts import charts
+from optimizer.control_room.pages.home.charts import charts
 from optimizer.control_room.pages.period import ReportPeriod
 from tests.factories import ComparisonFactory, RequestRecordFactory, RoutingMetricFactory
 

@@ -6,6 +6,7 @@ import html
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -16,16 +17,27 @@ from django.urls import reverse
 
 from analytics.budgets.periods import window_at
 from analytics.budgets.report import AccountStanding
-from analytics.models import RequestRecord
+from analytics.models import (
+    Alert,
+    AlertRule,
+    BudgetAccount,
+    BudgetHold,
+    DailyTotal,
+    RefusalTotal,
+    RequestRecord,
+)
 from analytics.money import dollars
 from analytics.reports.report import routing_report
-from optimizer.control_room.pages.overview import cost_breakdown, overview
+from optimizer.control_room.pages.home.details import cost_breakdown, details
+from optimizer.control_room.pages.home.overview import overview
 from optimizer.control_room.pages.period import ReportPeriod
 from tests.factories import BudgetFactory, RequestRecordFactory, RoutingMetricFactory
 from tests.optimizer.control_room.test_budget_pages import spend
 
 pytestmark = pytest.mark.django_db
-HOME, WHOSE, CHARTS = (reverse(f"admin:{name}") for name in ("index", "whose", "charts"))
+HOME, DETAILS, WHOSE, CHARTS = (
+    reverse(f"admin:{name}") for name in ("index", "details", "whose", "charts")
+)
 NOW = datetime.now(UTC)
 
 
@@ -45,7 +57,10 @@ def test_figures_are_the_report_s(admin_client: Client) -> None:
     room, report = overview(ReportPeriod.last_days(7), {"claude": "closed"}), routing_report(7)
     cards = {card.label: card for card in room["cards"]}
     assert cards["Spent"].value == dollars(report["totals"]["cost"])
-    assert cards["Saved"].value == dollars(report["savings"]["total_saved"])
+    line = room["headline"]
+    assert line.spent == dollars(report["totals"]["cost"])
+    assert line.saved == dollars(report["savings"]["total_saved"])
+    assert not line.worse
     assert cards["Requests"].value == "7"
     assert cards["From the cache"].value == f"{report['cache']['hit_rate_percent']:.1f} %"
     assert cards["Failed"].value == "14.3 %"
@@ -62,8 +77,10 @@ def test_every_figure_leads_to_rows(admin_client: Client) -> None:
     BudgetFactory(scope="user", limit=Decimal(1))
     spend("ann", "0.5")
     page = admin_client.get(f"{HOME}?days=30").content.decode()
-    whose = admin_client.get(f"{WHOSE}?days=30").content.decode()
-    links = set(map(html.unescape, re.findall(r'href="([^"]+)"', room_of(page) + whose)))
+    more = "".join(
+        admin_client.get(f"{part}?days=30").content.decode() for part in (DETAILS, WHOSE)
+    )
+    links = set(map(html.unescape, re.findall(r'href="([^"]+)"', room_of(page) + more)))
     assert len(links) > 10
     for link in links:
         assert admin_client.get(link if link.startswith("/") else HOME + link).status_code == 200
@@ -73,7 +90,7 @@ def test_the_rows_behind_a_figure_are_those_it_counts(admin_client: Client) -> N
     some_requests()
     RequestRecordFactory(user_id="é ann", tags=["a b&c", 'say "so"'], created_at=NOW)
     period = ReportPeriod.last_days(7)
-    room, lists = overview(period, {}), cost_breakdown(period)["lists"]
+    room, lists = details(period, {}), cost_breakdown(period)["lists"]
     counted = [*room["models"], *room["strategies"], *(row for _, _, rows in lists for row in rows)]
     counted += [{"requests": row.requests, "query": row.query} for row in room["providers"]]
     leading = [row for row in counted if row["query"]]
@@ -100,26 +117,97 @@ def test_tables_are_grouped_by_what_one_comes_for(admin_client: Client) -> None:
     assert [group["name"] for group in client.get(HOME).context["available_apps"]] == ["Money"]
 
 
-def test_what_is_broken_stands_on_top(admin_client: Client) -> None:
+def test_what_needs_a_look_stands_on_top(admin_client: Client) -> None:
     some_requests()
-    BudgetFactory(name="Day", limit=Decimal("0.5"))
+    budget = BudgetFactory(name="Day", limit=Decimal("0.5"))
     spend("ann", "0.5")
     RoutingMetricFactory(baseline_cost=None, routing_saved=None)
-    texts = [
-        text
-        for text, _ in overview(ReportPeriod.last_days(7), {"claude": "open", "gemini": "closed"})[
-            "problems"
-        ]
+    failed = RequestRecordFactory(status="error", cost=Decimal(0))
+    RoutingMetricFactory(request=failed, baseline_cost=None, routing_saved=None, cache_saved=None)
+    room = overview(ReportPeriod.last_days(7), {"claude": "open", "gemini": "closed"})
+    problems = room["problems"]
+    assert [problem.text for problem in problems] == [
+        "claude failed too often: its circuit is open.",
+        "The budget Day is used up.",
+        "1 answer has no known price, or no baseline with one; no savings are counted.",
+        "2 requests failed (22.2 %).",
     ]
-    assert texts[0] == "claude failed too often: its circuit is open."
-    assert "1 requests have no known price" in texts[1]
-    assert texts[2] == "The budget Day is used up."
+    assert problems[1].page == reverse("admin:analytics_budget_change", args=[budget.pk])
+    # Each link shows exactly what the sentence counts.
+    assert admin_client.get(problems[2].page).context["cl"].result_count == 1
+    assert admin_client.get(problems[3].page).context["cl"].result_count == 2
+
+
+def test_refused_requests_are_shown_from_the_day_on_that_totals_count(admin_client: Client) -> None:
+    RequestRecordFactory(created_at=NOW)
+    day = (NOW - timedelta(days=7)).replace(hour=0, minute=1)
+    RequestRecordFactory(status="refused", http_status=402, error_code="budget", created_at=day)
+    RefusalTotal.objects.create(
+        date=day.date(), endpoint="complete", http_status=402, reason="budget", count=1
+    )
+    (problem,) = overview(ReportPeriod.last_days(7), {})["problems"]
+    assert problem.text == f"1 request was refused since {day:%b %-d}."
+    assert admin_client.get(problem.page).context["cl"].result_count == 1
+
+
+def test_what_workers_left_and_what_was_not_delivered(admin_client: Client) -> None:
+    RequestRecordFactory(created_at=NOW)
+    account = BudgetAccount.objects.create(budget=BudgetFactory(limit=Decimal(1000)))
+    for lost_at in (NOW, None):
+        BudgetHold.objects.create(
+            request_id=uuid4(), account=account, start=NOW, amount=Decimal("0.1"), model="m",
+            worker="w", lost_at=lost_at,
+        )  # fmt: skip
+    for error, delivered_at in (("timed out", None), ("", None), ("late", NOW)):
+        Alert.objects.create(
+            rule=AlertRule.objects.create(name=f"{error}{delivered_at}", limit=1, emails="a@b.c"),
+            period_start=NOW.date(), value=2, text="spent", error=error,
+            delivered_at=delivered_at,
+        )  # fmt: skip
+    holds, alerts = overview(ReportPeriod.last_days(7), {})["problems"]
+    assert holds.text.startswith("1 hold belongs to workers that stopped")
+    assert alerts.text == "1 alert could not be delivered."
+    for problem in (holds, alerts):
+        assert admin_client.get(problem.page).context["cl"].result_count == 1
+
+
+def test_a_dear_day_is_told_from_usual_ones(admin_client: Client) -> None:
+    today = datetime.now(UTC).date()
+    for ago in range(1, 15):
+        cost = Decimal(10) if ago == 3 else Decimal(1)
+        DailyTotal.objects.create(
+            date=today - timedelta(days=ago), provider="claude", model="m", strategy="hybrid",
+            requests=1, cost=cost,
+        )  # fmt: skip
+    RequestRecordFactory(
+        provider="claude", model="m", created_at=NOW - timedelta(days=3), cost=Decimal(10)
+    )
+    RequestRecordFactory(provider="gemini", created_at=NOW - timedelta(days=3), cost=Decimal(0))
+    RequestRecordFactory(provider="claude", model="m", created_at=NOW - timedelta(days=2))
+    (problem,) = overview(ReportPeriod.last_days(7), {})["problems"]
+    assert "cost $10.00, 10 times as much as a usual day, mostly for claude/m." in problem.text
+    assert admin_client.get(problem.page).context["cl"].result_count == 1
+
+
+def test_a_loss_says_what_it_comes_from(admin_client: Client) -> None:
+    request = RequestRecordFactory(cost=Decimal("0.09"), created_at=NOW)
+    RoutingMetricFactory(
+        request=request, actual_cost=Decimal("0.09"), baseline_cost=Decimal("0.03"),
+        routing_saved=Decimal("-0.06"), cache_saved=Decimal(0),
+    )  # fmt: skip
+    line = overview(ReportPeriod.last_days(7), {})["headline"]
+    assert line.worse
+    assert line.share.startswith("200 % more than")
+    assert "the models that answered cost $0.060000 more than the baseline would have" in line.why
+    page = admin_client.get(HOME).content.decode()
+    assert "$0.060000 more</strong> than the baseline would have cost" in page
+    assert line.why in page
 
 
 def test_other_periods_and_nonsense(admin_client: Client) -> None:
     RequestRecordFactory(created_at=NOW - timedelta(days=60), user_id="long ago")
-    for page, name in ((HOME, "claude-haiku-5-5"), (WHOSE, "long ago")):
-        assert name not in room_of(admin_client.get(page).content.decode())
+    for page, name in ((DETAILS, "claude-haiku-5-5"), (WHOSE, "long ago")):
+        assert name not in admin_client.get(page).content.decode()
         assert name in admin_client.get(f"{page}?days=90").content.decode()
         for nonsense in ("x", "-1", "0", "99999999999"):
             assert admin_client.get(f"{page}?days={nonsense}").status_code == 200
@@ -145,7 +233,7 @@ def test_any_dates_beside_as_many_before(admin_client: Client) -> None:
     assert cards["Spent"].note == "+100 % on the previous period"
     dates = "?from=2026-03-04&to=2026-03-05"
     page = html.unescape(admin_client.get(HOME + dates).content.decode())
-    assert page.count("from=2026-03-04&to=2026-03-05") == 3
+    assert page.count("from=2026-03-04&to=2026-03-05") == 4
     listed = admin_client.get(re.findall(r'class="card" href="([^"]+)"', page)[0])
     assert listed.context["cl"].result_count == 1
     assert "$2.00" in admin_client.get(WHOSE + dates).content.decode()
@@ -182,7 +270,8 @@ def test_who_and_what_the_money_went_to_comes_after(admin_client: Client) -> Non
     some_requests()
     dear = RoutingMetricFactory(request__cost=Decimal(3), request__prompt="The dearest of all")
     shown = admin_client.get(HOME).content.decode()
-    assert f'data-from="{WHOSE}?days=7&amp;baseline=recorded"' in shown
+    for part in (DETAILS, WHOSE):
+        assert f'data-from="{part}?days=7&amp;baseline=recorded"' in shown
     page = admin_client.get(WHOSE).content.decode()
     for text in ("user 0", "docs", "factual", "The dearest of all", "$3.00"):
         assert text in page
@@ -198,21 +287,23 @@ def test_durations_are_those_of_answered_calls_and_streams(admin_client: Client)
         (9000.0, 9000.0, {"status": "error"}),
     ):
         RequestRecordFactory(provider_ms=took, ttft_ms=first, **fields)
-    (row,) = overview(ReportPeriod.last_days(7), {"claude": "closed"})["providers"]
+    (row,) = details(ReportPeriod.last_days(7), {"claude": "closed"})["providers"]
     assert row.latency is not None
     assert row.latency.median == pytest.approx(104, rel=0.2)
     assert row.latency.p95 == pytest.approx(5000, rel=0.3)
     assert row.first_token is not None
     assert row.first_token.p95 == pytest.approx(31, rel=0.42)
-    page = admin_client.get(HOME).content.decode()
+    page = admin_client.get(DETAILS).content.decode()
     assert f"<td>{row.latency.p95:.0f} ms</td>" in page
 
 
 def test_no_page_asks_the_database_much(admin_client: Client) -> None:
     some_requests()
+    RoutingMetricFactory(baseline_cost=None, routing_saved=None)
     for each in (True, False):
         BudgetFactory(scope="user" if each else "everything", limit=Decimal(1))
-    for page in (HOME, WHOSE, CHARTS, reverse("admin:models"), reverse("admin:start")):
+    pages = (HOME, DETAILS, WHOSE, CHARTS, reverse("admin:models"), reverse("admin:start"))
+    for page in pages:
         with CaptureQueriesContext(connection) as found:
             assert admin_client.get(page).status_code == 200
         assert len(found) <= 15, page
@@ -220,9 +311,14 @@ def test_no_page_asks_the_database_much(admin_client: Client) -> None:
 
 def test_a_new_operator_is_told_what_to_do(admin_client: Client) -> None:
     page = admin_client.get(HOME).content.decode()
-    assert "No requests in this period" in page
+    assert "No requests yet" in page
     assert "curl -s" in page
-    assert "There are no budgets." in page
+    assert reverse("admin:demo_make") in page
+    # One next step, and no empty boxes.
+    assert "$0.00" not in page
+    assert 'class="card"' not in page
+    RequestRecordFactory(created_at=NOW - timedelta(days=60))
+    assert "The latest request arrived on" in admin_client.get(HOME).content.decode()
 
 
 def test_figures_are_for_those_who_may_see_requests() -> None:
@@ -230,7 +326,7 @@ def test_figures_are_for_those_who_may_see_requests() -> None:
     client = Client()
     client.force_login(User.objects.create_user("ann", is_staff=True))
     assert "somebody" not in client.get(HOME).content.decode()
-    for page in (CHARTS, WHOSE):
+    for page in (CHARTS, DETAILS, WHOSE):
         assert client.get(page).status_code == 403
         assert Client().get(page).status_code == 302
 
@@ -257,12 +353,9 @@ def test_savings_are_compared_with_what_is_picked(admin_client: Client) -> None:
     assert '<option value="claude/claude-opus-5-5">always claude/claude-opus-5-5' in page
     picked = admin_client.get(f"{HOME}?days=30&baseline=claude/claude-opus-5-5")
     room = picked.context["room"]
-    saved = next(card for card in room["cards"] if card.label == "Saved")
-    assert "always claude/claude-opus-5-5" in saved.note
-    assert (
-        saved.value
-        != next(c for c in overview(room["period"], {})["cards"] if c.label == "Saved").value
-    )
+    line = room["headline"]
+    assert "always claude/claude-opus-5-5" in line.share
+    assert line.saved != overview(room["period"], {})["headline"].saved
     assert "days=90&amp;baseline=claude/claude-opus-5-5" in picked.content.decode()
     assert (
         admin_client.get(f"{HOME}?baseline=nonsense").context["room"]["compared"].name == "recorded"

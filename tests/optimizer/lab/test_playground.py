@@ -50,6 +50,23 @@ async def post(client: AsyncClient, url: str, body: Any) -> Any:
     return await client.post(url, json.dumps(body), content_type="application/json")
 
 
+async def test_the_whole_catalogue_is_weighed_without_a_key(
+    analyst: AsyncClient, fakes: dict[str, FakeProvider]
+) -> None:
+    body = {"turns": TURNS, "among": "catalogue"}
+    page = (await post(analyst, CHOICES, body)).content.decode()
+    assert "among all models of the catalogue" in page
+    for model in ("groq/openai/gpt-oss-20b", "deepseek/deepseek-v4-pro", "claude/claude-opus-5-5"):
+        assert model in page
+    assert "local/" not in page
+    configured = (await post(analyst, CHOICES, {"turns": TURNS})).content.decode()
+    assert "groq/openai/gpt-oss-20b" not in configured
+    assert not any(fake.asked for fake in fakes.values())
+    refused = await post(analyst, CHOICES, {"turns": TURNS, "among": "all"})
+    assert refused.status_code == 400
+    assert "among" in refused.json()["errors"]
+
+
 async def test_every_strategy_says_what_it_would_choose_and_nobody_is_called(
     analyst: AsyncClient, fakes: dict[str, FakeProvider]
 ) -> None:

@@ -267,7 +267,7 @@ class TestThePages:
         assert "$50.00 in, $60.00 out" in page
         assert "genai-prices → set here" in page
         query = "?of=claude/claude-haiku-5-5&input=1&output=2&cache_read=&cache_write="
-        assert "1 requests, with the same choice" in admin_client.get(PAGE + query).content.decode()
+        assert "1 request, with the same choice" in admin_client.get(PAGE + query).content.decode()
 
     @pytest.mark.parametrize(
         "query", ["?of=x&input=1&output=1", "?of=claude/m", "?of=claude/m&input=-1&output=x"]

@@ -1,0 +1,1 @@
+"""The demo: sixty days of a made-up company, decided, priced and recorded as real requests are."""
