@@ -1,0 +1,40 @@
+"""Copies of values with other fields."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.chat import Chat
+from providers.values import changed
+
+CHAT = Chat.of_prompt("What is the capital of France?", 100)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "chosen": st.booleans(), "cache_session": st.text(), "max_tokens": st.integers(),
+            "stop": st.tuples(st.text()), "temperature": st.floats(0, 2),
+        },
+    )
+)  # fmt: skip
+def test_a_copy_is_what_the_standard_library_makes(changes) -> None:
+    copy = changed(CHAT, **changes)
+    assert copy == replace(CHAT, **changes)
+    assert CHAT == Chat.of_prompt("What is the capital of France?", 100)
+
+
+def test_what_was_looked_for_in_a_value_is_not_taken_over() -> None:
+    chat = Chat.of_prompt("Hello")
+    chat.features = {"tools": "tools"}
+    assert changed(chat, chosen=False).features is None
+
+
+def test_a_field_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(TypeError, match="other"):
+        changed(CHAT, other=1)
