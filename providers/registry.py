@@ -64,7 +64,7 @@ class ProviderRegistry:
                         self._client, settings.timeout, settings.stream_timeout
                     )
             elif is_configured(spec, environment):
-                self.providers[name] = _WIRES[spec.wire](
+                provider = self.providers[name] = _WIRES[spec.wire](
                     name,
                     self._client,
                     base_url(spec, environment),
@@ -72,6 +72,8 @@ class ProviderRegistry:
                     settings.timeout,
                     settings.stream_timeout,
                 )
+                if spec.dialect is not None and isinstance(provider, OpenAIProvider):
+                    provider.dialect = spec.dialect
 
     async def aclose(self) -> None:
         """Close every provider and the pooled client."""
