@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from providers.openai.dialect import Dialect, DialectError, read_dialect
 from providers.price_rules import PRICE_UNITS, PriceRule, PriceRuleError, read_rule
 from providers.toml_file import read_toml
 
@@ -33,6 +34,7 @@ class ProviderSpec:
     ``lacks`` names the features of its wire that this provider does not support
     (:mod:`providers.features`). ``prepaid`` names the service tiers whose calls are paid by a
     subscription or by capacity that was bought ahead, "*" for all: they cost nothing more.
+    ``dialect`` is how a server with OpenAI's API differs from most others, ``None`` if it does not.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ProviderSpec:
     prices: str = ""
     lacks: frozenset[str] = frozenset()
     prepaid: frozenset[str] = frozenset()
+    dialect: Dialect | None = None
 
     def is_prepaid(self, service_tier: str) -> bool:
         """Return whether a call that this tier served costs nothing more."""
@@ -157,7 +160,19 @@ def _provider(path: Path, name: str, entry: dict[str, Any]) -> ProviderSpec:
         prices=entry.get("prices", ""),
         lacks=frozenset(entry.get("lacks", ())),
         prepaid=_prepaid(f"{path}: provider {name}", entry.get("prepaid", False)),
+        dialect=_dialect(f"{path}: provider {name}", entry),
     )
+
+
+def _dialect(where: str, entry: dict[str, Any]) -> Dialect | None:
+    if "dialect" not in entry:
+        return None
+    if entry["wire"] != "openai":
+        raise CatalogueError(f"{where}: only the wire openai has dialects")
+    try:
+        return read_dialect(entry["dialect"])
+    except DialectError as error:
+        raise CatalogueError(f"{where}: {error}") from None
 
 
 def _prepaid(where: str, value: Any) -> frozenset[str]:

@@ -31,7 +31,10 @@ TEMPERATURE = "temperature"
 HOT = "temperature above 1"
 TOP_P = "top_p"
 TOP_K = "top_k"
+STOPS = "stop sequences"
+SEVERAL_STOPS = "several stop sequences"
 FOUR_STOPS = "more than four stop sequences"
+TOOL_CHOICE = "tool choices other than auto"
 NAMES = "names of participants"
 LATER_SYSTEM = "system messages amid the conversation"
 PREFILL = "continuing an assistant's message"
@@ -50,24 +53,31 @@ SERVICE_TIERS = "service tiers"
 FREEFORM_TOOLS = "freeform tools"
 PAST_REASONING = "reasoning of earlier turns"
 TEXT_COMPLETIONS = "text completions"
+# A server that lacks it has OpenAI's API with fewer fields, and refuses those it does not know.
+OPENAI_API = "the openai API"
 
 # What a model without the feature can leave out and still give a useful answer. The answer
 # names what was left out. A strict request goes only to models that leave out nothing.
 DROPPABLE = frozenset(
     {
         STRICT_TOOLS, SINGLE_TOOL_CALLS, LOGIT_BIAS, SEED, PENALTIES, TEMPERATURE, HOT, TOP_P,
-        TOP_K, FOUR_STOPS, NAMES, REASONING, VERBOSITY, SERVICE_TIERS, USERS,
+        TOP_K, SEVERAL_STOPS, FOUR_STOPS, NAMES, REASONING, VERBOSITY, SERVICE_TIERS, USERS,
     }
 )  # fmt: skip
 # What says something about a request and nothing about its answer: no reason to refuse it.
 _OF_LABELS = frozenset({SERVICE_TIERS, USERS})
 
-EVERY_WIRE = frozenset({JSON_SCHEMA, TEMPERATURE, TOP_P, REASONING, LATER_SYSTEM, USERS})
+EVERY_WIRE = frozenset(
+    {
+        JSON_SCHEMA, TEMPERATURE, TOP_P, REASONING, LATER_SYSTEM, USERS, STOPS, SEVERAL_STOPS,
+        TOOL_CHOICE,
+    }
+)  # fmt: skip
 # Servers with OpenAI's API.
 OPENAI = EVERY_WIRE | {
     JSON_OBJECT, STRICT_TOOLS, SINGLE_TOOL_CALLS, IMAGE_URLS, SEVERAL_CHOICES, LOGPROBS,
     LOGIT_BIAS, SEED, PENALTIES, HOT, NAMES, TOOL_RESULT_IMAGES, EFFORT, PAST_REASONING,
-    TEXT_COMPLETIONS, "the openai API", "the openai-completions API",
+    TEXT_COMPLETIONS, OPENAI_API, "the openai-completions API",
 }  # fmt: skip
 OPENAI_OWN = (OPENAI - {PAST_REASONING, TEXT_COMPLETIONS}) | {
     VERBOSITY, SERVICE_TIERS, FREEFORM_TOOLS, FILES, AUDIO,
@@ -149,6 +159,8 @@ def _find_features(chat: Chat) -> Mapping[str, str]:
             needed[STRICT_TOOLS] = "tools.strict"
         if not chat.parallel_tools:
             needed[SINGLE_TOOL_CALLS] = "parallel_tool_calls"
+        if chat.tool_choice.mode != "auto":
+            needed[TOOL_CHOICE] = "tool_choice"
     if chat.surveyed is None:
         _add_message_needs(chat, needed)
     else:
@@ -190,6 +202,8 @@ def _add_sampling_needs(chat: Chat, needed: dict[str, str]) -> None:
         (PENALTIES, "presence_penalty", chat.presence_penalty),
         (PENALTIES, "frequency_penalty", chat.frequency_penalty),
         (TOP_K, "top_k", chat.top_k is not None),
+        (STOPS, "stop", chat.stop),
+        (SEVERAL_STOPS, "stop", len(chat.stop) > 1),
         (FOUR_STOPS, "stop", len(chat.stop) > 4),
         (REASONING, "reasoning", chat.reasoning is not None and chat.reasoning.effort != "none"),
         (VERBOSITY, "verbosity", chat.verbosity),

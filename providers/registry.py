@@ -69,7 +69,7 @@ class ProviderRegistry:
                         self._client, settings.timeout, settings.stream_timeout
                     )
             elif is_configured(spec, environment):
-                self.providers[name] = _WIRES[spec.wire](
+                provider = self.providers[name] = _WIRES[spec.wire](
                     name,
                     self._client,
                     base_url(spec, environment),
@@ -77,6 +77,8 @@ class ProviderRegistry:
                     settings.timeout,
                     settings.stream_timeout,
                 )
+                if spec.dialect is not None and isinstance(provider, OpenAIProvider):
+                    provider.dialect = spec.dialect
 
     async def aclose(self) -> None:
         """Close every provider and the pooled client."""

@@ -42,6 +42,14 @@ A model may take less than its wire: newer models of Claude take no `temperature
 OpenAI's API may lack features that OpenAI has. `lacks` in `catalogue.toml` says so for each
 provider and model; what they lack of sampling is dropped and named, as if the wire lacked it.
 
+**Dialects.** Servers with OpenAI's API differ. `dialect` in `catalogue.toml` says how one spells
+what others spell otherwise: Mistral calls the seed `random_seed`, and takes ids of calls of nine
+letters and digits alone; Moonshot and MiniMax limit answers by `max_completion_tokens`; Z.ai and
+Qwen have a switch for reasoning instead of levels. Requests that the service routes or translates
+arrive in the server's own spelling. A server that refuses fields that it does not know (Mistral,
+Cohere) lacks "the openai API": it gets the fields that this service knows, also from a client that
+names its model.
+
 **`x-optimizer-dropped`** lists the fields that the model left out, by their names in the client's
 API (`x-optimizer-dropped: seed, tools.strict`). Whole, streamed and cached answers have it. The
 headers of a stream leave before it is certain which model answers, so the last event has the final

@@ -52,10 +52,15 @@ def read_error(
         body = json.loads(raw)
     except (ValueError, RecursionError):
         return error
-    reported = body.get("error") if isinstance(body, dict) else None
-    if reported:
+    if not isinstance(body, dict):
+        return error
+    if reported := body.get("error"):
         error.body = body
         error.words = _words(reported)
+    else:
+        # In forms of their own, which clients do not know: Mistral and Cohere ("message"), and
+        # servers that validate with pydantic ("detail", also a list of mistakes).
+        error.words = _words(body.get("message") or _first(body.get("detail")))
     return error
 
 
@@ -64,8 +69,21 @@ def holds_key(api_key: str, raw: bytes) -> bool:
     return len(api_key) >= _SHORTEST_SECRET and api_key.encode() in raw
 
 
+def _first(detail: Any) -> Any:
+    """Return the first mistake of a list of them as text: where it is, and what it is."""
+    if not isinstance(detail, list):
+        return detail
+    mistake = detail[0] if detail and isinstance(detail[0], dict) else {}
+    place = mistake.get("loc")
+    where = ".".join(map(str, place)) if isinstance(place, list) else ""
+    words = str(mistake.get("msg") or "")
+    return f"{where}: {words}" if where and words else words
+
+
 def _words(reported: Any) -> str:
-    message = reported.get("message") if isinstance(reported, dict) else reported
+    message = reported
+    if isinstance(reported, dict):
+        message = reported.get("message") or _first(reported.get("detail"))
     return message[:_LONGEST_WORDS] if isinstance(message, str) else ""
 
 

@@ -40,9 +40,12 @@ class OpenAIProvider(WireClient):
     def own_wire(self, request: CompletionRequest) -> str | None:
         """Return the wire on which the request goes out as it came, ``None`` to translate it.
 
-        Freeform tools become functions on a server without them, if we chose the model.
+        Freeform tools become functions on a server without them, if we chose the model. A server
+        that lacks the API itself refuses fields that it does not know: it gets what we know.
         """
         wire, chat = super().own_wire(request), request.chat
+        if wire is not None and f"the {wire} API" in request.lacks:
+            return None
         if wire == completions.WIRE:
             return wire if completions.has_completions(request, self.features) else None
         if wire is None or not chat.tools or not chat.chosen or chat.native:
@@ -80,6 +83,8 @@ class OpenAIProvider(WireClient):
     def _stream_fields(self, request: CompletionRequest, wire: str | None) -> Mapping[str, Any]:
         source = request.chat.source
         own = source.body.get("stream_options") if source and wire is not None else None
+        if not self.dialect.stream_options:
+            return {"stream": True}
         options = own if isinstance(own, dict) else {}
         return {"stream": True, "stream_options": {**options, "include_usage": True}}
 

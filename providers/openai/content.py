@@ -151,6 +151,13 @@ def fitting_call_id(call_id: str) -> str:
     return f"call_{digest[:32]}"
 
 
+def short_call_id(call_id: str, length: int) -> str:
+    """Return an id of exactly ``length`` letters and digits, the same for a call and its result."""
+    if len(call_id) == length and call_id.isascii() and call_id.isalnum():
+        return call_id
+    return hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:length]
+
+
 def _image(image: Image) -> dict[str, str]:
     image_url = {"url": image.url or f"data:{image.media_type};base64,{image.data}"}
     if image.detail:

@@ -19,6 +19,9 @@ LEVELS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _USUAL = ("low", "medium", "high")
 # The efforts that models take, by the beginning of their names.
 _EFFORTS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
+    # https://docs.x.ai/developers/model-capabilities/text/reasoning
+    (re.compile(r"grok-4\.3"), ("none", *_USUAL)),
+    (re.compile(r"grok-4\.5"), _USUAL),
     (re.compile(r"gpt-[34]|gpt-5[.\d]*-chat|chatgpt|gpt-audio|gpt-realtime|grok-4|qwen"), ()),
     (re.compile(r"o\d|gpt-oss"), _USUAL),
     (re.compile(r"gpt-5-pro"), ("high",)),
@@ -58,11 +61,19 @@ def reasoning_fields(reasoning: Reasoning, model: str, dialect: Dialect) -> dict
     effort, name = effort_of(reasoning), model.rpartition("/")[2]
     if not effort:
         return {}
+    if effort == "none" and dialect.no_reasoning:
+        return dict(dialect.no_reasoning)
+    if dialect.efforts is not None:
+        return _effort_field(effort, dialect.efforts)
     if name.startswith("deepseek"):
         if effort == "none":
             return {"thinking": {"type": "disabled"}}
         return {"reasoning_effort": effort}
     known = next((efforts for pattern, efforts in _EFFORTS if pattern.match(name)), _USUAL)
+    return _effort_field(effort, known)
+
+
+def _effort_field(effort: str, known: tuple[str, ...]) -> dict[str, Any]:
     if effort == "none" and "none" not in known:
         # The least that there is, if the model says so, else the model's default.
         effort = "minimal" if "minimal" in known else ""
@@ -97,7 +108,7 @@ def past_reasoning(
         if (thought.provider, thought.model) == author or (anybody and not thought.provider)
     ]
     details = [entry for t in own if isinstance(t.details, list) for entry in t.details]
-    if details and dialect.router:
+    if details and dialect.has_details:
         return {"reasoning_details": merged_details(details)}
     text = "\n\n".join(thought.text for thought in own if thought.text)
     if not text:
@@ -108,9 +119,10 @@ def past_reasoning(
 def needs_reasoning(model: str, dialect: Dialect) -> bool:
     """Return whether ``model`` refuses calls in its history that have no field for reasoning.
 
-    DeepSeek does so; calls of other models get an empty one.
+    DeepSeek and Kimi do so (https://www.librechat.ai/docs/configuration/librechat_yaml/ai_endpoints/moonshot);
+    calls of other models get an empty one.
     """
-    return not dialect.router and model.rpartition("/")[2].startswith("deepseek")
+    return not dialect.router and model.rpartition("/")[2].startswith(("deepseek", "kimi"))
 
 
 def merged_details(details: Iterable[Any]) -> list[Any]:

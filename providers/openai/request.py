@@ -14,7 +14,7 @@ from providers.anthropic.cache_marks import HOUR_MARK, MARK
 from providers.chat import Chat, Tool
 from providers.completion import CompletionRequest
 from providers.openai.cache_marks import add_part_marks
-from providers.openai.content import MessageWriter
+from providers.openai.content import MessageWriter, short_call_id
 from providers.openai.dialect import SERVER, Dialect
 from providers.openai.reasoning import needs_reasoning, reasoning_fields
 from providers.openai.schemas import object_schema, strict_schema
@@ -27,6 +27,7 @@ _FIELDS_NOT_SENT = frozenset(
     {"model", "optimizer", "stream", "stream_options", "max_tokens", "max_completion_tokens"}
 )
 _MOST_STOPS = 4
+_ANY_STOPS = 1_000_000
 _LONGEST_USER = 64
 _TIERS = {"auto": "auto", "standard_only": "default", "standard": "default"}
 _EFFORT_FIELDS = ("reasoning_effort", "reasoning", "thinking")
@@ -41,6 +42,9 @@ _LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     features.VERBOSITY: ("verbosity",),
     features.SERVICE_TIERS: ("service_tier",),
     features.REASONING: _EFFORT_FIELDS,
+    features.USERS: ("user", "safety_identifier"),
+    # The model chooses where nothing is said, and no other choice comes to such a model.
+    features.TOOL_CHOICE: ("tool_choice",),
 }
 _TEXT_INPUT: Mapping[str, Any] = {
     "type": "object",
@@ -61,6 +65,7 @@ def openai_payload(
     ``has`` are the features of the server's wire, ``provider`` is its name.
     """
     body = _translated(request, dialect, has - request.lacks, provider)
+    _spell(body, dialect)
     return _named_and_limited(body, request, dialect)
 
 
@@ -87,6 +92,8 @@ def relayed_payload(
     if chat.sealed or lacks_reasoning:
         author = (provider, request.model)
         body["messages"] = with_own_reasoning(body["messages"], chat, author, dialect, past=past)
+    if chat.chosen:
+        _spell(body, dialect)
     return _named_and_limited(body, request, dialect)
 
 
@@ -104,6 +111,29 @@ def _named_and_limited(
         elif dialect.cache_marks and (chat.chosen or not _came_so(chat)):
             add_part_marks(body, request.model, HOUR_MARK if chat.cache_hour else MARK)
     return body
+
+
+def _spell(body: dict[str, Any], dialect: Dialect) -> None:
+    """Give the fields of ``body`` the names and the values that the server takes, in place."""
+    if dialect.seed_field != "seed" and "seed" in body:
+        body[dialect.seed_field] = body.pop("seed")
+    temperature = body.get("temperature")
+    if temperature is not None and temperature < dialect.least_temperature:
+        body["temperature"] = dialect.least_temperature
+    for name, value in dialect.always.items():
+        body.setdefault(name, value)
+    if dialect.call_id_length:
+        length = dialect.call_id_length
+        body["messages"] = [_with_call_ids(message, length) for message in body["messages"]]
+
+
+def _with_call_ids(message: Mapping[str, Any], length: int) -> Mapping[str, Any]:
+    if isinstance(call_id := message.get("tool_call_id"), str):
+        return {**message, "tool_call_id": short_call_id(call_id, length)}
+    if not (calls := message.get("tool_calls")):
+        return message
+    named = [{**call, "id": short_call_id(str(call.get("id")), length)} for call in calls]
+    return {**message, "tool_calls": named}
 
 
 def _came_so(chat: Chat) -> bool:
@@ -137,8 +167,8 @@ def _adapt_values(body: dict[str, Any], chat: Chat, has: frozenset[str]) -> None
     """Adapt what a model without a feature takes in part."""
     if features.HOT not in has and (chat.temperature or 0) > 1 and "temperature" in body:
         body["temperature"] = 1
-    if features.FOUR_STOPS not in has and len(chat.stop) > 4:
-        body["stop"] = list(chat.stop[:4])
+    if len(chat.stop) > (most := _most_stops(has)):
+        body["stop"] = list(chat.stop[:most])
     if features.NAMES not in has and any(message.name for message in chat.messages):
         body["messages"] = [_without(message, "name") for message in body["messages"]]
     if features.STRICT_TOOLS not in has and any(tool.strict for tool in chat.tools):
@@ -202,7 +232,8 @@ def _translated(
     if chat.tools:
         strict = features.STRICT_TOOLS in has
         body["tools"] = [_tool(tool, names, strict=strict) for tool in chat.tools]
-        body["tool_choice"] = _tool_choice(chat, names)
+        if features.TOOL_CHOICE in has:
+            body["tool_choice"] = _tool_choice(chat, names)
         if not chat.parallel_tools and features.SINGLE_TOOL_CALLS in has:
             body["parallel_tool_calls"] = False
     if chat.output is not None:
@@ -225,7 +256,7 @@ def _options(chat: Chat, has: frozenset[str]) -> dict[str, tuple[str, Any]]:
     temperature = chat.temperature
     if temperature is not None and features.HOT not in has:
         temperature = min(temperature, 1)
-    stops = chat.stop if features.FOUR_STOPS in has else chat.stop[:_MOST_STOPS]
+    stops = chat.stop[: _most_stops(has)]
     return {
         "temperature": (features.TEMPERATURE, temperature),
         "top_p": (features.TOP_P, chat.top_p),
@@ -237,12 +268,18 @@ def _options(chat: Chat, has: frozenset[str]) -> dict[str, tuple[str, Any]]:
         "logit_bias": (features.LOGIT_BIAS, chat.logit_bias),
         "logprobs": ("", chat.logprobs or None),
         "top_logprobs": ("", chat.top_logprobs),
-        "user": ("", _user(chat.user)),
+        "user": (features.USERS, _user(chat.user)),
         "verbosity": (features.VERBOSITY, chat.verbosity or None),
         "service_tier": (
             features.SERVICE_TIERS, _TIERS.get(chat.service_tier, chat.service_tier) or None
         ),
     }  # fmt: skip
+
+
+def _most_stops(has: frozenset[str]) -> int:
+    if features.SEVERAL_STOPS not in has:
+        return 1
+    return _ANY_STOPS if features.FOUR_STOPS in has else _MOST_STOPS
 
 
 def _user(user: str) -> str | None:

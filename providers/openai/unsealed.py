@@ -70,7 +70,7 @@ def _restorer(
 def _in_form_of(dialect: Dialect, message: dict[str, Any]) -> bool:
     """Return whether the reasoning in ``message`` may be from a server of this dialect."""
     if message.get("reasoning_details"):
-        return dialect.router
+        return dialect.has_details
     return not (dialect.router and message.get("reasoning_content"))
 
 

@@ -50,12 +50,18 @@ def _table(*results: PublishedResult, line: AbilityLine | None = LINE) -> Abilit
     return AbilityTable.of(-0.4, 1.6, indices, results)
 
 
-def test_the_shipped_file_has_a_result_for_all_chat_models() -> None:
+# Nobody whose page is known publishes results of these; they are placed by their tier.
+WITHOUT_RESULTS = {
+    "qwen3.8-flash", "MiniMax-M2.7", "kimi-k2.6", "command-r7b-12-2024", "command-a-03-2025",
+}  # fmt: skip
+
+
+def test_the_shipped_file_has_a_result_for_all_chat_models_but_a_few() -> None:
     abilities = load_abilities()
 
     absent = [m.id for m in load_catalogue().models if not abilities.results_of(m.id)]
 
-    assert absent == []
+    assert set(absent) == WITHOUT_RESULTS
 
 
 def test_every_shipped_result_has_a_source_and_a_date_of_the_past() -> None:

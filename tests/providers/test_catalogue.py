@@ -64,6 +64,14 @@ def test_an_operator_s_file_adds_changes_and_removes(tmp_path: Path) -> None:
         (MODEL + 'price = {input = "x", output = "1"}\n', "not a number"),
         (MODEL + 'price = {input = "-1", output = "1"}\n', "zero or more"),
         ('[providers.x]\nwire = "telex"\n', "wire must be one of"),
+        ('[providers.x]\nwire = "openai"\ndialect = 7\n', "dialect must be a table"),
+        ('[providers.x]\nwire = "openai"\ndialect = { tone = 1 }\n', "not tone"),
+        ('[providers.x]\nwire = "openai"\ndialect = { efforts = "low" }\n', "dialect.efforts"),
+        (
+            '[providers.x]\nwire = "openai"\ndialect = { call_id_length = true }\n',
+            "call_id_length must be a int",
+        ),
+        ('[providers.x]\nwire = "gemini"\ndialect = {}\n', "only the wire openai"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, said: str) -> None:
@@ -86,6 +94,26 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ({"OLLAMA_BASE_URL": "http://x"}, {"ollama"}),
         ({"VLLM_API_KEY": "k"}, set()),
         ({"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}, {"openai", "claude"}),
+        ({"LMSTUDIO_BASE_URL": "http://x"}, {"lmstudio"}),
+        ({"LLAMACPP_BASE_URL": "http://x"}, {"llamacpp"}),
+        ({"LLAMACPP_API_KEY": "k"}, set()),
+        *(
+            ({variable: "k"}, {provider})
+            for provider, variables in (
+                ("mistral", ["MISTRAL_API_KEY"]),
+                ("xai", ["XAI_API_KEY"]),
+                ("together", ["TOGETHER_API_KEY"]),
+                ("fireworks", ["FIREWORKS_API_KEY"]),
+                ("cohere", ["COHERE_API_KEY", "CO_API_KEY"]),
+                ("moonshot", ["MOONSHOT_API_KEY", "KIMI_API_KEY"]),
+                ("zai", ["ZAI_API_KEY"]),
+                ("qwen", ["DASHSCOPE_API_KEY", "QWEN_API_KEY"]),
+                ("minimax", ["MINIMAX_API_KEY"]),
+                ("huggingface", ["HF_TOKEN", "HUGGINGFACE_API_KEY"]),
+                ("nvidia", ["NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"]),
+            )
+            for variable in variables
+        ),
     ],
 )
 async def test_a_key_or_an_own_server_s_address_enables_a_provider(

@@ -56,8 +56,23 @@ def said(*messages: Message) -> Chat:
         (chat(n=2), {"several choices (n)": "n"}),
         (chat(logprobs=True), {"logprobs": "logprobs"}),
         (chat(logit_bias={"1": 2}), {"logit bias": "logit_bias"}),
-        (chat(stop=("a",) * 4), {}),
-        (chat(stop=("a",) * 5), {"more than four stop sequences": "stop"}),
+        (chat(stop=("a",)), {"stop sequences": "stop"}),
+        (
+            chat(stop=("a",) * 4),
+            {"stop sequences": "stop", "several stop sequences": "stop"},
+        ),
+        (
+            chat(stop=("a",) * 5),
+            {
+                "stop sequences": "stop",
+                "several stop sequences": "stop",
+                "more than four stop sequences": "stop",
+            },
+        ),
+        (
+            chat(tools=(Tool("f"),), tool_choice=ToolChoice("required")),
+            {"tools": "tools", "tool choices other than auto": "tool_choice"},
+        ),
         (
             chat(output=JsonOutput()),
             {"json": "response_format", "JSON without a schema": "response_format"},

@@ -124,6 +124,8 @@ def test_the_table_names_places_and_who_has_nothing_published() -> None:
     assert float(place) > 1 > float(width) > 0
     assert counted == "3 of 4"
     assert shown["local/smollm2-135m-instruct"] == ["-0.88", "0.17", "1 of 1"]
+    without = "".join(run().partition("Without one: ")[2].split()).partition(".The")[0]
+    assert "qwen/qwen3.8-flash" in without.split(",")
 
 
 def test_json_has_each_result_with_its_source_and_date_and_efforts_apart() -> None:
