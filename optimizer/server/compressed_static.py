@@ -26,7 +26,7 @@ class CompressedStatic:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer an ASGI request."""
-        if not self._may_compress(scope):
+        if not scope.get("path", "").startswith(self._prefix) or not _may_compress(scope):
             await self._app(scope, receive, send)
             return
         messages: list[dict[str, Any]] = []
@@ -48,14 +48,6 @@ class CompressedStatic:
         await send(start)
         await send({"type": "http.response.body", "body": body})
 
-    def _may_compress(self, scope: Any) -> bool:
-        if scope["type"] != "http" or scope["method"] != "GET":
-            return False
-        if not scope["path"].startswith(self._prefix):
-            return False
-        headers = dict(scope["headers"])
-        return b"gzip" in headers.get(b"accept-encoding", b"") and b"range" not in headers
-
     async def _compressed(self, path: str, headers: dict[bytes, bytes], body: bytes) -> bytes:
         key = path, headers.get(b"last-modified", b"") + b"%d" % len(body)
         kept = self._kept.get(key)
@@ -65,3 +57,10 @@ class CompressedStatic:
                 self._kept.clear()
             self._kept[key] = kept
         return kept
+
+
+def _may_compress(scope: Any) -> bool:
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return False
+    headers = dict(scope["headers"])
+    return b"gzip" in headers.get(b"accept-encoding", b"") and b"range" not in headers

@@ -102,11 +102,6 @@ class WholeAnswer:
     raw_headers: RawHeaders
     body: bytes
 
-    @property
-    def is_success(self) -> bool:
-        """Whether the status is one of success."""
-        return 200 <= self.status < 300
-
 
 async def body_of(response: httpx.Response, most: int) -> bytes | None:
     """Return the whole body, or ``None`` if it is larger than ``most`` bytes.

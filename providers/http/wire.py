@@ -301,7 +301,7 @@ class WireClient(ABC):
             raise call_failed(self.name, error) from error
         if answer is None:
             raise self._too_large()
-        if not answer.is_success:
+        if not 200 <= answer.status < 300:
             raise self._error(answer.status, httpx.Headers(answer.raw_headers), answer.body)
         return answer
 

@@ -26,7 +26,7 @@ CHAT = Chat.of_prompt("What is the capital of France?", 100)
 def test_a_copy_is_what_the_standard_library_makes(changes) -> None:
     copy = changed(CHAT, **changes)
     assert copy == replace(CHAT, **changes)
-    assert CHAT == Chat.of_prompt("What is the capital of France?", 100)
+    assert Chat.of_prompt("What is the capital of France?", 100) == CHAT
 
 
 def test_what_was_looked_for_in_a_value_is_not_taken_over() -> None:
