@@ -107,6 +107,26 @@ async def test_the_stricter_of_a_rule_and_the_request_counts(service: httpx.Asyn
     assert stricter["routing_metadata"]["max_latency"] == 1.5
 
 
+@pytest.mark.parametrize("bound", [{"latency_cap": 2}, {"quality_target": 0.6}, {"cost_cap": 1}])
+async def test_answers_within_a_rules_bounds_are_not_those_of_others(
+    service: httpx.AsyncClient, bound: dict[str, Any]
+) -> None:
+    rule = RoutingRule(name="chats", enabled=True, tags=["chat"], **bound)
+    await sync_to_async(rule_save)(rule, who="ann")
+    await get_services().in_background(get_services().rules.refresh)
+
+    async def cache(*tags: str) -> str:
+        body = {"model": "auto:complexity", **CHATS["/v1/chat/completions"]}
+        answer = await service.post(
+            "/v1/chat/completions", json={**body, "optimizer": {"tags": tags}}
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.headers["x-optimizer-cache"]
+
+    assert [await cache("chat"), await cache("chat")] == ["miss", "hit"]
+    assert [await cache(), await cache()] == ["miss", "hit"]
+
+
 @pytest.mark.parametrize("path", ["/recommendation", "/routing/decision"])
 async def test_recommendations_take_it(service: httpx.AsyncClient, path: str) -> None:
     answer = (await service.get(path, params={**PROMPT, "max_latency": "2"})).json()
