@@ -67,6 +67,20 @@ def test_the_models_to_choose_among_can_be_named(data: Path) -> None:
         run(*arguments, "--models", "nobody", MIDDLE)
 
 
+@pytest.mark.parametrize("models", [[MIDDLE], [MIDDLE, MIDDLE], [MIDDLE, "another"]])
+def test_models_that_answered_no_prompt_together_are_named(data: Path, models: list[str]) -> None:
+    with pytest.raises(CommandError, match="at least two of the models of --models"):
+        run("--data", str(data), "--router", "length", "--models", *models)
+
+
+@pytest.mark.parametrize(
+    "command", [("evaluate_router",), ("train_router", "--output", "router.npz")]
+)
+def test_a_negative_seed_is_refused_by_its_name(data: Path, command: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError, match="--seed must be at least 0"):
+        call_command(*command, "--data", str(data), "--seed", "-1")
+
+
 def test_robustness_is_shown_and_fits_a_terminal(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
