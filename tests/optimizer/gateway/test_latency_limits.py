@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from analytics.models import RequestRecord, RoutingRule
 from analytics.rules import rule_save
 from optimizer.wiring.build import get_services
+from routing.rules import Rule
 from tests.conftest import Start
 from tests.factories import RequestRecordFactory
 from tests.fakes.server import FakeProvider
@@ -125,6 +128,36 @@ async def test_answers_within_a_rules_bounds_are_not_those_of_others(
 
     assert [await cache("chat"), await cache("chat")] == ["miss", "hit"]
     assert [await cache(), await cache()] == ["miss", "hit"]
+
+
+def long_answers() -> None:
+    """Answers of 1000 tokens on the simple tier, which take ten seconds."""
+    RequestRecordFactory.create_batch(
+        100, provider="claude", model="claude-haiku-5-5", tokens_out=1000, provider_ms=10_000,
+        ttft_ms=1, **PROMPT,
+    )  # fmt: skip
+    RequestRecordFactory.create_batch(
+        25, provider="gemini", model="gemini-3.5-flash-lite", tokens_out=1000, provider_ms=1000,
+        ttft_ms=1, created_at=timezone.now() - timedelta(days=1), tier="complex",
+    )  # fmt: skip
+
+
+async def test_a_trial_of_a_rule_expects_the_latency_that_the_service_expects(
+    transactional_db: None, fakes: dict[str, FakeProvider], start: Start
+) -> None:
+    await sync_to_async(long_answers)()
+    client = await start()
+    services = get_services()
+    await services.in_background(services.refreshes.do, "Reading the speed of models")
+    await services.in_background(services.refreshes.do, "Reading the lengths of answers")
+    limited = (await client.get("/routing/decision", params={**PROMPT, "max_latency": 5})).json()
+    reasons = {c["model"]: c["reason"] for c in limited["metadata"]["candidates"]}
+    assert "above the limit of 5 s" in reasons["claude-haiku-5-5"]
+
+    quick = Rule("quick", latency_cap=5)
+    trial = await services.in_background(services.rule_previews.of_last, 100, [quick])
+    assert trial.changed == 100
+    assert trial.after == {"gemini/gemini-3.5-flash-lite": 100}
 
 
 @pytest.mark.parametrize("path", ["/recommendation", "/routing/decision"])
