@@ -253,7 +253,7 @@ def _efforts_table(specs: Sequence[ModelSpec], table: AbilityTable) -> Table:
         figures = ("–", "–")
         if speed is not None:
             rate = f"{1 / speed.per_token:.0f}" if speed.per_token else "–"
-            figures = (f"{speed.first:.1f}", rate)
+            figures = (f"{speed.first:.{1 if speed.first >= 1 else 2}f}", rate)
         shown.add_row(
             effort or "not stated",
             f"{place.at:.2f}",
