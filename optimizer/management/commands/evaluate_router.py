@@ -248,6 +248,8 @@ def _check(options: Mapping[str, Any]) -> None:
     for name, least in (("folds", 2), ("resamples", 1), ("seed", 0)):
         if options[name] < least:
             raise CommandError(f"--{name} must be at least {least}")
+    if options["plot"] and (options["plot"].suffix.lower() != ".png" or options["plot"].is_dir()):
+        raise CommandError("--plot must be a file *.png")
     if options["plot"] and not options["plot"].parent.is_dir():
         raise CommandError(f"{options['plot'].parent} is not a folder")
 

@@ -73,6 +73,12 @@ def test_models_that_answered_no_prompt_together_are_named(data: Path, models: l
         run("--data", str(data), "--router", "length", "--models", *models)
 
 
+def test_a_plot_is_a_png_file(data: Path, tmp_path: Path) -> None:
+    for wrong in (tmp_path, tmp_path / "plot", tmp_path / "plot.pdf"):
+        with pytest.raises(CommandError, match=r"--plot must be a file \*.png"):
+            run("--data", str(data), "--router", "length", "--plot", str(wrong))
+
+
 @pytest.mark.parametrize(
     "command", [("evaluate_router",), ("train_router", "--output", "router.npz")]
 )
