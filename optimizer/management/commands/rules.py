@@ -58,6 +58,8 @@ class Command(TeachingCommand):
         if not options["try_"]:
             self._list(console, rules)
             return
+        # What the service knows: outcomes, lengths and speeds.
+        services.refreshes.run_due()
         services.evidence.refresh()
         show_trial(console, services.rule_previews.of_last(options["last"], rules), rules)
 
@@ -85,7 +87,7 @@ def describe_match(rule: Rule) -> str:
     match = rule.match
     conditions = [
         f"{name} {', '.join(sorted(values))}"
-        for name in ("patterns", "tiers", "tags", "users", "texts")
+        for name in ("patterns", "tiers", "turns", "tags", "users", "agents", "texts")
         if (values := getattr(match, name))
     ]
     if match.min_tokens is not None or match.max_tokens is not None:

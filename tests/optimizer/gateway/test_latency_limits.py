@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -158,6 +159,19 @@ async def test_a_trial_of_a_rule_expects_the_latency_that_the_service_expects(
     trial = await services.in_background(services.rule_previews.of_last, 100, [quick])
     assert trial.changed == 100
     assert trial.after == {"gemini/gemini-3.5-flash-lite": 100}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_that_tries_rules_knows_the_speed_of_models(
+    fakes: dict[str, FakeProvider], tmp_path: Path
+) -> None:
+    long_answers()
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rules]]\nname = "quick"\nlatency_cap = 5\n')
+    out = io.StringIO()
+    command = ("rules", "--try", "--file", str(rules), "--last", "100")
+    call_command(*command, stdout=out)
+    assert "100 would be answered by another model" in out.getvalue()
 
 
 @pytest.mark.parametrize("path", ["/recommendation", "/routing/decision"])
