@@ -130,6 +130,12 @@ def show_trial(console: Console, trial: RulePreview, rules: list[Rule]) -> None:
         f"Cost on the same tokens: {dollars(trial.cost_before)} without, "
         f"{dollars(trial.cost_after)} with ({'+' if change >= 0 else '-'}{dollars(abs(change))})."
     )
+    if trial.unchecked:
+        console.print(
+            f"{trial.unchecked} were tried without their latency cap: the speed of no model is "
+            "known.",
+            style="yellow",
+        )
     if trial.unpriced:
         console.print(f"{trial.unpriced} could not be priced and are left out of the cost.")
     for reason, count in trial.unservable.most_common():

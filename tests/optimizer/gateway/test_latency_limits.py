@@ -172,6 +172,20 @@ def test_the_command_that_tries_rules_knows_the_speed_of_models(
     command = ("rules", "--try", "--file", str(rules), "--last", "100")
     call_command(*command, stdout=out)
     assert "100 would be answered by another model" in out.getvalue()
+    assert "latency" not in out.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_trial_says_where_a_latency_cap_was_not_checked(
+    fakes: dict[str, FakeProvider], tmp_path: Path
+) -> None:
+    RequestRecordFactory.create_batch(3)
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rules]]\nname = "quick"\nlatency_cap = 5\n')
+    out = io.StringIO()
+    call_command("rules", "--try", "--file", str(rules), stdout=out)
+    text = " ".join(out.getvalue().split())
+    assert "3 were tried without their latency cap: the speed of no model is known." in text
 
 
 @pytest.mark.parametrize("path", ["/recommendation", "/routing/decision"])
