@@ -74,7 +74,7 @@ def within_latency(situation: Situation, limit: float) -> Situation:
         within = {fastest.ref}
         note = (
             f"No model is expected to answer within {limit:g} s; {fastest.ref} is the fastest of "
-            f"those that are known, with about {seconds:.1f} s."
+            f"those that are known, with about {_above(seconds, limit)}."
         )
     slow = tuple(
         (option, _too_slow(seconds, limit))
@@ -89,7 +89,13 @@ def within_latency(situation: Situation, limit: float) -> Situation:
 def _too_slow(seconds: float | None, limit: float) -> str:
     if seconds is None:
         return f"how long it takes is not known, so the limit of {limit:g} s cannot be checked"
-    return f"takes about {seconds:.1f} s, which is above the limit of {limit:g} s"
+    return f"takes about {_above(seconds, limit)}, which is above the limit of {limit:g} s"
+
+
+def _above(seconds: float, limit: float) -> str:
+    """Return ``seconds`` as text, as exactly as it takes to be seen above ``limit``."""
+    rounded = f"{seconds:.1f}"
+    return f"{rounded if float(rounded) > limit else f'{seconds:g}'} s"
 
 
 def _exclusion_reason(

@@ -87,7 +87,7 @@ _TAILS = (
 # A phrase at the end follows the end of a sentence, so that "say thanks" keeps its thanks.
 _HEAD = re.compile("|".join(f"(?:{head})" for head in _HEADS), re.IGNORECASE)
 _TAIL = re.compile(
-    r"(?:(?<=[.!?:;)\]}\"'])\s++|[^\S\n]*+\n\s*+)(?:"
+    r"(?:(?<=[.!?;)\]}\"'])\s++|[^\S\n]*+\n\s*+)(?:"
     + "|".join(f"(?:{t})" for t in _TAILS)
     + r")\s*\Z",
     re.IGNORECASE,
@@ -97,6 +97,8 @@ _OPENINGS = (*_QUOTES, "<", ">")
 _TAG = re.compile(
     r"<(question|problem|task|request|prompt|query|input|user|instructions?|message)>\s*", re.I
 )
+_QUOTED = re.compile(r">(?:\s|\Z)")
+"""A line of a quote; neither ">= 3" nor ">>> print()"."""
 _MARKED = re.compile(r"^ {0,3}> ?", re.MULTILINE)
 
 _LABELS = "abcdefghij"
@@ -163,7 +165,7 @@ def _unquoted(text: str) -> str:
         if text[0] in inside or closing in inside:
             break
         text = inside.strip()
-    if text.startswith(">") and all(line.startswith(">") for line in text[:_ENDS].split("\n")[:3]):
+    if text.startswith(">") and all(map(_QUOTED.match, text[:_ENDS].split("\n")[:3])):
         text = _MARKED.sub("", text)
     return text
 

@@ -19,6 +19,7 @@ from providers.storable import storable_text
 from providers.values import frozen
 from routing.analysis import analyze_conversation, analyze_prompt
 from routing.models import ModelRef, PromptAnalysis
+from routing.rules import Effect
 
 # The assumed length of a completion, in tokens, where the client sets no limit: for checks
 # against the context window and the cost cap.
@@ -189,6 +190,23 @@ def within_latency(request: GatewayRequest, seconds: float) -> GatewayRequest:
         max_latency=seconds,
         cache_key=scoped_cache_key(request.cache_key, bound),
         semantic_key=scoped_cache_key(request.semantic_key, bound),
+    )
+
+
+def bounded_by_rules(request: GatewayRequest, effect: Effect) -> GatewayRequest:
+    """Return ``request`` so that it shares answers only with requests of the same rules' bounds.
+
+    Rules may concern some clients alone. An answer within their bounds is not what others would
+    get, and what others got may be worse than the rules ask for.
+    """
+    bounds = (effect.quality_target, effect.cost_cap, effect.latency_cap)
+    if all(bound is None for bound in bounds):
+        return request
+    owners = ("rules", *map(str, bounds))
+    return replace(
+        request,
+        cache_key=scoped_cache_key(request.cache_key, *owners),
+        semantic_key=scoped_cache_key(request.semantic_key, *owners),
     )
 
 

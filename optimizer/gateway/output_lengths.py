@@ -39,8 +39,12 @@ class OutputLengths:
 
     def usual(self, request: GatewayRequest) -> Callable[[ModelRef, Tier], int | None]:
         """Return a function from a model and a tier to the usual length of an answer, in tokens."""
-        lengths, turn = self._lengths, request.turn
         effort = request.chat.reasoning.level if request.chat.reasoning is not None else ""
+        return self.usual_of(request.turn, effort)
+
+    def usual_of(self, turn: str, effort: str) -> Callable[[ModelRef, Tier], int | None]:
+        """Return the same for a kind of turn and an effort of reasoning."""
+        lengths = self._lengths
 
         def expected(ref: ModelRef, tier: Tier) -> int | None:
             return lengths.expected(ref, LengthKind(turn, tier, effort))

@@ -19,7 +19,7 @@ from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.request import GatewayRequest, apply_client, within_latency
+from optimizer.domain.request import GatewayRequest, apply_client, bounded_by_rules, within_latency
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.domain.turns import KEEP_ALIVE
 from optimizer.gateway.answer_speeds import LearnedSpeeds
@@ -318,6 +318,7 @@ class RoutingService:
         effect = NO_EFFECT
         if self._rules is not None and self._rules.rules:
             effect = self._rules.effect(request, analysis)
+            request = bounded_by_rules(request, effect)
         if request.client.models:
             effect = replace(effect, allowed=request.client.models)
         if assignment is not None:

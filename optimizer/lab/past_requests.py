@@ -10,6 +10,7 @@ from analytics.models import RequestRecord
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.request import ASSUMED_MAX_TOKENS, stricter
 from optimizer.gateway.answer_speeds import LearnedSpeeds
+from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.policies.policy import PolicySpec, leaves_choice
 from providers.completion import Usage
 from providers.pricing import PriceBook
@@ -30,6 +31,7 @@ class PastRequests:
     names: ModelNames
     prices: PriceBook
     speeds: LearnedSpeeds | None = None
+    lengths: OutputLengths | None = None
 
     def decide(
         self,
@@ -56,6 +58,9 @@ class PastRequests:
             min_quality=stricter(effect.quality_target, spec.quality_target, max),
             only=spec.only,
             effect=effect,
+            output_tokens=self.lengths.usual_of(record.turn, record.effort)
+            if self.lengths is not None and self.lengths.known
+            else None,
             speed=self.speeds.at(record.effort) if self.speeds is not None else None,
             max_latency=effect.latency_cap,
             effort=record.effort,

@@ -26,7 +26,8 @@ class RulePreview:
     """The effect of rules on ``requests`` past requests.
 
     Costs are USD, of the requests that could be decided and priced both ways.
-    ``unservable`` maps a reason to the number of requests that would be refused for it.
+    ``unservable`` maps a reason to the number of requests that would be refused for it;
+    ``unchecked`` had a latency cap, but the speed of no model that can serve them is known.
     """
 
     requests: int = 0
@@ -35,6 +36,7 @@ class RulePreview:
     changed: int = 0
     unservable: Counter[str] = field(default_factory=Counter)
     unpriced: int = 0
+    unchecked: int = 0
     before: Counter[str] = field(default_factory=Counter)
     after: Counter[str] = field(default_factory=Counter)
     cost_before: Decimal = _ZERO
@@ -80,9 +82,18 @@ class RulePreviews:
         trial.before[refs[0]] += 1
         trial.after[refs[1]] += 1
         trial.changed += refs[0] != refs[1]
+        trial.unchecked += _latency_unknown(decided)
         costs = [self._past.cost(record, d.provider, d.model) for d in (without, decided)]
         if costs[0] is None or costs[1] is None:
             trial.unpriced += 1
         else:
             trial.cost_before += costs[0]
             trial.cost_after += costs[1]
+
+
+def _latency_unknown(decided: RoutingDecision) -> bool:
+    """Return whether there is a latency cap, and the chosen model's latency is not known."""
+    return "max_latency" in decided.metadata and any(
+        candidate["chosen"] and candidate.get("expected_latency") is None
+        for candidate in decided.metadata["candidates"]
+    )

@@ -58,6 +58,18 @@ def test_each_excluded_model_says_why() -> None:
     assert why["a/mid"] == "how long it takes is not known, so the limit of 5 s cannot be checked"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "limit", "shown"),
+    [(5.004, 5, "5.004 s"), (0.016, 0.01, "0.016 s"), (13, 5, "13.0 s"), (13.26, 5, "13.3 s")],
+)
+def test_a_latency_above_the_limit_is_not_rounded_to_it(seconds, limit, shown) -> None:
+    known = {ModelRef("a", "small"): AnswerSpeed(seconds, 0)}
+    assert f"with about {shown}." in decide(known, limit).reasoning
+    known[ModelRef("b", "small")] = AnswerSpeed(limit / 2, 0)
+    why = [c["reason"] for c in decide(known, limit).metadata["candidates"]]
+    assert f"takes about {shown}, which is above the limit of {limit:g} s" in why
+
+
 def test_without_a_limit_latency_is_shown_and_excludes_nothing() -> None:
     decision = decide({ModelRef("a", "small"): AnswerSpeed(100, 1)}, None)
     assert decision.ref == ("a", "small")

@@ -69,7 +69,7 @@ class Command(TeachingCommand):
         "  manage.py abilities                     places of all models\n"
         "  manage.py abilities gpt-6.1-terra       the results behind one, with their sources,\n"
         "                                          and its place, length and speed by effort\n"
-        "  manage.py abilities --json              for programs\n"
+        "  manage.py abilities --json              for programs; with a model, that one alone\n"
         "  manage.py abilities --refresh           read today's indices from OpenRouter\n"
         "Results that do not count have no line to the scale of abilities and decide nothing. "
         "--refresh reads OPENROUTER_BASE_URL/models, which needs no key, writes "
@@ -99,19 +99,20 @@ class Command(TeachingCommand):
         if bool(options["fit"]) != bool(options["output"]):
             raise CommandError("--fit and --output go together.")
         if options["fit"]:
-            if options["refresh"] or options["json"]:
+            if options["refresh"] or options["json"] or options["model"]:
                 raise CommandError("--fit goes with --output alone.")
             self._fit(console, options["fit"], options["output"])
             return
         try:
             catalogue = installed_catalogue()
+            models = _specs(catalogue, options["model"]) if options["model"] else []
             if options["refresh"]:
                 changes = _refresh(catalogue)
             table = load_abilities(refreshed_abilities_file())
         except (CatalogueError, AbilitiesError) as error:
             raise CommandError(str(error)) from None
         if options["json"]:
-            body = _as_json(catalogue, table)
+            body = _as_json(models or catalogue.models, table)
             if options["refresh"]:
                 body["changes"] = [
                     {"model": c.model, "index": c.index, "before": c.before, "after": c.after}
@@ -121,8 +122,8 @@ class Command(TeachingCommand):
             return
         if options["refresh"]:
             _print_changes(console, changes)
-        if options["model"]:
-            _print_results(console, _specs(catalogue, options["model"]), table)
+        if models:
+            _print_results(console, models, table)
             return
         console.print(_models_table(catalogue, table))
         _print_notes(console, catalogue, table)
@@ -177,7 +178,7 @@ def _write(path: Path, text: str) -> None:
 
 def _models_table(catalogue: Catalogue, table: AbilityTable) -> Table:
     shown = Table(Column("model", overflow="fold"), "place", "width", "results that count")
-    for spec, effort in _rows(catalogue, table):
+    for spec, effort in _rows(catalogue.models, table):
         place = place_of(spec, table, effort)
         results = _results(spec, effort, table)
         counted = sum(table.indices[r.index].line is not None for r in results)
@@ -218,7 +219,7 @@ def _print_results(console: Console, specs: Sequence[ModelSpec], table: AbilityT
     by_domain = [
         f"{domain} {change:+.2f}"
         for domain, change in zip(DOMAINS, place_of(specs[0], table, "").by_domain, strict=False)
-        if change
+        if round(change, 2)
     ]
     if by_domain:
         console.print(f"Its place differs by what a prompt asks for: {', '.join(by_domain)}.")
@@ -252,7 +253,7 @@ def _efforts_table(specs: Sequence[ModelSpec], table: AbilityTable) -> Table:
         figures = ("–", "–")
         if speed is not None:
             rate = f"{1 / speed.per_token:.0f}" if speed.per_token else "–"
-            figures = (f"{speed.first:.1f}", rate)
+            figures = (f"{speed.first:.{1 if speed.first >= 1 else 2}f}", rate)
         shown.add_row(
             effort or "not stated",
             f"{place.at:.2f}",
@@ -264,11 +265,11 @@ def _efforts_table(specs: Sequence[ModelSpec], table: AbilityTable) -> Table:
     return shown
 
 
-def _rows(catalogue: Catalogue, table: AbilityTable) -> list[tuple[ModelSpec, str]]:
+def _rows(models: Sequence[ModelSpec], table: AbilityTable) -> list[tuple[ModelSpec, str]]:
     """Return each model and each of its efforts that has an ability, the most able first."""
     rows = [
         (spec, effort)
-        for spec in catalogue.models
+        for spec in models
         for effort in ("", *table.efforts(spec.id))
         if not effort or any(table.indices[r.index].line for r in _results(spec, effort, table))
     ]
@@ -305,7 +306,7 @@ def _print_changes(console: Console, changes: Sequence[ResultChange]) -> None:
         console.print(f"  and {len(changes) - _MOST_CHANGES} more: --refresh --json lists all")
 
 
-def _as_json(catalogue: Catalogue, table: AbilityTable) -> dict[str, Any]:
+def _as_json(models: Sequence[ModelSpec], table: AbilityTable) -> dict[str, Any]:
     return {
         "models": [
             {
@@ -315,7 +316,7 @@ def _as_json(catalogue: Catalogue, table: AbilityTable) -> dict[str, Any]:
                 "width": round(place.width, 3),
                 "published": published_ability(spec, table, effort) is not None,
                 "place_by_domain": {
-                    domain: round(change, 3)
+                    domain: round(change, 3) + 0.0  # no negative zero
                     for domain, change in zip(DOMAINS, place.by_domain, strict=False)
                 },
                 "results": [
@@ -331,7 +332,7 @@ def _as_json(catalogue: Catalogue, table: AbilityTable) -> dict[str, Any]:
                     for r in _results(spec, effort, table)
                 ],
             }
-            for spec, effort in _rows(catalogue, table)
+            for spec, effort in _rows(models, table)
             for place in [place_of(spec, table, effort)]
         ]
     }

@@ -73,7 +73,14 @@ class Command(TeachingCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options of the command."""
-        parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="PATH")
+        parser.add_argument(
+            "--data",
+            type=Path,
+            nargs="+",
+            required=True,
+            metavar="PATH",
+            help="recorded outcomes, as above",
+        )
         parser.add_argument(
             "--router", nargs="+", choices=list(SCORERS), metavar="NAME",
             help=f"which of {', '.join(SCORERS)} (default: all that the data allow)",
@@ -94,7 +101,9 @@ class Command(TeachingCommand):
         parser.add_argument(
             "--resamples", type=int, default=1000, help="resamples of the bootstrap (%(default)s)"
         )
-        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument(
+            "--seed", type=int, default=0, help="of folds, resamples and 'random' (%(default)s)"
+        )
         parser.add_argument(
             "--leave-out", choices=("benchmark", "family"), default="family",
             help="what 'transfer' is not trained on: the benchmark alone, or all benchmarks that "
@@ -177,6 +186,10 @@ class Command(TeachingCommand):
                 for name, group in benchmarks.items()
                 if (kept := _answered_by(group, set(options["models"])))
             }
+            if not benchmarks:
+                raise CommandError(
+                    "No prompt was answered by at least two of the models of --models."
+                )
         progress = Console(file=self.stderr)  # type: ignore[arg-type]
         return [
             evaluate(
@@ -232,9 +245,11 @@ class Command(TeachingCommand):
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    for name, least in (("folds", 2), ("resamples", 1)):
+    for name, least in (("folds", 2), ("resamples", 1), ("seed", 0)):
         if options[name] < least:
             raise CommandError(f"--{name} must be at least {least}")
+    if options["plot"] and (options["plot"].suffix.lower() != ".png" or options["plot"].is_dir()):
+        raise CommandError("--plot must be a file *.png")
     if options["plot"] and not options["plot"].parent.is_dir():
         raise CommandError(f"{options['plot'].parent} is not a folder")
 

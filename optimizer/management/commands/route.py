@@ -121,7 +121,7 @@ class Command(TeachingCommand):
                 f"{mark}{candidate['provider']}/{candidate['model']}",
                 candidate["tier"],
                 dollars(candidate["expected_cost"]),
-                "–" if latency is None else f"{latency:.1f} s",
+                "–" if latency is None else f"{latency:.{1 if latency >= 1 else 2}f} s",
                 quality,
                 candidate["reason"],
             )

@@ -58,6 +58,8 @@ class Command(TeachingCommand):
         if not options["try_"]:
             self._list(console, rules)
             return
+        # What the service knows: outcomes, lengths and speeds.
+        services.refreshes.run_due()
         services.evidence.refresh()
         show_trial(console, services.rule_previews.of_last(options["last"], rules), rules)
 
@@ -85,7 +87,7 @@ def describe_match(rule: Rule) -> str:
     match = rule.match
     conditions = [
         f"{name} {', '.join(sorted(values))}"
-        for name in ("patterns", "tiers", "tags", "users", "texts")
+        for name in ("patterns", "tiers", "turns", "tags", "users", "agents", "texts")
         if (values := getattr(match, name))
     ]
     if match.min_tokens is not None or match.max_tokens is not None:
@@ -128,6 +130,12 @@ def show_trial(console: Console, trial: RulePreview, rules: list[Rule]) -> None:
         f"Cost on the same tokens: {dollars(trial.cost_before)} without, "
         f"{dollars(trial.cost_after)} with ({'+' if change >= 0 else '-'}{dollars(abs(change))})."
     )
+    if trial.unchecked:
+        console.print(
+            f"{trial.unchecked} were tried without their latency cap: the speed of no model is "
+            "known.",
+            style="yellow",
+        )
     if trial.unpriced:
         console.print(f"{trial.unpriced} could not be priced and are left out of the cost.")
     for reason, count in trial.unservable.most_common():

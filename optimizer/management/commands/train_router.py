@@ -29,7 +29,7 @@ class Command(TeachingCommand):
         "Train the predictor that learned routing starts from: how likely a weak and a strong "
         "model are to answer a prompt well. Each is a mean over the weaker or the stronger models "
         "of the data, unless --weak or --strong names one. Several files are linked by the models "
-        "that they share. DATA is JSON lines, plain or .gz: id, benchmark, "
+        "that they share. PATH is JSON lines, plain or .gz: id, benchmark, "
         "prompt, outcomes by model with quality (0-1), input_tokens, output_tokens; an id of the "
         "form benchmark/topic/number names a topic. Benchmarks whose grades are a judge's "
         "preference between two answers (AlpacaEval, MT-Bench) are not trained on: measure with "
@@ -41,7 +41,14 @@ class Command(TeachingCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options of the command."""
-        parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="PATH")
+        parser.add_argument(
+            "--data",
+            type=Path,
+            nargs="+",
+            required=True,
+            metavar="PATH",
+            help="recorded outcomes, as above",
+        )
         parser.add_argument(
             "--output",
             type=Path,
@@ -53,12 +60,15 @@ class Command(TeachingCommand):
             "--strong", help="the strong model (default: a mean over stronger models)"
         )
         parser.add_argument("--folds", type=int, default=5, help="number of folds (%(default)s)")
-        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument(
+            "--seed", type=int, default=0, help="the same one gives the same file (%(default)s)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Train on the data, write the artifact, and print its measured quality."""
-        if options["folds"] < 2:
-            raise CommandError("--folds must be at least 2")
+        for name, least in (("folds", 2), ("seed", 0)):
+            if options[name] < least:
+                raise CommandError(f"--{name} must be at least {least}")
         output: Path = options["output"] or Path(settings.DATA_DIR) / "router.npz"
         if not output.parent.is_dir():
             raise CommandError(f"{output.parent} is not a folder")

@@ -90,6 +90,8 @@ class Command(TeachingCommand):
         services = get_services()
         policy = read_policy(options["policy"], services.names)
         services.rules.refresh()
+        # What the service knows: outcomes, lengths and speeds.
+        services.refreshes.run_due()
         services.evidence.refresh()
         since = period_start(options["days"])
         with self._progress() as progress:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from analytics.models import RequestRecord, RoutingRule
 from analytics.rules import rule_save
 from optimizer.wiring.build import get_services
+from routing.rules import Rule
 from tests.conftest import Start
 from tests.factories import RequestRecordFactory
 from tests.fakes.server import FakeProvider
@@ -105,6 +109,83 @@ async def test_the_stricter_of_a_rule_and_the_request_counts(service: httpx.Asyn
     assert answer["routing_metadata"]["max_latency"] == 2
     stricter = await ask(service, prompt="And of Spain?", max_latency=1.5)
     assert stricter["routing_metadata"]["max_latency"] == 1.5
+
+
+@pytest.mark.parametrize("bound", [{"latency_cap": 2}, {"quality_target": 0.6}, {"cost_cap": 1}])
+async def test_answers_within_a_rules_bounds_are_not_those_of_others(
+    service: httpx.AsyncClient, bound: dict[str, Any]
+) -> None:
+    rule = RoutingRule(name="chats", enabled=True, tags=["chat"], **bound)
+    await sync_to_async(rule_save)(rule, who="ann")
+    await get_services().in_background(get_services().rules.refresh)
+
+    async def cache(*tags: str) -> str:
+        body = {"model": "auto:complexity", **CHATS["/v1/chat/completions"]}
+        answer = await service.post(
+            "/v1/chat/completions", json={**body, "optimizer": {"tags": tags}}
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.headers["x-optimizer-cache"]
+
+    assert [await cache("chat"), await cache("chat")] == ["miss", "hit"]
+    assert [await cache(), await cache()] == ["miss", "hit"]
+
+
+def long_answers() -> None:
+    """Answers of 1000 tokens on the simple tier, which take ten seconds."""
+    RequestRecordFactory.create_batch(
+        100, provider="claude", model="claude-haiku-5-5", tokens_out=1000, provider_ms=10_000,
+        ttft_ms=1, **PROMPT,
+    )  # fmt: skip
+    RequestRecordFactory.create_batch(
+        25, provider="gemini", model="gemini-3.5-flash-lite", tokens_out=1000, provider_ms=1000,
+        ttft_ms=1, created_at=timezone.now() - timedelta(days=1), tier="complex",
+    )  # fmt: skip
+
+
+async def test_a_trial_of_a_rule_expects_the_latency_that_the_service_expects(
+    transactional_db: None, fakes: dict[str, FakeProvider], start: Start
+) -> None:
+    await sync_to_async(long_answers)()
+    client = await start()
+    services = get_services()
+    await services.in_background(services.refreshes.do, "Reading the speed of models")
+    await services.in_background(services.refreshes.do, "Reading the lengths of answers")
+    limited = (await client.get("/routing/decision", params={**PROMPT, "max_latency": 5})).json()
+    reasons = {c["model"]: c["reason"] for c in limited["metadata"]["candidates"]}
+    assert "above the limit of 5 s" in reasons["claude-haiku-5-5"]
+
+    quick = Rule("quick", latency_cap=5)
+    trial = await services.in_background(services.rule_previews.of_last, 100, [quick])
+    assert trial.changed == 100
+    assert trial.after == {"gemini/gemini-3.5-flash-lite": 100}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_that_tries_rules_knows_the_speed_of_models(
+    fakes: dict[str, FakeProvider], tmp_path: Path
+) -> None:
+    long_answers()
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rules]]\nname = "quick"\nlatency_cap = 5\n')
+    out = io.StringIO()
+    command = ("rules", "--try", "--file", str(rules), "--last", "100")
+    call_command(*command, stdout=out)
+    assert "100 would be answered by another model" in out.getvalue()
+    assert "latency" not in out.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_trial_says_where_a_latency_cap_was_not_checked(
+    fakes: dict[str, FakeProvider], tmp_path: Path
+) -> None:
+    RequestRecordFactory.create_batch(3)
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rules]]\nname = "quick"\nlatency_cap = 5\n')
+    out = io.StringIO()
+    call_command("rules", "--try", "--file", str(rules), stdout=out)
+    text = " ".join(out.getvalue().split())
+    assert "3 were tried without their latency cap: the speed of no model is known." in text
 
 
 @pytest.mark.parametrize("path", ["/recommendation", "/routing/decision"])

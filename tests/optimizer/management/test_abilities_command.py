@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date
@@ -147,6 +148,31 @@ def test_json_has_each_result_with_its_source_and_date_and_efforts_apart() -> No
     assert models["local/smollm2-135m-instruct"]["published"] is True
     low, high = (of_models(body, effort)["groq/openai/gpt-oss-120b"] for effort in ("low", "high"))
     assert low["place"] < high["place"]
+
+
+def test_json_of_one_model_is_of_that_model_alone() -> None:
+    rows = as_json("gpt-oss-120b")["models"]
+    assert {row["model"] for row in rows} == {"cerebras/gpt-oss-120b"}
+    assert {row["effort"] for row in rows} == {None, "low", "medium", "high"}
+
+
+@pytest.mark.parametrize("arguments", [["--json"], ["--refresh"], []])
+def test_an_unknown_model_is_refused_before_anything_is_done(arguments: list[str]) -> None:
+    with pytest.raises(CommandError, match="no model nosuch"):
+        run("nosuch", *arguments)
+    assert not refreshed_abilities_file().exists()
+
+
+def test_a_fit_takes_no_model(tmp_path: Path) -> None:
+    files = ["--fit", str(tmp_path / "data.jsonl"), "--output", str(tmp_path / "new.toml")]
+    with pytest.raises(CommandError, match="--fit goes with --output alone"):
+        run("gpt-oss-120b", *files)
+
+
+@pytest.mark.django_db
+def test_a_difference_that_rounds_to_nothing_is_not_shown() -> None:
+    assert "-0.00" not in run("claude-opus-5-5")
+    assert not re.search(r"-0\.0\b", run("--json"))
 
 
 def test_help_teaches() -> None:

@@ -67,6 +67,26 @@ def test_the_models_to_choose_among_can_be_named(data: Path) -> None:
         run(*arguments, "--models", "nobody", MIDDLE)
 
 
+@pytest.mark.parametrize("models", [[MIDDLE], [MIDDLE, MIDDLE], [MIDDLE, "another"]])
+def test_models_that_answered_no_prompt_together_are_named(data: Path, models: list[str]) -> None:
+    with pytest.raises(CommandError, match="at least two of the models of --models"):
+        run("--data", str(data), "--router", "length", "--models", *models)
+
+
+def test_a_plot_is_a_png_file(data: Path, tmp_path: Path) -> None:
+    for wrong in (tmp_path, tmp_path / "plot", tmp_path / "plot.pdf"):
+        with pytest.raises(CommandError, match=r"--plot must be a file \*.png"):
+            run("--data", str(data), "--router", "length", "--plot", str(wrong))
+
+
+@pytest.mark.parametrize(
+    "command", [("evaluate_router",), ("train_router", "--output", "router.npz")]
+)
+def test_a_negative_seed_is_refused_by_its_name(data: Path, command: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError, match="--seed must be at least 0"):
+        call_command(*command, "--data", str(data), "--seed", "-1")
+
+
 def test_robustness_is_shown_and_fits_a_terminal(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

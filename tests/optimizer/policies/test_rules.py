@@ -208,6 +208,9 @@ async def test_a_trial_tells_what_would_be_refused(
     assert '3 would be refused: forbidden by the rule "all off"' in " ".join(out.getvalue().split())
     await run("rules", stdout=out)
     assert "No rules are in force" in out.getvalue()
+    await in_force(a_rule(name="titles", turns=["title"], agents=["codex*"]))
+    await run("rules", stdout=out)
+    assert "turns title; agents codex*" in " ".join(out.getvalue().replace("│", " ").split())
     with pytest.raises(CommandError, match="There is no rule 'x' that"):
         await run("rules", "--with", "x", stdout=out)
 
