@@ -156,7 +156,7 @@ async def test_a_trial_of_a_rule_expects_the_latency_that_the_service_expects(
     assert "above the limit of 5 s" in reasons["claude-haiku-5-5"]
 
     quick = Rule("quick", latency_cap=5)
-    trial = await services.in_background(services.rule_previews.of_last, 100, [quick])
+    trial = await sync_to_async(services.rule_previews.of_last)(100, [quick])
     assert trial.changed == 100
     assert trial.after == {"gemini/gemini-3.5-flash-lite": 100}
 
