@@ -174,7 +174,7 @@ def _fill(running: Running, folder: Path) -> None:
         "[budget_open(Budget(**one)) for one in ("
         "dict(name='All of it', period='month', limit=Decimal('0.2')),"
         "dict(name='Each user', scope='user', period='day', limit=Decimal('0.5')),"
-        "dict(name='Any day', period='rolling', rolling_minutes=1440, limit=Decimal('0.02')))]",
+        "dict(name='Any day', period='rolling', rolling_minutes=1440, limit=Decimal('0.05')))]",
     )  # fmt: skip
 
 

@@ -167,7 +167,7 @@ def test_a_rolling_budget_shows_when_it_is_whole_again(open_page: Open) -> None:
     page.get_by_text("More charts").click()
     picture = page.locator("#burn-downs figure", has_text="Any day").locator("canvas")
     expect(picture).to_have_attribute(
-        "aria-label", re.compile(r"of \$0\.02.* left; all of it available")
+        "aria-label", re.compile(r"of \$0\.05.* left; all of it available")
     )
     lines = picture.evaluate("it => Chart.getChart(it).data.datasets.map((one) => one.label)")
     assert lines == ["Left", "If nothing more is spent"]
