@@ -14,7 +14,12 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management import CommandError, call_command
+from django.core.management import (
+    CommandError,
+    call_command,
+    get_commands,
+    load_command_class,
+)
 
 from optimizer.domain.identifiers import new_request_id
 from optimizer.monitoring.logs import PlainFormatter
@@ -98,14 +103,14 @@ def test_production_settings_pass_django_s_own_check(tmp_path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-@own_database
 @pytest.mark.parametrize(
     "command", ["serve", "route", "routing_report", "prune", "ensure_admin", "evaluate_router"]
 )
 def test_help_teaches(command: str) -> None:
-    result = manage(command, "--help")
-    assert result.returncode == 0
-    assert len(result.stdout.split("options:")[0]) > 150
+    parser = load_command_class(get_commands()[command], command).create_parser(
+        "manage.py", command
+    )
+    assert len(parser.format_help().split("options:")[0]) > 150
 
 
 def test_the_env_example_names_every_setting() -> None:
