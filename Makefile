@@ -15,8 +15,9 @@ PARALLEL ?= -n $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 3 ] && echo 
 AGENTS ?= ../shared/agents/drive.py
 
 # These tests read and write other APIs' formats, which do not depend on the database.
-ONLY_WIRES := $(addprefix api/compat/,test_other_clients.py test_conversations.py test_body_reader.py test_local.py conversation) \
-	gateway/test_fuzzed_answers.py
+ONLY_WIRES := $(addprefix api/compat/,test_wires_table.py test_other_clients.py test_conversations.py test_body_reader.py \
+	test_dropped.py test_errors_in_streams.py test_stream_encoder.py test_local.py conversation) \
+	$(addprefix gateway/,test_fuzzed_answers.py test_provider_dialects.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-services test-browser test-faults test-agents lint format docs audit lock release benchmark clean
