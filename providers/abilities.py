@@ -184,17 +184,16 @@ class AbilityTable:
         }
 
     def _counted(self, model: str, effort: str) -> list[PublishedResult]:
-        mapped = [r for r in self.results_of(model) if self.indices[r.index].line is not None]
+        mapped = self._mapped(model)
         used = [r for r in mapped if r.effort == effort]
         return used or [r for r in mapped if not r.effort] or mapped
 
+    def _mapped(self, model: str) -> list[PublishedResult]:
+        return [r for r in self.results_of(model) if self.indices[r.index].line is not None]
+
     def ability_at(self, model: str, effort: str) -> Ability | None:
         """Return the ability by the results that state this ``effort``; ``None`` without any."""
-        used = [
-            r
-            for r in self.results_of(model)
-            if r.effort == effort and self.indices[r.index].line is not None
-        ]
+        used = [r for r in self._mapped(model) if r.effort == effort]
         return mean_ability([self.estimate(result) for result in used]) if used else None
 
     def estimate(self, result: PublishedResult) -> Ability:

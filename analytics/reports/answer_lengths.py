@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import NamedTuple
 
-from django.db.models import Avg, Count
+from django.db.models import Avg, Count, QuerySet
 from django.utils import timezone
 
 from analytics.models import Feedback, RequestRecord
@@ -41,19 +41,28 @@ class LengthRow(NamedTuple):
     mean: float
 
 
+def counted_answers(past: timedelta) -> QuerySet[RequestRecord]:
+    """Return the complete answers that providers counted, of the latest requests within ``past``.
+
+    The number of these requests is bounded, so that a query costs the same for any size of the
+    ledger.
+    """
+    since = timezone.now() - past
+    latest = RequestRecord.objects.filter(created_at__gte=since).order_by("-created_at")
+    return RequestRecord.objects.filter(
+        pk__in=latest.values("pk")[:_LATEST],
+        status=RequestRecord.Status.OK,
+        cache_hit=False,
+        replayed=False,
+        usage_estimated=False,
+        tokens_out__gt=0,
+    )
+
+
 def answer_lengths() -> list[LengthRow]:
     """Return the lengths of the latest complete answers that providers counted."""
-    since = timezone.now() - _PAST
-    latest = RequestRecord.objects.filter(created_at__gte=since).order_by("-created_at")
     rows = (
-        RequestRecord.objects.filter(
-            pk__in=latest.values("pk")[:_LATEST],
-            status=RequestRecord.Status.OK,
-            cache_hit=False,
-            replayed=False,
-            usage_estimated=False,
-            tokens_out__gt=0,
-        )
+        counted_answers(_PAST)
         .values_list("provider", "model", "turn", "tier", "effort")
         .annotate(answers=Count("pk"), mean=Avg("tokens_out"))
         .order_by()

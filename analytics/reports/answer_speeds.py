@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
-from django.utils import timezone
 
-from analytics.models import RequestRecord
+from analytics.reports.answer_lengths import counted_answers
 from routing.answer_speed import AnswerSpeed, TimedAnswer
 from routing.learning.speed_fit import fit_speed
 from routing.models import ModelRef
 
 _PAST = timedelta(days=7)
 """Providers change their hardware and their load, so that older answers say little."""
-_LATEST = 20_000
-"""The bound keeps the query's cost the same for any size of the ledger."""
 _MOST_OF_A_KIND = 100
 
 SpeedRow = tuple[ModelRef, str, TimedAnswer]
@@ -27,23 +25,13 @@ SpeedRow = tuple[ModelRef, str, TimedAnswer]
 
 def timed_answers() -> list[SpeedRow]:
     """Return the latest complete answers whose first call succeeded, newest first."""
-    since = timezone.now() - _PAST
-    latest = RequestRecord.objects.filter(created_at__gte=since).order_by("-created_at")
     rank = Window(
         RowNumber(), partition_by=[F("provider"), F("model"), F("effort")],
         order_by=F("created_at").desc(),
     )  # fmt: skip
-    rows = (
-        RequestRecord.objects.filter(
-            pk__in=latest.values("pk")[:_LATEST],
-            status=RequestRecord.Status.OK,
-            cache_hit=False,
-            replayed=False,
-            usage_estimated=False,
-            tokens_out__gt=0,
-            provider_ms__gt=0,
-            attempts=[],
-        )
+    rows: Any = (
+        counted_answers(_PAST)
+        .filter(provider_ms__gt=0, attempts=[])
         .annotate(rank=rank)
         .filter(rank__lte=_MOST_OF_A_KIND)
         .order_by("-created_at")

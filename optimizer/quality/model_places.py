@@ -37,12 +37,13 @@ def place_of(spec: ModelSpec, abilities: AbilityTable, effort: str = "") -> Mode
     One whose name states fewer than a billion parameters is not taken for the tier's usual.
     At an ``effort`` for which it has no results, it has its usual place, wider.
     """
-    ability = published_ability(spec, abilities)
+    name = _published_as(spec, abilities, "")
+    ability = abilities.ability(name)
     if ability is None:
         usual = tiny_place() if states_tiny_size(spec.id) else tier_place(cast(Tier, spec.tier))
     else:
-        above = abilities.above_mean(_published_as(spec, abilities, ""))
-        by_domain = [above.get(_SKILLS.get(name, ""), 0.0) for name in DOMAINS] if above else ()
+        above = abilities.above_mean(name)
+        by_domain = [above.get(_SKILLS[domain], 0.0) for domain in DOMAINS] if above else ()
         usual = place_between(
             abilities.weak, abilities.strong, ability.mean, ability.width, by_domain
         )

@@ -6,6 +6,8 @@ from typing import Any
 
 from rest_framework import serializers as s
 
+from optimizer.domain.options import MAX_LATENCY_SECONDS
+
 ANY_OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
 
 _OPTIMIZER: dict[str, Any] = {
@@ -28,7 +30,7 @@ _OPTIMIZER: dict[str, Any] = {
         "max_latency": {
             "type": "number",
             "minimum": 0,
-            "maximum": 3600,
+            "maximum": MAX_LATENCY_SECONDS,
             "description": "Seconds until the answer is complete. Models that are expected to "
             "take longer are excluded; if there is no faster one, the fastest answers.",
         },
