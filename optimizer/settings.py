@@ -372,6 +372,13 @@ JUDGE_RATE = env.float("JUDGE_RATE", default=0.01)
 if not 0 <= JUDGE_RATE <= 1:
     raise ImproperlyConfigured("JUDGE_RATE must be between 0 and 1")
 JUDGE_DAILY_BUDGET = _usd("JUDGE_DAILY_BUDGET", "1")
+SHADOW_RATE = env.float("SHADOW_RATE", default=0.0)
+SHADOW_MARGIN = env.float("SHADOW_MARGIN", default=0.05)
+if not 0 <= SHADOW_RATE <= 1 or not 0 < SHADOW_MARGIN <= 0.5:
+    raise ImproperlyConfigured(
+        "SHADOW_RATE must be between 0 and 1, SHADOW_MARGIN above 0 and at most 0.5"
+    )
+SHADOW_DAILY_BUDGET = _usd("SHADOW_DAILY_BUDGET", "1")
 QUALITY_TOLERANCE = env.float("QUALITY_TOLERANCE", default=0.02)
 GUARANTEE_REFERENCE = env.str("GUARANTEE_REFERENCE", default="")
 GUARANTEE_TOLERANCE = env.float("GUARANTEE_TOLERANCE", default=0.02)

@@ -22,6 +22,7 @@ from analytics.models.requests import RequestRecord, RoutingMetric
 from analytics.models.rules import RoutingRule, RuleChange
 from analytics.models.seals import LedgerDay, LedgerSeal
 from analytics.models.sessions import AgentSession, SessionStall
+from analytics.models.shadow import ShadowAnswer, ShadowCount, ShadowMove
 from analytics.models.totals import (
     DailyRollup,
     DailyTotal,
@@ -64,6 +65,9 @@ __all__ = [
     "RoutingRule",
     "RuleChange",
     "SessionStall",
+    "ShadowAnswer",
+    "ShadowCount",
+    "ShadowMove",
     "StaleRollupHour",
     "StoredResponse",
     "Team",

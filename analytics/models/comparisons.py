@@ -27,6 +27,7 @@ class Comparison(models.Model):
 
         JUDGE = "judge", "judged by a model"
         REPLAY = "replay", "recorded outcomes"
+        SHADOW = "shadow", "a second choice of model, judged by a model"
 
     request = models.ForeignKey(
         "analytics.RequestRecord",

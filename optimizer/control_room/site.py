@@ -37,6 +37,11 @@ from optimizer.control_room.pages.playground import (
     rate_view,
     run_view,
 )
+from optimizer.control_room.pages.shadow import (
+    shadow_move_view,
+    shadow_page,
+    shadow_undo_view,
+)
 from optimizer.control_room.pages.tool_costs import tools_page
 
 
@@ -60,6 +65,9 @@ class ControlRoom(AdminSite):
             path("models/", self.admin_view(models_page), name="models"),
             path("invoices/", self.admin_view(invoices_page), name="invoices"),
             path("tools/", self.admin_view(tools_page), name="tools"),
+            path("shadow/", self.admin_view(shadow_page), name="shadow"),
+            path("shadow/move", self.admin_view(shadow_move_view), name="shadow_move"),
+            path("shadow/undo", self.admin_view(shadow_undo_view), name="shadow_undo"),
             path("start/", self.admin_view(start_page), name="start"),
             path("demo/", self.admin_view(demo_page), name="demo"),
             path("demo/progress", self.admin_view(demo_progress), name="demo_progress"),

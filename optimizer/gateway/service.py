@@ -19,7 +19,13 @@ from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.request import GatewayRequest, apply_client, bounded_by_rules, within_latency
+from optimizer.domain.request import (
+    GatewayRequest,
+    apply_client,
+    bounded_by_rules,
+    left_to_routing,
+    within_latency,
+)
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.domain.turns import KEEP_ALIVE
 from optimizer.gateway.answer_speeds import LearnedSpeeds
@@ -45,6 +51,7 @@ from optimizer.gateway.streaming.shared_stream import (
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
 from optimizer.quality.judge import Judge
+from optimizer.quality.shadow import Shadow
 from optimizer.shared.tasks import Background
 from providers import features
 from providers.chat import Chat, Reasoning
@@ -73,6 +80,7 @@ class RoutingService:
         cache: AnswerCache,
         rules: ActiveRules | None = None,
         judge: Judge | None = None,
+        shadow: Shadow | None = None,
         experiments: Experiments | None = None,
         budgets: Budgets | None = None,
         sessions: SessionStates | None = None,
@@ -89,6 +97,7 @@ class RoutingService:
         self._cache = cache
         self._rules = rules
         self._judge = judge
+        self._shadow = shadow
         self._experiments = experiments
         self._prompt_caches = PromptCaches()
         self._selector = ModelSelector(
@@ -276,6 +285,14 @@ class RoutingService:
         """
         return self._selector.preview(self._analyze(request, assign=False))
 
+    def _as_routed(self, analyzed: AnalyzedRequest) -> RoutingDecision:
+        """Return what hybrid routing would choose for a request that names its model.
+
+        The named model has the conversation in its prompt cache only because it was named.
+        """
+        request = replace(left_to_routing(analyzed.request), named=None, requested_model="auto")
+        return self._selector.preview(self._analyze(request, assign=False), afresh=True)
+
     @staticmethod
     def get_routing_metrics(
         days: int = 7, tenant: str | None = None, compared: ComparedWith | None = None
@@ -300,6 +317,8 @@ class RoutingService:
         await self._unfinished.drain()
         if self._judge is not None:
             await self._judge.drain()
+        if self._shadow is not None:
+            await self._shadow.drain()
 
     async def _analyze_aside(self, request: GatewayRequest) -> AnalyzedRequest:
         # A large chat takes its time, in which the event loop serves others.
@@ -318,6 +337,8 @@ class RoutingService:
         effect = NO_EFFECT
         if self._rules is not None and self._rules.rules:
             effect = self._rules.effect(request, analysis)
+            if effect.routed is not None and request.only is not None:
+                request = left_to_routing(request)
             request = bounded_by_rules(request, effect)
         if request.client.models:
             effect = replace(effect, allowed=request.client.models)
@@ -440,6 +461,8 @@ class RoutingService:
             return
         if self._judge is not None:
             self._judge.consider(analyzed, result)
+        if self._shadow is not None:
+            self._shadow.consider(analyzed, result, self._as_routed)
         if self._keep_alive is not None:
             self._keep_alive.remember(analyzed, result)
         completion = result.completion

@@ -71,6 +71,7 @@ from optimizer.wiring.quality import (
     configured_baseline,
     configured_guarantee,
     configured_judge,
+    configured_shadow,
 )
 from optimizer.wiring.routing import (
     installed_predictor,
@@ -331,6 +332,11 @@ def build_services() -> Services:
         refreshes["the semantic cache"] = semantic.refresh
     if guarantee is not None:
         refreshes["the compared answers"] = guarantee.refresh
+    shadow = configured_shadow(
+        names, caller, prices, background, budgets, lambda: ledger.health.can_record
+    )
+    if shadow is not None:
+        refreshes["the counts of shadow evaluation"] = shadow.write_counts
     past = PastRequests(engine, names, prices, speeds, output_lengths)
     routing = RoutingService(
         engine=engine,
@@ -350,6 +356,7 @@ def build_services() -> Services:
             baselines,
             lambda: ledger.health.can_record,
         ),
+        shadow=shadow,
         budgets=budgets,
         sessions=sessions,
         output_lengths=output_lengths,

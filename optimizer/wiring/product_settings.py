@@ -64,6 +64,8 @@ class ProductSettings:
     semantic_cache_entries: int
     semantic_cache_threshold: float
     semantic_cache_word_threshold: float
+    shadow_daily_budget: Decimal
+    shadow_rate: float
     shared_store: str
     store_prompts: str
     stream_idle_seconds: float
