@@ -144,7 +144,7 @@ async def test_only_models_that_the_key_allows_see_a_request(
     begin, fakes, settings, models: list[str], outcome: str
 ) -> None:
     settings.AUTH = "required"
-    key = await sync_to_async(key_make)(ApiKey(name="narrow", models=models))
+    key = await sync_to_async(key_make)(ApiKey(name="narrow", model_names=models))
     client = await begin()
     response = await ask(client, {"authorization": f"Bearer {key.secret}"})
     assert response.status_code == 200, response.text
