@@ -13,6 +13,7 @@ from analytics.cache import cache_key, scoped_cache_key
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.human_words import words_of_turn
 from optimizer.domain.identifiers import NO_SESSION, Session, new_request_id
+from optimizer.domain.levers import LeverTrial
 from providers import features
 from providers.chat import Chat, Text
 from providers.storable import storable_text
@@ -72,7 +73,8 @@ class GatewayRequest:
     ``semantic_key`` (unless it is empty) may share one too, if their prompts have the same
     meaning. ``named`` are the models that the client named where a rule leaves the choice to
     routing. ``turn`` is the kind of turn (:mod:`optimizer.domain.turns`). A ``strict`` request
-    goes only to models that leave out nothing of it.
+    goes only to models that leave out nothing of it. ``trials`` are those of levers. ``asked`` is
+    the client's own chat where a lever has changed ``chat``.
     """
 
     chat: Chat
@@ -96,6 +98,8 @@ class GatewayRequest:
     cache: CachePolicy = CachePolicy()
     streamed: bool = False
     strict: bool = False
+    trials: tuple[LeverTrial, ...] = ()
+    asked: Chat | None = None
     client: Client = ANONYMOUS
     request_id: uuid.UUID = field(default_factory=new_request_id)
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -104,6 +108,11 @@ class GatewayRequest:
     def session_id(self) -> str:
         """Return the id of its session, empty if it has none."""
         return self.session.id
+
+    @property
+    def as_asked(self) -> Chat:
+        """Return the client's own chat, whatever levers made of it."""
+        return self.chat if self.asked is None else self.asked
 
     @property
     def max_tokens(self) -> int:
@@ -227,7 +236,9 @@ def left_to_routing(request: GatewayRequest) -> GatewayRequest:
     """
     return replace(
         request,
-        chat=changed(request.chat, chosen=True),
+        chat=changed(request.as_asked, chosen=True),
+        asked=None,
+        trials=(),
         strategy="hybrid",
         only=None,
         named=request.only,

@@ -162,7 +162,8 @@ class Judge:
 
     async def _judge(self, case: _Case, text: str) -> float:
         """Return the candidate's share of the two verdicts, 0-1."""
-        chat, model = case.analyzed.request.chat, case.reference if case.served else case.candidate
+        chat = case.analyzed.request.as_asked
+        model = case.reference if case.served else case.candidate
         other = await self._pairs.second_answer(case.bill, model, chat)
         candidate, reference = (text, other) if case.served else (other, text)
         return await self._pairs.score(case.bill, chat, candidate, reference)

@@ -83,7 +83,7 @@ def left_out(analyzed: AnalyzedRequest, result: CompletionResult, judge: ModelRe
     request, completion = analyzed.request, result.completion
     if request.turn == PROBE:
         return "asks for no words"
-    if not only_text(request.chat):
+    if not only_text(request.as_asked):
         return "tools, images or state"
     if request.cache.no_store:
         return "the client forbids to store"
@@ -199,7 +199,7 @@ class Shadow:
         return not pace.spent and self._random.random() < pace.share
 
     async def _judge(self, case: _ShadowCase, as_routed: AsRouted) -> None:
-        chat = case.analyzed.request.chat
+        chat = case.analyzed.request.as_asked
         if chat.large:
             decision = await asyncio.to_thread(as_routed, case.analyzed)
         else:

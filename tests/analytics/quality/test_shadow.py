@@ -148,7 +148,9 @@ def test_the_page_moves_and_undoes(admin_client: Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["shadow_move", "shadow_undo"])
-def test_a_viewer_sees_and_changes_nothing(client: Client, django_user_model: Any, name: str) -> None:
+def test_a_viewer_sees_and_changes_nothing(
+    client: Client, django_user_model: Any, name: str
+) -> None:
     from django.contrib.auth.models import Group
 
     from analytics.access.roles import roles_make

@@ -211,9 +211,7 @@ async def test_a_rule_leaves_named_requests_to_routing(begin, fakes, settings) -
     assert (await ask(client, tools=[TOOL])).json()["model"] == NAMED
 
 
-async def test_a_request_that_routing_cannot_serve_gets_the_model_it_named(
-    begin, settings
-) -> None:
+async def test_a_request_that_routing_cannot_serve_gets_the_model_it_named(begin, settings) -> None:
     settings.SHADOW_RATE = 0.0
     client = await begin()
     await left(
