@@ -83,9 +83,11 @@ def stop_on_harm() -> Experiment | None:
     return running if stopped else None
 
 
-def experiment_results(experiment: Experiment) -> Results:
-    """Compare the arms of ``experiment`` on all requests so far."""
+def experiment_results(experiment: Experiment, since: datetime | None = None) -> Results:
+    """Compare the arms of ``experiment`` on all requests so far, or on those since then."""
     arms = {arm: _requests(experiment, arm) for arm in ARMS}
+    if since is not None:
+        arms = {arm: rows.filter(created_at__gte=since) for arm, rows in arms.items()}
     unit = UNIT_FIELDS[experiment.unit]
     failures = {arm: _failures(rows, unit) for arm, rows in arms.items()}
 

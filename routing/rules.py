@@ -131,7 +131,8 @@ class Effect:
     """The combined effect of the rules that match a request.
 
     ``applied`` are the names of these rules. ``allowed`` are the models that the client may
-    use; if it is empty, the client may use all models.
+    use; if it is empty, the client may use all models. ``held`` are models that answer only where
+    no other can.
     """
 
     applied: tuple[str, ...] = ()
@@ -143,6 +144,7 @@ class Effect:
     cost_cap: Decimal | None = None
     latency_cap: float | None = None
     allowed: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
 
     def exclusion_reason(self, provider: str, model: str, snapshot_of: str = "") -> str | None:
         """Return why this model must not answer, or ``None`` if it may.

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from analytics.models.alerts import Alert, AlertRule
 from analytics.models.answers import CachedResponse
+from analytics.models.autopilot import (
+    AutopilotModel,
+    AutopilotPair,
+    AutopilotStep,
+    AutopilotSwitch,
+    AutopilotTrial,
+    AutopilotUse,
+)
 from analytics.models.budgets import (
     Budget,
     BudgetAccount,
@@ -39,6 +47,12 @@ __all__ = [
     "Alert",
     "AlertRule",
     "ApiKey",
+    "AutopilotModel",
+    "AutopilotPair",
+    "AutopilotStep",
+    "AutopilotSwitch",
+    "AutopilotTrial",
+    "AutopilotUse",
     "Budget",
     "BudgetAccount",
     "BudgetHold",

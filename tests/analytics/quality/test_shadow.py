@@ -9,10 +9,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
+from analytics.access.roles import roles_make
 from analytics.models import Comparison, RoutingRule, RuleChange, ShadowAnswer, ShadowMove
 from analytics.quality.report import judging_cost
 from analytics.quality.shadow import shadow_counts_add, shadow_report
@@ -148,14 +150,9 @@ def test_the_page_moves_and_undoes(admin_client: Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["shadow_move", "shadow_undo"])
-def test_a_viewer_sees_and_changes_nothing(
-    client: Client, django_user_model: Any, name: str
-) -> None:
-    from django.contrib.auth.models import Group
-
-    from analytics.access.roles import roles_make
-
+def test_a_viewer_sees_and_changes_nothing(django_user_model: Any, name: str) -> None:
     roles_make()
+    client = Client()
     person = django_user_model.objects.create_user("vic", is_staff=True)
     person.groups.add(Group.objects.get(name="viewer"))
     client.force_login(person)

@@ -143,7 +143,7 @@ async def test_requests_without_a_named_model_are_not_evaluated(begin) -> None:
 async def test_only_models_that_the_key_allows_see_a_request(
     begin, fakes, settings, models: list[str], outcome: str
 ) -> None:
-    settings.AUTH = "required"
+    settings.AUTH = "on"
     key = await sync_to_async(key_make)(ApiKey(name="narrow", model_names=models))
     client = await begin()
     response = await ask(client, {"authorization": f"Bearer {key.secret}"})
@@ -193,7 +193,7 @@ async def left(*rules: RoutingRule) -> None:
 
 
 async def test_a_rule_leaves_named_requests_to_routing(begin, fakes, settings) -> None:
-    settings.SHADOW_RATE = 0.0
+    settings.SHADOW_RATE, settings.BASELINE_MODEL = 0.0, ""
     client = await begin()
     rule = RoutingRule(
         name="leave", action="route", requested_models=["claude-opus-*"], tiers=["simple"],
