@@ -83,11 +83,9 @@ def stop_on_harm() -> Experiment | None:
     return running if stopped else None
 
 
-def experiment_results(experiment: Experiment, since: datetime | None = None) -> Results:
-    """Compare the arms of ``experiment`` on all requests so far, or on those since then."""
+def experiment_results(experiment: Experiment) -> Results:
+    """Compare the arms of ``experiment`` on all requests so far."""
     arms = {arm: _requests(experiment, arm) for arm in ARMS}
-    if since is not None:
-        arms = {arm: rows.filter(created_at__gte=since) for arm, rows in arms.items()}
     unit = UNIT_FIELDS[experiment.unit]
     failures = {arm: _failures(rows, unit) for arm, rows in arms.items()}
 
@@ -101,6 +99,20 @@ def experiment_results(experiment: Experiment, since: datetime | None = None) ->
         quality=comparison({arm: _ratings(rows, unit) for arm, rows in arms.items()}),
         failures=comparison(failures),
     )
+
+
+def failures_compared(name: str, since: datetime) -> ArmsCompared:
+    """Compare how often the requests of two arms failed since then, each request alone."""
+    control, treatment = (_failures_alone(name, arm, since) for arm in ARMS)
+    return compare(control, treatment)
+
+
+def _failures_alone(name: str, arm: str, since: datetime) -> ArmSums:
+    rows = RequestRecord.objects.filter(experiment=name, arm=arm, created_at__gte=since)
+    failed = Count("pk", filter=Q(status=RequestRecord.Status.ERROR))
+    sums = rows.aggregate(n=Count("pk"), failed=failed)
+    n, bad = float(sums["n"]), float(sums["failed"])
+    return ArmSums(int(n), bad, n, bad, n, bad)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from analytics.autopilot.noticing import PricedModel, models_notice
 from analytics.autopilot.pairs import pair_values
 from analytics.autopilot.steps import RUNNING, State, autopilot_on, trial_advance
 from analytics.autopilot.uses import day_start, month_start, uses_allow, uses_taken
-from analytics.experiments import experiment_results
-from analytics.models import AutopilotTrial, Comparison, Experiment
+from analytics.experiments import failures_compared
+from analytics.models import AutopilotTrial, Comparison
 from analytics.quality.report import judging_cost
 from routing.guarantee.adoption import (
     LEAST_LOSS,
@@ -31,6 +31,7 @@ from routing.guarantee.adoption import (
     turned_bad,
 )
 
+_FAILURES_OF = timedelta(days=7)
 _FAILURES = 0.02
 """How much more often a model may surely fail than the one in its place."""
 
@@ -119,7 +120,7 @@ def _judge(trial: AutopilotTrial, policy: AutopilotPolicy, now: datetime) -> Non
     stage = "live" if trial.state == State.LIVE else "shadow"
     decided = decide_adoption(stage, evidence.bounds, evidence.live, policy.terms)  # type: ignore[arg-type]
     to, reason = _AFTER[decided.verdict], decided.reason
-    if trial.state == State.LIVE and (harm := _failures(trial, trial.started_at)):
+    if trial.state == State.LIVE and (harm := _failures(trial, now)):
         to, reason = State.REJECTED, harm
     begun = trial.started_at or trial.created_at
     if to is None and now - begun > timedelta(days=policy.trial_days):
@@ -139,17 +140,16 @@ def _watch(trial: AutopilotTrial, policy: AutopilotPolicy, now: datetime) -> Non
     reason = ""
     if turned_bad(scores, policy.terms):
         reason = f"of late it loses more than {policy.terms.margin:g}"
-    elif harm := _failures(trial, trial.moved_at):
+    elif harm := _failures(trial, now):
         reason = harm
     if reason:
         evidence = TrialEvidence(bounds_of(scores, savings, policy.terms), uses_taken(trial))
         trial_advance(trial, State.REVERTED, reason, evidence.as_dict(), now=now)
 
 
-def _failures(trial: AutopilotTrial, since: datetime | None) -> str:
-    """Return why a trial must end for its failures, "" if it need not."""
-    arms = Experiment(name=trial.name, unit=Experiment.Unit.REQUEST)
-    failures = experiment_results(arms, since=since).failures
+def _failures(trial: AutopilotTrial, now: datetime) -> str:
+    """Return why a trial must end for its failures of late, "" if it need not."""
+    failures = failures_compared(trial.name, now - _FAILURES_OF)
     if failures.low is not None and failures.low > _FAILURES:
         return f"it surely fails more often, by more than {_FAILURES:g}"
     return ""

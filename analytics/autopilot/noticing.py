@@ -34,12 +34,18 @@ def models_notice(models: Sequence[PricedModel], now: datetime | None = None) ->
     model that has become dearer is taken back and tried again; one that is gone is given up.
     """
     now = now or timezone.now()
+    if not models:
+        return  # no provider is configured here, which says nothing of the installation
     known = {row.ref: row for row in AutopilotModel.objects.all()}
-    first = not known
+    if not known:
+        AutopilotModel.objects.bulk_create(
+            [_known(model, now) for model in models], ignore_conflicts=True
+        )
+        return
     for model in models:
         before = known.get(model.ref)
         if before is None:
-            _notice_new(model, now, first=first)
+            _notice_new(model, now)
         elif (before.input, before.output) != (model.input, model.output):
             _notice_price(model, before, now)
     available = {model.ref for model in models}
@@ -49,18 +55,21 @@ def models_notice(models: Sequence[PricedModel], now: datetime | None = None) ->
             trial_advance(trial, ended, "the model is no longer available", now=now)
 
 
-def _notice_new(model: PricedModel, now: datetime, *, first: bool) -> None:
+def _known(model: PricedModel, now: datetime) -> AutopilotModel:
+    return AutopilotModel(
+        provider=model.ref.provider,
+        model=model.ref.model,
+        input=model.input,
+        output=model.output,
+        seen_at=now,
+    )
+
+
+def _notice_new(model: PricedModel, now: datetime) -> None:
     try:
         with transaction.atomic():
-            AutopilotModel.objects.create(
-                provider=model.ref.provider,
-                model=model.ref.model,
-                input=model.input,
-                output=model.output,
-                seen_at=now,
-            )
-            if not first:
-                _open(model, TIERS, f"it is new, at {_words(model.input, model.output)}", now, True)
+            _known(model, now).save()
+            _open(model, TIERS, f"it is new, at {_words(model.input, model.output)}", now, True)
     except IntegrityError:
         return  # another worker noticed it
 

@@ -86,6 +86,16 @@ def trial_revert(trial: AutopilotTrial, *, who: str) -> AutopilotStep | None:
     return trial_advance(trial, to, "an operator ended it", who=who) if to else None
 
 
+def trial_release(trial: AutopilotTrial, *, who: str) -> AutopilotStep | None:
+    """Let routing choose a model again that was held back; ``None`` if it was not held."""
+    with transaction.atomic():
+        if not AutopilotTrial.objects.filter(pk=trial.pk, held=True).update(held=False):
+            return None
+        return _record(
+            trial, trial.state, "an operator lets routing choose it", {}, who, timezone.now()
+        )
+
+
 def decisive_steps(since: datetime) -> QuerySet[AutopilotStep]:
     """Return the steps since then that moved traffic, took it back or rejected a model."""
     return AutopilotStep.objects.filter(at__gte=since, after__in=_DECISIVE).order_by("pk")

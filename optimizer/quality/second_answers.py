@@ -135,17 +135,19 @@ class SecondAnswers:
         choose: Callable[[], ModelRef | None],
         record: Callable[[SecondAnswer], object],
         count: Callable[[str], None] = lambda outcome: None,
+        wanted: Callable[[], bool] | None = None,
     ) -> None:
         """Answer a request a second time in the background.
 
         ``choose`` returns the model of the second answer, ``None`` for none; ``record`` stores
-        the case on the database's thread, and ``count`` is given the outcome.
+        the case on the database's thread, and ``count`` is given the outcome. ``wanted`` reads
+        in the database whether the second answer is still of use.
         """
         if self._waiting >= _MAX_WAITING:
             count("too many at once")
             return
         self._waiting += 1
-        self._background.run(self._run(case, choose, record, count))
+        self._background.run(self._run(case, choose, record, count, wanted))
 
     async def drain(self) -> None:
         """Wait until all started cases are done."""
@@ -157,9 +159,12 @@ class SecondAnswers:
         choose: Callable[[], ModelRef | None],
         record: Callable[[SecondAnswer], object],
         count: Callable[[str], None],
+        wanted: Callable[[], bool] | None,
     ) -> None:
         try:
             async with self._few_at_once:
+                if wanted is not None and not await self._store(wanted):
+                    return
                 if not await self._has_its_turn():
                     count("daily budget")
                     return

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from analytics.autopilot.pairs import pair_record, unit_of
+from analytics.autopilot.pairs import pair_record, unit_has_pair, unit_of
 from analytics.quality.comparisons import ScoredAnswer
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.result import CompletionResult
@@ -47,10 +47,13 @@ class TrialAnswers:
         if case.served == trial.ref and not live:
             return  # routing's own choice, whose place no other model would have taken
         effect = self._effect(analyzed.effect, trial, live=live)
+        request = analyzed.request
+        unit = unit_of(request.client.tenant, request.session_id, request.request_id)
         self._answers.start(
             case,
             partial(self._other, analyzed, effect, trial, decide, live=live),
-            partial(self._record, trial, live=live),
+            partial(self._record, trial, unit, live=live),
+            wanted=lambda: not unit_has_pair(trial.id, unit),
         )
 
     async def drain(self) -> None:
@@ -75,16 +78,15 @@ class TrialAnswers:
         other = decide(replace(analyzed, effect=effect, assignment=None)).ref
         return other if live or other == trial.ref else None
 
-    def _record(self, trial: ActiveTrial, case: SecondAnswer, *, live: bool) -> None:
+    def _record(self, trial: ActiveTrial, unit: str, case: SecondAnswer, *, live: bool) -> None:
         assert case.other is not None
-        request = case.analyzed.request
         saved = None
         if case.served_cost is not None and case.other_cost is not None:
             saved = float(case.served_cost - case.other_cost) * (-1 if live else 1)
         pair_record(
             trial.id,
-            unit_of(request.client.tenant, request.session_id, request.request_id),
-            request.request_id,
+            unit,
+            case.analyzed.request.request_id,
             ScoredAnswer(*case.other, case.score),
             ScoredAnswer(*case.served, None if case.score is None else EVEN),
             live=live,

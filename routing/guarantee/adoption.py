@@ -33,6 +33,8 @@ MOST_LOSS = 0.5
 """The loss of a model that loses every comparison."""
 LEAST_LOSS = 0.01
 """The loss that an answer is counted with at least, as nothing is known exactly."""
+_STEPS = 17
+"""Bisections of a bound: it is exact to a hundred-thousandth."""
 TURNED = 100.0
 """Evidence of a change (a mean time to a false alarm, in pairs) at which a move is taken back."""
 
@@ -86,8 +88,8 @@ def bounds_of(scores: Floats, savings: Floats, terms: AdoptionTerms) -> Adoption
     if not len(scores):
         return AdoptionBounds(0, 0.0, -MOST_LOSS, MOST_LOSS, None, None, None)
     delta = terms.delta / 2
-    loss_high = upper_bound(1 - scores, delta, sequential=True) - EVEN
-    loss_low = EVEN - upper_bound(scores, delta, sequential=True)
+    loss_high = upper_bound(1 - scores, delta, sequential=True, steps=_STEPS) - EVEN
+    loss_low = EVEN - upper_bound(scores, delta, sequential=True, steps=_STEPS)
     saving = float(savings.mean()) if len(savings) else None
     low = high = None
     if saving is not None and len(savings) >= FEWEST_UNITS and (spread := float(savings.std())):

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from analytics.access.audit import COMMAND_LINE, audit_changed
 from analytics.autopilot.course import points_at_risk, trial_evidence, usd_spent
-from analytics.autopilot.steps import autopilot_on, autopilot_switch, trial_revert
+from analytics.autopilot.steps import autopilot_on, autopilot_switch, trial_release, trial_revert
 from analytics.autopilot.uses import day_start, month_start
 from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
@@ -32,6 +32,7 @@ class Command(TeachingCommand):
         "  manage.py autopilot off          no effect any more: moved traffic returns to routing\n"
         "  manage.py autopilot log          every step with its evidence, the latest first\n"
         "  manage.py autopilot revert 12    end a trial, or take its move back\n"
+        "  manage.py autopilot release 12   let routing choose a new model without a proof\n"
         "The switch takes precedence over the setting AUTOPILOT."
     )
 
@@ -43,8 +44,12 @@ class Command(TeachingCommand):
         actions.add_parser("off", help="switch it off")
         log = actions.add_parser("log", help="list its steps")
         log.add_argument("--last", type=int, default=50, help="number of steps (%(default)s)")
-        revert = actions.add_parser("revert", help="end a trial, or take its move back")
-        revert.add_argument("trial", type=int, help="its number, as status shows it")
+        for name, words in (
+            ("revert", "end a trial, or take its move back"),
+            ("release", "let routing choose a new model of a tier without a proof"),
+        ):
+            action = actions.add_parser(name, help=words)
+            action.add_argument("trial", type=int, help="its number, as status shows it")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what the action says."""
@@ -55,8 +60,8 @@ class Command(TeachingCommand):
         elif action == "log":
             for step in AutopilotStep.objects.all()[: max(1, options["last"])]:
                 console.print(step_line(step), soft_wrap=True)
-        elif action == "revert":
-            self._revert(console, options["trial"])
+        elif action in {"revert", "release"}:
+            self._end(console, options["trial"], release=action == "release")
         else:
             self._switch(console, on=action == "on")
 
@@ -91,13 +96,14 @@ class Command(TeachingCommand):
         console.print(f"The autopilot is {'on' if on else 'off'}; workers follow within seconds.")
 
     @staticmethod
-    def _revert(console: TerminalConsole, number: int) -> None:
+    def _end(console: TerminalConsole, number: int, *, release: bool) -> None:
         trial = AutopilotTrial.objects.filter(pk=number).first()
         if trial is None:
             raise CommandError(f"There is no trial {number}.")
-        step = trial_revert(trial, who=_who())
+        step = (trial_release if release else trial_revert)(trial, who=_who())
         if step is None:
-            raise CommandError(f"Trial {number} has ended already.")
+            why = "is not held back" if release else "has ended already"
+            raise CommandError(f"Trial {number} {why}.")
         audit_changed(trial, f"now {step.after}")
         console.print(step_line(step), soft_wrap=True)
 

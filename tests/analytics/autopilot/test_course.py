@@ -269,6 +269,9 @@ def test_the_command_switches_shows_and_reverts(settings: Any) -> None:
     assert "an operator ended it" in command("revert", str(trial.pk))
     with pytest.raises(CommandError, match="ended already"):
         command("revert", str(trial.pk))
+    assert "lets routing choose it" in command("release", str(trial.pk))
+    with pytest.raises(CommandError, match="not held back"):
+        command("release", str(trial.pk))
     assert "it is new" in command("log")
     assert "is off" in command("off")
 
