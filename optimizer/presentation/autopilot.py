@@ -26,6 +26,12 @@ def trial_row(trial: AutopilotTrial, evidence: TrialEvidence) -> list[str]:
     ]
 
 
+def trial_line(trial: AutopilotTrial, evidence: TrialEvidence) -> str:
+    """Return a trial in one line."""
+    state = f"{trial.get_state_display()} since {trial.changed_at:%Y-%m-%d %H:%M}"
+    return f"{trial.pk}: {trial}: {state}. {evidence_text(evidence.as_dict())}"
+
+
 def evidence_text(evidence: Mapping[str, Any]) -> str:
     """Return the evidence that a step went by, in one line; "" if it has none."""
     if "loss" not in evidence:

@@ -32,9 +32,28 @@ def kind_row(kind: Mapping[str, Any]) -> list[str]:
 
 def part_row(name: str, part: Mapping[str, Any]) -> list[str]:
     """Return a part of the pairs as the cells of :data:`PART_HEADINGS`; ``name`` is its kind."""
+    return [part_name(name, part), *_figures(part)]
+
+
+NARROW_HEADINGS = ("", "pairs", "won (95 %)", "saved")
+"""What fits into eighty characters of a terminal; the page and the JSON have more."""
+
+
+def narrow_row(name: str, row: Mapping[str, Any]) -> list[str]:
+    """Return a kind or a part as the cells of :data:`NARROW_HEADINGS`."""
+    pairs, won, between, _, _, saved = _figures(row)
+    return [name, pairs, f"{won} ({between})", saved]
+
+
+def kind_name(kind: Mapping[str, Any]) -> str:
+    """Return the name of a kind of requests."""
+    return f"{kind['requested_model']}, {kind['pattern']}, {kind['tier']}"
+
+
+def part_name(name: str, part: Mapping[str, Any]) -> str:
+    """Return the value that a part of the pairs has in common."""
     value = part[name]
-    text = ("yes" if value else "no") if isinstance(value, bool) else str(value) or "–"
-    return [text, *_figures(part)]
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value) or "–"
 
 
 def funnel_lines(report: Mapping[str, Any]) -> list[str]:
@@ -71,10 +90,7 @@ def moved_line(kind: Mapping[str, Any]) -> str:
     """Return a kind that can be moved or was moved, with its evidence, in one line."""
     loss = -kind["gain"]["low"]
     bound = f"at most {loss:.3f} below even" if loss > 0 else f"at least {-loss:.3f} above even"
-    return (
-        f"{kind['requested_model']}, {kind['pattern']}, {kind['tier']}: {kind['pairs']} pairs, "
-        f"{bound}, {kind['saved_percent']:g} % saved"
-    )
+    return f"{kind_name(kind)}: {kind['pairs']} pairs, {bound}, {kind['saved_percent']:g} % saved"
 
 
 def _figures(row: Mapping[str, Any]) -> list[str]:

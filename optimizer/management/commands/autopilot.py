@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from rich.table import Table
 
 from analytics.access.audit import COMMAND_LINE, audit_changed
 from analytics.autopilot.course import points_at_risk, trial_evidence, usd_spent
@@ -17,7 +16,7 @@ from analytics.exports.terminal import TerminalConsole
 from analytics.management.teaching import TeachingCommand
 from analytics.models import AutopilotStep, AutopilotTrial
 from analytics.money import dollars
-from optimizer.presentation.autopilot import TRIAL_HEADINGS, policy_line, step_line, trial_row
+from optimizer.presentation.autopilot import policy_line, step_line, trial_line
 from optimizer.wiring.autopilot import autopilot_obstacle, autopilot_policy
 from optimizer.wiring.product_settings import product_settings
 
@@ -80,12 +79,11 @@ class Command(TeachingCommand):
             f"{dollars(usd_spent(month))} and at most "
             f"{points_at_risk(policy.terms, month):.2f} points."
         )
-        table = Table("trial", *TRIAL_HEADINGS)
-        for trial in AutopilotTrial.objects.all()[:100]:
-            table.add_row(str(trial.pk), *trial_row(trial, trial_evidence(trial, policy.terms)))
-        if table.row_count:
-            console.print(table)
-        else:
+        trials = AutopilotTrial.objects.all()[:100]
+        for trial in trials:
+            line = trial_line(trial, trial_evidence(trial, policy.terms))
+            console.print(line, soft_wrap=True)
+        if not trials:
             console.print("Nothing is on trial.")
 
     @staticmethod

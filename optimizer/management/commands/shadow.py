@@ -23,13 +23,14 @@ from analytics.quality.shadow_moves import (
 )
 from analytics.reports.report_formats import as_json
 from optimizer.presentation.shadow import (
-    KIND_HEADINGS,
-    PART_HEADINGS,
+    NARROW_HEADINGS,
     PARTS,
+    VERDICTS,
     funnel_lines,
-    kind_row,
+    kind_name,
     moved_line,
-    part_row,
+    narrow_row,
+    part_name,
     summary_line,
 )
 
@@ -84,14 +85,14 @@ class Command(TeachingCommand):
             console.print(line)
         if not report["overall"]["pairs"]:
             return
-        kinds = Table(*KIND_HEADINGS)
+        kinds = Table("Kind", *NARROW_HEADINGS[1:], "verdict")
         for kind in report["kinds"]:
-            kinds.add_row(*kind_row(kind))
+            kinds.add_row(*narrow_row(kind_name(kind), kind), VERDICTS[kind["verdict"]])
         console.print(kinds)
         for name, title in PARTS.items():
-            parts = Table(title, *PART_HEADINGS[1:])
+            parts = Table(title, *NARROW_HEADINGS[1:])
             for part in report["by"][name]:
-                parts.add_row(*part_row(name, part))
+                parts.add_row(*narrow_row(part_name(name, part), part))
             console.print(parts)
         ready = len(movable(report))
         if ready:

@@ -26,7 +26,7 @@ from analytics.rules import rule_save
 from optimizer.wiring.build import get_services
 from tests.conftest import Start
 from tests.fakes.server import Asked, FakeProvider, Reply
-from tests.fakes.wires import anthropic_message
+from tests.fakes.wires import anthropic_message, gemini_response
 from tests.optimizer.quality.test_judge import JUDGE, verdicts_by
 
 PROMPT = "What is the capital of France?"
@@ -144,6 +144,13 @@ async def test_only_models_that_the_key_allows_see_a_request(
     begin, fakes, settings, models: list[str], outcome: str
 ) -> None:
     settings.AUTH = "on"
+    judge = fakes["gemini"].wire
+
+    def answer_or_judge(asked: Asked) -> Reply:
+        judging = "[FIRST ANSWER" in str(asked.body)
+        return judge(asked) if judging else Reply(gemini_response("m", "Paris"))
+
+    fakes["gemini"].wire = answer_or_judge
     key = await sync_to_async(key_make)(ApiKey(name="narrow", model_names=models))
     client = await begin()
     response = await ask(client, {"authorization": f"Bearer {key.secret}"})
