@@ -20,7 +20,8 @@ TURNS = (
 """The kinds of turns in a session of an agent."""
 FIELDS = (
     "name", "patterns", "tiers", "tags", "users", "texts", "min_tokens", "max_tokens",
-    "weekdays", "since", "until", "zone", "turns", "agents", "action", "models",
+    "weekdays", "since", "until", "zone", "turns", "agents", "requested_models", "only_text",
+    "action", "models",
     "quality_target", "cost_cap", "latency_cap",
 )  # fmt: skip
 
@@ -37,9 +38,13 @@ class RuleError(ValueError):
 def read_rule(raw: Mapping[str, Any]) -> Rule:
     """Return the rule in ``raw``, which has some of :data:`FIELDS`.
 
-    Empty values count as absent. Raises :class:`RuleError`.
+    Empty values and ``False`` count as absent. Raises :class:`RuleError`.
     """
-    fields = {key: value for key, value in raw.items() if value not in (None, "", [], ())}
+    fields = {
+        key: value
+        for key, value in raw.items()
+        if value is not False and value not in (None, "", [], ())
+    }
     for key in fields:
         if key not in FIELDS:
             raise RuleError(key, f"is not a known field. The fields are {', '.join(FIELDS)}.")
@@ -55,7 +60,10 @@ def read_rule(raw: Mapping[str, Any]) -> Rule:
         cost_cap=_number(fields, "cost_cap", lambda value: Decimal(str(value)), 0, 1_000_000),
         latency_cap=_number(fields, "latency_cap", float, 0, 3_600),
     )
-    if bool(rule.action) != bool(rule.models):
+    if rule.action == "route":
+        if rule.models:
+            raise RuleError("models", "are not for this action: it leaves the choice to routing.")
+    elif bool(rule.action) != bool(rule.models):
         if rule.action:
             raise RuleError("models", "are required, because the rule has an action.")
         raise RuleError("action", "is required, because the rule has models.")
@@ -89,6 +97,8 @@ def _match(fields: Mapping[str, Any]) -> Match:
         zone=_zone(fields),
         turns=_some_of(fields, "turns", TURNS),
         agents=_texts(fields, "agents"),
+        requested_models=_texts(fields, "requested_models"),
+        only_text=_flag(fields, "only_text"),
     )
 
 
@@ -112,6 +122,13 @@ def _one_of(fields: Mapping[str, Any], name: str, allowed: tuple[Any, ...]) -> A
     value = fields.get(name, "")
     if value and value not in allowed:
         raise RuleError(name, f"must be one of {', '.join(allowed)}.")
+    return value
+
+
+def _flag(fields: Mapping[str, Any], name: str) -> bool:
+    value = fields.get(name, False)
+    if not isinstance(value, bool):
+        raise RuleError(name, "must be true or false.")
     return value
 
 

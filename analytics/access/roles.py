@@ -18,6 +18,7 @@ from analytics.models import (
     Alert,
     AlertRule,
     ApiKey,
+    AutopilotSwitch,
     Budget,
     BudgetHold,
     CachedResponse,
@@ -51,6 +52,7 @@ _ANALYST_ACTIONS = {
 }
 _OPERATOR_ACTIONS = {
     AgentSession: ("change",),
+    AutopilotSwitch: ("change",),
     RoutingRule: ("add", "change", "delete"),
     Budget: ("add", "change"),
     BudgetHold: ("change",),

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from analytics.models.alerts import Alert, AlertRule
 from analytics.models.answers import CachedResponse
+from analytics.models.autopilot import (
+    AutopilotModel,
+    AutopilotPair,
+    AutopilotStep,
+    AutopilotSwitch,
+    AutopilotTrial,
+    AutopilotUse,
+)
 from analytics.models.budgets import (
     Budget,
     BudgetAccount,
@@ -23,6 +31,7 @@ from analytics.models.requests import RequestRecord, RoutingMetric
 from analytics.models.rules import RoutingRule, RuleChange
 from analytics.models.seals import LedgerDay, LedgerSeal
 from analytics.models.sessions import AgentSession, SessionStall
+from analytics.models.shadow import ShadowAnswer, ShadowCount, ShadowMove
 from analytics.models.totals import (
     DailyRollup,
     DailyTotal,
@@ -38,6 +47,12 @@ __all__ = [
     "Alert",
     "AlertRule",
     "ApiKey",
+    "AutopilotModel",
+    "AutopilotPair",
+    "AutopilotStep",
+    "AutopilotSwitch",
+    "AutopilotTrial",
+    "AutopilotUse",
     "Budget",
     "BudgetAccount",
     "BudgetHold",
@@ -67,6 +82,9 @@ __all__ = [
     "RoutingRule",
     "RuleChange",
     "SessionStall",
+    "ShadowAnswer",
+    "ShadowCount",
+    "ShadowMove",
     "StaleRollupHour",
     "StoredResponse",
     "Team",

@@ -29,6 +29,12 @@ class RoutingRule(models.Model):
     texts = models.JSONField(**_LIST)
     turns = models.JSONField(**_LIST, db_default=models.Value([], models.JSONField()))
     agents = models.JSONField(**_LIST, db_default=models.Value([], models.JSONField()))
+    requested_models = models.JSONField(**_LIST, db_default=models.Value([], models.JSONField()))
+    only_text = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Only requests without tools, images and documents.",
+    )
     min_tokens = models.PositiveIntegerField(null=True, blank=True)
     max_tokens = models.PositiveIntegerField(null=True, blank=True)
     weekdays = models.JSONField(**_LIST)

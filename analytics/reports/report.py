@@ -12,6 +12,7 @@ from analytics.ledger.refusals import refusals_since
 from analytics.money import percent
 from analytics.quality.report import quality_report
 from analytics.quality.session_moves import move_figures
+from analytics.quality.shadow import shadow_summary
 from analytics.reports.breakdown import breakdown
 from analytics.reports.sum_sources import RECORDED, CachedSums, ReportSums, total_of
 from analytics.reports.token_adjusted_savings import adjusted_savings
@@ -75,6 +76,7 @@ def routing_report(
         },
         "keep_alive": keep_alive_figures(since),
         "moves_up": move_figures(since),
+        "shadow": shadow_summary(since, settings.SHADOW_MARGIN),
         "refusals": refusals_since(since),
         "by_day": _by_day(since, now, sums),
         **chosen,

@@ -111,6 +111,7 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
         *_adjusted(report["adjusted"]),
         *_bases(report["by_basis"]),
         *_quality(report["quality"]),
+        *_shadow(report["shadow"]),
         ("Cache hits", f"{cache['hits']} ({cache['hit_rate_percent']} %)"),
         ("Average latency", f"{totals['avg_latency_ms']:.0f} ms"),
     ]
@@ -144,6 +145,18 @@ def _moves(moves: dict[str, Any]) -> list[tuple[str, str]]:
     if moves["moved"]:
         rows.append(("  what the moves cost", dollars(moves["extra_cost"])))
     return rows
+
+
+def _shadow(shadow: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what routing would have answered where clients named a model, if that was tried."""
+    if not shadow["pairs"]:
+        return []
+    saved = shadow["saved_percent"]
+    return [
+        ("Named models, answered by routing too", f"{shadow['pairs']} pairs (manage.py shadow)"),
+        ("  routing's share of verdicts", _mean(shadow["score"])),
+        ("  cost saved", "unknown" if saved is None else f"{saved:g} %"),
+    ]
 
 
 def _not_compared(savings: dict[str, Any]) -> list[tuple[str, str]]:

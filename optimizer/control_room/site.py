@@ -16,6 +16,11 @@ from analytics.reports.compared import ComparedWith
 from optimizer.control_room.baseline import picked_baseline, remembering_baseline
 from optimizer.control_room.demo import demo_view, showing_demo
 from optimizer.control_room.grouping import group_models
+from optimizer.control_room.pages.autopilot import (
+    autopilot_page,
+    autopilot_revert_view,
+    autopilot_switch_view,
+)
 from optimizer.control_room.pages.demo_page import (
     demo_delete,
     demo_make,
@@ -36,6 +41,11 @@ from optimizer.control_room.pages.playground import (
     playground_page,
     rate_view,
     run_view,
+)
+from optimizer.control_room.pages.shadow import (
+    shadow_move_view,
+    shadow_page,
+    shadow_undo_view,
 )
 from optimizer.control_room.pages.tool_costs import tools_page
 
@@ -60,6 +70,18 @@ class ControlRoom(AdminSite):
             path("models/", self.admin_view(models_page), name="models"),
             path("invoices/", self.admin_view(invoices_page), name="invoices"),
             path("tools/", self.admin_view(tools_page), name="tools"),
+            path("shadow/", self.admin_view(shadow_page), name="shadow"),
+            path("shadow/move", self.admin_view(shadow_move_view), name="shadow_move"),
+            path("shadow/undo", self.admin_view(shadow_undo_view), name="shadow_undo"),
+            path("autopilot/", self.admin_view(autopilot_page), name="autopilot"),
+            path(
+                "autopilot/switch", self.admin_view(autopilot_switch_view), name="autopilot_switch"
+            ),
+            path(
+                "autopilot/<int:number>/revert",
+                self.admin_view(autopilot_revert_view),
+                name="autopilot_revert",
+            ),
             path("start/", self.admin_view(start_page), name="start"),
             path("demo/", self.admin_view(demo_page), name="demo"),
             path("demo/progress", self.admin_view(demo_progress), name="demo_progress"),

@@ -86,6 +86,7 @@ def cache_policy(chat: Chat, options: RequestOptions, *, hottest: float | None) 
         only=control.only_if_cached,
         max_age=control.max_age,
         ttl=options.cache_ttl,
+        no_store=control.no_store,
         bypass_reason=bypass_reason
         or ("no-store" if control.no_store else "" if cacheable else "ttl"),
     )

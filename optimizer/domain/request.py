@@ -17,7 +17,7 @@ from optimizer.domain.levers import LeverTrial
 from providers import features
 from providers.chat import Chat, Text
 from providers.storable import storable_text
-from providers.values import frozen
+from providers.values import changed, frozen
 from routing.analysis import analyze_conversation, analyze_prompt
 from routing.models import ModelRef, PromptAnalysis
 from routing.rules import Effect
@@ -42,8 +42,8 @@ class CachePolicy:
 
     ``max_age`` is the greatest age of an answer that it accepts, in seconds. ``ttl`` is how
     long its own answer may be stored, in seconds, ``None`` for as long as the service stores
-    any. ``only`` accepts a cached answer or none. ``bypass_reason`` says why the cache is not
-    used, "" if it is.
+    any. ``only`` accepts a cached answer or none. ``no_store`` is whether the client forbids to
+    store anything. ``bypass_reason`` says why the cache is not used, "" if it is.
     """
 
     read: bool = True
@@ -52,6 +52,7 @@ class CachePolicy:
     max_age: int | None = None
     ttl: int | None = None
     bypass_reason: str = ""
+    no_store: bool = False
 
     @property
     def bypassed(self) -> bool:
@@ -70,7 +71,8 @@ class GatewayRequest:
     ``min_quality`` 0-1, ``max_latency`` the seconds until the answer is complete.
     Requests with the same ``cache_key`` may share an answer. Requests with the same
     ``semantic_key`` (unless it is empty) may share one too, if their prompts have the same
-    meaning. ``turn`` is the kind of turn (:mod:`optimizer.domain.turns`). A ``strict`` request
+    meaning. ``named`` are the models that the client named where a rule leaves the choice to
+    routing. ``turn`` is the kind of turn (:mod:`optimizer.domain.turns`). A ``strict`` request
     goes only to models that leave out nothing of it. ``trials`` are those of levers. ``asked`` is
     the client's own chat where a lever has changed ``chat``.
     """
@@ -84,6 +86,7 @@ class GatewayRequest:
     endpoint: str = "complete"
     requested_model: str = ""
     only: frozenset[ModelRef] | None = None
+    named: frozenset[ModelRef] | None = None
     baseline: ModelRef | None = None
     min_quality: float | None = None
     max_cost: Decimal | None = None
@@ -163,6 +166,12 @@ def _turns(chat: Chat) -> list[str]:
     return turns or [chat.last_words]
 
 
+def only_text(chat: Chat) -> bool:
+    """Return whether a request is text alone, and its answer one text: without tools or images."""
+    text_parts = all(isinstance(part, Text) for part in chat.parts())
+    return text_parts and not chat.tools and not chat.native and chat.n == 1
+
+
 def stricter(one: Bound, other: Bound, pick: Callable[[Any, Any], Any]) -> Bound:
     """Return the bound that ``pick`` (``min`` or ``max``) takes; ``None`` is no bound."""
     if one is None or other is None:
@@ -216,6 +225,25 @@ def bounded_by_rules(request: GatewayRequest, effect: Effect) -> GatewayRequest:
         request,
         cache_key=scoped_cache_key(request.cache_key, *owners),
         semantic_key=scoped_cache_key(request.semantic_key, *owners),
+    )
+
+
+def left_to_routing(request: GatewayRequest) -> GatewayRequest:
+    """Return a request that names its model as one whose model hybrid routing chooses.
+
+    It shares answers only with requests that are routed so. The named model stays known, for the
+    case that no model can be chosen.
+    """
+    return replace(
+        request,
+        chat=changed(request.as_asked, chosen=True),
+        asked=None,
+        trials=(),
+        strategy="hybrid",
+        only=None,
+        named=request.only,
+        cache_key=scoped_cache_key(request.cache_key, "routed"),
+        semantic_key=scoped_cache_key(request.semantic_key, "routed"),
     )
 
 

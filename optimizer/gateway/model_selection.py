@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from optimizer.budgets.reservations import Budgets, Reservation, must_refuse
@@ -17,6 +18,7 @@ from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.prompt_cache import PromptCaches
 from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.session_states import SessionStates
+from providers.values import changed
 from routing.engine import RoutingEngine
 from routing.models import (
     CachedConversation,
@@ -30,6 +32,14 @@ from routing.models import (
 OverBudget = Mapping[ModelRef, str]
 """The (provider, model) pairs that budgets exclude, each with the reason."""
 _NOTHING: OverBudget = {}
+
+
+def as_named(analyzed: AnalyzedRequest) -> AnalyzedRequest:
+    """Return a request that a rule left to routing as its client sent it: with its model."""
+    request = analyzed.request
+    chat = changed(request.chat, chosen=False)
+    sent = replace(request, chat=chat, strategy="named", only=request.named, named=None)
+    return replace(analyzed, request=sent)
 
 
 class ModelSelector:
@@ -62,9 +72,12 @@ class ModelSelector:
             self._budgets and self._budgets.any and self._budgets.concern(analyzed.request)
         )
 
-    def preview(self, analyzed: AnalyzedRequest) -> RoutingDecision:
-        """Return the decision for a request now, without exploration and without budgets."""
-        context = self._context(analyzed, explore=False)
+    def preview(self, analyzed: AnalyzedRequest, *, afresh: bool = False) -> RoutingDecision:
+        """Return the decision for a request now, without exploration and without budgets.
+
+        ``afresh`` decides as if no provider had the conversation in its prompt cache.
+        """
+        context = self._context(analyzed, explore=False, afresh=afresh)
         return self._engine.route(
             context, strategy=analyzed.request.strategy, analysis=analyzed.analysis
         )
@@ -140,6 +153,9 @@ class ModelSelector:
                 context, strategy=analyzed.request.strategy, analysis=analyzed.analysis
             )
         except NoEligibleModel as error:
+            if analyzed.request.named is not None:
+                # A rule lifted the client's own choice; that choice can still be met.
+                return await self._route(as_named(analyzed), started, over_budget, session)
             if error.excluded:
                 raise
             message = (
@@ -156,12 +172,13 @@ class ModelSelector:
         explore: bool,
         over_budget: OverBudget = _NOTHING,
         session: SessionState | None = None,
+        afresh: bool = False,
     ) -> RoutingContext:
         request = analyzed.request
         cached = None
         if session is not None:
             cached = CachedConversation(session.provider, session.model, session.cached_tokens)
-        elif len(request.chat.messages) > 1:
+        elif len(request.chat.messages) > 1 and not afresh:
             cached = self._prompt_caches.find(request.chat, request.client.tenant)
         reasoning = request.chat.reasoning
         effort = "" if reasoning is None else reasoning.level

@@ -19,7 +19,13 @@ from optimizer.access.rate_limits import RateLimitExceeded
 from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.request import GatewayRequest, apply_client, bounded_by_rules, within_latency
+from optimizer.domain.request import (
+    GatewayRequest,
+    apply_client,
+    bounded_by_rules,
+    left_to_routing,
+    within_latency,
+)
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
 from optimizer.domain.turns import KEEP_ALIVE
 from optimizer.gateway.answer_speeds import LearnedSpeeds
@@ -43,9 +49,12 @@ from optimizer.gateway.streaming.shared_stream import (
     SharedStreams,
     StreamLimits,
 )
+from optimizer.policies.autopilot import ActiveAutopilot
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
 from optimizer.quality.judge import Judge
+from optimizer.quality.shadow import Shadow
+from optimizer.quality.trial_answers import TrialAnswers
 from optimizer.shared.tasks import Background
 from providers import features
 from providers.chat import Chat, Reasoning
@@ -74,6 +83,9 @@ class RoutingService:
         cache: AnswerCache,
         rules: ActiveRules | None = None,
         judge: Judge | None = None,
+        shadow: Shadow | None = None,
+        autopilot: ActiveAutopilot | None = None,
+        trial_answers: TrialAnswers | None = None,
         experiments: Experiments | None = None,
         budgets: Budgets | None = None,
         sessions: SessionStates | None = None,
@@ -92,6 +104,9 @@ class RoutingService:
         self._cache = cache
         self._rules = rules
         self._judge = judge
+        self._shadow = shadow
+        self._autopilot = autopilot
+        self._trial_answers = trial_answers
         self._experiments = experiments
         self._prompt_caches = PromptCaches()
         self._selector = ModelSelector(
@@ -284,6 +299,19 @@ class RoutingService:
         """
         return self._selector.preview(self._analyze(request, assign=False))
 
+    def _as_routed(self, analyzed: AnalyzedRequest) -> RoutingDecision:
+        """Return what hybrid routing would choose for a request that names its model.
+
+        The named model has the conversation in its prompt cache only because it was named.
+        """
+        request = replace(left_to_routing(analyzed.request), named=None, requested_model="auto")
+        return self._selector.preview(self._analyze(request, assign=False), afresh=True)
+
+    def _afresh(self, analyzed: AnalyzedRequest) -> RoutingDecision:
+        """Return the decision for a request under its effect, as if nothing was cached."""
+        request = replace(analyzed.request, chat=analyzed.request.as_asked, asked=None)
+        return self._selector.preview(replace(analyzed, request=request), afresh=True)
+
     @staticmethod
     def get_routing_metrics(
         days: int = 7, tenant: str | None = None, compared: ComparedWith | None = None
@@ -308,6 +336,10 @@ class RoutingService:
         await self._unfinished.drain()
         if self._judge is not None:
             await self._judge.drain()
+        if self._shadow is not None:
+            await self._shadow.drain()
+        if self._trial_answers is not None:
+            await self._trial_answers.drain()
 
     async def _analyze_aside(self, request: GatewayRequest) -> AnalyzedRequest:
         # A large chat takes its time, in which the event loop serves others.
@@ -326,11 +358,18 @@ class RoutingService:
         effect = NO_EFFECT
         if self._rules is not None and self._rules.rules:
             effect = self._rules.effect(request, analysis)
+            if effect.routed is not None and request.only is not None:
+                request = left_to_routing(request)
             request = bounded_by_rules(request, effect)
         if request.client.models:
             effect = replace(effect, allowed=request.client.models)
         if assignment is not None:
             effect = assignment.on(effect)
+        if self._autopilot is not None and self._autopilot.any:
+            if assign and assignment is None:
+                request, effect, assignment = self._autopilot.assign(request, analysis, effect)
+            else:
+                effect = self._autopilot.usual(request, analysis, effect)
         analyzed = AnalyzedRequest(request, analysis, effect, assignment)
         if request.chat.max_tokens is None and self._selector.bounded(analyzed):
             bounded = replace(request.chat, max_tokens=request.max_tokens)
@@ -455,6 +494,10 @@ class RoutingService:
             return
         if self._judge is not None:
             self._judge.consider(analyzed, result)
+        if self._shadow is not None:
+            self._shadow.consider(analyzed, result, self._as_routed)
+        if self._trial_answers is not None and self._autopilot is not None and self._autopilot.any:
+            self._trial_answers.consider(analyzed, result, self._afresh)
         if self._keep_alive is not None:
             self._keep_alive.remember(analyzed, result)
         completion = result.completion

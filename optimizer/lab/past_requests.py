@@ -45,6 +45,8 @@ class PastRequests:
         """
         applies = policy and leaves_choice(record.requested_model)
         spec = policy if applies else _requested_policy(record)
+        if spec is None and effect.routed is not None:
+            spec = PolicySpec("", "hybrid")
         if spec is None:
             try:
                 selection = self.names.select(record.requested_model)
@@ -100,6 +102,9 @@ def subject_of(record: RequestRecord) -> Subject:
         tags=tuple(record.tags),
         turn=record.turn,
         agent=record.agent,
+        requested_model=record.requested_model,
+        # The log does not say whether an answer that calls no tool might have called one.
+        only_text=record.tools_called is None and record.turn != RequestRecord.Turn.TOOL_RESULT,
     )
 
 

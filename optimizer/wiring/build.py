@@ -64,6 +64,7 @@ from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import Expectations
 from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
+from optimizer.wiring.autopilot import configured_autopilot
 from optimizer.wiring.catalogue_preview import catalogue_preview
 from optimizer.wiring.levers import REQUEST_LEVERS, active_levers
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
@@ -73,6 +74,7 @@ from optimizer.wiring.quality import (
     configured_baseline,
     configured_guarantee,
     configured_judge,
+    configured_shadow,
 )
 from optimizer.wiring.routing import (
     installed_predictor,
@@ -198,6 +200,7 @@ def periodic_tasks_of_installation(
     note_prices: Callable[[], object],
     check_objects: Callable[[], object] = lambda: None,
     judge_moves: Callable[[], object] = lambda: None,
+    run_autopilot: Callable[[], object] = lambda: None,
 ) -> PeriodicTasks:
     """Return the tasks that one process at a time runs for the whole installation."""
     return PeriodicTasks(
@@ -215,6 +218,7 @@ def periodic_tasks_of_installation(
             ),
             PeriodicTask("Recording batches that have ended", 60, check_objects),
             PeriodicTask("Judging sessions that were moved up", 60, judge_moves),
+            PeriodicTask("Running the autopilot", 60, run_autopilot),
         ]
     )
 
@@ -334,6 +338,16 @@ def build_services() -> Services:
         refreshes["the semantic cache"] = semantic.refresh
     if guarantee is not None:
         refreshes["the compared answers"] = guarantee.refresh
+    shadow = configured_shadow(
+        names, caller, prices, background, budgets, lambda: ledger.health.can_record
+    )
+    if shadow is not None:
+        refreshes["the counts of shadow evaluation"] = shadow.write_counts
+    autopilot = configured_autopilot(
+        names, caller, prices, options, background, budgets, lambda: ledger.health.can_record
+    )
+    if autopilot.active is not None:
+        refreshes["the trials of the autopilot"] = autopilot.active.refresh
     past = PastRequests(engine, names, prices, speeds, output_lengths)
     routing = RoutingService(
         engine=engine,
@@ -354,6 +368,9 @@ def build_services() -> Services:
             baselines,
             lambda: ledger.health.can_record,
         ),
+        shadow=shadow,
+        autopilot=autopilot.active,
+        trial_answers=autopilot.answers,
         budgets=budgets,
         sessions=sessions,
         output_lengths=output_lengths,
@@ -431,5 +448,6 @@ def build_services() -> Services:
             price_service.note,
             upkeep_of_objects(catalogue, prices, known, _connection_settings(product), anywhere),
             moves_judge(prices),
+            autopilot.run,
         ),
     )

@@ -19,6 +19,16 @@ class ProductSettings:
     """
 
     auth: Mode
+    autopilot: bool
+    autopilot_confidence: float
+    autopilot_daily_budget: Decimal
+    autopilot_daily_points: float
+    autopilot_margin: float
+    autopilot_monthly_budget: Decimal
+    autopilot_monthly_points: float
+    autopilot_rate: float
+    autopilot_share: float
+    autopilot_trial_days: int
     baseline_model: str
     breaker_failures: int
     breaker_seconds: float
@@ -66,6 +76,8 @@ class ProductSettings:
     semantic_cache_entries: int
     semantic_cache_threshold: float
     semantic_cache_word_threshold: float
+    shadow_daily_budget: Decimal
+    shadow_rate: float
     shared_store: str
     store_prompts: str
     stream_idle_seconds: float

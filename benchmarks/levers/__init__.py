@@ -1,0 +1,1 @@
+"""Benchmarks of the levers, with simulated traffic whose truth is known."""
