@@ -46,6 +46,7 @@ WEATHER = Tool(
     "weather",
     parameters={"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"]},
 )
+PLAIN = Chat(ASKED)
 SECRET = "Ada Lovelace of 12 Hidden Street"
 
 
@@ -62,7 +63,7 @@ async def nobody(model: ModelRef, chat: Chat, why: str) -> Completion | None:
 
 
 async def verdict_of(
-    check: Check, completion: Completion, chat: Chat = Chat(ASKED), **more: Any
+    check: Check, completion: Completion, chat: Chat = PLAIN, **more: Any
 ) -> Verdict:
     verdict = await check.verdict(CheckedAnswer(chat, completion, **{"ask": nobody, **more}))
     assert verdict.check == check.name
@@ -205,7 +206,9 @@ def test_probabilities_that_only_the_check_needs_are_asked_for_and_taken_out_aga
     )
     bare = without_logprobs(answer_of("Paris", logprobs=[token(0.9)], relayed=relayed))
     assert bare.choices[0].logprobs is None
-    assert bare.relayed == RelayedAnswer({"id": "1", "choices": [{"index": 0, "logprobs": None}]})  # fmt: skip
+    assert bare.relayed is not None
+    assert bare.relayed.body == {"id": "1", "choices": [{"index": 0, "logprobs": None}]}
+    assert bare.relayed.raw == b""
 
 
 LONG = "The river rises in the hills, flows through three towns and reaches the sea after 90 km. "
