@@ -24,7 +24,7 @@ are after a failed check), as ratings shift a model's quality (:mod:`routing.lea
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
@@ -199,20 +199,25 @@ def cascades(
     *,
     pattern: str,
     tier: Tier,
+    cheap: Collection[ModelRef] | None = None,
+    strong: Collection[ModelRef] | None = None,
 ) -> list[Cascade]:
     """Return the cascades of ``singles`` that may be worth their cost, cheapest first.
 
     Only models count that no other one beats in quality and cost alike. ``checking`` is what
     would check the cheap answer to this request, which is a ``pattern`` prompt of ``tier``.
-    No cascade is returned without a check.
+    ``cheap`` and ``strong`` limit which models may answer first and second. No cascade is
+    returned without a check.
     """
     if not checking.names:
         return []
-    undominated = frontier(singles)
+    first = frontier([one for one in singles if cheap is None or one.ref in cheap])
+    second = frontier([one for one in singles if strong is None or one.ref in strong])
     made = [
-        cascade_of(cheap, strong, learned, checking, pattern=pattern, tier=tier)
-        for i, cheap in enumerate(undominated)
-        for strong in undominated[i + 1 :]
+        cascade_of(one, other, learned, checking, pattern=pattern, tier=tier)
+        for one in first
+        for other in second
+        if one.cost < other.cost and one.quality < other.quality
     ]
     made.sort(key=lambda one: (one.cost, -one.quality, one.cheap.ref, one.strong.ref))
     return made

@@ -137,6 +137,11 @@ def test_only_models_that_none_beats_are_paired_and_the_cheapest_comes_first() -
     pairs = [(one.cheap.model, one.strong.model) for one in made]
     assert sorted(pairs) == [("large", "top"), ("small", "large"), ("small", "top")]
     assert [one.cost for one in made] == sorted(one.cost for one in made)
+    limited = cascades(
+        [top, dull, STRONG, CHEAP], NOTHING_LEARNED, BY_JUDGE, pattern="code", tier="simple",
+        cheap={dull.ref}, strong={top.ref, CHEAP.ref},
+    )  # fmt: skip
+    assert [(one.cheap, one.strong) for one in limited] == [(dull, top)]
     assert not cascades(
         [CHEAP, STRONG], NOTHING_LEARNED, Checking(()), pattern="code", tier="simple"
     )
