@@ -7,6 +7,7 @@ import secrets
 from typing import Literal
 
 from providers.chat import Chat, Message, Text
+from providers.completion import most_input_tokens
 
 Side = Literal["first", "second", "tie"]
 
@@ -44,6 +45,12 @@ def question(request: str, first: str, second: str) -> Chat:
 def question_of_one(request: str, answer: str) -> Chat:
     """Return the chat that shows the judge the request and one answer to it."""
     return _asked(_ONE_ANSWER, ("REQUEST", request), ("ANSWER", answer))
+
+
+def most_judged_tokens(request: str) -> int:
+    """Return an upper bound of the judge's input tokens for one answer, whatever it says."""
+    # No character has more bytes, and no token fewer than one.
+    return most_input_tokens(question_of_one(request, "\U0001d11e" * _MAX_CHARS))
 
 
 def _asked(instructions: str, *parts: tuple[str, str]) -> Chat:

@@ -13,7 +13,7 @@ class JudgeCheck:
     name = "judge"
 
     def __init__(self, model: ModelRef) -> None:
-        self._model = model
+        self.model = model
 
     async def verdict(self, answer: CheckedAnswer) -> Verdict:
         """Return the judge's verdict, undecided if it gives none."""
@@ -21,12 +21,12 @@ class JudgeCheck:
         if not text.strip():
             return Verdict(self.name, "undecided", "the answer has no text")
         asked = question_of_one(conversation_text(answer.chat), text)
-        judged = await answer.ask(self._model, asked, "judged the first answer")
+        judged = await answer.ask(self.model, asked, "judged the first answer")
         if judged is None:
             return Verdict(self.name, "undecided", "the judge did not answer")
         good = grade_of(judged.text)
         if good is None:
             return Verdict(self.name, "undecided", "the judge gave no verdict")
         if good:
-            return Verdict(self.name, "passed", f"{self._model} holds it to be good")
-        return Verdict(self.name, "failed", f"{self._model} holds it not to be good enough")
+            return Verdict(self.name, "passed", f"{self.model} holds it to be good")
+        return Verdict(self.name, "failed", f"{self.model} holds it not to be good enough")
