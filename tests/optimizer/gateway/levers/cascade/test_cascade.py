@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from analytics.budgets.begun_calls import proof_of
 from analytics.models import Budget, BudgetHold, CachedResponse, Lever, RequestRecord
 from optimizer.wiring.build import get_services
 from providers.completion import Usage
@@ -375,3 +376,29 @@ class TestBudgets:
             assert again.levers["cascade"].get("left_out") == left_out
             assert str(again.ref) == (best if left_out else CHEAP)
             row = again
+
+    async def test_if_the_worker_dies_what_was_paid_is_known_and_what_was_only_held_is_not_charged(
+        self, begin: Begin, fakes: Fakes
+    ) -> None:
+        await asyncio.to_thread(BudgetFactory, limit=Decimal("1"))
+        client = await begin()
+        budgets = get_services().budgets
+        fakes["claude"].always(cheap_says(BAD))
+        fakes["claude"].gate, fakes["gemini"].gate = asyncio.Event(), asyncio.Event()
+        asking = asyncio.create_task(ask(client))
+        await eventually(lambda: bool(fakes["claude"].asked))
+
+        async def proved() -> Decimal:
+            hold = await BudgetHold.objects.afirst()
+            assert hold is not None
+            progress = proof_of(budgets.begun.folder, budgets.worker).progress(hold.request_id)
+            assert progress is not None
+            return progress.cost
+
+        first = await proved()
+        assert 0 < first < price(STRONG, Usage(20, 500))  # the money held for later is not spent
+        fakes["claude"].gate.set()
+        await eventually(lambda: bool(fakes["gemini"].asked))
+        assert await proved() >= price(CHEAP, CHEAP_USAGE) + price(STRONG, Usage(20, 0))
+        fakes["gemini"].gate.set()
+        assert text_of(await asking) == STRONGER
