@@ -32,9 +32,9 @@ class Part:
 class RequestExplanation:
     """What happened to a request, section by section.
 
-    ``headline`` sums it up in one or two sentences. ``cascade`` is ``None`` without a cascade. ``parts`` is empty if the prompt is not
+    ``headline`` sums it up in one or two sentences. ``parts`` is empty if the prompt is not
     stored or the score covers more than its last turn; ``answer`` is ``None`` if it is not
-    stored.
+    stored, ``cascade`` if the request went through none.
     """
 
     headline: str

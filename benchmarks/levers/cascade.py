@@ -110,17 +110,20 @@ def recorded(folder: Path, name: str) -> Questions | None:
         return None
     prices = _PRICES[name]
     right, cost, kinds = [], [], []
-    for line in gzip.open(path, "rt"):
-        row = json.loads(line)
-        outcomes = row["outcomes"]
-        if not all(model in outcomes for model in prices):
-            continue
-        right.append([outcomes[model]["quality"] for model in prices])
-        cost.append([
-            (outcomes[m]["input_tokens"] * read + outcomes[m]["output_tokens"] * write) / 1e6
-            for m, (read, write) in prices.items()
-        ])  # fmt: skip
-        kinds.append("/".join(row["id"].split("/")[:2]) if name == "mmlu_pro" else row["benchmark"])
+    with gzip.open(path, "rt") as file:
+        for line in file:
+            row = json.loads(line)
+            outcomes = row["outcomes"]
+            if not all(model in outcomes for model in prices):
+                continue
+            right.append([outcomes[model]["quality"] for model in prices])
+            cost.append([
+                (outcomes[m]["input_tokens"] * read + outcomes[m]["output_tokens"] * write) / 1e6
+                for m, (read, write) in prices.items()
+            ])  # fmt: skip
+            kinds.append(
+                "/".join(row["id"].split("/")[:2]) if name == "mmlu_pro" else row["benchmark"]
+            )
     return Questions(name, list(prices), np.array(right), np.array(cost), kinds)
 
 

@@ -12,7 +12,8 @@ from optimizer.domain.analyzed_request import AnalyzedRequest, Assignment
 from optimizer.domain.request import GatewayRequest
 from optimizer.gateway.levers.cascade.command_check import CommandCheck
 from optimizer.gateway.levers.cascade.outcomes import CascadeOutcomes
-from optimizer.gateway.levers.cascade.plan import CascadePlan, CascadePlanner, cascaded
+from optimizer.gateway.levers.cascade.plan import CascadePlan, CascadePlanner
+from optimizer.gateway.levers.cascade.story import cascaded
 from providers.chat import Chat, JsonOutput, Message, Text, Tool
 from routing.analysis import analyze_prompt
 from routing.cascades import CascadeLearning, CascadeOutcome
