@@ -10,16 +10,16 @@ from typing import Any
 
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.request import stricter
-from optimizer.gateway.levers.cascade.agreement_check import AgreementCheck
-from optimizer.gateway.levers.cascade.command_check import CommandCheck
+from optimizer.gateway.levers.cascade.checks.agreement_check import AgreementCheck
+from optimizer.gateway.levers.cascade.checks.command_check import CommandCheck
+from optimizer.gateway.levers.cascade.checks.judge_check import JudgeCheck
+from optimizer.gateway.levers.cascade.checks.logprob_check import LogprobCheck
+from optimizer.gateway.levers.cascade.checks.schema_check import SchemaCheck
+from optimizer.gateway.levers.cascade.checks.tool_call_check import ToolCallCheck
+from optimizer.gateway.levers.cascade.checks.verdicts import Check, EndingCheck
 from optimizer.gateway.levers.cascade.eligible import may_cascade
-from optimizer.gateway.levers.cascade.judge_check import JudgeCheck
-from optimizer.gateway.levers.cascade.logprob_check import LogprobCheck
 from optimizer.gateway.levers.cascade.options import CascadeOptionError, CascadeOptions
 from optimizer.gateway.levers.cascade.outcomes import CascadeOutcomes
-from optimizer.gateway.levers.cascade.schema_check import SchemaCheck
-from optimizer.gateway.levers.cascade.tool_call_check import ToolCallCheck
-from optimizer.gateway.levers.cascade.verdicts import Check, EndingCheck
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.shared.log_once import LogOnce
 from providers import features

@@ -131,5 +131,5 @@ async def test_a_client_that_leaves_while_the_first_answer_is_held_back_pays_for
     await eventually(lambda: RequestRecord.objects.aexists())
     fakes["gemini"].gate.set()
     row = await only_row()
-    assert [one["error"] for one in row.attempts] == ["check_failed", "client_gone"]
+    assert [one["error"] for one in row.attempts] == ["check_failed", "client_disconnected"]
     assert row.cost >= price(CHEAP, CHEAP_USAGE)

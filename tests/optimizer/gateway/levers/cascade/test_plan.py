@@ -10,7 +10,7 @@ import pytest
 
 from optimizer.domain.analyzed_request import AnalyzedRequest, Assignment
 from optimizer.domain.request import GatewayRequest
-from optimizer.gateway.levers.cascade.command_check import CommandCheck
+from optimizer.gateway.levers.cascade.checks.command_check import CommandCheck
 from optimizer.gateway.levers.cascade.outcomes import CascadeOutcomes
 from optimizer.gateway.levers.cascade.plan import CascadePlan, CascadePlanner
 from optimizer.gateway.levers.cascade.story import cascaded
@@ -54,8 +54,8 @@ def decided(**metadata: Any) -> RoutingDecision:
         *LARGEST, "high", "hybrid", "It is the best.",
         metadata={
             "candidates": [
-                candidate(SMALL, 0.75, "0.001"), candidate(LARGE, 0.9, "0.02"),
-                candidate(LARGEST, 0.91, "0.06"),
+                candidate(SMALL, 0.82, "0.001"), candidate(LARGE, 0.87, "0.02"),
+                candidate(LARGEST, 0.88, "0.06"),
             ],
             "fallback_chain": [{"provider": "maker", "model": "small"}],
             **metadata,
@@ -175,7 +175,7 @@ def test_a_cascade_keeps_the_guarantee_by_what_is_expected_of_it_as_a_whole() ->
         ({"temperature": 0.0}, {"agreement": 0.8}, []),
         ({}, {"judge": "maker/large"}, ["judge"]),
         ({}, {"judge": "maker/unknown"}, []),  # without a price, nothing can be promised
-        ({}, {"judge": "maker/small"}, []),  # none judges itself
+        ({}, {"judge": "maker/small", "cheap": ["maker/small"]}, []),  # none judges itself
         ({}, {"logprobs": 0.5}, ["logprobs"]),
         ({}, {"logprobs": 0.5, "cheap": ["maker/large"]}, []),  # it reports none
     ],
