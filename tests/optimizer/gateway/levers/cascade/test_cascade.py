@@ -196,15 +196,7 @@ class TestEligible:
             ({"stream": True}, False),
             ({"n": 2}, False),
         ],
-        ids=[
-            "asks for JSON",
-            "names its model",
-            "nothing to check",
-            "stream",
-            "two answers",
-            "capped",
-            "capped above both",
-        ],
+        ids=["asks for JSON", "names its model", "nothing to check", "stream", "two answers"],
     )
     async def test_only_requests_that_leave_the_choice_and_can_be_checked(
         self, begin: Begin, fakes: Fakes, body: dict[str, Any], treated: bool
