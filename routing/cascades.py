@@ -224,7 +224,7 @@ def cascade_of(
         quality_low=max(0.0, quality - Z * deviation),
         quality_high=min(1.0, quality + Z * deviation),
         deviation=deviation,
-        cost=first + strong.cost * Decimal(repr(1 - p)),
+        cost=first + strong.cost * Decimal(f"{1 - p:.4f}"),
         latency=latency,
         longest=longest,
     )

@@ -52,7 +52,7 @@ def cascaded(decision: RoutingDecision, plan: CascadePlan) -> RoutingDecision:
         # What the cascade serves is what the guarantee is about, whichever model it comes from.
         metadata["guarantee"] = {**kept, "expected": round(cascade.quality, 4)}
     words = (
-        f"{decision.reasoning} A cascade is expected to be as good for "
+        f"{decision.reasoning} A cascade is expected to reach {cascade.quality:.2f} for "
         f"${cascade.cost:.6f} instead of ${plan.alone.cost:.6f}: {cheap} answers first, and "
         f"{strong} if a check of its answer ({', '.join(cascade.checking.names)}) fails."
     )
