@@ -95,10 +95,12 @@ class ResilientCaller:
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
         caller: str = "",
+        policy: ResiliencePolicy | None = None,
     ) -> Completion:
         """Return the first completion that a (provider, model) of ``chain`` delivers.
 
         ``caller`` is who sent the request: the failures of one open no circuit for others.
+        ``policy`` replaces the usual limits where a request needs several answers.
         Failed calls are added to ``attempts``, also if the caller is cancelled: the call that
         was running then is the last attempt. Raises :class:`AllProvidersFailed`.
         Cancellation passes through, and so does an error of ``authorize`` before the first call.
@@ -107,7 +109,7 @@ class ResilientCaller:
         def complete(client: Provider, model: str) -> Awaitable[Completion]:
             return client.complete(CompletionRequest(model, chat, self._lacking(client, model)))
 
-        state = self._state(chain, await _summary_of(chat, caller), attempts)
+        state = self._state(chain, await _summary_of(chat, caller), attempts, policy)
         return await self._first(state, complete, authorize)
 
     async def embed(
@@ -141,15 +143,17 @@ class ResilientCaller:
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
         caller: str = "",
+        policy: ResiliencePolicy | None = None,
     ) -> OpenStream:
         """Return the first stream of ``chain`` that delivers content.
 
         A model that fails before its first content is skipped. The deadline applies until
         the first content; after it, every event has the connection's own timeout. Failed
         calls are added to ``attempts``, also if the caller is cancelled: the call that was
-        running then is the last attempt. Raises :class:`AllProvidersFailed`.
+        running then is the last attempt. ``policy`` is as for :meth:`call`. Raises
+        :class:`AllProvidersFailed`.
         """
-        state = self._state(chain, await _summary_of(chat, caller), attempts)
+        state = self._state(chain, await _summary_of(chat, caller), attempts, policy)
         state.whole = False
 
         def report(usage: Usage) -> None:
@@ -178,10 +182,12 @@ class ResilientCaller:
         chain: Sequence[tuple[str, str]],
         summary: InputSummary,
         attempts: list[Attempt],
+        policy: ResiliencePolicy | None = None,
     ) -> FallbackState:
         circuits = RequestCircuits(self.circuits, summary.digest, summary.caller)
+        limits = policy or self.policy
         return FallbackState(
-            self.policy, circuits, self.cooldowns, summary, attempts, list(chain[1:]), chain[0]
+            limits, circuits, self.cooldowns, summary, attempts, list(chain[1:]), chain[0]
         )
 
     async def _first(
@@ -192,7 +198,7 @@ class ResilientCaller:
     ) -> Made:
         """Return what the first model that answers delivers."""
         delivered = False
-        deadline = asyncio.timeout(self.policy.deadline)
+        deadline = asyncio.timeout(state.policy.deadline)
         try:
             async with deadline:
                 while True:
@@ -234,12 +240,12 @@ class ResilientCaller:
             # The first call usually succeeds, so it does without stamina.
             return await self._call_once(state, make, authorize)
         except ProviderError as error:
-            if not self.policy.retries or not state.backoff(error):
+            if not state.policy.retries or not state.backoff(error):
                 raise
             failed: ProviderError | None = error
         async for attempt in stamina.retry_context(
             on=state.backoff,
-            attempts=1 + self.policy.retries,
+            attempts=1 + state.policy.retries,
             timeout=None,
             wait_initial=0.2,
             wait_max=2.0,

@@ -36,6 +36,9 @@ from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_av
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
+from optimizer.gateway.levers.cascade.lever import CascadeLever
+from optimizer.gateway.levers.cascade.outcomes import CascadeOutcomes
+from optimizer.gateway.levers.cascade.plan import CascadePlanner
 from optimizer.gateway.levers.plans import RequestLevers
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.output_lengths import OutputLengths
@@ -66,7 +69,7 @@ from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.autopilot import configured_autopilot
 from optimizer.wiring.catalogue_preview import catalogue_preview
-from optimizer.wiring.levers import REQUEST_LEVERS, active_levers
+from optimizer.wiring.levers import REQUEST_LEVERS, active_levers, cascade_command
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.provider_objects import upkeep_of_objects
@@ -348,6 +351,11 @@ def build_services() -> Services:
     )
     if autopilot.active is not None:
         refreshes["the trials of the autopilot"] = autopilot.active.refresh
+    outcomes = CascadeOutcomes(lambda: levers.mode("cascade") != "off")
+    refreshes["the cascades"] = outcomes.refresh
+    cascades = CascadeLever(
+        levers, CascadePlanner(options, outcomes, cascade_command(product)), caller, prices, limits
+    )
     past = PastRequests(engine, names, prices, speeds, output_lengths)
     routing = RoutingService(
         engine=engine,
@@ -356,6 +364,7 @@ def build_services() -> Services:
         accounting=accounting,
         cache=AnswerCache(cache, semantic, levers),
         levers=RequestLevers(levers, REQUEST_LEVERS),
+        cascades=cascades,
         rules=rules,
         experiments=experiments,
         judge=configured_judge(
