@@ -8,10 +8,12 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from routing.durations import read_duration
 from routing.models import TIERS
 from routing.patterns import PATTERNS
 from routing.rules import ACTIONS, Match, Rule
 
+_LONGEST_DEADLINE = 7 * 24 * 3600
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TURNS = (
     "human", "tool_result", "sub_agent", "title", "summary", "compaction", "probe",
@@ -21,7 +23,7 @@ TURNS = (
 FIELDS = (
     "name", "patterns", "tiers", "tags", "users", "texts", "min_tokens", "max_tokens",
     "weekdays", "since", "until", "zone", "turns", "agents", "action", "models",
-    "quality_target", "cost_cap", "latency_cap",
+    "quality_target", "cost_cap", "latency_cap", "deadline",
 )  # fmt: skip
 
 
@@ -54,16 +56,18 @@ def read_rule(raw: Mapping[str, Any]) -> Rule:
         quality_target=_number(fields, "quality_target", float, 0, 1),
         cost_cap=_number(fields, "cost_cap", lambda value: Decimal(str(value)), 0, 1_000_000),
         latency_cap=_number(fields, "latency_cap", float, 0, 3_600),
+        deadline=_deadline(fields),
     )
     if bool(rule.action) != bool(rule.models):
         if rule.action:
             raise RuleError("models", "are required, because the rule has an action.")
         raise RuleError("action", "is required, because the rule has models.")
-    bounds = (rule.quality_target, rule.cost_cap, rule.latency_cap)
+    bounds = (rule.quality_target, rule.cost_cap, rule.latency_cap, rule.deadline)
     if not rule.action and all(bound is None for bound in bounds):
         raise RuleError(
             "action",
-            "is required, unless the rule has a quality target, a cost cap or a latency cap.",
+            "is required, unless the rule has a quality target, a cost cap, a latency cap or a "
+            "deadline.",
         )
     return rule
 
@@ -131,6 +135,19 @@ def _number(
     if not within:
         raise RuleError(name, f"must be between {low} and {high}.")
     return number
+
+
+def _deadline(fields: Mapping[str, Any]) -> float | None:
+    value = fields.get("deadline")
+    if value is None:
+        return None
+    try:
+        seconds = read_duration(value)
+    except ValueError as error:
+        raise RuleError("deadline", f"{error}.") from None
+    if not 0 < seconds <= _LONGEST_DEADLINE:
+        raise RuleError("deadline", f"must be within {_LONGEST_DEADLINE} seconds.")
+    return seconds
 
 
 def _time(fields: Mapping[str, Any], name: str) -> time | None:

@@ -101,7 +101,8 @@ class Rule:
 
     ``action`` applies to ``models``: "provider/model" or "model", with ``*`` and ``?``.
     ``quality_target`` (0-1) is for learned routing; ``cost_cap`` (USD) and ``latency_cap``
-    (seconds) limit one request.
+    (seconds) limit one request. ``deadline`` (seconds) is for requests that name none: within it
+    their answers are wanted.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Rule:
     quality_target: float | None = None
     cost_cap: Decimal | None = None
     latency_cap: float | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class Effect:
     quality_target: float | None = None
     cost_cap: Decimal | None = None
     latency_cap: float | None = None
+    deadline: float | None = None
     allowed: tuple[str, ...] = ()
 
     def exclusion_reason(self, provider: str, model: str, snapshot_of: str = "") -> str | None:
@@ -174,4 +177,5 @@ def effect_of(rules: Iterable[Rule], subject: Subject) -> Effect:
         ),
         cost_cap=next((r.cost_cap for r in applied if r.cost_cap is not None), None),
         latency_cap=next((r.latency_cap for r in applied if r.latency_cap is not None), None),
+        deadline=next((r.deadline for r in applied if r.deadline is not None), None),
     )

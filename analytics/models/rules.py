@@ -46,6 +46,11 @@ class RoutingRule(models.Model):
     latency_cap = models.FloatField(
         null=True, blank=True, help_text="Seconds until the answer is complete."
     )
+    deadline = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Seconds within which answers are wanted, where the request does not say.",
+    )
 
     class Meta:
         db_table = "routing_rules"

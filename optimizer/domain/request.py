@@ -68,6 +68,9 @@ class GatewayRequest:
     ``only`` are the (provider, model) pairs that may answer, ``baseline`` the model to compare the
     cost with; both are ``None`` unless the client names them. ``max_cost`` is USD,
     ``min_quality`` 0-1, ``max_latency`` the seconds until the answer is complete.
+    ``deadline`` are the seconds from ``asked_at`` on within which the answer is wanted, ``None`` if
+    it is wanted at once; ``accepts_later`` is whether the client comes back for it, and ``webhook``
+    the URL that it wants called then.
     Requests with the same ``cache_key`` may share an answer. Requests with the same
     ``semantic_key`` (unless it is empty) may share one too, if their prompts have the same
     meaning. ``turn`` is the kind of turn (:mod:`optimizer.domain.turns`). A ``strict`` request
@@ -88,6 +91,9 @@ class GatewayRequest:
     min_quality: float | None = None
     max_cost: Decimal | None = None
     max_latency: float | None = None
+    deadline: float | None = None
+    accepts_later: bool = False
+    webhook: str = ""
     tags: tuple[str, ...] = ()
     user_id: str = ""
     session: Session = NO_SESSION

@@ -327,6 +327,8 @@ class RoutingService:
         if self._rules is not None and self._rules.rules:
             effect = self._rules.effect(request, analysis)
             request = bounded_by_rules(request, effect)
+            if effect.deadline is not None and request.deadline is None:
+                request = replace(request, deadline=effect.deadline)
         if request.client.models:
             effect = replace(effect, allowed=request.client.models)
         if assignment is not None:

@@ -48,7 +48,7 @@ class RuleForm(forms.ModelForm):
         fields = (
             "name", "position", "enabled", "note", "patterns", "tiers", "turns", "agents", "tags",
             "users", "texts", "min_tokens", "max_tokens", "weekdays", "since", "until", "zone",
-            "action", "model_names", "quality_target", "cost_cap", "latency_cap",
+            "action", "model_names", "quality_target", "cost_cap", "latency_cap", "deadline",
         )  # fmt: skip
 
     def _post_clean(self) -> None:
@@ -86,7 +86,12 @@ class RoutingRuleAdmin(admin.ModelAdmin):
         ),
         (
             "Action",
-            {"fields": ("action", "model_names", "quality_target", "cost_cap", "latency_cap")},
+            {
+                "fields": (
+                    "action", "model_names", "quality_target", "cost_cap", "latency_cap",
+                    "deadline",
+                )
+            },
         ),
     )  # fmt: skip
 
