@@ -17,6 +17,7 @@ from optimizer.domain.levers import LeverTrial
 from providers import features
 from providers.chat import Chat, Text
 from providers.storable import storable_text
+from providers.tier_attempts import TierAttempt
 from providers.values import frozen
 from routing.analysis import analyze_conversation, analyze_prompt
 from routing.models import ModelRef, PromptAnalysis
@@ -74,7 +75,8 @@ class GatewayRequest:
     Requests with the same ``cache_key`` may share an answer. Requests with the same
     ``semantic_key`` (unless it is empty) may share one too, if their prompts have the same
     meaning. ``turn`` is the kind of turn (:mod:`optimizer.domain.turns`). A ``strict`` request
-    goes only to models that leave out nothing of it. ``trials`` are those of levers. ``asked`` is
+    goes only to models that leave out nothing of it. ``trials`` are those of levers.
+    ``first_tier`` is another service tier in which the model is asked first. ``asked`` is
     the client's own chat where a lever has changed ``chat``.
     """
 
@@ -102,6 +104,7 @@ class GatewayRequest:
     streamed: bool = False
     strict: bool = False
     trials: tuple[LeverTrial, ...] = ()
+    first_tier: TierAttempt | None = None
     asked: Chat | None = None
     client: Client = ANONYMOUS
     request_id: uuid.UUID = field(default_factory=new_request_id)

@@ -26,6 +26,7 @@ from optimizer.gateway.answer_speeds import LearnedSpeeds
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.levers.plans import RequestLevers, with_trial
+from optimizer.gateway.levers.ways import LeverWays
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.model_selection import ModelSelector
 from optimizer.gateway.output_lengths import OutputLengths
@@ -80,6 +81,7 @@ class RoutingService:
         output_lengths: OutputLengths | None = None,
         levers: RequestLevers | None = None,
         speeds: LearnedSpeeds | None = None,
+        ways: LeverWays | None = None,
         stream_limits: StreamLimits = STREAM_LIMITS,
         keep_alive: CacheKeeper | None = None,
         most_abandoned: int = 0,
@@ -103,6 +105,7 @@ class RoutingService:
             sessions,
             output_lengths,
             speeds,
+            ways,
         )
         self._flights: SingleFlight[CacheHit | Recorded] = SingleFlight(most_abandoned)
         self._streams = SharedStreams()
@@ -395,6 +398,7 @@ class RoutingService:
                 attempts,
                 reservation.authorize if reservation else None,
                 analyzed.request.client.tenant,
+                analyzed.request.first_tier,
             )
             return SharedStream(
                 self._accounting,
@@ -434,6 +438,7 @@ class RoutingService:
                 attempts,
                 reservation.authorize if reservation else None,
                 analyzed.request.client.tenant,
+                analyzed.request.first_tier,
             )
             timing = CallClock(started, called).timing()
             recorded = await self._accounting.record_answer(

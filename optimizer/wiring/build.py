@@ -37,6 +37,8 @@ from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
 from optimizer.gateway.levers.plans import RequestLevers
+from optimizer.gateway.levers.variants import EffortLever, FlexLever
+from optimizer.gateway.levers.ways import LeverWays
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.provider_objects.compaction import OwnCalls
@@ -89,6 +91,7 @@ from providers.pricing import PriceBook
 from providers.registry import ProviderRegistry, is_configured
 from providers.resilience import ResiliencePolicy, ResilientCaller
 from providers.silence import Silence
+from providers.tier_attempts import TierLimits
 from providers.token_density import TokenDensity
 
 logger = logging.getLogger(__name__)
@@ -260,6 +263,7 @@ def build_services() -> Services:
         known.lacks,
         # One provider that hangs leaves half of the places to the others.
         silence=Silence(product.max_concurrent_requests // 2),
+        tiers=TierLimits(silence=Silence(product.max_concurrent_requests // 2)),
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     price_service = PriceService(catalogue, prices, caller)
@@ -334,6 +338,7 @@ def build_services() -> Services:
         refreshes["the semantic cache"] = semantic.refresh
     if guarantee is not None:
         refreshes["the compared answers"] = guarantee.refresh
+    ways = LeverWays(levers, caller, options, output_lengths, speeds)
     past = PastRequests(engine, names, prices, speeds, output_lengths)
     routing = RoutingService(
         engine=engine,
@@ -341,7 +346,8 @@ def build_services() -> Services:
         caller=caller,
         accounting=accounting,
         cache=AnswerCache(cache, semantic, levers),
-        levers=RequestLevers(levers, REQUEST_LEVERS),
+        levers=RequestLevers(levers, (EffortLever(), FlexLever(ways), *REQUEST_LEVERS)),
+        ways=ways,
         rules=rules,
         experiments=experiments,
         judge=configured_judge(

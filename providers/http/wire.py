@@ -90,6 +90,11 @@ class WireClient(ABC):
     wires: frozenset[str]
     features: frozenset[str]
 
+    @property
+    def has_tiers(self) -> bool:
+        """Whether a call may ask for a service tier."""
+        return bool(self._tier_fields("flex"))
+
     def __init_subclass__(cls) -> None:
         """Set ``wires`` to the wire alone, unless the subclass names more."""
         super().__init_subclass__()

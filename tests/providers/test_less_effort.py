@@ -121,9 +121,12 @@ def test_a_relayed_request_asks_for_less_in_its_own_words(
 ) -> None:  # fmt: skip
     asked = chat(wire, reasoning, **body)
     less = with_less_effort(asked, "low", model)
-    assert less is not None and less.source is not None and asked.source is not None
+    assert less is not None
+    assert less.source is not None
+    assert asked.source is not None
     assert less.source.body == {**asked.source.body, **changed}
-    assert less.reasoning is not None and less.reasoning.level == "low"
+    assert less.reasoning is not None
+    assert less.reasoning.level == "low"
     assert asked.source.body.keys() >= body.keys()  # the client's own request stays as it was
 
 

@@ -95,7 +95,8 @@ async def test_a_tier_that_takes_too_long_leaves_time_for_the_standard_one() -> 
     (late,) = attempts
     # It may be charged for, at the prices of the tier.
     assert (late.error, late.service_tier) == ("timeout", "flex")
-    assert late.usage is not None and late.usage.service_tier == "flex"
+    assert late.usage is not None
+    assert late.usage.service_tier == "flex"
 
 
 async def test_what_the_tier_does_says_nothing_of_the_model() -> None:
