@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import stamina
@@ -100,11 +100,13 @@ class ResilientCaller:
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
         caller: str = "",
+        policy: ResiliencePolicy | None = None,
         first: TierAttempt | None = None,
     ) -> Completion:
         """Return the first completion that a (provider, model) of ``chain`` delivers.
 
         ``caller`` is who sent the request: the failures of one open no circuit for others.
+        ``policy`` replaces the usual limits where a request needs several answers.
         ``first`` asks the first model once in another service tier before all else.
         Failed calls are added to ``attempts``, also if the caller is cancelled: the call that
         was running then is the last attempt. Raises :class:`AllProvidersFailed`.
@@ -115,7 +117,7 @@ class ResilientCaller:
             lacks = self._lacking(client, model)
             return client.complete(CompletionRequest(model, chat, lacks, state.service_tier))
 
-        state = self._state(chain, await _summary_of(chat, caller), attempts)
+        state = self._state(chain, await _summary_of(chat, caller), attempts, policy)
         if first is not None:
             return await self._tier_first(first, state, complete, authorize)
         return await self._first(state, complete, authorize)
@@ -151,6 +153,7 @@ class ResilientCaller:
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
         caller: str = "",
+        policy: ResiliencePolicy | None = None,
         first: TierAttempt | None = None,
     ) -> OpenStream:
         """Return the first stream of ``chain`` that delivers content.
@@ -158,9 +161,10 @@ class ResilientCaller:
         A model that fails before its first content is skipped. The deadline applies until
         the first content; after it, every event has the connection's own timeout. Failed
         calls are added to ``attempts``, also if the caller is cancelled: the call that was
-        running then is the last attempt. Raises :class:`AllProvidersFailed`.
+        running then is the last attempt. ``policy`` is as for :meth:`call`. Raises
+        :class:`AllProvidersFailed`.
         """
-        state = self._state(chain, await _summary_of(chat, caller), attempts)
+        state = self._state(chain, await _summary_of(chat, caller), attempts, policy)
         state.whole = False
 
         def begin(client: Provider, model: str, state: FallbackState) -> Awaitable[OpenStream]:
@@ -193,10 +197,12 @@ class ResilientCaller:
         chain: Sequence[tuple[str, str]],
         summary: InputSummary,
         attempts: list[Attempt],
+        policy: ResiliencePolicy | None = None,
     ) -> FallbackState:
         circuits = RequestCircuits(self.circuits, summary.digest, summary.caller)
+        limits = policy or self.policy
         return FallbackState(
-            self.policy, circuits, self.cooldowns, summary, attempts, list(chain[1:]), chain[0]
+            limits, circuits, self.cooldowns, summary, attempts, list(chain[1:]), chain[0]
         )
 
     async def _tier_first(
@@ -209,11 +215,12 @@ class ResilientCaller:
         """Return what another tier delivers in its time, else what the chain does in the rest."""
         started, tried = time.monotonic(), self.tiers.state(state, first)
         try:
-            return await self._first(tried, make, authorize, first.seconds)
+            return await self._first(tried, make, authorize)
         except AllProvidersFailed:  # it is among the attempts
             state.calls += tried.calls
-        left = self.policy.deadline - (time.monotonic() - started)
-        made = await self._first(state, make, authorize, left)
+        left = state.policy.deadline - (time.monotonic() - started)
+        state.policy = replace(state.policy, deadline=left)
+        made = await self._first(state, make, authorize)
         self.tiers.learn(tried, state.current)
         return made
 
@@ -222,11 +229,10 @@ class ResilientCaller:
         state: FallbackState,
         make: Make[Made],
         authorize: AuthorizeCall | None,
-        seconds: float | None = None,
     ) -> Made:
-        """Return what the first model that answers delivers, in ``seconds``."""
+        """Return what the first model that answers delivers."""
         delivered = False
-        deadline = asyncio.timeout(self.policy.deadline if seconds is None else seconds)
+        deadline = asyncio.timeout(state.policy.deadline)
         try:
             async with deadline:
                 while True:
@@ -273,7 +279,7 @@ class ResilientCaller:
             failed: ProviderError | None = error
         async for attempt in stamina.retry_context(
             on=state.backoff,
-            attempts=1 + self.policy.retries,
+            attempts=1 + state.policy.retries,
             timeout=None,
             wait_initial=0.2,
             wait_max=2.0,

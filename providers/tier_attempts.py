@@ -34,7 +34,7 @@ class TierLimits:
     def state(self, standard: FallbackState, attempt: TierAttempt) -> FallbackState:
         """Return the state of the one call in the tier, before those of ``standard``."""
         return FallbackState(
-            replace(standard.policy, retries=0, max_calls=1),
+            replace(standard.policy, retries=0, max_calls=1, deadline=attempt.seconds),
             standard.circuits.anew(),
             self.cooldowns,
             standard.summary,

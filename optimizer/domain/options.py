@@ -25,11 +25,11 @@ _NOT_IN_KEY = frozenset(
         "client_metadata", "prompt_cache_key", "prompt_cache_retention",
     }
 )  # fmt: skip
-# What the answer to these depends on is kept by the provider.
-_STATEFUL = frozenset(
+STATEFUL = frozenset(
     {"previous_response_id", "conversation", "prompt", "background", "thread", "container",
      "item_reference"}
 )  # fmt: skip
+"""Fields whose state the provider keeps: what the answer depends on, or what it changes."""
 
 _TURNS = ("messages", "input", "contents")
 _SEPARATORS = (",", ":")
@@ -103,7 +103,7 @@ def _bypass_reason(chat: Chat, options: RequestOptions, hottest: float | None) -
     if fields := (*chat.native, *chat.extras):
         if any(name.startswith("tools") for name in fields):
             return "tools"  # the provider itself runs these tools
-        if not _STATEFUL.isdisjoint(fields):
+        if not STATEFUL.isdisjoint(fields):
             return "state"
     if chat.tools and options.read_only_tools is not True:
         read_only = options.read_only_tools or frozenset()

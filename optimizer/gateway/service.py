@@ -16,7 +16,7 @@ from analytics.reports.compared import ComparedWith
 from analytics.reports.sum_sources import CachedSums
 from analytics.reports.usage import routing_metrics
 from optimizer.access.rate_limits import RateLimitExceeded
-from optimizer.budgets.reservations import Budgets
+from optimizer.budgets.reservations import Budgets, Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.request import GatewayRequest, apply_client, bounded_by_rules, within_latency
@@ -25,6 +25,7 @@ from optimizer.domain.turns import KEEP_ALIVE
 from optimizer.gateway.answer_speeds import LearnedSpeeds
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.keep_alive import CacheKeeper
+from optimizer.gateway.levers.cascade.lever import CascadeLever, CascadeRun
 from optimizer.gateway.levers.plans import RequestLevers, with_trial
 from optimizer.gateway.levers.ways import LeverWays
 from optimizer.gateway.model_options import AvailableModels
@@ -80,6 +81,7 @@ class RoutingService:
         sessions: SessionStates | None = None,
         output_lengths: OutputLengths | None = None,
         levers: RequestLevers | None = None,
+        cascades: CascadeLever | None = None,
         speeds: LearnedSpeeds | None = None,
         ways: LeverWays | None = None,
         stream_limits: StreamLimits = STREAM_LIMITS,
@@ -88,6 +90,7 @@ class RoutingService:
     ) -> None:
         self._keep_alive = keep_alive
         self._levers = levers
+        self._cascades = cascades
         self._caller = caller
         self._options = options
         self._accounting = accounting
@@ -379,7 +382,7 @@ class RoutingService:
         started: float,
         decided: Callable[[RoutingDecision], None],
     ) -> SharedStream:
-        decision = reservation = None
+        decision = reservation = run = None
         attempts: list[Attempt] = []
         try:
             if analyzed.request.client.tokens_per_minute is not None:
@@ -388,18 +391,24 @@ class RoutingService:
             if reservation is not None:
                 reservation.streamed = True
             decision = await self._selector.select(analyzed, started, reservation)
-            decided(decision)
             if self._levers is not None and self._levers.active.any:
                 analyzed = await self._levers.prepare(analyzed, decision)
+                analyzed, run = await self._cascade(analyzed, decision, attempts, reservation)
             called = time.perf_counter()
-            opened = await self._caller.open_stream(
-                _chain(decision),
-                analyzed.request.chat,
-                attempts,
-                reservation.authorize if reservation else None,
-                analyzed.request.client.tenant,
-                analyzed.request.first_tier,
-            )
+            if run is not None:
+                opened = await run.walk.open_stream()
+                analyzed, decision = run.recorded(analyzed, decision)
+                decided(decision)
+            else:
+                decided(decision)
+                opened = await self._caller.open_stream(
+                    _chain(decision),
+                    analyzed.request.chat,
+                    attempts,
+                    reservation.authorize if reservation else None,
+                    analyzed.request.client.tenant,
+                    first=analyzed.request.first_tier,
+                )
             return SharedStream(
                 self._accounting,
                 self._unfinished,
@@ -412,11 +421,13 @@ class RoutingService:
             )
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
             # A client that left may have to pay for the call anyway.
+            if run is not None and decision is not None:
+                analyzed, decision = run.recorded(analyzed, decision)
             call = UnfinishedCall(analyzed, started, attempts, decision, reservation)
             raise await self._unfinished.end(call, error) from None
 
     async def _find_or_call(self, analyzed: AnalyzedRequest, started: float) -> CacheHit | Recorded:
-        decision = reservation = completion = None
+        decision = reservation = completion = run = None
         attempts: list[Attempt] = []
         try:
             cached = await self._cache.find(analyzed)
@@ -431,24 +442,44 @@ class RoutingService:
             decision = await self._selector.select(analyzed, started, reservation)
             if self._levers is not None and self._levers.active.any:
                 analyzed = await self._levers.prepare(analyzed, decision)
+                analyzed, run = await self._cascade(analyzed, decision, attempts, reservation)
             called = time.perf_counter()
-            completion = await self._caller.call(
-                _chain(decision),
-                analyzed.request.chat,
-                attempts,
-                reservation.authorize if reservation else None,
-                analyzed.request.client.tenant,
-                analyzed.request.first_tier,
-            )
+            if run is not None:
+                completion = await run.walk.complete()
+                analyzed, decision = run.recorded(analyzed, decision)
+            else:
+                completion = await self._caller.call(
+                    _chain(decision),
+                    analyzed.request.chat,
+                    attempts,
+                    reservation.authorize if reservation else None,
+                    analyzed.request.client.tenant,
+                    first=analyzed.request.first_tier,
+                )
             timing = CallClock(started, called).timing()
+            if run is not None:
+                timing = run.timing(timing)
             recorded = await self._accounting.record_answer(
                 analyzed, decision, completion, attempts, timing, reservation=reservation
             )
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
+            if run is not None and decision is not None:
+                analyzed, decision = run.recorded(analyzed, decision)
             call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)
             raise await self._unfinished.end(call, error) from None
         self._remember(analyzed, recorded.result)
         return recorded
+
+    async def _cascade(
+        self,
+        analyzed: AnalyzedRequest,
+        decision: RoutingDecision,
+        attempts: list[Attempt],
+        reservation: Reservation | None,
+    ) -> tuple[AnalyzedRequest, CascadeRun | None]:
+        if self._cascades is None or not self._cascades.on:
+            return analyzed, None
+        return await self._cascades.begin(analyzed, decision, attempts, reservation)
 
     def _remember(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
         try:

@@ -36,6 +36,9 @@ from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_av
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
+from optimizer.gateway.levers.cascade.lever import CascadeLever
+from optimizer.gateway.levers.cascade.outcomes import CascadeOutcomes
+from optimizer.gateway.levers.cascade.plan import CascadePlanner
 from optimizer.gateway.levers.plans import RequestLevers
 from optimizer.gateway.levers.variants import EffortLever, FlexLever
 from optimizer.gateway.levers.ways import LeverWays
@@ -67,7 +70,7 @@ from optimizer.quality.evidence import Expectations
 from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.catalogue_preview import catalogue_preview
-from optimizer.wiring.levers import REQUEST_LEVERS, active_levers
+from optimizer.wiring.levers import REQUEST_LEVERS, active_levers, cascade_command
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.provider_objects import upkeep_of_objects
@@ -339,6 +342,11 @@ def build_services() -> Services:
     if guarantee is not None:
         refreshes["the compared answers"] = guarantee.refresh
     ways = LeverWays(levers, caller, options, output_lengths, speeds)
+    outcomes = CascadeOutcomes(lambda: levers.mode("cascade") != "off")
+    refreshes["the cascades"] = outcomes.refresh
+    cascades = CascadeLever(
+        levers, CascadePlanner(options, outcomes, cascade_command(product)), caller, prices, limits
+    )
     past = PastRequests(engine, names, prices, speeds, output_lengths)
     routing = RoutingService(
         engine=engine,
@@ -348,6 +356,7 @@ def build_services() -> Services:
         cache=AnswerCache(cache, semantic, levers),
         levers=RequestLevers(levers, (EffortLever(), FlexLever(ways), *REQUEST_LEVERS)),
         ways=ways,
+        cascades=cascades,
         rules=rules,
         experiments=experiments,
         judge=configured_judge(

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import shlex
+
 from django.core.exceptions import ImproperlyConfigured
 
 from analytics.levers import levers_load
+from optimizer.gateway.levers.cascade.command_check import CommandCheck
 from optimizer.gateway.levers.plans import RequestLever
 from optimizer.policies.levers import ActiveLevers, LeverSettingError, read_modes
 from optimizer.wiring.product_settings import ProductSettings
 
 REQUEST_LEVERS: tuple[RequestLever, ...] = ()
 """The levers that change what is sent, in the order in which they do."""
+
+
+def cascade_command(product: ProductSettings) -> CommandCheck | None:
+    """Return the operator's command that checks answers, ``None`` if none is set.
+
+    Raises ``ImproperlyConfigured`` if CASCADE_COMMAND cannot be read.
+    """
+    try:
+        command = shlex.split(product.cascade_command)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"CASCADE_COMMAND: {error}") from None
+    return CommandCheck(command, product.cascade_command_seconds) if command else None
 
 
 def active_levers(product: ProductSettings) -> ActiveLevers:

@@ -25,6 +25,8 @@ class ProductSettings:
     breaker_window: float
     budget_unknown_input: str
     cache_max_temperature: float
+    cascade_command: str
+    cascade_command_seconds: float
     catalogue_file: str
     celery_broker_url: str
     cost_cap: Decimal

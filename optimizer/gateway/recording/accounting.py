@@ -32,6 +32,7 @@ from optimizer.gateway.recording.ledger_entries import (
     describe_attempts,
 )
 from optimizer.pricing.baseline_choice import BaselineChoice
+from providers.attempts import UNSERVED
 from providers.chat import Chat
 from providers.completion import Choice, Completion, Usage
 from providers.pricing import CallPrice, PriceBook
@@ -322,7 +323,11 @@ class Accounting:
             and attempt.usage.estimated
             and (
                 usage := self._density.corrected(
-                    attempt.provider, attempt.model, chat, attempt.usage, written=False
+                    attempt.provider,
+                    attempt.model,
+                    chat,
+                    attempt.usage,
+                    written=attempt.error in UNSERVED,
                 )
             )
             is not attempt.usage
@@ -355,7 +360,7 @@ class Accounting:
         request = analyzed.request
         ref = self._baselines.of(request) if self._baselines else request.baseline
         if ref is None:
-            failed = list(map(_MODEL, attempts))
+            failed = [_MODEL(one) for one in attempts if one.error not in UNSERVED]
             for model in decision.metadata["baseline_chain"]:
                 ref = ModelRef(model["provider"], model["model"])
                 if ref not in failed:

@@ -1,0 +1,332 @@
+"""Decides for which requests a cascade is expected to cost less at no lower quality."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from optimizer.domain.analyzed_request import AnalyzedRequest
+from optimizer.domain.options import STATEFUL
+from optimizer.domain.request import GatewayRequest, stricter
+from optimizer.domain.turns import COMPACTION, KEEP_ALIVE
+from optimizer.gateway.levers.cascade.agreement_check import AgreementCheck
+from optimizer.gateway.levers.cascade.command_check import CommandCheck
+from optimizer.gateway.levers.cascade.judge_check import JudgeCheck
+from optimizer.gateway.levers.cascade.logprob_check import LogprobCheck
+from optimizer.gateway.levers.cascade.options import CascadeOptionError, CascadeOptions
+from optimizer.gateway.levers.cascade.outcomes import CascadeOutcomes
+from optimizer.gateway.levers.cascade.schema_check import SchemaCheck
+from optimizer.gateway.levers.cascade.tool_call_check import ToolCallCheck
+from optimizer.gateway.levers.cascade.verdicts import Check, EndingCheck
+from optimizer.gateway.model_options import AvailableModels
+from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS
+from optimizer.shared.log_once import LogOnce
+from providers import features
+from routing.cascades import Cascade, Checking, Single, cascades
+from routing.learning.posterior import Z
+from routing.models import ModelOption, ModelRef, RoutingDecision
+
+logger = logging.getLogger(__name__)
+
+_ROUTED = frozenset({"hybrid", "learning"})
+"""The strategies of clients that leave the choice to the service: those that ask for "auto"."""
+_JUDGE_READS, _JUDGE_WRITES = 250, 120
+"""Tokens of the judge's instructions, and of its verdict with its reasons."""
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class CascadePlan:
+    """A cascade that is expected to be better than one call of ``alone``.
+
+    ``checks`` are made in their order. ``judge`` is the model that one of them asks, and
+    ``chain`` the models to try after a failed check, best first. With ``asks_logprobs`` the
+    first call asks for the probabilities that the client did not ask for.
+    """
+
+    cascade: Cascade
+    alone: Single
+    checks: tuple[Check, ...]
+    chain: tuple[ModelRef, ...]
+    judge: ModelRef | None = None
+    asks_logprobs: bool = False
+
+
+class CascadePlanner:
+    """Finds the cheapest cascade that beats a decision. It does no I/O."""
+
+    def __init__(
+        self,
+        options: AvailableModels,
+        outcomes: CascadeOutcomes,
+        command: CommandCheck | None = None,
+    ) -> None:
+        self._options = options
+        self._outcomes = outcomes
+        self._command = command
+        self._read: tuple[Mapping[str, Any], CascadeOptions | None] | None = None
+        self._wrong = LogOnce(logger)
+
+    def plan(
+        self, analyzed: AnalyzedRequest, decision: RoutingDecision, options: Mapping[str, Any]
+    ) -> CascadePlan | None:
+        """Return the cascade for a request, ``None`` if one call of the chosen model is better.
+
+        ``options`` are those of the lever.
+        """
+        wanted = self._wanted(options)
+        if wanted is None or not _suits(analyzed, decision, wanted):
+            return None
+        singles = _singles(decision)
+        alone = next((one for one in singles if one.ref == decision.ref), None)
+        if alone is None:
+            return None
+        checks = self._checks(analyzed, wanted)
+        if not checks:
+            return None
+        good_enough = [
+            cascade
+            for cascade in self._candidates(analyzed, wanted, checks, singles)
+            if cascade.cost < alone.cost
+            and cascade.quality >= alone.quality - wanted.loss
+            # What the policy asked of the model that would answer alone, it asks of the cascade.
+            and cascade.quality_low >= _low(alone) - wanted.loss
+            and self._within_bounds(analyzed, decision, cascade, alone)
+        ]
+        if not good_enough:
+            return None
+        cascade = min(good_enough, key=lambda one: (one.cost, -one.quality))
+        return _plan(analyzed, decision, cascade, alone, checks)
+
+    def _wanted(self, options: Mapping[str, Any]) -> CascadeOptions | None:
+        """Return the options, ``None`` if they cannot be read: the lever then does nothing."""
+        if self._read is None or self._read[0] is not options:
+            try:
+                self._read = options, CascadeOptions.of(options)
+                self._wrong.resolved()
+            except CascadeOptionError as error:
+                self._wrong.log("The lever “cascade” does nothing: its option %s", error)
+                self._read = options, None
+        return self._read[1]
+
+    def _checks(self, analyzed: AnalyzedRequest, wanted: CascadeOptions) -> list[Check]:
+        """Return the checks that apply to such a request, the cheapest first."""
+        chat, pattern = analyzed.request.chat, analyzed.analysis.pattern
+        checks: list[Check] = []
+        if wanted.schema and chat.output is not None:
+            checks.append(SchemaCheck())
+        if wanted.tool_calls and chat.tools:
+            checks.append(ToolCallCheck())
+        if chat.tools:
+            return checks  # a call of a tool is no text that could be compared or judged
+        if wanted.logprobs is not None:
+            checks.append(LogprobCheck(wanted.logprobs))
+        if self._command is not None and (wanted.command is None or pattern in wanted.command):
+            checks.append(self._command)
+        # At temperature 0 a model repeats itself, right or wrong.
+        if wanted.agreement is not None and chat.temperature != 0:
+            checks.append(AgreementCheck(wanted.agreement))
+        if wanted.judge is not None:
+            checks.append(JudgeCheck(wanted.judge))
+        return checks
+
+    def _candidates(
+        self,
+        analyzed: AnalyzedRequest,
+        wanted: CascadeOptions,
+        checks: list[Check],
+        singles: list[Single],
+    ) -> list[Cascade]:
+        """Return the cascades whose checks apply: not all models report probabilities."""
+        first = {one.ref for one in singles if wanted.cheap is None or one.ref in wanted.cheap}
+        if wanted.judge is not None:
+            first.discard(wanted.judge)  # none judges itself
+        names = tuple(check.name for check in checks)
+        groups = [(names, first)]
+        if LogprobCheck.name in names:
+            sure = {ref for ref in first if self._gives_logprobs(analyzed, ref)}
+            others = tuple(name for name in names if name != LogprobCheck.name)
+            groups = [(names, sure), (others, first - sure)]
+        analysis = analyzed.analysis
+        return [
+            cascade
+            for named, cheap in groups
+            for cascade in cascades(
+                singles,
+                self._outcomes.learned,
+                self._checking(analyzed, wanted, named),
+                pattern=analysis.pattern,
+                tier=analysis.tier,
+                cheap=cheap,
+                strong=wanted.strong,
+            )
+        ]
+
+    def _gives_logprobs(self, analyzed: AnalyzedRequest, ref: ModelRef) -> bool:
+        if analyzed.request.streamed and not analyzed.request.chat.logprobs:
+            return False  # they could not be taken out of a stream again
+        return features.LOGPROBS in self._options.features(*ref)
+
+    def _checking(
+        self, analyzed: AnalyzedRequest, wanted: CascadeOptions, names: tuple[str, ...]
+    ) -> Checking:
+        cost = _ZERO
+        if JudgeCheck.name in names and wanted.judge is not None:
+            judge = self._option(wanted.judge)
+            read = analyzed.analysis.token_count + analyzed.request.max_tokens + _JUDGE_READS
+            priced = judge.expected_cost(read, _JUDGE_WRITES) if judge is not None else None
+            if priced is None:
+                return Checking(())
+            cost = priced
+        return Checking(names, more_calls=int(AgreementCheck.name in names), cost=cost)
+
+    def _within_bounds(
+        self,
+        analyzed: AnalyzedRequest,
+        decision: RoutingDecision,
+        cascade: Cascade,
+        alone: Single,
+    ) -> bool:
+        """Return whether the cascade keeps the limits of client, rules and guarantee."""
+        request, effect = analyzed.request, analyzed.effect
+        least = stricter(request.min_quality, effect.quality_target, max)
+        if least is not None and cascade.quality_low < min(least, _low(alone)):
+            return False
+        longest = stricter(request.max_latency, effect.latency_cap, min)
+        if longest is not None and (cascade.longest is None or cascade.longest > longest):
+            return False
+        cap = stricter(request.max_cost, effect.cost_cap, min)
+        if cap is not None and not self._fits(analyzed, cascade, cap):
+            return False
+        guarantee = decision.metadata.get("guarantee")
+        if guarantee is None or "outside" in guarantee:
+            return True
+        threshold = guarantee["threshold"]
+        return threshold is not None and cascade.quality >= threshold
+
+    def _fits(self, analyzed: AnalyzedRequest, cascade: Cascade, cap: Decimal) -> bool:
+        """Return whether the cap (USD) holds even if all calls are made at their longest."""
+        size = analyzed.analysis.token_count, analyzed.request.max_tokens
+        total = cascade.checking.cost
+        for ref in (cascade.cheap.ref,) * (1 + cascade.checking.more_calls) + (cascade.strong.ref,):
+            option = self._option(ref)
+            worst = option.expected_cost(*size) if option is not None else None
+            if worst is None:
+                return False
+            total += worst
+        return total <= cap
+
+    def _option(self, ref: ModelRef) -> ModelOption | None:
+        return next(iter(self._options.named(frozenset({ref}))), None)
+
+
+def _low(single: Single) -> float:
+    return single.quality - Z * single.deviation
+
+
+def _suits(analyzed: AnalyzedRequest, decision: RoutingDecision, wanted: CascadeOptions) -> bool:
+    """Return whether the service is free to ask one model first and then another one."""
+    request, metadata = analyzed.request, decision.metadata
+    chat = request.chat
+    if request.strategy not in _ROUTED or request.only is not None:
+        return False
+    if request.streamed and not wanted.streams:
+        return False
+    # What is being measured, or was chosen for another reason than cost, stays as it is.
+    if metadata.get("explored") or analyzed.assignment is not None:
+        return False
+    if "rejected_model" in metadata and "instead_of" not in metadata.get("guarantee", {}):
+        return False
+    if "service_tier" in metadata.get("first_choice", {}):
+        return False  # a call in a cheaper tier may take minutes; another one after it as many
+    if chat.n > 1 or chat.sealed or request.turn in (KEEP_ALIVE, COMPACTION):
+        return False
+    return _may_be_repeated(request)
+
+
+def _may_be_repeated(request: GatewayRequest) -> bool:
+    """Return whether two models can be asked: nothing is run, kept or cached at a provider."""
+    chat = request.chat
+    if chat.native or not STATEFUL.isdisjoint(chat.extras):
+        return False
+    if any(name.startswith("tools") for name in chat.extras):
+        return False
+    goes_on = any(message.role == "assistant" for message in chat.messages)
+    return not (goes_on and chat.estimated_tokens() >= LEAST_CACHED_TOKENS)
+
+
+def _singles(decision: RoutingDecision) -> list[Single]:
+    """Return the candidates of a decision whose quality and cost are known."""
+    return [
+        Single(
+            candidate["provider"],
+            candidate["model"],
+            candidate["expected_quality"],
+            (candidate["quality_high"] - candidate["quality_low"]) / (2 * Z),
+            candidate["expected_cost"],
+            candidate.get("expected_latency"),
+            candidate.get("effort", ""),
+        )
+        for candidate in decision.metadata.get("candidates", ())
+        if candidate["expected_quality"] is not None and candidate["expected_cost"] is not None
+    ]
+
+
+def _plan(
+    analyzed: AnalyzedRequest,
+    decision: RoutingDecision,
+    cascade: Cascade,
+    alone: Single,
+    checks: list[Check],
+) -> CascadePlan:
+    made = tuple(check for check in checks if check.name in cascade.checking.names)
+    judge = next((check.model for check in made if isinstance(check, JudgeCheck)), None)
+    after = [cascade.strong.ref, decision.ref] + [
+        ModelRef(model["provider"], model["model"]) for model in decision.metadata["fallback_chain"]
+    ]
+    return CascadePlan(
+        cascade,
+        alone,
+        (EndingCheck(), *made),
+        tuple(ref for ref in dict.fromkeys(after) if ref != cascade.cheap.ref),
+        judge,
+        asks_logprobs=LogprobCheck.name in cascade.checking.names
+        and not analyzed.request.chat.logprobs,
+    )
+
+
+def cascaded(decision: RoutingDecision, plan: CascadePlan) -> RoutingDecision:
+    """Return ``decision`` as that of a cascade, before its first call: the cheap model's."""
+    cascade = plan.cascade
+    cheap, strong = cascade.cheap.ref, cascade.strong.ref
+    reasons = {
+        plan.alone.ref: "would have answered alone",
+        strong: "answers if a check of the first answer fails",
+        cheap: "answers first, and its answer is checked",
+    }
+    metadata = {
+        **decision.metadata,
+        "cost_estimate": cascade.cost,
+        "quality_score": round(cascade.quality, 4),
+        "candidates": [
+            {**one, "chosen": ref == cheap, "reason": reasons[ref]}
+            if (ref := ModelRef(one["provider"], one["model"])) in reasons
+            else one
+            for one in decision.metadata["candidates"]
+        ],
+    }
+    if (guarantee := metadata.get("guarantee")) is not None and "outside" not in guarantee:
+        kept = {name: value for name, value in guarantee.items() if name != "instead_of"}
+        # What the cascade serves is what the guarantee is about, whichever model it comes from.
+        metadata["guarantee"] = {**kept, "expected": round(cascade.quality, 4)}
+    words = (
+        f"{decision.reasoning} A cascade is expected to be as good for "
+        f"${cascade.cost:.6f} instead of ${plan.alone.cost:.6f}: {cheap} answers first, and "
+        f"{strong} if a check of its answer ({', '.join(cascade.checking.names)}) fails."
+    )
+    return replace(
+        decision, provider=cheap.provider, model=cheap.model, reasoning=words, metadata=metadata
+    )
