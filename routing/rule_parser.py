@@ -14,6 +14,7 @@ from routing.patterns import PATTERNS
 from routing.rules import ACTIONS, Match, Rule
 
 _LONGEST_DEADLINE = 7 * 24 * 3600
+_LONGEST_NOTE = 500
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TURNS = (
     "human", "tool_result", "sub_agent", "title", "summary", "compaction", "probe",
@@ -23,7 +24,8 @@ TURNS = (
 FIELDS = (
     "name", "patterns", "tiers", "tags", "users", "texts", "min_tokens", "max_tokens",
     "weekdays", "since", "until", "zone", "turns", "agents", "action", "models",
-    "quality_target", "cost_cap", "latency_cap", "deadline",
+    "quality_target", "cost_cap", "latency_cap", "deadline", "answer_note",
+    "note_everywhere",
 )  # fmt: skip
 
 
@@ -57,17 +59,21 @@ def read_rule(raw: Mapping[str, Any]) -> Rule:
         cost_cap=_number(fields, "cost_cap", lambda value: Decimal(str(value)), 0, 1_000_000),
         latency_cap=_number(fields, "latency_cap", float, 0, 3_600),
         deadline=_deadline(fields),
+        answer_note=_note(fields),
+        note_everywhere=_flag(fields, "note_everywhere"),
     )
     if bool(rule.action) != bool(rule.models):
         if rule.action:
             raise RuleError("models", "are required, because the rule has an action.")
         raise RuleError("action", "is required, because the rule has models.")
     bounds = (rule.quality_target, rule.cost_cap, rule.latency_cap, rule.deadline)
-    if not rule.action and all(bound is None for bound in bounds):
+    if rule.note_everywhere and not rule.answer_note:
+        raise RuleError("answer_note", "is required where note_everywhere is set.")
+    if not rule.action and not rule.answer_note and all(bound is None for bound in bounds):
         raise RuleError(
             "action",
-            "is required, unless the rule has a quality target, a cost cap, a latency cap or a "
-            "deadline.",
+            "is required, unless the rule has a quality target, a cost cap, a latency cap, a "
+            "deadline or an answer note.",
         )
     return rule
 
@@ -148,6 +154,20 @@ def _deadline(fields: Mapping[str, Any]) -> float | None:
     if not 0 < seconds <= _LONGEST_DEADLINE:
         raise RuleError("deadline", f"must be within {_LONGEST_DEADLINE} seconds.")
     return seconds
+
+
+def _note(fields: Mapping[str, Any]) -> str:
+    value = fields.get("answer_note", "")
+    if not isinstance(value, str) or len(value) > _LONGEST_NOTE:
+        raise RuleError("answer_note", f"must be a text of at most {_LONGEST_NOTE} characters.")
+    return value.strip()
+
+
+def _flag(fields: Mapping[str, Any], name: str) -> bool:
+    value = fields.get(name, False)
+    if not isinstance(value, bool):
+        raise RuleError(name, "must be true or false.")
+    return value
 
 
 def _time(fields: Mapping[str, Any], name: str) -> time | None:

@@ -102,7 +102,9 @@ class Rule:
     ``action`` applies to ``models``: "provider/model" or "model", with ``*`` and ``?``.
     ``quality_target`` (0-1) is for learned routing; ``cost_cap`` (USD) and ``latency_cap``
     (seconds) limit one request. ``deadline`` (seconds) is for requests that name none: within it
-    their answers are wanted.
+    their answers are wanted. ``answer_note`` is what the model is told of the answer's length or
+    form, if the lever of short answers is in use; ``note_everywhere`` is whether that also holds
+    for requests with tools or with a form of output.
     """
 
     name: str
@@ -113,6 +115,8 @@ class Rule:
     cost_cap: Decimal | None = None
     latency_cap: float | None = None
     deadline: float | None = None
+    answer_note: str = ""
+    note_everywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,8 @@ class Effect:
     """The combined effect of the rules that match a request.
 
     ``applied`` are the names of these rules. ``allowed`` are the models that the client may
-    use; if it is empty, the client may use all models.
+    use; if it is empty, the client may use all models. ``noted`` is the rule whose note on the
+    answer counts.
     """
 
     applied: tuple[str, ...] = ()
@@ -132,6 +137,7 @@ class Effect:
     latency_cap: float | None = None
     deadline: float | None = None
     allowed: tuple[str, ...] = ()
+    noted: Rule | None = None
 
     def exclusion_reason(self, provider: str, model: str, snapshot_of: str = "") -> str | None:
         """Return why this model must not answer, or ``None`` if it may.
@@ -178,4 +184,5 @@ def effect_of(rules: Iterable[Rule], subject: Subject) -> Effect:
         cost_cap=next((r.cost_cap for r in applied if r.cost_cap is not None), None),
         latency_cap=next((r.latency_cap for r in applied if r.latency_cap is not None), None),
         deadline=next((r.deadline for r in applied if r.deadline is not None), None),
+        noted=next((rule for rule in applied if rule.answer_note), None),
     )

@@ -218,9 +218,11 @@ def bounded_by_rules(request: GatewayRequest, effect: Effect) -> GatewayRequest:
     get, and what others got may be worse than the rules ask for.
     """
     bounds = (effect.quality_target, effect.cost_cap, effect.latency_cap)
-    if all(bound is None for bound in bounds):
+    if effect.noted is None and all(bound is None for bound in bounds):
         return request
     owners = ("rules", *map(str, bounds))
+    if effect.noted is not None:
+        owners = (*owners, effect.noted.answer_note)
     return replace(
         request,
         cache_key=scoped_cache_key(request.cache_key, *owners),

@@ -40,7 +40,7 @@ from optimizer.gateway.levers.cascade.lever import CascadeLever
 from optimizer.gateway.levers.cascade.outcomes import CascadeOutcomes
 from optimizer.gateway.levers.cascade.plan import CascadePlanner
 from optimizer.gateway.levers.plans import RequestLevers
-from optimizer.gateway.levers.variants import EffortLever, FlexLever
+from optimizer.gateway.levers.variants import FlexLever
 from optimizer.gateway.levers.ways import LeverWays
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.output_lengths import OutputLengths
@@ -56,6 +56,7 @@ from optimizer.gateway.session_states import SessionStates
 from optimizer.gateway.streaming.shared_stream import StreamLimits
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests
+from optimizer.lab.past_ways import PastWays
 from optimizer.lab.playground import Playground
 from optimizer.lab.rule_preview import RulePreviews
 from optimizer.lab.whatif import WhatIf
@@ -347,14 +348,14 @@ def build_services() -> Services:
     cascades = CascadeLever(
         levers, CascadePlanner(options, outcomes, cascade_command(product)), caller, prices, limits
     )
-    past = PastRequests(engine, names, prices, speeds, output_lengths)
+    past = PastRequests(engine, names, prices, speeds, output_lengths, PastWays(ways))
     routing = RoutingService(
         engine=engine,
         options=options,
         caller=caller,
         accounting=accounting,
         cache=AnswerCache(cache, semantic, levers),
-        levers=RequestLevers(levers, (EffortLever(), FlexLever(ways), *REQUEST_LEVERS)),
+        levers=RequestLevers(levers, (*REQUEST_LEVERS, FlexLever(ways))),
         ways=ways,
         cascades=cascades,
         rules=rules,
@@ -398,7 +399,7 @@ def build_services() -> Services:
         levers=levers,
         guarantee=guarantee,
         rule_previews=RulePreviews(past),
-        what_if=WhatIf(past, rules),
+        what_if=WhatIf(past, rules, wire_of),
         names=names,
         limits=limits,
         concurrency=ConcurrencyLimiter(

@@ -49,6 +49,7 @@ class RuleForm(forms.ModelForm):
             "name", "position", "enabled", "note", "patterns", "tiers", "turns", "agents", "tags",
             "users", "texts", "min_tokens", "max_tokens", "weekdays", "since", "until", "zone",
             "action", "model_names", "quality_target", "cost_cap", "latency_cap", "deadline",
+            "answer_note", "note_everywhere",
         )  # fmt: skip
 
     def _post_clean(self) -> None:
@@ -89,7 +90,7 @@ class RoutingRuleAdmin(admin.ModelAdmin):
             {
                 "fields": (
                     "action", "model_names", "quality_target", "cost_cap", "latency_cap",
-                    "deadline",
+                    "deadline", "answer_note", "note_everywhere",
                 )
             },
         ),
