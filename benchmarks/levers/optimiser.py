@@ -396,6 +396,7 @@ class Optimiser:
             )
             for c in candidates
             if c["expected_quality"] is not None
+            if c.get("effort", "") == chosen.get("effort", "")
         ]  # fmt: skip
         checking = Checking((kind.check,), cost=Decimal(repr(self.truth.check(drawn.kind))))
         better = [

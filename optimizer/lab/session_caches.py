@@ -54,12 +54,12 @@ class SimulatedCaches:
         size, written = tokens
         if not _goes_on(record) or not self._caches(record, ref):
             return Usage(size, written, service_tier=tier)
-        found, read = self.find(record), 0
+        known, read = self.find(record), 0
         way = (ref.provider, ref.model, effort, tier)
-        if found is not None and way == (
-            found.provider, found.model, found.effort, found.service_tier
+        if known is not None and way == (
+            known.provider, known.model, known.effort, known.service_tier
         ):  # fmt: skip
-            read = min(found.cached_tokens, size)
+            read = min(known.cached_tokens, size)
         kept = size if size >= LEAST_CACHED_TOKENS and record.turn != COMPACTION else 0
         conversation = CachedConversation(ref.provider, ref.model, kept, effort, tier)
         self._sessions[_key(record)] = _Cached(conversation, record.created_at)
