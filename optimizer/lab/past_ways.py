@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from analytics.models import RequestRecord
 from optimizer.domain.request import GatewayRequest
+from optimizer.gateway.levers.way_options import EffortOptions, FlexOptions
 from optimizer.gateway.levers.ways import EFFORT, FLEX, LeverWays, RequestWays
 from optimizer.policies.policy import PolicySpec
 from providers.chat import Chat, Reasoning
@@ -51,7 +52,12 @@ class PastWays:
             turn=record.turn,
             deadline=_ASSUMED_SECONDS if FLEX in levers else None,
         )
-        return RequestWays(self._ways, request, levers)
+        return RequestWays(
+            self._ways,
+            request,
+            EffortOptions() if EFFORT in levers else None,
+            FlexOptions() if FLEX in levers else None,
+        )
 
     def asked(self, record: RequestRecord, decided: RoutingDecision) -> AskedWay | str:
         """Return how the decision asks its model, or the reason why the log cannot tell.

@@ -10,37 +10,30 @@ left to ask the standard tier if the cheaper one does not answer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from optimizer.domain.request import GatewayRequest
-from optimizer.domain.turns import (
-    CLASSIFICATION,
-    COMPACTION,
-    PROBE,
-    SUMMARY,
-    TITLE,
-    TOOL_RESULT,
-)
+from optimizer.domain.turns import TOOL_RESULT
 from optimizer.gateway.answer_speeds import LearnedSpeeds
+from optimizer.gateway.levers.way_options import EffortOptions, FlexOptions, WayOptionError
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.session_states import needs_reasoning
 from optimizer.policies.levers import ActiveLevers
 from optimizer.policies.policy import leaves_choice
+from optimizer.shared.log_once import LogOnce
 from providers.effort_levels import is_below
 from providers.less_effort import with_less_effort
 from providers.resilience import ResilientCaller
 from routing.models import ModelOption
 from routing.variants import Variant, VariantOffer
 
+logger = logging.getLogger(__name__)
 EFFORT, FLEX = "effort", "flex"
-MECHANICAL = frozenset({TOOL_RESULT, TITLE, SUMMARY, COMPACTION, CLASSIFICATION, PROBE})
-"""Kinds of turns that need little reasoning, unless the lever's option ``turns`` names others."""
-LOW = "low"
-_LEAST_WAIT_SECONDS = 60.0
-"""A cheaper tier is not asked for less: it often takes minutes."""
+Read = TypeVar("Read", EffortOptions, FlexOptions)
 _UNKNOWN_RESERVE, _LEAST_RESERVE = 60.0, 20.0
 """Seconds left for the standard tier where its speed is unknown, and at least."""
 _OWN_CHOICE = ("", "auto", None)
@@ -68,16 +61,40 @@ class LeverWays:
         self.options = options
         self.lengths = lengths
         self.speeds = speeds
+        self._read: dict[str, tuple[Mapping[str, Any], Any]] = {}
+        self._wrong = {EFFORT: LogOnce(logger), FLEX: LogOnce(logger)}
 
     def of(self, request: GatewayRequest) -> RequestWays | None:
         """Return the ways of a request, ``None`` if no lever can offer any."""
-        levers = {name for name in (EFFORT, FLEX) if self.active.mode(name) != "off"}
-        if FLEX in levers and not self._may_wait(request):
-            levers.remove(FLEX)
-        return RequestWays(self, request, frozenset(levers)) if levers else None
+        effort = self._options(EFFORT, EffortOptions.of) if self._on(EFFORT) else None
+        flex = self._options(FLEX, FlexOptions.of) if self._on(FLEX) else None
+        if flex is not None and not self._may_wait(request, flex):
+            flex = None
+        return RequestWays(self, request, effort, flex) if effort or flex else None
 
-    def seconds_in_tier(self, request: GatewayRequest, option: ModelOption, effort: str) -> float:
-        """Return how many seconds a call in a cheaper tier may take, 0 for none.
+    def _on(self, lever: str) -> bool:
+        return self.active.mode(lever) != "off"
+
+    def _options(self, lever: str, read: Callable[[Mapping[str, Any]], Read]) -> Read | None:
+        """Return the lever's options, ``None`` if they are wrong: it then does nothing."""
+        options = self.active.options(lever)
+        known = self._read.get(lever)
+        if known is not None and known[0] is options:
+            wanted: Read | None = known[1]
+            return wanted
+        wanted = None
+        try:
+            wanted = read(options)
+            self._wrong[lever].resolved()
+        except WayOptionError as error:
+            self._wrong[lever].log("The lever “%s” does nothing: its option %s", lever, error)
+        self._read[lever] = options, wanted
+        return wanted
+
+    def seconds_in_tier(
+        self, request: GatewayRequest, option: ModelOption, effort: str, least: float = 1.0
+    ) -> float:
+        """Return how many seconds a call in a cheaper tier may take, 0 for less than ``least``.
 
         What is left of the deadline, and of the time that any request may take, less what an
         answer of the standard tier takes.
@@ -91,13 +108,13 @@ class LeverWays:
         if speed is not None:
             reserve = max(_LEAST_RESERVE, 2 * speed.seconds(min(request.max_tokens, 4096)))
         seconds = left - reserve
-        least = self.active.options(FLEX).get("least_seconds", _LEAST_WAIT_SECONDS)
         return seconds if seconds >= least else 0.0
 
-    def _may_wait(self, request: GatewayRequest) -> bool:
+    @staticmethod
+    def _may_wait(request: GatewayRequest, options: FlexOptions) -> bool:
         if request.deadline is None or request.max_latency is not None:
             return False
-        if is_named(request) and not self.active.options(FLEX).get("named", True):
+        if is_named(request) and not options.named:
             return False
         source = request.chat.source
         body: Mapping[str, Any] = source.body if source is not None else {}
@@ -108,25 +125,31 @@ class LeverWays:
 class RequestWays:
     """The ways of one request. A :class:`routing.variants.VariantSource`."""
 
-    def __init__(self, ways: LeverWays, request: GatewayRequest, levers: frozenset[str]) -> None:
+    def __init__(
+        self,
+        ways: LeverWays,
+        request: GatewayRequest,
+        effort: EffortOptions | None = None,
+        flex: FlexOptions | None = None,
+    ) -> None:
         self._ways = ways
         self._request = request
-        self._levers = levers
+        self._effort = effort
+        self._flex = flex
         reasoning = request.chat.reasoning
         self._asked = "" if reasoning is None else reasoning.level
 
     def only(self, levers: frozenset[str]) -> RequestWays | None:
         """Return the ways of these levers alone, ``None`` if there are none."""
-        kept = self._levers & levers
-        return RequestWays(self._ways, self._request, kept) if kept else None
+        effort = self._effort if EFFORT in levers else None
+        flex = self._flex if FLEX in levers else None
+        return RequestWays(self._ways, self._request, effort, flex) if effort or flex else None
 
     def offers(self, option: ModelOption) -> Sequence[VariantOffer]:
         """Return the other ways to ask ``option``."""
-        efforts: list[tuple[str, bool]] = []
-        if EFFORT in self._levers:
-            efforts = self._efforts(option)
+        efforts = self._efforts(option, self._effort) if self._effort is not None else []
         tiers: list[tuple[str, ModelOption]] = []
-        if FLEX in self._levers and (cheaper := self._in_flex(option)) is not None:
+        if self._flex is not None and (cheaper := self._in_flex(option, self._flex)) is not None:
             tiers = [(FLEX, cheaper)]
         return [
             self._offer(effort, as_good, tier, priced)
@@ -147,18 +170,17 @@ class RequestWays:
             as_good,
         )
 
-    def _efforts(self, option: ModelOption) -> list[tuple[str, bool]]:
+    def _efforts(self, option: ModelOption, options: EffortOptions) -> list[tuple[str, bool]]:
         """Return the efforts below what is asked for, each with whether it counts as good."""
         taken = self._ways.options.efforts(option)
-        asked, options = self._asked or taken.usual, self._ways.active.options(EFFORT)
+        asked = self._asked or taken.usual
         if not asked or not self._may_change(option, options):
             return []
-        if self._request.turn in options.get("turns", MECHANICAL):
-            level = options.get("level", LOW)
-            least = next((one for one in taken.levels if one == level), "")
-            wanted = [least] if least and is_below(least, asked) else []
-            return [(one, True) for one in wanted if self._can_ask(one, option)]
-        if self._asked and options.get("people", "unasked") != "choose":
+        level = options.level
+        if self._request.turn in options.turns:
+            lowers = level in taken.levels and is_below(level, asked)
+            return [(level, True)] if lowers and self._can_ask(level, option) else []
+        if self._asked and not options.choose:
             return []
         # Only results at an effort tell how much worse its answers are.
         return [
@@ -168,12 +190,14 @@ class RequestWays:
             if self._can_ask(one, option)
         ]
 
-    def _may_change(self, option: ModelOption, options: Mapping[str, Any]) -> bool:
+    def _may_change(self, option: ModelOption, options: EffortOptions) -> bool:
         request = self._request
-        mechanical = request.turn in options.get("turns", MECHANICAL)
-        named = is_named(request) and not options.get("named", False)
+        mechanical = request.turn in options.turns
+        named = is_named(request) and not options.named
         if named and (self._asked or not mechanical):
             return False  # a client that names its model and its effort gets both
+        if request.strict and self._asked:
+            return False  # a strict client gets what it asks for, or nothing
         if self._ways.caller.providers[option.provider].wire != "anthropic":
             return True
         # A loop of tools is one turn of the assistant, with one configuration of thinking:
@@ -183,10 +207,11 @@ class RequestWays:
     def _can_ask(self, effort: str, option: ModelOption) -> bool:
         return with_less_effort(self._request.chat, effort, option.model) is not None
 
-    def _in_flex(self, option: ModelOption) -> ModelOption | None:
+    def _in_flex(self, option: ModelOption, options: FlexOptions) -> ModelOption | None:
         if self._ways.caller.tiers.cooldowns.remaining(*option.ref):
             return None
-        if not self._ways.seconds_in_tier(self._request, option, self._asked):
+        least = options.least_seconds
+        if not self._ways.seconds_in_tier(self._request, option, self._asked, least):
             return None
         return self._ways.options.at_tier(option, FLEX)
 
