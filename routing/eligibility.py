@@ -64,7 +64,7 @@ def within_latency(situation: Situation, limit: float) -> Situation:
     If there are none, the fastest one stays. A model whose speed is not known is never taken for
     a fast one, unless nothing is known of any: then all stay.
     """
-    expected = [(situation.expected_latency(option), option) for option in situation.eligible]
+    expected = [(situation.fastest_latency(option), option) for option in situation.eligible]
     known = [(seconds, option) for seconds, option in expected if seconds is not None]
     if not known:
         note = (

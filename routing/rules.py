@@ -114,7 +114,10 @@ class Rule:
     ``action`` applies to ``models``: "provider/model" or "model", with ``*`` and ``?``. The action
     ``route`` has no models: it leaves the choice to hybrid routing where a client named a model.
     ``quality_target`` (0-1) is for learned routing; ``cost_cap`` (USD) and ``latency_cap``
-    (seconds) limit one request.
+    (seconds) limit one request. ``deadline`` (seconds) is for requests that name none: within it
+    their answers are wanted. ``answer_note`` is what the model is told of the answer's length or
+    form, if the lever of short answers is in use; ``note_everywhere`` is whether that also holds
+    for requests with tools or with a form of output.
     """
 
     name: str
@@ -124,6 +127,9 @@ class Rule:
     quality_target: float | None = None
     cost_cap: Decimal | None = None
     latency_cap: float | None = None
+    deadline: float | None = None
+    answer_note: str = ""
+    note_everywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,7 @@ class Effect:
 
     ``applied`` are the names of these rules. ``allowed`` are the models that the client may
     use; if it is empty, the client may use all models. ``held`` are models that answer only where
-    no other can.
+    no other can. ``noted`` is the rule whose note on the answer counts.
     """
 
     applied: tuple[str, ...] = ()
@@ -143,8 +149,10 @@ class Effect:
     quality_target: float | None = None
     cost_cap: Decimal | None = None
     latency_cap: float | None = None
+    deadline: float | None = None
     allowed: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
+    noted: Rule | None = None
 
     def exclusion_reason(self, provider: str, model: str, snapshot_of: str = "") -> str | None:
         """Return why this model must not answer, or ``None`` if it may.
@@ -191,4 +199,6 @@ def effect_of(rules: Iterable[Rule], subject: Subject) -> Effect:
         ),
         cost_cap=next((r.cost_cap for r in applied if r.cost_cap is not None), None),
         latency_cap=next((r.latency_cap for r in applied if r.latency_cap is not None), None),
+        deadline=next((r.deadline for r in applied if r.deadline is not None), None),
+        noted=next((rule for rule in applied if rule.answer_note), None),
     )

@@ -52,6 +52,24 @@ class RoutingRule(models.Model):
     latency_cap = models.FloatField(
         null=True, blank=True, help_text="Seconds until the answer is complete."
     )
+    deadline = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Seconds within which answers are wanted, where the request does not say.",
+    )
+    answer_note = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What the model is told of the answer's length or form, if the lever "
+        "“short_answers” is in use: Answer in at most three sentences.",
+    )
+    note_everywhere = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Also for requests with tools or with a form of output, such as JSON.",
+    )
 
     class Meta:
         db_table = "routing_rules"

@@ -9,6 +9,7 @@ from dataclasses import field
 from decimal import Decimal
 from typing import Any
 
+from optimizer.domain.deadlines import Delivery
 from optimizer.domain.request import CachePolicy
 from providers.chat import Chat, Text
 from providers.large_json import json_pieces
@@ -55,7 +56,7 @@ class RequestOptions:
     ``quality_target`` is 0-1, ``max_cost`` USD, ``max_latency`` and ``cache_ttl`` seconds,
     ``baseline`` a model's name. ``read_only_tools`` are the tools whose calls have no side
     effects; ``True`` means all of them. ``strict`` allows only models that leave out nothing
-    of the request.
+    of the request. ``delivery`` is by when the answer is wanted, and how.
     """
 
     quality_target: float | None = None
@@ -69,6 +70,7 @@ class RequestOptions:
     semantic_cache: bool = True
     strict: bool = False
     cache_control: CacheControl = field(default_factory=CacheControl)
+    delivery: Delivery = Delivery()
 
 
 def cache_policy(chat: Chat, options: RequestOptions, *, hottest: float | None) -> CachePolicy:

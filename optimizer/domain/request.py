@@ -17,6 +17,7 @@ from optimizer.domain.levers import LeverTrial
 from providers import features
 from providers.chat import Chat, Text
 from providers.storable import storable_text
+from providers.tier_attempts import TierAttempt
 from providers.values import changed, frozen
 from routing.analysis import analyze_conversation, analyze_prompt
 from routing.models import ModelRef, PromptAnalysis
@@ -69,11 +70,15 @@ class GatewayRequest:
     ``only`` are the (provider, model) pairs that may answer, ``baseline`` the model to compare the
     cost with; both are ``None`` unless the client names them. ``max_cost`` is USD,
     ``min_quality`` 0-1, ``max_latency`` the seconds until the answer is complete.
+    ``deadline`` are the seconds from ``asked_at`` on within which the answer is wanted, ``None`` if
+    it is wanted at once; ``accepts_later`` is whether the client comes back for it, and ``webhook``
+    the URL that it wants called then.
     Requests with the same ``cache_key`` may share an answer. Requests with the same
     ``semantic_key`` (unless it is empty) may share one too, if their prompts have the same
     meaning. ``named`` are the models that the client named where a rule leaves the choice to
     routing. ``turn`` is the kind of turn (:mod:`optimizer.domain.turns`). A ``strict`` request
-    goes only to models that leave out nothing of it. ``trials`` are those of levers. ``asked`` is
+    goes only to models that leave out nothing of it. ``trials`` are those of levers.
+    ``first_tier`` is another service tier in which the model is asked first. ``asked`` is
     the client's own chat where a lever has changed ``chat``.
     """
 
@@ -91,6 +96,9 @@ class GatewayRequest:
     min_quality: float | None = None
     max_cost: Decimal | None = None
     max_latency: float | None = None
+    deadline: float | None = None
+    accepts_later: bool = False
+    webhook: str = ""
     tags: tuple[str, ...] = ()
     user_id: str = ""
     session: Session = NO_SESSION
@@ -99,6 +107,7 @@ class GatewayRequest:
     streamed: bool = False
     strict: bool = False
     trials: tuple[LeverTrial, ...] = ()
+    first_tier: TierAttempt | None = None
     asked: Chat | None = None
     client: Client = ANONYMOUS
     request_id: uuid.UUID = field(default_factory=new_request_id)
@@ -218,9 +227,11 @@ def bounded_by_rules(request: GatewayRequest, effect: Effect) -> GatewayRequest:
     get, and what others got may be worse than the rules ask for.
     """
     bounds = (effect.quality_target, effect.cost_cap, effect.latency_cap)
-    if all(bound is None for bound in bounds):
+    if effect.noted is None and all(bound is None for bound in bounds):
         return request
     owners = ("rules", *map(str, bounds))
+    if effect.noted is not None:
+        owners = (*owners, effect.noted.answer_note)
     return replace(
         request,
         cache_key=scoped_cache_key(request.cache_key, *owners),

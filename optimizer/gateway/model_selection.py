@@ -13,6 +13,7 @@ from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.request import stricter
 from optimizer.domain.result import RoutingUnavailable
 from optimizer.gateway.answer_speeds import LearnedSpeeds
+from optimizer.gateway.levers.ways import LeverWays, RequestWays, levers_used
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.prompt_cache import PromptCaches
@@ -55,8 +56,10 @@ class ModelSelector:
         sessions: SessionStates | None = None,
         output_lengths: OutputLengths | None = None,
         speeds: LearnedSpeeds | None = None,
+        ways: LeverWays | None = None,
     ) -> None:
         self._speeds = speeds
+        self._ways = ways
         self._sessions = sessions
         self._output_lengths = output_lengths
         self._engine = engine
@@ -107,7 +110,8 @@ class ModelSelector:
         if analyzed.request.session.agent in NO_AGENTS:
             sessions = None
         if sessions is not None:
-            session = await sessions.find(analyzed)
+            ways = self._ways
+            session = await sessions.find(analyzed, of_named=ways is not None and ways.active.any)
         if reservation is None:
             decision = await self._route(analyzed, started, session=session)
         else:
@@ -149,9 +153,12 @@ class ModelSelector:
         large = analyzed.request.chat.large
         context = await asyncio.to_thread(context_of) if large else context_of()
         try:
-            return self._engine.route(
+            decision = self._engine.route(
                 context, strategy=analyzed.request.strategy, analysis=analyzed.analysis
             )
+            if context.variants is not None and "variant" in decision.metadata:
+                decision = self._drawn(analyzed, context, decision)
+            return decision
         except NoEligibleModel as error:
             if analyzed.request.named is not None:
                 # A rule lifted the client's own choice; that choice can still be met.
@@ -165,6 +172,28 @@ class ModelSelector:
             await self._accounting.record_failure(analyzed, None, (), started, message)
             raise RoutingUnavailable(message, recorded_for=analyzed.request.request_id) from None
 
+    def _drawn(
+        self, analyzed: AnalyzedRequest, context: RoutingContext, decision: RoutingDecision
+    ) -> RoutingDecision:
+        """Return the decision for the arms of the levers that ``decision``, the first one, uses.
+
+        Without those whose arm is control, and with no others: what a request takes part in does
+        not depend on its arms.
+        """
+        first = decision.metadata["variant"]
+        used = levers_used(first)
+        assert self._ways is not None
+        draw, request = self._ways.active.draw, analyzed.request
+        trials = {name: draw(name, request) for name in used}
+        treated = frozenset(name for name, trial in trials.items() if trial and trial.treated)
+        if len(treated) < len(used):
+            assert isinstance(context.variants, RequestWays)
+            context = replace(context, variants=context.variants.only(treated))
+            decision = self._engine.route(
+                context, strategy=request.strategy, analysis=analyzed.analysis
+            )
+        return replace(decision, metadata={**decision.metadata, "first_choice": first})
+
     def _context(
         self,
         analyzed: AnalyzedRequest,
@@ -177,12 +206,19 @@ class ModelSelector:
         request = analyzed.request
         cached = None
         if session is not None:
-            cached = CachedConversation(session.provider, session.model, session.cached_tokens)
+            cached = CachedConversation(
+                session.provider,
+                session.model,
+                session.cached_tokens,
+                session.effort,
+                session.service_tier,
+            )
         elif len(request.chat.messages) > 1 and not afresh:
             cached = self._prompt_caches.find(request.chat, request.client.tenant)
         reasoning = request.chat.reasoning
         effort = "" if reasoning is None else reasoning.level
         latency, cap = request.max_latency, analyzed.effect.latency_cap
+        ways = self._ways
         return RoutingContext(
             prompt=request.prompt,
             user_id=request.user_id or None,
@@ -209,4 +245,5 @@ class ModelSelector:
             # Most requests have no limit: no call for them.
             max_latency=latency if cap is None else stricter(latency, cap, min),
             effort=effort,
+            variants=ways.of(request) if ways is not None and ways.active.any else None,
         )

@@ -33,6 +33,7 @@ from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.levers.cascade.lever import CascadeLever, CascadeRun
 from optimizer.gateway.levers.plans import RequestLevers, with_trial
+from optimizer.gateway.levers.ways import LeverWays
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.model_selection import ModelSelector
 from optimizer.gateway.output_lengths import OutputLengths
@@ -94,6 +95,7 @@ class RoutingService:
         levers: RequestLevers | None = None,
         cascades: CascadeLever | None = None,
         speeds: LearnedSpeeds | None = None,
+        ways: LeverWays | None = None,
         stream_limits: StreamLimits = STREAM_LIMITS,
         keep_alive: CacheKeeper | None = None,
         most_abandoned: int = 0,
@@ -121,6 +123,7 @@ class RoutingService:
             sessions,
             output_lengths,
             speeds,
+            ways,
         )
         self._flights: SingleFlight[CacheHit | Recorded] = SingleFlight(most_abandoned)
         self._streams = SharedStreams()
@@ -364,6 +367,8 @@ class RoutingService:
             if effect.routed is not None and request.only is not None:
                 request = left_to_routing(request)
             request = bounded_by_rules(request, effect)
+            if effect.deadline is not None and request.deadline is None:
+                request = replace(request, deadline=effect.deadline)
         if request.client.models:
             effect = replace(effect, allowed=request.client.models)
         if assignment is not None:
@@ -441,6 +446,7 @@ class RoutingService:
                     attempts,
                     reservation.authorize if reservation else None,
                     analyzed.request.client.tenant,
+                    first=analyzed.request.first_tier,
                 )
             return SharedStream(
                 self._accounting,
@@ -487,6 +493,7 @@ class RoutingService:
                     attempts,
                     reservation.authorize if reservation else None,
                     analyzed.request.client.tenant,
+                    first=analyzed.request.first_tier,
                 )
             timing = CallClock(started, called).timing()
             if run is not None:

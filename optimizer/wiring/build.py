@@ -40,6 +40,8 @@ from optimizer.gateway.levers.cascade.lever import CascadeLever
 from optimizer.gateway.levers.cascade.outcomes import CascadeOutcomes
 from optimizer.gateway.levers.cascade.plan import CascadePlanner
 from optimizer.gateway.levers.plans import RequestLevers
+from optimizer.gateway.levers.variants import FlexLever
+from optimizer.gateway.levers.ways import LeverWays
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.provider_objects.compaction import OwnCalls
@@ -54,6 +56,7 @@ from optimizer.gateway.session_states import SessionStates
 from optimizer.gateway.streaming.shared_stream import StreamLimits
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests
+from optimizer.lab.past_ways import PastWays
 from optimizer.lab.playground import Playground
 from optimizer.lab.rule_preview import RulePreviews
 from optimizer.lab.whatif import WhatIf
@@ -94,6 +97,7 @@ from providers.pricing import PriceBook
 from providers.registry import ProviderRegistry, is_configured
 from providers.resilience import ResiliencePolicy, ResilientCaller
 from providers.silence import Silence
+from providers.tier_attempts import TierLimits
 from providers.token_density import TokenDensity
 
 logger = logging.getLogger(__name__)
@@ -267,6 +271,7 @@ def build_services() -> Services:
         known.lacks,
         # One provider that hangs leaves half of the places to the others.
         silence=Silence(product.max_concurrent_requests // 2),
+        tiers=TierLimits(silence=Silence(product.max_concurrent_requests // 2)),
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
     price_service = PriceService(catalogue, prices, caller)
@@ -351,19 +356,21 @@ def build_services() -> Services:
     )
     if autopilot.active is not None:
         refreshes["the trials of the autopilot"] = autopilot.active.refresh
+    ways = LeverWays(levers, caller, options, output_lengths, speeds)
     outcomes = CascadeOutcomes(lambda: levers.mode("cascade") != "off")
     refreshes["the cascades"] = outcomes.refresh
     cascades = CascadeLever(
         levers, CascadePlanner(options, outcomes, cascade_command(product)), caller, prices, limits
     )
-    past = PastRequests(engine, names, prices, speeds, output_lengths)
+    past = PastRequests(engine, names, prices, speeds, output_lengths, PastWays(ways))
     routing = RoutingService(
         engine=engine,
         options=options,
         caller=caller,
         accounting=accounting,
         cache=AnswerCache(cache, semantic, levers),
-        levers=RequestLevers(levers, REQUEST_LEVERS),
+        levers=RequestLevers(levers, (*REQUEST_LEVERS, FlexLever(ways))),
+        ways=ways,
         cascades=cascades,
         rules=rules,
         experiments=experiments,
@@ -409,7 +416,7 @@ def build_services() -> Services:
         levers=levers,
         guarantee=guarantee,
         rule_previews=RulePreviews(past),
-        what_if=WhatIf(past, rules),
+        what_if=WhatIf(past, rules, wire_of),
         names=names,
         limits=limits,
         concurrency=ConcurrencyLimiter(

@@ -9,10 +9,12 @@ from django.core.exceptions import ImproperlyConfigured
 from analytics.levers import levers_load
 from optimizer.gateway.levers.cascade.checks.command_check import CommandCheck
 from optimizer.gateway.levers.plans import RequestLever
+from optimizer.gateway.levers.short_answers import ShortAnswersLever
+from optimizer.gateway.levers.variants import EffortLever
 from optimizer.policies.levers import ActiveLevers, LeverSettingError, read_modes
 from optimizer.wiring.product_settings import ProductSettings
 
-REQUEST_LEVERS: tuple[RequestLever, ...] = ()
+REQUEST_LEVERS: tuple[RequestLever, ...] = (EffortLever(), ShortAnswersLever())
 """The levers that change what is sent, in the order in which they do."""
 
 

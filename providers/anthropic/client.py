@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers import features
+from providers.anthropic.abilities import abilities
 from providers.anthropic.answer import MessageCallNames, mend_message, read_message
 from providers.anthropic.request import WIRE, anthropic_payload
 from providers.anthropic.stream import AnthropicStream
 from providers.chat import Chat
 from providers.completion import Completion, CompletionRequest
+from providers.effort_levels import NO_EFFORTS, Efforts
 from providers.http.wire import WireClient
 
 _VERSION = "2023-06-01"
@@ -23,6 +25,10 @@ class AnthropicProvider(WireClient):
     wire = WIRE
     features = features.ANTHROPIC
     _streamed = {"stream": True}
+
+    def efforts(self, model: str, lacks: frozenset[str] = frozenset()) -> Efforts:
+        """Return the efforts of reasoning that ``model`` takes."""
+        return NO_EFFORTS if features.REASONING in lacks else abilities(model, lacks).all_efforts
 
     async def count_tokens(self, request: CompletionRequest) -> int:
         """Return the provider's own count of input tokens. Raises :class:`ProviderError`."""

@@ -12,6 +12,7 @@ import httpx
 from providers import features
 from providers.charges import served_tier
 from providers.completion import Completion, CompletionRequest
+from providers.effort_levels import NO_EFFORTS, Efforts
 from providers.errors import AuthenticationFailed, ProviderError
 from providers.gemini.answer import read_response
 from providers.gemini.array import joined
@@ -20,6 +21,7 @@ from providers.gemini.relayed import relayed_payload
 from providers.gemini.request import gemini_payload
 from providers.gemini.shapes import mend
 from providers.gemini.stream import GeminiStream
+from providers.gemini.thinking import efforts_of_model
 from providers.http.error_answer import LONGEST_RETRY_AFTER
 from providers.http.wire import WireClient
 
@@ -31,6 +33,10 @@ class GeminiProvider(WireClient):
 
     wire = WIRE
     features = features.GEMINI
+
+    def efforts(self, model: str, lacks: frozenset[str] = frozenset()) -> Efforts:
+        """Return the efforts of reasoning that ``model`` takes."""
+        return NO_EFFORTS if features.REASONING in lacks else efforts_of_model(model)
 
     async def count_tokens(self, request: CompletionRequest) -> int:
         """Return the provider's own count of input tokens. Raises :class:`ProviderError`."""
@@ -61,6 +67,10 @@ class GeminiProvider(WireClient):
         self, request: CompletionRequest, wire: str | None, body: dict[str, Any]
     ) -> Completion:
         return read_response(self.name, request, body)
+
+    def _tier_fields(self, tier: str) -> Mapping[str, Any]:
+        # https://ai.google.dev/gemini-api/docs/flex-inference
+        return {"serviceTier": tier}
 
     def _tier_in(self, headers: Mapping[str, str]) -> str:
         # https://ai.google.dev/gemini-api/docs/priority-inference

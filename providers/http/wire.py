@@ -17,6 +17,7 @@ import orjson
 from providers.assembly import CompletionBuilder, completion_events
 from providers.charges import with_tier
 from providers.completion import Completion, CompletionRequest, RelayedAnswer
+from providers.effort_levels import NO_EFFORTS, Efforts
 from providers.errors import (
     ConnectionLost,
     ContentBlocked,
@@ -89,6 +90,11 @@ class WireClient(ABC):
     wires: frozenset[str]
     features: frozenset[str]
 
+    @property
+    def has_tiers(self) -> bool:
+        """Whether a call may ask for a service tier."""
+        return bool(self._tier_fields("flex"))
+
     def __init_subclass__(cls) -> None:
         """Set ``wires`` to the wire alone, unless the subclass names more."""
         super().__init_subclass__()
@@ -123,6 +129,13 @@ class WireClient(ABC):
         """
         source = request.chat.source
         return source.wire if source is not None and source.wire in self.wires else None
+
+    def efforts(self, model: str, lacks: frozenset[str] = frozenset()) -> Efforts:
+        """Return the efforts of reasoning that ``model`` takes; ``lacks`` are its missing features.
+
+        Models of this wire take none, unless the subclass says which.
+        """
+        return NO_EFFORTS
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the model's answer. Raises :class:`ProviderError`."""
@@ -163,6 +176,8 @@ class WireClient(ABC):
 
     def _body(self, request: CompletionRequest, wire: str | None, *, stream: bool = False) -> bytes:
         payload = self._payload(request, wire)
+        if request.service_tier:
+            payload = {**payload, **self._tier_fields(request.service_tier)}
         if stream:
             payload = {**payload, **self._stream_fields(request, wire)}
         return _as_json(payload)
@@ -382,6 +397,10 @@ class WireClient(ABC):
     def _stream_fields(self, request: CompletionRequest, wire: str | None) -> Mapping[str, Any]:
         """Return the fields that turn this request into one for a stream."""
         return self._streamed
+
+    def _tier_fields(self, tier: str) -> Mapping[str, Any]:
+        """Return the fields that ask for a service tier; none on wires without tiers."""
+        return {}
 
     def _tier_in(self, headers: Mapping[str, str]) -> str:
         """Return the service tier that the headers of an answer name, "" for none."""

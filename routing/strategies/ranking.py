@@ -46,7 +46,7 @@ def ranked_decision(
                     reason=f"the {strategy}" if w is chosen else exclusion_reason(w),
                     expected_latency=w.latency,
                     effort=effort,
-                )
+                ).in_way(w.way)
                 for w in weighed
             ],
         },

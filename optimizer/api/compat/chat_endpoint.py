@@ -13,6 +13,7 @@ from typing import Any, Self
 from optimizer.api.compat.relay import ALIVE, RelayEncoder, RelayRules
 from optimizer.api.compat.stored_files import check_files
 from optimizer.api.compat.stream_encoder import StreamEncoder
+from optimizer.api.http.delivery import read_delivery
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.errors import Failure, failure_of, retry_headers
 from optimizer.api.http.headers import NOT_IN_HEADERS, warning_header
@@ -310,6 +311,10 @@ class ChatEndpoint(WireEndpoint):
 
     def _build(self, api_request: ApiRequest) -> tuple[GatewayRequest, ResponseFormat]:
         query, response_format = self.read(api_request)
+        own = query.options.delivery
+        delivery = read_delivery(own, api_request.header)
+        if delivery is not own:
+            query = replace(query, options=replace(query.options, delivery=delivery))
         request = self._chat_requests.build(
             query,
             endpoint=self.name,

@@ -15,8 +15,10 @@ from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_s
 from rest_framework.request import Request
 
 from analytics.ledger.sessions import SessionKey
+from optimizer.api.http.delivery import read_delivery
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.fields import (
+    DeadlineField,
     StrictBooleanField,
     StrictIntegerField,
     StrictNumberField,
@@ -28,6 +30,7 @@ from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.v1.errors import reply_to
 from optimizer.api.v1.schema import CompleteBody, ErrorBody
 from optimizer.budgets.brakes import SessionBrakes
+from optimizer.domain.deadlines import Delivery
 from optimizer.domain.identifiers import NO_SESSION, Session
 from optimizer.domain.options import MAX_LATENCY_SECONDS
 from optimizer.domain.request import storable_id
@@ -74,11 +77,33 @@ class CompleteInput(StrictSerializer):
         help_text="Seconds until the answer is complete. Models that are expected to take longer "
         "are excluded; if there is no faster one, the fastest answers.",
     )
+    deadline = DeadlineField(
+        required=False,
+        help_text="Within what the answer is wanted: seconds, a duration such as 30m or 6h, or a "
+        "time with its zone. Requests that can wait may cost less. The header x-optimizer-deadline "
+        "says the same.",
+    )
     tokenizer_id = StrictTextField(
         required=False,
         max_length=200,
         help_text="A Hugging Face tokenizer for an additional token count, if it is installed.",
     )
+    webhook = StrictTextField(
+        required=False,
+        max_length=2000,
+        help_text="The URL that is called once the answer of a deferred request is there.",
+    )
+
+    def get_fields(self) -> dict[str, Any]:
+        """Return the fields, with the one whose name is a word of Python."""
+        return {
+            **super().get_fields(),
+            "async": StrictBooleanField(
+                required=False,
+                help_text="true: an id in place of the answer (202) is accepted, if the deadline "
+                "is long enough. The header Prefer: respond-async says the same.",
+            ),
+        }
 
 
 _COMMON_FIELDS = frozenset({"prompt", "max_tokens", "auto_route", "session"})
@@ -155,6 +180,10 @@ class CompleteEndpoint:
         data, client = api_request.data, api_request.client
         large = api_request.large
         fields = await asyncio.to_thread(read_complete, data) if large else read_complete(data)
+        own = Delivery(
+            fields.get("deadline"), fields.get("async", False), fields.get("webhook", "")
+        )
+        delivery = read_delivery(own, api_request.header)
         session = fields.get("session") or ""
         if not session and (header := api_request.header("x-session-id")):
             session = storable_id(header)
@@ -168,6 +197,9 @@ class CompleteEndpoint:
             max_tokens=fields.get("max_tokens", _DEFAULT_TOKENS),
             auto_route=fields.get("auto_route", client.auto_route),
             max_latency=fields.get("max_latency"),
+            deadline=delivery.deadline,
+            accepts_later=delivery.accepts_later,
+            webhook=delivery.webhook,
             request_id=api_request.request_id,
             client=client,
             session=Session(session) if session else NO_SESSION,

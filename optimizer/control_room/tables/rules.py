@@ -52,7 +52,7 @@ class RuleForm(forms.ModelForm):
             "name", "position", "enabled", "note", "patterns", "tiers", "turns", "agents",
             "requested_models", "only_text", "tags", "users", "texts", "min_tokens", "max_tokens",
             "weekdays", "since", "until", "zone", "action", "model_names", "quality_target",
-            "cost_cap", "latency_cap",
+            "cost_cap", "latency_cap", "deadline", "answer_note", "note_everywhere",
         )  # fmt: skip
 
     def _post_clean(self) -> None:
@@ -91,7 +91,12 @@ class RoutingRuleAdmin(admin.ModelAdmin):
         ),
         (
             "Action",
-            {"fields": ("action", "model_names", "quality_target", "cost_cap", "latency_cap")},
+            {
+                "fields": (
+                    "action", "model_names", "quality_target", "cost_cap", "latency_cap",
+                    "deadline", "answer_note", "note_everywhere",
+                )
+            },
         ),
     )  # fmt: skip
 

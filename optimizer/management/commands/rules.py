@@ -15,6 +15,7 @@ from analytics.money import dollars
 from optimizer.lab.rule_preview import RulePreview
 from optimizer.policies.rules import ActiveRules, RulesFileError, read_rules_file
 from optimizer.wiring.build import get_services
+from routing.durations import duration_text
 from routing.rules import Rule
 
 
@@ -117,6 +118,10 @@ def describe_action(rule: Rule) -> str:
         actions.append(f"at most {dollars(rule.cost_cap)}")
     if rule.latency_cap is not None:
         actions.append(f"at most {rule.latency_cap:g} s")
+    if rule.deadline is not None:
+        actions.append(f"deadline {duration_text(rule.deadline)}")
+    if rule.answer_note:
+        actions.append(f"note “{rule.answer_note}”")
     return "; ".join(actions)
 
 

@@ -29,6 +29,8 @@ def may_cascade(
         return False
     if "rejected_model" in metadata and "instead_of" not in metadata.get("guarantee", {}):
         return False
+    if "service_tier" in metadata.get("first_choice", {}):
+        return False  # a call in a cheaper tier may take minutes; another one after it as many
     if chat.n > 1 or chat.sealed or request.turn in (KEEP_ALIVE, COMPACTION):
         return False
     return _may_be_repeated(request)

@@ -80,6 +80,8 @@ class CascadePlanner:
         alone = next((one for one in singles if one.ref == decision.ref), None)
         if alone is None:
             return None
+        # All calls ask for the effort that the one model was to be asked for.
+        singles = [one for one in singles if one.effort == alone.effort]
         checks = self._checks(analyzed, wanted)
         if not checks:
             return None
