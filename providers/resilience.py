@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import stamina
 
@@ -40,6 +40,7 @@ __all__ = [
     "AllProvidersFailed",
     "Attempt",
     "AuthorizeCall",
+    "Caller",
     "OpenStream",
     "ResiliencePolicy",
     "ResilientCaller",
@@ -52,6 +53,32 @@ Made = TypeVar("Made")
 AuthorizeCall = Callable[[str, str, Sequence[Attempt]], Awaitable[None]]
 """Called with (provider, model, failed attempts) before each call. It raises an error to prevent
 the call: a :class:`providers.errors.ProviderError` skips this model."""
+
+
+class Caller(Protocol):
+    """What :class:`ResilientCaller` does for a chat, for those that stand around it."""
+
+    async def call(
+        self,
+        chain: Sequence[tuple[str, str]],
+        chat: Chat,
+        attempts: list[Attempt],
+        authorize: AuthorizeCall | None = None,
+        caller: str = "",
+    ) -> Completion:
+        """Return the first completion that a model of ``chain`` delivers."""
+        ...
+
+    async def open_stream(
+        self,
+        chain: Sequence[tuple[str, str]],
+        chat: Chat,
+        attempts: list[Attempt],
+        authorize: AuthorizeCall | None = None,
+        caller: str = "",
+    ) -> OpenStream:
+        """Return the first stream of ``chain`` that delivers content."""
+        ...
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from analytics.models.requests import RequestRecord, RoutingMetric
 from analytics.models.rules import RoutingRule, RuleChange
 from analytics.models.seals import LedgerDay, LedgerSeal
 from analytics.models.sessions import AgentSession, SessionStall
+from analytics.models.shortened import ShortenedPart
 from analytics.models.totals import (
     DailyRollup,
     DailyTotal,
@@ -67,6 +68,7 @@ __all__ = [
     "RoutingRule",
     "RuleChange",
     "SessionStall",
+    "ShortenedPart",
     "StaleRollupHour",
     "StoredResponse",
     "Team",

@@ -16,6 +16,7 @@ from optimizer.domain.identifiers import NO_SESSION, Session, new_request_id
 from optimizer.domain.levers import LeverTrial
 from providers import features
 from providers.chat import Chat, Text
+from providers.resilience import Caller
 from providers.storable import storable_text
 from providers.values import frozen
 from routing.analysis import analyze_conversation, analyze_prompt
@@ -72,7 +73,8 @@ class GatewayRequest:
     ``semantic_key`` (unless it is empty) may share one too, if their prompts have the same
     meaning. ``turn`` is the kind of turn (:mod:`optimizer.domain.turns`). A ``strict`` request
     goes only to models that leave out nothing of it. ``trials`` are those of levers. ``asked`` is
-    the client's own chat where a lever has changed ``chat``.
+    the client's own chat where a lever has changed ``chat``. ``restoring`` makes a caller that
+    answers a model's own questions for what a lever left out, where one did.
     """
 
     chat: Chat
@@ -97,6 +99,7 @@ class GatewayRequest:
     strict: bool = False
     trials: tuple[LeverTrial, ...] = ()
     asked: Chat | None = None
+    restoring: Callable[[Caller], Caller] | None = None
     client: Client = ANONYMOUS
     request_id: uuid.UUID = field(default_factory=new_request_id)
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))

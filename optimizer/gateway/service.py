@@ -49,7 +49,7 @@ from optimizer.quality.judge import Judge
 from optimizer.shared.tasks import Background
 from providers import features
 from providers.chat import Chat, Reasoning
-from providers.resilience import Attempt, ResilientCaller
+from providers.resilience import Attempt, Caller, ResilientCaller
 from routing.engine import RoutingEngine
 from routing.models import ModelRef, RoutingDecision
 from routing.rules import NO_EFFECT
@@ -384,10 +384,10 @@ class RoutingService:
                 reservation.streamed = True
             decision = await self._selector.select(analyzed, started, reservation)
             decided(decision)
-            if self._levers is not None and self._levers.active.any:
+            if self._levers is not None and self._levers.needed:
                 analyzed = await self._levers.prepare(analyzed, decision)
             called = time.perf_counter()
-            opened = await self._caller.open_stream(
+            opened = await self._caller_of(analyzed.request).open_stream(
                 _chain(decision),
                 analyzed.request.chat,
                 attempts,
@@ -423,10 +423,10 @@ class RoutingService:
                 await self._accounting.reserve_tokens(analyzed)
             reservation = await self._selector.reservation(analyzed)
             decision = await self._selector.select(analyzed, started, reservation)
-            if self._levers is not None and self._levers.active.any:
+            if self._levers is not None and self._levers.needed:
                 analyzed = await self._levers.prepare(analyzed, decision)
             called = time.perf_counter()
-            completion = await self._caller.call(
+            completion = await self._caller_of(analyzed.request).call(
                 _chain(decision),
                 analyzed.request.chat,
                 attempts,
@@ -442,6 +442,10 @@ class RoutingService:
             raise await self._unfinished.end(call, error) from None
         self._remember(analyzed, recorded.result)
         return recorded
+
+    def _caller_of(self, request: GatewayRequest) -> Caller:
+        """Return what calls models: in rounds where they may ask for what was left out."""
+        return self._caller if request.restoring is None else request.restoring(self._caller)
 
     def _remember(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
         try:
@@ -461,7 +465,7 @@ class RoutingService:
         provider = self._caller.providers.get(completion.provider)
         # Input tokens include cached ones: with fewer, nothing can have been cached.
         if provider is not None and completion.usage.input_tokens >= LEAST_CACHED_TOKENS:
-            chat, tenant = analyzed.request.chat, analyzed.request.client.tenant
+            chat, tenant = analyzed.request.as_asked, analyzed.request.client.tenant
             if chat.large:
                 remember = asyncio.to_thread(
                     self._prompt_caches.remember, chat, provider.wire, completion, tenant

@@ -22,6 +22,7 @@ from analytics.ledger.rollups import totals_update
 from analytics.privacy.masking import load_mask
 from analytics.proof.day_roots import days_close
 from analytics.rules import rules_load
+from analytics.shortened import shortened_expire
 from optimizer.access.api_keys import ApiKeys
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter
 from optimizer.access.rate_limits import RateLimits
@@ -36,6 +37,8 @@ from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_av
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
+from optimizer.gateway.levers.compression.lever import CompressionLever
+from optimizer.gateway.levers.compression.memory import ConversationMemory
 from optimizer.gateway.levers.plans import RequestLevers
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.output_lengths import OutputLengths
@@ -208,6 +211,7 @@ def periodic_tasks_of_installation(
             PeriodicTask("Marking how budgets are used up", 60, budgets_mark),
             PeriodicTask("Writing down changed prices", 600, note_prices),
             PeriodicTask("Signing the roots of days", 600, days_close),
+            PeriodicTask("Forgetting how old conversations were sent", 600, shortened_expire),
             PeriodicTask(
                 "Settling what dead workers held",
                 10,
@@ -334,6 +338,8 @@ def build_services() -> Services:
         refreshes["the semantic cache"] = semantic.refresh
     if guarantee is not None:
         refreshes["the compared answers"] = guarantee.refresh
+    conversations = ConversationMemory(objects)
+    refreshes["which conversations were shortened"] = conversations.refresh
     past = PastRequests(engine, names, prices, speeds, output_lengths)
     routing = RoutingService(
         engine=engine,
@@ -341,7 +347,9 @@ def build_services() -> Services:
         caller=caller,
         accounting=accounting,
         cache=AnswerCache(cache, semantic, levers),
-        levers=RequestLevers(levers, REQUEST_LEVERS),
+        levers=RequestLevers(
+            levers, REQUEST_LEVERS, CompressionLever(levers, conversations, options.features)
+        ),
         rules=rules,
         experiments=experiments,
         judge=configured_judge(

@@ -40,6 +40,9 @@ class Cut(NamedTuple):
     calls: int = 0
 
 
+NOTHING_SEEN = Cut()
+
+
 class HiddenCall(NamedTuple):
     """A call of the gateway's own tool, as the model wrote it."""
 
@@ -92,7 +95,12 @@ def answer_name(call_ids: Sequence[str], text: str) -> str:
     return f"turn {digest.hexdigest()}"
 
 
-def seen(parts: Sequence[AnswerPart], since: Cut = Cut()) -> Cut:  # noqa: B008 - immutable
+def unnamed_call(name: str, arguments: Any) -> str:
+    """Return what stands for the id of a call that has none."""
+    return f"{name} {json.dumps(arguments, sort_keys=True)}"
+
+
+def seen(parts: Sequence[AnswerPart], since: Cut = NOTHING_SEEN) -> Cut:
     """Return how much the client sees of ``parts``, added to ``since``."""
     text, thoughts, calls = since
     for part in parts:
@@ -155,13 +163,17 @@ def with_rounds(messages: Sequence[Message], rounds: Rounds, result: Result) -> 
     waiting: tuple[ToolResult, ...] = ()
     for message in messages:
         if message.role == "assistant":
-            calls = [part.id for part in message.parts if isinstance(part, ToolCall)]
-            hidden = rounds(answer_name(calls, _joined(message.parts)))
+            calls = [part for part in message.parts if isinstance(part, ToolCall)]
+            text = _joined(message.parts)
+            hidden = rounds(answer_name([call.id for call in calls], text))
+            if calls and not hidden:
+                unnamed = unnamed_call(calls[0].name, calls[0].input)
+                hidden = rounds(answer_name([unnamed], text))
             turns, waiting = _split(message, hidden, result)
             sent += turns
             continue
         if waiting and message.role == "user":
-            message = Message("user", (*waiting, *message.parts), message.name)  # noqa: PLW2901
+            message = Message("user", (*waiting, *message.parts), message.name)
             waiting = ()
         sent.append(message)
     return sent
@@ -201,7 +213,10 @@ def parts_until(parts: Sequence[Part], cut: Cut) -> tuple[list[Part], list[Part]
         if isinstance(part, Text):
             if len(part.text) > text:
                 pieces = [Text(part.text[:text])] if text else []
-                return [*before, *pieces], [Text(part.text[text:], part.cache), *parts[number + 1 :]]
+                return [*before, *pieces], [
+                    Text(part.text[text:], part.cache),
+                    *parts[number + 1 :],
+                ]
             text -= len(part.text)
         elif isinstance(part, Thinking):
             thoughts -= 1

@@ -113,7 +113,7 @@ def _changed(part: Part, new: bool, calls: Calls, change: Change) -> Part:
     for inner in part.content:
         if isinstance(inner, Text):
             text = change(calls.place(part.call_id, inner.text, new))
-            inner = inner if text is inner.text else replace(inner, text=text)  # noqa: PLW2901
+            inner = inner if text is inner.text else replace(inner, text=text)
         content.append(inner)
     same = all(one is other for one, other in zip(content, part.content, strict=True))
     return part if same else replace(part, content=tuple(content))

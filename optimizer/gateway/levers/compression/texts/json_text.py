@@ -60,8 +60,7 @@ def as_objects(text: str) -> str:
     rows = text[end + len(_ROWS) : -1]
     objects = (
         ",".join(
-            f"{name}:{as_objects(value)}"
-            for name, value in zip(names, _elements(row), strict=True)
+            f"{name}:{as_objects(value)}" for name, value in zip(names, _elements(row), strict=True)
         )
         for row in _elements(rows)
     )

@@ -23,11 +23,13 @@ _MOST_LINES = 20_000
 
 _OF_LOGS = re.compile(
     r"""^\W{0,3}(?:
-        \d{4}-\d\d-\d\d[T ]\d\d:\d\d | \d\d:\d\d:\d\d | \d\d/\w{3}/\d{4}:\d\d | \w{3}\s+\d+\s\d\d:\d\d
-        | \[?(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL|info|warn|error|debug)\b\]?
+        \d{4}-\d\d-\d\d[T ]\d\d:\d\d | \d\d:\d\d:\d\d
+        | \d\d/\w{3}/\d{4}:\d\d | \w{3}\s+\d+\s\d\d:\d\d
+        | \[?(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL)\b\]?
+        | \[?(?:debug|info|warn|error)\b\]?
         | (?:npm|yarn|pnpm)\s | Step\s\d+/\d+ | \#\d+\s\[? | Get:\d+\s | Hit:\d+\s
-        | (?:Collecting|Downloading|Downloaded|Installing|Installed|Building|Compiling|Compiled|Linking
-            |Checking|Unpacking|Preparing|Processing|Copying|Generating|Fetching|Receiving|Resolving
+        | (?:Collecting|Downloading|Downloaded|Installing|Installed|Building|Compiling|Compiled
+            |Linking|Checking|Unpacking|Preparing|Processing|Copying|Generating|Fetching|Receiving|Resolving
             |Requirement\salready|Using\scached|Selecting|Setting\sup|remote:|Running|Finished)\b
         | \[\s*\d+/\d+\] | \[\s*\d+%\] | \d+(?:\.\d+)?%
         | (?:ok|not\sok)\s\d+ | (?:PASS|FAIL|SKIP|RUN|OK)\b | [✓✔✗✘●○×]
@@ -37,9 +39,9 @@ _OF_LOGS = re.compile(
 )
 _OF_CODE = re.compile(
     r"""^\s*(?:
-        (?:def|class|import|from|return|if|elif|else|for|while|try|except|with|async|await|yield|raise
-          |const|let|var|function|export|public|private|protected|static|func|fn|impl|struct|enum|type
-          |interface|package|use|mod|pub|switch|case|throw|new|template|namespace|using|end)\b
+        (?:def|class|import|from|return|if|elif|else|for|while|try|except|with|async|await|yield
+          |raise|const|let|var|function|export|public|private|protected|static|func|fn|impl|struct|enum
+          |type|interface|package|use|mod|pub|switch|case|throw|new|template|namespace|using|end)\b
         | //|/\*|\*\s|\#include|\#define|@\w+|</?\w|[}\])]
         | -?\s*[\w."'-]+\s?[=:]\s | \[+[\w."-]+\]+\s*$ | [^,]*(?:,[^,]*){3}
     )|[{;]\s*$|^\s+\w.*[(,:]\s*$""",
@@ -48,12 +50,14 @@ _OF_CODE = re.compile(
 _NUMBERED = re.compile(r"^\s*\d+(?:→|\t|:\s|\s\|)")
 _OF_DIFFS = re.compile(r"^(?:diff --git |@@ -\d|index [0-9a-f]{7,}\.\.)", re.MULTILINE)
 _OF_ERRORS = re.compile(
-    r"(?i:\b(?:error|err!|fail(?:ed|ure|ures|ing|s)?|exception|traceback|panic(?:ked)?|fatal|warn(?:ing)?"
-    r"|assert(?:ion)?\w*|denied|cannot|can't|undefined|unresolved|not\sfound|no\ssuch|missing|invalid"
+    r"(?i:\b(?:error|err!|fail(?:ed|ure|ures|ing|s)?|exception|traceback|panic(?:ked)?|fatal"
+    r"|warn(?:ing)?|assert(?:ion)?\w*|denied|cannot|can't|undefined|unresolved|not\sfound|no\ssuch|missing|invalid"
     r"|segfault|segmentation|killed|abort(?:ed)?|timed?\s?out|refused|unexpected|rejected|deprecated)\b)"
     r"|[a-z](?:Error|Exception|Warning)\b|^\s*E\s{2,}|✗|✘|✖|^\s*\^+\s*$"
 )
-_VARYING = re.compile(r"0x[0-9a-fA-F]+|[0-9a-fA-F]{7,}|\d+|(?<=[\s\"'(=])[\w.-]*/[\w./-]+|\"[^\"]*\"")
+_VARYING = re.compile(
+    r"0x[0-9a-fA-F]+|[0-9a-fA-F]{7,}|\d+|(?<=[\s\"'(=])[\w.-]*/[\w./-]+|\"[^\"]*\""
+)
 
 
 def is_log(text: str, *, surely: bool = False) -> bool:

@@ -15,6 +15,7 @@ from optimizer.gateway.levers.compression.hidden import (
     Result,
     Rounds,
     answer_name,
+    unnamed_call,
 )
 from optimizer.gateway.levers.compression.places import Change, Place, is_exact, label_of, pasted
 from optimizer.gateway.levers.compression.texts.forms import TOOL
@@ -172,9 +173,13 @@ def _split(turn: Sequence[Any], rounds: Rounds, result: Result) -> tuple[list[An
     """Return the contents of one turn of the model, and the responses that the next one has."""
     parts = _parts(turn)
     called = [_named(part, "functionCall", "function_call") for part in parts]
-    ids = [str(call.get("id")) for call in called if call and call.get("id")]
-    named = ids or [f"{c.get('name')} {json.dumps(c.get('args'))}" for c in called if c]
-    hidden_rounds: Sequence[HiddenRound] = rounds(answer_name(named, "".join(map(_said, parts))))
+    text = "".join(map(_said, parts))
+    names = [
+        str(call.get("id") or unnamed_call(str(call.get("name")), call.get("args") or {}))
+        for call in called
+        if call
+    ]
+    hidden_rounds: Sequence[HiddenRound] = rounds(answer_name(names, text))
     turns: list[Any] = []
     rest, at = parts, Cut()
     for hidden in hidden_rounds:
@@ -214,8 +219,7 @@ def _call(arguments: str, signature: str = "", name: str = TOOL) -> dict[str, An
 
 def _results(calls: Sequence[HiddenCall], result: Result) -> list[Any]:
     return [
-        {"functionResponse": {"name": TOOL, "response": {"output": result(call)}}}
-        for call in calls
+        {"functionResponse": {"name": TOOL, "response": {"output": result(call)}}} for call in calls
     ]
 
 

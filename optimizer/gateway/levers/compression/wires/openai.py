@@ -54,7 +54,9 @@ class OpenAIRequests:
                     calls.add(str(call.get("id")), str(function.get("name")), str(arguments or ""))
             elif role == "tool":
                 call_id = str(message.get("tool_call_id"))
-                message = _changed(message, lambda t, i=call_id, n=new: change(calls.place(i, t, n)))
+                message = _changed(
+                    message, lambda t, i=call_id, n=new: change(calls.place(i, t, n))
+                )
             elif role == "user":
                 message = _changed(message, lambda t, n=new: pasted(t, n, change))
             sent.append(message)

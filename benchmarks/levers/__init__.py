@@ -1,0 +1,1 @@
+"""What levers save and cost."""
