@@ -237,8 +237,9 @@ def merged(answers: Sequence[Completion], usage: Usage, whole_again: bool) -> Co
     parts = tuple(
         part for answer in answers for part in answer.choices[0].parts if not is_hidden(part)
     )
-    if not whole_again and len(answers) == 1 and parts == last.choices[0].parts:
-        return last if usage is last.usage else replace(last, usage=usage)
+    as_it_came = not whole_again and len(answers) == 1 and parts == last.choices[0].parts
+    if as_it_came and (last.relayed is None or not _repeats_request(last.relayed.body)):
+        return last
     ending = last.choices[0]
     choice = Choice(
         parts, ending.finish_reason, ending.refusal, ending.stop_sequence, ending.logprobs
@@ -260,6 +261,11 @@ def _relayed(answers: Sequence[Completion]) -> RelayedAnswer | None:
     wire = _wire_of(own[-1].body)
     body = ANSWER_WIRES[wire].merged([answer.body for answer in own])
     return RelayedAnswer(body, headers=own[-1].headers)
+
+
+def _repeats_request(body: Mapping[str, Any]) -> bool:
+    """Return whether an answer repeats the tools of its request, as OpenAI's responses do."""
+    return "output" in body and "tools" in body
 
 
 def _wire_of(body: Mapping[str, Any]) -> str:
@@ -300,6 +306,8 @@ class _MergedStream:
                     for shown in self._shown_of(event, builder):
                         yield shown
             completion = builder.completion()
+            if self._merger is not None and (body := self._merger.round_body()) is not None:
+                completion = replace(completion, relayed=RelayedAnswer(body))
             if self._rounds.end(completion):
                 break
             self._finished.clear()

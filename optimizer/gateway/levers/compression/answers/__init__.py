@@ -19,6 +19,10 @@ class StreamMerger(Protocol):
         """Forget the ending of a round that another one follows; return what was not it."""
         ...
 
+    def round_body(self) -> Mapping[str, Any] | None:
+        """Return what is known of the answer of the round in the provider's form, if anything."""
+        ...
+
     def endings(self) -> list[Relayed]:
         """Return the messages that end the answer."""
         ...

@@ -63,6 +63,9 @@ class AnthropicStreams:
         self._places.clear()
         return []
 
+    def round_body(self) -> None:
+        """Return nothing: the round's events say all of it."""
+
     def endings(self) -> list[Relayed]:
         """Return the ending of the last round."""
         return self._held

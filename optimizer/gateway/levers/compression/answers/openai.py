@@ -118,6 +118,9 @@ class OpenAIStreams:
         self._places.clear()
         return said
 
+    def round_body(self) -> None:
+        """Return nothing: the round's events say all of it."""
+
     def endings(self) -> list[Relayed]:
         """Return the ending of the last round."""
         return self._held

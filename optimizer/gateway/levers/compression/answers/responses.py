@@ -36,6 +36,7 @@ class ResponsesStreams:
         self._shown = 0
         self._places: dict[Any, int | None] = {}
         self._items: list[Any] = []
+        self._round: list[Any] = []
         self._held: list[Relayed] = []
 
     def feed(self, message: Relayed) -> list[Relayed]:
@@ -45,29 +46,34 @@ class ResponsesStreams:
             return [message]
         kind, response = data.get("type") or message.name, data.get("response")
         if isinstance(response, Mapping):
-            if self._id is None:
-                self._id = response.get("id")
-            if kind not in _BEGINNINGS:
-                self._held.append(message)
-                return []
-            if not self._first:
-                return []
-            return [self._sent(message, {**data, "response": _as_asked(response)})]
-        place = data.get("output_index")
-        if kind == "response.output_item.added":
-            hidden = _is_hidden(data.get("item"))
-            self._places[place] = None if hidden else self._shown
-            self._shown += not hidden
+            return self._about_all(message, data, kind, response)
+        place, item = data.get("output_index"), data.get("item")
         if place is None:
             return [self._sent(message, dict(data))]
-        if (shown := self._place(place, data.get("item"))) is None:
+        shown, done = self._place(place, item), kind == "response.output_item.done"
+        if done:
+            self._round.append(item)
+        if shown is None:
             return []
-        if kind == "response.output_item.done":
-            self._items.append(data.get("item"))
+        if done:
+            self._items.append(item)
         return [self._sent(message, {**data, "output_index": shown})]
 
+    def _about_all(
+        self, message: Relayed, data: Mapping[str, Any], kind: str, response: Mapping[str, Any]
+    ) -> list[Relayed]:
+        """Return what the client gets of a message about the response as a whole."""
+        if self._id is None:
+            self._id = response.get("id")
+        if kind not in _BEGINNINGS:
+            self._held.append(message)
+            return []
+        if not self._first:
+            return []
+        return [self._sent(message, {**data, "response": _as_asked(response)})]
+
     def _place(self, place: Any, item: Any) -> int | None:
-        """Return where an item stands for the client; some servers announce none."""
+        """Return where an item stands for the client, ``None`` for a hidden one."""
         if place not in self._places:
             hidden = _is_hidden(item)
             self._places[place] = None if hidden else self._shown
@@ -85,7 +91,12 @@ class ResponsesStreams:
         self._first = False
         self._held.clear()
         self._places.clear()
+        self._round = []
         return []
+
+    def round_body(self) -> Mapping[str, Any] | None:
+        """Return the items of the round."""
+        return {"output": list(self._round)} if self._round else None
 
     def endings(self) -> list[Relayed]:
         """Return the ending of the last round, with the items of all."""

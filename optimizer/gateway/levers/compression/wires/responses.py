@@ -174,7 +174,7 @@ def _items_until(items: Sequence[Any], cut: Cut) -> int:
     return len(items)
 
 
-def _call(call_id: str, arguments: str) -> dict[str, Any]:
+def _call(call_id: str, arguments: Any) -> dict[str, Any]:
     return {
         "type": "function_call", "call_id": call_id, "name": TOOL, "arguments": arguments or "{}"
     }  # fmt: skip
@@ -188,7 +188,13 @@ def _results(calls: Sequence[HiddenCall], result: Result) -> list[Any]:
 
 
 def _answer_items(completion: Completion) -> Any:
-    """Yield the items of an answer as the provider wants them back."""
+    """Yield the items of an answer as the provider wants them back: as it gave them."""
+    given = completion.relayed.body.get("output") if completion.relayed is not None else None
+    if isinstance(given, list):
+        for item in given:
+            hidden = _kind(item) == "function_call" and item.get("name") == TOOL
+            yield _call(_call_id(item), item.get("arguments")) if hidden else item
+        return
     for part in completion.choices[0].parts:
         if isinstance(part, Text):
             content = [{"type": "output_text", "text": part.text}]
