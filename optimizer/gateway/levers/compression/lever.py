@@ -23,6 +23,7 @@ from optimizer.gateway.levers.compression.restoring import RestoringCaller
 from optimizer.gateway.levers.compression.sending import (
     Forms,
     Sending,
+    can_shorten,
     conversation_of,
     takes_tool,
 )
@@ -94,7 +95,7 @@ class CompressionLever:
         """Return the request as it is to be sent to the chosen model, with its trial."""
         request, used = analyzed.request, self._active.mode(NAME) != "off"
         chat = request.chat
-        if request.restoring is not None or chat.n > 1 or request.turn == KEEP_ALIVE:
+        if request.restoring is not None or request.turn == KEEP_ALIVE or not can_shorten(chat):
             return analyzed
         goes_on = any(message.role == "assistant" for message in chat.messages)
         if not used and not (goes_on and self._memory.any):

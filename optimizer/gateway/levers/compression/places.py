@@ -24,7 +24,7 @@ _COMMAND_READS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TextPlace:
     """One text. ``new`` if no answer follows it yet, so that no provider has it in a cache.
 
     ``exact`` if the model may need every letter of it; ``label`` names the call of a result.
@@ -36,7 +36,7 @@ class Place:
     label: str = ""
 
 
-Change = Callable[[Place], str]
+Change = Callable[[TextPlace], str]
 """Returns what is sent for a text: the text itself if nothing changes."""
 
 
@@ -60,7 +60,7 @@ def pasted(text: str, new: bool, change: Change) -> str:
     for match in _FENCED.finditer(text):
         begin, end = match.span(2)
         block = text[begin:end]
-        sent = change(Place(block, new, exact=False))
+        sent = change(TextPlace(block, new, exact=False))
         if sent is not block:
             pieces += (text[at:begin], sent, "" if sent.endswith("\n") else "\n")
             at = end
@@ -77,11 +77,11 @@ class Calls:
         """Remember a call."""
         self._known[call_id] = (name, arguments)
 
-    def place(self, call_id: str, text: str, new: bool) -> Place:
+    def place(self, call_id: str, text: str, new: bool) -> TextPlace:
         """Return the place of a text in the result of a call."""
         name, arguments = self._known.get(call_id, ("", ""))
         label = label_of(name, arguments) if name else ""
-        return Place(text, new, is_exact(name, arguments), label)
+        return TextPlace(text, new, is_exact(name, arguments), label)
 
 
 def changed_chat(chat: Chat, change: Change) -> tuple[Message, ...]:

@@ -16,7 +16,7 @@ from optimizer.gateway.levers.compression.hidden import (
     of_stored,
     with_rounds,
 )
-from optimizer.gateway.levers.compression.places import Change, Place, changed_chat
+from optimizer.gateway.levers.compression.places import Change, TextPlace, changed_chat
 from optimizer.gateway.levers.compression.texts.cache import ShortTexts
 from optimizer.gateway.levers.compression.texts.forms import (
     SAME,
@@ -66,7 +66,7 @@ class _Parts:
         self._times: Counter[bytes] = Counter()
         self._labels: dict[bytes, str] = {}
 
-    def next(self, place: Place) -> tuple[bytes, str, bool]:
+    def next(self, place: TextPlace) -> tuple[bytes, str, bool]:
         """Return the digest of a text, the name of the part, and whether it is a copy."""
         digest = digest_of(place.text)
         time = self._times[digest]
@@ -104,7 +104,7 @@ class Sending:
     def _deciding(self, known: Forms, forms: dict[str, str], all_parts: bool) -> Change:
         parts = _Parts(self.conversation)
 
-        def decide(place: Place) -> str:
+        def decide(place: TextPlace) -> str:
             if len(place.text) < _LEAST:
                 return place.text
             _, name, repeated = parts.next(place)
@@ -146,7 +146,7 @@ class Sending:
     def _writing(self, forms: Forms, saved: Counter[str]) -> Change:
         parts = _Parts(self.conversation)
 
-        def write(place: Place) -> str:
+        def write(place: TextPlace) -> str:
             if len(place.text) < _LEAST:
                 return place.text
             digest, name, repeated = parts.next(place)
@@ -185,6 +185,12 @@ class Sending:
             source = replace(source, body=body)
         following = replace(chat, messages=messages, source=source)
         return following.as_large() if chat.large else following
+
+
+def can_shorten(chat: Chat) -> bool:
+    """Return whether a request can be changed on each wire on which it may go out."""
+    source = chat.source
+    return chat.n == 1 and (source is None or not source.body or source.wire in REQUEST_WIRES)
 
 
 def takes_tool(chat: Chat) -> bool:

@@ -52,15 +52,15 @@ class GeminiStreams:
         return [written] if shown or not parts else []
 
     def next_round(self) -> list[Relayed]:
-        """Forget the ending, but for what it said."""
-        said = []
+        """Forget the ending, but for what it has of the answer."""
+        kept = []
         for message in self._held:
             data = message.data
             if data is not None and _parts(data):
                 candidate = {k: v for k, v in data["candidates"][0].items() if k != "finishReason"}
-                said.append(numbered(message, {**data, "candidates": [candidate]}))
+                kept.append(numbered(message, {**data, "candidates": [candidate]}))
         self._held.clear()
-        return said
+        return kept
 
     def round_body(self) -> None:
         """Return nothing: the round's events say all of it."""

@@ -73,8 +73,8 @@ class OpenAIStreams:
         if choice.get("finish_reason"):
             self._held.append(self._sent(message, chunk))
             return []
-        said = choice.get("delta")
-        if said or said == delta:
+        kept = choice.get("delta")
+        if kept or kept == delta:
             return [self._sent(message, chunk)]
         return [self._sent(message, chunk)] if data.get("usage") else []
 
@@ -82,12 +82,12 @@ class OpenAIStreams:
         return message if chunk == message.data else numbered(message, chunk)
 
     def _delta(self, delta: Mapping[str, Any]) -> dict[str, Any]:
-        said = dict(delta)
+        kept = dict(delta)
         if not self._first:
-            said.pop("role", None)
-            if not said.get("content"):
-                said.pop("content", None)
-        calls = said.pop("tool_calls", None)
+            kept.pop("role", None)
+            if not kept.get("content"):
+                kept.pop("content", None)
+        calls = kept.pop("tool_calls", None)
         shown = []
         for call in calls or ():
             index = call.get("index")
@@ -98,25 +98,25 @@ class OpenAIStreams:
             if (place := self._places[index]) is not None:
                 shown.append({**call, "index": place})
         if shown:
-            said["tool_calls"] = shown
-        elif calls and said.keys() <= {"role", "content"} and not said.get("content"):
+            kept["tool_calls"] = shown
+        elif calls and kept.keys() <= {"role", "content"} and not kept.get("content"):
             return {}
-        return said
+        return kept
 
     def next_round(self) -> list[Relayed]:
-        """Forget the ending, but for what its last chunk said."""
+        """Forget the ending, but for what its last chunk has of the answer."""
         self._first = False
-        said = []
+        kept = []
         for message in self._held:
             choices: list[Any] = (message.data or {}).get("choices") or []
             delta = choices[0].get("delta") if choices else None
             if delta and message.data is not None and delta.keys() - {"role"}:
                 chunk = {**message.data, "choices": [{**choices[0], "finish_reason": None}]}
                 chunk.pop("usage", None)
-                said.append(numbered(message, chunk))
+                kept.append(numbered(message, chunk))
         self._held.clear()
         self._places.clear()
-        return said
+        return kept
 
     def round_body(self) -> None:
         """Return nothing: the round's events say all of it."""

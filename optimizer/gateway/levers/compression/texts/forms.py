@@ -111,7 +111,7 @@ def reference(earlier: str, handle: str) -> str:
 
 
 def _body(text: str, form: str) -> tuple[str, str] | None:
-    """Return the short text of a form and what is to be said of it."""
+    """Return the short text of a form and what its first line says."""
     if form == _COLUMNS:
         plain = without_whitespace(text)
         short = with_columns(plain)

@@ -17,7 +17,13 @@ from optimizer.gateway.levers.compression.hidden import (
     answer_name,
     unnamed_call,
 )
-from optimizer.gateway.levers.compression.places import Change, Place, is_exact, label_of, pasted
+from optimizer.gateway.levers.compression.places import (
+    Change,
+    TextPlace,
+    is_exact,
+    label_of,
+    pasted,
+)
 from optimizer.gateway.levers.compression.texts.forms import TOOL
 from optimizer.gateway.levers.compression.wires import Body
 from providers.chat import Text, Thinking, ToolCall
@@ -140,7 +146,7 @@ def _changed(part: Any, new: bool, arguments: Mapping[str, str], change: Change)
         exact, label = is_exact(function, called), label_of(function, called)
 
         def write(text: str, exact: bool = exact, label: str = label) -> str:
-            return change(Place(text, new, exact, label))
+            return change(TextPlace(text, new, exact, label))
 
         return {**part, name: {**given, "response": _texts(given.get("response"), write, 0)}}
     return part
@@ -157,11 +163,11 @@ def _texts(value: Any, write: Any, depth: int) -> Any:
 
 
 def _parts(turn: Sequence[Any]) -> list[Any]:
-    found: list[Any] = []
+    every: list[Any] = []
     for content in turn:
         parts = content.get("parts")
-        found += parts if isinstance(parts, list) else [parts]
-    return [part for part in found if isinstance(part, Mapping)]
+        every += parts if isinstance(parts, list) else [parts]
+    return [part for part in every if isinstance(part, Mapping)]
 
 
 def _said(part: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.gateway.levers.compression.places import Place, is_exact, pasted
+from optimizer.gateway.levers.compression.places import TextPlace, is_exact, pasted
 from optimizer.gateway.levers.compression.texts.forms import Limits, form_of, short_text
 from optimizer.gateway.levers.compression.texts.json_text import (
     as_objects,
@@ -213,7 +213,7 @@ def test_of_a_persons_words_only_fenced_blocks_change(pieces: list[str]) -> None
     text = "".join(pieces)
     blocks: list[str] = []
 
-    def change(place: Place) -> str:
+    def change(place: TextPlace) -> str:
         blocks.append(place.text)
         return "short\n"
 
