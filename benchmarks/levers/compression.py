@@ -173,10 +173,10 @@ class _Way:
         messages, before = chat.messages, set(self.forms)
         if self.name == "no memory":
             forms = self.sending.new_forms(chat, {}, all_parts=True)
-            messages = self.sending.written(chat, forms)[0].messages
+            messages = self.sending.written(chat, forms).messages
         elif self.name != "as sent":
             self.forms |= self.sending.new_forms(chat, self.forms)
-            messages = self.sending.written(chat, self.forms)[0].messages
+            messages = self.sending.written(chat, self.forms).messages
         tool = self.name != "as sent"
         if self.name == "no memory":
             tool = any(a is not b for a, b in zip(messages, chat.messages, strict=True))

@@ -227,7 +227,8 @@ class _Work:
             self.new = self.sending.new_forms(self.chat, self.known, all_parts=everything)
         if self.acts:
             forms = {**self.known, **self.new}
-            chat, self.saved = self.sending.written(self.chat, forms)
+            chat = self.sending.written(self.chat, forms)
+            self.saved = self.chat.estimated_tokens() - chat.estimated_tokens()
             self._made = forms, chat
 
     def add(self, stored: Forms) -> None:
@@ -244,7 +245,7 @@ class _Work:
         if chat is not None and all(self.known.get(part) == forms[part] for part in forms):
             return chat
         self.sending.originals.clear()
-        return self.sending.written(self.chat, self.known)[0]
+        return self.sending.written(self.chat, self.known)
 
 
 def _expected(decision: RoutingDecision) -> Decimal | None:

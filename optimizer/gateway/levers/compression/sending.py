@@ -30,12 +30,12 @@ from optimizer.gateway.levers.compression.texts.forms import (
 from optimizer.gateway.levers.compression.wires.table import REQUEST_WIRES
 from providers.chat import Chat, Text, ToolResult
 from providers.completion import Completion
-from providers.token_estimates import estimate_tokens
 
 Forms = Mapping[str, str]
 """The form of each part of a conversation that is sent in one, by the name of the part."""
 _LEAST = 100
 """Characters of the shortest text that could ever be sent in another form."""
+_NO_SUCH_TEXT = "There is no text with this id. Ids stand in the first line of a shortened text."
 
 
 def conversation_of(tenant: str, session: str, sub_agent: str, chat: Chat) -> str:
@@ -116,34 +116,32 @@ class Sending:
 
         return decide
 
-    def written(self, chat: Chat, forms: Forms) -> tuple[Chat, int]:
-        """Return the chat with its parts in ``forms``, and the tokens that this saves.
+    def written(self, chat: Chat, forms: Forms) -> Chat:
+        """Return the chat with its parts in ``forms``.
 
         With the tool, hidden rounds of earlier answers are put in where they were.
         """
-        messages, saved = list(chat.messages), Counter[str]()
-        messages = list(changed_chat(chat, self._writing(forms, saved)))
+        messages = list(changed_chat(chat, self._writing(forms)))
         source, tools = chat.source, chat.tools
         wire = REQUEST_WIRES.get(source.wire) if source is not None else None
         body: Mapping[str, Any] | None = None
         if source is not None and wire is not None:
-            body = wire.changed(source.body, self._writing(forms, Counter()))
+            body = wire.changed(source.body, self._writing(forms))
         if self.limits.restorable:
             rounds = partial(_rounds, forms)
             messages = with_rounds(messages, rounds, self.original)
             tools = (*tools, RESTORE)
             if body is not None and wire is not None:
                 body = wire.with_tool(wire.with_rounds(body, rounds, self.original))
-            saved["tokens"] -= estimate_tokens(str(RESTORE.parameters) + RESTORE.description)
         sent = replace(
             chat,
             messages=tuple(messages),
             tools=tools,
             source=source if body is None or source is None else replace(source, body=body),
         )
-        return (sent.as_large() if chat.large else sent), saved["tokens"]
+        return sent.as_large() if chat.large else sent
 
-    def _writing(self, forms: Forms, saved: Counter[str]) -> Change:
+    def _writing(self, forms: Forms) -> Change:
         parts = _Parts(self.conversation)
 
         def write(place: TextPlace) -> str:
@@ -153,14 +151,12 @@ class Sending:
             if (form := forms.get(name)) is None:
                 return place.text
             handle = handle_of(digest) if self.limits.restorable else ""
-            if form == SAME:
-                if not repeated:
-                    return place.text  # the client has left out the one before
-                sent: str | None = reference(parts.first_label(digest), handle)
-                saved["tokens"] += estimate_tokens(place.text) - estimate_tokens(sent or "")
+            if form != SAME:
+                sent = self.texts.short(digest, place.text, form, handle)
+            elif repeated:
+                sent = reference(parts.first_label(digest), handle)
             else:
-                sent, tokens = self.texts.short(digest, place.text, form, handle)
-                saved["tokens"] += tokens
+                sent = None  # the client has left out the one before
             if sent is None:
                 return place.text
             self.originals[handle] = place.text
@@ -171,10 +167,8 @@ class Sending:
     def original(self, call: HiddenCall) -> str:
         """Return what the gateway answers a call of its tool: the exact original, or what to do."""
         text = self.originals.get(call.wanted)
-        if text is not None:
-            return text
-        known = ", ".join(sorted(self.originals)[:50]) or "none"
-        return f"{TOOL}: there is no text with this id. The ids are: {known}."
+        # Every later turn must say the same, so it names none of the ids that there are by now.
+        return _NO_SUCH_TEXT if text is None else text
 
     def continued(self, chat: Chat, messages: Any, completion: Completion, calls: Any) -> Chat:
         """Return the chat of the next round, ``messages`` and the body of its own wire."""
