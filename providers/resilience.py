@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import stamina
 
@@ -42,6 +42,7 @@ __all__ = [
     "AllProvidersFailed",
     "Attempt",
     "AuthorizeCall",
+    "Caller",
     "OpenStream",
     "ResiliencePolicy",
     "ResilientCaller",
@@ -56,6 +57,36 @@ Make = Callable[[Provider, str, FallbackState], Awaitable[Made]]
 AuthorizeCall = Callable[[str, str, Sequence[Attempt]], Awaitable[None]]
 """Called with (provider, model, failed attempts) before each call. It raises an error to prevent
 the call: a :class:`providers.errors.ProviderError` skips this model."""
+
+
+class Caller(Protocol):
+    """What :class:`ResilientCaller` does for a chat, for those that stand around it."""
+
+    async def call(
+        self,
+        chain: Sequence[tuple[str, str]],
+        chat: Chat,
+        attempts: list[Attempt],
+        authorize: AuthorizeCall | None = None,
+        caller: str = "",
+        *,
+        first: TierAttempt | None = None,
+    ) -> Completion:
+        """Return the first completion that a model of ``chain`` delivers."""
+        ...
+
+    async def open_stream(
+        self,
+        chain: Sequence[tuple[str, str]],
+        chat: Chat,
+        attempts: list[Attempt],
+        authorize: AuthorizeCall | None = None,
+        caller: str = "",
+        *,
+        first: TierAttempt | None = None,
+    ) -> OpenStream:
+        """Return the first stream of ``chain`` that delivers content."""
+        ...
 
 
 @dataclass(slots=True)
@@ -101,6 +132,7 @@ class ResilientCaller:
         authorize: AuthorizeCall | None = None,
         caller: str = "",
         policy: ResiliencePolicy | None = None,
+        *,
         first: TierAttempt | None = None,
     ) -> Completion:
         """Return the first completion that a (provider, model) of ``chain`` delivers.
@@ -154,6 +186,7 @@ class ResilientCaller:
         authorize: AuthorizeCall | None = None,
         caller: str = "",
         policy: ResiliencePolicy | None = None,
+        *,
         first: TierAttempt | None = None,
     ) -> OpenStream:
         """Return the first stream of ``chain`` that delivers content.

@@ -134,13 +134,6 @@ def _one_of(fields: Mapping[str, Any], name: str, allowed: tuple[Any, ...]) -> A
     return value
 
 
-def _flag(fields: Mapping[str, Any], name: str) -> bool:
-    value = fields.get(name, False)
-    if not isinstance(value, bool):
-        raise RuleError(name, "must be true or false.")
-    return value
-
-
 def _number(
     fields: Mapping[str, Any], name: str, kind: Callable[[Any], Any], low: int, high: int
 ) -> Any:

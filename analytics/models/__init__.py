@@ -32,6 +32,7 @@ from analytics.models.rules import RoutingRule, RuleChange
 from analytics.models.seals import LedgerDay, LedgerSeal
 from analytics.models.sessions import AgentSession, SessionStall
 from analytics.models.shadow import ShadowAnswer, ShadowCount, ShadowMove
+from analytics.models.shortened import ShortenedPart
 from analytics.models.totals import (
     DailyRollup,
     DailyTotal,
@@ -85,6 +86,7 @@ __all__ = [
     "ShadowAnswer",
     "ShadowCount",
     "ShadowMove",
+    "ShortenedPart",
     "StaleRollupHour",
     "StoredResponse",
     "Team",

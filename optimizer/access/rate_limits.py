@@ -241,4 +241,4 @@ def _token_window(limit: int, state: TokenWindow) -> RateWindow:
 
 def tokens_of(usage: Usage) -> int:
     """Return the tokens of a call that count against a limit: input plus output."""
-    return usage.input_tokens + usage.output_tokens
+    return usage.total_input_tokens + usage.total_output_tokens

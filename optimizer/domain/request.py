@@ -16,6 +16,7 @@ from optimizer.domain.identifiers import NO_SESSION, Session, new_request_id
 from optimizer.domain.levers import LeverTrial
 from providers import features
 from providers.chat import Chat, Text
+from providers.resilience import Caller
 from providers.storable import storable_text
 from providers.tier_attempts import TierAttempt
 from providers.values import changed, frozen
@@ -79,7 +80,8 @@ class GatewayRequest:
     routing. ``turn`` is the kind of turn (:mod:`optimizer.domain.turns`). A ``strict`` request
     goes only to models that leave out nothing of it. ``trials`` are those of levers.
     ``first_tier`` is another service tier in which the model is asked first. ``asked`` is
-    the client's own chat where a lever has changed ``chat``.
+    the client's own chat where a lever has changed ``chat``. ``restoring`` makes a caller that
+    answers a model's own questions for what a lever left out, where one did.
     """
 
     chat: Chat
@@ -109,6 +111,7 @@ class GatewayRequest:
     trials: tuple[LeverTrial, ...] = ()
     first_tier: TierAttempt | None = None
     asked: Chat | None = None
+    restoring: Callable[[Caller], Caller] | None = None
     client: Client = ANONYMOUS
     request_id: uuid.UUID = field(default_factory=new_request_id)
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))

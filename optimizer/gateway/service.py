@@ -60,7 +60,7 @@ from optimizer.quality.trial_answers import TrialAnswers
 from optimizer.shared.tasks import Background
 from providers import features
 from providers.chat import Chat, Reasoning
-from providers.resilience import Attempt, ResilientCaller
+from providers.resilience import Attempt, Caller, ResilientCaller
 from routing.engine import RoutingEngine
 from routing.models import ModelRef, RoutingDecision
 from routing.rules import NO_EFFECT
@@ -430,7 +430,7 @@ class RoutingService:
             if reservation is not None:
                 reservation.streamed = True
             decision = await self._selector.select(analyzed, started, reservation)
-            if self._levers is not None and self._levers.active.any:
+            if self._levers is not None and self._levers.needed:
                 analyzed = await self._levers.prepare(analyzed, decision)
                 analyzed, run = await self._cascade(analyzed, decision, attempts, reservation)
             called = time.perf_counter()
@@ -440,7 +440,7 @@ class RoutingService:
                 decided(decision)
             else:
                 decided(decision)
-                opened = await self._caller.open_stream(
+                opened = await self._caller_of(analyzed.request).open_stream(
                     _chain(decision),
                     analyzed.request.chat,
                     attempts,
@@ -479,7 +479,7 @@ class RoutingService:
                 await self._accounting.reserve_tokens(analyzed)
             reservation = await self._selector.reservation(analyzed)
             decision = await self._selector.select(analyzed, started, reservation)
-            if self._levers is not None and self._levers.active.any:
+            if self._levers is not None and self._levers.needed:
                 analyzed = await self._levers.prepare(analyzed, decision)
                 analyzed, run = await self._cascade(analyzed, decision, attempts, reservation)
             called = time.perf_counter()
@@ -487,7 +487,7 @@ class RoutingService:
                 completion = await run.walk.complete()
                 analyzed, decision = run.recorded(analyzed, decision)
             else:
-                completion = await self._caller.call(
+                completion = await self._caller_of(analyzed.request).call(
                     _chain(decision),
                     analyzed.request.chat,
                     attempts,
@@ -516,9 +516,15 @@ class RoutingService:
         attempts: list[Attempt],
         reservation: Reservation | None,
     ) -> tuple[AnalyzedRequest, CascadeRun | None]:
-        if self._cascades is None or not self._cascades.on:
+        # A shortened conversation is answered in rounds of its own.
+        shortened = analyzed.request.restoring is not None
+        if self._cascades is None or not self._cascades.on or shortened:
             return analyzed, None
         return await self._cascades.begin(analyzed, decision, attempts, reservation)
+
+    def _caller_of(self, request: GatewayRequest) -> Caller:
+        """Return what calls models: in rounds where they may ask for what was left out."""
+        return self._caller if request.restoring is None else request.restoring(self._caller)
 
     def _remember(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
         try:
@@ -542,7 +548,7 @@ class RoutingService:
         provider = self._caller.providers.get(completion.provider)
         # Input tokens include cached ones: with fewer, nothing can have been cached.
         if provider is not None and completion.usage.input_tokens >= LEAST_CACHED_TOKENS:
-            chat, tenant = analyzed.request.chat, analyzed.request.client.tenant
+            chat, tenant = analyzed.request.as_asked, analyzed.request.client.tenant
             if chat.large:
                 remember = asyncio.to_thread(
                     self._prompt_caches.remember, chat, provider.wire, completion, tenant

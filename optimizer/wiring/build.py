@@ -22,6 +22,7 @@ from analytics.ledger.rollups import totals_update
 from analytics.privacy.masking import load_mask
 from analytics.proof.day_roots import days_close
 from analytics.rules import rules_load
+from analytics.shortened import shortened_expire
 from optimizer.access.api_keys import ApiKeys
 from optimizer.access.concurrency.limiter import ConcurrencyLimiter
 from optimizer.access.rate_limits import RateLimits
@@ -39,6 +40,8 @@ from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
 from optimizer.gateway.levers.cascade.lever import CascadeLever
 from optimizer.gateway.levers.cascade.outcomes import CascadeOutcomes
 from optimizer.gateway.levers.cascade.plan import CascadePlanner
+from optimizer.gateway.levers.compression.lever import CompressionLever
+from optimizer.gateway.levers.compression.memory import ConversationMemory
 from optimizer.gateway.levers.plans import RequestLevers
 from optimizer.gateway.levers.variants import FlexLever
 from optimizer.gateway.levers.ways import LeverWays
@@ -218,6 +221,7 @@ def periodic_tasks_of_installation(
             PeriodicTask("Marking how budgets are used up", 60, budgets_mark),
             PeriodicTask("Writing down changed prices", 600, note_prices),
             PeriodicTask("Signing the roots of days", 600, days_close),
+            PeriodicTask("Forgetting how old conversations were sent", 600, shortened_expire),
             PeriodicTask(
                 "Settling what dead workers held",
                 10,
@@ -346,6 +350,8 @@ def build_services() -> Services:
         refreshes["the semantic cache"] = semantic.refresh
     if guarantee is not None:
         refreshes["the compared answers"] = guarantee.refresh
+    conversations = ConversationMemory(objects)
+    refreshes["which conversations were shortened"] = conversations.refresh
     shadow = configured_shadow(
         names, caller, prices, background, budgets, lambda: ledger.health.can_record
     )
@@ -369,7 +375,11 @@ def build_services() -> Services:
         caller=caller,
         accounting=accounting,
         cache=AnswerCache(cache, semantic, levers),
-        levers=RequestLevers(levers, (*REQUEST_LEVERS, FlexLever(ways))),
+        levers=RequestLevers(
+            levers,
+            (*REQUEST_LEVERS, FlexLever(ways)),
+            CompressionLever(levers, conversations, options.features),
+        ),
         ways=ways,
         cascades=cascades,
         rules=rules,

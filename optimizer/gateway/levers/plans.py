@@ -46,20 +46,49 @@ class RequestLever(Protocol):
         ...
 
 
-class RequestLevers:
-    """The levers that change what is sent, in their order."""
+class RememberingLever(Protocol):
+    """A lever that changes whole conversations, and remembers how it did."""
 
-    def __init__(self, active: ActiveLevers, levers: Sequence[RequestLever]) -> None:
+    @property
+    def concerns_requests(self) -> bool:
+        """Return whether a conversation goes on that it has changed, though it may be off now."""
+        ...
+
+    async def prepare(
+        self, analyzed: AnalyzedRequest, decision: RoutingDecision
+    ) -> AnalyzedRequest:
+        """Return the request as it is to be sent to the chosen model, with its trial."""
+        ...
+
+
+class RequestLevers:
+    """The levers that change what is sent, in their order; ``remembering`` comes first."""
+
+    def __init__(
+        self,
+        active: ActiveLevers,
+        levers: Sequence[RequestLever],
+        remembering: RememberingLever | None = None,
+    ) -> None:
         self.active = active
         self._levers = tuple(levers)
+        self._remembering = remembering
+
+    @property
+    def needed(self) -> bool:
+        """Return whether requests must be prepared: a lever is in use, or was in its session."""
+        remembering = self._remembering
+        return self.active.any or (remembering is not None and remembering.concerns_requests)
 
     async def prepare(
         self, analyzed: AnalyzedRequest, decision: RoutingDecision
     ) -> AnalyzedRequest:
         """Return the request as it is to be sent to the chosen model, with its trials.
 
-        Call it only if ``active.any``. Large conversations are changed on a thread.
+        Call it only if ``needed``. Large conversations are changed on a thread.
         """
+        if self._remembering is not None:
+            analyzed = await self._remembering.prepare(analyzed, decision)
         if analyzed.request.chat.large:
             return await asyncio.to_thread(self._prepare, analyzed, decision)
         return self._prepare(analyzed, decision)

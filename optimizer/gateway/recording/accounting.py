@@ -146,7 +146,7 @@ class Accounting:
         if usage.estimated:
             usage = self._density.corrected(*model, chat, usage)
             completion = replace(completion, usage=usage)
-        elif not usage.unreported and completion.choices[0].parts:
+        elif not (usage.unreported or usage.beside) and completion.choices[0].parts:
             self._density.learn(*model, chat, usage)
         attempts = self._corrected(attempts, chat)
         price = _UNKNOWN

@@ -1,0 +1,1 @@
+"""Sends long tool results shortened; the model can ask for what was left out."""
