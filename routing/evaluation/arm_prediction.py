@@ -102,8 +102,7 @@ def predicted_total(units: ArmUnits, other: ArmUnits) -> PredictedTotal:
         units, other = units.without_expected(), other.without_expected()
     aims = float(units.counts.sum()), _sum(units.expected)
     total, error = _predicted(other, *aims)
-    # Where nearly all of an arm cost nothing, it does not show how costs vary.
-    shown = units if np.mean(units.totals != 0) >= _FEWEST_NONZERO else other
+    shown = units if np.mean(units.totals != 0) >= _FEWEST_NONZERO else _as_other(units, other)
     low, high = _quantiles(shown, len(other.counts))
     # These units deviate from their own mean as well.
     error = float(error) * (1 + len(other.counts) / len(units.counts)) ** 0.5
@@ -119,15 +118,39 @@ def expected_total(units: ArmUnits, other: ArmUnits) -> float:
     return float(_predicted(other, float(units.counts.sum()), _sum(units.expected))[0])
 
 
+def _as_other(units: ArmUnits, other: ArmUnits) -> ArmUnits:
+    """Return units whose costs vary as they do in the other arm; these cost nothing at all.
+
+    Each has the mean cost, or the cost beside the expected one, of a unit of the other arm.
+    """
+    per, unit_sizes = other.expected, units.expected
+    if per is None or unit_sizes is None or not (per > 0).all():
+        per, unit_sizes = other.counts, units.counts
+    drawn = _draws(len(units.counts), other)
+    return replace(units, totals=(other.totals / per)[drawn] * unit_sizes)
+
+
+def _draws(size: int | tuple[int, ...], population: ArmUnits) -> NDArray[np.intp]:
+    """Return places of units drawn from ``population``, the same ones each time.
+
+    A unit is drawn with the chance that it would be in the other arm. The random numbers are
+    those of SplitMix64, which any language can repeat: the verifier of proofs does.
+    """
+    count = int(np.prod(size))
+    state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    uniform = ((state ^ (state >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+    chance = 1 / population.odds
+    places = np.searchsorted(np.cumsum(chance) / chance.sum(), uniform, side="right")
+    if np.ptp(population.odds) == 0:
+        places = (uniform * len(chance)).astype(np.intp)
+    return np.minimum(places, len(chance) - 1).astype(np.intp).reshape(size)
+
+
 def _quantiles(population: ArmUnits, size: int) -> tuple[float, float]:
     """Return the outer quantiles of error / s of an arm of ``size`` drawn from ``population``."""
-    rng = np.random.default_rng(0)
-    units, shape = len(population.counts), (DRAWS, min(size, LARGEST_DRAW))
-    if np.ptp(population.odds) > 0:
-        chance = 1 / population.odds
-        at = rng.choice(units, shape, p=chance / chance.sum())
-    else:
-        at = rng.integers(units, size=shape)
+    at = _draws((DRAWS, min(size, LARGEST_DRAW)), population)
     # Weighed by chance times odds, the population is itself: what is aimed at is its plain sum.
     aims = float(population.counts.sum()), _sum(population.expected)
     with np.errstate(divide="ignore", invalid="ignore"):
