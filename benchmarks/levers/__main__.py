@@ -21,7 +21,9 @@ def main() -> None:
         prog="python -m benchmarks.levers", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("what", choices=("savings", "quality", "harm"), nargs="?", default="savings")
+    parser.add_argument(
+        "what", choices=("savings", "quality", "harm"), nargs="?", default="savings"
+    )
     parser.add_argument("--logs", type=int, default=1000, help="simulated of each (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name has it")

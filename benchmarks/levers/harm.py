@@ -12,9 +12,9 @@ from zlib import crc32
 import numpy as np
 
 from benchmarks.levers.traffic import CONTROL
+from optimizer.domain.levers import RAMP_SHARE
 from routing.evaluation.clustered import Floats
 from routing.evaluation.harm_watch import (
-    RAMP_SHARE,
     Observations,
     ScoredUnits,
     harm_verdict,
@@ -114,8 +114,8 @@ TIMES_SMALLEST = (-0.5, 0.0, 1.0, 1.5, 3.0)
 
 def rows(runs: int, seed: int, only: str) -> None:
     """Print how often each lever is stopped, and in time."""
-    print(f"{'lever':44s} {'budget':>6s} {'harm':>7s} {'':>8s} {'stopped':>8s} {'budget held':>12s} "
-          f"{'released':>9s} {'spoiled':>8s}")  # fmt: skip
+    print(f"{'lever':44s} {'budget':>6s} {'harm':>7s} {'':>8s} {'stopped':>8s} "
+          f"{'budget held':>12s} {'released':>9s} {'spoiled':>8s}")  # fmt: skip
     for name, setting in SETTINGS.items():
         if only not in name:
             continue

@@ -46,8 +46,7 @@ def several(name: str, n: int, rng: np.random.Generator) -> dict[str, Outcome]:
         found[f"{name}: remainder"] = outcome(together.remainder, truth - sum(truths))
     spent = float(every.cost.sum()) + truth
     return {
-        key: None if one is None else (one[0], one[1], one[2] / spent)
-        for key, one in found.items()
+        key: None if one is None else (one[0], one[1], one[2] / spent) for key, one in found.items()
     }
 
 

@@ -98,9 +98,7 @@ def several_levers(
     none = np.full(n, np.nan)
     logs, truths = [], []
     for can, acts, factor in zip(eligible, used, factors, strict=True):
-        rows = TrialRows(
-            cost, acts, np.full(n, 1 - traffic.control), unit, expected, joint, none
-        )
+        rows = TrialRows(cost, acts, np.full(n, 1 - traffic.control), unit, expected, joint, none)
         logs.append(rows.of(can))
         truths.append(float((cost / factor - cost)[acts].sum()))
     some = np.any(eligible, axis=0)

@@ -65,7 +65,7 @@ from optimizer.quality.evidence import Expectations
 from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.catalogue_preview import catalogue_preview
-from optimizer.wiring.levers import REQUEST_LEVERS, active_levers
+from optimizer.wiring.levers import REQUEST_LEVERS, LeverTasks, active_levers
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.provider_objects import upkeep_of_objects
@@ -198,6 +198,8 @@ def periodic_tasks_of_installation(
     note_prices: Callable[[], object],
     check_objects: Callable[[], object] = lambda: None,
     judge_moves: Callable[[], object] = lambda: None,
+    stop_harmful_levers: Callable[[], object] = lambda: None,
+    measure_levers: Callable[[], object] = lambda: None,
 ) -> PeriodicTasks:
     """Return the tasks that one process at a time runs for the whole installation."""
     return PeriodicTasks(
@@ -215,6 +217,8 @@ def periodic_tasks_of_installation(
             ),
             PeriodicTask("Recording batches that have ended", 60, check_objects),
             PeriodicTask("Judging sessions that were moved up", 60, judge_moves),
+            PeriodicTask("Looking for harm in levers", 60, stop_harmful_levers),
+            PeriodicTask("Measuring what levers saved", 3600, measure_levers),
         ]
     )
 
@@ -316,6 +320,7 @@ def build_services() -> Services:
     rules = ActiveRules(Path(product.rules_file) if product.rules_file else None, rules_load)
     experiments = Experiments(names, running_experiment)
     levers = active_levers(product)
+    lever_tasks = LeverTasks(levers)
     # Data that other workers, the admin or a command may change.
     refreshes: dict[str, Callable[[], object]] = {
         "the outcomes": evidence.refresh,
@@ -431,5 +436,7 @@ def build_services() -> Services:
             price_service.note,
             upkeep_of_objects(catalogue, prices, known, _connection_settings(product), anywhere),
             moves_judge(prices),
+            lever_tasks.stop_harmful,
+            lever_tasks.measure,
         ),
     )

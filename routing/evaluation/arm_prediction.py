@@ -178,9 +178,10 @@ def _predicted(units: ArmUnits, requests: float, expected: float) -> tuple[Float
         w = odds / (n + x / (expected / requests))
         nn, nx, xx = (w * n * n).sum(-1), (w * n * x).sum(-1), (w * x * x).sum(-1)
         nt, xt, square = (w * n * t).sum(-1), (w * x * t).sum(-1), nn * xx - nx * nx
-        for_n, for_x = (xx * requests - nx * expected) / square, (
-            nn * expected - nx * requests
-        ) / square
+        for_n, for_x = (
+            (xx * requests - nx * expected) / square,
+            (nn * expected - nx * requests) / square,
+        )
         slope_n, slope_x = (xx * nt - nx * xt) / square, (nn * xt - nx * nt) / square
         a = w * (n * for_n[..., None] + x * for_x[..., None])
         residuals = t - slope_n[..., None] * n - slope_x[..., None] * x

@@ -38,8 +38,6 @@ ALPHA_OF_HARM = 0.05
 """The probability that a harmless lever is ever stopped, or a bound ever wrong."""
 HARM_MARGIN = 0.02
 """The quality lost an answer that is accepted, in points of 0-1."""
-RAMP_SHARE = 0.5
-"""Share of requests left alone while a lever ramps up."""
 HARMS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
 """Harms beyond the margin that stakes suit; the capital is spread evenly."""
 MOST_STAKED = 0.9

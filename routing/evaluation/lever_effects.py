@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class TrialRows:
     cost: Floats
     treated: NDArray[np.bool_]
     propensity: Floats
-    unit: NDArray[np.str_]
+    unit: NDArray[Any]
     expected: Floats
     joint: NDArray[np.bool_]
     score: Floats
