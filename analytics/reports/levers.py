@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 from django.db import transaction
 from django.utils import timezone
 
 from analytics.models import LeverResult, RequestRecord
+from analytics.money import SMALLEST_USD
 from analytics.reports.lever_rows import TrialLog, TrialReading, read_trials
+from routing.evaluation.arm_prediction import (
+    DRAWS,
+    FEWEST_ARM_UNITS,
+    FEWEST_DRAWS,
+    FEWEST_NONZERO,
+    LARGEST_DRAW,
+)
+from routing.evaluation.clustered import LEVEL
 from routing.evaluation.lever_effects import (
+    FEWEST_KNOWN,
     IntervalOf,
     LeverEffect,
     LeversTogether,
@@ -23,8 +36,6 @@ LEVER_PERIODS = (1, 7, 30)
 """Lengths of the periods, in days, that results are kept for."""
 TOGETHER = ""
 """The name of the result of all levers together."""
-LEVER_METHOD: dict[str, str | int] = {"name": "pretended-arms", "version": 1}
-"""What a proof says of how these figures are computed."""
 
 
 def results_update(
@@ -106,10 +117,66 @@ def together_figures(together: LeversTogether) -> dict[str, Any]:
     }
 
 
-def report_lines(results: Mapping[str, LeverResult]) -> Iterable[dict[str, Any]]:
-    """Yield the figures of each lever with its name, then those of all together."""
-    for name, row in sorted(results.items(), key=lambda item: (item[0] == TOGETHER, item[0])):
-        yield {"lever": name or "together", **row.figures}
+def lever_method(reading: TrialReading) -> dict[str, Any]:
+    """Return what a proof says of how the savings of levers are computed."""
+    return {
+        "name": "pretended-arms", "version": 1, "order": list(reading.order),
+        "by_request": sorted(reading.by_request), "joint_share": reading.joint_share,
+        "draws": DRAWS, "fewest_draws": FEWEST_DRAWS, "largest": LARGEST_DRAW,
+        "fewest": FEWEST_ARM_UNITS, "nonzero": FEWEST_NONZERO, "known": FEWEST_KNOWN,
+        "level": LEVEL,
+    }  # fmt: skip
+
+
+def proof_figures(
+    reading: TrialReading, since: datetime, until: datetime
+) -> dict[str, dict[str, Any]]:
+    """Return the savings that a proof states of each lever and, under "", of all together."""
+    log = read_trials(since, until, reading)
+    rows = {name: log.of(name, since) for name in log.names}
+    together = log.together(since)
+    if len(together.cost):
+        rows[TOGETHER] = replace(together, joint=np.zeros(len(together.cost), dtype=np.bool_))
+    return {name: _proof_line(lever_effect(of)) for name, of in sorted(rows.items())}
+
+
+def _proof_line(effect: LeverEffect) -> dict[str, Any]:
+    saving = effect.saving
+    ends = (None, None, None) if saving is None else (saving.value, saving.low, saving.high)
+    saved, low, high = (None if end is None else usd_of(end) for end in ends)
+    return {
+        "eligible": effect.eligible, "treated": effect.treated, "measured": effect.measured,
+        "saved": saved, "saved_low": low, "saved_high": high,
+    }  # fmt: skip
+
+
+def usd_of(value: float) -> Decimal:
+    """Return a computed amount as money, to its ten places."""
+    return Decimal(repr(value)).quantize(SMALLEST_USD)
+
+
+def lever_lines(days: int) -> list[dict[str, Any]]:
+    """Return a line for each lever, and those that make their sum the total, as last computed.
+
+    There are none for a period that no results are kept for.
+    """
+    rows = LeverResult.objects.filter(days=days)
+    lines = [{"lever": row.lever, **_line(row.figures["saving"]),
+              "eligible": row.figures["eligible"], "treated": row.figures["treated"],
+              "quality": row.figures["quality"], "computed_at": row.computed_at}
+             for row in rows if row.lever != TOGETHER]  # fmt: skip
+    for row in rows:
+        if row.lever == TOGETHER and lines:
+            lines += [{"lever": name, **_line(row.figures[name]), "computed_at": row.computed_at}
+                      for name in ("sum", "remainder", "total")]  # fmt: skip
+    return lines
+
+
+def _line(figure: list[float] | None) -> dict[str, Decimal | None]:
+    names = ("saved", "saved_low", "saved_high")
+    if figure is None:
+        return dict.fromkeys(names)
+    return dict(zip(names, map(usd_of, figure), strict=True))
 
 
 def _interval(one: IntervalOf | None) -> list[float] | None:

@@ -13,6 +13,7 @@ from analytics.money import percent
 from analytics.quality.report import quality_report
 from analytics.quality.session_moves import move_figures
 from analytics.reports.breakdown import breakdown
+from analytics.reports.levers import lever_lines
 from analytics.reports.sum_sources import RECORDED, CachedSums, ReportSums, total_of
 from analytics.reports.token_adjusted_savings import adjusted_savings
 from analytics.reports.turn_gaps import keep_alive_figures
@@ -75,6 +76,7 @@ def routing_report(
         },
         "keep_alive": keep_alive_figures(since),
         "moves_up": move_figures(since),
+        "levers": lever_lines(days),
         "refusals": refusals_since(since),
         "by_day": _by_day(since, now, sums),
         **chosen,

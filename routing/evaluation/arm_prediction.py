@@ -48,8 +48,10 @@ LARGEST_DRAW = 1000
 """Units of a pretended arm; with more, the quantiles hardly change."""
 FEWEST_ARM_UNITS = 12
 """Units that each arm needs for an interval."""
-_FEWEST_DRAWS = 199
-_FEWEST_NONZERO = 0.2
+FEWEST_DRAWS = 199
+"""Pretended arms that must show an error for the quantiles to count."""
+FEWEST_NONZERO = 0.2
+"""Share of units that must cost something for the arm to show how costs vary."""
 _SINGULAR = 1e-9
 _LEAST_LEFT = 0.02
 
@@ -102,7 +104,7 @@ def predicted_total(units: ArmUnits, other: ArmUnits) -> PredictedTotal:
         units, other = units.without_expected(), other.without_expected()
     aims = float(units.counts.sum()), _sum(units.expected)
     total, error = _predicted(other, *aims)
-    shown = units if np.mean(units.totals != 0) >= _FEWEST_NONZERO else _as_other(units, other)
+    shown = units if np.mean(units.totals != 0) >= FEWEST_NONZERO else _as_other(units, other)
     low, high = _quantiles(shown, len(other.counts))
     # These units deviate from their own mean as well.
     error = float(error) * (1 + len(other.counts) / len(units.counts)) ** 0.5
@@ -157,7 +159,7 @@ def _quantiles(population: ArmUnits, size: int) -> tuple[float, float]:
         totals, errors = _predicted(population.drawn(at), *aims)
         studentised = (totals - population.totals.sum()) / errors
     studentised = np.sort(studentised[np.isfinite(studentised)])
-    if len(studentised) < _FEWEST_DRAWS:
+    if len(studentised) < FEWEST_DRAWS:
         raise TooFewClusters("nearly all costs are equal, which does not show how they vary")
     rank = int((len(studentised) + 1) * (1 - LEVEL) / 2)
     return float(studentised[rank - 1]), float(studentised[-rank])

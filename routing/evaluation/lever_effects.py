@@ -213,12 +213,14 @@ def _units(rows: TrialRows, which: NDArray[np.bool_]) -> ArmUnits:
     def summed(values: Floats) -> Floats:
         return np.bincount(place, weights=values).astype(np.float64)
 
-    expected = _expected(rows)
+    counts, totals = summed(np.ones(len(some.cost))), summed(some.cost)
+    known = _expected(rows)
+    expected = None if known is None else summed(known[which])
+    # In an order of their own, so that the same requests give the same interval.
+    keys = (odds, counts, totals) if expected is None else (odds, expected, counts, totals)
+    order = np.lexsort(keys)
     return ArmUnits(
-        summed(np.ones(len(some.cost))),
-        summed(some.cost),
-        None if expected is None else summed(expected[which]),
-        odds,
+        counts[order], totals[order], None if expected is None else expected[order], odds[order]
     )
 
 
