@@ -1133,11 +1133,11 @@ def _arm(used: Sequence[Any], expected: Sequence[float] | None, arm: bool) -> li
             sums[0] += 1
             sums[1] += cost
             sums[2] += 0.0 if expected is None else expected[at]
-    found = []
+    listed = []
     for (_, chance), (n, total, x) in units.items():
         odds = (1 - chance) / chance if arm else chance / (1 - chance)
-        found.append((n, total, x, odds if len(chances) > 1 else 1.0))
-    return sorted(found, key=lambda unit: (unit[1], unit[0], unit[2], unit[3]))
+        listed.append((n, total, x, odds if len(chances) > 1 else 1.0))
+    return sorted(listed, key=lambda unit: (unit[1], unit[0], unit[2], unit[3]))
 
 
 def _arm_sum(units: Sequence[Unit], at: int) -> float:

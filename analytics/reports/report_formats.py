@@ -253,9 +253,9 @@ def sections(report: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 _PARTS = {
-    "sum": "(sum of the levers)",
-    "remainder": "(together beyond that)",
-    "total": "(all together)",
+    "sum": "sum of levers",
+    "remainder": "beyond the sum",
+    "total": "all together",
 }
 
 
