@@ -24,6 +24,7 @@ from analytics.models import (
     CachedResponse,
     DailyTotal,
     Experiment,
+    Lever,
     PriceOverride,
     PriceSeen,
     Project,
@@ -42,8 +43,8 @@ ROLES = (ADMINISTRATOR, OPERATOR, ANALYST, VIEWER, FINANCE)
 """The role with most rights comes first."""
 
 _FINANCE_TABLES = (
-    AgentSession, Alert, Budget, BudgetHold, DailyTotal, Experiment, PriceOverride, PriceSeen,
-    Project, ProviderStatementLine, ReconciledEstimate, RefusalTotal, RequestRecord,
+    AgentSession, Alert, Budget, BudgetHold, DailyTotal, Experiment, Lever, PriceOverride,
+    PriceSeen, Project, ProviderStatementLine, ReconciledEstimate, RefusalTotal, RequestRecord,
     RoutingMetric, Team,
 )  # fmt: skip
 _ANALYST_ACTIONS = {
@@ -53,6 +54,7 @@ _ANALYST_ACTIONS = {
 _OPERATOR_ACTIONS = {
     AgentSession: ("change",),
     AutopilotSwitch: ("change",),
+    Lever: ("change",),
     RoutingRule: ("add", "change", "delete"),
     Budget: ("add", "change"),
     BudgetHold: ("change",),

@@ -23,7 +23,7 @@ from analytics.models.budgets import (
 from analytics.models.comparisons import Comparison
 from analytics.models.experiments import Experiment
 from analytics.models.keys import ApiKey, Project, Team
-from analytics.models.levers import Lever, LeverChange
+from analytics.models.levers import Lever, LeverChange, LeverResult
 from analytics.models.prices import PriceOverride, PriceSeen
 from analytics.models.provider_objects import ProviderObject, StoredResponse
 from analytics.models.provider_statements import ProviderStatementLine, ReconciledEstimate
@@ -71,6 +71,7 @@ __all__ = [
     "LedgerSeal",
     "Lever",
     "LeverChange",
+    "LeverResult",
     "PriceOverride",
     "PriceSeen",
     "Project",

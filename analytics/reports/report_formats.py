@@ -60,6 +60,7 @@ def _long_sections(
     yield "by_basis", report["by_basis"], ("basis",)
     yield "answer_lengths", report["answer_lengths"], ("model", "baseline")
     yield "by_day", report["by_day"], ("date",)
+    yield "levers", report["levers"], ("lever",)
     yield "refusals", report["refusals"]["by_reason"], ("reason", "http_status")
     if chosen := report.get("breakdown"):
         yield f"breakdown_{chosen['by']}", chosen["rows"], ("name",)
@@ -257,10 +258,38 @@ def sections(report: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
     """Return the tables that have rows, with their titles."""
     tables = [(title, report[section]) for section, title in _SECTIONS]
     tables.append(("Baseline tokens per token of the model", _known_lengths(report)))
+    tables.append(("Levers, with what each saved", _levers(report)))
     tables.append(("Refusals", report["refusals"]["by_reason"]))
     if chosen := report.get("breakdown"):
         tables.append((f"By {chosen['by']}", chosen["rows"]))
     return [(title, rows) for title, rows in tables if rows]
+
+
+_PARTS = {
+    "sum": "sum of levers",
+    "remainder": "beyond the sum",
+    "total": "all together",
+}
+
+
+def _levers(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what each lever saved, in short columns."""
+    return [
+        {
+            "lever": _PARTS.get(row["lever"], row["lever"]),
+            "saved": "not known" if row["saved"] is None else dollars(row["saved"]),
+            "95 %": _between(row["saved_low"], row["saved_high"]),
+            "quality": _points(row.get("quality")),
+        }
+        for row in report["levers"]
+    ]
+
+
+def _points(difference: list[float] | None) -> str:
+    if difference is None:
+        return "–"
+    value, low, high = (f"{one:+.3f}" for one in difference)
+    return f"{value} ({low} to {high})"
 
 
 def _known_lengths(report: dict[str, Any]) -> list[dict[str, Any]]:

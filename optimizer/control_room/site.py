@@ -33,6 +33,7 @@ from optimizer.control_room.pages.home.charts import charts
 from optimizer.control_room.pages.home.details import cost_breakdown, details
 from optimizer.control_room.pages.home.overview import latest_request, overview
 from optimizer.control_room.pages.invoices import invoices_page
+from optimizer.control_room.pages.levers.page import levers_page
 from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
 from optimizer.control_room.pages.period import PERIODS, ReportPeriod
@@ -68,6 +69,7 @@ class ControlRoom(AdminSite):
             path("playground/run", run_view, name="playground_run"),  # type: ignore[arg-type]
             path("playground/rate", self.admin_view(rate_view), name="playground_rate"),
             path("models/", self.admin_view(models_page), name="models"),
+            path("levers/", self.admin_view(levers_page), name="levers"),
             path("invoices/", self.admin_view(invoices_page), name="invoices"),
             path("tools/", self.admin_view(tools_page), name="tools"),
             path("shadow/", self.admin_view(shadow_page), name="shadow"),

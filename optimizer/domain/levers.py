@@ -39,6 +39,9 @@ Conversations that begin alike count as one session, so the same question asked 
 always be left alone, or never.
 """
 
+RAMP_SHARE = 0.5
+"""Share of requests left alone while a lever ramps up: scores then tell most about harm."""
+
 
 @frozen
 class LeverTrial:

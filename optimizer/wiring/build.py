@@ -75,7 +75,12 @@ from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.autopilot import configured_autopilot
 from optimizer.wiring.catalogue_preview import catalogue_preview
-from optimizer.wiring.levers import REQUEST_LEVERS, active_levers, cascade_command
+from optimizer.wiring.levers import (
+    REQUEST_LEVERS,
+    LeverTasks,
+    active_levers,
+    cascade_command,
+)
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.provider_objects import upkeep_of_objects
@@ -211,6 +216,8 @@ def periodic_tasks_of_installation(
     check_objects: Callable[[], object] = lambda: None,
     judge_moves: Callable[[], object] = lambda: None,
     run_autopilot: Callable[[], object] = lambda: None,
+    stop_harmful_levers: Callable[[], object] = lambda: None,
+    measure_levers: Callable[[], object] = lambda: None,
 ) -> PeriodicTasks:
     """Return the tasks that one process at a time runs for the whole installation."""
     return PeriodicTasks(
@@ -230,6 +237,8 @@ def periodic_tasks_of_installation(
             PeriodicTask("Recording batches that have ended", 60, check_objects),
             PeriodicTask("Judging sessions that were moved up", 60, judge_moves),
             PeriodicTask("Running the autopilot", 60, run_autopilot),
+            PeriodicTask("Looking for harm in levers", 60, stop_harmful_levers),
+            PeriodicTask("Measuring what levers saved", 3600, measure_levers),
         ]
     )
 
@@ -332,6 +341,7 @@ def build_services() -> Services:
     rules = ActiveRules(Path(product.rules_file) if product.rules_file else None, rules_load)
     experiments = Experiments(names, running_experiment)
     levers = active_levers(product)
+    lever_tasks = LeverTasks(levers)
     # Data that other workers, the admin or a command may change.
     refreshes: dict[str, Callable[[], object]] = {
         "the outcomes": evidence.refresh,
@@ -475,5 +485,7 @@ def build_services() -> Services:
             upkeep_of_objects(catalogue, prices, known, _connection_settings(product), anywhere),
             moves_judge(prices),
             autopilot.run,
+            lever_tasks.stop_harmful,
+            lever_tasks.measure,
         ),
     )
