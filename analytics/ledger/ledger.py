@@ -26,6 +26,7 @@ from analytics.budgets.holding import Refusals, book, hold, release
 from analytics.database.batcher import Batcher, batched
 from analytics.database.bulk_write import RowWriter, execute_many
 from analytics.database.circuit_breaker import DATABASE_UNAVAILABLE, DatabaseCircuit
+from analytics.deferred.outcomes import DeferredOutcome, outcomes_write
 from analytics.ledger.daily_totals import Decided, TenantTotals, total_cost_on, totals_add
 from analytics.ledger.journal import Journal
 from analytics.ledger.refusals import REFUSED, refusals_add, refusals_to_write
@@ -60,13 +61,16 @@ class BudgetsUnavailable(Exception):
 class LedgerEntry:
     """The rows of one request, written together or not at all.
 
-    ``session_state`` is what its session remembers of it. An outage may lose that.
+    ``session_state`` is what its session remembers of it. An outage may lose that. ``outcome`` is
+    how the deferred request ended that it answers; while the database is unavailable, that is
+    done again.
     """
 
     request: RequestRecord
     decision: RoutingMetric | None = None
     cache_store: CachedResponse | None = None
     session_state: SessionTurn | None = None
+    outcome: DeferredOutcome | None = None
 
     def rows(self) -> list[Model]:
         """Return the rows that the entry has."""
@@ -385,6 +389,7 @@ def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
     charged: list[RequestRecord] = []
     hits: dict[str, list[datetime]] = defaultdict(list)
     times: list[datetime] = []
+    outcomes: list[DeferredOutcome] = []
     for entry in entries:
         request, decision, answer = entry.request, entry.decision, entry.cache_store
         if answer is not None:
@@ -395,6 +400,8 @@ def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
             hits[request.cache_key].append(request.created_at)
         elif not request.replayed:  # the money of a replayed request was not spent here
             charged.append(request)
+        if entry.outcome is not None:
+            outcomes.append(entry.outcome)
         pairs.append((request, decision))
         times.append(request.created_at)
     _ANSWERS.write(answers.values())
@@ -405,6 +412,8 @@ def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
     if min(times) < datetime.now(UTC) - ON_TIME:
         mark_late(times)
     rows_seal(pairs)
+    if outcomes:
+        outcomes_write(outcomes)
     if charged:
         book(map(Cost.of_record, charged))
     if in_sessions := list(filter(_SESSION, entries)):

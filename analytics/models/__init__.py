@@ -13,6 +13,13 @@ from analytics.models.budgets import (
     Worker,
 )
 from analytics.models.comparisons import Comparison
+from analytics.models.deferred import (
+    ClientBatch,
+    DeferredRequest,
+    LaneLease,
+    ProviderBatch,
+    StoredFile,
+)
 from analytics.models.experiments import Experiment
 from analytics.models.keys import ApiKey, Project, Team
 from analytics.models.prices import PriceOverride, PriceSeen
@@ -43,18 +50,22 @@ __all__ = [
     "BudgetMark",
     "BudgetUsage",
     "CachedResponse",
+    "ClientBatch",
     "Comparison",
     "DailyRollup",
     "DailyTotal",
+    "DeferredRequest",
     "Experiment",
     "Feedback",
     "HourlyRollup",
+    "LaneLease",
     "LearnedEvidence",
     "LedgerDay",
     "LedgerSeal",
     "PriceOverride",
     "PriceSeen",
     "Project",
+    "ProviderBatch",
     "ProviderObject",
     "ProviderStatementLine",
     "ReconciledEstimate",
@@ -65,6 +76,7 @@ __all__ = [
     "RuleChange",
     "SessionStall",
     "StaleRollupHour",
+    "StoredFile",
     "StoredResponse",
     "Team",
     "TotalsState",
