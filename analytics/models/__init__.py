@@ -22,6 +22,7 @@ from analytics.models.deferred import (
 )
 from analytics.models.experiments import Experiment
 from analytics.models.keys import ApiKey, Project, Team
+from analytics.models.levers import Lever, LeverChange
 from analytics.models.prices import PriceOverride, PriceSeen
 from analytics.models.provider_objects import ProviderObject, StoredResponse
 from analytics.models.provider_statements import ProviderStatementLine, ReconciledEstimate
@@ -62,6 +63,8 @@ __all__ = [
     "LearnedEvidence",
     "LedgerDay",
     "LedgerSeal",
+    "Lever",
+    "LeverChange",
     "PriceOverride",
     "PriceSeen",
     "Project",
