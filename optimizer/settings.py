@@ -351,6 +351,8 @@ LEVERS = env.str("LEVERS", default="")
 LEVER_CONTROL_SHARE = env.float("LEVER_CONTROL_SHARE", default=0.05)
 if not 0 < LEVER_CONTROL_SHARE < 1:
     raise ImproperlyConfigured("LEVER_CONTROL_SHARE must be between 0 and 1")
+WEBHOOK_HOSTS = env.list("WEBHOOK_HOSTS", default=[])
+WEBHOOK_SECRET = env.str("WEBHOOK_SECRET", default="")
 RULES_FILE = env.str("RULES_FILE", default="")
 BUDGET_UNKNOWN_INPUT = _choice("BUDGET_UNKNOWN_INPUT", ("reserve", "refuse"), default="reserve")
 LOCAL_PROVIDER = _choice("LOCAL_PROVIDER", ("auto", "on", "off"), default="auto")

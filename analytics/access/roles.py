@@ -22,10 +22,12 @@ from analytics.models import (
     BudgetHold,
     CachedResponse,
     DailyTotal,
+    DeferredRequest,
     Experiment,
     PriceOverride,
     PriceSeen,
     Project,
+    ProviderBatch,
     ProviderStatementLine,
     ReconciledEstimate,
     RefusalTotal,
@@ -60,6 +62,8 @@ _OPERATOR_ACTIONS = {
     AlertRule: ("add", "change", "delete"),
     PriceOverride: ("add", "change", "delete"),
     CachedResponse: ("delete",),
+    DeferredRequest: ("change",),
+    ProviderBatch: ("change",),
 }
 
 

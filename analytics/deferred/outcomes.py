@@ -40,8 +40,8 @@ def outcomes_write(outcomes: Iterable[DeferredOutcome]) -> None:
 
     One that has ended before keeps its end: its answer is paid for, and not given.
     """
-    now = timezone.now()
     for outcome in outcomes:
+        now = timezone.now()
         DeferredRequest.objects.filter(pk=outcome.id, state__in=DeferredRequest.OPEN).update(
             state=outcome.state,
             provider=outcome.provider or F("provider"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
@@ -104,6 +105,12 @@ def deferred_forget(most: int = 500) -> int:
 def is_recorded(request_id: UUID) -> bool:
     """Return whether the ledger has a row of this id."""
     return RequestRecord.objects.filter(pk=request_id).exists()
+
+
+def recorded_cost(request_id: UUID) -> tuple[Decimal | None, Decimal | None]:
+    """Return the cost and the savings in USD of the ledger's row of this id."""
+    row = RequestRecord.objects.only("cost", "savings").get(pk=request_id)
+    return row.cost, row.savings
 
 
 def webhooks_due(most: int = 20) -> list[DeferredRequest]:

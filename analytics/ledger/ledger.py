@@ -45,6 +45,7 @@ _DECISIONS = RowWriter(RoutingMetric)
 _ANSWERS = RowWriter(CachedResponse, unique="cache_key", kept=("hit_count", "last_hit_at"))
 _REQUEST = attrgetter("request")
 _SESSION = attrgetter("request.session_id")
+_OUTCOME = attrgetter("outcome")
 _REPLAYED_TOGETHER = 200
 _REPLAY_AGAIN_SECONDS = 60.0
 
@@ -389,7 +390,6 @@ def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
     charged: list[RequestRecord] = []
     hits: dict[str, list[datetime]] = defaultdict(list)
     times: list[datetime] = []
-    outcomes: list[DeferredOutcome] = []
     for entry in entries:
         request, decision, answer = entry.request, entry.decision, entry.cache_store
         if answer is not None:
@@ -400,8 +400,6 @@ def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
             hits[request.cache_key].append(request.created_at)
         elif not request.replayed:  # the money of a replayed request was not spent here
             charged.append(request)
-        if entry.outcome is not None:
-            outcomes.append(entry.outcome)
         pairs.append((request, decision))
         times.append(request.created_at)
     _ANSWERS.write(answers.values())
@@ -412,12 +410,11 @@ def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
     if min(times) < datetime.now(UTC) - ON_TIME:
         mark_late(times)
     rows_seal(pairs)
-    if outcomes:
-        outcomes_write(outcomes)
     if charged:
         book(map(Cost.of_record, charged))
     if in_sessions := list(filter(_SESSION, entries)):
         _write_sessions(in_sessions)
+    outcomes_write(filter(None, map(_OUTCOME, entries)))
     # The totals come last: from here on, the commits of all other workers wait for this one.
     totals_add(pairs)
 

@@ -68,8 +68,7 @@ class ProviderBatch(models.Model):
 class ClientBatch(models.Model):
     """A batch of a client that this service answers itself, over whatever providers.
 
-    ``counts`` are its requests by how they ended. ``admitted`` are the lines that have become
-    deferred requests; ``errors`` are why the batch failed as a whole.
+    ``total`` is the number of its requests, ``errors`` are why the batch failed as a whole.
     """
 
     class Format(models.TextChoices):
@@ -85,16 +84,11 @@ class ClientBatch(models.Model):
     path = models.CharField(max_length=60)
     headers = models.JSONField(default=dict, blank=True)
     input_file_id = models.CharField(max_length=60, blank=True)
-    output_file_id = models.CharField(max_length=60, blank=True)
-    error_file_id = models.CharField(max_length=60, blank=True)
-    lines = EncryptedTextField(blank=True)
     metadata = models.JSONField(default=dict, blank=True, null=True)
     total = models.PositiveIntegerField(default=0)
-    admitted = models.PositiveIntegerField(default=0)
     errors = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     deadline_at = models.DateTimeField()
-    started_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
 
@@ -129,6 +123,7 @@ class DeferredRequest(models.Model):
     class State(models.TextChoices):
         """How far a request is."""
 
+        ADMITTING = "admitting", "being admitted"
         WAITING = "waiting", "waiting"
         IN_BATCH = "in_batch", "in a batch"
         CALLING = "calling", "being answered"
@@ -137,7 +132,7 @@ class DeferredRequest(models.Model):
         CANCELLED = "cancelled", "cancelled"
         EXPIRED = "expired", "expired"
 
-    OPEN = (State.WAITING, State.IN_BATCH, State.CALLING)
+    OPEN = (State.ADMITTING, State.WAITING, State.IN_BATCH, State.CALLING)
 
     id = models.UUIDField(primary_key=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -149,7 +144,7 @@ class DeferredRequest(models.Model):
     api_key = models.CharField(max_length=16, blank=True)
     user_id = models.CharField(max_length=128, blank=True)
     project = models.CharField(max_length=64, blank=True)
-    path = models.CharField(max_length=60)
+    path = models.CharField(max_length=300)
     provider = models.CharField(max_length=64)
     model = models.CharField(max_length=128)
     group = models.CharField(max_length=64, blank=True)
@@ -189,7 +184,7 @@ class DeferredRequest(models.Model):
         indexes = [
             models.Index(
                 fields=["state", "deadline_at"],
-                condition=models.Q(state__in=("waiting", "in_batch", "calling")),
+                condition=models.Q(state__in=("admitting", "waiting", "in_batch", "calling")),
                 name="deferred_open",
             ),
             models.Index(

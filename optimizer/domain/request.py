@@ -75,7 +75,8 @@ class GatewayRequest:
     ``semantic_key`` (unless it is empty) may share one too, if their prompts have the same
     meaning. ``turn`` is the kind of turn (:mod:`optimizer.domain.turns`). A ``strict`` request
     goes only to models that leave out nothing of it. ``trials`` are those of levers. ``asked`` is
-    the client's own chat where a lever has changed ``chat``.
+    the client's own chat where a lever has changed ``chat``. ``deferred`` is the id of the deferred
+    request that it answers, and ``held`` whether money is held for it already.
     """
 
     chat: Chat
@@ -103,6 +104,8 @@ class GatewayRequest:
     strict: bool = False
     trials: tuple[LeverTrial, ...] = ()
     asked: Chat | None = None
+    deferred: uuid.UUID | None = None
+    held: bool = False
     client: Client = ANONYMOUS
     request_id: uuid.UUID = field(default_factory=new_request_id)
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))

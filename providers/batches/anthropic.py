@@ -18,6 +18,7 @@ from providers.batches.jobs import (
     BatchApi,
     BatchOrder,
     BatchView,
+    ExpectedLines,
     LineEnding,
     LineResult,
     Sought,
@@ -68,7 +69,7 @@ class AnthropicBatches(BatchApi):
         return made
 
     async def seek(
-        self, name: str, custom_ids: Collection[str], since: datetime, other: Collection[str]
+        self, name: str, lines: ExpectedLines, since: datetime, other: Collection[str]
     ) -> Sought:
         """Look at the batches of as many requests that were created since then."""
         query: list[tuple[str, str]] = [("limit", str(_PAGE))]
@@ -79,13 +80,13 @@ class AnthropicBatches(BatchApi):
             batches = [b for b in data if isinstance(b, dict)] if isinstance(data, list) else []
             for batch in batches:
                 batch_id = str(batch.get("id"))
-                if batch_id in other or _count(batch) != len(custom_ids):
+                if batch_id in other or _count(batch) != lines.count:
                     continue
                 if not _since(batch, since):
                     continue
                 if batch.get("processing_status") != "ended":
                     undecided = True
-                elif await self._holds(batch_id, custom_ids):
+                elif await self._holds(batch_id, lines.custom_ids):
                     return Sought(batch_id)
             past = bool(batches) and not _since(batches[-1], since)
             if not batches or not page.get("has_more") or past:

@@ -16,6 +16,7 @@ from providers.batches.jobs import (
     BatchApi,
     BatchOrder,
     BatchView,
+    ExpectedLines,
     LineResult,
     Sought,
 )
@@ -75,7 +76,7 @@ class GeminiBatches(BatchApi):
         return self._name_of(body)
 
     async def seek(
-        self, name: str, custom_ids: Collection[str], since: datetime, other: Collection[str]
+        self, name: str, lines: ExpectedLines, since: datetime, other: Collection[str]
     ) -> Sought:
         """Look for the batch by its display name."""
         query: list[tuple[str, str]] = [("pageSize", str(_PAGE))]

@@ -41,6 +41,14 @@ class BatchOrder:
 
 
 @frozen
+class ExpectedLines:
+    """The lines of a batch that is looked for: their number, and names among which theirs are."""
+
+    count: int
+    custom_ids: frozenset[str]
+
+
+@frozen
 class BatchView:
     """A batch as its provider shows it now.
 
@@ -99,7 +107,7 @@ class BatchApi(ABC):
 
     @abstractmethod
     async def seek(
-        self, name: str, custom_ids: Collection[str], since: datetime, other: Collection[str]
+        self, name: str, lines: ExpectedLines, since: datetime, other: Collection[str]
     ) -> Sought:
         """Look for a batch that may have been created ``since`` then.
 

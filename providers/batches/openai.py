@@ -16,6 +16,7 @@ from providers.batches.jobs import (
     BatchApi,
     BatchOrder,
     BatchView,
+    ExpectedLines,
     LineEnding,
     LineResult,
     Sought,
@@ -92,7 +93,7 @@ class OpenAIBatches(BatchApi):
         return await self._id_of(SideCall("POST", "/batches", headers=_JSON, content=content))
 
     async def seek(
-        self, name: str, custom_ids: Collection[str], since: datetime, other: Collection[str]
+        self, name: str, lines: ExpectedLines, since: datetime, other: Collection[str]
     ) -> Sought:
         """Look for the batch by its metadata; the latest batches are listed first."""
         query: list[tuple[str, str]] = [("limit", str(_PAGE))]

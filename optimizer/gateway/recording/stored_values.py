@@ -1,4 +1,4 @@
-"""A gateway's request in JSON, so that it outlives the process that accepted it.
+"""Requests and results in JSON, so that they outlive the process that made them.
 
 A dataclass becomes ``{"@": its name, field: value}``, without the fields that have their default.
 A field of another version that is not known any more is left out.
@@ -7,20 +7,19 @@ A field of another version that is not known any more is left out.
 from __future__ import annotations
 
 import base64
-import json
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass, replace
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from optimizer.domain.client import Client
 from optimizer.domain.identifiers import Session
+from optimizer.domain.levers import LeverTrial
 from optimizer.domain.request import CachePolicy, GatewayRequest
-from providers import chat
-from providers.chat import Chat
+from optimizer.domain.result import CompletionResult
+from providers import chat, completion
 from routing.models import ModelRef, RoutingDecision
 
 _KIND = "@"
@@ -29,11 +28,13 @@ _CLASSES: Mapping[str, type] = {
     for cls in (
         chat.Text, chat.Image, chat.File, chat.Thinking, chat.ToolCall, chat.ToolResult,
         chat.Native, chat.Message, chat.Tool, chat.ToolChoice, chat.JsonOutput, chat.Reasoning,
-        chat.OriginalRequest, Chat, Session, CachePolicy, GatewayRequest, RoutingDecision,
+        chat.OriginalRequest, chat.Chat, Session, CachePolicy, GatewayRequest, LeverTrial,
+        RoutingDecision, CompletionResult, completion.Completion, completion.Choice,
+        completion.Usage, completion.Opaque, completion.RelayedAnswer,
     )
 }  # fmt: skip
-# What the process finds again, and what the row of the request has already.
-_LEFT_OUT = frozenset({"surveyed", "features", "client", "request_id", "asked_at"})
+# What the process finds again.
+_LEFT_OUT = frozenset({"surveyed", "features", "client"})
 _PLAIN = (str, int, float, bool, type(None))
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "tuple": tuple,
@@ -46,60 +47,38 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "object": dict,
 }
 
-
-def request_json(request: GatewayRequest) -> str:
-    """Return the request in JSON, without its client, its id and its time."""
-    return json.dumps(_written(request))
-
-
-def request_of_json(
-    text: str, client: Client, request_id: uuid.UUID, asked_at: datetime
-) -> GatewayRequest:
-    """Return the request that was written as ``text``.
-
-    It has the client's limits of then; ``client`` is the same client as it is now.
-    """
-    values = {**json.loads(text), "request_id": None, "asked_at": None}
-    values |= {"request_id": {_KIND: "uuid", "value": str(request_id)}}
-    values |= {"asked_at": {_KIND: "time", "value": asked_at.isoformat()}}
-    request: GatewayRequest = _read(values)
-    return replace(request, client=client)
+# The first class that a value has counts: a reference to a model is a tuple, too.
+_WRITERS: Mapping[str, tuple[type, Callable[[Any], Any]]] = {
+    "ref": (ModelRef, list),
+    "tuple": (tuple, lambda value: [_written(item) for item in value]),
+    "set": (frozenset, lambda value: sorted(map(_written, value), key=str)),
+    "decimal": (Decimal, str),
+    "uuid": (uuid.UUID, str),
+    "time": (datetime, datetime.isoformat),
+    "bytes": (bytes, lambda value: base64.b64encode(value).decode()),
+}
 
 
-def decision_json(decision: RoutingDecision) -> Any:
-    """Return a decision as JSON's values."""
-    return _written(decision)
+def written(value: Any) -> Any:
+    """Return a value as JSON's values. Raises ``TypeError`` for one of an unknown class."""
+    return _written(value)
 
 
-def decision_of_json(value: Any) -> RoutingDecision:
-    """Return the decision that was written as ``value``."""
-    decision: RoutingDecision = _read(value)
-    return decision
+def read(value: Any) -> Any:
+    """Return the value that :func:`written` wrote as ``value``."""
+    return _read(value)
 
 
 def _written(value: Any) -> Any:
-    if isinstance(value, ModelRef):
-        return {_KIND: "ref", "value": list(value)}
     if isinstance(value, _PLAIN):
         return value
-    if isinstance(value, Decimal):
-        return {_KIND: "decimal", "value": str(value)}
     if isinstance(value, list):
         return [_written(item) for item in value]
-    if isinstance(value, (tuple, frozenset)):
-        kind = "tuple" if isinstance(value, tuple) else "set"
-        return {_KIND: kind, "value": [_written(item) for item in value]}
     if isinstance(value, Mapping):
-        written = {str(name): _written(item) for name, item in value.items()}
+        members = {str(name): _written(item) for name, item in value.items()}
         # An object of a client may have a field of this name.
-        return {_KIND: "object", "value": written} if _KIND in written else written
-    if isinstance(value, uuid.UUID):
-        return {_KIND: "uuid", "value": str(value)}
-    if isinstance(value, datetime):
-        return {_KIND: "time", "value": value.isoformat()}
-    if isinstance(value, bytes):
-        return {_KIND: "bytes", "value": base64.b64encode(value).decode()}
-    if is_dataclass(value) and type(value).__name__ in _CLASSES:
+        return {_KIND: "object", "value": members} if _KIND in members else members
+    if type(value).__name__ in _CLASSES and is_dataclass(value):
         return {
             _KIND: type(value).__name__,
             **{
@@ -108,6 +87,9 @@ def _written(value: Any) -> Any:
                 if (held := getattr(value, name)) is not default and held != default
             },
         }
+    for kind, (cls, write) in _WRITERS.items():
+        if isinstance(value, cls):
+            return {_KIND: kind, "value": write(value)}
     raise TypeError(f"{type(value).__name__} cannot be stored")
 
 
@@ -129,7 +111,7 @@ def _read(value: Any) -> Any:
 
 
 @cache
-def _fields_of(cls: type) -> Mapping[str, Any]:
+def _fields_of(cls: Any) -> Mapping[str, Any]:
     """Return the fields to write, each with its default."""
     return {
         known.name: MISSING if known.default is MISSING else known.default
