@@ -36,7 +36,6 @@ urlpatterns = [
     path("v1/", include((gateway_urlpatterns, "gateway"), namespace="gateway")),
     path("v1/", include((relayed_urlpatterns, "relayed"), namespace="relayed")),
     path("", probe),
-    path("", include((deferred_urlpatterns, "deferred"), namespace="deferred")),
     path("", include((api_urlpatterns, "api"), namespace="root")),
 ]
 

@@ -48,19 +48,23 @@ def deferred_state(request_id: UUID) -> str | None:
     return rows.values_list("state", flat=True).first()
 
 
+@transaction.atomic
 def deferred_end(request_id: UUID, state: str, code: str, detail: str, status: int) -> bool:
     """End an open request whose cost is not known yet; return whether it was open.
 
-    What is held for it stays held until its call or its batch has ended.
+    What is held for it stays held until its call or its batch has ended, and is given back at
+    once if it is in neither.
     """
     now = timezone.now()
-    open_rows = DeferredRequest.objects.filter(pk=request_id, state__in=DeferredRequest.OPEN)
-    return bool(
-        open_rows.update(
-            state=state, error_code=code[:64], error_detail=detail[:500], status_code=status,
-            ended_at=now, webhook_due_at=webhook_due(now),
-        )
+    rows = DeferredRequest.objects.filter(pk=request_id)
+    ended = rows.filter(state__in=DeferredRequest.OPEN).update(
+        state=state, error_code=code[:64], error_detail=detail[:500], status_code=status,
+        ended_at=now, webhook_due_at=webhook_due(now),
     )  # fmt: skip
+    if ended and not rows.filter(_in_open_batch()).exists():
+        # What a call of its own holds is held by its worker.
+        BudgetHold.objects.filter(request_id=request_id, worker=DEFERRED).delete()
+    return bool(ended)
 
 
 def deferred_delete(request_id: UUID) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from providers.http.wire import WireClient
 from providers.values import frozen
 
 BatchState = Literal["running", "ended", "gone"]
@@ -129,22 +128,3 @@ class BatchApi(ABC):
     @abstractmethod
     async def clean_up(self, batch_id: str, files: Sequence[str]) -> None:
         """Delete what the provider still keeps of a batch that is read."""
-
-
-def batch_api_of(provider: object) -> BatchApi | None:
-    """Return the batches of a provider, ``None`` if it has none."""
-    from providers.anthropic.client import AnthropicProvider
-    from providers.batches.anthropic import AnthropicBatches
-    from providers.batches.gemini import GeminiBatches
-    from providers.batches.openai import OpenAIBatches
-    from providers.gemini.client import GeminiProvider
-    from providers.openai.client import OpenAIOwnProvider
-
-    apis: dict[type, Any] = {
-        AnthropicProvider: AnthropicBatches,
-        GeminiProvider: GeminiBatches,
-        OpenAIOwnProvider: OpenAIBatches,
-    }
-    # Exactly these: other servers with such an API, and the clouds, have other batches or none.
-    api = apis.get(type(provider))
-    return None if api is None or not isinstance(provider, WireClient) else api(provider)

@@ -8,6 +8,7 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 from drf_spectacular.views import SpectacularSwaggerView
 
+from optimizer.api.deferred.routes import urlpatterns as deferred_urlpatterns
 from optimizer.api.v1.complete import CompletionViewSet
 from optimizer.api.v1.decisions import (
     RecommendationViewSet,
@@ -45,6 +46,7 @@ session_urlpatterns = [
 ]
 urlpatterns = [
     *session_urlpatterns,
+    *deferred_urlpatterns,
     path("complete", CompletionViewSet.as_view(_CREATE), name="complete"),
     path("recommendation", RecommendationViewSet.as_view(_GET), name="recommendation"),
     path("routing/decision", RoutingDecisionViewSet.as_view(_GET), name="routing-decision"),

@@ -21,7 +21,7 @@ from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.service import RoutingService
 from optimizer.policies.levers import ActiveLevers
 from optimizer.shared.tasks import Background
-from providers.batches.jobs import batch_api_of
+from providers.batches.registry import batch_api_of
 from providers.completion import Usage
 from providers.pricing import PriceBook
 from routing.models import RoutingDecision

@@ -18,7 +18,8 @@ from optimizer.gateway.deferred.options import LaneOptions
 from optimizer.gateway.deferred.restored import restored, restored_decision
 from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.service import RoutingService
-from providers.batches.jobs import BatchApi, batch_api_of
+from providers.batches.jobs import BatchApi
+from providers.batches.registry import batch_api_of
 from providers.completion import CompletionRequest
 from providers.http.wire import WireClient
 
