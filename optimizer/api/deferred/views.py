@@ -11,7 +11,6 @@ from typing import Any
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers as s
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -31,7 +30,7 @@ from optimizer.api.http.json_out import as_json
 from optimizer.api.http.sse import EventStream, sse_text
 from optimizer.api.http.views import AsyncViewSet, client_of
 from optimizer.api.v1.errors import error_body
-from optimizer.api.v1.schema import ErrorBody
+from optimizer.api.v1.schema import DeferredBody, ErrorBody
 from optimizer.domain.client import ANONYMOUS
 
 _ID = OpenApiParameter("request_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -40,28 +39,6 @@ _LOOKS_BETWEEN_SIGNS = 5
 _LONGEST_STREAM_LOOKS = 1800
 _ASK_AGAIN_SECONDS = "60"
 State = DeferredRequest.State
-
-
-class DeferredBody(s.Serializer):
-    """A request that is answered later."""
-
-    id = s.UUIDField()
-    object = s.CharField()
-    status = s.ChoiceField(State.choices)
-    created_at = s.DateTimeField()
-    deadline = s.DateTimeField()
-    ended_at = s.DateTimeField(allow_null=True)
-    url = s.CharField()
-    provider = s.CharField(help_text="The provider that answers or is to answer.")
-    model = s.CharField()
-    cost = s.FloatField(allow_null=True, help_text="USD, once it is answered.")
-    savings = s.FloatField(allow_null=True)
-    status_code = s.IntegerField(
-        required=False, help_text="The HTTP status of the answer, once the request has ended."
-    )
-    result = s.JSONField(
-        required=False, help_text="The answer or the error, in the format of the request's API."
-    )
 
 
 class DeferredViewSet(AsyncViewSet):

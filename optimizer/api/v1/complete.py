@@ -30,7 +30,7 @@ from optimizer.api.http.fields import (
 from optimizer.api.http.headers import warning_header
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.v1.errors import reply_to
-from optimizer.api.v1.schema import CompleteBody, ErrorBody
+from optimizer.api.v1.schema import CompleteBody, DeferredBody, ErrorBody
 from optimizer.budgets.brakes import SessionBrakes
 from optimizer.domain.deadlines import Delivery
 from optimizer.domain.identifiers import NO_SESSION, Session
@@ -293,6 +293,7 @@ class CompletionViewSet(EndpointViewSet):
         request=CompleteInput,
         responses={
             200: CompleteBody,
+            202: DeferredBody,
             400: ErrorBody,
             403: ErrorBody,
             413: ErrorBody,
