@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, DateTimeField, F, Value, When
 from django.utils import timezone
 
 from analytics.models import DeferredRequest
@@ -60,4 +60,6 @@ def outcomes_write(outcomes: Iterable[DeferredOutcome]) -> None:
 
 def webhook_due(now: object) -> Case:
     """Return when the webhook of a request that ends ``now`` is due, null without one."""
-    return Case(When(webhook="", then=Value(None)), default=Value(now))
+    never = Value(None, output_field=DateTimeField())
+    at = Value(now, output_field=DateTimeField())
+    return Case(When(webhook="", then=never), default=at, output_field=DateTimeField())

@@ -120,7 +120,10 @@ class Deferral:
         alone = replace(analyzed, request=replace(analyzed.request, deadline=None))
         prepared = await self.routing.prepare(alone, decision)
         request = replace(prepared.request, deadline=deadline)
-        return deferred_row(replace(prepared, request=request), decision, sent)
+        whole = replace(prepared, request=request)
+        if request.chat.large:
+            return await asyncio.to_thread(deferred_row, whole, decision, sent)
+        return deferred_row(whole, decision, sent)
 
     def is_cheaper(self, provider: str, model: str) -> bool:
         """Return whether a batch with the model costs less than calls of their own."""

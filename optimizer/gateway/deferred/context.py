@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from analytics.database.aside import DatabaseThread
 from analytics.deferred.outcomes import DeferredOutcome
+from analytics.deferred.requests import deferred_end
 from analytics.models import DeferredRequest
 from optimizer.domain.client import Client
 from optimizer.domain.request import GatewayRequest
@@ -22,6 +24,8 @@ from providers.batches.jobs import BatchApi
 from providers.batches.registry import batch_api_of
 from providers.completion import CompletionRequest
 from providers.http.wire import WireClient
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 KEY_GONE = "api_key_revoked"
@@ -74,11 +78,17 @@ class LaneContext:
         client = self.client_of(row.api_key) or Client(
             key=row.api_key, tenant=row.tenant, user=row.user_id, project=row.project
         )
+        try:
+            analyzed = restored(row, client)
+            decision = restored_decision(row) if row.decision else None
+        except (ValueError, KeyError, TypeError) as error:
+            # Such as one that was encrypted with a key that is not configured any more.
+            logger.error("A deferred request cannot be read any more", exc_info=error)
+            await self.do(deferred_end, row.pk, state, code, detail, status)
+            return
         outcome = DeferredOutcome(
             row.pk, state, status_code=status, error_code=code, error_detail=detail
         )
         await self.accounting.record_failure(
-            restored(row, client), restored_decision(row) if row.decision else None, (),
-            time.perf_counter(), detail, code=code,
-            outcome=outcome,
-        )  # fmt: skip
+            analyzed, decision, (), time.perf_counter(), detail, code=code, outcome=outcome
+        )

@@ -17,7 +17,7 @@ from analytics.deferred.requests import (
     webhooks_due,
     work_exists,
 )
-from analytics.models import ProviderBatch
+from analytics.models import DeferredRequest, ProviderBatch
 from optimizer.gateway.deferred.calling import DirectCalls
 from optimizer.gateway.deferred.context import LaneContext
 from optimizer.gateway.deferred.ending import Deadlines
@@ -40,7 +40,8 @@ Batch = ProviderBatch.State
 class BatchLane:
     """Does the work of the lane, step by step; each step can be interrupted and done again.
 
-    ``admit`` takes up the batches of clients, and ``finish`` ends them.
+    ``client_batches`` takes up the batches of clients and ends them. ``may_work`` is whether the
+    database can be trusted to hold what is recorded now.
     """
 
     def __init__(
@@ -146,8 +147,10 @@ class BatchLane:
             await self._renew()
 
     async def _call_webhooks(self) -> None:
-        context = self.context
-        for row in await context.do(webhooks_due):
-            error = await self._webhooks.call(row)
-            again = again_after(row.webhook_attempts + 1) if error else timedelta(0)
-            await context.do(webhook_note, row.pk, error, again)
+        due = await self.context.do(webhooks_due)
+        await asyncio.gather(*map(self._call_webhook, due))
+
+    async def _call_webhook(self, row: DeferredRequest) -> None:
+        error = await self._webhooks.call(row)
+        again = again_after(row.webhook_attempts + 1) if error else timedelta(0)
+        await self.context.do(webhook_note, row.pk, error, again)
