@@ -112,6 +112,8 @@ class OpenAIBatchFake(BatchProvider):
 
     def _file(self, asked: Asked) -> Reply:
         match (asked.method, asked.path.strip("/").split("/")):
+            case ("GET", ["files"]):
+                return Reply({"object": "list", "data": [], "has_more": False})
             case ("GET", ["files", file_id, "content"]):
                 return self._content(file_id)
             case ("DELETE", ["files", file_id]):
