@@ -12,9 +12,15 @@ from analytics.models import DeferredRequest
 def keep_versioned_paths(endpoints: list[Any], **_: Any) -> list[Any]:
     """Return each endpoint once: ours under /api/v1, because the root paths are the same."""
     versioned = [e for e in endpoints if e[0].startswith(("/api/v1/", "/v1/", "/v1beta/models"))]
-    # The methods of Gemini's API are documented where its clients expect them, and sessions
-    # and deferred requests beside the APIs that they belong to.
-    twice = ("/v1/models/{model}", "/v1/tuned", "/api/v1/sessions", "/api/v1/deferred")
+    # The methods of Gemini's API are documented where its clients expect them, and what
+    # is the client's own beside the APIs that it uses.
+    twice = (
+        "/v1/models/{model}",
+        "/v1/tuned",
+        "/api/v1/sessions",
+        "/api/v1/me",
+        "/api/v1/deferred",
+    )
     return [e for e in versioned if not e[0].startswith(twice)]
 
 
