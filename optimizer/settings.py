@@ -353,6 +353,8 @@ if not 0 < LEVER_CONTROL_SHARE < 1:
     raise ImproperlyConfigured("LEVER_CONTROL_SHARE must be between 0 and 1")
 CASCADE_COMMAND = env.str("CASCADE_COMMAND", default="")
 CASCADE_COMMAND_SECONDS = env.float("CASCADE_COMMAND_SECONDS", default=10.0)
+WEBHOOK_HOSTS = env.list("WEBHOOK_HOSTS", default=[])
+WEBHOOK_SECRET = env.str("WEBHOOK_SECRET", default="")
 RULES_FILE = env.str("RULES_FILE", default="")
 BUDGET_UNKNOWN_INPUT = _choice("BUDGET_UNKNOWN_INPUT", ("reserve", "refuse"), default="reserve")
 LOCAL_PROVIDER = _choice("LOCAL_PROVIDER", ("auto", "on", "off"), default="auto")

@@ -23,11 +23,13 @@ from analytics.models import (
     BudgetHold,
     CachedResponse,
     DailyTotal,
+    DeferredRequest,
     Experiment,
     Lever,
     PriceOverride,
     PriceSeen,
     Project,
+    ProviderBatch,
     ProviderStatementLine,
     ReconciledEstimate,
     RefusalTotal,
@@ -64,6 +66,8 @@ _OPERATOR_ACTIONS = {
     AlertRule: ("add", "change", "delete"),
     PriceOverride: ("add", "change", "delete"),
     CachedResponse: ("delete",),
+    DeferredRequest: ("change",),
+    ProviderBatch: ("change",),
 }
 
 

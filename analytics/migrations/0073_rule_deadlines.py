@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("analytics", "0060_unpriced_decisions"),
+        ("analytics", "0070_levers"),
     ]
 
     operations = [

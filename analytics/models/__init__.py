@@ -21,6 +21,13 @@ from analytics.models.budgets import (
     Worker,
 )
 from analytics.models.comparisons import Comparison
+from analytics.models.deferred import (
+    ClientBatch,
+    DeferredRequest,
+    LaneLease,
+    ProviderBatch,
+    StoredFile,
+)
 from analytics.models.experiments import Experiment
 from analytics.models.keys import ApiKey, Project, Team
 from analytics.models.levers import Lever, LeverChange, LeverResult
@@ -60,12 +67,15 @@ __all__ = [
     "BudgetMark",
     "BudgetUsage",
     "CachedResponse",
+    "ClientBatch",
     "Comparison",
     "DailyRollup",
     "DailyTotal",
+    "DeferredRequest",
     "Experiment",
     "Feedback",
     "HourlyRollup",
+    "LaneLease",
     "LearnedEvidence",
     "LedgerDay",
     "LedgerSeal",
@@ -75,6 +85,7 @@ __all__ = [
     "PriceOverride",
     "PriceSeen",
     "Project",
+    "ProviderBatch",
     "ProviderObject",
     "ProviderStatementLine",
     "ReconciledEstimate",
@@ -89,6 +100,7 @@ __all__ = [
     "ShadowMove",
     "ShortenedPart",
     "StaleRollupHour",
+    "StoredFile",
     "StoredResponse",
     "Team",
     "TotalsState",

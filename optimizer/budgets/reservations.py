@@ -133,9 +133,11 @@ class Budgets:
         if bound.unknown and self._refuse_unknown_input:
             raise UnknownInputRefused(bound.unknown)
         origin = _Origin(request.request_id, request.asked_at, payer_of(request), request.endpoint)
-        return self._open(
+        reservation = self._open(
             origin, most_input_tokens(request.chat), charged_input(request.chat), bound
         )
+        reservation.claimed = request.held
+        return reservation
 
     def reservation_for(
         self, request: GatewayRequest, body: Mapping[str, Any], input_tokens: int, counted: int

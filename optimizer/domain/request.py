@@ -82,6 +82,8 @@ class GatewayRequest:
     ``first_tier`` is another service tier in which the model is asked first. ``asked`` is
     the client's own chat where a lever has changed ``chat``. ``restoring`` makes a caller that
     answers a model's own questions for what a lever left out, where one did.
+    ``deferred`` is the id of the deferred
+    request that it answers, and ``held`` whether money is held for it already.
     """
 
     chat: Chat
@@ -112,6 +114,8 @@ class GatewayRequest:
     first_tier: TierAttempt | None = None
     asked: Chat | None = None
     restoring: Callable[[Caller], Caller] | None = None
+    deferred: uuid.UUID | None = None
+    held: bool = False
     client: Client = ANONYMOUS
     request_id: uuid.UUID = field(default_factory=new_request_id)
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -146,6 +146,24 @@ class RoutingService:
         ``fields`` are further fields of :class:`GatewayRequest`, such as ``request_id`` or
         ``baseline``; leave out what shall have its default. Raises what :meth:`complete` raises.
         """
+        return await self.complete(
+            self.request_of_prompt(
+                prompt, max_tokens=max_tokens, auto_route=auto_route, max_latency=max_latency,
+                client=client, **fields,
+            )
+        )  # fmt: skip
+
+    def request_of_prompt(
+        self,
+        prompt: str,
+        *,
+        max_tokens: int = 1000,
+        auto_route: bool = False,
+        max_latency: float | None = None,
+        client: Client = ANONYMOUS,
+        **fields: Any,
+    ) -> GatewayRequest:
+        """Return the request that :meth:`route_and_complete` answers."""
         request = GatewayRequest(
             chat=Chat.of_prompt(prompt, max_tokens),
             prompt=prompt,
@@ -158,7 +176,7 @@ class RoutingService:
         )
         if max_latency is not None:
             request = within_latency(request, max_latency)
-        return await self.complete(apply_client(request, client))
+        return apply_client(request, client)
 
     async def complete(self, request: GatewayRequest) -> CompletionResult:
         """Answer ``request`` and record it; returns once the record is durable.
@@ -333,6 +351,41 @@ class RoutingService:
         metrics = routing_metrics(days, sums=CachedSums(compared.sums(tenant)), tenant=tenant)
         metrics["cost_savings"]["baseline"] = compared.label
         return metrics
+
+    async def analyze(self, request: GatewayRequest) -> AnalyzedRequest:
+        """Return a request with its analysis, the rules' effect on it and its experiment."""
+        return await self._analyze_aside(request)
+
+    async def has_cached(self, analyzed: AnalyzedRequest) -> bool:
+        """Return whether :meth:`complete` would answer from the cache.
+
+        Raises :class:`optimizer.domain.result.NotCached`.
+        """
+        return await self._cache.find(analyzed) is not None
+
+    async def choose(self, analyzed: AnalyzedRequest) -> tuple[RoutingDecision, Reservation | None]:
+        """Return the model that is to answer, and the money that is held for its call.
+
+        The caller releases the money if it is not used. Raises what :meth:`complete` raises
+        before a call.
+        """
+        started = time.perf_counter()
+        reservation = None
+        try:
+            reservation = await self._selector.reservation(analyzed)
+            decision = await self._selector.select(analyzed, started, reservation)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, what is held is given back
+            call = UnfinishedCall(analyzed, started, reservation=reservation)
+            raise await self._unfinished.end(call, error) from None
+        return decision, reservation
+
+    async def prepare(
+        self, analyzed: AnalyzedRequest, decision: RoutingDecision
+    ) -> AnalyzedRequest:
+        """Return the request as the levers change it for its model."""
+        if self._levers is not None and self._levers.active.any:
+            return await self._levers.prepare(analyzed, decision)
+        return analyzed
 
     async def drain(self) -> None:
         """Wait for calls in progress, so that all of them are recorded before shutdown."""

@@ -74,6 +74,7 @@ from optimizer.quality.evidence import Expectations
 from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.wiring.autopilot import configured_autopilot
+from optimizer.wiring.batch_lane import batch_lane
 from optimizer.wiring.catalogue_preview import catalogue_preview
 from optimizer.wiring.levers import (
     REQUEST_LEVERS,
@@ -415,6 +416,19 @@ def build_services() -> Services:
         most_abandoned=(product.max_concurrent_requests + 1) // 2,
         keep_alive=keep_alive,
     )
+    deferral, lane = batch_lane(
+        product,
+        routing=routing,
+        accounting=accounting,
+        levers=levers,
+        prices=prices,
+        caller=caller,
+        api_keys=api_keys,
+        database=objects,
+        worker=budgets.worker,
+        proofs=calls,
+        may_work=lambda: not ledger.journal_backlog,
+    )
     return Services(
         catalogue=catalogue,
         prices=prices,
@@ -476,6 +490,8 @@ def build_services() -> Services:
         own_calls=OwnCalls(caller, accounting, budgets),
         object_database=objects,
         keep_alive=keep_alive,
+        deferral=deferral,
+        batch_lane=lane,
         background=background,
         refreshes=PeriodicTasks(
             [PeriodicTask(f"Reading {source}", 0, read) for source, read in refreshes.items()]

@@ -86,6 +86,8 @@ class ProductSettings:
     stream_seconds: float
     tenant_weights: dict[str, float]
     unknown_models: str
+    webhook_hosts: list[str]
+    webhook_secret: str
     agent_models: str
     runaway: str
     runaway_cost: Decimal

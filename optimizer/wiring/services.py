@@ -25,6 +25,8 @@ from optimizer.budgets.watchdog import HoldWatchdog
 from optimizer.domain.model_names import ModelNames
 from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.chat_requests import ChatRequestBuilder
+from optimizer.gateway.deferred.acceptance import Deferral
+from optimizer.gateway.deferred.lane import BatchLane
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.model_options import AvailableModels
@@ -108,6 +110,8 @@ class Services:
     own_calls: OwnCalls
     object_database: DatabaseThread
     keep_alive: CacheKeeper | None
+    deferral: Deferral
+    batch_lane: BatchLane
     background: ThreadPoolExecutor
     refreshes: PeriodicTasks
     periodic_tasks: PeriodicTasks
@@ -152,6 +156,7 @@ class Services:
         if self.keep_alive is not None:
             keeping = self.keep_alive.run(self.routing.complete)
             self._upkeep = [*self._upkeep, asyncio.create_task(keeping)]
+        self._upkeep = [*self._upkeep, asyncio.create_task(self.batch_lane.run())]
         self._watching = asyncio.create_task(self._watch_itself())
         local = self.registry.providers.get("local")
         if isinstance(local, LocalProvider):
@@ -198,6 +203,7 @@ class Services:
         """Finish and record the requests in progress, then release everything."""
         for task in self._upkeep:
             task.cancel()
+        await self.batch_lane.stop()
         await self.routing.drain()
         await self.provider_objects.settlement.drain()
         await self.refusals.drain()

@@ -55,7 +55,10 @@ class GeminiProvider(WireClient):
         return f"/v1beta/models/{quote(request.model, safe='')}:{method}"
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
-        # The key goes in a header, because access logs keep the query string.
+        return self.key_headers()
+
+    def key_headers(self) -> Mapping[str, str]:
+        """Return the header with the API key, as access logs keep the query string."""
         return {"x-goog-api-key": self._api_key}
 
     def _payload(self, request: CompletionRequest, wire: str | None) -> dict[str, Any]:

@@ -162,15 +162,41 @@ class WireClient(ABC):
         if tier := self._tier_in(whole.headers):
             usage = with_tier(completion.usage, tier)
             completion = changed(completion, usage=usage)
+        self._must_have_text(request, completion)
+        if body is not None and wire is not None:
+            headers = client_headers(whole.raw_headers)
+            relayed = RelayedAnswer(body, b"" if repaired else raw, headers)
+            completion = changed(completion, relayed=relayed)
+        return completion
+
+    def _must_have_text(self, request: CompletionRequest, completion: Completion) -> None:
         wanted = not request.chat.allow_empty and not completion.text.strip()
         if wanted and completion.finish_reason != "length":
             usage = completion.usage
             if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
                 raise ContentBlocked(self.name, "blocked the content", usage=usage)
             raise EmptyCompletion(self.name, "returned an answer without text", usage=usage)
+
+    def batched_body(self, request: CompletionRequest) -> tuple[str, dict[str, Any]]:
+        """Return the path and the body of a request that is sent as a part of a batch."""
+        wire = self.own_wire(request)
+        body = self._payload(request, wire)
+        return self._path(request, wire, stream=False), {
+            name: value for name, value in body.items() if name != "stream"
+        }
+
+    def read_batched(self, request: CompletionRequest, raw: bytes) -> Completion:
+        """Return the answer that a batch has for ``request``, priced as a part of a batch.
+
+        Raises :class:`ProviderError`.
+        """
+        wire = self.own_wire(request)
+        completion, body, repaired = self._answer(request, wire, raw)
+        usage = changed(completion.usage, service_tier="batch", speed="")
+        completion = changed(completion, usage=usage)
+        self._must_have_text(request, completion)
         if body is not None and wire is not None:
-            headers = client_headers(whole.raw_headers)
-            relayed = RelayedAnswer(body, b"" if repaired else raw, headers)
+            relayed = RelayedAnswer(body, b"" if repaired else raw)
             completion = changed(completion, relayed=relayed)
         return completion
 
@@ -355,6 +381,36 @@ class WireClient(ABC):
         The caller closes the answer. Raises :class:`ProviderError` if there is none.
         """
         return await passed_on(self, self._client, self._base_url, self._timeout, call)
+
+    async def pass_on_whole(self, call: SideCall) -> tuple[httpx.Headers, dict[str, Any]]:
+        """Send a request as :meth:`pass_on` does; return the headers and the JSON object.
+
+        Raises :class:`ProviderError` without an answer, and for one that reports an error.
+        """
+        answer = await self.pass_on(call)
+        raw = await answer.read()
+        if not 200 <= answer.status < 300:
+            raise self._error(answer.status, answer.headers, raw)
+        return answer.headers, self._object(raw) if raw.strip() else {}
+
+    async def pass_on_lines(self, call: SideCall) -> AsyncGenerator[bytes, None]:
+        """Send a request as :meth:`pass_on` does; yield the lines of the answer that have text.
+
+        Raises :class:`ProviderError` without an answer, and for one that reports an error.
+        """
+        answer = await self.pass_on(call)
+        if not 200 <= answer.status < 300:
+            raise self._error(answer.status, answer.headers, await answer.read())
+        rest = b""
+        async with aclosing(answer.chunks()) as chunks:
+            async for chunk in chunks:
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in filter(bytes.strip, lines):
+                    yield line
+                if len(rest) > MAX_RESPONSE_BYTES:
+                    raise self._too_large()
+        if rest.strip():
+            yield rest
 
     def key_headers(self) -> Mapping[str, str]:
         """Return the headers with the API key, or nothing if there is no key."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Self
 
+from analytics.models import DeferredRequest
+from optimizer.api.compat.acceptance import accepted_reply, sent_of
 from optimizer.api.compat.relay import ALIVE, RelayEncoder, RelayRules
 from optimizer.api.compat.stored_files import check_files
 from optimizer.api.compat.stream_encoder import StreamEncoder
@@ -22,6 +24,7 @@ from optimizer.domain.client import ANONYMOUS
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
+from optimizer.gateway.deferred.acceptance import Deferral
 from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.gateway.service import RoutingService
 from optimizer.gateway.streaming.client_stream import ClientStream
@@ -273,18 +276,21 @@ class ChatEndpoint(WireEndpoint):
         routing: RoutingService,
         objects: ProviderObjects,
         brakes: SessionBrakes,
+        deferral: Deferral,
     ) -> None:
         self._chat_requests = chat_requests
         self._routing = routing
         self._objects = objects
         self._brakes = brakes
+        self._deferral = deferral
 
     @classmethod
     def of(cls, services: Services) -> Self:
         """Build the endpoint with what it needs of ``services``."""
         return cls(
-            services.chat_requests, services.routing, services.provider_objects, services.brakes
-        )
+            services.chat_requests, services.routing, services.provider_objects, services.brakes,
+            services.deferral,
+        )  # fmt: skip
 
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
         """Return the chat that the request asks for, and the format of its answer."""
@@ -305,9 +311,27 @@ class ChatEndpoint(WireEndpoint):
             headers = self.headers(api_request.request_id)
             if warnings := await self._brakes.check(built):
                 headers |= warning_header(warnings)
+            if built.accepts_later:
+                offered = await self._deferral.offer(built, sent_of(api_request))
+                if isinstance(offered, DeferredRequest):
+                    return accepted_reply(offered, headers)
+                built = request = offered
             return await answer(self._routing, built, response_format, headers)
         except Exception as error:  # noqa: BLE001 - the request helps to name the field at fault
             return self.failed(api_request.request_id, error, request)
+
+    def request_of(self, api_request: ApiRequest) -> GatewayRequest:
+        """Return the gateway's request, for one that is answered later. Raises what reading does.
+
+        What it refers to is not checked here.
+        """
+        return self._build(api_request)[0]
+
+    async def check(self, request: GatewayRequest) -> None:
+        """Raise if the client may not send ``request``: for others' files, or a stopped session."""
+        if request.client is not ANONYMOUS:
+            await check_files(self._objects, request.chat, request.client)
+        await self._brakes.check(request)
 
     def _build(self, api_request: ApiRequest) -> tuple[GatewayRequest, ResponseFormat]:
         query, response_format = self.read(api_request)

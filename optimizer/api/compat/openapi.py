@@ -190,7 +190,8 @@ _JSON, _STREAM = "application/json", "text/event-stream"
 
 
 def _responses(failure: type[s.Serializer], *, streams: bool = False) -> dict[Any, Any]:
-    responses: dict[Any, Any] = {(200, _JSON): ANY_OBJECT}
+    # 202: the request is answered later.
+    responses: dict[Any, Any] = {(200, _JSON): ANY_OBJECT, (202, _JSON): ANY_OBJECT}
     if streams:
         responses[200, _STREAM] = _EVENT
     return {**responses, **{(status, _JSON): failure for status in _FAILURES}}

@@ -15,6 +15,8 @@ from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_s
 from rest_framework.request import Request
 
 from analytics.ledger.sessions import SessionKey
+from analytics.models import DeferredRequest
+from optimizer.api.compat.acceptance import accepted_reply, sent_of
 from optimizer.api.http.delivery import read_delivery
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.fields import (
@@ -28,7 +30,7 @@ from optimizer.api.http.fields import (
 from optimizer.api.http.headers import warning_header
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.v1.errors import reply_to
-from optimizer.api.v1.schema import CompleteBody, ErrorBody
+from optimizer.api.v1.schema import CompleteBody, DeferredBody, ErrorBody
 from optimizer.budgets.brakes import SessionBrakes
 from optimizer.domain.deadlines import Delivery
 from optimizer.domain.identifiers import NO_SESSION, Session
@@ -36,6 +38,7 @@ from optimizer.domain.options import MAX_LATENCY_SECONDS
 from optimizer.domain.request import storable_id
 from optimizer.domain.result import CompletionResult
 from optimizer.domain.turns import HUMAN
+from optimizer.gateway.deferred.acceptance import Deferral
 from optimizer.gateway.service import RoutingService
 from optimizer.gateway.tokenizers import TokenizerCount, count_with_tokenizer
 from optimizer.wiring.services import Services
@@ -165,7 +168,9 @@ class CompleteEndpoint:
         routing: RoutingService,
         in_background: Callable[..., Awaitable[object]],
         brakes: SessionBrakes,
+        deferral: Deferral,
     ) -> None:
+        self._deferral = deferral
         self._brakes = brakes
         self._routing = routing
         self._in_background = in_background
@@ -173,7 +178,7 @@ class CompleteEndpoint:
     @classmethod
     def of(cls, services: Services) -> Self:
         """Build the endpoint with what it needs of ``services``."""
-        return cls(services.routing, services.in_background, services.brakes)
+        return cls(services.routing, services.in_background, services.brakes, services.deferral)
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
         """Return the answer. Raises what :meth:`RoutingService.complete` does."""
@@ -192,7 +197,7 @@ class CompleteEndpoint:
         warnings: Sequence[str] = ()
         if self._brakes.soft_limits:
             warnings = self._brakes.soft_warnings(client, session, client.user)
-        result = await self._routing.route_and_complete(
+        request = self._routing.request_of_prompt(
             fields["prompt"],
             max_tokens=fields.get("max_tokens", _DEFAULT_TOKENS),
             auto_route=fields.get("auto_route", client.auto_route),
@@ -205,6 +210,12 @@ class CompleteEndpoint:
             session=Session(session) if session else NO_SESSION,
             turn=HUMAN,
         )
+        if request.accepts_later:
+            offered = await self._deferral.offer(request, sent_of(api_request))
+            if isinstance(offered, DeferredRequest):
+                return accepted_reply(offered, warning_header(warnings) if warnings else None)
+            request = offered
+        result = await self._routing.complete(request)
         body = completion_body(result)
         if tokenizer_id := fields.get("tokenizer_id"):
             count = await self._in_background(
@@ -282,6 +293,7 @@ class CompletionViewSet(EndpointViewSet):
         request=CompleteInput,
         responses={
             200: CompleteBody,
+            202: DeferredBody,
             400: ErrorBody,
             403: ErrorBody,
             413: ErrorBody,
