@@ -16,6 +16,7 @@ _NAMES = frozenset(
         "EMAIL_URL",
         "OIDC_CLIENT_SECRET",
         "ENCRYPTION_KEY",
+        "AWS_BEARER_TOKEN_BEDROCK",
     }
 )
 _KEY_SUFFIX = "_API_KEY"

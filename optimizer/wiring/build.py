@@ -63,6 +63,7 @@ from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import Expectations
 from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
+from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.catalogue_preview import catalogue_preview
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
@@ -80,6 +81,7 @@ from optimizer.wiring.routing import (
 )
 from optimizer.wiring.services import Services
 from providers.catalogue import Catalogue, load_catalogue
+from providers.clouds.placement import placed
 from providers.http.transport import ConnectionSettings
 from providers.known_models import KnownModels
 from providers.local.client import local_available
@@ -153,7 +155,8 @@ def installed_catalogue() -> Catalogue:
     Raises :class:`providers.catalogue.CatalogueError`.
     """
     product = product_settings()
-    return load_catalogue(Path(product.catalogue_file) if product.catalogue_file else None)
+    path = Path(product.catalogue_file) if product.catalogue_file else None
+    return placed(load_catalogue(path), os.environ)
 
 
 def storage_policy() -> StoragePolicy:
@@ -260,6 +263,7 @@ def build_services() -> Services:
         silence=Silence(product.max_concurrent_requests // 2),
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
+    keys = SharedKeys(registry.key_pools(), product.shared_store)
     price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
@@ -366,6 +370,7 @@ def build_services() -> Services:
         registry=registry,
         caller=caller,
         circuits=circuits,
+        keys=keys,
         evidence=evidence,
         expectations=Expectations(known, predictor, abilities),
         options=options,
