@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from providers.anthropic.client import AnthropicProvider
+from providers.bedrock import client as bedrock
 from providers.bedrock.client import BedrockClaudeProvider, BedrockProvider
 from providers.catalogue import Catalogue, ProviderSpec
+from providers.clouds import azure, vertex
 from providers.clouds.azure import AzureClaudeProvider, AzureProvider
 from providers.clouds.client import CloudClient
+from providers.clouds.credentials import is_installed
 from providers.clouds.vertex import VertexClaudeProvider, VertexProvider
 from providers.completion import Provider
 from providers.gemini.client import GeminiProvider
@@ -74,6 +77,16 @@ def base_url(spec: ProviderSpec, environment: Mapping[str, str]) -> str:
 def cloud_settings(spec: ProviderSpec, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the settings of a cloud by name, "" for each whose variable is not set."""
     return {name: environment.get(env, "").strip() for name, env in spec.settings.items()}
+
+
+def missing_package(spec: ProviderSpec, environment: Mapping[str, str]) -> str:
+    """Return the module that calls of this provider need and that is not installed, else empty."""
+    package = {"azure": azure.PACKAGE, "vertex": vertex.PACKAGE, "bedrock": bedrock.PACKAGE}.get(
+        spec.wire.partition("-")[0], ""
+    )
+    if package == azure.PACKAGE and configured_key(spec, environment):
+        return ""
+    return "" if not package or is_installed(package) else package
 
 
 class ProviderRegistry:

@@ -28,7 +28,7 @@ from providers.bedrock.event_stream import frames
 from providers.bedrock.signing import aws_credentials, signed
 from providers.clouds.claude import EnvelopedClaude
 from providers.clouds.client import CloudClient
-from providers.clouds.credentials import Renewed
+from providers.clouds.credentials import Renewed, is_installed, not_installed
 from providers.completion import Completion, CompletionRequest
 from providers.errors import (
     AuthenticationFailed,
@@ -43,6 +43,8 @@ from providers.http.unlabelled import ReadResponse
 from providers.large_json import LARGE_BYTES
 
 logger = logging.getLogger(__name__)
+
+PACKAGE = "botocore"
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html: these come
 # with a 403, like a lack of permission, but the credentials are at fault.
@@ -59,14 +61,17 @@ class _BedrockClient(CloudClient):
     """A client of one region, whose requests are signed or carry an API key of Bedrock."""
 
     _region = ""
+    _installed = False
 
     def configure(self, settings: Mapping[str, str]) -> None:
         """Take ``region``; without an API key of Bedrock, requests are signed."""
         self._region = settings.get("region", "")
         if not self._base_url:
             self._base_url = f"https://bedrock-runtime.{self._region}.amazonaws.com"
+        # Its parser reads the streams, whatever proves who calls.
+        self._installed = is_installed(PACKAGE)
         if not self._api_key:
-            self.credential = Renewed(self.name, "botocore", aws_credentials())
+            self.credential = Renewed(self.name, PACKAGE, aws_credentials())
 
     def key_headers(self) -> Mapping[str, str]:
         """Return the header with the API key, or nothing if requests are signed."""
@@ -75,6 +80,8 @@ class _BedrockClient(CloudClient):
     async def _authorized(
         self, path: str, content: bytes, headers: Mapping[str, str], *, streamed: bool
     ) -> Mapping[str, str]:
+        if not self._installed:
+            raise not_installed(self.name, PACKAGE)
         kind = "application/vnd.amazon.eventstream" if streamed else "application/json"
         headers = {**headers, "content-type": "application/json", "accept": kind}
         if self.credential is None:

@@ -24,6 +24,7 @@ from providers.openai.dialect import OPENAI_OWN
 
 # For all of Azure's AI services: https://learn.microsoft.com/azure/ai-services/authentication
 _SCOPE = "https://cognitiveservices.azure.com/.default"
+PACKAGE = "azure.identity"
 _ENDS = ("/openai/v1", "/openai")
 # Dated versions refuse fields that are younger than they are.
 _DATED = replace(OPENAI_OWN, cache_keys=False)
@@ -36,7 +37,7 @@ class _EntraClient(CloudClient):
         """Take ``deployments``; without an API key, tokens are fetched."""
         self._deployments = read_deployments(settings.get("deployments", "")) or {}
         if not self._api_key:
-            self.credential = Renewed(self.name, "azure.identity", _entra_token())
+            self.credential = Renewed(self.name, PACKAGE, _entra_token())
 
     def _deployment(self, model: str) -> str:
         """Return the deployment of ``model``; it has the model's name unless another is set."""

@@ -23,6 +23,8 @@ REQUIREMENTS = "pip install -r requirements/clouds.txt"
 _AHEAD = 225.0
 """Seconds before the end at which the libraries themselves give a new token instead of the last."""
 _AFTER_FAILURE = 15.0
+YOUNG = 30.0
+"""Seconds for which a credential is not fetched anew, whatever the provider says of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Renewed(Generic[Secret]):
         self._package = package
         self._fetch = fetch
         self._fetched: Fetched[Secret] | None = None
+        self._fetched_at = 0.0
         self._renewal: asyncio.Task[Fetched[Secret]] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -67,8 +70,12 @@ class Renewed(Generic[Secret]):
             self._renewal.add_done_callback(_retrieved)
 
     def forget(self) -> None:
-        """Fetch the credential anew, because the provider refused it."""
-        self._fetched = None
+        """Fetch the credential anew, because the provider refused it.
+
+        One that was just fetched is not at fault, and another would be refused as well.
+        """
+        if time.monotonic() - self._fetched_at >= YOUNG:
+            self._fetched = None
 
     async def aclose(self) -> None:
         """Fetch nothing any more."""
@@ -78,10 +85,8 @@ class Renewed(Generic[Secret]):
             self._renewal.cancel()
 
     async def _renew(self) -> Fetched[Secret]:
-        if find_spec(self._package.partition(".")[0]) is None:
-            words = f"needs the package {self._package}: {REQUIREMENTS}"
-            logger.error("%s %s", self._provider, words)
-            raise AuthenticationFailed(self._provider, words)
+        if not is_installed(self._package):
+            raise not_installed(self._provider, self._package)
         try:
             fetched = await asyncio.to_thread(self._fetch)
         except Exception as error:
@@ -90,7 +95,7 @@ class Renewed(Generic[Secret]):
             self._later(_AFTER_FAILURE)
             words = f"was not called: no credentials could be fetched ({type(error).__name__})"
             raise AuthenticationFailed(self._provider, words) from error
-        self._fetched = fetched
+        self._fetched, self._fetched_at = fetched, time.monotonic()
         if fetched.ends is not None:
             left = fetched.ends - time.time()
             self._later(max(left - _AHEAD, left / 2, 1.0))
@@ -100,6 +105,19 @@ class Renewed(Generic[Secret]):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, self.begin)
+
+
+def is_installed(package: str) -> bool:
+    """Return whether the module ``package`` can be imported; it is not imported."""
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # a package around it
+        return False
+
+
+def not_installed(provider: str, package: str) -> AuthenticationFailed:
+    """Return the error of a call that needs a library which is not installed."""
+    return AuthenticationFailed(provider, f"needs the package {package}: {REQUIREMENTS}")
 
 
 def _retrieved(task: asyncio.Task[Fetched[Secret]]) -> None:

@@ -23,6 +23,7 @@ from providers.errors import ProviderError
 from providers.gemini.client import GeminiProvider
 
 ANYWHERE = "global"
+PACKAGE = "google.auth"
 _SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 # Jurisdictions with an address of their own, each of several regions.
 _JURISDICTIONS = ("us", "eu")
@@ -42,7 +43,7 @@ class _VertexClient(CloudClient):
         self._location = settings.get("location", "") or ANYWHERE
         if not self._base_url:
             self._base_url = _address(self._location)
-        self.credential = Renewed(self.name, "google.auth", _google_token())
+        self.credential = Renewed(self.name, PACKAGE, _google_token())
 
     def _models(self, publisher: str) -> str:
         project, location = quote(self._project, safe=""), quote(self._location, safe="")

@@ -327,6 +327,16 @@ async def test_a_whole_answer_with_reasoning(http: HttpClient) -> None:
     assert completion.finish_reason == "tool_calls"
 
 
+async def test_without_botocore_the_error_says_what_to_install(
+    http: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("providers.bedrock.client.is_installed", lambda package: False)
+    async with FakeProvider(lambda asked: Reply(status=500)) as fake:
+        with pytest.raises(AuthenticationFailed, match=r"botocore.*requirements/clouds\.txt"):
+            await bedrock(fake, http).complete(CompletionRequest(NOVA, chat()))
+        assert not fake.asked
+
+
 async def test_megabytes_are_signed_too(http: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.fakes.clouds import ACCESS_KEY, SECRET_KEY, BedrockWire, signature_check
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from providers.clouds import credentials
 from providers.clouds.credentials import Fetched, Renewed
 from providers.errors import AuthenticationFailed
 from tests.patience import eventually
@@ -61,11 +62,16 @@ async def test_a_client_that_leaves_does_not_end_the_fetch_of_others() -> None:
     await renewed.aclose()
 
 
-async def test_what_was_refused_is_fetched_anew() -> None:
+async def test_what_was_refused_is_fetched_anew_unless_it_is_young(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     source = Source(None)
     renewed = Renewed("cloud", "json", source)
     assert await renewed.get() == "token-1"
     assert await renewed.get() == "token-1"
+    renewed.forget()
+    assert await renewed.get() == "token-1"
+    monkeypatch.setattr(credentials, "YOUNG", 0.0)
     renewed.forget()
     assert await renewed.get() == "token-2"
     await renewed.aclose()
