@@ -45,7 +45,7 @@ _FIGURES = frozenset({
     "pattern", "tier", "strategy", "confidence", "provider", "model", "tokens_in", "tokens_out",
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_estimated", "cost",
     "failed_cost", "cache_hit", "original_cost", "savings", "api_key", "tenant", "project",
-    "experiment", "arm", "replayed", "price_basis",
+    "experiment", "arm", "replayed", "price_basis", "levers",
     "decision.strategy_used", "decision.actual_cost", "decision.baseline_provider",
     "decision.baseline_model", "decision.baseline_cost", "decision.baseline_output_cost",
     "decision.routing_saved", "decision.cache_saved", "decision.prompt_cache_saved",

@@ -15,6 +15,7 @@ from analytics.models.budgets import (
 from analytics.models.comparisons import Comparison
 from analytics.models.experiments import Experiment
 from analytics.models.keys import ApiKey, Project, Team
+from analytics.models.levers import Lever, LeverChange
 from analytics.models.prices import PriceOverride, PriceSeen
 from analytics.models.provider_objects import ProviderObject, StoredResponse
 from analytics.models.provider_statements import ProviderStatementLine, ReconciledEstimate
@@ -52,6 +53,8 @@ __all__ = [
     "LearnedEvidence",
     "LedgerDay",
     "LedgerSeal",
+    "Lever",
+    "LeverChange",
     "PriceOverride",
     "PriceSeen",
     "Project",

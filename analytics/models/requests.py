@@ -171,6 +171,10 @@ class RequestRecord(ModelRefMixin, models.Model):
     project = models.CharField(max_length=64, blank=True)
     experiment = models.CharField(max_length=60, blank=True)
     arm = models.CharField(max_length=10, blank=True)
+    levers = models.JSONField(
+        null=True, blank=True,
+        help_text="The levers that could act on it, each with its arm and its propensity.",
+    )  # fmt: skip
     replayed = models.BooleanField(
         default=False, help_text="Recorded elsewhere and replayed here; no client sent it."
     )
@@ -220,6 +224,11 @@ class RequestRecord(ModelRefMixin, models.Model):
                 fields=["experiment", "arm"],
                 condition=~models.Q(experiment=""),
                 name="requests_experiment",
+            ),
+            models.Index(
+                fields=["-created_at"],
+                condition=models.Q(levers__isnull=False),
+                name="requests_levers",
             ),
         ]
 

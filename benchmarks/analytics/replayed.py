@@ -77,7 +77,7 @@ def check(path: Path, price_file: Path) -> None:
     from analytics.reports.report import routing_report
     from optimizer.lab.price_list import read_price_list
     from optimizer.lab.replay import ReplayPlan
-    from optimizer.wiring.replay import replay
+    from optimizer.wiring.offline.replay import replay
     from routing.outcomes import read_outcomes
 
     prices = read_price_list(price_file)

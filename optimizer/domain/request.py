@@ -13,6 +13,7 @@ from analytics.cache import cache_key, scoped_cache_key
 from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.human_words import words_of_turn
 from optimizer.domain.identifiers import NO_SESSION, Session, new_request_id
+from optimizer.domain.levers import LeverTrial
 from providers import features
 from providers.chat import Chat, Text
 from providers.storable import storable_text
@@ -70,7 +71,8 @@ class GatewayRequest:
     Requests with the same ``cache_key`` may share an answer. Requests with the same
     ``semantic_key`` (unless it is empty) may share one too, if their prompts have the same
     meaning. ``turn`` is the kind of turn (:mod:`optimizer.domain.turns`). A ``strict`` request
-    goes only to models that leave out nothing of it.
+    goes only to models that leave out nothing of it. ``trials`` are those of levers. ``asked`` is
+    the client's own chat where a lever has changed ``chat``.
     """
 
     chat: Chat
@@ -93,6 +95,8 @@ class GatewayRequest:
     cache: CachePolicy = CachePolicy()
     streamed: bool = False
     strict: bool = False
+    trials: tuple[LeverTrial, ...] = ()
+    asked: Chat | None = None
     client: Client = ANONYMOUS
     request_id: uuid.UUID = field(default_factory=new_request_id)
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -101,6 +105,11 @@ class GatewayRequest:
     def session_id(self) -> str:
         """Return the id of its session, empty if it has none."""
         return self.session.id
+
+    @property
+    def as_asked(self) -> Chat:
+        """Return the client's own chat, whatever levers made of it."""
+        return self.chat if self.asked is None else self.asked
 
     @property
     def max_tokens(self) -> int:

@@ -16,6 +16,7 @@ from optimizer.domain.options import RequestOptions, cache_policy, chat_key, sem
 from optimizer.domain.request import GatewayRequest, apply_client, prompt_of, storable_id
 from optimizer.domain.turns import SIDE_KINDS, kind_of_turn
 from optimizer.gateway.prompt_cache import cache_session, goes_on
+from optimizer.policies.levers import ActiveLevers
 from providers import features
 from providers.anthropic.client import AnthropicProvider
 from providers.chat import Chat
@@ -63,8 +64,8 @@ class ChatRequestBuilder:
     ``semantic`` is whether the semantic cache is on. ``agents_without_vendor`` lets a known
     agent have any model (``auto``) where its vendor's provider is not configured.
     ``cheap_side_requests`` sends titles and other side requests of agents to the cheapest model.
-    ``prompt_caching`` lets providers cache conversations that are expected to go on, for an hour
-    where ``for_an_hour`` of their agent is true.
+    The lever ``cache_marks`` lets providers cache conversations that are expected to go on, for an
+    hour where ``for_an_hour`` of their agent is true.
     """
 
     def __init__(
@@ -76,11 +77,11 @@ class ChatRequestBuilder:
         semantic: bool = False,
         agents_without_vendor: bool = True,
         cheap_side_requests: bool = True,
-        prompt_caching: bool = True,
         for_an_hour: Callable[[str], bool] = _never,
+        levers: ActiveLevers | None = None,
     ) -> None:
         self._for_an_hour = for_an_hour
-        self._prompt_caching = prompt_caching
+        self._levers = levers or ActiveLevers({}, list)
         self._cheap_side_requests = cheap_side_requests
         self.names = names
         self._caller = caller
@@ -124,9 +125,11 @@ class ChatRequestBuilder:
         if selection.strategy == "named":
             chat = changed(chat, chosen=False)
         may_go_on = session.agent != CHAT or len(chat.messages) > 1
-        if self._prompt_caching and may_go_on and goes_on(chat, session, turn):
-            key = cache_session(client, session)
-            chat = changed(chat, cache_session=key, cache_hour=self._for_an_hour(session.agent))
+        marking = "off"
+        if may_go_on and goes_on(chat, session, turn):
+            marking = self._levers.mode("cache_marks")
+            if marking == "on":
+                chat = self._marked(chat, client, session)
         words = prompt_of(chat)
         prompt = storable_text(words)
         request = GatewayRequest(
@@ -154,7 +157,21 @@ class ChatRequestBuilder:
             strict=options.strict,
             request_id=request_id,
         )
-        return apply_client(request, client)
+        request = apply_client(request, client)
+        return self._marks_tried(request) if marking == "prove" else request
+
+    def _marked(self, chat: Chat, client: Client, session: Session) -> Chat:
+        key = cache_session(client, session)
+        return changed(chat, cache_session=key, cache_hour=self._for_an_hour(session.agent))
+
+    def _marks_tried(self, request: GatewayRequest) -> GatewayRequest:
+        trial = self._levers.draw("cache_marks", request)
+        if trial is None:  # switched off since
+            return request
+        chat = request.chat
+        if trial.treated:
+            chat = self._marked(chat, request.client, request.session)
+        return replace(request, chat=chat, trials=(*request.trials, trial))
 
     def _selection(self, model: str, endpoint: str, session: Session) -> Selection:
         try:

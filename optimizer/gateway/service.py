@@ -25,6 +25,7 @@ from optimizer.domain.turns import KEEP_ALIVE
 from optimizer.gateway.answer_speeds import LearnedSpeeds
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.keep_alive import CacheKeeper
+from optimizer.gateway.levers.plans import RequestLevers, with_trial
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.model_selection import ModelSelector
 from optimizer.gateway.output_lengths import OutputLengths
@@ -77,12 +78,14 @@ class RoutingService:
         budgets: Budgets | None = None,
         sessions: SessionStates | None = None,
         output_lengths: OutputLengths | None = None,
+        levers: RequestLevers | None = None,
         speeds: LearnedSpeeds | None = None,
         stream_limits: StreamLimits = STREAM_LIMITS,
         keep_alive: CacheKeeper | None = None,
         most_abandoned: int = 0,
     ) -> None:
         self._keep_alive = keep_alive
+        self._levers = levers
         self._caller = caller
         self._options = options
         self._accounting = accounting
@@ -162,6 +165,8 @@ class RoutingService:
         )
         if isinstance(answer, CacheHit):
             entry, likeness = answer.entry, answer.likeness
+            if leads and answer.trial is not None:
+                analyzed = with_trial(analyzed, answer.trial)
         elif leads:
             return answer.result
         else:
@@ -196,10 +201,13 @@ class RoutingService:
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
             raise await self._unfinished.end(UnfinishedCall(analyzed, started), error) from None
         if cached is not None:
-            result = await self._accounting.record_hit(
-                analyzed, cached.entry, started, cached.likeness
-            )
-            return ClientStream.of_cached(result)
+            if cached.trial is not None:
+                analyzed = with_trial(analyzed, cached.trial)
+            if not cached.left_alone:
+                result = await self._accounting.record_hit(
+                    analyzed, cached.entry, started, cached.likeness
+                )
+                return ClientStream.of_cached(result)
         key = self._shared_key(analyzed)
         shared, leads = await self._retry_own_limits(
             analyzed,
@@ -376,6 +384,8 @@ class RoutingService:
                 reservation.streamed = True
             decision = await self._selector.select(analyzed, started, reservation)
             decided(decision)
+            if self._levers is not None and self._levers.active.any:
+                analyzed = await self._levers.prepare(analyzed, decision)
             called = time.perf_counter()
             opened = await self._caller.open_stream(
                 _chain(decision),
@@ -405,11 +415,16 @@ class RoutingService:
         try:
             cached = await self._cache.find(analyzed)
             if cached is not None:
-                return cached
+                if not cached.left_alone:
+                    return cached
+                assert cached.trial is not None
+                analyzed = with_trial(analyzed, cached.trial)
             if analyzed.request.client.tokens_per_minute is not None:
                 await self._accounting.reserve_tokens(analyzed)
             reservation = await self._selector.reservation(analyzed)
             decision = await self._selector.select(analyzed, started, reservation)
+            if self._levers is not None and self._levers.active.any:
+                analyzed = await self._levers.prepare(analyzed, decision)
             called = time.perf_counter()
             completion = await self._caller.call(
                 _chain(decision),

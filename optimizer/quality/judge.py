@@ -187,7 +187,7 @@ class Judge:
         """Return the candidate's share of the two verdicts, 0-1."""
         other = await self._other_answer(case)
         candidate, reference = (text, other) if case.served else (other, text)
-        conversation = conversation_text(case.analyzed.request.chat)
+        conversation = conversation_text(case.analyzed.request.as_asked)
         first = await self._ask_judge(case, question(conversation, candidate, reference))
         second = _REVERSED[
             await self._ask_judge(case, question(conversation, reference, candidate))
@@ -197,7 +197,7 @@ class Judge:
     async def _other_answer(self, case: _Case) -> str:
         """Return the answer of the model that did not serve; it is paid for only to compare."""
         model = case.reference if case.served else case.candidate
-        completion, cost = await self._call(case, model, case.analyzed.request.chat)
+        completion, cost = await self._call(case, model, case.analyzed.request.as_asked)
         case.answer_cost += cost
         if completion is None:
             raise JudgingFailed("the other model did not answer")

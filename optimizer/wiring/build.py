@@ -36,6 +36,7 @@ from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_av
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
+from optimizer.gateway.levers.plans import RequestLevers
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.provider_objects.compaction import OwnCalls
@@ -65,6 +66,7 @@ from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
 from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.catalogue_preview import catalogue_preview
+from optimizer.wiring.levers import REQUEST_LEVERS, active_levers
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.provider_objects import upkeep_of_objects
@@ -317,6 +319,7 @@ def build_services() -> Services:
     background = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     rules = ActiveRules(Path(product.rules_file) if product.rules_file else None, rules_load)
     experiments = Experiments(names, running_experiment)
+    levers = active_levers(product)
     # Data that other workers, the admin or a command may change.
     refreshes: dict[str, Callable[[], object]] = {
         "the outcomes": evidence.refresh,
@@ -341,7 +344,8 @@ def build_services() -> Services:
         options=options,
         caller=caller,
         accounting=accounting,
-        cache=AnswerCache(cache, semantic),
+        cache=AnswerCache(cache, semantic, levers),
+        levers=RequestLevers(levers, REQUEST_LEVERS),
         rules=rules,
         experiments=experiments,
         judge=configured_judge(
@@ -381,6 +385,7 @@ def build_services() -> Services:
         semantic=semantic,
         rules=rules,
         experiments=experiments,
+        levers=levers,
         guarantee=guarantee,
         rule_previews=RulePreviews(past),
         what_if=WhatIf(past, rules),
@@ -403,8 +408,8 @@ def build_services() -> Services:
             semantic=semantic is not None,
             agents_without_vendor=product.agent_models == "auto",
             cheap_side_requests=product.session_routing,
-            prompt_caching=product.prompt_caching,
             for_an_hour=habits.for_an_hour,
+            levers=levers,
         ),
         refusals=refusals,
         feed=feed,

@@ -38,6 +38,8 @@ class ProductSettings:
     judge_daily_budget: Decimal
     judge_model: str
     judge_rate: float
+    lever_control_share: float
+    levers: str
     local_provider: str
     masking: str
     max_concurrent_requests: int

@@ -41,6 +41,7 @@ from optimizer.monitoring.live.feed import Feed
 from optimizer.monitoring.otlp import Telemetry
 from optimizer.monitoring.prometheus import Meter
 from optimizer.policies.experiments import Experiments
+from optimizer.policies.levers import ActiveLevers
 from optimizer.policies.rules import ActiveRules
 from optimizer.pricing.baseline_choice import BaselineChoice
 from optimizer.pricing.baselines import Baselines
@@ -85,6 +86,7 @@ class Services:
     semantic: SemanticCache | None
     rules: ActiveRules
     experiments: Experiments
+    levers: ActiveLevers
     guarantee: ActiveGuarantee | None
     rule_previews: RulePreviews
     what_if: WhatIf
@@ -143,6 +145,7 @@ class Services:
             self.price_service,
             self.refusals,
             self.brakes,
+            self.levers,
         )
         await asyncio.to_thread(self._fast_refresher.begin)
         await self.in_background(self.refreshes.run_due)
@@ -238,6 +241,7 @@ def fast_refresher(
     prices: PriceService,
     refusals: Refusals,
     brakes: SessionBrakes,
+    levers: ActiveLevers,
 ) -> FastRefresher:
     """Return the refresher of data that must be up to date at once, such as revoked keys."""
     return FastRefresher(
@@ -247,6 +251,7 @@ def fast_refresher(
             PeriodicTask("Reading the brakes on sessions", 0, brakes.refresh),
             PeriodicTask("Looking for agents that run away", 5, brakes.refresh_runaways),
             PeriodicTask("Reading the prices set here", 0, prices.refresh),
+            PeriodicTask("Reading the levers", 0, levers.refresh),
             PeriodicTask("Reporting that this worker is alive", 5, budgets.write_heartbeat),
             PeriodicTask("Settling what nobody owns", 2, watchdog.look),
             PeriodicTask("Counting refused requests", 10, refusals.write_counts),

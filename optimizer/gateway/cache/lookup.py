@@ -7,22 +7,39 @@ from dataclasses import dataclass
 from analytics.cache import CacheReader
 from analytics.models import CachedResponse
 from optimizer.domain.analyzed_request import AnalyzedRequest
+from optimizer.domain.levers import LeverTrial
 from optimizer.domain.result import CompletionResult, NotCached
 from optimizer.gateway.cache.semantic.cache import SemanticCache
+from optimizer.policies.levers import ActiveLevers
 
 
 @dataclass(frozen=True, slots=True)
 class CacheHit:
-    """A cached answer; ``likeness`` (-1 to 1) is set if its prompt differs from the request's."""
+    """A cached answer; ``likeness`` (-1 to 1) is set if its prompt differs from the request's.
+
+    ``trial`` is set while the cache is to be proven.
+    """
 
     entry: CachedResponse
     likeness: float | None = None
+    trial: LeverTrial | None = None
+
+    @property
+    def left_alone(self) -> bool:
+        """Return whether the answer is not to be used, so that others can be compared with it."""
+        return self.trial is not None and not self.trial.treated
 
 
 class AnswerCache:
     """Finds cached answers. Without ``exact`` the cache is off; ``semantic`` is optional."""
 
-    def __init__(self, exact: CacheReader | None, semantic: SemanticCache | None = None) -> None:
+    def __init__(
+        self,
+        exact: CacheReader | None,
+        semantic: SemanticCache | None = None,
+        levers: ActiveLevers | None = None,
+    ) -> None:
+        self._levers = levers
         self._exact = exact
         self._semantic = semantic
         self.on = exact is not None
@@ -37,11 +54,11 @@ class AnswerCache:
         request = analyzed.request
         if self._exact is not None and request.cache.read:
             if entry := await self._live(self._exact, analyzed, request.cache_key):
-                return CacheHit(entry)
+                return self._hit("response_cache", analyzed, entry)
             if self._semantic is not None:
                 match = self._semantic.find(request.semantic_key, request.prompt)
                 if match and (entry := await self._live(self._exact, analyzed, match.key)):
-                    return CacheHit(entry, match.likeness)
+                    return self._hit("semantic_cache", analyzed, entry, match.likeness)
         if request.cache.only:
             raise NotCached
         return None
@@ -52,6 +69,20 @@ class AnswerCache:
             self._semantic.add(
                 analyzed.request.semantic_key, analyzed.request.prompt, result.cache_key
             )
+
+    def _hit(
+        self,
+        lever: str,
+        analyzed: AnalyzedRequest,
+        entry: CachedResponse,
+        likeness: float | None = None,
+    ) -> CacheHit:
+        levers = self._levers
+        # A client that accepts only a cached answer would get none.
+        if levers is None or levers.mode(lever) != "prove" or analyzed.request.cache.only:
+            return CacheHit(entry, likeness)
+        cost = entry.original_cost
+        return CacheHit(entry, likeness, levers.draw(lever, analyzed.request, expected=cost))
 
     @staticmethod
     async def _live(

@@ -312,6 +312,9 @@ class LedgerEntryBuilder:
             "project": request.client.project,
             "experiment": analyzed.assignment.experiment if analyzed.assignment else "",
             "arm": analyzed.assignment.arm if analyzed.assignment else "",
+            "levers": {trial.lever: trial.as_json() for trial in request.trials}
+            if request.trials
+            else None,
         }
 
     @staticmethod

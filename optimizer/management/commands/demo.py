@@ -25,7 +25,7 @@ from optimizer.lab.demo.file import (
     demo_remove,
     demo_state,
 )
-from optimizer.wiring.demo import demo_write
+from optimizer.wiring.offline.demo import demo_write
 
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
 _MOST_REQUESTS, _MOST_DAYS = 50_000, 366

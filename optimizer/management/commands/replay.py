@@ -15,7 +15,7 @@ from analytics.ledger.undo_replay import replayed_count, replayed_remove
 from analytics.management.teaching import TeachingCommand
 from optimizer.lab.price_list import PriceListError, read_price_list
 from optimizer.lab.replay import ReplayPlan
-from optimizer.wiring.replay import replay
+from optimizer.wiring.offline.replay import replay
 from routing.outcomes import OutcomesError, read_outcomes
 
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),

@@ -27,7 +27,7 @@ from optimizer.presentation.whatif import (
     verdict,
 )
 from optimizer.wiring.build import get_services
-from optimizer.wiring.whatif_replay import ask_outcomes, of_recorded
+from optimizer.wiring.offline.whatif_replay import ask_outcomes, of_recorded
 from routing.outcomes import OutcomesError, RecordedPrompt, read_outcomes
 
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),

@@ -1,0 +1,67 @@
+"""Tables: levers, lever_changes."""
+
+from __future__ import annotations
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils import timezone
+
+
+class Lever(models.Model):
+    """How one lever is used, where an operator has set it.
+
+    ``options`` are the lever's own settings. ``harm_budget`` is how much quality it may cost in
+    all before it is stopped: points of 0-1 summed over answers, so 10 is ten answers spoiled.
+    ``stopped_at`` is when it was switched off because it did harm.
+    """
+
+    class Mode(models.TextChoices):
+        """Whether the lever is used, and whether a random share is left alone."""
+
+        OFF = "off", "off"
+        ON = "on", "on"
+        PROVE = "prove", "prove it"
+
+    name = models.CharField(max_length=20, primary_key=True)
+    mode = models.CharField(max_length=5, choices=Mode.choices, default=Mode.OFF)
+    control_share = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.001), MaxValueValidator(0.9)],
+        help_text="Share of eligible requests that is left alone; empty: LEVER_CONTROL_SHARE.",
+    )
+    options = models.JSONField(default=dict, blank=True)
+    harm_budget = models.FloatField(
+        default=50.0,
+        validators=[MinValueValidator(1.0)],
+        help_text="Answers that it may spoil in all before it is stopped.",
+    )
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    stop_reason = models.CharField(max_length=300, blank=True)
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "levers"
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class LeverChange(models.Model):
+    """One change of a lever: who made it, when, and the lever before and after. Never changes."""
+
+    lever = models.CharField(max_length=20)
+    who = models.CharField(max_length=150)
+    at = models.DateTimeField(default=timezone.now)
+    before = models.JSONField(null=True, encoder=DjangoJSONEncoder)
+    after = models.JSONField(null=True, encoder=DjangoJSONEncoder)
+
+    class Meta:
+        db_table = "lever_changes"
+        indexes = [models.Index(fields=["-at"], name="lever_changes_at")]
+        ordering = ("-at",)
+
+    def __str__(self) -> str:
+        return f"{self.lever} by {self.who}"

@@ -1,0 +1,1 @@
+"""Levers that change what is sent to a model."""
