@@ -73,10 +73,6 @@ class _BedrockClient(CloudClient):
         if not self._api_key:
             self.credential = Renewed(self.name, PACKAGE, aws_credentials())
 
-    def key_headers(self) -> Mapping[str, str]:
-        """Return the header with the API key, or nothing if requests are signed."""
-        return {"authorization": f"Bearer {self._api_key}"} if self._api_key else {}
-
     async def _authorized(
         self, path: str, content: bytes, headers: Mapping[str, str], *, streamed: bool
     ) -> Mapping[str, str]:
@@ -85,7 +81,7 @@ class _BedrockClient(CloudClient):
         kind = "application/vnd.amazon.eventstream" if streamed else "application/json"
         headers = {**headers, "content-type": "application/json", "accept": kind}
         if self.credential is None:
-            return {**headers, **self.key_headers()}
+            return {**headers, "authorization": f"Bearer {self._api_key}"}
         credentials = await self.credential.get()
         args = (credentials, self._region, f"{self._base_url}{path}", content, headers)
         if len(content) > LARGE_BYTES:  # all of it is hashed

@@ -273,6 +273,7 @@ async def test_what_anthropic_sends_arrives_unchanged(http: HttpClient) -> None:
         events, error = await streamed(bedrock_claude(fake, http), request)
         (asked,) = fake.asked
     assert error is None
+    assert bearer_check(KEY)(asked) is None
     kept = [json.loads(base64.b64decode(json.loads(text)["bytes"])) for text in _payloads(chunks)]
     assert [e.data for e in events if isinstance(e, Relayed)] == kept
     assert asked.body == {
