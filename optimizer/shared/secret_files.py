@@ -17,6 +17,7 @@ _NAMES = frozenset(
         "OIDC_CLIENT_SECRET",
         "ENCRYPTION_KEY",
         "WEBHOOK_SECRET",
+        "AWS_BEARER_TOKEN_BEDROCK",
     }
 )
 _KEY_SUFFIX = "_API_KEY"

@@ -73,6 +73,7 @@ from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import Expectations
 from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
+from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.autopilot import configured_autopilot
 from optimizer.wiring.batch_lane import batch_lane
 from optimizer.wiring.catalogue_preview import catalogue_preview
@@ -99,6 +100,7 @@ from optimizer.wiring.routing import (
 )
 from optimizer.wiring.services import Services
 from providers.catalogue import Catalogue, load_catalogue
+from providers.clouds.placement import placed
 from providers.http.transport import ConnectionSettings
 from providers.known_models import KnownModels
 from providers.local.client import local_available
@@ -173,7 +175,8 @@ def installed_catalogue() -> Catalogue:
     Raises :class:`providers.catalogue.CatalogueError`.
     """
     product = product_settings()
-    return load_catalogue(Path(product.catalogue_file) if product.catalogue_file else None)
+    path = Path(product.catalogue_file) if product.catalogue_file else None
+    return placed(load_catalogue(path), os.environ)
 
 
 def storage_policy() -> StoragePolicy:
@@ -288,6 +291,7 @@ def build_services() -> Services:
         tiers=TierLimits(silence=Silence(product.max_concurrent_requests // 2)),
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
+    keys = SharedKeys(registry.key_pools(), product.shared_store)
     price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
@@ -437,6 +441,7 @@ def build_services() -> Services:
         registry=registry,
         caller=caller,
         circuits=circuits,
+        keys=keys,
         evidence=evidence,
         expectations=Expectations(known, predictor, abilities),
         options=options,

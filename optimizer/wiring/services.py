@@ -51,6 +51,7 @@ from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import EvidenceTable, Expectations
 from optimizer.quality.guarantee import ActiveGuarantee
 from optimizer.shared.circuits import SharedCircuits
+from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.fast_refresh import FastRefresher
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
@@ -76,6 +77,7 @@ class Services:
     registry: ProviderRegistry
     caller: ResilientCaller
     circuits: SharedCircuits
+    keys: SharedKeys
     evidence: EvidenceTable
     expectations: Expectations
     options: AvailableModels
@@ -134,6 +136,8 @@ class Services:
         if self._fast_refresher is not None:
             raise RuntimeError("The services are running already.")
         self.circuits.begin()
+        self.keys.begin()
+        self.registry.begin()
         await asyncio.to_thread(self.ledger.health.begin)
         readers = [self.cache.database] if self.cache is not None else []
         self._recovery = RecoveryProbe([self.ledger.database, *readers], write_probe)
@@ -211,6 +215,7 @@ class Services:
         await self.own_calls.drain()
         await self.registry.aclose()
         await self.circuits.aclose()
+        await self.keys.aclose()
         await self.feed.aclose()
         await self.limits.aclose()
         await self.concurrency.aclose()

@@ -40,19 +40,25 @@ class GeminiProvider(WireClient):
 
     async def count_tokens(self, request: CompletionRequest) -> int:
         """Return the provider's own count of input tokens. Raises :class:`ProviderError`."""
-        payload = self._payload(request, self.own_wire(request))
-        if payload.keys() != {"contents"}:
-            # Only in this form are instructions and tools counted as well.
-            model = f"models/{request.model}"
-            payload = {"generateContentRequest": {**payload, "model": model}}
-        path = f"/v1beta/models/{quote(request.model, safe='')}:countTokens"
+        payload = self._counted(self._payload(request, self.own_wire(request)), request.model)
+        path = f"{self._model_path(request.model)}:countTokens"
         body = await self.post(path, payload, self._headers(request), large=request.chat.large)
         with self._reading:
             return int(body["totalTokens"])
 
+    def _counted(self, payload: dict[str, Any], model: str) -> dict[str, Any]:
+        """Return the body of a count."""
+        if payload.keys() == {"contents"}:
+            return payload
+        # Only in this form are instructions and tools counted as well.
+        return {"generateContentRequest": {**payload, "model": f"models/{model}"}}
+
+    def _model_path(self, model: str) -> str:
+        return f"/v1beta/models/{quote(model, safe='')}"
+
     def _path(self, request: CompletionRequest, wire: str | None, *, stream: bool) -> str:
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        return f"/v1beta/models/{quote(request.model, safe='')}:{method}"
+        return f"{self._model_path(request.model)}:{method}"
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
         return self.key_headers()

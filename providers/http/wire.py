@@ -8,7 +8,7 @@ import logging
 from abc import ABC, abstractmethod
 from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -27,8 +27,10 @@ from providers.errors import (
 )
 from providers.events import Event, Relayed, Started, UsageReported
 from providers.http.error_answer import call_failed, holds_key, read_error
+from providers.http.key_pool import KeyPool
 from providers.http.side_calls import SideAnswer, SideCall, passed_on
 from providers.http.streaming import (
+    JsonMessages,
     StreamReader,
     WholeCharacters,
     WholeMessages,
@@ -82,13 +84,15 @@ class WireClient(ABC):
     A subclass defines its wire: the path, the headers, the body, and how to read the
     answer. ``wires`` are the wires on which requests pass unchanged, ``wire`` is the one to
     which all others are translated. What depends on the request's own wire is given it as
-    ``wire``: see :meth:`own_wire`. ``client`` is the process's pooled client; it is shared
+    ``wire``: see :meth:`own_wire`. ``relays_side_calls`` is whether the provider has the other
+    endpoints of its wire, too. ``client`` is the process's pooled client; it is shared
     and not closed here. ``api_key`` never appears in ``repr``, logs or errors.
     """
 
     wire: str
     wires: frozenset[str]
     features: frozenset[str]
+    relays_side_calls: bool = True
 
     @property
     def has_tiers(self) -> bool:
@@ -118,6 +122,7 @@ class WireClient(ABC):
         self._timeout = timeout or httpx.Timeout(600.0, connect=5.0)
         self._stream_timeout = stream_timeout or timeout or httpx.Timeout(120.0, connect=5.0)
         self._targets: dict[tuple[Any, ...], Target] = {}
+        self.keys: KeyPool | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -259,7 +264,7 @@ class WireClient(ABC):
         tier = self._tier_in(response.headers)
         shown = client_headers(response.headers.raw) if relays else None
         yield Started(headers=shown, relayed=relays)
-        async with aclosing(json_messages(self.name, response)) as messages:
+        async with aclosing(self._messages(response)) as messages:
             async for name, text, data in messages:
                 mended_text = relays and whole.mend(text, data)
                 try:
@@ -283,6 +288,10 @@ class WireClient(ABC):
                     yield Relayed(name, as_text(data) if repaired else text, data)
         if not reader.complete:
             raise ConnectionLost(self.name, "ended the stream before the answer was complete")
+
+    def _messages(self, response: httpx.Response | ReadResponse) -> JsonMessages:
+        """Return the name, the text and the JSON of each message of a stream."""
+        return json_messages(self.name, response)
 
     def _feed(self, reader: StreamReader, name: str, data: dict[str, Any] | None) -> list[Event]:
         """Return the events of one message.
@@ -335,6 +344,16 @@ class WireClient(ABC):
         return self._object(raw)
 
     async def _post(self, path: str, content: bytes, headers: Mapping[str, str]) -> WholeAnswer:
+        keys = self.keys
+        if keys is None:
+            return await self._post_once(path, content, headers)
+        return await keys.first(
+            lambda key: self._post_once(path, content, keys.with_key(headers, key))
+        )
+
+    async def _post_once(
+        self, path: str, content: bytes, headers: Mapping[str, str]
+    ) -> WholeAnswer:
         target = self._target(path, headers, False)
         try:
             answer = await self._client.fetch(target, content, MAX_RESPONSE_BYTES)
@@ -363,6 +382,22 @@ class WireClient(ABC):
         self, path: str, content: bytes, headers: Mapping[str, str]
     ) -> AsyncIterator[httpx.Response]:
         """Yield the successful response of a stream. Raises :class:`ProviderError`."""
+        keys = self.keys
+        if keys is None:
+            async with self._open_once(path, content, headers) as response:
+                yield response
+            return
+        async with AsyncExitStack() as stack:
+            yield await keys.first(
+                lambda key: stack.enter_async_context(
+                    self._open_once(path, content, keys.with_key(headers, key))
+                )
+            )
+
+    @asynccontextmanager
+    async def _open_once(
+        self, path: str, content: bytes, headers: Mapping[str, str]
+    ) -> AsyncIterator[httpx.Response]:
         try:
             response = await self._client.post(self._target(path, headers, True), content)
             try:
@@ -418,7 +453,10 @@ class WireClient(ABC):
 
     def holds_key(self, raw: bytes) -> bool:
         """Return whether ``raw`` holds the API key, which no client may see."""
-        return holds_key(self._api_key, raw)
+        return any(holds_key(key, raw) for key in self._secrets())
+
+    def _secrets(self) -> tuple[str, ...]:
+        return (self._api_key,) if self.keys is None else self.keys.keys
 
     def _target(self, path: str, headers: Mapping[str, str], streamed: bool) -> Target:
         key = (path, streamed, *headers.items())
@@ -443,7 +481,7 @@ class WireClient(ABC):
         return MalformedResponse(self.name, "returned an answer larger than 64 MiB")
 
     def _error(self, status: int, headers: httpx.Headers, raw: bytes) -> ProviderError:
-        error = read_error(self.name, self._api_key, status, headers, raw)
+        error = read_error(self.name, self._secrets(), status, headers, raw)
         error.wire, error.headers = self.wire, client_headers(headers.raw)
         return error
 

@@ -63,14 +63,20 @@ class OpenAIProvider(WireClient):
 
     async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings:
         """Call ``POST {base_url}/embeddings``. Raises :class:`ProviderError`."""
-        payload = {**body, "model": model}
-        large = is_large_input(body)
-        answer = await self.post("/embeddings", payload, self.key_headers(), large=large)
+        payload, large = self._embeddings_payload(model, body), is_large_input(body)
+        path = self._embeddings_path(model)
+        answer = await self.post(path, payload, self.key_headers(), large=large)
         with self._reading:
             if not answer["data"]:
                 raise EmptyCompletion(self.name, "returned no embeddings")
             usage = complete_embedded_usage(read_embedded_usage(answer), body)
         return Embeddings(self.name, model, answer, usage)
+
+    def _embeddings_path(self, model: str) -> str:
+        return "/embeddings"
+
+    def _embeddings_payload(self, model: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**body, "model": model}
 
     def _path(self, request: CompletionRequest, wire: str | None, *, stream: bool) -> str:
         return completions.PATH if wire == completions.WIRE else "/chat/completions"
