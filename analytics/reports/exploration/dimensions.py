@@ -1,0 +1,171 @@
+"""What spending is filtered and grouped by, and which sums hold it.
+
+Sums are kept for one dimension at a time (:mod:`analytics.reports.figures`), and for the kind of
+prompt together with the model. Any other two dimensions are read from the requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import CharField, F, Q, Value
+from django.db.models.functions import Concat
+
+from analytics.access.keys import team_of, tenant_of_team
+from analytics.reports.breakdown import NONE
+from analytics.reports.figures import KEPT
+from analytics.reports.tags import tagged
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """Something that requests are filtered and grouped by.
+
+    ``label`` is its name for people, ``column`` the column of requests, and ``kept`` the dimension
+    whose sums hold it; "" if none do. ``indexed`` is whether the database finds the requests of
+    one value without reading the others.
+    """
+
+    name: str
+    label: str
+    column: str
+    kept: str = ""
+    indexed: bool = False
+
+
+DIMENSIONS = {
+    dimension.name: dimension
+    for dimension in (
+        Dimension("team", "Team", "tenant", "tenant", indexed=True),
+        Dimension("project", "Project", "project", "project"),
+        Dimension("key", "API key", "api_key", "key"),
+        Dimension("user", "User", "user_id", "user", indexed=True),
+        Dimension("agent", "Agent", "agent", "agent"),
+        Dimension("session", "Session", "session_id", indexed=True),
+        Dimension("tag", "Tag", "tags", "tag"),
+        Dimension("model", "Model", "model", "model", indexed=True),
+        Dimension("provider", "Provider", "provider", "model", indexed=True),
+        Dimension("kind", "Kind of prompt", "pattern", "pattern"),
+        Dimension("endpoint", "Endpoint", "endpoint", "endpoint", indexed=True),
+        Dimension("turn", "Turn", "turn", "turn"),
+    )
+}
+"""All dimensions but time, in the order in which they are offered."""
+
+ALL = "strategy"
+"""The kept dimension that is read for sums over all requests: it has few values."""
+
+Filters = Mapping[str, str]
+"""The value that requests have, by dimension; :data:`NONE` stands for no value."""
+
+
+def kept_for(dimensions: Collection[str]) -> str | None:
+    """Return the kept dimension whose sums hold all ``dimensions``; ``None`` if none does."""
+    names = frozenset(dimensions)
+    if not names:
+        return ALL
+    if len(names) == 1:
+        return DIMENSIONS[next(iter(names))].kept or None
+    if names <= {"model", "provider"}:
+        return "model"
+    return "answer" if names <= {"model", "provider", "kind"} else None
+
+
+def kept_values(kept: str, value: str) -> dict[str, str]:
+    """Return the values of dimensions that a ``value`` of the kept dimension stands for."""
+    if kept == "model":
+        return _model_values(value)
+    if kept == "answer":
+        kind, _, rest = value.partition("/")
+        model = rest.partition("/")[2].partition(">")[0]
+        return {"kind": kind or NONE, **_model_values(model)}
+    return {
+        name: shown(name, value) for name, dimension in DIMENSIONS.items() if dimension.kept == kept
+    }
+
+
+def _model_values(value: str) -> dict[str, str]:
+    provider = value.partition("/")[0]
+    return {"model": value.strip("/") or NONE, "provider": provider or NONE}
+
+
+def shown(name: str, value: str) -> str:
+    """Return the value of a dimension for people, from that of its column or kept sums."""
+    text = team_of(value) if name == "team" else value
+    return text.strip("/") or NONE if name == "model" else text or NONE
+
+
+def kept_value(name: str, value: str) -> str | None:
+    """Return the value of the kept sums of ``name``; ``None`` where several make up the value."""
+    if name in ("model", "provider"):
+        return None
+    if name == "team":
+        # All tenants that are no team are in no team.
+        return None if value == NONE else tenant_of_team(value)
+    return "" if value == NONE else value
+
+
+def expression(name: str, prefix: str = "") -> Any:
+    """Return the SQL expression that requests are grouped by; ``prefix`` leads to the request."""
+    column = F(f"{prefix}{DIMENSIONS[name].column}")
+    if name != "model":
+        return column
+    return Concat(F(f"{prefix}provider"), Value("/"), column, output_field=CharField())
+
+
+def filtered(requests: Any, filters: Filters) -> Any:
+    """Return those of ``requests`` that have the values."""
+    for name, value in filters.items():
+        requests = _FILTERS.get(name, _by_column)(requests, name, value)
+    return requests
+
+
+def condition_of(filters: Filters, prefix: str) -> Q:
+    """Return the condition that rows with a request at ``prefix`` have the values; no tags."""
+    condition = Q()
+    for name, value in filters.items():
+        if name == "model":
+            provider, _, model = ("" if value == NONE else value).partition("/")
+            condition &= Q(**{f"{prefix}provider": provider, f"{prefix}model": model})
+        elif name == "team" and value == NONE:
+            condition &= ~Q(**{f"{prefix}tenant__startswith": tenant_of_team("")})
+        else:
+            wanted = tenant_of_team(value) if name == "team" else value
+            column = f"{prefix}{DIMENSIONS[name].column}"
+            condition &= Q(**{column: "" if value == NONE else wanted})
+    return condition
+
+
+def _by_column(requests: Any, name: str, value: str) -> Any:
+    return requests.filter(condition_of({name: value}, ""))
+
+
+def _by_tag(requests: Any, name: str, value: str) -> Any:
+    return requests.filter(tags=[]) if value == NONE else tagged(requests, value)
+
+
+_FILTERS: dict[str, Callable[[Any, str, str], Any]] = {"tag": _by_tag}
+
+
+def list_filters(filters: Filters) -> dict[str, str]:
+    """Return the parameters of the list of requests that have the values."""
+    query: dict[str, str] = {}
+    for name, value in filters.items():
+        empty = value == NONE
+        if name == "model":
+            provider, _, model = value.partition("/")
+            query |= {"provider__exact": "", "model__exact": ""} if empty else {
+                "provider": provider, "model": model,
+            }  # fmt: skip
+        elif name == "tag":
+            query |= {} if empty else {"tag": value}
+        elif name == "team":
+            query |= {} if empty else {"tenant__exact": tenant_of_team(value)}
+        else:
+            query[f"{DIMENSIONS[name].column}__exact"] = "" if empty else value
+    return query
+
+
+assert all(one.kept in KEPT for one in DIMENSIONS.values() if one.kept)
