@@ -116,7 +116,8 @@ class ErrorFilter(_ValueFilter):
 
     def filter_by(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
         """Return the rows that failed with this code; the status leads to them by index."""
-        return queryset.exclude(status=RequestRecord.Status.OK).filter(error_code=value)
+        others = [status for status in RequestRecord.Status if status != RequestRecord.Status.OK]
+        return queryset.filter(status__in=others, error_code=value)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):

@@ -5,64 +5,41 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from itertools import product
 from typing import Any
-
-from django.db.models import DateTimeField, IntegerField, TextField, Value
-from django.db.models.functions import Cast
 
 from analytics.models import RequestRecord
 from analytics.reports.breakdown import NONE
 from analytics.reports.durations import Spread, counts_by_provider
 from analytics.reports.exploration.dimensions import (
     Filters,
-    expression,
     filtered,
     kept_for,
     kept_value,
     kept_values,
     shown,
 )
-from analytics.reports.figures import FIGURES, LISTS, Figures, add_figures, no_figures
+from analytics.reports.exploration.scans import READ, CellQuery, scanned
+from analytics.reports.figures import LISTS, Figures, add_figures, no_figures
 from analytics.reports.rollup_coverage import RollupCoverage, Span
 from analytics.reports.sum_queries import (
     Grouped,
-    Step,
     SumQuery,
-    requests_in,
     sums_together,
-    truncated,
 )
 
-READ = (
-    "requests", "failed", "cache_hits", "tokens_in", "tokens_out", "latency_us", "streams",
-    "first_token_us", "cost", "lost_cost", "baseline_cost", "routing_saved", "cache_saved",
-    "prompt_cache_saved",
-)  # fmt: skip
-"""The figures that are read; summing takes most of the time."""
-MOST_REQUESTS = 50_000
+MOST_REQUESTS = 25_000
 """The most requests of a period and the one before that one question reads."""
+MOST_SCATTERED = 5_000
+"""The same for groups by user or session, which may be as many as the requests."""
+_SCATTERED = frozenset({"user", "session"})
 _INDEXED = ("session", "user", "team", "model", "endpoint")
 """Dimensions of which the requests of one value are found in their order, fewest first."""
 
 Cells = dict[tuple[datetime | None, tuple[str, ...]], Figures]
 """Figures by (start of the step, values); the start is ``None`` without steps."""
-
-
-@dataclass(frozen=True, slots=True)
-class CellQuery:
-    """A query for the figures of ``[since, until)`` by dimensions, and by ``step`` if given.
-
-    With ``among``, only these values of the first dimension are wanted.
-    """
-
-    by: tuple[str, ...]
-    since: datetime
-    until: datetime
-    step: Step | None = None
-    among: Collection[str] | None = None
 
 
 def is_kept(dimensions: Iterable[str]) -> bool:
@@ -75,6 +52,7 @@ def kept_cells(
     filters: Filters,
     horizon: RollupCoverage,
     durations: Sequence[Span] = (),
+    figures: Collection[str] = READ,
 ) -> tuple[list[Cells], list[Spread | None]]:
     """Return each query's cells, and the durations of calls in ``durations``, from kept sums.
 
@@ -89,9 +67,9 @@ def kept_cells(
         for name, query in zip(kept, queries, strict=True)
     ]
     sum_queries += [SumQuery(["latency"], *span, step) for span in durations]
-    grouped = sums_together(sum_queries, horizon, None, READ)
+    grouped = sums_together(sum_queries, horizon, None, figures)
     cells = [
-        _cells_of(sums[name or ""], name or "", query, filters)
+        _cells_of(sums[name or ""], name or "", query, filters, figures)
         for name, query, sums in zip(kept, queries, grouped, strict=False)
     ]
     provider = filters.get("provider")
@@ -99,33 +77,51 @@ def kept_cells(
     return cells, spreads
 
 
-def row_cells(queries: Sequence[CellQuery], filters: Filters) -> list[Cells]:
-    """Return each query's cells, read from the requests by one SQL query."""
-    width = max(len(query.by) for query in queries)
-    selects = [_select(number, query, filters, width) for number, query in enumerate(queries)]
-    cells: list[Cells] = [defaultdict(_zero) for _ in queries]
-    for row in selects[0].union(*selects[1:], all=True) if len(selects) > 1 else selects[0]:
-        query = queries[row["number"]]
-        figures = {name: row[f"sum_{name}"] for name in READ}
-        for values in product(
-            *(column_values(name, row[f"value_{place}"]) for place, name in enumerate(query.by))
-        ):
-            if _is_wanted(query, values):
-                add_figures(cells[row["number"]][row["at"], values], figures)
+def row_cells(
+    queries: Sequence[CellQuery], filters: Filters, figures: Collection[str] = READ
+) -> list[Cells]:
+    """Return each query's cells, read from the requests by one SQL query.
+
+    Queries about the same period read its requests once.
+    """
+    scans: dict[Any, list[int]] = defaultdict(list)
+    for number, query in enumerate(queries):
+        scans[query.since, query.until, query.among and frozenset(query.among)].append(number)
+    shared = [_shared([queries[number] for number in numbers]) for numbers in scans.values()]
+    members = list(scans.values())
+    cells: list[Cells] = [{} for _ in queries]
+    for row in scanned(shared, filters, figures):
+        scan = shared[row["number"]]
+        named = {
+            name: [filters[name]] if name in filters else column_values(name, row[f"value_{n}"])
+            for n, name in enumerate(scan.by)
+        }
+        summed = {name: row[f"sum_{name}"] for name in figures}
+        for number in members[row["number"]]:
+            query = queries[number]
+            at = row["at"] if query.step else None
+            for values in product(*(named[name] for name in query.by)):
+                if _is_wanted(query, values):
+                    _add(cells[number], (at, values), summed)
     return cells
 
 
-def readable_span(filters: Filters, before: datetime, until: datetime) -> datetime:
+def most_requests(by: Iterable[str]) -> int:
+    """Return the most requests that a question reads if it groups by these dimensions."""
+    return MOST_REQUESTS if _SCATTERED.isdisjoint(by) else MOST_SCATTERED
+
+
+def readable_span(filters: Filters, before: datetime, until: datetime, most: int) -> datetime:
     """Return the start of the part of ``[before, until)`` that can be read request by request.
 
-    It has at most :data:`MOST_REQUESTS` requests that could have the values of ``filters``.
+    It has ``most`` requests at most that could have the values of ``filters``.
     """
     served = next((name for name in _INDEXED if filters.get(name, NONE) != NONE), None)
     rows = RequestRecord.objects.filter(created_at__gte=before, created_at__lt=until)
     if served is not None:
         rows = filtered(rows, {served: filters[served]})
     times = rows.order_by("-created_at").values_list("created_at", flat=True)
-    over = list(times[MOST_REQUESTS : MOST_REQUESTS + 1])
+    over = list(times[most : most + 1])
     return over[0] if over else before
 
 
@@ -136,9 +132,25 @@ def column_values(name: str, text: str) -> list[str]:
     return [shown(name, text)]
 
 
-def _zero() -> Figures:
+def _add(cells: Cells, key: Any, figures: Figures) -> None:
+    """Add figures to a cell; most cells get them once."""
+    there = cells.get(key)
+    if there is None:
+        cells[key] = dict(figures)
+    else:
+        add_figures(there, figures)
+
+
+def _zero(figures: Collection[str] = READ) -> Figures:
     zero = no_figures()
-    return {name: zero[name] for name in READ}
+    return {name: zero[name] for name in figures}
+
+
+def _shared(queries: Sequence[CellQuery]) -> CellQuery:
+    """Return the query whose cells hold those of all ``queries``."""
+    by = tuple(dict.fromkeys(name for query in queries for name in query.by))
+    step = next((query.step for query in queries if query.step is not None), None)
+    return replace(queries[0], by=by, step=step)
 
 
 def _among(query: CellQuery, filters: Filters) -> list[str] | None:
@@ -153,8 +165,10 @@ def _among(query: CellQuery, filters: Filters) -> list[str] | None:
     return None if None in values else [value for value in values if value is not None]
 
 
-def _cells_of(sums: Grouped, kept: str, query: CellQuery, filters: Filters) -> Cells:
-    cells: Cells = defaultdict(_zero)
+def _cells_of(
+    sums: Grouped, kept: str, query: CellQuery, filters: Filters, names: Collection[str]
+) -> Cells:
+    cells: Cells = defaultdict(lambda: _zero(names))
     for (at, value), figures in sums.items():
         named = kept_values(kept, value)
         if all(named[name] == wanted for name, wanted in filters.items()):
@@ -178,16 +192,3 @@ def _spread(sums: Grouped, provider: str | None) -> Spread | None:
             for place, count in classes.items():
                 counts[place] += count
     return Spread.of(counts)
-
-
-def _select(number: int, query: CellQuery, filters: Filters, width: int) -> Any:
-    rows = filtered(requests_in(query.since, query.until), filters)
-    labels: dict[str, Any] = {"number": Value(number, output_field=IntegerField())}
-    for place in range(width):
-        name = query.by[place] if place < len(query.by) else ""
-        value = Cast(expression(name), TextField()) if name else Value("", TextField())
-        labels[f"value_{place}"] = value
-    # All parts of a UNION have a time, which is empty for those without steps.
-    labels["at"] = truncated(query.step, "created_at") or Cast(Value(None), DateTimeField())
-    sums = {f"sum_{name}": FIGURES[name] for name in READ}
-    return rows.annotate(**labels).values(*labels).annotate(**sums).order_by()

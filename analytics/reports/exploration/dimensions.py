@@ -6,7 +6,7 @@ prompt together with the model. Any other two dimensions are read from the reque
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,31 +24,29 @@ class Dimension:
     """Something that requests are filtered and grouped by.
 
     ``label`` is its name for people, ``column`` the column of requests, and ``kept`` the dimension
-    whose sums hold it; "" if none do. ``indexed`` is whether the database finds the requests of
-    one value without reading the others.
+    whose sums hold it; "" if none do.
     """
 
     name: str
     label: str
     column: str
     kept: str = ""
-    indexed: bool = False
 
 
 DIMENSIONS = {
     dimension.name: dimension
     for dimension in (
-        Dimension("team", "Team", "tenant", "tenant", indexed=True),
+        Dimension("team", "Team", "tenant", "tenant"),
         Dimension("project", "Project", "project", "project"),
         Dimension("key", "API key", "api_key", "key"),
-        Dimension("user", "User", "user_id", "user", indexed=True),
+        Dimension("user", "User", "user_id", "user"),
         Dimension("agent", "Agent", "agent", "agent"),
-        Dimension("session", "Session", "session_id", indexed=True),
+        Dimension("session", "Session", "session_id"),
         Dimension("tag", "Tag", "tags", "tag"),
-        Dimension("model", "Model", "model", "model", indexed=True),
-        Dimension("provider", "Provider", "provider", "model", indexed=True),
+        Dimension("model", "Model", "model", "model"),
+        Dimension("provider", "Provider", "provider", "model"),
         Dimension("kind", "Kind of prompt", "pattern", "pattern"),
-        Dimension("endpoint", "Endpoint", "endpoint", "endpoint", indexed=True),
+        Dimension("endpoint", "Endpoint", "endpoint", "endpoint"),
         Dimension("turn", "Turn", "turn", "turn"),
     )
 }
@@ -115,38 +113,28 @@ def expression(name: str, prefix: str = "") -> Any:
     return Concat(F(f"{prefix}provider"), Value("/"), column, output_field=CharField())
 
 
-def filtered(requests: Any, filters: Filters) -> Any:
-    """Return those of ``requests`` that have the values."""
+def filtered(rows: Any, filters: Filters, prefix: str = "") -> Any:
+    """Return those of ``rows`` whose requests have the values; ``prefix`` leads to the request."""
     for name, value in filters.items():
-        requests = _FILTERS.get(name, _by_column)(requests, name, value)
-    return requests
-
-
-def condition_of(filters: Filters, prefix: str) -> Q:
-    """Return the condition that rows with a request at ``prefix`` have the values; no tags."""
-    condition = Q()
-    for name, value in filters.items():
-        if name == "model":
-            provider, _, model = ("" if value == NONE else value).partition("/")
-            condition &= Q(**{f"{prefix}provider": provider, f"{prefix}model": model})
-        elif name == "team" and value == NONE:
-            condition &= ~Q(**{f"{prefix}tenant__startswith": tenant_of_team("")})
+        if name == "tag" and value != NONE:
+            rows = tagged(rows, value, prefix)
         else:
-            wanted = tenant_of_team(value) if name == "team" else value
-            column = f"{prefix}{DIMENSIONS[name].column}"
-            condition &= Q(**{column: "" if value == NONE else wanted})
-    return condition
+            rows = rows.filter(_condition(name, value, prefix))
+    return rows
 
 
-def _by_column(requests: Any, name: str, value: str) -> Any:
-    return requests.filter(condition_of({name: value}, ""))
-
-
-def _by_tag(requests: Any, name: str, value: str) -> Any:
-    return requests.filter(tags=[]) if value == NONE else tagged(requests, value)
-
-
-_FILTERS: dict[str, Callable[[Any, str, str], Any]] = {"tag": _by_tag}
+def _condition(name: str, value: str, prefix: str) -> Q:
+    empty = value == NONE
+    column = f"{prefix}{DIMENSIONS[name].column}"
+    if name == "tag":
+        return Q(**{column: []})
+    if name == "model":
+        provider, _, model = ("" if empty else value).partition("/")
+        return Q(**{f"{prefix}provider": provider, column: model})
+    if name == "team":
+        team = tenant_of_team("" if empty else value)
+        return ~Q(**{f"{column}__startswith": team}) if empty else Q(**{column: team})
+    return Q(**{column: "" if empty else value})
 
 
 def list_filters(filters: Filters) -> dict[str, str]:

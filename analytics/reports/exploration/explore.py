@@ -16,10 +16,10 @@ from typing import Any
 
 from analytics.reports.durations import Spread
 from analytics.reports.exploration.cells import (
-    CellQuery,
     Cells,
     is_kept,
     kept_cells,
+    most_requests,
     readable_span,
     row_cells,
 )
@@ -31,6 +31,7 @@ from analytics.reports.exploration.change_causes import (
 )
 from analytics.reports.exploration.question import MEASURES, TIME, Measure, Question
 from analytics.reports.exploration.ratings import RatingCells, Ratings, rating_cells
+from analytics.reports.exploration.scans import CellQuery
 from analytics.reports.figures import add_figures, no_figures
 from analytics.reports.rollup_coverage import RollupCoverage
 from analytics.reports.steps import Steps
@@ -132,7 +133,8 @@ def explore(question: Question, output_weights: Mapping[str, float] | None = Non
     filters, dimensions = question.filters, question.dimensions
     kept = is_kept({*filters, *dimensions})
     if not kept:
-        question = question.within(readable_span(filters, question.before, question.until))
+        most = most_requests(dimensions)
+        question = question.within(readable_span(filters, question.before, question.until, most))
     steps = Steps.of(question.since, question.until)
     by_step = steps.by if TIME in question.by else None
     why_here = not kept or is_kept({*filters, "model"})
@@ -165,12 +167,12 @@ def explore(question: Question, output_weights: Mapping[str, float] | None = Non
         why = _explained(question, cells[4], cells[5], output_weights)
     else:
         why = _explained_from_rows(question, output_weights)
-    read: Callable[[Sequence[CellQuery]], list[Cells]] = (
-        (lambda wanted: kept_cells(wanted, filters, horizon)[0])
-        if kept
-        else (lambda wanted: row_cells(wanted, filters))
-    )
     measure = MEASURES[question.measure]
+    read: Callable[[Sequence[CellQuery]], list[Cells]] = (
+        (lambda wanted: kept_cells(wanted, filters, horizon, (), measure.reads)[0])
+        if kept
+        else (lambda wanted: row_cells(wanted, filters, measure.reads))
+    )
     return Exploration(
         asked,
         question,
@@ -195,8 +197,9 @@ def _nothing() -> Compared:
 
 
 def _compared(cells: Cells, ratings: RatingCells) -> dict[Any, Compared]:
+    unrated = Ratings()
     return {
-        key: {**figures, "ratings": ratings.get(key, Ratings())} for key, figures in cells.items()
+        key: {**figures, "ratings": ratings.get(key, unrated)} for key, figures in cells.items()
     }
 
 
@@ -212,10 +215,9 @@ def _groups(
             for (at, values), figures in before.items()
             if at in places
         }
+    nothing = _nothing()
     return [
-        ExploredGroup(
-            values, at, now.get((at, values), _nothing()), before.get((at, values), _nothing())
-        )
+        ExploredGroup(values, at, now.get((at, values), nothing), before.get((at, values), nothing))
         for at, values in {**now, **before}
     ]
 
@@ -285,7 +287,8 @@ def _explained_from_rows(
     question: Question, output_weights: Mapping[str, float] | None
 ) -> ChangeExplanation:
     """Explain as much of the end of the period as can be read request by request."""
-    edge = readable_span(question.filters, question.before, question.until)
+    most = most_requests(())
+    edge = readable_span(question.filters, question.before, question.until, most)
     question = question.within(edge)
     now, before = row_cells(_pair(question, ("model",)), question.filters)
     return _explained(question, now, before, output_weights)

@@ -18,7 +18,7 @@ MOST_GROUPS = 2
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A figure to compare and draw; ``of`` computes it.
+    """A figure to compare and draw; ``of`` computes it from the figures that it ``reads``.
 
     ``additive`` is whether the figures of parts add up to that of the whole. ``unit`` is "usd",
     "count", "ms", "percent" or "score". ``good`` is 1 if more is better, -1 if less is, else 0.
@@ -28,8 +28,13 @@ class Measure:
     label: str
     unit: str
     of: Callable[[Mapping[str, Any]], Any]
+    reads: tuple[str, ...]
     additive: bool = True
     good: int = 0
+
+
+def _plain(figure: str) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda figures: figures[figure]
 
 
 def _mean(total: str, count: str) -> Callable[[Mapping[str, Any]], float | None]:
@@ -53,16 +58,18 @@ def _rating(figures: Mapping[str, Any]) -> float | None:
 MEASURES = {
     measure.name: measure
     for measure in (
-        Measure("spend", "Spent", "usd", lambda figures: figures["cost"], good=-1),
-        Measure("saved", "Saved", "usd", saved_of, good=1),
-        Measure("requests", "Requests", "count", lambda figures: figures["requests"]),
-        Measure("tokens_in", "Tokens in", "count", lambda figures: figures["tokens_in"]),
-        Measure("tokens_out", "Tokens out", "count", lambda figures: figures["tokens_out"]),
-        Measure("latency", "Latency", "ms", _mean("latency_us", "requests"), False, -1),
-        Measure("errors", "Failed", "percent", _failed, False, -1),
-        Measure("quality", "Rating", "score", _rating, False, 1),
+        Measure("spend", "Spent", "usd", _plain("cost"), ("cost",), good=-1),
+        Measure("saved", "Saved", "usd", saved_of, ("routing_saved", "cache_saved", "lost_cost"),
+                good=1),
+        Measure("requests", "Requests", "count", _plain("requests"), ("requests",)),
+        Measure("tokens_in", "Tokens in", "count", _plain("tokens_in"), ("tokens_in",)),
+        Measure("tokens_out", "Tokens out", "count", _plain("tokens_out"), ("tokens_out",)),
+        Measure("latency", "Latency", "ms", _mean("latency_us", "requests"),
+                ("latency_us", "requests"), False, -1),
+        Measure("errors", "Failed", "percent", _failed, ("failed", "requests"), False, -1),
+        Measure("quality", "Rating", "score", _rating, (), False, 1),
     )
-}
+}  # fmt: skip
 """All measures; latency is the mean, and quality the mean rating of answers."""
 
 

@@ -8,19 +8,14 @@ from datetime import datetime
 from itertools import product
 from typing import Any
 
-from django.db.models import Count, DateTimeField, Sum, TextField, Value
-from django.db.models.functions import Cast
+from django.db.models import Count, Sum
 
 from analytics.models import Feedback
-from analytics.reports.exploration.cells import MOST_REQUESTS, CellQuery, column_values
-from analytics.reports.exploration.dimensions import (
-    Filters,
-    condition_of,
-    expression,
-)
-from analytics.reports.sum_queries import truncated
+from analytics.reports.exploration.cells import column_values
+from analytics.reports.exploration.dimensions import Filters, filtered
+from analytics.reports.exploration.scans import CellQuery, grouping
 
-MOST_RATINGS = MOST_REQUESTS
+MOST_RATINGS = 20_000
 """The most ratings that are read: the latest of both periods."""
 
 
@@ -52,8 +47,6 @@ def rating_cells(queries: list[CellQuery], filters: Filters) -> list[RatingCells
     selects = [_select(number, query, filters, width) for number, query in enumerate(queries)]
     cells: list[RatingCells] = [defaultdict(Ratings) for _ in queries]
     for row in selects[0].union(*selects[1:], all=True) if len(selects) > 1 else selects[0]:
-        if "tag" in filters and filters["tag"] not in column_values("tag", row["tags"]):
-            continue
         query = queries[row["number"]]
         for values in product(
             *(column_values(name, row[f"value_{place}"]) for place, name in enumerate(query.by))
@@ -67,22 +60,9 @@ def _select(number: int, query: CellQuery, filters: Filters, width: int) -> Any:
     latest = Feedback.objects.filter(created_at__gte=query.since, request__isnull=False)
     latest = latest.order_by("-created_at").values("pk")[:MOST_RATINGS]
     rows = Feedback.objects.filter(
-        condition_of(
-            {name: value for name, value in filters.items() if name != "tag"}, "request__"
-        ),
-        pk__in=latest,
-        request__created_at__gte=query.since,
-        request__created_at__lt=query.until,
+        pk__in=latest, request__created_at__gte=query.since, request__created_at__lt=query.until
     )
-    labels: dict[str, Any] = {"number": Value(number)}
-    for place in range(width):
-        name = query.by[place] if place < len(query.by) else ""
-        value = Cast(expression(name, "request__"), TextField()) if name else Value("", TextField())
-        labels[f"value_{place}"] = value
-    tags = expression("tag", "request__") if "tag" in filters else Value("")
-    labels["tags"] = Cast(tags, TextField())
-    labels["at"] = truncated(query.step, "request__created_at") or Cast(
-        Value(None), DateTimeField()
-    )
+    rows = filtered(rows, filters, "request__")
+    labels = grouping(query, number, width, "request__")
     sums = {"rated": Count("pk"), "total": Sum("score")}
     return rows.annotate(**labels).values(*labels).annotate(**sums).order_by()

@@ -11,10 +11,11 @@ from django.db.models.functions import TruncDay
 
 from analytics.ledger.rollups import totals_update
 from analytics.reports.exploration import cells as cells_module
-from analytics.reports.exploration.cells import CellQuery, is_kept, kept_cells, row_cells
+from analytics.reports.exploration.cells import is_kept, kept_cells, row_cells
 from analytics.reports.exploration.dimensions import DIMENSIONS
 from analytics.reports.exploration.explore import explore
 from analytics.reports.exploration.question import MEASURES, Question
+from analytics.reports.exploration.scans import CellQuery
 from analytics.reports.rollup_coverage import RollupCoverage
 from tests.factories import FeedbackFactory, RequestRecordFactory, RoutingMetricFactory
 

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 
 from analytics.database.replicas import reading_elsewhere
 from analytics.exports.csv import csv_lines
-from analytics.reports.exploration.cells import MOST_REQUESTS
+from analytics.reports.exploration.cells import most_requests
 from analytics.reports.exploration.dimensions import DIMENSIONS
 from analytics.reports.exploration.explore import Exploration, explore
 from analytics.saved_views import ViewError, view_delete, view_save, views_of
@@ -159,15 +159,16 @@ def _limits(answer: Exploration) -> list[str]:
     """Return what of the question could not be read, and what would read it."""
     limits = []
     if answer.is_shortened:
+        most = most_requests(answer.question.dimensions)
         limits.append(
-            f"No sums are kept for these dimensions together, so this page reads requests one by "
-            f"one, {MOST_REQUESTS:,} at most: {_span(answer)}. A shorter period, or a filter by "
-            "user, session, team or model, shows all of its part."
+            "No sums are kept for these dimensions together, so this page reads requests one by "
+            f"one, {most:,} at most: {_span(answer)}. A shorter period, or a filter by user, "
+            "session, team or model, shows all of its part."
         )
     elif answer.why.question.since != answer.question.since:
         limits.append(
             "Why spending changed is read from the requests one by one, "
-            f"{MOST_REQUESTS:,} at most: {_span(answer, why=True)}."
+            f"{most_requests(()):,} at most: {_span(answer, why=True)}."
         )
     return limits
 
