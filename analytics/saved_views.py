@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import DEFAULT_DB_ALIAS
+
 from analytics.models import SavedView
 
 MOST_VIEWS = 50
@@ -17,7 +19,9 @@ class ViewError(ValueError):
 
 def views_of(user: Any) -> list[SavedView]:
     """Return the user's views by name."""
-    return list(SavedView.objects.filter(user=user)[:MOST_VIEWS])
+    # A replica may not know the view that the user saved a moment ago.
+    own = SavedView.objects.using(DEFAULT_DB_ALIAS).filter(user=user)
+    return list(own[:MOST_VIEWS])
 
 
 def view_save(user: Any, *, name: str, query: str) -> SavedView:

@@ -188,7 +188,7 @@ def explore(question: Question, output_weights: Mapping[str, float] | None = Non
 def _pair(question: Question, by: tuple[str, ...] = (), step: Any = None) -> list[CellQuery]:
     return [
         CellQuery(by, question.since, question.until, step),
-        CellQuery(by, question.before, question.since, step),
+        CellQuery(by, *question.previous, step),
     ]
 
 
@@ -208,7 +208,7 @@ def _groups(
 ) -> list[ExploredGroup]:
     """Return the groups, each step beside the one of the same place in the period before."""
     if TIME in question.by:
-        earlier = Steps.of(question.before, question.since).starts
+        earlier = Steps.of(*question.previous).starts
         places = dict(zip(earlier, steps.starts, strict=False))
         before = {
             (places[at], values): figures
@@ -257,7 +257,7 @@ def _by_step(
 ) -> ExploredSteps:
     queries = [
         CellQuery((), question.since, question.until, steps.by),
-        CellQuery((), question.before, question.since, steps.by),
+        CellQuery((), *question.previous, steps.by),
     ]
     if largest:
         first = question.dimensions[:1]
@@ -273,7 +273,7 @@ def _by_step(
     def values(cells: Mapping[Any, Any], starts: Sequence[datetime], key: tuple[str, ...]) -> Any:
         return [measure.of(cells.get((start, key), _nothing())) for start in starts]
 
-    earlier = Steps.of(question.before, question.since).starts
+    earlier = Steps.of(*question.previous).starts
     before = values(cells[1], earlier, ())[: len(steps.starts)]
     return ExploredSteps(
         steps,

@@ -9,7 +9,7 @@ from typing import Any
 
 from analytics.money import percent
 from analytics.reports.figures import saved_of
-from analytics.reports.rollup_coverage import HOUR
+from analytics.reports.rollup_coverage import HOUR, Span
 
 TIME = "time"
 """The dimension of time; its values are hours, days, weeks or months, as the period is long."""
@@ -77,7 +77,7 @@ MEASURES = {
 class Question:
     """A question about the spending of ``[since, until)``, compared with ``[before, since)``.
 
-    ``by`` has at most :data:`MOST_GROUPS` dimensions, :data:`TIME` among them or not.
+    ``compared_until`` ends the earlier period sooner, where this one is not over. ``by`` has at most :data:`MOST_GROUPS` dimensions, :data:`TIME` among them or not.
     """
 
     before: datetime
@@ -86,6 +86,12 @@ class Question:
     filters: Mapping[str, str] = field(default_factory=dict)
     by: tuple[str, ...] = ()
     measure: str = "spend"
+    compared_until: datetime | None = None
+
+    @property
+    def previous(self) -> Span:
+        """The period that it is compared with."""
+        return self.before, self.compared_until or self.since
 
     @property
     def dimensions(self) -> tuple[str, ...]:
@@ -102,4 +108,5 @@ class Question:
         length = (self.until - edge) / 2
         if length > HOUR:
             length -= length % HOUR
-        return replace(self, before=self.until - 2 * length, since=self.until - length)
+        since = self.until - length
+        return replace(self, before=since - length, since=since, compared_until=None)

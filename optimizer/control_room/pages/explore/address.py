@@ -73,10 +73,12 @@ class ExploreAddress:
 
     def question(self, now: datetime) -> Question:
         """Return what is asked, for a period that ends ``now`` if no other end is given."""
-        until = min(self.period.until or now, now) if self.period.days else self.period.until or now
-        return Question(
-            self.period.before, self.period.since, until, self.filters, self.by, self.measure
-        )
+        since, before, until = self.period.since, self.period.before, self.period.until or now
+        compared_until = None
+        if until > now > since:
+            # A day that is not over is compared with as much of the day before.
+            until, compared_until = now, before + (now - since)
+        return Question(before, since, until, self.filters, self.by, self.measure, compared_until)
 
     def query(self) -> str:
         """Return the query string that asks the same."""

@@ -158,6 +158,11 @@ def _kept(address: ExploreAddress) -> list[tuple[str, str]]:
 def _limits(answer: Exploration) -> list[str]:
     """Return what of the question could not be read, and what would read it."""
     limits = []
+    if answer.question.compared_until is not None:
+        limits.append(
+            "This period is not over: it is compared with as much of the one before, until "
+            f"{answer.question.compared_until:%Y-%m-%d %H:%M} UTC."
+        )
     if answer.is_shortened:
         most = most_requests(answer.question.dimensions)
         limits.append(
