@@ -65,7 +65,7 @@ def cause_sentence(why: ChangeExplanation) -> str:
     if not why.change:
         return "Spending did not change."
     rose = why.change > 0
-    share = f" ({100 * why.change / why.before:+.0f} %)" if why.before else ""
+    share = f" ({100 * why.change / why.before:+.1f} %)" if why.before else ""
     verb = "rose" if rose else "fell"
     effects = [line for line in cause_lines(why) if (line.effect > 0) == rose and line.what]
     because = f", mostly because of {effects[0].what}" if effects else ""

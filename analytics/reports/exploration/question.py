@@ -21,7 +21,8 @@ class Measure:
     """A figure to compare and draw; ``of`` computes it from the figures that it ``reads``.
 
     ``additive`` is whether the figures of parts add up to that of the whole. ``unit`` is "usd",
-    "count", "ms", "percent" or "score". ``good`` is 1 if more is better, -1 if less is, else 0.
+    "count", "tokens", "ms", "percent" or "score". ``good`` is 1 if more is better, -1 if less is,
+    else 0.
     """
 
     name: str
@@ -62,8 +63,8 @@ MEASURES = {
         Measure("saved", "Saved", "usd", saved_of, ("routing_saved", "cache_saved", "lost_cost"),
                 good=1),
         Measure("requests", "Requests", "count", _plain("requests"), ("requests",)),
-        Measure("tokens_in", "Tokens in", "count", _plain("tokens_in"), ("tokens_in",)),
-        Measure("tokens_out", "Tokens out", "count", _plain("tokens_out"), ("tokens_out",)),
+        Measure("tokens_in", "Tokens in", "tokens", _plain("tokens_in"), ("tokens_in",)),
+        Measure("tokens_out", "Tokens out", "tokens", _plain("tokens_out"), ("tokens_out",)),
         Measure("latency", "Latency", "ms", _mean("latency_us", "requests"),
                 ("latency_us", "requests"), False, -1),
         Measure("errors", "Failed", "percent", _failed, ("failed", "requests"), False, -1),
@@ -77,7 +78,8 @@ MEASURES = {
 class Question:
     """A question about the spending of ``[since, until)``, compared with ``[before, since)``.
 
-    ``compared_until`` ends the earlier period sooner, where this one is not over. ``by`` has at most :data:`MOST_GROUPS` dimensions, :data:`TIME` among them or not.
+    ``compared_until`` ends the earlier period sooner, where this one is not over. ``by`` has at
+    most :data:`MOST_GROUPS` dimensions, :data:`TIME` among them or not.
     """
 
     before: datetime

@@ -52,7 +52,7 @@ def test_yesterday_s_rise_and_its_cause_are_one_click_from_home(
     assert why.text == "Yesterday: $11.00, +450 % on the day before. Why?"
     page = admin_client.get(f"{EXPLORE}?{why.query}")
     assert page.context["sentence"] == (
-        "Spending rose by $9.00 (+450 %), mostly because of a larger share of dearer models."
+        "Spending rose by $9.00 (+450.0 %), mostly because of a larger share of dearer models."
     )
     effects = [line.effect for line in page.context["causes"]]
     assert sum(effects) == 9

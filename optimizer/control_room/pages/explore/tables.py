@@ -15,6 +15,7 @@ from analytics.money import dollars, percent
 from analytics.reports.exploration.dimensions import list_filters
 from analytics.reports.exploration.explore import Exploration, ExploredGroup
 from analytics.reports.exploration.question import MEASURES, TIME, Measure
+from analytics.templatetags.analytics_format import short
 from optimizer.control_room.pages.explore.address import GROUPS, ExploreAddress
 from optimizer.control_room.pages.home.charts import Chart, Series
 from optimizer.control_room.pages.period import ReportPeriod
@@ -22,7 +23,8 @@ from optimizer.presentation.change_causes import signed_dollars
 
 MOST_ROWS = 100
 _FORMATS = {"hour": "%b %-d, %H:%M", "day": "%Y-%m-%d", "week": "%Y-%m-%d", "month": "%Y-%m"}
-_RECENT = "-created_at"
+_LEAST_CHANGE, _TIMES = 0.5, 1000
+"""Per cent: less is no change, and more is said in times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ def amount(measure: Measure, value: Any) -> str:
         return f"{value:,.0f} ms"
     if measure.unit == "percent":
         return f"{value:.1f} %"
+    if measure.unit == "tokens":
+        return short(value)
     return f"{value:.3f}" if measure.unit == "score" else f"{value:,}"
 
 
@@ -91,11 +95,13 @@ def figure_cell(measure: Measure, group: ExploredGroup) -> FigureCell:
     if measure.unit == "score":
         return FigureCell(text, f"{change:+.3f}", tone)
     if not before:
-        return FigureCell(text, "new", tone)
+        return FigureCell(text, "new")
     share = 100 * float(change) / abs(float(before))
-    return FigureCell(
-        text, f"{share:+,.0f} %" if abs(share) < 1000 else f"{share / 100:+,.0f} times", tone
-    )
+    if abs(share) < _LEAST_CHANGE:
+        return FigureCell(text, "±0 %")
+    if abs(share) >= _TIMES:
+        return FigureCell(text, f"{share / 100:+,.0f} times", tone)
+    return FigureCell(text, f"{share:+.0f} %", tone)
 
 
 def cards(answer: Exploration, address: ExploreAddress) -> list[MeasureCard]:
@@ -183,7 +189,7 @@ def mover_lines(answer: Exploration, address: ExploreAddress) -> list[tuple[str,
         change, cell = group.change(measure), figure_cell(measure, group)
         if measure.unit == "usd":
             text = signed_dollars(change)
-        elif measure.unit in ("count", "ms"):
+        elif measure.unit in ("count", "tokens", "ms"):
             text = f"{change:+,.0f}{' ms' if measure.unit == 'ms' else ''}"
         else:
             text = cell.change
@@ -209,9 +215,10 @@ def chart(answer: Exploration, address: ExploreAddress) -> dict[str, Any]:
         rest = _rest(steps.all, list(steps.groups.values()))
         if any(rest):
             series.append(Series("Others", _plain(rest)))
-    series.append(Series("Previous period", _plain(steps.before), "dashed", "limit"))
+    series.append(Series("Previous period", _plain(steps.before), "dashed", "spent"))
+    unit = "count" if measure.unit == "tokens" else measure.unit
     made = Chart(
-        "explored", f"{measure.label} by {steps.steps.kind}", measure.unit, series,  # type: ignore[arg-type]
+        "explored", f"{measure.label} by {steps.steps.kind}", unit, series,  # type: ignore[arg-type]
         "the line is the period before", stacked=measure.additive, rows=rows,
     )  # fmt: skip
     return {
