@@ -107,7 +107,7 @@ class ErrorFilter(_ValueFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the codes of the latest failures, and the one in the URL."""
-        codes = {self.used_parameters.get(self.parameter_name)} - {None}
+        codes: set[str] = {self.value() or ""}
         for status in (RequestRecord.Status.ERROR, RequestRecord.Status.REFUSED):
             # An index has them in this order, so that only so many rows are read.
             failed = RequestRecord.objects.filter(status=status).order_by("-created_at")

@@ -29,7 +29,7 @@ from analytics.reports.exploration.change_causes import (
     change_causes,
     total_effects,
 )
-from analytics.reports.exploration.question import MEASURES, TIME, Measure, Question
+from analytics.reports.exploration.question import MEASURES, TIME, Measure, SpendQuestion
 from analytics.reports.exploration.ratings import RatingCells, Ratings, rating_cells
 from analytics.reports.exploration.scans import CellQuery
 from analytics.reports.figures import add_figures, no_figures
@@ -78,7 +78,7 @@ class ExploredSteps:
 class ChangeExplanation:
     """Why spending changed: USD by cause, and by model; ``question`` has the periods compared."""
 
-    question: Question
+    question: SpendQuestion
     before: Decimal
     now: Decimal
     effects: Effects
@@ -91,15 +91,15 @@ class ChangeExplanation:
 
 
 @dataclass(frozen=True, slots=True)
-class Exploration:
+class ExploredSpending:
     """The answer to a question. ``asked`` is the question, ``question`` the part that was read.
 
     ``groups`` are in no order; ``latency`` is the spread of calls (ms) now and before, where sums
     hold it.
     """
 
-    asked: Question
-    question: Question
+    asked: SpendQuestion
+    question: SpendQuestion
     total: ExploredGroup
     groups: Sequence[ExploredGroup]
     latency: tuple[Spread | None, Spread | None]
@@ -127,7 +127,9 @@ class Exploration:
         return groups[:_MOST_MOVERS]
 
 
-def explore(question: Question, output_weights: Mapping[str, float] | None = None) -> Exploration:
+def explore(
+    question: SpendQuestion, output_weights: Mapping[str, float] | None = None
+) -> ExploredSpending:
     """Answer ``question``; ``output_weights`` are those of :func:`change_causes`."""
     asked = question
     filters, dimensions = question.filters, question.dimensions
@@ -173,7 +175,7 @@ def explore(question: Question, output_weights: Mapping[str, float] | None = Non
         if kept
         else (lambda wanted: row_cells(wanted, filters, measure.reads))
     )
-    return Exploration(
+    return ExploredSpending(
         asked,
         question,
         total,
@@ -185,7 +187,7 @@ def explore(question: Question, output_weights: Mapping[str, float] | None = Non
     )
 
 
-def _pair(question: Question, by: tuple[str, ...] = (), step: Any = None) -> list[CellQuery]:
+def _pair(question: SpendQuestion, by: tuple[str, ...] = (), step: Any = None) -> list[CellQuery]:
     return [
         CellQuery(by, question.since, question.until, step),
         CellQuery(by, *question.previous, step),
@@ -204,7 +206,10 @@ def _compared(cells: Cells, ratings: RatingCells) -> dict[Any, Compared]:
 
 
 def _groups(
-    now: Mapping[Any, Compared], before: Mapping[Any, Compared], steps: Steps, question: Question
+    now: Mapping[Any, Compared],
+    before: Mapping[Any, Compared],
+    steps: Steps,
+    question: SpendQuestion,
 ) -> list[ExploredGroup]:
     """Return the groups, each step beside the one of the same place in the period before."""
     if TIME in question.by:
@@ -249,7 +254,7 @@ def _largest(groups: Iterable[ExploredGroup], measure: Measure) -> list[str]:
 
 
 def _by_step(
-    question: Question,
+    question: SpendQuestion,
     steps: Steps,
     largest: list[str],
     read: Callable[[Sequence[CellQuery]], list[Cells]],
@@ -284,7 +289,7 @@ def _by_step(
 
 
 def _explained_from_rows(
-    question: Question, output_weights: Mapping[str, float] | None
+    question: SpendQuestion, output_weights: Mapping[str, float] | None
 ) -> ChangeExplanation:
     """Explain as much of the end of the period as can be read request by request."""
     most = most_requests(())
@@ -295,12 +300,17 @@ def _explained_from_rows(
 
 
 def _explained(
-    question: Question, now: Cells, before: Cells, output_weights: Mapping[str, float] | None
+    question: SpendQuestion, now: Cells, before: Cells, output_weights: Mapping[str, float] | None
 ) -> ChangeExplanation:
-    models = [_traffic(cells) for cells in (before, now)]
-    effects = change_causes(*models, output_weights)
-    costs = [sum((one.cost for one in period.values()), Decimal(0)) for period in models]
-    return ChangeExplanation(question, *costs, total_effects(effects), effects)
+    earlier, later = _traffic(before), _traffic(now)
+    effects = change_causes(earlier, later, output_weights)
+    return ChangeExplanation(
+        question, _cost_of(earlier), _cost_of(later), total_effects(effects), effects
+    )
+
+
+def _cost_of(period: Mapping[str, ModelTraffic]) -> Decimal:
+    return sum((one.cost for one in period.values()), Decimal(0))
 
 
 def _traffic(cells: Cells) -> dict[str, ModelTraffic]:

@@ -45,6 +45,10 @@ def _mean(total: str, count: str) -> Callable[[Mapping[str, Any]], float | None]
     return of
 
 
+def _saved(figures: Mapping[str, Any]) -> Any:
+    return saved_of(dict(figures))
+
+
 def _failed(figures: Mapping[str, Any]) -> float | None:
     if not figures["requests"]:
         return None
@@ -60,7 +64,7 @@ MEASURES = {
     measure.name: measure
     for measure in (
         Measure("spend", "Spent", "usd", _plain("cost"), ("cost",), good=-1),
-        Measure("saved", "Saved", "usd", saved_of, ("routing_saved", "cache_saved", "lost_cost"),
+        Measure("saved", "Saved", "usd", _saved, ("routing_saved", "cache_saved", "lost_cost"),
                 good=1),
         Measure("requests", "Requests", "count", _plain("requests"), ("requests",)),
         Measure("tokens_in", "Tokens in", "tokens", _plain("tokens_in"), ("tokens_in",)),
@@ -75,7 +79,7 @@ MEASURES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SpendQuestion:
     """A question about the spending of ``[since, until)``, compared with ``[before, since)``.
 
     ``compared_until`` ends the earlier period sooner, where this one is not over. ``by`` has at
@@ -100,7 +104,7 @@ class Question:
         """The dimensions that it groups by, without time."""
         return tuple(name for name in self.by if name != TIME)
 
-    def within(self, edge: datetime) -> Question:
+    def within(self, edge: datetime) -> SpendQuestion:
         """Return the question about as much of the end of the period as lies after ``edge``.
 
         It and the period before it begin at ``edge`` or after it; longer ones are whole hours.

@@ -57,8 +57,8 @@ def rating_cells(queries: list[CellQuery], filters: Filters) -> list[RatingCells
 
 def _select(number: int, query: CellQuery, filters: Filters, width: int) -> Any:
     # Nobody rates an answer before it was asked for, so that the index by time bounds the search.
-    latest = Feedback.objects.filter(created_at__gte=query.since, request__isnull=False)
-    latest = latest.order_by("-created_at").values("pk")[:MOST_RATINGS]
+    given = Feedback.objects.filter(created_at__gte=query.since, request__isnull=False)
+    latest = given.order_by("-created_at").values("pk")[:MOST_RATINGS]
     rows = Feedback.objects.filter(
         pk__in=latest, request__created_at__gte=query.since, request__created_at__lt=query.until
     )

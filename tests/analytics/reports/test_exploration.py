@@ -14,7 +14,7 @@ from analytics.reports.exploration import cells as cells_module
 from analytics.reports.exploration.cells import is_kept, kept_cells, row_cells
 from analytics.reports.exploration.dimensions import DIMENSIONS
 from analytics.reports.exploration.explore import explore
-from analytics.reports.exploration.question import MEASURES, Question
+from analytics.reports.exploration.question import MEASURES, SpendQuestion
 from analytics.reports.exploration.scans import CellQuery
 from analytics.reports.rollup_coverage import RollupCoverage
 from tests.factories import FeedbackFactory, RequestRecordFactory, RoutingMetricFactory
@@ -22,7 +22,7 @@ from tests.factories import FeedbackFactory, RequestRecordFactory, RoutingMetric
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC).replace(minute=30, second=0, microsecond=0)
 DAY = timedelta(days=1)
-WEEK = Question(NOW - 14 * DAY, NOW - 7 * DAY, NOW)
+WEEK = SpendQuestion(NOW - 14 * DAY, NOW - 7 * DAY, NOW)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def traffic() -> None:
             created_at=NOW - timedelta(hours=3.6 * n + 0.1), cost=Decimal(n % 7) / 10,
             tenant=f"team:t{n % 2}" if named else "", project=f"p{n % 3}" if named else "",
             api_key=f"aco_{n % 2}", user_id=f"u{n % 4}" if named else "",
-            agent="codex" if n % 3 else "", session_id=f"s{n % 6}",
+            endpoint=["messages", "complete"][n % 2], agent="codex" if n % 3 else "", session_id=f"s{n % 6}",
             tags=[[], ["a"], ["a", "b"]][n % 3], pattern=["code", "factual"][n % 2],
             turn=["human", "tool_result", ""][n % 3], provider=["claude", "openrouter"][n % 2],
             model=["claude-haiku-5-5", "deepseek/deepseek-coder"][n % 2],
@@ -78,7 +78,7 @@ def test_kept_sums_are_those_of_the_requests() -> None:
     "by", [("team", "model"), ("time", "user"), ("session",), ("tag", "agent"), ()]
 )
 def test_parts_add_up_to_the_whole(by: tuple[str, ...]) -> None:
-    answer = explore(Question(WEEK.before, WEEK.since, WEEK.until, {}, by))
+    answer = explore(SpendQuestion(WEEK.before, WEEK.since, WEEK.until, {}, by))
     assert not answer.is_shortened
     measure = MEASURES["spend"]
     assert answer.why.change == answer.total.change(measure)
@@ -98,14 +98,16 @@ def test_parts_add_up_to_the_whole(by: tuple[str, ...]) -> None:
 @pytest.mark.usefixtures("traffic")
 def test_requests_are_read_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells_module, "MOST_REQUESTS", 20)
-    by = Question(WEEK.before, WEEK.since, WEEK.until, {}, ("team", "agent"))
+    by = SpendQuestion(WEEK.before, WEEK.since, WEEK.until, {}, ("team", "agent"))
     answer = explore(by)
     assert answer.is_shortened
     counted = answer.total.now["requests"] + answer.total.before["requests"]
     assert 10 < counted <= 20
     assert answer.question.until == WEEK.until
     # What sums hold is never shortened; only the explanation may be.
-    user = explore(Question(WEEK.before, WEEK.since, WEEK.until, {"agent": "codex"}, ("agent",)))
+    user = explore(
+        SpendQuestion(WEEK.before, WEEK.since, WEEK.until, {"agent": "codex"}, ("agent",))
+    )
     assert not user.is_shortened
     assert user.why.question.since > WEEK.since
 
@@ -113,13 +115,13 @@ def test_requests_are_read_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.usefixtures("traffic")
 def test_one_user_s_requests_are_counted_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells_module, "MOST_REQUESTS", 20)
-    answer = explore(Question(WEEK.before, WEEK.since, WEEK.until, {"user": "u1"}, ("model",)))
+    answer = explore(SpendQuestion(WEEK.before, WEEK.since, WEEK.until, {"user": "u1"}, ("model",)))
     assert not answer.is_shortened
     assert {group.values for group in answer.groups} == {("openrouter/deepseek/deepseek-coder",)}
 
 
 def test_an_empty_period_has_an_answer() -> None:
-    answer = explore(Question(WEEK.before, WEEK.since, WEEK.until, {}, ("model",)))
+    answer = explore(SpendQuestion(WEEK.before, WEEK.since, WEEK.until, {}, ("model",)))
     assert answer.why.change == 0
     assert list(answer.groups) == []
 

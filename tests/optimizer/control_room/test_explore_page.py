@@ -162,7 +162,9 @@ def test_views_belong_to_their_user(admin_client: Client, rise: RequestRecord) -
     assert not SavedView.objects.exists()
 
 
-def test_nobody_explores_without_the_right_to(client: Client, db: None) -> None:
+@pytest.mark.django_db
+def test_nobody_explores_without_the_right_to() -> None:
+    client = Client()
     client.force_login(User.objects.create_user("guest", is_staff=True))
     for name in ("explore", "explore_export"):
         assert client.get(reverse(f"admin:{name}")).status_code == 403

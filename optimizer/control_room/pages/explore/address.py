@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from analytics.reports.exploration.dimensions import DIMENSIONS
-from analytics.reports.exploration.question import MEASURES, TIME, Question
+from analytics.reports.exploration.question import MEASURES, TIME, SpendQuestion
 from optimizer.control_room.pages.period import ReportPeriod
 
 GROUPS = {**{name: one.label for name, one in DIMENSIONS.items()}, TIME: "Time"}
@@ -71,14 +71,16 @@ class ExploreAddress:
             tuple(errors),
         )  # fmt: skip
 
-    def question(self, now: datetime) -> Question:
+    def question(self, now: datetime) -> SpendQuestion:
         """Return what is asked, for a period that ends ``now`` if no other end is given."""
         since, before, until = self.period.since, self.period.before, self.period.until or now
         compared_until = None
         if until > now > since:
             # A day that is not over is compared with as much of the day before.
             until, compared_until = now, before + (now - since)
-        return Question(before, since, until, self.filters, self.by, self.measure, compared_until)
+        return SpendQuestion(
+            before, since, until, self.filters, self.by, self.measure, compared_until
+        )
 
     def query(self) -> str:
         """Return the query string that asks the same."""

@@ -16,7 +16,7 @@ from analytics.database.replicas import reading_elsewhere
 from analytics.exports.csv import csv_lines
 from analytics.reports.exploration.cells import most_requests
 from analytics.reports.exploration.dimensions import DIMENSIONS
-from analytics.reports.exploration.explore import Exploration, explore
+from analytics.reports.exploration.explore import ExploredSpending, explore
 from analytics.saved_views import ViewError, view_delete, view_save, views_of
 from optimizer.control_room.demo import demo_view
 from optimizer.control_room.pages.explore.address import GROUPS, ExploreAddress
@@ -121,7 +121,7 @@ def _check(request: HttpRequest) -> None:
         raise PermissionDenied
 
 
-def _answer(address: ExploreAddress, now: datetime) -> Exploration:
+def _answer(address: ExploreAddress, now: datetime) -> ExploredSpending:
     return explore(address.question(now), get_services().price_service.output_weights())
 
 
@@ -155,7 +155,7 @@ def _kept(address: ExploreAddress) -> list[tuple[str, str]]:
     return [(name, value) for name, value in asked.items() if value]
 
 
-def _limits(answer: Exploration) -> list[str]:
+def _limits(answer: ExploredSpending) -> list[str]:
     """Return what of the question could not be read, and what would read it."""
     limits = []
     if answer.question.compared_until is not None:
@@ -178,7 +178,7 @@ def _limits(answer: Exploration) -> list[str]:
     return limits
 
 
-def _span(answer: Exploration, *, why: bool = False) -> str:
+def _span(answer: ExploredSpending, *, why: bool = False) -> str:
     question = answer.why.question if why else answer.question
     return (
         f"those from {question.since:%Y-%m-%d %H:%M} to {question.until:%Y-%m-%d %H:%M} UTC, "

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from analytics.money import dollars, percent
 from analytics.reports.exploration.dimensions import list_filters
-from analytics.reports.exploration.explore import Exploration, ExploredGroup
+from analytics.reports.exploration.explore import ExploredGroup, ExploredSpending
 from analytics.reports.exploration.question import MEASURES, TIME, Measure
 from analytics.templatetags.analytics_format import short
 from optimizer.control_room.pages.explore.address import GROUPS, ExploreAddress
@@ -104,7 +104,7 @@ def figure_cell(measure: Measure, group: ExploredGroup) -> FigureCell:
     return FigureCell(text, f"{share:+.0f} %", tone)
 
 
-def cards(answer: Exploration, address: ExploreAddress) -> list[MeasureCard]:
+def cards(answer: ExploredSpending, address: ExploreAddress) -> list[MeasureCard]:
     """Return the measures of all requests; each picks what the chart and the movers show."""
     made = []
     for measure in MEASURES.values():
@@ -126,7 +126,7 @@ def cards(answer: Exploration, address: ExploreAddress) -> list[MeasureCard]:
     return made
 
 
-def group_names(answer: Exploration, group: ExploredGroup) -> list[str]:
+def group_names(answer: ExploredSpending, group: ExploredGroup) -> list[str]:
     """Return what the group is called in each column of its names."""
     values = iter(group.values)
     return [
@@ -135,7 +135,7 @@ def group_names(answer: Exploration, group: ExploredGroup) -> list[str]:
     ]
 
 
-def sorted_groups(answer: Exploration, address: ExploreAddress) -> list[ExploredGroup]:
+def sorted_groups(answer: ExploredSpending, address: ExploreAddress) -> list[ExploredGroup]:
     """Return all groups in the order that the address names: by time, else by the measure."""
     if TIME in answer.question.by and not address.sort:
         return sorted(
@@ -164,7 +164,7 @@ def headings(address: ExploreAddress) -> list[SortHeading]:
     return made
 
 
-def group_rows(answer: Exploration, address: ExploreAddress) -> list[GroupRow]:
+def group_rows(answer: ExploredSpending, address: ExploreAddress) -> list[GroupRow]:
     """Return the first :data:`MOST_ROWS` groups."""
     rows = []
     for group in sorted_groups(answer, address)[:MOST_ROWS]:
@@ -180,7 +180,9 @@ def group_rows(answer: Exploration, address: ExploreAddress) -> list[GroupRow]:
     return rows
 
 
-def mover_lines(answer: Exploration, address: ExploreAddress) -> list[tuple[str, str, FigureCell]]:
+def mover_lines(
+    answer: ExploredSpending, address: ExploreAddress
+) -> list[tuple[str, str, FigureCell]]:
     """Return the groups that moved the most: name, address, and change as text."""
     measure = MEASURES[address.measure]
     lines = []
@@ -199,7 +201,7 @@ def mover_lines(answer: Exploration, address: ExploreAddress) -> list[tuple[str,
     return lines
 
 
-def chart(answer: Exploration, address: ExploreAddress) -> dict[str, Any]:
+def chart(answer: ExploredSpending, address: ExploreAddress) -> dict[str, Any]:
     """Return the chart of the measure over time, ready for JSON."""
     measure, steps = MEASURES[address.measure], answer.steps
     spans = pairwise([*steps.steps.starts, answer.question.until])
@@ -228,7 +230,7 @@ def chart(answer: Exploration, address: ExploreAddress) -> dict[str, Any]:
     }
 
 
-def csv_rows(answer: Exploration, address: ExploreAddress) -> Iterator[Sequence[Any]]:
+def csv_rows(answer: ExploredSpending, address: ExploreAddress) -> Iterator[Sequence[Any]]:
     """Yield a heading and all groups: every measure, now and in the period before."""
     names = [GROUPS[name] for name in answer.question.by]
     measures = list(MEASURES.values())
@@ -244,7 +246,7 @@ def csv_rows(answer: Exploration, address: ExploreAddress) -> Iterator[Sequence[
         ]  # fmt: skip
 
 
-def requests_address(answer: Exploration, own: Mapping[str, str], at: datetime | None) -> str:
+def requests_address(answer: ExploredSpending, own: Mapping[str, str], at: datetime | None) -> str:
     """Return the address of the list of a group's requests."""
     since, until = answer.question.since, answer.question.until
     if at is not None:
@@ -263,13 +265,13 @@ def _list_address(since: datetime, until: datetime, values: Mapping[str, str]) -
     return f"{reverse('admin:analytics_requestrecord_changelist')}?{query}"
 
 
-def _step_name(answer: Exploration, at: datetime | None) -> str:
+def _step_name(answer: ExploredSpending, at: datetime | None) -> str:
     if at is None:
         return ""
     return f"{at:{_FORMATS[answer.steps.steps.kind]}}"
 
 
-def _step_query(answer: Exploration, address: ExploreAddress, at: datetime | None) -> str:
+def _step_query(answer: ExploredSpending, address: ExploreAddress, at: datetime | None) -> str:
     """Return the address that explores one step, by days; hours have no address of their own."""
     if at is None or answer.steps.steps.kind == "hour":
         return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import BigIntegerField, Count, Sum, Value
@@ -102,11 +102,13 @@ def _unusual_days(
     until = period.until - timedelta(microseconds=1) if period.until else now
     days = spending.unusual(period.since.date(), until.date())
     for unusual in days[:_MOST_DAYS]:
-        query = f"{ReportPeriod.between(unusual.day, unusual.day).query}#why"
+        start = datetime(unusual.day.year, unusual.day.month, unusual.day.day, tzinfo=UTC)
+        day = ReportPeriod(start, start + timedelta(days=1), start, "")
+        query = day.list_query(provider=unusual.provider, model=unusual.model)
         yield Problem(
             f"{unusual.day:%b %-d} cost {dollars(unusual.cost)}, {unusual.times:.0f} times as much "
             f"as a usual day, mostly for {unusual.provider}/{unusual.model}.",
-            _list("explore", query),
+            _list(_REQUESTS, query),
         )
 
 
