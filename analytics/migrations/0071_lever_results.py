@@ -7,9 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
 
-    dependencies = [
-        ('analytics', '0070_levers'),
-    ]
+    dependencies = [("analytics", "0070_levers")]
 
     operations = [
         migrations.AddField(

@@ -2,9 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [
-        ("analytics", "0070_levers"),
-    ]
+    dependencies = [("analytics", "0071_lever_results")]
 
     operations = [
         migrations.AddField(

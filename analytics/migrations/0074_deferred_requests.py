@@ -9,9 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
 
-    dependencies = [
-        ('analytics', '0073_rule_deadlines'),
-    ]
+    dependencies = [("analytics", "0073_rule_deadlines")]
 
     operations = [
         migrations.CreateModel(

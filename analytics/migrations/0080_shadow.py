@@ -7,9 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
 
-    dependencies = [
-        ('analytics', '0070_levers'),
-    ]
+    dependencies = [("analytics", "0076_shortened_parts")]
 
     operations = [
         migrations.CreateModel(

@@ -9,9 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
 
-    dependencies = [
-        ('analytics', '0080_shadow'),
-    ]
+    dependencies = [("analytics", "0080_shadow")]
 
     operations = [
         migrations.CreateModel(

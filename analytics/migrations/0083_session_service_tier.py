@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("analytics", "0070_levers"), ("analytics", "0073_rule_deadlines")]
+    dependencies = [("analytics", "0081_autopilot")]
 
     operations = [
         migrations.AddField(

@@ -36,6 +36,7 @@ from analytics.models.provider_objects import ProviderObject, StoredResponse
 from analytics.models.provider_statements import ProviderStatementLine, ReconciledEstimate
 from analytics.models.requests import RequestRecord, RoutingMetric
 from analytics.models.rules import RoutingRule, RuleChange
+from analytics.models.saved_views import SavedView
 from analytics.models.seals import LedgerDay, LedgerSeal
 from analytics.models.sessions import AgentSession, SessionStall
 from analytics.models.shadow import ShadowAnswer, ShadowCount, ShadowMove
@@ -94,6 +95,7 @@ __all__ = [
     "RoutingMetric",
     "RoutingRule",
     "RuleChange",
+    "SavedView",
     "SessionStall",
     "ShadowAnswer",
     "ShadowCount",

@@ -29,6 +29,17 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class CallLine:
+    """A call to a provider, how it ended, and what it cost in USD; ``status`` is HTTP's."""
+
+    model: str
+    outcome: str
+    cost: Decimal | None
+    status: int | None = None
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RequestExplanation:
     """What happened to a request, section by section.
 
@@ -48,9 +59,11 @@ class RequestExplanation:
     cascade: CascadeStory | None = None
 
     @property
-    def attempts(self) -> list[dict[str, Any]]:
-        """The calls that served nothing: provider, model, error, message, status, cost (USD)."""
-        return self.request.attempts  # type: ignore[no-any-return]
+    def calls(self) -> list[CallLine]:
+        """All calls in their order: those that failed, then the one that answered."""
+        if self.cascade is not None:
+            return [CallLine(call.model, call.role, call.cost) for call in self.cascade.calls]
+        return [*map(_failed_call, self.request.attempts), *_answering_call(self.request)]
 
 
 def explain_request(
@@ -210,6 +223,25 @@ def _paid(
             "Saved by the provider's prompt cache, included in the charge",
             dollars(Decimal(decision.prompt_cache_saved)),
         )
+
+
+def _failed_call(attempt: dict[str, Any]) -> CallLine:
+    return CallLine(
+        _ref({"provider": attempt.get("provider", ""), "model": attempt.get("model", "")}),
+        attempt.get("message") or f"failed: {attempt.get('error', 'unknown')}",
+        Decimal(str(attempt.get("cost") or 0)),
+        attempt.get("status"),
+        bool(attempt.get("estimated")),
+    )
+
+
+def _answering_call(request: RequestRecord) -> Iterator[CallLine]:
+    if request.cache_hit or not request.provider or request.status == RequestRecord.Status.ERROR:
+        return
+    cost = None if request.cost is None else request.cost - request.failed_cost
+    cut_off = request.status == RequestRecord.Status.PARTIAL
+    outcome = f"cut off: {request.error_code}" if cut_off else "answered"
+    yield CallLine(str(request.ref), outcome, cost, estimated=request.usage_estimated)
 
 
 def _answer(request: RequestRecord) -> CachedResponse | None:

@@ -28,6 +28,12 @@ from optimizer.control_room.pages.demo_page import (
     demo_progress,
     demo_show,
 )
+from optimizer.control_room.pages.explore.page import (
+    explore_export,
+    explore_forget,
+    explore_page,
+    explore_save,
+)
 from optimizer.control_room.pages.first_run import start_page, test_connection
 from optimizer.control_room.pages.home.charts import charts
 from optimizer.control_room.pages.home.details import cost_breakdown, details
@@ -38,6 +44,8 @@ from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
 from optimizer.control_room.pages.period import PERIODS, ReportPeriod
 from optimizer.control_room.pages.playground import (
+    MAY_ASK,
+    PLAYGROUND_RIGHTS,
     choices_view,
     playground_page,
     rate_view,
@@ -62,6 +70,10 @@ class ControlRoom(AdminSite):
             path("charts/", self.admin_view(self.charts), name="charts"),
             path("details/", self.admin_view(self.details), name="details"),
             path("whose/", self.admin_view(self.cost_breakdown), name="whose"),
+            path("explore/", self.admin_view(explore_page), name="explore"),
+            path("explore/export/", self.admin_view(explore_export), name="explore_export"),
+            path("explore/save", self.admin_view(explore_save), name="explore_save"),
+            path("explore/forget", self.admin_view(explore_forget), name="explore_forget"),
             path("live/", self.admin_view(live_page), name="live"),
             path("live/events", live_events, name="live_events"),  # type: ignore[arg-type]
             path("playground/", self.admin_view(playground_page), name="playground"),
@@ -116,6 +128,18 @@ class ControlRoom(AdminSite):
     def compared_with(self, request: HttpRequest) -> ComparedWith:
         """Return the baseline that the savings of a page are compared with."""
         return picked_baseline(request)
+
+    def models_to_ask(self, request: HttpRequest) -> list[str] | None:
+        """Return what a recorded prompt can be asked again; ``None`` without a playground.
+
+        The list is empty if the user may look at the playground, and run nothing in it.
+        """
+        user: Any = request.user
+        if demo_view(request).here or not user.has_perms(PLAYGROUND_RIGHTS):
+            return None
+        from optimizer.wiring.build import get_services
+
+        return get_services().playground.models() if user.has_perm(MAY_ASK) else []
 
     @reading_elsewhere()
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:
