@@ -139,7 +139,11 @@ def scores_of(since: datetime, until: datetime | None) -> dict[Any, float]:
     if until is not None:
         requests["request__created_at__lt"] = until
     judged = Comparison.objects.filter(score__isnull=False, served=True, **requests)
-    scores: dict[Any, float] = dict(judged.order_by().values_list("request_id", "score"))
+    scores: dict[Any, float] = {
+        request: score
+        for request, score in judged.order_by().values_list("request_id", "score")
+        if score is not None
+    }
     given: dict[Any, list[float]] = defaultdict(list)
     verdicts = Feedback.objects.filter(**requests).order_by()
     for request, score in verdicts.values_list("request_id", "score"):

@@ -22,14 +22,13 @@ from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.request import (
     GatewayRequest,
     apply_client,
-    bounded_by_rules,
     left_to_routing,
     within_latency,
 )
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
-from optimizer.domain.turns import KEEP_ALIVE
 from optimizer.gateway.answer_speeds import LearnedSpeeds
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
+from optimizer.gateway.follow_ups import FollowUps
 from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.levers.cascade.lever import CascadeLever, CascadeRun
 from optimizer.gateway.levers.plans import RequestLevers, with_trial
@@ -37,11 +36,12 @@ from optimizer.gateway.levers.ways import LeverWays
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.model_selection import ModelSelector
 from optimizer.gateway.output_lengths import OutputLengths
-from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS, PromptCaches
+from optimizer.gateway.prompt_cache import PromptCaches
 from optimizer.gateway.recording.accounting import Accounting, Recorded
 from optimizer.gateway.recording.decisions import shared_decision
 from optimizer.gateway.recording.ledger_entries import CallClock
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
+from optimizer.gateway.request_analyzer import RequestAnalyzer
 from optimizer.gateway.session_states import SessionStates
 from optimizer.gateway.single_flight import SingleFlight
 from optimizer.gateway.streaming.client_stream import ClientStream, leave_opening
@@ -63,7 +63,6 @@ from providers.chat import Chat, Reasoning
 from providers.resilience import Attempt, Caller, ResilientCaller
 from routing.engine import RoutingEngine
 from routing.models import ModelRef, RoutingDecision
-from routing.rules import NO_EFFECT
 
 logger = logging.getLogger(__name__)
 Shared = TypeVar("Shared")
@@ -100,30 +99,38 @@ class RoutingService:
         keep_alive: CacheKeeper | None = None,
         most_abandoned: int = 0,
     ) -> None:
-        self._keep_alive = keep_alive
         self._levers = levers
         self._cascades = cascades
         self._caller = caller
         self._options = options
         self._accounting = accounting
         self._cache = cache
-        self._rules = rules
-        self._judge = judge
-        self._shadow = shadow
-        self._autopilot = autopilot
-        self._trial_answers = trial_answers
-        self._experiments = experiments
-        self._prompt_caches = PromptCaches()
+        prompt_caches = PromptCaches()
         self._selector = ModelSelector(
             engine,
             options,
             accounting,
-            self._prompt_caches,
+            prompt_caches,
             budgets,
             sessions,
             output_lengths,
             speeds,
             ways,
+        )
+        self._analyzer = RequestAnalyzer(
+            rules, experiments, autopilot, caching=cache.on, bounded=self._selector.bounded
+        )
+        self._follow_ups = FollowUps(
+            cache,
+            prompt_caches,
+            self._wire_of,
+            as_routed=self._as_routed,
+            afresh=self._afresh,
+            judge=judge,
+            shadow=shadow,
+            autopilot=autopilot,
+            trial_answers=trial_answers,
+            keep_alive=keep_alive,
         )
         self._flights: SingleFlight[CacheHit | Recorded] = SingleFlight(most_abandoned)
         self._streams = SharedStreams()
@@ -191,7 +198,7 @@ class RoutingService:
         minute are left.
         """
         started = time.perf_counter()
-        analyzed = await self._analyze_aside(request)
+        analyzed = await self._analyzer.analyze_aside(request)
         key = self._shared_key(analyzed)
         answer, leads = await self._retry_own_limits(
             analyzed,
@@ -234,7 +241,7 @@ class RoutingService:
         self, request: GatewayRequest, decided: Callable[[RoutingDecision], None]
     ) -> ClientStream:
         started = time.perf_counter()
-        analyzed = await self._analyze_aside(request)
+        analyzed = await self._analyzer.analyze_aside(request)
         try:
             cached = await self._cache.find(analyzed)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
@@ -321,7 +328,7 @@ class RoutingService:
 
         Calls no model.
         """
-        return self._selector.preview(self._analyze(request, assign=False))
+        return self._selector.preview(self._analyzer.analyze(request, assign=False))
 
     def _as_routed(self, analyzed: AnalyzedRequest) -> RoutingDecision:
         """Return what hybrid routing would choose for a request that names its model.
@@ -329,7 +336,7 @@ class RoutingService:
         The named model has the conversation in its prompt cache only because it was named.
         """
         request = replace(left_to_routing(analyzed.request), named=None, requested_model="auto")
-        return self._selector.preview(self._analyze(request, assign=False), afresh=True)
+        return self._selector.preview(self._analyzer.analyze(request, assign=False), afresh=True)
 
     def _afresh(self, analyzed: AnalyzedRequest) -> RoutingDecision:
         """Return the decision for a request under its effect, as if nothing was cached."""
@@ -354,7 +361,7 @@ class RoutingService:
 
     async def analyze(self, request: GatewayRequest) -> AnalyzedRequest:
         """Return a request with its analysis, the rules' effect on it and its experiment."""
-        return await self._analyze_aside(request)
+        return await self._analyzer.analyze_aside(request)
 
     async def has_cached(self, analyzed: AnalyzedRequest) -> bool:
         """Return whether :meth:`complete` would answer from the cache.
@@ -383,7 +390,7 @@ class RoutingService:
         self, analyzed: AnalyzedRequest, decision: RoutingDecision
     ) -> AnalyzedRequest:
         """Return the request as the levers change it for its model."""
-        if self._levers is not None and self._levers.active.any:
+        if self._levers is not None and self._levers.needed:
             return await self._levers.prepare(analyzed, decision)
         return analyzed
 
@@ -393,49 +400,7 @@ class RoutingService:
         await self._streams.drain()
         await self._background.drain()
         await self._unfinished.drain()
-        if self._judge is not None:
-            await self._judge.drain()
-        if self._shadow is not None:
-            await self._shadow.drain()
-        if self._trial_answers is not None:
-            await self._trial_answers.drain()
-
-    async def _analyze_aside(self, request: GatewayRequest) -> AnalyzedRequest:
-        # A large chat takes its time, in which the event loop serves others.
-        if request.chat.large:
-            return await asyncio.to_thread(self._analyze, request)
-        return self._analyze(request)
-
-    def _analyze(self, request: GatewayRequest, *, assign: bool = True) -> AnalyzedRequest:
-        if not self._cache.on:
-            off = replace(request.cache, read=False, write=False)
-            request = replace(request, cache=off)
-        assignment = None
-        if assign and self._experiments is not None and self._experiments.running:
-            request, assignment = self._experiments.assign(request)
-        analysis = request.analyze()
-        effect = NO_EFFECT
-        if self._rules is not None and self._rules.rules:
-            effect = self._rules.effect(request, analysis)
-            if effect.routed is not None and request.only is not None:
-                request = left_to_routing(request)
-            request = bounded_by_rules(request, effect)
-            if effect.deadline is not None and request.deadline is None:
-                request = replace(request, deadline=effect.deadline)
-        if request.client.models:
-            effect = replace(effect, allowed=request.client.models)
-        if assignment is not None:
-            effect = assignment.on(effect)
-        if self._autopilot is not None and self._autopilot.any:
-            if assign and assignment is None:
-                request, effect, assignment = self._autopilot.assign(request, analysis, effect)
-            else:
-                effect = self._autopilot.usual(request, analysis, effect)
-        analyzed = AnalyzedRequest(request, analysis, effect, assignment)
-        if request.chat.max_tokens is None and self._selector.bounded(analyzed):
-            bounded = replace(request.chat, max_tokens=request.max_tokens)
-            analyzed = replace(analyzed, request=replace(request, chat=bounded))
-        return analyzed
+        await self._follow_ups.drain()
 
     @staticmethod
     def _shared_key(analyzed: AnalyzedRequest) -> str:
@@ -508,7 +473,7 @@ class RoutingService:
                 decision,
                 opened,
                 CallClock(started, called),
-                lambda recorded: self._remember(analyzed, recorded.result),
+                lambda recorded: self._follow_ups.begin(analyzed, recorded.result),
                 self._stream_limits,
             )
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
@@ -559,7 +524,7 @@ class RoutingService:
                 analyzed, decision = run.recorded(analyzed, decision)
             call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)
             raise await self._unfinished.end(call, error) from None
-        self._remember(analyzed, recorded.result)
+        self._follow_ups.begin(analyzed, recorded.result)
         return recorded
 
     async def _cascade(
@@ -575,40 +540,13 @@ class RoutingService:
             return analyzed, None
         return await self._cascades.begin(analyzed, decision, attempts, reservation)
 
+    def _wire_of(self, provider: str) -> str:
+        client = self._caller.providers.get(provider)
+        return "" if client is None else client.wire
+
     def _caller_of(self, request: GatewayRequest) -> Caller:
         """Return what calls models: in rounds where they may ask for what was left out."""
         return self._caller if request.restoring is None else request.restoring(self._caller)
-
-    def _remember(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
-        try:
-            self._remember_answer(analyzed, result)
-        except (Exception, asyncio.CancelledError) as error:  # recorded, so it must be delivered
-            logger.error("An answer could not be remembered", exc_info=error)
-
-    def _remember_answer(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
-        self._cache.remember(analyzed, result)
-        if analyzed.request.turn == KEEP_ALIVE:
-            return
-        if self._judge is not None:
-            self._judge.consider(analyzed, result)
-        if self._shadow is not None:
-            self._shadow.consider(analyzed, result, self._as_routed)
-        if self._trial_answers is not None and self._autopilot is not None and self._autopilot.any:
-            self._trial_answers.consider(analyzed, result, self._afresh)
-        if self._keep_alive is not None:
-            self._keep_alive.remember(analyzed, result)
-        completion = result.completion
-        provider = self._caller.providers.get(completion.provider)
-        # Input tokens include cached ones: with fewer, nothing can have been cached.
-        if provider is not None and completion.usage.input_tokens >= LEAST_CACHED_TOKENS:
-            chat, tenant = analyzed.request.as_asked, analyzed.request.client.tenant
-            if chat.large:
-                remember = asyncio.to_thread(
-                    self._prompt_caches.remember, chat, provider.wire, completion, tenant
-                )
-                self._background.run(remember)
-            else:
-                self._prompt_caches.remember(chat, provider.wire, completion, tenant)
 
 
 async def _own_result(recorded: Recorded) -> CompletionResult:

@@ -138,7 +138,7 @@ def lever_effect(rows: TrialRows) -> LeverEffect:
     chance = own.propensity < 1
     used = own.of(known & chance)
     treated, control = _units(used, used.treated), _units(used, ~used.treated)
-    counts = {
+    counts: dict[str, Any] = {
         "eligible": len(own.cost),
         "treated": int(own.treated.sum()),
         "measured": int(used.treated.sum()),

@@ -79,11 +79,12 @@ def _written(value: Any) -> Any:
         # An object of a client may have a field of this name.
         return {_KIND: "object", "value": members} if _KIND in members else members
     if type(value).__name__ in _CLASSES and is_dataclass(value):
+        made: Any = type(value)
         return {
-            _KIND: type(value).__name__,
+            _KIND: made.__name__,
             **{
                 name: _written(held)
-                for name, default in _fields_of(type(value)).items()
+                for name, default in _fields_of(made).items()
                 if (held := getattr(value, name)) is not default and held != default
             },
         }

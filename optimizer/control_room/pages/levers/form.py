@@ -9,7 +9,7 @@ from django import forms
 from analytics.models import Lever
 
 
-class LeverForm(forms.ModelForm):
+class LeverForm(forms.ModelForm):  # type: ignore[type-arg]
     """How one lever is used."""
 
     class Meta:
