@@ -387,6 +387,10 @@ if not 0 <= SHADOW_RATE <= 1 or not 0 < SHADOW_MARGIN <= 0.5:
         "SHADOW_RATE must be between 0 and 1, SHADOW_MARGIN above 0 and at most 0.5"
     )
 SHADOW_DAILY_BUDGET = _usd("SHADOW_DAILY_BUDGET", "1")
+LEVER_JUDGE_RATE = env.float("LEVER_JUDGE_RATE", default=0.1)
+if not 0 <= LEVER_JUDGE_RATE <= 1:
+    raise ImproperlyConfigured("LEVER_JUDGE_RATE must be between 0 and 1")
+LEVER_JUDGE_DAILY_BUDGET = _usd("LEVER_JUDGE_DAILY_BUDGET", "1")
 AUTOPILOT = env.bool("AUTOPILOT", default=False)
 AUTOPILOT_RATE = env.float("AUTOPILOT_RATE", default=0.1)
 AUTOPILOT_SHARE = env.float("AUTOPILOT_SHARE", default=0.1)

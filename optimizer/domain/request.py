@@ -81,7 +81,8 @@ class GatewayRequest:
     goes only to models that leave out nothing of it. ``trials`` are those of levers.
     ``first_tier`` is another service tier in which the model is asked first. ``asked`` is
     the client's own chat where a lever has changed ``chat``. ``restoring`` makes a caller that
-    answers a model's own questions for what a lever left out, where one did.
+    answers a model's own questions for what a lever left out, where one did. ``passed_over`` is the
+    text of a cached answer that was there and left alone, to be compared.
     ``deferred`` is the id of the deferred
     request that it answers, and ``held`` whether money is held for it already.
     """
@@ -114,6 +115,7 @@ class GatewayRequest:
     first_tier: TierAttempt | None = None
     asked: Chat | None = None
     restoring: Callable[[Caller], Caller] | None = None
+    passed_over: str = ""
     deferred: uuid.UUID | None = None
     held: bool = False
     client: Client = ANONYMOUS

@@ -14,6 +14,7 @@ from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS, PromptCaches
 from optimizer.policies.autopilot import ActiveAutopilot
 from optimizer.quality.judge import Judge
+from optimizer.quality.lever_pairs import LeverPairs
 from optimizer.quality.shadow import Shadow
 from optimizer.quality.trial_answers import TrialAnswers
 from optimizer.shared.tasks import Background
@@ -40,6 +41,7 @@ class FollowUps:
         afresh: Decide,
         judge: Judge | None = None,
         shadow: Shadow | None = None,
+        lever_pairs: LeverPairs | None = None,
         autopilot: ActiveAutopilot | None = None,
         trial_answers: TrialAnswers | None = None,
         keep_alive: CacheKeeper | None = None,
@@ -51,6 +53,7 @@ class FollowUps:
         self._afresh = afresh
         self._judge = judge
         self._shadow = shadow
+        self._lever_pairs = lever_pairs
         self._autopilot = autopilot
         self._trial_answers = trial_answers
         self._keep_alive = keep_alive
@@ -66,7 +69,7 @@ class FollowUps:
     async def drain(self) -> None:
         """Wait until all that began has ended."""
         await self._background.drain()
-        for watcher in (self._judge, self._shadow, self._trial_answers):
+        for watcher in (self._judge, self._shadow, self._lever_pairs, self._trial_answers):
             if watcher is not None:
                 await watcher.drain()
 
@@ -78,6 +81,8 @@ class FollowUps:
             self._judge.consider(analyzed, result)
         if self._shadow is not None:
             self._shadow.consider(analyzed, result, self._as_routed)
+        if self._lever_pairs is not None and analyzed.request.trials:
+            self._lever_pairs.consider(analyzed, result)
         if self._trial_answers is not None and self._autopilot is not None and self._autopilot.any:
             self._trial_answers.consider(analyzed, result, self._afresh)
         if self._keep_alive is not None:

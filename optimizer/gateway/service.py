@@ -31,7 +31,7 @@ from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.follow_ups import FollowUps
 from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.levers.cascade.lever import CascadeLever, CascadeRun
-from optimizer.gateway.levers.plans import RequestLevers, with_trial
+from optimizer.gateway.levers.plans import RequestLevers
 from optimizer.gateway.levers.ways import LeverWays
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.model_selection import ModelSelector
@@ -55,6 +55,7 @@ from optimizer.policies.autopilot import ActiveAutopilot
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
 from optimizer.quality.judge import Judge
+from optimizer.quality.lever_pairs import LeverPairs
 from optimizer.quality.shadow import Shadow
 from optimizer.quality.trial_answers import TrialAnswers
 from optimizer.shared.tasks import Background
@@ -85,6 +86,7 @@ class RoutingService:
         rules: ActiveRules | None = None,
         judge: Judge | None = None,
         shadow: Shadow | None = None,
+        lever_pairs: LeverPairs | None = None,
         autopilot: ActiveAutopilot | None = None,
         trial_answers: TrialAnswers | None = None,
         experiments: Experiments | None = None,
@@ -128,6 +130,7 @@ class RoutingService:
             afresh=self._afresh,
             judge=judge,
             shadow=shadow,
+            lever_pairs=lever_pairs,
             autopilot=autopilot,
             trial_answers=trial_answers,
             keep_alive=keep_alive,
@@ -211,8 +214,8 @@ class RoutingService:
         )
         if isinstance(answer, CacheHit):
             entry, likeness = answer.entry, answer.likeness
-            if leads and answer.trial is not None:
-                analyzed = with_trial(analyzed, answer.trial)
+            if leads:
+                analyzed = answer.tried(analyzed)
         elif leads:
             return answer.result
         else:
@@ -247,8 +250,7 @@ class RoutingService:
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
             raise await self._unfinished.end(UnfinishedCall(analyzed, started), error) from None
         if cached is not None:
-            if cached.trial is not None:
-                analyzed = with_trial(analyzed, cached.trial)
+            analyzed = cached.tried(analyzed)
             if not cached.left_alone:
                 result = await self._accounting.record_hit(
                     analyzed, cached.entry, started, cached.likeness
@@ -491,8 +493,7 @@ class RoutingService:
             if cached is not None:
                 if not cached.left_alone:
                     return cached
-                assert cached.trial is not None
-                analyzed = with_trial(analyzed, cached.trial)
+                analyzed = cached.tried(analyzed)
             if analyzed.request.client.tokens_per_minute is not None:
                 await self._accounting.reserve_tokens(analyzed)
             reservation = await self._selector.reservation(analyzed)

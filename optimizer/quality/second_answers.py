@@ -43,7 +43,8 @@ _ONE_TEXT = "stop"
 class SecondAnswer:
     """One request that is answered twice; its texts are kept only until it is judged.
 
-    ``score`` is that of the second answer, 0-1; ``error`` says why there is none.
+    ``score`` is that of the second answer, 0-1; ``error`` says why there is none. ``ready`` is a
+    second answer that is there already, and ``anew`` asks for one even of the same model.
     """
 
     analyzed: AnalyzedRequest
@@ -53,6 +54,8 @@ class SecondAnswer:
     other: ModelRef | None = None
     score: float | None = None
     error: str = ""
+    ready: str = ""
+    anew: bool = False
     bill: JudgingBill = field(default_factory=JudgingBill)
 
     @classmethod
@@ -197,13 +200,18 @@ class SecondAnswers:
         return not pace.spent and self.drawn(pace.share)
 
     async def _judge(self, case: SecondAnswer, other: ModelRef) -> None:
-        if other == case.served:
+        chat = neutral(case.analyzed.request.as_asked)
+        if case.ready:
+            case.score = await self._pairs.score(case.bill, chat, case.ready, case.text)
+            return
+        if other == case.served and not case.anew:
             case.score = EVEN
             return
-        chat = neutral(case.analyzed.request.as_asked)
         try:
             second = await self._pairs.second_answer(case.bill, other, chat)
         except NoCompleteAnswer:
+            if case.anew:
+                raise  # it says nothing of what is compared: both have the same model
             case.score = 0.0  # the client had a whole answer, and would have had none
             return
         case.score = await self._pairs.score(case.bill, chat, second, case.text)

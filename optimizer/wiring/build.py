@@ -90,6 +90,7 @@ from optimizer.wiring.quality import (
     configured_baseline,
     configured_guarantee,
     configured_judge,
+    configured_lever_pairs,
     configured_shadow,
 )
 from optimizer.wiring.routing import (
@@ -410,6 +411,9 @@ def build_services() -> Services:
             lambda: ledger.health.can_record,
         ),
         shadow=shadow,
+        lever_pairs=configured_lever_pairs(
+            names, caller, prices, background, budgets, lambda: ledger.health.can_record
+        ),
         autopilot=autopilot.active,
         trial_answers=autopilot.answers,
         budgets=budgets,

@@ -51,6 +51,8 @@ class ProductSettings:
     judge_model: str
     judge_rate: float
     lever_control_share: float
+    lever_judge_daily_budget: Decimal
+    lever_judge_rate: float
     levers: str
     local_provider: str
     masking: str

@@ -15,6 +15,7 @@ from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.pricing.baseline_choice import COMPLEXITY, BaselineChoice, dearest_model
 from optimizer.quality.guarantee import ActiveGuarantee
 from optimizer.quality.judge import Judge, JudgePolicy, Store
+from optimizer.quality.lever_pairs import LeverPairPolicy, LeverPairs
 from optimizer.quality.pair_judge import PairJudge
 from optimizer.quality.shadow import Shadow, ShadowPolicy
 from optimizer.wiring.product_settings import product_settings
@@ -72,6 +73,24 @@ def configured_shadow(
     policy = ShadowPolicy(product.shadow_rate, product.shadow_daily_budget)
     pairs = PairJudge(model, caller, prices, budgets)
     return Shadow(policy, pairs, storing_on(database), can_record=can_record)
+
+
+def configured_lever_pairs(
+    names: ModelNames,
+    caller: ResilientCaller,
+    prices: PriceBook,
+    database: Executor,
+    budgets: Budgets,
+    can_record: Callable[[], bool],
+) -> LeverPairs | None:
+    """Return what judges the answers of levers, ``None`` without a judge."""
+    product = product_settings()
+    model = judge_model(names, caller, prices) if product.lever_judge_rate else None
+    if model is None:
+        return None
+    policy = LeverPairPolicy(product.lever_judge_rate, product.lever_judge_daily_budget)
+    pairs = PairJudge(model, caller, prices, budgets)
+    return LeverPairs(policy, pairs, storing_on(database), can_record=can_record)
 
 
 def configured_judge(
