@@ -56,7 +56,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class QuickLink:
     """A link from the home page to the answer of a frequent question."""
 
     text: str
@@ -114,18 +114,18 @@ def overview(
     }
 
 
-def _ways(period: ReportPeriod, spending: DailySpending, now: datetime) -> list[Way]:
+def _ways(period: ReportPeriod, spending: DailySpending, now: datetime) -> list[QuickLink]:
     yesterday = now.astimezone(UTC).date() - timedelta(days=1)
     (_, earlier), (_, cost) = spending.days(yesterday - timedelta(days=1), yesterday)
     change = f", {_change(cost, earlier, 'the day before')}" if earlier else ""
     day = ReportPeriod.between(yesterday, yesterday)
     return [
-        Way(
+        QuickLink(
             "The dearest prompts", "analytics_requestrecord_changelist",
             period.list_query(o=DEAREST_FIRST),
         ),
-        Way(f"Yesterday: {dollars(cost)}{change}. Why?", "explore", f"{day.query}#why"),
-        Way("Explore this period", "explore", period.query),
+        QuickLink(f"Yesterday: {dollars(cost)}{change}. Why?", "explore", f"{day.query}#why"),
+        QuickLink("Explore this period", "explore", period.query),
     ]  # fmt: skip
 
 
