@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+from django.db.models import Max
 from django.utils import timezone
 
 from analytics.levers import HARM_BUDGET, lever_stop, ramp_end
-from analytics.models import Comparison, Lever, RequestRecord
+from analytics.models import Comparison, Feedback, Lever, RequestRecord
 from analytics.reports.lever_rows import scores_of
 from routing.evaluation.harm_watch import (
     HARM_MARGIN,
@@ -82,6 +83,7 @@ class HarmWatch:
     def __init__(self, by_request: frozenset[str]) -> None:
         self._by_request = by_request
         self._counted: dict[str, tuple[datetime, datetime, int, int]] = {}
+        self._read: dict[str, tuple[datetime, int, ScoredUnits, Any]] = {}
 
     def stop_harmful(self, used: Iterable[tuple[str, float]]) -> list[str]:
         """Stop the levers that do harm; return their names.
@@ -96,8 +98,7 @@ class HarmWatch:
         now = timezone.now()
         since = row.started_at if row is not None and row.started_at else now - _LONGEST
         eligible, treated = self._requests(name, since, now)
-        units = self._units(name, max(since, now - _LONGEST))
-        pairs = _pairs(name, since)
+        units, pairs = self._scores_since(name, max(since, now - _LONGEST), bool(row))
         return LeverScores(
             (units.observations(), pair_observations(*pairs)),
             treated,
@@ -139,6 +140,22 @@ class HarmWatch:
             treated += of_lever.filter(**{f"levers__{name}__arm": "treated"}).count()
             self._counted[name] = (since, upto, eligible, treated)
         return eligible, treated
+
+    def _scores_since(self, name: str, since: datetime, fixed: bool) -> tuple[ScoredUnits, Any]:
+        """Return the scores of units and pairs, read anew once there is a hundredth more of them.
+
+        Reading tens of thousands takes seconds, and one score more hardly matters to them.
+        """
+        latest = sum(
+            table.objects.aggregate(last=Max("pk"))["last"] or 0 for table in (Feedback, Comparison)
+        )
+        if (kept := self._read.get(name)) is not None:
+            start, mark, units, pairs = kept
+            if (start == since or not fixed) and latest - mark <= len(units.score) // 100:
+                return units, pairs
+        units, pairs = self._units(name, since), _pairs(name, since)
+        self._read[name] = since, latest, units, pairs
+        return units, pairs
 
     def _units(self, name: str, since: datetime) -> ScoredUnits:
         """Return the mean score of each unit, in the order of their first scored requests."""

@@ -111,13 +111,13 @@ def read_trials(since: datetime, until: datetime | None, reading: TrialReading) 
     scores = scores_of(since, until)
     levers: dict[str, _Columns] = defaultdict(_Columns)
     together = _Columns()
-    units: dict[str, int] = {}
     rows = requests_in(since, until).filter(levers__isnull=False, replayed=False).order_by()
     for pk, created, session, tenant, cost, stored in rows.values_list(*_COLUMNS).iterator(_CHUNK):
         at, paid = created.timestamp(), _NAN if cost is None else float(cost)
         score = scores.get(pk, _NAN)
-        alone = units.setdefault(f"request {pk}", len(units))
-        unit = units.setdefault(f"{tenant}\0{session}", len(units)) if session else alone
+        # A hash of 64 bits stands for the name: millions of names would take too much memory.
+        alone = hash(pk)
+        unit = hash((tenant, session)) if session else alone
         trials = {name: _Trial.of(trial) for name, trial in stored.items()}
         for name, trial in trials.items():
             own = alone if name in reading.by_request else unit

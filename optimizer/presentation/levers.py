@@ -88,7 +88,9 @@ def together_lines(figures: Figures) -> list[tuple[str, str]]:
 
 def harm_text(harm: Figures | None) -> str:
     """Return what the watch on quality knows."""
-    if harm is None or not (harm["scored"] or harm["paired"]):
+    if harm is None:
+        return ""
+    if not (harm["scored"] or harm["paired"]):
         return "No answer of it has a score yet, so harm cannot be noticed."
     smallest = harm["smallest"]
     notice = (
