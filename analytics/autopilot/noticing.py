@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from django.db import IntegrityError, transaction
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from analytics.autopilot.steps import OPEN, RUNNING, State, trial_advance
-from analytics.models import AutopilotModel, AutopilotStep, AutopilotTrial
+from analytics.models import AutopilotModel, AutopilotStep, AutopilotTrial, RequestRecord
 from analytics.money import dollars
 from routing.models import TIERS, ModelRef
 
+_OF_LATE = timedelta(days=7)
+_ROUTED = ("hybrid", "hybrid_fallback")
+_SERVING_SHARE = 0.05
+"""Share of a tier's routed requests above which a model is known there, and needs no trial."""
 _INPUT_SHARE = Decimal("0.75")
 """The usual share of input among the tokens of a request, by which prices are compared."""
 
@@ -29,6 +34,8 @@ class PricedModel(NamedTuple):
 
 def models_notice(models: Sequence[PricedModel], now: datetime | None = None) -> None:
     """Open a trial for each tier for every model that is new or has become cheaper.
+
+    A cheaper model is tried only for tiers that routing did not choose it for.
 
     The first models of all are what there was before: they are known, and not tried. A moved
     model that has become dearer is taken back and tried again; one that is gone is given up.
@@ -95,11 +102,24 @@ def _notice_price(model: PricedModel, before: AutopilotModel, now: datetime) -> 
             open_tiers = AutopilotTrial.objects.filter(
                 provider=model.ref.provider, model=model.ref.model, state__in=OPEN
             ).values_list("tier", flat=True)
-            tiers = [tier for tier in TIERS if tier not in set(open_tiers)]
-            held = AutopilotTrial.objects.filter(
-                provider=model.ref.provider, model=model.ref.model, held=True
-            ).exists()
-            _open(model, tiers, change, now, held)
+            # Routing takes a cheaper model for more requests at once: it is held back from those
+            # that it did not serve before.
+            tiers = [
+                tier
+                for tier in TIERS
+                if tier not in set(open_tiers) and not _serves(model.ref, tier, now)
+            ]
+            _open(model, tiers, change, now, True)
+
+
+def _serves(ref: ModelRef, tier: str, now: datetime) -> bool:
+    """Return whether routing has chosen the model for a tier of late, at its old price."""
+    rows = RequestRecord.objects.filter(
+        tier=tier, created_at__gte=now - _OF_LATE, cache_hit=False, strategy__in=_ROUTED
+    )
+    own = Count("pk", filter=Q(provider=ref.provider, model=ref.model))
+    sums = rows.aggregate(all=Count("pk"), own=own)
+    return bool(sums["own"] > _SERVING_SHARE * sums["all"])
 
 
 def _open(model: PricedModel, tiers: Iterable[str], reason: str, now: datetime, held: bool) -> None:

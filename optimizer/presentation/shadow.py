@@ -81,8 +81,8 @@ def summary_line(report: Mapping[str, Any]) -> str:
         return f"No pair of answers was compared in this period. {spent}"
     return (
         f"{overall['pairs']} pairs: routed answers won {_share(overall['score']['mean'])} of the "
-        f"verdicts ({_between(overall['score'])}; half is even), at {_saved(overall)} of the "
-        f"cost saved. {spent}"
+        f"verdicts ({_between(overall['score'])}; half is even), and would have saved "
+        f"{_saved(overall)} of the cost. {spent}"
     )
 
 

@@ -96,7 +96,8 @@ class Command(TeachingCommand):
             console.print(parts)
         ready = len(movable(report))
         if ready:
-            console.print(f"{ready} kinds can be moved: manage.py shadow --preview")
+            kinds_ready = "1 kind" if ready == 1 else f"{ready} kinds"
+            console.print(f"{kinds_ready} can be moved: manage.py shadow --preview")
 
     @staticmethod
     def _move(console: TerminalConsole, report: dict[str, Any], *, preview: bool) -> None:

@@ -98,9 +98,15 @@ def test_what_there_was_before_is_not_tried_and_what_comes_is() -> None:
 
 def test_a_lower_price_is_a_reason_to_try_and_a_higher_one_to_take_back() -> None:
     run()
+    # It is known already where routing chose it at the old price.
+    RequestRecordFactory(
+        tier="complex", strategy="hybrid", provider=OLD.ref.provider, model=OLD.ref.model,
+        created_at=NOW,
+    )  # fmt: skip
     run(OLD._replace(input=D(3)), NEW)
+    assert {t.tier for t in AutopilotTrial.objects.all()} == {"simple", "moderate"}
     trial = AutopilotTrial.objects.get(tier="simple")
-    assert (trial.ref, trial.held) == (OLD.ref, False)
+    assert (trial.ref, trial.held) == (OLD.ref, True)
     AutopilotTrial.objects.filter(pk=trial.pk).update(state="moved", moved_at=NOW)
     run(OLD._replace(input=D(6)), NEW)
     trial.refresh_from_db()

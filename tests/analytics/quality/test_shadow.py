@@ -124,7 +124,7 @@ def test_one_move_makes_rules_and_one_undo_deletes_them() -> None:
 
 def test_the_command_previews_moves_and_undoes() -> None:
     pairs(GOOD)
-    assert "1 kinds can be moved" in run()
+    assert "1 kind can be moved" in run()
     assert json.loads(run("--json"))["overall"]["pairs"] == 120
     assert NAMED in run("--preview")
     assert not RoutingRule.objects.exists()
