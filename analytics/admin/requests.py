@@ -177,7 +177,6 @@ class RequestRecordAdmin(BoundedSortAdmin, HistoryAdmin):
 
     list_display = (
         "created_at", "spent", "prompt_start", "served_by", "tokens", "latency", "saved", "outcome",
-        "decision_link",
     )  # fmt: skip
     sortable_by = ("created_at", "spent", "latency", "tokens", "saved")
     list_filter = (

@@ -61,7 +61,7 @@ class AgentSessionAdmin(PlainValuesMixin, BoundedSortAdmin, ReadOnlyAdmin):
 
     list_display = (
         "session", "spent", "agent", "user_id", "project", "requests", "tokens", "took", "saved",
-        "human_turns", "tool_calls", "last_at", "state",
+        "last_at", "state",
     )  # fmt: skip
     list_display_links = ("session",)
     list_filter = ("agent", SessionStateFilter)
@@ -71,7 +71,6 @@ class AgentSessionAdmin(PlainValuesMixin, BoundedSortAdmin, ReadOnlyAdmin):
     time_column = "last_at"
     ordered_columns = frozenset({"cost", "last_at", "pk"})
     search_fields = ("session_id",)  # get_search_results does the work
-    search_help_text = "The id of a session, a sub-agent, a request or an answer."
     paginator = CappedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -139,6 +138,7 @@ class AgentSessionAdmin(PlainValuesMixin, BoundedSortAdmin, ReadOnlyAdmin):
             "export_url": reverse("admin:analytics_agentsession_export"),
             "counted_rows": COUNTED_ROWS,
             "cost_by_tool": True,
+            "search_note": "Search by the id of a session, a sub-agent, a request or an answer.",
             **(extra_context or {}),
         }
         return super().changelist_view(request, context)

@@ -74,7 +74,7 @@ def test_a_decision_s_page_shows_its_candidates_and_leads_to_its_relatives(
     admin_client: Client, rows: list
 ) -> None:
     page = admin_client.get(url("routingmetric", "change", rows[0].pk)).content.decode()
-    assert '<table class="candidates">' in page
+    assert '<table class="candidates" tabindex="0">' in page
     assert "0.82 (0.74" in page
     assert rows[0].request.prompt in page
     assert url("requestrecord", "change", rows[0].pk) in page

@@ -32,7 +32,7 @@ from analytics.reports.sum_queries import (
 
 MOST_REQUESTS = 25_000
 """The most requests of a period and the one before that one question reads."""
-MOST_SCATTERED = 5_000
+MOST_SCATTERED = 4_000
 """The same for groups by user or session, which may be as many as the requests."""
 _SCATTERED = frozenset({"user", "session"})
 _INDEXED = ("session", "user", "team", "model", "endpoint")

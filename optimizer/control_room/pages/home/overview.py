@@ -177,7 +177,7 @@ def _cards(totals: Figures, previous: Figures, period: ReportPeriod) -> list[Car
 def _change(now: Decimal | int, before: Decimal | int, than: str = "the previous period") -> str:
     if not before:
         return ""
-    return f"{100 * Decimal(now - before) / before:+.0f} % on {than}"
+    return f"{round(100 * Decimal(now - before) / before):+d} % on {than}"
 
 
 def _latency(figures: Figures) -> float:
