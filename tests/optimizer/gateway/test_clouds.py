@@ -268,14 +268,33 @@ async def reached(
         yield Reached(cloud, fake, client)
 
 
-async def test_a_whole_answer(reached: Reached) -> None:
+async def test_a_cloud_answers_and_is_paid(reached: Reached) -> None:
+    """One start of the service is for all questions, because it takes longer than they do."""
+    await check_a_whole_answer(reached)
+    await check_a_streamed_answer(reached)
+    await check_a_call_of_a_tool_for_a_client_of_anthropic(reached, stream=False)
+    await check_a_call_of_a_tool_for_a_client_of_anthropic(reached, stream=True)
+    await check_the_result_of_a_tool_goes_back(reached)
+    # Others see no pictures, or these are written as for the maker's own API.
+    if "claude" in reached.cloud.model or "nova" in reached.cloud.model:
+        await check_pictures_and_thinking_reach_the_model(reached)
+    if reached.cloud.provider in ("vertex-claude", "bedrock-claude"):
+        await check_tokens_are_counted_by_the_cloud(reached)
+
+
+async def test_a_cloud_that_refuses(reached: Reached) -> None:
+    await check_denied_access_is_said_without_a_secret(reached)
+    await check_too_many_requests_cool_the_model_down(reached)
+
+
+async def check_a_whole_answer(reached: Reached) -> None:
     answer = await reached.ask()
     assert answer.status_code == 200, answer.text
     assert answer.json()["choices"][0]["message"]["content"] == ANSWER
     await reached.paid()
 
 
-async def test_a_streamed_answer(reached: Reached) -> None:
+async def check_a_streamed_answer(reached: Reached) -> None:
     answer = await reached.ask(stream=True)
     assert answer.status_code == 200, answer.text
     chunks = [json.loads(line[6:]) for line in answer.text.splitlines() if line[:7] == "data: {"]
@@ -284,8 +303,7 @@ async def test_a_streamed_answer(reached: Reached) -> None:
     await reached.paid()
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-async def test_a_call_of_a_tool_for_a_client_of_anthropic(reached: Reached, stream: bool) -> None:
+async def check_a_call_of_a_tool_for_a_client_of_anthropic(reached: Reached, stream: bool) -> None:
     tool = {"name": TOOL_NAME, "description": "Look.", "input_schema": PARAMETERS}
     answer = await reached.ask(MESSAGES, tools=[tool], stream=stream)
     assert answer.status_code == 200, answer.text
@@ -304,7 +322,7 @@ async def test_a_call_of_a_tool_for_a_client_of_anthropic(reached: Reached, stre
     await reached.paid()
 
 
-async def test_the_result_of_a_tool_goes_back(reached: Reached) -> None:
+async def check_the_result_of_a_tool_goes_back(reached: Reached) -> None:
     function = {"name": TOOL_NAME, "arguments": '{"at": "the sky"}'}
     called = [{"id": CALL_ID, "type": "function", "function": function}]
     turns = [
@@ -318,7 +336,7 @@ async def test_the_result_of_a_tool_goes_back(reached: Reached) -> None:
     assert "It is blue." in reached.fake.asked[-1].raw.decode()
 
 
-async def test_too_many_requests_cool_the_model_down(reached: Reached) -> None:
+async def check_too_many_requests_cool_the_model_down(reached: Reached) -> None:
     refusal = reached.cloud.refusal
     headers = {**refusal.headers, "retry-after": "120"}
     reached.fake.always(Reply(refusal.body, refusal.status, headers))
@@ -332,7 +350,7 @@ async def test_too_many_requests_cool_the_model_down(reached: Reached) -> None:
     assert len(reached.fake.asked) == calls
 
 
-async def test_denied_access_is_said_without_a_secret(reached: Reached) -> None:
+async def check_denied_access_is_said_without_a_secret(reached: Reached) -> None:
     secret = KEY if KEY in reached.cloud.environment.values() else TOKEN
     if reached.cloud.identity is None and secret == TOKEN:
         secret = ACCESS_KEY  # a signature has no secret in it
@@ -346,9 +364,7 @@ async def test_denied_access_is_said_without_a_secret(reached: Reached) -> None:
     assert record is None or record.cost in (None, Decimal(0))
 
 
-async def test_pictures_and_thinking_reach_the_model(reached: Reached) -> None:
-    if "claude" not in reached.cloud.model and "nova" not in reached.cloud.model:
-        pytest.skip("it sees no pictures, or they are written as for the maker's own API")
+async def check_pictures_and_thinking_reach_the_model(reached: Reached) -> None:
     picture = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
     content = [{"type": "image", "source": picture}, {"type": "text", "text": "What is this?"}]
     thinking = {"type": "enabled", "budget_tokens": 1024}
@@ -368,8 +384,6 @@ async def test_pictures_and_thinking_reach_the_model(reached: Reached) -> None:
         assert body["thinking"] == thinking
 
 
-async def test_tokens_are_counted_by_the_cloud(reached: Reached) -> None:
-    if reached.cloud.provider not in ("vertex-claude", "bedrock-claude"):
-        pytest.skip("it has no count for clients of Anthropic's API")
+async def check_tokens_are_counted_by_the_cloud(reached: Reached) -> None:
     answer = await reached.ask("/v1/messages/count_tokens")
     assert answer.json() == {"input_tokens": 17}, answer.text

@@ -6,7 +6,9 @@ Both ask the same fake; path, query, body and what the cloud reads of the header
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import anthropic
@@ -47,7 +49,8 @@ async def ask_azure(url: str, stream: bool, version: str = "2024-10-21") -> None
     client = openai.AsyncAzureOpenAI(
         azure_endpoint=url, api_key=KEY, api_version=version, max_retries=0
     )
-    await _chat(client, "prod-sol", stream)
+    async with client:
+        await _chat(client, "prod-sol", stream)
 
 
 async def ask_azure_v1(url: str, stream: bool) -> None:
@@ -56,7 +59,8 @@ async def ask_azure_v1(url: str, stream: bool) -> None:
     client = openai.AsyncOpenAI(
         base_url=f"{url}/openai/v1", api_key="unused", default_headers=headers, max_retries=0
     )
-    await _chat(client, "prod-sol", stream)
+    async with client:
+        await _chat(client, "prod-sol", stream)
 
 
 async def _chat(client: Any, model: str, stream: bool) -> None:
@@ -92,7 +96,8 @@ async def ask_foundry(url: str, stream: bool) -> None:
     client = anthropic.AsyncAnthropicFoundry(
         base_url=f"{url}/anthropic/", api_key=KEY, max_retries=0
     )
-    await _message(client, CLAUDE, stream)
+    async with client:
+        await _message(client, CLAUDE, stream)
 
 
 async def ask_vertex_claude(url: str, stream: bool) -> None:
@@ -100,14 +105,16 @@ async def ask_vertex_claude(url: str, stream: bool) -> None:
         base_url=f"{url}/v1", region=LOCATION, project_id=PROJECT, access_token=TOKEN,
         max_retries=0,
     )  # fmt: skip
-    await _message(client, "claude-haiku-4-5@20251001", stream)
+    async with client:
+        await _message(client, "claude-haiku-4-5@20251001", stream)
 
 
 async def ask_bedrock_claude(url: str, stream: bool) -> None:
     client = anthropic.AsyncAnthropicBedrock(
         base_url=url, aws_region=REGION, api_key=KEY, max_retries=0
     )
-    await _message(client, f"global.anthropic.{CLAUDE}-20251001-v1:0", stream)
+    async with client:
+        await _message(client, f"global.anthropic.{CLAUDE}-20251001-v1:0", stream)
 
 
 async def ask_vertex(url: str, stream: bool) -> None:
@@ -126,11 +133,12 @@ async def ask_vertex(url: str, stream: bool) -> None:
         }
     )
     arguments: Any = {"model": "gemini-3.8-flash", "contents": QUESTION, "config": config}
-    if stream:
-        async for _ in await client.aio.models.generate_content_stream(**arguments):
-            pass
-    else:
-        await client.aio.models.generate_content(**arguments)
+    models = client.models
+    ask = models.generate_content_stream if stream else models.generate_content
+    try:
+        await asyncio.to_thread(lambda: list(ask(**arguments)))
+    finally:
+        client.close()
 
 
 async def ask_bedrock(url: str, stream: bool) -> None:
@@ -141,7 +149,7 @@ async def ask_bedrock(url: str, stream: bool) -> None:
     )  # fmt: skip
     call = client.converse_stream if stream else client.converse
     tool = {"name": "look", "description": "Look.", "inputSchema": {"json": SCHEMA}}
-    await asyncio.to_thread(
+    ask = partial(
         call,
         modelId="global.amazon.nova-2-lite-v1:0",
         system=[{"text": "Be brief."}],
@@ -149,6 +157,10 @@ async def ask_bedrock(url: str, stream: bool) -> None:
         inferenceConfig={"maxTokens": LIMIT, "temperature": 0.5},
         toolConfig={"tools": [{"toolSpec": tool}]},
     )
+    try:
+        await asyncio.to_thread(ask)
+    finally:
+        client.close()
 
 
 AZURE = {"deployments": "gpt-6.1-sol=prod-sol"}
@@ -228,4 +240,7 @@ def _comparable(kind: type[CloudClient], body: dict[str, Any]) -> dict[str, Any]
         body.setdefault("stream", False)
     if "systemInstruction" in body:
         body["systemInstruction"] = {"parts": body["systemInstruction"]["parts"]}
+        # Google reads both spellings, and its SDK writes this name in snake_case.
+        text = json.dumps(body).replace("parameters_json_schema", "parametersJsonSchema")
+        body = json.loads(text)
     return body
