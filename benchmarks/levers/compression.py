@@ -9,8 +9,8 @@ five minutes old, byte for byte:
 - as the client sends it,
 - shortened, where the model asks for the original of so many shortened logs in a hundred: each
   time, it reads its whole conversation again, and the original stays in it from then on,
-- shortened without memory: the tool is added when it is first needed, and each text is weighed
-  anew in every turn. This is what the lever does not do, and what it would cost.
+- shortened with the tool added only when it is first needed, which the lever does not do: all
+  that the provider has in its cache by then is lost.
 
 The kinds of results and their shares are ASSUMED and printed. The tokens are estimates of
 :mod:`providers.token_estimates`. Quality is not measured here.
@@ -171,14 +171,11 @@ class _Way:
     def send(self, chat: Chat, output: int, at: float, lot: float) -> set[str]:
         """Send a conversation's next request; return the parts that are new in a short form."""
         messages, before = chat.messages, set(self.forms)
-        if self.name == "no memory":
-            forms = self.sending.new_forms(chat, {}, all_parts=True)
-            messages = self.sending.written(chat, forms).messages
-        elif self.name != "as sent":
+        if self.name != "as sent":
             self.forms |= self.sending.new_forms(chat, self.forms)
             messages = self.sending.written(chat, self.forms).messages
         tool = self.name != "as sent"
-        if self.name == "no memory":
+        if self.name == "late tool":
             tool = any(a is not b for a, b in zip(messages, chat.messages, strict=True))
         self._price(messages, tool, output, at)
         new = set(self.forms) - before
@@ -195,8 +192,23 @@ class _Way:
         for number, message in enumerate(messages):
             for one in (message, *self.hidden.get(number, ())):
                 parts.append(one)
-                sizes.append(Chat((one,)).estimated_tokens() + 4)
+                sizes.append(_tokens(one))
         self.sent.send(parts, sizes, output, at)
+
+
+_counted: dict[str, int] = {}
+
+
+def _tokens(message: Message) -> int:
+    """Return the tokens of a message; each text is counted once."""
+    total = 4
+    for part in message.parts:
+        for one in part.content if isinstance(part, ToolResult) else (part,):
+            text = getattr(one, "text", "") or getattr(one, "arguments", "")
+            if text not in _counted:
+                _counted[text] = estimate_tokens(text)
+            total += _counted[text]
+    return total
 
 
 @dataclass
@@ -235,10 +247,11 @@ def run(sessions: int, min_tokens: int, seed: int) -> None:
     """Send the sessions in all ways, and print what they cost."""
     chance = random.Random(seed)
     results = Results(chance)
-    names = {"as sent": 0, "no memory": 0, **{f"restored {share}%": share for share in _RESTORED}}
+    names = {"as sent": 0, "late tool": 0, **{f"restored {share}%": share for share in _RESTORED}}
     totals = {name: Sent() for name in names}
     measured = _Measured()
     for number in range(sessions):
+        _counted.clear()
         kind = chance.choices(CLASSES, [one.share for one in CLASSES])[0]
         calls = [call for call in draw(kind, chance) if call.conversation == "main"]
         texts, limits = ShortTexts(), Limits(min_tokens, True)
@@ -260,9 +273,7 @@ def run(sessions: int, min_tokens: int, seed: int) -> None:
 
 def _time(chat: Chat, way: _Way, measured: _Measured, size: int) -> None:
     """Measure how long the next request of a conversation takes, and one like it after it."""
-    texts = ShortTexts()
-    sending = Sending(way.sending.conversation, way.sending.limits, texts)
-    sending.written(chat, way.forms)  # as after the request before
+    sending = Sending(way.sending.conversation, way.sending.limits, way.sending.texts)
     began = time.perf_counter()
     new = sending.new_forms(chat, way.forms)
     sending.written(chat, {**way.forms, **new})
@@ -270,8 +281,9 @@ def _time(chat: Chat, way: _Way, measured: _Measured, size: int) -> None:
         measured.first.append((time.perf_counter() - began, size))
     began = time.perf_counter()
     sending.written(chat, {**way.forms, **new})
-    whole = sum(len(str(message.parts)) for message in chat.messages)
-    measured.again.append((time.perf_counter() - began, whole))
+    took = time.perf_counter() - began
+    texts_of = (one for m in chat.messages for p in m.parts for one in getattr(p, "content", (p,)))
+    measured.again.append((took, sum(len(getattr(one, "text", "")) for one in texts_of)))
 
 
 def _report(totals: dict[str, Sent], measured: _Measured) -> None:

@@ -125,7 +125,8 @@ _CODE = "\n".join(f"def function_{n}(a, b):\n    return a + b * {n}\n" for n in 
 _CONFIG = "\n".join(f'name_{n} = "value {n}"' for n in range(300))
 _NUMBERED = "\n".join(f"{n:6}→2026-01-01 10:00:00 INFO line" for n in range(300))
 _DIFF = "diff --git a/x b/x\n@@ -1,3 +1,3 @@\n" + "\n".join(f"+2026-01-01 {n}" for n in range(300))
-_PROSE = "\n".join(f"The {n}. chapter tells of many things that happened then." for n in range(80))
+_WORDS = ("many", "things", "of", "old", "people", "remember", "well", "and", "nobody", "knows")
+_PROSE = "\n".join(" ".join(_WORDS[n % 7 :: n % 5 + 1]) + f" word{n}x" * (n % 9) for n in range(80))
 _ROWS = "\n".join(f"{n},name {n},{n * 7},2026-01-0{n % 9}" for n in range(300))
 
 
