@@ -71,7 +71,7 @@ async def test_the_note_stands_behind_the_user_s_words(
     sent: dict[str, Any],
 ) -> None:
     await Lever.objects.acreate(name="short_answers", mode="on")
-    await RoutingRule.objects.acreate(name="short", texts=["monad"], answer_note=NOTE)
+    await RoutingRule.objects.acreate(name="short", texts=["monad"], answer_note=NOTE, enabled=True)
     client = await start()
     await post(client, path, body)
     for name, value in sent.items():
@@ -89,7 +89,7 @@ async def test_a_form_of_output_is_left_alone_unless_the_rule_says_so(
 ) -> None:
     await Lever.objects.acreate(name="short_answers", mode="on")
     await RoutingRule.objects.acreate(
-        name="short", texts=["monad"], answer_note=NOTE, note_everywhere=anyway
+        name="short", texts=["monad"], answer_note=NOTE, note_everywhere=anyway, enabled=True
     )
     client = await start()
     body = {
@@ -104,7 +104,7 @@ async def test_a_form_of_output_is_left_alone_unless_the_rule_says_so(
 async def test_a_rule_alone_does_nothing(
     transactional_db: None, fakes: dict[str, FakeProvider], start: Start
 ) -> None:
-    await RoutingRule.objects.acreate(name="short", texts=["monad"], answer_note=NOTE)
+    await RoutingRule.objects.acreate(name="short", texts=["monad"], answer_note=NOTE, enabled=True)
     client = await start()
     body = {"model": "openai/gpt-oss-20b", "messages": [{"role": "user", "content": ASKED}]}
     await post(client, "/v1/chat/completions", body)
