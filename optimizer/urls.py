@@ -11,7 +11,7 @@ from optimizer.api.gemini.routes import method_urlpatterns as gemini_method_urlp
 from optimizer.api.gemini.routes import urlpatterns as gemini_urlpatterns
 from optimizer.api.relayed.routes import probe
 from optimizer.api.relayed.routes import urlpatterns as relayed_urlpatterns
-from optimizer.api.v1.routes import session_urlpatterns
+from optimizer.api.v1.routes import client_urlpatterns
 from optimizer.api.v1.routes import urlpatterns as api_urlpatterns
 from optimizer.control_room.pages.whatif import whatif_view
 
@@ -30,7 +30,7 @@ urlpatterns = [
     path("v1", probe),
     # First, because OpenAI's GET /v1/models/{name} takes any name.
     path("v1/", include((gemini_method_urlpatterns, "gemini"), namespace="gemini-v1")),
-    path("v1/", include((session_urlpatterns, "sessions"), namespace="sessions")),
+    path("v1/", include((client_urlpatterns, "client"), namespace="client")),
     path("v1/", include((gateway_urlpatterns, "gateway"), namespace="gateway")),
     path("v1/", include((relayed_urlpatterns, "relayed"), namespace="relayed")),
     path("", probe),

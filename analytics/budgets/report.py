@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from django.db.models import F, FloatField, Q, Sum
 from django.db.models.functions import Cast, Coalesce, NullIf
 from django.utils import timezone
 
+from analytics.budgets.claims import Charge, Cost, Payer, draws, key_origins
 from analytics.budgets.periods import BudgetWindow, window_at
 from analytics.models import Budget, BudgetHold, BudgetUsage
 from analytics.money import MoneySum, percent
@@ -102,6 +104,31 @@ def standings(
     ]
 
 
+def standings_of(payer: Payer, now: datetime | None = None) -> list[AccountStanding]:
+    """Return the accounts of all enabled budgets that a request of ``payer`` draws from.
+
+    Budgets of single providers and models are left out: which of them it draws from is known only
+    once a model is chosen.
+    """
+    at = now or timezone.now()
+    budgets = Budget.objects.filter(enabled=True)
+    budgets = list(budgets.exclude(scope__in=(Budget.Scope.PROVIDER, Budget.Scope.MODEL)))
+    nothing = Cost(uuid.uuid4(), at, payer, (Charge("", "", _ZERO),))
+    accounts = list(draws(budgets, nothing, key_origins(budgets)))
+    windows = {draw.budget: draw.window for draw in accounts}
+    mine = Q(pk__in=())
+    for draw in accounts:
+        mine |= Q(account__budget=draw.budget, account__subject=draw.subject)
+    known = _read(windows, len(windows), mine) if windows else {}
+    return [
+        next(
+            (one for one in known.get(draw.budget.pk, ()) if one.subject == draw.subject),
+            AccountStanding(draw.budget, draw.subject, draw.window),
+        )
+        for draw in accounts
+    ]
+
+
 def most_used(
     budgets: Iterable[Budget], *, most: int = 10, now: datetime | None = None
 ) -> list[AccountStanding]:
@@ -120,22 +147,31 @@ def most_used(
     return sorted(accounts, key=lambda account: -account.used_percent)[:most]
 
 
-def _read(windows: Mapping[Budget, BudgetWindow], most: int) -> dict[int, list[AccountStanding]]:
+def _read(
+    windows: Mapping[Budget, BudgetWindow], most: int, accounts_wanted: Q | None = None
+) -> dict[int, list[AccountStanding]]:
     """Return the ``most`` accounts that have used most of their limit, by budget."""
+    wanted = Q() if accounts_wanted is None else accounts_wanted
     by_id = {budget.pk: budget for budget in windows}
     accounts: dict[tuple[int, str], AccountStanding] = {}
     # The order is by share of the limit or, without one, of the soft limit.
     limit = Cast(Coalesce("account__budget__limit", "account__budget__soft_limit"), FloatField())
-    used = _rows_by_account(BudgetUsage, windows).annotate(
-        all=MoneySum("spent"),
-        turned=Sum("refused"),
-        share=Cast(Sum("spent"), FloatField()) / NullIf(limit, 0.0),
+    used = (
+        _rows_by_account(BudgetUsage, windows)
+        .filter(wanted)
+        .annotate(
+            all=MoneySum("spent"),
+            turned=Sum("refused"),
+            share=Cast(Sum("spent"), FloatField()) / NullIf(limit, 0.0),
+        )
     )
     for pk, subject, spent, refused, _ in used.order_by(F("share").desc(nulls_first=True))[:most]:
         window = windows[by_id[pk]]
         accounts[pk, subject] = AccountStanding(by_id[pk], subject, window, spent, refused=refused)
-    held = _rows_by_account(BudgetHold, windows).annotate(
-        all=MoneySum("amount"), gone=MoneySum("amount", filter=Q(lost_at__isnull=False))
+    held = (
+        _rows_by_account(BudgetHold, windows)
+        .filter(wanted)
+        .annotate(all=MoneySum("amount"), gone=MoneySum("amount", filter=Q(lost_at__isnull=False)))
     )
     for pk, subject, amount, lost in held:
         if (pk, subject) not in accounts and len(accounts) < most:

@@ -32,6 +32,10 @@ _SCOPES = {
     "/stats": "",
     "/cache/stats": "",
     "/quality/stats": "",
+    "/me": "",
+    "/me/usage": "",
+    "/v1/me": "",
+    "/v1/me/usage": "",
     "/insights": "read",
     "/metrics": "read",
 }

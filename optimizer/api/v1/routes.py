@@ -16,6 +16,7 @@ from optimizer.api.v1.decisions import (
 )
 from optimizer.api.v1.document import SchemaView
 from optimizer.api.v1.feedback import FeedbackViewSet
+from optimizer.api.v1.me import MeViewSet, OwnUsageViewSet
 from optimizer.api.v1.reports import (
     CacheStatsViewSet,
     HealthViewSet,
@@ -40,11 +41,14 @@ class _AnyText(StringConverter):
 
 
 register_converter(_AnyText, "any_text")
-session_urlpatterns = [
+# Also under /v1, where clients of other APIs have their base URL.
+client_urlpatterns = [
+    path("me", MeViewSet.as_view(_GET), name="me"),
+    path("me/usage", OwnUsageViewSet.as_view(_GET), name="me-usage"),
     path("sessions/<any_text:session_id>", SessionViewSet.as_view(_GET), name="session"),
 ]
 urlpatterns = [
-    *session_urlpatterns,
+    *client_urlpatterns,
     path("complete", CompletionViewSet.as_view(_CREATE), name="complete"),
     path("recommendation", RecommendationViewSet.as_view(_GET), name="recommendation"),
     path("routing/decision", RoutingDecisionViewSet.as_view(_GET), name="routing-decision"),

@@ -10,9 +10,9 @@ from rest_framework import serializers as s
 def keep_versioned_paths(endpoints: list[Any], **_: Any) -> list[Any]:
     """Return each endpoint once: ours under /api/v1, because the root paths are the same."""
     versioned = [e for e in endpoints if e[0].startswith(("/api/v1/", "/v1/", "/v1beta/models"))]
-    # The methods of Gemini's API are documented where its clients expect them, and sessions
-    # beside the APIs that agents use.
-    twice = ("/v1/models/{model}", "/v1/tuned", "/api/v1/sessions")
+    # The methods of Gemini's API are documented where its clients expect them, and what
+    # is the client's own beside the APIs that it uses.
+    twice = ("/v1/models/{model}", "/v1/tuned", "/api/v1/sessions", "/api/v1/me")
     return [e for e in versioned if not e[0].startswith(twice)]
 
 
