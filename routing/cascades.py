@@ -24,21 +24,32 @@ are after a failed check), as ratings shift a model's quality (:mod:`routing.lea
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from routing.learning.kind_levels import KindLevels
-from routing.learning.posterior import (
-    PRIOR_STRENGTH,
-    Posterior,
-    QualityEstimate,
-    Z,
-    learn,
-    logit,
+from routing.learning.cascade_outcomes import (
+    NOTHING_LEARNED,
+    CascadeLearning,
+    CascadeOutcome,
+    checked_ref,
 )
-from routing.models import NO_EVIDENCE, Evidence, EvidenceKey, ModelRef, Tier
+from routing.learning.posterior import PRIOR_STRENGTH, Posterior, QualityEstimate, Z, logit
+from routing.models import ModelRef, Tier
+
+__all__ = [
+    "CHECK_POWER",
+    "NOTHING_LEARNED",
+    "Cascade",
+    "CascadeLearning",
+    "CascadeOutcome",
+    "CheckPower",
+    "Checking",
+    "Single",
+    "cascade_of",
+    "cascades",
+    "frontier",
+]
 
 SHARED_DIFFICULTY = 0.35
 """Correlation of two models being right on the same question of a benchmark: its median over
@@ -128,70 +139,6 @@ class Cascade(NamedTuple):
     longest: float | None
 
 
-class CascadeOutcome(NamedTuple):
-    """One recorded cascade: whether its cheap answer passed, and what was expected.
-
-    ``score`` (0-1) is how good the answer that was served was, ``None`` if nobody said.
-    ``passes``, ``kept`` and ``escalated`` are what :class:`Cascade` expected.
-    """
-
-    pattern: str
-    tier: Tier
-    cheap: ModelRef
-    strong: ModelRef
-    checks: str
-    passed: bool
-    passes: float
-    kept: float
-    escalated: float
-    score: float | None = None
-    cheap_effort: str = ""
-    strong_effort: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CascadeLearning:
-    """What recorded cascades say, by kind of prompt, of the models and the checks.
-
-    ``passing`` is about how often answers pass, ``kept`` about the quality of those, and
-    ``escalated`` about that of strong models after a failed check.
-    """
-
-    passing: Posterior = field(default_factory=lambda: _learned({}))
-    kept: Posterior = field(default_factory=lambda: _learned({}))
-    escalated: Posterior = field(default_factory=lambda: _learned({}))
-    trials: int = 0
-
-    @classmethod
-    def of(cls, outcomes: Iterable[CascadeOutcome]) -> CascadeLearning:
-        """Return what ``outcomes``, oldest first, say."""
-        passing: dict[EvidenceKey, Evidence] = {}
-        kept: dict[EvidenceKey, Evidence] = {}
-        escalated: dict[EvidenceKey, Evidence] = {}
-        trials = 0
-        for one in outcomes:
-            trials += 1
-            kind = (one.pattern, one.tier)
-            cheap = (*kind, *_checked(one.cheap, one.cheap_effort, one.checks))
-            _add(passing, cheap, float(one.passed), one.passes)
-            if one.score is None:
-                continue
-            if one.passed:
-                _add(kept, cheap, one.score, one.kept)
-            else:
-                strong = (*kind, *_checked(one.strong, one.strong_effort, one.checks))
-                _add(escalated, strong, one.score, one.escalated)
-        return cls(_learned(passing), _learned(kept), _learned(escalated), trials)
-
-
-def _learned(evidence: Mapping[EvidenceKey, Evidence]) -> Posterior:
-    # No level of a kind is shared: what one check lets through says nothing of another check.
-    return Posterior(evidence, PRIOR_STRENGTH, KindLevels({}))
-
-
-NOTHING_LEARNED = CascadeLearning()
-
-
 def cascades(
     singles: Sequence[Single],
     learned: CascadeLearning,
@@ -248,8 +195,8 @@ def cascade_of(
     kept = cheap.quality * good / passes if passes else 0.0
     still_right = cheap.quality * (1 - good) / (1 - passes) if passes < 1 else 0.0
     escalated = still_right * right + (1 - still_right) * wrong
-    of_cheap = _checked(cheap.ref, cheap.effort, checking.label)
-    of_strong = _checked(strong.ref, strong.effort, checking.label)
+    of_cheap = checked_ref(cheap.ref, cheap.effort, checking.label)
+    of_strong = checked_ref(strong.ref, strong.effort, checking.label)
     kind = (pattern, tier)
     passing = _shifted(learned.passing, kind, of_cheap, passes, PRIOR_STRENGTH)
     keeping = _shifted(learned.kept, kind, of_cheap, kept, _strength(cheap))
@@ -277,7 +224,7 @@ def cascade_of(
         quality_low=max(0.0, quality - Z * deviation),
         quality_high=min(1.0, quality + Z * deviation),
         deviation=deviation,
-        cost=first + strong.cost * Decimal(repr(1 - p)),
+        cost=first + strong.cost * Decimal(f"{1 - p:.4f}"),
         latency=latency,
         longest=longest,
     )
@@ -315,14 +262,3 @@ def _strength(single: Single) -> float:
         return PRIOR_STRENGTH
     slope = single.quality * (1 - single.quality)
     return max(1.0, slope / single.deviation**2 - 1)
-
-
-def _checked(ref: ModelRef, effort: str, checks: str) -> ModelRef:
-    """Return a name under which the evidence of a model, its effort and its checks is kept."""
-    return ModelRef(ref.provider, f"{ref.model} {effort} {checks}")
-
-
-def _add(
-    evidence: dict[EvidenceKey, Evidence], key: EvidenceKey, score: float, expected: float
-) -> None:
-    evidence[key] = learn(evidence.get(key, NO_EVIDENCE), score, expected)

@@ -16,7 +16,7 @@ from routing.learning.posterior import expit, logit
 from routing.models import ModelRef
 
 _PAST = timedelta(days=90)
-_LATEST = 10_000
+_LATEST = 20_000
 """The bound keeps the query's cost the same for any size of the ledger."""
 _AT_ONCE = 500
 
@@ -28,21 +28,20 @@ def cascade_outcomes() -> list[CascadeOutcome]:
     says: the quality that was expected, more or less by how far the answer was judged better or
     worse than the reference's.
     """
-    rows = RequestRecord.objects.filter(
+    latest = RequestRecord.objects.filter(
         levers__isnull=False, created_at__gte=timezone.now() - _PAST
     ).order_by("-created_at")
-    columns = ("pk", "pattern", "tier", "provider", "model", "status", "levers")
+    rows = RequestRecord.objects.filter(
+        pk__in=latest.values("pk")[:_LATEST],
+        levers__has_key="cascade",
+        status=RequestRecord.Status.OK,
+    ).order_by("created_at", "pk")
+    columns = ("pk", "pattern", "tier", "provider", "model", "levers__cascade")
     tried = [
         (pk, pattern, tier, ModelRef(provider, model), trial)
-        for pk, pattern, tier, provider, model, status, levers in rows.values_list(*columns)[
-            :_LATEST
-        ].iterator(_AT_ONCE)
-        if status == RequestRecord.Status.OK
-        and (trial := levers.get("cascade"))
-        and trial.get("arm") == "treated"
-        and "escalated" in trial
+        for pk, pattern, tier, provider, model, trial in rows.values_list(*columns)
+        if trial.get("arm") == "treated" and "escalated" in trial
     ]
-    tried.reverse()
     scores = _scores([pk for pk, *_ in tried])
     gains = _gains([pk for pk, *_ in tried if pk not in scores])
     outcomes = (_outcome(row, scores, gains) for row in tried)

@@ -11,6 +11,7 @@ from analytics.ledger.savings import Savings
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.money import dollars, percent
 from analytics.quality.feedback import is_answer_of
+from analytics.reports.cascade_story import CascadeStory, cascade_story
 from analytics.reports.compared import ComparedWith
 from routing.complexity import MODERATE_BELOW, SIMPLE_BELOW, score_complexity
 
@@ -33,7 +34,7 @@ class RequestExplanation:
 
     ``headline`` sums it up in one or two sentences. ``parts`` is empty if the prompt is not
     stored or the score covers more than its last turn; ``answer`` is ``None`` if it is not
-    stored.
+    stored, ``cascade`` if the request went through none.
     """
 
     headline: str
@@ -44,10 +45,11 @@ class RequestExplanation:
     paid: list[tuple[str, str]]
     verdicts: list[tuple[float, str, str]]
     answer: CachedResponse | None
+    cascade: CascadeStory | None = None
 
     @property
     def attempts(self) -> list[dict[str, Any]]:
-        """The failed calls, each with provider, model, error, message, status and cost (USD)."""
+        """The calls that served nothing: provider, model, error, message, status, cost (USD)."""
         return self.request.attempts  # type: ignore[no-any-return]
 
 
@@ -70,6 +72,7 @@ def explain_request(
         paid=list(_paid(decision, request, baseline)),
         verdicts=list(verdicts),
         answer=_answer(request),
+        cascade=cascade_story(decision, request),
     )
 
 
@@ -197,7 +200,8 @@ def _paid(
     yield "Estimated before the call", dollars(decision.cost_estimate)
     yield "Charged", dollars(request.cost)
     if request.failed_cost:
-        yield "Failed calls, included in the charge", dollars(request.failed_cost)
+        unserved = "Other" if "cascade" in decision.metadata else "Failed"
+        yield f"{unserved} calls, included in the charge", dollars(request.failed_cost)
     yield "Baseline", dollars(baseline.cost)
     yield "Saved by routing", dollars(baseline.saved.routing)
     yield "Saved by the cache", dollars(baseline.saved.cache)

@@ -1,1 +1,1 @@
-"""Whether the intervals of levers hold the truth, and whether harm is stopped in time."""
+"""Benchmarks of levers."""

@@ -7,7 +7,7 @@ import shlex
 from django.core.exceptions import ImproperlyConfigured
 
 from analytics.levers import levers_load
-from optimizer.gateway.levers.cascade.command_check import CommandCheck
+from optimizer.gateway.levers.cascade.checks.command_check import CommandCheck
 from optimizer.gateway.levers.plans import RequestLever
 from optimizer.gateway.levers.short_answers import ShortAnswersLever
 from optimizer.gateway.levers.variants import EffortLever

@@ -192,12 +192,15 @@ def cost_headers(result: CompletionResult) -> dict[str, str]:
 
 
 def _decision_headers(decision: RoutingDecision) -> dict[str, str]:
-    return {
+    headers = {
         "X-Optimizer-Provider": decision.provider,
         "X-Optimizer-Model": decision.model,
         "X-Optimizer-Strategy": decision.strategy_used,
         "X-Optimizer-Confidence": decision.confidence,
     }
+    if (cascade := decision.metadata.get("cascade")) is not None:
+        headers["X-Optimizer-Cascade"] = "escalated" if cascade["escalated"] else "passed"
+    return headers
 
 
 def _session_header(request: GatewayRequest) -> dict[str, str]:

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from optimizer.domain.analyzed_request import AnalyzedRequest
-from optimizer.domain.options import STATEFUL
-from optimizer.domain.request import GatewayRequest, stricter
-from optimizer.domain.turns import COMPACTION, KEEP_ALIVE
-from optimizer.gateway.levers.cascade.agreement_check import AgreementCheck
-from optimizer.gateway.levers.cascade.command_check import CommandCheck
-from optimizer.gateway.levers.cascade.judge_check import JudgeCheck
-from optimizer.gateway.levers.cascade.logprob_check import LogprobCheck
+from optimizer.domain.request import stricter
+from optimizer.gateway.levers.cascade.checks.agreement_check import AgreementCheck
+from optimizer.gateway.levers.cascade.checks.command_check import CommandCheck
+from optimizer.gateway.levers.cascade.checks.judge_check import JudgeCheck
+from optimizer.gateway.levers.cascade.checks.logprob_check import LogprobCheck
+from optimizer.gateway.levers.cascade.checks.schema_check import SchemaCheck
+from optimizer.gateway.levers.cascade.checks.tool_call_check import ToolCallCheck
+from optimizer.gateway.levers.cascade.checks.verdicts import Check, EndingCheck
+from optimizer.gateway.levers.cascade.eligible import may_cascade
 from optimizer.gateway.levers.cascade.options import CascadeOptionError, CascadeOptions
 from optimizer.gateway.levers.cascade.outcomes import CascadeOutcomes
-from optimizer.gateway.levers.cascade.schema_check import SchemaCheck
-from optimizer.gateway.levers.cascade.tool_call_check import ToolCallCheck
-from optimizer.gateway.levers.cascade.verdicts import Check, EndingCheck
 from optimizer.gateway.model_options import AvailableModels
-from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS
 from optimizer.shared.log_once import LogOnce
 from providers import features
 from routing.cascades import Cascade, Checking, Single, cascades
@@ -31,8 +29,6 @@ from routing.models import ModelOption, ModelRef, RoutingDecision
 
 logger = logging.getLogger(__name__)
 
-_ROUTED = frozenset({"hybrid", "learning"})
-"""The strategies of clients that leave the choice to the service: those that ask for "auto"."""
 _JUDGE_READS, _JUDGE_WRITES = 250, 120
 """Tokens of the judge's instructions, and of its verdict with its reasons."""
 _ZERO = Decimal(0)
@@ -78,7 +74,7 @@ class CascadePlanner:
         ``options`` are those of the lever.
         """
         wanted = self._wanted(options)
-        if wanted is None or not _suits(analyzed, decision, wanted):
+        if wanted is None or not may_cascade(analyzed, decision, wanted):
             return None
         singles = _singles(decision)
         alone = next((one for one in singles if one.ref == decision.ref), None)
@@ -229,37 +225,6 @@ def _low(single: Single) -> float:
     return single.quality - Z * single.deviation
 
 
-def _suits(analyzed: AnalyzedRequest, decision: RoutingDecision, wanted: CascadeOptions) -> bool:
-    """Return whether the service is free to ask one model first and then another one."""
-    request, metadata = analyzed.request, decision.metadata
-    chat = request.chat
-    if request.strategy not in _ROUTED or request.only is not None:
-        return False
-    if request.streamed and not wanted.streams:
-        return False
-    # What is being measured, or was chosen for another reason than cost, stays as it is.
-    if metadata.get("explored") or analyzed.assignment is not None:
-        return False
-    if "rejected_model" in metadata and "instead_of" not in metadata.get("guarantee", {}):
-        return False
-    if "service_tier" in metadata.get("first_choice", {}):
-        return False  # a call in a cheaper tier may take minutes; another one after it as many
-    if chat.n > 1 or chat.sealed or request.turn in (KEEP_ALIVE, COMPACTION):
-        return False
-    return _may_be_repeated(request)
-
-
-def _may_be_repeated(request: GatewayRequest) -> bool:
-    """Return whether two models can be asked: nothing is run, kept or cached at a provider."""
-    chat = request.chat
-    if chat.native or not STATEFUL.isdisjoint(chat.extras):
-        return False
-    if any(name.startswith("tools") for name in chat.extras):
-        return False
-    goes_on = any(message.role == "assistant" for message in chat.messages)
-    return not (goes_on and chat.estimated_tokens() >= LEAST_CACHED_TOKENS)
-
-
 def _singles(decision: RoutingDecision) -> list[Single]:
     """Return the candidates of a decision whose quality and cost are known."""
     return [
@@ -297,38 +262,4 @@ def _plan(
         judge,
         asks_logprobs=LogprobCheck.name in cascade.checking.names
         and not analyzed.request.chat.logprobs,
-    )
-
-
-def cascaded(decision: RoutingDecision, plan: CascadePlan) -> RoutingDecision:
-    """Return ``decision`` as that of a cascade, before its first call: the cheap model's."""
-    cascade = plan.cascade
-    cheap, strong = cascade.cheap.ref, cascade.strong.ref
-    reasons = {
-        plan.alone.ref: "would have answered alone",
-        strong: "answers if a check of the first answer fails",
-        cheap: "answers first, and its answer is checked",
-    }
-    metadata = {
-        **decision.metadata,
-        "cost_estimate": cascade.cost,
-        "quality_score": round(cascade.quality, 4),
-        "candidates": [
-            {**one, "chosen": ref == cheap, "reason": reasons[ref]}
-            if (ref := ModelRef(one["provider"], one["model"])) in reasons
-            else one
-            for one in decision.metadata["candidates"]
-        ],
-    }
-    if (guarantee := metadata.get("guarantee")) is not None and "outside" not in guarantee:
-        kept = {name: value for name, value in guarantee.items() if name != "instead_of"}
-        # What the cascade serves is what the guarantee is about, whichever model it comes from.
-        metadata["guarantee"] = {**kept, "expected": round(cascade.quality, 4)}
-    words = (
-        f"{decision.reasoning} A cascade is expected to be as good for "
-        f"${cascade.cost:.6f} instead of ${plan.alone.cost:.6f}: {cheap} answers first, and "
-        f"{strong} if a check of its answer ({', '.join(cascade.checking.names)}) fails."
-    )
-    return replace(
-        decision, provider=cheap.provider, model=cheap.model, reasoning=words, metadata=metadata
     )

@@ -7,10 +7,10 @@ from typing import Any
 
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.levers import LeverTrial
-from optimizer.gateway.levers.cascade.plan import CascadePlan, cascaded
+from optimizer.gateway.levers.cascade.plan import CascadePlan
 from optimizer.gateway.levers.cascade.walk import Walk
 from routing.learning.posterior import logit
-from routing.models import RoutingDecision
+from routing.models import ModelRef, RoutingDecision
 
 
 def planned(plan: CascadePlan) -> dict[str, Any]:
@@ -25,6 +25,40 @@ def planned(plan: CascadePlan) -> dict[str, Any]:
         "after": round(cascade.escalated, 4),
         "cost": str(cascade.cost.normalize()),
     }
+
+
+def cascaded(decision: RoutingDecision, plan: CascadePlan) -> RoutingDecision:
+    """Return ``decision`` as that of a cascade, before its first call: the cheap model's."""
+    cascade = plan.cascade
+    cheap, strong = cascade.cheap.ref, cascade.strong.ref
+    reasons = {
+        plan.alone.ref: "would have answered alone",
+        strong: "answers if a check of the first answer fails",
+        cheap: "answers first, and its answer is checked",
+    }
+    metadata = {
+        **decision.metadata,
+        "cost_estimate": cascade.cost,
+        "quality_score": round(cascade.quality, 4),
+        "candidates": [
+            {**one, "chosen": ref == cheap, "reason": reasons[ref]}
+            if (ref := ModelRef(one["provider"], one["model"])) in reasons
+            else one
+            for one in decision.metadata["candidates"]
+        ],
+    }
+    if (guarantee := metadata.get("guarantee")) is not None and "outside" not in guarantee:
+        kept = {name: value for name, value in guarantee.items() if name != "instead_of"}
+        # What the cascade serves is what the guarantee is about, whichever model it comes from.
+        metadata["guarantee"] = {**kept, "expected": round(cascade.quality, 4)}
+    words = (
+        f"{decision.reasoning} A cascade is expected to reach {cascade.quality:.2f} for "
+        f"${cascade.cost:.6f} instead of ${plan.alone.cost:.6f}: {cheap} answers first, and "
+        f"{strong} if a check of its answer ({', '.join(cascade.checking.names)}) fails."
+    )
+    return replace(
+        decision, provider=cheap.provider, model=cheap.model, reasoning=words, metadata=metadata
+    )
 
 
 def recorded(

@@ -14,10 +14,10 @@ from typing import TypeVar
 
 from optimizer.budgets.reservations import Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
+from optimizer.gateway.levers.cascade.checks.logprob_check import with_logprobs, without_logprobs
+from optimizer.gateway.levers.cascade.checks.verdicts import Check, CheckedAnswer, Verdict
 from optimizer.gateway.levers.cascade.held_stream import HeldStream, hold_stream
-from optimizer.gateway.levers.cascade.logprob_check import with_logprobs, without_logprobs
 from optimizer.gateway.levers.cascade.plan import CascadePlan
-from optimizer.gateway.levers.cascade.verdicts import Check, CheckedAnswer, Verdict
 from providers.attempts import CHECK_CALL, CHECK_FAILED, NOT_SERVED
 from providers.chat import Chat
 from providers.completion import Completion

@@ -11,17 +11,22 @@ from typing import Any
 
 import pytest
 
-from optimizer.gateway.levers.cascade.agreement_check import AgreementCheck
-from optimizer.gateway.levers.cascade.command_check import CommandCheck
-from optimizer.gateway.levers.cascade.judge_check import JudgeCheck
-from optimizer.gateway.levers.cascade.logprob_check import (
+from optimizer.gateway.levers.cascade.checks.agreement_check import AgreementCheck
+from optimizer.gateway.levers.cascade.checks.command_check import CommandCheck
+from optimizer.gateway.levers.cascade.checks.judge_check import JudgeCheck
+from optimizer.gateway.levers.cascade.checks.logprob_check import (
     LogprobCheck,
     with_logprobs,
     without_logprobs,
 )
-from optimizer.gateway.levers.cascade.schema_check import SchemaCheck
-from optimizer.gateway.levers.cascade.tool_call_check import ToolCallCheck
-from optimizer.gateway.levers.cascade.verdicts import Check, CheckedAnswer, EndingCheck, Verdict
+from optimizer.gateway.levers.cascade.checks.schema_check import SchemaCheck
+from optimizer.gateway.levers.cascade.checks.tool_call_check import ToolCallCheck
+from optimizer.gateway.levers.cascade.checks.verdicts import (
+    Check,
+    CheckedAnswer,
+    EndingCheck,
+    Verdict,
+)
 from providers.chat import (
     Chat,
     JsonOutput,

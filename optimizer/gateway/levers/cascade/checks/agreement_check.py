@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from optimizer.gateway.levers.cascade.verdicts import CheckedAnswer, Verdict
+from optimizer.gateway.levers.cascade.checks.verdicts import CheckedAnswer, Verdict
 
 _SHORT = 80
 _LAST_WORDS = re.compile(

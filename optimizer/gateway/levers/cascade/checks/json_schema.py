@@ -17,7 +17,7 @@ from jsonschema.validators import extend, validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from optimizer.gateway.levers.cascade.verdicts import Result
+from optimizer.gateway.levers.cascade.checks.verdicts import Result
 
 MOST_STEPS = 50_000
 """Keywords that are applied to values: more take longer than about half a second."""

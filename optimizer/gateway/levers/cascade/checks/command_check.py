@@ -14,7 +14,7 @@ import signal
 import tempfile
 from collections.abc import Sequence
 
-from optimizer.gateway.levers.cascade.verdicts import CheckedAnswer, Result, Verdict
+from optimizer.gateway.levers.cascade.checks.verdicts import CheckedAnswer, Result, Verdict
 
 _AT_ONCE = 4
 _FIRST_OF_SHELLS = 126

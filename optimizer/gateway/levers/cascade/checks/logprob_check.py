@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from optimizer.gateway.levers.cascade.verdicts import CheckedAnswer, Verdict
+from optimizer.gateway.levers.cascade.checks.verdicts import CheckedAnswer, Verdict
 from providers.chat import Chat
 from providers.completion import Completion, RelayedAnswer
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
-from optimizer.gateway.levers.cascade.schema_check import MOST_CHARS
-from optimizer.gateway.levers.cascade.verdicts import CheckedAnswer, Result, Verdict
+from optimizer.gateway.levers.cascade.checks.schema_check import MOST_CHARS
+from optimizer.gateway.levers.cascade.checks.verdicts import CheckedAnswer, Result, Verdict
 from providers.chat import Chat, ToolCall
 
 
@@ -42,7 +42,7 @@ def _breaks_choice(chat: Chat, calls: tuple[ToolCall, ...]) -> str:
 
 def _checked(chat: Chat, calls: tuple[ToolCall, ...]) -> tuple[Result, str]:
     # Imported here, as it takes a tenth of a second that only these checks need.
-    from optimizer.gateway.levers.cascade.json_schema import schema_result
+    from optimizer.gateway.levers.cascade.checks.json_schema import schema_result
 
     tools = {tool.name: tool for tool in chat.tools}
     undecided = ""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from optimizer.gateway.levers.cascade.verdicts import CheckedAnswer, Result, Verdict
+from optimizer.gateway.levers.cascade.checks.verdicts import CheckedAnswer, Result, Verdict
 
 MOST_CHARS = 1_000_000
 """Longer answers are not checked."""
@@ -31,7 +31,7 @@ class SchemaCheck:
 
 def _checked(text: str, schema: Mapping[str, Any] | None) -> tuple[Result, str]:
     # Imported here, as it takes a tenth of a second that only this check needs.
-    from optimizer.gateway.levers.cascade.json_schema import schema_result
+    from optimizer.gateway.levers.cascade.checks.json_schema import schema_result
 
     try:
         value = json.loads(text)

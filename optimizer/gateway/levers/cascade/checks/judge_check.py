@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optimizer.gateway.levers.cascade.verdicts import CheckedAnswer, Verdict
+from optimizer.gateway.levers.cascade.checks.verdicts import CheckedAnswer, Verdict
 from optimizer.quality.judge_prompt import conversation_text, grade_of, question_of_one
 from routing.models import ModelRef
 
