@@ -147,7 +147,7 @@ class Situation:
 
     def unestimated(self, option: ModelOption, *, chosen: bool, reason: str) -> Candidate:
         """Return ``option`` as a candidate without an estimate of its quality."""
-        return Candidate(
+        candidate = Candidate(
             provider=option.provider,
             model=option.model,
             tier=option.tier,
@@ -160,7 +160,10 @@ class Situation:
             reason=reason,
             expected_latency=self.expected_latency(option) if self.context.speed else None,
             effort=self.context.effort,
-        ).in_way(self.cheapest_way(option) if self.context.variants is not None else None)
+        )
+        if self.context.variants is None:
+            return candidate
+        return candidate.in_way(self.cheapest_way(option))
 
 
 class Strategy(Protocol):

@@ -279,7 +279,7 @@ class LearningStrategy:
                 return f"its quality may be as low as {quality.low:.2f}, which is not enough"
             return "good enough, but not cheaper" if i > index else "cheaper, but not as good"
 
-        return [
+        candidates = [
             Candidate(
                 option.provider,
                 option.model,
@@ -294,9 +294,12 @@ class LearningStrategy:
                 propensity=None if propensity is None else round(float(propensity[i]), 6),
                 expected_latency=latency,
                 effort=effort,
-            ).in_way(way)
-            for i, (option, quality, cost, latency, way) in enumerate(weighed)
+            )
+            for i, (option, quality, cost, latency, _) in enumerate(weighed)
         ]
+        if any(w.way is not None for w in weighed):
+            return [c.in_way(w.way) for c, w in zip(candidates, weighed, strict=True)]
+        return candidates
 
 
 def _in_best_way(
