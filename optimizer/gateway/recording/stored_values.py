@@ -83,7 +83,7 @@ def _written(value: Any) -> Any:
             _KIND: type(value).__name__,
             **{
                 name: _written(held)
-                for name, default in _fields_of(type(value)).items()
+                for name, default in _fields_of(_CLASSES[type(value).__name__]).items()
                 if (held := getattr(value, name)) is not default and held != default
             },
         }
