@@ -54,13 +54,13 @@ class DeferredRequestAdmin(_LaneAdmin):
         "user_id", "project", "error_code",
     )  # fmt: skip
     list_filter = ("state", "provider")
-    fields = (  # type: ignore[misc]
+    fields: ClassVar[Any] = (
         "id", "state", "path", "created_at", "deadline_at", "ended_at", "tenant", "api_key",
         "user_id", "project", "provider", "model", "batch", "client_batch", "custom_id", "direct",
         "calls", "cost", "list_cost", "savings", "status_code", "error_code", "error_detail",
         "webhook", "webhook_attempts", "webhook_error", "delivered_at",
     )  # fmt: skip
-    actions: Any = ("cancel_selected",)
+    actions: ClassVar[Any] = ("cancel_selected",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DeferredRequest]:
         """Return the rows without prompts and answers, which may be large."""
@@ -93,12 +93,12 @@ class ProviderBatchAdmin(_LaneAdmin):
         "requests_count", "answered", "spent", "saved_by_batch", "error",
     )  # fmt: skip
     list_filter = ("state", "provider")
-    fields = (  # type: ignore[misc]
+    fields: ClassVar[Any] = (
         "id", "object_id", "file_id", "state", "provider", "model", "requests_count", "created_at",
         "intent_at", "submitted_at", "checked_at", "cancelled_at", "ended_at", "calls_failed",
         "error",
     )  # fmt: skip
-    actions: Any = ("cancel_selected",)
+    actions: ClassVar[Any] = ("cancel_selected",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderBatch]:
         """Return the batches with their sums."""

@@ -320,7 +320,7 @@ class ChatEndpoint(WireEndpoint):
         except Exception as error:  # noqa: BLE001 - the request helps to name the field at fault
             return self.failed(api_request.request_id, error, request)
 
-    def later_request(self, api_request: ApiRequest) -> GatewayRequest:
+    def gateway_request(self, api_request: ApiRequest) -> GatewayRequest:
         """Return the gateway's request, for one that is answered later. Raises what reading does.
 
         What it refers to is not checked here.

@@ -138,7 +138,7 @@ async def rows_of_items(
             path=path,
         )
         try:
-            request = endpoint.later_request(api_request)
+            request = endpoint.gateway_request(api_request)
             await endpoint.check(request)
         except Exception as error:  # noqa: BLE001 - told to the client with its line
             failure = failure_of(error)

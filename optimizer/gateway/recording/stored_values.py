@@ -84,7 +84,7 @@ def _written(value: Any) -> Any:
             _KIND: made.__name__,
             **{
                 name: _written(held)
-                for name, default in _fields_of(made).items()
+                for name, default in _fields_of(_CLASSES[type(value).__name__]).items()
                 if (held := getattr(value, name)) is not default and held != default
             },
         }

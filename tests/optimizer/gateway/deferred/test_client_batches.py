@@ -10,7 +10,6 @@ import io
 import json
 from typing import Any
 
-import anthropic
 import httpx
 import openai
 import pytest
@@ -117,28 +116,22 @@ async def test_a_file_of_openais_own_models_is_passed_on(
 async def test_a_batch_of_messages_is_answered_by_another_provider(
     client: httpx.AsyncClient, batch_fakes: Fakes
 ) -> None:
-    sdk = anthropic.AsyncAnthropic(
-        api_key="x",
-        base_url="http://localhost",
-        http_client=client,  # type: ignore[arg-type]
-    )
     params: Any = {
         "model": MODELS["openai"], "max_tokens": 50,
         "messages": [{"role": "user", "content": PROMPT}],
     }  # fmt: skip
-    batch = await sdk.messages.batches.create(requests=[{"custom_id": "one", "params": params}])
-    assert (batch.processing_status, batch.request_counts.processing) == ("in_progress", 1)
+    place = "/v1/messages/batches"
+    body = {"requests": [{"custom_id": "one", "params": params}]}
+    made = (await client.post(place, json=body, headers=ANTHROPIC)).json()
+    assert (made["processing_status"], made["request_counts"]["processing"]) == ("in_progress", 1)
     await finish(batch_fakes)
-    batch = await sdk.messages.batches.retrieve(batch.id)
-    assert (batch.processing_status, batch.request_counts.succeeded) == ("ended", 1)
-    results = [item async for item in await sdk.messages.batches.results(batch.id)]
-    (item,) = results
-    assert item.custom_id == "one"
-    assert item.result.type == "succeeded"
-    message = item.result.message
-    assert (message.model, message.content[0].text) == (  # type: ignore[union-attr]
-        MODELS["openai"], ANSWER,
-    )  # fmt: skip
+    ended = (await client.get(f"{place}/{made['id']}", headers=ANTHROPIC)).json()
+    assert (ended["processing_status"], ended["request_counts"]["succeeded"]) == ("ended", 1)
+    text = (await client.get(ended["results_url"], headers=ANTHROPIC)).text
+    (item,) = map(json.loads, text.splitlines())
+    assert (item["custom_id"], item["result"]["type"]) == ("one", "succeeded")
+    message = item["result"]["message"]
+    assert (message["model"], message["content"][0]["text"]) == (MODELS["openai"], ANSWER)
 
 
 async def test_a_cancelled_batch_says_so_line_by_line(
