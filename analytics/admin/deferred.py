@@ -54,7 +54,7 @@ class DeferredRequestAdmin(_LaneAdmin):
         "user_id", "project", "error_code",
     )  # fmt: skip
     list_filter = ("state", "provider")
-    fields: ClassVar[Any] = (
+    fields = (  # type: ignore[misc]
         "id", "state", "path", "created_at", "deadline_at", "ended_at", "tenant", "api_key",
         "user_id", "project", "provider", "model", "batch", "client_batch", "custom_id", "direct",
         "calls", "cost", "list_cost", "savings", "status_code", "error_code", "error_detail",
@@ -93,7 +93,7 @@ class ProviderBatchAdmin(_LaneAdmin):
         "requests_count", "answered", "spent", "saved_by_batch", "error",
     )  # fmt: skip
     list_filter = ("state", "provider")
-    fields: ClassVar[Any] = (
+    fields = (  # type: ignore[misc]
         "id", "object_id", "file_id", "state", "provider", "model", "requests_count", "created_at",
         "intent_at", "submitted_at", "checked_at", "cancelled_at", "ended_at", "calls_failed",
         "error",
