@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import Count, Q, QuerySet
@@ -60,7 +60,7 @@ class DeferredRequestAdmin(_LaneAdmin):
         "calls", "cost", "list_cost", "savings", "status_code", "error_code", "error_detail",
         "webhook", "webhook_attempts", "webhook_error", "delivered_at",
     )  # fmt: skip
-    actions: ClassVar[Any] = ("cancel_selected",)
+    actions = ("cancel_selected",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DeferredRequest]:
         """Return the rows without prompts and answers, which may be large."""
@@ -98,7 +98,7 @@ class ProviderBatchAdmin(_LaneAdmin):
         "intent_at", "submitted_at", "checked_at", "cancelled_at", "ended_at", "calls_failed",
         "error",
     )  # fmt: skip
-    actions: ClassVar[Any] = ("cancel_selected",)
+    actions = ("cancel_selected",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderBatch]:
         """Return the batches with their sums."""
