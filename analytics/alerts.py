@@ -10,6 +10,7 @@ from decimal import Decimal
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from analytics.autopilot.steps import decisive_steps
 from analytics.ledger.savings import cost_savings
 from analytics.models import AgentSession, Alert, AlertRule, Budget, BudgetUsage, DailyTotal
 from analytics.money import MoneySum, dollars
@@ -21,9 +22,11 @@ from analytics.reports.sum_sources import RECORDED
 MAX_ATTEMPTS = 20
 _CLAIM_LASTS = timedelta(minutes=2)
 _PLACES = Decimal("1e-10")
-_MOST_RUNAWAYS = 100
+_MOST_RUNAWAYS = _MOST_STEPS = 100
 _ABOVE = frozenset((AlertRule.Metric.SPEND, AlertRule.Metric.INVOICE))
 """Metrics whose limit is passed from below."""
+_BY_SUBJECT = frozenset((AlertRule.Metric.RUNAWAY, AlertRule.Metric.AUTOPILOT))
+"""Metrics that are passed by each of their subjects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,9 @@ def read_rule(rule: AlertRule, now: datetime | None = None) -> Reading:
         AlertRule.Metric.QUALITY: _quality,
         AlertRule.Metric.INVOICE: _invoice,
         AlertRule.Metric.RUNAWAY: _runaway,
+        AlertRule.Metric.AUTOPILOT: _autopilot,
     }[AlertRule.Metric(rule.metric)](rule, since)
-    if rule.metric == AlertRule.Metric.RUNAWAY:
+    if rule.metric in _BY_SUBJECT:
         passed = bool(value)
     else:
         passed = value is not None and (
@@ -73,6 +77,9 @@ def alerts_raise(now: datetime | None = None) -> list[Alert]:
     for rule in AlertRule.objects.filter(enabled=True):
         if rule.metric == AlertRule.Metric.RUNAWAY:
             raised += _runaways_raise(rule, now or timezone.now())
+            continue
+        if rule.metric == AlertRule.Metric.AUTOPILOT:
+            raised += _autopilot_raise(rule, now or timezone.now())
             continue
         reading = read_rule(rule, now)
         if not reading.passed or reading.value is None:
@@ -102,6 +109,24 @@ def _runaways_raise(rule: AlertRule, now: datetime) -> Iterator[Alert]:
             period_start=start,
             subject=f"{session.tenant}/{session.session_id}",
             defaults={"value": session.cost, "text": text[:500]},
+        )
+        if new:
+            yield alert
+
+
+def _autopilot_raise(rule: AlertRule, now: datetime) -> Iterator[Alert]:
+    """Raise an alert for each decision of the autopilot in the period, and yield the new ones."""
+    start = period_start(rule.period, now.astimezone(UTC).date())
+    since = datetime(start.year, start.month, start.day, tzinfo=UTC)
+    for step in decisive_steps(since)[:_MOST_STEPS]:
+        alert, new = Alert.objects.get_or_create(
+            rule=rule,
+            period_start=start,
+            subject=f"step {step.pk}",
+            defaults={
+                "value": Decimal(step.pk),
+                "text": f"{rule.name}: {step.subject}: {step.after}, as {step.reason}."[:500],
+            },
         )
         if new:
             yield alert
@@ -208,6 +233,11 @@ def _runaway(rule: AlertRule, since: datetime) -> tuple[Decimal | None, str]:
     count = _runaways(rule, since).count()
     limit = f" that cost {dollars(rule.limit)} or more" if rule.limit > 0 else ""
     return Decimal(count), f"{count} session{'' if count == 1 else 's'}{limit} ran away"
+
+
+def _autopilot(rule: AlertRule, since: datetime) -> tuple[Decimal | None, str]:
+    count = decisive_steps(since).count()
+    return Decimal(count), f"the autopilot decided {count} time{'' if count == 1 else 's'}"
 
 
 def _invoice(rule: AlertRule, since: datetime) -> tuple[Decimal | None, str]:

@@ -101,6 +101,20 @@ def experiment_results(experiment: Experiment) -> Results:
     )
 
 
+def failures_compared(name: str, since: datetime) -> ArmsCompared:
+    """Compare how often the requests of two arms failed since then, each request alone."""
+    control, treatment = (_failures_alone(name, arm, since) for arm in ARMS)
+    return compare(control, treatment)
+
+
+def _failures_alone(name: str, arm: str, since: datetime) -> ArmSums:
+    rows = RequestRecord.objects.filter(experiment=name, arm=arm, created_at__gte=since)
+    failed = Count("pk", filter=Q(status=RequestRecord.Status.ERROR))
+    sums = rows.aggregate(n=Count("pk"), failed=failed)
+    n, bad = float(sums["n"]), float(sums["failed"])
+    return ArmSums(int(n), bad, n, bad, n, bad)
+
+
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """Sums over recent requests by unit, from which an experiment's size is planned."""

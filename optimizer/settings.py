@@ -351,6 +351,10 @@ LEVERS = env.str("LEVERS", default="")
 LEVER_CONTROL_SHARE = env.float("LEVER_CONTROL_SHARE", default=0.05)
 if not 0 < LEVER_CONTROL_SHARE < 1:
     raise ImproperlyConfigured("LEVER_CONTROL_SHARE must be between 0 and 1")
+CASCADE_COMMAND = env.str("CASCADE_COMMAND", default="")
+CASCADE_COMMAND_SECONDS = env.float("CASCADE_COMMAND_SECONDS", default=10.0)
+WEBHOOK_HOSTS = env.list("WEBHOOK_HOSTS", default=[])
+WEBHOOK_SECRET = env.str("WEBHOOK_SECRET", default="")
 RULES_FILE = env.str("RULES_FILE", default="")
 BUDGET_UNKNOWN_INPUT = _choice("BUDGET_UNKNOWN_INPUT", ("reserve", "refuse"), default="reserve")
 LOCAL_PROVIDER = _choice("LOCAL_PROVIDER", ("auto", "on", "off"), default="auto")
@@ -376,6 +380,40 @@ JUDGE_RATE = env.float("JUDGE_RATE", default=0.01)
 if not 0 <= JUDGE_RATE <= 1:
     raise ImproperlyConfigured("JUDGE_RATE must be between 0 and 1")
 JUDGE_DAILY_BUDGET = _usd("JUDGE_DAILY_BUDGET", "1")
+SHADOW_RATE = env.float("SHADOW_RATE", default=0.0)
+SHADOW_MARGIN = env.float("SHADOW_MARGIN", default=0.05)
+if not 0 <= SHADOW_RATE <= 1 or not 0 < SHADOW_MARGIN <= 0.5:
+    raise ImproperlyConfigured(
+        "SHADOW_RATE must be between 0 and 1, SHADOW_MARGIN above 0 and at most 0.5"
+    )
+SHADOW_DAILY_BUDGET = _usd("SHADOW_DAILY_BUDGET", "1")
+LEVER_JUDGE_RATE = env.float("LEVER_JUDGE_RATE", default=0.1)
+if not 0 <= LEVER_JUDGE_RATE <= 1:
+    raise ImproperlyConfigured("LEVER_JUDGE_RATE must be between 0 and 1")
+LEVER_JUDGE_DAILY_BUDGET = _usd("LEVER_JUDGE_DAILY_BUDGET", "1")
+AUTOPILOT = env.bool("AUTOPILOT", default=False)
+AUTOPILOT_RATE = env.float("AUTOPILOT_RATE", default=0.1)
+AUTOPILOT_SHARE = env.float("AUTOPILOT_SHARE", default=0.1)
+AUTOPILOT_MARGIN = env.float("AUTOPILOT_MARGIN", default=0.05)
+AUTOPILOT_CONFIDENCE = env.float("AUTOPILOT_CONFIDENCE", default=0.95)
+if not 0 <= AUTOPILOT_RATE <= 1 or not 0 < AUTOPILOT_SHARE <= 0.5:
+    raise ImproperlyConfigured(
+        "AUTOPILOT_RATE must be between 0 and 1, AUTOPILOT_SHARE above 0 and at most 0.5"
+    )
+if not 0 < AUTOPILOT_MARGIN <= 0.25 or not 0 < AUTOPILOT_CONFIDENCE < 1:
+    raise ImproperlyConfigured(
+        "AUTOPILOT_MARGIN must be above 0 and at most 0.25, AUTOPILOT_CONFIDENCE between 0 and 1"
+    )
+AUTOPILOT_DAILY_BUDGET = _usd("AUTOPILOT_DAILY_BUDGET", "1")
+AUTOPILOT_MONTHLY_BUDGET = _usd("AUTOPILOT_MONTHLY_BUDGET", "20")
+AUTOPILOT_DAILY_POINTS = env.float("AUTOPILOT_DAILY_POINTS", default=5.0)
+AUTOPILOT_MONTHLY_POINTS = env.float("AUTOPILOT_MONTHLY_POINTS", default=50.0)
+AUTOPILOT_TRIAL_DAYS = env.int("AUTOPILOT_TRIAL_DAYS", default=30)
+if AUTOPILOT_DAILY_POINTS < 0 or AUTOPILOT_MONTHLY_POINTS < 0 or AUTOPILOT_TRIAL_DAYS < 1:
+    raise ImproperlyConfigured(
+        "AUTOPILOT_DAILY_POINTS and AUTOPILOT_MONTHLY_POINTS must not be negative, and "
+        "AUTOPILOT_TRIAL_DAYS must be at least 1"
+    )
 QUALITY_TOLERANCE = env.float("QUALITY_TOLERANCE", default=0.02)
 GUARANTEE_REFERENCE = env.str("GUARANTEE_REFERENCE", default="")
 GUARANTEE_TOLERANCE = env.float("GUARANTEE_TOLERANCE", default=0.02)

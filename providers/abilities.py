@@ -34,6 +34,9 @@ SCALES = ("points", "percent")
 _LINE_FIELDS = ("intercept", "slope", "center", "spread", "error", "models")
 _NAME = re.compile(r"[a-z0-9_]+")
 _DATE = re.compile(r"-20\d{6}$|-20\d\d-\d\d-\d\d$")
+# Names on Amazon Bedrock: "eu.anthropic.claude-haiku-4-5-20251001-v1:0", "openai.gpt-oss-20b-1:0".
+_BEDROCK = re.compile(r"(?:(?:us|us-gov|eu|apac|jp|au|ca|sa|global)\.)?[a-z0-9]{2,}\.(?=[a-z])")
+_BEDROCK_VERSION = re.compile(r"-v?\d+:\d+$")
 # A share of tasks is mapped through its log-odds, which have no end at 0 and at 100 %.
 _LEAST_SHARE = 0.005
 
@@ -232,7 +235,10 @@ class AbilityTable:
 
 def ability_key(model: str) -> str:
     """Return the name by which one model is the same at every provider."""
-    return model.rpartition("/")[2].partition(":")[0].lower().replace(".", "-")
+    name = model.rpartition("/")[2].lower()
+    if match := _BEDROCK.match(name):
+        name = _BEDROCK_VERSION.sub("", name[match.end() :])
+    return name.partition(":")[0].replace("@", "-").replace(".", "-")
 
 
 def _key(result: PublishedResult) -> tuple[str, str, str]:

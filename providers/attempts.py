@@ -1,4 +1,4 @@
-"""The failed calls of a request, and the error if no model of its chain answers."""
+"""The calls of a request that served nothing, and the error if no model of its chain answers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from providers.errors import InternalError
 
 logger = logging.getLogger(__name__)
 
+CHECK_FAILED, CHECK_CALL, NOT_SERVED = "check_failed", "check_call", "not_served"
+"""Calls that succeeded and whose answers are not served: one that failed a check, one that was
+made for a check, and one that the request ended before its checks did, or that was not needed."""
+UNSERVED = frozenset({CHECK_FAILED, CHECK_CALL, NOT_SERVED})
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One failed call: the model, the reason, and the tokens that it used.
+    """One call whose answer was not served: the model, the reason, and the tokens that it used.
 
     ``usage`` is an estimate, and marked as such, if the provider may charge for the call and
     did not say for what. ``retry_after`` is how many seconds the provider asks clients to wait.
     ``words`` is the provider's own explanation, which only the client that sent the request may
     see; ``body`` and ``headers`` are its error as it came, for a client of the same ``wire``.
+    ``service_tier`` is the tier that the call asked for, "" for the standard one.
     """
 
     provider: str
@@ -34,6 +40,7 @@ class Attempt:
     wire: str = ""
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    service_tier: str = ""
 
 
 class AllProvidersFailed(Exception):

@@ -16,7 +16,10 @@ from providers.price_rules import PRICE_UNITS, PriceRule, PriceRuleError, read_r
 from providers.toml_file import read_toml
 
 DEFAULT_CATALOGUE = Path(__file__).with_name("catalogue.toml")
-WIRES = ("anthropic", "gemini", "openai", "openai-own", "openrouter", "local")
+WIRES = (
+    "anthropic", "gemini", "openai", "openai-own", "openrouter", "local",
+    "azure", "azure-claude", "vertex", "vertex-claude", "bedrock", "bedrock-claude",
+)  # fmt: skip
 TIERS = ("simple", "moderate", "complex")
 KINDS = ("chat", "embedding")
 # Fields of [providers.NAME] under which calls are paid by other means than their tokens.
@@ -35,6 +38,12 @@ class ProviderSpec:
     (:mod:`providers.features`). ``prepaid`` names the service tiers whose calls are paid by a
     subscription or by capacity that was bought ahead, "*" for all: they cost nothing more.
     ``dialect`` is how a server with OpenAI's API differs from most others, ``None`` if it does not.
+
+    Clouds have more. ``needs`` are the variables that configure it, instead of a key or a base
+    URL. ``settings`` are what its client must know, each with the variable that has it.
+    ``models_of`` is the provider whose models it deploys. ``geography`` is the place in which it
+    serves all calls, "" for any; ``served`` are the only models that it has, ``None`` for all.
+    Both are known once the environment is: :func:`providers.clouds.placement.placed`.
     """
 
     name: str
@@ -47,6 +56,11 @@ class ProviderSpec:
     lacks: frozenset[str] = frozenset()
     prepaid: frozenset[str] = frozenset()
     dialect: Dialect | None = None
+    needs: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    models_of: str = ""
+    geography: str = ""
+    served: frozenset[str] | None = None
 
     def is_prepaid(self, service_tier: str) -> bool:
         """Return whether a call that this tier served costs nothing more."""
@@ -161,7 +175,16 @@ def _provider(path: Path, name: str, entry: dict[str, Any]) -> ProviderSpec:
         lacks=frozenset(entry.get("lacks", ())),
         prepaid=_prepaid(f"{path}: provider {name}", entry.get("prepaid", False)),
         dialect=_dialect(f"{path}: provider {name}", entry),
+        needs=tuple(entry.get("needs", ())),
+        settings=_settings(f"{path}: provider {name}", entry.get("settings", {})),
+        models_of=entry.get("models_of", ""),
     )
+
+
+def _settings(where: str, value: Any) -> Mapping[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value.values()):
+        raise CatalogueError(f"{where}: settings must be a table of names of variables")
+    return value
 
 
 def _dialect(where: str, entry: dict[str, Any]) -> Dialect | None:

@@ -325,6 +325,10 @@ class RequestCircuits:
         self._outcomes: dict[str, ProviderError | None] = {}
         self._probes: dict[str, float] = {}
 
+    def anew(self) -> RequestCircuits:
+        """Return the circuits as calls of the same request see them that count by themselves."""
+        return RequestCircuits(self._circuits, self._prompt, self._caller)
+
     def admit(self, provider: str, model: str = "") -> float | None:
         """Let a call through; return how many seconds it may take if it is a probe, else ``None``.
 

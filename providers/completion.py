@@ -107,11 +107,15 @@ class Usage:
 
 @frozen
 class CompletionRequest:
-    """A chat for one model. ``lacks`` are the features that the model does not have."""
+    """A chat for one model. ``lacks`` are the features that the model does not have.
+
+    ``service_tier`` is the tier that this call asks for, whatever the chat says; "" leaves it.
+    """
 
     model: str
     chat: Chat
     lacks: frozenset[str] = frozenset()
+    service_tier: str = ""
 
 
 @frozen

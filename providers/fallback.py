@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from providers.attempts import Attempt
 from providers.circuits import RequestCircuits
@@ -15,8 +15,10 @@ from providers.errors import (
     ContentBlocked,
     EmptyCompletion,
     ModelNotFound,
+    PermissionDenied,
     ProviderError,
     ProviderTimeout,
+    ProviderUnavailable,
     RateLimited,
     RequestRejected,
     RequestTooLarge,
@@ -27,6 +29,11 @@ _LONGEST_WAIT_SECONDS = 3.0
 # Errors of the request itself. One more provider may understand it; a third is not asked.
 _REJECTED = (RequestRejected, RequestTooLarge, ContentBlocked)
 _MOST_REJECTIONS = 2
+# OpenAI answers 429 where a tier is full, Google 503, Groq 498.
+# https://developers.openai.com/api/docs/guides/flex-processing,
+# https://ai.google.dev/gemini-api/docs/flex-inference, https://console.groq.com/docs/flex-processing
+_NO_CAPACITY = (RateLimited, ProviderUnavailable)
+_UNKNOWN_TIER = (RequestRejected, PermissionDenied, ModelNotFound)
 # Errors of one model or one call; all others make another provider the better choice.
 _OF_THE_MODEL = (ModelNotFound, EmptyCompletion, CallNotAuthorized)
 
@@ -69,6 +76,9 @@ class FallbackState:
     ``remaining`` are the models that were not called yet, ``current`` is the one that is called
     now, or was last; ``running`` is whether a call of it is under way, and ``reported`` is what
     it has reported of its usage so far. ``whole`` is whether the answer is not streamed.
+    ``service_tier`` is the tier that the calls ask for, "" for the standard one: that another
+    tier cannot answer says nothing of the model and its provider. ``refused`` is whether the tier
+    refused the request.
     """
 
     policy: ResiliencePolicy
@@ -82,6 +92,8 @@ class FallbackState:
     calls: int = 0
     running: bool = False
     reported: Usage | None = None
+    service_tier: str = ""
+    refused: bool = False
     _rejections: int = 0
     _spent: set[str] = field(default_factory=set)
     _limited: list[tuple[str, str]] = field(default_factory=list)
@@ -103,7 +115,7 @@ class FallbackState:
         late.maybe_charged = self.running
         if self.running or not self.attempts:
             self.note(late)
-        if self.running:
+        if self.running and not self.service_tier:
             self.circuits.failed(provider, late)
 
     def _reluctance(self, model: tuple[str, str]) -> tuple[bool, bool]:
@@ -145,6 +157,8 @@ class FallbackState:
             # A stream ends with its connection, a whole answer is written to its end.
             lost = self.whole and not isinstance(error, EmptyCompletion)
             usage = self.reported or (self.summary.lost() if lost else self.summary.usage())
+            if self.service_tier:
+                usage = replace(usage, service_tier=self.service_tier)
         self.attempts.append(
             Attempt(
                 provider,
@@ -158,6 +172,7 @@ class FallbackState:
                 error.wire,
                 error.body,
                 error.headers,
+                self.service_tier,
             )
         )
 
@@ -167,6 +182,9 @@ class FallbackState:
         if not self.running:  # it was not called
             if isinstance(error, CircuitOpen):
                 self._spent.add(provider)
+            return
+        if self.service_tier:
+            self._learn_of_tier(error)
             return
         self.circuits.failed(provider, error)
         if not isinstance(error, _OF_THE_MODEL):
@@ -178,6 +196,13 @@ class FallbackState:
                 self._limited.append((provider, model))
             else:
                 self.cooldowns.limited(provider, model, error.retry_after)
+
+    def _learn_of_tier(self, error: ProviderError) -> None:
+        """Spare a tier without capacity; ``cooldowns`` are those of the tier."""
+        if isinstance(error, _UNKNOWN_TIER):
+            self.refused = True
+        elif isinstance(error, _NO_CAPACITY):
+            self.cooldowns.limited(*self.current, error.retry_after)
 
     def limit_without_wait(self, delivered: bool) -> None:
         """Spare the models that limit their rate and did not say for how long.

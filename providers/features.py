@@ -90,6 +90,11 @@ ANTHROPIC = EVERY_WIRE | {
     JSON_OBJECT, STRICT_TOOLS, SINGLE_TOOL_CALLS, TOOL_RESULT_IMAGES, IMAGE_URLS, TOP_K,
     FOUR_STOPS, PREFILL, FILES, FILE_URLS, EFFORT, ADAPTIVE, BUDGETS, "the anthropic API",
 }  # fmt: skip
+# JSON without a schema is asked for in the system prompt here, too. Pictures and documents are sent
+# as bytes alone.
+BEDROCK_CONVERSE = (EVERY_WIRE - {USERS}) | {
+    JSON_OBJECT, TOOL_RESULT_IMAGES, FOUR_STOPS, FILES, EFFORT, SERVICE_TIERS,
+}  # fmt: skip
 LLAMA_CPP = (EVERY_WIRE - {REASONING}) | {
     JSON_OBJECT, SEED, PENALTIES, HOT, FOUR_STOPS, LOGPROBS,
 }  # fmt: skip

@@ -32,6 +32,7 @@ _BEDROCK = re.compile(  # names of its models, and of the profiles of inference 
     r"((us|us-gov|eu|apac|jp|au|ca|sa|global)\.)?(anthropic|openai|deepseek)\.",
     re.I,
 )
+_ARN = re.compile(r"^arn:aws[a-z-]*:bedrock:[a-z0-9-]*:\d*:[a-z-]+/", re.I)
 _BEDROCK_VERSION = re.compile(r"-v\d+(:\d+)?$", re.I)
 _DAY = r"(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
 _DATE = re.compile(  # of OpenAI and Anthropic, then of Google
@@ -46,7 +47,19 @@ _VERSION_BY_HYPHEN = re.compile(r"(?<=[a-z]-\d)-(?=\d(?!\d))")
 _ASSUMED = frozenset({"tools", "vision", "json"})
 # Google's part of the price table has models of others, which its own API does not serve.
 _OF_GEMINI_API = ("gemini", "gemma", "learnlm", "embedding", "text-embedding")
-_LOWER_CASE = frozenset({"anthropic", "gemini", "openai-own"})
+_LOWER_CASE = frozenset(
+    {"anthropic", "azure-claude", "vertex-claude", "gemini", "vertex", "openai-own", "azure"}
+)
+# Providers that have Claude under the names of Anthropic.
+_CLAUDE = frozenset({"anthropic", "azure-claude", "vertex-claude"})
+# What begins the names of a wire's models, if its part of the price table has others, too.
+_BEGINNINGS: dict[str, tuple[str, ...]] = {
+    "gemini": _OF_GEMINI_API,
+    "vertex": _OF_GEMINI_API,
+    "azure-claude": ("claude",),
+    "vertex-claude": ("claude",),
+}
+_GOOGLE = frozenset({"gemini", "vertex"})
 
 
 class _Written(NamedTuple):
@@ -104,12 +117,16 @@ class KnownModels:
         text = plain_name(name)
         if owner is None or not is_sendable(text):
             return None
-        if owner.wire == "anthropic":
+        if owner.wire in ("bedrock", "bedrock-claude"):
+            text = _ARN.sub("", text)
+        if owner.wire in _CLAUDE:
             text = _BEDROCK_VERSION.sub("", _BEDROCK.sub("", text))
         canonical = (provider, _canonical(text))
         known = self._by_id.get(canonical) or self._by_alias.get(canonical)
         if known is not None:
             return known
+        if owner.served is not None:
+            return self._deployed(owner, text)
         written = _parts(text)
         parent = self._by_id.get((provider, _canonical(written.stem)))
         if parent is not None and written.date:
@@ -125,6 +142,14 @@ class KnownModels:
         if info is not None:
             return self._of_table(owner, info, text, written)
         return self._variant(provider, text) or self._of_rules(owner, text)
+
+    def _deployed(self, owner: ProviderSpec, text: str) -> ModelSpec | None:
+        """Return a model that is deployed, but that the catalogue does not have."""
+        name = next((n for n in owner.served or () if _canonical(n) == _canonical(text)), None)
+        if name is None:
+            return None
+        info = table_entry(owner, name)
+        return _of_table_alone(owner.name, name, None if info is None else info.context_window)
 
     def _of_table(
         self, owner: ProviderSpec, info: ModelInfo, text: str, written: _Written
@@ -197,7 +222,7 @@ def table_ids(owner: ProviderSpec) -> list[str]:
 
 def table_entry(owner: ProviderSpec, name: str) -> ModelInfo | None:
     """Return what the price table has of the provider's model, or ``None``."""
-    if not owner.prices or (owner.wire == "gemini" and "/" in name):
+    if not owner.prices or (owner.wire in _GOOGLE and "/" in name):
         return None
     snapshot = data_snapshot.get_snapshot()
     for provider in snapshot.providers:
@@ -212,8 +237,13 @@ def table_entry(owner: ProviderSpec, name: str) -> ModelInfo | None:
 
 
 def _serves(owner: ProviderSpec, name: str) -> bool:
-    if owner.wire == "gemini":
-        return name.lower().startswith(_OF_GEMINI_API)
+    lower = name.lower()
+    if beginnings := _BEGINNINGS.get(owner.wire):
+        return lower.startswith(beginnings)
+    if owner.wire in ("bedrock", "bedrock-claude"):
+        return ("anthropic." in lower) == (owner.wire == "bedrock-claude")
+    if owner.wire == "azure":
+        return not lower.startswith("claude")
     return owner.wire != "openrouter" or "/" in name
 
 
@@ -223,7 +253,7 @@ def _name_to_send(owner: ProviderSpec, info: ModelInfo, text: str, written: _Wri
         return info.id if lower == info.id.lower() else lower
     if owner.wire == "openrouter":
         return info.id
-    if owner.wire == "anthropic":
+    if owner.wire in _CLAUDE:
         stem = written.stem.lower() if "claude-2" in written.stem else _canonical(written.stem)
         if not stem.startswith(_canonical(info.id).removesuffix("-latest")):
             stem = info.id  # "claude-4-5-sonnet" is "claude-sonnet-4-5"

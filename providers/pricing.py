@@ -307,6 +307,8 @@ class PriceBook:
         if own is None and spec is not None:
             own = spec.price
         owner, info = self._catalogue.providers.get(provider), self._info(provider, model)
+        if owner is not None and owner.geography and not served[2]:
+            served = (*served[:2], owner.geography)
         listed = standard = None
         variant = variant_of(*served[:2])
         if owner is not None and info is not None:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from providers.anthropic.client import AnthropicProvider
+from providers.bedrock import client as bedrock
+from providers.bedrock.client import BedrockClaudeProvider, BedrockProvider
 from providers.catalogue import Catalogue, ProviderSpec
+from providers.clouds import azure, vertex
+from providers.clouds.azure import AzureClaudeProvider, AzureProvider
+from providers.clouds.client import CloudClient
+from providers.clouds.credentials import is_installed
+from providers.clouds.vertex import VertexClaudeProvider, VertexProvider
 from providers.completion import Provider
 from providers.gemini.client import GeminiProvider
+from providers.http.key_pool import KeyPool
 from providers.http.transport import ConnectionSettings, make_client
 from providers.http.wire import WireClient
 from providers.local.client import LocalProvider
@@ -20,6 +28,12 @@ _WIRES: dict[str, type[WireClient]] = {
     "openai": OpenAIProvider,
     "openai-own": OpenAIOwnProvider,
     "openrouter": OpenRouterProvider,
+    "azure": AzureProvider,
+    "azure-claude": AzureClaudeProvider,
+    "vertex": VertexProvider,
+    "vertex-claude": VertexClaudeProvider,
+    "bedrock": BedrockProvider,
+    "bedrock-claude": BedrockClaudeProvider,
 }
 
 
@@ -28,15 +42,26 @@ def features_of_wire(wire: str) -> frozenset[str]:
     return _WIRES[wire].features
 
 
+def configured_keys(spec: ProviderSpec, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the provider's API keys from the first variable that has any.
+
+    Several keys are separated by commas, the one to be used first before the others.
+    """
+    text = next((environment[name] for name in spec.key_env if environment.get(name)), "")
+    return tuple(dict.fromkeys(key for part in text.split(",") if (key := part.strip())))
+
+
 def configured_key(spec: ProviderSpec, environment: Mapping[str, str]) -> str:
-    """Return the provider's API key from the first variable that has one, else empty."""
-    return next((environment[name] for name in spec.key_env if environment.get(name)), "")
+    """Return the first of the provider's API keys, else empty."""
+    return next(iter(configured_keys(spec, environment)), "")
 
 
 def is_configured(spec: ProviderSpec, environment: Mapping[str, str]) -> bool:
     """Return whether ``environment`` has what a call of this provider over HTTP needs."""
     if spec.wire == "local":
         return False
+    if spec.needs:
+        return all(environment.get(name) for name in spec.needs)
     if not base_url(spec, environment):
         return False
     if not spec.key_env or spec.key_optional:
@@ -47,6 +72,21 @@ def is_configured(spec: ProviderSpec, environment: Mapping[str, str]) -> bool:
 def base_url(spec: ProviderSpec, environment: Mapping[str, str]) -> str:
     """Return the provider's base URL: the environment's override, or the catalogue's."""
     return environment.get(spec.base_url_env, "") or spec.base_url
+
+
+def cloud_settings(spec: ProviderSpec, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of a cloud by name, "" for each whose variable is not set."""
+    return {name: environment.get(env, "").strip() for name, env in spec.settings.items()}
+
+
+def missing_package(spec: ProviderSpec, environment: Mapping[str, str]) -> str:
+    """Return the module that calls of this provider need and that is not installed, else empty."""
+    package = {"azure": azure.PACKAGE, "vertex": vertex.PACKAGE, "bedrock": bedrock.PACKAGE}.get(
+        spec.wire.partition("-")[0], ""
+    )
+    if package == azure.PACKAGE and configured_key(spec, environment):
+        return ""
+    return "" if not package or is_installed(package) else package
 
 
 class ProviderRegistry:
@@ -77,8 +117,23 @@ class ProviderRegistry:
                     settings.timeout,
                     settings.stream_timeout,
                 )
+                if len(keys := configured_keys(spec, environment)) > 1:
+                    provider.keys = KeyPool(name, keys)
                 if spec.dialect is not None and isinstance(provider, OpenAIProvider):
                     provider.dialect = spec.dialect
+                if isinstance(provider, CloudClient):
+                    provider.configure(cloud_settings(spec, environment))
+
+    def begin(self) -> None:
+        """Fetch the credentials of clouds in the background, on the running event loop."""
+        for provider in self.providers.values():
+            if isinstance(provider, CloudClient):
+                provider.begin()
+
+    def key_pools(self) -> list[KeyPool]:
+        """Return the key pools of the providers that have several API keys."""
+        clients = (p for p in self.providers.values() if isinstance(p, WireClient))
+        return [client.keys for client in clients if client.keys is not None]
 
     async def aclose(self) -> None:
         """Close every provider and the pooled client."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import stamina
@@ -35,6 +36,7 @@ from providers.errors import CallNotAuthorized, ClientGone, ProviderError, Provi
 from providers.fallback import FallbackState, InputSummary, ResiliencePolicy
 from providers.opened_stream import OpenStream, open_stream
 from providers.silence import Silence
+from providers.tier_attempts import TierAttempt, TierLimits
 
 __all__ = [
     "AllProvidersFailed",
@@ -44,12 +46,14 @@ __all__ = [
     "OpenStream",
     "ResiliencePolicy",
     "ResilientCaller",
+    "TierAttempt",
 ]
 
 logger = logging.getLogger(__name__)
 
 _KEPT_MODELS = 1_000
 Made = TypeVar("Made")
+Make = Callable[[Provider, str, FallbackState], Awaitable[Made]]
 AuthorizeCall = Callable[[str, str, Sequence[Attempt]], Awaitable[None]]
 """Called with (provider, model, failed attempts) before each call. It raises an error to prevent
 the call: a :class:`providers.errors.ProviderError` skips this model."""
@@ -65,6 +69,8 @@ class Caller(Protocol):
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
         caller: str = "",
+        *,
+        first: TierAttempt | None = None,
     ) -> Completion:
         """Return the first completion that a model of ``chain`` delivers."""
         ...
@@ -76,6 +82,8 @@ class Caller(Protocol):
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
         caller: str = "",
+        *,
+        first: TierAttempt | None = None,
     ) -> OpenStream:
         """Return the first stream of ``chain`` that delivers content."""
         ...
@@ -95,6 +103,7 @@ class ResilientCaller:
     circuits: Circuits = field(init=False)
     cooldowns: Cooldowns = field(init=False, default_factory=Cooldowns)
     silence: Silence = field(default_factory=Silence)
+    tiers: TierLimits = field(default_factory=TierLimits)
     may_call: Callable[[], None] = lambda: None
     _known_lacks: dict[tuple[str, str], frozenset[str]] = field(init=False, default_factory=dict)
 
@@ -122,19 +131,27 @@ class ResilientCaller:
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
         caller: str = "",
+        policy: ResiliencePolicy | None = None,
+        *,
+        first: TierAttempt | None = None,
     ) -> Completion:
         """Return the first completion that a (provider, model) of ``chain`` delivers.
 
         ``caller`` is who sent the request: the failures of one open no circuit for others.
+        ``policy`` replaces the usual limits where a request needs several answers.
+        ``first`` asks the first model once in another service tier before all else.
         Failed calls are added to ``attempts``, also if the caller is cancelled: the call that
         was running then is the last attempt. Raises :class:`AllProvidersFailed`.
         Cancellation passes through, and so does an error of ``authorize`` before the first call.
         """
 
-        def complete(client: Provider, model: str) -> Awaitable[Completion]:
-            return client.complete(CompletionRequest(model, chat, self._lacking(client, model)))
+        def complete(client: Provider, model: str, state: FallbackState) -> Awaitable[Completion]:
+            lacks = self._lacking(client, model)
+            return client.complete(CompletionRequest(model, chat, lacks, state.service_tier))
 
-        state = self._state(chain, await _summary_of(chat, caller), attempts)
+        state = self._state(chain, await _summary_of(chat, caller), attempts, policy)
+        if first is not None:
+            return await self._tier_first(first, state, complete, authorize)
         return await self._first(state, complete, authorize)
 
     async def embed(
@@ -151,7 +168,7 @@ class ResilientCaller:
         ``attempts``. Raises :class:`AllProvidersFailed`.
         """
 
-        async def make(client: Provider, model: str) -> Embeddings:
+        async def make(client: Provider, model: str, state: FallbackState) -> Embeddings:
             assert isinstance(client, Embedder)
             return await client.embed(model, body)
 
@@ -168,25 +185,33 @@ class ResilientCaller:
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
         caller: str = "",
+        policy: ResiliencePolicy | None = None,
+        *,
+        first: TierAttempt | None = None,
     ) -> OpenStream:
         """Return the first stream of ``chain`` that delivers content.
 
         A model that fails before its first content is skipped. The deadline applies until
         the first content; after it, every event has the connection's own timeout. Failed
         calls are added to ``attempts``, also if the caller is cancelled: the call that was
-        running then is the last attempt. Raises :class:`AllProvidersFailed`.
+        running then is the last attempt. ``policy`` is as for :meth:`call`. Raises
+        :class:`AllProvidersFailed`.
         """
-        state = self._state(chain, await _summary_of(chat, caller), attempts)
+        state = self._state(chain, await _summary_of(chat, caller), attempts, policy)
         state.whole = False
 
-        def report(usage: Usage) -> None:
-            state.reported = complete_usage(usage, chat, ())
+        def begin(client: Provider, model: str, state: FallbackState) -> Awaitable[OpenStream]:
+            def report(usage: Usage) -> None:
+                state.reported = complete_usage(usage, chat, ())
 
-        def begin(client: Provider, model: str) -> Awaitable[OpenStream]:
-            request = CompletionRequest(model, chat, self._lacking(client, model))
+            lacks = self._lacking(client, model)
+            request = CompletionRequest(model, chat, lacks, state.service_tier)
             return open_stream(client, request, state.circuits, report)
 
-        stream = await self._first(state, begin, authorize)
+        if first is None:
+            stream = await self._first(state, begin, authorize)
+        else:
+            stream = await self._tier_first(first, state, begin, authorize)
         stream.attempts = tuple(attempts)
         return stream
 
@@ -205,21 +230,42 @@ class ResilientCaller:
         chain: Sequence[tuple[str, str]],
         summary: InputSummary,
         attempts: list[Attempt],
+        policy: ResiliencePolicy | None = None,
     ) -> FallbackState:
         circuits = RequestCircuits(self.circuits, summary.digest, summary.caller)
+        limits = policy or self.policy
         return FallbackState(
-            self.policy, circuits, self.cooldowns, summary, attempts, list(chain[1:]), chain[0]
+            limits, circuits, self.cooldowns, summary, attempts, list(chain[1:]), chain[0]
         )
+
+    async def _tier_first(
+        self,
+        first: TierAttempt,
+        state: FallbackState,
+        make: Make[Made],
+        authorize: AuthorizeCall | None,
+    ) -> Made:
+        """Return what another tier delivers in its time, else what the chain does in the rest."""
+        started, tried = time.monotonic(), self.tiers.state(state, first)
+        try:
+            return await self._first(tried, make, authorize)
+        except AllProvidersFailed:  # it is among the attempts
+            state.calls += tried.calls
+        left = state.policy.deadline - (time.monotonic() - started)
+        state.policy = replace(state.policy, deadline=left)
+        made = await self._first(state, make, authorize)
+        self.tiers.learn(tried, state.current)
+        return made
 
     async def _first(
         self,
         state: FallbackState,
-        make: Callable[[Provider, str], Awaitable[Made]],
+        make: Make[Made],
         authorize: AuthorizeCall | None,
     ) -> Made:
         """Return what the first model that answers delivers."""
         delivered = False
-        deadline = asyncio.timeout(self.policy.deadline)
+        deadline = asyncio.timeout(state.policy.deadline)
         try:
             async with deadline:
                 while True:
@@ -231,8 +277,8 @@ class ResilientCaller:
                         continue
                     delivered = True
                     state.circuits.delivered(state.current[0])
-                    if self.cooldowns.models:
-                        self.cooldowns.answered(*state.current)
+                    if state.cooldowns.models:
+                        state.cooldowns.answered(*state.current)
                     return made
         except TimeoutError:
             if not deadline.expired():
@@ -254,19 +300,19 @@ class ResilientCaller:
     async def _call_model(
         self,
         state: FallbackState,
-        make: Callable[[Provider, str], Awaitable[Made]],
+        make: Make[Made],
         authorize: AuthorizeCall | None,
     ) -> Made:
         try:
             # The first call usually succeeds, so it does without stamina.
             return await self._call_once(state, make, authorize)
         except ProviderError as error:
-            if not self.policy.retries or not state.backoff(error):
+            if not state.policy.retries or not state.backoff(error):
                 raise
             failed: ProviderError | None = error
         async for attempt in stamina.retry_context(
             on=state.backoff,
-            attempts=1 + self.policy.retries,
+            attempts=1 + state.policy.retries,
             timeout=None,
             wait_initial=0.2,
             wait_max=2.0,
@@ -282,15 +328,16 @@ class ResilientCaller:
     async def _call_once(
         self,
         state: FallbackState,
-        make: Callable[[Provider, str], Awaitable[Made]],
+        make: Make[Made],
         authorize: AuthorizeCall | None,
     ) -> Made:
         provider, model = state.current
         try:
-            if self.cooldowns.models:
+            if state.cooldowns.models:
                 state.refuse_limited()
             seconds = state.circuits.admit(provider, model)
-            waiting = self.silence.call(provider, state.summary.caller)
+            silence = self.tiers.silence if state.service_tier else self.silence
+            waiting = silence.call(provider, state.summary.caller)
             self._check_permission(state)
             if authorize is not None:
                 await _authorize(authorize, state)
@@ -299,9 +346,9 @@ class ResilientCaller:
             with waiting:
                 try:
                     if seconds is None or not state.remaining:
-                        made = await make(self.providers[provider], model)
+                        made = await make(self.providers[provider], model, state)
                     else:
-                        probe = make(self.providers[provider], model)
+                        probe = make(self.providers[provider], model, state)
                         made = await _probe(probe, provider, seconds)
                 except ProviderError:
                     raise

@@ -17,6 +17,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from decimal import Decimal
+
+from routing.models import ModelOption
 
 LIFETIME = 300.0
 """Seconds after its last use for which Anthropic keeps a cache; a reading is a use, at no charge
@@ -64,6 +67,27 @@ def keeping_gain(gaps: Gaps, waited: float, saving: float, price: float) -> floa
         total += (saving * (still - gaps.longer(at + PERIOD)) - price * still) / waiting
         best = max(best, total)
     return best
+
+
+def leaving_cost(option: ModelOption, cached: int, turns: float) -> Decimal:
+    """Return the USD lost by asking a model in a way that does not find ``cached`` tokens.
+
+    They are written anew now and, if more ``turns`` follow as before, once more on the way back.
+    Another effort or service tier is such a way:
+
+    - Anthropic: https://platform.claude.com/docs/en/build-with-claude/effort-per-message (a
+      change of the request's own effort ends the match of the cached prefix), and of ``thinking``
+      that of the messages: https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+    - OpenAI: https://developers.openai.com/api/docs/guides/prompt-caching/diagnostics (the same
+      model, tier and tools), https://github.com/openai/codex/issues/35416 (effort)
+
+    Where a price is unknown, so is the loss, and it counts as nothing.
+    """
+    written, read = option.turn_cost(0, cached, 0), option.turn_cost(cached, 0, 0)
+    if written is None or read is None:
+        return Decimal(0)
+    again = Decimal(str(round(min(1.0, turns), 3)))
+    return max(Decimal(0), written - read) * (1 + again)
 
 
 def hour_pays(gaps: Gaps, written: float) -> bool:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from math import ceil
 
 from routing.models import ModelOption, NoEligibleModel, PromptAnalysis, RoutingContext
-from routing.rules import NO_EFFECT
+from routing.rules import NO_EFFECT, names
 from routing.strategies.base import Situation
 
 _UNAVAILABLE = "its provider failed too often recently and is not called for now"
+_ON_TRIAL = "it is on trial, and traffic was not moved to it yet"
 _TOO_LONG = "the request needs"
 
 
@@ -19,20 +20,23 @@ def find_eligible(
 ) -> Situation:
     """Split ``options`` into eligible and excluded models.
 
-    Models of unavailable providers, and models whose rate is limited now, are eligible only if no
-    other model is: the error of a call tells the client the reason. Raises
-    :class:`NoEligibleModel`, with each model's reason, if no model is left.
+    Models of unavailable providers, those whose rate is limited now, and those that are held back
+    for a trial, are eligible only if no other model is: the error of a call tells the client the
+    reason. Raises :class:`NoEligibleModel`, with each model's reason, if no model is left.
     """
     eligible: list[ModelOption] = []
     unavailable: list[tuple[ModelOption, str]] = []
     excluded: list[tuple[ModelOption, str]] = []
     available, cooling = context.available_providers, context.cooling
+    held = context.effect.held
     for option in options:
         if context.only is not None and (option.provider, option.model) not in context.only:
             continue
         reason = _exclusion_reason(option, context, analysis)
         if reason is not None:
             excluded.append((option, reason))
+        elif held and names(held, option.provider, option.model, option.snapshot_of):
+            unavailable.append((option, _ON_TRIAL))
         elif available is not None and option.provider not in available:
             unavailable.append((option, _UNAVAILABLE))
         elif cooling and (seconds := cooling.get((option.provider, option.model))):
@@ -60,7 +64,7 @@ def within_latency(situation: Situation, limit: float) -> Situation:
     If there are none, the fastest one stays. A model whose speed is not known is never taken for
     a fast one, unless nothing is known of any: then all stay.
     """
-    expected = [(situation.expected_latency(option), option) for option in situation.eligible]
+    expected = [(situation.fastest_latency(option), option) for option in situation.eligible]
     known = [(seconds, option) for seconds, option in expected if seconds is not None]
     if not known:
         note = (

@@ -14,6 +14,7 @@ from routing.adjustments.guarantee import GuaranteeSource, apply_guarantee
 from routing.adjustments.preference import prefer_rule_model
 from routing.adjustments.sessions import keep_session_model, prefer_long_context
 from routing.adjustments.stickiness import stay_with_cached_model
+from routing.adjustments.variants import note_variant
 from routing.analysis import analyze_prompt
 from routing.eligibility import find_eligible, within_latency
 from routing.models import (
@@ -84,30 +85,40 @@ class RoutingEngine:
         try:
             decision = self._strategies[name].decide(situation)
             self._validate(decision, situation)
-            if context.session is not None:
-                decision = keep_session_model(decision, situation, context.session)
-            elif context.cached_conversation is not None:
-                decision = stay_with_cached_model(decision, situation)
-            if context.turn == "compaction":
-                decision = prefer_long_context(decision, situation)
-            if self._guarantees is not None:
-                decision = apply_guarantee(decision, situation, self._guarantees.guarantee())
-            if context.effect.preferred is not None:
-                decision = prefer_rule_model(decision, situation)
+            decision = self._adjusted(decision, situation)
         except NoEligibleModel:
             raise
         except Exception as error:  # noqa: BLE001
             decision = self._fall_back(situation, name, error)
+        if context.variants is not None:
+            decision = note_variant(decision, situation)
         metadata = self._complete(decision, situation)
         if situation.note:
             reasoning = f"{decision.reasoning} {situation.note}"
             return replace(decision, reasoning=reasoning, metadata=metadata)
         return replace(decision, metadata=metadata)
 
+    def _adjusted(self, decision: RoutingDecision, situation: Situation) -> RoutingDecision:
+        context = situation.context
+        if context.session is not None:
+            decision = keep_session_model(decision, situation, context.session)
+        elif context.cached_conversation is not None:
+            decision = stay_with_cached_model(decision, situation)
+        if context.turn == "compaction":
+            decision = prefer_long_context(decision, situation)
+        if self._guarantees is not None:
+            decision = apply_guarantee(decision, situation, self._guarantees.guarantee())
+        if context.effect.preferred is not None:
+            decision = prefer_rule_model(decision, situation)
+        return decision
+
     def _fall_back(self, situation: Situation, name: str, error: Exception) -> RoutingDecision:
         # Record the error's type and place, never its message, which may contain the prompt.
         reason = f"{name} strategy failed: {type(error).__name__}"
         logger.warning("%s at %s; complexity decides instead", reason, _place_of(error))
+        if situation.context.variants is not None:
+            # Whatever offers other ways to ask models may be what failed.
+            situation = replace(situation, context=replace(situation.context, variants=None))
         decision = self._complexity.decide(situation)
         return replace(
             decision,

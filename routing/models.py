@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from routing.answer_speed import AnswerSpeed
 from routing.prompt_text import PromptText
 from routing.rules import NO_EFFECT, Effect
+from routing.variants import VariantSource, Way
 
 Tier = Literal["simple", "moderate", "complex"]
 Confidence = Literal["high", "medium", "low"]
@@ -175,12 +176,15 @@ class ModelOption:
 class CachedConversation:
     """The model that answered this conversation last.
 
-    ``cached_tokens`` of the conversation are still in the prompt cache of its provider.
+    ``cached_tokens`` of the conversation are still in the prompt cache of its provider, for turns
+    at the same ``effort`` of reasoning in the same ``service_tier``.
     """
 
     provider: str
     model: str
     cached_tokens: int
+    effort: str = ""
+    service_tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,8 @@ class SessionState:
     has ``turn_output``. ``sealed`` is whether the conversation needs that model's reasoning,
     ``stalled`` whether its agent goes round in circles, ``moved_up`` whether it was given a
     stronger model for that before. Moves to the models in ``unhelpful`` have not helped. A
-    session that is ``held_back`` is not moved, so that moves can be compared with it.
+    session that is ``held_back`` is not moved, so that moves can be compared with it. ``effort``
+    and ``service_tier`` are those of its last turn.
     """
 
     provider: str
@@ -208,6 +213,8 @@ class SessionState:
     moved_up: bool = False
     unhelpful: frozenset[ModelRef] = frozenset()
     held_back: bool = False
+    effort: str = ""
+    service_tier: str = ""
 
     @property
     def ref(self) -> ModelRef:
@@ -231,7 +238,7 @@ class RoutingContext:
     the usual length of such an answer of a model, ``speed`` how fast a model answers, ``None``
     where too little is known. ``max_latency`` are the seconds that the answer may take until it
     is complete. ``effort`` is how much the model is asked to reason, empty if the request does
-    not say.
+    not say. ``variants`` are the other ways in which levers allow to ask models, ``None`` for none.
     """
 
     prompt: str
@@ -254,6 +261,7 @@ class RoutingContext:
     speed: Callable[[ModelRef], AnswerSpeed | None] | None = None
     max_latency: float | None = None
     effort: str = ""
+    variants: VariantSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +287,8 @@ class Candidate(NamedTuple):
     probability of being chosen, 0-1, if the request was open to exploration.
     ``expected_latency`` is how long the whole answer is expected to take, in seconds, ``None``
     if that is not known. ``effort`` is how much the model is to reason, empty if the request
-    does not say.
+    does not say, and ``service_tier`` the tier in which it is called first, empty for the
+    standard one.
     """
 
     provider: str
@@ -295,9 +304,21 @@ class Candidate(NamedTuple):
     propensity: float | None = None
     expected_latency: float | None = None
     effort: str = ""
+    service_tier: str = ""
+
+    def in_way(self, way: Way | None) -> Candidate:
+        """Return the candidate as it is asked in ``way``, if any."""
+        if way is None:
+            return self
+        return self._replace(
+            expected_cost=way.cost,
+            expected_latency=way.latency,
+            effort=way.effort,
+            service_tier=way.variant.service_tier,
+        )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields by name, without those of the last three that say nothing."""
+        """Return the fields by name, without those of the last four that say nothing."""
         fields = dict(zip(self._fields, self, strict=True))
         if self.propensity is None:
             del fields["propensity"]
@@ -305,6 +326,8 @@ class Candidate(NamedTuple):
             del fields["expected_latency"]
         if not self.effort:
             del fields["effort"]
+        if not self.service_tier:
+            del fields["service_tier"]
         return fields
 
 

@@ -8,10 +8,13 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from routing.durations import read_duration
 from routing.models import TIERS
 from routing.patterns import PATTERNS
 from routing.rules import ACTIONS, Match, Rule
 
+_LONGEST_DEADLINE = 7 * 24 * 3600
+_LONGEST_NOTE = 500
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TURNS = (
     "human", "tool_result", "sub_agent", "title", "summary", "compaction", "probe",
@@ -20,8 +23,9 @@ TURNS = (
 """The kinds of turns in a session of an agent."""
 FIELDS = (
     "name", "patterns", "tiers", "tags", "users", "texts", "min_tokens", "max_tokens",
-    "weekdays", "since", "until", "zone", "turns", "agents", "action", "models",
-    "quality_target", "cost_cap", "latency_cap",
+    "weekdays", "since", "until", "zone", "turns", "agents", "requested_models", "only_text",
+    "action", "models", "quality_target", "cost_cap", "latency_cap", "deadline", "answer_note",
+    "note_everywhere",
 )  # fmt: skip
 
 
@@ -37,9 +41,13 @@ class RuleError(ValueError):
 def read_rule(raw: Mapping[str, Any]) -> Rule:
     """Return the rule in ``raw``, which has some of :data:`FIELDS`.
 
-    Empty values count as absent. Raises :class:`RuleError`.
+    Empty values and ``False`` count as absent. Raises :class:`RuleError`.
     """
-    fields = {key: value for key, value in raw.items() if value not in (None, "", [], ())}
+    fields = {
+        key: value
+        for key, value in raw.items()
+        if value is not False and value not in (None, "", [], ())
+    }
     for key in fields:
         if key not in FIELDS:
             raise RuleError(key, f"is not a known field. The fields are {', '.join(FIELDS)}.")
@@ -54,16 +62,25 @@ def read_rule(raw: Mapping[str, Any]) -> Rule:
         quality_target=_number(fields, "quality_target", float, 0, 1),
         cost_cap=_number(fields, "cost_cap", lambda value: Decimal(str(value)), 0, 1_000_000),
         latency_cap=_number(fields, "latency_cap", float, 0, 3_600),
+        deadline=_deadline(fields),
+        answer_note=_note(fields),
+        note_everywhere=_flag(fields, "note_everywhere"),
     )
-    if bool(rule.action) != bool(rule.models):
+    if rule.action == "route":
+        if rule.models:
+            raise RuleError("models", "are not for this action: it leaves the choice to routing.")
+    elif bool(rule.action) != bool(rule.models):
         if rule.action:
             raise RuleError("models", "are required, because the rule has an action.")
         raise RuleError("action", "is required, because the rule has models.")
-    bounds = (rule.quality_target, rule.cost_cap, rule.latency_cap)
-    if not rule.action and all(bound is None for bound in bounds):
+    bounds = (rule.quality_target, rule.cost_cap, rule.latency_cap, rule.deadline)
+    if rule.note_everywhere and not rule.answer_note:
+        raise RuleError("answer_note", "is required where note_everywhere is set.")
+    if not rule.action and not rule.answer_note and all(bound is None for bound in bounds):
         raise RuleError(
             "action",
-            "is required, unless the rule has a quality target, a cost cap or a latency cap.",
+            "is required, unless the rule has a quality target, a cost cap, a latency cap, a "
+            "deadline or an answer note.",
         )
     return rule
 
@@ -89,6 +106,8 @@ def _match(fields: Mapping[str, Any]) -> Match:
         zone=_zone(fields),
         turns=_some_of(fields, "turns", TURNS),
         agents=_texts(fields, "agents"),
+        requested_models=_texts(fields, "requested_models"),
+        only_text=_flag(fields, "only_text"),
     )
 
 
@@ -131,6 +150,33 @@ def _number(
     if not within:
         raise RuleError(name, f"must be between {low} and {high}.")
     return number
+
+
+def _deadline(fields: Mapping[str, Any]) -> float | None:
+    value = fields.get("deadline")
+    if value is None:
+        return None
+    try:
+        seconds = read_duration(value)
+    except ValueError as error:
+        raise RuleError("deadline", f"{error}.") from None
+    if not 0 < seconds <= _LONGEST_DEADLINE:
+        raise RuleError("deadline", f"must be within {_LONGEST_DEADLINE} seconds.")
+    return seconds
+
+
+def _note(fields: Mapping[str, Any]) -> str:
+    value = fields.get("answer_note", "")
+    if not isinstance(value, str) or len(value) > _LONGEST_NOTE:
+        raise RuleError("answer_note", f"must be a text of at most {_LONGEST_NOTE} characters.")
+    return value.strip()
+
+
+def _flag(fields: Mapping[str, Any], name: str) -> bool:
+    value = fields.get(name, False)
+    if not isinstance(value, bool):
+        raise RuleError(name, "must be true or false.")
+    return value
 
 
 def _time(fields: Mapping[str, Any], name: str) -> time | None:

@@ -14,8 +14,8 @@ from fnmatch import fnmatchcase
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-Action = Literal["", "force", "forbid", "prefer"]
-ACTIONS: tuple[Action, ...] = ("force", "forbid", "prefer")
+Action = Literal["", "force", "forbid", "prefer", "route"]
+ACTIONS: tuple[Action, ...] = ("force", "forbid", "prefer", "route")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Subject:
     """The facts of a request that rules match.
 
     ``tokens`` are the estimated input tokens; ``at`` is a time with a time zone.
+    ``requested_model`` is the model's name as the client wrote it, "" if it names none.
+    ``only_text`` is whether the request is text alone, without tools, images or documents.
     """
 
     prompt: str
@@ -34,6 +36,8 @@ class Subject:
     tags: tuple[str, ...] = ()
     turn: str = ""
     agent: str = ""
+    requested_model: str = ""
+    only_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,10 @@ class Match:
     """The requests that a rule is for.
 
     A request must meet every condition that is given; a condition with several values is
-    met by any of them. ``users`` and ``agents`` may contain ``*`` and ``?``. ``turns`` are kinds
-    of turns in a session. ``texts`` are searched for in
-    the prompt, in upper or lower case. ``weekdays`` are 0 (Monday) to 6. ``since`` and
+    met by any of them. ``users``, ``agents`` and ``requested_models`` may contain ``*`` and ``?``.
+    ``turns`` are kinds of turns in a session. ``texts`` are searched for in
+    the prompt, in upper or lower case. ``only_text`` is met by requests without tools, images and
+    documents. ``weekdays`` are 0 (Monday) to 6. ``since`` and
     ``until`` limit the time of day in ``zone``; the period includes midnight if ``since`` is
     later than ``until``.
     """
@@ -61,6 +66,8 @@ class Match:
     zone: str = "UTC"
     turns: frozenset[str] = frozenset()
     agents: tuple[str, ...] = ()
+    requested_models: tuple[str, ...] = ()
+    only_text: bool = False
 
     def holds(self, subject: Subject) -> bool:
         """Return whether the request meets every condition."""
@@ -69,6 +76,11 @@ class Match:
             and (not self.tiers or subject.tier in self.tiers)
             and (not self.turns or subject.turn in self.turns)
             and (not self.agents or any(fnmatchcase(subject.agent, a) for a in self.agents))
+            and (
+                not self.requested_models
+                or any(fnmatchcase(subject.requested_model, m) for m in self.requested_models)
+            )
+            and (not self.only_text or subject.only_text)
             and (not self.tags or not self.tags.isdisjoint(subject.tags))
             and (self.min_tokens is None or subject.tokens >= self.min_tokens)
             and (self.max_tokens is None or subject.tokens <= self.max_tokens)
@@ -99,9 +111,13 @@ class Match:
 class Rule:
     """A rule: the requests that it is for, and what it changes.
 
-    ``action`` applies to ``models``: "provider/model" or "model", with ``*`` and ``?``.
+    ``action`` applies to ``models``: "provider/model" or "model", with ``*`` and ``?``. The action
+    ``route`` has no models: it leaves the choice to hybrid routing where a client named a model.
     ``quality_target`` (0-1) is for learned routing; ``cost_cap`` (USD) and ``latency_cap``
-    (seconds) limit one request.
+    (seconds) limit one request. ``deadline`` (seconds) is for requests that name none: within it
+    their answers are wanted. ``answer_note`` is what the model is told of the answer's length or
+    form, if the lever of short answers is in use; ``note_everywhere`` is whether that also holds
+    for requests with tools or with a form of output.
     """
 
     name: str
@@ -111,6 +127,9 @@ class Rule:
     quality_target: float | None = None
     cost_cap: Decimal | None = None
     latency_cap: float | None = None
+    deadline: float | None = None
+    answer_note: str = ""
+    note_everywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +137,22 @@ class Effect:
     """The combined effect of the rules that match a request.
 
     ``applied`` are the names of these rules. ``allowed`` are the models that the client may
-    use; if it is empty, the client may use all models.
+    use; if it is empty, the client may use all models. ``held`` are models that answer only where
+    no other can. ``noted`` is the rule whose note on the answer counts.
     """
 
     applied: tuple[str, ...] = ()
     forced: Rule | None = None
     preferred: Rule | None = None
     forbidding: tuple[Rule, ...] = ()
+    routed: Rule | None = None
     quality_target: float | None = None
     cost_cap: Decimal | None = None
     latency_cap: float | None = None
+    deadline: float | None = None
     allowed: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    noted: Rule | None = None
 
     def exclusion_reason(self, provider: str, model: str, snapshot_of: str = "") -> str | None:
         """Return why this model must not answer, or ``None`` if it may.
@@ -169,9 +193,12 @@ def effect_of(rules: Iterable[Rule], subject: Subject) -> Effect:
         forced=next((rule for rule in applied if rule.action == "force"), None),
         preferred=next((rule for rule in applied if rule.action == "prefer"), None),
         forbidding=tuple(rule for rule in applied if rule.action == "forbid"),
+        routed=next((rule for rule in applied if rule.action == "route"), None),
         quality_target=next(
             (r.quality_target for r in applied if r.quality_target is not None), None
         ),
         cost_cap=next((r.cost_cap for r in applied if r.cost_cap is not None), None),
         latency_cap=next((r.latency_cap for r in applied if r.latency_cap is not None), None),
+        deadline=next((r.deadline for r in applied if r.deadline is not None), None),
+        noted=next((rule for rule in applied if rule.answer_note), None),
     )

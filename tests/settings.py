@@ -7,8 +7,9 @@ import tempfile
 from pathlib import Path
 
 os.environ["ENV_FILE"] = os.devnull
+_CLOUDS = ("AWS_", "AZURE_", "BEDROCK_", "GOOGLE_", "VERTEX_", "ANTHROPIC_FOUNDRY_", "IDENTITY_")
 for name in list(os.environ):
-    if name.endswith(("_API_KEY", "_BASE_URL")):
+    if name.endswith(("_API_KEY", "_BASE_URL")) or name.startswith(_CLOUDS):
         del os.environ[name]
 _folder = tempfile.mkdtemp(prefix="optimizer-tests-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)

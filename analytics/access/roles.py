@@ -18,14 +18,18 @@ from analytics.models import (
     Alert,
     AlertRule,
     ApiKey,
+    AutopilotSwitch,
     Budget,
     BudgetHold,
     CachedResponse,
     DailyTotal,
+    DeferredRequest,
     Experiment,
+    Lever,
     PriceOverride,
     PriceSeen,
     Project,
+    ProviderBatch,
     ProviderStatementLine,
     ReconciledEstimate,
     RefusalTotal,
@@ -41,8 +45,8 @@ ROLES = (ADMINISTRATOR, OPERATOR, ANALYST, VIEWER, FINANCE)
 """The role with most rights comes first."""
 
 _FINANCE_TABLES = (
-    AgentSession, Alert, Budget, BudgetHold, DailyTotal, Experiment, PriceOverride, PriceSeen,
-    Project, ProviderStatementLine, ReconciledEstimate, RefusalTotal, RequestRecord,
+    AgentSession, Alert, Budget, BudgetHold, DailyTotal, Experiment, Lever, PriceOverride,
+    PriceSeen, Project, ProviderStatementLine, ReconciledEstimate, RefusalTotal, RequestRecord,
     RoutingMetric, Team,
 )  # fmt: skip
 _ANALYST_ACTIONS = {
@@ -51,6 +55,8 @@ _ANALYST_ACTIONS = {
 }
 _OPERATOR_ACTIONS = {
     AgentSession: ("change",),
+    AutopilotSwitch: ("change",),
+    Lever: ("change",),
     RoutingRule: ("add", "change", "delete"),
     Budget: ("add", "change"),
     BudgetHold: ("change",),
@@ -60,6 +66,8 @@ _OPERATOR_ACTIONS = {
     AlertRule: ("add", "change", "delete"),
     PriceOverride: ("add", "change", "delete"),
     CachedResponse: ("delete",),
+    DeferredRequest: ("change",),
+    ProviderBatch: ("change",),
 }
 
 

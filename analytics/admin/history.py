@@ -17,12 +17,15 @@ from analytics.admin.prompt_access import PromptAccessMixin, visible
 from analytics.database.large_tables import COUNTED_ROWS, CappedPaginator
 from analytics.exports.csv import csv_response
 from analytics.ledger.daily_totals import known_values
+from analytics.models import RequestRecord
 from analytics.reports.tags import tagged
 from analytics.reports.unpriced import without_price
 
 # What our APIs put before a request's id: chatcmpl-, cmpl-, resp_, msg_.
 _OWN_PREFIX = re.compile(r"^(?:chatcmpl-|cmpl-|resp_|msg_)")
 NOT_STORED = "(not stored)"
+_FAILURES_READ = 500
+"""The latest failures whose codes are offered."""
 
 
 class _ValueFilter(admin.SimpleListFilter):
@@ -95,6 +98,26 @@ class UnpricedFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the decisions that were answered and have no savings."""
         return without_price(queryset) if self.value() == "1" else queryset
+
+
+class ErrorFilter(_ValueFilter):
+    """Filters by the code of an error, among those of the latest failures and refusals."""
+
+    title, parameter_name = "error", "error_code"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the codes of the latest failures, and the one in the URL."""
+        codes: set[str] = {self.value() or ""}
+        for status in (RequestRecord.Status.ERROR, RequestRecord.Status.REFUSED):
+            # An index has them in this order, so that only so many rows are read.
+            failed = RequestRecord.objects.filter(status=status).order_by("-created_at")
+            codes |= set(failed.values_list("error_code", flat=True)[:_FAILURES_READ])
+        return [(code, code) for code in sorted(codes) if code]
+
+    def filter_by(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        """Return the rows that failed with this code; the status leads to them by index."""
+        others = [status for status in RequestRecord.Status if status != RequestRecord.Status.OK]
+        return queryset.filter(status__in=others, error_code=value)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):

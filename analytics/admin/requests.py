@@ -11,8 +11,10 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from analytics.access.prompt_rights import may_view_prompts
+from analytics.admin.bounded_sort import BoundedSortAdmin, largest_first
 from analytics.admin.compared import ComparedAdmin, compared_with, saved_text
 from analytics.admin.history import (
+    ErrorFilter,
     HistoryAdmin,
     ModelFilter,
     ProviderFilter,
@@ -30,6 +32,38 @@ from analytics.reports.compared import compared_summary
 from analytics.reports.plots import candidate_plot
 from analytics.reports.request_explanation import explain_request
 from routing.models import ModelRef
+
+
+def story_context(
+    site: admin.AdminSite, request: HttpRequest, decision: RoutingMetric
+) -> dict[str, Any]:
+    """Return what the page of a request or of its decision needs to tell its story."""
+    candidates = decision.metadata.get("candidates", [])
+    baseline = ModelRef(decision.baseline_provider, decision.baseline_model)
+    story = explain_request(decision, compared_with(site, request))
+    reads = may_view_prompts(request)
+    return {
+        "title": "What happened to a request",
+        "story": story if reads else without_texts(story),
+        "candidates": candidates,
+        "plot": candidate_plot(candidates, baseline),
+        "may_see_answer": reads and request.user.has_perm("analytics.view_cachedresponse"),  # type: ignore[union-attr]
+        "asked_again": asked_again(site, request, decision.request),
+    }
+
+
+def asked_again(
+    site: admin.AdminSite, request: HttpRequest, record: RequestRecord
+) -> dict[str, Any] | None:
+    """Return what the playground needs to ask a request's prompt again.
+
+    ``None`` where there is no prompt that the user may read, or no playground that knows it.
+    """
+    models = getattr(site, "models_to_ask", None)
+    if models is None or not record.prompt or not may_view_prompts(request):
+        return None
+    names: list[str] | None = models(request)
+    return None if names is None else {"request": record.pk, "models": names}
 
 
 @admin.register(RoutingMetric)
@@ -81,18 +115,7 @@ class RoutingMetricAdmin(ComparedAdmin, HistoryAdmin):
         decision = self.get_object(request, unquote(object_id))
         more: dict[str, Any] = dict(extra_context or {})
         if decision is not None and self.has_view_permission(request, decision):
-            candidates = decision.metadata.get("candidates", [])
-            baseline = ModelRef(decision.baseline_provider, decision.baseline_model)
-            compared = compared_with(self.admin_site, request)
-            story = explain_request(decision, compared)
-            reads = may_view_prompts(request)
-            more |= {
-                "title": "What happened to a request",
-                "story": story if reads else without_texts(story),
-                "candidates": candidates,
-                "plot": candidate_plot(candidates, baseline),
-                "may_see_answer": reads and request.user.has_perm("analytics.view_cachedresponse"),
-            }
+            more |= story_context(self.admin_site, request, decision)
         return super().change_view(request, object_id, form_url, more)
 
     def changelist_view(
@@ -149,22 +172,22 @@ class RoutingMetricAdmin(ComparedAdmin, HistoryAdmin):
 
 
 @admin.register(RequestRecord)
-class RequestRecordAdmin(ComparedAdmin, HistoryAdmin):
-    """Lists requests: the ledger."""
+class RequestRecordAdmin(BoundedSortAdmin, HistoryAdmin):
+    """Lists requests, the ledger; each page tells what happened to one request."""
 
     list_display = (
-        "created_at", "prompt_start", "served_by", "spent", "saved", "status", "tokens", "latency",
-        "decision_link", "cached", "first_token", "asked_for", "tier", "price_basis", "cache_link",
+        "created_at", "spent", "prompt_start", "served_by", "tokens", "latency", "saved", "outcome",
     )  # fmt: skip
+    sortable_by = ("created_at", "spent", "latency", "tokens", "saved")
     list_filter = (
-        "status", "endpoint", "strategy", "tier", "pattern", "cache_hit", "price_basis", "replayed",
-        ProviderFilter, ModelFilter, UserFilter, TagFilter,
+        "status", ErrorFilter, "endpoint", "strategy", "tier", "pattern", "cache_hit",
+        "price_basis", "replayed", ProviderFilter, ModelFilter, UserFilter, TagFilter,
     )  # fmt: skip
     readonly_fields = (
         "asked_for", "served_by", "spent", "saved", "latency", "first_token", "decision_link",
         "cache_link",
     )  # fmt: skip
-    change_form_template = "admin/analytics/compared_row.html"
+    change_form_template = "admin/analytics/request.html"
     id_fields = ("session_id", "user_id", "response_id")
     csv_columns = (
         "id", "created_at", "status", "provider", "model", "strategy", "confidence", "pattern",
@@ -176,16 +199,43 @@ class RequestRecordAdmin(ComparedAdmin, HistoryAdmin):
         "streamed", "ttft_ms", "tags",
     )  # fmt: skip
 
-    @admin.display(description="tokens")
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return all fields, below the story and closed."""
+        fieldsets = super().get_fieldsets(request, obj)
+        return [
+            ("Everything recorded", {**options, "classes": ("collapse",)})
+            for _, options in fieldsets
+        ]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Render one request: its story, and below it everything recorded."""
+        record = self.get_object(request, unquote(object_id))
+        more: dict[str, Any] = dict(extra_context or {})
+        if record is not None and self.has_view_permission(request, record):
+            decision = RoutingMetric.objects.select_related("request").filter(pk=record.pk).first()
+            if decision is not None:
+                more |= story_context(self.admin_site, request, decision)
+        return super().change_view(request, object_id, form_url, more)
+
+    @admin.display(description="tokens", ordering=largest_first("tokens_in"))
     def tokens(self, record: RequestRecord) -> str:
         """Return the tokens read and written."""
         refused = record.status == RequestRecord.Status.REFUSED
         return "–" if refused else f"{record.tokens_in:,} → {record.tokens_out:,}"
 
-    @admin.display(description="cache")
-    def cached(self, record: RequestRecord) -> str:
-        """Return whether the answer came from the cache."""
-        return "hit" if record.cache_hit else "–"
+    @admin.display(description="status")
+    def outcome(self, record: RequestRecord) -> str:
+        """Return how the request ended, with the code of an error."""
+        if record.cache_hit:
+            return "from the cache"
+        status = str(record.get_status_display())  # type: ignore[no-untyped-call]
+        return f"{status}: {record.error_code}" if record.error_code else status
 
     @admin.display(description="asked for")
     def asked_for(self, record: RequestRecord) -> str:
@@ -207,17 +257,17 @@ class RequestRecordAdmin(ComparedAdmin, HistoryAdmin):
             return f"refused: {record.error_code} ({record.http_status})"
         return str(record.ref) if record.provider else "–"
 
-    @admin.display(description="cost")
+    @admin.display(description="cost", ordering=largest_first("cost"))
     def spent(self, record: RequestRecord) -> str:
         """Return what the request cost, as USD."""
         return dollars(record.cost)
 
-    @admin.display(description="saved")
+    @admin.display(description="saved", ordering=largest_first("savings"))
     def saved(self, record: RequestRecord) -> str:
         """Return what the request saved, as USD."""
         return saved_text(record, record.savings)
 
-    @admin.display(description="latency")
+    @admin.display(description="latency", ordering=largest_first("latency_ms"))
     def latency(self, record: RequestRecord) -> str:
         """Return the latency in milliseconds, or a dash if the request was refused."""
         if record.status == RequestRecord.Status.REFUSED:

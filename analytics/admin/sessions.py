@@ -8,14 +8,15 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet, TextField, Value
+from django.db.models import F, Q, QuerySet, TextField, Value
 from django.db.models.functions import Concat
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from analytics.admin.compared import ComparedAdmin, compared_with, saved_text
+from analytics.admin.bounded_sort import BoundedSortAdmin, largest_first
+from analytics.admin.compared import compared_with, saved_text
 from analytics.admin.history import ReadOnlyAdmin
 from analytics.admin.plain_values import PlainValuesMixin
 from analytics.database.large_tables import COUNTED_ROWS, CappedPaginator
@@ -33,6 +34,7 @@ from analytics.reports.sessions import (
     timeline,
     tool_costs,
 )
+from analytics.templatetags.analytics_format import short
 
 
 class SessionStateFilter(admin.SimpleListFilter):
@@ -54,21 +56,21 @@ class SessionStateFilter(admin.SimpleListFilter):
 
 
 @admin.register(AgentSession)
-class AgentSessionAdmin(PlainValuesMixin, ComparedAdmin, ReadOnlyAdmin):
+class AgentSessionAdmin(PlainValuesMixin, BoundedSortAdmin, ReadOnlyAdmin):
     """Lists sessions, the dearest first; each page shows one session call by call."""
 
     list_display = (
-        "session", "agent", "user_id", "project", "spent", "saved", "cache_saved", "requests",
-        "human_turns", "tool_calls", "tokens_in", "tokens_out", "cache_read_tokens", "started_at",
+        "session", "spent", "agent", "user_id", "project", "requests", "tokens", "took", "saved",
         "last_at", "state",
     )  # fmt: skip
     list_display_links = ("session",)
     list_filter = ("agent", SessionStateFilter)
     date_hierarchy = "last_at"
     ordering = ("-cost",)
-    sortable_by = ("spent", "last_at")
+    sortable_by = ("spent", "requests", "tokens", "took", "saved", "last_at")
+    time_column = "last_at"
+    ordered_columns = frozenset({"cost", "last_at", "pk"})
     search_fields = ("session_id",)  # get_search_results does the work
-    search_help_text = "The id of a session, a sub-agent, a request or an answer."
     paginator = CappedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -136,6 +138,7 @@ class AgentSessionAdmin(PlainValuesMixin, ComparedAdmin, ReadOnlyAdmin):
             "export_url": reverse("admin:analytics_agentsession_export"),
             "counted_rows": COUNTED_ROWS,
             "cost_by_tool": True,
+            "search_note": "Search by the id of a session, a sub-agent, a request or an answer.",
             **(extra_context or {}),
         }
         return super().changelist_view(request, context)
@@ -197,20 +200,28 @@ class AgentSessionAdmin(PlainValuesMixin, ComparedAdmin, ReadOnlyAdmin):
         """Return the beginning of the id."""
         return row.session_id if len(row.session_id) <= 24 else f"{row.session_id[:24]}…"
 
+    @admin.display(description="tokens", ordering=largest_first("tokens_in"))
+    def tokens(self, row: AgentSession) -> str:
+        """Return the tokens read, those from a prompt cache among them, and written."""
+        cached = f" ({short(row.cache_read_tokens)} cached)" if row.cache_read_tokens else ""
+        return f"{short(row.tokens_in)}{cached} → {short(row.tokens_out)}"
+
+    @admin.display(description="took", ordering=(F("last_at") - F("started_at")).desc())
+    def took(self, row: AgentSession) -> str:
+        """Return the time from the first call to the last one."""
+        seconds = int((row.last_at - row.started_at).total_seconds())
+        hours, minutes = seconds // 3600, seconds % 3600 // 60
+        return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds % 60} s"
+
     @admin.display(description="cost", ordering="-cost")
     def spent(self, row: AgentSession) -> str:
         """Return what the session cost, as USD."""
         return dollars(row.cost)
 
-    @admin.display(description="saved")
+    @admin.display(description="saved", ordering=largest_first("savings"))
     def saved(self, row: AgentSession) -> str:
         """Return what routing and the response cache saved, as USD."""
         return saved_text(row, row.savings)
-
-    @admin.display(description="saved by prompt caches")
-    def cache_saved(self, row: AgentSession) -> str:
-        """Return what the providers' prompt caches saved, as USD."""
-        return dollars(row.prompt_cache_saved)
 
     @admin.display(description="state")
     def state(self, row: AgentSession) -> str:

@@ -111,8 +111,8 @@ def standings_of(payer: Payer, now: datetime | None = None) -> list[AccountStand
     once a model is chosen.
     """
     at = now or timezone.now()
-    budgets = Budget.objects.filter(enabled=True)
-    budgets = list(budgets.exclude(scope__in=(Budget.Scope.PROVIDER, Budget.Scope.MODEL)))
+    enabled = Budget.objects.filter(enabled=True)
+    budgets = list(enabled.exclude(scope__in=(Budget.Scope.PROVIDER, Budget.Scope.MODEL)))
     nothing = Cost(uuid.uuid4(), at, payer, (Charge("", "", _ZERO),))
     accounts = list(draws(budgets, nothing, key_origins(budgets)))
     windows = {draw.budget: draw.window for draw in accounts}

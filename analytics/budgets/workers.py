@@ -16,6 +16,8 @@ LONGEST_REQUEST = timedelta(hours=6)
 """No request is in progress for longer."""
 BATCHES = "batches"
 """The worker of what is held for batches, which the providers work on."""
+DEFERRED = "deferred"
+"""The worker of what is held for requests that are answered later, whichever worker does it."""
 
 
 def worker_heartbeat(worker: str) -> None:
@@ -34,7 +36,8 @@ def holds_mark_lost() -> int:
     alive = Worker.objects.filter(pk=OuterRef("worker"), seen_at__gte=now - DEAD_AFTER)
     orphaned = Q(made_at__lt=now - DEAD_AFTER) & ~Exists(alive)
     old = Q(made_at__lt=now - LONGEST_REQUEST)
-    requests = BudgetHold.objects.filter(lost_at=None).exclude(worker=BATCHES)
+    # What is held for deferred requests is given back by their lane (analytics.deferred).
+    requests = BudgetHold.objects.filter(lost_at=None).exclude(worker__in=(BATCHES, DEFERRED))
     count = requests.filter(orphaned | old).update(lost_at=now)
     # A batch has until its provider ends it, unless nobody knows of it.
     known = ProviderObject.objects.filter(request_id=OuterRef("request_id"), recorded=False)

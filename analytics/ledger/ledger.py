@@ -26,6 +26,7 @@ from analytics.budgets.holding import Refusals, book, hold, release
 from analytics.database.batcher import Batcher, batched
 from analytics.database.bulk_write import RowWriter, execute_many
 from analytics.database.circuit_breaker import DATABASE_UNAVAILABLE, DatabaseCircuit
+from analytics.deferred.outcomes import DeferredOutcome, outcomes_write
 from analytics.ledger.daily_totals import Decided, TenantTotals, total_cost_on, totals_add
 from analytics.ledger.journal import Journal
 from analytics.ledger.refusals import REFUSED, refusals_add, refusals_to_write
@@ -44,6 +45,7 @@ _DECISIONS = RowWriter(RoutingMetric)
 _ANSWERS = RowWriter(CachedResponse, unique="cache_key", kept=("hit_count", "last_hit_at"))
 _REQUEST = attrgetter("request")
 _SESSION = attrgetter("request.session_id")
+_OUTCOME = attrgetter("outcome")
 _REPLAYED_TOGETHER = 200
 _REPLAY_AGAIN_SECONDS = 60.0
 
@@ -60,13 +62,16 @@ class BudgetsUnavailable(Exception):
 class LedgerEntry:
     """The rows of one request, written together or not at all.
 
-    ``session_state`` is what its session remembers of it. An outage may lose that.
+    ``session_state`` is what its session remembers of it. An outage may lose that. ``outcome`` is
+    how the deferred request ended that it answers; while the database is unavailable, that is
+    done again.
     """
 
     request: RequestRecord
     decision: RoutingMetric | None = None
     cache_store: CachedResponse | None = None
     session_state: SessionTurn | None = None
+    outcome: DeferredOutcome | None = None
 
     def rows(self) -> list[Model]:
         """Return the rows that the entry has."""
@@ -409,6 +414,7 @@ def _write_admitted(entries: Sequence[LedgerEntry]) -> None:
         book(map(Cost.of_record, charged))
     if in_sessions := list(filter(_SESSION, entries)):
         _write_sessions(in_sessions)
+    outcomes_write(filter(None, map(_OUTCOME, entries)))
     # The totals come last: from here on, the commits of all other workers wait for this one.
     totals_add(pairs)
 

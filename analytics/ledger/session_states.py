@@ -55,6 +55,7 @@ class SessionTurn(NamedTuple):
     cached_until: datetime | None
     moved_up: bool
     stall: StallSeen | None = None
+    service_tier: str = ""
 
 
 class RememberedSession(NamedTuple):
@@ -68,6 +69,7 @@ class RememberedSession(NamedTuple):
     moved_up: bool
     calls: int
     tokens_out: int
+    service_tier: str = ""
 
 
 def session_turns_write(turns: Sequence[SessionTurn]) -> None:
@@ -82,7 +84,8 @@ def session_turns_write(turns: Sequence[SessionTurn]) -> None:
         [
             [
                 turn.provider[:64], turn.model[:128], turn.tier, turn.effort[:10],
-                turn.cached_tokens, when(turn.cached_until) if turn.cached_until else None,
+                turn.service_tier[:16], turn.cached_tokens,
+                when(turn.cached_until) if turn.cached_until else None,
                 when(turn.at) if turn.moved_up else None, *key,
             ]
             for key, turn in sorted(last.items(), key=lambda item: item[0])
@@ -111,7 +114,8 @@ def _stalls_write(turns: Sequence[SessionTurn]) -> None:
 def _writing() -> str:
     return (
         "UPDATE sessions SET last_provider = %s, last_model = %s, last_tier = %s, last_effort = %s,"
-        " cached_tokens = %s, cached_until = %s, moved_up_at = COALESCE(moved_up_at, %s)"
+        " last_service_tier = %s, cached_tokens = %s, cached_until = %s,"
+        " moved_up_at = COALESCE(moved_up_at, %s)"
         " WHERE tenant = %s AND session_id = %s AND sub_agent = %s"
     )
 
@@ -123,17 +127,17 @@ def session_remembered(key: SessionKey) -> RememberedSession | None:
         .exclude(last_model="")
         .values_list(
             "last_provider", "last_model", "last_tier", "last_effort", "cached_tokens",
-            "cached_until", "moved_up_at", "requests", "tokens_out",
+            "cached_until", "moved_up_at", "requests", "tokens_out", "last_service_tier",
         )
         .first()
     )  # fmt: skip
     if row is None:
         return None
-    provider, model, tier, effort, cached, until, moved_up_at, calls, tokens_out = row
+    provider, model, tier, effort, cached, until, moved_up_at, calls, tokens_out, served = row
     alive = until is not None and until > timezone.now()
     return RememberedSession(
         provider, model, tier, effort, cached if alive else 0, moved_up_at is not None, calls,
-        tokens_out,
+        tokens_out, served,
     )  # fmt: skip
 
 

@@ -5,9 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
 
-    dependencies = [
-        ('analytics', '0070_levers'),
-    ]
+    dependencies = [("analytics", "0074_deferred_requests")]
 
     operations = [
         migrations.CreateModel(

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from analytics.models.alerts import Alert, AlertRule
 from analytics.models.answers import CachedResponse
+from analytics.models.autopilot import (
+    AutopilotModel,
+    AutopilotPair,
+    AutopilotStep,
+    AutopilotSwitch,
+    AutopilotTrial,
+    AutopilotUse,
+)
 from analytics.models.budgets import (
     Budget,
     BudgetAccount,
@@ -13,16 +21,25 @@ from analytics.models.budgets import (
     Worker,
 )
 from analytics.models.comparisons import Comparison
+from analytics.models.deferred import (
+    ClientBatch,
+    DeferredRequest,
+    LaneLease,
+    ProviderBatch,
+    StoredFile,
+)
 from analytics.models.experiments import Experiment
 from analytics.models.keys import ApiKey, Project, Team
-from analytics.models.levers import Lever, LeverChange
+from analytics.models.levers import Lever, LeverChange, LeverResult
 from analytics.models.prices import PriceOverride, PriceSeen
 from analytics.models.provider_objects import ProviderObject, StoredResponse
 from analytics.models.provider_statements import ProviderStatementLine, ReconciledEstimate
 from analytics.models.requests import RequestRecord, RoutingMetric
 from analytics.models.rules import RoutingRule, RuleChange
+from analytics.models.saved_views import SavedView
 from analytics.models.seals import LedgerDay, LedgerSeal
 from analytics.models.sessions import AgentSession, SessionStall
+from analytics.models.shadow import ShadowAnswer, ShadowCount, ShadowMove
 from analytics.models.shortened import ShortenedPart
 from analytics.models.totals import (
     DailyRollup,
@@ -39,26 +56,37 @@ __all__ = [
     "Alert",
     "AlertRule",
     "ApiKey",
+    "AutopilotModel",
+    "AutopilotPair",
+    "AutopilotStep",
+    "AutopilotSwitch",
+    "AutopilotTrial",
+    "AutopilotUse",
     "Budget",
     "BudgetAccount",
     "BudgetHold",
     "BudgetMark",
     "BudgetUsage",
     "CachedResponse",
+    "ClientBatch",
     "Comparison",
     "DailyRollup",
     "DailyTotal",
+    "DeferredRequest",
     "Experiment",
     "Feedback",
     "HourlyRollup",
+    "LaneLease",
     "LearnedEvidence",
     "LedgerDay",
     "LedgerSeal",
     "Lever",
     "LeverChange",
+    "LeverResult",
     "PriceOverride",
     "PriceSeen",
     "Project",
+    "ProviderBatch",
     "ProviderObject",
     "ProviderStatementLine",
     "ReconciledEstimate",
@@ -67,9 +95,14 @@ __all__ = [
     "RoutingMetric",
     "RoutingRule",
     "RuleChange",
+    "SavedView",
     "SessionStall",
+    "ShadowAnswer",
+    "ShadowCount",
+    "ShadowMove",
     "ShortenedPart",
     "StaleRollupHour",
+    "StoredFile",
     "StoredResponse",
     "Team",
     "TotalsState",

@@ -14,7 +14,7 @@ class AlertRule(NotificationTarget):
     """A limit to watch: spend above it, savings or quality below it, or agents that run away.
 
     Periods are calendar periods in UTC. A notification is sent once per period, and once for
-    each session that runs away.
+    each session that runs away and each decision of the autopilot.
     """
 
     class Metric(models.TextChoices):
@@ -25,6 +25,7 @@ class AlertRule(NotificationTarget):
         QUALITY = "quality", "quality surely below the baseline's by more than, 0-1"
         INVOICE = "invoice", "differs from the providers' invoices by more than, %"
         RUNAWAY = "runaway", "a session runs away, having cost at least, USD"
+        AUTOPILOT = "autopilot", "the autopilot moves traffic or takes it back (any limit)"
 
     class Period(models.TextChoices):
         """The calendar period that is summed, in UTC."""
@@ -66,8 +67,8 @@ class AlertRule(NotificationTarget):
 class Alert(models.Model):
     """A passed limit of an alert rule or a soft limit of a budget, once per period.
 
-    ``subject`` is the session that ran away, empty for other rules. The row stays after the alert
-    is delivered.
+    ``subject`` is the session that ran away or the step of the autopilot, empty for other rules.
+    The row stays after the alert is delivered.
     """
 
     rule = models.ForeignKey(AlertRule, null=True, on_delete=models.CASCADE, related_name="alerts")

@@ -27,6 +27,9 @@ class Comparison(models.Model):
 
         JUDGE = "judge", "judged by a model"
         REPLAY = "replay", "recorded outcomes"
+        SHADOW = "shadow", "a second choice of model, judged by a model"
+        LEVER = "lever", "an answer with a lever and one without, judged by a model"
+        AUTOPILOT = "autopilot", "a model on trial, judged by a model"
 
     request = models.ForeignKey(
         "analytics.RequestRecord",

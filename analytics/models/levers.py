@@ -1,4 +1,4 @@
-"""Tables: levers, lever_changes."""
+"""Tables: levers, lever_changes, lever_results."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from django.utils import timezone
 class Lever(models.Model):
     """How one lever is used, where an operator has set it.
 
+    ``started_at`` is when it was last switched on: harm counts from then. ``ramping`` is whether it
+    leaves half of the requests alone until harm beyond its budget is ruled out.
     ``options`` are the lever's own settings. ``harm_budget`` is how much quality it may cost in
     all before it is stopped: points of 0-1 summed over answers, so 10 is ten answers spoiled.
     ``stopped_at`` is when it was switched off because it did harm.
@@ -37,6 +39,13 @@ class Lever(models.Model):
         validators=[MinValueValidator(1.0)],
         help_text="Answers that it may spoil in all before it is stopped.",
     )
+    ramping = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Leaves half of the requests alone until harm beyond the budget is ruled out, "
+        "and is stopped if that cannot be done within the budget.",
+    )
+    started_at = models.DateTimeField(null=True, blank=True)
     stopped_at = models.DateTimeField(null=True, blank=True)
     stop_reason = models.CharField(max_length=300, blank=True)
     changed_at = models.DateTimeField(default=timezone.now)
@@ -65,3 +74,27 @@ class LeverChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.lever} by {self.who}"
+
+
+class LeverResult(models.Model):
+    """What one lever saved in the last ``days``, as last computed.
+
+    ``lever`` is empty for all levers together. ``figures`` are those of
+    :func:`analytics.reports.levers.lever_figures`; money is USD.
+    """
+
+    lever = models.CharField(max_length=20, blank=True)
+    days = models.PositiveSmallIntegerField()
+    since = models.DateTimeField()
+    computed_at = models.DateTimeField(default=timezone.now)
+    figures = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+
+    class Meta:
+        db_table = "lever_results"
+        ordering = ("lever", "days")
+        constraints = [
+            models.UniqueConstraint(fields=["lever", "days"], name="one_result_a_lever_and_period")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.lever or 'all levers'}, {self.days} days"

@@ -29,6 +29,12 @@ class RoutingRule(models.Model):
     texts = models.JSONField(**_LIST)
     turns = models.JSONField(**_LIST, db_default=models.Value([], models.JSONField()))
     agents = models.JSONField(**_LIST, db_default=models.Value([], models.JSONField()))
+    requested_models = models.JSONField(**_LIST, db_default=models.Value([], models.JSONField()))
+    only_text = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Only requests without tools, images and documents.",
+    )
     min_tokens = models.PositiveIntegerField(null=True, blank=True)
     max_tokens = models.PositiveIntegerField(null=True, blank=True)
     weekdays = models.JSONField(**_LIST)
@@ -45,6 +51,24 @@ class RoutingRule(models.Model):
     )
     latency_cap = models.FloatField(
         null=True, blank=True, help_text="Seconds until the answer is complete."
+    )
+    deadline = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Seconds within which answers are wanted, where the request does not say.",
+    )
+    answer_note = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What the model is told of the answer's length or form, if the lever "
+        "“short_answers” is in use: Answer in at most three sentences.",
+    )
+    note_everywhere = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Also for requests with tools or with a form of output, such as JSON.",
     )
 
     class Meta:

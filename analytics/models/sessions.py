@@ -53,6 +53,7 @@ class AgentSession(models.Model):
     last_model = models.CharField(max_length=128, blank=True, default="", db_default="")
     last_tier = models.CharField(max_length=10, blank=True, default="", db_default="")
     last_effort = models.CharField(max_length=10, blank=True, default="", db_default="")
+    last_service_tier = models.CharField(max_length=16, blank=True, default="", db_default="")
     cached_tokens = models.BigIntegerField(default=0, db_default=0)
     cached_until = models.DateTimeField(null=True, blank=True)
     moved_up_at = models.DateTimeField(null=True, blank=True)

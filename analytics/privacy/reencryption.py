@@ -9,11 +9,19 @@ from typing import Any
 from django.db import connection, models, transaction
 
 from analytics.encryption import UNREADABLE, EncryptedJSONField, EncryptedTextField, is_current
-from analytics.models import CachedResponse, RequestRecord, StoredResponse
+from analytics.models import (
+    CachedResponse,
+    DeferredRequest,
+    RequestRecord,
+    StoredFile,
+    StoredResponse,
+)
 
 Field = EncryptedTextField | EncryptedJSONField
 _KINDS = (EncryptedTextField, EncryptedJSONField)
-_TABLES: tuple[type[models.Model], ...] = (RequestRecord, CachedResponse, StoredResponse)
+_TABLES: tuple[type[models.Model], ...] = (
+    RequestRecord, CachedResponse, StoredResponse, DeferredRequest, StoredFile,
+)  # fmt: skip
 
 
 def reencrypt(batch_size: int = 500) -> Iterator[tuple[int, int]]:

@@ -38,6 +38,8 @@ from analytics.quality.report import METHOD as QUALITY_METHOD
 from analytics.quality.report import quality_report
 from analytics.reports.breakdown import breakdown, breakdown_row
 from analytics.reports.intervals import METHOD as INTERVAL_METHOD
+from analytics.reports.lever_rows import TrialReading
+from analytics.reports.levers import lever_method, proof_figures
 from analytics.reports.statement import month_of
 from analytics.reports.sum_sources import RECORDED, total_of
 
@@ -81,6 +83,7 @@ def bundle_write(
     *,
     tolerance: float,
     version: str,
+    levers: TrialReading,
     progress: Callable[[date], object] = lambda day: None,
 ) -> WrittenProof:
     """Write the proof of a month like "2026-10", or of its days that are over.
@@ -95,7 +98,7 @@ def bundle_write(
     _check(since.date(), until.date(), progress)
     days_sign(until.date() - timedelta(days=1), since.date())
     key = signing_key()
-    files = dict(_files(since, until, prices, tolerance))
+    files = dict(_files(since, until, prices, tolerance, levers))
     manifest = {
         "format": FORMAT,
         "product_version": version,
@@ -110,6 +113,7 @@ def bundle_write(
             "costs": {"name": "usage-times-rates", "version": 1},
             "interval": INTERVAL_METHOD,
             "quality": {**QUALITY_METHOD, "tolerance": tolerance},
+            "levers": lever_method(levers),
         },
         "defaults": _plain(figure_defaults()),
         "money": [*_money_columns(), *_MONEY_OF_COMPARISONS],
@@ -161,7 +165,11 @@ def disagreement_text(check: DayCheck) -> str:
 
 
 def _files(
-    since: datetime, until: datetime, prices: BundlePrices, tolerance: float
+    since: datetime,
+    until: datetime,
+    prices: BundlePrices,
+    tolerance: float,
+    levers: TrialReading,
 ) -> Iterator[tuple[str, bytes]]:
     yield "rows.jsonl", b"".join(_rows(since.date(), until.date(), prices))
     yield "prices.json", _json(prices.records())
@@ -169,7 +177,9 @@ def _files(
     yield "comparisons.json", _json(_comparisons(since, until))
     yield "ratings.json", _json(_ratings(since, until))
     yield "days.json", _json(_days(since.date(), until.date()))
-    yield "statement.json", _json(_plain(_statement(since, until, prices, tolerance)))
+    stated = _statement(since, until, prices, tolerance)
+    stated["levers"] = proof_figures(levers, since, until)
+    yield "statement.json", _json(_plain(stated))
 
 
 def _rows(since: date, until: date, prices: BundlePrices) -> Iterator[bytes]:

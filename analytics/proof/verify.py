@@ -6,8 +6,9 @@ and of each day's root, that every row is one of those that were sealed, and com
 figure of the statement again from the rows, prices and verdicts in the bundle. It prints what
 does not agree, and ends with 0 if everything does, else with 1.
 
-A new method of computing an interval or a quality verdict is a function in INTERVALS or
-QUALITIES, by its name and version; an old bundle keeps the method that it names.
+A new method of computing an interval, a quality verdict or what a lever saved is a function in
+INTERVALS, QUALITIES or LEVER_METHODS, by its name and version; an old bundle keeps the method that
+it names.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import math
 import statistics
 import sys
 import zipfile
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
@@ -1016,7 +1019,11 @@ def statement(bundle: Bundle) -> Row:
             for name in named(by, row):
                 groups[name].append(row)
     quality = QUALITIES[methods["quality"]["name"], methods["quality"]["version"]]
+    measured = {}
+    if levers := methods.get("levers"):
+        measured["levers"] = LEVER_METHODS[levers["name"], levers["version"]](levers, rows)
     return {
+        **measured,
         "total": part(rows),
         "failed_attempts_cost": sum((row["failed_cost"] for row in rows), ZERO),
         "refused": len(bundle.rows) - len(rows),
@@ -1029,6 +1036,171 @@ def statement(bundle: Bundle) -> Row:
         **{f"by_{by}": {name: part(of) for name, of in groups.items()}
            for by, groups in lines.items()},
     }  # fmt: skip
+
+
+# --- What levers saved, by the name and version of their method ------------------------
+
+
+def pretended_arms(method: Row, rows: Sequence[Row]) -> Row:
+    """Return what each lever saved, and all together, against the requests left alone.
+
+    The costs without the lever are predicted by a regression on the requests left alone; the
+    quantiles of its error come from arms drawn from the changed requests (docs/levers.md).
+    """
+    trials: dict[str, list[Any]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row["id"]):
+        if not row.get("levers") or row["replayed"]:
+            continue
+        cost = None if row["cost"] is None else float(row["cost"])
+        alone = f"request {row['id']}"
+        unit = f"{row['tenant']}\0{row['session_id']}" if row["session_id"] else alone
+        for name, trial in row["levers"].items():
+            own = alone if name in method["by_request"] else unit
+            trials[name].append((cost, trial["arm"] == "treated", trial["p"], own,
+                                 trial.get("x"), bool(trial.get("joint"))))  # fmt: skip
+        if any(trial["p"] < 1 for trial in row["levers"].values()):
+            joint = any(trial.get("joint") for trial in row["levers"].values())
+            first: Row = next((row["levers"][name] for name in method["order"]
+                               if name in row["levers"]), {})  # fmt: skip
+            trials[""].append((cost, not joint, 1 - method["joint_share"], unit, first.get("x"),
+                               False))  # fmt: skip
+    return {name: _lever_saving(method, of) for name, of in sorted(trials.items())}
+
+
+def _lever_saving(method: Row, trials: Sequence[Any]) -> Row:
+    own = [one for one in trials if not one[5]]
+    used = [one for one in own if one[0] is not None and one[2] < 1]
+    result: Row = {
+        "eligible": len(own),
+        "treated": sum(one[1] for one in own),
+        "measured": sum(one[1] for one in used),
+        "saved": None,
+        "saved_low": None,
+        "saved_high": None,
+    }
+    known = [float(one[4]) for one in used if one[4] is not None]
+    expected = None
+    if used and known and len(known) / len(used) >= method["known"]:
+        mean = math.fsum(known) / len(known)
+        expected = [max(mean if one[4] is None else float(one[4]), 0.0) for one in used]
+    treated, control = (_arm(used, expected, arm) for arm in (True, False))
+    if min(len(treated), len(control)) < method["fewest"]:
+        return result
+    means = [unit[2] / unit[0] for unit in control]
+    middle = math.fsum(means) / len(means)
+    deviation = math.sqrt(math.fsum((mean - middle) ** 2 for mean in means) / len(means))
+    if expected is None or deviation <= 1e-9 * middle or not middle > 0:
+        treated, control = ([(n, t, 0.0, odds) for n, t, _, odds in arm]
+                            for arm in (treated, control))  # fmt: skip
+    aims = _arm_sum(treated, 0), _arm_sum(treated, 2)
+    total, error = _predicted(control, *aims)
+    shown = treated
+    if sum(unit[1] != 0 for unit in treated) / len(treated) < method["nonzero"]:
+        shown = _as_other(treated, control)
+    studentised = []
+    size, truth = min(len(control), method["largest"]), _arm_sum(shown, 1)
+    at = _places(method["draws"] * size, shown)
+    for draw in range(method["draws"]):
+        drawn = [shown[place] for place in at[draw * size : (draw + 1) * size]]
+        with suppress(ZeroDivisionError):
+            guess, its_error = _predicted(drawn, _arm_sum(shown, 0), _arm_sum(shown, 2))
+            studentised.append((guess - truth) / its_error)
+    if len(studentised) < method["fewest_draws"]:
+        return result
+    studentised.sort()
+    rank = int((len(studentised) + 1) * (1 - method["level"]) / 2)
+    error *= math.sqrt(1 + len(control) / len(treated))
+    spent = _arm_sum(treated, 1)
+    low, high = studentised[rank - 1], studentised[-rank]
+    return {
+        **result,
+        "saved": money(total - spent),
+        "saved_low": money(total - high * error - spent),
+        "saved_high": money(total - low * error - spent),
+    }
+
+
+# Requests, their cost, their expected cost, and the odds of being in the other arm.
+Unit = tuple[float, float, float, float]
+
+
+def _arm(used: Sequence[Any], expected: Sequence[float] | None, arm: bool) -> list[Unit]:
+    units: dict[tuple[str, float], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    chances = {one[2] for one in used if one[1] is arm}
+    for at, (cost, treated, chance, unit, *_) in enumerate(used):
+        if treated is arm:
+            sums = units[unit, chance]
+            sums[0] += 1
+            sums[1] += cost
+            sums[2] += 0.0 if expected is None else expected[at]
+    listed = []
+    for (_, chance), (n, total, x) in units.items():
+        odds = (1 - chance) / chance if arm else chance / (1 - chance)
+        listed.append((n, total, x, odds if len(chances) > 1 else 1.0))
+    return sorted(listed, key=lambda unit: (unit[1], unit[0], unit[2], unit[3]))
+
+
+def _arm_sum(units: Sequence[Unit], at: int) -> float:
+    return math.fsum(unit[at] for unit in units)
+
+
+def _predicted(units: Sequence[Unit], requests: float, expected: float) -> tuple[float, float]:
+    """Return the predicted cost of so many requests, and its standard error."""
+    if not expected:
+        weight = math.fsum(odds * n for n, _, _, odds in units)
+        mean = math.fsum(odds * t for _, t, _, odds in units) / weight
+        square = math.fsum(
+            (odds * requests / weight * (t - mean * n)) ** 2 / max(1 - odds * n / weight, 0.02)
+            for n, t, _, odds in units
+        )
+        return mean * requests, math.sqrt(square)
+    per = expected / requests
+    weighed = [(odds / (n + x / per), n, x, t) for n, t, x, odds in units]
+    nn = math.fsum(w * n * n for w, n, _, _ in weighed)
+    nx = math.fsum(w * n * x for w, n, x, _ in weighed)
+    xx = math.fsum(w * x * x for w, _, x, _ in weighed)
+    nt = math.fsum(w * n * t for w, n, _, t in weighed)
+    xt = math.fsum(w * x * t for w, _, x, t in weighed)
+    square = nn * xx - nx * nx
+    for_n, for_x = (
+        (xx * requests - nx * expected) / square,
+        (nn * expected - nx * requests) / square,
+    )
+    slope_n, slope_x = (xx * nt - nx * xt) / square, (nn * xt - nx * nt) / square
+    parts = (
+        (w * (n * for_n + x * for_x) * (t - slope_n * n - slope_x * x)) ** 2
+        / max(1 - w * (n * n * xx - 2 * n * x * nx + x * x * nn) / square, 0.02)
+        for w, n, x, t in weighed
+    )
+    return slope_n * requests + slope_x * expected, math.sqrt(math.fsum(parts))
+
+
+def _as_other(units: Sequence[Unit], other: Sequence[Unit]) -> list[Unit]:
+    at = 2 if all(unit[2] > 0 for unit in other) else 0
+    drawn = (other[place] for place in _places(len(units), other))
+    return [(n, one[1] / one[at] * (n if at == 0 else x), x, odds)
+            for (n, _, x, odds), one in zip(units, drawn)]  # noqa: B905  # fmt: skip
+
+
+def _places(count: int, units: Sequence[Unit]) -> list[int]:
+    """Return the places of units drawn with the random numbers of SplitMix64."""
+    equal = len({unit[3] for unit in units}) == 1
+    total, bounds = 0.0, []
+    for unit in units:
+        total += 1 / unit[3]
+        bounds.append(total)
+    places, size = [], len(units)
+    for number in range(1, count + 1):
+        state = number * 0x9E3779B97F4A7C15 & _M64
+        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & _M64
+        state = (state ^ state >> 27) * 0x94D049BB133111EB & _M64
+        uniform = ((state ^ state >> 31) >> 11) * 2.0**-53
+        place = int(uniform * size) if equal else bisect_right(bounds, uniform * total)
+        places.append(min(place, size - 1))
+    return places
+
+
+LEVER_METHODS = {("pretended-arms", 1): pretended_arms}
 
 
 # --- The bundle ----------------------------------------------------------------------
@@ -1174,6 +1346,7 @@ def _same(stated: Any, computed: Any, name: str) -> bool:
     if isinstance(computed, Decimal):
         # The bounds are computed in floating point; every other amount is exact.
         bound = name.rsplit(".", 1)[-1].endswith(("saved_low", "saved_high"))
+        bound = bound or name.startswith("levers.")
         allowed = max(PLACES * 2, abs(computed) * Decimal("1e-9")) if bound else ZERO
         return abs(Decimal(str(stated)) - computed) <= allowed
     if isinstance(computed, float):
@@ -1206,6 +1379,10 @@ def _disagreements(bundle: Bundle, key: str) -> list[str]:
         if (method["name"], method["version"]) not in known:
             problems.append(f"unknown method: {kind} {method['name']} {method['version']}")
             return problems
+    levers = methods.get("levers")
+    if levers and (levers["name"], levers["version"]) not in LEVER_METHODS:
+        problems.append(f"unknown method: levers {levers['name']} {levers['version']}")
+        return problems
     span = bundle.manifest["since"], bundle.manifest["until"]
     if any(not span[0] <= row["created_at"] < span[1] for row in bundle.rows):
         problems.append("there are rows of another month")
@@ -1263,6 +1440,12 @@ def _statement_lines(bundle: Bundle, key: str) -> Iterable[str]:
         bounds = f" (no interval: {savings.get('no_interval') or 'too few requests'})"
     yield f"  saved ${savings['total_saved']}{bounds}"
     yield f"  quality: {stated['quality']['verdict']} (from {stated['quality']['basis']})"
+    for name, lever in stated.get("levers", {}).items():
+        what = f"lever {name}" if name else "all levers together"
+        if lever["saved"] is not None:
+            yield f"  {what}: saved ${lever['saved']} [{lever['saved_low']}, {lever['saved_high']}]"
+        else:
+            yield f"  {what}: too few requests were left alone"
     for kind, bases in stated["prices"].items():
         text = ", ".join(f"{count} {basis} (${cost})" for basis, (count, cost) in bases.items())
         yield f"  {kind}: {text or 'none'}"

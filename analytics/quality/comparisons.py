@@ -52,11 +52,13 @@ def comparison_record(
     source: str,
     expected: float | None = None,
     served: bool = True,
+    strategy: str = "",
     judged: Judgement = Judgement(),
 ) -> Comparison | None:
     """Store a comparison and book its costs; return ``None`` if the request was deleted.
 
-    ``served`` says whether the client received the candidate's answer.
+    ``served`` says whether the client received the candidate's answer. ``strategy`` is what chose
+    the candidate, by default what chose for the request.
     """
     requests = RequestRecord.objects.only("created_at", "pattern", "tier", "strategy").filter(
         pk=request_id
@@ -72,7 +74,7 @@ def comparison_record(
         source=source,
         pattern=record.pattern,
         tier=record.tier,
-        strategy=record.strategy,
+        strategy=strategy or record.strategy,
         provider=candidate.provider,
         model=candidate.model,
         score=candidate.score,

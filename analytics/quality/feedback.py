@@ -12,6 +12,7 @@ from django.db.models import Avg, Count, F, Q, QuerySet
 from django.utils import timezone
 
 from analytics.models import CachedResponse, Feedback, RequestRecord
+from analytics.quality.cascades import selected
 from analytics.quality.evidence import evidence_add, evidence_change
 from routing.models import EvidenceKey
 
@@ -80,6 +81,7 @@ def feedback_record(
         if expect is not None:
             effort = request.effort if request is not None else ""
             expected = expect(answer.prompt, answer.tier, answer.provider, answer.model, effort)
+            expected = selected(expected, request)
         if entry is not None and request is not None and not is_answer_of(entry, request):
             # The entry has a newer answer now, which this verdict is not about.
             entry = None

@@ -92,11 +92,11 @@ def propensities(decision: Any) -> dict[str, float]:
     """Return each model's probability of being chosen; 1 for the one that answered without chance.
 
     If something other than the strategy made the final choice (a rule, the
-    conversation's cache, a fallback), chance played no part.
+    conversation's cache, a fallback, a check), chance played no part.
     """
     metadata = decision.metadata
     served = str(decision.ref)
-    if {"rejected_model", "intended_model"} & metadata.keys():
+    if {"rejected_model", "intended_model", "cascade"} & metadata.keys():
         return {served: 1.0}
     recorded = {
         f"{candidate['provider']}/{candidate['model']}": float(candidate["propensity"])

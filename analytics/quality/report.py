@@ -117,9 +117,13 @@ def quality_by(
     return steps
 
 
-def judging_cost(since: datetime, until: datetime | None = None) -> Any:
-    """Return the USD spent on second answers and their judging in a period."""
-    costs = comparisons_in(since, until).aggregate(
+def judging_cost(since: datetime, until: datetime | None = None, source: str = "") -> Any:
+    """Return the USD spent on second answers and their judging in a period.
+
+    ``source`` counts comparisons of that source alone (:class:`analytics.models.Comparison`).
+    """
+    rows = comparisons_in(since, until)
+    costs = (rows.filter(source=source) if source else rows).aggregate(
         total=MoneySum(F("judge_cost") + F("answer_cost"))
     )
     return costs["total"]

@@ -98,9 +98,11 @@ def _attempt(attempt: Mapping[str, Any]) -> LedgerCharges:
 
 
 def _add_comparisons(sums: Hours, rows: Any, provider: str) -> None:
-    names = ("created_at", "judge", "judge_cost", "reference_provider", "reference_model",
-             "answer_cost")  # fmt: skip
-    for at, judge, judge_cost, answered_by, model, answer_cost in rows.values_list(*names):
+    names = ("created_at", "judge", "judge_cost", "served", "provider", "model",
+             "reference_provider", "reference_model", "answer_cost")  # fmt: skip
+    for at, judge, judge_cost, served, *models, answer_cost in rows.values_list(*names):
+        # The second answer, which was paid for to compare, is that of the model that did not serve.
+        answered_by, model = models[2:] if served else models[:2]
         hour = at.replace(minute=0, second=0, microsecond=0)
         judge_provider, _, judge_model = judge.partition("/")
         if judge_provider == provider and judge_cost:

@@ -130,6 +130,13 @@ class ExpectedLengths:
         known = (*self._by_kind.values(), *self._imported.values())
         return any(answers >= _LEAST_ANSWERS for answers, _ in known)
 
+    def at_effort(self, ref: ModelRef, kind: LengthKind) -> int | None:
+        """Return the expected length at this very effort, ``None`` if too few are known of it."""
+        known = self._by_kind.get(kind)
+        if known is None or known[0] < _LEAST_ANSWERS:
+            return None
+        return self.expected(ref, kind)
+
     def expected(self, ref: ModelRef, kind: LengthKind) -> int | None:
         """Return the expected length in tokens, ``None`` while too few answers are known.
 

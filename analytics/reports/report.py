@@ -12,7 +12,9 @@ from analytics.ledger.refusals import refusals_since
 from analytics.money import percent
 from analytics.quality.report import quality_report
 from analytics.quality.session_moves import move_figures
+from analytics.quality.shadow import shadow_summary
 from analytics.reports.breakdown import breakdown
+from analytics.reports.levers import lever_lines
 from analytics.reports.sum_sources import RECORDED, CachedSums, ReportSums, total_of
 from analytics.reports.token_adjusted_savings import adjusted_savings
 from analytics.reports.turn_gaps import keep_alive_figures
@@ -75,6 +77,8 @@ def routing_report(
         },
         "keep_alive": keep_alive_figures(since),
         "moves_up": move_figures(since),
+        "shadow": shadow_summary(since, settings.SHADOW_MARGIN),
+        "levers": lever_lines(days),
         "refusals": refusals_since(since),
         "by_day": _by_day(since, now, sums),
         **chosen,

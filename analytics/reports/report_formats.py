@@ -60,6 +60,7 @@ def _long_sections(
     yield "by_basis", report["by_basis"], ("basis",)
     yield "answer_lengths", report["answer_lengths"], ("model", "baseline")
     yield "by_day", report["by_day"], ("date",)
+    yield "levers", report["levers"], ("lever",)
     yield "refusals", report["refusals"]["by_reason"], ("reason", "http_status")
     if chosen := report.get("breakdown"):
         yield f"breakdown_{chosen['by']}", chosen["rows"], ("name",)
@@ -111,6 +112,7 @@ def headline(report: dict[str, Any]) -> list[tuple[str, str]]:
         *_adjusted(report["adjusted"]),
         *_bases(report["by_basis"]),
         *_quality(report["quality"]),
+        *_shadow(report["shadow"]),
         ("Cache hits", f"{cache['hits']} ({cache['hit_rate_percent']} %)"),
         ("Average latency", f"{totals['avg_latency_ms']:.0f} ms"),
     ]
@@ -144,6 +146,18 @@ def _moves(moves: dict[str, Any]) -> list[tuple[str, str]]:
     if moves["moved"]:
         rows.append(("  what the moves cost", dollars(moves["extra_cost"])))
     return rows
+
+
+def _shadow(shadow: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what routing would have answered where clients named a model, if that was tried."""
+    if not shadow["pairs"]:
+        return []
+    saved = shadow["saved_percent"]
+    return [
+        ("Named models, answered by routing too", f"{shadow['pairs']} pairs (manage.py shadow)"),
+        ("  routing's share of verdicts", _mean(shadow["score"])),
+        ("  cost saved", "unknown" if saved is None else f"{saved:g} %"),
+    ]
 
 
 def _not_compared(savings: dict[str, Any]) -> list[tuple[str, str]]:
@@ -244,10 +258,38 @@ def sections(report: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
     """Return the tables that have rows, with their titles."""
     tables = [(title, report[section]) for section, title in _SECTIONS]
     tables.append(("Baseline tokens per token of the model", _known_lengths(report)))
+    tables.append(("Levers, with what each saved", _levers(report)))
     tables.append(("Refusals", report["refusals"]["by_reason"]))
     if chosen := report.get("breakdown"):
         tables.append((f"By {chosen['by']}", chosen["rows"]))
     return [(title, rows) for title, rows in tables if rows]
+
+
+_PARTS = {
+    "sum": "sum of levers",
+    "remainder": "beyond the sum",
+    "total": "all together",
+}
+
+
+def _levers(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what each lever saved, in short columns."""
+    return [
+        {
+            "lever": _PARTS.get(row["lever"], row["lever"]),
+            "saved": "not known" if row["saved"] is None else dollars(row["saved"]),
+            "95 %": _between(row["saved_low"], row["saved_high"]),
+            "quality": _points(row.get("quality")),
+        }
+        for row in report["levers"]
+    ]
+
+
+def _points(difference: list[float] | None) -> str:
+    if difference is None:
+        return "–"
+    value, low, high = (f"{one:+.3f}" for one in difference)
+    return f"{value} ({low} to {high})"
 
 
 def _known_lengths(report: dict[str, Any]) -> list[dict[str, Any]]:

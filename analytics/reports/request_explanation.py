@@ -11,6 +11,7 @@ from analytics.ledger.savings import Savings
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.money import dollars, percent
 from analytics.quality.feedback import is_answer_of
+from analytics.reports.cascade_story import CascadeStory, cascade_story
 from analytics.reports.compared import ComparedWith
 from routing.complexity import MODERATE_BELOW, SIMPLE_BELOW, score_complexity
 
@@ -28,12 +29,23 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class CallLine:
+    """A call to a provider, how it ended, and what it cost in USD; ``status`` is HTTP's."""
+
+    model: str
+    outcome: str
+    cost: Decimal | None
+    status: int | None = None
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RequestExplanation:
     """What happened to a request, section by section.
 
     ``headline`` sums it up in one or two sentences. ``parts`` is empty if the prompt is not
     stored or the score covers more than its last turn; ``answer`` is ``None`` if it is not
-    stored.
+    stored, ``cascade`` if the request went through none.
     """
 
     headline: str
@@ -44,11 +56,14 @@ class RequestExplanation:
     paid: list[tuple[str, str]]
     verdicts: list[tuple[float, str, str]]
     answer: CachedResponse | None
+    cascade: CascadeStory | None = None
 
     @property
-    def attempts(self) -> list[dict[str, Any]]:
-        """The failed calls, each with provider, model, error, message, status and cost (USD)."""
-        return self.request.attempts  # type: ignore[no-any-return]
+    def calls(self) -> list[CallLine]:
+        """All calls in their order: those that failed, then the one that answered."""
+        if self.cascade is not None:
+            return [CallLine(call.model, call.role, call.cost) for call in self.cascade.calls]
+        return [*map(_failed_call, self.request.attempts), *_answering_call(self.request)]
 
 
 def explain_request(
@@ -70,6 +85,7 @@ def explain_request(
         paid=list(_paid(decision, request, baseline)),
         verdicts=list(verdicts),
         answer=_answer(request),
+        cascade=cascade_story(decision, request),
     )
 
 
@@ -197,7 +213,8 @@ def _paid(
     yield "Estimated before the call", dollars(decision.cost_estimate)
     yield "Charged", dollars(request.cost)
     if request.failed_cost:
-        yield "Failed calls, included in the charge", dollars(request.failed_cost)
+        unserved = "Other" if "cascade" in decision.metadata else "Failed"
+        yield f"{unserved} calls, included in the charge", dollars(request.failed_cost)
     yield "Baseline", dollars(baseline.cost)
     yield "Saved by routing", dollars(baseline.saved.routing)
     yield "Saved by the cache", dollars(baseline.saved.cache)
@@ -206,6 +223,25 @@ def _paid(
             "Saved by the provider's prompt cache, included in the charge",
             dollars(Decimal(decision.prompt_cache_saved)),
         )
+
+
+def _failed_call(attempt: dict[str, Any]) -> CallLine:
+    return CallLine(
+        _ref({"provider": attempt.get("provider", ""), "model": attempt.get("model", "")}),
+        attempt.get("message") or f"failed: {attempt.get('error', 'unknown')}",
+        Decimal(str(attempt.get("cost") or 0)),
+        attempt.get("status"),
+        bool(attempt.get("estimated")),
+    )
+
+
+def _answering_call(request: RequestRecord) -> Iterator[CallLine]:
+    if request.cache_hit or not request.provider or request.status == RequestRecord.Status.ERROR:
+        return
+    cost = None if request.cost is None else request.cost - request.failed_cost
+    cut_off = request.status == RequestRecord.Status.PARTIAL
+    outcome = f"cut off: {request.error_code}" if cut_off else "answered"
+    yield CallLine(str(request.ref), outcome, cost, estimated=request.usage_estimated)
 
 
 def _answer(request: RequestRecord) -> CachedResponse | None:

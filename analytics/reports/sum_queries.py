@@ -63,13 +63,15 @@ def requests_in(since: datetime, until: datetime | None = None) -> QuerySet[Requ
 class SumQuery:
     """A query for the figures of each value of ``dimensions`` in ``[since, until)``.
 
-    With ``by``, they are by its steps, whatever the steps of other queries.
+    With ``by``, they are by its steps, whatever the steps of other queries. With ``among``, only
+    these values are read; the query then has one dimension, which is a column of requests.
     """
 
     dimensions: Sequence[str]
     since: datetime
     until: datetime | None = None
     by: Step | None = None
+    among: Collection[str] | None = None
 
 
 def row_sums(dimension: str, span: Span, by: Any = None) -> Grouped:
@@ -159,6 +161,8 @@ def sums_together(
                 totals = table._default_manager.filter(
                     _within(column, spans), dimension__in=query.dimensions
                 )
+                if query.among is not None:
+                    totals = totals.filter(value__in=query.among)
                 labels = {"of": F("dimension"), "group": F("value")}
                 sums = _chosen(_ROLLUP_SUMS, figures)
                 total_selects.append(
@@ -166,6 +170,7 @@ def sums_together(
                 )
         if parts.rows:
             requests = RequestRecord.objects.admitted().filter(_within("created_at", parts.rows))
+            requests = _among(requests, query)
             at = truncated(step, "created_at")
             row_selects += [
                 _labelled(requests, number, at, _row_labels(names), _chosen(FIGURES, figures))
@@ -175,13 +180,31 @@ def sums_together(
         target = results[row["number"]][row["of"]]
         add_figures(target[row.get("at"), row["group"]], _figures(row, figures))
     for row in _union(row_selects):
-        summed = _figures(row, figures)
-        names, groups = row["of"].split(_SEPARATOR), row["group"].split(_SEPARATOR)
-        for name, group in zip(names, groups, strict=True):
-            target = results[row["number"]][name]
-            for value in values_of(name, json.loads(group) if name in LISTS else group):
-                add_figures(target[row.get("at"), value], summed)
+        _add_row(results[row["number"]], row, queries[row["number"]].among, figures)
     return results
+
+
+def _add_row(
+    result: dict[str, Grouped],
+    row: dict[str, Any],
+    among: Collection[str] | None,
+    figures: Collection[str],
+) -> None:
+    """Add a row of requests to the sums of each of its dimensions."""
+    summed = _figures(row, figures)
+    names, groups = row["of"].split(_SEPARATOR), row["group"].split(_SEPARATOR)
+    for name, group in zip(names, groups, strict=True):
+        for value in values_of(name, json.loads(group) if name in LISTS else group):
+            if among is None or value in among:
+                add_figures(result[name][row.get("at"), value], summed)
+
+
+def _among(requests: Any, query: SumQuery) -> Any:
+    """Return the requests that may have the values that ``query`` asks for."""
+    (name, *_) = query.dimensions
+    if query.among is None or name in LISTS:
+        return requests
+    return requests.filter(**{f"{KEPT[name].name}__in": query.among})
 
 
 def truncated(by: Step | None, column: str) -> TruncBase | None:

@@ -25,6 +25,12 @@ def dollars(value: Any) -> str:
 
 
 @register.filter
+def signed(value: Decimal) -> str:
+    """Format USD with a sign, also of gains."""
+    return f"+{format_dollars(value)}" if value > 0 else format_dollars(value)
+
+
+@register.filter
 def rate(value: Decimal | None) -> str:
     """Format USD per million tokens, with at least two decimals and no further trailing zeros."""
     if value is None:

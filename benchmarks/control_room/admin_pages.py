@@ -120,6 +120,12 @@ _LED_TO = (
     ("user_id", "user-7"), ("user_id", "rare"), ("tag", "search"), ("tag", "rare"),
     ("pattern__exact", "code"),
 )  # fmt: skip
+# Read from kept sums, from the requests of many and of few values, and of one user.
+_EXPLORED = (
+    "days=7", "days=30&by=user", "days=90&by=time&then=model", "days=30&by=kind&then=model",
+    "days=30&by=agent&then=turn", "days=30&by=user&then=model", "days=30&by=session",
+    "days=30&by=model&user=user-7", "days=30&by=all&agent=claude-code", "days=30&tag=search",
+)  # fmt: skip
 _DAILY = """
 INSERT INTO daily_totals (
     date, provider, model, strategy, requests, errors, cache_hits, unpriced, tokens_in,
@@ -187,6 +193,8 @@ def pages() -> list[str]:
         reverse(f"admin:{name}") for name in ("live", "playground", "models", "start", "tools")
     ]
     found.append(f"{reverse('admin:tools')}?days=90")
+    explore = reverse("admin:explore")
+    found += [f"{explore}?{query}" for query in _EXPLORED]
     for model in apps.get_app_config("analytics").get_models():
         if admin.site.is_registered(model):
             name = f"admin:analytics_{model._meta.model_name}"
@@ -203,12 +211,14 @@ def pages() -> list[str]:
         found.append(reverse("admin:analytics_agentsession_change", args=[dearest.pk]))
         found += [
             f"{sessions}?q={dearest.session_id}", f"{sessions}?q={request.pk}",
-            f"{sessions}?q=unknown", f"{sessions}?o=-15", f"{sessions}?agent=claude-code",
+            f"{sessions}?q=unknown", f"{sessions}?o=-12", f"{sessions}?agent=claude-code",
             f"{sessions}?state=runaway", f"{sessions}?state=moved",
         ]  # fmt: skip
     # What the home leads to: frequent values and rare ones.
     requests = reverse("admin:analytics_requestrecord_changelist")
     month = ReportPeriod.last_days(30)
+    found += [f"{requests}?o={column}" for column in (2, 5, 6)]
+    found += [f"{sessions}?o={column}" for column in (6, 7, 8)]
     found += [f"{requests}?{month.list_query(**{by: value})}" for by, value in _LED_TO]
     return found
 

@@ -1,1 +1,1 @@
-"""What levers save and cost."""
+"""Benchmarks of the levers, with simulated traffic whose truth is known."""

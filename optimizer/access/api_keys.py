@@ -129,6 +129,19 @@ class ApiKeys:
             self._used[known.id] = now
         return known.client
 
+    def client_of(self, key: str) -> Client | None:
+        """Return the client whose key begins so as it is now, ``None`` if it is served no more.
+
+        Without a key it is the anonymous one.
+        """
+        if not key:
+            return ANONYMOUS
+        now = datetime.now(UTC)
+        for known in (self._keys.value or {}).values():
+            if known.client.key == key and (known.expires_at is None or known.expires_at > now):
+                return known.client
+        return None
+
     def still_serves(self, client: Client) -> bool:
         """Return whether a client that was authenticated before is served as it was then.
 

@@ -161,6 +161,21 @@ class RateLimits:
             raise RateLimitExceeded(window, windows, needed=tokens, recorded_for=request_id)
         self._reserved[request_id] = _Reserved(taken.id, tokens)
 
+    async def reserve_more(self, client: Client, request_id: uuid.UUID, tokens: int) -> bool:
+        """Take ``tokens`` more for a request that has a reservation; return whether it got them."""
+        limit, reserved = client.tokens_per_minute, self._reserved.get(request_id)
+        if limit is None or reserved is None or reserved is _NOTHING_RESERVED:
+            return True
+        try:
+            taken = await in_time(self._tokens.take(client.key, limit, tokens))
+        except (StorageError, TimeoutError) as error:
+            self._log_unenforced(error)
+            return True
+        self._show(limit, taken)
+        if taken.allowed:
+            self._reserved[request_id] = _Reserved(reserved.window, reserved.tokens + tokens)
+        return taken.allowed
+
     async def settle(self, client: Client, request_id: uuid.UUID, tokens: int) -> None:
         """Replace what a request has reserved by the input and output tokens that it used.
 

@@ -39,6 +39,7 @@ _WHO = {
     Budget.Scope.PROJECT: "project",
     Budget.Scope.SESSION: "session",
 }
+_ZERO = Decimal(0)
 _DOES_NOT_FIT = "what it may cost does not fit into a budget"
 _FETCHED = (("messages", "an image by its address"),)
 _OF_UNKNOWN_SIZE = (
@@ -132,9 +133,11 @@ class Budgets:
         if bound.unknown and self._refuse_unknown_input:
             raise UnknownInputRefused(bound.unknown)
         origin = _Origin(request.request_id, request.asked_at, payer_of(request), request.endpoint)
-        return self._open(
+        reservation = self._open(
             origin, most_input_tokens(request.chat), charged_input(request.chat), bound
         )
+        reservation.claimed = request.held
+        return reservation
 
     def reservation_for(
         self, request: GatewayRequest, body: Mapping[str, Any], input_tokens: int, counted: int
@@ -267,6 +270,8 @@ class Reservation:
     """Whether the answer comes as a stream, which costs as much as has arrived of it."""
     _call: _BegunCall | None = field(default=None, init=False)
     _held: tuple[Charge, ...] = field(default=(), init=False)
+    _beside: tuple[Charge, ...] = field(default=(), init=False)
+    _failed: Decimal = field(default=_ZERO, init=False)
     _owner: asyncio.Task[Any] | None = field(default=None, init=False)
 
     @property
@@ -288,6 +293,10 @@ class Reservation:
         """Leave it to ``task`` to settle what is held."""
         self._owner = task
 
+    def keep_beside(self, charges: Sequence[Charge]) -> None:
+        """Hold ``charges`` (USD), for calls that may follow, beside what the next call may cost."""
+        self._beside = tuple(charges)
+
     async def hold(
         self, provider: str, model: str, attempts: Sequence[Attempt] = ()
     ) -> Sequence[Refusal]:
@@ -297,19 +306,19 @@ class Reservation:
         :class:`providers.errors.CallNotAuthorized` if the model's price is unknown, and
         :class:`analytics.ledger.ledger.BudgetsUnavailable`.
         """
-        if not self._held and not self.limited(provider, model):
+        if not self._held and not self._beside and not self.limited(provider, model):
             return ()
         if self.refuses_addresses and reads_whatever_is_there(provider):
             raise CallNotAuthorized(provider, _NOT_CALLED.format(_OF_UNKNOWN_SIZE))
         worst = self.worst(provider, model)
         if worst is None:
             raise CallNotAuthorized(provider, _NOT_CALLED.format(_UNPRICED))
-        failed = (
+        failed = [
             Charge(a.provider, a.model, cost)
             for a in attempts
             if (cost := self.charged(a.provider, a.model, a.usage))
-        )
-        charges = (*failed, Charge(provider, model, worst))
+        ]
+        charges = (*failed, *self._beside, Charge(provider, model, worst))
         if charges == self._held:
             return ()
         claim = Claim(
@@ -323,7 +332,7 @@ class Reservation:
             endpoint=self.origin.endpoint,
             tokens_in=self.expected[0],
             tokens_out=self.expected[1],
-            estimate=self._estimate(provider, model, charges[:-1]),
+            estimate=self._estimate(provider, model, failed),
         )
         self.begun.open()
         self.claimed = True
@@ -331,6 +340,7 @@ class Reservation:
         refusals = await self.ledger.hold(claim)
         if not refusals:
             self._held = charges
+            self._failed = sum((charge.amount for charge in failed), _ZERO)
         return refusals
 
     def _estimate(self, provider: str, model: str, failed: Sequence[Charge]) -> Decimal:
@@ -352,8 +362,7 @@ class Reservation:
         """Write the proof that a call is about to begin."""
         times = self.density.of(provider, model)
         tokens_in, allowed = round(self.expected[0] * times), self.expected[1]
-        failed = sum((charge.amount for charge in self._held[:-1]), Decimal(0))
-        cost = failed + self.charged(provider, model, Usage(tokens_in, 0, estimated=True))
+        cost = self._failed + self.charged(provider, model, Usage(tokens_in, 0, estimated=True))
         nothing = 0 if self.streamed or not allowed else None
         number = self.begun.add(self.request_id, CallProgress(tokens_in, nothing, cost))
         self._call = _BegunCall(number, provider, model, tokens_in, cost, times)

@@ -20,7 +20,12 @@ from analytics.models import RequestRecord
 from optimizer.lab.demo.file import demo_exists
 
 _SESSION_KEY = "demo"
-_PAGES = frozenset({"index", "charts", "details", "whose", "tools", "invoices"})
+_PAGES = frozenset(
+    {
+        "index", "charts", "details", "whose", "tools", "invoices",
+        "explore", "explore_export", "explore_save", "explore_forget",
+    }
+)  # fmt: skip
 _TABLES = "analytics_"
 """How the names of the pages of the ledger's tables begin."""
 _EXPORT = "_export"

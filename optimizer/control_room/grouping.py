@@ -11,6 +11,8 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "AgentSession",
         "RoutingMetric",
         "CachedResponse",
+        "DeferredRequest",
+        "ProviderBatch",
         "DailyTotal",
         "RefusalTotal",
     ),

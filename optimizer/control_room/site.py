@@ -16,6 +16,11 @@ from analytics.reports.compared import ComparedWith
 from optimizer.control_room.baseline import picked_baseline, remembering_baseline
 from optimizer.control_room.demo import demo_view, showing_demo
 from optimizer.control_room.grouping import group_models
+from optimizer.control_room.pages.autopilot import (
+    autopilot_page,
+    autopilot_revert_view,
+    autopilot_switch_view,
+)
 from optimizer.control_room.pages.demo_page import (
     demo_delete,
     demo_make,
@@ -23,19 +28,33 @@ from optimizer.control_room.pages.demo_page import (
     demo_progress,
     demo_show,
 )
+from optimizer.control_room.pages.explore.page import (
+    explore_export,
+    explore_forget,
+    explore_page,
+    explore_save,
+)
 from optimizer.control_room.pages.first_run import start_page, test_connection
 from optimizer.control_room.pages.home.charts import charts
 from optimizer.control_room.pages.home.details import cost_breakdown, details
 from optimizer.control_room.pages.home.overview import latest_request, overview
 from optimizer.control_room.pages.invoices import invoices_page
+from optimizer.control_room.pages.levers.page import levers_page
 from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
 from optimizer.control_room.pages.period import PERIODS, ReportPeriod
 from optimizer.control_room.pages.playground import (
+    MAY_ASK,
+    PLAYGROUND_RIGHTS,
     choices_view,
     playground_page,
     rate_view,
     run_view,
+)
+from optimizer.control_room.pages.shadow import (
+    shadow_move_view,
+    shadow_page,
+    shadow_undo_view,
 )
 from optimizer.control_room.pages.tool_costs import tools_page
 
@@ -51,6 +70,10 @@ class ControlRoom(AdminSite):
             path("charts/", self.admin_view(self.charts), name="charts"),
             path("details/", self.admin_view(self.details), name="details"),
             path("whose/", self.admin_view(self.cost_breakdown), name="whose"),
+            path("explore/", self.admin_view(explore_page), name="explore"),
+            path("explore/export/", self.admin_view(explore_export), name="explore_export"),
+            path("explore/save", self.admin_view(explore_save), name="explore_save"),
+            path("explore/forget", self.admin_view(explore_forget), name="explore_forget"),
             path("live/", self.admin_view(live_page), name="live"),
             path("live/events", live_events, name="live_events"),  # type: ignore[arg-type]
             path("playground/", self.admin_view(playground_page), name="playground"),
@@ -58,8 +81,21 @@ class ControlRoom(AdminSite):
             path("playground/run", run_view, name="playground_run"),  # type: ignore[arg-type]
             path("playground/rate", self.admin_view(rate_view), name="playground_rate"),
             path("models/", self.admin_view(models_page), name="models"),
+            path("levers/", self.admin_view(levers_page), name="levers"),
             path("invoices/", self.admin_view(invoices_page), name="invoices"),
             path("tools/", self.admin_view(tools_page), name="tools"),
+            path("shadow/", self.admin_view(shadow_page), name="shadow"),
+            path("shadow/move", self.admin_view(shadow_move_view), name="shadow_move"),
+            path("shadow/undo", self.admin_view(shadow_undo_view), name="shadow_undo"),
+            path("autopilot/", self.admin_view(autopilot_page), name="autopilot"),
+            path(
+                "autopilot/switch", self.admin_view(autopilot_switch_view), name="autopilot_switch"
+            ),
+            path(
+                "autopilot/<int:number>/revert",
+                self.admin_view(autopilot_revert_view),
+                name="autopilot_revert",
+            ),
             path("start/", self.admin_view(start_page), name="start"),
             path("demo/", self.admin_view(demo_page), name="demo"),
             path("demo/progress", self.admin_view(demo_progress), name="demo_progress"),
@@ -92,6 +128,18 @@ class ControlRoom(AdminSite):
     def compared_with(self, request: HttpRequest) -> ComparedWith:
         """Return the baseline that the savings of a page are compared with."""
         return picked_baseline(request)
+
+    def models_to_ask(self, request: HttpRequest) -> list[str] | None:
+        """Return what a recorded prompt can be asked again; ``None`` without a playground.
+
+        The list is empty if the user may look at the playground, and run nothing in it.
+        """
+        user: Any = request.user
+        if demo_view(request).here or not user.has_perms(PLAYGROUND_RIGHTS):
+            return None
+        from optimizer.wiring.build import get_services
+
+        return get_services().playground.models() if user.has_perm(MAY_ASK) else []
 
     @reading_elsewhere()
     def index(self, request: HttpRequest, extra_context: Any = None) -> Any:

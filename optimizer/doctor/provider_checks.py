@@ -20,7 +20,7 @@ from optimizer.quality.model_comparison import (
 from providers.abilities import AbilityTable
 from providers.catalogue import Catalogue
 from providers.pricing import PriceBook
-from providers.registry import is_configured
+from providers.registry import is_configured, missing_package
 
 _OLD_PRICES_DAYS = 90
 
@@ -28,6 +28,10 @@ _OLD_PRICES_DAYS = 90
 def configured_providers(catalogue: Catalogue, *, local: bool) -> Iterator[Finding]:
     """Check that a provider is configured; ``local``: whether the embedded model is enabled."""
     names = [n for n, spec in catalogue.providers.items() if is_configured(spec, os.environ)]
+    for name in names:
+        if package := missing_package(catalogue.providers[name], os.environ):
+            remedy = "pip install --require-hashes -r requirements/locked/clouds.txt"
+            yield wrong(f"provider {name}", f"It needs the package {package}.", remedy)
     if names:
         yield ok("providers", f"Configured: {', '.join(names)}.")
     elif local:

@@ -18,6 +18,10 @@ class Assignment:
     arm: str
     prefers: Rule | None = None
 
+    def is_treated(self, experiment: str) -> bool:
+        """Return whether the request is in the treatment arm of this experiment."""
+        return self.experiment == experiment and self.arm == "treatment"
+
     def on(self, effect: Effect) -> Effect:
         """Return the combined effect of the rules and the experiment's arm.
 

@@ -32,12 +32,15 @@ SWITCHED_BY_SETTINGS = {
 }
 """Levers with a setting of their own, which is their mode until somebody sets one."""
 
-DRAWN_BY_REQUEST = frozenset({"response_cache", "semantic_cache"})
+DRAWN_BY_REQUEST = frozenset({"response_cache", "semantic_cache", "batch"})
 """Levers whose arm each request has of its own; for others a whole session has one.
 
 Conversations that begin alike count as one session, so the same question asked twice would
-always be left alone, or never.
+always be left alone, or never; and so would all the requests of a nightly job.
 """
+
+RAMP_SHARE = 0.5
+"""Share of requests left alone while a lever ramps up: scores then tell most about harm."""
 
 
 @frozen

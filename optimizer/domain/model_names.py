@@ -31,11 +31,18 @@ _SYNONYMS = {
     "open_router": "openrouter",
     "open-router": "openrouter",
 }
-# Clouds that have the models of several makers: the model's name says whose it is.
-_CLOUDS = frozenset(
-    {"azure", "azure_ai", "azure_openai", "azure-openai", "vertex_ai", "vertexai", "vertex",
-     "google-vertex", "google-vertex-anthropic", "bedrock", "amazon-bedrock", "litellm"}
-)  # fmt: skip
+# Clouds that have the models of several makers, each with its providers here. The model's name says
+# which of them has it; if none is configured, it says whose model it is.
+_AZURE, _VERTEX = ("azure", "azure-claude"), ("vertex", "vertex-claude")
+_BEDROCK = ("bedrock-claude", "bedrock")
+_CLOUDS: dict[str, tuple[str, ...]] = {
+    "azure": _AZURE, "azure_ai": _AZURE, "azure_openai": _AZURE, "azure-openai": _AZURE,
+    "vertex": _VERTEX, "vertex_ai": _VERTEX, "vertexai": _VERTEX, "google-vertex": _VERTEX,
+    "google-vertex-anthropic": _VERTEX,
+    "bedrock": _BEDROCK, "amazon-bedrock": _BEDROCK, "aws": _BEDROCK,
+    "litellm": (),
+}  # fmt: skip
+_OF_CLOUDS = frozenset((*_AZURE, *_VERTEX, *_BEDROCK))
 
 # The provider of the API through which a client asks, by endpoint.
 _PROVIDER_OF_API = {
@@ -175,13 +182,21 @@ class ModelNames:
         text = plain_name(name)
         prefix, slash, rest = self._parts(text)
         specs: list[ModelSpec | None] = []
-        if slash and (provider := self._providers.get(prefix.lower())):
+        cloud = _CLOUDS.get(prefix.lower()) if slash else None
+        if cloud:
+            specs = [
+                self._models.find(name, rest) for name in cloud if name in self._caller.providers
+            ]
+        elif slash and (provider := self._providers.get(prefix.lower())):
             specs.append(self._models.find(provider, rest))
         if not any(specs):
-            without_cloud = slash and prefix.lower() in _CLOUDS
-            text = rest if without_cloud else text
-            specs = [self._models.find(provider, text) for provider in self._catalogue.providers]
-            if without_cloud and sum(map(bool, specs)) > 1:
+            text = text if cloud is None else rest
+            specs = [
+                self._models.find(provider, text)
+                for provider in self._catalogue.providers
+                if cloud is None or provider not in _OF_CLOUDS
+            ]
+            if cloud is not None and sum(map(bool, specs)) > 1:
                 return []  # a cloud's name for a model that several providers have
         elif "openrouter" in self._catalogue.providers:
             # OpenRouter's own names begin with the maker of the model.
@@ -231,7 +246,7 @@ class ModelNames:
 
     def _how_to_enable(self, provider: str) -> str:
         spec = self._catalogue.providers[provider]
-        names = spec.key_env or (spec.base_url_env,)
+        names = spec.needs or spec.key_env or (spec.base_url_env,)
         return f"{provider} needs {names[0]}" if names[0] else f"{provider} is off"
 
 

@@ -9,6 +9,7 @@ from dataclasses import field
 from decimal import Decimal
 from typing import Any
 
+from optimizer.domain.deadlines import Delivery
 from optimizer.domain.request import CachePolicy
 from providers.chat import Chat, Text
 from providers.large_json import json_pieces
@@ -24,11 +25,11 @@ _NOT_IN_KEY = frozenset(
         "client_metadata", "prompt_cache_key", "prompt_cache_retention",
     }
 )  # fmt: skip
-# What the answer to these depends on is kept by the provider.
-_STATEFUL = frozenset(
+STATEFUL = frozenset(
     {"previous_response_id", "conversation", "prompt", "background", "thread", "container",
      "item_reference"}
 )  # fmt: skip
+"""Fields whose state the provider keeps: what the answer depends on, or what it changes."""
 
 _TURNS = ("messages", "input", "contents")
 _SEPARATORS = (",", ":")
@@ -55,7 +56,7 @@ class RequestOptions:
     ``quality_target`` is 0-1, ``max_cost`` USD, ``max_latency`` and ``cache_ttl`` seconds,
     ``baseline`` a model's name. ``read_only_tools`` are the tools whose calls have no side
     effects; ``True`` means all of them. ``strict`` allows only models that leave out nothing
-    of the request.
+    of the request. ``delivery`` is by when the answer is wanted, and how.
     """
 
     quality_target: float | None = None
@@ -69,6 +70,7 @@ class RequestOptions:
     semantic_cache: bool = True
     strict: bool = False
     cache_control: CacheControl = field(default_factory=CacheControl)
+    delivery: Delivery = Delivery()
 
 
 def cache_policy(chat: Chat, options: RequestOptions, *, hottest: float | None) -> CachePolicy:
@@ -86,6 +88,7 @@ def cache_policy(chat: Chat, options: RequestOptions, *, hottest: float | None) 
         only=control.only_if_cached,
         max_age=control.max_age,
         ttl=options.cache_ttl,
+        no_store=control.no_store,
         bypass_reason=bypass_reason
         or ("no-store" if control.no_store else "" if cacheable else "ttl"),
     )
@@ -101,7 +104,7 @@ def _bypass_reason(chat: Chat, options: RequestOptions, hottest: float | None) -
     if fields := (*chat.native, *chat.extras):
         if any(name.startswith("tools") for name in fields):
             return "tools"  # the provider itself runs these tools
-        if not _STATEFUL.isdisjoint(fields):
+        if not STATEFUL.isdisjoint(fields):
             return "state"
     if chat.tools and options.read_only_tools is not True:
         read_only = options.read_only_tools or frozenset()

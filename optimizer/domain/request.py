@@ -18,7 +18,8 @@ from providers import features
 from providers.chat import Chat, Text
 from providers.resilience import Caller
 from providers.storable import storable_text
-from providers.values import frozen
+from providers.tier_attempts import TierAttempt
+from providers.values import changed, frozen
 from routing.analysis import analyze_conversation, analyze_prompt
 from routing.models import ModelRef, PromptAnalysis
 from routing.rules import Effect
@@ -43,8 +44,8 @@ class CachePolicy:
 
     ``max_age`` is the greatest age of an answer that it accepts, in seconds. ``ttl`` is how
     long its own answer may be stored, in seconds, ``None`` for as long as the service stores
-    any. ``only`` accepts a cached answer or none. ``bypass_reason`` says why the cache is not
-    used, "" if it is.
+    any. ``only`` accepts a cached answer or none. ``no_store`` is whether the client forbids to
+    store anything. ``bypass_reason`` says why the cache is not used, "" if it is.
     """
 
     read: bool = True
@@ -53,6 +54,7 @@ class CachePolicy:
     max_age: int | None = None
     ttl: int | None = None
     bypass_reason: str = ""
+    no_store: bool = False
 
     @property
     def bypassed(self) -> bool:
@@ -69,12 +71,20 @@ class GatewayRequest:
     ``only`` are the (provider, model) pairs that may answer, ``baseline`` the model to compare the
     cost with; both are ``None`` unless the client names them. ``max_cost`` is USD,
     ``min_quality`` 0-1, ``max_latency`` the seconds until the answer is complete.
+    ``deadline`` are the seconds from ``asked_at`` on within which the answer is wanted, ``None`` if
+    it is wanted at once; ``accepts_later`` is whether the client comes back for it, and ``webhook``
+    the URL that it wants called then.
     Requests with the same ``cache_key`` may share an answer. Requests with the same
     ``semantic_key`` (unless it is empty) may share one too, if their prompts have the same
-    meaning. ``turn`` is the kind of turn (:mod:`optimizer.domain.turns`). A ``strict`` request
-    goes only to models that leave out nothing of it. ``trials`` are those of levers. ``asked`` is
+    meaning. ``named`` are the models that the client named where a rule leaves the choice to
+    routing. ``turn`` is the kind of turn (:mod:`optimizer.domain.turns`). A ``strict`` request
+    goes only to models that leave out nothing of it. ``trials`` are those of levers.
+    ``first_tier`` is another service tier in which the model is asked first. ``asked`` is
     the client's own chat where a lever has changed ``chat``. ``restoring`` makes a caller that
-    answers a model's own questions for what a lever left out, where one did.
+    answers a model's own questions for what a lever left out, where one did. ``passed_over`` is the
+    text of a cached answer that was there and left alone, to be compared.
+    ``deferred`` is the id of the deferred
+    request that it answers, and ``held`` whether money is held for it already.
     """
 
     chat: Chat
@@ -86,10 +96,14 @@ class GatewayRequest:
     endpoint: str = "complete"
     requested_model: str = ""
     only: frozenset[ModelRef] | None = None
+    named: frozenset[ModelRef] | None = None
     baseline: ModelRef | None = None
     min_quality: float | None = None
     max_cost: Decimal | None = None
     max_latency: float | None = None
+    deadline: float | None = None
+    accepts_later: bool = False
+    webhook: str = ""
     tags: tuple[str, ...] = ()
     user_id: str = ""
     session: Session = NO_SESSION
@@ -98,8 +112,12 @@ class GatewayRequest:
     streamed: bool = False
     strict: bool = False
     trials: tuple[LeverTrial, ...] = ()
+    first_tier: TierAttempt | None = None
     asked: Chat | None = None
     restoring: Callable[[Caller], Caller] | None = None
+    passed_over: str = ""
+    deferred: uuid.UUID | None = None
+    held: bool = False
     client: Client = ANONYMOUS
     request_id: uuid.UUID = field(default_factory=new_request_id)
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -166,6 +184,12 @@ def _turns(chat: Chat) -> list[str]:
     return turns or [chat.last_words]
 
 
+def only_text(chat: Chat) -> bool:
+    """Return whether a request is text alone, and its answer one text: without tools or images."""
+    text_parts = all(isinstance(part, Text) for part in chat.parts())
+    return text_parts and not chat.tools and not chat.native and chat.n == 1
+
+
 def stricter(one: Bound, other: Bound, pick: Callable[[Any, Any], Any]) -> Bound:
     """Return the bound that ``pick`` (``min`` or ``max``) takes; ``None`` is no bound."""
     if one is None or other is None:
@@ -212,13 +236,34 @@ def bounded_by_rules(request: GatewayRequest, effect: Effect) -> GatewayRequest:
     get, and what others got may be worse than the rules ask for.
     """
     bounds = (effect.quality_target, effect.cost_cap, effect.latency_cap)
-    if all(bound is None for bound in bounds):
+    if effect.noted is None and all(bound is None for bound in bounds):
         return request
     owners = ("rules", *map(str, bounds))
+    if effect.noted is not None:
+        owners = (*owners, effect.noted.answer_note)
     return replace(
         request,
         cache_key=scoped_cache_key(request.cache_key, *owners),
         semantic_key=scoped_cache_key(request.semantic_key, *owners),
+    )
+
+
+def left_to_routing(request: GatewayRequest) -> GatewayRequest:
+    """Return a request that names its model as one whose model hybrid routing chooses.
+
+    It shares answers only with requests that are routed so. The named model stays known, for the
+    case that no model can be chosen.
+    """
+    return replace(
+        request,
+        chat=changed(request.as_asked, chosen=True),
+        asked=None,
+        trials=(),
+        strategy="hybrid",
+        only=None,
+        named=request.only,
+        cache_key=scoped_cache_key(request.cache_key, "routed"),
+        semantic_key=scoped_cache_key(request.semantic_key, "routed"),
     )
 
 

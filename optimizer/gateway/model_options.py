@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from optimizer.quality.model_places import place_of, places_by_effort
 from providers.abilities import AbilityTable
 from providers.catalogue import Catalogue, ModelSpec
+from providers.effort_levels import NO_EFFORTS, Efforts
+from providers.http.wire import WireClient
 from providers.known_models import KnownModels, passed_on
 from providers.pricing import PriceBook
 from providers.rates import Rates
@@ -40,6 +44,8 @@ class AvailableModels:
         self._models = models or KnownModels(catalogue)
         self._built_for = (-1, -1)
         self._options: tuple[ModelOption, ...] = ()
+        self._in_tiers: dict[tuple[ModelRef, str], ModelOption | None] = {}
+        self._efforts: dict[ModelRef, Efforts] = {}
         self._by_ref: dict[ModelRef, ModelOption] = {}
         self._named: dict[ModelRef, ModelOption] = {}
 
@@ -54,6 +60,7 @@ class AvailableModels:
             )
             self._by_ref = {option.ref: option for option in self._options}
             self._named = {}
+            self._in_tiers = {}
             self._built_for = now
         return self._options
 
@@ -80,6 +87,40 @@ class AvailableModels:
             chosen.sort(key=lambda option: (option.rank, option.provider, option.model))
         return tuple(chosen)
 
+    def at_tier(self, option: ModelOption, tier: str) -> ModelOption | None:
+        """Return ``option`` at the prices of a service tier; ``None`` if that is not cheaper."""
+        self.options()
+        key = (option.ref, tier)
+        if key not in self._in_tiers:
+            if len(self._in_tiers) >= _KEPT_NAMED:
+                self._in_tiers = {}
+            self._in_tiers[key] = self._priced_in(option, tier)
+        return self._in_tiers[key]
+
+    def _priced_in(self, option: ModelOption, tier: str) -> ModelOption | None:
+        provider = self._caller.providers[option.provider]
+        if not isinstance(provider, WireClient) or not provider.has_tiers:
+            return None
+        rates = self._prices.rates(*option.ref, service_tier=tier)
+        usual = self._prices.rates(*option.ref)
+        if rates is None or usual is None:
+            return None
+        cheaper = rates.input.base <= usual.input.base and rates.output.base < usual.output.base
+        return replace(option, **_prices(rates)) if cheaper else None
+
+    def efforts(self, option: ModelOption) -> Efforts:
+        """Return the efforts of reasoning that ``option`` takes."""
+        known = self._efforts.get(option.ref)
+        if known is None:
+            if len(self._efforts) >= _KEPT_NAMED:
+                self._efforts = {}
+            provider = self._caller.providers[option.provider]
+            known = NO_EFFORTS
+            if isinstance(provider, WireClient):
+                known = provider.efforts(option.model, self._caller.lacks(*option.ref))
+            self._efforts[option.ref] = known
+        return known
+
     def available_providers(self) -> frozenset[str]:
         """Return the providers whose circuit breaker lets calls through."""
         return frozenset(
@@ -101,19 +142,26 @@ class AvailableModels:
             model=spec.id,
             tier=spec.tier,  # type: ignore[arg-type]  # checked when the catalogue was read
             rank=spec.rank,
-            input_price=rates.input.base if rates else None,
-            output_price=rates.output.base if rates else None,
             context_window=spec.context_window,
             capabilities=(spec.capabilities | provider.features) - lacks,
-            cache_read_price=rates.cache_read.base if rates and rates.cache_read else None,
-            long_input=_long_input(rates) if rates else (),
             snapshot_of=spec.snapshot_of,
-            cache_write_price=rates.cache_write.base if rates and rates.cache_write else None,
             place=place.at if place else None,
             place_width=place.width if place else 0.0,
             efforts=places_by_effort(spec, self._abilities) if self._abilities else {},
             place_by_domain=place.by_domain if place else (),
+            **_prices(rates),
         )
+
+
+def _prices(rates: Rates | None) -> dict[str, Any]:
+    """Return the fields of an option that are prices, in USD per million tokens."""
+    return {
+        "input_price": rates.input.base if rates else None,
+        "output_price": rates.output.base if rates else None,
+        "cache_read_price": rates.cache_read.base if rates and rates.cache_read else None,
+        "cache_write_price": rates.cache_write.base if rates and rates.cache_write else None,
+        "long_input": _long_input(rates) if rates else (),
+    }
 
 
 def _long_input(rates: Rates) -> tuple[LongInputPrices, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from optimizer.budgets.reservations import Budgets, Reservation, must_refuse
@@ -12,11 +13,13 @@ from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.request import stricter
 from optimizer.domain.result import RoutingUnavailable
 from optimizer.gateway.answer_speeds import LearnedSpeeds
+from optimizer.gateway.levers.ways import LeverWays, RequestWays, levers_used
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.prompt_cache import PromptCaches
 from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.session_states import SessionStates
+from providers.values import changed
 from routing.engine import RoutingEngine
 from routing.models import (
     CachedConversation,
@@ -32,6 +35,14 @@ OverBudget = Mapping[ModelRef, str]
 _NOTHING: OverBudget = {}
 
 
+def as_named(analyzed: AnalyzedRequest) -> AnalyzedRequest:
+    """Return a request that a rule left to routing as its client sent it: with its model."""
+    request = analyzed.request
+    chat = changed(request.chat, chosen=False)
+    sent = replace(request, chat=chat, strategy="named", only=request.named, named=None)
+    return replace(analyzed, request=sent)
+
+
 class ModelSelector:
     """Selects models through the engine; records a request if no provider is configured."""
 
@@ -45,8 +56,10 @@ class ModelSelector:
         sessions: SessionStates | None = None,
         output_lengths: OutputLengths | None = None,
         speeds: LearnedSpeeds | None = None,
+        ways: LeverWays | None = None,
     ) -> None:
         self._speeds = speeds
+        self._ways = ways
         self._sessions = sessions
         self._output_lengths = output_lengths
         self._engine = engine
@@ -62,9 +75,12 @@ class ModelSelector:
             self._budgets and self._budgets.any and self._budgets.concern(analyzed.request)
         )
 
-    def preview(self, analyzed: AnalyzedRequest) -> RoutingDecision:
-        """Return the decision for a request now, without exploration and without budgets."""
-        context = self._context(analyzed, explore=False)
+    def preview(self, analyzed: AnalyzedRequest, *, afresh: bool = False) -> RoutingDecision:
+        """Return the decision for a request now, without exploration and without budgets.
+
+        ``afresh`` decides as if no provider had the conversation in its prompt cache.
+        """
+        context = self._context(analyzed, explore=False, afresh=afresh)
         return self._engine.route(
             context, strategy=analyzed.request.strategy, analysis=analyzed.analysis
         )
@@ -94,7 +110,8 @@ class ModelSelector:
         if analyzed.request.session.agent in NO_AGENTS:
             sessions = None
         if sessions is not None:
-            session = await sessions.find(analyzed)
+            ways = self._ways
+            session = await sessions.find(analyzed, of_named=ways is not None and ways.active.any)
         if reservation is None:
             decision = await self._route(analyzed, started, session=session)
         else:
@@ -136,10 +153,16 @@ class ModelSelector:
         large = analyzed.request.chat.large
         context = await asyncio.to_thread(context_of) if large else context_of()
         try:
-            return self._engine.route(
+            decision = self._engine.route(
                 context, strategy=analyzed.request.strategy, analysis=analyzed.analysis
             )
+            if context.variants is not None and "variant" in decision.metadata:
+                decision = self._drawn(analyzed, context, decision)
+            return decision
         except NoEligibleModel as error:
+            if analyzed.request.named is not None:
+                # A rule lifted the client's own choice; that choice can still be met.
+                return await self._route(as_named(analyzed), started, over_budget, session)
             if error.excluded:
                 raise
             message = (
@@ -149,6 +172,28 @@ class ModelSelector:
             await self._accounting.record_failure(analyzed, None, (), started, message)
             raise RoutingUnavailable(message, recorded_for=analyzed.request.request_id) from None
 
+    def _drawn(
+        self, analyzed: AnalyzedRequest, context: RoutingContext, decision: RoutingDecision
+    ) -> RoutingDecision:
+        """Return the decision for the arms of the levers that ``decision``, the first one, uses.
+
+        Without those whose arm is control, and with no others: what a request takes part in does
+        not depend on its arms.
+        """
+        first = decision.metadata["variant"]
+        used = levers_used(first)
+        assert self._ways is not None
+        draw, request = self._ways.active.draw, analyzed.request
+        trials = {name: draw(name, request) for name in used}
+        treated = frozenset(name for name, trial in trials.items() if trial and trial.treated)
+        if len(treated) < len(used):
+            assert isinstance(context.variants, RequestWays)
+            context = replace(context, variants=context.variants.only(treated))
+            decision = self._engine.route(
+                context, strategy=request.strategy, analysis=analyzed.analysis
+            )
+        return replace(decision, metadata={**decision.metadata, "first_choice": first})
+
     def _context(
         self,
         analyzed: AnalyzedRequest,
@@ -156,16 +201,24 @@ class ModelSelector:
         explore: bool,
         over_budget: OverBudget = _NOTHING,
         session: SessionState | None = None,
+        afresh: bool = False,
     ) -> RoutingContext:
         request = analyzed.request
         cached = None
         if session is not None:
-            cached = CachedConversation(session.provider, session.model, session.cached_tokens)
-        elif len(request.chat.messages) > 1:
+            cached = CachedConversation(
+                session.provider,
+                session.model,
+                session.cached_tokens,
+                session.effort,
+                session.service_tier,
+            )
+        elif len(request.chat.messages) > 1 and not afresh:
             cached = self._prompt_caches.find(request.chat, request.client.tenant)
         reasoning = request.chat.reasoning
         effort = "" if reasoning is None else reasoning.level
         latency, cap = request.max_latency, analyzed.effect.latency_cap
+        ways = self._ways
         return RoutingContext(
             prompt=request.prompt,
             user_id=request.user_id or None,
@@ -192,4 +245,5 @@ class ModelSelector:
             # Most requests have no limit: no call for them.
             max_latency=latency if cap is None else stricter(latency, cap, min),
             effort=effort,
+            variants=ways.of(request) if ways is not None and ways.active.any else None,
         )

@@ -37,6 +37,10 @@ class OutputLengths:
             self.known = self._lengths.any
             self._read_at = now
 
+    def at_effort(self, ref: ModelRef, turn: str, tier: str, effort: str) -> int | None:
+        """Return the usual length of a model's answers at this very effort, ``None`` if unknown."""
+        return self._lengths.at_effort(ref, LengthKind(turn, tier, effort))
+
     def usual(self, request: GatewayRequest) -> Callable[[ModelRef, Tier], int | None]:
         """Return a function from a model and a tier to the usual length of an answer, in tokens."""
         effort = request.chat.reasoning.level if request.chat.reasoning is not None else ""

@@ -77,7 +77,13 @@ class PromptCaches:
         *_, key = _prefixes(chat, tenant)
         self._conversations[key] = (
             time.monotonic(),
-            CachedConversation(answer.provider, answer.model, cached),
+            CachedConversation(
+                answer.provider,
+                answer.model,
+                cached,
+                chat.reasoning.level if chat.reasoning is not None else "",
+                usage.service_tier,
+            ),
         )
         self._conversations.move_to_end(key)
         while len(self._conversations) > _MOST_CONVERSATIONS:

@@ -16,24 +16,32 @@ from analytics.reports.compared import ComparedWith
 from analytics.reports.sum_sources import CachedSums
 from analytics.reports.usage import routing_metrics
 from optimizer.access.rate_limits import RateLimitExceeded
-from optimizer.budgets.reservations import Budgets
+from optimizer.budgets.reservations import Budgets, Reservation
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.client import ANONYMOUS, Client
-from optimizer.domain.request import GatewayRequest, apply_client, bounded_by_rules, within_latency
+from optimizer.domain.request import (
+    GatewayRequest,
+    apply_client,
+    left_to_routing,
+    within_latency,
+)
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
-from optimizer.domain.turns import KEEP_ALIVE
 from optimizer.gateway.answer_speeds import LearnedSpeeds
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
+from optimizer.gateway.follow_ups import FollowUps
 from optimizer.gateway.keep_alive import CacheKeeper
-from optimizer.gateway.levers.plans import RequestLevers, with_trial
+from optimizer.gateway.levers.cascade.lever import CascadeLever, CascadeRun
+from optimizer.gateway.levers.plans import RequestLevers
+from optimizer.gateway.levers.ways import LeverWays
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.model_selection import ModelSelector
 from optimizer.gateway.output_lengths import OutputLengths
-from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS, PromptCaches
+from optimizer.gateway.prompt_cache import PromptCaches
 from optimizer.gateway.recording.accounting import Accounting, Recorded
 from optimizer.gateway.recording.decisions import shared_decision
 from optimizer.gateway.recording.ledger_entries import CallClock
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
+from optimizer.gateway.request_analyzer import RequestAnalyzer
 from optimizer.gateway.session_states import SessionStates
 from optimizer.gateway.single_flight import SingleFlight
 from optimizer.gateway.streaming.client_stream import ClientStream, leave_opening
@@ -43,16 +51,19 @@ from optimizer.gateway.streaming.shared_stream import (
     SharedStreams,
     StreamLimits,
 )
+from optimizer.policies.autopilot import ActiveAutopilot
 from optimizer.policies.experiments import Experiments
 from optimizer.policies.rules import ActiveRules
 from optimizer.quality.judge import Judge
+from optimizer.quality.lever_pairs import LeverPairs
+from optimizer.quality.shadow import Shadow
+from optimizer.quality.trial_answers import TrialAnswers
 from optimizer.shared.tasks import Background
 from providers import features
 from providers.chat import Chat, Reasoning
 from providers.resilience import Attempt, Caller, ResilientCaller
 from routing.engine import RoutingEngine
 from routing.models import ModelRef, RoutingDecision
-from routing.rules import NO_EFFECT
 
 logger = logging.getLogger(__name__)
 Shared = TypeVar("Shared")
@@ -74,35 +85,55 @@ class RoutingService:
         cache: AnswerCache,
         rules: ActiveRules | None = None,
         judge: Judge | None = None,
+        shadow: Shadow | None = None,
+        lever_pairs: LeverPairs | None = None,
+        autopilot: ActiveAutopilot | None = None,
+        trial_answers: TrialAnswers | None = None,
         experiments: Experiments | None = None,
         budgets: Budgets | None = None,
         sessions: SessionStates | None = None,
         output_lengths: OutputLengths | None = None,
         levers: RequestLevers | None = None,
+        cascades: CascadeLever | None = None,
         speeds: LearnedSpeeds | None = None,
+        ways: LeverWays | None = None,
         stream_limits: StreamLimits = STREAM_LIMITS,
         keep_alive: CacheKeeper | None = None,
         most_abandoned: int = 0,
     ) -> None:
-        self._keep_alive = keep_alive
         self._levers = levers
+        self._cascades = cascades
         self._caller = caller
         self._options = options
         self._accounting = accounting
         self._cache = cache
-        self._rules = rules
-        self._judge = judge
-        self._experiments = experiments
-        self._prompt_caches = PromptCaches()
+        prompt_caches = PromptCaches()
         self._selector = ModelSelector(
             engine,
             options,
             accounting,
-            self._prompt_caches,
+            prompt_caches,
             budgets,
             sessions,
             output_lengths,
             speeds,
+            ways,
+        )
+        self._analyzer = RequestAnalyzer(
+            rules, experiments, autopilot, caching=cache.on, bounded=self._selector.bounded
+        )
+        self._follow_ups = FollowUps(
+            cache,
+            prompt_caches,
+            self._wire_of,
+            as_routed=self._as_routed,
+            afresh=self._afresh,
+            judge=judge,
+            shadow=shadow,
+            lever_pairs=lever_pairs,
+            autopilot=autopilot,
+            trial_answers=trial_answers,
+            keep_alive=keep_alive,
         )
         self._flights: SingleFlight[CacheHit | Recorded] = SingleFlight(most_abandoned)
         self._streams = SharedStreams()
@@ -125,6 +156,24 @@ class RoutingService:
         ``fields`` are further fields of :class:`GatewayRequest`, such as ``request_id`` or
         ``baseline``; leave out what shall have its default. Raises what :meth:`complete` raises.
         """
+        return await self.complete(
+            self.request_of_prompt(
+                prompt, max_tokens=max_tokens, auto_route=auto_route, max_latency=max_latency,
+                client=client, **fields,
+            )
+        )  # fmt: skip
+
+    def request_of_prompt(
+        self,
+        prompt: str,
+        *,
+        max_tokens: int = 1000,
+        auto_route: bool = False,
+        max_latency: float | None = None,
+        client: Client = ANONYMOUS,
+        **fields: Any,
+    ) -> GatewayRequest:
+        """Return the request that :meth:`route_and_complete` answers."""
         request = GatewayRequest(
             chat=Chat.of_prompt(prompt, max_tokens),
             prompt=prompt,
@@ -137,7 +186,7 @@ class RoutingService:
         )
         if max_latency is not None:
             request = within_latency(request, max_latency)
-        return await self.complete(apply_client(request, client))
+        return apply_client(request, client)
 
     async def complete(self, request: GatewayRequest) -> CompletionResult:
         """Answer ``request`` and record it; returns once the record is durable.
@@ -152,7 +201,7 @@ class RoutingService:
         minute are left.
         """
         started = time.perf_counter()
-        analyzed = await self._analyze_aside(request)
+        analyzed = await self._analyzer.analyze_aside(request)
         key = self._shared_key(analyzed)
         answer, leads = await self._retry_own_limits(
             analyzed,
@@ -165,8 +214,8 @@ class RoutingService:
         )
         if isinstance(answer, CacheHit):
             entry, likeness = answer.entry, answer.likeness
-            if leads and answer.trial is not None:
-                analyzed = with_trial(analyzed, answer.trial)
+            if leads:
+                analyzed = answer.tried(analyzed)
         elif leads:
             return answer.result
         else:
@@ -195,14 +244,13 @@ class RoutingService:
         self, request: GatewayRequest, decided: Callable[[RoutingDecision], None]
     ) -> ClientStream:
         started = time.perf_counter()
-        analyzed = await self._analyze_aside(request)
+        analyzed = await self._analyzer.analyze_aside(request)
         try:
             cached = await self._cache.find(analyzed)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
             raise await self._unfinished.end(UnfinishedCall(analyzed, started), error) from None
         if cached is not None:
-            if cached.trial is not None:
-                analyzed = with_trial(analyzed, cached.trial)
+            analyzed = cached.tried(analyzed)
             if not cached.left_alone:
                 result = await self._accounting.record_hit(
                     analyzed, cached.entry, started, cached.likeness
@@ -282,7 +330,20 @@ class RoutingService:
 
         Calls no model.
         """
-        return self._selector.preview(self._analyze(request, assign=False))
+        return self._selector.preview(self._analyzer.analyze(request, assign=False))
+
+    def _as_routed(self, analyzed: AnalyzedRequest) -> RoutingDecision:
+        """Return what hybrid routing would choose for a request that names its model.
+
+        The named model has the conversation in its prompt cache only because it was named.
+        """
+        request = replace(left_to_routing(analyzed.request), named=None, requested_model="auto")
+        return self._selector.preview(self._analyzer.analyze(request, assign=False), afresh=True)
+
+    def _afresh(self, analyzed: AnalyzedRequest) -> RoutingDecision:
+        """Return the decision for a request under its effect, as if nothing was cached."""
+        request = replace(analyzed.request, chat=analyzed.request.as_asked, asked=None)
+        return self._selector.preview(replace(analyzed, request=request), afresh=True)
 
     @staticmethod
     def get_routing_metrics(
@@ -300,42 +361,48 @@ class RoutingService:
         metrics["cost_savings"]["baseline"] = compared.label
         return metrics
 
+    async def analyze(self, request: GatewayRequest) -> AnalyzedRequest:
+        """Return a request with its analysis, the rules' effect on it and its experiment."""
+        return await self._analyzer.analyze_aside(request)
+
+    async def has_cached(self, analyzed: AnalyzedRequest) -> bool:
+        """Return whether :meth:`complete` would answer from the cache.
+
+        Raises :class:`optimizer.domain.result.NotCached`.
+        """
+        return await self._cache.find(analyzed) is not None
+
+    async def choose(self, analyzed: AnalyzedRequest) -> tuple[RoutingDecision, Reservation | None]:
+        """Return the model that is to answer, and the money that is held for its call.
+
+        The caller releases the money if it is not used. Raises what :meth:`complete` raises
+        before a call.
+        """
+        started = time.perf_counter()
+        reservation = None
+        try:
+            reservation = await self._selector.reservation(analyzed)
+            decision = await self._selector.select(analyzed, started, reservation)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, what is held is given back
+            call = UnfinishedCall(analyzed, started, reservation=reservation)
+            raise await self._unfinished.end(call, error) from None
+        return decision, reservation
+
+    async def prepare(
+        self, analyzed: AnalyzedRequest, decision: RoutingDecision
+    ) -> AnalyzedRequest:
+        """Return the request as the levers change it for its model."""
+        if self._levers is not None and self._levers.needed:
+            return await self._levers.prepare(analyzed, decision)
+        return analyzed
+
     async def drain(self) -> None:
         """Wait for calls in progress, so that all of them are recorded before shutdown."""
         await self._flights.drain()
         await self._streams.drain()
         await self._background.drain()
         await self._unfinished.drain()
-        if self._judge is not None:
-            await self._judge.drain()
-
-    async def _analyze_aside(self, request: GatewayRequest) -> AnalyzedRequest:
-        # A large chat takes its time, in which the event loop serves others.
-        if request.chat.large:
-            return await asyncio.to_thread(self._analyze, request)
-        return self._analyze(request)
-
-    def _analyze(self, request: GatewayRequest, *, assign: bool = True) -> AnalyzedRequest:
-        if not self._cache.on:
-            off = replace(request.cache, read=False, write=False)
-            request = replace(request, cache=off)
-        assignment = None
-        if assign and self._experiments is not None and self._experiments.running:
-            request, assignment = self._experiments.assign(request)
-        analysis = request.analyze()
-        effect = NO_EFFECT
-        if self._rules is not None and self._rules.rules:
-            effect = self._rules.effect(request, analysis)
-            request = bounded_by_rules(request, effect)
-        if request.client.models:
-            effect = replace(effect, allowed=request.client.models)
-        if assignment is not None:
-            effect = assignment.on(effect)
-        analyzed = AnalyzedRequest(request, analysis, effect, assignment)
-        if request.chat.max_tokens is None and self._selector.bounded(analyzed):
-            bounded = replace(request.chat, max_tokens=request.max_tokens)
-            analyzed = replace(analyzed, request=replace(request, chat=bounded))
-        return analyzed
+        await self._follow_ups.drain()
 
     @staticmethod
     def _shared_key(analyzed: AnalyzedRequest) -> str:
@@ -374,7 +441,7 @@ class RoutingService:
         started: float,
         decided: Callable[[RoutingDecision], None],
     ) -> SharedStream:
-        decision = reservation = None
+        decision = reservation = run = None
         attempts: list[Attempt] = []
         try:
             if analyzed.request.client.tokens_per_minute is not None:
@@ -383,17 +450,24 @@ class RoutingService:
             if reservation is not None:
                 reservation.streamed = True
             decision = await self._selector.select(analyzed, started, reservation)
-            decided(decision)
             if self._levers is not None and self._levers.needed:
                 analyzed = await self._levers.prepare(analyzed, decision)
+                analyzed, run = await self._cascade(analyzed, decision, attempts, reservation)
             called = time.perf_counter()
-            opened = await self._caller_of(analyzed.request).open_stream(
-                _chain(decision),
-                analyzed.request.chat,
-                attempts,
-                reservation.authorize if reservation else None,
-                analyzed.request.client.tenant,
-            )
+            if run is not None:
+                opened = await run.walk.open_stream()
+                analyzed, decision = run.recorded(analyzed, decision)
+                decided(decision)
+            else:
+                decided(decision)
+                opened = await self._caller_of(analyzed.request).open_stream(
+                    _chain(decision),
+                    analyzed.request.chat,
+                    attempts,
+                    reservation.authorize if reservation else None,
+                    analyzed.request.client.tenant,
+                    first=analyzed.request.first_tier,
+                )
             return SharedStream(
                 self._accounting,
                 self._unfinished,
@@ -401,78 +475,79 @@ class RoutingService:
                 decision,
                 opened,
                 CallClock(started, called),
-                lambda recorded: self._remember(analyzed, recorded.result),
+                lambda recorded: self._follow_ups.begin(analyzed, recorded.result),
                 self._stream_limits,
             )
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
             # A client that left may have to pay for the call anyway.
+            if run is not None and decision is not None:
+                analyzed, decision = run.recorded(analyzed, decision)
             call = UnfinishedCall(analyzed, started, attempts, decision, reservation)
             raise await self._unfinished.end(call, error) from None
 
     async def _find_or_call(self, analyzed: AnalyzedRequest, started: float) -> CacheHit | Recorded:
-        decision = reservation = completion = None
+        decision = reservation = completion = run = None
         attempts: list[Attempt] = []
         try:
             cached = await self._cache.find(analyzed)
             if cached is not None:
                 if not cached.left_alone:
                     return cached
-                assert cached.trial is not None
-                analyzed = with_trial(analyzed, cached.trial)
+                analyzed = cached.tried(analyzed)
             if analyzed.request.client.tokens_per_minute is not None:
                 await self._accounting.reserve_tokens(analyzed)
             reservation = await self._selector.reservation(analyzed)
             decision = await self._selector.select(analyzed, started, reservation)
             if self._levers is not None and self._levers.needed:
                 analyzed = await self._levers.prepare(analyzed, decision)
+                analyzed, run = await self._cascade(analyzed, decision, attempts, reservation)
             called = time.perf_counter()
-            completion = await self._caller_of(analyzed.request).call(
-                _chain(decision),
-                analyzed.request.chat,
-                attempts,
-                reservation.authorize if reservation else None,
-                analyzed.request.client.tenant,
-            )
+            if run is not None:
+                completion = await run.walk.complete()
+                analyzed, decision = run.recorded(analyzed, decision)
+            else:
+                completion = await self._caller_of(analyzed.request).call(
+                    _chain(decision),
+                    analyzed.request.chat,
+                    attempts,
+                    reservation.authorize if reservation else None,
+                    analyzed.request.client.tenant,
+                    first=analyzed.request.first_tier,
+                )
             timing = CallClock(started, called).timing()
+            if run is not None:
+                timing = run.timing(timing)
             recorded = await self._accounting.record_answer(
                 analyzed, decision, completion, attempts, timing, reservation=reservation
             )
         except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
+            if run is not None and decision is not None:
+                analyzed, decision = run.recorded(analyzed, decision)
             call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)
             raise await self._unfinished.end(call, error) from None
-        self._remember(analyzed, recorded.result)
+        self._follow_ups.begin(analyzed, recorded.result)
         return recorded
+
+    async def _cascade(
+        self,
+        analyzed: AnalyzedRequest,
+        decision: RoutingDecision,
+        attempts: list[Attempt],
+        reservation: Reservation | None,
+    ) -> tuple[AnalyzedRequest, CascadeRun | None]:
+        # A shortened conversation is answered in rounds of its own.
+        shortened = analyzed.request.restoring is not None
+        if self._cascades is None or not self._cascades.on or shortened:
+            return analyzed, None
+        return await self._cascades.begin(analyzed, decision, attempts, reservation)
+
+    def _wire_of(self, provider: str) -> str:
+        client = self._caller.providers.get(provider)
+        return "" if client is None else client.wire
 
     def _caller_of(self, request: GatewayRequest) -> Caller:
         """Return what calls models: in rounds where they may ask for what was left out."""
         return self._caller if request.restoring is None else request.restoring(self._caller)
-
-    def _remember(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
-        try:
-            self._remember_answer(analyzed, result)
-        except (Exception, asyncio.CancelledError) as error:  # recorded, so it must be delivered
-            logger.error("An answer could not be remembered", exc_info=error)
-
-    def _remember_answer(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
-        self._cache.remember(analyzed, result)
-        if analyzed.request.turn == KEEP_ALIVE:
-            return
-        if self._judge is not None:
-            self._judge.consider(analyzed, result)
-        if self._keep_alive is not None:
-            self._keep_alive.remember(analyzed, result)
-        completion = result.completion
-        provider = self._caller.providers.get(completion.provider)
-        # Input tokens include cached ones: with fewer, nothing can have been cached.
-        if provider is not None and completion.usage.input_tokens >= LEAST_CACHED_TOKENS:
-            chat, tenant = analyzed.request.as_asked, analyzed.request.client.tenant
-            if chat.large:
-                remember = asyncio.to_thread(
-                    self._prompt_caches.remember, chat, provider.wire, completion, tenant
-                )
-                self._background.run(remember)
-            else:
-                self._prompt_caches.remember(chat, provider.wire, completion, tenant)
 
 
 async def _own_result(recorded: Recorded) -> CompletionResult:

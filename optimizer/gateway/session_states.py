@@ -65,10 +65,17 @@ class SessionStates:
             self._moves.refresh()
             self._read_at = now
 
-    async def find(self, analyzed: AnalyzedRequest) -> SessionState | None:
-        """Return what is known of the session, ``None`` for a first turn and for no agent."""
+    async def find(
+        self, analyzed: AnalyzedRequest, *, of_named: bool = False
+    ) -> SessionState | None:
+        """Return what is known of the session, ``None`` for a first turn and for no agent.
+
+        Where one model alone may answer, it is looked for only if ``of_named``.
+        """
         request = analyzed.request
-        if not _is_remembered(request) or (request.only is not None and len(request.only) == 1):
+        if not _is_remembered(request):
+            return None
+        if request.only is not None and len(request.only) == 1 and not of_named:
             return None
         key = _key_of(request)
         try:
@@ -95,6 +102,8 @@ class SessionStates:
                 ModelRef(known.provider, known.model)
             ),
             held_back=_held_back(key),
+            effort=known.effort,
+            service_tier=known.service_tier,
         )
 
     def with_stall(
@@ -138,6 +147,7 @@ class SessionStates:
             request.asked_at + lifetime if kept else None,
             bool(decision.metadata.get("moved_up")),
             _stall_of(request, decision, completion) if "repeated" in decision.metadata else None,
+            usage.service_tier,
         )
 
 

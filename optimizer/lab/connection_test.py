@@ -121,7 +121,8 @@ class Connections:
         )
 
     def _state(self, spec: ProviderSpec) -> ProviderState:
-        names = [*spec.key_env, spec.base_url_env]
+        named = (*spec.needs, *spec.key_env, spec.base_url_env, *spec.settings.values())
+        names = dict.fromkeys(named)
         cheapest = self._cheapest(spec.name)
         configured = spec.name in self._caller.providers
         return ProviderState(

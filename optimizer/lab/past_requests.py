@@ -11,12 +11,19 @@ from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.request import ASSUMED_MAX_TOKENS, stricter
 from optimizer.gateway.answer_speeds import LearnedSpeeds
 from optimizer.gateway.output_lengths import OutputLengths
+from optimizer.lab.past_ways import PastWays, effort_asked
 from optimizer.policies.policy import PolicySpec, leaves_choice
 from providers.completion import Usage
 from providers.pricing import PriceBook
 from routing.analysis import analyze_prompt
 from routing.engine import RoutingEngine
-from routing.models import NoEligibleModel, PromptAnalysis, RoutingContext, RoutingDecision
+from routing.models import (
+    CachedConversation,
+    NoEligibleModel,
+    PromptAnalysis,
+    RoutingContext,
+    RoutingDecision,
+)
 from routing.rules import NO_EFFECT, Effect, Rule, Subject, effect_of
 
 
@@ -32,38 +39,49 @@ class PastRequests:
     prices: PriceBook
     speeds: LearnedSpeeds | None = None
     lengths: OutputLengths | None = None
+    ways: PastWays | None = None
 
     def decide(
         self,
         record: RequestRecord,
         effect: Effect = NO_EFFECT,
         policy: PolicySpec | None = None,
+        cached: CachedConversation | None = None,
     ) -> RoutingDecision | str:
         """Return the decision, or the reason why there is none.
 
-        ``policy`` applies if the request leaves the choice of the model to the service.
+        ``policy`` applies if the request leaves the choice of the model to the service. ``cached``
+        is what would lie in a provider's prompt cache of the request's session.
         """
         applies = policy and leaves_choice(record.requested_model)
         spec = policy if applies else _requested_policy(record)
+        if spec is None and effect.routed is not None:
+            spec = PolicySpec("", "hybrid")
         if spec is None:
             try:
                 selection = self.names.select(record.requested_model)
             except UnknownModel:
                 return f"the model {record.requested_model} is no longer available"
             spec = PolicySpec("", selection.strategy, selection.only)
+        effort = effort_asked(record)
+        variants = None
+        if self.ways is not None and spec.levers:
+            variants = self.ways.of(record, spec, subject_of(record))
         context = RoutingContext(
+            cached_conversation=cached,
+            variants=variants,
             prompt=record.prompt,
             max_tokens=record.max_tokens or ASSUMED_MAX_TOKENS,
             max_cost=stricter(effect.cost_cap, spec.cost_cap, min),
             min_quality=stricter(effect.quality_target, spec.quality_target, max),
             only=spec.only,
             effect=effect,
-            output_tokens=self.lengths.usual_of(record.turn, record.effort)
+            output_tokens=self.lengths.usual_of(record.turn, effort)
             if self.lengths is not None and self.lengths.known
             else None,
-            speed=self.speeds.at(record.effort) if self.speeds is not None else None,
+            speed=self.speeds.at(effort) if self.speeds is not None else None,
             max_latency=effect.latency_cap,
-            effort=record.effort,
+            effort=effort,
         )
         try:
             return self.engine.route(context, strategy=spec.strategy, analysis=analysis_of(record))
@@ -100,6 +118,9 @@ def subject_of(record: RequestRecord) -> Subject:
         tags=tuple(record.tags),
         turn=record.turn,
         agent=record.agent,
+        requested_model=record.requested_model,
+        # The log does not say whether an answer that calls no tool might have called one.
+        only_text=record.tools_called is None and record.turn != RequestRecord.Turn.TOOL_RESULT,
     )
 
 

@@ -27,9 +27,10 @@ from analytics.reports.sum_queries import requests_in
 from analytics.reports.sum_sources import RECORDED
 from analytics.reports.token_ratios import AnswerLengths
 from optimizer.lab.past_requests import PastRequests, effect_on
+from optimizer.lab.past_ways import AskedWay, effort_asked, effort_lowered, effort_propensity
+from optimizer.lab.session_caches import SimulatedCaches
 from optimizer.policies.policy import PolicySpec, leaves_choice
 from optimizer.policies.rules import ActiveRules
-from providers.completion import Usage
 from routing.evaluation.clustered import Labels
 from routing.evaluation.off_policy import (
     Estimate,
@@ -68,7 +69,9 @@ class Answer:
 
     ``cost`` is USD per request, ``quality`` 0-1; ``no_cost`` and ``no_quality`` are the
     reasons if the log cannot tell. ``lengths_known`` is the share of requests for which
-    the completion's length on the other model is based on data.
+    the completion's length on the other model is based on data. ``less_effort`` requests would
+    reason less, ``in_tier`` would be asked in a cheaper tier; ``tier_seen`` is whether the log has
+    calls in it, so that it is known to take calls.
     """
 
     policy: PolicySpec
@@ -83,16 +86,23 @@ class Answer:
     lengths_known: float = 1.0
     quality: Change | None = None
     no_quality: str = ""
+    less_effort: int = 0
+    in_tier: int = 0
+    tier_seen: bool = True
 
 
 @dataclass(slots=True)
 class _Logged:
-    """One logged request: the model that answered, and the target of the policy. Costs in USD."""
+    """One logged request: the model that answered, and the target of the policy. Costs in USD.
+
+    A model that is asked to reason less than the client asked is another one.
+    """
 
     origin: Origin
     kind: str
     model: str
     target: str
+    same_tier: bool
     target_propensity: float
     score: float | None
     cost: Decimal
@@ -101,16 +111,19 @@ class _Logged:
 
     @property
     def agrees(self) -> bool:
-        """Whether the policy would choose the model that answered."""
-        return self.model == self.target
+        """Whether the policy would choose the model that answered, in the tier that did."""
+        return self.model == self.target and self.same_tier
 
 
 class WhatIf:
     """Estimates policies on the log. Reads the database: not for the event loop."""
 
-    def __init__(self, past: PastRequests, rules: ActiveRules) -> None:
+    def __init__(
+        self, past: PastRequests, rules: ActiveRules, wire_of: Callable[[str], str]
+    ) -> None:
         self._past = past
         self._rules = rules
+        self._wire_of = wire_of
 
     def count(self, since: datetime, until: datetime | None = None) -> int:
         """Return how many requests :meth:`ask` would decide."""
@@ -129,10 +142,13 @@ class WhatIf:
         answer = Answer(policy)
         lengths = AnswerLengths(RECORDED.by("answer", since, until))
         records = list(self._requests(since, until).order_by("-created_at")[:most])
+        records.reverse()  # sessions go on from turn to turn
+        caches = SimulatedCaches(self._wire_of)
+        answer.tier_seen = any(_tier(record) for record in records)
         scores = _mean_scores([record.pk for record in records])
         logged = []
         for record in records:
-            decided = self._decide(record, policy, lengths, scores.get(record.pk), answer)
+            decided = self._decide(record, policy, lengths, scores.get(record.pk), answer, caches)
             if decided is not None:
                 logged.append(decided)
             step()
@@ -141,7 +157,6 @@ class WhatIf:
                 f"{len(logged)} requests are too few; {MIN_REQUESTS} are needed"
             )
             return answer
-        logged.reverse()
         labels = labels_of(request.origin for request in logged)
         _estimate_cost(answer, logged, labels)
         _estimate_quality(answer, logged, labels)
@@ -162,21 +177,36 @@ class WhatIf:
         lengths: AnswerLengths,
         score: float | None,
         answer: Answer,
+        caches: SimulatedCaches,
     ) -> _Logged | None:
         if not leaves_choice(record.requested_model):
             return None
         effect = effect_on((*policy.rules, *self._rules.rules), record)
-        decided = self._past.decide(record, effect, policy)
+        decided = self._past.decide(record, effect, policy, caches.find(record))
+        way = AskedWay()
+        if not isinstance(decided, str) and self._past.ways is not None:
+            asked = self._past.ways.asked(record, decided)
+            if isinstance(asked, str):
+                decided = asked
+            else:
+                way = asked
         if isinstance(decided, str):
             answer.undecided[decided] += 1
             return None
         model = str(record.ref)
         target = str(decided.ref)
         ratio = lengths.ratio(model, target)
-        usage = Usage(
+        tokens = (
             round(record.tokens_in * lengths.input_ratio(model, target).ratio),
-            round(record.tokens_out * ratio.ratio),
+            round(record.tokens_out * ratio.ratio * way.length),
         )
+        effort = way.effort or effort_asked(record)
+        usage = caches.usage(record, decided.ref, effort, way.service_tier, tokens)
+        answer.less_effort += bool(way.effort)
+        answer.in_tier += bool(way.service_tier)
+        propensity = propensities(record.decision).get(target, 0.0)
+        propensity *= effort_propensity(record, way.effort)
+        model, target = _named(model, effort_lowered(record)), _named(target, way.effort)
         expected = self._past.prices.cost(decided.provider, decided.model, usage)
         if expected is None:
             answer.undecided["the price of its model is unknown"] += 1
@@ -192,12 +222,22 @@ class WhatIf:
             kind=f"{record.pattern}/{record.tier}",
             model=model,
             target=target,
-            target_propensity=propensities(record.decision).get(target, 0.0),
+            same_tier=_tier(record) == way.service_tier,
+            target_propensity=propensity,
             score=score,
             cost=record.cost,
             target_expected=expected,
             length_known=ratio.known,
         )
+
+
+def _named(model: str, effort: str) -> str:
+    return f"{model} at {effort} effort" if effort else model
+
+
+def _tier(record: RequestRecord) -> str:
+    """Return the service tier that answered, "" for the standard one."""
+    return str((record.billed_units or {}).get("service_tier", ""))
 
 
 def _mean_scores(requests: list[Any]) -> dict[Any, float]:

@@ -13,6 +13,7 @@ from analytics.models import RequestRecord, RoutingMetric
 from optimizer import __version__
 from optimizer.monitoring.conventions import attributes_of_call, operation_of
 from optimizer.monitoring.request_context import current_request
+from providers.attempts import UNSERVED
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -98,7 +99,7 @@ def _request_attributes(request: RequestRecord, decision: RoutingMetric | None) 
         "optimizer.complexity": request.complexity,
         "optimizer.cache_hit": request.cache_hit,
         "optimizer.streamed": request.streamed,
-        "optimizer.fallbacks": len(request.attempts),
+        "optimizer.fallbacks": sum(one["error"] not in UNSERVED for one in request.attempts),
     }
     # USD as text, so that amounts stay exact.
     if request.cost is not None:

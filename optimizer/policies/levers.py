@@ -12,6 +12,7 @@ from optimizer.domain.levers import (
     DRAWN_BY_REQUEST,
     LEVERS,
     MODES,
+    RAMP_SHARE,
     SWITCHED_BY_SETTINGS,
     Arm,
     LeverTrial,
@@ -139,7 +140,12 @@ class ActiveLevers:
             mode = next(known for known in MODES if known == row.mode)
         if name in self._switched_off:
             mode, fixed = "off", True
+        if row is not None and row.stopped_at is not None:
+            # It does harm: that counts for more than what the environment says.
+            mode, fixed = "off", False
         share = row.control_share if row is not None else None
+        if row is not None and row.ramping:
+            share = max(RAMP_SHARE, share or 0.0)
         options = row.options if row is not None else {}
         return LeverState(mode, self._control_share if share is None else share, options, fixed)
 

@@ -14,10 +14,12 @@ from optimizer.domain.model_names import AUTO, ModelNames, UnknownModel
 from optimizer.policies.rules import read_rule_entries
 from providers.toml_file import read_toml
 from routing.models import ModelRef
-from routing.rules import Rule
+from routing.rule_parser import RuleError, read_rule
+from routing.rules import Match, Rule
 
 STRATEGIES = ("complexity", "learning", "hybrid", "cheapest", "best")
-_FIELDS = {"strategy", "model", "quality_target", "cost_cap", "rules"}
+_FIELDS = {"strategy", "model", "quality_target", "cost_cap", "rules", "levers", "waits"}
+_ESTIMATED_LEVERS = ("effort", "flex")
 
 
 class PolicyError(ValueError):
@@ -30,7 +32,8 @@ class PolicySpec:
 
     ``only`` are the (provider, model) pairs of a policy that always uses one model.
     ``quality_target`` is 0-1, ``cost_cap`` USD per request; ``None`` means as configured.
-    ``rules`` take precedence over the active rules.
+    ``rules`` take precedence over the active rules. ``levers`` may be used, and ``waits`` says
+    which requests can wait for a cheaper tier: these are for estimates on past requests alone.
     """
 
     name: str
@@ -39,6 +42,8 @@ class PolicySpec:
     quality_target: float | None = None
     cost_cap: Decimal | None = None
     rules: tuple[Rule, ...] = ()
+    levers: frozenset[str] = frozenset()
+    waits: Match | None = None
 
 
 def read_arm(text: str, names: ModelNames) -> PolicySpec:
@@ -97,7 +102,36 @@ def _of_file(path: Path, names: ModelNames) -> PolicySpec:
         quality_target=_target(raw["quality_target"]) if "quality_target" in raw else None,
         cost_cap=_usd(raw["cost_cap"]) if "cost_cap" in raw else None,
         rules=tuple(read_rule_entries(raw.get("rules", []), str(path), PolicyError)),
+        levers=_levers(path, raw.get("levers", [])),
+        waits=_waits(path, raw),
     )
+
+
+def _levers(path: Path, value: Any) -> frozenset[str]:
+    """Return the levers whose effect a log can tell: by prices and lengths that are known."""
+    if not isinstance(value, list) or not all(name in _ESTIMATED_LEVERS for name in value):
+        raise PolicyError(
+            f"{path}: levers may be {' and '.join(_ESTIMATED_LEVERS)}; what others would have done "
+            "cannot be told from a log, only from a lever's own control (prove)"
+        )
+    return frozenset(value)
+
+
+def _waits(path: Path, raw: dict[str, Any]) -> Match | None:
+    if "waits" not in raw:
+        if "flex" in raw.get("levers", []):
+            raise PolicyError(
+                f"{path}: [waits] must say which requests can wait, by the conditions of a rule: "
+                "the log does not"
+            )
+        return None
+    if not isinstance(raw["waits"], dict):
+        raise PolicyError(f"{path}: waits must be a table of a rule's conditions")
+    try:
+        # Conditions are those of a rule, which must also do something.
+        return read_rule({**raw["waits"], "name": "waits", "deadline": 1}).match
+    except RuleError as error:
+        raise PolicyError(f"{path}: waits: {error}") from None
 
 
 def _target(value: Any) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from optimizer.domain.request import GatewayRequest
+from optimizer.domain.request import GatewayRequest, only_text
 from providers.toml_file import read_toml
 from routing.models import PromptAnalysis
 from routing.rule_parser import RuleError, read_rule
@@ -55,6 +55,7 @@ class ActiveRules:
         self._from_file = read_rules_file(file) if file else []
         self._read_at = self._changed_at()
         self.rules: tuple[Rule, ...] = tuple(self._from_file)
+        self._weigh_text()
 
     def refresh(self) -> None:
         """Read the rules that have changed; if the file is unreadable now, keep its last rules."""
@@ -66,6 +67,7 @@ class ActiveRules:
             except RulesFileError as error:
                 logger.error("The last readable rules stay active. %s", error)
         self.rules = self.together_with(())
+        self._weigh_text()
 
     def together_with(self, names: Collection[str]) -> tuple[Rule, ...]:
         """Return the active rules and the admin's rules with these names, in order."""
@@ -75,7 +77,12 @@ class ActiveRules:
         """Return the effect of the active rules on ``request``."""
         if not self.rules:
             return NO_EFFECT
-        return effect_of(self.rules, subject_of(request, analysis))
+        # Whether a request is text alone is found only where a rule asks for it.
+        text_alone = self._asks_for_text and only_text(request.chat)
+        return effect_of(self.rules, subject_of(request, analysis, text_alone=text_alone))
+
+    def _weigh_text(self) -> None:
+        self._asks_for_text = any(rule.match.only_text for rule in self.rules)
 
     def _changed_at(self) -> float | None:
         try:
@@ -84,8 +91,13 @@ class ActiveRules:
             return None
 
 
-def subject_of(request: GatewayRequest, analysis: PromptAnalysis) -> Subject:
-    """Return the part of a request that rules are matched against."""
+def subject_of(
+    request: GatewayRequest, analysis: PromptAnalysis, *, text_alone: bool = False
+) -> Subject:
+    """Return the part of a request that rules are matched against.
+
+    ``text_alone`` is whether it has neither tools nor images nor documents.
+    """
     return Subject(
         prompt=request.prompt,
         pattern=analysis.pattern,
@@ -96,4 +108,6 @@ def subject_of(request: GatewayRequest, analysis: PromptAnalysis) -> Subject:
         tags=request.tags,
         turn=request.turn,
         agent=request.session.agent,
+        requested_model=request.requested_model,
+        only_text=text_alone,
     )

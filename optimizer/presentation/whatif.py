@@ -68,6 +68,14 @@ def basis(answer: Answer) -> list[str]:
             f"Effective sample size {after.effective:.0f}; the log supports the policy's choice "
             f"for {after.supported:.0%} of the requests."
         )
+    if answer.less_effort:
+        lines.append(f"{counted(answer.less_effort, 'request')} would ask for less reasoning.")
+    if answer.in_tier:
+        seen = "" if answer.tier_seen else "; the log has no call in it, so that it is assumed to "
+        lines.append(
+            f"{counted(answer.in_tier, 'request')} would be asked in a cheaper tier"
+            f"{seen and seen + 'take all of them'}."
+        )
     if answer.no_cost:
         lines.append(f"The log cannot tell what it would cost: {answer.no_cost}.")
     if answer.no_quality:

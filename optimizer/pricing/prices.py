@@ -115,6 +115,15 @@ class PriceService:
             )
         return sorted(models, key=lambda model: not model.enabled)
 
+    def output_weights(self) -> dict[str, float]:
+        """Return what an output token of each model costs in input tokens, by "provider/model"."""
+        weights = {}
+        for spec in self._catalogue.models:
+            rates = self._prices.rates(spec.provider, spec.id)
+            if rates is not None and rates.input.base > 0:
+                weights[spec.ref] = float(rates.output.base / rates.input.base)
+        return weights
+
     def changes(self) -> list[PriceChange]:
         """Return the prices that changed in the last thirty days."""
         return price_changes(datetime.now(UTC) - timedelta(days=_DAYS))

@@ -33,9 +33,15 @@ class Pace:
 
 
 class JudgePace:
-    """Reads how much may be judged now. Reads the database: not for the event loop."""
+    """Reads how much may be judged now. Reads the database: not for the event loop.
 
-    def __init__(self, rate: float, daily_budget: Decimal) -> None:
+    ``source`` is the source of the comparisons that the budget pays for.
+    """
+
+    def __init__(
+        self, rate: float, daily_budget: Decimal, source: str = Comparison.Source.JUDGE
+    ) -> None:
+        self._source = source
         self._rate = rate
         self._budget = daily_budget
         self._share = 1.0
@@ -55,7 +61,7 @@ class JudgePace:
         hour = today.replace(hour=now.hour)
         if hour != self._share_of:
             self._share, self._share_of = self._share_on(today), hour
-        return Pace(self._share, judging_cost(today) >= allowed)
+        return Pace(self._share, judging_cost(today, source=self._source) >= allowed)
 
     def _share_on(self, today: datetime) -> float:
         """Return the share that the budget can pay for; 1 while nothing is known of costs."""
@@ -64,7 +70,9 @@ class JudgePace:
             answered=Sum(F("requests") - F("errors") - F("cache_hits"), default=0)
         )
         recent = Comparison.objects.filter(
-            created_at__gte=today - _LEARNED_FROM, created_at__lt=today
+            source=self._source,
+            created_at__gte=today - _LEARNED_FROM,
+            created_at__lt=today,
         )
         each = recent.aggregate(cost=Avg(F("judge_cost") + F("answer_cost")))["cost"]
         suitable = (self._suitable + 1) / (self._sampled + 1)

@@ -16,6 +16,8 @@ _NAMES = frozenset(
         "EMAIL_URL",
         "OIDC_CLIENT_SECRET",
         "ENCRYPTION_KEY",
+        "WEBHOOK_SECRET",
+        "AWS_BEARER_TOKEN_BEDROCK",
     }
 )
 _KEY_SUFFIX = "_API_KEY"

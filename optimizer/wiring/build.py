@@ -37,9 +37,14 @@ from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_av
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
+from optimizer.gateway.levers.cascade.lever import CascadeLever
+from optimizer.gateway.levers.cascade.outcomes import CascadeOutcomes
+from optimizer.gateway.levers.cascade.plan import CascadePlanner
 from optimizer.gateway.levers.compression.lever import CompressionLever
 from optimizer.gateway.levers.compression.memory import ConversationMemory
 from optimizer.gateway.levers.plans import RequestLevers
+from optimizer.gateway.levers.variants import FlexLever
+from optimizer.gateway.levers.ways import LeverWays
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.provider_objects.compaction import OwnCalls
@@ -54,6 +59,7 @@ from optimizer.gateway.session_states import SessionStates
 from optimizer.gateway.streaming.shared_stream import StreamLimits
 from optimizer.lab.connection_test import Connections
 from optimizer.lab.past_requests import PastRequests
+from optimizer.lab.past_ways import PastWays
 from optimizer.lab.playground import Playground
 from optimizer.lab.rule_preview import RulePreviews
 from optimizer.lab.whatif import WhatIf
@@ -67,8 +73,16 @@ from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import Expectations
 from optimizer.quality.session_moves import moves_judge
 from optimizer.shared.circuits import SharedCircuits
+from optimizer.shared.spared_keys import SharedKeys
+from optimizer.wiring.autopilot import configured_autopilot
+from optimizer.wiring.batch_lane import batch_lane
 from optimizer.wiring.catalogue_preview import catalogue_preview
-from optimizer.wiring.levers import REQUEST_LEVERS, active_levers
+from optimizer.wiring.levers import (
+    REQUEST_LEVERS,
+    LeverTasks,
+    active_levers,
+    cascade_command,
+)
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
 from optimizer.wiring.provider_objects import upkeep_of_objects
@@ -76,6 +90,8 @@ from optimizer.wiring.quality import (
     configured_baseline,
     configured_guarantee,
     configured_judge,
+    configured_lever_pairs,
+    configured_shadow,
 )
 from optimizer.wiring.routing import (
     installed_predictor,
@@ -85,6 +101,7 @@ from optimizer.wiring.routing import (
 )
 from optimizer.wiring.services import Services
 from providers.catalogue import Catalogue, load_catalogue
+from providers.clouds.placement import placed
 from providers.http.transport import ConnectionSettings
 from providers.known_models import KnownModels
 from providers.local.client import local_available
@@ -92,6 +109,7 @@ from providers.pricing import PriceBook
 from providers.registry import ProviderRegistry, is_configured
 from providers.resilience import ResiliencePolicy, ResilientCaller
 from providers.silence import Silence
+from providers.tier_attempts import TierLimits
 from providers.token_density import TokenDensity
 
 logger = logging.getLogger(__name__)
@@ -158,7 +176,8 @@ def installed_catalogue() -> Catalogue:
     Raises :class:`providers.catalogue.CatalogueError`.
     """
     product = product_settings()
-    return load_catalogue(Path(product.catalogue_file) if product.catalogue_file else None)
+    path = Path(product.catalogue_file) if product.catalogue_file else None
+    return placed(load_catalogue(path), os.environ)
 
 
 def storage_policy() -> StoragePolicy:
@@ -201,6 +220,9 @@ def periodic_tasks_of_installation(
     note_prices: Callable[[], object],
     check_objects: Callable[[], object] = lambda: None,
     judge_moves: Callable[[], object] = lambda: None,
+    run_autopilot: Callable[[], object] = lambda: None,
+    stop_harmful_levers: Callable[[], object] = lambda: None,
+    measure_levers: Callable[[], object] = lambda: None,
 ) -> PeriodicTasks:
     """Return the tasks that one process at a time runs for the whole installation."""
     return PeriodicTasks(
@@ -219,6 +241,9 @@ def periodic_tasks_of_installation(
             ),
             PeriodicTask("Recording batches that have ended", 60, check_objects),
             PeriodicTask("Judging sessions that were moved up", 60, judge_moves),
+            PeriodicTask("Running the autopilot", 60, run_autopilot),
+            PeriodicTask("Looking for harm in levers", 60, stop_harmful_levers),
+            PeriodicTask("Measuring what levers saved", 3600, measure_levers),
         ]
     )
 
@@ -264,8 +289,10 @@ def build_services() -> Services:
         known.lacks,
         # One provider that hangs leaves half of the places to the others.
         silence=Silence(product.max_concurrent_requests // 2),
+        tiers=TierLimits(silence=Silence(product.max_concurrent_requests // 2)),
     )
     circuits = SharedCircuits(caller.circuits, registry.providers, product.shared_store)
+    keys = SharedKeys(registry.key_pools(), product.shared_store)
     price_service = PriceService(catalogue, prices, caller)
     predictor = installed_predictor()
     evidence = learned_evidence(predictor)
@@ -320,6 +347,7 @@ def build_services() -> Services:
     rules = ActiveRules(Path(product.rules_file) if product.rules_file else None, rules_load)
     experiments = Experiments(names, running_experiment)
     levers = active_levers(product)
+    lever_tasks = LeverTasks(levers)
     # Data that other workers, the admin or a command may change.
     refreshes: dict[str, Callable[[], object]] = {
         "the outcomes": evidence.refresh,
@@ -340,7 +368,23 @@ def build_services() -> Services:
         refreshes["the compared answers"] = guarantee.refresh
     conversations = ConversationMemory(objects)
     refreshes["which conversations were shortened"] = conversations.refresh
-    past = PastRequests(engine, names, prices, speeds, output_lengths)
+    shadow = configured_shadow(
+        names, caller, prices, background, budgets, lambda: ledger.health.can_record
+    )
+    if shadow is not None:
+        refreshes["the counts of shadow evaluation"] = shadow.write_counts
+    autopilot = configured_autopilot(
+        names, caller, prices, options, background, budgets, lambda: ledger.health.can_record
+    )
+    if autopilot.active is not None:
+        refreshes["the trials of the autopilot"] = autopilot.active.refresh
+    ways = LeverWays(levers, caller, options, output_lengths, speeds)
+    outcomes = CascadeOutcomes(lambda: levers.mode("cascade") != "off")
+    refreshes["the cascades"] = outcomes.refresh
+    cascades = CascadeLever(
+        levers, CascadePlanner(options, outcomes, cascade_command(product)), caller, prices, limits
+    )
+    past = PastRequests(engine, names, prices, speeds, output_lengths, PastWays(ways))
     routing = RoutingService(
         engine=engine,
         options=options,
@@ -348,8 +392,12 @@ def build_services() -> Services:
         accounting=accounting,
         cache=AnswerCache(cache, semantic, levers),
         levers=RequestLevers(
-            levers, REQUEST_LEVERS, CompressionLever(levers, conversations, options.features)
+            levers,
+            (*REQUEST_LEVERS, FlexLever(ways)),
+            CompressionLever(levers, conversations, options.features),
         ),
+        ways=ways,
+        cascades=cascades,
         rules=rules,
         experiments=experiments,
         judge=configured_judge(
@@ -362,6 +410,12 @@ def build_services() -> Services:
             baselines,
             lambda: ledger.health.can_record,
         ),
+        shadow=shadow,
+        lever_pairs=configured_lever_pairs(
+            names, caller, prices, background, budgets, lambda: ledger.health.can_record
+        ),
+        autopilot=autopilot.active,
+        trial_answers=autopilot.answers,
         budgets=budgets,
         sessions=sessions,
         output_lengths=output_lengths,
@@ -369,6 +423,19 @@ def build_services() -> Services:
         stream_limits=StreamLimits(product.stream_seconds, product.stream_idle_seconds),
         most_abandoned=(product.max_concurrent_requests + 1) // 2,
         keep_alive=keep_alive,
+    )
+    deferral, lane = batch_lane(
+        product,
+        routing=routing,
+        accounting=accounting,
+        levers=levers,
+        prices=prices,
+        caller=caller,
+        api_keys=api_keys,
+        database=objects,
+        worker=budgets.worker,
+        proofs=calls,
+        may_work=lambda: not ledger.journal_backlog,
     )
     return Services(
         catalogue=catalogue,
@@ -378,6 +445,7 @@ def build_services() -> Services:
         registry=registry,
         caller=caller,
         circuits=circuits,
+        keys=keys,
         evidence=evidence,
         expectations=Expectations(known, predictor, abilities),
         options=options,
@@ -391,7 +459,7 @@ def build_services() -> Services:
         levers=levers,
         guarantee=guarantee,
         rule_previews=RulePreviews(past),
-        what_if=WhatIf(past, rules),
+        what_if=WhatIf(past, rules, wire_of),
         names=names,
         limits=limits,
         concurrency=ConcurrencyLimiter(
@@ -431,6 +499,8 @@ def build_services() -> Services:
         own_calls=OwnCalls(caller, accounting, budgets),
         object_database=objects,
         keep_alive=keep_alive,
+        deferral=deferral,
+        batch_lane=lane,
         background=background,
         refreshes=PeriodicTasks(
             [PeriodicTask(f"Reading {source}", 0, read) for source, read in refreshes.items()]
@@ -439,5 +509,8 @@ def build_services() -> Services:
             price_service.note,
             upkeep_of_objects(catalogue, prices, known, _connection_settings(product), anywhere),
             moves_judge(prices),
+            autopilot.run,
+            lever_tasks.stop_harmful,
+            lever_tasks.measure,
         ),
     )

@@ -19,12 +19,24 @@ class ProductSettings:
     """
 
     auth: Mode
+    autopilot: bool
+    autopilot_confidence: float
+    autopilot_daily_budget: Decimal
+    autopilot_daily_points: float
+    autopilot_margin: float
+    autopilot_monthly_budget: Decimal
+    autopilot_monthly_points: float
+    autopilot_rate: float
+    autopilot_share: float
+    autopilot_trial_days: int
     baseline_model: str
     breaker_failures: int
     breaker_seconds: float
     breaker_window: float
     budget_unknown_input: str
     cache_max_temperature: float
+    cascade_command: str
+    cascade_command_seconds: float
     catalogue_file: str
     celery_broker_url: str
     cost_cap: Decimal
@@ -39,6 +51,8 @@ class ProductSettings:
     judge_model: str
     judge_rate: float
     lever_control_share: float
+    lever_judge_daily_budget: Decimal
+    lever_judge_rate: float
     levers: str
     local_provider: str
     masking: str
@@ -66,12 +80,16 @@ class ProductSettings:
     semantic_cache_entries: int
     semantic_cache_threshold: float
     semantic_cache_word_threshold: float
+    shadow_daily_budget: Decimal
+    shadow_rate: float
     shared_store: str
     store_prompts: str
     stream_idle_seconds: float
     stream_seconds: float
     tenant_weights: dict[str, float]
     unknown_models: str
+    webhook_hosts: list[str]
+    webhook_secret: str
     agent_models: str
     runaway: str
     runaway_cost: Decimal

@@ -14,14 +14,83 @@ from optimizer.budgets.reservations import Budgets
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.pricing.baseline_choice import COMPLEXITY, BaselineChoice, dearest_model
 from optimizer.quality.guarantee import ActiveGuarantee
-from optimizer.quality.judge import Judge, JudgePolicy
+from optimizer.quality.judge import Judge, JudgePolicy, Store
+from optimizer.quality.lever_pairs import LeverPairPolicy, LeverPairs
+from optimizer.quality.pair_judge import PairJudge
+from optimizer.quality.shadow import Shadow, ShadowPolicy
 from optimizer.wiring.product_settings import product_settings
 from providers.catalogue import Catalogue
 from providers.pricing import PriceBook
 from providers.resilience import ResilientCaller
 from routing.guarantee.calibration import Promise
+from routing.models import ModelRef
 
 logger = logging.getLogger(__name__)
+
+
+def judge_model(names: ModelNames, caller: ResilientCaller, prices: PriceBook) -> ModelRef | None:
+    """Return the model that judges, ``None`` if there is none that can be called and priced."""
+    product = product_settings()
+    if not product.judge_model:
+        return None
+    try:
+        model = names.one(product.judge_model)
+    except UnknownModel as error:
+        logger.error("JUDGE_MODEL: %s Nothing is judged.", error)
+        return None
+    if model[0] not in caller.providers or prices.rates(*model) is None:
+        reason = "has no known price" if model[0] in caller.providers else "is not configured"
+        logger.error("JUDGE_MODEL: %s %s. Nothing is judged.", "/".join(model), reason)
+        return None
+    return model
+
+
+def storing_on(database: Executor) -> Store:
+    """Return a function that runs work on the thread that may use the database."""
+
+    async def store(work: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(database, work, *args)
+
+    return store
+
+
+def configured_shadow(
+    names: ModelNames,
+    caller: ResilientCaller,
+    prices: PriceBook,
+    database: Executor,
+    budgets: Budgets,
+    can_record: Callable[[], bool],
+) -> Shadow | None:
+    """Return the shadow evaluation, ``None`` while SHADOW_RATE is 0 or there is no judge."""
+    product = product_settings()
+    if not product.shadow_rate:
+        return None
+    model = judge_model(names, caller, prices)
+    if model is None:
+        logger.error("SHADOW_RATE is set, but JUDGE_MODEL names no judge. Nothing is evaluated.")
+        return None
+    policy = ShadowPolicy(product.shadow_rate, product.shadow_daily_budget)
+    pairs = PairJudge(model, caller, prices, budgets)
+    return Shadow(policy, pairs, storing_on(database), can_record=can_record)
+
+
+def configured_lever_pairs(
+    names: ModelNames,
+    caller: ResilientCaller,
+    prices: PriceBook,
+    database: Executor,
+    budgets: Budgets,
+    can_record: Callable[[], bool],
+) -> LeverPairs | None:
+    """Return what judges the answers of levers, ``None`` without a judge."""
+    product = product_settings()
+    model = judge_model(names, caller, prices) if product.lever_judge_rate else None
+    if model is None:
+        return None
+    policy = LeverPairPolicy(product.lever_judge_rate, product.lever_judge_daily_budget)
+    pairs = PairJudge(model, caller, prices, budgets)
+    return LeverPairs(policy, pairs, storing_on(database), can_record=can_record)
 
 
 def configured_judge(
@@ -39,21 +108,10 @@ def configured_judge(
     With a guarantee, the judge always compares answers with the guarantee's reference model.
     """
     product = product_settings()
-    if not product.judge_model:
+    model = judge_model(names, caller, prices)
+    if model is None:
         return None
-    try:
-        model = names.one(product.judge_model)
-    except UnknownModel as error:
-        logger.error("JUDGE_MODEL: %s Nothing is judged.", error)
-        return None
-    if model[0] not in caller.providers or prices.rates(*model) is None:
-        reason = "has no known price" if model[0] in caller.providers else "is not configured"
-        logger.error("JUDGE_MODEL: %s %s. Nothing is judged.", "/".join(model), reason)
-        return None
-
-    async def store(work: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(database, work, *args)
-
+    store = storing_on(database)
     reference = guarantee.guarantee().reference if guarantee else None
     policy = JudgePolicy(model, product.judge_rate, product.judge_daily_budget, reference)
     return Judge(

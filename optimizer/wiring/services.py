@@ -25,6 +25,8 @@ from optimizer.budgets.watchdog import HoldWatchdog
 from optimizer.domain.model_names import ModelNames
 from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.chat_requests import ChatRequestBuilder
+from optimizer.gateway.deferred.acceptance import Deferral
+from optimizer.gateway.deferred.lane import BatchLane
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.keep_alive import CacheKeeper
 from optimizer.gateway.model_options import AvailableModels
@@ -49,6 +51,7 @@ from optimizer.pricing.prices import PriceService
 from optimizer.quality.evidence import EvidenceTable, Expectations
 from optimizer.quality.guarantee import ActiveGuarantee
 from optimizer.shared.circuits import SharedCircuits
+from optimizer.shared.spared_keys import SharedKeys
 from optimizer.wiring.fast_refresh import FastRefresher
 from optimizer.wiring.periodic import PeriodicTask, PeriodicTasks
 from optimizer.wiring.product_settings import ProductSettings, product_settings
@@ -74,6 +77,7 @@ class Services:
     registry: ProviderRegistry
     caller: ResilientCaller
     circuits: SharedCircuits
+    keys: SharedKeys
     evidence: EvidenceTable
     expectations: Expectations
     options: AvailableModels
@@ -108,6 +112,8 @@ class Services:
     own_calls: OwnCalls
     object_database: DatabaseThread
     keep_alive: CacheKeeper | None
+    deferral: Deferral
+    batch_lane: BatchLane
     background: ThreadPoolExecutor
     refreshes: PeriodicTasks
     periodic_tasks: PeriodicTasks
@@ -130,6 +136,8 @@ class Services:
         if self._fast_refresher is not None:
             raise RuntimeError("The services are running already.")
         self.circuits.begin()
+        self.keys.begin()
+        self.registry.begin()
         await asyncio.to_thread(self.ledger.health.begin)
         readers = [self.cache.database] if self.cache is not None else []
         self._recovery = RecoveryProbe([self.ledger.database, *readers], write_probe)
@@ -152,6 +160,7 @@ class Services:
         if self.keep_alive is not None:
             keeping = self.keep_alive.run(self.routing.complete)
             self._upkeep = [*self._upkeep, asyncio.create_task(keeping)]
+        self._upkeep = [*self._upkeep, asyncio.create_task(self.batch_lane.run())]
         self._watching = asyncio.create_task(self._watch_itself())
         local = self.registry.providers.get("local")
         if isinstance(local, LocalProvider):
@@ -198,6 +207,7 @@ class Services:
         """Finish and record the requests in progress, then release everything."""
         for task in self._upkeep:
             task.cancel()
+        await self.batch_lane.stop()
         await self.routing.drain()
         await self.provider_objects.settlement.drain()
         await self.refusals.drain()
@@ -205,6 +215,7 @@ class Services:
         await self.own_calls.drain()
         await self.registry.aclose()
         await self.circuits.aclose()
+        await self.keys.aclose()
         await self.feed.aclose()
         await self.limits.aclose()
         await self.concurrency.aclose()

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from providers import features
+from providers.effort_levels import NO_EFFORTS, Efforts
 
 _NAME = re.compile(
     r"claude[-_/ ](?:(?P<family>[a-z]+)-)?(?P<major>\d)(?:[-.](?P<minor>\d{1,2}))?(?!\d)", re.I
 )
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
+# https://openrouter.ai/docs/cookbook/evaluate-and-optimize/model-migrations/claude-5-5
+_MEDIUM_BY_DEFAULT = frozenset({("opus", (5, 5)), ("haiku", (5, 5))})
 _ALWAYS_THINKING = frozenset({"fable", "mythos"})
 
 
@@ -27,6 +30,7 @@ class Abilities:
     ``efforts`` are the levels of ``output_config.effort``. ``off`` is the value of ``thinking``
     that turns it off; it is empty if the model does not think unless asked, and ``None`` if it
     always thinks. ``later_system`` is whether a system message may follow a user's turn.
+    ``usual`` is the level of a request that names none.
     """
 
     adaptive: bool = False
@@ -37,6 +41,15 @@ class Abilities:
     prefill: bool = True
     forced_tools: bool = True
     later_system: bool = False
+    usual: str = "high"
+
+    @property
+    def all_efforts(self) -> Efforts:
+        """The efforts that the model takes as a level, or as a budget if it is asked to think."""
+        if self.efforts:
+            # A model that thinks only if it is asked to must not begin to by asking for less.
+            return Efforts(self.efforts, "" if self.off == "" else self.usual)
+        return Efforts(_EFFORTS[:3]) if self.budgets else NO_EFFORTS
 
     def effort(self, wanted: str) -> str:
         """Return the level that is nearest to ``wanted``; empty if there are none."""
@@ -62,6 +75,7 @@ def abilities(model: str, lacks: frozenset[str] = frozenset()) -> Abilities:
         prefill=known.prefill and features.PREFILL not in lacks,
         forced_tools=known.forced_tools,
         later_system=known.later_system,
+        usual=known.usual,
     )
 
 
@@ -93,4 +107,5 @@ def _by_name(model: str) -> Abilities:
         # The models that cannot be kept from thinking refuse a forced choice of tools.
         forced_tools=off not in {None, "between_tools"},
         later_system=version >= (4, 8),
+        usual="medium" if (family, version) in _MEDIUM_BY_DEFAULT else "high",
     )

@@ -44,16 +44,19 @@ _MESSAGE_FIELDS = frozenset(
 class MessageCallNames:
     """The client's names of the tools of a request, and which of them take plain text.
 
-    Without a ``request`` the names are those that the provider gives.
+    Without a ``request`` the names are those that the provider gives. ``longest`` is how long
+    they may be there.
     """
 
     __slots__ = ("_freeform", "_names")
 
-    def __init__(self, request: CompletionRequest | None = None) -> None:
+    def __init__(
+        self, request: CompletionRequest | None = None, longest: int = LONGEST_TOOL_NAME
+    ) -> None:
         self._freeform: frozenset[str] = frozenset()
         self._names: ToolNames | None = None
         if request is not None and request.chat.tools:
-            self._names = ToolNames(request.chat, LONGEST_TOOL_NAME)
+            self._names = ToolNames(request.chat, longest)
             self._freeform = frozenset(t.name for t in request.chat.tools if t.freeform)
 
     def inner(self, name: str) -> str:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers import features
+from providers.anthropic.abilities import abilities
 from providers.anthropic.answer import MessageCallNames, mend_message, read_message
 from providers.anthropic.request import WIRE, anthropic_payload
 from providers.anthropic.stream import AnthropicStream
 from providers.chat import Chat
 from providers.completion import Completion, CompletionRequest
+from providers.effort_levels import NO_EFFORTS, Efforts
 from providers.http.wire import WireClient
 
 _VERSION = "2023-06-01"
@@ -24,27 +26,36 @@ class AnthropicProvider(WireClient):
     features = features.ANTHROPIC
     _streamed = {"stream": True}
 
+    def efforts(self, model: str, lacks: frozenset[str] = frozenset()) -> Efforts:
+        """Return the efforts of reasoning that ``model`` takes."""
+        return NO_EFFORTS if features.REASONING in lacks else abilities(model, lacks).all_efforts
+
     async def count_tokens(self, request: CompletionRequest) -> int:
         """Return the provider's own count of input tokens. Raises :class:`ProviderError`."""
-        payload = anthropic_payload(request, self.name)
-        if self.own_wire(request) is not None:
+        payload, headers = self._counted(request), self._headers(request)
+        path = "/v1/messages/count_tokens"
+        body = await self.post(path, payload, headers, large=request.chat.large)
+        with self._reading:
+            return int(body["input_tokens"])
+
+    def _counted(self, request: CompletionRequest) -> dict[str, Any]:
+        """Return the body whose input is to be counted."""
+        wire = self.own_wire(request)
+        payload = self._payload(request, wire)
+        if wire is not None:
             assert request.chat.source is not None
             if "max_tokens" not in request.chat.source.body:
                 payload.pop("max_tokens", None)
         else:
             for field in _NOT_COUNTED:
                 payload.pop(field, None)
-        body = await self.post(
-            "/v1/messages/count_tokens", payload, self._headers(request), large=request.chat.large
-        )
-        with self._reading:
-            return int(body["input_tokens"])
+        return payload
 
     def _path(self, request: CompletionRequest, wire: str | None, *, stream: bool) -> str:
         return "/v1/messages"
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
-        return {**self.key_headers(), **_client_headers(request.chat)}
+        return {**self.key_headers(), **asked_headers(request.chat)}
 
     def key_headers(self) -> Mapping[str, str]:
         """Return the headers with the API key and the version of the API."""
@@ -69,7 +80,7 @@ def _call_names(request: CompletionRequest, wire: str | None) -> MessageCallName
     return MessageCallNames(request if wire is None else None)
 
 
-def _client_headers(chat: Chat) -> Mapping[str, str]:
+def asked_headers(chat: Chat) -> Mapping[str, str]:
     """Return the headers ``anthropic-…`` of the client's own request, if it used this wire."""
     if chat.source is None or chat.source.wire != WIRE:
         return {}

@@ -33,7 +33,7 @@ DEFAULT_MAX_TOKENS = 16384
 _LONGEST_USER_ID = 256
 _FIELDS_NOT_SENT = frozenset({"model", "optimizer", "stream"})
 _PERSONAL = re.compile(r"[^\s@]+@[^\s@]+|\+?\d[\d ()/.-]{7,}\d")
-_JSON_ONLY = "Answer with one JSON object and nothing else: no code fence, no words around it."
+JSON_ONLY = "Answer with one JSON object and nothing else: no code fence, no words around it."
 
 
 def anthropic_payload(request: CompletionRequest, provider: str = "") -> dict[str, Any]:
@@ -105,20 +105,20 @@ def _add_tools(body: dict[str, Any], chat: Chat, can: Abilities, names: ToolName
         # The model cannot be forced, so it is told.
         name = names.outer(chat.tool_choice.name)
         which = f"the tool {name}" if name else "one of the tools"
-        _instruct(body, f"Answer by calling {which}.")
+        add_instruction(body, f"Answer by calling {which}.")
 
 
 def _add_output(body: dict[str, Any], chat: Chat) -> None:
     if chat.output is None:
         return
     if chat.output.schema is None:
-        _instruct(body, _JSON_ONLY)
+        add_instruction(body, JSON_ONLY)
         return
     schema = strict_schema(chat.output.schema)
     body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
 
 
-def _instruct(body: dict[str, Any], words: str) -> None:
+def add_instruction(body: dict[str, Any], words: str) -> None:
     """Add an instruction at the end of the system prompt."""
     if isinstance(body.get("system"), list):
         body["system"] = [*body["system"], {"type": "text", "text": words}]

@@ -12,6 +12,7 @@ import httpx
 from providers import features
 from providers.charges import served_tier
 from providers.completion import Completion, CompletionRequest
+from providers.effort_levels import NO_EFFORTS, Efforts
 from providers.errors import AuthenticationFailed, ProviderError
 from providers.gemini.answer import read_response
 from providers.gemini.array import joined
@@ -20,6 +21,7 @@ from providers.gemini.relayed import relayed_payload
 from providers.gemini.request import gemini_payload
 from providers.gemini.shapes import mend
 from providers.gemini.stream import GeminiStream
+from providers.gemini.thinking import efforts_of_model
 from providers.http.error_answer import LONGEST_RETRY_AFTER
 from providers.http.wire import WireClient
 
@@ -32,24 +34,37 @@ class GeminiProvider(WireClient):
     wire = WIRE
     features = features.GEMINI
 
+    def efforts(self, model: str, lacks: frozenset[str] = frozenset()) -> Efforts:
+        """Return the efforts of reasoning that ``model`` takes."""
+        return NO_EFFORTS if features.REASONING in lacks else efforts_of_model(model)
+
     async def count_tokens(self, request: CompletionRequest) -> int:
         """Return the provider's own count of input tokens. Raises :class:`ProviderError`."""
-        payload = self._payload(request, self.own_wire(request))
-        if payload.keys() != {"contents"}:
-            # Only in this form are instructions and tools counted as well.
-            model = f"models/{request.model}"
-            payload = {"generateContentRequest": {**payload, "model": model}}
-        path = f"/v1beta/models/{quote(request.model, safe='')}:countTokens"
+        payload = self._counted(self._payload(request, self.own_wire(request)), request.model)
+        path = f"{self._model_path(request.model)}:countTokens"
         body = await self.post(path, payload, self._headers(request), large=request.chat.large)
         with self._reading:
             return int(body["totalTokens"])
 
+    def _counted(self, payload: dict[str, Any], model: str) -> dict[str, Any]:
+        """Return the body of a count."""
+        if payload.keys() == {"contents"}:
+            return payload
+        # Only in this form are instructions and tools counted as well.
+        return {"generateContentRequest": {**payload, "model": f"models/{model}"}}
+
+    def _model_path(self, model: str) -> str:
+        return f"/v1beta/models/{quote(model, safe='')}"
+
     def _path(self, request: CompletionRequest, wire: str | None, *, stream: bool) -> str:
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        return f"/v1beta/models/{quote(request.model, safe='')}:{method}"
+        return f"{self._model_path(request.model)}:{method}"
 
     def _headers(self, request: CompletionRequest) -> Mapping[str, str]:
-        # The key goes in a header, because access logs keep the query string.
+        return self.key_headers()
+
+    def key_headers(self) -> Mapping[str, str]:
+        """Return the header with the API key, as access logs keep the query string."""
         return {"x-goog-api-key": self._api_key}
 
     def _payload(self, request: CompletionRequest, wire: str | None) -> dict[str, Any]:
@@ -61,6 +76,10 @@ class GeminiProvider(WireClient):
         self, request: CompletionRequest, wire: str | None, body: dict[str, Any]
     ) -> Completion:
         return read_response(self.name, request, body)
+
+    def _tier_fields(self, tier: str) -> Mapping[str, Any]:
+        # https://ai.google.dev/gemini-api/docs/flex-inference
+        return {"serviceTier": tier}
 
     def _tier_in(self, headers: Mapping[str, str]) -> str:
         # https://ai.google.dev/gemini-api/docs/priority-inference

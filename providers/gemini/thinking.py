@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from providers.chat import Chat, Reasoning
+from providers.effort_levels import NO_EFFORTS, Efforts
 
 _VERSION = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 # What Google's own translation of OpenAI's efforts takes.
@@ -38,6 +39,25 @@ def thinking_config(chat: Chat, model: str) -> dict[str, Any]:
     if _is_shown(chat, reasoning):
         config["includeThoughts"] = True
     return config
+
+
+def efforts_of_model(model: str) -> Efforts:
+    """Return the efforts that ``model`` takes, and the usual one as the documentation says.
+
+    Lite models think little by default, or not at all:
+    https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/guides/gemini-3-5-flash
+    """
+    version = _version(model)
+    if version < (2, 5):
+        return NO_EFFORTS
+    levels: tuple[str, ...] = ("low", "medium", "high")
+    if version == (3, 0) and "pro" in model:
+        levels = ("low", "high")
+    if version >= (3, 0) and _level(Reasoning("minimal"), model, version) == "minimal":
+        levels = ("minimal", *levels)
+    if "lite" in model:
+        return Efforts(levels)
+    return Efforts(levels, "high" if "pro" in model else "medium")
 
 
 def _version(model: str) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -39,14 +39,15 @@ def call_failed(provider: str, error: Exception) -> ProviderError:
 
 
 def read_error(
-    provider: str, api_key: str, status: int, headers: Mapping[str, str], raw: bytes
+    provider: str, secrets: Iterable[str], status: int, headers: Mapping[str, str], raw: bytes
 ) -> ProviderError:
     """Return the error of an answer whose ``status`` is not a success; ``raw`` is its body.
 
-    Its words and its body are for the client only. Both are left out if they hold the key.
+    Its words and its body are for the client only. Both are left out if they hold a key, one of
+    ``secrets``.
     """
     error = error_for_status(provider, status, retry_after=retry_after_seconds(headers))
-    if len(raw) > _LONGEST_BODY or holds_key(api_key, raw):
+    if len(raw) > _LONGEST_BODY or any(holds_key(key, raw) for key in secrets):
         return error
     try:
         body = json.loads(raw)

@@ -24,6 +24,7 @@ from providers.storable import storable_text
 
 logger = logging.getLogger(__name__)
 
+JsonMessages = AsyncGenerator[tuple[str, str, dict[str, Any] | None], None]
 _MOST_EVENT_CHARACTERS = 16 * 1024 * 1024
 
 
@@ -86,9 +87,7 @@ async def server_sent_events(
             yield event
 
 
-async def json_messages(
-    provider: str, response: httpx.Response | ReadResponse
-) -> AsyncGenerator[tuple[str, str, dict[str, Any] | None], None]:
+async def json_messages(provider: str, response: httpx.Response | ReadResponse) -> JsonMessages:
     """Yield the name, the text and the JSON of each event; ``None`` for ``[DONE]``.
 
     A message that is no JSON object is left out. Raises :class:`ProviderError` and httpx's errors.

@@ -8,7 +8,7 @@ import logging
 from abc import ABC, abstractmethod
 from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ import orjson
 from providers.assembly import CompletionBuilder, completion_events
 from providers.charges import with_tier
 from providers.completion import Completion, CompletionRequest, RelayedAnswer
+from providers.effort_levels import NO_EFFORTS, Efforts
 from providers.errors import (
     ConnectionLost,
     ContentBlocked,
@@ -26,8 +27,10 @@ from providers.errors import (
 )
 from providers.events import Event, Relayed, Started, UsageReported
 from providers.http.error_answer import call_failed, holds_key, read_error
+from providers.http.key_pool import KeyPool
 from providers.http.side_calls import SideAnswer, SideCall, passed_on
 from providers.http.streaming import (
+    JsonMessages,
     StreamReader,
     WholeCharacters,
     WholeMessages,
@@ -81,13 +84,20 @@ class WireClient(ABC):
     A subclass defines its wire: the path, the headers, the body, and how to read the
     answer. ``wires`` are the wires on which requests pass unchanged, ``wire`` is the one to
     which all others are translated. What depends on the request's own wire is given it as
-    ``wire``: see :meth:`own_wire`. ``client`` is the process's pooled client; it is shared
+    ``wire``: see :meth:`own_wire`. ``relays_side_calls`` is whether the provider has the other
+    endpoints of its wire, too. ``client`` is the process's pooled client; it is shared
     and not closed here. ``api_key`` never appears in ``repr``, logs or errors.
     """
 
     wire: str
     wires: frozenset[str]
     features: frozenset[str]
+    relays_side_calls: bool = True
+
+    @property
+    def has_tiers(self) -> bool:
+        """Whether a call may ask for a service tier."""
+        return bool(self._tier_fields("flex"))
 
     def __init_subclass__(cls) -> None:
         """Set ``wires`` to the wire alone, unless the subclass names more."""
@@ -112,6 +122,7 @@ class WireClient(ABC):
         self._timeout = timeout or httpx.Timeout(600.0, connect=5.0)
         self._stream_timeout = stream_timeout or timeout or httpx.Timeout(120.0, connect=5.0)
         self._targets: dict[tuple[Any, ...], Target] = {}
+        self.keys: KeyPool | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -123,6 +134,13 @@ class WireClient(ABC):
         """
         source = request.chat.source
         return source.wire if source is not None and source.wire in self.wires else None
+
+    def efforts(self, model: str, lacks: frozenset[str] = frozenset()) -> Efforts:
+        """Return the efforts of reasoning that ``model`` takes; ``lacks`` are its missing features.
+
+        Models of this wire take none, unless the subclass says which.
+        """
+        return NO_EFFORTS
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the model's answer. Raises :class:`ProviderError`."""
@@ -149,20 +167,48 @@ class WireClient(ABC):
         if tier := self._tier_in(whole.headers):
             usage = with_tier(completion.usage, tier)
             completion = changed(completion, usage=usage)
-        wanted = not request.chat.allow_empty and not completion.text.strip()
-        if wanted and completion.finish_reason != "length":
-            usage = completion.usage
-            if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
-                raise ContentBlocked(self.name, "blocked the content", usage=usage)
-            raise EmptyCompletion(self.name, "returned an answer without text", usage=usage)
+        self._must_have_text(request, completion)
         if body is not None and wire is not None:
             headers = client_headers(whole.raw_headers)
             relayed = RelayedAnswer(body, b"" if repaired else raw, headers)
             completion = changed(completion, relayed=relayed)
         return completion
 
+    def _must_have_text(self, request: CompletionRequest, completion: Completion) -> None:
+        wanted = not request.chat.allow_empty and not completion.text.strip()
+        if wanted and completion.finish_reason != "length":
+            usage = completion.usage
+            if completion.finish_reason == "content_filter" or completion.choices[0].refusal:
+                raise ContentBlocked(self.name, "blocked the content", usage=usage)
+            raise EmptyCompletion(self.name, "returned an answer without text", usage=usage)
+
+    def batched_body(self, request: CompletionRequest) -> tuple[str, dict[str, Any]]:
+        """Return the path and the body of a request that is sent as a part of a batch."""
+        wire = self.own_wire(request)
+        body = self._payload(request, wire)
+        return self._path(request, wire, stream=False), {
+            name: value for name, value in body.items() if name != "stream"
+        }
+
+    def read_batched(self, request: CompletionRequest, raw: bytes) -> Completion:
+        """Return the answer that a batch has for ``request``, priced as a part of a batch.
+
+        Raises :class:`ProviderError`.
+        """
+        wire = self.own_wire(request)
+        completion, body, repaired = self._answer(request, wire, raw)
+        usage = changed(completion.usage, service_tier="batch", speed="")
+        completion = changed(completion, usage=usage)
+        self._must_have_text(request, completion)
+        if body is not None and wire is not None:
+            relayed = RelayedAnswer(body, b"" if repaired else raw)
+            completion = changed(completion, relayed=relayed)
+        return completion
+
     def _body(self, request: CompletionRequest, wire: str | None, *, stream: bool = False) -> bytes:
         payload = self._payload(request, wire)
+        if request.service_tier:
+            payload = {**payload, **self._tier_fields(request.service_tier)}
         if stream:
             payload = {**payload, **self._stream_fields(request, wire)}
         return _as_json(payload)
@@ -218,7 +264,7 @@ class WireClient(ABC):
         tier = self._tier_in(response.headers)
         shown = client_headers(response.headers.raw) if relays else None
         yield Started(headers=shown, relayed=relays)
-        async with aclosing(json_messages(self.name, response)) as messages:
+        async with aclosing(self._messages(response)) as messages:
             async for name, text, data in messages:
                 mended_text = relays and whole.mend(text, data)
                 try:
@@ -242,6 +288,10 @@ class WireClient(ABC):
                     yield Relayed(name, as_text(data) if repaired else text, data)
         if not reader.complete:
             raise ConnectionLost(self.name, "ended the stream before the answer was complete")
+
+    def _messages(self, response: httpx.Response | ReadResponse) -> JsonMessages:
+        """Return the name, the text and the JSON of each message of a stream."""
+        return json_messages(self.name, response)
 
     def _feed(self, reader: StreamReader, name: str, data: dict[str, Any] | None) -> list[Event]:
         """Return the events of one message.
@@ -294,6 +344,16 @@ class WireClient(ABC):
         return self._object(raw)
 
     async def _post(self, path: str, content: bytes, headers: Mapping[str, str]) -> WholeAnswer:
+        keys = self.keys
+        if keys is None:
+            return await self._post_once(path, content, headers)
+        return await keys.first(
+            lambda key: self._post_once(path, content, keys.with_key(headers, key))
+        )
+
+    async def _post_once(
+        self, path: str, content: bytes, headers: Mapping[str, str]
+    ) -> WholeAnswer:
         target = self._target(path, headers, False)
         try:
             answer = await self._client.fetch(target, content, MAX_RESPONSE_BYTES)
@@ -322,6 +382,22 @@ class WireClient(ABC):
         self, path: str, content: bytes, headers: Mapping[str, str]
     ) -> AsyncIterator[httpx.Response]:
         """Yield the successful response of a stream. Raises :class:`ProviderError`."""
+        keys = self.keys
+        if keys is None:
+            async with self._open_once(path, content, headers) as response:
+                yield response
+            return
+        async with AsyncExitStack() as stack:
+            yield await keys.first(
+                lambda key: stack.enter_async_context(
+                    self._open_once(path, content, keys.with_key(headers, key))
+                )
+            )
+
+    @asynccontextmanager
+    async def _open_once(
+        self, path: str, content: bytes, headers: Mapping[str, str]
+    ) -> AsyncIterator[httpx.Response]:
         try:
             response = await self._client.post(self._target(path, headers, True), content)
             try:
@@ -341,13 +417,46 @@ class WireClient(ABC):
         """
         return await passed_on(self, self._client, self._base_url, self._timeout, call)
 
+    async def pass_on_whole(self, call: SideCall) -> tuple[httpx.Headers, dict[str, Any]]:
+        """Send a request as :meth:`pass_on` does; return the headers and the JSON object.
+
+        Raises :class:`ProviderError` without an answer, and for one that reports an error.
+        """
+        answer = await self.pass_on(call)
+        raw = await answer.read()
+        if not 200 <= answer.status < 300:
+            raise self._error(answer.status, answer.headers, raw)
+        return answer.headers, self._object(raw) if raw.strip() else {}
+
+    async def pass_on_lines(self, call: SideCall) -> AsyncGenerator[bytes, None]:
+        """Send a request as :meth:`pass_on` does; yield the lines of the answer that have text.
+
+        Raises :class:`ProviderError` without an answer, and for one that reports an error.
+        """
+        answer = await self.pass_on(call)
+        if not 200 <= answer.status < 300:
+            raise self._error(answer.status, answer.headers, await answer.read())
+        rest = b""
+        async with aclosing(answer.chunks()) as chunks:
+            async for chunk in chunks:
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in filter(bytes.strip, lines):
+                    yield line
+                if len(rest) > MAX_RESPONSE_BYTES:
+                    raise self._too_large()
+        if rest.strip():
+            yield rest
+
     def key_headers(self) -> Mapping[str, str]:
         """Return the headers with the API key, or nothing if there is no key."""
         return {}
 
     def holds_key(self, raw: bytes) -> bool:
         """Return whether ``raw`` holds the API key, which no client may see."""
-        return holds_key(self._api_key, raw)
+        return any(holds_key(key, raw) for key in self._secrets())
+
+    def _secrets(self) -> tuple[str, ...]:
+        return (self._api_key,) if self.keys is None else self.keys.keys
 
     def _target(self, path: str, headers: Mapping[str, str], streamed: bool) -> Target:
         key = (path, streamed, *headers.items())
@@ -372,7 +481,7 @@ class WireClient(ABC):
         return MalformedResponse(self.name, "returned an answer larger than 64 MiB")
 
     def _error(self, status: int, headers: httpx.Headers, raw: bytes) -> ProviderError:
-        error = read_error(self.name, self._api_key, status, headers, raw)
+        error = read_error(self.name, self._secrets(), status, headers, raw)
         error.wire, error.headers = self.wire, client_headers(headers.raw)
         return error
 
@@ -382,6 +491,10 @@ class WireClient(ABC):
     def _stream_fields(self, request: CompletionRequest, wire: str | None) -> Mapping[str, Any]:
         """Return the fields that turn this request into one for a stream."""
         return self._streamed
+
+    def _tier_fields(self, tier: str) -> Mapping[str, Any]:
+        """Return the fields that ask for a service tier; none on wires without tiers."""
+        return {}
 
     def _tier_in(self, headers: Mapping[str, str]) -> str:
         """Return the service tier that the headers of an answer name, "" for none."""

@@ -9,6 +9,7 @@ import httpx
 
 from providers import features
 from providers.completion import Completion, CompletionRequest, complete_embedded_usage
+from providers.effort_levels import NO_EFFORTS, Efforts
 from providers.embedding import Embeddings, is_large_input
 from providers.errors import ContentBlocked, EmptyCompletion, InsufficientCredit, ProviderError
 from providers.http.streaming import StreamReader
@@ -16,6 +17,7 @@ from providers.http.wire import WireClient
 from providers.openai import completions
 from providers.openai.answer import read_completion
 from providers.openai.dialect import OPENAI_OWN, SERVER
+from providers.openai.reasoning import efforts_of_model
 from providers.openai.repair import repair_completion
 from providers.openai.request import openai_payload, relayed_payload
 from providers.openai.responses_answer import WIRE as RESPONSES_WIRE
@@ -53,16 +55,28 @@ class OpenAIProvider(WireClient):
         freeform = any(tool.freeform for tool in chat.tools)
         return None if freeform and features.FREEFORM_TOOLS not in self.features else wire
 
+    def efforts(self, model: str, lacks: frozenset[str] = frozenset()) -> Efforts:
+        """Return the efforts of reasoning that ``model`` takes."""
+        if features.REASONING not in self.features - lacks:
+            return NO_EFFORTS
+        return efforts_of_model(model, self.dialect)
+
     async def embed(self, model: str, body: Mapping[str, Any]) -> Embeddings:
         """Call ``POST {base_url}/embeddings``. Raises :class:`ProviderError`."""
-        payload = {**body, "model": model}
-        large = is_large_input(body)
-        answer = await self.post("/embeddings", payload, self.key_headers(), large=large)
+        payload, large = self._embeddings_payload(model, body), is_large_input(body)
+        path = self._embeddings_path(model)
+        answer = await self.post(path, payload, self.key_headers(), large=large)
         with self._reading:
             if not answer["data"]:
                 raise EmptyCompletion(self.name, "returned no embeddings")
             usage = complete_embedded_usage(read_embedded_usage(answer), body)
         return Embeddings(self.name, model, answer, usage)
+
+    def _embeddings_path(self, model: str) -> str:
+        return "/embeddings"
+
+    def _embeddings_payload(self, model: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**body, "model": model}
 
     def _path(self, request: CompletionRequest, wire: str | None, *, stream: bool) -> str:
         return completions.PATH if wire == completions.WIRE else "/chat/completions"
@@ -79,6 +93,10 @@ class OpenAIProvider(WireClient):
             return completions.completions_payload(request)
         write = openai_payload if wire is None else relayed_payload
         return write(request, dialect=self.dialect, has=self.features, provider=self.name)
+
+    def _tier_fields(self, tier: str) -> Mapping[str, Any]:
+        # https://developers.openai.com/api/docs/guides/flex-processing
+        return {"service_tier": tier} if features.SERVICE_TIERS in self.features else {}
 
     def _stream_fields(self, request: CompletionRequest, wire: str | None) -> Mapping[str, Any]:
         source = request.chat.source

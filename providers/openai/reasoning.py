@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from providers.chat import Reasoning, Thinking
+from providers.effort_levels import LEVELS, NO_EFFORTS, Efforts
 from providers.openai.dialect import Dialect
 
-# From the least to the most.
-LEVELS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _USUAL = ("low", "medium", "high")
 # The efforts that models take, by the beginning of their names.
 _EFFORTS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
@@ -31,6 +30,10 @@ _EFFORTS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (re.compile(r"gpt-5\.1(-|$)"), ("none", *_USUAL)),
     (re.compile(r"gpt-"), ("none", *_USUAL, "xhigh")),
 )
+# https://learn.microsoft.com/en-us/javascript/api/@azure/ai-projects/reasoningeffort: "medium" for
+# all before GPT-5.1, whose default is "none"; https://docs.litellm.ai/blog/gpt_6_sol_luna and
+# https://developers.openai.com/api/docs/guides/deployment-checklist for GPT-6.
+_MEDIUM_BY_DEFAULT = re.compile(r"o\d|gpt-oss|gpt-5(-mini|-nano|-20|$)|gpt-6")
 # Tokens to reason with, up to which a level is meant.
 _BUDGETS = ((0, "none"), (2_048, "low"), (8_192, "medium"))
 
@@ -69,8 +72,28 @@ def reasoning_fields(reasoning: Reasoning, model: str, dialect: Dialect) -> dict
         if effort == "none":
             return {"thinking": {"type": "disabled"}}
         return {"reasoning_effort": effort}
-    known = next((efforts for pattern, efforts in _EFFORTS if pattern.match(name)), _USUAL)
-    return _effort_field(effort, known)
+    return _effort_field(effort, _efforts_by_name(name))
+
+
+def _efforts_by_name(name: str) -> tuple[str, ...]:
+    return next((efforts for pattern, efforts in _EFFORTS if pattern.match(name)), _USUAL)
+
+
+def efforts_of_model(model: str, dialect: Dialect) -> Efforts:
+    """Return the efforts that ``model`` is known to take; those of unknown names are not."""
+    name = model.rpartition("/")[2]
+    if dialect.router:
+        # A router maps them to what its models take, and leaves out what they do not.
+        return Efforts(_USUAL, _usual_effort(name))
+    if dialect.efforts is not None:
+        return Efforts(dialect.efforts)
+    known = next((efforts for pattern, efforts in _EFFORTS if pattern.match(name)), ())
+    return Efforts(known, _usual_effort(name)) if known else NO_EFFORTS
+
+
+def _usual_effort(name: str) -> str:
+    """Return the effort of a model of OpenAI's that is asked for none, empty if not known."""
+    return "medium" if _MEDIUM_BY_DEFAULT.match(name) else ""
 
 
 def _effort_field(effort: str, known: tuple[str, ...]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def apply_guarantee(
     threshold = guarantee.calibration.threshold
     details: dict[str, Any] = {"threshold": threshold, "expected": expected}
     good_enough = expected is not None and threshold is not None and expected >= threshold
-    if good_enough or chosen == reference:
+    if good_enough or (chosen == reference and not _reasons_less(decision, situation)):
         return replace(decision, metadata={**decision.metadata, "guarantee": details})
     option = next((o for o in situation.eligible if (o.provider, o.model) == reference), None)
     if option is None:
@@ -66,7 +66,7 @@ def apply_guarantee(
         )
     details["instead_of"] = {"provider": decision.provider, "model": decision.model}
     substituted = substitute(
-        decision,
+        _with_reference_as_asked(decision, situation, reference),
         situation,
         option,
         because=f"The guarantee requires {option.ref}: {why}.",
@@ -75,6 +75,33 @@ def apply_guarantee(
         guarantee=details,
     )
     return replace(substituted, confidence="high")
+
+
+def _reasons_less(decision: RoutingDecision, situation: Situation) -> bool:
+    """Return whether the chosen model is asked to reason otherwise than the request asks."""
+    return situation.context.variants is not None and any(
+        (candidate.provider, candidate.model) == (decision.provider, decision.model)
+        and candidate.effort != situation.context.effort
+        for candidate in decision.metadata.get("candidates", [])
+    )
+
+
+def _with_reference_as_asked(
+    decision: RoutingDecision, situation: Situation, reference: ModelRef
+) -> RoutingDecision:
+    """Return ``decision`` with the reference asked to reason as the request asks: so it is judged.
+
+    Its service tier is another matter: it does not change the answer.
+    """
+    if situation.context.variants is None:
+        return decision
+    candidates = [
+        candidate._replace(effort=situation.context.effort)
+        if (candidate.provider, candidate.model) == reference
+        else candidate
+        for candidate in decision.metadata.get("candidates", [])
+    ]
+    return replace(decision, metadata={**decision.metadata, "candidates": candidates})
 
 
 def _expected_quality(decision: RoutingDecision) -> float | None:

@@ -80,6 +80,24 @@ def rated_difference(ratings: WeighedRatings, labels: Labels) -> RatedDifference
     )
 
 
+def weighed_difference(
+    score: Floats, first: Floats, second: Floats, labels: Labels
+) -> tuple[float, float, float] | None:
+    """Return the mean by the weights ``first`` less that by ``second``, with its 95 % interval.
+
+    All have the shape (n,); ``None`` if either's ratings are too few.
+    """
+    if not len(score) or min(effective(first), effective(second)) < FEWEST_EFFECTIVE:
+        return None
+    one, other = _Weighed(score, first), _Weighed(score, second)
+    try:
+        low, high = _bounds(one.parts - other.parts, [*one.added, *-other.added], labels)
+    except TooFewClusters:
+        return None
+    gain = one.mean - other.mean
+    return gain, max(-1.0, gain + low), min(1.0, gain + high)
+
+
 class _Weighed:
     """A weighed mean, what each rating adds to its error, and a rating more at each bound.
 

@@ -64,14 +64,20 @@ def is_smaller(
 
 
 def upper_bound(
-    values: Floats, delta: float, population: float = np.inf, *, sequential: bool = False
+    values: Floats,
+    delta: float,
+    population: float = np.inf,
+    *,
+    sequential: bool = False,
+    steps: int = _STEPS,
 ) -> float:
     """Return the smallest upper bound of the mean, at most 1.
 
-    The mean is above the bound with a probability of at most ``delta``.
+    The mean is above the bound with a probability of at most ``delta``. ``steps`` halve the
+    interval that holds the bound.
     """
     low, high = float(values.mean()) if len(values) else 0.0, 1.0
-    for _ in range(_STEPS):
+    for _ in range(steps):
         middle = (low + high) / 2
         if is_smaller(values, middle, delta, population, sequential=sequential):
             high = middle

@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Protocol
 
+from routing.cache_keeping import leaving_cost
 from routing.models import (
     TIERS,
     Candidate,
@@ -16,6 +17,7 @@ from routing.models import (
     RoutingDecision,
     Tier,
 )
+from routing.variants import AS_ASKED, VariantOffer, Way
 
 # A completion's expected length in tokens, by the tier of the prompt. Only estimates use it;
 # worst cases use the request's own max_tokens.
@@ -87,6 +89,54 @@ class Situation:
             output = self.expected_output_of(option)
         return option.expected_cost(self.analysis.token_count, output, cached_tokens)
 
+    def ways(self, option: ModelOption) -> list[Way]:
+        """Return the ways to ask ``option``, with what is expected of each; as asked is among them.
+
+        Ways that may not be within the limit of latency are left out if another one is.
+        """
+        source, context = self.context.variants, self.context
+        asked = VariantOffer(AS_ASKED, option, context.output_tokens, context.speed)
+        offers = [asked] if source is None else [*source.offers(option), asked]
+        ways = [self._way(offer, option) for offer in offers]
+        limit = context.max_latency
+        if limit is not None and len(ways) > 1:
+            known = [way for way in ways if way.latency is not None and way.latency <= limit]
+            ways = known or [ways[-1]]
+        return ways
+
+    def fastest_latency(self, option: ModelOption) -> float | None:
+        """Return the seconds of the fastest way to ask ``option``; ``None`` if not known."""
+        if self.context.variants is None:
+            return self.expected_latency(option)
+        known = [way.latency for way in self.ways(option) if way.latency is not None]
+        return min(known, default=None)
+
+    def cheapest_way(self, option: ModelOption) -> Way:
+        """Return the cheapest way whose answers count as good as those to the request as asked."""
+        return min((way for way in self.ways(option) if way.as_good), key=by_weighed_cost)
+
+    def _way(self, offer: VariantOffer, option: ModelOption) -> Way:
+        context, tokens = self.context, self.analysis.token_count
+        effort = offer.variant.effort or context.effort
+        usual = offer.output_tokens
+        learned = usual(option.ref, self.analysis.tier) if usual is not None else None
+        output = self.expected_output if learned is None else min(learned, context.max_tokens)
+        speed = offer.speed(option.ref) if offer.speed is not None else None
+        latency = None if speed is None else round(speed.seconds(output), 3)
+        if offer.variant.service_tier:
+            latency = None  # another tier promises none
+        cached, kept, lost = context.cached_conversation, 0, Decimal(0)
+        if cached is not None and (cached.provider, cached.model) == option.ref:
+            kept = min(cached.cached_tokens, tokens)
+            if (effort, offer.variant.service_tier) != (cached.effort, cached.service_tier):
+                turns = context.session.expected_turns if context.session is not None else 1.0
+                lost = leaving_cost(offer.option, kept, turns)
+        cost = offer.option.expected_cost(tokens, output, 0 if lost else kept)
+        weighed = offer.option.expected_cost(tokens, output, kept)
+        if weighed is not None:
+            weighed += lost
+        return Way(offer.variant, offer.option, effort, cost, weighed, latency, offer.as_good)
+
     def expected_latency(self, option: ModelOption) -> float | None:
         """Return the seconds in which ``option`` is expected to answer; ``None`` if not known."""
         speed_of = self.context.speed
@@ -97,7 +147,7 @@ class Situation:
 
     def unestimated(self, option: ModelOption, *, chosen: bool, reason: str) -> Candidate:
         """Return ``option`` as a candidate without an estimate of its quality."""
-        return Candidate(
+        candidate = Candidate(
             provider=option.provider,
             model=option.model,
             tier=option.tier,
@@ -111,6 +161,9 @@ class Situation:
             expected_latency=self.expected_latency(option) if self.context.speed else None,
             effort=self.context.effort,
         )
+        if self.context.variants is None:
+            return candidate
+        return candidate.in_way(self.cheapest_way(option))
 
 
 class Strategy(Protocol):
@@ -125,6 +178,11 @@ class Strategy(Protocol):
     def decide(self, situation: Situation) -> RoutingDecision:
         """Return the decision for one of ``situation.eligible``."""
         ...
+
+
+def by_weighed_cost(way: Way) -> tuple[bool, Decimal]:
+    """Return the order of ways from the cheapest on; an unknown cost comes last."""
+    return way.weighed_cost is None, way.weighed_cost or Decimal(0)
 
 
 def tier_distance(one: Tier, other: Tier) -> int:

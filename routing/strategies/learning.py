@@ -13,6 +13,7 @@ from routing.learning.domains import Loadings, with_tools
 from routing.learning.exploration import Explorer
 from routing.learning.places import place_at_effort, place_on
 from routing.learning.posterior import (
+    Observed,
     Posterior,
     QualityEstimate,
     logit,
@@ -21,8 +22,9 @@ from routing.learning.posterior import (
 from routing.learning.predictor import QualityPredictor, logit_at, logit_of_tier
 from routing.models import Candidate, Confidence, ModelOption, RoutingDecision, Tier
 from routing.policies import CheapestAboveTarget, Policy
-from routing.strategies.base import Situation
+from routing.strategies.base import Situation, by_weighed_cost
 from routing.strategies.complexity import ComplexityStrategy
+from routing.variants import Way
 
 _HIGH_SAMPLES = 20
 _HIGH_HALF_WIDTH = 0.15
@@ -39,12 +41,16 @@ class PosteriorSource(Protocol):
 
 
 class Weighed(NamedTuple):
-    """A candidate with its expected quality, its cost in USD, and its latency in seconds."""
+    """A candidate with its expected quality, its cost in USD, and its latency in seconds.
+
+    ``way`` is how it is asked, ``None`` for as the request asks.
+    """
 
     option: ModelOption
     quality: QualityEstimate
     cost: Decimal | None
     latency: float | None = None
+    way: Way | None = None
 
 
 class _Prior(NamedTuple):
@@ -116,12 +122,12 @@ class LearningStrategy:
     def learn_about(self, situation: Situation) -> Learned:
         """Return the policy's choice and, if this request explores, the model to explore."""
         trained = self._predictor is not None and situation.analysis.text is not None
-        weighed = self.weigh(situation)
-        if not trained and not any(w.quality.effective_size for w in weighed):
-            return Learned(self._without_evidence(situation, weighed))
         policy = self._policy
         if situation.context.min_quality is not None:
             policy = CheapestAboveTarget(situation.context.min_quality)
+        weighed = self.weigh(situation, policy)
+        if not trained and not any(w.quality.effective_size for w in weighed):
+            return Learned(self._without_evidence(situation, weighed))
         costs = [w.cost for w in weighed]
         low = np.array([[w.quality.low for w in weighed]])
         best = int(policy.pick(low, costs)[0])
@@ -142,8 +148,12 @@ class LearningStrategy:
         )
         return Learned(choice, explored)
 
-    def weigh(self, situation: Situation) -> list[Weighed]:
-        """Return the candidates, cheapest first; equal prices by quality, then by name."""
+    def weigh(self, situation: Situation, policy: Policy | None = None) -> list[Weighed]:
+        """Return the candidates, cheapest first; equal prices by quality, then by name.
+
+        If levers offer other ways to ask a model, it is asked in the one that ``policy`` picks,
+        without a policy in the cheapest that is as good as what the request asks for.
+        """
         analysis, posterior = situation.analysis, self._source.posterior()
         pattern, tier = analysis.pattern, analysis.tier
         prior = self._prior(situation)
@@ -153,6 +163,11 @@ class LearningStrategy:
             observed = posterior.observed(pattern, tier, option.provider, option.model)
             expected, width = prior.of(option)
             quality = posterior.estimate(expected, observed, prior.strength, width)
+            if situation.context.variants is not None:
+                weighed.append(
+                    _in_best_way(situation, option, quality, prior, posterior, observed, policy)
+                )
+                continue
             latency = situation.expected_latency(option) if timed else None
             weighed.append(Weighed(option, quality, situation.expected_cost(option), latency))
         weighed.sort(key=_by_cost)
@@ -264,7 +279,7 @@ class LearningStrategy:
                 return f"its quality may be as low as {quality.low:.2f}, which is not enough"
             return "good enough, but not cheaper" if i > index else "cheaper, but not as good"
 
-        return [
+        candidates = [
             Candidate(
                 option.provider,
                 option.model,
@@ -280,11 +295,41 @@ class LearningStrategy:
                 expected_latency=latency,
                 effort=effort,
             )
-            for i, (option, quality, cost, latency) in enumerate(weighed)
+            for i, (option, quality, cost, latency, _) in enumerate(weighed)
         ]
+        if any(w.way is not None for w in weighed):
+            return [c.in_way(w.way) for c, w in zip(candidates, weighed, strict=True)]
+        return candidates
+
+
+def _in_best_way(
+    situation: Situation,
+    option: ModelOption,
+    quality: QualityEstimate,
+    prior: _Prior,
+    posterior: Posterior,
+    observed: Observed,
+    policy: Policy | None,
+) -> Weighed:
+    """Return the model as ``policy`` asks it; ``quality`` is that of the request as it asks."""
+    if policy is None:
+        way = situation.cheapest_way(option)
+        return Weighed(option, quality, way.cost, way.latency, way)
+    # Of equal ways, one that cannot be worse comes first, so that nothing is risked for nothing.
+    ways = sorted(situation.ways(option), key=lambda way: (*by_weighed_cost(way), not way.as_good))
+    qualities = []
+    for way in ways:
+        if way.as_good:
+            qualities.append(quality)
+            continue
+        expected, width = prior._replace(effort=way.effort).of(option)
+        qualities.append(posterior.estimate(expected, observed, prior.strength, width))
+    low = np.array([[one.low for one in qualities]])
+    best = int(policy.pick(low, [way.weighed_cost for way in ways])[0])
+    return Weighed(option, qualities[best], ways[best].cost, ways[best].latency, ways[best])
 
 
 def _by_cost(weighed: Weighed) -> tuple[bool, Decimal, float, float, str, str]:
-    option, quality, cost, _ = weighed
+    option, quality, cost, *_ = weighed
     ref = (option.provider, option.model)
     return (cost is None, cost or _ZERO, -quality.low, -quality.mean, *ref)

@@ -22,6 +22,25 @@ def ranked_decision(
     model is to reason.
     """
     chosen = weighed[0]
+    candidates = [
+        Candidate(
+            w.option.provider,
+            w.option.model,
+            w.option.tier,
+            w.quality.mean,
+            w.quality.low,
+            w.quality.high,
+            w.quality.sample_size,
+            w.cost,
+            chosen=w is chosen,
+            reason=f"the {strategy}" if w is chosen else exclusion_reason(w),
+            expected_latency=w.latency,
+            effort=effort,
+        )
+        for w in weighed
+    ]
+    if chosen.way is not None:
+        candidates = [c.in_way(w.way) for c, w in zip(candidates, weighed, strict=True)]
     return RoutingDecision(
         provider=chosen.option.provider,
         model=chosen.option.model,
@@ -32,22 +51,6 @@ def ranked_decision(
             "cost_estimate": chosen.cost,
             "quality_score": chosen.quality.mean,
             "order": [{"provider": w.option.provider, "model": w.option.model} for w in weighed],
-            "candidates": [
-                Candidate(
-                    w.option.provider,
-                    w.option.model,
-                    w.option.tier,
-                    w.quality.mean,
-                    w.quality.low,
-                    w.quality.high,
-                    w.quality.sample_size,
-                    w.cost,
-                    chosen=w is chosen,
-                    reason=f"the {strategy}" if w is chosen else exclusion_reason(w),
-                    expected_latency=w.latency,
-                    effort=effort,
-                )
-                for w in weighed
-            ],
+            "candidates": candidates,
         },
     )

@@ -11,6 +11,7 @@ import pytest
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
+from analytics.admin.bounded_sort import BoundedChangeList
 from analytics.database.large_tables import COUNTED_ROWS, CappedPaginator
 from analytics.models import CachedResponse, RequestRecord, RoutingMetric
 from analytics.quality.evidence import evidence_rebuild
@@ -73,7 +74,7 @@ def test_a_decision_s_page_shows_its_candidates_and_leads_to_its_relatives(
     admin_client: Client, rows: list
 ) -> None:
     page = admin_client.get(url("routingmetric", "change", rows[0].pk)).content.decode()
-    assert '<table class="candidates">' in page
+    assert '<table class="candidates" tabindex="0">' in page
     assert "0.82 (0.74" in page
     assert rows[0].request.prompt in page
     assert url("requestrecord", "change", rows[0].pk) in page
@@ -122,6 +123,62 @@ def test_decisions_can_be_filtered(admin_client: Client, rows: list, query: str)
     )  # fmt: skip
     found = admin_client.get(f"{url('routingmetric')}?{query}").context["cl"].result_count
     assert found == 5
+
+
+def test_requests_are_sorted_among_the_latest_of_the_list(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [
+        RequestRecordFactory(
+            created_at=datetime.now(UTC) - timedelta(minutes=n), cost=Decimal(n) if n else None,
+            latency_ms=10 - n, tokens_in=n % 3, user_id=f"u{n % 2}",
+        )
+        for n in range(6)
+    ]  # fmt: skip
+    numbers = {record.pk: n for n, record in enumerate(made)}
+
+    def order(query: str) -> list[int]:
+        page = admin_client.get(f"{url('requestrecord')}?{query}")
+        return [numbers[row.pk] for row in page.context["cl"].result_list]
+
+    assert order("o=2") == [5, 4, 3, 2, 1, 0]
+    assert order("o=-2") == [0, 1, 2, 3, 4, 5]
+    assert order("o=6") == [0, 1, 2, 3, 4, 5]
+    monkeypatch.setattr(BoundedChangeList, "most_sorted", 2)
+    assert order("o=2") == [1, 0]
+    assert order("o=2&user_id=u1") == [3, 1]
+    assert order("o=-1") == [0, 1, 2, 3, 4, 5]
+    page = admin_client.get(f"{url('requestrecord')}?o=2").content.decode()
+    assert "Sorted among the latest 2 rows of this list" in page
+
+
+def test_requests_are_filtered_by_the_code_of_their_error(admin_client: Client) -> None:
+    ok = RequestRecordFactory()
+    late, limited = (
+        RequestRecordFactory(status="error", error_code=code) for code in ("timeout", "rate_limit")
+    )
+    page = admin_client.get(f"{url('requestrecord')}?error_code=timeout")
+    assert [row.pk for row in page.context["cl"].result_list] == [late.pk]
+    assert "?error_code=rate_limit" in page.content.decode()
+    assert ok.pk != limited.pk
+
+
+def test_a_request_tells_its_story(admin_client: Client, rows: list) -> None:
+    request = rows[0].request
+    request.attempts = [
+        {"provider": "openai", "model": "gpt-5", "error": "timeout", "cost": "0.25"}
+    ]
+    request.cost, request.failed_cost = Decimal(1), Decimal("0.25")
+    request.save()
+    page = admin_client.get(url("requestrecord", "change", request.pk))
+    calls = page.context["story"].calls
+    assert [(call.model, call.cost) for call in calls] == [
+        ("openai/gpt-5", Decimal("0.25")), (str(request.ref), Decimal("0.75")),
+    ]  # fmt: skip
+    assert "Everything recorded" in page.content.decode()
+    refused = RequestRecordFactory(status="refused", error_code="budget_exceeded", http_status=402)
+    page = admin_client.get(url("requestrecord", "change", refused.pk)).content.decode()
+    assert "Refused before any model was asked: budget_exceeded (402)" in page
 
 
 def test_search_finds_by_id_key_and_words(admin_client: Client, rows: list) -> None:

@@ -230,7 +230,14 @@ def test_a_decision_tells_its_story(open_page: Open, service: Service, shots: Pa
     asked = service.chat(f"{PROMPT} Told at {datetime.now(UTC)}.", "dora", "search")
     page = open_page(f"/admin/analytics/routingmetric/{asked}/change/")
     expect(page.locator(".headline")).to_contain_text("The baseline")
-    for chapter in ("Request", "Analysis", "Decision", "Provider call", "Cost", "Ratings"):
+    for chapter in (
+        "Request",
+        "Analysis",
+        "Decision",
+        "Provider calls",
+        "Cost and savings",
+        "Ratings",
+    ):
         expect(page.get_by_role("heading", name=chapter, exact=True)).to_be_visible()
     expect(page.locator(".parts tbody tr").first).to_contain_text("demanding work")
     wait_for_pictures(page)

@@ -12,7 +12,8 @@ from tests.browser.conftest import Open, Service
 
 PAGES = (
     "/admin/?days=30", "/admin/live/", "/admin/playground/", "/admin/models/", "/admin/start/",
-    "/admin/whatif/", "/admin/analytics/requestrecord/", "/admin/analytics/routingmetric/",
+    "/admin/whatif/", "/admin/analytics/requestrecord/?o=2", "/admin/analytics/routingmetric/",
+    "/admin/explore/?days=30&by=model&then=kind", "/admin/analytics/agentsession/?o=7",
     "/admin/analytics/budget/add/", "/admin/analytics/priceoverride/add/",
 )  # fmt: skip
 _GRAVE = {"serious", "critical"}
@@ -50,6 +51,9 @@ def test_nor_in_what_comes_later(open_page: Open, service: Service, axe: Axe) ->
     asked = service.ask("What comes later, and why?", auto_route=True)
     page = open_page(f"/admin/analytics/routingmetric/{asked['request_id']}/change/", guest=True)
     expect(page.locator(".headline")).to_be_visible()
+    assert grave(page, axe) == []
+    page.goto(f"/admin/analytics/requestrecord/{asked['request_id']}/change/")
+    expect(page.get_by_role("link", name="Open in the playground")).to_be_visible()
     assert grave(page, axe) == []
     page.goto("/admin/?days=30")
     expect(page.locator("#chart-spend")).to_be_visible()

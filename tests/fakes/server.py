@@ -14,7 +14,10 @@ from aiohttp import web
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it arrived; ``body`` is empty if it is no JSON."""
+    """One request as it arrived; ``body`` is empty if it is no JSON.
+
+    ``sent_path`` is the path as it was written, ``path`` is decoded.
+    """
 
     path: str
     headers: Mapping[str, str]
@@ -22,6 +25,7 @@ class Asked:
     method: str = "POST"
     query: str = ""
     raw: bytes = b""
+    sent_path: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class FakeProvider:
         asked = Asked(
             request.path, request.headers.copy(), json.loads(raw) if is_json else {},
             request.method, request.query_string, raw,
+            request.raw_path.partition("?")[0],
         )  # fmt: skip
         self.asked.append(asked)
         if self._scripted:

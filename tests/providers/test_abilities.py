@@ -53,6 +53,7 @@ def _table(*results: PublishedResult, line: AbilityLine | None = LINE) -> Abilit
 # Nobody whose page is known publishes results of these; they are placed by their tier.
 WITHOUT_RESULTS = {
     "qwen3.8-flash", "MiniMax-M2.7", "kimi-k2.6", "command-r7b-12-2024", "command-a-03-2025",
+    "global.amazon.nova-2-lite-v1:0",
 }  # fmt: skip
 
 
@@ -76,6 +77,11 @@ def test_a_model_is_the_same_at_every_provider_and_in_every_spelling() -> None:
     for name in ("claude-opus-5-5", "anthropic/claude-opus-5.5", "Claude-Opus-5.5:batch"):
         assert abilities.ability(name) is not None
     assert abilities.ability("anthropic/claude-opus-5.5-20260922") is not None
+    for name in (
+        "global.anthropic.claude-opus-5-5", "eu.anthropic.claude-opus-5-5-20260922-v1:0",
+        "anthropic.claude-opus-5-5-v1:0", "claude-opus-5-5@20260922",
+    ):  # fmt: skip
+        assert abilities.ability(name) is not None, name
     assert abilities.ability("claude-opus-5") is None
 
 

@@ -97,6 +97,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ({"LMSTUDIO_BASE_URL": "http://x"}, {"lmstudio"}),
         ({"LLAMACPP_BASE_URL": "http://x"}, {"llamacpp"}),
         ({"LLAMACPP_API_KEY": "k"}, set()),
+        ({"AZURE_OPENAI_ENDPOINT": "http://x"}, {"azure"}),
+        ({"AZURE_OPENAI_API_KEY": "k"}, set()),
+        ({"ANTHROPIC_FOUNDRY_BASE_URL": "http://x"}, {"azure-claude"}),
+        ({"VERTEX_PROJECT": "p"}, {"vertex", "vertex-claude"}),
+        ({"BEDROCK_REGION": "eu-west-1"}, {"bedrock", "bedrock-claude"}),
+        # On a machine of AWS this alone says nothing of Bedrock.
+        ({"AWS_REGION": "eu-west-1", "AWS_BEARER_TOKEN_BEDROCK": "k"}, set()),
         *(
             ({variable: "k"}, {provider})
             for provider, variables in (

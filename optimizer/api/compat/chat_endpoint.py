@@ -10,9 +10,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Self
 
+from analytics.models import DeferredRequest
+from optimizer.api.compat.acceptance import accepted_reply, sent_of
 from optimizer.api.compat.relay import ALIVE, RelayEncoder, RelayRules
 from optimizer.api.compat.stored_files import check_files
 from optimizer.api.compat.stream_encoder import StreamEncoder
+from optimizer.api.http.delivery import read_delivery
 from optimizer.api.http.endpoint import ApiRequest, JsonReply, Reply, StreamReply
 from optimizer.api.http.errors import Failure, failure_of, retry_headers
 from optimizer.api.http.headers import NOT_IN_HEADERS, warning_header
@@ -21,6 +24,7 @@ from optimizer.domain.client import ANONYMOUS
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import CompletionResult
 from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
+from optimizer.gateway.deferred.acceptance import Deferral
 from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.gateway.service import RoutingService
 from optimizer.gateway.streaming.client_stream import ClientStream
@@ -191,12 +195,15 @@ def cost_headers(result: CompletionResult) -> dict[str, str]:
 
 
 def _decision_headers(decision: RoutingDecision) -> dict[str, str]:
-    return {
+    headers = {
         "X-Optimizer-Provider": decision.provider,
         "X-Optimizer-Model": decision.model,
         "X-Optimizer-Strategy": decision.strategy_used,
         "X-Optimizer-Confidence": decision.confidence,
     }
+    if (cascade := decision.metadata.get("cascade")) is not None:
+        headers["X-Optimizer-Cascade"] = "escalated" if cascade["escalated"] else "passed"
+    return headers
 
 
 def _session_header(request: GatewayRequest) -> dict[str, str]:
@@ -269,18 +276,21 @@ class ChatEndpoint(WireEndpoint):
         routing: RoutingService,
         objects: ProviderObjects,
         brakes: SessionBrakes,
+        deferral: Deferral,
     ) -> None:
         self._chat_requests = chat_requests
         self._routing = routing
         self._objects = objects
         self._brakes = brakes
+        self._deferral = deferral
 
     @classmethod
     def of(cls, services: Services) -> Self:
         """Build the endpoint with what it needs of ``services``."""
         return cls(
-            services.chat_requests, services.routing, services.provider_objects, services.brakes
-        )
+            services.chat_requests, services.routing, services.provider_objects, services.brakes,
+            services.deferral,
+        )  # fmt: skip
 
     def read(self, api_request: ApiRequest) -> tuple[ChatQuery, ResponseFormat]:
         """Return the chat that the request asks for, and the format of its answer."""
@@ -301,12 +311,34 @@ class ChatEndpoint(WireEndpoint):
             headers = self.headers(api_request.request_id)
             if warnings := await self._brakes.check(built):
                 headers |= warning_header(warnings)
+            if built.accepts_later:
+                offered = await self._deferral.offer(built, sent_of(api_request))
+                if isinstance(offered, DeferredRequest):
+                    return accepted_reply(offered, headers)
+                built = request = offered
             return await answer(self._routing, built, response_format, headers)
         except Exception as error:  # noqa: BLE001 - the request helps to name the field at fault
             return self.failed(api_request.request_id, error, request)
 
+    def gateway_request(self, api_request: ApiRequest) -> GatewayRequest:
+        """Return the gateway's request, for one that is answered later. Raises what reading does.
+
+        What it refers to is not checked here.
+        """
+        return self._build(api_request)[0]
+
+    async def check(self, request: GatewayRequest) -> None:
+        """Raise if the client may not send ``request``: for others' files, or a stopped session."""
+        if request.client is not ANONYMOUS:
+            await check_files(self._objects, request.chat, request.client)
+        await self._brakes.check(request)
+
     def _build(self, api_request: ApiRequest) -> tuple[GatewayRequest, ResponseFormat]:
         query, response_format = self.read(api_request)
+        own = query.options.delivery
+        delivery = read_delivery(own, api_request.header)
+        if delivery is not own:
+            query = replace(query, options=replace(query.options, delivery=delivery))
         request = self._chat_requests.build(
             query,
             endpoint=self.name,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 from optimizer.api.http.body_reader import BodyReader
+from optimizer.domain.deadlines import Delivery, read_deadline
 from optimizer.domain.options import MAX_LATENCY_SECONDS, CacheControl, RequestOptions
 from providers.storable import storable_text
 
 _MAX_TEXT_LENGTH = 128
 _MAX_TAGS = 20
+_MAX_URL_LENGTH = 2000
 _MAX_TTL_SECONDS = 365 * 24 * 3600
 
 
@@ -32,15 +34,29 @@ def read_request_options(body: BodyReader, cache_control: str) -> RequestOptions
         semantic_cache=fields.flag("semantic_cache", True),
         strict=fields.flag("strict"),
         cache_control=control,
+        delivery=_delivery(fields),
     )
     if unknown := fields.unread():
         raise fields.error(
             unknown[0],
             "is not a known option. Known options: quality_target, max_cost, max_latency, "
-            "baseline, tags, session_id, cache_ttl, semantic_cache, read_only_tools, strict.",
+            "baseline, tags, session_id, cache_ttl, semantic_cache, read_only_tools, strict, "
+            "deadline, async, webhook.",
             "unknown_parameter",
         )
     return options
+
+
+def _delivery(fields: BodyReader) -> Delivery:
+    deadline = fields.raw("deadline")
+    try:
+        seconds = None if deadline is None else read_deadline(deadline)
+    except ValueError as error:
+        raise fields.error("deadline", str(error), "invalid_value") from None
+    webhook = fields.text("webhook")
+    if len(webhook) > _MAX_URL_LENGTH:
+        raise fields.error("webhook", f"must have at most {_MAX_URL_LENGTH} characters.")
+    return Delivery(seconds, fields.flag("async"), storable_text(webhook))
 
 
 def _short_text(fields: BodyReader, name: str) -> str:

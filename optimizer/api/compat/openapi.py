@@ -53,6 +53,21 @@ _OPTIMIZER: dict[str, Any] = {
             "type": "boolean",
             "description": "true: only models that leave out nothing of the request.",
         },
+        "deadline": {
+            "description": "Within what the answer is wanted: seconds, a duration (30m, 6h) or a "
+            "time with its zone. Requests that can wait may cost less.",
+            "oneOf": [{"type": "number", "minimum": 0}, {"type": "string", "minLength": 1}],
+        },
+        "async": {
+            "type": "boolean",
+            "description": "true: an id in place of the answer (202) is accepted, if the deadline "
+            "is long enough. The header Prefer: respond-async says the same.",
+        },
+        "webhook": {
+            "type": "string",
+            "maxLength": 2000,
+            "description": "The URL that is called once the answer is there.",
+        },
         "read_only_tools": {
             "description": "Tools that only read, so that answers may be cached. true: all tools.",
             "oneOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}],
@@ -175,7 +190,8 @@ _JSON, _STREAM = "application/json", "text/event-stream"
 
 
 def _responses(failure: type[s.Serializer], *, streams: bool = False) -> dict[Any, Any]:
-    responses: dict[Any, Any] = {(200, _JSON): ANY_OBJECT}
+    # 202: the request is answered later.
+    responses: dict[Any, Any] = {(200, _JSON): ANY_OBJECT, (202, _JSON): ANY_OBJECT}
     if streams:
         responses[200, _STREAM] = _EVENT
     return {**responses, **{(status, _JSON): failure for status in _FAILURES}}

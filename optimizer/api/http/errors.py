@@ -30,6 +30,7 @@ from optimizer.domain.result import (
     UnknownInputRefused,
     UnknownObject,
 )
+from optimizer.gateway.deferred.webhooks import WebhookRefused
 from providers.errors import ProviderError, RequestRejected
 from providers.features import field_names
 from routing.models import NoEligibleModel
@@ -289,6 +290,9 @@ def _routing_failure(error: RoutingUnavailable) -> Failure:
 
 
 def _failure_by_type(error: Exception) -> Failure:
+    if isinstance(error, WebhookRefused):
+        words = str(error)
+        return Failure(400, "invalid", words, "webhook", errors={"webhook": [words]})
     if isinstance(error, UnknownObject):
         return Failure(404, "not_found", str(error), error.param or None, error.code or None)
     if isinstance(error, NotAllowed):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+
+from optimizer.domain.deadlines import read_deadline
 
 _MOST_UNKNOWN = 20
 
@@ -74,3 +77,21 @@ class StrictBooleanField(serializers.BooleanField):
         if not isinstance(data, bool):
             self.fail("invalid", input=data)
         return data
+
+
+@extend_schema_field(
+    {"oneOf": [{"type": "number", "minimum": 0}, {"type": "string", "minLength": 1}]}
+)
+class DeadlineField(serializers.Field):
+    """A deadline: seconds, a duration such as 6h, or a time with its zone. Its value is seconds."""
+
+    def to_internal_value(self, data: Any) -> float:
+        """Return the seconds; raise ``ValidationError`` for anything else."""
+        try:
+            return read_deadline(data)
+        except ValueError as error:
+            raise serializers.ValidationError(f"{str(error)[:1].upper()}{str(error)[1:]}") from None
+
+    def to_representation(self, value: float) -> float:
+        """Return the seconds."""
+        return value

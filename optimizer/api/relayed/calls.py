@@ -109,7 +109,7 @@ def _provider(services: Services, wire: Wire, wanted: str) -> WireClient:
     known = {
         name: provider
         for name, provider in services.registry.providers.items()
-        if isinstance(provider, kind)
+        if isinstance(provider, kind) and provider.relays_side_calls
     }
     provider = known.get(wanted or _USUAL[wire])
     if provider is None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
+from optimizer.api.deferred.batch_views import batch_view_of
 from optimizer.api.http.json_out import as_json
 from optimizer.api.relayed.places import PLACES, Kind
 from optimizer.api.relayed.stored import response_view_of
 from optimizer.api.relayed.token_counts import CompactView, InputTokensView
 from optimizer.api.relayed.views import view_of
 
+_VIEWS = {
+    Kind.RESPONSE: response_view_of, Kind.BATCH: batch_view_of, Kind.FILE: batch_view_of,
+}  # fmt: skip
 _ALLOWED = "GET, HEAD, OPTIONS"
 
 
@@ -31,7 +35,7 @@ urlpatterns = [
     *(
         path(
             place.path,
-            response_view_of(place) if place.kind == Kind.RESPONSE else view_of(place),
+            _VIEWS.get(place.kind, view_of)(place),
         )
         for place in PLACES
     ),

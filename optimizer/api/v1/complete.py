@@ -15,8 +15,12 @@ from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_s
 from rest_framework.request import Request
 
 from analytics.ledger.sessions import SessionKey
+from analytics.models import DeferredRequest
+from optimizer.api.compat.acceptance import accepted_reply, sent_of
+from optimizer.api.http.delivery import read_delivery
 from optimizer.api.http.endpoint import ApiRequest, JsonReply
 from optimizer.api.http.fields import (
+    DeadlineField,
     StrictBooleanField,
     StrictIntegerField,
     StrictNumberField,
@@ -26,13 +30,15 @@ from optimizer.api.http.fields import (
 from optimizer.api.http.headers import warning_header
 from optimizer.api.http.views import EndpointViewSet
 from optimizer.api.v1.errors import reply_to
-from optimizer.api.v1.schema import CompleteBody, ErrorBody
+from optimizer.api.v1.schema import CompleteBody, DeferredBody, ErrorBody
 from optimizer.budgets.brakes import SessionBrakes
+from optimizer.domain.deadlines import Delivery
 from optimizer.domain.identifiers import NO_SESSION, Session
 from optimizer.domain.options import MAX_LATENCY_SECONDS
 from optimizer.domain.request import storable_id
 from optimizer.domain.result import CompletionResult
 from optimizer.domain.turns import HUMAN
+from optimizer.gateway.deferred.acceptance import Deferral
 from optimizer.gateway.service import RoutingService
 from optimizer.gateway.tokenizers import TokenizerCount, count_with_tokenizer
 from optimizer.wiring.services import Services
@@ -74,11 +80,33 @@ class CompleteInput(StrictSerializer):
         help_text="Seconds until the answer is complete. Models that are expected to take longer "
         "are excluded; if there is no faster one, the fastest answers.",
     )
+    deadline = DeadlineField(
+        required=False,
+        help_text="Within what the answer is wanted: seconds, a duration such as 30m or 6h, or a "
+        "time with its zone. Requests that can wait may cost less. The header x-optimizer-deadline "
+        "says the same.",
+    )
     tokenizer_id = StrictTextField(
         required=False,
         max_length=200,
         help_text="A Hugging Face tokenizer for an additional token count, if it is installed.",
     )
+    webhook = StrictTextField(
+        required=False,
+        max_length=2000,
+        help_text="The URL that is called once the answer of a deferred request is there.",
+    )
+
+    def get_fields(self) -> dict[str, Any]:
+        """Return the fields, with the one whose name is a word of Python."""
+        return {
+            **super().get_fields(),
+            "async": StrictBooleanField(
+                required=False,
+                help_text="true: an id in place of the answer (202) is accepted, if the deadline "
+                "is long enough. The header Prefer: respond-async says the same.",
+            ),
+        }
 
 
 _COMMON_FIELDS = frozenset({"prompt", "max_tokens", "auto_route", "session"})
@@ -140,7 +168,9 @@ class CompleteEndpoint:
         routing: RoutingService,
         in_background: Callable[..., Awaitable[object]],
         brakes: SessionBrakes,
+        deferral: Deferral,
     ) -> None:
+        self._deferral = deferral
         self._brakes = brakes
         self._routing = routing
         self._in_background = in_background
@@ -148,13 +178,17 @@ class CompleteEndpoint:
     @classmethod
     def of(cls, services: Services) -> Self:
         """Build the endpoint with what it needs of ``services``."""
-        return cls(services.routing, services.in_background, services.brakes)
+        return cls(services.routing, services.in_background, services.brakes, services.deferral)
 
     async def answer(self, api_request: ApiRequest) -> JsonReply:
         """Return the answer. Raises what :meth:`RoutingService.complete` does."""
         data, client = api_request.data, api_request.client
         large = api_request.large
         fields = await asyncio.to_thread(read_complete, data) if large else read_complete(data)
+        own = Delivery(
+            fields.get("deadline"), fields.get("async", False), fields.get("webhook", "")
+        )
+        delivery = read_delivery(own, api_request.header)
         session = fields.get("session") or ""
         if not session and (header := api_request.header("x-session-id")):
             session = storable_id(header)
@@ -163,16 +197,25 @@ class CompleteEndpoint:
         warnings: Sequence[str] = ()
         if self._brakes.soft_limits:
             warnings = self._brakes.soft_warnings(client, session, client.user)
-        result = await self._routing.route_and_complete(
+        request = self._routing.request_of_prompt(
             fields["prompt"],
             max_tokens=fields.get("max_tokens", _DEFAULT_TOKENS),
             auto_route=fields.get("auto_route", client.auto_route),
             max_latency=fields.get("max_latency"),
+            deadline=delivery.deadline,
+            accepts_later=delivery.accepts_later,
+            webhook=delivery.webhook,
             request_id=api_request.request_id,
             client=client,
             session=Session(session) if session else NO_SESSION,
             turn=HUMAN,
         )
+        if request.accepts_later:
+            offered = await self._deferral.offer(request, sent_of(api_request))
+            if isinstance(offered, DeferredRequest):
+                return accepted_reply(offered, warning_header(warnings) if warnings else None)
+            request = offered
+        result = await self._routing.complete(request)
         body = completion_body(result)
         if tokenizer_id := fields.get("tokenizer_id"):
             count = await self._in_background(
@@ -250,6 +293,7 @@ class CompletionViewSet(EndpointViewSet):
         request=CompleteInput,
         responses={
             200: CompleteBody,
+            202: DeferredBody,
             400: ErrorBody,
             403: ErrorBody,
             413: ErrorBody,

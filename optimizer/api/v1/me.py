@@ -116,7 +116,9 @@ class MeViewSet(ReportViewSet):
                 "tags": list(client.tags),
                 "scopes": sorted(client.scopes),
                 "models": list(client.models),
-                "limits": {name: getattr(client, name) for name in OwnLimitsBody().fields},
+                "limits": {
+                    str(name): getattr(client, str(name)) for name in OwnLimitsBody().fields
+                },
                 "expires_at": key.expires_at if key else None,
                 "budgets": [
                     _budget(standing) for standing in standings_of(Budgets.payer_of_client(client))

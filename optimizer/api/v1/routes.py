@@ -8,6 +8,7 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 from drf_spectacular.views import SpectacularSwaggerView
 
+from optimizer.api.deferred.routes import urlpatterns as deferred_urlpatterns
 from optimizer.api.v1.complete import CompletionViewSet
 from optimizer.api.v1.decisions import (
     RecommendationViewSet,
@@ -43,6 +44,7 @@ class _AnyText(StringConverter):
 register_converter(_AnyText, "any_text")
 # Also under /v1, where clients of other APIs have their base URL.
 client_urlpatterns = [
+    *deferred_urlpatterns,
     path("me", MeViewSet.as_view(_GET), name="me"),
     path("me/usage", OwnUsageViewSet.as_view(_GET), name="me-usage"),
     path("sessions/<any_text:session_id>", SessionViewSet.as_view(_GET), name="session"),

@@ -6,13 +6,21 @@ from typing import Any
 
 from rest_framework import serializers as s
 
+from analytics.models import DeferredRequest
+
 
 def keep_versioned_paths(endpoints: list[Any], **_: Any) -> list[Any]:
     """Return each endpoint once: ours under /api/v1, because the root paths are the same."""
     versioned = [e for e in endpoints if e[0].startswith(("/api/v1/", "/v1/", "/v1beta/models"))]
     # The methods of Gemini's API are documented where its clients expect them, and what
     # is the client's own beside the APIs that it uses.
-    twice = ("/v1/models/{model}", "/v1/tuned", "/api/v1/sessions", "/api/v1/me")
+    twice = (
+        "/v1/models/{model}",
+        "/v1/tuned",
+        "/api/v1/sessions",
+        "/api/v1/me",
+        "/api/v1/deferred",
+    )
     return [e for e in versioned if not e[0].startswith(twice)]
 
 
@@ -84,6 +92,28 @@ class ComplexityMetadata(s.Serializer):
 
     complexity = s.FloatField(help_text="0-1; below 0.3 simple, below 0.7 moderate, else complex")
     token_count = s.IntegerField(help_text="estimated input tokens")
+
+
+class DeferredBody(s.Serializer):
+    """A request that is answered later."""
+
+    id = s.UUIDField()
+    object = s.CharField()
+    status = s.ChoiceField(DeferredRequest.State.choices)
+    created_at = s.DateTimeField()
+    deadline = s.DateTimeField()
+    ended_at = s.DateTimeField(allow_null=True)
+    url = s.CharField()
+    provider = s.CharField(help_text="The provider that answers or is to answer.")
+    model = s.CharField()
+    cost = s.FloatField(allow_null=True, help_text="USD, once it is answered.")
+    savings = s.FloatField(allow_null=True)
+    status_code = s.IntegerField(
+        required=False, help_text="The HTTP status of the answer, once the request has ended."
+    )
+    result = s.JSONField(
+        required=False, help_text="The answer or the error, in the format of the request's API."
+    )
 
 
 class CompleteBody(s.Serializer):

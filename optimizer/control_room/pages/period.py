@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 
 PERIODS = (1, 7, 30, 90)
 """Lengths, in days, that the page offers as links."""
+DEAREST_FIRST = "2"
+"""How the list of requests names its order by cost: that of its second column."""
 _DEFAULT_DAYS = 7
 _MAX_DAYS = 366
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"

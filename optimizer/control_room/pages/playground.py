@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -15,7 +16,7 @@ from django.urls import reverse
 from rest_framework import serializers
 
 from analytics.access.prompt_rights import MAY_VIEW_PROMPTS
-from analytics.models import Feedback
+from analytics.models import Feedback, RequestRecord
 from analytics.quality.feedback import UnknownAnswer, feedback_record
 from analytics.reports.plots import candidate_plot
 from optimizer.api.http.errors import failure_of
@@ -26,10 +27,11 @@ from optimizer.gateway.streaming.client_stream import ClientStream
 from optimizer.lab.playground import STRATEGIES, Question, StrategyChoice, stream_messages
 from optimizer.wiring.build import get_services
 
-_MAY_VIEW = ("analytics.view_routingmetric", MAY_VIEW_PROMPTS)
-_MAY_ASK = "analytics.ask_requestrecord"
+PLAYGROUND_RIGHTS = ("analytics.view_routingmetric", MAY_VIEW_PROMPTS)
+MAY_ASK = "analytics.ask_requestrecord"
 _MAX_TURNS = 50
 _MAX_CHARS = 400_000
+_USUAL_TOKENS, _MAX_TOKENS = 500, 4000
 
 
 class TurnSerializer(StrictSerializer):
@@ -43,7 +45,7 @@ class QuestionSerializer(StrictSerializer):
     """A conversation whose last turn is the prompt, and the model to ask."""
 
     turns = serializers.ListField(child=TurnSerializer(), min_length=1, max_length=_MAX_TURNS)
-    max_tokens = StrictIntegerField(default=500, min_value=1, max_value=4000)
+    max_tokens = StrictIntegerField(default=_USUAL_TOKENS, min_value=1, max_value=_MAX_TOKENS)
     model = StrictTextField(default="auto", max_length=200)
 
     def validate_turns(self, turns: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -68,25 +70,43 @@ class RatingSerializer(StrictSerializer):
 
 
 def playground_page(request: HttpRequest) -> HttpResponse:
-    """Show the form; a script on it calls the views below."""
-    if not request.user.has_perms(_MAY_VIEW):  # type: ignore[union-attr]
+    """Show the form; a script on it calls the views below.
+
+    The address may name a ``request`` whose prompt is asked again, and the ``model`` to ask.
+    """
+    if not request.user.has_perms(PLAYGROUND_RIGHTS):  # type: ignore[union-attr]
         raise PermissionDenied
     playground = get_services().playground
+    models = playground.models()
+    picked = request.GET.get("model", "")
+    again = _asked_before(request.GET.get("request", ""))
     context = {
         **admin.site.each_context(request),
         "title": "Playground",
-        "models": playground.models(),
+        "models": models,
+        "picked": picked if picked in models else models[0],
+        "again": again,
+        "max_tokens": min((again and again.max_tokens) or _USUAL_TOKENS, _MAX_TOKENS),
         "configured": playground.configured,
         "strategies": STRATEGIES,
-        "may_ask": request.user.has_perm(_MAY_ASK),  # type: ignore[union-attr]
+        "may_ask": request.user.has_perm(MAY_ASK),  # type: ignore[union-attr]
         "decisions": reverse("admin:analytics_routingmetric_changelist"),
     }
     return TemplateResponse(request, "admin/playground.html", context)
 
 
+def _asked_before(request_id: str) -> RequestRecord | None:
+    """Return the request of this id, if its prompt is stored."""
+    try:
+        record = RequestRecord.objects.filter(pk=UUID(request_id)).first()
+    except ValueError:
+        return None
+    return record if record is not None and record.prompt else None
+
+
 def choices_view(request: HttpRequest) -> HttpResponse:
     """Return what each strategy would choose for the question in the body, as HTML."""
-    if not request.user.has_perms(_MAY_VIEW):  # type: ignore[union-attr]
+    if not request.user.has_perms(PLAYGROUND_RIGHTS):  # type: ignore[union-attr]
         raise PermissionDenied
     data = _validated(request, ChoicesSerializer)
     if isinstance(data, JsonResponse):
@@ -99,7 +119,7 @@ def choices_view(request: HttpRequest) -> HttpResponse:
     return HttpResponse(html)
 
 
-@staff_permission_required(_MAY_ASK)
+@staff_permission_required(MAY_ASK)
 async def run_view(request: HttpRequest) -> HttpResponseBase:
     """Stream one model's answer to the question in the body as server-sent events.
 
@@ -121,7 +141,7 @@ async def run_view(request: HttpRequest) -> HttpResponseBase:
 
 def rate_view(request: HttpRequest) -> HttpResponse:
     """Record a rating of an answer; routing learns from it."""
-    if not request.user.has_perm(_MAY_ASK):  # type: ignore[union-attr]
+    if not request.user.has_perm(MAY_ASK):  # type: ignore[union-attr]
         raise PermissionDenied
     data = _validated(request, RatingSerializer)
     if isinstance(data, JsonResponse):

@@ -36,6 +36,9 @@ class RuleForm(forms.ModelForm):
         help_text="One per line: claude-code, codex, gemini-cli, opencode or chat. * and ? are "
         "wildcards."
     )
+    requested_models = LinesField(
+        help_text="One per line: model names as clients write them. * and ? are wildcards."
+    )
     tags = LinesField(help_text="One per line. A request with any of them matches.")
     users = LinesField(help_text="One per line. * and ? are wildcards.")
     texts = LinesField(help_text="One per line. Matched anywhere in the prompt, ignoring case.")
@@ -46,9 +49,10 @@ class RuleForm(forms.ModelForm):
     class Meta:
         model = RoutingRule
         fields = (
-            "name", "position", "enabled", "note", "patterns", "tiers", "turns", "agents", "tags",
-            "users", "texts", "min_tokens", "max_tokens", "weekdays", "since", "until", "zone",
-            "action", "model_names", "quality_target", "cost_cap", "latency_cap",
+            "name", "position", "enabled", "note", "patterns", "tiers", "turns", "agents",
+            "requested_models", "only_text", "tags", "users", "texts", "min_tokens", "max_tokens",
+            "weekdays", "since", "until", "zone", "action", "model_names", "quality_target",
+            "cost_cap", "latency_cap", "deadline", "answer_note", "note_everywhere",
         )  # fmt: skip
 
     def _post_clean(self) -> None:
@@ -78,7 +82,8 @@ class RoutingRuleAdmin(admin.ModelAdmin):
             "Conditions (a request must meet all that are set)",
             {
                 "fields": (
-                    "patterns", "tiers", "turns", "agents", "tags", "users", "texts",
+                    "patterns", "tiers", "turns", "agents", "requested_models", "only_text",
+                    "tags", "users", "texts",
                     ("min_tokens", "max_tokens"),
                     "weekdays", ("since", "until", "zone"),
                 )
@@ -86,7 +91,12 @@ class RoutingRuleAdmin(admin.ModelAdmin):
         ),
         (
             "Action",
-            {"fields": ("action", "model_names", "quality_target", "cost_cap", "latency_cap")},
+            {
+                "fields": (
+                    "action", "model_names", "quality_target", "cost_cap", "latency_cap",
+                    "deadline", "answer_note", "note_everywhere",
+                )
+            },
         ),
     )  # fmt: skip
 

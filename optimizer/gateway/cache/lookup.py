@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analytics.cache import CacheReader
 from analytics.models import CachedResponse
@@ -28,6 +28,18 @@ class CacheHit:
     def left_alone(self) -> bool:
         """Return whether the answer is not to be used, so that others can be compared with it."""
         return self.trial is not None and not self.trial.treated
+
+    def tried(self, analyzed: AnalyzedRequest) -> AnalyzedRequest:
+        """Return ``analyzed`` with the trial, and with the answer's text if it is left alone."""
+        if self.trial is None:
+            return analyzed
+        request = analyzed.request
+        request = replace(
+            request,
+            trials=(*request.trials, self.trial),
+            passed_over=self.entry.response if self.left_alone else "",
+        )
+        return replace(analyzed, request=request)
 
 
 class AnswerCache:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Protocol
 
+from analytics.deferred.outcomes import DeferredOutcome
 from analytics.ledger.ledger import Ledger, LedgerEntry, Observer
 from analytics.ledger.savings import savings_of_call, savings_of_hit
 from analytics.ledger.session_states import SessionTurn
@@ -23,6 +24,7 @@ from optimizer.domain.result import CompletionResult, RoutingUnavailable
 from optimizer.domain.turns import KEEP_ALIVE
 from optimizer.gateway.recording.cached_answers import cached_completion
 from optimizer.gateway.recording.decisions import cached_decision, failure_summary, served_decision
+from optimizer.gateway.recording.deferred_answers import BATCH_TIER, answered_outcome
 from optimizer.gateway.recording.ledger_entries import (
     BaselineCost,
     Charges,
@@ -32,12 +34,14 @@ from optimizer.gateway.recording.ledger_entries import (
     describe_attempts,
 )
 from optimizer.pricing.baseline_choice import BaselineChoice
+from providers.attempts import UNSERVED
 from providers.chat import Chat
 from providers.completion import Choice, Completion, Usage
 from providers.pricing import CallPrice, PriceBook
 from providers.rates import PLACES
 from providers.resilience import Attempt
 from providers.token_density import TokenDensity
+from providers.values import changed
 from routing.models import ModelRef, RoutingDecision
 
 logger = logging.getLogger(__name__)
@@ -173,11 +177,6 @@ class Accounting:
         if self._sessions is not None and analyzed.request.session.agent not in NO_AGENTS:
             turn = self._sessions.turn_of(analyzed, served, completion)
             entry = replace(entry, session_state=turn)
-        try:
-            total = await self._record(entry)
-        finally:
-            if analyzed.request.client.tokens_per_minute is not None:
-                await self.settle_tokens(analyzed, attempts, completion.usage)
         result = CompletionResult(
             request_id=analyzed.request.request_id,
             completion=completion,
@@ -185,7 +184,7 @@ class Accounting:
             complexity=analyzed.analysis.complexity,
             token_count=analyzed.analysis.token_count,
             cost=charges.cost,
-            total_cost_today=total,
+            total_cost_today=None,
             cache_hit=False,
             cache_key=analyzed.request.cache_key if cacheable else None,
             original_cost=answer_cost,
@@ -193,7 +192,13 @@ class Accounting:
             price_basis=price.basis,
             list_cost=price.listed,
         )
-        return Recorded(result, cached)
+        entry = self._with_outcome(entry, analyzed, result)
+        try:
+            total = await self._record(entry)
+        finally:
+            if analyzed.request.client.tokens_per_minute is not None:
+                await self.settle_tokens(analyzed, attempts, completion.usage)
+        return Recorded(changed(result, total_cost_today=total), cached)
 
     async def record_hit(
         self,
@@ -208,25 +213,25 @@ class Accounting:
         """
         savings = savings_of_hit(entry.original_cost, entry.baseline_cost)
         decision = cached_decision(analyzed, entry, likeness)
-        total = await self._record(
-            self._entries.for_hit(
-                analyzed, decision, entry, savings, latency_ms=milliseconds_since(started)
-            )
+        hit = self._entries.for_hit(
+            analyzed, decision, entry, savings, latency_ms=milliseconds_since(started)
         )
-        return CompletionResult(
+        result = CompletionResult(
             request_id=analyzed.request.request_id,
             completion=cached_completion(entry),
             decision=decision,
             complexity=analyzed.analysis.complexity,
             token_count=analyzed.analysis.token_count,
             cost=_ZERO,
-            total_cost_today=total,
+            total_cost_today=None,
             cache_hit=True,
             cache_key=entry.cache_key,
             original_cost=entry.original_cost,
             savings=savings.cache,
             likeness=likeness,
         )
+        total = await self._record(self._with_outcome(hit, analyzed, result))
+        return changed(result, total_cost_today=total)
 
     async def record_failure(
         self,
@@ -238,11 +243,12 @@ class Accounting:
         *,
         code: str = "",
         unpriced: bool = False,
+        outcome: DeferredOutcome | None = None,
     ) -> None:
         """Record a request that no provider answered; ``detail`` says why, beside ``attempts``.
 
         ``code`` is the error code, by default that of the last attempt. ``unpriced`` records
-        the cost as unknown, as it cannot be computed.
+        the cost as unknown, as it cannot be computed. ``outcome`` ends a deferred request.
         """
         attempts = self._corrected(attempts, analyzed.request.chat)
         zeros = [_ZERO] * len(attempts)
@@ -256,9 +262,26 @@ class Accounting:
             else self._charges(_ZERO, attempts),
             latency_ms=milliseconds_since(started),
         )
+        if outcome is not None:
+            entry = replace(entry, outcome=outcome)
         await self._record(entry)
         if analyzed.request.client.tokens_per_minute is not None:
             await self.settle_tokens(analyzed, attempts)
+
+    def _with_outcome(
+        self, entry: LedgerEntry, analyzed: AnalyzedRequest, result: CompletionResult
+    ) -> LedgerEntry:
+        """Return ``entry`` with the end of the deferred request that it answers, if it does."""
+        deferred = analyzed.request.deferred
+        if deferred is None:
+            return entry
+        completion = result.completion
+        usage = completion.usage
+        list_cost = result.cost
+        if usage.service_tier == BATCH_TIER:
+            alone = replace(usage, service_tier="")
+            list_cost = self._prices.cost(completion.provider, completion.model, alone)
+        return replace(entry, outcome=answered_outcome(deferred, result, list_cost))
 
     async def reserve_tokens(self, analyzed: AnalyzedRequest, most: int = 0) -> None:
         """Take the tokens that a request may use from its key's limit.
@@ -322,7 +345,11 @@ class Accounting:
             and attempt.usage.estimated
             and (
                 usage := self._density.corrected(
-                    attempt.provider, attempt.model, chat, attempt.usage, written=False
+                    attempt.provider,
+                    attempt.model,
+                    chat,
+                    attempt.usage,
+                    written=attempt.error in UNSERVED,
                 )
             )
             is not attempt.usage
@@ -355,7 +382,7 @@ class Accounting:
         request = analyzed.request
         ref = self._baselines.of(request) if self._baselines else request.baseline
         if ref is None:
-            failed = list(map(_MODEL, attempts))
+            failed = [_MODEL(one) for one in attempts if one.error not in UNSERVED]
             for model in decision.metadata["baseline_chain"]:
                 ref = ModelRef(model["provider"], model["model"])
                 if ref not in failed:
@@ -365,6 +392,10 @@ class Accounting:
         assert ref is not None
         provider, model = ref
         usage, cost = completion.usage, answer_cost
+        if request.deferred is not None and usage.service_tier == BATCH_TIER:
+            # Without this service, the client would have waited for a call of its own.
+            usage = replace(usage, service_tier="")
+            cost = self._prices.cost(completion.provider, completion.model, usage)
         reported = usage.reported_cost is not None
         if reported:
             # It is what this provider charged for this model, and says nothing of another.

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from analytics.models import CachedResponse
 from optimizer.domain.analyzed_request import AnalyzedRequest
+from providers.attempts import UNSERVED
 from providers.completion import Completion
 from providers.resilience import Attempt
 from routing.models import RoutingDecision
@@ -19,7 +20,8 @@ def served_decision(
     """Return the decision with the model that answered: a fallback if the first choice failed."""
     if (completion.provider, completion.model) == (decision.provider, decision.model):
         return decision
-    tried = ", ".join(dict.fromkeys(f"{a.provider}/{a.model}" for a in attempts))
+    failed = [attempt for attempt in attempts if attempt.error not in UNSERVED]
+    tried = ", ".join(dict.fromkeys(f"{a.provider}/{a.model}" for a in failed))
     served = f"{completion.provider}/{completion.model}"
     return replace(
         decision,
@@ -29,7 +31,7 @@ def served_decision(
         reasoning=f"{decision.reasoning} It failed ({tried}), so {served} answered.",
         metadata={
             **decision.metadata,
-            "fallback_reason": failure_summary(attempts),
+            "fallback_reason": failure_summary(failed),
             "intended_model": {"provider": decision.provider, "model": decision.model},
         },
     )

@@ -411,6 +411,7 @@ def describe_attempts(
             "message": attempt.message,
             "status": attempt.status,
             "cost": cost,
+            **({"service_tier": attempt.service_tier} if attempt.service_tier else {}),
             **_used(attempt.usage),
         }
         for attempt, cost in zip(attempts, costs, strict=True)

@@ -22,6 +22,7 @@ from analytics.reports.statement import last_month, month_of
 from optimizer import __version__
 from optimizer.pricing.proof_prices import ProofPrices
 from optimizer.wiring.build import get_services
+from optimizer.wiring.levers import TRIAL_READING
 
 
 class Command(TeachingCommand):
@@ -96,6 +97,7 @@ class Command(TeachingCommand):
                     path, month, ProofPrices(services.prices),
                     tolerance=settings.QUALITY_TOLERANCE,
                     version=__version__,
+                    levers=TRIAL_READING,
                     progress=lambda day: progress.update(task, completed=day.day),
                 )  # fmt: skip
         except ProofImpossible as error:

@@ -118,7 +118,7 @@ class Command(TeachingCommand):
             latency = candidate.get("expected_latency")
             mark = "✓ " if candidate["chosen"] else ""
             table.add_row(
-                f"{mark}{candidate['provider']}/{candidate['model']}",
+                f"{mark}{candidate['provider']}/{candidate['model']}{_way_of(candidate)}",
                 candidate["tier"],
                 dollars(candidate["expected_cost"]),
                 "–" if latency is None else f"{latency:.{1 if latency >= 1 else 2}f} s",
@@ -126,3 +126,9 @@ class Command(TeachingCommand):
                 candidate["reason"],
             )
         return table
+
+
+def _way_of(candidate: dict[str, Any]) -> str:
+    """Return how the model is asked, if not as usual."""
+    effort, tier = candidate.get("effort"), candidate.get("service_tier")
+    return (f", {effort} effort" if effort else "") + (f", {tier} tier" if tier else "")

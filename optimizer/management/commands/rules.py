@@ -15,6 +15,7 @@ from analytics.money import dollars
 from optimizer.lab.rule_preview import RulePreview
 from optimizer.policies.rules import ActiveRules, RulesFileError, read_rules_file
 from optimizer.wiring.build import get_services
+from routing.durations import duration_text
 from routing.rules import Rule
 
 
@@ -87,9 +88,20 @@ def describe_match(rule: Rule) -> str:
     match = rule.match
     conditions = [
         f"{name} {', '.join(sorted(values))}"
-        for name in ("patterns", "tiers", "turns", "tags", "users", "agents", "texts")
+        for name in (
+            "patterns",
+            "tiers",
+            "turns",
+            "tags",
+            "users",
+            "agents",
+            "texts",
+            "requested_models",
+        )
         if (values := getattr(match, name))
     ]
+    if match.only_text:
+        conditions.append("text alone")
     if match.min_tokens is not None or match.max_tokens is not None:
         conditions.append(f"{match.min_tokens or 0} to {match.max_tokens or 'any'} tokens")
     if match.weekdays or match.since or match.until:
@@ -99,13 +111,17 @@ def describe_match(rule: Rule) -> str:
 
 def describe_action(rule: Rule) -> str:
     """Return in words what a rule does."""
-    actions = [f"{rule.action} {', '.join(rule.models)}"] if rule.action else []
+    actions = [f"{rule.action} {', '.join(rule.models)}".rstrip()] if rule.action else []
     if rule.quality_target is not None:
         actions.append(f"quality target {rule.quality_target:g}")
     if rule.cost_cap is not None:
         actions.append(f"at most {dollars(rule.cost_cap)}")
     if rule.latency_cap is not None:
         actions.append(f"at most {rule.latency_cap:g} s")
+    if rule.deadline is not None:
+        actions.append(f"deadline {duration_text(rule.deadline)}")
+    if rule.answer_note:
+        actions.append(f"note “{rule.answer_note}”")
     return "; ".join(actions)
 
 

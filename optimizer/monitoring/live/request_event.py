@@ -8,6 +8,7 @@ from typing import Any
 
 from analytics.models import RequestRecord
 from analytics.reports.compared import ComparedWith, saved
+from providers.attempts import UNSERVED
 
 RequestEvent = dict[str, Any]
 """JSON-ready: ``id``, ``at`` (ISO 8601, UTC), the model that answered and why, ``cost`` and
@@ -31,7 +32,7 @@ def request_event(request: RequestRecord) -> RequestEvent:
         "cost": _text(request.cost),
         "saved": _text(request.savings),
         "latency_ms": round(request.latency_ms, 1),
-        "fallbacks": len(request.attempts),
+        "fallbacks": sum(one["error"] not in UNSERVED for one in request.attempts),
     }
 
 

@@ -3,6 +3,7 @@ import { drawBurnDown } from "../analytics/burn_down.js";
 import { draw, onTheme } from "../analytics/drawing.js";
 import { dollars } from "../analytics/words.js";
 import { fillTable, isRead } from "./figures.js";
+import { STEPS, longName, shortName } from "./steps.js";
 
 const EVERY = 60_000;
 const place = document.getElementById("charts");
@@ -12,19 +13,6 @@ const details = document.getElementById("details");
 /* The charts that matter most; the others are one click away. */
 const FIRST = new Set(["spend", "causes", "quality", "models"]);
 let told = null;
-
-const STEPS = { hour: "Hour", day: "Day", week: "Week", month: "Month" };
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-const shortName = (step, at) => {
-  const start = new Date(at);
-  const month = MONTHS[start.getUTCMonth()];
-  if (step === "hour") return `${String(start.getUTCHours()).padStart(2, "0")}:00`;
-  return step === "month" ? `${month} ${start.getUTCFullYear()}` : `${month} ${start.getUTCDate()}`;
-};
-const longName = (step, at) => {
-  const day = at.slice(0, 10);
-  return { hour: `${day} ${at.slice(11, 16)} UTC`, day, week: `Week from ${day}`, month: at.slice(0, 7) }[step];
-};
 
 const figureOf = (chart) => {
   const id = `chart-${chart.id}`;

@@ -172,6 +172,19 @@ def test_failed_attempts_and_judging_count_where_they_were_made(billing: FakeBil
     assert run("openai", billing)["remainder"] == "0.0000000000"
 
 
+@pytest.mark.parametrize(("served", "models"), [(True, ("x", "openai")), (False, ("openai", "x"))])
+def test_a_second_answer_counts_where_it_was_given(
+    billing: FakeBilling, served: bool, models: tuple[str, str]
+) -> None:
+    billing.calls = [BilledCall(NOON, MODELS["openai"], D("0.04"))]
+    ComparisonFactory(
+        created_at=NOON, request=None, provider=models[0], model=MODELS["openai"], pattern="code",
+        tier="simple", served=served, reference_provider=models[1],
+        reference_model=MODELS["openai"], answer_cost=D("0.04"),
+    )  # fmt: skip
+    assert run("openai", billing)["remainder"] == "0.0000000000"
+
+
 def test_other_projects_of_the_account_are_named(billing: FakeBilling) -> None:
     call(billing, "openai", "0.5")
     billing.calls.append(BilledCall(NOON, MODELS["openai"], D(2), project="proj_other"))

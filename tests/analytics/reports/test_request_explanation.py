@@ -180,3 +180,30 @@ def test_candidates_stand_by_quality_or_by_tier_where_none_is_expected() -> None
     assert (point["role"], point["cost"], point["worth"]) == ("baseline", "0.0010000001", 0.8)
     assert plot["tiers"] is None
     assert candidate_plot([plain | {"expected_cost": None}])["points"] == []
+
+
+def test_a_cascade_shows_its_checks_and_what_each_call_cost(admin_client: Client) -> None:
+    attempt = {
+        "provider": "gemini", "model": "gemini-3.5-flash-lite", "error": "check_failed",
+        "message": "answered, and its check failed", "status": None, "cost": "0.0005",
+    }  # fmt: skip
+    decision = a_decision(attempts=[attempt], failed_cost=Decimal("0.0005"))
+    decision.metadata = {
+        "cascade": {
+            "summary": "The check “schema” failed, so claude/claude-haiku-5-5 was asked.",
+            "checks": [{"check": "schema", "result": "failed", "reason": "the answer is no JSON"}],
+            "escalated": True,
+        }
+    }  # fmt: skip
+    decision.save()
+    story = explain_request(decision).cascade
+    assert story is not None
+    assert [(call.model, call.cost) for call in story.calls] == [
+        ("gemini/gemini-3.5-flash-lite", Decimal("0.0005")),
+        ("claude/claude-haiku-5-5", Decimal("0.0015")),
+    ]
+    assert "after a check failed" in story.calls[1].role
+    page = page_of(decision, admin_client)
+    for words in ("so claude/claude-haiku-5-5 was asked", "the answer is no JSON", "$0.001500"):
+        assert words in page
+    assert "Earlier calls that failed" not in page

@@ -233,7 +233,7 @@ def test_any_dates_beside_as_many_before(admin_client: Client) -> None:
     assert cards["Spent"].note == "+100 % on the previous period"
     dates = "?from=2026-03-04&to=2026-03-05"
     page = html.unescape(admin_client.get(HOME + dates).content.decode())
-    assert page.count("from=2026-03-04&to=2026-03-05") == 4
+    assert page.count("from=2026-03-04&to=2026-03-05") == 5
     listed = admin_client.get(re.findall(r'class="card" href="([^"]+)"', page)[0])
     assert listed.context["cl"].result_count == 1
     assert "$2.00" in admin_client.get(WHOSE + dates).content.decode()

@@ -52,6 +52,16 @@ def test_all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
     assert KEY not in json.dumps(found)
 
 
+def test_a_cloud_without_its_library_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEDROCK_REGION", "eu-west-1")
+    monkeypatch.setattr("providers.registry.is_installed", lambda package: package != "botocore")
+    found, status = looked_over()
+    assert status == 1
+    (finding,) = found["provider bedrock"]
+    assert "botocore" in finding["words"]
+    assert "requirements/locked/clouds.txt" in finding["cure"]
+
+
 def test_no_provider_is_wrong_and_the_cure_names_what_to_set() -> None:
     found, status = looked_over()
     assert status == 1

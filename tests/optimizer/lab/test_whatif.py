@@ -292,3 +292,80 @@ class TestTheAdminPage:
         user = django_user_model.objects.create_user("clerk", password="x", is_staff=True)
         stranger.force_login(user)
         assert stranger.get("/admin/whatif/").status_code == 403
+
+
+TURNS = ("title", "human")
+
+
+def log_of_efforts(arms: bool) -> None:
+    """Titles of a small model at high effort; with ``arms``, half of them were lowered by lot."""
+    chance = random.Random(3)
+    prices = get_services().prices
+    for number in range(400):
+        lowered = arms and chance.random() < 0.5
+        turn = TURNS[number % 2]
+        lowered = lowered and turn == "title"
+        tokens = chance.randint(150, 250) if lowered else chance.randint(900, 1100)
+        levers = None
+        if arms and turn == "title":
+            arm = "treated" if lowered else "control"
+            levers = {"effort": {"arm": arm, "p": 0.5, "from": "high", "to": "low"}}
+        decision = RoutingMetricFactory(
+            request__model=SMALL,
+            request__cost=prices.cost("claude", SMALL, Usage(100, tokens)),
+            request__tokens_in=100,
+            request__tokens_out=tokens,
+            request__turn=turn,
+            request__effort="low" if lowered else "high",
+            request__levers=levers,
+            request__strategy="hybrid",
+            request__auto_route=True,
+            request__created_at=datetime.now(UTC) - timedelta(hours=chance.uniform(1, 40)),
+        )
+        score = float(chance.random() < (0.6 if lowered else 0.8))
+        FeedbackFactory(request=decision.request, score=score)
+    services = get_services()
+    services.refreshes.run_due()
+
+
+def ask_levers(tmp_path: Path, text: str):
+    path = tmp_path / "levers.toml"
+    path.write_text(f'model = "{SMALL}"\n{text}')
+    return ask(str(path))
+
+
+@pytest.mark.django_db
+class TestLevers:
+    def test_a_log_without_answers_at_the_effort_cannot_tell_their_length(
+        self, tmp_path: Path
+    ) -> None:
+        log_of_efforts(False)
+        answer = ask_levers(tmp_path, 'levers = ["effort"]')
+        assert answer.undecided == {
+            "too few answers of its kind at the lower effort, or at its own, are recorded": 200
+        }
+        assert (answer.requests, answer.less_effort) == (200, 0)
+
+    def test_a_log_in_which_the_lever_was_drawn_tells_cost_and_quality(
+        self, tmp_path: Path
+    ) -> None:
+        log_of_efforts(True)
+        answer = ask_levers(tmp_path, 'levers = ["effort"]')
+        assert (answer.requests, answer.less_effort) == (400, 200)
+        price = get_services().prices.cost("claude", SMALL, Usage(0, 1))
+        expected = (1000 + 200) / 2 * float(price)
+        assert answer.cost.after.mean == pytest.approx(expected, rel=0.1)
+        assert answer.quality.after.low <= (0.6 + 0.8) / 2 <= answer.quality.after.high
+        assert answer.quality.after.mean < answer.quality.before.mean
+
+    @pytest.mark.parametrize(
+        ("text", "about"),
+        [
+            ('levers = ["flex"]', "waits"),
+            ('levers = ["compression"]', "effort and flex"),
+            ('levers = ["flex"]\n[waits]\nturns = ["lunch"]', "turns"),
+        ],
+    )
+    def test_what_a_log_cannot_tell_is_refused(self, tmp_path: Path, text: str, about: str) -> None:
+        with pytest.raises(PolicyError, match=about):
+            ask_levers(tmp_path, text)

@@ -25,6 +25,7 @@ from optimizer.domain.client import ANONYMOUS, Client
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.result import CompletionResult, UnknownObject
 from optimizer.gateway.chat_requests import ChatQuery, ChatRequestBuilder
+from optimizer.gateway.deferred.acceptance import Deferral
 from optimizer.gateway.provider_objects.objects import Kind, ProviderObjects
 from optimizer.gateway.provider_objects.stored_responses import StoredResponses, is_own_response
 from optimizer.gateway.service import RoutingService
@@ -44,8 +45,9 @@ class ResponsesEndpoint(OpenAIEndpoint, ChatEndpoint):
         stored: StoredResponses,
         objects: ProviderObjects,
         brakes: SessionBrakes,
+        deferral: Deferral,
     ) -> None:
-        super().__init__(chat_requests, routing, objects, brakes)
+        super().__init__(chat_requests, routing, objects, brakes, deferral)
         self._stored = stored
 
     @classmethod
@@ -57,6 +59,7 @@ class ResponsesEndpoint(OpenAIEndpoint, ChatEndpoint):
             services.stored_responses,
             services.provider_objects,
             services.brakes,
+            services.deferral,
         )
 
     async def answer(self, api_request: ApiRequest) -> Reply:

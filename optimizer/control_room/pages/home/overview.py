@@ -28,7 +28,7 @@ from analytics.reports.sum_queries import SumQuery
 from analytics.reports.sum_sources import CachedSums, total_of
 from optimizer.control_room.pages.home.attention import problems
 from optimizer.control_room.pages.home.headline import headline, sparkline
-from optimizer.control_room.pages.period import ReportPeriod
+from optimizer.control_room.pages.period import DEAREST_FIRST, ReportPeriod
 
 _MOST_BUDGETS = 8
 _DIMENSIONS = ("strategy", *GROUPED_BY.values())
@@ -53,6 +53,15 @@ class Card:
     page: str = "analytics_requestrecord_changelist"
     query: str = ""
     alarming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QuickLink:
+    """A link from the home page to the answer of a frequent question."""
+
+    text: str
+    page: str
+    query: str
 
 
 def overview(
@@ -100,8 +109,24 @@ def overview(
         ),
         "sparkline": sparkline(spending.days(first, last)),
         "cards": _cards(totals, previous, period),
+        "ways": _ways(period, spending, now),
         "problems": list(problems(period, totals, circuits, quality, accounts, spending, now)),
     }
+
+
+def _ways(period: ReportPeriod, spending: DailySpending, now: datetime) -> list[QuickLink]:
+    yesterday = now.astimezone(UTC).date() - timedelta(days=1)
+    (_, earlier), (_, cost) = spending.days(yesterday - timedelta(days=1), yesterday)
+    change = f", {_change(cost, earlier, 'the day before')}" if earlier else ""
+    day = ReportPeriod.between(yesterday, yesterday)
+    return [
+        QuickLink(
+            "The dearest prompts", "analytics_requestrecord_changelist",
+            period.list_query(o=DEAREST_FIRST),
+        ),
+        QuickLink(f"Yesterday: {dollars(cost)}{change}. Why?", "explore", f"{day.query}#why"),
+        QuickLink("Explore this period", "explore", period.query),
+    ]  # fmt: skip
 
 
 def latest_request() -> datetime | None:
@@ -149,10 +174,10 @@ def _cards(totals: Figures, previous: Figures, period: ReportPeriod) -> list[Car
     ]  # fmt: skip
 
 
-def _change(now: Decimal | int, before: Decimal | int) -> str:
+def _change(now: Decimal | int, before: Decimal | int, than: str = "the previous period") -> str:
     if not before:
         return ""
-    return f"{100 * Decimal(now - before) / before:+.0f} % on the previous period"
+    return f"{round(100 * Decimal(now - before) / before):+d} % on {than}"
 
 
 def _latency(figures: Figures) -> float:

@@ -99,6 +99,8 @@ class CompressionLever:
         chat = request.chat
         if request.restoring is not None or request.turn == KEEP_ALIVE or not can_shorten(chat):
             return analyzed
+        if request.deferred is not None:
+            return analyzed  # in a batch, nobody answers what the model asks for
         goes_on = any(message.role == "assistant" for message in chat.messages)
         if not used and not (goes_on and self._memory.any):
             return analyzed

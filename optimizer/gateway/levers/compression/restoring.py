@@ -53,6 +53,7 @@ from providers.events import (
 )
 from providers.opened_stream import OpenStream
 from providers.resilience import AllProvidersFailed, Attempt, AuthorizeCall, Caller
+from providers.tier_attempts import TierAttempt
 
 MOST_ROUNDS = 4
 _RESTORED = "restored"
@@ -146,12 +147,17 @@ class RestoringCaller:
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
         caller: str = "",
+        *,
+        first: TierAttempt | None = None,
     ) -> Completion:
         """Return one completion of all rounds. Raises what the caller's own method raises."""
         rounds = Rounds(self._sending, self._asked, chat)
         paid: list[Attempt] = []
         while True:
-            completion = await self._caller.call(chain, rounds.chat, attempts, authorize, caller)
+            completion = await self._caller.call(
+                chain, rounds.chat, attempts, authorize, caller, first=first
+            )
+            first = None
             served = (completion.provider, completion.model)
             if rounds.end(completion):
                 break
@@ -174,9 +180,13 @@ class RestoringCaller:
         attempts: list[Attempt],
         authorize: AuthorizeCall | None = None,
         caller: str = "",
+        *,
+        first: TierAttempt | None = None,
     ) -> OpenStream:
         """Return one stream of all rounds. Raises what the caller's own method raises."""
-        opened = await self._caller.open_stream(chain, chat, attempts, authorize, caller)
+        opened = await self._caller.open_stream(
+            chain, chat, attempts, authorize, caller, first=first
+        )
         rounds = Rounds(self._sending, self._asked, chat)
         stream = OpenStream(opened.provider, opened.request, opened.events, opened.attempts)
         stream.headers = opened.headers

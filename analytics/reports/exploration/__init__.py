@@ -1,0 +1,1 @@
+"""Spending explored: filtered, grouped, compared with the period before, and explained."""

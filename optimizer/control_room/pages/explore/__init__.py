@@ -1,0 +1,1 @@
+"""The page "Explore": spending filtered, grouped, compared, explained, and kept as views."""

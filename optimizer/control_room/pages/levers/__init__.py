@@ -1,0 +1,1 @@
+"""The page "Levers": what each lever does and saved, and its switch."""

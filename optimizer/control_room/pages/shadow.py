@@ -1,0 +1,124 @@
+"""The page "Shadow": what routing would have answered, and the buttons that move kinds to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from analytics.models import ShadowMove
+from analytics.quality.shadow import shadow_report
+from analytics.quality.shadow_moves import (
+    AlreadyMoved,
+    NothingToUndo,
+    movable,
+    shadow_move,
+    shadow_undo,
+)
+from optimizer.control_room.pages.period import PERIODS, ReportPeriod
+from optimizer.presentation.shadow import (
+    KIND_HEADINGS,
+    PART_HEADINGS,
+    PARTS,
+    funnel_lines,
+    kind_row,
+    moved_line,
+    part_row,
+    summary_line,
+)
+
+_RIGHTS_TO_MOVE = ("analytics.add_routingrule", "analytics.delete_routingrule")
+
+
+def shadow_page(request: HttpRequest) -> HttpResponse:
+    """Show the pairs of a period by kind, and what a move would do."""
+    _require(request, "analytics.view_comparison")
+    period, report = _report(request)
+    ready = movable(report)
+    context: dict[str, Any] = {
+        **admin.site.each_context(request),
+        "title": "Shadow evaluation",
+        "period": period,
+        "periods": PERIODS,
+        "on": settings.SHADOW_RATE > 0,
+        "summary": summary_line(report),
+        "funnel": funnel_lines(report),
+        "headings": KIND_HEADINGS,
+        "kinds": [kind_row(kind) for kind in report["kinds"]],
+        "part_headings": PART_HEADINGS[1:],
+        "parts": [
+            (title, [part_row(name, part) for part in report["by"][name]])
+            for name, title in PARTS.items()
+        ]
+        if report["overall"]["pairs"]
+        else [],
+        "ready": [moved_line(kind) for kind in ready],
+        "margin": report["margin"],
+        "may_move": request.user.has_perms(_RIGHTS_TO_MOVE),  # type: ignore[union-attr]
+        "moves": ShadowMove.objects.all()[:20],
+        "in_force": ShadowMove.objects.filter(undone_at=None).first(),
+    }
+    return TemplateResponse(request, "admin/shadow.html", context)
+
+
+@require_POST
+def shadow_move_view(request: HttpRequest) -> HttpResponse:
+    """Leave the kinds whose bound holds to routing."""
+    _require(request, *_RIGHTS_TO_MOVE)
+    _, report = _report(request)
+    kinds = movable(report)
+    if not kinds:
+        messages.warning(request, "The bound of no kind holds any more. Nothing was changed.")
+        return _back(request)
+    try:
+        move = shadow_move(kinds, report["margin"], who=request.user.get_username())
+    except AlreadyMoved as error:
+        messages.warning(request, str(error))
+        return _back(request)
+    messages.success(request, f"Left to routing: {'; '.join(map(moved_line, kinds))}.")
+    _log(request, move, "Moved.")
+    return _back(request)
+
+
+@require_POST
+def shadow_undo_view(request: HttpRequest) -> HttpResponse:
+    """Delete the rules of the last move."""
+    _require(request, *_RIGHTS_TO_MOVE)
+    try:
+        move = shadow_undo(who=request.user.get_username())
+    except NothingToUndo as error:
+        messages.warning(request, str(error))
+        return _back(request)
+    messages.success(request, f"Undone: {', '.join(move.rules)}.")
+    _log(request, move, "Undone.")
+    return _back(request)
+
+
+def _report(request: HttpRequest) -> tuple[ReportPeriod, dict[str, Any]]:
+    values = request.GET if request.method == "GET" else request.POST
+    period = ReportPeriod.from_query(values)
+    return period, shadow_report(settings.SHADOW_MARGIN, period.since, period.until)
+
+
+def _require(request: HttpRequest, *permissions: str) -> None:
+    if not request.user.has_perms(permissions):  # type: ignore[union-attr]
+        raise PermissionDenied
+
+
+def _log(request: HttpRequest, move: ShadowMove, message: str) -> None:
+    assert request.user.pk is not None
+    LogEntry.objects.log_actions(
+        request.user.pk, [move], CHANGE, change_message=message, single_object=True
+    )
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    query = ReportPeriod.from_query(request.POST).query
+    return HttpResponseRedirect(f"{reverse('admin:shadow')}?{query}")

@@ -1,0 +1,1 @@
+"""Requests that are answered later: accepted, gathered into batches, answered, delivered."""

@@ -1,0 +1,101 @@
+"""What follows an answer once it is recorded: caches learn of it, and samples are judged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from optimizer.domain.analyzed_request import AnalyzedRequest
+from optimizer.domain.result import CompletionResult
+from optimizer.domain.turns import KEEP_ALIVE
+from optimizer.gateway.cache.lookup import AnswerCache
+from optimizer.gateway.keep_alive import CacheKeeper
+from optimizer.gateway.prompt_cache import LEAST_CACHED_TOKENS, PromptCaches
+from optimizer.policies.autopilot import ActiveAutopilot
+from optimizer.quality.judge import Judge
+from optimizer.quality.lever_pairs import LeverPairs
+from optimizer.quality.shadow import Shadow
+from optimizer.quality.trial_answers import TrialAnswers
+from optimizer.shared.tasks import Background
+from routing.models import RoutingDecision
+
+logger = logging.getLogger(__name__)
+Decide = Callable[[AnalyzedRequest], RoutingDecision]
+
+
+class FollowUps:
+    """Tells all who learn from answers. ``wire_of`` returns a provider's wire, "" if unknown.
+
+    ``as_routed`` and ``afresh`` return what routing would choose for a request that names its
+    model, and for one without its session.
+    """
+
+    def __init__(
+        self,
+        cache: AnswerCache,
+        prompt_caches: PromptCaches,
+        wire_of: Callable[[str], str],
+        *,
+        as_routed: Decide,
+        afresh: Decide,
+        judge: Judge | None = None,
+        shadow: Shadow | None = None,
+        lever_pairs: LeverPairs | None = None,
+        autopilot: ActiveAutopilot | None = None,
+        trial_answers: TrialAnswers | None = None,
+        keep_alive: CacheKeeper | None = None,
+    ) -> None:
+        self._cache = cache
+        self._prompt_caches = prompt_caches
+        self._wire_of = wire_of
+        self._as_routed = as_routed
+        self._afresh = afresh
+        self._judge = judge
+        self._shadow = shadow
+        self._lever_pairs = lever_pairs
+        self._autopilot = autopilot
+        self._trial_answers = trial_answers
+        self._keep_alive = keep_alive
+        self._background = Background()
+
+    def begin(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
+        """Begin all that follows the answer. Never raises: it must be delivered."""
+        try:
+            self._begin(analyzed, result)
+        except (Exception, asyncio.CancelledError) as error:
+            logger.error("An answer could not be remembered", exc_info=error)
+
+    async def drain(self) -> None:
+        """Wait until all that began has ended."""
+        await self._background.drain()
+        for watcher in (self._judge, self._shadow, self._lever_pairs, self._trial_answers):
+            if watcher is not None:
+                await watcher.drain()
+
+    def _begin(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
+        self._cache.remember(analyzed, result)
+        if analyzed.request.turn == KEEP_ALIVE:
+            return
+        if self._judge is not None:
+            self._judge.consider(analyzed, result)
+        if self._shadow is not None:
+            self._shadow.consider(analyzed, result, self._as_routed)
+        if self._lever_pairs is not None and analyzed.request.trials:
+            self._lever_pairs.consider(analyzed, result)
+        if self._trial_answers is not None and self._autopilot is not None and self._autopilot.any:
+            self._trial_answers.consider(analyzed, result, self._afresh)
+        if self._keep_alive is not None:
+            self._keep_alive.remember(analyzed, result)
+        completion = result.completion
+        # Input tokens include cached ones: with fewer, nothing can have been cached.
+        if completion.usage.input_tokens >= LEAST_CACHED_TOKENS and (
+            wire := self._wire_of(completion.provider)
+        ):
+            chat, tenant = analyzed.request.as_asked, analyzed.request.client.tenant
+            if chat.large:
+                self._background.run(
+                    asyncio.to_thread(self._prompt_caches.remember, chat, wire, completion, tenant)
+                )
+            else:
+                self._prompt_caches.remember(chat, wire, completion, tenant)

@@ -1,0 +1,1 @@
+"""Amazon Bedrock: its Converse API, and Anthropic's body by InvokeModel."""

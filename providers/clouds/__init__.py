@@ -1,0 +1,1 @@
+"""The clouds that companies buy models from: their addresses, credentials and envelopes."""
