@@ -26,6 +26,8 @@ PARAMETERS = {
     "required": ["id"],
     "additionalProperties": False,
 }
+TURN = "turn "
+"""How the name of an answer begins, by which its hidden rounds are stored."""
 RESTORE = Tool(TOOL, DESCRIPTION, PARAMETERS)
 
 
@@ -92,7 +94,7 @@ def answer_name(call_ids: Sequence[str], text: str) -> str:
     """
     shown = f"call {call_ids[0]}" if call_ids else f"text {text.strip()}"
     digest = hashlib.blake2b(shown.encode("utf-8", "surrogatepass"), digest_size=12)
-    return f"turn {digest.hexdigest()}"
+    return f"{TURN}{digest.hexdigest()}"
 
 
 def unnamed_call(name: str, arguments: Any) -> str:

@@ -32,13 +32,15 @@ from optimizer.gateway.levers.compression.texts.forms import Limits
 from optimizer.gateway.levers.plans import with_trial
 from optimizer.policies.levers import ActiveLevers
 from providers import features
-from providers.chat import Chat
+from providers.chat import Chat, Text, ToolResult
 from providers.resilience import Caller
 from routing.models import RoutingDecision
 
 NAME = "compression"
 MIN_TOKENS, _LEAST_MIN, _MOST_MIN = 1000, 100, 1_000_000
 """Tokens of the smallest text that is shortened; the option ``min_tokens``, within these bounds."""
+_LONG_NEWS = 32_768
+"""Characters that are decided about on a thread."""
 _BEGUN = "begun.1"
 _ITSELF = ""
 """The part that stands for the conversation itself."""
@@ -115,7 +117,7 @@ class CompressionLever:
             begun = Begun(Limits(self._min_tokens(), restorable), control=False)
         sending = Sending(conversation, begun.limits, self._texts)
         work = _Work(sending, chat, known, begun, used)
-        if chat.large:
+        if chat.large or _has_long_news(chat):
             await asyncio.to_thread(work.decide)
         else:
             work.decide()
@@ -248,6 +250,12 @@ class _Work:
             return chat
         self.sending.originals.clear()
         return self.sending.written(self.chat, self.known)
+
+
+def _has_long_news(chat: Chat) -> bool:
+    """Return whether the newest texts take so long that the event loop serves others meanwhile."""
+    results = (part for part in chat.messages[-1].parts if isinstance(part, (Text, ToolResult)))
+    return sum(len(result.text) for result in results) > _LONG_NEWS
 
 
 def _expected(decision: RoutingDecision) -> Decimal | None:

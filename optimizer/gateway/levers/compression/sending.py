@@ -11,6 +11,7 @@ from typing import Any
 
 from optimizer.gateway.levers.compression.hidden import (
     RESTORE,
+    TURN,
     HiddenCall,
     HiddenRound,
     of_stored,
@@ -128,11 +129,14 @@ class Sending:
         if source is not None and wire is not None:
             body = wire.changed(source.body, self._writing(forms))
         if self.limits.restorable:
-            rounds = partial(_rounds, forms)
-            messages = with_rounds(messages, rounds, self.original)
             tools = (*tools, RESTORE)
             if body is not None and wire is not None:
-                body = wire.with_tool(wire.with_rounds(body, rounds, self.original))
+                body = wire.with_tool(body)
+            if any(part.startswith(TURN) for part in forms):
+                rounds = partial(_rounds, forms)
+                messages = with_rounds(messages, rounds, self.original)
+                if body is not None and wire is not None:
+                    body = wire.with_rounds(body, rounds, self.original)
         sent = replace(
             chat,
             messages=tuple(messages),
