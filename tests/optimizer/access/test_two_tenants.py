@@ -35,7 +35,8 @@ ITS_OWN = {
     "files/<>", "files/<>/content", "responses/<>", "responses/<>/cancel",
     "responses/<>/input_items", "conversations", "conversations/<>", "conversations/<>/items",
     "conversations/<>/items/<>", "messages/batches/<>", "messages/batches/<>/cancel",
-    "messages/batches/<>/results", "sessions/<>",
+    "messages/batches/<>/results", "sessions/<>", "me", "me/usage", "deferred/<>",
+    "deferred/<>/cancel", "deferred/<>/events", "deferred/<>/result",
 }  # fmt: skip
 ANSWERS = {
     "complete", "feedback", "chat/completions", "completions", "responses", "embeddings",
@@ -165,7 +166,7 @@ def seen(answer: httpx.Response) -> dict[str, Any]:
     """What a client sees of an answer, but its own request id and the time."""
     hidden = ("x-request-id", "date", "content-length", "request-id")
     headers = {k: v for k, v in answer.headers.items() if k not in hidden}
-    body = re.sub(r'"request_id": ?"[^"]*"', "", answer.text)
+    body = re.sub(r'"(request_id|since)": ?"[^"]*"', "", answer.text)
     if answer.headers.get("content-type", "").startswith("text/html"):
         body = re.sub(r"\b[A-Za-z0-9]{64}\b", "", body)  # the form's own token
     return {"status": answer.status_code, "headers": headers, "body": body}
