@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +22,7 @@ from hypothesis import settings as hypothesis_settings
 
 from analytics.access.roles import roles_make
 from optimizer.asgi import application
+from optimizer.wiring import build, routing
 from optimizer.wiring.build import forget_services, get_services, journal
 from providers.http.transport import ConnectionSettings, HttpClient, make_client
 from tests.fakes.server import FakeProvider
@@ -61,6 +64,33 @@ def _touches_the_database(item: pytest.Item) -> bool:
 
 
 _DATABASE = frozenset({"db", "transactional_db", "django_db_setup"})
+
+
+def _once_for_each_version(read: Callable[..., Any]) -> Callable[..., Any]:
+    """``read`` a file again only once it has changed."""
+    known: dict[Any, Any] = {}
+
+    def reading(path: Path | None = None) -> Any:
+        state = path.stat() if path is not None and path.exists() else None
+        version = path, state and (state.st_mtime_ns, state.st_size, state.st_ino)
+        if version not in known:
+            known[version] = read(path) if path is not None else read()
+        return known[version]
+
+    return reading
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _the_same_files_are_read_once() -> Iterator[None]:
+    """Thousands of tests build the services: the catalogue, the predictor and the certificates of
+    authorities took most of that time."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in (
+            (build, "load_catalogue"), (routing, "load_artifact"), (routing, "load_abilities"),
+        ):  # fmt: skip
+            patch.setattr(module, name, _once_for_each_version(getattr(module, name)))
+        patch.setattr(httpx, "create_ssl_context", lru_cache(httpx.create_ssl_context))
+        yield
 
 
 @pytest.fixture(autouse=True)
