@@ -412,6 +412,33 @@ async def test_a_batch_holds_whole_texts_as_nobody_answers_questions_there(
     assert "tools" not in body
 
 
+async def test_a_batch_with_an_error_of_ours_keeps_no_other_one_from_being_read(
+    client: httpx.AsyncClient, batch_fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bad,) = await ask_many(client, 1, MODELS["openai"])
+    (good,) = await ask_many(client, 1, MODELS["claude"])
+    await pass_time(GATHERED)
+    await work()
+    for name in ("openai", "claude"):
+        batch_fakes[name][1].end()
+    await pass_time(LOOKED_AT)
+    follow = lane()._reader.follow
+
+    async def fails_once(batch: ProviderBatch) -> None:
+        if batch.provider == "openai":
+            raise RuntimeError("ours")
+        await follow(batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lane()._reader, "follow", fails_once)
+        await work()
+    assert (await state_of(client, good))["status"] == "done"
+    assert (await state_of(client, bad))["status"] == "in_batch"
+    await pass_time(LOOKED_AT)
+    await work()
+    assert (await state_of(client, bad))["status"] == "done"
+
+
 async def test_a_webhook_is_called_signed_and_only_where_it_is_allowed(
     client: httpx.AsyncClient, batch_fakes: Fakes, settings: Any
 ) -> None:
