@@ -258,7 +258,6 @@ def left_to_routing(request: GatewayRequest) -> GatewayRequest:
         request,
         chat=changed(request.as_asked, chosen=True),
         asked=None,
-        trials=(),
         strategy="hybrid",
         only=None,
         named=request.only,

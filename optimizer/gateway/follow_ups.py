@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.result import CompletionResult
@@ -93,9 +94,12 @@ class FollowUps:
             wire := self._wire_of(completion.provider)
         ):
             chat, tenant = analyzed.request.as_asked, analyzed.request.client.tenant
+            reasoning = analyzed.request.chat.reasoning
+            effort = reasoning.level if reasoning is not None else ""
+            remembering = partial(
+                self._prompt_caches.remember, chat, wire, completion, tenant, effort
+            )
             if chat.large:
-                self._background.run(
-                    asyncio.to_thread(self._prompt_caches.remember, chat, wire, completion, tenant)
-                )
+                self._background.run(asyncio.to_thread(remembering))
             else:
-                self._prompt_caches.remember(chat, wire, completion, tenant)
+                remembering()

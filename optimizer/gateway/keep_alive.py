@@ -203,6 +203,15 @@ def reading_request(request: GatewayRequest, ref: ModelRef) -> GatewayRequest:
         "cache": _NO_CACHE,
         "streamed": False,
         "strict": False,
+        # It is no trial of a lever, may not wait, and answers nobody.
+        "trials": (),
+        "first_tier": None,
+        "passed_over": "",
+        "deadline": None,
+        "accepts_later": False,
+        "webhook": "",
+        "deferred": None,
+        "held": False,
         "request_id": new_request_id(),
         "asked_at": datetime.now(UTC),
     }

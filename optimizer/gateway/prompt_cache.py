@@ -66,8 +66,13 @@ class PromptCaches:
                 return entry[1]
         return None
 
-    def remember(self, chat: Chat, wire: str, answer: Completion, tenant: str = "") -> None:
-        """Remember that the model of ``answer`` has read ``chat``; ``wire`` is its API's name."""
+    def remember(
+        self, chat: Chat, wire: str, answer: Completion, tenant: str = "", effort: str = ""
+    ) -> None:
+        """Remember that the model of ``answer`` has read ``chat``; ``wire`` is its API's name.
+
+        ``effort`` is what the model was asked for, which a lever may have lowered.
+        """
         usage = answer.usage
         cached = usage.cache_read_tokens + usage.cache_write_tokens
         if wire in UNASKED:
@@ -81,7 +86,7 @@ class PromptCaches:
                 answer.provider,
                 answer.model,
                 cached,
-                chat.reasoning.level if chat.reasoning is not None else "",
+                effort,
                 usage.service_tier,
             ),
         )

@@ -112,7 +112,8 @@ class Judge:
         completion, metadata = result.completion, result.decision.metadata
         if completion.finish_reason != "stop" or not completion.text:
             return None
-        if not only_text(analyzed.request.chat):
+        # As the client asked: what levers add must not decide which answers are judged.
+        if not only_text(analyzed.request.as_asked):
             return None
         served = ModelRef(completion.provider, completion.model)
         reference = self._policy.reference or self._baseline(analyzed.request, metadata)

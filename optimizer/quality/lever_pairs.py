@@ -23,6 +23,7 @@ from optimizer.quality.second_answers import SecondAnswer, SecondAnswers, left_o
 
 REPEATABLE = frozenset({"effort", "compression", "short_answers"})
 """Levers whose answers can be had without them: by the same model, from the client's request."""
+SEMANTIC = "semantic_cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ class LeverPairs:
             return
         case = SecondAnswer.of(analyzed, result)
         case.anew = trial.treated
-        case.ready = analyzed.request.passed_over
+        if trial.lever == SEMANTIC:  # else it is what another trial left alone
+            case.ready = analyzed.request.passed_over
         self._answers.start(
             case, lambda: case.served, lambda done: _record(trial, done, self.judge)
         )
@@ -82,7 +84,7 @@ def _can_be_paired(trial: LeverTrial) -> bool:
     # A lever that is on without a control is not being measured.
     if not 0 < trial.propensity < 1:
         return False
-    if trial.lever == "semantic_cache":
+    if trial.lever == SEMANTIC:
         return not trial.treated
     return trial.treated and trial.lever in REPEATABLE
 

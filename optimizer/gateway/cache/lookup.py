@@ -64,10 +64,10 @@ class AnswerCache:
         Raises :class:`NotCached` if there is none and the client accepts only a cached answer.
         """
         request = analyzed.request
-        if self._exact is not None and request.cache.read:
+        if self._exact is not None and request.cache.read and self._used("response_cache"):
             if entry := await self._live(self._exact, analyzed, request.cache_key):
                 return self._hit("response_cache", analyzed, entry)
-            if self._semantic is not None:
+            if self._semantic is not None and self._used("semantic_cache"):
                 match = self._semantic.find(request.semantic_key, request.prompt)
                 if match and (entry := await self._live(self._exact, analyzed, match.key)):
                     return self._hit("semantic_cache", analyzed, entry, match.likeness)
@@ -81,6 +81,10 @@ class AnswerCache:
             self._semantic.add(
                 analyzed.request.semantic_key, analyzed.request.prompt, result.cache_key
             )
+
+    def _used(self, lever: str) -> bool:
+        """Return whether operators use the lever: one that does harm is switched off."""
+        return self._levers is None or self._levers.mode(lever) != "off"
 
     def _hit(
         self,

@@ -116,10 +116,12 @@ class Deferral:
     ) -> DeferredRequest:
         """Return the row of a request that waits, as other levers change it for its model."""
         deadline = analyzed.request.deadline
-        # A slower tier is for calls of their own.
-        alone = replace(analyzed, request=replace(analyzed.request, deadline=None))
-        prepared = await self.routing.prepare(alone, decision)
-        request = replace(prepared.request, deadline=deadline)
+        # A slower tier is for calls of their own. In a batch, nobody answers what a model asks
+        # for, so levers must know that the request is deferred.
+        asked = analyzed.request
+        alone = replace(asked, deadline=None, deferred=asked.request_id)
+        prepared = await self.routing.prepare(replace(analyzed, request=alone), decision)
+        request = replace(prepared.request, deadline=deadline, deferred=None)
         whole = replace(prepared, request=request)
         if request.chat.large:
             return await asyncio.to_thread(deferred_row, whole, decision, sent)

@@ -55,6 +55,11 @@ class ClientBatches:
             await context.fail(row, State.FAILED, "unsupported_feature", str(error), 400)
         except RoutingUnavailable as error:
             await context.fail(row, State.FAILED, "routing_unavailable", str(error), 503)
+        except (ValueError, KeyError, TypeError) as error:
+            # It cannot be read or stored, and must not keep those behind it from being admitted.
+            kind = type(error).__name__
+            logger.error("A request of a client's batch cannot be admitted (%s)", kind)
+            await context.fail(row, State.FAILED, "internal_error", kind, 500)
 
     async def _admit(self, row: DeferredRequest) -> None:
         context, deferral = self._context, self._deferral

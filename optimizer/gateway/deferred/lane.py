@@ -132,6 +132,9 @@ class BatchLane:
             except ProviderError as error:
                 logger.warning("A batch has to wait: %s", error)
                 await context.do(steps.batch_postpone, batch.pk, 60, str(error))
+            except Exception as error:  # no batch may keep the others from being worked on
+                logger.error("A batch cannot be worked on now", exc_info=error)
+                await context.do(steps.batch_postpone, batch.pk, 60, type(error).__name__)
 
     async def _renew(self) -> bool:
         began = time.monotonic()

@@ -382,7 +382,9 @@ class Accounting:
         request = analyzed.request
         ref = self._baselines.of(request) if self._baselines else request.baseline
         if ref is None:
-            failed = [_MODEL(one) for one in attempts if one.error not in UNSERVED]
+            # A model that answered in the end, after a retry or in another tier, did not fail.
+            served = (completion.provider, completion.model)
+            failed = {_MODEL(one) for one in attempts if one.error not in UNSERVED} - {served}
             for model in decision.metadata["baseline_chain"]:
                 ref = ModelRef(model["provider"], model["model"])
                 if ref not in failed:
@@ -392,8 +394,11 @@ class Accounting:
         assert ref is not None
         provider, model = ref
         usage, cost = completion.usage, answer_cost
-        if request.deferred is not None and usage.service_tier == BATCH_TIER:
-            # Without this service, the client would have waited for a call of its own.
+        batched = request.deferred is not None and usage.service_tier == BATCH_TIER
+        first = request.first_tier
+        if batched or (first is not None and usage.service_tier == first.service_tier):
+            # Without this service, the client would have waited for a call of its own, in the
+            # tier that it asked for.
             usage = replace(usage, service_tier="")
             cost = self._prices.cost(completion.provider, completion.model, usage)
         reported = usage.reported_cost is not None

@@ -16,8 +16,14 @@ from analytics.budgets.opening import budget_open
 from analytics.models import AgentSession, ApiKey, Budget, RequestRecord, RoutingMetric
 from analytics.reports.report import routing_report
 from analytics.reports.turn_gaps import AgentGaps, keep_alive_figures, turn_gaps
-from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
+from optimizer.domain.identifiers import new_request_id
+from optimizer.domain.levers import LeverTrial
+from optimizer.domain.request import GatewayRequest
+from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper, reading_request
 from optimizer.wiring.build import get_services
+from providers.chat import Chat
+from providers.tier_attempts import TierAttempt
+from routing.models import ModelRef
 from tests.conftest import Start
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 from tests.fakes.server import FakeProvider, Reply
@@ -241,3 +247,16 @@ class TestFigures:
         figures = keep_alive_figures(self.START)
         assert figures == {"calls": 2, "cost": D("0.02"), "turns": 1, "saved": D("0.2")}
         assert routing_report(1)["keep_alive"] == figures
+
+
+def test_a_reading_takes_part_in_no_trial_and_answers_nobody() -> None:
+    request = GatewayRequest(
+        Chat.of_prompt("go", 50), "go", "",
+        trials=(LeverTrial("short_answers", "treated", 0.95),),
+        first_tier=TierAttempt("flex", 60.0), passed_over="Paris", deadline=300.0,
+        accepts_later=True, webhook="https://example.com", deferred=new_request_id(), held=True,
+    )  # fmt: skip
+    reading = reading_request(request, ModelRef("claude", MODEL))
+    assert (reading.trials, reading.first_tier, reading.passed_over) == ((), None, "")
+    assert (reading.deadline, reading.accepts_later, reading.webhook) == (None, False, "")
+    assert (reading.deferred, reading.held) == (None, False)

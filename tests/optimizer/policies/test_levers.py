@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import httpx
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from analytics.levers import lever_save, lever_stop
@@ -165,6 +166,20 @@ class TestResponseCache:
             assert trial["p"] == 0.5
             assert Decimal(trial["x"]) > 0
         assert sum(len(fake.asked) for fake in fakes.values()) == 1 + arms["control"]
+
+    @pytest.mark.parametrize("stopped", [False, True], ids=["off", "stopped"])
+    async def test_one_that_is_switched_off_gives_no_answers(
+        self, transactional_db: None, fakes: dict[str, FakeProvider], start: Start, stopped: bool
+    ) -> None:
+        client = await start()
+        await ask(client, "What is the capital of France?")
+        if stopped:
+            await sync_to_async(lever_stop)("response_cache", "wrong answers", who="the service")
+        else:
+            await Lever.objects.acreate(name="response_cache", mode="off")
+        await sync_to_async(get_services().levers.refresh)()
+        await ask(client, "What is the capital of France?")
+        assert [row.cache_hit for row in await recorded()] == [False, False]
 
     async def test_a_client_that_accepts_only_cached_answers_gets_its_own(
         self, transactional_db: None, fakes: dict[str, FakeProvider], start: Start

@@ -15,7 +15,7 @@ from analytics.quality.pairs import compared_pairs, comparisons_in
 from optimizer.domain.request import GatewayRequest
 from optimizer.gateway.levers.plans import Plan, RequestLevers
 from optimizer.wiring.build import get_services
-from providers.chat import Chat
+from providers.chat import Chat, Tool
 from tests.conftest import Start
 from tests.fakes.server import Asked, FakeProvider, Reply
 from tests.fakes.wires import anthropic_message
@@ -105,6 +105,48 @@ async def test_an_answer_of_the_semantic_cache_that_was_left_alone_is_judged(
     assert {one.request_id for one in pairs} == alone
     assert {(one.strategy, one.answer_cost) for one in pairs} == {("semantic_cache", 0)}
     assert all(one.judge_cost > 0 and one.score is not None for one in pairs)
+
+
+@pytest.mark.usefixtures("judged")
+async def test_a_cached_answer_that_was_left_alone_is_no_answer_without_another_lever(
+    transactional_db: None, start: Start
+) -> None:
+    await Lever.objects.acreate(name="response_cache", mode="prove", control_share=0.9)
+    await Lever.objects.acreate(name="short_answers", mode="prove", control_share=0.01)
+    client = await start()
+    services = get_services()
+    services.routing._levers = RequestLevers(services.levers, [_Short()])
+    for n in range(9):
+        await ask(client, f"What is the capital of {('France', 'Spain', 'Peru')[n % 3]}?")
+    rows = [row async for row in RequestRecord.objects.filter(levers__has_key="response_cache")]
+    assert any(len(row.levers) == 2 for row in rows)
+    pairs = [one async for one in Comparison.objects.all()]
+    assert pairs
+    assert {(one.strategy, one.score) for one in pairs} == {("short_answers", 0.0)}
+    assert all(one.answer_cost > 0 for one in pairs)
+
+
+class _Tooled:
+    name = "compression"
+
+    def plan(self, analyzed: Any, decision: Any, options: Any) -> Plan:
+        def apply(request: GatewayRequest) -> GatewayRequest:
+            return replace(request, chat=replace(request.chat, tools=(Tool("more", "", {}),)))
+
+        return Plan(apply)
+
+
+@pytest.mark.usefixtures("judged")
+async def test_a_tool_that_a_lever_adds_keeps_no_answer_from_the_judge(
+    transactional_db: None, start: Start, settings: Any
+) -> None:
+    settings.JUDGE_RATE, settings.LEVER_JUDGE_RATE = 1.0, 0.0
+    await Lever.objects.acreate(name="compression", mode="on")
+    client = await start()
+    services = get_services()
+    services.routing._levers = RequestLevers(services.levers, [_Tooled()])
+    await ask(client, "What is the capital of France?")
+    assert [one.source async for one in Comparison.objects.all()] == ["judge"]
 
 
 @pytest.mark.usefixtures("judged")

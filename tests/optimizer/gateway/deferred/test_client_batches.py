@@ -93,6 +93,19 @@ async def test_a_file_of_several_models_is_answered_by_their_providers(
     assert listed.json()["data"][0]["id"] == batch.id
 
 
+async def test_a_request_that_cannot_be_read_any_more_keeps_none_from_being_answered(
+    client: httpx.AsyncClient, batch_fakes: Fakes
+) -> None:
+    content = line(1, MODELS["claude"]) + line(2, MODELS["claude"])
+    await create(client, (await upload(client, content))["id"])
+    first = await DeferredRequest.objects.order_by("line").afirst()
+    assert first is not None
+    await DeferredRequest.objects.filter(pk=first.pk).aupdate(request="{}")
+    await finish(batch_fakes)
+    states = DeferredRequest.objects.order_by("line").values_list("state", flat=True)
+    assert [state async for state in states] == ["failed", "done"]
+
+
 async def test_what_is_wrong_with_a_file_is_told_by_line(client: httpx.AsyncClient) -> None:
     content = line(1, "auto") + b"{broken\n" + line(1, "auto") + line(4, "auto", url="/v1/x")
     made = await create(client, (await upload(client, content))["id"])

@@ -11,7 +11,14 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from analytics.access.keys import key_revoke
-from analytics.models import ApiKey, BudgetUsage, DeferredRequest, Lever, ProviderBatch
+from analytics.models import (
+    ApiKey,
+    BudgetUsage,
+    DeferredRequest,
+    Lever,
+    ProviderBatch,
+    RoutingRule,
+)
 from optimizer.gateway.deferred.webhooks import Webhooks
 from optimizer.wiring.build import build_services, get_services
 from providers.completion import Usage
@@ -367,6 +374,69 @@ async def test_while_it_is_proven_some_are_answered_at_once(
         trial = row.levers["batch"]
         assert (trial["arm"], trial["p"], trial["deadline"]) == ("control", 0.5, 43200)
         assert Decimal(trial["x"]) > 0
+
+
+async def test_a_control_keeps_its_trial_where_a_rule_leaves_the_model_to_routing(
+    client: httpx.AsyncClient,
+) -> None:
+    services = get_services()
+    services.levers._fixed["batch"] = "prove"
+    await Lever.objects.acreate(name="batch", mode="prove", control_share=1.0)
+    await RoutingRule.objects.acreate(
+        name="leave", action="route", requested_models=["*"], enabled=True
+    )
+    await sync_to_async(services.levers.refresh)()
+    await sync_to_async(services.rules.refresh)()
+    for number in range(6):
+        await ask(client, number=number)
+    arms = [row.levers and row.levers["batch"]["arm"] for row in await rows()]
+    assert arms == ["control"] * 6
+
+
+async def test_a_batch_holds_whole_texts_as_nobody_answers_questions_there(
+    client: httpx.AsyncClient, batch_fakes: Fakes
+) -> None:
+    services = get_services()
+    services.levers._fixed["compression"] = "on"
+    await sync_to_async(services.levers.refresh)()
+    log = "\n".join(f"2026-01-01T00:00:00 worker {n % 7} took a job" for n in range(2_000))
+    words = f"What went wrong?\n```\n{log}\n```"
+    accepted = await ask(client, messages=[{"role": "user", "content": words}])
+    assert accepted.status_code == 202, accepted.text
+    await pass_time(GATHERED)
+    await work()
+    _, fake = batch_fakes["openai"]
+    (batch,) = fake.batches.values()
+    (body,) = batch.lines.values()
+    assert body["messages"][-1]["content"] == words
+    assert "tools" not in body
+
+
+async def test_a_batch_with_an_error_of_ours_keeps_no_other_one_from_being_read(
+    client: httpx.AsyncClient, batch_fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bad,) = await ask_many(client, 1, MODELS["openai"])
+    (good,) = await ask_many(client, 1, MODELS["claude"])
+    await pass_time(GATHERED)
+    await work()
+    for name in ("openai", "claude"):
+        batch_fakes[name][1].end()
+    await pass_time(LOOKED_AT)
+    follow = lane()._reader.follow
+
+    async def fails_once(batch: ProviderBatch) -> None:
+        if batch.provider == "openai":
+            raise RuntimeError("ours")
+        await follow(batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lane()._reader, "follow", fails_once)
+        await work()
+    assert (await state_of(client, good))["status"] == "done"
+    assert (await state_of(client, bad))["status"] == "in_batch"
+    await pass_time(LOOKED_AT)
+    await work()
+    assert (await state_of(client, bad))["status"] == "done"
 
 
 async def test_a_webhook_is_called_signed_and_only_where_it_is_allowed(

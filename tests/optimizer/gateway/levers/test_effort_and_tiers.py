@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from analytics.models import Lever, RequestRecord
+from analytics.models import Lever, RequestRecord, RoutingMetric
 from tests.conftest import Start
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.wires import gemini_response
@@ -167,6 +167,9 @@ class TestFlex:
         assert cheap.cost == usual.cost / 2
         assert cheap.levers["flex"]["tier"] == "flex"
         assert Decimal(cheap.levers["flex"]["x"]) > 0
+        # The client asked for no cheaper tier, so it is no part of what to compare with.
+        metric = await RoutingMetric.objects.aget(pk=cheap.pk)
+        assert (metric.baseline_cost, cheap.savings) == (usual.cost, usual.cost - cheap.cost)
 
     async def test_a_full_tier_falls_back_to_the_standard_one_and_both_calls_are_recorded(
         self, transactional_db: None, fakes: dict[str, FakeProvider], start: Start
@@ -181,6 +184,8 @@ class TestFlex:
         assert [a.body.get("serviceTier") for a in fakes["gemini"].asked] == ["flex", None]
         (tried,) = row.attempts
         assert (tried["service_tier"], tried["error"]) == ("flex", "overloaded")
+        metric = await RoutingMetric.objects.aget(pk=row.pk)
+        assert metric.baseline_model == row.model, "the model answered: its tier was full"
         assert row.levers["flex"]["arm"] == "treated"
         # The tier is spared for a while, so the next request does not take part.
         await post(client, "/v1/chat/completions", {**WAITING, "temperature": 0.5})
