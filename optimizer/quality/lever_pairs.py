@@ -55,9 +55,12 @@ class LeverPairs:
 
     def consider(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
         """Judge this answer in the background, if a lever changed it and it is drawn."""
-        trial = next(filter(_can_be_paired, analyzed.request.trials), None)
+        trials = analyzed.request.trials
+        trial = next(filter(_can_be_paired, trials), None)
         if trial is None or not self._answers.drawn(self._rate):
             return
+        if sum(one.treated and one.lever in REPEATABLE for one in trials) > 1:
+            return  # the second answer has none of them, so which one it was cannot be told
         reason = left_out(analyzed, result, self._answers.judge)
         self._pace.sampled(suitable=not reason)
         if reason:

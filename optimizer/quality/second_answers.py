@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 _MAX_WAITING = 100
 _AT_ONCE = 4
 _ONE_TEXT = "stop"
+_CHANGING = frozenset({"effort", "compression", "short_answers", "cascade"})
 
 
 @dataclass(slots=True)
@@ -89,6 +90,14 @@ def left_out(analyzed: AnalyzedRequest, result: CompletionResult, judge: ModelRe
     if completion.finish_reason != _ONE_TEXT or not completion.text:
         return "no complete answer"
     return ""
+
+
+def levers_act(analyzed: AnalyzedRequest) -> bool:
+    """Return whether a lever may change the answer, whichever arm was drawn.
+
+    The second answer is had without levers, so that it would not be compared with models alone.
+    """
+    return any(trial.lever in _CHANGING for trial in analyzed.request.trials)
 
 
 def neutral(chat: Chat) -> Chat:

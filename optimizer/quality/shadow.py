@@ -22,7 +22,7 @@ from optimizer.domain.result import CompletionResult
 from optimizer.quality.judge import Store
 from optimizer.quality.judge_pace import JudgePace
 from optimizer.quality.pair_judge import EVEN, PairJudge
-from optimizer.quality.second_answers import SecondAnswer, SecondAnswers, left_out
+from optimizer.quality.second_answers import SecondAnswer, SecondAnswers, left_out, levers_act
 from routing.models import RoutingDecision
 
 AsRouted = Callable[[AnalyzedRequest], RoutingDecision]
@@ -70,6 +70,8 @@ class Shadow:
             return
         self._count("named")
         reason = left_out(analyzed, result, self._answers.judge)
+        if not reason and levers_act(analyzed):
+            reason = "a lever may change the answer"
         self._count(reason or "eligible")
         if not drawn:
             return

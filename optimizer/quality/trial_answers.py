@@ -13,7 +13,7 @@ from optimizer.domain.result import CompletionResult
 from optimizer.policies.autopilot import ActiveAutopilot, ActiveTrial, concerns
 from optimizer.quality.judge_pace import JudgePace
 from optimizer.quality.pair_judge import EVEN
-from optimizer.quality.second_answers import SecondAnswer, SecondAnswers, left_out
+from optimizer.quality.second_answers import SecondAnswer, SecondAnswers, left_out, levers_act
 from routing.models import ModelRef, RoutingDecision
 from routing.rules import Effect
 
@@ -97,4 +97,6 @@ class TrialAnswers:
 
 def _suitable(analyzed: AnalyzedRequest, result: CompletionResult, judge: ModelRef) -> bool:
     fell_back = "intended_model" in result.decision.metadata
-    return concerns(analyzed.request) and not fell_back and not left_out(analyzed, result, judge)
+    if fell_back or not concerns(analyzed.request) or levers_act(analyzed):
+        return False
+    return not left_out(analyzed, result, judge)
