@@ -165,5 +165,5 @@ def _json_object(text: str) -> dict[str, Any]:
     except ValueError as error:
         raise CommandError(f"--options is no JSON: {error}") from None
     if not isinstance(value, dict):
-        raise CommandError('--options must be a JSON object such as {"max_level": "low"}')
+        raise CommandError('--options must be a JSON object such as {"level": "low"}')
     return value

@@ -32,5 +32,5 @@ class LeverForm(forms.ModelForm):  # type: ignore[type-arg]
         """Return the lever's own settings; anything but a JSON object is an error."""
         options = self.cleaned_data["options"]
         if not isinstance(options or {}, dict):
-            raise forms.ValidationError('Write a JSON object such as {"max_level": "low"}.')
+            raise forms.ValidationError('Write a JSON object such as {"level": "low"}.')
         return options or {}
