@@ -56,7 +56,6 @@ class DeferredRequestAdmin(_LaneAdmin):
     )  # fmt: skip
     list_filter = ("state", "provider")
     search_fields = ("id",)
-    search_help_text = "The id that the client was given."
     fields = (  # type: ignore[misc]
         "id", "state", "path", "created_at", "deadline_at", "ended_at", "tenant", "api_key",
         "user_id", "project", "provider", "model", "batch", "client_batch", "custom_id", "direct",
