@@ -32,6 +32,7 @@ from analytics.reports.levers import (
 )
 from optimizer.domain.levers import LEVERS
 from optimizer.wiring.build import get_services
+from optimizer.presentation.levers import together_lines
 from optimizer.wiring.levers import TRIAL_READING, LeverTasks
 from tests.factories import ComparisonFactory, FeedbackFactory, RequestRecordFactory
 
@@ -255,6 +256,11 @@ def run(*arguments: str) -> str:
     out = StringIO()
     call_command("levers", *arguments, stdout=out, stderr=out)
     return out.getvalue()
+
+
+def test_the_sum_of_no_measured_lever_is_not_shown_as_zero() -> None:
+    nothing = {"sum": [0.0, 0.0, 0.0], "total": None}
+    assert together_lines(nothing) == [("Sum of the levers", "not known yet")]
 
 
 def test_the_command_lists_switches_and_shows_results() -> None:
