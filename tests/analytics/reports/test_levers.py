@@ -31,8 +31,8 @@ from analytics.reports.levers import (
     results_update,
 )
 from optimizer.domain.levers import LEVERS
-from optimizer.wiring.build import get_services
 from optimizer.presentation.levers import together_lines
+from optimizer.wiring.build import get_services
 from optimizer.wiring.levers import TRIAL_READING, LeverTasks
 from tests.factories import ComparisonFactory, FeedbackFactory, RequestRecordFactory
 
