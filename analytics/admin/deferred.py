@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import ClassVar
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import Count, Q, QuerySet
@@ -42,7 +43,7 @@ class _LaneAdmin(ReadOnlyAdmin):
         ]
         for row in cancelled:
             self.log_change(request, row, "cancelled")
-        self.message_user(request, f"{len(cancelled)} requests were cancelled.", messages.SUCCESS)
+        self.message_user(request, f"Requests cancelled: {len(cancelled)}.", messages.SUCCESS)
 
 
 @admin.register(DeferredRequest)
@@ -50,10 +51,11 @@ class DeferredRequestAdmin(_LaneAdmin):
     """Requests that are answered later; neither prompts nor answers are shown."""
 
     list_display = (
-        "id", "state", "created_at", "deadline_at", "provider", "model", "spent", "saved_by_batch",
-        "user_id", "project", "error_code",
+        "created_at", "state", "deadline_at", "answered_by", "spent", "saved_by_batch", "user_id",
+        "error_code",
     )  # fmt: skip
     list_filter = ("state", "provider")
+    search_fields = ("id",)
     fields = (  # type: ignore[misc]
         "id", "state", "path", "created_at", "deadline_at", "ended_at", "tenant", "api_key",
         "user_id", "project", "provider", "model", "batch", "client_batch", "custom_id", "direct",
@@ -66,12 +68,28 @@ class DeferredRequestAdmin(_LaneAdmin):
         """Return the rows without prompts and answers, which may be large."""
         return super().get_queryset(request).defer("request", "answer", "decision")
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[DeferredRequest], search_term: str
+    ) -> tuple[QuerySet[DeferredRequest], bool]:
+        """Return the request with this id; all without a term, none if the term is no id."""
+        if not (term := search_term.strip()):
+            return queryset, False
+        try:
+            return queryset.filter(pk=UUID(term)), False
+        except ValueError:
+            return queryset.none(), False
+
+    @admin.display(description="model")
+    def answered_by(self, row: DeferredRequest) -> str:
+        """Return the model with its provider."""
+        return f"{row.provider}/{row.model}"
+
     @admin.display(description="cost")
     def spent(self, row: DeferredRequest) -> str:
         """Return the cost in USD."""
         return "–" if row.cost is None else dollars(row.cost)
 
-    @admin.display(description="saved by the batch")
+    @admin.display(description="saved")
     def saved_by_batch(self, row: DeferredRequest) -> str:
         """Return what the answer cost less than by a call of its own, in USD."""
         if row.cost is None or row.list_cost is None:
@@ -89,8 +107,8 @@ class ProviderBatchAdmin(_LaneAdmin):
     """Batches at providers, with what their requests cost and saved."""
 
     list_display = (
-        "name", "state", "provider", "model", "created_at", "submitted_at", "ended_at",
-        "requests_count", "answered", "spent", "saved_by_batch", "error",
+        "name", "state", "answered_by", "answered", "spent", "saved_by_batch", "created_at",
+        "ended_at", "error",
     )  # fmt: skip
     list_filter = ("state", "provider")
     fields = (  # type: ignore[misc]
@@ -109,10 +127,15 @@ class ProviderBatchAdmin(_LaneAdmin):
         """Return the provider's id, or our own until there is one."""
         return batch.object_id or batch.pk.hex
 
+    @admin.display(description="model")
+    def answered_by(self, batch: ProviderBatch) -> str:
+        """Return the model with its provider."""
+        return f"{batch.provider}/{batch.model}"
+
     @admin.display(description="answered")
-    def answered(self, batch: ProviderBatch) -> int:
-        """Return how many requests the batch answered."""
-        return getattr(batch, "done", 0)
+    def answered(self, batch: ProviderBatch) -> str:
+        """Return how many requests the batch answered, of how many."""
+        return f"{getattr(batch, 'done', 0)} of {batch.requests_count}"
 
     @admin.display(description="cost")
     def spent(self, batch: ProviderBatch) -> str:

@@ -59,8 +59,8 @@ def policy_line(policy: AutopilotPolicy) -> str:
     return (
         f"It may spend ${policy.daily_usd:f} a day and ${policy.monthly_usd:f} a month, and risk "
         f"{policy.daily_points:g} points of quality a day and {policy.monthly_points:g} a month; "
-        f"it moves traffic to a model that surely ({1 - policy.terms.delta:.0%}) loses at most "
-        f"{policy.terms.margin:g} and costs less."
+        f"it moves traffic to a model that surely ({100 * (1 - policy.terms.delta):g} %) "
+        f"loses at most {policy.terms.margin:g} and costs less."
     )
 
 

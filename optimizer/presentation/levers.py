@@ -77,10 +77,12 @@ def lever_row(name: str, figures: Figures) -> dict[str, str]:
 
 def together_lines(figures: Figures) -> list[tuple[str, str]]:
     """Return the lines below the levers, which add up to the total."""
+    # Exactly nothing, without an interval, is the sum of no measured lever.
+    in_sum = interval(figures["sum"]) if any(figures["sum"] or ()) else "not known yet"
     if figures["total"] is None:
-        return [("Sum of the levers", interval(figures["sum"]))]
+        return [("Sum of the levers", in_sum)]
     return [
-        ("Sum of the levers", interval(figures["sum"])),
+        ("Sum of the levers", in_sum),
         ("What they save together beyond that", interval(figures["remainder"])),
         ("All levers together", interval(figures["total"])),
     ]

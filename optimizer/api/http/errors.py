@@ -341,5 +341,6 @@ def _by_field(detail: Any) -> dict[str, list[str]]:
         if isinstance(messages, dict):
             flat.update({f"{name}.{key}": value for key, value in _by_field(messages).items()})
         else:
-            flat[name] = [str(message) for message in messages]
+            several = [messages] if isinstance(messages, str) else messages
+            flat[name] = [str(message) for message in several]
     return flat

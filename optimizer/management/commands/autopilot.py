@@ -84,7 +84,10 @@ class Command(TeachingCommand):
             line = trial_line(trial, trial_evidence(trial, policy.terms))
             console.print(line, soft_wrap=True)
         if not trials:
-            console.print("Nothing is on trial.")
+            console.print(
+                "Nothing is on trial. A trial begins when, with the autopilot on, the catalogue "
+                "has a new model or a price falls."
+            )
 
     @staticmethod
     def _switch(console: TerminalConsole, *, on: bool) -> None:

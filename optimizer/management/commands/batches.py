@@ -42,7 +42,7 @@ class Command(TeachingCommand):
                 deferred_end(request_id, State.CANCELLED, "cancelled", words, 409)
                 for request_id in waiting.values_list("pk", flat=True)
             )
-            self.stdout.write(f"{count} requests were cancelled.")
+            self.stdout.write(f"Requests cancelled: {count}.")
             return
         states = DeferredRequest.objects.order_by().values("state").annotate(n=Count("id"))
         counts = {row["state"]: row["n"] for row in states}
@@ -50,16 +50,22 @@ class Command(TeachingCommand):
         console.print(
             "Requests: " + (", ".join(f"{n} {state}" for state, n in counts.items()) or "none")
         )
-        table = Table("batch", "state", "model", "created", "requests", "answered", "cost", "saved")
+        if not ProviderBatch.objects.exists():
+            console.print("No batch has been sent yet.")
+            return
+        table = Table()
+        for words in ("batch", "state", "model", "created", "answered"):
+            table.add_column(words, overflow="fold")
+        for money in ("cost", "saved"):
+            table.add_column(money, justify="right", no_wrap=True)
         batches = with_sums(ProviderBatch.objects.all()).order_by("-created_at")
         for batch in batches[: max(0, options["last"])]:
             table.add_row(
                 batch.object_id or batch.pk.hex,
                 batch.state,
                 f"{batch.provider}/{batch.model}",
-                f"{batch.created_at:%Y-%m-%d %H:%M}",
-                str(batch.requests_count),
-                str(getattr(batch, "done", 0)),
+                f"{batch.created_at:%m-%d %H:%M}",
+                f"{getattr(batch, 'done', 0)} of {batch.requests_count}",
                 dollars(getattr(batch, "cost", None)),
                 dollars(batch_saving(batch)),
             )

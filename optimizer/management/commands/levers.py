@@ -18,6 +18,7 @@ from analytics.management.teaching import TeachingCommand
 from analytics.models import Lever
 from analytics.reports.levers import TOGETHER, results_now
 from optimizer.domain.levers import LEVERS
+from optimizer.gateway.levers.option_check import lever_options_check
 from optimizer.presentation.levers import lever_row, together_lines
 from optimizer.presentation.mistakes import validation_message
 from optimizer.wiring.build import get_services
@@ -71,7 +72,10 @@ class Command(TeachingCommand):
                     help="answers that it may spoil in all before it is stopped",
                 )  # fmt: skip
                 switch.add_argument(
-                    "--options", metavar="JSON", help="the lever's own settings, a JSON object"
+                    "--options",
+                    metavar="JSON",
+                    help="the lever's own settings, a JSON object such as "
+                    "'{\"gather_seconds\": 60}' for batch; see docs/levers.md",
                 )
         results = commands.add_parser("results", help="show what each lever saved")
         results.add_argument("--days", type=int, default=7, help="1-365 (%(default)s)")
@@ -112,6 +116,10 @@ class Command(TeachingCommand):
         row.ramping = bool(options.get("ramp"))
         if options.get("options"):
             row.options = _json_object(options["options"])
+            try:
+                lever_options_check(name, row.options)
+            except ValueError as error:
+                raise CommandError(f"--options: {error}") from None
         try:
             lever_save(row, who=getpass.getuser())
         except ValidationError as error:
@@ -122,7 +130,10 @@ class Command(TeachingCommand):
         if state.mode != mode:
             self.stderr.write(f"A setting of the environment keeps {name} {state.mode}.")
         else:
-            self.stdout.write(f"{name} is {mode}." if mode != "prove" else f"{name} is proven.")
+            alone = f"{state.control_share:.0%} of eligible requests are left alone to measure it"
+            self.stdout.write(
+                f"{name} is being proven: {alone}." if mode == "prove" else f"{name} is {mode}."
+            )
 
     def _results(self, days: int, as_json: bool) -> None:
         if not 1 <= days <= 365:
@@ -165,5 +176,5 @@ def _json_object(text: str) -> dict[str, Any]:
     except ValueError as error:
         raise CommandError(f"--options is no JSON: {error}") from None
     if not isinstance(value, dict):
-        raise CommandError('--options must be a JSON object such as {"max_level": "low"}')
+        raise CommandError('--options must be a JSON object such as {"level": "low"}')
     return value

@@ -103,7 +103,10 @@ class Command(TeachingCommand):
     def _move(console: TerminalConsole, report: dict[str, Any], *, preview: bool) -> None:
         kinds = movable(report)
         if not kinds:
-            console.print("No kind of requests can be moved: the bound of none holds, or all are.")
+            console.print(
+                "No kind of requests can be moved now. The column “verdict” of manage.py shadow "
+                "says why."
+            )
             return
         if preview:
             console.print("manage.py shadow --move would leave these to routing:")

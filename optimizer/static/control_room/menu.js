@@ -19,3 +19,19 @@
     button.focus();
   });
 })();
+/* A group of the header closes as menus do: with Escape, by a click elsewhere, when focus leaves. */
+(() => {
+  for (const group of document.querySelectorAll(".rooms .group")) {
+    group.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !group.open) return;
+      group.open = false;
+      group.querySelector("summary").focus();
+    });
+    group.addEventListener("focusout", (event) => {
+      if (event.relatedTarget && !group.contains(event.relatedTarget)) group.open = false;
+    });
+    document.addEventListener("click", (event) => {
+      if (!group.contains(event.target)) group.open = false;
+    });
+  }
+})();

@@ -31,6 +31,7 @@ from analytics.reports.levers import (
     results_update,
 )
 from optimizer.domain.levers import LEVERS
+from optimizer.presentation.levers import together_lines
 from optimizer.wiring.build import get_services
 from optimizer.wiring.levers import TRIAL_READING, LeverTasks
 from tests.factories import ComparisonFactory, FeedbackFactory, RequestRecordFactory
@@ -223,18 +224,20 @@ def test_the_page_shows_results_and_switches_a_lever(
     assert all(what in page for what in LEVERS.values())
     sent = {
         "lever": "compression", "compression-mode": "prove", "compression-control_share": "0.1",
-        "compression-harm_budget": "80", "compression-options": '{"keep": 3}',
+        "compression-harm_budget": "80", "compression-options": '{"min_tokens": 300}',
     }  # fmt: skip
     assert operator.post(PAGE, sent).status_code == 302
     row = Lever.objects.get()
     assert (row.mode, row.control_share, row.harm_budget) == ("prove", 0.1, 80)
-    assert row.options == {"keep": 3}
+    assert row.options == {"min_tokens": 300}
     assert row.started_at is not None
     page = unescape(operator.get(PAGE).content.decode())
     assert "olga" in page
     assert "being proven" in page
     wrong = operator.post(PAGE, {**sent, "compression-options": "[1]"})
     assert "Write a JSON object" in wrong.content.decode()
+    wrong = operator.post(PAGE, {**sent, "compression-options": '{"min_token": 300}'})
+    assert "min_token: there is no such option" in wrong.content.decode()
     assert operator.post(PAGE, {**sent, "lever": "warp"}).status_code == 404
 
 
@@ -255,11 +258,23 @@ def run(*arguments: str) -> str:
     return out.getvalue()
 
 
+def test_the_sum_of_no_measured_lever_is_not_shown_as_zero() -> None:
+    nothing = {"sum": [0.0, 0.0, 0.0], "total": None}
+    assert together_lines(nothing) == [("Sum of the levers", "not known yet")]
+
+
 def test_the_command_lists_switches_and_shows_results() -> None:
     assert "Sends long tool" in run()
     assert "No lever could act" in run("results")
-    assert "compression is proven" in run(
-        "prove", "compression", "--control", "0.2", "--budget", "90", "--options", '{"a": 1}'
+    assert "compression is being proven: 20%" in run(
+        "prove",
+        "compression",
+        "--control",
+        "0.2",
+        "--budget",
+        "90",
+        "--options",
+        '{"min_tokens": 200}',
     )
     row = Lever.objects.get()
     assert (row.mode, row.control_share, row.harm_budget) == ("prove", 0.2, 90)

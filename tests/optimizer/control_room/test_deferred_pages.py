@@ -72,5 +72,21 @@ def test_the_command_lists_and_cancels(
     text = capsys.readouterr().out
     assert "1 in_batch" in text
     call_command("batches", "--cancel-all")
-    assert "1 requests were cancelled." in capsys.readouterr().out
+    assert "Requests cancelled: 1." in capsys.readouterr().out
     assert DeferredRequest.objects.get(state="cancelled").error_code == "cancelled"
+
+
+def test_a_request_is_looked_up_by_the_id_that_its_client_has(batch: ProviderBatch) -> None:
+    client = signed_in("viewer")
+    done = DeferredRequest.objects.get(state="done")
+    for term, count in ((str(done.pk), 1), (f" {done.pk.hex}", 1), ("nonsense", 0), ("", 2)):
+        page = client.get(f"{PLACE}deferredrequest/", {"q": term})
+        assert page.context["cl"].result_count == count
+
+
+def test_the_command_shows_no_table_without_batches(
+    db: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("batches")
+    text = capsys.readouterr().out.splitlines()
+    assert text == ["Requests: none", "No batch has been sent yet."]

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 
 from analytics.models import Lever
+from optimizer.gateway.levers.option_check import lever_options_check
 
 
 class LeverForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -29,8 +30,12 @@ class LeverForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
     def clean_options(self) -> dict[str, Any]:
-        """Return the lever's own settings; anything but a JSON object is an error."""
+        """Return the lever's own settings; what the lever cannot use is an error."""
         options = self.cleaned_data["options"]
         if not isinstance(options or {}, dict):
-            raise forms.ValidationError('Write a JSON object such as {"max_level": "low"}.')
+            raise forms.ValidationError('Write a JSON object such as {"level": "low"}.')
+        try:
+            lever_options_check(self.instance.name, options or {})
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
         return options or {}

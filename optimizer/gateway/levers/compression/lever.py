@@ -37,7 +37,7 @@ from providers.resilience import Caller
 from routing.models import RoutingDecision
 
 NAME = "compression"
-MIN_TOKENS, _LEAST_MIN, _MOST_MIN = 1000, 100, 1_000_000
+MIN_TOKENS, LEAST_MIN, LARGEST_MIN = 1000, 100, 1_000_000
 """Tokens of the smallest text that is shortened; the option ``min_tokens``, within these bounds."""
 _LONG_NEWS = 32_768
 """Characters that are decided about on a thread."""
@@ -190,7 +190,7 @@ class CompressionLever:
     def _min_tokens(self) -> int:
         value: Any = self._active.options(NAME).get("min_tokens", MIN_TOKENS)
         usable = isinstance(value, int) and not isinstance(value, bool)
-        return min(max(value, _LEAST_MIN), _MOST_MIN) if usable else MIN_TOKENS
+        return min(max(value, LEAST_MIN), LARGEST_MIN) if usable else MIN_TOKENS
 
 
 class _Work:

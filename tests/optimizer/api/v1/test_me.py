@@ -114,7 +114,7 @@ async def test_wrong_days_are_named(client: httpx.AsyncClient, days: str) -> Non
     _, headers = await key("mine")
     answer = await client.get(f"/v1/me/usage?days={days}", headers=headers)
     assert answer.status_code == 400
-    assert "days" in answer.json()["errors"]
+    assert answer.json()["errors"] == {"days": ["Must be a whole number from 1 to 92."]}
 
 
 async def test_without_a_key_nobody_is_there_once_keys_exist(client: httpx.AsyncClient) -> None:
