@@ -379,6 +379,10 @@ async def test_a_webhook_is_called_signed_and_only_where_it_is_allowed(
         lane()._webhooks = webhooks
         refused = await ask(client, optimizer={"webhook": "https://169.254.169.254/latest"})
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "webhook")
+        # What the client of webhooks cannot call would end every round of the lane.
+        for odd in ("/\x01", "/\n a", "\\@elsewhere.invalid/", "@elsewhere.invalid/"):
+            refused = await ask(client, optimizer={"webhook": hook.url + odd})
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, "webhook")
         (request_id,) = await ask_many(client, 1, optimizer={"webhook": f"{hook.url}/done"})
         hook.next(Reply({}, 500))
         await pass_time(TWELVE_HOURS + 1)
