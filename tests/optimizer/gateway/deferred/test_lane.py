@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from asgiref.sync import sync_to_async
 
 from analytics.access.keys import key_revoke
 from analytics.models import ApiKey, BudgetUsage, DeferredRequest, Lever, ProviderBatch
+from optimizer.gateway.deferred.options import LaneOptions, lane_options
 from optimizer.gateway.deferred.webhooks import Webhooks
 from optimizer.wiring.build import build_services, get_services
 from providers.completion import Usage
@@ -397,3 +399,9 @@ async def test_a_webhook_is_called_signed_and_only_where_it_is_allowed(
             call.headers["webhook-signature"]
             == (webhooks.headers(request_id, call.raw, stamp)["webhook-signature"])
         )
+
+
+@pytest.mark.parametrize("value", [True, "5", -1, 1e300, 10**400, [5]])
+def test_an_option_that_no_clock_can_count_is_not_used(value: Any) -> None:
+    names = [one.name for one in fields(LaneOptions)]
+    assert lane_options(dict.fromkeys(names, value)) == LaneOptions()
