@@ -340,10 +340,12 @@ class _MergedStream:
         if stored := self._rounds.stored():
             await self._keep(stored)
         yield UsageReported(self._with_earlier(completion.usage))
-        for finished in self._finished:
-            yield finished
-        for message in self._merger.endings() if self._merger is not None else ():
-            yield message
+        for ending in self._endings():
+            yield ending
+
+    def _endings(self) -> Sequence[Event]:
+        relayed = self._merger.endings() if self._merger is not None else ()
+        return (*self._finished, *relayed)
 
     def _with_earlier(self, usage: Usage) -> Usage:
         return added(usage, [one.usage for one in self._paid if one.usage is not None])

@@ -283,8 +283,8 @@ async def test_calls_that_fail_within_an_answer_are_recorded(
     agent.results(("c1", LOG))
     answer, refused = fake.wire, iter([Reply({}, 500)])
     fake.wire = lambda asked: (
-        next(refused, None) if LOG in texts_in(asked.body) else None
-    ) or answer(asked)
+        (next(refused, None) if LOG in texts_in(asked.body) else None) or answer(asked)
+    )
     assert await agent.ask(client, streamed=streamed) == [("text", "Now I know.")]
     rows = [row async for row in RequestRecord.objects.order_by("created_at")]
     assert [one["status"] for one in rows[1].attempts] == [500]
