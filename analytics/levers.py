@@ -29,6 +29,7 @@ def lever_save(row: Lever, *, who: str) -> None:
     if row.mode != Lever.Mode.OFF:
         row.stopped_at, row.stop_reason = None, ""
     row.clean_fields()
+    row.clean()
     with transaction.atomic():
         before = Lever.objects.select_for_update().filter(pk=row.pk).first()
         if row.mode != Lever.Mode.OFF and (before is None or before.mode == Lever.Mode.OFF):

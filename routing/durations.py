@@ -15,7 +15,10 @@ def read_duration(value: Any) -> float:
     Raises :class:`ValueError` for anything else.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # an integer of hundreds of digits
+            raise ValueError("must be a number of seconds that a clock can count") from None
     match = _DURATION.fullmatch(value.strip().lower()) if isinstance(value, str) else None
     if match is None:
         raise ValueError("must be seconds, or a duration such as 90s, 30m, 6h or 2d")

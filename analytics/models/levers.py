@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
+
+from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -56,6 +60,20 @@ class Lever(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Raise ``ValidationError`` for what databases do not store: NaN passes every bound."""
+        for name in ("control_share", "harm_budget"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise ValidationError({name: "Must be a finite number."})
+        words = "Must hold finite numbers, and texts of Unicode without NUL."
+        try:
+            text = json.dumps(self.options, allow_nan=False, ensure_ascii=False).encode()
+        except ValueError:
+            raise ValidationError({"options": words}) from None
+        if rb"\u0000" in text:
+            raise ValidationError({"options": words})
 
 
 class LeverChange(models.Model):

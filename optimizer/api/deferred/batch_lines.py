@@ -20,6 +20,7 @@ from optimizer.domain.request import GatewayRequest
 from optimizer.gateway.deferred.restored import SentRequest, unadmitted_row
 from optimizer.shared.unambiguous_json import unambiguous_json
 from optimizer.wiring.services import Services
+from providers.storable import storable_text
 
 MOST_LINES = 10_000
 _READ_TOGETHER = 50
@@ -78,6 +79,8 @@ def _item(value: Any, path: str, names: set[str]) -> BatchItem:
     custom_id, body = value.get("custom_id"), value.get("body")
     if not isinstance(custom_id, str) or not 0 < len(custom_id) <= 200:
         raise ValueError("custom_id must be a text of 1 to 200 characters")
+    if storable_text(custom_id) != custom_id:
+        raise ValueError("custom_id must be Unicode, without NUL")
     if custom_id in names:
         raise ValueError(f"custom_id '{custom_id}' is used twice")
     if value.get("method") != "POST" or value.get("url") != path:

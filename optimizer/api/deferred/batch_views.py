@@ -41,6 +41,7 @@ from optimizer.domain.result import UnknownObject
 from optimizer.shared.unambiguous_json import unambiguous_json
 from optimizer.wiring.build import get_services
 from optimizer.wiring.services import Services
+from providers.storable import storable_json, storable_text
 
 _OWN = re.compile(r"(?:file-aco-(?:out-|err-)?|batch_aco_|msgbatch_aco_)[0-9a-f]{32}")
 _RESULTS = re.compile(r"file-aco-(out|err)-([0-9a-f]{32})")
@@ -126,8 +127,8 @@ class _Own:
             raise InvalidField("file", "file: must be UTF-8.", "invalid_file") from None
         row = StoredFile(
             id=f"file-aco-{uuid.uuid4().hex}", tenant=self.client.tenant, size=len(content),
-            api_key=self.client.key, purpose="batch", name=str(file.name)[:200],
-            content=text.replace("\0", "\ufffd"), created_at=datetime.now(UTC),
+            api_key=self.client.key, purpose="batch", name=storable_text(str(file.name))[:200],
+            content=storable_text(text), created_at=datetime.now(UTC),
         )  # fmt: skip
         await self.do(kept.file_store, row)
         return _json(bodies.openai_file(row))
@@ -148,7 +149,7 @@ class _Own:
         metadata = body.get("metadata")
         batch = self._batch(ClientBatch.Format.OPENAI, "batch_aco_", path)
         batch.input_file_id = file_id
-        batch.metadata = metadata if isinstance(metadata, dict) else None
+        batch.metadata = storable_json(metadata) if isinstance(metadata, dict) else None
         await self._create(batch, items, faults)
         return await self._shown(batch.pk)
 

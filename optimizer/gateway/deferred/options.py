@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from optimizer.domain.deadlines import MAX_DEADLINE_SECONDS
+
 logger = logging.getLogger(__name__)
 
 
@@ -31,14 +33,19 @@ class LaneOptions:
 
 
 def lane_options(given: Mapping[str, Any]) -> LaneOptions:
-    """Return the options that an operator has set; those that are no positive number are not."""
+    """Return the options that an operator has set, without those that are out of bounds."""
     known: dict[str, Any] = {}
     for field in fields(LaneOptions):
         value = given.get(field.name)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-            logger.warning("The batch lever's option %s is no positive number", field.name)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        # Times beyond the longest deadline say nothing, and may be none that a clock can count.
+        if not number or not 0 <= value <= MAX_DEADLINE_SECONDS:
+            logger.warning(
+                "The batch lever's option %s is no number from 0 to %d",
+                field.name, MAX_DEADLINE_SECONDS,
+            )  # fmt: skip
             continue
         known[field.name] = max(1, int(value)) if isinstance(field.default, int) else float(value)
     return LaneOptions(**known)

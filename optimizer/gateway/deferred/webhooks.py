@@ -13,7 +13,6 @@ import time
 from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
@@ -42,11 +41,11 @@ class Webhooks:
     def check(self, url: str) -> None:
         """Raise :class:`WebhookRefused` if the URL must not be called."""
         try:
-            parts = urlsplit(url)
+            parts = _read(url)
             place = _place(parts)
         except ValueError:
             raise WebhookRefused("The webhook is no URL.") from None
-        if parts.username or parts.password or "@" in parts.netloc:
+        if parts.userinfo:
             raise WebhookRefused("The webhook's URL must not hold a name or a password.")
         if place not in self._places:
             raise WebhookRefused(
@@ -103,10 +102,18 @@ def webhook_body(row: DeferredRequest) -> dict[str, Any]:
 
 
 def _place_of_host(host: str) -> tuple[str, str, int]:
-    return _place(urlsplit(host if "://" in host else f"https://{host}"))
+    return _place(_read(host if "://" in host else f"https://{host}"))
 
 
-def _place(parts: SplitResult) -> tuple[str, str, int]:
-    if parts.scheme not in _PORTS or not parts.hostname:
+def _read(url: str) -> httpx.URL:
+    """Read ``url`` as the client does that will call it. Raises ValueError if it cannot."""
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(str(error)) from error
+
+
+def _place(url: httpx.URL) -> tuple[str, str, int]:
+    if url.scheme not in _PORTS or not url.host:
         raise ValueError("no URL of HTTP")
-    return parts.scheme, parts.hostname.rstrip("."), parts.port or _PORTS[parts.scheme]
+    return url.scheme, url.host.rstrip("."), url.port or _PORTS[url.scheme]

@@ -130,6 +130,13 @@ def test_changes_are_recorded_and_a_stopped_lever_says_why() -> None:
     assert list(changes) == [("ann", "prove"), ("the service", "off"), ("bob", "on")]
     with pytest.raises(ValidationError, match="control_share"):
         lever_save(Lever(name="flex", mode="prove", control_share=2), who="ann")
+    nan, inf = float("nan"), float("inf")
+    for name, value in (
+        ("control_share", nan), ("harm_budget", nan), ("harm_budget", inf),
+        ("options", {"a": [nan]}), ("options", {"a\0": 1}), ("options", {"a": "\ud800"}),
+    ):  # fmt: skip
+        with pytest.raises(ValidationError, match=name):
+            lever_save(Lever(name="flex", mode="prove", **{name: value}), who="ann")
 
 
 async def ask(client: httpx.AsyncClient, content: str, **body: object) -> httpx.Response:

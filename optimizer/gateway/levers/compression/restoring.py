@@ -200,9 +200,11 @@ class RestoringCaller:
                     [served], rounds.chat, failed, authorize, caller
                 )
             except AllProvidersFailed as error:
-                stream.attempts = (*stream.attempts, *failed[before:])
                 words = "did not go on with its answer"
                 raise ConnectionLost(stream.provider, words) from error
+            finally:
+                # Calls that failed may have cost something, also if another one followed.
+                stream.attempts = (*stream.attempts, *failed[before:])
 
         merging = _MergedStream(rounds, self._keep, following).events(opened)
         stream.events = _Closing(merging, opened.events)
@@ -324,18 +326,26 @@ class _MergedStream:
             self._block = self._highest + 1
             for message in self._merger.next_round() if self._merger is not None else ():
                 yield message
+            used = self._with_earlier(completion.usage)
             self._paid.append(_paid(completion))
             # What the rounds so far used, and what the one that begins uses at least.
             begun = estimated_usage(self._rounds.chat, ())
             yield UsageReported(self._with_earlier(begun))
-            opened = await self._following(self._paid)
+            try:
+                opened = await self._following(self._paid)
+            except Exception:
+                # It did not begin: what its calls may have cost stands with the attempts.
+                yield UsageReported(used)
+                raise
         if stored := self._rounds.stored():
             await self._keep(stored)
         yield UsageReported(self._with_earlier(completion.usage))
-        for finished in self._finished:
-            yield finished
-        for message in self._merger.endings() if self._merger is not None else ():
-            yield message
+        for ending in self._endings():
+            yield ending
+
+    def _endings(self) -> Sequence[Event]:
+        relayed = self._merger.endings() if self._merger is not None else ()
+        return (*self._finished, *relayed)
 
     def _with_earlier(self, usage: Usage) -> Usage:
         return added(usage, [one.usage for one in self._paid if one.usage is not None])

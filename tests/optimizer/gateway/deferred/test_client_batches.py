@@ -113,6 +113,9 @@ async def test_what_is_wrong_with_a_file_is_told_by_line(client: httpx.AsyncClie
     assert [(e["line"], e["code"]) for e in made["errors"]["data"]] == [
         (2, "invalid_json_line"), (3, "invalid_json_line"), (4, "invalid_json_line"),
     ]  # fmt: skip
+    unstorable = line(1, "auto", custom_id="\ud800") + line(2, "auto", custom_id="a\0b")
+    made = await create(client, (await upload(client, unstorable))["id"])
+    assert [e["line"] for e in made["errors"]["data"]] == [1, 2]
     unreadable = line(1, "auto", body={"model": "auto", "messages": "none"})
     made = await create(client, (await upload(client, unreadable))["id"])
     assert made["errors"]["data"][0]["line"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,7 @@ from analytics.models import (
     ProviderBatch,
     RoutingRule,
 )
+from optimizer.gateway.deferred.options import LaneOptions, lane_options
 from optimizer.gateway.deferred.webhooks import Webhooks
 from optimizer.wiring.build import build_services, get_services
 from providers.completion import Usage
@@ -449,6 +451,10 @@ async def test_a_webhook_is_called_signed_and_only_where_it_is_allowed(
         lane()._webhooks = webhooks
         refused = await ask(client, optimizer={"webhook": "https://169.254.169.254/latest"})
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "webhook")
+        # What the client of webhooks cannot call would end every round of the lane.
+        for odd in ("/\x01", "/\n a", "\\@elsewhere.invalid/", "@elsewhere.invalid/"):
+            refused = await ask(client, optimizer={"webhook": hook.url + odd})
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, "webhook")
         (request_id,) = await ask_many(client, 1, optimizer={"webhook": f"{hook.url}/done"})
         hook.next(Reply({}, 500))
         await pass_time(TWELVE_HOURS + 1)
@@ -463,3 +469,9 @@ async def test_a_webhook_is_called_signed_and_only_where_it_is_allowed(
             call.headers["webhook-signature"]
             == (webhooks.headers(request_id, call.raw, stamp)["webhook-signature"])
         )
+
+
+@pytest.mark.parametrize("value", [True, "5", -1, 1e300, 10**400, [5]])
+def test_an_option_that_no_clock_can_count_is_not_used(value: Any) -> None:
+    names = [one.name for one in fields(LaneOptions)]
+    assert lane_options(dict.fromkeys(names, value)) == LaneOptions()

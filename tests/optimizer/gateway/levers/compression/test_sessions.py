@@ -265,8 +265,30 @@ async def test_rounds_that_fail_are_paid_for(
     assert "optimizer_restore" not in reply.text
     rows = [row async for row in RequestRecord.objects.order_by("created_at")]
     assert rows[1].status != "ok"
-    assert rows[1].cost is not None
-    assert rows[1].cost >= rows[0].cost > 0
+    assert rows[1].cost == rows[0].cost > 0, "what was refused costs nothing"
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_calls_that_fail_within_an_answer_are_recorded(
+    streamed: bool, providers: dict[str, FakeProvider], start: Start
+) -> None:
+    """The second round is answered at the second try: both calls are recorded once."""
+    agent, fake = ClaudeAgent(), providers["claude"]
+    call = ("call", "c1", "run", {"cmd": "test"})
+    scripted(agent, fake, [says(call), restores(), says(("text", "Now I know."))])
+    client = await start()
+    await switch("on")
+    agent.person("Why?")
+    await agent.ask(client)
+    agent.results(("c1", LOG))
+    answer, refused = fake.wire, iter([Reply({}, 500)])
+    fake.wire = lambda asked: (
+        (next(refused, None) if LOG in texts_in(asked.body) else None) or answer(asked)
+    )
+    assert await agent.ask(client, streamed=streamed) == [("text", "Now I know.")]
+    rows = [row async for row in RequestRecord.objects.order_by("created_at")]
+    assert [one["status"] for one in rows[1].attempts] == [500]
+    assert rows[1].cost == 2 * rows[0].cost > 0
 
 
 async def test_what_the_provider_keeps_is_not_cut(
