@@ -25,6 +25,7 @@ from optimizer.asgi import application
 from optimizer.wiring import build, routing
 from optimizer.wiring.build import forget_services, get_services, journal
 from providers.http.transport import ConnectionSettings, HttpClient, make_client
+from tests.emptying import keep_what_migrate_makes
 from tests.fakes.server import FakeProvider
 from tests.fakes.wires import KEY, anthropic_wire, gemini_wire, openai_wire
 
@@ -43,6 +44,7 @@ def _delete_all(ops: Any, style: Any, tables: Sequence[str], **_: Any) -> list[s
     return [f"DELETE FROM {ops.quote_name(table)}" for table in tables]
 
 
+keep_what_migrate_makes()
 if connections["default"].vendor == "postgresql":
     type(connections["default"].ops).sql_flush = _delete_all  # type: ignore[method-assign]
 
