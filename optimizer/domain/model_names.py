@@ -113,14 +113,17 @@ class ModelNames:
 
         Raises :class:`UnknownModel`.
         """
-        specs = self._chat.get(name) or self._read(name, "chat")
+        specs = self._configured(self._chat.get(name, ()))
+        if not specs:
+            known = [*self._chat.get(name, ()), *self._read(name, "chat")]
+            # A cloud that is not configured stands behind the model's maker.
+            specs = self._configured(known) or sorted(known, key=_is_of_cloud)
         if not specs:
             raise UnknownModel(
                 f"The model '{_shown(name)}' is not in the catalogue nor in the price table. "
                 + self._nearest(name)
             )
-        spec = (self._configured(specs) or specs)[0]
-        return ModelRef(spec.provider, spec.id)
+        return ModelRef(specs[0].provider, specs[0].id)
 
     def chat_models(self, tier: str) -> list[ModelRef]:
         """Return the catalogue's chat models of a tier, whether configured or not."""
@@ -253,6 +256,10 @@ class ModelNames:
 def _provider_of_api(endpoint: str) -> str:
     gemini = "gemini" in endpoint.lower() or endpoint.endswith(("enerateContent", "mbedContent"))
     return "gemini" if gemini else _PROVIDER_OF_API.get(endpoint, "")
+
+
+def _is_of_cloud(spec: ModelSpec) -> bool:
+    return spec.provider in _OF_CLOUDS
 
 
 def _shown(name: str) -> str:
