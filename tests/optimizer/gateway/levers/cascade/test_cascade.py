@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from asgiref.sync import sync_to_async
 
 from analytics.budgets.begun_calls import proof_of
 from analytics.models import Budget, BudgetHold, CachedResponse, Lever, RequestRecord
@@ -320,7 +321,7 @@ class TestBudgets:
     async def test_both_calls_are_held_before_the_first_and_what_is_left_is_given_back(
         self, begin: Begin, fakes: Fakes
     ) -> None:
-        budget = await asyncio.to_thread(BudgetFactory, limit=Decimal("1"))
+        budget = await sync_to_async(BudgetFactory)(limit=Decimal("1"))
         client = await begin()
         fakes["claude"].always(cheap_says(BAD))
         fakes["claude"].gate = asyncio.Event()
@@ -340,8 +341,8 @@ class TestBudgets:
         best = "claude/claude-opus-5-5"
         client = await begin("off", strong=[best])
         services = get_services()
-        await asyncio.to_thread(BudgetFactory, limit=Decimal("1"))
-        await asyncio.to_thread(services.budgets.refresh)
+        await sync_to_async(BudgetFactory)(limit=Decimal("1"))
+        await sync_to_async(services.budgets.refresh)()
         fakes["claude"].gate = asyncio.Event()
         asking = asyncio.create_task(ask(client))
         await eventually(lambda: bool(fakes["claude"].asked))
@@ -357,8 +358,8 @@ class TestBudgets:
             await Budget.objects.aupdate(
                 limit=spent + one_call + Decimal("0.0001") * (1 + 90 * spare)
             )
-            await asyncio.to_thread(services.levers.refresh)
-            await asyncio.to_thread(services.budgets.refresh)
+            await sync_to_async(services.levers.refresh)()
+            await sync_to_async(services.budgets.refresh)()
             other = PROMPT.replace("Python", "Kotlin" if spare else "Pascal")
             assert (await ask(client, other)).status_code == 200
             again = await only_row()
@@ -369,7 +370,7 @@ class TestBudgets:
     async def test_if_the_worker_dies_what_was_paid_is_known_and_what_was_only_held_is_not_charged(
         self, begin: Begin, fakes: Fakes
     ) -> None:
-        await asyncio.to_thread(BudgetFactory, limit=Decimal("1"))
+        await sync_to_async(BudgetFactory)(limit=Decimal("1"))
         client = await begin()
         budgets = get_services().budgets
         fakes["claude"].always(cheap_says(BAD))
