@@ -8,22 +8,22 @@ from optimizer.api.deferred.views import DeferredViewSet
 
 urlpatterns = [
     path(
-        "deferred/<uuid:request_id>",
+        "deferred/<str:request_id>",
         DeferredViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
         name="deferred",
     ),
     path(
-        "deferred/<uuid:request_id>/result",
+        "deferred/<str:request_id>/result",
         DeferredViewSet.as_view({"get": "result"}),
         name="deferred-result",
     ),
     path(
-        "deferred/<uuid:request_id>/events",
+        "deferred/<str:request_id>/events",
         DeferredViewSet.as_view({"get": "events"}),
         name="deferred-events",
     ),
     path(
-        "deferred/<uuid:request_id>/cancel",
+        "deferred/<str:request_id>/cancel",
         DeferredViewSet.as_view({"post": "cancel"}),
         name="deferred-cancel",
     ),

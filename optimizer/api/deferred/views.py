@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -51,7 +52,7 @@ class DeferredViewSet(AsyncViewSet):
         parameters=[_ID],
         responses={200: DeferredBody, 404: ErrorBody},
     )
-    async def retrieve(self, request: Request, request_id: uuid.UUID) -> HttpResponseBase:
+    async def retrieve(self, request: Request, request_id: str) -> HttpResponseBase:
         """Return how far a request is, with its answer or its error once it has ended."""
         row = await self._find(request, request_id)
         body = deferred_body(row)
@@ -67,7 +68,7 @@ class DeferredViewSet(AsyncViewSet):
         parameters=[_ID],
         responses={200: OpenApiTypes.OBJECT, 202: DeferredBody, 404: ErrorBody},
     )
-    async def result(self, request: Request, request_id: uuid.UUID) -> HttpResponseBase:
+    async def result(self, request: Request, request_id: str) -> HttpResponseBase:
         """Return what the client would have got at once; 202 while there is no answer."""
         row = await self._find(request, request_id)
         if row.state in DeferredRequest.OPEN:
@@ -83,10 +84,10 @@ class DeferredViewSet(AsyncViewSet):
         parameters=[_ID],
         responses={(200, "text/event-stream"): OpenApiTypes.STR, 404: ErrorBody},
     )
-    async def events(self, request: Request, request_id: uuid.UUID) -> HttpResponseBase:
+    async def events(self, request: Request, request_id: str) -> HttpResponseBase:
         """Return a stream that ends with the event "result", once there is one."""
-        await self._find(request, request_id)
-        return EventStream(self._events(request, request_id), lambda: None, {})
+        row = await self._find(request, request_id)
+        return EventStream(self._events(request, row.pk), lambda: None, {})
 
     @extend_schema(
         operation_id="cancel_deferred",
@@ -96,13 +97,13 @@ class DeferredViewSet(AsyncViewSet):
         request=None,
         responses={200: DeferredBody, 404: ErrorBody, 409: ErrorBody},
     )
-    async def cancel(self, request: Request, request_id: uuid.UUID) -> HttpResponseBase:
+    async def cancel(self, request: Request, request_id: str) -> HttpResponseBase:
         """Cancel a request that has not ended."""
         row = await self._find(request, request_id)
         detail = "The client cancelled the request."
         end = partial(deferred_end, row.pk, State.CANCELLED, "cancelled", detail, 409)
         if not await self._database.run(end):
-            return self._refusal(request_id, "The request has ended, so it cannot be cancelled.")
+            return self._refusal(row.pk, "The request has ended, so it cannot be cancelled.")
         return Response(deferred_body(await self._find(request, request_id)))
 
     @extend_schema(
@@ -112,23 +113,25 @@ class DeferredViewSet(AsyncViewSet):
         parameters=[_ID],
         responses={204: None, 404: ErrorBody, 409: ErrorBody},
     )
-    async def destroy(self, request: Request, request_id: uuid.UUID) -> HttpResponseBase:
+    async def destroy(self, request: Request, request_id: str) -> HttpResponseBase:
         """Delete a request that has ended, with its answer."""
         row = await self._find(request, request_id)
         if not await self._database.run(partial(deferred_delete, row.pk)):
-            return self._refusal(request_id, "The request has not ended: cancel it first.")
+            return self._refusal(row.pk, "The request has not ended: cancel it first.")
         return Response(status=204)
 
     @property
     def _database(self) -> Any:
         return self.services.object_database
 
-    async def _find(self, request: Request, request_id: uuid.UUID) -> DeferredRequest:
+    async def _find(self, request: Request, request_id: uuid.UUID | str) -> DeferredRequest:
         client = client_of(request)
         tenant = None if client is ANONYMOUS else client.tenant
-        row: DeferredRequest | None = await self._database.run(
-            partial(deferred_find, request_id, tenant)
-        )
+        row: DeferredRequest | None = None
+        # What is no id is answered as an unknown one is, in the format of this API.
+        with suppress(ValueError):
+            known = uuid.UUID(str(request_id))
+            row = await self._database.run(partial(deferred_find, known, tenant))
         if row is None:
             raise NotFound("There is no deferred request with this id.")
         return row

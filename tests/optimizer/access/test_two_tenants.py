@@ -211,7 +211,7 @@ async def test_nothing_that_another_does_shows_anywhere(client: httpx.AsyncClien
 async def test_its_ids_are_answered_as_unknown_ones(client: httpx.AsyncClient) -> None:
     red, blue = await key_of("red"), await key_of("blue")
     ids = await blue_acts(client, blue)
-    objects = [path for path in ALL_PATHS if path.startswith("v1/") and "<str:" in path]
+    objects = [path for path in ALL_PATHS if path.startswith("v1/") and "<str:object_id>" in path]
     assert objects
     for path in objects:
         kind = next(k for k in sorted(OBJECTS, key=len)[::-1] if path.startswith(f"v1/{k}/"))
