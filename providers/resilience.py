@@ -113,6 +113,11 @@ class ResilientCaller:
             policy.breaker_failures, policy.breaker_seconds, policy.breaker_window
         )
 
+    def wire_of(self, provider: str) -> str:
+        """Return the wire of a configured provider; empty if it is not configured any more."""
+        client = self.providers.get(provider)
+        return "" if client is None else client.wire
+
     def circuit_state(self, provider: str) -> CircuitState:
         """Return the state of the provider's circuit, or of that of its key if it is worse.
 

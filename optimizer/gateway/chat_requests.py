@@ -199,8 +199,7 @@ class ChatRequestBuilder:
 
     def wire_of(self, provider: str) -> str:
         """Return the wire of a configured provider; empty if it is not configured any more."""
-        client = self._caller.providers.get(provider)
-        return "" if client is None else client.wire
+        return self._caller.wire_of(provider)
 
     def holds_thread(self, name: str, wire: str) -> bool:
         """Return whether all that the model ``name`` may stand for is reached over ``wire``.

@@ -125,7 +125,7 @@ class RoutingService:
         self._follow_ups = FollowUps(
             cache,
             prompt_caches,
-            self._wire_of,
+            caller.wire_of,
             as_routed=self._as_routed,
             afresh=self._afresh,
             judge=judge,
@@ -535,15 +535,9 @@ class RoutingService:
         attempts: list[Attempt],
         reservation: Reservation | None,
     ) -> tuple[AnalyzedRequest, CascadeRun | None]:
-        # A shortened conversation is answered in rounds of its own.
-        shortened = analyzed.request.restoring is not None
-        if self._cascades is None or not self._cascades.on or shortened:
+        if self._cascades is None or not self._cascades.on:
             return analyzed, None
         return await self._cascades.begin(analyzed, decision, attempts, reservation)
-
-    def _wire_of(self, provider: str) -> str:
-        client = self._caller.providers.get(provider)
-        return "" if client is None else client.wire
 
     def _caller_of(self, request: GatewayRequest) -> Caller:
         """Return what calls models: in rounds where they may ask for what was left out."""

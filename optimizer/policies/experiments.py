@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,13 +11,12 @@ from analytics.models import Experiment
 from optimizer.domain.analyzed_request import Assignment
 from optimizer.domain.model_names import ModelNames
 from optimizer.domain.request import GatewayRequest, stricter
+from optimizer.policies.arms import place_of
 from optimizer.policies.policy import PolicyError, PolicySpec, leaves_choice, read_arm
 from optimizer.shared.log_once import LogOnce
 from routing.rules import Rule
 
 logger = logging.getLogger(__name__)
-
-_BUCKETS = 2**64
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,7 @@ def arm_of(experiment: str, unit: str, share: float) -> str:
 
     A unit always has the same arm in an experiment, independent of its arms in others.
     """
-    digest = hashlib.sha256(f"{experiment}\0{unit}".encode()).digest()
-    return "treatment" if int.from_bytes(digest[:8]) < share * _BUCKETS else "control"
+    return "treatment" if place_of(experiment, unit) < share else "control"
 
 
 class Experiments:

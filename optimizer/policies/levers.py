@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -19,11 +18,11 @@ from optimizer.domain.levers import (
     Mode,
 )
 from optimizer.domain.request import GatewayRequest
+from optimizer.policies.arms import place_of
 from providers.values import frozen
 
 JOINT_SHARE = 0.01
 """Share of units that all levers leave alone, so that what they save together can be measured."""
-_BUCKETS = 2**64
 
 
 class LeverSettingError(ValueError):
@@ -115,9 +114,9 @@ class ActiveLevers:
         if state.mode == "prove":
             alone = f"{request.client.tenant}\0{request.request_id}"
             unit = f"{request.client.tenant}\0{request.session.id}" if request.session.id else alone
-            joint = _place("all levers", unit) < JOINT_SHARE
+            joint = place_of("all levers", unit) < JOINT_SHARE
             propensity = 1 - state.control_share
-            place = _place(name, alone if name in DRAWN_BY_REQUEST else unit)
+            place = place_of(name, alone if name in DRAWN_BY_REQUEST else unit)
             arm = "control" if joint or place < state.control_share else "treated"
         return LeverTrial(name, arm, propensity, expected, joint, detail)
 
@@ -148,8 +147,3 @@ class ActiveLevers:
             share = max(RAMP_SHARE, share or 0.0)
         options = row.options if row is not None else {}
         return LeverState(mode, self._control_share if share is None else share, options, fixed)
-
-
-def _place(what: str, unit: str) -> float:
-    digest = hashlib.sha256(f"{what}\0{unit}".encode()).digest()
-    return int.from_bytes(digest[:8]) / _BUCKETS

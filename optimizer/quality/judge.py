@@ -20,7 +20,6 @@ from django.db import Error as DatabaseFailure
 
 from analytics.models import Comparison
 from analytics.quality.comparisons import ScoredAnswer, comparison_record
-from optimizer.budgets.reservations import Budgets
 from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.request import GatewayRequest, only_text
 from optimizer.domain.result import CompletionResult
@@ -28,8 +27,6 @@ from optimizer.pricing.baseline_choice import BaselineChoice
 from optimizer.quality.judge_pace import JudgePace, Pace
 from optimizer.quality.pair_judge import EVEN, JudgingBill, JudgingFailed, PairJudge
 from optimizer.shared.tasks import Background
-from providers.pricing import PriceBook
-from providers.resilience import ResilientCaller
 from routing.models import ModelRef
 
 logger = logging.getLogger(__name__)
@@ -44,12 +41,11 @@ Store = Callable[..., Awaitable[Any]]
 class JudgePolicy:
     """How much to judge, and against which model.
 
-    ``model`` judges a share ``rate`` (0-1) of answers, for at most ``daily_budget`` USD per
-    UTC day, spread over its hours. ``reference`` is the model to compare with; ``None`` means
-    the request's baseline.
+    A share ``rate`` (0-1) of answers is judged, for at most ``daily_budget`` USD per UTC day,
+    spread over its hours. ``reference`` is the model to compare with; ``None`` means the
+    request's baseline.
     """
 
-    model: ModelRef
     rate: float
     daily_budget: Decimal
     reference: ModelRef | None = None
@@ -73,18 +69,16 @@ class Judge:
     def __init__(
         self,
         policy: JudgePolicy,
-        caller: ResilientCaller,
-        prices: PriceBook,
+        pairs: PairJudge,
         store: Store,
         *,
-        budgets: Budgets | None = None,
         baselines: BaselineChoice | None = None,
         can_record: Callable[[], bool] = lambda: True,
         seed: int | None = None,
     ) -> None:
         self._policy = policy
         self._can_record = can_record
-        self._pairs = PairJudge(policy.model, caller, prices, budgets)
+        self._pairs = pairs
         self._store = store
         self._baselines = baselines
         self._random = random.Random(seed)  # noqa: S311 - a sample, not a secret
@@ -148,7 +142,7 @@ class Judge:
             logger.error("An answer could not be judged", exc_info=failure)
         finally:
             self._waiting -= 1
-        judge = str(self._policy.model)
+        judge = str(self._pairs.model)
         try:
             await self._store(_record, case, score, error, judge)
         except DatabaseFailure as failure:  # this task runs in the background: log it here

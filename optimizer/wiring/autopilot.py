@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,18 +12,13 @@ from analytics.autopilot.noticing import PricedModel
 from analytics.autopilot.steps import autopilot_on
 from analytics.autopilot.uses import month_start, uses_take
 from analytics.models import Comparison
-from optimizer.budgets.reservations import Budgets
-from optimizer.domain.model_names import ModelNames
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.policies.autopilot import ActiveAutopilot, ActiveTrial, trials_load
 from optimizer.quality.judge_pace import JudgePace
-from optimizer.quality.pair_judge import PairJudge
 from optimizer.quality.second_answers import SecondAnswers
 from optimizer.quality.trial_answers import TrialAnswers
 from optimizer.wiring.product_settings import ProductSettings, product_settings
-from optimizer.wiring.quality import judge_model, storing_on
-from providers.pricing import PriceBook
-from providers.resilience import ResilientCaller
+from optimizer.wiring.quality import Judging
 from routing.guarantee.adoption import AdoptionTerms
 
 logger = logging.getLogger(__name__)
@@ -73,15 +67,7 @@ def priced_models(options: AvailableModels) -> list[PricedModel]:
     ]
 
 
-def configured_autopilot(
-    names: ModelNames,
-    caller: ResilientCaller,
-    prices: PriceBook,
-    options: AvailableModels,
-    database: Executor,
-    budgets: Budgets,
-    can_record: Callable[[], bool],
-) -> Autopilot:
+def configured_autopilot(judging: Judging | None, options: AvailableModels) -> Autopilot:
     """Return the autopilot; without a judge, or beside a guarantee, it does nothing."""
     product = product_settings()
     obstacle = autopilot_obstacle(product)
@@ -89,8 +75,7 @@ def configured_autopilot(
         if product.autopilot:
             logger.error("AUTOPILOT: %s. The autopilot does nothing.", obstacle)
         return Autopilot()
-    judge = judge_model(names, caller, prices)
-    if judge is None:
+    if judging is None:
         return Autopilot()
     policy = autopilot_policy(product)
 
@@ -105,10 +90,10 @@ def configured_autopilot(
     )
     pace = JudgePace(product.autopilot_rate, policy.daily_usd, Comparison.Source.AUTOPILOT)
     answers = SecondAnswers(
-        PairJudge(judge, caller, prices, budgets),
-        storing_on(database),
+        judging.pairs,
+        judging.store,
         pace,
-        can_record=can_record,
+        can_record=judging.can_record,
         may_spend=may_spend,
     )
     return Autopilot(

@@ -90,6 +90,7 @@ from optimizer.wiring.quality import (
     configured_baseline,
     configured_guarantee,
     configured_judge,
+    configured_judging,
     configured_lever_pairs,
     configured_shadow,
 )
@@ -322,10 +323,7 @@ def build_services() -> Services:
     anywhere = [meter.observe, *telemetry.observers]
     observers = [feed.observe, *anywhere]
     entries = LedgerEntryBuilder(storage_policy())
-
-    def wire_of(name: str) -> str:
-        return provider.wire if (provider := caller.providers.get(name)) else ""
-
+    wire_of = caller.wire_of
     sessions = SessionStates(objects, wire_of) if product.session_routing else None
     habits = CacheHabits()
     api_keys = ApiKeys(product.auth)
@@ -368,14 +366,13 @@ def build_services() -> Services:
         refreshes["the compared answers"] = guarantee.refresh
     conversations = ConversationMemory(objects)
     refreshes["which conversations were shortened"] = conversations.refresh
-    shadow = configured_shadow(
+    judging = configured_judging(
         names, caller, prices, background, budgets, lambda: ledger.health.can_record
     )
+    shadow = configured_shadow(judging)
     if shadow is not None:
         refreshes["the counts of shadow evaluation"] = shadow.write_counts
-    autopilot = configured_autopilot(
-        names, caller, prices, options, background, budgets, lambda: ledger.health.can_record
-    )
+    autopilot = configured_autopilot(judging, options)
     if autopilot.active is not None:
         refreshes["the trials of the autopilot"] = autopilot.active.refresh
     ways = LeverWays(levers, caller, options, output_lengths, speeds)
@@ -400,20 +397,9 @@ def build_services() -> Services:
         cascades=cascades,
         rules=rules,
         experiments=experiments,
-        judge=configured_judge(
-            names,
-            caller,
-            prices,
-            background,
-            guarantee,
-            budgets,
-            baselines,
-            lambda: ledger.health.can_record,
-        ),
+        judge=configured_judge(judging, guarantee, baselines),
         shadow=shadow,
-        lever_pairs=configured_lever_pairs(
-            names, caller, prices, background, budgets, lambda: ledger.health.can_record
-        ),
+        lever_pairs=configured_lever_pairs(judging),
         autopilot=autopilot.active,
         trial_answers=autopilot.answers,
         budgets=budgets,

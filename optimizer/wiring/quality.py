@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -45,77 +46,75 @@ def judge_model(names: ModelNames, caller: ResilientCaller, prices: PriceBook) -
     return model
 
 
-def storing_on(database: Executor) -> Store:
-    """Return a function that runs work on the thread that may use the database."""
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What everything needs that has answers judged in the background.
+
+    ``store`` runs work on the thread that may use the database, ``can_record`` is whether that
+    takes records.
+    """
+
+    pairs: PairJudge
+    store: Store
+    can_record: Callable[[], bool]
+
+
+def configured_judging(
+    names: ModelNames,
+    caller: ResilientCaller,
+    prices: PriceBook,
+    database: Executor,
+    budgets: Budgets,
+    can_record: Callable[[], bool],
+) -> Judging | None:
+    """Return the judge's model and its surroundings, ``None`` if there is no model that judges."""
+    model = judge_model(names, caller, prices)
+    if model is None:
+        return None
 
     async def store(work: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(database, work, *args)
 
-    return store
+    return Judging(PairJudge(model, caller, prices, budgets), store, can_record)
 
 
-def configured_shadow(
-    names: ModelNames,
-    caller: ResilientCaller,
-    prices: PriceBook,
-    database: Executor,
-    budgets: Budgets,
-    can_record: Callable[[], bool],
-) -> Shadow | None:
+def configured_shadow(judging: Judging | None) -> Shadow | None:
     """Return the shadow evaluation, ``None`` while SHADOW_RATE is 0 or there is no judge."""
     product = product_settings()
     if not product.shadow_rate:
         return None
-    model = judge_model(names, caller, prices)
-    if model is None:
+    if judging is None:
         logger.error("SHADOW_RATE is set, but JUDGE_MODEL names no judge. Nothing is evaluated.")
         return None
     policy = ShadowPolicy(product.shadow_rate, product.shadow_daily_budget)
-    pairs = PairJudge(model, caller, prices, budgets)
-    return Shadow(policy, pairs, storing_on(database), can_record=can_record)
+    return Shadow(policy, judging.pairs, judging.store, can_record=judging.can_record)
 
 
-def configured_lever_pairs(
-    names: ModelNames,
-    caller: ResilientCaller,
-    prices: PriceBook,
-    database: Executor,
-    budgets: Budgets,
-    can_record: Callable[[], bool],
-) -> LeverPairs | None:
+def configured_lever_pairs(judging: Judging | None) -> LeverPairs | None:
     """Return what judges the answers of levers, ``None`` without a judge."""
     product = product_settings()
-    model = judge_model(names, caller, prices) if product.lever_judge_rate else None
-    if model is None:
+    if judging is None or not product.lever_judge_rate:
         return None
     policy = LeverPairPolicy(product.lever_judge_rate, product.lever_judge_daily_budget)
-    pairs = PairJudge(model, caller, prices, budgets)
-    return LeverPairs(policy, pairs, storing_on(database), can_record=can_record)
+    return LeverPairs(policy, judging.pairs, judging.store, can_record=judging.can_record)
 
 
 def configured_judge(
-    names: ModelNames,
-    caller: ResilientCaller,
-    prices: PriceBook,
-    database: Executor,
+    judging: Judging | None,
     guarantee: ActiveGuarantee | None,
-    budgets: Budgets | None = None,
     baselines: BaselineChoice | None = None,
-    can_record: Callable[[], bool] = lambda: True,
 ) -> Judge | None:
     """Return the judge, ``None`` if its model is not set, not configured or has no known price.
 
     With a guarantee, the judge always compares answers with the guarantee's reference model.
     """
-    product = product_settings()
-    model = judge_model(names, caller, prices)
-    if model is None:
+    if judging is None:
         return None
-    store = storing_on(database)
+    product = product_settings()
     reference = guarantee.guarantee().reference if guarantee else None
-    policy = JudgePolicy(model, product.judge_rate, product.judge_daily_budget, reference)
+    policy = JudgePolicy(product.judge_rate, product.judge_daily_budget, reference)
     return Judge(
-        policy, caller, prices, store, budgets=budgets, baselines=baselines, can_record=can_record
+        policy, judging.pairs, judging.store, baselines=baselines, can_record=judging.can_record
     )
 
 

@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from providers.batches.jobs import (
+    CLOCK_SKEW,
+    JSON_TYPE,
+    MOST_PAGES,
+    PAGE,
     BatchApi,
     BatchOrder,
     BatchView,
@@ -29,10 +33,6 @@ from providers.http.side_calls import SideCall
 from providers.http.wire import WireClient
 
 _PATH = "/v1/messages/batches"
-_JSON = {"content-type": "application/json"}
-_PAGE = 100
-_MOST_PAGES = 50
-_SKEW = timedelta(minutes=5)
 _ENDINGS: Mapping[str, LineEnding] = {
     "succeeded": "answered",
     "errored": "failed",
@@ -60,7 +60,7 @@ class AnthropicBatches(BatchApi):
         """Create the batch with all its requests."""
         requests = [{"custom_id": line.custom_id, "params": line.body} for line in order.lines]
         content = line_of({"requests": requests})
-        headers = {**_JSON, **order.headers}
+        headers = {**JSON_TYPE, **order.headers}
         call = SideCall("POST", _PATH, headers=headers, content=content)
         _, body = await self._provider.pass_on_whole(call)
         made = body.get("id")
@@ -72,9 +72,9 @@ class AnthropicBatches(BatchApi):
         self, name: str, lines: ExpectedLines, since: datetime, other: Collection[str]
     ) -> Sought:
         """Look at the batches of as many requests that were created since then."""
-        query: list[tuple[str, str]] = [("limit", str(_PAGE))]
+        query: list[tuple[str, str]] = [("limit", str(PAGE))]
         undecided = False
-        for _ in range(_MOST_PAGES):
+        for _ in range(MOST_PAGES):
             _, page = await self._provider.pass_on_whole(SideCall("GET", _PATH, query=query))
             data = page.get("data")
             batches = [b for b in data if isinstance(b, dict)] if isinstance(data, list) else []
@@ -91,7 +91,7 @@ class AnthropicBatches(BatchApi):
             past = bool(batches) and not _since(batches[-1], since)
             if not batches or not page.get("has_more") or past:
                 return Sought(known=not undecided)
-            query = [("limit", str(_PAGE)), ("after_id", str(batches[-1].get("id")))]
+            query = [("limit", str(PAGE)), ("after_id", str(batches[-1].get("id")))]
         return Sought(known=False)
 
     async def _holds(self, batch_id: str, custom_ids: Collection[str]) -> bool:
@@ -141,7 +141,7 @@ def _since(batch: Mapping[str, Any], since: datetime) -> bool:
         created = datetime.fromisoformat(str(batch.get("created_at")))
     except ValueError:
         return True
-    return created.tzinfo is None or created >= since - _SKEW
+    return created.tzinfo is None or created >= since - CLOCK_SKEW
 
 
 def _result(line: Mapping[str, Any]) -> LineResult | None:

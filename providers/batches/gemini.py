@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from providers.batches.jobs import (
+    CLOCK_SKEW,
+    JSON_TYPE,
+    MOST_PAGES,
+    PAGE,
     BatchApi,
     BatchOrder,
     BatchView,
@@ -25,10 +29,6 @@ from providers.errors import MalformedResponse, ModelNotFound
 from providers.http.side_calls import SideCall
 from providers.http.wire import WireClient
 
-_JSON = {"content-type": "application/json"}
-_PAGE = 100
-_MOST_PAGES = 50
-_SKEW = timedelta(minutes=5)
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED")
 
 
@@ -48,7 +48,7 @@ class GeminiBatches(BatchApi):
             line_of({"key": line.custom_id, "request": line.body}) for line in order.lines
         )
         start = {
-            **_JSON,
+            **JSON_TYPE,
             "x-goog-upload-protocol": "resumable",
             "x-goog-upload-command": "start",
             "x-goog-upload-header-content-length": str(len(lines)),
@@ -71,7 +71,7 @@ class GeminiBatches(BatchApi):
         batch = {"displayName": order.name, "inputConfig": {"fileName": file_id}}
         path = f"/v1beta/models/{quote(order.model, safe='')}:batchGenerateContent"
         content = json.dumps({"batch": batch}).encode()
-        call = SideCall("POST", path, headers=_JSON, content=content)
+        call = SideCall("POST", path, headers=JSON_TYPE, content=content)
         _, body = await self._provider.pass_on_whole(call)
         return self._name_of(body)
 
@@ -79,8 +79,8 @@ class GeminiBatches(BatchApi):
         self, name: str, lines: ExpectedLines, since: datetime, other: Collection[str]
     ) -> Sought:
         """Look for the batch by its display name."""
-        query: list[tuple[str, str]] = [("pageSize", str(_PAGE))]
-        for _ in range(_MOST_PAGES):
+        query: list[tuple[str, str]] = [("pageSize", str(PAGE))]
+        for _ in range(MOST_PAGES):
             call = SideCall("GET", "/v1beta/batches", query=query)
             _, page = await self._provider.pass_on_whole(call)
             listed = page.get("operations")
@@ -92,7 +92,7 @@ class GeminiBatches(BatchApi):
             past = bool(batches) and not _since(_metadata(batches[-1]), since)
             if not token or past:
                 return Sought()
-            query = [("pageSize", str(_PAGE)), ("pageToken", str(token))]
+            query = [("pageSize", str(PAGE)), ("pageToken", str(token))]
         return Sought(known=False)
 
     async def view(self, batch_id: str) -> BatchView:
@@ -154,7 +154,7 @@ def _since(metadata: Mapping[str, Any], since: datetime) -> bool:
         created = datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}+00:00")
     except ValueError:
         return True
-    return created >= since - _SKEW
+    return created >= since - CLOCK_SKEW
 
 
 def _result(line: Mapping[str, Any]) -> LineResult | None:

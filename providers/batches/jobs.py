@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from providers.values import frozen
 
 BatchState = Literal["running", "ended", "gone"]
 """``gone``: the provider does not know the batch any more, nor what came of it."""
+JSON_TYPE = {"content-type": "application/json"}
+PAGE = 100
+"""Batches asked for at once where one is looked for."""
+MOST_PAGES = 50
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far a provider's clock may differ from ours."""
 LineEnding = Literal["answered", "failed", "expired", "cancelled"]
 
 

@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from providers.batches.jobs import (
+    CLOCK_SKEW,
+    JSON_TYPE,
+    MOST_PAGES,
+    PAGE,
     BatchApi,
     BatchOrder,
     BatchView,
@@ -27,12 +31,7 @@ from providers.http.side_calls import SideCall
 from providers.http.wire import WireClient
 
 _MARK = "optimizer_batch"
-_JSON = {"content-type": "application/json"}
 _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
-_PAGE = 100
-_MOST_PAGES = 50
-# Clocks differ a little.
-_SKEW = timedelta(minutes=5)
 _KEPT_SECONDS = 3 * 24 * 3600
 _ENDINGS: Mapping[str, LineEnding] = {
     "batch_expired": "expired",
@@ -90,14 +89,14 @@ class OpenAIBatches(BatchApi):
             "metadata": {_MARK: order.name},
         }
         content = json.dumps(body).encode()
-        return await self._id_of(SideCall("POST", "/batches", headers=_JSON, content=content))
+        return await self._id_of(SideCall("POST", "/batches", headers=JSON_TYPE, content=content))
 
     async def seek(
         self, name: str, lines: ExpectedLines, since: datetime, other: Collection[str]
     ) -> Sought:
         """Look for the batch by its metadata; the latest batches are listed first."""
-        query: list[tuple[str, str]] = [("limit", str(_PAGE))]
-        for _ in range(_MOST_PAGES):
+        query: list[tuple[str, str]] = [("limit", str(PAGE))]
+        for _ in range(MOST_PAGES):
             _, page = await self._provider.pass_on_whole(SideCall("GET", "/batches", query=query))
             data = page.get("data")
             batches = [b for b in data if isinstance(b, dict)] if isinstance(data, list) else []
@@ -106,10 +105,10 @@ class OpenAIBatches(BatchApi):
                 if isinstance(marks, dict) and marks.get(_MARK) == name:
                     return Sought(str(batch["id"]))
             created = [b["created_at"] for b in batches if isinstance(b.get("created_at"), int)]
-            past = bool(created) and min(created) < (since - _SKEW).timestamp()
+            past = bool(created) and min(created) < (since - CLOCK_SKEW).timestamp()
             if not batches or not page.get("has_more") or past:
                 return Sought()
-            query = [("limit", str(_PAGE)), ("after", str(batches[-1].get("id")))]
+            query = [("limit", str(PAGE)), ("after", str(batches[-1].get("id")))]
         return Sought(known=False)
 
     async def view(self, batch_id: str) -> BatchView:

@@ -24,6 +24,8 @@ def may_cascade(
         return False
     if request.streamed and not wanted.streams:
         return False
+    if request.restoring is not None:
+        return False  # a shortened conversation is answered in rounds of its own
     # What is being measured, or was chosen for another reason than cost, stays as it is.
     if metadata.get("explored") or analyzed.assignment is not None:
         return False

@@ -12,6 +12,11 @@ from providers.completion import Completion
 Body = Mapping[str, Any]
 
 
+def objects_in(value: Any) -> list[Any]:
+    """Return the JSON objects in a list; nothing where it is none, as clients send odd things."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
 class RequestWire(Protocol):
     """How one wire writes a request. Nothing changes the given body; all return a new one."""
 

@@ -18,7 +18,7 @@ from optimizer.gateway.levers.compression.hidden import (
 )
 from optimizer.gateway.levers.compression.places import Calls, Change, pasted
 from optimizer.gateway.levers.compression.texts.forms import TOOL
-from optimizer.gateway.levers.compression.wires import Body
+from optimizer.gateway.levers.compression.wires import Body, objects_in
 from providers.chat import Text, Thinking, ToolCall
 from providers.completion import Completion
 
@@ -88,14 +88,13 @@ class AnthropicRequests:
 
 
 def _messages(body: Body) -> list[Any]:
-    messages = body.get("messages")
-    return [m for m in messages if isinstance(m, Mapping)] if isinstance(messages, list) else []
+    return objects_in(body.get("messages"))
 
 
 def _blocks(content: Any) -> list[Any]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
-    return [b for b in content if isinstance(b, Mapping)] if isinstance(content, list) else []
+    return objects_in(content)
 
 
 def _changed(block: Any, new: bool, calls: Calls, change: Change) -> Any:

@@ -25,7 +25,7 @@ from optimizer.gateway.levers.compression.places import (
     pasted,
 )
 from optimizer.gateway.levers.compression.texts.forms import TOOL
-from optimizer.gateway.levers.compression.wires import Body
+from optimizer.gateway.levers.compression.wires import Body, objects_in
 from providers.chat import Text, Thinking, ToolCall
 from providers.completion import Completion
 
@@ -113,16 +113,14 @@ class GeminiRequests:
 
 def _tools(body: Body) -> list[Any]:
     tools = body.get("tools")
-    tools = tools if isinstance(tools, list) else [tools] if tools else []
-    return [tool for tool in tools if isinstance(tool, Mapping)]
+    return objects_in(tools if isinstance(tools, list) else [tools] if tools else [])
 
 
 def _contents(body: Body) -> list[Any]:
     contents = body.get("contents")
     if isinstance(contents, str):
         return [{"role": "user", "parts": [{"text": contents}]}]
-    contents = contents if isinstance(contents, list) else [contents]
-    return [content for content in contents if isinstance(content, Mapping)]
+    return objects_in(contents if isinstance(contents, list) else [contents])
 
 
 def _named(part: Any, *names: str) -> Mapping[str, Any]:
@@ -167,7 +165,7 @@ def _parts(turn: Sequence[Any]) -> list[Any]:
     for content in turn:
         parts = content.get("parts")
         every += parts if isinstance(parts, list) else [parts]
-    return [part for part in every if isinstance(part, Mapping)]
+    return objects_in(every)
 
 
 def _said(part: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from optimizer.gateway.levers.compression.hidden import (
 )
 from optimizer.gateway.levers.compression.places import Calls, Change, pasted
 from optimizer.gateway.levers.compression.texts.forms import TOOL
-from optimizer.gateway.levers.compression.wires import Body
+from optimizer.gateway.levers.compression.wires import Body, objects_in
 from providers.chat import Thinking, ToolCall
 from providers.completion import Completion
 from providers.openai.answer import details_of, reasoning_of
@@ -82,13 +82,11 @@ class OpenAIRequests:
 
 
 def _messages(body: Body) -> list[Any]:
-    messages = body.get("messages")
-    return [m for m in messages if isinstance(m, Mapping)] if isinstance(messages, list) else []
+    return objects_in(body.get("messages"))
 
 
 def _calls(message: Mapping[str, Any]) -> list[Any]:
-    calls = message.get("tool_calls")
-    return [call for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
+    return objects_in(message.get("tool_calls"))
 
 
 def _changed(message: Any, change: Any) -> Any:
