@@ -52,7 +52,7 @@ class Usage:
 
     ``beside`` are calls that the provider made within this one, such as a compaction or an
     image by another model, each with its model, "" for the call's own. Their tokens are not
-    among those above.
+    among those above. ``by_gateway`` marks such a call that this service made by itself.
     """
 
     input_tokens: int
@@ -82,6 +82,7 @@ class Usage:
     video_output_tokens: int = 0
     geography: str = ""
     beside: tuple[tuple[str, Usage], ...] = ()
+    by_gateway: bool = False
 
     @property
     def has_fees(self) -> bool:

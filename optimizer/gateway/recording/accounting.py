@@ -401,6 +401,11 @@ class Accounting:
             # tier that it asked for.
             usage = replace(usage, service_tier="")
             cost = self._prices.cost(completion.provider, completion.model, usage)
+        alone = tuple(call for call in usage.beside if not call[1].by_gateway)
+        if len(alone) < len(usage.beside):
+            # What the provider charged is for all calls, of which the client would have made one.
+            usage = replace(usage, beside=alone, reported_cost=None)
+            cost = self._prices.cost(completion.provider, completion.model, usage)
         reported = usage.reported_cost is not None
         if reported:
             # It is what this provider charged for this model, and says nothing of another.

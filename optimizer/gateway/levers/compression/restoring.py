@@ -120,7 +120,8 @@ def added(last: Usage, earlier: Sequence[Usage]) -> Usage:
         return last
     beside = [*last.beside]
     for usage in earlier:
-        beside += [("", replace(usage, beside=(), reported_cost=None)), *usage.beside]
+        own = replace(usage, beside=(), reported_cost=None, by_gateway=True)
+        beside += [("", own), *((n, replace(call, by_gateway=True)) for n, call in usage.beside)]
     costs = [usage.reported_cost for usage in (*earlier, last)]
     known = [cost for cost in costs if cost is not None]
     return replace(

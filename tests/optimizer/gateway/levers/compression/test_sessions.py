@@ -132,12 +132,17 @@ async def test_a_session(
     assert counts == [0, 0, 1, 2, 2]
     assert "ERROR: the disk is full" in json.dumps(sent[1])
     assert "The same text as the earlier result of run(" in json.dumps(sent[3])
-    rows = [row async for row in RequestRecord.objects.order_by("created_at")]
+    recorded = RequestRecord.objects.select_related("decision").order_by("created_at")
+    rows = [row async for row in recorded]
     assert [row.tokens_in for row in rows] == [20, 40, 20, 20]
     assert all(row.status == "ok" and not row.attempts for row in rows)
     one = get_services().prices.cost(rows[0].provider, rows[0].model, _usage_of(rows[0]))
     assert one is not None
     assert [row.cost for row in rows] == [one, 2 * one, one, one]
+    # Without the lever, each answer would have been one call.
+    assert [row.decision.baseline_cost for row in rows] == [one] * 4
+    hidden = [(row.billed_units or {}).get("beside", []) for row in rows]
+    assert [[call["by_gateway"] for call in calls] for calls in hidden] == [[], [True], [], []]
     trials = [(row.levers or {}).get("compression") for row in rows]
     assert [trial and trial["arm"] for trial in trials] == ["treated"] * 3 + [None]
     assert trials[1]
