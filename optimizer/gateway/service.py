@@ -396,6 +396,10 @@ class RoutingService:
             return await self._levers.prepare(analyzed, decision)
         return analyzed
 
+    def follow(self, analyzed: AnalyzedRequest, result: CompletionResult) -> None:
+        """Begin what follows an answer that was recorded elsewhere. Never raises."""
+        self._follow_ups.begin(analyzed, result)
+
     async def drain(self) -> None:
         """Wait for calls in progress, so that all of them are recorded before shutdown."""
         await self._flights.drain()

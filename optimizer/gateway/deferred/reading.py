@@ -110,9 +110,11 @@ class Reader:
         if (batch.provider, batch.model) != (decision.provider, decision.model):
             decision = replace(decision, provider=batch.provider, model=batch.model)
         cut_off = "" if row.state in DeferredRequest.OPEN else _ended_before(row)
-        await context.accounting.record_answer(
+        recorded = await context.accounting.record_answer(
             analyzed, decision, completion, (), timing, cut_off=cut_off
         )
+        if not cut_off:
+            context.routing.follow(analyzed, recorded.result)
 
     async def _only_give(self, row: DeferredRequest, completion: Completion) -> None:
         """Give the answer of a request whose cost was recorded while it could not be given."""

@@ -15,6 +15,7 @@ from analytics.access.keys import key_revoke
 from analytics.models import (
     ApiKey,
     BudgetUsage,
+    Comparison,
     DeferredRequest,
     Lever,
     ProviderBatch,
@@ -24,6 +25,7 @@ from optimizer.gateway.deferred.options import LaneOptions, lane_options
 from optimizer.gateway.deferred.webhooks import Webhooks
 from optimizer.wiring.build import build_services, get_services
 from providers.completion import Usage
+from tests.conftest import Start
 from tests.factories import BudgetFactory
 from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.wires import ANSWER
@@ -34,6 +36,7 @@ from tests.optimizer.gateway.deferred.conftest import (
     Fakes,
     ask,
     ask_many,
+    begin,
     held,
     lane,
     pass_time,
@@ -101,6 +104,24 @@ async def test_requests_are_answered_by_one_batch_at_half_the_price(
     assert await held() == 0
     assert await spent() == sum(row.cost for row in recorded if row.cost)
     assert fake.deleted, "nothing is left at the provider"
+
+
+async def test_answers_of_batches_are_judged_as_others_are(
+    batch_fakes: Fakes, transactional_db: None, settings: Any, start: Start
+) -> None:
+    settings.LEVERS = "batch:on"
+    settings.JUDGE_MODEL, settings.JUDGE_RATE = MODELS["gemini"], 1.0
+    client = await begin(start)
+    (request_id,) = await ask_many(client, 1, optimizer={"baseline": MODELS["claude"]})
+    await pass_time(GATHERED)
+    await work()
+    batch_fakes["openai"][1].end()
+    await pass_time(LOOKED_AT)
+    await work()
+    await get_services().routing.drain()
+    (row,) = [row async for row in Comparison.objects.all()]
+    assert str(row.request_id) == request_id
+    assert (row.model, row.reference_model) == (MODELS["openai"], MODELS["claude"])
 
 
 @pytest.mark.parametrize(
