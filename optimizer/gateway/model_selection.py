@@ -12,10 +12,10 @@ from optimizer.domain.analyzed_request import AnalyzedRequest
 from optimizer.domain.identifiers import NO_AGENTS
 from optimizer.domain.request import stricter
 from optimizer.domain.result import RoutingUnavailable
-from optimizer.gateway.answer_speeds import LearnedSpeeds
+from optimizer.gateway.learned.answer_speeds import LearnedSpeeds
+from optimizer.gateway.learned.output_lengths import OutputLengths
 from optimizer.gateway.levers.ways import LeverWays, RequestWays, levers_used
 from optimizer.gateway.model_options import AvailableModels
-from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.prompt_cache import PromptCaches
 from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.session_states import SessionStates

@@ -7,8 +7,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from itertools import starmap
-from operator import itemgetter
 from typing import Any, TypeVar
 
 from analytics.cache import cache_key
@@ -26,20 +24,20 @@ from optimizer.domain.request import (
     within_latency,
 )
 from optimizer.domain.result import BudgetExceeded, CompletionResult, RoutingUnavailable
-from optimizer.gateway.answer_speeds import LearnedSpeeds
 from optimizer.gateway.cache.lookup import AnswerCache, CacheHit
 from optimizer.gateway.follow_ups import FollowUps
 from optimizer.gateway.keep_alive import CacheKeeper
-from optimizer.gateway.levers.cascade.lever import CascadeLever, CascadeRun
+from optimizer.gateway.learned.answer_speeds import LearnedSpeeds
+from optimizer.gateway.learned.output_lengths import OutputLengths
+from optimizer.gateway.levers.cascade.lever import CascadeLever
 from optimizer.gateway.levers.plans import RequestLevers
 from optimizer.gateway.levers.ways import LeverWays
+from optimizer.gateway.model_calls import ModelCalls
 from optimizer.gateway.model_options import AvailableModels
 from optimizer.gateway.model_selection import ModelSelector
-from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.prompt_cache import PromptCaches
 from optimizer.gateway.recording.accounting import Accounting, Recorded
 from optimizer.gateway.recording.decisions import shared_decision
-from optimizer.gateway.recording.ledger_entries import CallClock
 from optimizer.gateway.recording.unfinished import UnfinishedCall, UnfinishedCalls
 from optimizer.gateway.request_analyzer import RequestAnalyzer
 from optimizer.gateway.session_states import SessionStates
@@ -47,7 +45,6 @@ from optimizer.gateway.single_flight import SingleFlight
 from optimizer.gateway.streaming.client_stream import ClientStream, leave_opening
 from optimizer.gateway.streaming.shared_stream import (
     STREAM_LIMITS,
-    SharedStream,
     SharedStreams,
     StreamLimits,
 )
@@ -61,13 +58,12 @@ from optimizer.quality.trial_answers import TrialAnswers
 from optimizer.shared.tasks import Background
 from providers import features
 from providers.chat import Chat, Reasoning
-from providers.resilience import Attempt, Caller, ResilientCaller
+from providers.resilience import ResilientCaller
 from routing.engine import RoutingEngine
-from routing.models import ModelRef, RoutingDecision
+from routing.models import RoutingDecision
 
 logger = logging.getLogger(__name__)
 Shared = TypeVar("Shared")
-_REF = itemgetter("provider", "model")
 # A stream that has not begun by then is opened for its client, which must not give up.
 OPENS_AFTER_SECONDS = 2.0
 
@@ -102,8 +98,6 @@ class RoutingService:
         most_abandoned: int = 0,
     ) -> None:
         self._levers = levers
-        self._cascades = cascades
-        self._caller = caller
         self._options = options
         self._accounting = accounting
         self._cache = cache
@@ -137,9 +131,19 @@ class RoutingService:
         )
         self._flights: SingleFlight[CacheHit | Recorded] = SingleFlight(most_abandoned)
         self._streams = SharedStreams()
-        self._stream_limits = stream_limits
         self._background = Background()
         self._unfinished = UnfinishedCalls(accounting)
+        self._calls = ModelCalls(
+            caller,
+            self._selector,
+            accounting,
+            cache,
+            self._follow_ups,
+            self._unfinished,
+            stream_limits,
+            levers=levers,
+            cascades=cascades,
+        )
 
     async def route_and_complete(
         self,
@@ -208,7 +212,7 @@ class RoutingService:
             started,
             lambda: self._flights.run(
                 key,
-                lambda: self._find_or_call(analyzed, started),
+                lambda: self._calls.find_or_complete(analyzed, started),
                 analyzed.request.client.tenant,
             ),
         )
@@ -260,7 +264,9 @@ class RoutingService:
         shared, leads = await self._retry_own_limits(
             analyzed,
             started,
-            lambda: self._streams.join(key, lambda: self._open(analyzed, started, decided)),
+            lambda: self._streams.join(
+                key, lambda: self._calls.open_stream(analyzed, started, decided)
+            ),
         )
         if leads:
             return ClientStream.of_shared(shared, shared.served, _own_result, lambda _: None)
@@ -439,120 +445,6 @@ class RoutingService:
                 if error.recorded_for == analyzed.request.request_id:
                     raise
 
-    async def _open(
-        self,
-        analyzed: AnalyzedRequest,
-        started: float,
-        decided: Callable[[RoutingDecision], None],
-    ) -> SharedStream:
-        decision = reservation = run = None
-        attempts: list[Attempt] = []
-        try:
-            if analyzed.request.client.tokens_per_minute is not None:
-                await self._accounting.reserve_tokens(analyzed)
-            reservation = await self._selector.reservation(analyzed)
-            if reservation is not None:
-                reservation.streamed = True
-            decision = await self._selector.select(analyzed, started, reservation)
-            if self._levers is not None and self._levers.needed:
-                analyzed = await self._levers.prepare(analyzed, decision)
-                analyzed, run = await self._cascade(analyzed, decision, attempts, reservation)
-            called = time.perf_counter()
-            if run is not None:
-                opened = await run.walk.open_stream()
-                analyzed, decision = run.recorded(analyzed, decision)
-                decided(decision)
-            else:
-                decided(decision)
-                opened = await self._caller_of(analyzed.request).open_stream(
-                    _chain(decision),
-                    analyzed.request.chat,
-                    attempts,
-                    reservation.authorize if reservation else None,
-                    analyzed.request.client.tenant,
-                    first=analyzed.request.first_tier,
-                )
-            return SharedStream(
-                self._accounting,
-                self._unfinished,
-                UnfinishedCall(analyzed, started, opened.attempts, decision, reservation),
-                decision,
-                opened,
-                CallClock(started, called),
-                lambda recorded: self._follow_ups.begin(analyzed, recorded.result),
-                self._stream_limits,
-            )
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
-            # A client that left may have to pay for the call anyway.
-            if run is not None and decision is not None:
-                analyzed, decision = run.recorded(analyzed, decision)
-            call = UnfinishedCall(analyzed, started, attempts, decision, reservation)
-            raise await self._unfinished.end(call, error) from None
-
-    async def _find_or_call(self, analyzed: AnalyzedRequest, started: float) -> CacheHit | Recorded:
-        decision = reservation = completion = run = None
-        attempts: list[Attempt] = []
-        try:
-            cached = await self._cache.find(analyzed)
-            if cached is not None:
-                if not cached.left_alone:
-                    return cached
-                analyzed = cached.tried(analyzed)
-            if analyzed.request.client.tokens_per_minute is not None:
-                await self._accounting.reserve_tokens(analyzed)
-            reservation = await self._selector.reservation(analyzed)
-            decision = await self._selector.select(analyzed, started, reservation)
-            if self._levers is not None and self._levers.needed:
-                analyzed = await self._levers.prepare(analyzed, decision)
-                analyzed, run = await self._cascade(analyzed, decision, attempts, reservation)
-            called = time.perf_counter()
-            if run is not None:
-                completion = await run.walk.complete()
-                analyzed, decision = run.recorded(analyzed, decision)
-            else:
-                completion = await self._caller_of(analyzed.request).call(
-                    _chain(decision),
-                    analyzed.request.chat,
-                    attempts,
-                    reservation.authorize if reservation else None,
-                    analyzed.request.client.tenant,
-                    first=analyzed.request.first_tier,
-                )
-            timing = CallClock(started, called).timing()
-            if run is not None:
-                timing = run.timing(timing)
-            recorded = await self._accounting.record_answer(
-                analyzed, decision, completion, attempts, timing, reservation=reservation
-            )
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the call is settled
-            if run is not None and decision is not None:
-                analyzed, decision = run.recorded(analyzed, decision)
-            call = UnfinishedCall(analyzed, started, attempts, decision, reservation, completion)
-            raise await self._unfinished.end(call, error) from None
-        self._follow_ups.begin(analyzed, recorded.result)
-        return recorded
-
-    async def _cascade(
-        self,
-        analyzed: AnalyzedRequest,
-        decision: RoutingDecision,
-        attempts: list[Attempt],
-        reservation: Reservation | None,
-    ) -> tuple[AnalyzedRequest, CascadeRun | None]:
-        if self._cascades is None or not self._cascades.on:
-            return analyzed, None
-        return await self._cascades.begin(analyzed, decision, attempts, reservation)
-
-    def _caller_of(self, request: GatewayRequest) -> Caller:
-        """Return what calls models: in rounds where they may ask for what was left out."""
-        return self._caller if request.restoring is None else request.restoring(self._caller)
-
 
 async def _own_result(recorded: Recorded) -> CompletionResult:
     return recorded.result
-
-
-def _chain(decision: RoutingDecision) -> list[ModelRef]:
-    """Return the models to try, best first."""
-    fallbacks = map(_REF, decision.metadata["fallback_chain"])
-    return [ModelRef(decision.provider, decision.model), *starmap(ModelRef, fallbacks)]

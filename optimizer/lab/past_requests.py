@@ -9,8 +9,8 @@ from decimal import Decimal
 from analytics.models import RequestRecord
 from optimizer.domain.model_names import ModelNames, UnknownModel
 from optimizer.domain.request import ASSUMED_MAX_TOKENS, stricter
-from optimizer.gateway.answer_speeds import LearnedSpeeds
-from optimizer.gateway.output_lengths import OutputLengths
+from optimizer.gateway.learned.answer_speeds import LearnedSpeeds
+from optimizer.gateway.learned.output_lengths import OutputLengths
 from optimizer.lab.past_ways import PastWays, effort_asked
 from optimizer.policies.policy import PolicySpec, leaves_choice
 from providers.completion import Usage

@@ -30,13 +30,14 @@ from optimizer.budgets.brakes import RunawayPolicy, SessionBrakes
 from optimizer.budgets.reservations import Budgets
 from optimizer.budgets.watchdog import HoldWatchdog
 from optimizer.domain.model_names import ModelNames
-from optimizer.gateway.answer_speeds import LearnedSpeeds
 from optimizer.gateway.cache.lookup import AnswerCache
 from optimizer.gateway.cache.semantic.cache import SemanticCache
 from optimizer.gateway.cache.semantic.embedding import TextEmbedder, semantic_available
 from optimizer.gateway.chat_requests import ChatRequestBuilder
 from optimizer.gateway.embeddings import EmbeddingService
 from optimizer.gateway.keep_alive import CacheHabits, CacheKeeper
+from optimizer.gateway.learned.answer_speeds import LearnedSpeeds
+from optimizer.gateway.learned.output_lengths import OutputLengths
 from optimizer.gateway.levers.cascade.lever import CascadeLever
 from optimizer.gateway.levers.cascade.outcomes import CascadeOutcomes
 from optimizer.gateway.levers.cascade.plan import CascadePlanner
@@ -46,7 +47,6 @@ from optimizer.gateway.levers.plans import RequestLevers
 from optimizer.gateway.levers.variants import FlexLever
 from optimizer.gateway.levers.ways import LeverWays
 from optimizer.gateway.model_options import AvailableModels
-from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.provider_objects.compaction import OwnCalls
 from optimizer.gateway.provider_objects.objects import ProviderObjects
 from optimizer.gateway.provider_objects.settlement import Settlement

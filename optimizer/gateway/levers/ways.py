@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 from optimizer.domain.request import GatewayRequest
 from optimizer.domain.turns import TOOL_RESULT
-from optimizer.gateway.answer_speeds import LearnedSpeeds
+from optimizer.gateway.learned.answer_speeds import LearnedSpeeds
+from optimizer.gateway.learned.output_lengths import OutputLengths
 from optimizer.gateway.levers.way_options import EffortOptions, FlexOptions, WayOptionError
 from optimizer.gateway.model_options import AvailableModels
-from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.session_states import needs_reasoning
 from optimizer.policies.levers import ActiveLevers
 from optimizer.policies.policy import leaves_choice

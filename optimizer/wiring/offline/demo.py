@@ -13,8 +13,8 @@ from analytics.models import StaleRollupHour
 from optimizer.domain.client import Client
 from optimizer.domain.model_names import ModelNames
 from optimizer.gateway.cache.lookup import AnswerCache
+from optimizer.gateway.learned.output_lengths import OutputLengths
 from optimizer.gateway.model_options import AvailableModels
-from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.gateway.recording.accounting import Accounting
 from optimizer.gateway.recording.ledger_entries import StoragePolicy
 from optimizer.gateway.service import RoutingService

@@ -1,0 +1,1 @@
+"""What answers teach about models: how fast they are, and how long their answers."""
