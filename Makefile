@@ -16,8 +16,9 @@ AGENTS ?= ../shared/agents/drive.py
 
 # These tests read and write other APIs' formats, which do not depend on the database.
 ONLY_WIRES := $(addprefix api/compat/,test_wires_table.py test_other_clients.py test_conversations.py test_body_reader.py \
-	test_dropped.py test_errors_in_streams.py test_stream_encoder.py test_local.py conversation) \
-	$(addprefix gateway/,test_fuzzed_answers.py test_provider_dialects.py)
+	test_dropped.py test_errors_in_streams.py test_stream_encoder.py test_local.py conversation test_openai_sdk.py test_gemini_sdk.py test_anthropic_sdk.py) \
+	$(addprefix gateway/,test_fuzzed_answers.py test_provider_dialects.py test_clouds.py levers/compression/test_texts.py) \
+	server/test_hostile_bytes.py api/v1/test_contract.py lab/demo
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-services test-browser test-faults test-agents lint format docs audit lock release benchmark clean

@@ -36,7 +36,8 @@ from analytics.reports.sum_sources import RECORDED
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 
 D = Decimal
-NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
+# Totals are summed hour by hour up to now, so that an early day would take long.
+NOW = datetime.now(UTC).replace(hour=12, minute=30, second=0, microsecond=0) - timedelta(days=2)
 
 COSTS = st.none() | st.decimals(0, 5, places=10)
 REQUESTS = st.fixed_dictionaries({

@@ -24,7 +24,7 @@ from tests.fakes.server import FakeProvider, Reply
 from tests.fakes.wires import KEY, anthropic_wire
 from tests.optimizer.budgets.test_reservations import limit
 
-EXAMPLES = 130
+EXAMPLES = 60
 # The variable of the provider's address, the model, and the wire that it answers in.
 PROVIDERS = {
     "openrouter": ("OPENROUTER", "openrouter/openai/gpt-4o"),
