@@ -14,9 +14,11 @@ PARALLEL ?= -n $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 3 ] && echo 
 # The driver installs pinned versions into .agents, and runs each agent in a clean HOME without telemetry.
 AGENTS ?= ../shared/agents/drive.py
 
-# These tests read and write other APIs' formats, which do not depend on the database.
-ONLY_WIRES := $(addprefix api/compat/,test_wires_table.py test_other_clients.py test_conversations.py test_body_reader.py \
-	test_dropped.py test_errors_in_streams.py test_stream_encoder.py test_local.py conversation test_openai_sdk.py test_gemini_sdk.py test_anthropic_sdk.py) \
+# These tests read and write other APIs' formats, which do not depend on the database, or have a
+# database of their own.
+NO_SERVICES := $(addprefix api/compat/,test_wires_table.py test_other_clients.py test_conversations.py test_body_reader.py \
+	test_dropped.py test_errors_in_streams.py test_stream_encoder.py test_local.py conversation \
+	test_openai_sdk.py test_gemini_sdk.py test_anthropic_sdk.py) \
 	$(addprefix gateway/,test_fuzzed_answers.py test_provider_dialects.py test_clouds.py levers/compression/test_texts.py) \
 	server/test_hostile_bytes.py api/v1/test_contract.py lab/demo
 
@@ -34,7 +36,7 @@ test: $(VENV)/.dev ## Run the tests (no other service, no network)
 
 test-services: $(VENV)/.services ## Run the tests that touch a database on PostgreSQL and Redis
 	@DATABASE_URL=$(TEST_DATABASE_URL) CACHE_URL=$(TEST_CACHE_URL) $(BIN)/python -m pytest \
-		$(PARALLEL) tests/analytics tests/optimizer $(addprefix --ignore=tests/optimizer/,$(ONLY_WIRES)) $(ARGS)
+		$(PARALLEL) tests/analytics tests/optimizer $(addprefix --ignore=tests/optimizer/,$(NO_SERVICES)) $(ARGS)
 
 test-browser: $(VENV)/.browser ## Use the admin in a real, installed Chromium; writes pictures to screenshots/
 	@env -u DATABASE_URL -u CACHE_URL $(BIN)/python -m pytest $(ARGS) tests/browser

@@ -31,7 +31,7 @@ from tests.fakes.server import Asked, FakeProvider, Reply
 from tests.fakes.wires import anthropic_message, as_asked
 from tests.running import Running
 
-CLIENTS, REQUESTS, USERS = 48, 5, 8
+CLIENTS, REQUESTS, USERS = 64, 8, 8
 MAX_TOKENS = 100
 MODEL = "claude-haiku-5-5"
 
