@@ -13,7 +13,7 @@ from optimizer.api.relayed.routes import probe
 from optimizer.api.relayed.routes import urlpatterns as relayed_urlpatterns
 from optimizer.api.v1.routes import client_urlpatterns
 from optimizer.api.v1.routes import urlpatterns as api_urlpatterns
-from optimizer.control_room.pages.whatif import whatif_view
+from optimizer.control_room.landing import landing
 
 urlpatterns = [
     # Under the admin, because only the admin has sessions.
@@ -22,7 +22,6 @@ urlpatterns = [
         if settings.OIDC_RP_CLIENT_ID
         else []
     ),
-    path("admin/whatif/", admin.site.admin_view(whatif_view), name="whatif"),
     path("admin/", admin.site.urls),
     path("api/v1/", include((api_urlpatterns, "api"), namespace="v1")),
     path("v1beta/", include((gemini_urlpatterns, "gemini"), namespace="gemini")),
@@ -33,7 +32,7 @@ urlpatterns = [
     path("v1/", include((client_urlpatterns, "client"), namespace="client")),
     path("v1/", include((gateway_urlpatterns, "gateway"), namespace="gateway")),
     path("v1/", include((relayed_urlpatterns, "relayed"), namespace="relayed")),
-    path("", probe),
+    path("", landing),
     path("", include((api_urlpatterns, "api"), namespace="root")),
 ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import Any, ClassVar
 
@@ -20,9 +19,8 @@ from analytics.ledger.daily_totals import known_values
 from analytics.models import RequestRecord
 from analytics.reports.tags import tagged
 from analytics.reports.unpriced import without_price
+from analytics.request_ids import request_id_in
 
-# What our APIs put before a request's id: chatcmpl-, cmpl-, resp_, msg_.
-_OWN_PREFIX = re.compile(r"^(?:chatcmpl-|cmpl-|resp_|msg_)")
 NOT_STORED = "(not stored)"
 _FAILURES_READ = 500
 """The latest failures whose codes are offered."""
@@ -175,10 +173,8 @@ class HistoryAdmin(PlainValuesMixin, PromptAccessMixin, ReadOnlyAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        try:
-            return self._by_id(queryset, uuid.UUID(_OWN_PREFIX.sub("", term))), False
-        except ValueError:
-            pass
+        if (request_id := request_id_in(term)) is not None:
+            return self._by_id(queryset, request_id), False
         for column in self.id_fields:
             rows = queryset.filter(**{column: term})
             if rows.exists():

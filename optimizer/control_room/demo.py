@@ -23,7 +23,7 @@ _SESSION_KEY = "demo"
 _PAGES = frozenset(
     {
         "index", "charts", "details", "whose", "tools", "invoices",
-        "explore", "explore_export", "explore_save", "explore_forget",
+        "explore", "explore_export", "explore_save", "explore_forget", "palette", "whatif",
     }
 )  # fmt: skip
 _TABLES = "analytics_"

@@ -15,7 +15,7 @@ from analytics.database.replicas import reading_elsewhere
 from analytics.reports.compared import ComparedWith
 from optimizer.control_room.baseline import picked_baseline, remembering_baseline
 from optimizer.control_room.demo import demo_view, showing_demo
-from optimizer.control_room.grouping import group_models
+from optimizer.control_room.navigation import group_models, navigation
 from optimizer.control_room.pages.autopilot import (
     autopilot_page,
     autopilot_revert_view,
@@ -42,6 +42,7 @@ from optimizer.control_room.pages.invoices import invoices_page
 from optimizer.control_room.pages.levers.page import levers_page
 from optimizer.control_room.pages.live import live_events, live_page
 from optimizer.control_room.pages.model_prices import models_page
+from optimizer.control_room.pages.palette import palette_view
 from optimizer.control_room.pages.period import PERIODS, ReportPeriod
 from optimizer.control_room.pages.playground import (
     MAY_ASK,
@@ -57,6 +58,7 @@ from optimizer.control_room.pages.shadow import (
     shadow_undo_view,
 )
 from optimizer.control_room.pages.tool_costs import tools_page
+from optimizer.control_room.pages.whatif.page import whatif_view
 
 
 class ControlRoom(AdminSite):
@@ -74,6 +76,7 @@ class ControlRoom(AdminSite):
             path("explore/export/", self.admin_view(explore_export), name="explore_export"),
             path("explore/save", self.admin_view(explore_save), name="explore_save"),
             path("explore/forget", self.admin_view(explore_forget), name="explore_forget"),
+            path("palette/", self.admin_view(palette_view), name="palette"),
             path("live/", self.admin_view(live_page), name="live"),
             path("live/events", live_events, name="live_events"),  # type: ignore[arg-type]
             path("playground/", self.admin_view(playground_page), name="playground"),
@@ -81,6 +84,7 @@ class ControlRoom(AdminSite):
             path("playground/run", run_view, name="playground_run"),  # type: ignore[arg-type]
             path("playground/rate", self.admin_view(rate_view), name="playground_rate"),
             path("models/", self.admin_view(models_page), name="models"),
+            path("whatif/", self.admin_view(whatif_view), name="whatif"),
             path("levers/", self.admin_view(levers_page), name="levers"),
             path("invoices/", self.admin_view(invoices_page), name="invoices"),
             path("tools/", self.admin_view(tools_page), name="tools"),
@@ -119,10 +123,11 @@ class ControlRoom(AdminSite):
         return remembering_baseline(super().admin_view(showing_demo(view), cacheable))
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Return what every page needs, with what the user sees of the demo."""
+        """Return what every page needs: the navigation, and what the user sees of the demo."""
         context = super().each_context(request)
         if request.user.is_authenticated:
             context["demo"] = demo_view(request)
+            context["navigation"] = navigation(request, context["available_apps"])
         return context
 
     def compared_with(self, request: HttpRequest) -> ComparedWith:

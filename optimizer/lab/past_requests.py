@@ -47,13 +47,16 @@ class PastRequests:
         effect: Effect = NO_EFFECT,
         policy: PolicySpec | None = None,
         cached: CachedConversation | None = None,
+        *,
+        over_named: bool = False,
     ) -> RoutingDecision | str:
         """Return the decision, or the reason why there is none.
 
-        ``policy`` applies if the request leaves the choice of the model to the service. ``cached``
-        is what would lie in a provider's prompt cache of the request's session.
+        ``policy`` applies if the request leaves the choice of the model to the service, and with
+        ``over_named`` in any case. ``cached`` is what would lie in a provider's prompt cache of the
+        request's session.
         """
-        applies = policy and leaves_choice(record.requested_model)
+        applies = policy and (over_named or leaves_choice(record.requested_model))
         spec = policy if applies else _requested_policy(record)
         if spec is None and effect.routed is not None:
             spec = PolicySpec("", "hybrid")

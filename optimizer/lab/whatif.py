@@ -11,56 +11,36 @@ the models' answers (:mod:`analytics.reports.token_ratios`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
-from django.db.models import Avg
+from django.db.models import Avg, Count, Min
 
 from analytics.models import Feedback, RequestRecord
 from analytics.quality.rated_answers import propensities
-from analytics.reports.cluster_labels import Origin, labels_of, origin_of
+from analytics.reports.cluster_labels import labels_of, origin_of
 from analytics.reports.sum_queries import requests_in
 from analytics.reports.sum_sources import RECORDED
 from analytics.reports.token_ratios import AnswerLengths
 from optimizer.lab.past_requests import PastRequests, effect_on
 from optimizer.lab.past_ways import AskedWay, effort_asked, effort_lowered, effort_propensity
+from optimizer.lab.policy_effects import Change, LoggedChoice, cost_change, quality_change
 from optimizer.lab.session_caches import SimulatedCaches
 from optimizer.policies.policy import PolicySpec, leaves_choice
 from optimizer.policies.rules import ActiveRules
-from routing.evaluation.clustered import Labels
-from routing.evaluation.off_policy import (
-    Estimate,
-    LoggedOutcomes,
-    PolicyOutcomes,
-    Unsupported,
-    difference,
-    estimate,
-    interval_of,
-    predictions,
-    rating_chance,
-)
+from routing.evaluation.off_policy import Unsupported
 
 MAX_REQUESTS = 20_000
 """The number of latest requests that are decided; more hardly narrow the intervals."""
 MIN_REQUESTS = 100
-_MIN_COST_PROPENSITY = 0.01
+_MONTH = timedelta(days=30.4375)
+"""The mean month."""
+_SHORTEST = timedelta(days=1)
+"""The least time over which requests are counted to tell how many a month has."""
 
 Step = Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A figure as it was and under the policy, and the change with its 95 % interval."""
-
-    before: Estimate
-    after: Estimate
-    change: float
-    change_low: float
-    change_high: float
 
 
 @dataclass(slots=True)
@@ -72,6 +52,9 @@ class Answer:
     the completion's length on the other model is based on data. ``less_effort`` requests would
     reason less, ``in_tier`` would be asked in a cheaper tier; ``tier_seen`` is whether the log has
     calls in it, so that it is known to take calls.
+
+    ``monthly`` is how many such requests a month has at the pace of the log, ``days`` how much
+    time that pace is of. ``named`` of the requests name a model of their own.
     """
 
     policy: PolicySpec
@@ -89,30 +72,24 @@ class Answer:
     less_effort: int = 0
     in_tier: int = 0
     tier_seen: bool = True
+    named: int = 0
+    monthly: float = 0.0
+    days: float = 0.0
 
 
-@dataclass(slots=True)
-class _Logged:
-    """One logged request: the model that answered, and the target of the policy. Costs in USD.
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """What is read of the log once for all policies.
 
-    A model that is asked to reason less than the client asked is another one.
+    ``monthly`` counts the requests of a month at the pace of the last ``days``.
     """
 
-    origin: Origin
-    kind: str
-    model: str
-    target: str
-    same_tier: bool
-    target_propensity: float
-    score: float | None
-    cost: Decimal
-    target_expected: Decimal
-    length_known: bool
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the policy would choose the model that answered, in the tier that did."""
-        return self.model == self.target and self.same_tier
+    records: Sequence[RequestRecord]
+    scores: Mapping[Any, float]
+    lengths: AnswerLengths
+    named: bool
+    monthly: float
+    days: float
 
 
 class WhatIf:
@@ -137,29 +114,61 @@ class WhatIf:
         *,
         most: int = MAX_REQUESTS,
         step: Step = lambda: None,
+        named: bool = False,
     ) -> Answer:
-        """Estimate ``policy`` on the latest ``most`` requests; ``step`` is called after each."""
-        answer = Answer(policy)
+        """Estimate ``policy`` on the latest ``most`` requests; ``step`` is called after each.
+
+        With ``named``, also on the requests that name a model, as if they left the choice open.
+        """
+        return self.compare([policy], since, until, most=most, step=step, named=named)[0]
+
+    def compare(
+        self,
+        policies: Sequence[PolicySpec],
+        since: datetime,
+        until: datetime | None = None,
+        *,
+        most: int = MAX_REQUESTS,
+        step: Step = lambda: None,
+        named: bool = False,
+    ) -> list[Answer]:
+        """Estimate each of ``policies`` on the same requests, as :meth:`ask` does."""
         lengths = AnswerLengths(RECORDED.by("answer", since, until))
-        records = list(self._requests(since, until).order_by("-created_at")[:most])
+        rows = self._requests(since, until)
+        records = list(rows.order_by("-created_at")[:most])
         records.reverse()  # sessions go on from turn to turn
-        caches = SimulatedCaches(self._wire_of)
-        answer.tier_seen = any(_tier(record) for record in records)
         scores = _mean_scores([record.pk for record in records])
+        pace = _pace(rows, until or datetime.now(UTC)) if records else (0.0, 0.0)
+        log = _Log(records, scores, lengths, named, *pace)
+        return [self._answer(policy, log, step) for policy in policies]
+
+    def _answer(self, policy: PolicySpec, log: _Log, step: Step) -> Answer:
+        answer = Answer(policy)
+        caches = SimulatedCaches(self._wire_of)
+        answer.tier_seen = any(_tier(record) for record in log.records)
         logged = []
-        for record in records:
-            decided = self._decide(record, policy, lengths, scores.get(record.pk), answer, caches)
+        for record in log.records:
+            decided = self._decide(record, policy, log, answer, caches)
             if decided is not None:
                 logged.append(decided)
             step()
+        if log.records:
+            answer.days = log.days
+            answer.monthly = log.monthly * len(logged) / len(log.records)
         if len(logged) < MIN_REQUESTS:
-            answer.no_cost = answer.no_quality = (
-                f"{len(logged)} requests are too few; {MIN_REQUESTS} are needed"
-            )
+            few = "1 request is" if len(logged) == 1 else f"{len(logged)} requests are"
+            answer.no_cost = answer.no_quality = f"{few} too few; {MIN_REQUESTS} are needed"
             return answer
-        labels = labels_of(request.origin for request in logged)
-        _estimate_cost(answer, logged, labels)
-        _estimate_quality(answer, logged, labels)
+        answer.lengths_known = sum(choice.length_known for choice in logged) / len(logged)
+        labels = labels_of(choice.origin for choice in logged)
+        try:
+            answer.cost = cost_change(logged, labels)
+        except Unsupported as error:
+            answer.no_cost = str(error)
+        try:
+            answer.quality = quality_change(logged, labels)
+        except Unsupported as error:
+            answer.no_quality = str(error)
         return answer
 
     @staticmethod
@@ -174,15 +183,18 @@ class WhatIf:
         self,
         record: RequestRecord,
         policy: PolicySpec,
-        lengths: AnswerLengths,
-        score: float | None,
+        log: _Log,
         answer: Answer,
         caches: SimulatedCaches,
-    ) -> _Logged | None:
-        if not leaves_choice(record.requested_model):
+    ) -> LoggedChoice | None:
+        open_choice = leaves_choice(record.requested_model)
+        if not (open_choice or log.named):
             return None
+        lengths, score = log.lengths, log.scores.get(record.pk)
         effect = effect_on((*policy.rules, *self._rules.rules), record)
-        decided = self._past.decide(record, effect, policy, caches.find(record))
+        decided = self._past.decide(
+            record, effect, policy, caches.find(record), over_named=log.named
+        )
         way = AskedWay()
         if not isinstance(decided, str) and self._past.ways is not None:
             asked = self._past.ways.asked(record, decided)
@@ -212,12 +224,13 @@ class WhatIf:
             answer.undecided["the price of its model is unknown"] += 1
             return None
         answer.requests += 1
+        answer.named += not open_choice
         answer.rated += score is not None
         answer.changed += model != target
         answer.before[model] += 1
         answer.after[target] += 1
         assert record.cost is not None
-        return _Logged(
+        return LoggedChoice(
             origin=origin_of(record),
             kind=f"{record.pattern}/{record.tier}",
             model=model,
@@ -246,55 +259,8 @@ def _mean_scores(requests: list[Any]) -> dict[Any, float]:
     return {row["request_id"]: row["score"] for row in feedback.annotate(score=Avg("score"))}
 
 
-def _indices(names: Iterable[str]) -> dict[str, int]:
-    return {name: index for index, name in enumerate(sorted(set(names)))}
-
-
-def _estimate_cost(answer: Answer, logged: list[_Logged], labels: Labels) -> None:
-    answer.lengths_known = float(np.mean([r.length_known for r in logged]))
-    spent = np.array([float(r.cost) for r in logged])
-    agreed = np.array([r.agrees for r in logged])
-    before = PolicyOutcomes(spent, spent, np.ones(len(spent)))
-    # Prices are known for every model, so a prediction needs no correction for the price
-    # itself: only extra costs in the log (failed tries, a prompt cache) are corrected for.
-    after = PolicyOutcomes(
-        np.array([float(r.target_expected) for r in logged]),
-        np.where(agreed, spent, np.nan),
-        np.array([max(r.target_propensity, _MIN_COST_PROPENSITY) for r in logged]),
-    )
-    try:
-        estimates = _cost_estimate(before, labels), _cost_estimate(after, labels)
-        answer.cost = Change(*estimates, *difference(after, before, labels, most=np.inf))
-    except Unsupported as error:
-        answer.no_cost = str(error)
-
-
-def _cost_estimate(seen: PolicyOutcomes, labels: Labels) -> Estimate:
-    mean, low, high = interval_of(seen.phi, labels)
-    return Estimate(mean, max(0.0, low), high, float(len(seen.phi)), 1.0)
-
-
-def _estimate_quality(answer: Answer, logged: list[_Logged], labels: Labels) -> None:
-    kinds = _indices(r.kind for r in logged)
-    models = _indices(name for r in logged for name in (r.model, r.target))
-    kind = np.array([kinds[r.kind] for r in logged])
-    model = np.array([models[r.model] for r in logged])
-    target = np.array([models[r.target] for r in logged])
-    score = np.array([np.nan if r.score is None else r.score for r in logged])
-    rated = ~np.isnan(score)
-    (at,) = np.nonzero(rated)
-    known = LoggedOutcomes(at, kind[at], model[at], score[at], len(logged))
-    before = PolicyOutcomes(
-        predictions(known, kind, model, labels), score, rating_chance(rated, kind, model)
-    )
-    after = PolicyOutcomes(
-        predictions(known, kind, target, labels),
-        np.where(model == target, score, np.nan),
-        np.array([r.target_propensity for r in logged])
-        * rating_chance(rated, kind, model, of=target),
-    )
-    try:
-        estimates = estimate(before, labels), estimate(after, labels)
-        answer.quality = Change(*estimates, *difference(after, before, labels))
-    except Unsupported as error:
-        answer.no_quality = str(error)
+def _pace(rows: Any, until: datetime) -> tuple[float, float]:
+    """Return how many of ``rows`` a month has at their pace, and the days that the pace is of."""
+    counts = rows.order_by().aggregate(n=Count("pk"), first=Min("created_at"))
+    span = max(until - counts["first"], _SHORTEST)
+    return counts["n"] * (_MONTH / span), span / timedelta(days=1)

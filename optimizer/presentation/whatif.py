@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
 from analytics.money import dollars
-from optimizer.lab.whatif import Answer, Change
+from optimizer.lab.policy_effects import Change
+from optimizer.lab.whatif import Answer
 from optimizer.presentation.counted import counted
 
 Write = Callable[[float], str]
@@ -40,16 +41,58 @@ def _rows(
     return [*rows, (f"change of {measure}", write_change(change.change), bounds)]
 
 
-def shares(answer: Answer) -> list[tuple[str, float, float]]:
-    """Return (model, share as it was, share under the policy); shares of requests in percent."""
-    return [
-        (
-            ref,
-            100 * answer.before[ref] / answer.requests,
-            100 * answer.after[ref] / answer.requests,
-        )
-        for ref in sorted({*answer.before, *answer.after})
+@dataclass(frozen=True, slots=True)
+class MonthlyCost:
+    """What a month costs in words: as it was, under the policy, and the change with its interval.
+
+    ``exact`` is the change with all its digits; ``cheaper`` and ``dearer`` are whether the whole
+    interval is on one side of zero.
+    """
+
+    before: str
+    after: str
+    change: str
+    interval: str
+    exact: str
+    cheaper: bool
+    dearer: bool
+
+
+def monthly(answer: Answer) -> MonthlyCost | None:
+    """Return the estimate in USD a month at the pace of the log; ``None`` if cost is unknown."""
+    change = answer.cost
+    if change is None or not answer.monthly:
+        return None
+    low, high = change.change_low * answer.monthly, change.change_high * answer.monthly
+    return MonthlyCost(
+        before=_round_usd(change.before.mean * answer.monthly),
+        after=_round_usd(change.after.mean * answer.monthly),
+        change=_signed_usd(change.change * answer.monthly),
+        interval=f"{_signed_usd(low)} to {_signed_usd(high)}",
+        exact=_usd(change.change * answer.monthly),
+        cheaper=high < 0,
+        dearer=low > 0,
+    )
+
+
+def mixes(answers: Sequence[Answer]) -> list[tuple[str, list[float | None]]]:
+    """Return (model, percent of requests as it was and under each policy), the largest first.
+
+    A policy whose requests could not be decided has ``None``. Each policy is compared with the
+    requests that could be decided under it, which may be fewer; the recorded shares are of those
+    of the policy that could decide the most.
+    """
+    if not answers:
+        return []
+    fullest = max(answers, key=lambda answer: answer.requests)
+    columns = [(fullest.before, fullest.requests)]
+    columns += [(answer.after, answer.requests) for answer in answers]
+    refs = {ref for counts, _ in columns for ref in counts}
+    rows = [
+        (ref, [100 * counts[ref] / total if total else None for counts, total in columns])
+        for ref in refs
     ]
+    return sorted(rows, key=lambda row: (-sum(share or 0 for share in row[1]), row[0]))
 
 
 def basis(answer: Answer) -> list[str]:
@@ -57,6 +100,13 @@ def basis(answer: Answer) -> list[str]:
     changed = f"{answer.changed} of which another model would answer"
     rated = f"{counted(answer.rated, 'answer')} {'was' if answer.rated == 1 else 'were'} rated"
     lines = [f"{counted(answer.requests, 'request')}, {changed}; {rated}."]
+    if answer.named:
+        lines.append(f"{counted(answer.named, 'request')} of them named a model.")
+    if answer.cost is not None and answer.monthly:
+        lines.append(
+            f"A month has {counted(round(answer.monthly), 'such request')} at the pace of the last "
+            f"{counted(round(answer.days), 'day')}."
+        )
     if answer.cost is not None and answer.lengths_known < 1:
         lines.append(
             f"The completion's length on the other model is known for {answer.lengths_known:.0%} "
@@ -114,6 +164,19 @@ def _cost_change(change: Change | None) -> str:
     return "no clear difference in cost"
 
 
+def _round_usd(value: float) -> str:
+    """Return USD for people: cents below ten dollars, whole dollars above a hundred."""
+    size = abs(value)
+    digits = 0 if size >= 100 else 2
+    if 0 < size < 0.01:
+        return _usd(value)
+    return f"{'-' if value < 0 else ''}${size:,.{digits}f}"
+
+
+def _signed_usd(value: float) -> str:
+    return f"+{_round_usd(value)}" if value > 0 else _round_usd(value)
+
+
 def _usd(value: float) -> str:
     return dollars(Decimal(repr(value)).quantize(Decimal("1e-10")))
 
@@ -128,6 +191,7 @@ def as_figures(answer: Answer) -> dict[str, Any]:
         "requests": answer.requests,
         "rated": answer.rated,
         "changed": answer.changed,
+        "monthly_requests": answer.monthly,
         "cost": asdict(answer.cost) if answer.cost else None,
         "quality": asdict(answer.quality) if answer.quality else None,
         "no_cost": answer.no_cost,

@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -219,13 +220,18 @@ def log_in(service: Service, browser: Browser) -> LogIn:
     return cookies
 
 
-@pytest.fixture
-def open_page(service: Service, browser: Browser, log_in: LogIn) -> Iterator[Open]:
-    """``open_page(path, user=, width=, dark=, guest=)``: the page as that user sees it. In the
-    end no page may have said an error or asked another host. ``guest`` scripts may run there
-    that the content policy would not let in."""
-    trouble: list[str] = []
-    pages: list[Page] = []
+@contextmanager
+def watched_page(
+    browser: Browser,
+    service: Service,
+    cookies: Any,
+    trouble: list[str],
+    *,
+    width: int = 1300,
+    dark: bool = False,
+    guest: bool = False,
+) -> Iterator[Page]:
+    """A page whose errors, and whose requests to other hosts, are added to ``trouble``."""
 
     def watch(route: Route) -> None:
         address = urlsplit(route.request.url)
@@ -235,33 +241,39 @@ def open_page(service: Service, browser: Browser, log_in: LogIn) -> Iterator[Ope
             return
         route.continue_()
 
-    def begin(
-        path: str,
-        *,
-        user: str = "root",
-        width: int = 1300,
-        dark: bool = False,
-        guest: bool = False,
-    ) -> Page:
-        context = browser.new_context(
-            base_url=service.url,
-            storage_state=log_in(user),
-            bypass_csp=guest,
-            viewport={"width": width, "height": 900},
-            color_scheme="dark" if dark else "light",
-            permissions=["clipboard-read", "clipboard-write"],
-        )
-        context.route("**/*", watch)
-        page = context.new_page()
-        pages.append(page)
-        page.on("pageerror", lambda error: trouble.append(f"{page.url}: {error}"))
-        page.on("console", lambda said: _note(said.type, f"{page.url}: {said.text}", trouble))
-        page.goto(path)
-        return page
+    context = browser.new_context(
+        base_url=service.url,
+        storage_state=cookies,
+        bypass_csp=guest,
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if dark else "light",
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    context.route("**/*", watch)
+    page = context.new_page()
+    page.on("pageerror", lambda error: trouble.append(f"{page.url}: {error}"))
+    page.on("console", lambda said: _note(said.type, f"{page.url}: {said.text}", trouble))
+    try:
+        yield page
+    finally:
+        context.close()
 
-    yield begin
-    for page in pages:
-        page.context.close()
+
+@pytest.fixture
+def open_page(service: Service, browser: Browser, log_in: LogIn) -> Iterator[Open]:
+    """``open_page(path, user=, width=, dark=, guest=)``: the page as that user sees it. In the
+    end no page may have said an error or asked another host. ``guest`` scripts may run there
+    that the content policy would not let in."""
+    trouble: list[str] = []
+    with ExitStack() as pages:
+
+        def begin(path: str, *, user: str = "root", **options: Any) -> Page:
+            watched = watched_page(browser, service, log_in(user), trouble, **options)
+            page = pages.enter_context(watched)
+            page.goto(path)
+            return page
+
+        yield begin
     assert trouble == []
 
 

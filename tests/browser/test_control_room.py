@@ -351,7 +351,7 @@ def test_the_demo_is_made_shown_and_removed_by_clicks(open_page: Open, shots: Pa
 
 def test_on_a_phone_the_tables_are_behind_a_button(open_page: Open, shots: Path) -> None:
     page = open_page("/admin/", width=390)
-    tables = page.locator("#nav-sidebar")
+    tables = page.locator("#navigation")
     expect(tables).to_be_hidden()
     page.get_by_role("button", name="Menu").click()
     expect(tables).to_be_visible()

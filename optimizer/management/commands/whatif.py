@@ -22,8 +22,9 @@ from optimizer.presentation.whatif import (
     as_figures,
     basis,
     cost_rows,
+    mixes,
+    monthly,
     quality_rows,
-    shares,
     verdict,
 )
 from optimizer.wiring.build import get_services
@@ -64,6 +65,10 @@ class Command(TeachingCommand):
             "--days", type=int, default=30, help="days of the log to use (%(default)s)"
         )
         parser.add_argument(
+            "--named", action="store_true",
+            help="include requests that name a model, as if they left the choice to routing",
+        )  # fmt: skip
+        parser.add_argument(
             "--outcomes", type=Path, nargs="+", metavar="PATH",
             help="use recorded outcomes (see manage.py replay) instead of the log",
         )  # fmt: skip
@@ -96,7 +101,9 @@ class Command(TeachingCommand):
         since = period_start(options["days"])
         with self._progress() as progress:
             task = progress.add_task("Deciding again", total=services.what_if.count(since))
-            return services.what_if.ask(policy, since, step=lambda: progress.advance(task))
+            return services.what_if.ask(
+                policy, since, step=lambda: progress.advance(task), named=options["named"]
+            )
 
     def _replayed(self, options: dict[str, Any]) -> list[Answer]:
         prices = read_price_list(options["prices"])
@@ -123,6 +130,11 @@ class Command(TeachingCommand):
 def show(console: Console, answer: Answer, tolerance: float) -> None:
     """Print the verdict, its basis, the figures (USD, quality 0-1) and the mix of models."""
     console.print(verdict(answer, tolerance), style="bold")
+    if (month := monthly(answer)) is not None:
+        console.print(
+            f"  A month: {month.after} in place of {month.before}, {month.change} "
+            f"({month.interval} with 95 % confidence)."
+        )
     for line in basis(answer):
         console.print(f"  {line}")
     if figures := [*cost_rows(answer), *quality_rows(answer)]:
@@ -132,6 +144,6 @@ def show(console: Console, answer: Answer, tolerance: float) -> None:
         console.print(table)
     if answer.requests:
         mix = Table("model", "as it was", "under the policy")
-        for ref, before, after in shares(answer):
+        for ref, (before, after) in mixes([answer]):
             mix.add_row(ref, f"{before:.1f} %", f"{after:.1f} %")
         console.print(mix)

@@ -54,7 +54,7 @@ PROVIDERS = ("openai", "claude", "gemini", "deepseek")
 """The providers that the made-up company has keys for."""
 _FEATURES = {"anthropic": features.ANTHROPIC, "gemini": features.GEMINI}
 _SUMMED_TOGETHER = timedelta(days=20)
-_PROMISE = Promise(0.05)
+PROMISE = Promise(0.05)
 # Failures are planned, and time passes thousands of times as fast as circuits expect.
 _POLICY = ResiliencePolicy(retries=0, breaker_failures=1_000_000)
 
@@ -66,7 +66,7 @@ class _LaterGuarantee:
     """The guarantee, in force from a moment of the demo on."""
 
     def __init__(self) -> None:
-        self.active = ActiveGuarantee(REFERENCE, _PROMISE)
+        self.active = ActiveGuarantee(REFERENCE, PROMISE)
         self.in_force = False
 
     def guarantee(self) -> Guarantee | None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -99,22 +99,6 @@ def test_the_rows_behind_a_figure_are_those_it_counts(admin_client: Client) -> N
     for row in leading:
         listed = admin_client.get(f"{requests}?{row['query']}").context["cl"]
         assert listed.result_count == row["requests"], row
-
-
-def test_tables_are_grouped_by_what_one_comes_for(admin_client: Client) -> None:
-    groups = admin_client.get(HOME).context["available_apps"]
-    assert [group["name"] for group in groups] == [
-        "Traffic", "Routing", "Quality", "Money", "Invoices", "Alerts", "Access", "Logins",
-    ]  # fmt: skip
-    assert groups[0]["models"][0]["name"] == "Requests"
-    assert {model["object_name"] for model in groups[-1]["models"]} == {
-        "AccessAttempt", "AccessLog", "AccessFailureLog",
-    }  # fmt: skip
-    viewer = User.objects.create_user("vera", is_staff=True)
-    viewer.user_permissions.add(Permission.objects.get(codename="view_budget"))
-    client = Client()
-    client.force_login(viewer)
-    assert [group["name"] for group in client.get(HOME).context["available_apps"]] == ["Money"]
 
 
 def test_what_needs_a_look_stands_on_top(admin_client: Client) -> None:

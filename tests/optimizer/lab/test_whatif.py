@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.urls import reverse
 
+from analytics.models import Experiment, RequestRecord, RoutingRule
 from analytics.quality.rated_answers import propensities
 from optimizer.policies.policy import PolicyError, leaves_choice, read_policy
+from optimizer.presentation.whatif import mixes, monthly
 from optimizer.wiring.build import get_services
 from providers.completion import Usage
 from tests.factories import FeedbackFactory, RoutingMetricFactory
@@ -108,6 +111,42 @@ class TestOnTheLog:
         assert ask(BIG).requests == 110
         assert leaves_choice("auto:cheapest")
         assert not leaves_choice("gpt-x")
+
+    def test_named_models_count_if_they_are_wanted(self) -> None:
+        log(110)
+        log(50, seed=2, explored=0.0, request__requested_model=SMALL)
+        answer = ask(BIG, named=True)
+        assert (answer.requests, answer.named) == (160, 50)
+        assert answer.after == {f"claude/{BIG}": 160}
+
+    def test_a_month_is_counted_at_the_pace_of_the_log(self) -> None:
+        log(300, explored=0.5)
+        log(100, seed=2, request__requested_model=SMALL)
+        answer = ask(BIG)
+        first = RequestRecord.objects.order_by("created_at").values_list("created_at", flat=True)[0]
+        days = (datetime.now(UTC) - first) / DAY
+        assert answer.days == pytest.approx(days, rel=0.01)
+        assert answer.monthly == pytest.approx(300 * 30.4375 / days, rel=0.01)
+        # Fewer of the latest requests are decided; the pace stays that of all.
+        assert ask(BIG, most=200).monthly == pytest.approx(answer.monthly, rel=0.2)
+        cost = monthly(answer)
+        extra = answer.cost.change * answer.monthly
+        assert cost.change == f"+${extra:,.2f}"
+        assert cost.dearer
+
+    def test_policies_are_compared_on_the_same_requests(self) -> None:
+        log(300)
+        services = get_services()
+        policies = [read_policy(name, services.names) for name in (BIG, SMALL)]
+        since = datetime.now(UTC) - 3 * DAY
+        dear, cheap = services.what_if.compare(policies, since)
+        assert dear.cost.before == cheap.cost.before
+        assert (dear.cost.change, cheap.cost.change) == pytest.approx(
+            (ask(BIG).cost.change, ask(SMALL).cost.change)
+        )
+        (small, big) = sorted(mixes([dear, cheap]), key=lambda row: row[0])
+        assert small[1][1:] == [0, 100]
+        assert big[1][1:] == [100, 0]
 
     def test_longer_answers_cost_more(self) -> None:
         decisions = log(400, explored=0.5)
@@ -274,6 +313,45 @@ class TestTheAdminPage:
         assert "quality rises" in page
         assert "quality under the policy" in page
         assert f"claude/{BIG}" in page
+
+    def test_policies_stand_side_by_side_and_lead_to_filled_forms(
+        self, admin_client: Client
+    ) -> None:
+        log(300)
+        asked = {"policy": [BIG, "cheapest", "hybrid@0.8", ""], "days": 3}
+        page = admin_client.get("/admin/whatif/", asked)
+        big, cheapest, target = page.context["estimates"]
+        assert (big["name"], cheapest["rule"]) == (BIG, "")
+        rule = admin_client.get(f"{reverse('admin:analytics_routingrule_add')}?{big['rule']}")
+        form = rule.context["adminform"].form
+        assert form["action"].value() == "force"
+        filled = {
+            name: value
+            for name in form.fields
+            if (value := form[name].value()) not in (None, "", [], False)
+        }
+        saved = admin_client.post(reverse("admin:analytics_routingrule_add"), filled)
+        assert saved.status_code == 302
+        made = RoutingRule.objects.get()
+        assert (made.model_names, made.enabled) == ([f"claude/{BIG}"], False)
+        assert "quality_target=0.8" in target["rule"]
+        trial = (
+            admin_client.get(
+                f"{reverse('admin:analytics_experiment_add')}?{cheapest['experiment']}"
+            )
+            .context["adminform"]
+            .form
+        )
+        filled = {name: trial[name].value() for name in trial.fields}
+        assert (filled["control"], filled["treatment"]) == ("hybrid", "cheapest")
+        saved = admin_client.post(reverse("admin:analytics_experiment_add"), filled)
+        assert saved.status_code == 302
+        assert Experiment.objects.get().status == "draft"
+
+    def test_more_than_four_are_refused(self, admin_client: Client) -> None:
+        asked = {"policy": ["best", "cheapest", "hybrid", "learning", BIG], "days": 3}
+        page = admin_client.get("/admin/whatif/", asked).content.decode()
+        assert "at most 4 policies" in page
 
     def test_it_is_led_to_from_the_decisions(self, admin_client: Client) -> None:
         assert (

@@ -57,11 +57,15 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class QuickLink:
-    """A link from the home page to the answer of a frequent question."""
+    """A link from the home page to the answer of a frequent question.
+
+    ``needs`` is a permission for it, beside that for the home page.
+    """
 
     text: str
     page: str
-    query: str
+    query: str = ""
+    needs: str = ""
 
 
 def overview(
@@ -126,6 +130,9 @@ def _ways(period: ReportPeriod, spending: DailySpending, now: datetime) -> list[
         ),
         QuickLink(f"Yesterday: {dollars(cost)}{change}. Why?", "explore", f"{day.query}#why"),
         QuickLink("Explore this period", "explore", period.query),
+        QuickLink(
+            "What if everything ran on one model?", "whatif", needs="analytics.view_routingmetric"
+        ),
     ]  # fmt: skip
 
 

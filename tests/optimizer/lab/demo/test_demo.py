@@ -174,13 +174,29 @@ class TestApart:
         services.evidence.refresh()
         before = _observed(services)
         admin_client.post(reverse("admin:demo_show"), {"on": "1"})
-        for address in (reverse("whatif"), reverse("admin:models"), reverse("admin:playground")):
+        for address in (reverse("admin:models"), reverse("admin:playground")):
             page = admin_client.get(address, {"policy": "hybrid", "days": "30"})
             assert page.status_code == 200
             assert BANNER not in page.content.decode()
         services.evidence.refresh()
         assert _observed(services) == before
         assert not is_reading_demo()
+
+    def test_what_if_decides_the_requests_of_the_demo(
+        self, demo: Path, admin_client: Client
+    ) -> None:
+        """In dollars a month, on the models of the made-up company, with its guarantee."""
+        services = get_services()
+        before = _observed(services)
+        asked = {"policy": ["claude-haiku-5-5", "best"], "days": "30", "named": "on"}
+        page = admin_client.get(reverse("admin:whatif"), asked)
+        assert BANNER in page.content.decode()
+        cheap, best = page.context["estimates"]
+        assert cheap["monthly"].cheaper
+        assert best["monthly"].before == cheap["monthly"].before
+        assert "claude-opus-5-5" in page.context["guarantee"][0]
+        assert page.context["mix"]
+        assert _observed(services) == before
 
     def test_a_page_of_it_changes_and_exports_nothing(
         self, demo: Path, admin_client: Client

@@ -1,0 +1,94 @@
+"""The page "What if": what other policies would have cost, and how good answers would have been."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from analytics.ledger.daily_totals import known_values
+from analytics.reports.usage import period_start
+from optimizer.control_room.demo import demo_view
+from optimizer.control_room.pages.whatif.form import WhatIfForm
+from optimizer.lab.whatif import Answer
+from optimizer.policies.policy import STRATEGIES
+from optimizer.presentation.guarantee import guarantee_lines
+from optimizer.presentation.policy_forms import experiment_fields, rule_fields
+from optimizer.presentation.whatif import basis, cost_rows, mixes, monthly, quality_rows, verdict
+from optimizer.wiring.build import get_services
+from optimizer.wiring.offline.demo_policies import demo_policies
+
+_MAX_REQUESTS = 5_000
+"""The most requests that are decided again while the user waits: it takes a second or two."""
+_MOST_MODELS = 12
+
+
+def whatif_view(request: HttpRequest) -> HttpResponse:
+    """Show the form and, after it is submitted, the estimates side by side."""
+    if not request.user.has_perm("analytics.view_routingmetric"):  # type: ignore[union-attr]
+        raise PermissionDenied
+    services: Any = demo_policies() if demo_view(request).here else get_services()
+    submitted = "policy" in request.GET
+    form = WhatIfForm(services.names, request.GET if submitted else None)
+    models = sorted({spec.id for spec in services.names.available() if spec.kind == "chat"})
+    context: dict[str, Any] = {
+        **admin.site.each_context(request),
+        "title": "What if",
+        "form": form,
+        "guarantee": guarantee_lines(services.guarantee.guarantee()) if services.guarantee else [],
+        "policies": [*STRATEGIES, *models],
+        "quick": _quick_links(models),
+    }
+    if submitted and form.is_valid():
+        context |= _estimates(services, form.cleaned_data, request)
+    return TemplateResponse(request, "admin/whatif.html", context)
+
+
+def _quick_links(models: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (text, query) of questions asked by one click, on models in use before others."""
+    used = set(known_values("model"))
+    ordered = sorted(models, key=lambda model: model not in used)
+    return [(model, urlencode({"policy": model, "days": 30, "named": "on"})) for model in ordered]
+
+
+def _estimates(services: Any, asked: dict[str, Any], request: HttpRequest) -> dict[str, Any]:
+    """Return what the template shows of the policies that the form asks about."""
+    services.rules.refresh()
+    services.evidence.refresh()
+    since = period_start(asked["days"])
+    answers = services.what_if.compare(
+        asked["policy"], since, most=_MAX_REQUESTS // len(asked["policy"]), named=asked["named"]
+    )
+    may = request.user.has_perm  # type: ignore[union-attr]
+    return {
+        "estimates": [
+            {
+                "name": answer.policy.name,
+                "monthly": monthly(answer),
+                "verdict": verdict(answer, settings.QUALITY_TOLERANCE),
+                "basis": basis(answer),
+                "figures": [*cost_rows(answer), *quality_rows(answer)],
+                **_next_steps(answer, may),
+            }
+            for answer in answers
+        ],
+        "mix": mixes(answers),
+    }
+
+
+def _next_steps(answer: Answer, may: Any) -> dict[str, str]:
+    """Return the queries that fill the forms of a rule and of an experiment, where they can be."""
+    note = f"{verdict(answer, settings.QUALITY_TOLERANCE)} What if, {datetime.now(UTC):%Y-%m-%d}."
+    rule = rule_fields(answer.policy, note) if may("analytics.add_routingrule") else None
+    trial = experiment_fields(answer.policy, note) if may("analytics.add_experiment") else None
+    return {
+        "rule": urlencode(rule) if rule else "",
+        "experiment": urlencode(trial) if trial else "",
+    }

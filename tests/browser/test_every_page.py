@@ -1,0 +1,85 @@
+"""Every page of the admin, at a desk and on a phone, light and dark: axe and the width agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from axe_playwright_python.base import AXE_FILE_PATH
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, reverse
+from playwright.sync_api import Browser, Page
+
+from tests.browser.conftest import LogIn, Service, watched_page
+
+_NOT_PAGES = frozenset(
+    {
+        # They answer scripts or forms, send files, or are Django's own for its widgets.
+        "charts", "details", "whose", "palette", "explore_export", "explore_save",
+        "explore_forget", "live_events", "playground_choices", "playground_run",
+        "playground_rate", "shadow_move", "shadow_undo", "autopilot_switch", "demo_progress",
+        "demo_make", "demo_show", "demo_delete", "test_connection", "jsi18n", "autocomplete",
+        "logout", "login", "view_on_site", "app_list",
+    }
+)  # fmt: skip
+_SIZES = ((1440, 900), (390, 844))
+_GRAVE = ("serious", "critical")
+_EXAMINE = """async ([grave, only]) => {
+  await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+  await Promise.allSettled(document.getAnimations().map((one) => one.finished));
+  const options = { resultTypes: ["violations"], ...(only ? { runOnly: [only] } : {}) };
+  const { violations } = await axe.run(document, options);
+  return violations.filter((one) => grave.includes(one.impact)).map(
+    (one) => `${one.id}: ${one.nodes.slice(0, 3).map((node) => node.target).join("; ")}`
+  );
+}"""
+_WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+_FIRST_ROW = "() => document.querySelector('#result_list tbody tr :is(th, td) a')?.pathname ?? ''"
+
+
+def own_pages() -> list[str]:
+    """The addresses of the admin's pages that need no argument, by the site's own routes."""
+    return sorted({reverse(name) for name in _names(admin.site.get_urls(), "admin:")})
+
+
+def _names(patterns: list[Any], space: str) -> Iterator[str]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _names(pattern.url_patterns, space)
+        elif isinstance(pattern, URLPattern) and pattern.name and not pattern.pattern.converters:
+            if pattern.name not in _NOT_PAGES and not pattern.name.endswith("_export"):
+                yield f"{space}{pattern.name}"
+
+
+def problems(page: Page) -> Iterator[str]:
+    """What keeps somebody out of the page, at each size, light and dark.
+
+    Only colours differ between light and dark, so that the rest is examined once for each size.
+    """
+    for width, height in _SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        if (wider := page.evaluate(_WIDER)) > 0:
+            yield f"{width} px: {wider} px too wide"
+        for scheme, only in (("light", None), ("dark", "color-contrast")):
+            page.emulate_media(color_scheme=scheme)
+            for problem in page.evaluate(_EXAMINE, [_GRAVE, only]):
+                yield f"{width} px, {scheme}: {problem}"
+
+
+def test_nothing_serious_is_on_any_page(service: Service, browser: Browser, log_in: LogIn) -> None:
+    service.ask("What is on every page, and why?", auto_route=True)
+    found: list[str] = []
+    with watched_page(browser, service, log_in("root"), found) as page:
+        page.context.add_init_script(path=AXE_FILE_PATH)
+        addresses = own_pages()
+        assert len(addresses) > 50
+        for address in addresses:
+            response = page.goto(address)
+            assert response is not None
+            assert response.status == 200, address
+            rows = [page.evaluate(_FIRST_ROW)] if "/analytics/" in address else []
+            found += [f"{address}: {problem}" for problem in problems(page)]
+            if rows and rows[0] and "/change/" in rows[0]:
+                page.goto(rows[0])
+                found += [f"{rows[0]}: {problem}" for problem in problems(page)]
+    assert found == []
