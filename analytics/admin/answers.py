@@ -16,7 +16,7 @@ from analytics.admin.history import HistoryAdmin, ModelFilter, ProviderFilter
 from analytics.admin.links import cache_link_to, link_to
 from analytics.cache import invalidate_entries
 from analytics.models import CachedResponse, Feedback, RequestRecord
-from analytics.money import dollars
+from analytics.money_shown import shown_dollars
 
 
 @admin.register(CachedResponse)
@@ -62,12 +62,12 @@ class CachedResponseAdmin(HistoryAdmin):
     @admin.display(description="original cost")
     def original_price(self, entry: CachedResponse) -> str:
         """Return what the answer cost when it was made, as USD."""
-        return dollars(entry.original_cost)
+        return shown_dollars(entry.original_cost)
 
     @admin.display(description="saved so far")
     def saved(self, entry: CachedResponse) -> str:
         """Return what cache hits have saved so far, as USD."""
-        return dollars(entry.saved_by_hits)
+        return shown_dollars(entry.saved_by_hits)
 
     @admin.display(description="live", boolean=True)
     def is_live(self, entry: CachedResponse) -> bool:

@@ -22,6 +22,7 @@ from analytics.budgets.workers import holds_release
 from analytics.database.large_tables import CappedPaginator
 from analytics.models import Budget, BudgetHold
 from analytics.money import dollars
+from analytics.money_shown import shown_dollars
 
 _COUNTED = ("scope", "subject", "period", "rolling_minutes", "time_zone")
 
@@ -140,12 +141,12 @@ class BudgetHoldAdmin(ReadOnlyAdmin):
     @admin.display(description="held", ordering="amount")
     def most(self, held: BudgetHold) -> str:
         """Return the most that the call may cost as USD."""
-        return dollars(held.amount)
+        return shown_dollars(held.amount)
 
     @admin.display(description="estimate", ordering="estimate")
     def likely(self, held: BudgetHold) -> str:
         """Return what the call is estimated to cost as USD."""
-        return "–" if held.estimate is None else dollars(held.estimate)
+        return "–" if held.estimate is None else shown_dollars(held.estimate)
 
     @admin.action(description="Release lost holds", permissions=["change"])
     def release_lost(self, request: HttpRequest, queryset: QuerySet[BudgetHold]) -> None:

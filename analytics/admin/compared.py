@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from analytics.models import RequestRecord
-from analytics.money import dollars
+from analytics.money_shown import shown_dollars
 from analytics.reports.compared import PARAMETER, ComparedWith, saved
 from analytics.reports.figures import Figures
 
@@ -104,4 +104,4 @@ def comparison_of(row: Any, recorded: Figures) -> Figures | None:
 
 def saved_text(row: Any, recorded: Decimal | None) -> str:
     """Return what a row saved against the picked baseline, else the recorded amount, as USD."""
-    return dollars(saved(row.compared) if hasattr(row, "compared") else recorded)
+    return shown_dollars(saved(row.compared) if hasattr(row, "compared") else recorded)

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from analytics.admin.history import HistoryAdmin
 from analytics.admin.links import link_to
 from analytics.models import Comparison
-from analytics.money import dollars
+from analytics.money_shown import shown_dollars
 
 
 @admin.register(Comparison)
@@ -52,7 +52,7 @@ class ComparisonAdmin(HistoryAdmin):
     @admin.display(description="cost of judging")
     def spent(self, row: Comparison) -> str:
         """Return the cost of the judge and of the reference's answer, as USD."""
-        return dollars(row.judge_cost + row.answer_cost)
+        return shown_dollars(row.judge_cost + row.answer_cost)
 
     @admin.display(description="request")
     def request_link(self, row: Comparison) -> SafeString | str:

@@ -14,7 +14,8 @@ from analytics.admin.history import ReadOnlyAdmin
 from analytics.database.large_tables import CappedPaginator
 from analytics.deferred.requests import deferred_end
 from analytics.models import DeferredRequest, ProviderBatch
-from analytics.money import MoneySum, dollars
+from analytics.money import MoneySum
+from analytics.money_shown import shown_dollars
 
 State = DeferredRequest.State
 _CANCELLED = "An operator cancelled the request."
@@ -87,14 +88,14 @@ class DeferredRequestAdmin(_LaneAdmin):
     @admin.display(description="cost")
     def spent(self, row: DeferredRequest) -> str:
         """Return the cost in USD."""
-        return "–" if row.cost is None else dollars(row.cost)
+        return "–" if row.cost is None else shown_dollars(row.cost)
 
     @admin.display(description="saved")
     def saved_by_batch(self, row: DeferredRequest) -> str:
         """Return what the answer cost less than by a call of its own, in USD."""
         if row.cost is None or row.list_cost is None:
             return "–"
-        return dollars(row.list_cost - row.cost)
+        return shown_dollars(row.list_cost - row.cost)
 
     @admin.action(description="Cancel selected requests", permissions=["cancel"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[DeferredRequest]) -> None:
@@ -140,12 +141,12 @@ class ProviderBatchAdmin(_LaneAdmin):
     @admin.display(description="cost")
     def spent(self, batch: ProviderBatch) -> str:
         """Return the cost in USD."""
-        return dollars(getattr(batch, "cost", Decimal(0)))
+        return shown_dollars(getattr(batch, "cost", Decimal(0)))
 
     @admin.display(description="saved")
     def saved_by_batch(self, batch: ProviderBatch) -> str:
         """Return what the answers cost less than by calls of their own, in USD."""
-        return dollars(batch_saving(batch))
+        return shown_dollars(batch_saving(batch))
 
     @admin.action(description="Cancel selected batches", permissions=["cancel"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[ProviderBatch]) -> None:

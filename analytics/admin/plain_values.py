@@ -13,7 +13,7 @@ from django.db import models
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from analytics.money import dollars
+from analytics.money_shown import shown_dollars
 
 _MONEY_PLACES = 10
 _NONE = "–"
@@ -26,7 +26,7 @@ def plain_value(field: models.Field, value: Any) -> str | SafeString:
     if isinstance(field, models.BooleanField):
         return "yes" if value else "no"
     if isinstance(field, models.DecimalField) and field.decimal_places == _MONEY_PLACES:
-        return dollars(Decimal(value))
+        return shown_dollars(Decimal(value))
     if isinstance(field, models.FloatField):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     if isinstance(field, models.JSONField):

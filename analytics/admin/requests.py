@@ -28,6 +28,7 @@ from analytics.ledger.daily_totals import savings_summary
 from analytics.ledger.savings import Savings
 from analytics.models import RequestRecord, RoutingMetric
 from analytics.money import dollars
+from analytics.money_shown import shown_dollars
 from analytics.reports.compared import compared_summary
 from analytics.reports.plots import candidate_plot
 from analytics.reports.request_explanation import explain_request
@@ -139,7 +140,7 @@ class RoutingMetricAdmin(ComparedAdmin, HistoryAdmin):
     @admin.display(description="cost")
     def cost(self, decision: RoutingMetric) -> str:
         """Return what the request cost, as USD."""
-        return dollars(decision.actual_cost)
+        return shown_dollars(decision.actual_cost)
 
     @admin.display(description="saved")
     def saved(self, decision: RoutingMetric) -> str:
@@ -150,7 +151,7 @@ class RoutingMetricAdmin(ComparedAdmin, HistoryAdmin):
     @admin.display(description="estimated cost")
     def estimate(self, decision: RoutingMetric) -> str:
         """Return the cost expected before the call, as USD."""
-        return dollars(decision.cost_estimate)
+        return shown_dollars(decision.cost_estimate)
 
     @admin.display(description="baseline")
     def baseline(self, decision: RoutingMetric) -> str:
@@ -260,7 +261,7 @@ class RequestRecordAdmin(BoundedSortAdmin, HistoryAdmin):
     @admin.display(description="cost", ordering=largest_first("cost"))
     def spent(self, record: RequestRecord) -> str:
         """Return what the request cost, as USD."""
-        return dollars(record.cost)
+        return shown_dollars(record.cost)
 
     @admin.display(description="saved", ordering=largest_first("savings"))
     def saved(self, record: RequestRecord) -> str:

@@ -22,7 +22,7 @@ from analytics.admin.plain_values import PlainValuesMixin
 from analytics.database.large_tables import COUNTED_ROWS, CappedPaginator
 from analytics.exports.csv import csv_response
 from analytics.models import AgentSession, RequestRecord
-from analytics.money import dollars
+from analytics.money_shown import shown_dollars
 from analytics.quality.session_moves import stalls_of
 from analytics.reports.compared import compare_savings
 from analytics.reports.sessions import (
@@ -216,7 +216,7 @@ class AgentSessionAdmin(PlainValuesMixin, BoundedSortAdmin, ReadOnlyAdmin):
     @admin.display(description="cost", ordering="-cost")
     def spent(self, row: AgentSession) -> str:
         """Return what the session cost, as USD."""
-        return dollars(row.cost)
+        return shown_dollars(row.cost)
 
     @admin.display(description="saved", ordering=largest_first("savings"))
     def saved(self, row: AgentSession) -> str:

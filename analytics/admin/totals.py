@@ -14,7 +14,7 @@ from analytics.admin.compared import ComparedAdmin, comparison_of
 from analytics.admin.history import ModelFilter, ProviderFilter, ReadOnlyAdmin
 from analytics.admin.plain_values import PlainValuesMixin
 from analytics.models import DailyTotal, LearnedEvidence, RefusalTotal, RequestRecord
-from analytics.money import dollars
+from analytics.money_shown import shown_dollars
 from analytics.reports.figures import DAY
 
 _SEPARATOR = "\x1f"
@@ -66,7 +66,7 @@ class DailyTotalAdmin(PlainValuesMixin, ComparedAdmin, ReadOnlyAdmin):
 def _amount(total: DailyTotal, figure: str) -> str:
     recorded = {figure: getattr(total, figure)}
     figures = comparison_of(total, recorded)
-    return dollars(None if figures is None else figures[figure])
+    return shown_dollars(None if figures is None else figures[figure])
 
 
 def _joined(*columns: str) -> Concat:

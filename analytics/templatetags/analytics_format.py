@@ -8,6 +8,7 @@ from typing import Any
 from django import template
 
 from analytics.money import dollars as format_dollars
+from analytics.money_shown import shown_dollars
 
 register = template.Library()
 
@@ -20,8 +21,11 @@ def figure(value: Any) -> str:
 
 @register.filter
 def dollars(value: Any) -> str:
-    """Format USD given as a Decimal, or as the text that JSON stores for one."""
-    return format_dollars(None if value in (None, "") else Decimal(str(value)))
+    """Format USD given as a Decimal, or as the text that JSON stores for one.
+
+    It is rounded, with the exact amount as its title.
+    """
+    return shown_dollars(None if value in (None, "") else Decimal(str(value)))
 
 
 @register.filter

@@ -30,7 +30,7 @@ expect.set_options(timeout=15_000)
 PASSWORD = "a password for the tests"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 # Chromium's own errands, of which none may leave the machine.
-_QUIET = (
+LAUNCH = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
@@ -124,7 +124,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         ENV_FILE=os.devnull, DATABASE_TIMEOUT="20",
     )  # fmt: skip
     try:
-        asyncio.run(_ready(running))
+        service_ready(running)
         _fill(running, folder)
         found = Service(running)
         _ask_around(found)
@@ -134,9 +134,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         upstream.close()
 
 
-async def _ready(running: Running) -> None:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
-        await running.ready(client)
+def service_ready(running: Running) -> None:
+    """Wait until the service answers."""
+
+    async def ready() -> None:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
+            await running.ready(client)
+
+    asyncio.run(ready())
 
 
 def _fill(running: Running, folder: Path) -> None:
@@ -191,7 +196,7 @@ def _ask_around(service: Service) -> None:
 def browser() -> Iterator[Browser]:
     assert CHROMIUM, "No Chromium was found; CHROMIUM names one."
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_QUIET))
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=list(LAUNCH))
         yield found
         found.close()
 

@@ -46,9 +46,14 @@ def _names(patterns: list[Any], space: str) -> Iterator[str]:
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
             yield from _names(pattern.url_patterns, space)
-        elif isinstance(pattern, URLPattern) and pattern.name and not pattern.pattern.converters:
-            if pattern.name not in _NOT_PAGES and not pattern.name.endswith("_export"):
-                yield f"{space}{pattern.name}"
+        elif _is_page(pattern):
+            yield f"{space}{pattern.name}"
+
+
+def _is_page(pattern: URLPattern) -> bool:
+    name = pattern.name or ""
+    takes_nothing = not (pattern.pattern.converters or pattern.pattern.regex.groups)
+    return bool(name) and takes_nothing and name not in _NOT_PAGES and not name.endswith("_export")
 
 
 def problems(page: Page) -> Iterator[str]:
