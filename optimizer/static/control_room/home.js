@@ -51,8 +51,15 @@ const nameEmpty = (charts) => {
   line.textContent = `Without data in this period: ${charts.map((chart) => chart.title).join(", ")}.`;
 };
 
+/* Boxes keep the place of what is loaded, so that nothing jumps when it is there. */
+const removeSkeletons = (there) => {
+  for (const box of there.querySelectorAll(":scope > .skeleton")) box.remove();
+  there.removeAttribute("aria-busy");
+};
+
 const show = () => {
   if (!told) return;
+  removeSkeletons(place);
   if (more.open) showBudgets();
   const labels = told.labels.map((at) => shortName(told.step, at));
   const titles = told.labels.map((at) => longName(told.step, at));
@@ -111,6 +118,7 @@ const attempt = async (work) => {
   try {
     await work();
   } catch (error) {
+    for (const there of [place, ...details.querySelectorAll(".tables")]) removeSkeletons(there);
     document.getElementById("charts-trouble").textContent = `Not up to date: ${error.message}.`;
   }
 };
