@@ -8,7 +8,7 @@ class AnalyticsConfig(AppConfig):
     """Configuration of the app that stores and reports requests."""
 
     name = "analytics"
-    verbose_name = "Analytics"
+    verbose_name = "All tables"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -62,7 +62,7 @@ def test_on_a_phone_every_table_can_be_reached(open_page: Open) -> None:
     page = open_page("/admin/", width=390)
     page.get_by_role("button", name="Menu").click()
     page.get_by_role("link", name="Budgets", exact=True).click()
-    expect(page.get_by_role("heading", name="Select budget to change")).to_be_visible()
+    expect(page.get_by_role("heading", name="Budgets")).to_be_visible()
 
 
 def test_by_keyboard_from_the_top_to_a_figure_s_rows(open_page: Open) -> None:

@@ -17,6 +17,9 @@ export const shortDollars = (value) => {
   return `${value < 0 ? "-" : ""}$${text}`;
 };
 
+/** A number with its noun: "1 request", "2,000 requests". */
+export const counted = (number, noun) => `${number.toLocaleString("en-US")} ${noun}${number === 1 ? "" : "s"}`;
+
 const UNITS = {
   usd: dollars,
   count: (value) => value.toLocaleString("en-US"),

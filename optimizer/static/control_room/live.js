@@ -1,6 +1,6 @@
 /* The live page: reads one stream of server-sent events, and limits the rows it keeps. */
 import { draw, onTheme } from "../analytics/drawing.js";
-import { dollars } from "../analytics/words.js";
+import { counted, dollars } from "../analytics/words.js";
 import { cell, fillTable } from "./figures.js";
 
 const MOST_ROWS = 100;
@@ -21,7 +21,7 @@ const stateOf = (one) => {
   if (one.status === "error") return "failed";
   if (one.status === "partial") return "cut off";
   if (one.cache_hit) return "from the cache";
-  return one.fallbacks ? `answered after ${one.fallbacks} failed calls` : "answered";
+  return one.fallbacks ? `answered after ${counted(one.fallbacks, "failed call")}` : "answered";
 };
 
 const show = (one) => {
@@ -47,7 +47,7 @@ const drawMinutes = (starts, sums) => {
     series: [series("Saved", "line", "saved", "saved"), series("Spent", "bar", "spent", "spent")],
     rows: starts.map((at) => `${page.dataset.rows}?created_at__gte=${encodeURIComponent(iso(at))}&created_at__lt=${encodeURIComponent(iso(at + MINUTE))}`),
   };
-  const titles = starts.map((at, n) => `${iso(at).slice(11, 16)} UTC: ${sums[n].requests} requests, ${sums[n].failed} failed`);
+  const titles = starts.map((at, n) => `${iso(at).slice(11, 16)} UTC: ${counted(sums[n].requests, "request")}, ${sums[n].failed} failed`);
   fillTable(document.querySelector("#minutes table"), chart, "Minute", titles);
   draw(picture, chart, starts.map((at) => iso(at).slice(11, 16)), titles);
 };

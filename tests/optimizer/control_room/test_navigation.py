@@ -105,14 +105,14 @@ class TestPalette:
         assert hits(client, str(record.pk)) == {}
         assert hits(client, "claude") == {}
 
-    def test_strangers_are_sent_to_the_login(self, client: Client) -> None:
-        assert client.get(reverse("admin:palette"), {"q": "night"}).status_code == 302
+    def test_strangers_are_sent_to_the_login(self) -> None:
+        assert Client().get(reverse("admin:palette"), {"q": "night"}).status_code == 302
 
 
 class TestRoot:
-    def test_a_browser_gets_a_page_that_leads_on(self, client: Client) -> None:
+    def test_a_browser_gets_a_page_that_leads_on(self) -> None:
         accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
-        page = client.get("/", headers={"accept": accept})
+        page = Client().get("/", headers={"accept": accept})
         assert page["content-type"].startswith("text/html")
         assert "script" not in page["content-security-policy"]
         text = page.content.decode()
@@ -120,6 +120,6 @@ class TestRoot:
         assert 'href="/api/v1/docs"' in text or 'href="/docs"' in text
 
     @pytest.mark.parametrize("accept", ["application/json", "*/*", ""])
-    def test_an_api_client_gets_json(self, client: Client, accept: str) -> None:
-        answer = client.get("/", headers={"accept": accept} if accept else {})
+    def test_an_api_client_gets_json(self, accept: str) -> None:
+        answer = Client().get("/", headers={"accept": accept} if accept else {})
         assert answer.json()["service"] == "ai-cost-optimizer"

@@ -311,7 +311,7 @@ class TestTheAdminPage:
         assert f'<option value="{SMALL}">' in page
         page = admin_client.get("/admin/whatif/", {"policy": BIG, "days": 3}).content.decode()
         assert "quality rises" in page
-        assert "quality under the policy" in page
+        assert "Quality under the policy" in page
         assert f"claude/{BIG}" in page
 
     def test_policies_stand_side_by_side_and_lead_to_filled_forms(

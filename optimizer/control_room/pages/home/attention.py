@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from analytics.budgets.report import AccountStanding
 from analytics.models import Alert, BudgetHold, RefusalTotal
-from analytics.money import dollars
+from analytics.money_shown import rounded_dollars
 from analytics.reports.daily_spending import DailySpending
 from analytics.reports.figures import Figures
 from analytics.reports.unpriced import unpriced_answers
@@ -106,8 +106,8 @@ def _unusual_days(
         day = ReportPeriod(start, start + timedelta(days=1), start, "")
         query = day.list_query(provider=unusual.provider, model=unusual.model)
         yield Problem(
-            f"{unusual.day:%b %-d} cost {dollars(unusual.cost)}, {unusual.times:.0f} times as much "
-            f"as a usual day, mostly for {unusual.provider}/{unusual.model}.",
+            f"{unusual.day:%b %-d} cost {rounded_dollars(unusual.cost)}, {unusual.times:.0f} times "
+            f"as much as a usual day, mostly for {unusual.provider}/{unusual.model}.",
             _list(_REQUESTS, query),
         )
 

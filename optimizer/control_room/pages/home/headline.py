@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from analytics.money import dollars
+from analytics.money_shown import rounded_dollars
 from analytics.reports.daily_spending import MonthForecast
 
 _WIDTH, _HEIGHT, _MARGIN = 240, 48, 3
@@ -55,11 +55,13 @@ def headline(
     share = f"{abs(savings['percent_saved']):.0f} % {'more' if worse else 'less'} than {baseline}"
     interval = ""
     if savings["saved_low"] is not None:
-        bounds = f"{dollars(savings['saved_low'])} and {dollars(savings['saved_high'])}"
+        bounds = (
+            f"{rounded_dollars(savings['saved_low'])} and {rounded_dollars(savings['saved_high'])}"
+        )
         interval = f"with 95 % confidence the savings are between {bounds}"
     return Headline(
-        spent=dollars(spent),
-        saved=dollars(abs(saved)),
+        spent=rounded_dollars(spent),
+        saved=rounded_dollars(abs(saved)),
         worse=worse,
         share=share,
         interval=interval,
@@ -79,7 +81,7 @@ def _why(savings: dict[str, Any]) -> str:
         if name == "routing_saved":
             amount += savings["explored_saved"]
         if amount > 0:
-            losses.append((amount, text.format(amount=dollars(amount))))
+            losses.append((amount, text.format(amount=rounded_dollars(amount))))
     parts = [text for _, text in sorted(losses, reverse=True)]
     return f"Why: {'; '.join(parts)}." if parts else ""
 
@@ -102,8 +104,8 @@ def _forecast_text(forecast: MonthForecast | None) -> str:
     if forecast is None:
         return ""
     return (
-        f"{forecast.day:%B} so far: {dollars(forecast.spent)}; about "
-        f"{dollars(forecast.expected)} by its end at the pace of the last week."
+        f"{forecast.day:%B} so far: {rounded_dollars(forecast.spent)}; about "
+        f"{rounded_dollars(forecast.expected)} by its end at the pace of the last week."
     )
 
 
@@ -134,6 +136,6 @@ def sparkline(days: Sequence[tuple[date, Decimal]]) -> Sparkline | None:
     dearest = max(days, key=lambda day: day[1])
     label = (
         f"Spent by day, {days[0][0]:%b %-d} to {days[-1][0]:%b %-d}; most on "
-        f"{dearest[0]:%b %-d}: {dollars(dearest[1])}"
+        f"{dearest[0]:%b %-d}: {rounded_dollars(dearest[1])}"
     )
     return Sparkline(points, area, label)

@@ -17,7 +17,8 @@ from django.conf import settings
 from analytics.budgets.report import most_used
 from analytics.ledger.savings import cost_savings
 from analytics.models import Budget, RequestRecord
-from analytics.money import dollars, percent
+from analytics.money import percent
+from analytics.money_shown import rounded_dollars
 from analytics.quality.pairs import comparisons_in, pairs_with_cost
 from analytics.quality.report import quality_report
 from analytics.reports.compared import ComparedWith
@@ -128,7 +129,9 @@ def _ways(period: ReportPeriod, spending: DailySpending, now: datetime) -> list[
             "The dearest prompts", "analytics_requestrecord_changelist",
             period.list_query(o=DEAREST_FIRST),
         ),
-        QuickLink(f"Yesterday: {dollars(cost)}{change}. Why?", "explore", f"{day.query}#why"),
+        QuickLink(
+            f"Yesterday: {rounded_dollars(cost)}{change}. Why?", "explore", f"{day.query}#why"
+        ),
         QuickLink("Explore this period", "explore", period.query),
         QuickLink(
             "What if everything ran on one model?", "whatif", needs="analytics.view_routingmetric"
@@ -157,7 +160,7 @@ def _cards(totals: Figures, previous: Figures, period: ReportPeriod) -> list[Car
     known = previous["requests"] > 0
     return [
         Card(
-            "Spent", dollars(totals["cost"]), _change(totals["cost"], previous["cost"]),
+            "Spent", rounded_dollars(totals["cost"]), _change(totals["cost"], previous["cost"]),
             query=query,
         ),
         Card(

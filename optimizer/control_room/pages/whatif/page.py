@@ -72,7 +72,7 @@ def _estimates(services: Any, asked: dict[str, Any], request: HttpRequest) -> di
             {
                 "name": answer.policy.name,
                 "monthly": monthly(answer),
-                "verdict": verdict(answer, settings.QUALITY_TOLERANCE),
+                "verdict": _verdict(answer),
                 "basis": basis(answer),
                 "figures": [*cost_rows(answer), *quality_rows(answer)],
                 **_next_steps(answer, may),
@@ -81,6 +81,11 @@ def _estimates(services: Any, asked: dict[str, Any], request: HttpRequest) -> di
         ],
         "mix": mixes(answers),
     }
+
+
+def _verdict(answer: Answer) -> str:
+    """Return the verdict without the policy's name, which is its heading."""
+    return verdict(answer, settings.QUALITY_TOLERANCE).removeprefix(f"{answer.policy.name}: ")
 
 
 def _next_steps(answer: Answer, may: Any) -> dict[str, str]:
