@@ -19,7 +19,8 @@ def rounded_dollars(value: Decimal | None) -> str:
     size = abs(value)
     # The place of the first digit that is not zero, and the one behind it.
     places = 2 if size >= _SMALLEST_CENTS else 1 - size.adjusted()
-    return f"{'-' if value < 0 else ''}${size:,.{places}f}"
+    whole, _, cents = f"{size:,.{places}f}".partition(".")
+    return f"{'-' if value < 0 else ''}${whole}.{cents.rstrip('0'):0<2}"
 
 
 def shown_dollars(value: Decimal | None) -> str | SafeString:

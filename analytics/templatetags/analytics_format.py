@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
+from django.utils.html import format_html
 
 from analytics.money import dollars as format_dollars
 from analytics.money_shown import shown_dollars
@@ -31,7 +32,8 @@ def dollars(value: Any) -> str:
 @register.filter
 def signed(value: Decimal) -> str:
     """Format USD with a sign, also of gains."""
-    return f"+{format_dollars(value)}" if value > 0 else format_dollars(value)
+    shown = shown_dollars(value)
+    return format_html("+{}", shown) if value > 0 else shown
 
 
 @register.filter

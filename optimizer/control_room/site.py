@@ -65,7 +65,6 @@ class ControlRoom(AdminSite):
     """The admin site. Its home page shows figures to users who may view requests."""
 
     index_template = "admin/control_room.html"
-    site_url = None
 
     def get_urls(self) -> list[Any]:
         """Return the URLs of the control room's pages, then those of Django's admin."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from analytics.money import dollars
+from analytics.money_shown import rounded_dollars
 from analytics.reports.exploration.change_causes import (
     ANSWERS,
     FAILURES,
@@ -69,7 +69,7 @@ def cause_sentence(why: ChangeExplanation) -> str:
     verb = "rose" if rose else "fell"
     effects = [line for line in cause_lines(why) if (line.effect > 0) == rose and line.what]
     because = f", mostly because of {effects[0].what}" if effects else ""
-    return f"Spending {verb} by {dollars(abs(why.change))}{share}{because}."
+    return f"Spending {verb} by {rounded_dollars(abs(why.change))}{share}{because}."
 
 
 def _line(why: ChangeExplanation, cause: str, effect: Decimal) -> CauseLine:
@@ -86,4 +86,4 @@ def _line(why: ChangeExplanation, cause: str, effect: Decimal) -> CauseLine:
 
 def signed_dollars(amount: Decimal) -> str:
     """Format USD with a sign, also of gains."""
-    return f"+{dollars(amount)}" if amount > 0 else dollars(amount)
+    return f"+{rounded_dollars(amount)}" if amount > 0 else rounded_dollars(amount)

@@ -201,6 +201,12 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
+# Django's links fade from one colour into another; what keeps the place of a chart moves for ever.
+SETTLED = """async () => {
+  await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+  const ends = document.getAnimations().filter((one) => one.effect.getTiming().iterations < 1e6);
+  await Promise.allSettled(ends.map((one) => one.finished));
+}"""
 Open = Callable[..., Page]
 LogIn = Callable[[str], Any]
 

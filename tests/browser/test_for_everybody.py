@@ -7,21 +7,14 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Open, Service
+from tests.browser.conftest import SETTLED, Open, Service
 
 _GRAVE = {"serious", "critical"}
 
 
-# Django's links fade from one colour into another.
-_FADED = """async () => {
-  await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
-  await Promise.allSettled(document.getAnimations().map((one) => one.finished));
-}"""
-
-
 def grave(page: Page, axe: Axe) -> list[str]:
     """What axe finds that keeps somebody out."""
-    page.evaluate(_FADED)
+    page.evaluate(SETTLED)
     found = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
     return [
         f"{one['id']}: {one['help']} at {[node['target'] for node in one['nodes']][:3]}"

@@ -18,7 +18,7 @@ from django.urls import reverse
 from analytics.access.keys import key_make
 from analytics.ledger.daily_totals import totals_add
 from analytics.models import AgentSession, ApiKey, RequestRecord, RoutingMetric, Team
-from analytics.money import dollars
+from analytics.money_shown import rounded_dollars
 from optimizer.wiring.build import get_services
 from tests.factories import RequestRecordFactory, RoutingMetricFactory
 
@@ -91,7 +91,7 @@ def test_each_page_that_shows_savings_has_the_picker(
 def test_each_page_compares_with_what_is_picked(
     admin_client: Client, decision: RoutingMetric
 ) -> None:
-    saved = f"${on_opus() - COST:.4f}"
+    saved = rounded_dollars(on_opus() - COST)
     for address in pages(decision)[2:]:
         assert saved not in admin_client.get(address).content.decode(), address
         text = admin_client.get(address, {"baseline": OPUS}).content.decode()
@@ -145,7 +145,7 @@ def test_charts_and_lists_of_the_home_page_agree_with_its_card(
         by_cause = sum(D(value) for series in causes["series"] for value in series["values"])
         total = sum(D(value) for value in saved["values"])
         assert total == by_cause
-        assert line.saved == dollars(abs(total))
+        assert line.saved == rounded_dollars(abs(total))
         assert line.worse == (total < 0)
         whose = admin_client.get(page("whose"), query).context["lists"]
         assert {row["saved"] for _, _, rows in whose for row in rows} == {total}

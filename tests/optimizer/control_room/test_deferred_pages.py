@@ -49,7 +49,7 @@ def test_batches_have_their_sums_and_requests_show_no_words(batch: ProviderBatch
     client = signed_in("viewer")
     page = client.get(f"{PLACE}providerbatch/").content.decode()
     assert "batch_7" in page
-    assert "$0.500000" in page
+    assert "$0.50" in page
     requests = client.get(f"{PLACE}deferredrequest/").content.decode()
     assert "in a batch" in requests
     done = DeferredRequest.objects.get(state="done")

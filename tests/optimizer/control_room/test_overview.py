@@ -26,7 +26,7 @@ from analytics.models import (
     RefusalTotal,
     RequestRecord,
 )
-from analytics.money import dollars
+from analytics.money_shown import rounded_dollars
 from analytics.reports.report import routing_report
 from optimizer.control_room.pages.home.details import cost_breakdown, details
 from optimizer.control_room.pages.home.overview import overview
@@ -56,10 +56,10 @@ def test_figures_are_the_report_s(admin_client: Client) -> None:
     some_requests()
     room, report = overview(ReportPeriod.last_days(7), {"claude": "closed"}), routing_report(7)
     cards = {card.label: card for card in room["cards"]}
-    assert cards["Spent"].value == dollars(report["totals"]["cost"])
+    assert cards["Spent"].value == rounded_dollars(report["totals"]["cost"])
     line = room["headline"]
-    assert line.spent == dollars(report["totals"]["cost"])
-    assert line.saved == dollars(report["savings"]["total_saved"])
+    assert line.spent == rounded_dollars(report["totals"]["cost"])
+    assert line.saved == rounded_dollars(report["savings"]["total_saved"])
     assert not line.worse
     assert cards["Requests"].value == "7"
     assert cards["From the cache"].value == f"{report['cache']['hit_rate_percent']:.1f} %"
@@ -182,9 +182,9 @@ def test_a_loss_says_what_it_comes_from(admin_client: Client) -> None:
     line = overview(ReportPeriod.last_days(7), {})["headline"]
     assert line.worse
     assert line.share.startswith("200 % more than")
-    assert "the models that answered cost $0.060000 more than the baseline would have" in line.why
+    assert "the models that answered cost $0.06 more than the baseline would have" in line.why
     page = admin_client.get(HOME).content.decode()
-    assert "$0.060000 more</strong> than the baseline would have cost" in page
+    assert "$0.06 more</strong> than the baseline would have cost" in page
     assert line.why in page
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from django.urls import reverse
 
-from analytics.money import dollars, percent
+from analytics.money import percent
+from analytics.money_shown import rounded_dollars, shown_dollars
 from analytics.reports.exploration.dimensions import list_filters
 from analytics.reports.exploration.explore import ExploredGroup, ExploredSpending
 from analytics.reports.exploration.question import MEASURES, TIME, Measure
@@ -65,12 +66,19 @@ class SortHeading:
     order: str
 
 
+def _plain(measure: Measure, value: Any) -> str:
+    """Format a value within a sentence, where it has no title of its own."""
+    if measure.unit == "usd" and value is not None:
+        return rounded_dollars(value)
+    return amount(measure, value)
+
+
 def amount(measure: Measure, value: Any) -> str:
     """Format a value of ``measure``; a dash if it is unknown."""
     if value is None:
         return "–"
     if measure.unit == "usd":
-        return dollars(value)
+        return shown_dollars(value)
     if measure.unit == "ms":
         return f"{value:,.0f} ms"
     if measure.unit == "percent":
@@ -195,8 +203,8 @@ def mover_lines(
             text = f"{change:+,.0f}{' ms' if measure.unit == 'ms' else ''}"
         else:
             text = cell.change
-        was = amount(measure, measure.of(group.before))
-        cell = FigureCell(text, f"from {was} to {cell.text}", cell.tone)
+        was, now = (_plain(measure, measure.of(figures)) for figures in (group.before, group.now))
+        cell = FigureCell(text, f"from {was} to {now}", cell.tone)
         lines.append((", ".join(group.values), address.among(own).query(), cell))
     return lines
 
