@@ -78,6 +78,7 @@ def search(query: str, models: list[str], may: Callable[[str], bool]) -> list[Hi
         HitGroup("Requests", tuple(_requests(term)) if may(MAY_VIEW_REQUESTS) else ()),
         HitGroup("Models", tuple(_models(term, models)) if may(MAY_VIEW_REQUESTS) else ()),
         *(HitGroup(table.name, tuple(_rows(table, term, may))) for table in _TABLES),
+        HitGroup("Search", tuple(_searches(term)) if may(MAY_VIEW_REQUESTS) else ()),
     ]
     return [group for group in groups if group.items]
 
@@ -85,17 +86,21 @@ def search(query: str, models: list[str], may: Callable[[str], bool]) -> list[Hi
 def _requests(term: str) -> Iterator[Hit]:
     request_id = request_id_in(term)
     if request_id is None:
-        for name, page in (("requests", "requestrecord"), ("sessions", "agentsession")):
-            url = reverse(f"admin:analytics_{page}_changelist")
-            yield Hit(f"Search {name} for “{term}”", f"{url}?{urlencode({'q': term})}")
         return
-    record = RequestRecord.objects.filter(pk=request_id).only("provider", "model", "created_at")
-    for row in record:
+    rows = RequestRecord.objects.filter(pk=request_id).only("provider", "model", "created_at")
+    for row in rows:
         yield Hit(
             f"Request {row.pk}",
             reverse("admin:analytics_requestrecord_change", args=[row.pk]),
             f"{row.created_at:%Y-%m-%d %H:%M} UTC" + (f", {row.ref}" if row.provider else ""),
         )
+
+
+def _searches(term: str) -> Iterator[Hit]:
+    """Yield the lists whose own search knows more: other ids, and words of prompts."""
+    for name, page in (("requests", "requestrecord"), ("sessions", "agentsession")):
+        url = reverse(f"admin:analytics_{page}_changelist")
+        yield Hit(f"Search {name} for “{term}”", f"{url}?{urlencode({'q': term})}")
 
 
 def _models(term: str, models: list[str]) -> Iterator[Hit]:

@@ -77,3 +77,36 @@ def test_in_the_dark_it_is_dark(open_page: Open, shots: Path) -> None:
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(map(int, background.removeprefix("rgb(").removesuffix(")").split(","))) < 60
     page.screenshot(path=shots / "home-dark.png", full_page=True)
+
+
+def test_the_palette_leads_by_keyboard_to_pages_and_to_a_request(
+    open_page: Open, service: Service, axe: Axe, shots: Path
+) -> None:
+    asked = service.ask("What does the palette find?", auto_route=True)
+    page = open_page("/admin/live/", guest=True)
+    palette = page.get_by_role("dialog")
+    search = page.get_by_role("combobox", name="Search pages, models, keys and requests")
+    page.get_by_role("button", name="Search or jump to").wait_for()
+    page.keyboard.press("Control+k")
+    expect(search).to_be_focused()
+    page.keyboard.type("haiku")
+    found = palette.get_by_role("group", name="Models").get_by_role("option")
+    expect(found.first).to_contain_text("claude-haiku")
+    assert grave(page, axe) == []
+    page.screenshot(path=shots / "palette.png")
+    page.keyboard.press("Escape")
+    expect(palette).to_be_hidden()
+    page.keyboard.press("Control+k")
+    page.keyboard.type("prices")
+    expect(palette.get_by_role("option", selected=True)).to_contain_text("Models and prices")
+    page.keyboard.press("ArrowDown")
+    active = search.get_attribute("aria-activedescendant")
+    expect(palette.get_by_role("option", selected=True)).to_have_id(active or "")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/models/")
+    page.get_by_role("button", name="Search or jump to").click()
+    page.keyboard.type(f"chatcmpl-{asked['request_id']}")
+    expect(palette.get_by_role("group", name="Requests")).to_be_visible()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/{asked['request_id']}/change/")

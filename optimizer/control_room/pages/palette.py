@@ -14,7 +14,9 @@ _MOST_CHARS = 200
 
 def palette_view(request: HttpRequest) -> JsonResponse:
     """Return ``groups`` of what matches the parameter ``q``, and the user may see."""
-    models = [spec.ref for spec in get_services().catalogue.models]
-    user = request.user
-    groups = search(request.GET.get("q", "")[:_MOST_CHARS], models, user.has_perm)  # type: ignore[union-attr]
+    services = get_services()
+    configured = services.caller.providers
+    models = sorted(services.catalogue.models, key=lambda spec: spec.provider not in configured)
+    term, user = request.GET.get("q", "")[:_MOST_CHARS], request.user
+    groups = search(term, [spec.ref for spec in models], user.has_perm)  # type: ignore[union-attr]
     return JsonResponse({"groups": [asdict(group) for group in groups]})

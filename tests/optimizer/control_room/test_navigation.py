@@ -92,7 +92,7 @@ class TestPalette:
         assert admin_client.get(model["url"]).status_code == 200
 
     def test_words_lead_to_the_search_of_requests(self, admin_client: Client) -> None:
-        first, *_ = hits(admin_client, "rate limiter & more")["Requests"]
+        first, *_ = hits(admin_client, "rate limiter & more")["Search"]
         assert "rate limiter & more" in first["text"]
         assert admin_client.get(first["url"]).status_code == 200
 
