@@ -15,6 +15,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import django
 
@@ -190,8 +191,10 @@ def pages() -> list[str]:
     found = [f"{reverse('admin:index')}?days={days}" for days in (1, 7, 30, 90)]
     found += [f"{reverse(f'admin:{name}')}?days=30" for name in ("details", "whose")]
     found += [
-        reverse(f"admin:{name}") for name in ("live", "playground", "models", "start", "tools")
+        reverse(f"admin:{name}")
+        for name in ("live", "playground", "models", "start", "tools", "whatif")
     ]
+    found += [f"{reverse('admin:palette')}?q={query}" for query in ("user", uuid4())]
     found.append(f"{reverse('admin:tools')}?days=90")
     explore = reverse("admin:explore")
     found += [f"{explore}?{query}" for query in _EXPLORED]
