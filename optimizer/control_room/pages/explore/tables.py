@@ -66,11 +66,10 @@ class SortHeading:
     order: str
 
 
-def _plain(measure: Measure, value: Any) -> str:
+def _in_text(measure: Measure, value: Any) -> str:
     """Format a value within a sentence, where it has no title of its own."""
-    if measure.unit == "usd" and value is not None:
-        return rounded_dollars(value)
-    return amount(measure, value)
+    usd = measure.unit == "usd" and value is not None
+    return rounded_dollars(value) if usd else amount(measure, value)
 
 
 def amount(measure: Measure, value: Any) -> str:
@@ -203,7 +202,8 @@ def mover_lines(
             text = f"{change:+,.0f}{' ms' if measure.unit == 'ms' else ''}"
         else:
             text = cell.change
-        was, now = (_plain(measure, measure.of(figures)) for figures in (group.before, group.now))
+        periods = group.before, group.now
+        was, now = (_in_text(measure, measure.of(figures)) for figures in periods)
         cell = FigureCell(text, f"from {was} to {now}", cell.tone)
         lines.append((", ".join(group.values), address.among(own).query(), cell))
     return lines
