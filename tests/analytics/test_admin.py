@@ -66,7 +66,7 @@ def test_more_rows_cost_no_more_queries(
 def test_savings_stand_at_the_top_of_the_decisions(admin_client: Client, rows: list) -> None:
     page = admin_client.get(url("routingmetric")).content.decode()
     assert "savings-summary" in page
-    assert "$0.500000" in page
+    assert "$0.50" in page
     assert "25.0 %" in page
 
 

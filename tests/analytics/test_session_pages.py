@@ -151,7 +151,7 @@ def test_a_page_shows_what_came_of_a_move(admin_client: Client, session: AgentSe
     stall.save()
     page = admin_client.get(url).content.decode()
     assert "0 of the 7 calls weighed still repeated" in page
-    assert "is $0.250000." in page
+    assert "is $0.25." in page
     assert page.count("moved up, as the steps repeat") == 1
 
 
