@@ -131,7 +131,7 @@ def _home(page: Page) -> None:
 
 
 def _decision(page: Page) -> None:
-    page.goto("/admin/analytics/routingmetric/?strategy_used__exact=hybrid&tier__exact=complex")
+    page.goto("/admin/analytics/routingmetric/?tier__exact=moderate")
     page.locator("#result_list tbody tr a").first.click()
     page.wait_for_selector(".story canvas")
 
