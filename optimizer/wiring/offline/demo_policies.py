@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from analytics.database.demo import demo_database
 from optimizer.domain.model_names import ModelNames
+from optimizer.gateway.learned.output_lengths import OutputLengths
 from optimizer.gateway.model_options import AvailableModels
-from optimizer.gateway.output_lengths import OutputLengths
 from optimizer.lab.demo.traffic import REFERENCE
 from optimizer.lab.past_requests import PastRequests
 from optimizer.lab.whatif import WhatIf
