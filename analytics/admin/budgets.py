@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import models
 from django.db.models import QuerySet
 from django.forms import Script
 from django.http import HttpRequest
@@ -15,6 +14,7 @@ from django.utils.html import format_html
 
 from analytics.access.versioned_rows import save_versioned
 from analytics.admin.history import ReadOnlyAdmin
+from analytics.admin.secret_address import SecretAddressForm
 from analytics.budgets.burn_down import burn_downs
 from analytics.budgets.opening import budget_open
 from analytics.budgets.report import AccountStanding, standings
@@ -37,12 +37,16 @@ class BudgetAdmin(admin.ModelAdmin):
     list_filter = ("enabled", "scope", "period", "at_limit")
     list_per_page = 25
     search_fields = ("name", "subject")
-    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
+    form = SecretAddressForm
+    filter_horizontal = ("channels",)
     fieldsets = (
         (None, {"fields": ("name", "enabled")}),
         ("What it counts (cannot change later)", {"fields": _COUNTED}),
         ("Limits", {"fields": ("limit", "at_limit", "soft_limit")}),
-        ("Notify at the soft limit, once per period", {"fields": ("webhook", "emails")}),
+        (
+            "Notify at the soft limit, once per period",
+            {"fields": ("channels", "emails", "webhook")},
+        ),
     )
 
     class Media:

@@ -20,7 +20,14 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "Quality": ("Feedback", "Comparison", "LearnedEvidence"),
     "Money": ("Budget", "BudgetHold", "PriceOverride", "PriceSeen"),
     "Invoices": ("ProviderStatementLine", "ReconciledEstimate", "LedgerDay"),
-    "Alerts": ("AlertRule", "Alert"),
+    "Alerts": (
+        "AlertRule",
+        "Alert",
+        "NotificationChannel",
+        "Digest",
+        "DigestIssue",
+        "Notification",
+    ),
     "Access": ("ApiKey", "Team", "Project", "User", "Group", "LogEntry"),
 }
 _OTHER_MODELS = "Logins"

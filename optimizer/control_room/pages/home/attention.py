@@ -11,8 +11,9 @@ from django.db.models import BigIntegerField, Count, Sum, Value
 from django.db.models.functions import Cast
 from django.urls import reverse
 
+from analytics.alerts.outbox import undelivered
 from analytics.budgets.report import AccountStanding
-from analytics.models import Alert, BudgetHold, RefusalTotal
+from analytics.models import BudgetHold, Notification, RefusalTotal
 from analytics.money import dollars
 from analytics.reports.daily_spending import DailySpending
 from analytics.reports.figures import Figures
@@ -131,7 +132,7 @@ def _counts(period: ReportPeriod) -> Mapping[str, int]:
     if period.until is not None:
         refusals = refusals.filter(date__lt=period.until.date())
     holds = BudgetHold.objects.filter(lost_at__isnull=False)
-    alerts = Alert.objects.filter(delivered_at=None).exclude(error="")
+    alerts = Notification.objects.filter(undelivered())
     first, *others = (
         rows.order_by().annotate(kind=Value(kind)).values("kind").annotate(number=number)
         for rows, kind, number in (
@@ -162,7 +163,7 @@ def _refusals(counts: Mapping[str, int], period: ReportPeriod) -> Iterator[Probl
 
 
 def _holds_and_alerts(counts: Mapping[str, int]) -> Iterator[Problem]:
-    lost_holds, undelivered = counts.get("holds", 0), counts.get("alerts", 0)
+    lost_holds, not_sent = counts.get("holds", 0), counts.get("alerts", 0)
     if lost_holds:
         belong = "belongs" if lost_holds == 1 else "belong"
         yield Problem(
@@ -171,9 +172,9 @@ def _holds_and_alerts(counts: Mapping[str, int]) -> Iterator[Problem]:
             _list("analytics_budgethold_changelist", "lost_at__isempty=0"),
             "analytics.view_budgethold",
         )
-    if undelivered:
+    if not_sent:
         yield Problem(
-            f"{counted(undelivered, 'alert')} could not be delivered.",
-            _list("analytics_alert_changelist", "undelivered=1"),
-            "analytics.view_alert",
+            f"{counted(not_sent, 'notification')} could not be delivered.",
+            _list("analytics_notification_changelist", "undelivered=1"),
+            "analytics.view_notification",
         )
