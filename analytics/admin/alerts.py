@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from analytics.admin.history import ReadOnlyAdmin
-from analytics.admin.secret_address import ChannelForm, NotifyingForm
+from analytics.admin.secret_address import ChannelForm, MaskedAddressMixin, NotifyingForm
 from analytics.alerts.outbox import undelivered
 from analytics.models import (
     Alert,
@@ -21,53 +21,12 @@ from analytics.models import (
     NotificationChannel,
 )
 from analytics.models.alerts import FILTERS
-from analytics.models.notification_target import masked_address
 
 _PLACES = ("channels", "emails", "webhook")
 
 
-class _SecretKept(admin.ModelAdmin):
-    """Shows the masked address to users who may only look."""
-
-    secret = "webhook"
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return the fields of the form; without the right to change, the mask in its place."""
-        fields = super().get_fields(request, obj)
-        if self.has_change_permission(request, obj) or obj is None:
-            return fields
-        return ["masked" if name == self.secret else name for name in fields]
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return the fieldsets; without the right to change, the mask in the secret's place."""
-        fieldsets = super().get_fieldsets(request, obj)
-        if obj is None or self.has_change_permission(request, obj):
-            return fieldsets
-        return [
-            (
-                title,
-                {
-                    **options,
-                    "fields": [
-                        "masked" if name == self.secret else name for name in options["fields"]
-                    ],
-                },
-            )
-            for title, options in fieldsets
-        ]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return the read-only fields, among them the mask."""
-        return (*super().get_readonly_fields(request, obj), "masked")
-
-    @admin.display(description="webhook")
-    def masked(self, row: Any) -> str:
-        """Return the masked address."""
-        return masked_address(getattr(row, self.secret)) or "–"
-
-
 @admin.register(AlertRule)
-class AlertRuleAdmin(_SecretKept):
+class AlertRuleAdmin(MaskedAddressMixin, admin.ModelAdmin):
     """Lists and edits alert rules."""
 
     form = NotifyingForm
@@ -95,11 +54,11 @@ class AlertRuleAdmin(_SecretKept):
 
 
 @admin.register(NotificationChannel)
-class NotificationChannelAdmin(_SecretKept):
+class NotificationChannelAdmin(MaskedAddressMixin, admin.ModelAdmin):
     """Lists and edits the channels that alerts, budgets and digests are sent to."""
 
     form = ChannelForm
-    secret = "address"
+    hidden_field = "address"
     list_display = ("name", "enabled", "kind", "place")
     list_filter = ("enabled", "kind")
     fields = ("name", "enabled", "kind", "address", "emails")
@@ -111,7 +70,7 @@ class NotificationChannelAdmin(_SecretKept):
 
 
 @admin.register(Digest)
-class DigestAdmin(_SecretKept):
+class DigestAdmin(MaskedAddressMixin, admin.ModelAdmin):
     """Lists and edits digests."""
 
     form = NotifyingForm

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 
 from analytics.access.versioned_rows import save_versioned
 from analytics.admin.history import ReadOnlyAdmin
-from analytics.admin.secret_address import SecretAddressForm
+from analytics.admin.secret_address import MaskedAddressMixin, SecretAddressForm
 from analytics.budgets.burn_down import burn_downs
 from analytics.budgets.opening import budget_open
 from analytics.budgets.report import AccountStanding, standings
@@ -27,7 +27,7 @@ _COUNTED = ("scope", "subject", "period", "rolling_minutes", "time_zone")
 
 
 @admin.register(Budget)
-class BudgetAdmin(admin.ModelAdmin):
+class BudgetAdmin(MaskedAddressMixin, admin.ModelAdmin):
     """Lists and edits budgets.
 
     Budgets are switched off, not deleted: what they counted is history.
@@ -61,11 +61,12 @@ class BudgetAdmin(admin.ModelAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the fieldsets; an existing budget begins with its current use."""
         now = (("Current use", {"fields": ("standing",)}),) if obj is not None else ()
-        return (*now, *self.fieldsets)
+        return (*now, *super().get_fieldsets(request, obj))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the fields that decide what an existing budget counts, as read-only."""
-        return (*_COUNTED, "standing") if obj is not None else ()
+        fixed = (*_COUNTED, "standing") if obj is not None else ()
+        return (*fixed, *super().get_readonly_fields(request, obj))
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
         """Save a changed budget, or open a new one with what its period has cost so far."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
 
 from analytics.models.notification_target import masked_address
 
@@ -15,30 +17,30 @@ class SecretAddressForm(forms.ModelForm):
     Left as it is, the field keeps the address; emptied, it removes it; anything else replaces it.
     """
 
-    secret_name = "webhook"
+    hidden_field = "webhook"
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._kept = getattr(self.instance, self.secret_name)
-        field = self.fields.get(self.secret_name)
+        self._kept = getattr(self.instance, self.hidden_field)
+        field = self.fields.get(self.hidden_field)
         if field is not None:
             field.widget = forms.TextInput(
                 attrs={"class": "vLargeTextField", "autocomplete": "off", "spellcheck": "false"}
             )
-            self.initial[self.secret_name] = masked_address(self._kept)
+            self.initial[self.hidden_field] = masked_address(self._kept)
 
     def _clean_fields(self) -> None:
         """Put the kept address in place of its mask."""
         super()._clean_fields()  # type: ignore[misc]
-        given = self.cleaned_data.get(self.secret_name)
+        given = self.cleaned_data.get(self.hidden_field)
         if self._kept and given == masked_address(self._kept):
-            self.cleaned_data[self.secret_name] = self._kept
+            self.cleaned_data[self.hidden_field] = self._kept
 
 
 class ChannelForm(SecretAddressForm):
     """The form of a channel of notifications."""
 
-    secret_name = "address"
+    hidden_field = "address"
 
 
 class NotifyingForm(SecretAddressForm):
@@ -50,3 +52,37 @@ class NotifyingForm(SecretAddressForm):
         if not (data.get("channels") or data.get("webhook") or data.get("emails")):
             raise forms.ValidationError("Choose a channel, or give a webhook or an e-mail address.")
         return data
+
+
+class MaskedAddressMixin:
+    """Shows the masked address to users who may look, and change nothing."""
+
+    hidden_field = "webhook"
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fieldsets; without the right to change, the mask in the secret's place."""
+        fieldsets = super().get_fieldsets(request, obj)  # type: ignore[misc]
+        if obj is None or self.has_change_permission(request, obj):  # type: ignore[attr-defined]
+            return fieldsets
+        return [
+            (
+                title,
+                {
+                    **options,
+                    "fields": [
+                        "masked" if name == self.hidden_field else name
+                        for name in options["fields"]
+                    ],
+                },
+            )
+            for title, options in fieldsets
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the read-only fields, among them the mask."""
+        return (*super().get_readonly_fields(request, obj), "masked")  # type: ignore[misc]
+
+    @admin.display(description="webhook")
+    def masked(self, row: Any) -> str:
+        """Return the masked address."""
+        return masked_address(getattr(row, self.hidden_field)) or "–"

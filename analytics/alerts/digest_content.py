@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
+from django.utils.text import capfirst
 
 from analytics.access.keys import tenant_of_team
 from analytics.alerts.message import Message, Section
@@ -48,7 +49,7 @@ def digest_message(
             ("Quality", _quality(digest, spent, since, until)),
             ("Requests", f"{spent['requests']:,}, {_failed(spent)} failed"),
         ]
-        text = f"{digest.about.capitalize()} spent {dollars(spent['cost'])}."
+        text = f"{capfirst(digest.about)} spent {dollars(spent['cost'])}."
     else:
         text = f"There were no requests of {digest.about} in this {digest.period}."
         if digest.scope == Digest.Scope.EVERYTHING:
@@ -73,6 +74,8 @@ def digest_message(
         "until": until.isoformat(),
         "spent": float(spent["cost"]),
         "requests": spent["requests"],
+        "figures": dict(facts),
+        "sections": {section.heading: list(section.lines) for section in sections},
     }
     return Message(title, text, facts, sections, data)
 

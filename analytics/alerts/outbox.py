@@ -105,6 +105,7 @@ def alert_message(alert: Alert, *, resolved: bool = False) -> Message:
     """Return the message that an alert was raised, or that it is over."""
     text = alert.end_text if resolved else alert.text
     state = "resolved" if resolved else "firing"
+    over = alert.resolved_at if resolved else None
     data = {
         "alert": alert.source,
         "state": state,
@@ -121,8 +122,8 @@ def alert_message(alert: Alert, *, resolved: bool = False) -> Message:
     if not resolved and len(text) > 120:
         title = alert.source
     facts = [("Raised", f"{alert.raised_at:%Y-%m-%d %H:%M} UTC")]
-    if resolved and alert.resolved_at is not None:
-        facts.append(("Over", f"{alert.resolved_at:%Y-%m-%d %H:%M} UTC"))
+    if over:
+        facts.append(("Over", f"{over:%Y-%m-%d %H:%M} UTC"))
     return Message(title, text, facts, data=data)
 
 

@@ -142,8 +142,7 @@ _SPENDING = {_M.SPEND, _M.UNUSUAL, _M.FORECAST}
 _WINDOWS = {_M.ERRORS, _M.LATENCY, _M.SLOWER}
 _POSITIVE = {_M.ERRORS, _M.LATENCY, _M.SLOWER, _M.FORECAST}
 _FILTERS_OF: dict[str, set[str]] = {
-    **dict.fromkeys(_SPENDING, set(FILTERS)),
-    **dict.fromkeys(_WINDOWS, set(FILTERS)),
+    **{metric: set(FILTERS) for metric in _SPENDING | _WINDOWS},
     _M.CIRCUIT: {"provider"},
     _M.RUNAWAY: {"user"},
 }

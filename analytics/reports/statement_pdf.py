@@ -89,7 +89,7 @@ def pdf_available() -> bool:
 
 
 def _register_fonts() -> None:
-    """Make the fonts known that the package of charts brings; PDF's own have no letters but ours."""
+    """Make the fonts of the charts known: PDF's own have the letters of Western Europe only."""
     import matplotlib
     from reportlab.pdfbase import pdfmetrics
     from reportlab.pdfbase.ttfonts import TTFont

@@ -19,10 +19,10 @@ class Command(TeachingCommand):
 
     help = (
         "Show every alert and its current value. Alerts are created in the admin: unusual spend, "
-        "spend or its forecast above a limit, failed requests, latency, circuits, budgets, savings, "
-        "quality, invoices, agents that run away. The service checks them every minute and "
-        "notifies people once when one is raised and once when it is over, by Slack, Teams, "
-        "webhook or e-mail (EMAIL_URL).\n"
+        "spend or its forecast above a limit, failed requests, latency, circuits, budgets, "
+        "savings, quality, invoices, agents that run away. The service checks them every "
+        "minute and notifies people once when one is raised and once when it is over, by Slack, "
+        "Teams, webhook or e-mail (EMAIL_URL).\n"
         "  manage.py alerts                    show the current values\n"
         "  manage.py alerts --watch            check and notify now, as the service does\n"
         "  manage.py alerts --test 'Day cap'   send a test message to the alert's recipients"

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
-import threading
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.core import mail
@@ -24,47 +20,10 @@ from analytics.alerts.reading import period_start
 from analytics.models import AgentSession, AlertRule, Notification
 from optimizer.monitoring.alerts import watch
 from tests.factories import ComparisonFactory, DailyTotalFactory, RoutingMetricFactory
+from tests.optimizer.monitoring.conftest import Hook
 
 pytestmark = pytest.mark.django_db
 D = Decimal
-
-
-class Hook:
-    """A webhook on loopback that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[dict] = []
-        self.status = 200
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                length = int(self.headers["content-length"])
-                hook.told.append(json.loads(self.rfile.read(length)))
-                self.send_response(hook.status)
-                self.send_header("location", "http://127.0.0.1:9/elsewhere")
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    made = Hook()
-    yield made
-    made.close()
 
 
 def rule(**fields: object) -> AlertRule:
