@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -32,7 +34,7 @@ class AlertRuleAdmin(MaskedAddressMixin, admin.ModelAdmin):
     form = NotifyingForm
     list_display = ("name", "enabled", "metric", "limit", "filtered", "last_text", "muted_until")
     list_filter = ("enabled", "metric", "period")
-    filter_horizontal = ("channels",)
+    formfield_overrides = {models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
     fieldsets = (
         (None, {"fields": ("name", "enabled")}),
         ("When", {"fields": ("metric", "limit", "period", "window_minutes")}),
@@ -40,6 +42,7 @@ class AlertRuleAdmin(MaskedAddressMixin, admin.ModelAdmin):
             "Only these requests",
             {
                 "fields": FILTERS,
+                "classes": ("collapse",),
                 "description": "Empty: all. Spending takes one of them; failed requests and "
                 "latency take any.",
             },
@@ -76,7 +79,7 @@ class DigestAdmin(MaskedAddressMixin, admin.ModelAdmin):
     form = NotifyingForm
     list_display = ("name", "enabled", "period", "about", "time_zone", "hour")
     list_filter = ("enabled", "period", "scope")
-    filter_horizontal = ("channels",)
+    formfield_overrides = {models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
     fieldsets = (
         (None, {"fields": ("name", "enabled")}),
         ("What it sums up", {"fields": ("period", "scope", "subject")}),

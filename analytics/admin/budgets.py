@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.db import models
 from django.db.models import QuerySet
 from django.forms import Script
 from django.http import HttpRequest
@@ -38,7 +40,7 @@ class BudgetAdmin(MaskedAddressMixin, admin.ModelAdmin):
     list_per_page = 25
     search_fields = ("name", "subject")
     form = SecretAddressForm
-    filter_horizontal = ("channels",)
+    formfield_overrides = {models.ManyToManyField: {"widget": forms.CheckboxSelectMultiple}}
     fieldsets = (
         (None, {"fields": ("name", "enabled")}),
         ("What it counts (cannot change later)", {"fields": _COUNTED}),

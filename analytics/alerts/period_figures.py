@@ -74,7 +74,7 @@ def savings_reading(rule: AlertRule, now: datetime) -> Reading:
     share = Decimal(str(savings["percent_saved"]))
     text = (
         f"saved {share} % of the baseline ({dollars(savings['total_saved'])}), "
-        f"limit {rule.limit:f} %{_since(start)}"
+        f"limit {rule.limit_text} %{_since(start)}"
     )
     return below(rule, start, share, rule.limit, text)
 
@@ -89,7 +89,7 @@ def quality_reading(rule: AlertRule, now: datetime) -> Reading:
     high = Decimal(str(difference["high"])).quantize(PLACES)
     text = (
         f"quality differs from the baseline's by {difference['mean']:.3f} (at most {high:.3f} with "
-        f"95 % confidence), limit -{rule.limit:f}{_since(start)}"
+        f"95 % confidence), limit -{rule.limit_text}{_since(start)}"
     )
     return below(rule, start, high, -rule.limit, text)
 
@@ -106,7 +106,7 @@ def invoice_reading(rule: AlertRule, now: datetime) -> Reading:
     share = (100 * missing / invoice).quantize(PLACES)
     text = (
         f"the ledger and the providers' statements differ by {dollars(missing)}, {share:.2f} % "
-        f"of {dollars(invoice)}, limit {rule.limit:f} %{_since(start)}"
+        f"of {dollars(invoice)}, limit {rule.limit_text} %{_since(start)}"
     )
     return above(rule, start, share, text)
 

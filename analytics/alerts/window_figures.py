@@ -34,7 +34,7 @@ def errors_reading(rule: AlertRule, now: datetime) -> Reading:
         text = f"{failed} of {total} requests failed{_of(rule)}, too few to judge."
         return above(rule, today, None, text)
     share = Decimal(100 * failed) / total
-    text = f"{share:.1f} % of {total} requests failed{_of(rule)}, limit {rule.limit:f} %."
+    text = f"{share:.1f} % of {total} requests failed{_of(rule)}, limit {rule.limit_text} %."
     return above(rule, today, share, text)
 
 
@@ -69,7 +69,7 @@ def slower_reading(rule: AlertRule, now: datetime) -> Reading:
     times = p95 / usual if usual else 1.0
     text = (
         f"the 95th percentile of the latency is {p95:,.0f} ms in {count} requests{_of(rule)}, "
-        f"{times:.1f} times the usual {usual:,.0f} ms, limit {rule.limit:f} times."
+        f"{times:.1f} times the usual {usual:,.0f} ms, limit {rule.limit_text} times."
     )
     return above(rule, today, _decimal(times), text)
 

@@ -105,6 +105,11 @@ class AlertRule(NotificationTarget):
         parts = [f"{name} {value}" for name, value in self.filters.items()]
         return f" of {', '.join(parts)}" if parts else ""
 
+    @property
+    def limit_text(self) -> str:
+        """Return the limit without the zeros at its end."""
+        return f"{self.limit.normalize():f}"
+
     def is_muted(self, now: datetime) -> bool:
         """Return whether nobody is notified at ``now``."""
         return self.muted_until is not None and self.muted_until > now
